@@ -1,0 +1,57 @@
+//! Parses arguments, runs one command.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use annals::command::{import, serve};
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// The query history that Apache Doris does not keep
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Import(import::ImportArgs),
+    Serve(serve::ServeArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Statements stand in no message above debug level, so none is logged unless asked for.
+    let filter = EnvFilter::try_from_env("ANNALS_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let ended = match arguments.command {
+        Command::Import(arguments) => import::run(arguments).await.map_err(boxed),
+        Command::Serve(arguments) => serve::run(arguments).await.map_err(boxed),
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("annals: {error}{}", causes(&*error));
+        ExitCode::from(2)
+    })
+}
+
+fn boxed(error: impl Error + 'static) -> Box<dyn Error> {
+    Box::new(error)
+}
+
+/// What an error came from, each cause behind a colon.
+fn causes(error: &dyn Error) -> String {
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

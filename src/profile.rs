@@ -1,0 +1,313 @@
+//! What a profile is: the text a frontend writes about one query's execution, and the summary at its
+//! head that says whose profile it is.
+//!
+//! The text is indented by two spaces a level: `Name:` opens a section, `- Key: value` tells something
+//! of it. Up to Doris 2.0 all of it stands below `Query:`, later it starts at `Summary:`.
+
+use std::borrow::Cow;
+
+use crate::query::{Kind, Origin, QueryIdError, QueryRecord};
+use crate::time::{Zone, parse_duration_ms, parse_instant_ms};
+
+/// A profile as it was taken in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// What the profile's summary says of its query.
+    pub summary: QueryRecord,
+    /// The text, byte for byte; it need not be UTF-8.
+    pub text: Vec<u8>,
+}
+
+/// Why a text is not a profile that can be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum ProfileError {
+    /// It opens with neither `Query:` nor `Summary:`.
+    #[error("the text does not open with 'Query:' or 'Summary:'")]
+    NotAProfile,
+    /// The summary names no query, or not in a way that can be kept.
+    #[error("the summary has no usable 'Profile ID' or 'Query ID': {0}")]
+    QueryId(#[from] QueryIdError),
+}
+
+impl Profile {
+    /// Whether a text is a profile, judged by its first bytes.
+    pub fn recognise(head: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(head);
+        let mut lines = text.lines().map(trim).filter(|line| !line.is_empty());
+        matches!(lines.next(), Some("Query:" | "Summary:"))
+    }
+
+    /// Reads the summary of a profile whose times are local to `zone`, and keeps the text.
+    ///
+    /// Text copied out of a frontend's page, where every space is doubled, is understood too.
+    pub fn parse(text: Vec<u8>, zone: Zone) -> Result<Profile, ProfileError> {
+        if !Profile::recognise(&text[..text.len().min(4096)]) {
+            return Err(ProfileError::NotAProfile);
+        }
+        let summary = Summary::read(&String::from_utf8_lossy(&text)).into_record(zone)?;
+        Ok(Profile { summary, text })
+    }
+
+    /// Whether a profile, taken while its query was `running` or not, of this size should stand in for
+    /// the text `stored` of the same query: a finished one is kept over one of a running query, then
+    /// the longer one, which tells more.
+    pub fn replaces(running: bool, text_bytes: usize, stored: &[u8]) -> bool {
+        let stored_runs = Summary::read(&String::from_utf8_lossy(stored))
+            .state()
+            .is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"));
+        (!running, text_bytes) > (!stored_runs, stored.len())
+    }
+}
+
+/// The `- Key: value` lines of a `Summary:` section.
+struct Summary(Vec<(String, String)>);
+
+impl Summary {
+    fn read(text: &str) -> Summary {
+        let mut lines = text
+            .lines()
+            .skip_while(|line| trim(line) != "Summary:")
+            .skip(1)
+            .peekable();
+        // A page writes two spaces, or no-break spaces, for each space of the text.
+        let doubled = lines
+            .peek()
+            .is_some_and(|line| trim(line).starts_with("-  "))
+            || lines
+                .peek()
+                .is_some_and(|line| trim(line).starts_with("-\u{a0}\u{a0}"));
+        let plain = |text: &str| match doubled {
+            true => text.replace('\u{a0}', " ").replace("  ", " "),
+            false => text.to_string(),
+        };
+        let mut entries: Vec<(String, String)> = Vec::new();
+        let mut column = None;
+        for line in lines {
+            let line = plain(line);
+            let dash = line.find(|c: char| !is_space(c));
+            match entry(&line) {
+                // Only a dash in the column of the others opens an entry: a statement may hold lines
+                // that look like one.
+                Some((key, value)) if column.is_none() || column == dash => {
+                    column = dash;
+                    entries.push((key.to_string(), value.to_string()));
+                }
+                _ if is_section(&line) => break,
+                _ => match entries.last_mut() {
+                    Some((_, value)) => {
+                        value.push('\n');
+                        value.push_str(&line);
+                    }
+                    None => break,
+                },
+            }
+        }
+        Summary(entries)
+    }
+
+    fn get(&self, keys: &[&str]) -> Option<&str> {
+        let (_, value) = self
+            .0
+            .iter()
+            .find(|(key, _)| keys.contains(&key.as_str()))?;
+        let value = value.trim();
+        (!["", "N/A", "null"].contains(&value)).then_some(value)
+    }
+
+    fn state(&self) -> Option<&str> {
+        self.get(&["Task State", "Query State"])
+    }
+
+    fn into_record(self, zone: Zone) -> Result<QueryRecord, ProfileError> {
+        let owned = |keys: &[&str]| self.get(keys).map(str::to_string);
+        let id = self
+            .get(&["Profile ID", "Query ID"])
+            .unwrap_or_default()
+            .parse()?;
+        let kind = self
+            .get(&["Task Type", "Query Type"])
+            .map_or(Kind::Query, Kind::of_name);
+        let mut record = QueryRecord::new(id, kind, Origin::Summary);
+        record.state = owned(&["Task State", "Query State"]);
+        record.user = owned(&["User"]);
+        record.catalog = owned(&["Default Catalog"]);
+        record.db = owned(&["Default Db"]);
+        record.statement = owned(&["Sql Statement"]);
+        record.trace_id = owned(&["Trace ID"]);
+        record.workload_group = owned(&["Workload Group"]);
+        record.started_ms = self
+            .get(&["Start Time"])
+            .and_then(|time| parse_instant_ms(time, zone));
+        // What a running query has of these is not how it ended.
+        if !record.is_running() {
+            record.ended_ms = self
+                .get(&["End Time"])
+                .and_then(|time| parse_instant_ms(time, zone));
+            record.duration_ms = self.get(&["Total"]).and_then(parse_duration_ms);
+        }
+        Ok(record)
+    }
+}
+
+/// The names of the sections that follow a summary, in any version.
+fn is_section(line: &str) -> bool {
+    let line = trim(line);
+    [
+        "Execution Summary",
+        "ExecutionSummary",
+        "Changed Session Variables",
+        "MergedProfile",
+    ]
+    .iter()
+    .chain(&["Execution Profile", "Fragment", "Planner", "Load Channel"])
+    .chain(&["Physical Plan", "DetailProfile", "Appendix"])
+    .any(|name| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.contains(':'))
+    })
+}
+
+/// Splits `- Key: value`. A key is words with a capital first.
+fn entry(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = trim(line).strip_prefix("- ")?.split_once(':')?;
+    let is_key = key.starts_with(|c: char| c.is_ascii_uppercase())
+        && key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == ' ' || c == '_');
+    is_key.then(|| (key, value.strip_prefix(' ').unwrap_or(value)))
+}
+
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
+fn trim(line: &str) -> &str {
+    line.trim_matches(is_space)
+}
+
+/// A profile's text as HTML, as Doris' REST interface hands it out: each newline is `</br>`, each
+/// space `&nbsp;&nbsp;`. Unlike Doris, `&`, `<` and `>` are escaped, so that the SQL in a profile
+/// cannot become markup in somebody's page. Bytes that are not UTF-8 become U+FFFD.
+pub fn to_html(text: &[u8]) -> String {
+    let text: Cow<'_, str> = String::from_utf8_lossy(text);
+    // Indentation makes a third of a profile spaces: this holds a usual one without growing.
+    let mut html = String::with_capacity(text.len() * 5);
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let replacement = match byte {
+            b'\n' => "</br>",
+            b' ' => "&nbsp;&nbsp;",
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            _ => continue,
+        };
+        html.push_str(&text[plain..at]);
+        html.push_str(replacement);
+        plain = at + 1;
+    }
+    html.push_str(&text[plain..]);
+    html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Profile, ProfileError> {
+        Profile::parse(text.as_bytes().to_vec(), Zone::UTC)
+    }
+
+    const NEW: &str = "Summary:
+  - Profile ID: 1a-2b
+  - Task Type: LOAD
+  - Start Time: 2024-01-02 11:15:51
+  - End Time: 2024-01-02 11:15:53
+  - Total: 1s52ms
+  - Task State: OK
+  - User: alice
+  - Default Catalog: internal
+  - Default Db: shop
+  - Sql Statement: insert into t
+select '- Key: no', 1
+- Total: not a key
+ from s
+Execution Summary:
+  - Parse SQL Time: 1ms
+  - User: not alice
+";
+
+    #[test]
+    fn the_summary_of_a_newer_profile() {
+        let profile = parse(NEW).unwrap();
+        let summary = &profile.summary;
+        assert_eq!(summary.query_id.as_str(), "1a-2b");
+        assert_eq!(
+            (summary.kind, summary.origin),
+            (Kind::Load, Origin::Summary)
+        );
+        assert_eq!(summary.started_ms, Some(1_704_194_151_000));
+        assert_eq!(summary.duration_ms, Some(1_052));
+        assert_eq!(summary.user.as_deref(), Some("alice"));
+        assert_eq!(summary.catalog.as_deref(), Some("internal"));
+        assert_eq!(
+            summary.statement.as_deref(),
+            Some("insert into t\nselect '- Key: no', 1\n- Total: not a key\n from s")
+        );
+        assert_eq!(profile.text, NEW.as_bytes());
+    }
+
+    #[test]
+    fn the_summary_of_an_older_profile() {
+        let text = "Query:\n  Summary:\n     - Query ID: 1a-2b\n     - Start Time: N/A\n     \
+                    - Query Type: Query\n     - Total: N/A\n     - Query State: RUNNING\n     \
+                    - Sql Statement: select 1\n     - Default Db: d\n  Fragment 0:\n";
+        let summary = parse(text).unwrap().summary;
+        assert!(summary.is_running());
+        assert_eq!((summary.started_ms, summary.duration_ms), (None, None));
+        assert_eq!(summary.statement.as_deref(), Some("select 1"));
+        assert_eq!(summary.db.as_deref(), Some("d"));
+    }
+
+    #[test]
+    fn a_profile_copied_out_of_the_page() {
+        for space in ["  ", "\u{a0}\u{a0}"] {
+            let copied = NEW.replace(' ', space);
+            let profile = parse(&copied).unwrap();
+            assert_eq!(profile.summary, parse(NEW).unwrap().summary);
+            assert_eq!(profile.text, copied.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_profile_is_refused() {
+        assert_eq!(parse("hello\n"), Err(ProfileError::NotAProfile));
+        assert_eq!(parse(""), Err(ProfileError::NotAProfile));
+        let missing = Err(ProfileError::QueryId(QueryIdError::Missing));
+        assert_eq!(parse("Summary:\n"), missing);
+        assert_eq!(parse("Query:\n  Summary:\n    - User: a\n"), missing);
+    }
+
+    #[test]
+    fn the_finished_and_longer_profile_is_kept() {
+        let finished = parse(NEW).unwrap();
+        let running = parse(&(NEW.replace("OK", "RUNNING") + "and much more")).unwrap();
+        let longer = parse(&(NEW.to_string() + "\n")).unwrap();
+        let replaces = |new: &Profile, old: &Profile| {
+            Profile::replaces(new.summary.is_running(), new.text.len(), &old.text)
+        };
+        assert!(replaces(&finished, &running));
+        assert!(!replaces(&running, &finished));
+        assert!(!replaces(&finished, &finished));
+        assert!(replaces(&longer, &finished));
+    }
+
+    #[test]
+    fn html_keeps_markup_from_becoming_markup() {
+        assert_eq!(
+            to_html(b"Query:\n  Summary:"),
+            "Query:</br>&nbsp;&nbsp;&nbsp;&nbsp;Summary:"
+        );
+        assert_eq!(to_html(b"a<b>&\"c\xff"), "a&lt;b&gt;&amp;\"c\u{fffd}");
+    }
+}

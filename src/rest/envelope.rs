@@ -1,0 +1,120 @@
+//! The envelope of every Doris answer, `{"msg", "code", "data", "count"}`, and of every refusal.
+
+use serde::Serialize;
+use warp::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use warp::http::{Response, StatusCode};
+use warp::hyper::body::Bytes;
+
+/// What the routes answer with.
+pub type Answer = Response<Bytes>;
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    msg: &'a str,
+    code: u16,
+    data: T,
+    count: usize,
+}
+
+/// An answer that carries `data`; `count` is the number of its rows, 0 for what is no list.
+pub fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
+    envelope(
+        StatusCode::OK,
+        &Envelope {
+            msg: "success",
+            code: 0,
+            data,
+            count,
+        },
+    )
+}
+
+/// A bare text, for the routes of Doris that answer without the envelope.
+pub fn text(body: Vec<u8>) -> Answer {
+    answer(StatusCode::OK, "text/plain; charset=utf-8", body)
+}
+
+fn envelope(
+    status: StatusCode,
+    envelope: &Envelope<'_, impl Serialize>,
+) -> Result<Answer, Refusal> {
+    let body = serde_json::to_vec(envelope).map_err(|error| Refusal::Internal(error.into()))?;
+    Ok(answer(status, "application/json", body))
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
+    let mut answer = Response::new(Bytes::from(body));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // SQL is nobody's to keep on the way.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// Why a request is not answered with what it asks for. The sentence is for the person who asked.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Doris' own refusal, with HTTP status 200: an unknown id, a query without a profile.
+    Common(String),
+    /// The request cannot be understood.
+    BadRequest(String),
+    /// There is nothing at this path.
+    NotFound(String),
+    /// The path takes no such method.
+    MethodNotAllowed,
+    /// Something failed here. What it was goes to the log, not to the client.
+    Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Refusal {
+        Refusal::Internal(error.into())
+    }
+}
+
+impl Refusal {
+    /// The answer. The codes and their names are Doris' own, which calls 403 "Bad Request".
+    pub fn into_answer(self) -> Answer {
+        let (status, code, msg, data) = match self {
+            Refusal::Common(data) => (StatusCode::OK, 1, "Error", data),
+            Refusal::BadRequest(data) => (StatusCode::BAD_REQUEST, 403, "Bad Request", data),
+            Refusal::NotFound(data) => (StatusCode::NOT_FOUND, 404, "Not Found", data),
+            Refusal::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                403,
+                "Bad Request",
+                "this path answers GET only".to_string(),
+            ),
+            Refusal::Internal(error) => {
+                tracing::error!(
+                    error = &*error as &dyn std::error::Error,
+                    "a request failed"
+                );
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    500,
+                    "Internal Error",
+                    "annals could not read its history; its log says why".to_string(),
+                )
+            }
+        };
+        let refused = envelope(
+            status,
+            &Envelope {
+                msg,
+                code,
+                data,
+                count: 0,
+            },
+        );
+        let mut answer = refused.unwrap_or_else(|_| answer(status, "application/json", Vec::new()));
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            answer
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        answer
+    }
+}

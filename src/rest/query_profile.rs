@@ -1,0 +1,114 @@
+//! `/rest/v1/query_profile`, the list as Doris 3.0 answers it, and `/api/profile`.
+
+use serde::Serialize;
+
+use super::envelope::{self, Answer, Refusal, success};
+use super::{History, known_profile, text_or_na};
+use crate::query::{Kind, QueryId};
+use crate::store::ListedQuery;
+use crate::time::{Zone, duration_text};
+
+#[derive(Serialize)]
+struct ProfileList {
+    column_names: [&'static str; 10],
+    href_column: [&'static str; 1],
+    rows: Vec<ProfileRow>,
+}
+
+#[derive(Serialize)]
+struct ProfileRow {
+    #[serde(rename = "Profile ID")]
+    profile_id: String,
+    #[serde(rename = "Task Type")]
+    task_type: &'static str,
+    #[serde(rename = "Start Time")]
+    start_time: String,
+    #[serde(rename = "End Time")]
+    end_time: String,
+    #[serde(rename = "Total")]
+    total: String,
+    #[serde(rename = "Task State")]
+    task_state: String,
+    #[serde(rename = "User")]
+    user: String,
+    #[serde(rename = "Default Catalog")]
+    default_catalog: String,
+    #[serde(rename = "Default Db")]
+    default_db: String,
+    #[serde(rename = "Sql Statement")]
+    sql_statement: String,
+    #[serde(rename = "__hrefPaths")]
+    href_paths: [String; 1],
+}
+
+/// The newest queries, at most `limit` of them, whether a profile of them is known or not: a client
+/// that collects history wants all.
+pub async fn list(history: &History, limit: u32) -> Result<Answer, Refusal> {
+    let rows: Vec<ProfileRow> = history
+        .store
+        .newest(limit)
+        .await?
+        .into_iter()
+        .map(|query| ProfileRow::new(query, history.zone))
+        .collect();
+    let count = rows.len();
+    let list = ProfileList {
+        column_names: [
+            "Profile ID",
+            "Task Type",
+            "Start Time",
+            "End Time",
+            "Total",
+            "Task State",
+            "User",
+            "Default Catalog",
+            "Default Db",
+            "Sql Statement",
+        ],
+        href_column: ["Profile ID"],
+        rows,
+    };
+    success(list, count)
+}
+
+impl ProfileRow {
+    fn new(query: ListedQuery, zone: Zone) -> ProfileRow {
+        ProfileRow {
+            href_paths: [format!("/query_profile/{}", query.query_id)],
+            profile_id: query.query_id,
+            task_type: match query.kind {
+                Kind::Query => "QUERY",
+                Kind::Load => "LOAD",
+            },
+            start_time: text_or_na(query.started_ms.map(|ms| zone.text(ms))),
+            end_time: text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
+            total: text_or_na(query.duration_ms.map(duration_text)),
+            task_state: text_or_na(query.state),
+            user: query.user.unwrap_or_default(),
+            default_catalog: query.catalog.unwrap_or_default(),
+            default_db: query.db.unwrap_or_default(),
+            sql_statement: query.statement.unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ProfileText<'a> {
+    profile: &'a str,
+}
+
+/// The profile of a query as text, in the envelope.
+pub async fn enveloped(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
+    let text = known_profile(history, &query_id).await?;
+    success(
+        ProfileText {
+            profile: &String::from_utf8_lossy(&text),
+        },
+        0,
+    )
+}
+
+/// The profile of a query, byte for byte as it was taken in.
+pub async fn bare(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
+    Ok(envelope::text(known_profile(history, &query_id).await?))
+}

@@ -1,0 +1,97 @@
+//! `/rest/v1/session`: the session list, and a profile as HTML, as the Session Action of Doris 0.15
+//! answers them.
+
+use serde::Serialize;
+
+use super::envelope::{Answer, Refusal, success};
+use super::{History, known_profile, text_or_na};
+use crate::profile::to_html;
+use crate::query::{Kind, QueryId};
+use crate::store::ListedQuery;
+use crate::time::{Zone, duration_text};
+
+#[derive(Serialize)]
+struct SessionList {
+    columns_names: [&'static str; 9],
+    href_column: &'static str,
+    rows: Vec<SessionRow>,
+}
+
+/// A row; its keys differ from the columns, which is how Doris does it.
+#[derive(Serialize)]
+struct SessionRow {
+    #[serde(rename = "User")]
+    user: String,
+    #[serde(rename = "Query Type")]
+    query_type: &'static str,
+    #[serde(rename = "Total")]
+    total: String,
+    #[serde(rename = "QueryId")]
+    query_id: String,
+    #[serde(rename = "Default Db")]
+    default_db: String,
+    #[serde(rename = "Sql Statement")]
+    sql_statement: String,
+    #[serde(rename = "Start Time")]
+    start_time: String,
+    #[serde(rename = "Query State")]
+    query_state: String,
+    #[serde(rename = "End Time")]
+    end_time: String,
+    #[serde(rename = "__hrefPath")]
+    href_path: String,
+}
+
+/// The newest queries, at most `limit` of them.
+pub async fn list(history: &History, limit: u32) -> Result<Answer, Refusal> {
+    let rows: Vec<SessionRow> = history
+        .store
+        .newest(limit)
+        .await?
+        .into_iter()
+        .map(|query| SessionRow::new(query, history.zone))
+        .collect();
+    let count = rows.len();
+    let list = SessionList {
+        columns_names: [
+            "User",
+            "Default Db",
+            "SQL",
+            "Query Type",
+            "Start Time",
+            "End Time",
+            "Cost",
+            "Query State",
+            "Profile",
+        ],
+        href_column: "Profile",
+        rows,
+    };
+    success(list, count)
+}
+
+impl SessionRow {
+    fn new(query: ListedQuery, zone: Zone) -> SessionRow {
+        SessionRow {
+            href_path: format!("/query_profile/query_id={}", query.query_id),
+            query_id: query.query_id,
+            user: query.user.unwrap_or_default(),
+            query_type: match query.kind {
+                Kind::Query => "Query",
+                Kind::Load => "Load",
+            },
+            total: text_or_na(query.duration_ms.map(duration_text)),
+            default_db: query.db.unwrap_or_default(),
+            sql_statement: query.statement.unwrap_or_default(),
+            start_time: text_or_na(query.started_ms.map(|ms| zone.text(ms))),
+            query_state: text_or_na(query.state),
+            end_time: text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
+        }
+    }
+}
+
+/// The profile of a query as HTML; also what `/rest/v1/query_profile/<id>` answers.
+pub async fn profile(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
+    let text = known_profile(history, &query_id).await?;
+    success(to_html(&text), 0)
+}

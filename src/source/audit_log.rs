@@ -1,0 +1,881 @@
+//! The audit log of a frontend, `fe.audit.log`, of every Doris version and of StarRocks.
+//!
+//! A record is a log4j prefix, a type in brackets, then `|Key=Value` pairs, or in newer StarRocks a
+//! JSON object:
+//!
+//! ```text
+//! 2024-01-02 11:15:51,248 [query] |Client=10.0.0.1:53450|User=root|...|Stmt=select 1|CpuTimeMS=0
+//! ```
+//!
+//! The hard part is that a statement is written as it is: it holds `|`, `=`, line ends, even text that
+//! looks like a key. Hence a record ends where the next prefix begins a line, and the keys behind a
+//! statement are found from the record's end (see [`split`]).
+
+use std::borrow::Cow;
+
+use chrono::NaiveDateTime;
+
+use super::{Found, SkipReason, Skipped};
+use crate::query::{Kind, Load, Origin, QueryId, QueryIdError, QueryRecord};
+use crate::time::{Zone, leading_local_time, parse_instant_ms};
+
+/// The largest record taken in, in bytes. Doris refuses statements far smaller.
+pub const MAX_RECORD_BYTES: usize = 64 << 20;
+
+/// Turns the lines of one audit log into records, one line at a time: what it holds is never more than
+/// one record.
+pub struct AuditLog {
+    zone: Zone,
+    /// Lines seen so far.
+    lines: u64,
+    /// The record whose lines are being gathered.
+    open: Option<OpenRecord>,
+    /// The last key of the record before, which tells a cut record from a whole one.
+    last_key: Option<Key>,
+}
+
+struct OpenRecord {
+    prefix: Prefix,
+    first_line: u64,
+    body: Vec<u8>,
+    too_large: bool,
+}
+
+impl AuditLog {
+    /// A reader of a log whose times are local to `zone`.
+    pub fn new(zone: Zone) -> AuditLog {
+        AuditLog {
+            zone,
+            lines: 0,
+            open: None,
+            last_key: None,
+        }
+    }
+
+    /// Whether a text is an audit log, judged by its first bytes.
+    pub fn recognise(head: &[u8]) -> bool {
+        head.split(|byte| *byte == b'\n')
+            .map(without_mark)
+            .filter_map(Prefix::parse)
+            .any(|prefix| prefix.kind != RecordKind::Other)
+    }
+
+    /// Takes in a line, its line end included. Gives the record that it completed, if it did: the one
+    /// before it.
+    pub fn line(&mut self, line: &[u8]) -> Option<Found> {
+        self.lines += 1;
+        let line = if self.lines == 1 {
+            without_mark(line)
+        } else {
+            line
+        };
+        if let Some(prefix) = Prefix::parse(line) {
+            let body = line[prefix.length..].to_vec();
+            let too_large = body.len() > MAX_RECORD_BYTES;
+            let next = OpenRecord {
+                first_line: self.lines,
+                body,
+                prefix,
+                too_large,
+            };
+            let whole = self.open.replace(next);
+            return whole.map(|record| self.finish(record, true));
+        }
+        match &mut self.open {
+            Some(record) if record.body.len() + line.len() > MAX_RECORD_BYTES => {
+                record.too_large = true;
+                None
+            }
+            Some(record) => {
+                record.body.extend_from_slice(line);
+                None
+            }
+            None if line.trim_ascii().is_empty() => None,
+            None => Some(Found::Skipped(Skipped {
+                line: self.lines,
+                reason: SkipReason::OutsideRecord,
+            })),
+        }
+    }
+
+    /// Ends the log: gives the last record.
+    pub fn end(&mut self) -> Option<Found> {
+        let record = self.open.take()?;
+        let whole = record.body.ends_with(b"\n");
+        Some(self.finish(record, whole))
+    }
+
+    /// Makes a record of its lines. `whole` is false where the log ended without a line end, and so
+    /// perhaps within the record.
+    fn finish(&mut self, record: OpenRecord, whole: bool) -> Found {
+        let OpenRecord {
+            prefix,
+            first_line,
+            body,
+            too_large,
+        } = record;
+        let parsed = if too_large {
+            Err(SkipReason::TooLarge)
+        } else {
+            let body = body.strip_suffix(b"\n").unwrap_or(&body);
+            let text = String::from_utf8_lossy(body);
+            let replaced = matches!(text, Cow::Owned(_));
+            self.parse(&prefix, &text, whole)
+                .map(|(record, cut)| Found::Record {
+                    record: Box::new(record),
+                    replaced,
+                    cut: cut.then_some(first_line),
+                })
+        };
+        parsed.unwrap_or_else(|reason| {
+            Found::Skipped(Skipped {
+                line: first_line,
+                reason,
+            })
+        })
+    }
+
+    /// The record of a text, and whether it was cut off.
+    fn parse(
+        &mut self,
+        prefix: &Prefix,
+        text: &str,
+        whole: bool,
+    ) -> Result<(QueryRecord, bool), SkipReason> {
+        let mut draft = Draft::new(prefix, self.zone);
+        if prefix.kind == RecordKind::Other {
+            return Err(SkipReason::OtherType);
+        }
+        if text.trim_start().starts_with('{') {
+            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
+                .map_err(|_| {
+                    if whole {
+                        SkipReason::NotJson
+                    } else {
+                        SkipReason::CutOff
+                    }
+                })?;
+            for (name, value) in &object {
+                let text = match value {
+                    serde_json::Value::String(text) => Cow::Borrowed(text.as_str()),
+                    other => Cow::Owned(other.to_string()),
+                };
+                draft.set(prefix.kind.key(name), name, &text);
+            }
+            return Ok((draft.finish()?, false));
+        }
+        let mut fields = split(prefix.kind, text);
+        let mut cut = false;
+        let last = fields.last().map(|field| field.key);
+        if whole {
+            self.last_key = last;
+        } else if self
+            .last_key
+            .map_or(last == Some(Key::QueryId), |key| last != Some(key))
+        {
+            // The record stops where the one before it went on. What its end holds, half a key or half
+            // a value, is not known; a statement is kept as far as it goes.
+            cut = true;
+            let piece = text.rfind('|').map(|bar| (bar, &text[bar + 1..]));
+            match piece {
+                Some((bar, half)) if half.bytes().all(is_key_byte) => {
+                    fields = split(prefix.kind, &text[..bar]);
+                }
+                _ if last.is_some_and(|key| key.is_free_text()) => {}
+                _ => {
+                    fields.pop();
+                }
+            }
+        }
+        for field in &fields {
+            draft.set(field.key, field.name, field.value);
+        }
+        let record = draft
+            .finish()
+            .map_err(|reason| if cut { SkipReason::CutOff } else { reason });
+        Ok((record?, cut))
+    }
+}
+
+/// Leaves out a byte order mark.
+fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+}
+
+/// What stands before a record's fields.
+#[derive(Debug, PartialEq)]
+struct Prefix {
+    kind: RecordKind,
+    /// When the record was written.
+    written: NaiveDateTime,
+    /// Seconds east of UTC, where the log says so.
+    offset: Option<i64>,
+    /// Bytes of the line that the prefix takes.
+    length: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RecordKind {
+    Query,
+    SlowQuery,
+    Load,
+    StreamLoad,
+    Other,
+}
+
+impl Prefix {
+    /// Reads a prefix at the start of a line: a time, perhaps its offset, perhaps a level word and a
+    /// thread in parentheses, then the type in brackets. StarRocks may write a place in its code there
+    /// (`[AuditLog.log():68]`), and the type behind it or not at all.
+    fn parse(line: &[u8]) -> Option<Prefix> {
+        let (written, mut at) = leading_local_time(line)?;
+        let offset = zone_offset(&line[at..]);
+        at += offset.map_or(0, |(_, length)| length);
+        at += spaces(&line[at..])?;
+        let level = line[at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_uppercase())
+            .count();
+        if level > 0 {
+            at += level + spaces(&line[at + level..])?;
+        }
+        if line.get(at) == Some(&b'(') {
+            at += line[at..].iter().take(200).position(|byte| *byte == b')')? + 1;
+            at += spaces(&line[at..])?;
+        }
+        let mut kind = None;
+        while line.get(at) == Some(&b'[') {
+            let length = line[at..].iter().take(200).position(|byte| *byte == b']')? + 1;
+            let name = &line[at + 1..at + length - 1];
+            kind = match name {
+                b"query" => Some(RecordKind::Query),
+                b"slow_query" => Some(RecordKind::SlowQuery),
+                b"load" => Some(RecordKind::Load),
+                b"stream_load" => Some(RecordKind::StreamLoad),
+                _ if name.starts_with(b"AuditLog") => kind.or(Some(RecordKind::Query)),
+                _ if !name.is_empty()
+                    && name
+                        .iter()
+                        .all(|byte| byte.is_ascii_lowercase() || *byte == b'_') =>
+                {
+                    Some(RecordKind::Other)
+                }
+                _ => return None,
+            };
+            at += length;
+            at += spaces(&line[at..]).unwrap_or(0);
+        }
+        let offset = offset.map(|(seconds, _)| seconds);
+        Some(Prefix {
+            kind: kind?,
+            written,
+            offset,
+            length: at,
+        })
+    }
+
+    fn written_ms(&self, zone: Zone) -> i64 {
+        match self.offset {
+            Some(seconds) => self.written.and_utc().timestamp_millis() - seconds * 1000,
+            None => zone.instant_ms(self.written),
+        }
+    }
+}
+
+/// The number of blanks at the start; `None` where there are none.
+fn spaces(text: &[u8]) -> Option<usize> {
+    match text.iter().take_while(|byte| **byte == b' ').count() {
+        0 => None,
+        count => Some(count),
+    }
+}
+
+/// Reads `Z`, `+08:00` or `+0800`: seconds east of UTC and the bytes it took.
+fn zone_offset(text: &[u8]) -> Option<(i64, usize)> {
+    let sign = match text.first()? {
+        b'Z' => return Some((0, 1)),
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let digits = |from: usize| {
+        let two = std::str::from_utf8(text.get(from..from + 2)?).ok()?;
+        two.parse::<i64>().ok()
+    };
+    let hours = digits(1)?;
+    let (minutes, length) = match text.get(3) {
+        Some(b':') => (digits(4)?, 6),
+        _ => (digits(3)?, 5),
+    };
+    Some((sign * (hours * 3600 + minutes * 60), length))
+}
+
+/// The keys of audit records that have a place of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Timestamp,
+    Client,
+    User,
+    Catalog,
+    Db,
+    State,
+    ErrorCode,
+    ErrorMessage,
+    Time,
+    ScanBytes,
+    ScanRows,
+    ReturnRows,
+    StmtId,
+    QueryId,
+    IsQuery,
+    IsNereids,
+    IsInternal,
+    FeIp,
+    StmtType,
+    CommandType,
+    Stmt,
+    CpuTimeMs,
+    ShuffleSendBytes,
+    ShuffleSendRows,
+    SqlHash,
+    SqlDigest,
+    PeakMemoryBytes,
+    ComputeGroup,
+    TraceId,
+    WorkloadGroup,
+    FuzzyVariables,
+    LocalScanBytes,
+    RemoteScanBytes,
+    SpillWriteBytes,
+    QueriedTables,
+    SessionId,
+    JobId,
+    Label,
+    LoadType,
+    TableList,
+    FilePathList,
+    BrokerUser,
+    LoadStartTime,
+    LoadFinishTime,
+    FileNumber,
+    Status,
+    Message,
+    Url,
+    TotalRows,
+    LoadedRows,
+    FilteredRows,
+    UnselectedRows,
+    LoadBytes,
+    Unknown,
+}
+
+impl RecordKind {
+    /// The key of a name; versions differ in letter case, and some add the unit.
+    fn key(self, name: &str) -> Key {
+        let mut lower = [0u8; 32];
+        let Some(lower) = lower.get_mut(..name.len()) else {
+            return Key::Unknown;
+        };
+        lower.copy_from_slice(name.as_bytes());
+        lower.make_ascii_lowercase();
+        match self {
+            RecordKind::Query | RecordKind::SlowQuery => match &*lower {
+                b"timestamp" => Key::Timestamp,
+                b"client" => Key::Client,
+                b"user" => Key::User,
+                b"ctl" | b"catalog" => Key::Catalog,
+                b"db" => Key::Db,
+                b"state" => Key::State,
+                b"errorcode" => Key::ErrorCode,
+                b"errormessage" => Key::ErrorMessage,
+                b"time" | b"time(ms)" => Key::Time,
+                b"scanbytes" => Key::ScanBytes,
+                b"scanrows" => Key::ScanRows,
+                b"returnrows" => Key::ReturnRows,
+                b"stmtid" => Key::StmtId,
+                b"queryid" => Key::QueryId,
+                b"isquery" => Key::IsQuery,
+                b"isnereids" => Key::IsNereids,
+                b"isinternal" => Key::IsInternal,
+                b"feip" => Key::FeIp,
+                b"stmttype" => Key::StmtType,
+                b"commandtype" => Key::CommandType,
+                b"stmt" => Key::Stmt,
+                b"cputimems" => Key::CpuTimeMs,
+                b"shufflesendbytes" => Key::ShuffleSendBytes,
+                b"shufflesendrows" => Key::ShuffleSendRows,
+                b"sqlhash" => Key::SqlHash,
+                b"sqldigest" | b"digest" => Key::SqlDigest,
+                b"peakmemorybytes" => Key::PeakMemoryBytes,
+                b"cloudclustername" | b"computegroupname" => Key::ComputeGroup,
+                b"traceid" => Key::TraceId,
+                b"workloadgroup" => Key::WorkloadGroup,
+                b"fuzzyvariables" => Key::FuzzyVariables,
+                b"scanbytesfromlocalstorage" => Key::LocalScanBytes,
+                b"scanbytesfromremotestorage" => Key::RemoteScanBytes,
+                b"spillwritebytestolocalstorage" => Key::SpillWriteBytes,
+                b"queriedtablesandviews" => Key::QueriedTables,
+                b"sessionid" => Key::SessionId,
+                _ => Key::Unknown,
+            },
+            RecordKind::Load => match &*lower {
+                b"jobid" => Key::JobId,
+                b"label" => Key::Label,
+                b"loadtype" => Key::LoadType,
+                b"db" => Key::Db,
+                b"tablelist" => Key::TableList,
+                b"filepathlist" => Key::FilePathList,
+                b"brokeruser" => Key::BrokerUser,
+                b"timestamp" => Key::Timestamp,
+                b"loadstarttime" => Key::LoadStartTime,
+                b"loadfinishtime" => Key::LoadFinishTime,
+                b"scanrows" => Key::ScanRows,
+                b"scanbytes" => Key::ScanBytes,
+                b"filenumber" => Key::FileNumber,
+                _ => Key::Unknown,
+            },
+            RecordKind::StreamLoad => match &*lower {
+                b"label" => Key::Label,
+                b"db" => Key::Db,
+                b"table" => Key::TableList,
+                b"user" => Key::User,
+                b"clientip" => Key::Client,
+                b"status" => Key::Status,
+                b"message" => Key::Message,
+                b"url" => Key::Url,
+                b"totalrows" => Key::TotalRows,
+                b"loadedrows" => Key::LoadedRows,
+                b"filteredrows" => Key::FilteredRows,
+                b"unselectedrows" => Key::UnselectedRows,
+                b"loadbytes" => Key::LoadBytes,
+                b"starttime" => Key::LoadStartTime,
+                b"finishtime" => Key::LoadFinishTime,
+                _ => Key::Unknown,
+            },
+            RecordKind::Other => Key::Unknown,
+        }
+    }
+}
+
+impl Key {
+    /// Whether the value may be any text.
+    fn is_free_text(self) -> bool {
+        matches!(self, Key::Stmt | Key::ErrorMessage | Key::Message)
+    }
+
+    /// Whether Doris writes this key behind the statement, in the versions that write keys there.
+    fn follows_statement(self) -> bool {
+        matches!(
+            self,
+            Key::CpuTimeMs
+                | Key::ShuffleSendBytes
+                | Key::ShuffleSendRows
+                | Key::SqlHash
+                | Key::SqlDigest
+                | Key::PeakMemoryBytes
+                | Key::ComputeGroup
+                | Key::TraceId
+                | Key::WorkloadGroup
+                | Key::FuzzyVariables
+                | Key::LocalScanBytes
+                | Key::RemoteScanBytes
+                | Key::SpillWriteBytes
+                | Key::QueriedTables
+                | Key::SessionId
+        )
+    }
+
+    /// Whether a text can be a value of this key; keeps text of a statement that looks like a field
+    /// from being one.
+    fn admits(self, name: &str, value: &str) -> bool {
+        let nothing = value.is_empty() || value == "null";
+        match self {
+            Key::ErrorCode
+            | Key::Time
+            | Key::ScanBytes
+            | Key::ScanRows
+            | Key::ReturnRows
+            | Key::StmtId
+            | Key::CpuTimeMs
+            | Key::ShuffleSendBytes
+            | Key::ShuffleSendRows
+            | Key::PeakMemoryBytes
+            | Key::LocalScanBytes
+            | Key::RemoteScanBytes
+            | Key::SpillWriteBytes
+            | Key::TotalRows
+            | Key::LoadedRows
+            | Key::FilteredRows
+            | Key::UnselectedRows
+            | Key::LoadBytes => nothing || value.trim().parse::<i64>().is_ok(),
+            Key::IsQuery | Key::IsNereids | Key::IsInternal => nothing || boolean(value).is_some(),
+            Key::SqlHash | Key::SqlDigest | Key::QueryId | Key::TraceId | Key::SessionId => !value
+                .trim()
+                .contains(|c: char| c.is_whitespace() || "'\"`(),;".contains(c)),
+            // A key nobody knows yet looks like one of Doris' (camel case), not like a column.
+            Key::Unknown => {
+                name.contains(|c: char| c.is_ascii_uppercase())
+                    && !value.contains(['\n', '\'', '"'])
+            }
+            Key::FuzzyVariables | Key::QueriedTables | Key::Url => !value.contains('\n'),
+            Key::Stmt | Key::ErrorMessage | Key::Message => true,
+            _ => !value.contains(['\n', '\'', '"', ';']),
+        }
+    }
+}
+
+fn boolean(value: &str) -> Option<bool> {
+    match value.trim() {
+        text if text.eq_ignore_ascii_case("true") => Some(true),
+        text if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'(' | b')')
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Field<'a> {
+    key: Key,
+    name: &'a str,
+    value: &'a str,
+}
+
+impl<'a> Field<'a> {
+    /// Reads `Key=Value`.
+    fn parse(kind: RecordKind, piece: &'a str) -> Option<Field<'a>> {
+        // No key is longer; and a statement's megabytes are not searched for an equals sign.
+        let end = piece.bytes().take(64).position(|byte| !is_key_byte(byte))?;
+        let (name, value) = (&piece[..end], piece[end..].strip_prefix('=')?);
+        name.starts_with(|c: char| c.is_ascii_alphabetic())
+            .then(|| Field {
+                key: kind.key(name),
+                name,
+                value,
+            })
+    }
+}
+
+/// Splits `|Key=Value|Key=Value...`.
+///
+/// Most values hold no `|Key=`, and end where the next key begins. The two that may hold anything, the
+/// error message and the statement, end where a row of plausible fields that reaches to the end of
+/// their part of the record begins, each key once in a record; this is found from the end, since the
+/// text may quote a whole record. A version writes a key either before the statement or behind it: one
+/// found in both places is the text's in the one where taking it so leaves more of the fields.
+fn split(kind: RecordKind, text: &str) -> Vec<Field<'_>> {
+    let mut fields: Vec<Field<'_>> = Vec::with_capacity(40);
+    let mut rest = text;
+    while let Some(field) = rest
+        .strip_prefix('|')
+        .and_then(|piece| Field::parse(kind, piece))
+    {
+        if !field.key.is_free_text() {
+            let value = next_key(kind, field.value).map_or(field.value, |at| &field.value[..at]);
+            rest = &field.value[value.len()..];
+            fields.push(Field { value, ..field });
+            continue;
+        }
+        // Where the statement begins, if this is not it.
+        let statement = match field.key {
+            Key::Stmt => None,
+            _ => field.value.find("|Stmt="),
+        };
+        let (first, second) = field.value.split_at(statement.unwrap_or(field.value.len()));
+        let mut behind_first = fields_at_end(kind, first, &fields);
+        if field.key == Key::Stmt {
+            start_with_known(first, &mut behind_first);
+        }
+        let statement = second
+            .strip_prefix('|')
+            .and_then(|piece| Field::parse(kind, piece));
+        let mut behind_second = Vec::new();
+        if let Some(statement) = statement {
+            behind_second = fields_at_end(kind, statement.value, &fields);
+            start_with_known(statement.value, &mut behind_second);
+            settle(&mut behind_first, &mut behind_second);
+        }
+        fields.push(without(field, &behind_first));
+        fields.extend(behind_first);
+        if let Some(statement) = statement {
+            fields.push(without(statement, &behind_second));
+            fields.extend(behind_second);
+        }
+        break;
+    }
+    fields
+}
+
+/// Where in `text` the next `|Key=` stands.
+fn next_key(kind: RecordKind, text: &str) -> Option<usize> {
+    memchr::memchr_iter(b'|', text.as_bytes())
+        .find(|bar| Field::parse(kind, &text[bar + 1..]).is_some())
+}
+
+/// The row of plausible fields at the end of `text`, none of which is among `seen`.
+fn fields_at_end<'a>(kind: RecordKind, text: &'a str, seen: &[Field<'a>]) -> Vec<Field<'a>> {
+    let mut fields: Vec<Field<'a>> = Vec::new();
+    let mut rest = text;
+    while let Some(bar) = memchr::memrchr(b'|', rest.as_bytes()) {
+        let Some(field) = Field::parse(kind, &rest[bar + 1..]) else {
+            break;
+        };
+        let again = |other: &Field<'_>| match field.key {
+            Key::Unknown => other.name == field.name,
+            key => other.key == key,
+        };
+        if !field.key.admits(field.name, field.value)
+            || seen.iter().any(again)
+            || fields.iter().any(again)
+        {
+            break;
+        }
+        fields.push(field);
+        rest = &rest[..bar];
+    }
+    fields.reverse();
+    fields
+}
+
+/// Leaves to a statement what looks like unknown keys at its end; behind an empty one they are keys.
+fn start_with_known(text: &str, fields: &mut Vec<Field<'_>>) {
+    let known = fields
+        .iter()
+        .position(|field| field.key != Key::Unknown)
+        .unwrap_or(fields.len());
+    let begins_text = fields
+        .first()
+        .is_some_and(|field| offset_of(text, field) == 0);
+    if known > 0 && !begins_text {
+        fields.drain(..known);
+    }
+}
+
+/// Takes keys that both rows hold out of the one that they leave longer.
+fn settle(first: &mut Vec<Field<'_>>, second: &mut Vec<Field<'_>>) {
+    let shared = |field: &Field<'_>, others: &[Field<'_>]| {
+        field.key != Key::Unknown && others.iter().any(|other| other.key == field.key)
+    };
+    let in_first = first.iter().rposition(|field| shared(field, second));
+    let in_second = second.iter().rposition(|field| shared(field, first));
+    if let (Some(in_first), Some(in_second)) = (in_first, in_second) {
+        let firsts = match in_first.cmp(&in_second) {
+            std::cmp::Ordering::Less => false,
+            std::cmp::Ordering::Equal => !first[in_first].key.follows_statement(),
+            std::cmp::Ordering::Greater => true,
+        };
+        if firsts {
+            second.drain(..=in_second);
+        } else {
+            first.drain(..=in_first);
+        }
+    }
+}
+
+/// The field less the fields behind its value.
+fn without<'a>(field: Field<'a>, behind: &[Field<'a>]) -> Field<'a> {
+    let end = behind
+        .first()
+        .map_or(field.value.len(), |first| offset_of(field.value, first));
+    Field {
+        value: &field.value[..end],
+        ..field
+    }
+}
+
+/// Where in `text` the bar before a field taken from it stands.
+fn offset_of(text: &str, field: &Field<'_>) -> usize {
+    field.name.as_ptr() as usize - text.as_ptr() as usize - 1
+}
+
+/// A record being filled in.
+struct Draft<'a> {
+    record: QueryRecord,
+    load: Load,
+    kind: RecordKind,
+    prefix: &'a Prefix,
+    zone: Zone,
+    query_id: Result<QueryId, QueryIdError>,
+    /// The time as it came, for ids that are derived.
+    start_text: String,
+}
+
+impl<'a> Draft<'a> {
+    fn new(prefix: &'a Prefix, zone: Zone) -> Draft<'a> {
+        let kind = match prefix.kind {
+            RecordKind::Load | RecordKind::StreamLoad => Kind::Load,
+            _ => Kind::Query,
+        };
+        Draft {
+            record: QueryRecord::new(QueryId::derived(&[]), kind, Origin::Audit),
+            load: Load::default(),
+            kind: prefix.kind,
+            prefix,
+            zone,
+            query_id: Err(QueryIdError::Missing),
+            start_text: String::new(),
+        }
+    }
+
+    fn set(&mut self, key: Key, name: &str, value: &str) {
+        let trimmed = value.trim();
+        if key == Key::QueryId || key == Key::JobId {
+            self.query_id = trimmed.parse();
+        }
+        if trimmed.is_empty() || trimmed == "null" && key != Key::Stmt {
+            return;
+        }
+        let zone = self.zone;
+        let (record, load) = (&mut self.record, &mut self.load);
+        let text = || Some(trimmed.to_string());
+        let mut understood = true;
+        let mut number = || match trimmed.parse() {
+            Ok(-1) => None,
+            Ok(number) => Some(number),
+            Err(_) => {
+                understood = false;
+                None
+            }
+        };
+        match key {
+            Key::Timestamp | Key::LoadStartTime => {
+                let started = parse_instant_ms(trimmed, zone);
+                understood = started.is_some() || trimmed == "-1";
+                // A load's own start is closer than the time of its record.
+                if key == Key::LoadStartTime || record.started_ms.is_none() {
+                    record.started_ms = started.or(record.started_ms);
+                    self.start_text = trimmed.to_string();
+                }
+            }
+            Key::LoadFinishTime => {
+                record.ended_ms = parse_instant_ms(trimmed, zone);
+                understood = record.ended_ms.is_some() || trimmed == "-1";
+            }
+            Key::Client => record.client = text(),
+            Key::User => record.user = text(),
+            Key::Catalog => record.catalog = text(),
+            Key::Db => record.db = text(),
+            Key::State | Key::Status => record.state = text().filter(|state| state != "N/A"),
+            Key::ErrorCode => record.error_code = number(),
+            Key::ErrorMessage => record.error_message = Some(value.to_string()),
+            Key::Time => record.duration_ms = number(),
+            Key::ScanBytes => record.scan_bytes = number(),
+            Key::ScanRows => record.scan_rows = number(),
+            Key::ReturnRows => record.return_rows = number(),
+            Key::StmtId => record.statement_id = number(),
+            Key::QueryId => {}
+            Key::IsQuery => {
+                record.is_query = boolean(trimmed);
+                understood = record.is_query.is_some();
+            }
+            Key::IsNereids => {
+                record.is_nereids = boolean(trimmed);
+                understood = record.is_nereids.is_some();
+            }
+            Key::IsInternal => {
+                record.is_internal = boolean(trimmed);
+                understood = record.is_internal.is_some();
+            }
+            Key::FeIp => record.frontend = text(),
+            Key::StmtType => record.statement_type = text(),
+            Key::CommandType => record.command_type = text(),
+            Key::Stmt => record.statement = Some(value.to_string()),
+            Key::CpuTimeMs => record.cpu_time_ms = number(),
+            Key::ShuffleSendBytes => record.shuffle_send_bytes = number(),
+            Key::ShuffleSendRows => record.shuffle_send_rows = number(),
+            Key::SqlHash => record.sql_hash = text(),
+            Key::SqlDigest => record.sql_digest = text(),
+            Key::PeakMemoryBytes => record.peak_memory_bytes = number(),
+            Key::ComputeGroup => record.compute_group = text(),
+            Key::TraceId => record.trace_id = text(),
+            Key::WorkloadGroup => record.workload_group = text(),
+            Key::FuzzyVariables => record.fuzzy_variables = text(),
+            Key::LocalScanBytes => record.local_scan_bytes = number(),
+            Key::RemoteScanBytes => record.remote_scan_bytes = number(),
+            Key::SpillWriteBytes => record.spill_write_bytes = number(),
+            Key::QueriedTables => record.queried_tables = text(),
+            Key::SessionId => record.session_id = text(),
+            Key::JobId => load.job_id = text(),
+            Key::Label => load.label = text(),
+            Key::LoadType => load.load_type = text(),
+            Key::TableList => load.table_list = text(),
+            Key::FilePathList => load.file_path_list = text(),
+            Key::BrokerUser => load.broker_user = text(),
+            Key::FileNumber => load.file_number = number(),
+            Key::Message => load.message = text(),
+            Key::Url => load.url = text(),
+            Key::TotalRows => load.total_rows = number(),
+            Key::LoadedRows => load.loaded_rows = number(),
+            Key::FilteredRows => load.filtered_rows = number(),
+            Key::UnselectedRows => load.unselected_rows = number(),
+            Key::LoadBytes => load.load_bytes = number(),
+            Key::Unknown => understood = false,
+        }
+        if !understood {
+            record.extra.insert(name.to_string(), trimmed.to_string());
+        }
+    }
+
+    /// The record: its id, its times, and what follows from its type.
+    fn finish(mut self) -> Result<QueryRecord, SkipReason> {
+        let mut record = self.record;
+        record.query_id = match (self.query_id, self.kind) {
+            (Ok(id), _) => id,
+            (Err(QueryIdError::Missing), RecordKind::Load | RecordKind::StreamLoad) => {
+                // Doris gives a stream load no id. A label may be used again once a load failed, so
+                // the time makes it the load's own.
+                let label = self.load.label.as_deref().ok_or(SkipReason::NoQueryId)?;
+                let db = record.db.as_deref().unwrap_or_default();
+                QueryId::derived(&["stream_load", db, label, &self.start_text])
+            }
+            (Err(QueryIdError::Missing), _) => {
+                // Statements that never ran may have no id. Their slow-query line must give the same
+                // one, and is written a moment later: a time counts only where the record names it.
+                let statement = record.statement.as_deref().ok_or(SkipReason::NoQueryId)?;
+                if self.start_text.is_empty() {
+                    self.start_text = self.prefix.written.date().to_string();
+                }
+                let part = |text: &Option<String>| text.clone().unwrap_or_default();
+                QueryId::derived(&[
+                    "query",
+                    &part(&record.frontend),
+                    &part(&record.client),
+                    &part(&record.user),
+                    &record
+                        .statement_id
+                        .map(|id| id.to_string())
+                        .unwrap_or_default(),
+                    &self.start_text,
+                    statement,
+                ])
+            }
+            (Err(error), _) => return Err(SkipReason::BadQueryId(error)),
+        };
+        let written_ms = self.prefix.written_ms(self.zone);
+        let ended_ms = *record.ended_ms.get_or_insert(written_ms);
+        match (record.started_ms, record.duration_ms) {
+            (Some(started_ms), None) => {
+                record.duration_ms = ended_ms.checked_sub(started_ms).map(|ms| ms.max(0));
+            }
+            (None, duration_ms) => {
+                record.started_ms = ended_ms.checked_sub(duration_ms.unwrap_or(0));
+            }
+            (Some(_), Some(_)) => {}
+        }
+        record.is_slow = self.kind == RecordKind::SlowQuery;
+        match self.kind {
+            RecordKind::Load => {
+                // Doris writes this record when the load's data became visible.
+                record.state.get_or_insert_with(|| "FINISHED".to_string());
+                record.load = Some(Box::new(self.load));
+            }
+            RecordKind::StreamLoad => {
+                record.load = Some(Box::new(self.load));
+            }
+            _ => {}
+        }
+        Ok(record)
+    }
+}

@@ -1,0 +1,66 @@
+//! The ways in: what a cluster emits, turned into domain values. Sources know nothing of each other,
+//! nor of the store.
+
+pub mod audit_log;
+pub mod file;
+
+use crate::profile::{Profile, ProfileError};
+use crate::query::{QueryIdError, QueryRecord};
+
+/// What a source found at one place of its input.
+#[derive(Debug)]
+pub enum Found {
+    /// A record.
+    Record {
+        /// What it says.
+        record: Box<QueryRecord>,
+        /// Whether bytes of it were not UTF-8 and were replaced with U+FFFD.
+        replaced: bool,
+        /// The line where it starts, if the input was cut off within it; it is kept as far as it
+        /// goes.
+        cut: Option<u64>,
+    },
+    /// A profile.
+    Profile(Box<Profile>),
+    /// Something that cannot be kept.
+    Skipped(Skipped),
+}
+
+/// A piece of input that was not kept.
+#[derive(Debug, PartialEq)]
+pub struct Skipped {
+    /// The line where it starts, from 1.
+    pub line: u64,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// Why a piece of input was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[allow(missing_docs)] // the messages say it
+pub enum SkipReason {
+    #[error("not part of any record")]
+    OutsideRecord,
+    #[error("a record of a type other than query, slow_query, load and stream_load")]
+    OtherType,
+    #[error("a record without a query id")]
+    NoQueryId,
+    #[error("a record whose id cannot be kept: {0}")]
+    BadQueryId(QueryIdError),
+    #[error("a record larger than {} MiB", audit_log::MAX_RECORD_BYTES >> 20)]
+    TooLarge,
+    #[error("a record that the end of the input cut off")]
+    CutOff,
+    #[error("a record whose JSON cannot be read")]
+    NotJson,
+    #[error("a profile that cannot be kept: {0}")]
+    BadProfile(#[from] ProfileError),
+    #[error("a profile larger than {} MiB", file::MAX_PROFILE_BYTES >> 20)]
+    ProfileTooLarge,
+    #[error("neither an audit log nor a profile")]
+    NotRecognised,
+    #[error("input that cannot be read on: its compression is damaged or cut off")]
+    Damaged,
+    #[error("a file or folder that cannot be read")]
+    Unreadable,
+}

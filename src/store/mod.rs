@@ -1,0 +1,232 @@
+//! The store: one SQLite file, and every SQL statement annals knows.
+//!
+//! One [`Writer`] commits in groups; readers work beside it and never wait for it (WAL).
+
+mod profile;
+mod read;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection};
+
+pub use read::{ListedQuery, StoredProfile};
+pub use write::{Batch, Counts, WriteError, Writer, Written};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// What annals writes into the header of its files (`PRAGMA application_id`): "anls".
+const APPLICATION_ID: i32 = 0x616e_6c73;
+
+/// How long a statement waits for another process that writes to the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Connections that read at the same time; what asks beyond that waits its turn.
+const READERS: u32 = 4;
+
+/// A history, opened.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    readers: SqlitePool,
+}
+
+/// Why a history could not be opened. In each case the file is as it was.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say it
+pub enum OpenError {
+    #[error("{} is not an SQLite database; name another file with --db", .0.display())]
+    NotADatabase(PathBuf),
+    #[error("{} is a database of another program; name another file with --db", .0.display())]
+    OfAnotherProgram(PathBuf),
+    #[error("{} was written by a newer annals; open it with that version or a later one", .0.display())]
+    Newer(PathBuf),
+    #[error("{} cannot be written to; annals needs to write to the file and to its folder", .0.display())]
+    NotWritable(PathBuf),
+    #[error("{} cannot be made, for there is no folder {}", .0.display(), .1.display())]
+    NoFolder(PathBuf, PathBuf),
+    #[error("{} is a folder; name a file with --db", .0.display())]
+    IsAFolder(PathBuf),
+    #[error("{} is held by another process; try again when it is done", .0.display())]
+    Busy(PathBuf),
+    #[error("{} cannot be opened", .0.display())]
+    Other(PathBuf, #[source] sqlx::Error),
+}
+
+impl Store {
+    /// Opens a history for reading and writing; makes it where there is none, and brings an older one
+    /// up to date.
+    pub async fn open(path: &Path) -> Result<Store, OpenError> {
+        let refused = |error: sqlx::Error| refusal(path, error);
+        if path.is_dir() {
+            return Err(OpenError::IsAFolder(path.to_path_buf()));
+        }
+        if path.exists() {
+            inspect(path).await?;
+        } else {
+            create(path)?;
+        }
+        let mut connection = writing(path).connect().await.map_err(refused)?;
+        // SQLite reports a file without permission only as it is written to; a transaction that does
+        // nothing asks for the permission.
+        connection
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(refused)?
+            .rollback()
+            .await
+            .map_err(refused)?;
+        sqlx::query("PRAGMA application_id = 0x616e6c73")
+            .execute(&mut connection)
+            .await
+            .map_err(refused)?;
+        MIGRATIONS
+            .run(&mut connection)
+            .await
+            .map_err(|error| refused(error.into()))?;
+        connection.close().await.map_err(refused)?;
+
+        let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.busy_timeout(BUSY_TIMEOUT))
+            .await
+            .map_err(refused)?;
+        Ok(Store {
+            path: path.to_path_buf(),
+            readers,
+        })
+    }
+
+    /// Where the history is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The one writer of this process.
+    pub async fn writer(&self) -> Result<Writer, OpenError> {
+        let connection = writing(&self.path)
+            .connect()
+            .await
+            .map_err(|error| refusal(&self.path, error))?;
+        Ok(Writer::start(connection))
+    }
+
+    /// Ends reading and moves what the write-ahead log holds into the file itself.
+    pub async fn close(&self) -> Result<(), sqlx::Error> {
+        self.readers.close().await;
+        let mut connection = writing(&self.path).connect().await?;
+        checkpoint(&mut connection).await?;
+        connection.close().await
+    }
+}
+
+/// Moves what the write-ahead log holds into the file itself; where another process still reads from
+/// the log, as much of it as can be.
+async fn checkpoint(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn writing(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A commit is acknowledged when it is on the disk.
+        .synchronous(SqliteSynchronous::Full)
+        // Space that pruning frees goes back to the disk in small steps.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .busy_timeout(BUSY_TIMEOUT)
+        // Query ids are random, so each commit touches their whole index: it should be in memory, and
+        // go from the log to the file seldom. Both in pages of 4 KiB or, negative, in KiB.
+        .pragma("cache_size", "-65536")
+        .pragma("wal_autocheckpoint", "16384")
+}
+
+/// Makes an empty file that only its owner can read, for SQL and profiles are sensitive.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        return Err(OpenError::NoFolder(
+            path.to_path_buf(),
+            folder.to_path_buf(),
+        ));
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        // Another process made it meanwhile.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(OpenError::NotWritable(path.to_path_buf()))
+        }
+        Err(error) => Err(OpenError::Other(path.to_path_buf(), error.into())),
+    }
+}
+
+/// Looks at an existing file without changing it: is it a history that this annals understands?
+async fn inspect(path: &Path) -> Result<(), OpenError> {
+    let refused = |error| refusal(path, error);
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let mut connection = options
+        .busy_timeout(BUSY_TIMEOUT)
+        .connect()
+        .await
+        .map_err(refused)?;
+    let application_id: i32 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(refused)?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(refused)?;
+    if tables == 0 && [0, APPLICATION_ID].contains(&application_id) {
+        return Ok(());
+    }
+    if application_id != APPLICATION_ID {
+        return Err(OpenError::OfAnotherProgram(path.to_path_buf()));
+    }
+    // Not a macro: the table is sqlx's own and stands in no migration.
+    let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations")
+        .fetch_all(&mut connection)
+        .await
+        .map_err(refused)?;
+    if applied
+        .iter()
+        .any(|version| !MIGRATIONS.version_exists(*version))
+    {
+        return Err(OpenError::Newer(path.to_path_buf()));
+    }
+    connection.close().await.map_err(refused)
+}
+
+/// What an error of SQLite means for somebody who opens a file. The codes are SQLite's primary result
+/// codes.
+fn refusal(path: &Path, error: sqlx::Error) -> OpenError {
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<i32>().ok())
+        .map(|code| code & 0xff);
+    let path = path.to_path_buf();
+    match code {
+        Some(26) => OpenError::NotADatabase(path),
+        Some(3 | 8 | 14) => OpenError::NotWritable(path),
+        Some(5 | 6) => OpenError::Busy(path),
+        _ => OpenError::Other(path, error),
+    }
+}

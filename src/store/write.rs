@@ -1,0 +1,558 @@
+//! Writing: one task, one transaction at a time.
+//!
+//! Whoever has something to write sends a [`Batch`] through a short queue and is answered after its
+//! commit. The writer takes what waits in the queue into one transaction: many waiting clients become
+//! one large commit, and a single one is not kept waiting. The queue is bounded, so that a source that
+//! is faster than the disk waits instead of filling the memory.
+
+use std::sync::Arc;
+
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::profile::{pack, unpack};
+use crate::profile::Profile;
+use crate::query::{Kind, Load, Origin, QueryId, QueryRecord};
+
+/// Batches that may wait for the writer.
+const QUEUE: usize = 8;
+
+/// A transaction takes in no further batch beyond so many records, or so many bytes of profile. Query
+/// ids are random, so every commit writes most of their index again: large commits make import fast.
+const GROUP_RECORDS: usize = 50_000;
+const GROUP_BYTES: usize = 64 << 20;
+
+/// Records and profiles to be written together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    records: Vec<QueryRecord>,
+    profiles: Vec<PackedProfile>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct PackedProfile {
+    summary: QueryRecord,
+    text_bytes: i64,
+    body: Vec<u8>,
+}
+
+impl Batch {
+    /// Records that make a batch large enough to send.
+    const FULL_RECORDS: usize = 1000;
+    /// Bytes that do.
+    const FULL_BYTES: usize = 1 << 20;
+
+    /// Adds a record.
+    pub fn record(&mut self, record: QueryRecord) {
+        self.bytes += record.statement.as_ref().map_or(0, String::len);
+        self.records.push(record);
+    }
+
+    /// Adds a profile; it is compressed here, on the caller's thread, and not on the writer's.
+    pub fn profile(&mut self, profile: Profile) {
+        let body = pack(&profile.text);
+        self.bytes += body.len();
+        let text_bytes = profile.text.len() as i64;
+        self.profiles.push(PackedProfile {
+            summary: profile.summary,
+            text_bytes,
+            body,
+        });
+    }
+
+    /// Whether it is time to send it.
+    pub fn is_full(&self) -> bool {
+        self.records.len() >= Batch::FULL_RECORDS || self.bytes >= Batch::FULL_BYTES
+    }
+}
+
+/// How often something was new, joined to what was known, or known already.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Counts {
+    pub new: u64,
+    pub merged: u64,
+    pub unchanged: u64,
+}
+
+impl Counts {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.new + self.merged + self.unchanged
+    }
+
+    fn add(&mut self, other: Counts) {
+        self.new += other.new;
+        self.merged += other.merged;
+        self.unchanged += other.unchanged;
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Records, those of the profiles' summaries among them.
+    pub records: Counts,
+    /// Profile texts; one that took another's place is merged.
+    pub profiles: Counts,
+}
+
+impl Written {
+    /// Adds what became of another batch.
+    pub fn add(&mut self, other: Written) {
+        self.records.add(other.records);
+        self.profiles.add(other.profiles);
+    }
+}
+
+/// Why a batch was not written. None of it was.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WriteError {
+    /// SQLite refused: the disk is full, or another process holds the file.
+    #[error("the history cannot be written: {0}")]
+    Store(Arc<sqlx::Error>),
+    /// The writer has ended.
+    #[error("the history is closed")]
+    Closed,
+}
+
+type Answer = oneshot::Sender<Result<Written, WriteError>>;
+
+/// The way to the writing task. Dropping it ends the task once it has written what was sent.
+#[derive(Debug)]
+pub struct Writer {
+    queue: mpsc::Sender<(Batch, Answer)>,
+    task: JoinHandle<Result<(), sqlx::Error>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: SqliteConnection) -> Writer {
+        let (queue, batches) = mpsc::channel(QUEUE);
+        Writer {
+            queue,
+            task: tokio::spawn(write_all(connection, batches)),
+        }
+    }
+
+    /// Queues a batch, and waits as long as the queue is full. The receiver is answered after the
+    /// commit; it is dropped without an answer if the writer ends before.
+    pub async fn send(
+        &self,
+        batch: Batch,
+    ) -> Result<oneshot::Receiver<Result<Written, WriteError>>, WriteError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue
+            .send((batch, answer))
+            .await
+            .map_err(|_| WriteError::Closed)?;
+        Ok(answered)
+    }
+
+    /// Waits until all that was sent is written and moved into the file itself.
+    pub async fn finish(self) -> Result<(), WriteError> {
+        drop(self.queue);
+        match self.task.await {
+            Ok(ended) => ended.map_err(|error| WriteError::Store(Arc::new(error))),
+            Err(_) => Err(WriteError::Closed),
+        }
+    }
+}
+
+async fn write_all(
+    mut connection: SqliteConnection,
+    mut batches: mpsc::Receiver<(Batch, Answer)>,
+) -> Result<(), sqlx::Error> {
+    while let Some(first) = batches.recv().await {
+        let mut answers = Vec::new();
+        match write_group(&mut connection, first, &mut batches, &mut answers).await {
+            Ok(()) => {
+                for (answer, written) in answers {
+                    // Nobody waits where the asker has gone; the batch is written all the same.
+                    let _ = answer.send(Ok(written));
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for (answer, _) in answers {
+                    let _ = answer.send(Err(WriteError::Store(error.clone())));
+                }
+            }
+        }
+    }
+    super::checkpoint(&mut connection).await?;
+    connection.close().await
+}
+
+/// Writes a batch and those that wait behind it in one transaction. `answers` has the askers of all
+/// batches that the transaction took in, whether it came to its commit or not.
+async fn write_group(
+    connection: &mut SqliteConnection,
+    first: (Batch, Answer),
+    batches: &mut mpsc::Receiver<(Batch, Answer)>,
+    answers: &mut Vec<(Answer, Written)>,
+) -> Result<(), sqlx::Error> {
+    let mut next = Some(first);
+    let (mut records, mut bytes) = (0, 0);
+    // Taken at once: a transaction that began by reading could lose its place to another process.
+    let begun = connection.begin_with("BEGIN IMMEDIATE").await;
+    let mut transaction = match begun {
+        Ok(transaction) => transaction,
+        Err(error) => {
+            answers.extend(next.map(|(_, answer)| (answer, Written::default())));
+            return Err(error);
+        }
+    };
+    while let Some((batch, answer)) = next {
+        records += batch.records.len() + batch.profiles.len();
+        bytes += batch.bytes;
+        answers.push((answer, Written::default()));
+        let written = write_batch(&mut transaction, batch).await?;
+        if let Some((_, answer)) = answers.last_mut() {
+            *answer = written;
+        }
+        let full = records >= GROUP_RECORDS || bytes >= GROUP_BYTES;
+        next = if full { None } else { batches.try_recv().ok() };
+    }
+    transaction.commit().await
+}
+
+async fn write_batch(
+    transaction: &mut SqliteTransaction<'_>,
+    batch: Batch,
+) -> Result<Written, sqlx::Error> {
+    let mut written = Written::default();
+    for record in batch.records {
+        write_record(transaction, record, &mut written.records).await?;
+    }
+    for profile in batch.profiles {
+        let (text_bytes, body) = (profile.text_bytes, profile.body);
+        let running = profile.summary.is_running();
+        let query = write_record(transaction, profile.summary, &mut written.records).await?;
+        let stored = sqlx::query!(
+            "SELECT text_bytes, body FROM profile WHERE query = ?",
+            query
+        )
+        .fetch_optional(&mut **transaction)
+        .await?;
+        match stored {
+            None => written.profiles.new += 1,
+            Some(stored) => {
+                // A stored text that is damaged tells nothing, and gives way.
+                let text = unpack(stored.body, stored.text_bytes).unwrap_or_default();
+                if !Profile::replaces(running, text_bytes as usize, &text) {
+                    written.profiles.unchanged += 1;
+                    continue;
+                }
+                written.profiles.merged += 1;
+            }
+        }
+        sqlx::query!(
+            "INSERT INTO profile (query, text_bytes, body) VALUES (?1, ?2, ?3)
+             ON CONFLICT (query) DO UPDATE SET text_bytes = ?2, body = ?3",
+            query,
+            text_bytes,
+            body
+        )
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(written)
+}
+
+/// Writes a record, or joins it to the one that is stored; gives its row.
+async fn write_record(
+    transaction: &mut SqliteTransaction<'_>,
+    record: QueryRecord,
+    counts: &mut Counts,
+) -> Result<i64, sqlx::Error> {
+    if let Some(row) = insert_query(transaction, &record).await? {
+        if let Some(load) = &record.load {
+            write_load(transaction, row, load).await?;
+        }
+        counts.new += 1;
+        return Ok(row);
+    }
+    let (row, stored) = stored_record(transaction, record.query_id.clone()).await?;
+    let mut merged = stored.clone();
+    merged.merge(record);
+    if merged == stored {
+        counts.unchanged += 1;
+    } else {
+        update_query(transaction, row, &merged).await?;
+        if let Some(load) = &merged.load {
+            write_load(transaction, row, load).await?;
+        }
+        counts.merged += 1;
+    }
+    Ok(row)
+}
+
+/// Inserts a query's row; `None` where there is one already.
+async fn insert_query(
+    transaction: &mut SqliteTransaction<'_>,
+    record: &QueryRecord,
+) -> Result<Option<i64>, sqlx::Error> {
+    let (id, kind, origin) = (
+        record.query_id.as_str(),
+        record.kind.name(),
+        record.origin.name(),
+    );
+    let extra = extra_json(record);
+    let inserted = sqlx::query!(
+        "INSERT INTO query (
+             query_id, kind, origin, state, started_ms, ended_ms, duration_ms, user, client,
+             catalog, db, statement, statement_type, command_type, statement_id, session_id,
+             trace_id, is_query, is_nereids, is_internal, is_slow, error_code, error_message,
+             scan_rows, scan_bytes, local_scan_bytes, remote_scan_bytes, return_rows,
+             shuffle_send_rows, shuffle_send_bytes, spill_write_bytes, peak_memory_bytes,
+             cpu_time_ms, frontend, workload_group, compute_group, queried_tables, sql_hash,
+             sql_digest, fuzzy_variables, extra
+         ) VALUES (
+             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34,
+             ?35, ?36, ?37, ?38, ?39, ?40, ?41
+         ) ON CONFLICT (query_id) DO NOTHING",
+        id,
+        kind,
+        origin,
+        record.state,
+        record.started_ms,
+        record.ended_ms,
+        record.duration_ms,
+        record.user,
+        record.client,
+        record.catalog,
+        record.db,
+        record.statement,
+        record.statement_type,
+        record.command_type,
+        record.statement_id,
+        record.session_id,
+        record.trace_id,
+        record.is_query,
+        record.is_nereids,
+        record.is_internal,
+        record.is_slow,
+        record.error_code,
+        record.error_message,
+        record.scan_rows,
+        record.scan_bytes,
+        record.local_scan_bytes,
+        record.remote_scan_bytes,
+        record.return_rows,
+        record.shuffle_send_rows,
+        record.shuffle_send_bytes,
+        record.spill_write_bytes,
+        record.peak_memory_bytes,
+        record.cpu_time_ms,
+        record.frontend,
+        record.workload_group,
+        record.compute_group,
+        record.queried_tables,
+        record.sql_hash,
+        record.sql_digest,
+        record.fuzzy_variables,
+        extra,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok((inserted.rows_affected() == 1).then(|| inserted.last_insert_rowid()))
+}
+
+/// Writes a query's row anew.
+async fn update_query(
+    transaction: &mut SqliteTransaction<'_>,
+    row: i64,
+    record: &QueryRecord,
+) -> Result<(), sqlx::Error> {
+    let (kind, origin) = (record.kind.name(), record.origin.name());
+    let extra = extra_json(record);
+    sqlx::query!(
+        "UPDATE query SET
+             kind = ?2, origin = ?3, state = ?4, started_ms = ?5, ended_ms = ?6, duration_ms =
+             ?7, user = ?8, client = ?9, catalog = ?10, db = ?11, statement = ?12,
+             statement_type = ?13, command_type = ?14, statement_id = ?15, session_id = ?16,
+             trace_id = ?17, is_query = ?18, is_nereids = ?19, is_internal = ?20, is_slow = ?21,
+             error_code = ?22, error_message = ?23, scan_rows = ?24, scan_bytes = ?25,
+             local_scan_bytes = ?26, remote_scan_bytes = ?27, return_rows = ?28,
+             shuffle_send_rows = ?29, shuffle_send_bytes = ?30, spill_write_bytes = ?31,
+             peak_memory_bytes = ?32, cpu_time_ms = ?33, frontend = ?34, workload_group = ?35,
+             compute_group = ?36, queried_tables = ?37, sql_hash = ?38, sql_digest = ?39,
+             fuzzy_variables = ?40, extra = ?41
+         WHERE id = ?1",
+        row,
+        kind,
+        origin,
+        record.state,
+        record.started_ms,
+        record.ended_ms,
+        record.duration_ms,
+        record.user,
+        record.client,
+        record.catalog,
+        record.db,
+        record.statement,
+        record.statement_type,
+        record.command_type,
+        record.statement_id,
+        record.session_id,
+        record.trace_id,
+        record.is_query,
+        record.is_nereids,
+        record.is_internal,
+        record.is_slow,
+        record.error_code,
+        record.error_message,
+        record.scan_rows,
+        record.scan_bytes,
+        record.local_scan_bytes,
+        record.remote_scan_bytes,
+        record.return_rows,
+        record.shuffle_send_rows,
+        record.shuffle_send_bytes,
+        record.spill_write_bytes,
+        record.peak_memory_bytes,
+        record.cpu_time_ms,
+        record.frontend,
+        record.workload_group,
+        record.compute_group,
+        record.queried_tables,
+        record.sql_hash,
+        record.sql_digest,
+        record.fuzzy_variables,
+        extra,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// The row of a query id, and the record it holds.
+async fn stored_record(
+    transaction: &mut SqliteTransaction<'_>,
+    query_id: QueryId,
+) -> Result<(i64, QueryRecord), sqlx::Error> {
+    let id = query_id.as_str();
+    let stored = sqlx::query!(
+        r#"SELECT
+             id,
+             kind, origin, state, started_ms, ended_ms, duration_ms, user, client, catalog, db,
+             statement, statement_type, command_type, statement_id, session_id, trace_id,
+             is_query AS "is_query: bool", is_nereids AS "is_nereids: bool", is_internal AS
+             "is_internal: bool", is_slow AS "is_slow: bool", error_code, error_message,
+             scan_rows, scan_bytes, local_scan_bytes, remote_scan_bytes, return_rows,
+             shuffle_send_rows, shuffle_send_bytes, spill_write_bytes, peak_memory_bytes,
+             cpu_time_ms, frontend, workload_group, compute_group, queried_tables, sql_hash,
+             sql_digest, fuzzy_variables, extra
+         FROM query WHERE query_id = ?"#,
+        id
+    )
+    .fetch_one(&mut **transaction)
+    .await?;
+    let load = sqlx::query_as!(
+        Load,
+        "SELECT
+             job_id, label, load_type, table_list, file_path_list, broker_user, file_number,
+             message, url, total_rows, loaded_rows, filtered_rows, unselected_rows, load_bytes
+         FROM load WHERE query = ?",
+        stored.id
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let record = QueryRecord {
+        query_id,
+        kind: Kind::of_name(&stored.kind),
+        origin: Origin::of_name(&stored.origin),
+        state: stored.state,
+        started_ms: stored.started_ms,
+        ended_ms: stored.ended_ms,
+        duration_ms: stored.duration_ms,
+        user: stored.user,
+        client: stored.client,
+        catalog: stored.catalog,
+        db: stored.db,
+        statement: stored.statement,
+        statement_type: stored.statement_type,
+        command_type: stored.command_type,
+        statement_id: stored.statement_id,
+        session_id: stored.session_id,
+        trace_id: stored.trace_id,
+        is_query: stored.is_query,
+        is_nereids: stored.is_nereids,
+        is_internal: stored.is_internal,
+        is_slow: stored.is_slow,
+        error_code: stored.error_code,
+        error_message: stored.error_message,
+        scan_rows: stored.scan_rows,
+        scan_bytes: stored.scan_bytes,
+        local_scan_bytes: stored.local_scan_bytes,
+        remote_scan_bytes: stored.remote_scan_bytes,
+        return_rows: stored.return_rows,
+        shuffle_send_rows: stored.shuffle_send_rows,
+        shuffle_send_bytes: stored.shuffle_send_bytes,
+        spill_write_bytes: stored.spill_write_bytes,
+        peak_memory_bytes: stored.peak_memory_bytes,
+        cpu_time_ms: stored.cpu_time_ms,
+        frontend: stored.frontend,
+        workload_group: stored.workload_group,
+        compute_group: stored.compute_group,
+        queried_tables: stored.queried_tables,
+        sql_hash: stored.sql_hash,
+        sql_digest: stored.sql_digest,
+        fuzzy_variables: stored.fuzzy_variables,
+        // What somebody else wrote there counts as nothing.
+        extra: stored
+            .extra
+            .and_then(|json| serde_json::from_str(&json).ok())
+            .unwrap_or_default(),
+        load: load.map(Box::new),
+    };
+    Ok((stored.id, record))
+}
+
+/// Writes what only a load has, in place of what was there.
+async fn write_load(
+    transaction: &mut SqliteTransaction<'_>,
+    row: i64,
+    load: &Load,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO load (
+             query, job_id, label, load_type, table_list, file_path_list, broker_user,
+             file_number, message, url, total_rows, loaded_rows, filtered_rows, unselected_rows,
+             load_bytes
+         ) VALUES (
+             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+         ) ON CONFLICT (query) DO UPDATE SET
+             job_id = ?2, label = ?3, load_type = ?4, table_list = ?5, file_path_list = ?6,
+             broker_user = ?7, file_number = ?8, message = ?9, url = ?10, total_rows = ?11,
+             loaded_rows = ?12, filtered_rows = ?13, unselected_rows = ?14, load_bytes = ?15",
+        row,
+        load.job_id,
+        load.label,
+        load.load_type,
+        load.table_list,
+        load.file_path_list,
+        load.broker_user,
+        load.file_number,
+        load.message,
+        load.url,
+        load.total_rows,
+        load.loaded_rows,
+        load.filtered_rows,
+        load.unselected_rows,
+        load.load_bytes,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// The keys without a column, as a JSON object.
+fn extra_json(record: &QueryRecord) -> Option<String> {
+    let extra = &record.extra;
+    (!extra.is_empty()).then(|| serde_json::json!(extra).to_string())
+}
