@@ -6,7 +6,7 @@
 //! source ──▶ query, profile, time ──▶ store ──▶ rest ──▶ command
 //!  (in)          (the domain)       (SQLite)   (out)
 //! ```
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 /// The ways in: audit logs and profile texts, plain or compressed, become domain values.
 pub mod source;

@@ -64,18 +64,10 @@ struct Summary(Vec<(String, String)>);
 
 impl Summary {
     fn read(text: &str) -> Summary {
-        let mut lines = text
-            .lines()
-            .skip_while(|line| trim(line) != "Summary:")
-            .skip(1)
-            .peekable();
+        let mut lines = text.lines().skip_while(|line| trim(line) != "Summary:").skip(1).peekable();
         // A page writes two spaces, or no-break spaces, for each space of the text.
-        let doubled = lines
-            .peek()
-            .is_some_and(|line| trim(line).starts_with("-  "))
-            || lines
-                .peek()
-                .is_some_and(|line| trim(line).starts_with("-\u{a0}\u{a0}"));
+        let doubled = lines.peek().is_some_and(|line| trim(line).starts_with("-  "))
+            || lines.peek().is_some_and(|line| trim(line).starts_with("-\u{a0}\u{a0}"));
         let plain = |text: &str| match doubled {
             true => text.replace('\u{a0}', " ").replace("  ", " "),
             false => text.to_string(),
@@ -92,13 +84,15 @@ impl Summary {
                     column = dash;
                     entries.push((key.to_string(), value.to_string()));
                 }
-                _ if is_section(&line) => break,
+                // Behind a statement only a known section ends the summary: SQL has lines of any kind.
                 _ => match entries.last_mut() {
-                    Some((_, value)) => {
+                    Some((key, value)) if key == "Sql Statement" && !is_section(&line) => {
                         value.push('\n');
                         value.push_str(&line);
                     }
-                    None => break,
+                    Some((key, _)) if key != "Sql Statement" && !line.trim_end().ends_with(':') => {
+                    }
+                    _ => break,
                 },
             }
         }
@@ -106,10 +100,7 @@ impl Summary {
     }
 
     fn get(&self, keys: &[&str]) -> Option<&str> {
-        let (_, value) = self
-            .0
-            .iter()
-            .find(|(key, _)| keys.contains(&key.as_str()))?;
+        let (_, value) = self.0.iter().find(|(key, _)| keys.contains(&key.as_str()))?;
         let value = value.trim();
         (!["", "N/A", "null"].contains(&value)).then_some(value)
     }
@@ -120,13 +111,8 @@ impl Summary {
 
     fn into_record(self, zone: Zone) -> Result<QueryRecord, ProfileError> {
         let owned = |keys: &[&str]| self.get(keys).map(str::to_string);
-        let id = self
-            .get(&["Profile ID", "Query ID"])
-            .unwrap_or_default()
-            .parse()?;
-        let kind = self
-            .get(&["Task Type", "Query Type"])
-            .map_or(Kind::Query, Kind::of_name);
+        let id = self.get(&["Profile ID", "Query ID"]).unwrap_or_default().parse()?;
+        let kind = self.get(&["Task Type", "Query Type"]).map_or(Kind::Query, Kind::of_name);
         let mut record = QueryRecord::new(id, kind, Origin::Summary);
         record.state = owned(&["Task State", "Query State"]);
         record.user = owned(&["User"]);
@@ -135,14 +121,10 @@ impl Summary {
         record.statement = owned(&["Sql Statement"]);
         record.trace_id = owned(&["Trace ID"]);
         record.workload_group = owned(&["Workload Group"]);
-        record.started_ms = self
-            .get(&["Start Time"])
-            .and_then(|time| parse_instant_ms(time, zone));
+        record.started_ms = self.get(&["Start Time"]).and_then(|time| parse_instant_ms(time, zone));
         // What a running query has of these is not how it ended.
         if !record.is_running() {
-            record.ended_ms = self
-                .get(&["End Time"])
-                .and_then(|time| parse_instant_ms(time, zone));
+            record.ended_ms = self.get(&["End Time"]).and_then(|time| parse_instant_ms(time, zone));
             record.duration_ms = self.get(&["Total"]).and_then(parse_duration_ms);
         }
         Ok(record)
@@ -152,28 +134,18 @@ impl Summary {
 /// The names of the sections that follow a summary, in any version.
 fn is_section(line: &str) -> bool {
     let line = trim(line);
-    [
-        "Execution Summary",
-        "ExecutionSummary",
-        "Changed Session Variables",
-        "MergedProfile",
-    ]
-    .iter()
-    .chain(&["Execution Profile", "Fragment", "Planner", "Load Channel"])
-    .chain(&["Physical Plan", "DetailProfile", "Appendix"])
-    .any(|name| {
-        line.strip_prefix(name)
-            .is_some_and(|rest| rest.contains(':'))
-    })
+    ["Execution Summary", "ExecutionSummary", "Changed Session Variables", "MergedProfile"]
+        .iter()
+        .chain(&["Execution Profile", "Fragment", "Planner", "Load Channel"])
+        .chain(&["Physical Plan", "DetailProfile", "Appendix"])
+        .any(|name| line.strip_prefix(name).is_some_and(|rest| rest.contains(':')))
 }
 
 /// Splits `- Key: value`. A key is words with a capital first.
 fn entry(line: &str) -> Option<(&str, &str)> {
     let (key, value) = trim(line).strip_prefix("- ")?.split_once(':')?;
     let is_key = key.starts_with(|c: char| c.is_ascii_uppercase())
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == ' ' || c == '_');
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == ' ' || c == '_');
     is_key.then(|| (key, value.strip_prefix(' ').unwrap_or(value)))
 }
 
@@ -242,10 +214,7 @@ Execution Summary:
         let profile = parse(NEW).unwrap();
         let summary = &profile.summary;
         assert_eq!(summary.query_id.as_str(), "1a-2b");
-        assert_eq!(
-            (summary.kind, summary.origin),
-            (Kind::Load, Origin::Summary)
-        );
+        assert_eq!((summary.kind, summary.origin), (Kind::Load, Origin::Summary));
         assert_eq!(summary.started_ms, Some(1_704_194_151_000));
         assert_eq!(summary.duration_ms, Some(1_052));
         assert_eq!(summary.user.as_deref(), Some("alice"));
@@ -304,10 +273,7 @@ Execution Summary:
 
     #[test]
     fn html_keeps_markup_from_becoming_markup() {
-        assert_eq!(
-            to_html(b"Query:\n  Summary:"),
-            "Query:</br>&nbsp;&nbsp;&nbsp;&nbsp;Summary:"
-        );
+        assert_eq!(to_html(b"Query:\n  Summary:"), "Query:</br>&nbsp;&nbsp;&nbsp;&nbsp;Summary:");
         assert_eq!(to_html(b"a<b>&\"c\xff"), "a&lt;b&gt;&amp;\"c\u{fffd}");
     }
 }

@@ -92,11 +92,7 @@ impl Kind {
 
     /// The kind of a stored name.
     pub fn of_name(name: &str) -> Kind {
-        if name.eq_ignore_ascii_case("load") {
-            Kind::Load
-        } else {
-            Kind::Query
-        }
+        if name.eq_ignore_ascii_case("load") { Kind::Load } else { Kind::Query }
     }
 }
 
@@ -120,11 +116,7 @@ impl Origin {
 
     /// The origin of a stored name.
     pub fn of_name(name: &str) -> Origin {
-        if name == "audit" {
-            Origin::Audit
-        } else {
-            Origin::Summary
-        }
+        if name == "audit" { Origin::Audit } else { Origin::Summary }
     }
 }
 
@@ -250,9 +242,7 @@ impl QueryRecord {
 
     /// Whether the statement was still running when this was told.
     pub fn is_running(&self) -> bool {
-        self.state
-            .as_deref()
-            .is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"))
+        self.state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"))
     }
 
     /// Takes in what `other` tells of the same query.
@@ -448,10 +438,7 @@ mod tests {
         assert_eq!("a b".parse::<QueryId>(), Err(QueryIdError::NotAToken));
         assert_eq!("a\0b".parse::<QueryId>(), Err(QueryIdError::NotAToken));
         assert!("x".repeat(128).parse::<QueryId>().is_ok());
-        assert_eq!(
-            "x".repeat(129).parse::<QueryId>(),
-            Err(QueryIdError::TooLong)
-        );
+        assert_eq!("x".repeat(129).parse::<QueryId>(), Err(QueryIdError::TooLong));
     }
 
     #[test]
@@ -504,11 +491,7 @@ mod tests {
     #[test]
     fn a_cut_statement_gives_way_to_the_whole_one() {
         let whole = "select a, b, c from t where a = 1 and b = 2";
-        for cut in [
-            "select a, b",
-            "select a, b...",
-            "select a, b ... /* truncated. x=16 */",
-        ] {
+        for cut in ["select a, b", "select a, b...", "select a, b ... /* truncated. x=16 */"] {
             let (mut cut_audit, mut summary) =
                 (record(Origin::Audit, "EOF"), record(Origin::Summary, "EOF"));
             cut_audit.statement = Some(cut.to_string());

@@ -54,10 +54,7 @@ impl Zone {
     /// calendar gives `N/A`.
     pub fn text(self, instant_ms: i64) -> String {
         match DateTime::from_timestamp_millis(instant_ms) {
-            Some(time) => time
-                .with_timezone(&self.0)
-                .format("%Y-%m-%d %H:%M:%S")
-                .to_string(),
+            Some(time) => time.with_timezone(&self.0).format("%Y-%m-%d %H:%M:%S").to_string(),
             None => "N/A".to_string(),
         }
     }
@@ -67,9 +64,7 @@ impl std::str::FromStr for Zone {
     type Err = UnknownZone;
 
     fn from_str(name: &str) -> Result<Zone, UnknownZone> {
-        name.parse()
-            .map(Zone)
-            .map_err(|_| UnknownZone(name.to_string()))
+        name.parse().map(Zone).map_err(|_| UnknownZone(name.to_string()))
     }
 }
 
@@ -83,44 +78,28 @@ impl std::fmt::Display for Zone {
 /// fraction of one to nine digits behind `.` or `,` allowed. Gives it and the bytes it took.
 pub fn leading_local_time(text: &[u8]) -> Option<(NaiveDateTime, usize)> {
     let number = |from: usize, digits: usize| {
-        text.get(from..from + digits)?
-            .iter()
-            .try_fold(0u32, |number, byte| {
-                byte.is_ascii_digit()
-                    .then(|| number * 10 + u32::from(byte - b'0'))
-            })
+        text.get(from..from + digits)?.iter().try_fold(0u32, |number, byte| {
+            byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
+        })
     };
     let separated = |at: usize, by: &[u8]| text.get(at).filter(|byte| by.contains(byte));
     let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
     let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
-    for (at, by) in [
-        (4, &b"-"[..]),
-        (7, b"-"),
-        (10, b" T"),
-        (13, b":"),
-        (16, b":"),
-    ] {
+    for (at, by) in [(4, &b"-"[..]), (7, b"-"), (10, b" T"), (13, b":"), (16, b":")] {
         separated(at, by)?;
     }
     let mut end = 19;
     let mut nanoseconds = 0;
     if separated(end, b".,").is_some() {
-        let digits = text[end + 1..]
-            .iter()
-            .take(9)
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let digits =
+            text[end + 1..].iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
         if digits > 0 {
             nanoseconds = number(end + 1, digits)? * 10u32.pow(9 - digits as u32);
             end += 1 + digits;
         }
     }
-    let time = NaiveDate::from_ymd_opt(year as i32, month, day)?.and_hms_nano_opt(
-        hour,
-        minute,
-        second,
-        nanoseconds,
-    )?;
+    let time = NaiveDate::from_ymd_opt(year as i32, month, day)?
+        .and_hms_nano_opt(hour, minute, second, nanoseconds)?;
     Some((time, end))
 }
 
@@ -198,15 +177,8 @@ mod tests {
         assert_eq!(ms("2024-01-02 11:15:51,248"), Some(1_704_194_151_248));
         assert_eq!(ms("2024-01-02T11:15:51.248999"), Some(1_704_194_151_248));
         assert_eq!(ms("1704194151248"), Some(1_704_194_151_248));
-        for unknown in [
-            "",
-            "N/A",
-            "null",
-            "-1",
-            "0",
-            "2024-13-02 11:15:51",
-            "2024-01-02 11:15:5x",
-        ] {
+        for unknown in ["", "N/A", "null", "-1", "0", "2024-13-02 11:15:51", "2024-01-02 11:15:5x"]
+        {
             assert_eq!(ms(unknown), None, "{unknown}");
         }
         assert_eq!(ms("2024-01-02 11:15:51 and more"), None);
@@ -229,13 +201,7 @@ mod tests {
 
     #[test]
     fn zones_are_named() {
-        assert!(
-            "Mars/Olympus"
-                .parse::<Zone>()
-                .unwrap_err()
-                .to_string()
-                .contains("Mars/Olympus")
-        );
+        assert!("Mars/Olympus".parse::<Zone>().unwrap_err().to_string().contains("Mars/Olympus"));
         let shanghai: Zone = "Asia/Shanghai".parse().unwrap();
         assert_eq!(shanghai.text(1_704_165_351_248), "2024-01-02 11:15:51");
         assert_eq!(shanghai.text(i64::MAX), "N/A");

@@ -59,20 +59,14 @@ pub async fn run(args: ImportArgs) -> Result<ExitCode, ImportError> {
     check_paths(&args.paths)?;
     let store = Store::open(&args.database.db).await?;
     let report = import(&store, args.paths, args.time_zone.zone()).await?;
-    store
-        .close()
-        .await
-        .map_err(|error| OpenError::Other(args.database.db, error))?;
+    store.close().await.map_err(|error| OpenError::Other(args.database.db, error))?;
     print!("{report}");
     Ok(report.exit_code())
 }
 
 /// Refuses a path that is not there, before anything is made or written.
 pub fn check_paths(paths: &[PathBuf]) -> Result<(), ImportError> {
-    match paths
-        .iter()
-        .find(|path| !is_standard_input(path) && !path.exists())
-    {
+    match paths.iter().find(|path| !is_standard_input(path) && !path.exists()) {
         Some(missing) => Err(ImportError::NoSuchPath(missing.clone())),
         None => Ok(()),
     }
@@ -164,8 +158,7 @@ impl Reader {
                 match File::open(path) {
                     Ok(file) => self.read(file, path)?,
                     Err(_) => {
-                        self.report
-                            .problem(Problem::Skipped(SkipReason::Unreadable), path, 1);
+                        self.report.problem(Problem::Skipped(SkipReason::Unreadable), path, 1);
                     }
                 }
             }
@@ -181,11 +174,7 @@ impl Reader {
 
     fn take(&mut self, found: Found, path: &Path) -> Result<(), WriteError> {
         match found {
-            Found::Record {
-                record,
-                replaced,
-                cut,
-            } => {
+            Found::Record { record, replaced, cut } => {
                 self.batch.record(*record);
                 self.report.replaced += u64::from(replaced);
                 if let Some(line) = cut {
@@ -197,11 +186,7 @@ impl Reader {
                 self.report.problem(Problem::Skipped(reason), path, line);
             }
         }
-        if self.batch.is_full() {
-            self.send()
-        } else {
-            Ok(())
-        }
+        if self.batch.is_full() { self.send() } else { Ok(()) }
     }
 
     fn send(&mut self) -> Result<(), WriteError> {
@@ -219,17 +204,13 @@ impl Reader {
         }
         let records = self.report.written.records.total();
         let rate = records as f64 / self.started.elapsed().as_secs_f64();
-        self.progress
-            .set_message(format!("{records} records, {rate:.0}/s"));
+        self.progress.set_message(format!("{records} records, {rate:.0}/s"));
         Ok(())
     }
 
     fn finish(mut self) -> Result<Report, WriteError> {
         for answer in self.unanswered {
-            let written = self
-                .runtime
-                .block_on(answer)
-                .map_err(|_| WriteError::Closed)?;
+            let written = self.runtime.block_on(answer).map_err(|_| WriteError::Closed)?;
             self.report.written.add(written?);
         }
         self.runtime.block_on(self.writer.finish())?;
@@ -241,15 +222,12 @@ impl Reader {
 
 /// A bar on a terminal, nothing elsewhere. Standard input has no known end, and so no time left.
 fn progress_bar(files: &[PathBuf]) -> ProgressBar {
-    let sizes = files
-        .iter()
-        .map(|path| path.metadata().ok().map(|file| file.len()));
+    let sizes = files.iter().map(|path| path.metadata().ok().map(|file| file.len()));
     let total: Option<u64> = sizes.sum();
     let (bar, template) = match total {
-        Some(bytes) => (
-            ProgressBar::new(bytes),
-            "{wide_bar} {bytes}/{total_bytes}, {msg}, {eta} left",
-        ),
+        Some(bytes) => {
+            (ProgressBar::new(bytes), "{wide_bar} {bytes}/{total_bytes}, {msg}, {eta} left")
+        }
         None => (ProgressBar::new_spinner(), "{spinner} {bytes}, {msg}"),
     };
     match ProgressStyle::with_template(template) {
@@ -315,28 +293,16 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = |counts: Counts| {
-            let Counts {
-                new,
-                merged,
-                unchanged,
-            } = counts;
+            let Counts { new, merged, unchanged } = counts;
             format!("{new} new, {merged} merged, {unchanged} unchanged")
         };
         let files = if self.files == 1 { "file" } else { "files" };
-        writeln!(
-            f,
-            "read {} {files} in {:.1} s",
-            self.files,
-            self.took.as_secs_f64()
-        )?;
+        writeln!(f, "read {} {files} in {:.1} s", self.files, self.took.as_secs_f64())?;
         writeln!(f, "  records:  {}", counts(self.written.records))?;
         writeln!(f, "  profiles: {}", counts(self.written.profiles))?;
         if self.replaced > 0 {
             let replaced = self.replaced;
-            writeln!(
-                f,
-                "  records with bytes that are not UTF-8, kept with U+FFFD: {replaced}"
-            )?;
+            writeln!(f, "  records with bytes that are not UTF-8, kept with U+FFFD: {replaced}")?;
         }
         if !self.problems.is_empty() {
             writeln!(f, "  not understood:")?;

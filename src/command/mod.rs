@@ -13,12 +13,7 @@ use crate::time::Zone;
 #[derive(Debug, Args)]
 pub struct Database {
     /// The file that holds the history; made where there is none
-    #[arg(
-        long,
-        env = "ANNALS_DB",
-        value_name = "FILE",
-        default_value = "annals.db"
-    )]
+    #[arg(long, env = "ANNALS_DB", value_name = "FILE", default_value = "annals.db")]
     pub db: PathBuf,
 }
 

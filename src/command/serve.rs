@@ -72,9 +72,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     import::check_paths(&args.import)?;
     let stopped = stop_signal().map_err(ServeError::Signals)?;
     let cannot_listen = |error| ServeError::Listen(args.listen, error);
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .map_err(cannot_listen)?;
+    let listener = TcpListener::bind(args.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let store = Store::open(&args.database.db).await?;
     let zone = args.time_zone.zone();
@@ -84,22 +82,17 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         write!(output, "{report}").map_err(ServeError::Output)?;
     }
     let file = args.database.db.display();
-    writeln!(
-        output,
-        "annals listens on http://{address} and serves {file}"
-    )
-    .and_then(|()| output.flush())
-    .map_err(ServeError::Output)?;
+    writeln!(output, "annals listens on http://{address} and serves {file}")
+        .and_then(|()| output.flush())
+        .map_err(ServeError::Output)?;
 
     let history = Arc::new(History { store, zone });
     let (stopping, told) = tokio::sync::oneshot::channel();
-    let server = warp::serve(rest::routes(history.clone()))
-        .incoming(listener)
-        .graceful(async {
-            stopped.await;
-            // Nobody listens only where the server has ended by itself.
-            let _ = stopping.send(());
-        });
+    let server = warp::serve(rest::routes(history.clone())).incoming(listener).graceful(async {
+        stopped.await;
+        // Nobody listens only where the server has ended by itself.
+        let _ = stopping.send(());
+    });
     tokio::select! {
         () = server.run() => {}
         () = async {

@@ -18,15 +18,7 @@ struct Envelope<'a, T> {
 
 /// An answer that carries `data`; `count` is the number of its rows, 0 for what is no list.
 pub fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
-    envelope(
-        StatusCode::OK,
-        &Envelope {
-            msg: "success",
-            code: 0,
-            data,
-            count,
-        },
-    )
+    envelope(StatusCode::OK, &Envelope { msg: "success", code: 0, data, count })
 }
 
 /// A bare text, for the routes of Doris that answer without the envelope.
@@ -88,10 +80,7 @@ impl Refusal {
                 "this path answers GET only".to_string(),
             ),
             Refusal::Internal(error) => {
-                tracing::error!(
-                    error = &*error as &dyn std::error::Error,
-                    "a request failed"
-                );
+                tracing::error!(error = &*error as &dyn std::error::Error, "a request failed");
                 (
                     StatusCode::INTERNAL_SERVER_ERROR,
                     500,
@@ -100,20 +89,10 @@ impl Refusal {
                 )
             }
         };
-        let refused = envelope(
-            status,
-            &Envelope {
-                msg,
-                code,
-                data,
-                count: 0,
-            },
-        );
+        let refused = envelope(status, &Envelope { msg, code, data, count: 0 });
         let mut answer = refused.unwrap_or_else(|_| answer(status, "application/json", Vec::new()));
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            answer
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         }
         answer
     }

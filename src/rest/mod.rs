@@ -43,51 +43,48 @@ pub fn routes(
     // The method is asked for behind the path, so that a wrong one on a path that exists is told from
     // a path that does not.
     let read = warp::get().or(warp::head()).unify();
-    let at_end = warp::path::end()
-        .and(read)
-        .and(history.clone())
-        .and(warp::query());
+    let at_end = warp::path::end().and(read).and(history.clone()).and(warp::query());
     let before_id = read.and(history).and(warp::path::tail());
 
-    let session = warp::path!("rest" / "v1" / "session" / ..)
-        .and(at_end.clone())
-        .then(|history: Arc<History>, parameters: Parameters| {
+    let session = warp::path!("rest" / "v1" / "session" / ..).and(at_end.clone()).then(
+        |history: Arc<History>, parameters: Parameters| {
             answered(async move {
                 match parameters.get("query_id") {
                     Some(id) => session::profile(&history, query_id(id)?).await,
                     None => session::list(&history, limit(&parameters)?).await,
                 }
             })
-        });
-    let session_profile = warp::path!("rest" / "v1" / "session" / ..)
-        .and(before_id.clone())
-        .then(|history: Arc<History>, id: Tail| {
+        },
+    );
+    let session_profile = warp::path!("rest" / "v1" / "session" / ..).and(before_id.clone()).then(
+        |history: Arc<History>, id: Tail| {
             answered(async move { session::profile(&history, query_id_in_path(&id)?).await })
-        });
+        },
+    );
     let query_profiles = warp::path!("rest" / "v1" / "query_profile" / ..)
         .and(at_end.clone())
         .then(|history: Arc<History>, parameters: Parameters| {
             answered(async move { query_profile::list(&history, limit(&parameters)?).await })
         });
-    let query_profile = warp::path!("rest" / "v1" / "query_profile" / ..)
-        .and(before_id)
-        .then(|history: Arc<History>, id: Tail| {
+    let query_profile = warp::path!("rest" / "v1" / "query_profile" / ..).and(before_id).then(
+        |history: Arc<History>, id: Tail| {
             answered(async move { session::profile(&history, query_id_in_path(&id)?).await })
-        });
-    let profile = warp::path!("api" / "profile" / ..)
-        .and(at_end.clone())
-        .then(|history: Arc<History>, parameters: Parameters| {
+        },
+    );
+    let profile = warp::path!("api" / "profile" / ..).and(at_end.clone()).then(
+        |history: Arc<History>, parameters: Parameters| {
             answered(async move {
                 query_profile::enveloped(&history, query_id_parameter(&parameters)?).await
             })
-        });
-    let profile_text = warp::path!("api" / "profile" / "text" / ..)
-        .and(at_end)
-        .then(|history: Arc<History>, parameters: Parameters| {
+        },
+    );
+    let profile_text = warp::path!("api" / "profile" / "text" / ..).and(at_end).then(
+        |history: Arc<History>, parameters: Parameters| {
             answered(async move {
                 query_profile::bare(&history, query_id_parameter(&parameters)?).await
             })
-        });
+        },
+    );
 
     let routes = session
         .or(session_profile)
@@ -135,8 +132,7 @@ fn query_id_parameter(parameters: &Parameters) -> Result<QueryId, Refusal> {
 }
 
 fn query_id(text: &str) -> Result<QueryId, Refusal> {
-    text.parse()
-        .map_err(|error: QueryIdError| Refusal::BadRequest(error.to_string()))
+    text.parse().map_err(|error: QueryIdError| Refusal::BadRequest(error.to_string()))
 }
 
 fn limit(parameters: &Parameters) -> Result<u32, Refusal> {
@@ -145,9 +141,9 @@ fn limit(parameters: &Parameters) -> Result<u32, Refusal> {
     };
     match text.parse() {
         Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-        _ => Err(Refusal::BadRequest(format!(
-            "limit must be a whole number from 1 to {MAX_LIMIT}"
-        ))),
+        _ => {
+            Err(Refusal::BadRequest(format!("limit must be a whole number from 1 to {MAX_LIMIT}")))
+        }
     }
 }
 

@@ -54,16 +54,8 @@ pub async fn list(history: &History, limit: u32) -> Result<Answer, Refusal> {
     let count = rows.len();
     let list = ProfileList {
         column_names: [
-            "Profile ID",
-            "Task Type",
-            "Start Time",
-            "End Time",
-            "Total",
-            "Task State",
-            "User",
-            "Default Catalog",
-            "Default Db",
-            "Sql Statement",
+            "Profile ID", "Task Type", "Start Time", "End Time", "Total", "Task State", "User",
+            "Default Catalog", "Default Db", "Sql Statement",
         ],
         href_column: ["Profile ID"],
         rows,
@@ -100,12 +92,7 @@ struct ProfileText<'a> {
 /// The profile of a query as text, in the envelope.
 pub async fn enveloped(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
     let text = known_profile(history, &query_id).await?;
-    success(
-        ProfileText {
-            profile: &String::from_utf8_lossy(&text),
-        },
-        0,
-    )
+    success(ProfileText { profile: &String::from_utf8_lossy(&text) }, 0)
 }
 
 /// The profile of a query, byte for byte as it was taken in.

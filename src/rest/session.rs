@@ -54,15 +54,8 @@ pub async fn list(history: &History, limit: u32) -> Result<Answer, Refusal> {
     let count = rows.len();
     let list = SessionList {
         columns_names: [
-            "User",
-            "Default Db",
-            "SQL",
-            "Query Type",
-            "Start Time",
-            "End Time",
-            "Cost",
-            "Query State",
-            "Profile",
+            "User", "Default Db", "SQL", "Query Type", "Start Time", "End Time", "Cost",
+            "Query State", "Profile",
         ],
         href_column: "Profile",
         rows,

@@ -44,12 +44,7 @@ struct OpenRecord {
 impl AuditLog {
     /// A reader of a log whose times are local to `zone`.
     pub fn new(zone: Zone) -> AuditLog {
-        AuditLog {
-            zone,
-            lines: 0,
-            open: None,
-            last_key: None,
-        }
+        AuditLog { zone, lines: 0, open: None, last_key: None }
     }
 
     /// Whether a text is an audit log, judged by its first bytes.
@@ -64,20 +59,11 @@ impl AuditLog {
     /// before it.
     pub fn line(&mut self, line: &[u8]) -> Option<Found> {
         self.lines += 1;
-        let line = if self.lines == 1 {
-            without_mark(line)
-        } else {
-            line
-        };
+        let line = if self.lines == 1 { without_mark(line) } else { line };
         if let Some(prefix) = Prefix::parse(line) {
             let body = line[prefix.length..].to_vec();
             let too_large = body.len() > MAX_RECORD_BYTES;
-            let next = OpenRecord {
-                first_line: self.lines,
-                body,
-                prefix,
-                too_large,
-            };
+            let next = OpenRecord { first_line: self.lines, body, prefix, too_large };
             let whole = self.open.replace(next);
             return whole.map(|record| self.finish(record, true));
         }
@@ -100,39 +86,41 @@ impl AuditLog {
 
     /// Ends the log: gives the last record.
     pub fn end(&mut self) -> Option<Found> {
-        let record = self.open.take()?;
-        let whole = record.body.ends_with(b"\n");
-        Some(self.finish(record, whole))
+        let mut record = self.open.take()?;
+        let mut whole = record.body.ends_with(b"\n");
+        // A last line that may be the start of a next prefix is not taken for text of this record: what
+        // is left out is told of, what is put in wrongly would stay.
+        let last_line = memchr::memrchr(b'\n', &record.body)
+            .map(|end| end + 1)
+            .filter(|start| !whole && may_begin_prefix(&record.body[*start..]));
+        if let Some(start) = last_line {
+            record.body.truncate(start);
+            whole = true;
+        }
+        let mut found = self.finish(record, whole);
+        if let Found::Record { cut, .. } = &mut found {
+            *cut = cut.or(last_line.map(|_| self.lines));
+        }
+        Some(found)
     }
 
     /// Makes a record of its lines. `whole` is false where the log ended without a line end, and so
     /// perhaps within the record.
     fn finish(&mut self, record: OpenRecord, whole: bool) -> Found {
-        let OpenRecord {
-            prefix,
-            first_line,
-            body,
-            too_large,
-        } = record;
+        let OpenRecord { prefix, first_line, body, too_large } = record;
         let parsed = if too_large {
             Err(SkipReason::TooLarge)
         } else {
             let body = body.strip_suffix(b"\n").unwrap_or(&body);
             let text = String::from_utf8_lossy(body);
             let replaced = matches!(text, Cow::Owned(_));
-            self.parse(&prefix, &text, whole)
-                .map(|(record, cut)| Found::Record {
-                    record: Box::new(record),
-                    replaced,
-                    cut: cut.then_some(first_line),
-                })
-        };
-        parsed.unwrap_or_else(|reason| {
-            Found::Skipped(Skipped {
-                line: first_line,
-                reason,
+            self.parse(&prefix, &text, whole).map(|(record, cut)| Found::Record {
+                record: Box::new(record),
+                replaced,
+                cut: cut.then_some(first_line),
             })
-        })
+        };
+        parsed.unwrap_or_else(|reason| Found::Skipped(Skipped { line: first_line, reason }))
     }
 
     /// The record of a text, and whether it was cut off.
@@ -148,13 +136,7 @@ impl AuditLog {
         }
         if text.trim_start().starts_with('{') {
             let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
-                .map_err(|_| {
-                    if whole {
-                        SkipReason::NotJson
-                    } else {
-                        SkipReason::CutOff
-                    }
-                })?;
+                .map_err(|_| if whole { SkipReason::NotJson } else { SkipReason::CutOff })?;
             for (name, value) in &object {
                 let text = match value {
                     serde_json::Value::String(text) => Cow::Borrowed(text.as_str()),
@@ -169,10 +151,7 @@ impl AuditLog {
         let last = fields.last().map(|field| field.key);
         if whole {
             self.last_key = last;
-        } else if self
-            .last_key
-            .map_or(last == Some(Key::QueryId), |key| last != Some(key))
-        {
+        } else if self.last_key.map_or(last == Some(Key::QueryId), |key| last != Some(key)) {
             // The record stops where the one before it went on. What its end holds, half a key or half
             // a value, is not known; a statement is kept as far as it goes.
             cut = true;
@@ -190,9 +169,7 @@ impl AuditLog {
         for field in &fields {
             draft.set(field.key, field.name, field.value);
         }
-        let record = draft
-            .finish()
-            .map_err(|reason| if cut { SkipReason::CutOff } else { reason });
+        let record = draft.finish().map_err(|reason| if cut { SkipReason::CutOff } else { reason });
         Ok((record?, cut))
     }
 }
@@ -232,10 +209,7 @@ impl Prefix {
         let offset = zone_offset(&line[at..]);
         at += offset.map_or(0, |(_, length)| length);
         at += spaces(&line[at..])?;
-        let level = line[at..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_uppercase())
-            .count();
+        let level = line[at..].iter().take_while(|byte| byte.is_ascii_uppercase()).count();
         if level > 0 {
             at += level + spaces(&line[at + level..])?;
         }
@@ -254,9 +228,7 @@ impl Prefix {
                 b"stream_load" => Some(RecordKind::StreamLoad),
                 _ if name.starts_with(b"AuditLog") => kind.or(Some(RecordKind::Query)),
                 _ if !name.is_empty()
-                    && name
-                        .iter()
-                        .all(|byte| byte.is_ascii_lowercase() || *byte == b'_') =>
+                    && name.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_') =>
                 {
                     Some(RecordKind::Other)
                 }
@@ -265,13 +237,10 @@ impl Prefix {
             at += length;
             at += spaces(&line[at..]).unwrap_or(0);
         }
+        // A type is followed by fields or an object; what is not is a line of a statement.
+        let kind = kind.filter(|_| matches!(line.get(at), Some(b'|' | b'{')))?;
         let offset = offset.map(|(seconds, _)| seconds);
-        Some(Prefix {
-            kind: kind?,
-            written,
-            offset,
-            length: at,
-        })
+        Some(Prefix { kind, written, offset, length: at })
     }
 
     fn written_ms(&self, zone: Zone) -> i64 {
@@ -280,6 +249,14 @@ impl Prefix {
             None => zone.instant_ms(self.written),
         }
     }
+}
+
+/// Whether a line that was cut off can have been going to be a prefix.
+fn may_begin_prefix(line: &[u8]) -> bool {
+    line.iter().zip(b"0000-00-00 00:00:00").all(|(byte, shape)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == shape,
+    })
 }
 
 /// The number of blanks at the start; `None` where there are none.
@@ -463,26 +440,14 @@ impl Key {
         matches!(self, Key::Stmt | Key::ErrorMessage | Key::Message)
     }
 
-    /// Whether Doris writes this key behind the statement, in the versions that write keys there.
-    fn follows_statement(self) -> bool {
-        matches!(
-            self,
-            Key::CpuTimeMs
-                | Key::ShuffleSendBytes
-                | Key::ShuffleSendRows
-                | Key::SqlHash
-                | Key::SqlDigest
-                | Key::PeakMemoryBytes
-                | Key::ComputeGroup
-                | Key::TraceId
-                | Key::WorkloadGroup
-                | Key::FuzzyVariables
-                | Key::LocalScanBytes
-                | Key::RemoteScanBytes
-                | Key::SpillWriteBytes
-                | Key::QueriedTables
-                | Key::SessionId
-        )
+    /// The key that Doris, in every version that writes any there, writes first behind this free text.
+    fn next(self) -> Option<Key> {
+        match self {
+            Key::Stmt => Some(Key::CpuTimeMs),
+            Key::ErrorMessage => Some(Key::Time),
+            Key::Message => Some(Key::Url),
+            _ => None,
+        }
     }
 
     /// Whether a text can be a value of this key; keeps text of a statement that looks like a field
@@ -509,16 +474,17 @@ impl Key {
             | Key::UnselectedRows
             | Key::LoadBytes => nothing || value.trim().parse::<i64>().is_ok(),
             Key::IsQuery | Key::IsNereids | Key::IsInternal => nothing || boolean(value).is_some(),
-            Key::SqlHash | Key::SqlDigest | Key::QueryId | Key::TraceId | Key::SessionId => !value
-                .trim()
-                .contains(|c: char| c.is_whitespace() || "'\"`(),;".contains(c)),
+            Key::SqlHash | Key::SqlDigest | Key::QueryId | Key::TraceId | Key::SessionId => {
+                !value.trim().contains(|c: char| c.is_whitespace() || "'\"`(),;".contains(c))
+            }
             // A key nobody knows yet looks like one of Doris' (camel case), not like a column.
             Key::Unknown => {
                 name.contains(|c: char| c.is_ascii_uppercase())
-                    && !value.contains(['\n', '\'', '"'])
+                    && !value.contains(['\n', '\'', '"', ';'])
             }
             Key::FuzzyVariables | Key::QueriedTables | Key::Url => !value.contains('\n'),
-            Key::Stmt | Key::ErrorMessage | Key::Message => true,
+            // No version writes free text behind free text.
+            Key::Stmt | Key::ErrorMessage | Key::Message => false,
             _ => !value.contains(['\n', '\'', '"', ';']),
         }
     }
@@ -549,61 +515,41 @@ impl<'a> Field<'a> {
         // No key is longer; and a statement's megabytes are not searched for an equals sign.
         let end = piece.bytes().take(64).position(|byte| !is_key_byte(byte))?;
         let (name, value) = (&piece[..end], piece[end..].strip_prefix('=')?);
-        name.starts_with(|c: char| c.is_ascii_alphabetic())
-            .then(|| Field {
-                key: kind.key(name),
-                name,
-                value,
-            })
+        name.starts_with(|c: char| c.is_ascii_alphabetic()).then(|| Field {
+            key: kind.key(name),
+            name,
+            value,
+        })
     }
 }
 
 /// Splits `|Key=Value|Key=Value...`.
 ///
-/// Most values hold no `|Key=`, and end where the next key begins. The two that may hold anything, the
-/// error message and the statement, end where a row of plausible fields that reaches to the end of
-/// their part of the record begins, each key once in a record; this is found from the end, since the
-/// text may quote a whole record. A version writes a key either before the statement or behind it: one
-/// found in both places is the text's in the one where taking it so leaves more of the fields.
+/// Most values hold no `|Key=`, and end where the next key begins. Those that may hold anything, the
+/// error message and the statement, end where a row of plausible fields begins that reaches to the end
+/// of their part of the record, each key once in a record. This row is found from its end, since the
+/// text may quote a whole record.
 fn split(kind: RecordKind, text: &str) -> Vec<Field<'_>> {
     let mut fields: Vec<Field<'_>> = Vec::with_capacity(40);
     let mut rest = text;
-    while let Some(field) = rest
-        .strip_prefix('|')
-        .and_then(|piece| Field::parse(kind, piece))
-    {
-        if !field.key.is_free_text() {
-            let value = next_key(kind, field.value).map_or(field.value, |at| &field.value[..at]);
-            rest = &field.value[value.len()..];
-            fields.push(Field { value, ..field });
-            continue;
-        }
-        // Where the statement begins, if this is not it.
-        let statement = match field.key {
-            Key::Stmt => None,
-            _ => field.value.find("|Stmt="),
+    while let Some(field) = rest.strip_prefix('|').and_then(|piece| Field::parse(kind, piece)) {
+        let end = if !field.key.is_free_text() {
+            next_key(kind, field.value)
+        } else if field.key == Key::Stmt {
+            None
+        } else {
+            field.value.find("|Stmt=")
         };
-        let (first, second) = field.value.split_at(statement.unwrap_or(field.value.len()));
-        let mut behind_first = fields_at_end(kind, first, &fields);
-        if field.key == Key::Stmt {
-            start_with_known(first, &mut behind_first);
+        let (part, behind) = field.value.split_at(end.unwrap_or(field.value.len()));
+        rest = behind;
+        if field.key.is_free_text() {
+            let row = fields_at_end(kind, field.key, part, &fields);
+            let end = row.first().map_or(part.len(), |first| offset_of(part, first));
+            fields.push(Field { value: &part[..end], ..field });
+            fields.extend(row);
+        } else {
+            fields.push(Field { value: part, ..field });
         }
-        let statement = second
-            .strip_prefix('|')
-            .and_then(|piece| Field::parse(kind, piece));
-        let mut behind_second = Vec::new();
-        if let Some(statement) = statement {
-            behind_second = fields_at_end(kind, statement.value, &fields);
-            start_with_known(statement.value, &mut behind_second);
-            settle(&mut behind_first, &mut behind_second);
-        }
-        fields.push(without(field, &behind_first));
-        fields.extend(behind_first);
-        if let Some(statement) = statement {
-            fields.push(without(statement, &behind_second));
-            fields.extend(behind_second);
-        }
-        break;
     }
     fields
 }
@@ -614,14 +560,17 @@ fn next_key(kind: RecordKind, text: &str) -> Option<usize> {
         .find(|bar| Field::parse(kind, &text[bar + 1..]).is_some())
 }
 
-/// The row of plausible fields at the end of `text`, none of which is among `seen`.
-fn fields_at_end<'a>(kind: RecordKind, text: &'a str, seen: &[Field<'a>]) -> Vec<Field<'a>> {
+/// The row of plausible fields at the end of `text`, the value of `free`; none of them is among `seen`.
+fn fields_at_end<'a>(
+    kind: RecordKind,
+    free: Key,
+    text: &'a str,
+    seen: &[Field<'a>],
+) -> Vec<Field<'a>> {
     let mut fields: Vec<Field<'a>> = Vec::new();
     let mut rest = text;
     while let Some(bar) = memchr::memrchr(b'|', rest.as_bytes()) {
-        let Some(field) = Field::parse(kind, &rest[bar + 1..]) else {
-            break;
-        };
+        let Some(field) = Field::parse(kind, &rest[bar + 1..]) else { break };
         let again = |other: &Field<'_>| match field.key {
             Key::Unknown => other.name == field.name,
             key => other.key == key,
@@ -636,53 +585,18 @@ fn fields_at_end<'a>(kind: RecordKind, text: &'a str, seen: &[Field<'a>]) -> Vec
         rest = &rest[..bar];
     }
     fields.reverse();
-    fields
-}
-
-/// Leaves to a statement what looks like unknown keys at its end; behind an empty one they are keys.
-fn start_with_known(text: &str, fields: &mut Vec<Field<'_>>) {
-    let known = fields
+    // The text may end with what looks like a field, too: the row begins with the key that is known to
+    // follow, or with any that is known. Only where there is no text before it may it be a new one.
+    let begin = fields
         .iter()
-        .position(|field| field.key != Key::Unknown)
+        .position(|field| Some(field.key) == free.next())
+        .or_else(|| fields.iter().position(|field| field.key != Key::Unknown))
         .unwrap_or(fields.len());
-    let begins_text = fields
-        .first()
-        .is_some_and(|field| offset_of(text, field) == 0);
-    if known > 0 && !begins_text {
-        fields.drain(..known);
+    let new = rest.is_empty() && fields[..begin].iter().all(|field| field.key == Key::Unknown);
+    if !new {
+        fields.drain(..begin);
     }
-}
-
-/// Takes keys that both rows hold out of the one that they leave longer.
-fn settle(first: &mut Vec<Field<'_>>, second: &mut Vec<Field<'_>>) {
-    let shared = |field: &Field<'_>, others: &[Field<'_>]| {
-        field.key != Key::Unknown && others.iter().any(|other| other.key == field.key)
-    };
-    let in_first = first.iter().rposition(|field| shared(field, second));
-    let in_second = second.iter().rposition(|field| shared(field, first));
-    if let (Some(in_first), Some(in_second)) = (in_first, in_second) {
-        let firsts = match in_first.cmp(&in_second) {
-            std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => !first[in_first].key.follows_statement(),
-            std::cmp::Ordering::Greater => true,
-        };
-        if firsts {
-            second.drain(..=in_second);
-        } else {
-            first.drain(..=in_first);
-        }
-    }
-}
-
-/// The field less the fields behind its value.
-fn without<'a>(field: Field<'a>, behind: &[Field<'a>]) -> Field<'a> {
-    let end = behind
-        .first()
-        .map_or(field.value.len(), |first| offset_of(field.value, first));
-    Field {
-        value: &field.value[..end],
-        ..field
-    }
+    fields
 }
 
 /// Where in `text` the bar before a field taken from it stands.
@@ -724,25 +638,22 @@ impl<'a> Draft<'a> {
         if key == Key::QueryId || key == Key::JobId {
             self.query_id = trimmed.parse();
         }
-        if trimmed.is_empty() || trimmed == "null" && key != Key::Stmt {
+        if trimmed.is_empty() || !key.is_free_text() && ["null", "-1"].contains(&trimmed) {
             return;
         }
         let zone = self.zone;
         let (record, load) = (&mut self.record, &mut self.load);
         let text = || Some(trimmed.to_string());
         let mut understood = true;
-        let mut number = || match trimmed.parse() {
-            Ok(-1) => None,
-            Ok(number) => Some(number),
-            Err(_) => {
-                understood = false;
-                None
-            }
+        let mut number = || {
+            let number = trimmed.parse().ok();
+            understood = number.is_some();
+            number
         };
         match key {
             Key::Timestamp | Key::LoadStartTime => {
                 let started = parse_instant_ms(trimmed, zone);
-                understood = started.is_some() || trimmed == "-1";
+                understood = started.is_some();
                 // A load's own start is closer than the time of its record.
                 if key == Key::LoadStartTime || record.started_ms.is_none() {
                     record.started_ms = started.or(record.started_ms);
@@ -751,7 +662,7 @@ impl<'a> Draft<'a> {
             }
             Key::LoadFinishTime => {
                 record.ended_ms = parse_instant_ms(trimmed, zone);
-                understood = record.ended_ms.is_some() || trimmed == "-1";
+                understood = record.ended_ms.is_some();
             }
             Key::Client => record.client = text(),
             Key::User => record.user = text(),
@@ -843,10 +754,7 @@ impl<'a> Draft<'a> {
                     &part(&record.frontend),
                     &part(&record.client),
                     &part(&record.user),
-                    &record
-                        .statement_id
-                        .map(|id| id.to_string())
-                        .unwrap_or_default(),
+                    &record.statement_id.map(|id| id.to_string()).unwrap_or_default(),
                     &self.start_text,
                     statement,
                 ])

@@ -101,10 +101,7 @@ fn recognised<E>(
                     if let Some(what) = log.end() {
                         say(what)?;
                     }
-                    return Err(Stop::Input {
-                        line: number,
-                        error,
-                    });
+                    return Err(Stop::Input { line: number, error });
                 }
             }
         }

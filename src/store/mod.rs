@@ -6,6 +6,7 @@ mod profile;
 mod read;
 mod write;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,29 +68,25 @@ impl Store {
         if path.is_dir() {
             return Err(OpenError::IsAFolder(path.to_path_buf()));
         }
-        if path.exists() {
-            inspect(path).await?;
+        let marked = if path.exists() {
+            inspect(path).await?
         } else {
             create(path)?;
+            false
+        };
+        let mut options = writing(path);
+        if !marked {
+            // Space that pruning frees is to go back to the disk in small steps. Only a new file takes
+            // this setting, and an old one is written to by each try.
+            options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
         }
-        let mut connection = writing(path).connect().await.map_err(refused)?;
-        // SQLite reports a file without permission only as it is written to; a transaction that does
-        // nothing asks for the permission.
-        connection
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(refused)?
-            .rollback()
-            .await
-            .map_err(refused)?;
-        sqlx::query("PRAGMA application_id = 0x616e6c73")
-            .execute(&mut connection)
-            .await
-            .map_err(refused)?;
-        MIGRATIONS
-            .run(&mut connection)
-            .await
-            .map_err(|error| refused(error.into()))?;
+        let mut connection = options.connect().await.map_err(refused)?;
+        if !marked {
+            // Before the first table, so that a half-made file is known as ours.
+            let mark = sqlx::query("PRAGMA application_id = 0x616e6c73");
+            mark.execute(&mut connection).await.map_err(refused)?;
+        }
+        MIGRATIONS.run(&mut connection).await.map_err(|error| refused(error.into()))?;
         connection.close().await.map_err(refused)?;
 
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
@@ -98,10 +95,7 @@ impl Store {
             .connect_with(options.busy_timeout(BUSY_TIMEOUT))
             .await
             .map_err(refused)?;
-        Ok(Store {
-            path: path.to_path_buf(),
-            readers,
-        })
+        Ok(Store { path: path.to_path_buf(), readers })
     }
 
     /// Where the history is.
@@ -111,10 +105,8 @@ impl Store {
 
     /// The one writer of this process.
     pub async fn writer(&self) -> Result<Writer, OpenError> {
-        let connection = writing(&self.path)
-            .connect()
-            .await
-            .map_err(|error| refusal(&self.path, error))?;
+        let connection =
+            writing(&self.path).connect().await.map_err(|error| refusal(&self.path, error))?;
         Ok(Writer::start(connection))
     }
 
@@ -130,9 +122,7 @@ impl Store {
 /// Moves what the write-ahead log holds into the file itself; where another process still reads from
 /// the log, as much of it as can be.
 async fn checkpoint(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-        .execute(connection)
-        .await?;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await?;
     Ok(())
 }
 
@@ -142,8 +132,6 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         // A commit is acknowledged when it is on the disk.
         .synchronous(SqliteSynchronous::Full)
-        // Space that pruning frees goes back to the disk in small steps.
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .busy_timeout(BUSY_TIMEOUT)
         // Query ids are random, so each commit touches their whole index: it should be in memory, and
         // go from the log to the file seldom. Both in pages of 4 KiB or, negative, in KiB.
@@ -158,10 +146,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
         _ => Path::new("."),
     };
     if !folder.is_dir() {
-        return Err(OpenError::NoFolder(
-            path.to_path_buf(),
-            folder.to_path_buf(),
-        ));
+        return Err(OpenError::NoFolder(path.to_path_buf(), folder.to_path_buf()));
     }
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -170,23 +155,29 @@ fn create(path: &Path) -> Result<(), OpenError> {
     match options.open(path) {
         Ok(_) => Ok(()),
         // Another process made it meanwhile.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(OpenError::NotWritable(path.to_path_buf()))
-        }
-        Err(error) => Err(OpenError::Other(path.to_path_buf(), error.into())),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(not_opened(path, error)),
     }
 }
 
-/// Looks at an existing file without changing it: is it a history that this annals understands?
-async fn inspect(path: &Path) -> Result<(), OpenError> {
+fn not_opened(path: &Path, error: std::io::Error) -> OpenError {
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            OpenError::NotWritable(path.to_path_buf())
+        }
+        _ => OpenError::Other(path.to_path_buf(), error.into()),
+    }
+}
+
+/// Looks at an existing file without changing it: `true` for a history that this annals understands,
+/// `false` for one that holds nothing yet.
+async fn inspect(path: &Path) -> Result<bool, OpenError> {
     let refused = |error| refusal(path, error);
+    // SQLite would open a file without permission for reading, and report it only as it is written to.
+    let writable = std::fs::OpenOptions::new().write(true).open(path);
+    writable.map_err(|error| not_opened(path, error))?;
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
-    let mut connection = options
-        .busy_timeout(BUSY_TIMEOUT)
-        .connect()
-        .await
-        .map_err(refused)?;
+    let mut connection = options.busy_timeout(BUSY_TIMEOUT).connect().await.map_err(refused)?;
     let application_id: i32 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut connection)
         .await
@@ -195,8 +186,12 @@ async fn inspect(path: &Path) -> Result<(), OpenError> {
         .fetch_one(&mut connection)
         .await
         .map_err(refused)?;
-    if tables == 0 && [0, APPLICATION_ID].contains(&application_id) {
-        return Ok(());
+    if tables == 0 {
+        return match application_id {
+            0 => Ok(false),
+            APPLICATION_ID => Ok(true),
+            _ => Err(OpenError::OfAnotherProgram(path.to_path_buf())),
+        };
     }
     if application_id != APPLICATION_ID {
         return Err(OpenError::OfAnotherProgram(path.to_path_buf()));
@@ -206,13 +201,11 @@ async fn inspect(path: &Path) -> Result<(), OpenError> {
         .fetch_all(&mut connection)
         .await
         .map_err(refused)?;
-    if applied
-        .iter()
-        .any(|version| !MIGRATIONS.version_exists(*version))
-    {
+    if applied.iter().any(|version| !MIGRATIONS.version_exists(*version)) {
         return Err(OpenError::Newer(path.to_path_buf()));
     }
-    connection.close().await.map_err(refused)
+    connection.close().await.map_err(refused)?;
+    Ok(true)
 }
 
 /// What an error of SQLite means for somebody who opens a file. The codes are SQLite's primary result

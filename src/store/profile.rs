@@ -29,14 +29,9 @@ pub fn unpack(body: Vec<u8>, text_bytes: i64) -> Result<Vec<u8>, Error> {
     }
     // The size is checked as it grows: a false one must not ask for memory.
     let mut text = Vec::with_capacity(size.min(body.len().saturating_mul(16)));
-    ZlibDecoder::new(body.as_slice())
-        .take(text_bytes as u64 + 1)
-        .read_to_end(&mut text)?;
+    ZlibDecoder::new(body.as_slice()).take(text_bytes as u64 + 1).read_to_end(&mut text)?;
     if text.len() != size {
-        return Err(Error::new(
-            ErrorKind::InvalidData,
-            "the text's size differs from text_bytes",
-        ));
+        return Err(Error::new(ErrorKind::InvalidData, "the text's size differs from text_bytes"));
     }
     Ok(text)
 }
@@ -47,9 +42,7 @@ mod tests {
 
     #[test]
     fn texts_come_back_as_they_were() {
-        let long = "Summary:\n  - Profile ID: 1a-2b\n"
-            .repeat(1000)
-            .into_bytes();
+        let long = "Summary:\n  - Profile ID: 1a-2b\n".repeat(1000).into_bytes();
         assert!(pack(&long).len() < long.len() / 5);
         for text in [long, b"short".to_vec(), Vec::new(), vec![0xff, 0x00]] {
             assert_eq!(unpack(pack(&text), text.len() as i64).unwrap(), text);

@@ -78,9 +78,9 @@ impl Store {
         match stored {
             None => Ok(StoredProfile::UnknownQuery),
             Some(row) => match (row.body, row.text_bytes) {
-                (Some(body), Some(text_bytes)) => unpack(body, text_bytes)
-                    .map(StoredProfile::Text)
-                    .map_err(sqlx::Error::Io),
+                (Some(body), Some(text_bytes)) => {
+                    unpack(body, text_bytes).map(StoredProfile::Text).map_err(sqlx::Error::Io)
+                }
                 _ => Ok(StoredProfile::None),
             },
         }

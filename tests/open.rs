@@ -1,0 +1,111 @@
+//! Opening a file that annals must not touch: one sentence, and nothing changed.
+
+mod support;
+
+use std::path::Path;
+
+use support::{annals, audit_records, import, number, stderr};
+use tempfile::TempDir;
+
+/// Both commands refuse a file with this sentence, and leave it as it is.
+fn refused(db: &Path, sentence: &str) {
+    let before = std::fs::read(db).ok();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(log.path(), audit_records(0..1)).unwrap();
+    let served =
+        annals().args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(db).output().unwrap();
+    for output in [served, import(db, &[log.path()])] {
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(said.contains(sentence), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    assert_eq!(std::fs::read(db).ok(), before);
+}
+
+#[test]
+fn not_a_database() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("notes.txt");
+    std::fs::write(
+        &file,
+        "These are notes, long enough to be looked at as a database's header would be, and more."
+            .repeat(10),
+    )
+    .unwrap();
+    refused(&file, "is not an SQLite database");
+    refused(folder.path(), "is a folder");
+    refused(&folder.path().join("no/such/folder.db"), "there is no folder");
+}
+
+#[test]
+fn a_database_of_something_else() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("other.db");
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE query (a)").unwrap();
+    drop(other);
+    refused(&file, "is a database of another program");
+}
+
+#[test]
+fn a_database_of_a_newer_annals() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("newer.db");
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(0..1)).unwrap();
+    assert!(import(&file, &[&log]).status.success());
+    let newer = rusqlite::Connection::open(&file).unwrap();
+    newer
+        .execute_batch(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'from the future', 1, x'00', 0); PRAGMA wal_checkpoint(TRUNCATE)",
+        )
+        .unwrap();
+    drop(newer);
+    refused(&file, "was written by a newer annals");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_database_without_permission_to_write() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+
+    let folder = TempDir::new().unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let file = folder.path().join("a.db");
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(0..1)).unwrap();
+    assert!(import(&file, &[&log]).status.success());
+    assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "SQL is its owner's to read");
+    let before = std::fs::read(&file).unwrap();
+    let attempt = |db: &Path| {
+        let mut command = annals();
+        // Permissions do not hold root back: there, the attempt is somebody else's.
+        if folder.path().metadata().unwrap().uid() == 0 {
+            let binary = folder.path().join("annals");
+            std::fs::copy(env!("CARGO_BIN_EXE_annals"), &binary).unwrap();
+            command = std::process::Command::new(binary);
+            command.uid(65534).gid(65534);
+        }
+        let output = command.arg("import").arg(&log).arg("--db").arg(db).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(said.contains("cannot be written to"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    };
+    mode(&log, 0o644);
+    mode(folder.path(), 0o777);
+    mode(&file, 0o444);
+    attempt(&file);
+    mode(&file, 0o666);
+    mode(folder.path(), 0o555);
+    attempt(&file);
+    attempt(&folder.path().join("new.db"));
+    mode(folder.path(), 0o700);
+    assert!(before == std::fs::read(&file).unwrap());
+    assert_eq!(number(&file, "SELECT count(*) FROM query"), 1);
+}

@@ -1,0 +1,135 @@
+//! What the tests share: the real binary, a real server, real HTTP.
+#![allow(dead_code)] // each test file uses its own part
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The binary under test, in UTC, with nothing of the caller's environment that it heeds.
+pub fn annals() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
+    command.env("TZ", "UTC").env_remove("ANNALS_DB").env_remove("ANNALS_LOG");
+    command
+}
+
+/// The sample data that the README serves.
+pub fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// Runs `annals import` of some paths into a database.
+pub fn import(db: &Path, paths: &[&Path]) -> Output {
+    annals().arg("import").arg("--db").arg(db).args(paths).output().unwrap()
+}
+
+/// What a process wrote to standard output.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What a process wrote to standard error.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Audit records that differ in id and time, as Doris 2.1 writes them.
+pub fn audit_records(numbers: std::ops::Range<u64>) -> String {
+    let mut log = String::new();
+    for number in numbers {
+        let (minute, second, ms) = (number / 60_000 % 60, number / 1000 % 60, number % 1000);
+        writeln!(
+            log,
+            "2024-01-02 11:{minute:02}:{second:02},{ms:03} [query] |Client=10.0.0.1:5000|User=root\
+             |Ctl=internal|Db=test|State=EOF|ErrorCode=0|ErrorMessage=|Time(ms)=0|ScanBytes=0\
+             |ScanRows=0|ReturnRows=1|StmtId={number}|QueryId={:x}-{number:x}|IsQuery=true\
+             |isNereids=true|feIp=10.0.0.2|Stmt=select {number}|CpuTimeMS=0|SqlHash=ab\
+             |peakMemoryBytes=0|SqlDigest=|TraceId=|WorkloadGroup=|FuzzyVariables=",
+            number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        )
+        .unwrap();
+    }
+    log
+}
+
+/// One number out of a database.
+pub fn number(db: &Path, sql: &str) -> i64 {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let sqlite = rusqlite::Connection::open_with_flags(db, flags).unwrap();
+    sqlite.query_row(sql, (), |row| row.get(0)).unwrap()
+}
+
+/// A running `annals serve`, killed when dropped.
+pub struct Server {
+    pub process: Child,
+    pub url: String,
+    /// What it printed until it listened.
+    pub said: String,
+    output: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts a server on a free port and waits until it listens.
+    pub fn start(db: &Path, arguments: &[&str]) -> Server {
+        let mut process = annals()
+            .args(["serve", "--listen", "127.0.0.1:0", "--db"])
+            .arg(db)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut said = String::new();
+        let url = loop {
+            let mut line = String::new();
+            assert_ne!(output.read_line(&mut line).unwrap(), 0, "it ended: {said}");
+            said.push_str(&line);
+            if let Some((_, behind)) = line.split_once("listens on ") {
+                break behind.split(' ').next().unwrap().to_string();
+            }
+        };
+        Server { process, url, said, output }
+    }
+
+    /// Status, content type and body of a GET.
+    pub fn get(&self, path: &str) -> (u16, String, Vec<u8>) {
+        self.request("GET", path)
+    }
+
+    /// Status, content type and body of a request.
+    pub fn request(&self, method: &str, path: &str) -> (u16, String, Vec<u8>) {
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .body(())
+            .unwrap();
+        let mut answer = agent.run(request).unwrap();
+        let content_type = answer.headers()["content-type"].to_str().unwrap().to_string();
+        let mut body = Vec::new();
+        answer.body_mut().as_reader().read_to_end(&mut body).unwrap();
+        (answer.status().as_u16(), content_type, body)
+    }
+
+    /// The envelope that a GET is answered with.
+    pub fn envelope(&self, path: &str) -> Value {
+        let (status, content_type, body) = self.get(path);
+        assert_eq!((status, content_type.as_str()), (200, "application/json"), "{path}");
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
