@@ -9,7 +9,7 @@
 //!
 //! The hard part is that a statement is written as it is: it holds `|`, `=`, line ends, even text that
 //! looks like a key. Hence a record ends where the next prefix begins a line, and the keys behind a
-//! statement are found from the record's end (see [`split`]).
+//! statement are found from the record's end (see `split`).
 
 use std::borrow::Cow;
 
