@@ -3,16 +3,19 @@
 //! Data flows one way, and the modules stand in that order:
 //!
 //! ```text
-//! source ──▶ query, profile, time ──▶ store ──▶ rest ──▶ command
-//!  (in)          (the domain)       (SQLite)   (out)
+//! source ──▶ query, profile, filter, time ──▶ intake ──▶ store ──▶ rest ──▶ command
+//!  (in)              (the domain)                       (SQLite)   (out)
 //! ```
 //!
 //! - [`source`], the ways in: audit logs and profile texts, plain or compressed, become domain values.
 //! - [`query`]: what a query record is, and how two tellings of one query become one.
 //! - [`profile`]: what a profile is, and what its summary says of its query.
+//! - [`filter`]: which queries people do not want kept.
 //! - [`time`]: Doris' text forms of times and durations.
+//! - [`intake`]: what comes in while annals serves, on its way to the store.
 //! - [`store`]: one SQLite file, one writer that commits in groups, readers beside it.
 //! - [`rest`], a way out: the REST interface of a Doris frontend.
+//! - [`config`]: what annals is told to do.
 //! - [`command`]: the commands, which wire the rest together.
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
@@ -22,10 +25,16 @@ pub mod query;
 
 pub mod profile;
 
+pub mod filter;
+
 pub mod time;
+
+pub mod intake;
 
 pub mod store;
 
 pub mod rest;
+
+pub mod config;
 
 pub mod command;

@@ -2,6 +2,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
 use std::error::Error;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use annals::command::{import, serve};
@@ -27,7 +28,11 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Statements stand in no message above debug level, so none is logged unless asked for.
     let filter = EnvFilter::try_from_env("ANNALS_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let ended = match arguments.command {
         Command::Import(arguments) => import::run(arguments).await.map_err(boxed),
         Command::Serve(arguments) => serve::run(arguments).await.map_err(boxed),

@@ -4,10 +4,14 @@
 //! The text is indented by two spaces a level: `Name:` opens a section, `- Key: value` tells something
 //! of it. Up to Doris 2.0 all of it stands below `Query:`, later it starts at `Summary:`.
 
+mod tree;
+
 use std::borrow::Cow;
 
 use crate::query::{Kind, Origin, QueryIdError, QueryRecord};
 use crate::time::{Zone, parse_duration_ms, parse_instant_ms};
+
+pub use tree::{Counter, Fragment, Section};
 
 /// A profile as it was taken in.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,11 +45,15 @@ impl Profile {
     ///
     /// Text copied out of a frontend's page, where every space is doubled, is understood too.
     pub fn parse(text: Vec<u8>, zone: Zone) -> Result<Profile, ProfileError> {
+        Ok(Profile { summary: Profile::summary_of(&text, zone)?, text })
+    }
+
+    /// Reads only the summary.
+    pub fn summary_of(text: &[u8], zone: Zone) -> Result<QueryRecord, ProfileError> {
         if !Profile::recognise(&text[..text.len().min(4096)]) {
             return Err(ProfileError::NotAProfile);
         }
-        let summary = Summary::read(&String::from_utf8_lossy(&text)).into_record(zone)?;
-        Ok(Profile { summary, text })
+        Summary::read(&String::from_utf8_lossy(text)).into_record(zone)
     }
 
     /// Whether a profile, taken while its query was `running` or not, of this size should stand in for
@@ -65,17 +73,11 @@ struct Summary(Vec<(String, String)>);
 impl Summary {
     fn read(text: &str) -> Summary {
         let mut lines = text.lines().skip_while(|line| trim(line) != "Summary:").skip(1).peekable();
-        // A page writes two spaces, or no-break spaces, for each space of the text.
-        let doubled = lines.peek().is_some_and(|line| trim(line).starts_with("-  "))
-            || lines.peek().is_some_and(|line| trim(line).starts_with("-\u{a0}\u{a0}"));
-        let plain = |text: &str| match doubled {
-            true => text.replace('\u{a0}', " ").replace("  ", " "),
-            false => text.to_string(),
-        };
+        let doubled = lines.peek().is_some_and(|line| is_doubled(line));
         let mut entries: Vec<(String, String)> = Vec::new();
         let mut column = None;
         for line in lines {
-            let line = plain(line);
+            let line = plain_spaces(line, doubled);
             let dash = line.find(|c: char| !is_space(c));
             match entry(&line) {
                 // Only a dash in the column of the others opens an entry: a statement may hold lines
@@ -128,6 +130,26 @@ impl Summary {
             record.duration_ms = self.get(&["Total"]).and_then(parse_duration_ms);
         }
         Ok(record)
+    }
+}
+
+/// Whether a line of a summary comes from a page, which writes two spaces, or no-break spaces, for each
+/// space of the text.
+fn is_doubled(line: &str) -> bool {
+    ["-  ", "-\u{a0}\u{a0}"].iter().any(|start| trim(line).starts_with(start))
+}
+
+/// Whether a whole text does.
+fn has_doubled_spaces(text: &str) -> bool {
+    let mut lines = text.lines().skip_while(|line| trim(line) != "Summary:").skip(1);
+    lines.next().is_some_and(is_doubled)
+}
+
+/// A line with its spaces as the frontend wrote them.
+fn plain_spaces(line: &str, doubled: bool) -> Cow<'_, str> {
+    match doubled {
+        true => Cow::Owned(line.replace('\u{a0}', " ").replace("  ", " ")),
+        false => Cow::Borrowed(line),
     }
 }
 

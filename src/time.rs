@@ -68,6 +68,13 @@ impl std::str::FromStr for Zone {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Zone {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Zone, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl std::fmt::Display for Zone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.0.name())
@@ -103,12 +110,38 @@ pub fn leading_local_time(text: &[u8]) -> Option<(NaiveDateTime, usize)> {
     Some((time, end))
 }
 
+/// Reads `Z`, `+08:00` or `+0800`: seconds east of UTC and the bytes it took.
+pub fn zone_offset(text: &[u8]) -> Option<(i64, usize)> {
+    let sign = match text.first()? {
+        b'Z' => return Some((0, 1)),
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let digits = |from: usize| {
+        let two = std::str::from_utf8(text.get(from..from + 2)?).ok()?;
+        two.parse::<i64>().ok()
+    };
+    let hours = digits(1)?;
+    let (minutes, length) = match text.get(3) {
+        Some(b':') => (digits(4)?, 6),
+        _ => (digits(3)?, 5),
+    };
+    Some((sign * (hours * 3600 + minutes * 60), length))
+}
+
 /// Reads a time as audit logs, stream loads and profiles write it, in Unix milliseconds: local text
-/// in `zone`, or epoch milliseconds. Anything else, `N/A` and `null` among it, is not known.
+/// in `zone`, text with an offset of its own (`2024-01-02T11:15:51+08:00`), or epoch milliseconds.
+/// Anything else, `N/A` and `null` among it, is not known.
 pub fn parse_instant_ms(text: &str, zone: Zone) -> Option<i64> {
     let text = text.trim();
     if let Some((local, length)) = leading_local_time(text.as_bytes()) {
-        return (length == text.len()).then(|| zone.instant_ms(local));
+        if length == text.len() {
+            return Some(zone.instant_ms(local));
+        }
+        let (seconds, taken) = zone_offset(&text.as_bytes()[length..])?;
+        let utc_ms = local.and_utc().timestamp_millis() - seconds * 1000;
+        return (length + taken == text.len()).then_some(utc_ms);
     }
     text.parse().ok().filter(|epoch_ms| *epoch_ms > 0)
 }
@@ -116,29 +149,35 @@ pub fn parse_instant_ms(text: &str, zone: Zone) -> Option<i64> {
 /// Reads a duration as Doris writes it, in whole milliseconds, what is less rounded down: `316ms`,
 /// `1s52ms`, `9sec745ms`, `1min2s`, `1hour3min`, `28.341us`. `N/A` and the like are not known.
 pub fn parse_duration_ms(text: &str) -> Option<i64> {
+    let total_ms = parse_duration_ns(text)? / 1e6;
+    // Beyond 2^53 a float no longer counts milliseconds; no duration comes near.
+    (total_ms < 9e15).then_some(total_ms as i64)
+}
+
+/// Reads the same in nanoseconds.
+pub fn parse_duration_ns(text: &str) -> Option<f64> {
     let mut rest = text.trim();
-    let mut total_ms = 0.0;
+    let mut total_ns = 0.0;
     if rest.is_empty() {
         return None;
     }
     while !rest.is_empty() {
         let (number, behind) = split_where(rest, |c| !c.is_ascii_digit() && c != '.');
         let (unit, behind) = split_where(behind, |c| !c.is_ascii_alphabetic());
-        let unit_ms = match unit {
-            "ns" => 1e-6,
-            "us" => 1e-3,
-            "ms" => 1.0,
-            "s" | "sec" => 1e3,
-            "m" | "min" => 60e3,
-            "h" | "hour" => 3_600e3,
-            "d" | "day" => 86_400e3,
+        let unit_ns = match unit {
+            "ns" => 1.0,
+            "us" => 1e3,
+            "ms" => 1e6,
+            "s" | "sec" => 1e9,
+            "m" | "min" => 60e9,
+            "h" | "hour" => 3_600e9,
+            "d" | "day" => 86_400e9,
             _ => return None,
         };
-        total_ms += number.parse::<f64>().ok()? * unit_ms;
+        total_ns += number.parse::<f64>().ok()? * unit_ns;
         rest = behind.trim_start();
     }
-    // Beyond 2^53 a float no longer counts milliseconds; no duration comes near.
-    (total_ms < 9e15).then_some(total_ms as i64)
+    Some(total_ns)
 }
 
 fn split_where(text: &str, end: impl Fn(char) -> bool) -> (&str, &str) {
@@ -177,6 +216,9 @@ mod tests {
         assert_eq!(ms("2024-01-02 11:15:51,248"), Some(1_704_194_151_248));
         assert_eq!(ms("2024-01-02T11:15:51.248999"), Some(1_704_194_151_248));
         assert_eq!(ms("1704194151248"), Some(1_704_194_151_248));
+        assert_eq!(ms("2024-01-02T11:15:51.248Z"), Some(1_704_194_151_248));
+        assert_eq!(ms("2024-01-02 11:15:51+08:00"), Some(1_704_165_351_000));
+        assert_eq!(ms("2024-01-02 11:15:51+08:00 or so"), None);
         for unknown in ["", "N/A", "null", "-1", "0", "2024-13-02 11:15:51", "2024-01-02 11:15:5x"]
         {
             assert_eq!(ms(unknown), None, "{unknown}");

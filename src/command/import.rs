@@ -16,9 +16,12 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use walkdir::WalkDir;
 
-use super::{Database, TimeZone};
+use super::Common;
+use crate::config::ConfigError;
+use crate::filter::Filter;
+use crate::intake::Parcel;
 use crate::source::{Found, SkipReason, Skipped, file};
-use crate::store::{Batch, Counts, OpenError, Store, WriteError, Writer, Written};
+use crate::store::{BUSY_TIMEOUT, Counts, OpenError, Store, WriteError, Writer, Written};
 use crate::time::Zone;
 
 /// Take in audit logs and profiles
@@ -35,9 +38,7 @@ pub struct ImportArgs {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    database: Database,
-    #[command(flatten)]
-    time_zone: TimeZone,
+    common: Common,
 }
 
 /// Why an import could not go on.
@@ -46,6 +47,8 @@ pub struct ImportArgs {
 pub enum ImportError {
     #[error("there is no file or folder {}", .0.display())]
     NoSuchPath(PathBuf),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -56,10 +59,11 @@ pub enum ImportError {
 
 /// Runs the command.
 pub async fn run(args: ImportArgs) -> Result<ExitCode, ImportError> {
+    let config = args.common.configured()?;
     check_paths(&args.paths)?;
-    let store = Store::open(&args.database.db).await?;
-    let report = import(&store, args.paths, args.time_zone.zone()).await?;
-    store.close().await.map_err(|error| OpenError::Other(args.database.db, error))?;
+    let store = Store::open(&config.db()).await?;
+    let report = import(&store, args.paths, config.zone(), config.leave_out.clone()).await?;
+    store.close().await.map_err(|error| OpenError::Other(config.db(), error))?;
     print!("{report}");
     Ok(report.exit_code())
 }
@@ -77,8 +81,13 @@ fn is_standard_input(path: &Path) -> bool {
 }
 
 /// Takes in what `paths` hold; returns when all of it is on the disk.
-pub async fn import(store: &Store, paths: Vec<PathBuf>, zone: Zone) -> Result<Report, ImportError> {
-    let writer = store.writer().await?;
+pub async fn import(
+    store: &Store,
+    paths: Vec<PathBuf>,
+    zone: Zone,
+    filter: Filter,
+) -> Result<Report, ImportError> {
+    let writer = store.writer(BUSY_TIMEOUT).await?;
     let own_file = store.path().canonicalize().ok();
     let runtime = tokio::runtime::Handle::current();
     let reading = tokio::task::spawn_blocking(move || {
@@ -88,7 +97,8 @@ pub async fn import(store: &Store, paths: Vec<PathBuf>, zone: Zone) -> Result<Re
             runtime,
             writer,
             zone,
-            batch: Batch::default(),
+            parcel: Parcel::new(filter.clone()),
+            filter,
             unanswered: VecDeque::new(),
             progress: progress_bar(&files),
             started: Instant::now(),
@@ -141,7 +151,8 @@ struct Reader {
     runtime: Handle,
     writer: Writer,
     zone: Zone,
-    batch: Batch,
+    filter: Filter,
+    parcel: Parcel,
     /// Batches that are sent and, as far as is known, not yet written.
     unanswered: VecDeque<oneshot::Receiver<Result<Written, WriteError>>>,
     progress: ProgressBar,
@@ -175,23 +186,24 @@ impl Reader {
     fn take(&mut self, found: Found, path: &Path) -> Result<(), WriteError> {
         match found {
             Found::Record { record, replaced, cut } => {
-                self.batch.record(*record);
+                self.parcel.record(*record);
                 self.report.replaced += u64::from(replaced);
                 if let Some(line) = cut {
                     self.report.problem(Problem::Cut, path, line);
                 }
             }
-            Found::Profile(profile) => self.batch.profile(*profile),
+            Found::Profile(profile) => self.parcel.profile(*profile),
             Found::Skipped(Skipped { line, reason }) => {
                 self.report.problem(Problem::Skipped(reason), path, line);
             }
         }
-        if self.batch.is_full() { self.send() } else { Ok(()) }
+        if self.parcel.is_full() { self.send() } else { Ok(()) }
     }
 
     fn send(&mut self) -> Result<(), WriteError> {
-        let batch = std::mem::take(&mut self.batch);
-        let answer = self.runtime.block_on(self.writer.send(batch))?;
+        let parcel = std::mem::replace(&mut self.parcel, Parcel::new(self.filter.clone()));
+        self.report.left_out += parcel.left_out();
+        let answer = self.runtime.block_on(self.writer.send(parcel.into_batch()))?;
         self.unanswered.push_back(answer);
         // An answer that is there is taken at once: a full disk ends the import where it happens.
         while let Some(answer) = self.unanswered.front_mut() {
@@ -204,7 +216,7 @@ impl Reader {
         }
         let records = self.report.written.records.total();
         let rate = records as f64 / self.started.elapsed().as_secs_f64();
-        self.progress.set_message(format!("{records} records, {rate:.0}/s"));
+        self.progress.set_message(format!("{records} records, {rate:.0}/s, "));
         Ok(())
     }
 
@@ -226,9 +238,9 @@ fn progress_bar(files: &[PathBuf]) -> ProgressBar {
     let total: Option<u64> = sizes.sum();
     let (bar, template) = match total {
         Some(bytes) => {
-            (ProgressBar::new(bytes), "{wide_bar} {bytes}/{total_bytes}, {msg}, {eta} left")
+            (ProgressBar::new(bytes), "{wide_bar} {bytes}/{total_bytes}, {msg}{eta} left")
         }
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes}, {msg}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg}{bytes} read"),
     };
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
@@ -262,6 +274,8 @@ pub struct Report {
     written: Written,
     /// Records with bytes that were not UTF-8.
     replaced: u64,
+    /// Records and profiles that the filter left out.
+    left_out: u64,
     problems: BTreeMap<Problem, Met>,
     took: Duration,
 }
@@ -281,7 +295,7 @@ impl Report {
 
     /// 0 if all input was understood, 1 if some was not, 2 if none was.
     fn exit_code(&self) -> ExitCode {
-        let taken = self.written.records.total() + self.written.profiles.total();
+        let taken = self.written.records.total() + self.written.profiles.total() + self.left_out;
         match (self.problems.is_empty(), taken) {
             (true, _) => ExitCode::SUCCESS,
             (false, 0) => ExitCode::from(2),
@@ -303,6 +317,9 @@ impl fmt::Display for Report {
         if self.replaced > 0 {
             let replaced = self.replaced;
             writeln!(f, "  records with bytes that are not UTF-8, kept with U+FFFD: {replaced}")?;
+        }
+        if self.left_out > 0 {
+            writeln!(f, "  left out as the configuration says: {}", self.left_out)?;
         }
         if !self.problems.is_empty() {
             writeln!(f, "  not understood:")?;

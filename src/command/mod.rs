@@ -7,29 +7,31 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::config::{Config, ConfigError};
 use crate::time::Zone;
 
-/// Where the history is, for every command.
+/// What every command is told in the same way.
 #[derive(Debug, Args)]
-pub struct Database {
-    /// The file that holds the history; made where there is none
-    #[arg(long, env = "ANNALS_DB", value_name = "FILE", default_value = "annals.db")]
-    pub db: PathBuf,
-}
-
-/// Which zone times without one are in.
-#[derive(Debug, Args)]
-pub struct TimeZone {
+pub struct Common {
+    /// The configuration file; without it, annals.toml of the working folder where there is one
+    #[arg(long, env = "ANNALS_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The file that holds the history, made where there is none [default: annals.db]
+    #[arg(long, env = "ANNALS_DB", value_name = "FILE")]
+    db: Option<PathBuf>,
     /// The zone of times that name none, as Doris writes them: an IANA name like Asia/Shanghai.
     /// Without it, the machine's own. A time that came twice as a clock was set back is taken as the
     /// first; one that was skipped is read with the offset before the change
-    #[arg(long, value_name = "ZONE")]
+    #[arg(long, env = "ANNALS_TIME_ZONE", value_name = "ZONE")]
     time_zone: Option<Zone>,
 }
 
-impl TimeZone {
-    /// The zone named, or the machine's own.
-    pub fn zone(&self) -> Zone {
-        self.time_zone.unwrap_or_else(Zone::of_machine)
+impl Common {
+    /// The configuration file, with what the environment and the command line say over it.
+    fn configured(self) -> Result<Config, ConfigError> {
+        let mut config = Config::read(self.config.as_deref())?;
+        config.db = self.db.or(config.db);
+        config.time_zone = self.time_zone.or(config.time_zone);
+        Ok(config)
     }
 }

@@ -1,7 +1,7 @@
 //! `annals serve`: serves the history over REST.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,14 +10,26 @@ use std::time::Duration;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
+use super::Common;
 use super::import::{self, ImportError};
-use super::{Database, TimeZone};
+use crate::config::{ConfigError, FrontendConfig, FrontendUrl};
+use crate::intake::Intake;
+use crate::intake::follow::follow;
+use crate::intake::frontend::collect;
 use crate::rest::{self, History};
-use crate::store::{OpenError, Store};
+use crate::store::{OpenError, Store, WriteError};
+
+/// Where annals listens unless told otherwise.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8130));
 
 /// How long answers in flight may take to finish once annals is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the writer waits for another process that writes to the same file, before it refuses what
+/// clients push. Those that can wait try again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serve the history over the REST interface of a Doris frontend
 ///
@@ -26,19 +38,28 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     #[command(flatten)]
-    database: Database,
-    /// The address to listen on; port 0 takes any that is free
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8130")]
-    listen: SocketAddr,
+    common: Common,
+    /// The address to listen on; port 0 takes any that is free [default: 127.0.0.1:8130]
+    #[arg(long, env = "ANNALS_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Files and folders to take in first, as `annals import` does
     #[arg(long, value_name = "PATH", num_args = 1..)]
     import: Vec<PathBuf>,
-    #[command(flatten)]
-    time_zone: TimeZone,
+    /// Audit logs to follow as they grow; names, or patterns with * and ?. What was rolled is read
+    /// first; a file that is not there yet is waited for
+    #[arg(long, env = "ANNALS_FOLLOW", value_name = "PATH", num_args = 1.., value_delimiter = ',')]
+    follow: Vec<String>,
+    /// A frontend to collect from, http://user@host:8030; may be given again. Its password is in
+    /// ANNALS_FRONTEND_PASSWORD, or in the file that ANNALS_FRONTEND_PASSWORD_FILE names
+    #[arg(long, env = "ANNALS_FRONTEND", value_name = "URL", value_delimiter = ',')]
+    frontend: Vec<FrontendUrl>,
     /// Listen beyond this machine though annals asks nobody who they are: whoever reaches the address
-    /// reads all SQL and all profiles
+    /// reads all SQL and all profiles, and adds to them
     #[arg(long)]
     insecure_no_auth: bool,
+    /// Say whether the configuration can be used, and end
+    #[arg(long)]
+    check_config: bool,
 }
 
 /// Why annals does not serve.
@@ -56,6 +77,10 @@ pub enum ServeError {
     Import(#[from] ImportError),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
     #[error("cannot wait for signals")]
     Signals(#[source] std::io::Error),
     #[error("the history could not be closed")]
@@ -66,29 +91,57 @@ pub enum ServeError {
 
 /// Runs the command.
 pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
-    if !args.listen.ip().is_loopback() && !args.insecure_no_auth {
-        return Err(ServeError::NotLoopback(args.listen));
+    let mut config = args.common.configured()?;
+    if !args.follow.is_empty() {
+        config.follow = args.follow;
+    }
+    if !args.frontend.is_empty() {
+        config.frontend = args.frontend.into_iter().map(FrontendConfig::of_url).collect();
+    }
+    let zone = config.zone();
+    let frontends = config
+        .frontend
+        .iter()
+        .map(|frontend| frontend.settings(zone))
+        .collect::<Result<Vec<_>, _>>()?;
+    let listen = args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN);
+    let open_to_all = args.insecure_no_auth || config.insecure_no_auth.unwrap_or(false);
+    if !listen.ip().is_loopback() && !open_to_all {
+        return Err(ServeError::NotLoopback(listen));
+    }
+    if args.check_config {
+        println!("the configuration can be used");
+        return Ok(ExitCode::SUCCESS);
     }
     import::check_paths(&args.import)?;
     let stopped = stop_signal().map_err(ServeError::Signals)?;
-    let cannot_listen = |error| ServeError::Listen(args.listen, error);
-    let listener = TcpListener::bind(args.listen).await.map_err(cannot_listen)?;
+    let cannot_listen = |error| ServeError::Listen(listen, error);
+    let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let store = Store::open(&args.database.db).await?;
-    let zone = args.time_zone.zone();
+    let store = Store::open(&config.db()).await?;
     let mut output = std::io::stdout();
     if !args.import.is_empty() {
-        let report = import::import(&store, args.import, zone).await?;
+        let report = import::import(&store, args.import, zone, config.leave_out.clone()).await?;
         write!(output, "{report}").map_err(ServeError::Output)?;
     }
-    let file = args.database.db.display();
+    let writer = store.writer(PATIENCE).await?;
+    let intake = Arc::new(Intake::new(writer, config.leave_out.clone(), zone));
+    let mut sources = JoinSet::new();
+    if !config.follow.is_empty() {
+        sources.spawn(follow(intake.clone(), store.clone(), config.follow.clone()));
+    }
+    for frontend in frontends {
+        sources.spawn(collect(intake.clone(), store.clone(), frontend));
+    }
+    let history = Arc::new(History { store: store.clone(), zone, intake: intake.clone() });
+    let db = config.db();
+    let file = db.display();
     writeln!(output, "annals listens on http://{address} and serves {file}")
         .and_then(|()| output.flush())
         .map_err(ServeError::Output)?;
 
-    let history = Arc::new(History { store, zone });
     let (stopping, told) = tokio::sync::oneshot::channel();
-    let server = warp::serve(rest::routes(history.clone())).incoming(listener).graceful(async {
+    let server = warp::serve(rest::routes(history)).incoming(listener).graceful(async {
         stopped.await;
         // Nobody listens only where the server has ended by itself.
         let _ = stopping.send(());
@@ -100,7 +153,10 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             tokio::time::sleep(GRACE).await;
         } => tracing::warn!("some answers took longer than {} s and were ended", GRACE.as_secs()),
     }
-    history.store.close().await.map_err(ServeError::Close)?;
+    // What they had not sent yet, they read again the next time.
+    sources.shutdown().await;
+    intake.finish().await?;
+    store.close().await.map_err(ServeError::Close)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,9 +1,17 @@
 //! The envelope of every Doris answer, `{"msg", "code", "data", "count"}`, and of every refusal.
 
 use serde::Serialize;
-use warp::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use warp::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use warp::http::{Response, StatusCode};
 use warp::hyper::body::Bytes;
+
+use crate::intake::PushError;
+use crate::store::WriteError;
+
+/// When those who were told that annals is busy should come back.
+const RETRY_AFTER_SECONDS: &str = "5";
 
 /// What the routes answer with.
 pub type Answer = Response<Bytes>;
@@ -21,6 +29,12 @@ pub fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
     envelope(StatusCode::OK, &Envelope { msg: "success", code: 0, data, count })
 }
 
+/// An answer of its own JSON, for the routes of Doris that answer without the envelope.
+pub fn json(status: StatusCode, body: impl Serialize) -> Result<Answer, Refusal> {
+    let body = serde_json::to_vec(&body).map_err(|error| Refusal::Internal(error.into()))?;
+    Ok(answer(status, "application/json", body))
+}
+
 /// A bare text, for the routes of Doris that answer without the envelope.
 pub fn text(body: Vec<u8>) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
@@ -30,8 +44,7 @@ fn envelope(
     status: StatusCode,
     envelope: &Envelope<'_, impl Serialize>,
 ) -> Result<Answer, Refusal> {
-    let body = serde_json::to_vec(envelope).map_err(|error| Refusal::Internal(error.into()))?;
-    Ok(answer(status, "application/json", body))
+    json(status, envelope)
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
@@ -54,8 +67,14 @@ pub enum Refusal {
     BadRequest(String),
     /// There is nothing at this path.
     NotFound(String),
-    /// The path takes no such method.
-    MethodNotAllowed,
+    /// The path takes only these methods.
+    MethodNotAllowed(&'static str),
+    /// The body is too large.
+    TooLarge(String),
+    /// The body came too slowly.
+    TooSlow(String),
+    /// It can be asked again in a while.
+    Busy(String),
     /// Something failed here. What it was goes to the log, not to the client.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -66,19 +85,46 @@ impl From<sqlx::Error> for Refusal {
     }
 }
 
+impl From<PushError> for Refusal {
+    fn from(error: PushError) -> Refusal {
+        match error {
+            PushError::Busy => Refusal::Busy(error.to_string()),
+            PushError::Write(error) => Refusal::Busy(not_written(&error)),
+        }
+    }
+}
+
+/// What a client is told whose push was not written. Why goes to the log.
+pub fn not_written(error: &WriteError) -> String {
+    tracing::error!(error = error as &dyn std::error::Error, "a push was not written");
+    "annals cannot write now: its disk may be full, or another program holds its file; nothing was \
+     stored, send it again later"
+        .to_string()
+}
+
+/// Tells a client when to come back.
+pub fn retry_later(answer: &mut Answer) {
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+}
+
 impl Refusal {
     /// The answer. The codes and their names are Doris' own, which calls 403 "Bad Request".
     pub fn into_answer(self) -> Answer {
+        let mut allow = None;
         let (status, code, msg, data) = match self {
             Refusal::Common(data) => (StatusCode::OK, 1, "Error", data),
             Refusal::BadRequest(data) => (StatusCode::BAD_REQUEST, 403, "Bad Request", data),
             Refusal::NotFound(data) => (StatusCode::NOT_FOUND, 404, "Not Found", data),
-            Refusal::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                403,
-                "Bad Request",
-                "this path answers GET only".to_string(),
-            ),
+            Refusal::MethodNotAllowed(methods) => {
+                allow = Some(methods);
+                let sentence = format!("this path answers {methods} only");
+                (StatusCode::METHOD_NOT_ALLOWED, 403, "Bad Request", sentence)
+            }
+            Refusal::TooLarge(data) => (StatusCode::PAYLOAD_TOO_LARGE, 403, "Bad Request", data),
+            Refusal::TooSlow(data) => (StatusCode::REQUEST_TIMEOUT, 403, "Bad Request", data),
+            Refusal::Busy(data) => {
+                (StatusCode::SERVICE_UNAVAILABLE, 503, "Service Unavailable", data)
+            }
             Refusal::Internal(error) => {
                 tracing::error!(error = &*error as &dyn std::error::Error, "a request failed");
                 (
@@ -91,8 +137,11 @@ impl Refusal {
         };
         let refused = envelope(status, &Envelope { msg, code, data, count: 0 });
         let mut answer = refused.unwrap_or_else(|_| answer(status, "application/json", Vec::new()));
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        if let Some(methods) = allow {
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            retry_later(&mut answer);
         }
         answer
     }

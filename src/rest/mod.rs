@@ -1,27 +1,31 @@
 //! The REST interface of a Doris frontend, as far as it tells of query history.
 
+mod body;
 mod envelope;
+mod manager;
+mod push;
 mod query_profile;
+mod selection;
 mod session;
+mod status;
+mod stream_load;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
-use warp::filters::path::Tail;
+use warp::filters::BoxedFilter;
+use warp::filters::path::{FullPath, Tail};
+use warp::http::Method;
 use warp::reject::{InvalidQuery, MethodNotAllowed};
 use warp::{Filter, Rejection, Reply};
 
+use crate::intake::Intake;
 use crate::query::{QueryId, QueryIdError};
 use crate::store::{Store, StoredProfile};
 use crate::time::Zone;
 use envelope::{Answer, Refusal};
-
-/// Rows of a list where the request names no limit.
-const DEFAULT_LIMIT: u32 = 100;
-/// The most rows of a list.
-const MAX_LIMIT: u32 = 1000;
 
 /// What the routes answer from.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub struct History {
     pub store: Store,
     /// The zone in which times are written.
     pub zone: Zone,
+    /// The way to the store for what is pushed.
+    pub intake: Arc<Intake>,
 }
 
 /// The parameters behind the question mark.
@@ -44,14 +50,14 @@ pub fn routes(
     // a path that does not.
     let read = warp::get().or(warp::head()).unify();
     let at_end = warp::path::end().and(read).and(history.clone()).and(warp::query());
-    let before_id = read.and(history).and(warp::path::tail());
+    let before_id = read.and(history.clone()).and(warp::path::tail());
 
     let session = warp::path!("rest" / "v1" / "session" / ..).and(at_end.clone()).then(
         |history: Arc<History>, parameters: Parameters| {
             answered(async move {
                 match parameters.get("query_id") {
                     Some(id) => session::profile(&history, query_id(id)?).await,
-                    None => session::list(&history, limit(&parameters)?).await,
+                    None => session::list(&history, parameters).await,
                 }
             })
         },
@@ -64,13 +70,13 @@ pub fn routes(
     let query_profiles = warp::path!("rest" / "v1" / "query_profile" / ..)
         .and(at_end.clone())
         .then(|history: Arc<History>, parameters: Parameters| {
-            answered(async move { query_profile::list(&history, limit(&parameters)?).await })
+            answered(async move { query_profile::list(&history, parameters).await })
         });
-    let query_profile = warp::path!("rest" / "v1" / "query_profile" / ..).and(before_id).then(
-        |history: Arc<History>, id: Tail| {
+    let query_profile = warp::path!("rest" / "v1" / "query_profile" / ..)
+        .and(before_id.clone())
+        .then(|history: Arc<History>, id: Tail| {
             answered(async move { session::profile(&history, query_id_in_path(&id)?).await })
-        },
-    );
+        });
     let profile = warp::path!("api" / "profile" / ..).and(at_end.clone()).then(
         |history: Arc<History>, parameters: Parameters| {
             answered(async move {
@@ -78,7 +84,7 @@ pub fn routes(
             })
         },
     );
-    let profile_text = warp::path!("api" / "profile" / "text" / ..).and(at_end).then(
+    let profile_text = warp::path!("api" / "profile" / "text" / ..).and(at_end.clone()).then(
         |history: Arc<History>, parameters: Parameters| {
             answered(async move {
                 query_profile::bare(&history, query_id_parameter(&parameters)?).await
@@ -86,6 +92,12 @@ pub fn routes(
         },
     );
 
+    let status = warp::path!("api" / "v1" / "status" / ..)
+        .and(at_end.clone())
+        .then(|history: Arc<History>, _| answered(async move { status::report(&history) }));
+
+    let pushes = push_routes(history.clone());
+    let manager = manager_routes(at_end.clone(), before_id.clone());
     let routes = session
         .or(session_profile)
         .unify()
@@ -96,8 +108,153 @@ pub fn routes(
         .or(profile)
         .unify()
         .or(profile_text)
+        .unify()
+        .or(status)
+        .unify()
+        .or(manager)
+        .unify()
+        .or(pushes)
         .unify();
     routes.recover(refuse)
+}
+
+/// The routes that take something in.
+fn push_routes(
+    history: impl Filter<Extract = (Arc<History>,), Error = Infallible> + Clone + Send + Sync + 'static,
+) -> BoxedFilter<(Answer,)> {
+    let asked =
+        warp::method().and(history).and(warp::header::headers_cloned()).and(warp::body::stream());
+    let queries = warp::path!("api" / "v1" / "queries").and(asked.clone()).then(
+        |method, history: Arc<History>, headers, chunks| {
+            answered(async move {
+                only(method, Method::POST, "POST")?;
+                push::queries(&history, headers, chunks).await
+            })
+        },
+    );
+    let profile = warp::path!("api" / "v1" / "queries" / String / "profile")
+        .and(asked.clone())
+        .then(|id: String, method, history: Arc<History>, headers, chunks| {
+            answered(async move {
+                only(method, Method::PUT, "PUT")?;
+                let id = percent_decode_str(&id).decode_utf8_lossy().into_owned();
+                push::profile(&history, query_id(&id)?, headers, chunks).await
+            })
+        });
+    let stream_load = warp::path!("api" / String / String / "_stream_load")
+        .and(warp::path::full())
+        .and(warp::query())
+        .and(asked)
+        .then(
+            |db: String,
+             _: String,
+             path: FullPath,
+             parameters,
+             method,
+             history: Arc<History>,
+             headers,
+             chunks| {
+                answered(async move {
+                    only(method, Method::PUT, "PUT")?;
+                    let db = percent_decode_str(&db).decode_utf8_lossy();
+                    stream_load::load(&history, path.as_str(), &db, parameters, headers, chunks)
+                        .await
+                })
+            },
+        );
+    queries.or(profile).unify().or(stream_load).unify().boxed()
+}
+
+fn only(method: Method, allowed: Method, name: &'static str) -> Result<(), Refusal> {
+    if method == allowed { Ok(()) } else { Err(Refusal::MethodNotAllowed(name)) }
+}
+
+/// The routes of Doris' manager, and those with which a frontend is looked for.
+fn manager_routes(
+    at_end: impl Filter<Extract = (Arc<History>, Parameters), Error = Rejection>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
+    before_id: impl Filter<Extract = (Arc<History>, Tail), Error = Rejection>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
+) -> BoxedFilter<(Answer,)> {
+    let query = warp::path!("rest" / "v2" / "manager" / "query" / ..);
+    let query_info = warp::path!("query_info" / ..).and(at_end.clone()).then(
+        |history: Arc<History>, parameters| {
+            answered(async move { manager::query_info(&history, parameters).await })
+        },
+    );
+    let current_queries =
+        warp::path!("current_queries" / ..).and(at_end.clone()).then(|history: Arc<History>, _| {
+            answered(async move { manager::current_queries(&history).await })
+        });
+    let sql =
+        warp::path!("sql" / ..).and(before_id.clone()).then(|history: Arc<History>, id: Tail| {
+            answered(async move { manager::sql(&history, query_id_in_path(&id)?).await })
+        });
+    let text = warp::path!("profile" / "text" / ..).and(before_id.clone()).then(
+        |history: Arc<History>, id: Tail| {
+            answered(async move { manager::profile_text(&history, query_id_in_path(&id)?).await })
+        },
+    );
+    let json = warp::path!("profile" / "json" / ..).and(before_id.clone()).then(
+        |history: Arc<History>, id: Tail| {
+            answered(async move { manager::profile_json(&history, query_id_in_path(&id)?).await })
+        },
+    );
+    let fragments = warp::path!("profile" / "fragments" / ..).and(before_id.clone()).then(
+        |history: Arc<History>, id: Tail| {
+            answered(
+                async move { manager::profile_fragments(&history, query_id_in_path(&id)?).await },
+            )
+        },
+    );
+    let graph = warp::path!("profile" / "graph" / ..).and(before_id.clone()).then(
+        |history: Arc<History>, id: Tail| {
+            answered(async move { manager::profile_graph(&history, query_id_in_path(&id)?).await })
+        },
+    );
+    let traced =
+        warp::path!("trace_id" / ..).and(before_id).then(|history: Arc<History>, id: Tail| {
+            answered(async move {
+                let id = percent_decode_str(id.as_str()).decode_utf8_lossy();
+                manager::traced(&history, &id).await
+            })
+        });
+    let kill = warp::path!("kill" / ..)
+        .and(warp::post())
+        .and(warp::path::tail())
+        .then(|_| answered(async { Err(manager::kill()) }));
+    let query = query.and(
+        query_info
+            .or(current_queries)
+            .unify()
+            .or(sql)
+            .unify()
+            .or(text)
+            .unify()
+            .or(json)
+            .unify()
+            .or(fragments)
+            .unify()
+            .or(graph)
+            .unify()
+            .or(traced)
+            .unify()
+            .or(kill)
+            .unify(),
+    );
+    let bootstrap = warp::path!("api" / "bootstrap" / ..)
+        .and(at_end.clone())
+        .then(|_, _| answered(async { manager::bootstrap() }));
+    let health = warp::path!("api" / "health" / ..)
+        .and(at_end)
+        .then(|_, _| answered(async { manager::health() }));
+    query.or(bootstrap).unify().or(health).unify().boxed()
 }
 
 /// Makes the answer of a refusal.
@@ -112,7 +269,7 @@ async fn refuse(rejection: Rejection) -> Result<Answer, Infallible> {
             "there is nothing at this path; the session list is at /rest/v1/session".to_string(),
         )
     } else if rejection.find::<MethodNotAllowed>().is_some() {
-        Refusal::MethodNotAllowed
+        Refusal::MethodNotAllowed("GET, HEAD")
     } else if rejection.find::<InvalidQuery>().is_some() {
         Refusal::BadRequest("the parameters behind the ? cannot be read".to_string())
     } else {
@@ -133,18 +290,6 @@ fn query_id_parameter(parameters: &Parameters) -> Result<QueryId, Refusal> {
 
 fn query_id(text: &str) -> Result<QueryId, Refusal> {
     text.parse().map_err(|error: QueryIdError| Refusal::BadRequest(error.to_string()))
-}
-
-fn limit(parameters: &Parameters) -> Result<u32, Refusal> {
-    let Some(text) = parameters.get("limit") else {
-        return Ok(DEFAULT_LIMIT);
-    };
-    match text.parse() {
-        Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-        _ => {
-            Err(Refusal::BadRequest(format!("limit must be a whole number from 1 to {MAX_LIMIT}")))
-        }
-    }
 }
 
 /// The profile's text of a query that has one.

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::envelope::{self, Answer, Refusal, success};
-use super::{History, known_profile, text_or_na};
+use super::selection::{last_of_full, selection, with_next};
+use super::{History, Parameters, known_profile, text_or_na};
 use crate::query::{Kind, QueryId};
 use crate::store::ListedQuery;
 use crate::time::{Zone, duration_text};
@@ -41,16 +42,14 @@ struct ProfileRow {
     href_paths: [String; 1],
 }
 
-/// The newest queries, at most `limit` of them, whether a profile of them is known or not: a client
-/// that collects history wants all.
-pub async fn list(history: &History, limit: u32) -> Result<Answer, Refusal> {
-    let rows: Vec<ProfileRow> = history
-        .store
-        .newest(limit)
-        .await?
-        .into_iter()
-        .map(|query| ProfileRow::new(query, history.zone))
-        .collect();
+/// The queries that the parameters select, newest first, whether a profile of them is known or not: a
+/// client that collects history wants all.
+pub async fn list(history: &History, parameters: Parameters) -> Result<Answer, Refusal> {
+    let selection = selection(history, &parameters)?;
+    let listed = history.store.list(&selection).await?;
+    let last = last_of_full(&selection, &listed);
+    let rows: Vec<ProfileRow> =
+        listed.into_iter().map(|query| ProfileRow::new(query, history.zone)).collect();
     let count = rows.len();
     let list = ProfileList {
         column_names: [
@@ -60,18 +59,18 @@ pub async fn list(history: &History, limit: u32) -> Result<Answer, Refusal> {
         href_column: ["Profile ID"],
         rows,
     };
-    success(list, count)
+    Ok(with_next(success(list, count)?, "/rest/v1/query_profile", &parameters, last))
 }
 
 impl ProfileRow {
     fn new(query: ListedQuery, zone: Zone) -> ProfileRow {
         ProfileRow {
-            href_paths: [format!("/query_profile/{}", query.query_id)],
-            profile_id: query.query_id,
-            task_type: match query.kind {
+            task_type: match query.kind() {
                 Kind::Query => "QUERY",
                 Kind::Load => "LOAD",
             },
+            href_paths: [format!("/query_profile/{}", query.query_id)],
+            profile_id: query.query_id,
             start_time: text_or_na(query.started_ms.map(|ms| zone.text(ms))),
             end_time: text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
             total: text_or_na(query.duration_ms.map(duration_text)),

@@ -4,7 +4,8 @@
 use serde::Serialize;
 
 use super::envelope::{Answer, Refusal, success};
-use super::{History, known_profile, text_or_na};
+use super::selection::{last_of_full, selection, with_next};
+use super::{History, Parameters, known_profile, text_or_na};
 use crate::profile::to_html;
 use crate::query::{Kind, QueryId};
 use crate::store::ListedQuery;
@@ -42,15 +43,13 @@ struct SessionRow {
     href_path: String,
 }
 
-/// The newest queries, at most `limit` of them.
-pub async fn list(history: &History, limit: u32) -> Result<Answer, Refusal> {
-    let rows: Vec<SessionRow> = history
-        .store
-        .newest(limit)
-        .await?
-        .into_iter()
-        .map(|query| SessionRow::new(query, history.zone))
-        .collect();
+/// The queries that the parameters select, newest first.
+pub async fn list(history: &History, parameters: Parameters) -> Result<Answer, Refusal> {
+    let selection = selection(history, &parameters)?;
+    let listed = history.store.list(&selection).await?;
+    let last = last_of_full(&selection, &listed);
+    let rows: Vec<SessionRow> =
+        listed.into_iter().map(|query| SessionRow::new(query, history.zone)).collect();
     let count = rows.len();
     let list = SessionList {
         columns_names: [
@@ -60,19 +59,19 @@ pub async fn list(history: &History, limit: u32) -> Result<Answer, Refusal> {
         href_column: "Profile",
         rows,
     };
-    success(list, count)
+    Ok(with_next(success(list, count)?, "/rest/v1/session", &parameters, last))
 }
 
 impl SessionRow {
     fn new(query: ListedQuery, zone: Zone) -> SessionRow {
         SessionRow {
-            href_path: format!("/query_profile/query_id={}", query.query_id),
-            query_id: query.query_id,
-            user: query.user.unwrap_or_default(),
-            query_type: match query.kind {
+            query_type: match query.kind() {
                 Kind::Query => "Query",
                 Kind::Load => "Load",
             },
+            href_path: format!("/query_profile/query_id={}", query.query_id),
+            query_id: query.query_id,
+            user: query.user.unwrap_or_default(),
             total: text_or_na(query.duration_ms.map(duration_text)),
             default_db: query.db.unwrap_or_default(),
             sql_statement: query.statement.unwrap_or_default(),

@@ -15,12 +15,16 @@ use std::borrow::Cow;
 
 use chrono::NaiveDateTime;
 
+use super::draft::{Draft, Key, Written, boolean};
 use super::{Found, SkipReason, Skipped};
-use crate::query::{Kind, Load, Origin, QueryId, QueryIdError, QueryRecord};
-use crate::time::{Zone, leading_local_time, parse_instant_ms};
+use crate::query::{Kind, QueryRecord};
+use crate::time::{Zone, leading_local_time, zone_offset};
 
 /// The largest record taken in, in bytes. Doris refuses statements far smaller.
 pub const MAX_RECORD_BYTES: usize = 64 << 20;
+
+/// As much of a line as a record can need: its prefix stands beside the record.
+pub const MAX_LINE_BYTES: usize = MAX_RECORD_BYTES + 1024;
 
 /// Turns the lines of one audit log into records, one line at a time: what it holds is never more than
 /// one record.
@@ -34,6 +38,7 @@ pub struct AuditLog {
     last_key: Option<Key>,
 }
 
+#[derive(Clone)]
 struct OpenRecord {
     prefix: Prefix,
     first_line: u64,
@@ -84,6 +89,20 @@ impl AuditLog {
         }
     }
 
+    /// Whether the line taken in last is the first of its record; `None` where it belongs to none.
+    pub fn is_at_first_line(&self) -> Option<bool> {
+        self.open.as_ref().map(|record| record.first_line == self.lines)
+    }
+
+    /// Gives the record whose lines are being gathered as if it were whole, without ending it.
+    pub fn peek(&mut self) -> Option<Found> {
+        let record = self.open.clone()?;
+        let last_key = self.last_key;
+        let found = self.finish(record, true);
+        self.last_key = last_key;
+        Some(found)
+    }
+
     /// Ends the log: gives the last record.
     pub fn end(&mut self) -> Option<Found> {
         let mut record = self.open.take()?;
@@ -130,10 +149,12 @@ impl AuditLog {
         text: &str,
         whole: bool,
     ) -> Result<(QueryRecord, bool), SkipReason> {
-        let mut draft = Draft::new(prefix, self.zone);
-        if prefix.kind == RecordKind::Other {
-            return Err(SkipReason::OtherType);
-        }
+        let kind = match prefix.kind {
+            RecordKind::Query | RecordKind::SlowQuery => Kind::Query,
+            RecordKind::Load | RecordKind::StreamLoad => Kind::Load,
+            RecordKind::Other => return Err(SkipReason::OtherType),
+        };
+        let mut draft = Draft::new(kind, self.zone);
         if text.trim_start().starts_with('{') {
             let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
                 .map_err(|_| if whole { SkipReason::NotJson } else { SkipReason::CutOff })?;
@@ -144,7 +165,7 @@ impl AuditLog {
                 };
                 draft.set(prefix.kind.key(name), name, &text);
             }
-            return Ok((draft.finish()?, false));
+            return Ok((prefix.finish(draft, self.zone)?, false));
         }
         let mut fields = split(prefix.kind, text);
         let mut cut = false;
@@ -169,8 +190,9 @@ impl AuditLog {
         for field in &fields {
             draft.set(field.key, field.name, field.value);
         }
-        let record = draft.finish().map_err(|reason| if cut { SkipReason::CutOff } else { reason });
-        Ok((record?, cut))
+        let record = prefix.finish(draft, self.zone);
+        let record = record.map_err(|reason| if cut { SkipReason::CutOff } else { reason })?;
+        Ok((record, cut))
     }
 }
 
@@ -180,7 +202,7 @@ fn without_mark(line: &[u8]) -> &[u8] {
 }
 
 /// What stands before a record's fields.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Prefix {
     kind: RecordKind,
     /// When the record was written.
@@ -243,11 +265,20 @@ impl Prefix {
         Some(Prefix { kind, written, offset, length: at })
     }
 
-    fn written_ms(&self, zone: Zone) -> i64 {
-        match self.offset {
+    /// Ends a record of this prefix.
+    fn finish(&self, draft: Draft, zone: Zone) -> Result<QueryRecord, SkipReason> {
+        let ms = match self.offset {
             Some(seconds) => self.written.and_utc().timestamp_millis() - seconds * 1000,
             None => zone.instant_ms(self.written),
+        };
+        let mut record =
+            draft.finish(Some(Written { ms, date: self.written.date().to_string() }))?;
+        record.is_slow = self.kind == RecordKind::SlowQuery;
+        if self.kind == RecordKind::Load {
+            // Doris writes this record when the load's data became visible.
+            record.state.get_or_insert_with(|| "FINISHED".to_string());
         }
+        Ok(record)
     }
 }
 
@@ -265,85 +296,6 @@ fn spaces(text: &[u8]) -> Option<usize> {
         0 => None,
         count => Some(count),
     }
-}
-
-/// Reads `Z`, `+08:00` or `+0800`: seconds east of UTC and the bytes it took.
-fn zone_offset(text: &[u8]) -> Option<(i64, usize)> {
-    let sign = match text.first()? {
-        b'Z' => return Some((0, 1)),
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let digits = |from: usize| {
-        let two = std::str::from_utf8(text.get(from..from + 2)?).ok()?;
-        two.parse::<i64>().ok()
-    };
-    let hours = digits(1)?;
-    let (minutes, length) = match text.get(3) {
-        Some(b':') => (digits(4)?, 6),
-        _ => (digits(3)?, 5),
-    };
-    Some((sign * (hours * 3600 + minutes * 60), length))
-}
-
-/// The keys of audit records that have a place of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Timestamp,
-    Client,
-    User,
-    Catalog,
-    Db,
-    State,
-    ErrorCode,
-    ErrorMessage,
-    Time,
-    ScanBytes,
-    ScanRows,
-    ReturnRows,
-    StmtId,
-    QueryId,
-    IsQuery,
-    IsNereids,
-    IsInternal,
-    FeIp,
-    StmtType,
-    CommandType,
-    Stmt,
-    CpuTimeMs,
-    ShuffleSendBytes,
-    ShuffleSendRows,
-    SqlHash,
-    SqlDigest,
-    PeakMemoryBytes,
-    ComputeGroup,
-    TraceId,
-    WorkloadGroup,
-    FuzzyVariables,
-    LocalScanBytes,
-    RemoteScanBytes,
-    SpillWriteBytes,
-    QueriedTables,
-    SessionId,
-    JobId,
-    Label,
-    LoadType,
-    TableList,
-    FilePathList,
-    BrokerUser,
-    LoadStartTime,
-    LoadFinishTime,
-    FileNumber,
-    Status,
-    Message,
-    Url,
-    TotalRows,
-    LoadedRows,
-    FilteredRows,
-    UnselectedRows,
-    LoadBytes,
-    Unknown,
 }
 
 impl RecordKind {
@@ -405,7 +357,7 @@ impl RecordKind {
                 b"brokeruser" => Key::BrokerUser,
                 b"timestamp" => Key::Timestamp,
                 b"loadstarttime" => Key::LoadStartTime,
-                b"loadfinishtime" => Key::LoadFinishTime,
+                b"loadfinishtime" => Key::EndTime,
                 b"scanrows" => Key::ScanRows,
                 b"scanbytes" => Key::ScanBytes,
                 b"filenumber" => Key::FileNumber,
@@ -426,7 +378,7 @@ impl RecordKind {
                 b"unselectedrows" => Key::UnselectedRows,
                 b"loadbytes" => Key::LoadBytes,
                 b"starttime" => Key::LoadStartTime,
-                b"finishtime" => Key::LoadFinishTime,
+                b"finishtime" => Key::EndTime,
                 _ => Key::Unknown,
             },
             RecordKind::Other => Key::Unknown,
@@ -435,11 +387,6 @@ impl RecordKind {
 }
 
 impl Key {
-    /// Whether the value may be any text.
-    fn is_free_text(self) -> bool {
-        matches!(self, Key::Stmt | Key::ErrorMessage | Key::Message)
-    }
-
     /// The key that Doris, in every version that writes any there, writes first behind this free text.
     fn next(self) -> Option<Key> {
         match self {
@@ -487,14 +434,6 @@ impl Key {
             Key::Stmt | Key::ErrorMessage | Key::Message => false,
             _ => !value.contains(['\n', '\'', '"', ';']),
         }
-    }
-}
-
-fn boolean(value: &str) -> Option<bool> {
-    match value.trim() {
-        text if text.eq_ignore_ascii_case("true") => Some(true),
-        text if text.eq_ignore_ascii_case("false") => Some(false),
-        _ => None,
     }
 }
 
@@ -602,188 +541,4 @@ fn fields_at_end<'a>(
 /// Where in `text` the bar before a field taken from it stands.
 fn offset_of(text: &str, field: &Field<'_>) -> usize {
     field.name.as_ptr() as usize - text.as_ptr() as usize - 1
-}
-
-/// A record being filled in.
-struct Draft<'a> {
-    record: QueryRecord,
-    load: Load,
-    kind: RecordKind,
-    prefix: &'a Prefix,
-    zone: Zone,
-    query_id: Result<QueryId, QueryIdError>,
-    /// The time as it came, for ids that are derived.
-    start_text: String,
-}
-
-impl<'a> Draft<'a> {
-    fn new(prefix: &'a Prefix, zone: Zone) -> Draft<'a> {
-        let kind = match prefix.kind {
-            RecordKind::Load | RecordKind::StreamLoad => Kind::Load,
-            _ => Kind::Query,
-        };
-        Draft {
-            record: QueryRecord::new(QueryId::derived(&[]), kind, Origin::Audit),
-            load: Load::default(),
-            kind: prefix.kind,
-            prefix,
-            zone,
-            query_id: Err(QueryIdError::Missing),
-            start_text: String::new(),
-        }
-    }
-
-    fn set(&mut self, key: Key, name: &str, value: &str) {
-        let trimmed = value.trim();
-        if key == Key::QueryId || key == Key::JobId {
-            self.query_id = trimmed.parse();
-        }
-        if trimmed.is_empty() || !key.is_free_text() && ["null", "-1"].contains(&trimmed) {
-            return;
-        }
-        let zone = self.zone;
-        let (record, load) = (&mut self.record, &mut self.load);
-        let text = || Some(trimmed.to_string());
-        let mut understood = true;
-        let mut number = || {
-            let number = trimmed.parse().ok();
-            understood = number.is_some();
-            number
-        };
-        match key {
-            Key::Timestamp | Key::LoadStartTime => {
-                let started = parse_instant_ms(trimmed, zone);
-                understood = started.is_some();
-                // A load's own start is closer than the time of its record.
-                if key == Key::LoadStartTime || record.started_ms.is_none() {
-                    record.started_ms = started.or(record.started_ms);
-                    self.start_text = trimmed.to_string();
-                }
-            }
-            Key::LoadFinishTime => {
-                record.ended_ms = parse_instant_ms(trimmed, zone);
-                understood = record.ended_ms.is_some();
-            }
-            Key::Client => record.client = text(),
-            Key::User => record.user = text(),
-            Key::Catalog => record.catalog = text(),
-            Key::Db => record.db = text(),
-            Key::State | Key::Status => record.state = text().filter(|state| state != "N/A"),
-            Key::ErrorCode => record.error_code = number(),
-            Key::ErrorMessage => record.error_message = Some(value.to_string()),
-            Key::Time => record.duration_ms = number(),
-            Key::ScanBytes => record.scan_bytes = number(),
-            Key::ScanRows => record.scan_rows = number(),
-            Key::ReturnRows => record.return_rows = number(),
-            Key::StmtId => record.statement_id = number(),
-            Key::QueryId => {}
-            Key::IsQuery => {
-                record.is_query = boolean(trimmed);
-                understood = record.is_query.is_some();
-            }
-            Key::IsNereids => {
-                record.is_nereids = boolean(trimmed);
-                understood = record.is_nereids.is_some();
-            }
-            Key::IsInternal => {
-                record.is_internal = boolean(trimmed);
-                understood = record.is_internal.is_some();
-            }
-            Key::FeIp => record.frontend = text(),
-            Key::StmtType => record.statement_type = text(),
-            Key::CommandType => record.command_type = text(),
-            Key::Stmt => record.statement = Some(value.to_string()),
-            Key::CpuTimeMs => record.cpu_time_ms = number(),
-            Key::ShuffleSendBytes => record.shuffle_send_bytes = number(),
-            Key::ShuffleSendRows => record.shuffle_send_rows = number(),
-            Key::SqlHash => record.sql_hash = text(),
-            Key::SqlDigest => record.sql_digest = text(),
-            Key::PeakMemoryBytes => record.peak_memory_bytes = number(),
-            Key::ComputeGroup => record.compute_group = text(),
-            Key::TraceId => record.trace_id = text(),
-            Key::WorkloadGroup => record.workload_group = text(),
-            Key::FuzzyVariables => record.fuzzy_variables = text(),
-            Key::LocalScanBytes => record.local_scan_bytes = number(),
-            Key::RemoteScanBytes => record.remote_scan_bytes = number(),
-            Key::SpillWriteBytes => record.spill_write_bytes = number(),
-            Key::QueriedTables => record.queried_tables = text(),
-            Key::SessionId => record.session_id = text(),
-            Key::JobId => load.job_id = text(),
-            Key::Label => load.label = text(),
-            Key::LoadType => load.load_type = text(),
-            Key::TableList => load.table_list = text(),
-            Key::FilePathList => load.file_path_list = text(),
-            Key::BrokerUser => load.broker_user = text(),
-            Key::FileNumber => load.file_number = number(),
-            Key::Message => load.message = text(),
-            Key::Url => load.url = text(),
-            Key::TotalRows => load.total_rows = number(),
-            Key::LoadedRows => load.loaded_rows = number(),
-            Key::FilteredRows => load.filtered_rows = number(),
-            Key::UnselectedRows => load.unselected_rows = number(),
-            Key::LoadBytes => load.load_bytes = number(),
-            Key::Unknown => understood = false,
-        }
-        if !understood {
-            record.extra.insert(name.to_string(), trimmed.to_string());
-        }
-    }
-
-    /// The record: its id, its times, and what follows from its type.
-    fn finish(mut self) -> Result<QueryRecord, SkipReason> {
-        let mut record = self.record;
-        record.query_id = match (self.query_id, self.kind) {
-            (Ok(id), _) => id,
-            (Err(QueryIdError::Missing), RecordKind::Load | RecordKind::StreamLoad) => {
-                // Doris gives a stream load no id. A label may be used again once a load failed, so
-                // the time makes it the load's own.
-                let label = self.load.label.as_deref().ok_or(SkipReason::NoQueryId)?;
-                let db = record.db.as_deref().unwrap_or_default();
-                QueryId::derived(&["stream_load", db, label, &self.start_text])
-            }
-            (Err(QueryIdError::Missing), _) => {
-                // Statements that never ran may have no id. Their slow-query line must give the same
-                // one, and is written a moment later: a time counts only where the record names it.
-                let statement = record.statement.as_deref().ok_or(SkipReason::NoQueryId)?;
-                if self.start_text.is_empty() {
-                    self.start_text = self.prefix.written.date().to_string();
-                }
-                let part = |text: &Option<String>| text.clone().unwrap_or_default();
-                QueryId::derived(&[
-                    "query",
-                    &part(&record.frontend),
-                    &part(&record.client),
-                    &part(&record.user),
-                    &record.statement_id.map(|id| id.to_string()).unwrap_or_default(),
-                    &self.start_text,
-                    statement,
-                ])
-            }
-            (Err(error), _) => return Err(SkipReason::BadQueryId(error)),
-        };
-        let written_ms = self.prefix.written_ms(self.zone);
-        let ended_ms = *record.ended_ms.get_or_insert(written_ms);
-        match (record.started_ms, record.duration_ms) {
-            (Some(started_ms), None) => {
-                record.duration_ms = ended_ms.checked_sub(started_ms).map(|ms| ms.max(0));
-            }
-            (None, duration_ms) => {
-                record.started_ms = ended_ms.checked_sub(duration_ms.unwrap_or(0));
-            }
-            (Some(_), Some(_)) => {}
-        }
-        record.is_slow = self.kind == RecordKind::SlowQuery;
-        match self.kind {
-            RecordKind::Load => {
-                // Doris writes this record when the load's data became visible.
-                record.state.get_or_insert_with(|| "FINISHED".to_string());
-                record.load = Some(Box::new(self.load));
-            }
-            RecordKind::StreamLoad => {
-                record.load = Some(Box::new(self.load));
-            }
-            _ => {}
-        }
-        Ok(record)
-    }
 }

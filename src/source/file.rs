@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
-use super::audit_log::{AuditLog, MAX_RECORD_BYTES};
+use super::audit_log::{AuditLog, MAX_LINE_BYTES};
 use super::{Found, SkipReason, Skipped};
 use crate::profile::Profile;
 use crate::time::Zone;
@@ -141,8 +141,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
             Some(at) => (at + 1, true),
             None => (chunk.len(), false),
         };
-        // The prefix stands beside the record; the line's start has room for both.
-        let room = (MAX_RECORD_BYTES + 1024).saturating_sub(line.len());
+        let room = MAX_LINE_BYTES.saturating_sub(line.len());
         line.extend_from_slice(&chunk[..length.min(room)]);
         input.consume(length);
         if ended {

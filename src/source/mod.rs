@@ -2,7 +2,9 @@
 //! nor of the store.
 
 pub mod audit_log;
+mod draft;
 pub mod file;
+pub mod rows;
 
 use crate::profile::{Profile, ProfileError};
 use crate::query::{QueryIdError, QueryRecord};
@@ -45,6 +47,8 @@ pub enum SkipReason {
     OtherType,
     #[error("a record without a query id")]
     NoQueryId,
+    #[error("a record without a time")]
+    NoTime,
     #[error("a record whose id cannot be kept: {0}")]
     BadQueryId(QueryIdError),
     #[error("a record larger than {} MiB", audit_log::MAX_RECORD_BYTES >> 20)]

@@ -17,8 +17,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
-pub use read::{ListedQuery, StoredProfile};
-pub use write::{Batch, Counts, WriteError, Writer, Written};
+pub use read::{ListedQuery, Place, Selection, StoredProfile};
+pub use write::{Batch, Counts, FollowedFile, WriteError, Writer, Written};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -26,13 +26,13 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const APPLICATION_ID: i32 = 0x616e_6c73;
 
 /// How long a statement waits for another process that writes to the same file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Connections that read at the same time; what asks beyond that waits its turn.
 const READERS: u32 = 4;
 
-/// A history, opened.
-#[derive(Debug)]
+/// A history, opened. A clone is another handle to the same.
+#[derive(Debug, Clone)]
 pub struct Store {
     path: PathBuf,
     readers: SqlitePool,
@@ -103,10 +103,11 @@ impl Store {
         &self.path
     }
 
-    /// The one writer of this process.
-    pub async fn writer(&self) -> Result<Writer, OpenError> {
-        let connection =
-            writing(&self.path).connect().await.map_err(|error| refusal(&self.path, error))?;
+    /// The one writer of this process. It waits so long for another process that writes to the same
+    /// file, then refuses what it was to write.
+    pub async fn writer(&self, patience: Duration) -> Result<Writer, OpenError> {
+        let options = writing(&self.path).busy_timeout(patience);
+        let connection = options.connect().await.map_err(|error| refusal(&self.path, error))?;
         Ok(Writer::start(connection))
     }
 

@@ -1,7 +1,9 @@
 //! Reading: what the ways out ask for.
 
-use super::Store;
+use std::collections::HashSet;
+
 use super::profile::unpack;
+use super::{FollowedFile, Store};
 use crate::query::{Kind, QueryId};
 
 /// A list cuts a statement to so many characters, so that an answer stays within bounds; the whole one
@@ -12,8 +14,9 @@ const LISTED_STATEMENT_CHARS: i64 = 65_536;
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub struct ListedQuery {
+    pub id: i64,
     pub query_id: String,
-    pub kind: Kind,
+    pub kind: String,
     pub state: Option<String>,
     pub started_ms: Option<i64>,
     pub ended_ms: Option<i64>,
@@ -22,6 +25,58 @@ pub struct ListedQuery {
     pub catalog: Option<String>,
     pub db: Option<String>,
     pub statement: Option<String>,
+    pub frontend: Option<String>,
+    pub session_id: Option<String>,
+    pub sql_hash: Option<String>,
+}
+
+impl ListedQuery {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        Kind::of_name(&self.kind)
+    }
+
+    /// Where in a list it stands.
+    pub fn place(&self) -> Place {
+        Place { started_ms: self.started_ms, id: self.id }
+    }
+}
+
+/// A place in the list of all queries, which is by start, newest first. Those whose start nobody knows
+/// come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The start of the query there.
+    pub started_ms: Option<i64>,
+    /// Its row, which tells queries of the same start apart.
+    pub id: i64,
+}
+
+/// Which queries a list shows. What is `None` does not matter.
+#[derive(Debug, Default, Clone)]
+pub struct Selection {
+    /// At most so many.
+    pub limit: u32,
+    /// Only those behind this place.
+    pub after: Option<Place>,
+    /// Whoever ran it.
+    pub user: Option<String>,
+    /// The database it ran in.
+    pub db: Option<String>,
+    /// The state, in any letter case.
+    pub state: Option<String>,
+    /// What it was.
+    pub kind: Option<Kind>,
+    /// A text that stands in the statement, in any case of ASCII letters.
+    pub search: Option<String>,
+    /// Whether it may also stand in the id, the user, the database, the state or the frontend.
+    pub search_all: bool,
+    /// It took at least so long.
+    pub min_ms: Option<i64>,
+    /// It started then or later.
+    pub from_ms: Option<i64>,
+    /// It started before then.
+    pub to_ms: Option<i64>,
 }
 
 /// What is stored for a query id.
@@ -35,33 +90,119 @@ pub enum StoredProfile {
     UnknownQuery,
 }
 
+/// The one list of queries, with the condition that places its page.
+macro_rules! listed {
+    ($place:tt, $($argument:expr),+) => {
+        sqlx::query_as!(
+            ListedQuery,
+            "SELECT id, query_id, kind, state, started_ms, ended_ms, duration_ms, user, catalog, db,
+                    substr(statement, 1, ?8) AS \"statement: String\", frontend, session_id, sql_hash
+             FROM query
+             WHERE " + $place + "
+               AND (?2 IS NULL OR user = ?2)
+               AND (?3 IS NULL OR db = ?3)
+               AND (?4 IS NULL OR state = ?4 COLLATE NOCASE)
+               AND (?5 IS NULL OR kind = ?5)
+               AND (?6 IS NULL OR statement LIKE ?6 ESCAPE '\\' OR (?9 AND (
+                   query_id LIKE ?6 ESCAPE '\\' OR user LIKE ?6 ESCAPE '\\'
+                   OR db LIKE ?6 ESCAPE '\\' OR state LIKE ?6 ESCAPE '\\'
+                   OR frontend LIKE ?6 ESCAPE '\\')))
+               AND (?7 IS NULL OR duration_ms >= ?7)
+             ORDER BY started_ms DESC, id DESC
+             LIMIT ?1",
+            $($argument),+
+        )
+    };
+}
+
+/// A pattern of LIKE that finds a text as it is.
+fn like(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
 impl Store {
-    /// The newest queries by start, at most `limit`, newest first.
-    pub async fn newest(&self, limit: u32) -> Result<Vec<ListedQuery>, sqlx::Error> {
-        let rows = sqlx::query!(
-            r#"SELECT query_id, kind, state, started_ms, ended_ms, duration_ms, user, catalog, db,
-                      substr(statement, 1, ?1) AS "statement: String"
-               FROM query
-               ORDER BY started_ms DESC, id DESC
-               LIMIT ?2"#,
+    /// The queries of a selection, newest first. A page costs the same wherever it is: its place is
+    /// found in the index by start.
+    pub async fn list(&self, selection: &Selection) -> Result<Vec<ListedQuery>, sqlx::Error> {
+        let Selection { limit, after, user, db, state, kind, search, search_all, min_ms, .. } =
+            selection;
+        let kind = kind.map(Kind::name);
+        let search = search.as_deref().map(like);
+        let from_ms = selection.from_ms.unwrap_or(i64::MIN);
+        let last_ms = selection.to_ms.map_or(i64::MAX, |to_ms| to_ms.saturating_sub(1));
+        let (start_ms, start_id) = match after {
+            None => (last_ms, i64::MAX),
+            Some(Place { started_ms: Some(ms), .. }) if *ms > last_ms => (last_ms, i64::MAX),
+            Some(Place { started_ms: Some(ms), id }) => (*ms, *id),
+            // Behind all that have a start.
+            Some(Place { started_ms: None, .. }) => (i64::MIN, i64::MIN),
+        };
+        let mut listed = listed!(
+            "started_ms BETWEEN ?10 AND ?11 AND (started_ms < ?11 OR id < ?12)",
+            limit,
+            user,
+            db,
+            state,
+            kind,
+            search,
+            min_ms,
             LISTED_STATEMENT_CHARS,
-            limit
+            search_all,
+            from_ms,
+            start_ms,
+            start_id
         )
         .fetch_all(&self.readers)
         .await?;
-        let listed = rows.into_iter().map(|row| ListedQuery {
-            query_id: row.query_id,
-            kind: Kind::of_name(&row.kind),
-            state: row.state,
-            started_ms: row.started_ms,
-            ended_ms: row.ended_ms,
-            duration_ms: row.duration_ms,
-            user: row.user,
-            catalog: row.catalog,
-            db: row.db,
-            statement: row.statement,
-        });
-        Ok(listed.collect())
+        let missing = limit.saturating_sub(listed.len() as u32);
+        if missing > 0 && selection.from_ms.is_none() && selection.to_ms.is_none() {
+            let start_id = match after {
+                Some(Place { started_ms: None, id }) => *id,
+                _ => i64::MAX,
+            };
+            let without_start = listed!(
+                "started_ms IS NULL AND id < ?10", missing, user, db, state, kind, search, min_ms,
+                LISTED_STATEMENT_CHARS, search_all, start_id
+            );
+            listed.extend(without_start.fetch_all(&self.readers).await?);
+        }
+        Ok(listed)
+    }
+
+    /// One query, as a list shows it.
+    pub async fn listed(&self, query_id: &QueryId) -> Result<Option<ListedQuery>, sqlx::Error> {
+        let id = query_id.as_str();
+        sqlx::query_as!(
+            ListedQuery,
+            r#"SELECT id, query_id, kind, state, started_ms, ended_ms, duration_ms, user, catalog, db,
+                      substr(statement, 1, ?2) AS "statement: String", frontend, session_id, sql_hash
+               FROM query
+               WHERE query_id = ?1"#,
+            id,
+            LISTED_STATEMENT_CHARS
+        )
+        .fetch_optional(&self.readers)
+        .await
+    }
+
+    /// The whole statement of a query; `None` where the query or its statement is not known.
+    pub async fn statement(&self, query_id: &QueryId) -> Result<Option<String>, sqlx::Error> {
+        let id = query_id.as_str();
+        let found = sqlx::query_scalar!("SELECT statement FROM query WHERE query_id = ?", id)
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(found.flatten())
+    }
+
+    /// The newest query of a trace id.
+    pub async fn traced(&self, trace_id: &str) -> Result<Option<String>, sqlx::Error> {
+        sqlx::query_scalar!(
+            "SELECT query_id FROM query WHERE trace_id = ? ORDER BY id DESC LIMIT 1",
+            trace_id
+        )
+        .fetch_optional(&self.readers)
+        .await
     }
 
     /// The profile of a query.
@@ -84,5 +225,41 @@ impl Store {
                 _ => Ok(StoredProfile::None),
             },
         }
+    }
+
+    /// Which of these queries need nothing more: they have ended, and their profile is stored.
+    pub async fn complete(&self, query_ids: &[QueryId]) -> Result<HashSet<QueryId>, sqlx::Error> {
+        let list: Vec<&str> = query_ids.iter().map(QueryId::as_str).collect();
+        let list = serde_json::json!(list).to_string();
+        let complete = sqlx::query_scalar!(
+            "SELECT query_id FROM query
+             WHERE query_id IN (SELECT value FROM json_each(?))
+               AND upper(ifnull(state, '')) <> 'RUNNING'
+               AND EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)",
+            list
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(complete.into_iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// Every audit log that was followed, and how far.
+    pub async fn followed_files(&self) -> Result<Vec<FollowedFile>, sqlx::Error> {
+        let files = sqlx::query!(
+            "SELECT head_hash, head_bytes, read_bytes, path, file_bytes, modified_ms
+             FROM followed_file"
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let files = files.into_iter().map(|file| FollowedFile {
+            head_hash: file.head_hash,
+            head_bytes: file.head_bytes,
+            read_bytes: file.read_bytes,
+            path: file.path,
+            file_bytes: file.file_bytes,
+            modified_ms: file.modified_ms,
+            replaces: None,
+        });
+        Ok(files.collect())
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::profile::{pack, unpack};
@@ -25,12 +25,43 @@ const QUEUE: usize = 8;
 const GROUP_RECORDS: usize = 50_000;
 const GROUP_BYTES: usize = 64 << 20;
 
+/// How long a label is remembered. Doris forgets after three days; who sends later sends anew.
+const LABELS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
+
+/// How far an audit log that grows was read. A file is known by its start, not by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowedFile {
+    /// XXH3 (128 bits, hex) of the first `head_bytes` of the text.
+    pub head_hash: String,
+    /// How much of the text is hashed.
+    pub head_bytes: i64,
+    /// The text before this is in the history.
+    pub read_bytes: i64,
+    /// Where the file was last.
+    pub path: String,
+    /// Its size on the disk then.
+    pub file_bytes: i64,
+    /// And when it was changed, in Unix milliseconds.
+    pub modified_ms: i64,
+    /// The hash it was known by before it grew.
+    pub replaces: Option<String>,
+}
+
 /// Records and profiles to be written together.
 #[derive(Debug, Default)]
 pub struct Batch {
     records: Vec<QueryRecord>,
     profiles: Vec<PackedProfile>,
+    label: Option<Label>,
+    followed: Option<FollowedFile>,
     bytes: usize,
+}
+
+/// The name under which a batch counts once.
+#[derive(Debug)]
+struct Label {
+    db: String,
+    label: String,
 }
 
 #[derive(Debug)]
@@ -44,7 +75,7 @@ impl Batch {
     /// Records that make a batch large enough to send.
     const FULL_RECORDS: usize = 1000;
     /// Bytes that do.
-    const FULL_BYTES: usize = 1 << 20;
+    const FULL_BYTES: usize = 4 << 20;
 
     /// Adds a record.
     pub fn record(&mut self, record: QueryRecord) {
@@ -60,9 +91,34 @@ impl Batch {
         self.profiles.push(PackedProfile { summary: profile.summary, text_bytes, body });
     }
 
+    /// Makes it a stream load: it is written only if no other of this label was, to the same database.
+    pub fn label(&mut self, db: &str, label: &str) {
+        self.label = Some(Label { db: db.to_string(), label: label.to_string() });
+    }
+
+    /// Notes how far a followed file is in the history once this batch is.
+    pub fn followed(&mut self, file: FollowedFile) {
+        self.followed = Some(file);
+    }
+
     /// Whether it is time to send it.
     pub fn is_full(&self) -> bool {
-        self.records.len() >= Batch::FULL_RECORDS || self.bytes >= Batch::FULL_BYTES
+        self.records.len() >= Batch::FULL_RECORDS || self.is_large()
+    }
+
+    /// Whether it holds much text, however few its records.
+    pub fn is_large(&self) -> bool {
+        self.bytes >= Batch::FULL_BYTES
+    }
+
+    /// How many records it has.
+    pub fn records(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether it has neither records nor profiles.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.profiles.is_empty()
     }
 }
 
@@ -95,6 +151,8 @@ pub struct Written {
     pub records: Counts,
     /// Profile texts; one that took another's place is merged.
     pub profiles: Counts,
+    /// Whether nothing of it was written, because its label had been loaded before.
+    pub label_exists: bool,
 }
 
 impl Written {
@@ -102,6 +160,7 @@ impl Written {
     pub fn add(&mut self, other: Written) {
         self.records.add(other.records);
         self.profiles.add(other.profiles);
+        self.label_exists |= other.label_exists;
     }
 }
 
@@ -118,21 +177,26 @@ pub enum WriteError {
 
 type Answer = oneshot::Sender<Result<Written, WriteError>>;
 
-/// The way to the writing task. Dropping it ends the task once it has written what was sent.
+/// The way to the writing task.
 #[derive(Debug)]
 pub struct Writer {
     queue: mpsc::Sender<(Batch, Answer)>,
-    task: JoinHandle<Result<(), sqlx::Error>>,
+    /// Told when no more will be sent.
+    finish: Arc<Notify>,
+    task: Mutex<Option<JoinHandle<Result<(), sqlx::Error>>>>,
 }
 
 impl Writer {
     pub(super) fn start(connection: SqliteConnection) -> Writer {
         let (queue, batches) = mpsc::channel(QUEUE);
-        Writer { queue, task: tokio::spawn(write_all(connection, batches)) }
+        let finish = Arc::new(Notify::new());
+        let task = tokio::spawn(write_all(connection, batches, finish.clone()));
+        Writer { queue, finish, task: Mutex::new(Some(task)) }
     }
 
     /// Queues a batch, and waits as long as the queue is full. The receiver is answered after the
-    /// commit; it is dropped without an answer if the writer ends before.
+    /// commit; it is dropped without an answer if the writer ends before. Who drops the receiver takes
+    /// the batch back, unless it is being written already.
     pub async fn send(
         &self,
         batch: Batch,
@@ -142,10 +206,14 @@ impl Writer {
         Ok(answered)
     }
 
-    /// Waits until all that was sent is written and moved into the file itself.
-    pub async fn finish(self) -> Result<(), WriteError> {
-        drop(self.queue);
-        match self.task.await {
+    /// Waits until all that was sent is written and moved into the file itself. What is sent from now
+    /// on is refused.
+    pub async fn finish(&self) -> Result<(), WriteError> {
+        self.finish.notify_one();
+        let Some(task) = self.task.lock().await.take() else {
+            return Ok(());
+        };
+        match task.await {
             Ok(ended) => ended.map_err(|error| WriteError::Store(Arc::new(error))),
             Err(_) => Err(WriteError::Closed),
         }
@@ -155,8 +223,17 @@ impl Writer {
 async fn write_all(
     mut connection: SqliteConnection,
     mut batches: mpsc::Receiver<(Batch, Answer)>,
+    finish: Arc<Notify>,
 ) -> Result<(), sqlx::Error> {
-    while let Some(first) = batches.recv().await {
+    loop {
+        let first = tokio::select! {
+            first = batches.recv() => first,
+            () = finish.notified() => {
+                batches.close();
+                continue;
+            }
+        };
+        let Some(first) = first else { break };
         let mut answers = Vec::new();
         match write_group(&mut connection, first, &mut batches, &mut answers).await {
             Ok(()) => {
@@ -197,6 +274,10 @@ async fn write_group(
         }
     };
     while let Some((batch, answer)) = next {
+        if answer.is_closed() {
+            next = batches.try_recv().ok();
+            continue;
+        }
         records += batch.records.len() + batch.profiles.len();
         bytes += batch.bytes;
         answers.push((answer, Written::default()));
@@ -215,6 +296,12 @@ async fn write_batch(
     batch: Batch,
 ) -> Result<Written, sqlx::Error> {
     let mut written = Written::default();
+    if let Some(label) = &batch.label
+        && !take_label(transaction, label).await?
+    {
+        written.label_exists = true;
+        return Ok(written);
+    }
     let summaries = batch.profiles.iter().map(|profile| profile.summary.clone());
     let records: Vec<QueryRecord> = batch.records.into_iter().chain(summaries).collect();
     let rows = write_records(transaction, records, &mut written.records).await?;
@@ -248,7 +335,59 @@ async fn write_batch(
         .execute(&mut **transaction)
         .await?;
     }
+    if let Some(file) = &batch.followed {
+        write_followed(transaction, file).await?;
+    }
     Ok(written)
+}
+
+/// Notes a label; `false` where it is noted already.
+async fn take_label(
+    transaction: &mut SqliteTransaction<'_>,
+    label: &Label,
+) -> Result<bool, sqlx::Error> {
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let kept_from_ms = now_ms - LABELS_KEPT_MS;
+    sqlx::query!("DELETE FROM stream_load_label WHERE loaded_ms < ?", kept_from_ms)
+        .execute(&mut **transaction)
+        .await?;
+    let noted = sqlx::query!(
+        "INSERT INTO stream_load_label (db, label, loaded_ms) VALUES (?, ?, ?)
+         ON CONFLICT DO NOTHING",
+        label.db,
+        label.label,
+        now_ms
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(noted.rows_affected() == 1)
+}
+
+/// Notes how far a file was read.
+async fn write_followed(
+    transaction: &mut SqliteTransaction<'_>,
+    file: &FollowedFile,
+) -> Result<(), sqlx::Error> {
+    if let Some(before) = &file.replaces {
+        sqlx::query!("DELETE FROM followed_file WHERE head_hash = ?", before)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    sqlx::query!(
+        "INSERT INTO followed_file (head_hash, head_bytes, read_bytes, path, file_bytes, modified_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (head_hash) DO UPDATE SET
+             head_bytes = ?2, read_bytes = ?3, path = ?4, file_bytes = ?5, modified_ms = ?6",
+        file.head_hash,
+        file.head_bytes,
+        file.read_bytes,
+        file.path,
+        file.file_bytes,
+        file.modified_ms
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }
 
 /// Writes records, or joins them to those that are stored; gives the rows of their queries.

@@ -1,0 +1,193 @@
+//! `/rest/v2/manager/query/...`, as the frontends of Doris 1.x and later answer, and `/api/bootstrap`
+//! and `/api/health`, with which a frontend is looked for.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::envelope::{Answer, Refusal, success};
+use super::selection::{last_of_full, selection, with_next};
+use super::{History, Parameters, known_profile, text_or_na};
+use crate::profile::Section;
+use crate::query::{Kind, QueryId};
+use crate::store::{ListedQuery, Selection, StoredProfile};
+use crate::time::{Zone, duration_text};
+
+/// Where these routes are.
+pub const QUERY_INFO: &str = "/rest/v2/manager/query/query_info";
+
+/// A table of Doris' manager: rows are lists of texts in the order of the columns.
+#[derive(Serialize)]
+struct Table {
+    column_names: [&'static str; 10],
+    rows: Vec<[String; 10]>,
+}
+
+/// The newest queries. The columns' names are Doris' own.
+pub async fn query_info(history: &History, parameters: Parameters) -> Result<Answer, Refusal> {
+    if let Some(id) = parameters.get("query_id").filter(|id| !id.is_empty()) {
+        let listed = history.store.listed(&super::query_id(id)?).await?;
+        return success(query_table(history.zone, listed.into_iter().collect()), 0);
+    }
+    let selection = Selection { search_all: true, ..selection(history, &parameters)? };
+    let listed = history.store.list(&selection).await?;
+    let last = last_of_full(&selection, &listed);
+    let answer = success(query_table(history.zone, listed), 0)?;
+    Ok(with_next(answer, QUERY_INFO, &parameters, last))
+}
+
+fn query_table(zone: Zone, listed: Vec<ListedQuery>) -> Table {
+    let rows = listed.into_iter().map(|query| {
+        let kind = match query.kind() {
+            Kind::Query => "Query",
+            Kind::Load => "Load",
+        };
+        [
+            query.query_id,
+            query.frontend.unwrap_or_default(),
+            query.user.unwrap_or_default(),
+            query.db.unwrap_or_default(),
+            query.statement.unwrap_or_default(),
+            kind.to_string(),
+            text_or_na(query.started_ms.map(|ms| zone.text(ms))),
+            text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
+            text_or_na(query.duration_ms.map(duration_text)),
+            text_or_na(query.state),
+        ]
+    });
+    Table {
+        column_names: [
+            "Query ID", "FE节点", "查询用户", "执行数据库", "Sql", "查询类型", "开始时间",
+            "结束时间", "执行时长", "状态",
+        ],
+        rows: rows.collect(),
+    }
+}
+
+/// What was running when it was told of last, in the columns of Doris' process list.
+pub async fn current_queries(history: &History) -> Result<Answer, Refusal> {
+    #[derive(Serialize)]
+    struct Running {
+        #[serde(rename = "columnNames")]
+        column_names: [&'static str; 8],
+        rows: Vec<[String; 8]>,
+    }
+    let selection =
+        Selection { limit: 1000, state: Some("RUNNING".to_string()), ..Selection::default() };
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let rows = history.store.list(&selection).await?.into_iter().map(|query| {
+        let took_ms = query.started_ms.map(|ms| now_ms.saturating_sub(ms).max(0));
+        [
+            query.frontend.unwrap_or_default(),
+            query.query_id,
+            query.session_id.unwrap_or_default(),
+            query.db.unwrap_or_default(),
+            query.user.unwrap_or_default(),
+            took_ms.map(|ms| ms.to_string()).unwrap_or_default(),
+            query.sql_hash.unwrap_or_default(),
+            query.statement.unwrap_or_default(),
+        ]
+    });
+    let running = Running {
+        column_names: [
+            "Frontend", "QueryId", "ConnectionId", "Database", "User", "ExecTime", "SqlHash",
+            "Statement",
+        ],
+        rows: rows.collect(),
+    };
+    success(running, 0)
+}
+
+/// The whole statement; an empty object where it is not known.
+pub async fn sql(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
+    let statement = history.store.statement(&query_id).await?;
+    success(statement.map_or(json!({}), |sql| json!({ "sql": sql })), 0)
+}
+
+/// The profile's text; an empty object where there is none.
+pub async fn profile_text(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
+    let profile = match history.store.profile(&query_id).await? {
+        StoredProfile::Text(text) => json!({ "profile": String::from_utf8_lossy(&text) }),
+        StoredProfile::None | StoredProfile::UnknownQuery => json!({}),
+    };
+    success(profile, 0)
+}
+
+/// The profile as a tree, as JSON within a string, which is how Doris sends it; an empty object where
+/// there is none.
+pub async fn profile_json(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
+    let StoredProfile::Text(text) = history.store.profile(&query_id).await? else {
+        return success(json!({}), 0);
+    };
+    let tree = Section::parse(&String::from_utf8_lossy(&text));
+    let text = serde_json::to_string(&tree).map_err(|error| Refusal::Internal(error.into()))?;
+    success(json!({ "profile": text }), 0)
+}
+
+/// The query of a trace id, its newest where it is of several.
+pub async fn traced(history: &History, trace_id: &str) -> Result<Answer, Refusal> {
+    match history.store.traced(trace_id).await? {
+        Some(query_id) => success(query_id, 0),
+        // Doris answers code 403 here.
+        None => Err(Refusal::BadRequest(format!("no query of trace id {trace_id} is known"))),
+    }
+}
+
+/// Refuses what would act on a live cluster.
+pub fn kill() -> Refusal {
+    Refusal::Common(
+        "annals keeps the history of queries and cannot act on the cluster; ask a frontend".into(),
+    )
+}
+
+/// What a frontend says of itself to those who look for one.
+pub fn bootstrap() -> Result<Answer, Refusal> {
+    success(
+        json!({
+            "replayedJournalId": 0,
+            "queryPort": 0,
+            "rpcPort": 0,
+            "arrowFlightSqlPort": 0,
+            "maxReplayedJournal": 0,
+            "version": concat!("annals-", env!("CARGO_PKG_VERSION")),
+        }),
+        0,
+    )
+}
+
+/// How many backends there are and live: a history has none.
+pub fn health() -> Result<Answer, Refusal> {
+    success(json!({ "total_backend_num": 0, "online_backend_num": 0 }), 0)
+}
+
+/// The operators of a profile, drawn as a tree in plain text.
+pub async fn profile_graph(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
+    let tree = tree(history, &query_id).await?;
+    success(json!({ "graph": tree.drawn() }), 0)
+}
+
+/// How long each fragment took, and each instance of it.
+pub async fn profile_fragments(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
+    let tree = tree(history, &query_id).await?;
+    let fragments: Vec<Value> = tree
+        .fragments()
+        .into_iter()
+        .map(|fragment| {
+            let instances: serde_json::Map<String, Value> = fragment
+                .instances
+                .into_iter()
+                .map(|(instance, time)| (instance, Value::from(time)))
+                .collect();
+            json!({
+                "fragment_id": fragment.id,
+                "time": fragment.time,
+                "instance_id": instances,
+            })
+        })
+        .collect();
+    success(fragments, 0)
+}
+
+async fn tree(history: &History, query_id: &QueryId) -> Result<Section, Refusal> {
+    let text = known_profile(history, query_id).await?;
+    Ok(Section::parse(&String::from_utf8_lossy(&text)))
+}

@@ -1,0 +1,152 @@
+//! `/api/v1/queries`: what engines and scripts push that speak none of Doris' ways.
+
+use futures_util::Stream;
+use serde::Serialize;
+use warp::Buf;
+use warp::http::header::CONTENT_ENCODING;
+use warp::http::{HeaderMap, StatusCode};
+
+use super::envelope::{Answer, Refusal, success};
+use super::{History, body};
+use crate::profile::{Profile, ProfileError};
+use crate::query::{Kind, Origin, QueryId, QueryRecord};
+use crate::source::rows::{self, Format, RowError};
+
+/// Rows that are told of when they are refused.
+const REASONS: usize = 10;
+
+/// Rows that were not taken in: how many, and the first of them.
+#[derive(Default)]
+pub struct Refused {
+    /// All of them.
+    pub count: u64,
+    /// The first few, with their number and why.
+    pub first: Vec<Reason>,
+}
+
+/// A row, and why it was refused.
+#[derive(Serialize)]
+pub struct Reason {
+    line: u64,
+    reason: String,
+}
+
+impl Refused {
+    /// Adds a row.
+    pub fn add(&mut self, line: u64, error: &RowError) {
+        self.count += 1;
+        if self.first.len() < REASONS {
+            self.first.push(Reason { line, reason: error.to_string() });
+        }
+    }
+
+    /// The first few in one sentence.
+    pub fn sentence(&self) -> String {
+        let told = self.first.iter().map(|Reason { line, reason }| format!("row {line}: {reason}"));
+        told.collect::<Vec<_>>().join("; ")
+    }
+}
+
+#[derive(Serialize)]
+struct Pushed {
+    new: u64,
+    merged: u64,
+    unchanged: u64,
+    left_out: u64,
+    refused: u64,
+    reasons: Vec<Reason>,
+}
+
+/// Takes in queries: a JSON object a line, or one array of them.
+pub async fn queries(
+    history: &History,
+    headers: HeaderMap,
+    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+) -> Result<Answer, Refusal> {
+    let intake = &history.intake;
+    let body = body::read(intake, &headers, is_gzip(&headers)?, chunks).await?;
+    let first = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    let format = if first == Some(&b'[') { Format::JsonArray } else { Format::JsonLines };
+    let mut parcel = intake.parcel();
+    let mut refused = Refused::default();
+    tokio::task::block_in_place(|| {
+        rows::read(&body.bytes, &format, intake.zone(), &mut |line, row| match row {
+            Ok(record) => parcel.record(record),
+            Err(error) => refused.add(line, &error),
+        })
+    })
+    .map_err(|error| Refusal::BadRequest(error.to_string()))?;
+    let left_out = parcel.left_out();
+    let written = intake.push(&intake.way("push"), parcel).await?.records;
+    let taken = written.total();
+    let pushed = Pushed {
+        new: written.new,
+        merged: written.merged,
+        unchanged: written.unchanged,
+        left_out,
+        refused: refused.count,
+        reasons: refused.first,
+    };
+    let mut answer = success(pushed, taken as usize)?;
+    if taken + left_out == 0 && refused.count > 0 {
+        *answer.status_mut() = StatusCode::BAD_REQUEST;
+    }
+    Ok(answer)
+}
+
+#[derive(Serialize)]
+struct PushedProfile {
+    profile: &'static str,
+}
+
+/// Takes in the text of a query's profile.
+pub async fn profile(
+    history: &History,
+    query_id: QueryId,
+    headers: HeaderMap,
+    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+) -> Result<Answer, Refusal> {
+    let intake = &history.intake;
+    let mut body = body::read(intake, &headers, is_gzip(&headers)?, chunks).await?;
+    let text = std::mem::take(&mut body.bytes);
+    if text.is_empty() {
+        return Err(Refusal::BadRequest("the body is empty; send the profile's text".into()));
+    }
+    let mut parcel = intake.parcel();
+    tokio::task::block_in_place(|| {
+        parcel.profile(named(query_id, text, history)?);
+        Ok::<_, Refusal>(())
+    })?;
+    let left_out = parcel.left_out() > 0;
+    let written = intake.push(&intake.way("push"), parcel).await?.profiles;
+    let profile = match written {
+        _ if left_out => "left out",
+        written if written.new > 0 => "new",
+        written if written.merged > 0 => "merged",
+        _ => "unchanged",
+    };
+    success(PushedProfile { profile }, 0)
+}
+
+/// The profile of a text that may say whose it is. Other engines' do not.
+fn named(query_id: QueryId, text: Vec<u8>, history: &History) -> Result<Profile, Refusal> {
+    match Profile::summary_of(&text, history.intake.zone()) {
+        Ok(summary) if summary.query_id == query_id => Ok(Profile { summary, text }),
+        Ok(summary) => Err(Refusal::BadRequest(format!(
+            "the profile says that it is of query {}",
+            summary.query_id
+        ))),
+        Err(ProfileError::NotAProfile | ProfileError::QueryId(_)) => {
+            let summary = QueryRecord::new(query_id, Kind::Query, Origin::Summary);
+            Ok(Profile { summary, text })
+        }
+    }
+}
+
+fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
+    match headers.get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
+        None | Some(b"identity") => Ok(false),
+        Some(b"gzip") => Ok(true),
+        Some(_) => Err(Refusal::BadRequest("Content-Encoding must be gzip or absent".to_string())),
+    }
+}

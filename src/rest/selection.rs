@@ -1,0 +1,130 @@
+//! What the parameters of a list ask for, and the link to its next page.
+
+use std::collections::BTreeMap;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use warp::http::header::{HeaderValue, LINK};
+
+use super::envelope::{Answer, Refusal};
+use super::{History, Parameters};
+use crate::query::Kind;
+use crate::store::{ListedQuery, Place, Selection};
+use crate::time::parse_instant_ms;
+
+/// Rows of a list where the request names no limit.
+const DEFAULT_LIMIT: u32 = 100;
+/// The most rows of a list.
+const MAX_LIMIT: u32 = 1000;
+/// The longest text that is looked for, in bytes.
+const MAX_SEARCH_BYTES: usize = 1000;
+
+/// Reads the parameters of a list: `limit`, `user`, `db`, `state`, `type`, `search`, `min_ms`, `from`,
+/// `to` and `cursor`. An empty one counts as not given, as forms send them; others are not heeded, for
+/// Doris' clients send more.
+pub fn selection(history: &History, parameters: &Parameters) -> Result<Selection, Refusal> {
+    let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
+    let text = |name: &str| given(name).cloned();
+    let time = |name: &str| {
+        match given(name) {
+        None => Ok(None),
+        Some(text) => parse_instant_ms(text, history.zone)
+            .or_else(|| parse_instant_ms(&format!("{text} 00:00:00"), history.zone))
+            .map(Some)
+            .ok_or_else(|| {
+                Refusal::BadRequest(format!(
+                    "{name} must be a time like 2024-08-06 11:15:50, a day like 2024-08-06, or Unix \
+                     milliseconds"
+                ))
+            }),
+    }
+    };
+    let search = text("search");
+    if search.as_ref().is_some_and(|search| search.len() > MAX_SEARCH_BYTES) {
+        let sentence = format!("search must have at most {MAX_SEARCH_BYTES} bytes");
+        return Err(Refusal::BadRequest(sentence));
+    }
+    Ok(Selection {
+        limit: limit(parameters)?,
+        after: given("cursor").map(|cursor| place(cursor)).transpose()?,
+        user: text("user"),
+        db: text("db"),
+        state: text("state"),
+        kind: given("type").map(|kind| kind_of(kind)).transpose()?,
+        search,
+        search_all: false,
+        min_ms: given("min_ms").map(|ms| milliseconds(ms)).transpose()?,
+        from_ms: time("from")?,
+        to_ms: time("to")?,
+    })
+}
+
+fn limit(parameters: &Parameters) -> Result<u32, Refusal> {
+    let Some(text) = parameters.get("limit") else {
+        return Ok(DEFAULT_LIMIT);
+    };
+    match text.parse() {
+        Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+        _ => {
+            Err(Refusal::BadRequest(format!("limit must be a whole number from 1 to {MAX_LIMIT}")))
+        }
+    }
+}
+
+fn kind_of(text: &str) -> Result<Kind, Refusal> {
+    [Kind::Query, Kind::Load]
+        .into_iter()
+        .find(|kind| kind.name().eq_ignore_ascii_case(text))
+        .ok_or_else(|| Refusal::BadRequest("type must be query or load".to_string()))
+}
+
+fn milliseconds(text: &str) -> Result<i64, Refusal> {
+    let ms = text.parse().ok().filter(|ms| *ms >= 0);
+    ms.ok_or_else(|| Refusal::BadRequest("min_ms must be a whole number of milliseconds".into()))
+}
+
+/// Reads a cursor, which [`with_next`] wrote.
+fn place(cursor: &str) -> Result<Place, Refusal> {
+    let parts = cursor.split_once('.').and_then(|(started_ms, id)| {
+        let started_ms = match started_ms {
+            "none" => None,
+            ms => Some(ms.parse().ok()?),
+        };
+        Some(Place { started_ms, id: id.parse().ok()? })
+    });
+    parts.ok_or_else(|| {
+        Refusal::BadRequest("cursor must come from the Link header of the page before".to_string())
+    })
+}
+
+/// Adds to a page the link to the next one, so that the envelope stays as Doris makes it. `last` is the
+/// last row of a page that is full.
+pub fn with_next(
+    mut answer: Answer,
+    path: &str,
+    parameters: &Parameters,
+    last: Option<Place>,
+) -> Answer {
+    let Some(Place { started_ms, id }) = last else {
+        return answer;
+    };
+    let started_ms = started_ms.map_or("none".to_string(), |ms| ms.to_string());
+    let cursor = format!("{started_ms}.{id}");
+    let mut next: BTreeMap<&str, &str> =
+        parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    next.insert("cursor", &cursor);
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let query: Vec<String> =
+        next.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    let link = format!("<{path}?{}>; rel=\"next\"", query.join("&"));
+    // Parameters of any length: a link too long for a header is left out.
+    if let Ok(link) = HeaderValue::from_str(&link) {
+        answer.headers_mut().insert(LINK, link);
+    }
+    answer
+}
+
+/// The place of the last row where a page is full, and so may not be the last.
+pub fn last_of_full(selection: &Selection, listed: &[ListedQuery]) -> Option<Place> {
+    let full = listed.len() as u32 >= selection.limit;
+    listed.last().filter(|_| full).map(ListedQuery::place)
+}

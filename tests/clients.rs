@@ -1,0 +1,95 @@
+//! Third-party clients that load rows, unchanged.
+//!
+//! These need `curl`, and a Python with the packages of `tests/clients/requirements.txt`:
+//!
+//! ```sh
+//! python3 -m venv target/clients
+//! target/clients/bin/pip install --no-deps --requirement tests/clients/requirements.txt
+//! cargo test --test clients -- --include-ignored
+//! ```
+//!
+//! `ANNALS_TEST_PYTHON` names another Python.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::{Server, number};
+use tempfile::TempDir;
+
+/// Runs a script against a server of its own; gives its database.
+fn run(script: &str, count: &str) -> (TempDir, Server) {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    let (host, port) = server.address().split_once(':').unwrap();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = std::env::var_os("ANNALS_TEST_PYTHON")
+        .map_or(tests.join("target/clients/bin/python"), Into::into);
+    let output = Command::new(python)
+        .arg(tests.join("tests/clients").join(script))
+        .args([host, port, count])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (folder, server)
+}
+
+fn rows(folder: &TempDir, condition: &str) -> i64 {
+    number(&folder.path().join("a.db"), &format!("SELECT count(*) FROM query WHERE {condition}"))
+}
+
+#[test]
+#[ignore = "needs Python with pydoris"]
+fn pydoris_loads() {
+    let (folder, server) = run("load_with_pydoris.py", "20000");
+    assert_eq!(
+        rows(&folder, "user = 'alice' AND duration_ms = 12 AND query_id LIKE 'pydoris-%'"),
+        20_000
+    );
+    assert_eq!(rows(&folder, "query_id LIKE 'again-%'"), 0);
+    let newest = server.envelope("/rest/v1/session?limit=1")["data"]["rows"][0].clone();
+    assert_eq!(newest["QueryId"], "pydoris-json");
+}
+
+#[test]
+#[ignore = "needs Python with DorisClient"]
+fn dorisclient_loads() {
+    let (_folder, server) = run("load_with_dorisclient.py", "500");
+    let envelope = server.envelope("/rest/v1/session?limit=1000&user=bob");
+    assert_eq!(envelope["count"], 500);
+    assert_eq!(envelope["data"]["rows"][0]["Sql Statement"], "select '中文', 499");
+}
+
+#[test]
+#[ignore = "needs Python"]
+fn the_audit_loader_of_each_version_loads() {
+    let (folder, server) = run("load_as_audit_loader.py", "");
+    let envelope = server.envelope("/rest/v1/session?user=carol");
+    assert_eq!(envelope["count"], 3);
+    assert_eq!(rows(&folder, "catalog = 'internal' AND workload_group = 'normal'"), 2);
+    let newest = "query_id = 'loader-3.0' AND trace_id = 'trace-1' AND is_nereids = 1
+        AND shuffle_send_bytes = 20 AND remote_scan_bytes = 4 AND compute_group = 'g1'
+        AND statement = 'select ''3.0'' from a | b' AND extra IS NULL";
+    assert_eq!(rows(&folder, newest), 1);
+}
+
+#[test]
+#[ignore = "needs curl"]
+fn curl_loads() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    let file = folder.path().join("rows.csv");
+    std::fs::write(&file, "1-2|2024-08-06 11:16:00|select 1\n3-4|2024-08-06 11:16:01|select 2\n")
+        .unwrap();
+    let output = Command::new("curl")
+        .args(["-sS", "--location-trusted", "-u", "root:", "-H", "label: curl-1"])
+        .args(["-H", "column_separator: |", "-H", "columns: query_id, time, stmt", "-T"])
+        .arg(&file)
+        .arg(format!("{}/api/db/audit/_stream_load", server.url))
+        .output()
+        .unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["Status"], "Success", "{answer}");
+    assert_eq!(server.envelope("/rest/v1/session")["count"], 2);
+}
