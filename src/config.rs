@@ -11,7 +11,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use crate::filter::Filter;
-use crate::intake::frontend::Frontend;
+use crate::source::frontend::Frontend;
 use crate::time::Zone;
 
 /// The file that is read where none is named.
@@ -205,7 +205,11 @@ impl FrontendConfig {
             user: self.url.user.clone(),
             password,
             zone: self.time_zone.unwrap_or(zone),
-            every: Duration::from_secs(self.every_seconds.0),
         })
+    }
+
+    /// How long after one look at its list the next comes.
+    pub fn every(&self) -> Duration {
+        Duration::from_secs(self.every_seconds.0)
     }
 }

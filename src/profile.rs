@@ -204,6 +204,11 @@ pub fn to_html(text: &[u8]) -> String {
     html
 }
 
+/// A profile's text from the HTML of a frontend that escapes nothing, as Doris' do.
+pub fn from_html(html: &str) -> String {
+    html.replace("</br>", "\n").replace("&nbsp;&nbsp;", " ").replace("&nbsp;", " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

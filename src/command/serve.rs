@@ -102,8 +102,8 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let frontends = config
         .frontend
         .iter()
-        .map(|frontend| frontend.settings(zone))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|frontend| Ok((frontend.settings(zone)?, frontend.every())))
+        .collect::<Result<Vec<_>, ConfigError>>()?;
     let listen = args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN);
     let open_to_all = args.insecure_no_auth || config.insecure_no_auth.unwrap_or(false);
     if !listen.ip().is_loopback() && !open_to_all {
@@ -130,8 +130,8 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     if !config.follow.is_empty() {
         sources.spawn(follow(intake.clone(), store.clone(), config.follow.clone()));
     }
-    for frontend in frontends {
-        sources.spawn(collect(intake.clone(), store.clone(), frontend));
+    for (frontend, every) in frontends {
+        sources.spawn(collect(intake.clone(), store.clone(), frontend, every));
     }
     let history = Arc::new(History { store: store.clone(), zone, intake: intake.clone() });
     let db = config.db();

@@ -93,6 +93,11 @@ impl Intake {
         Parcel::new(self.filter.clone())
     }
 
+    /// Whether the filter leaves a record out.
+    pub fn leaves_out(&self, record: &QueryRecord) -> bool {
+        self.filter.leaves_out(record)
+    }
+
     /// Writes a parcel; waits as long as it takes. It is on the disk when this returns.
     pub async fn write(&self, way: &Way, parcel: Parcel) -> Result<Written, WriteError> {
         let left_out = parcel.left_out;

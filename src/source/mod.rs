@@ -4,6 +4,7 @@
 pub mod audit_log;
 mod draft;
 pub mod file;
+pub mod frontend;
 pub mod rows;
 
 use crate::profile::{Profile, ProfileError};
@@ -59,6 +60,8 @@ pub enum SkipReason {
     NotJson,
     #[error("a profile that cannot be kept: {0}")]
     BadProfile(#[from] ProfileError),
+    #[error("a profile of another query than was asked for")]
+    OtherProfile,
     #[error("a profile larger than {} MiB", file::MAX_PROFILE_BYTES >> 20)]
     ProfileTooLarge,
     #[error("neither an audit log nor a profile")]

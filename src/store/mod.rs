@@ -107,8 +107,7 @@ impl Store {
     /// file, then refuses what it was to write.
     pub async fn writer(&self, patience: Duration) -> Result<Writer, OpenError> {
         let options = writing(&self.path).busy_timeout(patience);
-        let connection = options.connect().await.map_err(|error| refusal(&self.path, error))?;
-        Ok(Writer::start(connection))
+        Writer::start(options).await.map_err(|error| refusal(&self.path, error))
     }
 
     /// Ends reading and moves what the write-ahead log holds into the file itself.

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteTransaction};
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -187,11 +187,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection) -> Writer {
+    pub(super) async fn start(options: SqliteConnectOptions) -> Result<Writer, sqlx::Error> {
+        let connection = options.connect().await?;
         let (queue, batches) = mpsc::channel(QUEUE);
         let finish = Arc::new(Notify::new());
-        let task = tokio::spawn(write_all(connection, batches, finish.clone()));
-        Writer { queue, finish, task: Mutex::new(Some(task)) }
+        let task = tokio::spawn(write_all(options, connection, batches, finish.clone()));
+        Ok(Writer { queue, finish, task: Mutex::new(Some(task)) })
     }
 
     /// Queues a batch, and waits as long as the queue is full. The receiver is answered after the
@@ -221,6 +222,7 @@ impl Writer {
 }
 
 async fn write_all(
+    options: SqliteConnectOptions,
     mut connection: SqliteConnection,
     mut batches: mpsc::Receiver<(Batch, Answer)>,
     finish: Arc<Notify>,
@@ -246,6 +248,12 @@ async fn write_all(
                 let error = Arc::new(error);
                 for (answer, _) in answers {
                     let _ = answer.send(Err(WriteError::Store(error.clone())));
+                }
+                // SQLite may have ended the transaction by itself, as it does on a full disk, and sqlx
+                // does not learn of it: only a new connection is in none for sure.
+                if let Ok(fresh) = options.connect().await {
+                    let old = std::mem::replace(&mut connection, fresh);
+                    let _ = old.close_hard().await;
                 }
             }
         }

@@ -1,0 +1,421 @@
+//! `annals serve --frontend`: history collected from live frontends, of several versions, good and bad.
+
+mod support;
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{Server, annals, audit_records, data, import, number};
+use tempfile::TempDir;
+use warp::Filter;
+use warp::http::Response;
+
+const PASSWORD: &str = "s3cret-Pa55";
+
+/// What a frontend answers, and what it was asked.
+#[derive(Default)]
+struct Script {
+    /// Status and body, by path and query; of a redirect, the place.
+    answers: HashMap<String, (u16, String)>,
+    asked: Vec<String>,
+    refuses: bool,
+    hangs: bool,
+}
+
+/// A frontend that plays a script.
+#[derive(Clone)]
+struct Frontend {
+    address: String,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Frontend {
+    fn start() -> Frontend {
+        let script = Arc::new(Mutex::new(Script::default()));
+        let (address, started) = std::sync::mpsc::channel();
+        let played = script.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                address.send(listener.local_addr().unwrap().to_string()).unwrap();
+                let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+                let routes = warp::path::full()
+                    .and(query)
+                    .and(warp::header::optional("authorization"))
+                    .then(move |path: warp::path::FullPath, query: String, who: Option<String>| {
+                        answer(played.clone(), path.as_str().to_string(), query, who)
+                    });
+                warp::serve(routes).incoming(listener).run().await;
+            });
+        });
+        Frontend { address: started.recv().unwrap(), script }
+    }
+
+    fn answers(&self, path: &str, body: impl ToString) {
+        self.script.lock().unwrap().answers.insert(path.to_string(), (200, body.to_string()));
+    }
+
+    fn fails(&self, path: &str, status: u16) {
+        let answer = (status, "no JSON".to_string());
+        self.script.lock().unwrap().answers.insert(path.to_string(), answer);
+    }
+
+    /// How often it was asked for what starts so.
+    fn asked(&self, start: &str) -> usize {
+        let script = self.script.lock().unwrap();
+        script.asked.iter().filter(|path| path.starts_with(start)).count()
+    }
+}
+
+async fn answer(
+    script: Arc<Mutex<Script>>,
+    path: String,
+    query: String,
+    who: Option<String>,
+) -> Response<String> {
+    // Parameters that ask for nothing that is told of here are left out of the script.
+    let query: Vec<&str> = query.split('&').filter(|one| one.starts_with("query_id=")).collect();
+    let path = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
+    let (status, body, hangs) = {
+        let mut script = script.lock().unwrap();
+        script.asked.push(path.clone());
+        // root:s3cret-Pa55
+        let known = who.as_deref() == Some("Basic cm9vdDpzM2NyZXQtUGE1NQ==");
+        let (status, body) = match script.answers.get(&path) {
+            _ if script.refuses || !known => (401, json!({"code": 401}).to_string()),
+            Some(answer) => answer.clone(),
+            None => (404, "<html>nothing here</html>".to_string()),
+        };
+        (status, body, script.hangs)
+    };
+    if hangs {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+    match status {
+        302 => {
+            Response::builder().status(302).header("location", body).body(String::new()).unwrap()
+        }
+        _ => Response::builder().status(status).body(body).unwrap(),
+    }
+}
+
+fn ok(data: Value) -> String {
+    json!({"msg": "success", "code": 0, "data": data, "count": 0}).to_string()
+}
+
+fn row(id: &str, state: &str) -> Value {
+    json!({
+        "Profile ID": id, "Task Type": "QUERY", "Start Time": "2024-08-06 11:16:00",
+        "End Time": "2024-08-06 11:16:01", "Total": "1s52ms", "Task State": state, "User": "alice",
+        "Default Catalog": "internal", "Default Db": "shop", "Sql Statement": format!("select '{id}'"),
+        "__hrefPaths": [format!("/query_profile/{id}")],
+    })
+}
+
+fn list(rows: &[Value]) -> String {
+    ok(json!({"column_names": [], "href_column": ["Profile ID"], "rows": rows}))
+}
+
+fn profile(id: &str) -> String {
+    format!(
+        "Summary:\n  - Profile ID: {id}\n  - Task State: EOF\nExecution Summary:\n  - Plan Time: 1ms\n"
+    )
+}
+
+struct Scene {
+    folder: TempDir,
+    config: String,
+}
+
+impl Scene {
+    fn new(frontends: &[&Frontend]) -> Scene {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("password"), format!("{PASSWORD}\n")).unwrap();
+        let file = folder.path().join("password");
+        let config = frontends.iter().map(|frontend| {
+            format!(
+                "[[frontend]]\nurl = 'http://root@{}'\npassword_file = '{}'\nevery_seconds = 1\n",
+                frontend.address,
+                file.display()
+            )
+        });
+        let config = config.collect();
+        Scene { folder, config }
+    }
+
+    fn db(&self) -> std::path::PathBuf {
+        self.folder.path().join("a.db")
+    }
+
+    fn serve(&self) -> Server {
+        let file = self.folder.path().join("annals.toml");
+        std::fs::write(&file, &self.config).unwrap();
+        let arguments = ["--time-zone", "UTC", "--config", file.to_str().unwrap()];
+        Server::start(&self.db(), &arguments)
+    }
+
+    fn wait_for(&self, sql: &str, count: i64) {
+        let began = Instant::now();
+        while number(&self.db(), sql) != count {
+            let seen = number(&self.db(), sql);
+            assert!(began.elapsed() < Duration::from_secs(20), "{sql}: {seen}, not {count}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn way(server: &Server, frontend: &Frontend) -> Value {
+    let name = format!("frontend http://{}/", frontend.address);
+    server.envelope("/api/v1/status")["data"]["ways_in"][name].clone()
+}
+
+fn wait(mut until: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !until() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+const PROFILES: &str = "SELECT count(*) FROM profile";
+const QUERIES: &str = "SELECT count(*) FROM query";
+
+#[test]
+fn one_annals_collects_from_another() {
+    let folder = TempDir::new().unwrap();
+    let (first, second) = (folder.path().join("first.db"), folder.path().join("second.db"));
+    import(&first, &[&data("")]);
+    let from = Server::start(&first, &[]);
+    let url = format!("http://root@{}", from.address());
+    let to = Server::start(&second, &["--frontend", &url]);
+    wait(|| number(&second, QUERIES) == 15 && number(&second, PROFILES) == 4);
+    let rows = |server: &Server| {
+        let list = server.envelope("/rest/v1/session")["data"]["rows"].clone();
+        let list = list.as_array().unwrap().clone();
+        let key = |row: &Value| row["QueryId"].as_str().unwrap().to_string();
+        let mut rows: Vec<(String, Value)> =
+            list.iter().map(|row| (key(row), row.clone())).collect();
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        rows
+    };
+    assert_eq!(rows(&from), rows(&to));
+    for (id, row) in rows(&from) {
+        let path = format!("/api/profile/text?query_id={id}");
+        assert_eq!(from.get(&path).2, to.get(&path).2, "{row}");
+    }
+}
+
+#[test]
+fn each_version_is_understood_and_each_profile_fetched_once() {
+    let manager = Frontend::start();
+    let columns = json!([
+        "Query ID", "FE节点", "查询用户", "执行数据库", "Sql", "查询类型", "开始时间", "结束时间",
+        "执行时长", "状态"
+    ]);
+    manager.answers(
+        "/rest/v2/manager/query/query_info",
+        ok(json!({"column_names": columns, "rows": [
+            ["m-1", "fe1", "bob", "lake", "select 'm'", "Query", "2024-08-06 11:16:00",
+             "2024-08-06 11:16:03", "3s1ms", "EOF"],
+            ["m-2", "fe1", "bob", "lake", "select 'n'", "Query", "N/A", "N/A", "N/A", "EOF"]
+        ]})),
+    );
+    manager.answers(
+        "/rest/v2/manager/query/profile/text/m-1",
+        ok(json!({ "profile": profile("m-1") })),
+    );
+    manager.answers("/rest/v2/manager/query/profile/text/m-2", ok(json!({})));
+
+    let newer = Frontend::start();
+    // A page for browsers where it knows nothing.
+    newer.answers("/rest/v2/manager/query/query_info", "<!DOCTYPE html><html></html>");
+    newer.answers("/rest/v1/query_profile", list(&[row("n-2", "EOF"), row("n-1", "EOF")]));
+    for id in ["n-1", "n-2"] {
+        newer.answers(&format!("/api/profile/text?query_id={id}"), profile(id));
+    }
+
+    let older = Frontend::start();
+    older.answers("/rest/v1/query_profile", list(&[row("o-1", "EOF")]));
+    older.answers("/api/profile?query_id=o-1", ok(json!({ "profile": profile("o-1") })));
+
+    let oldest = Frontend::start();
+    let old_row = json!({
+        "Query ID": "p-1", "Query Type": "Query", "Query State": "EOF", "User": "root",
+        "Start Time": "2020-08-26 16:27:20", "End Time": "2020-08-26 16:27:20", "Total": "316ms",
+        "Default Db": "db1", "Sql Statement": "select a < b", "__hrefPath": ["/query_profile/p-1"],
+    });
+    oldest.answers("/rest/v1/query_profile", list(&[old_row]));
+    let html = profile("p-1").replace('\n', "</br>").replace(' ', "&nbsp;&nbsp;");
+    oldest.answers("/rest/v1/query_profile/p-1", ok(json!(html)));
+
+    let scene = Scene::new(&[&manager, &newer, &older, &oldest]);
+    let server = scene.serve();
+    scene.wait_for(QUERIES, 6);
+    scene.wait_for(PROFILES, 5);
+    assert_eq!(
+        number(
+            &scene.db(),
+            "SELECT count(*) FROM query WHERE query_id = 'm-1' AND user = 'bob'
+            AND duration_ms = 3001 AND statement = 'select ''m''' AND started_ms = 1722942960000"
+        ),
+        1
+    );
+    for id in ["m-1", "n-1", "n-2", "o-1", "p-1"] {
+        let text = server.get(&format!("/api/profile/text?query_id={id}")).2;
+        assert_eq!(String::from_utf8(text).unwrap(), profile(id));
+    }
+    // They are looked at again, and nothing is fetched again; what is missing is given up.
+    let looks = newer.asked("/rest/v1/query_profile");
+    wait(|| newer.asked("/rest/v1/query_profile") >= looks + 4);
+    assert_eq!(newer.asked("/api/profile/text?query_id=n-1"), 1);
+    assert_eq!(manager.asked("/rest/v2/manager/query/profile/text/m-1"), 1);
+    assert_eq!(manager.asked("/rest/v2/manager/query/profile/text/m-2"), 3);
+    drop(server);
+    // Nor by another annals on the same history.
+    let _server = scene.serve();
+    let looks = newer.asked("/rest/v1/query_profile");
+    wait(|| newer.asked("/rest/v1/query_profile") >= looks + 2);
+    assert_eq!(newer.asked("/api/profile/text?query_id=n-1"), 1);
+}
+
+#[test]
+fn a_running_query_is_looked_at_until_it_ends() {
+    let frontend = Frontend::start();
+    let mut running = row("r-1", "RUNNING");
+    running["End Time"] = json!("N/A");
+    running["Total"] = json!("N/A");
+    frontend.answers("/rest/v1/query_profile", list(&[running]));
+    frontend.answers("/api/profile/text?query_id=r-1", profile("r-1"));
+    let scene = Scene::new(&[&frontend]);
+    let _server = scene.serve();
+    scene.wait_for("SELECT count(*) FROM query WHERE state = 'RUNNING' AND ended_ms IS NULL", 1);
+    assert_eq!(frontend.asked("/api/profile/text?query_id=r-1"), 0);
+    frontend.answers("/rest/v1/query_profile", list(&[row("r-1", "EOF")]));
+    scene.wait_for("SELECT count(*) FROM query WHERE state = 'EOF' AND duration_ms = 1052", 1);
+    scene.wait_for(PROFILES, 1);
+    assert_eq!(frontend.asked("/api/profile/text?query_id=r-1"), 1);
+}
+
+#[test]
+fn one_that_fails_is_told_of_and_disturbs_no_other() {
+    let good = Frontend::start();
+    good.answers("/rest/v1/query_profile", list(&[row("g-1", "EOF")]));
+    good.answers("/api/profile/text?query_id=g-1", profile("g-1"));
+    let hangs = Frontend::start();
+    hangs.script.lock().unwrap().hangs = true;
+    let refuses = Frontend::start();
+    refuses.script.lock().unwrap().refuses = true;
+    let garbage = Frontend::start();
+    garbage.answers("/rest/v2/manager/query/query_info", r#"{"code": 0, "data": {"rows": 7}}"#);
+    garbage.answers("/rest/v1/query_profile", r#"{"code": 0, "data": {"rows": [{"Profile"#);
+    let broken = Frontend::start();
+    broken.fails("/rest/v2/manager/query/query_info", 500);
+    let mixed = Frontend::start();
+    let rows = [
+        row("x-1", "EOF"),
+        json!(7),
+        json!({"Profile ID": "a b"}),
+        row("x-2", "EOF"),
+        row("x-3", "EOF"),
+    ];
+    mixed.answers("/rest/v1/query_profile", list(&rows));
+    mixed.answers("/api/profile/text?query_id=x-1", profile("other"));
+    mixed.answers("/api/profile/text?query_id=x-2", "x".repeat(1000));
+    mixed.fails("/api/profile/text?query_id=x-3", 503);
+    let all = [&good, &hangs, &refuses, &garbage, &broken, &mixed];
+    let scene = Scene::new(&all);
+    let server = scene.serve();
+    scene.wait_for("SELECT count(*) FROM query WHERE query_id LIKE 'g-%'", 1);
+    scene.wait_for(PROFILES, 1);
+    scene.wait_for("SELECT count(*) FROM query WHERE query_id LIKE 'x-%'", 3);
+    let error = |frontend: &Frontend| {
+        wait(|| way(&server, frontend)["last_error"].is_string());
+        way(&server, frontend)["last_error"].as_str().unwrap().to_string()
+    };
+    assert!(error(&refuses).contains("refuses the user or the password"));
+    assert!(error(&garbage).contains("does not answer as a frontend"));
+    assert!(error(&broken).contains("status 500"));
+    assert!(error(&mixed).contains("status 503"));
+    let refused = way(&server, &mixed)["refused"].clone();
+    assert!(refused["a profile of another query than was asked for"].is_u64(), "{refused}");
+    assert!(way(&server, &good)["last_error"].is_null());
+    assert!(way(&server, &good)["last_success_ms"].is_i64());
+    assert!(way(&server, &hangs)["last_success_ms"].is_null());
+    assert!(!server.envelope("/api/v1/status").to_string().contains(PASSWORD));
+
+    // It gets well, and is collected from by itself.
+    broken.answers("/rest/v2/manager/query/query_info", "");
+    broken.answers("/rest/v1/query_profile", list(&[row("b-1", "EOF")]));
+    scene.wait_for("SELECT count(*) FROM query WHERE query_id LIKE 'b-%'", 1);
+}
+
+#[test]
+fn the_password_comes_from_the_environment_and_goes_nowhere() {
+    let frontend = Frontend::start();
+    frontend.answers("/rest/v1/query_profile", list(&[row("e-1", "EOF")]));
+    // Another place, to which it is sent with every question.
+    let elsewhere = Frontend::start();
+    frontend.script.lock().unwrap().answers.insert(
+        "/rest/v2/manager/query/query_info".to_string(),
+        (302, format!("http://{}/rest/v2", elsewhere.address)),
+    );
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let mut process = annals()
+        .args(["serve", "--listen", "127.0.0.1:0", "--db"])
+        .arg(&db)
+        .args(["--frontend", &format!("http://root@{}", frontend.address)])
+        .env("ANNALS_FRONTEND_PASSWORD", PASSWORD)
+        .env("ANNALS_LOG", "trace")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait(|| frontend.asked("/rest/v1/query_profile") + frontend.asked("/rest/v2") > 0);
+    std::thread::sleep(Duration::from_millis(500));
+    process.kill().unwrap();
+    let mut said = String::new();
+    process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    process.wait().unwrap();
+    assert!(!said.contains(PASSWORD) && !said.contains("cm9vdDpzM2NyZXQ"), "{said}");
+    assert_eq!(elsewhere.asked(""), 0);
+}
+
+#[test]
+fn what_is_not_wanted_is_not_even_fetched() {
+    let frontend = Frontend::start();
+    frontend.answers("/rest/v1/query_profile", list(&[row("k-1", "EOF"), row("k-2", "EOF")]));
+    for id in ["k-1", "k-2"] {
+        frontend.answers(&format!("/api/profile/text?query_id={id}"), profile(id));
+    }
+    let mut scene = Scene::new(&[&frontend]);
+    scene.config.push_str("[[leave_out]]\nstatement = 'k-1'\n");
+    let server = scene.serve();
+    scene.wait_for(PROFILES, 1);
+    scene.wait_for(QUERIES, 1);
+    assert_eq!(frontend.asked("/api/profile/text?query_id=k-1"), 0);
+    assert_eq!(way(&server, &frontend)["left_out"], 1);
+}
+
+#[test]
+fn beside_other_ways_a_query_is_there_once() {
+    let frontend = Frontend::start();
+    let scene = Scene::new(&[&frontend]);
+    let log = scene.folder.path().join("log");
+    std::fs::write(&log, audit_records(7..8)).unwrap();
+    assert!(import(&scene.db(), &[&log]).status.success());
+    let id = format!("{:x}-7", 7u64.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    frontend.answers("/rest/v1/query_profile", list(&[row(&id, "EOF")]));
+    frontend.answers(&format!("/api/profile/text?query_id={id}"), profile(&id));
+    let _server = scene.serve();
+    scene.wait_for(PROFILES, 1);
+    assert_eq!(number(&scene.db(), QUERIES), 1);
+    // The audit log's own word stands.
+    assert_eq!(number(&scene.db(), "SELECT count(*) FROM query WHERE statement = 'select 7'"), 1);
+}
