@@ -153,10 +153,10 @@ impl Follower {
         for id in open {
             self.go_on(id).await?;
         }
-        let mut opened: Vec<(Option<NaiveDateTime>, Candidate, Opened)> = Vec::new();
+        let mut logs: Vec<(Candidate, Start)> = Vec::new();
         for candidate in changed {
-            match tokio::task::block_in_place(|| Opened::open(&candidate)) {
-                Ok(Some(file)) => opened.push((file.first_time, candidate, file)),
+            match tokio::task::block_in_place(|| Start::read(&candidate)) {
+                Ok(Some(start)) => logs.push((candidate, start)),
                 Ok(None) => {
                     self.seen.insert(candidate.id, candidate.stamp);
                 }
@@ -165,9 +165,9 @@ impl Follower {
                 }
             }
         }
-        opened.sort_by_key(|(first_time, candidate, _)| (*first_time, candidate.path.clone()));
-        for (_, candidate, file) in opened {
-            self.start(candidate, file).await?;
+        logs.sort_by_key(|(candidate, start)| (start.first_time, candidate.path.clone()));
+        for (candidate, start) in logs {
+            self.start(candidate, start).await?;
         }
 
         for (number, way) in self.ways.iter().enumerate() {
@@ -211,22 +211,22 @@ impl Follower {
     }
 
     /// Begins with a file where the history ends.
-    async fn start(&mut self, candidate: Candidate, file: Opened) -> Result<(), WriteError> {
+    async fn start(&mut self, candidate: Candidate, start: Start) -> Result<(), WriteError> {
         let id = candidate.id;
-        let known = self.known_of(&file.head).cloned();
+        let known = self.known_of(&start.head).cloned();
         let read_whole = known.as_ref().is_some_and(|known| {
             let stamp = (known.file_bytes as u64, known.modified_ms);
             Path::new(&known.path) == candidate.path && stamp == candidate.stamp
         });
-        if file.gzip && read_whole {
+        if is_gzip(&candidate.path) && read_whole {
             self.seen.insert(id, candidate.stamp);
             return Ok(());
         }
-        let zone = self.intake.zone();
-        match tokio::task::block_in_place(|| {
-            Tail::new(&candidate, file, known, AuditLog::new(zone))
-        }) {
-            Ok(tail) => {
+        let log = AuditLog::new(self.intake.zone());
+        match tokio::task::block_in_place(|| Tail::open(&candidate, start.head, known, log)) {
+            // Another file took its name meanwhile; the next look finds both.
+            Ok(None) => Ok(()),
+            Ok(Some(tail)) => {
                 self.tails.insert(id, tail);
                 self.go_on(id).await
             }
@@ -345,36 +345,30 @@ fn hash(head: &[u8]) -> String {
 #[error("{} cannot be read: {}", .0.display(), .1)]
 struct Unreadable(PathBuf, #[source] io::Error);
 
-/// An audit log that was just opened.
-struct Opened {
-    file: File,
-    gzip: bool,
-    /// The start of its text.
+/// The start of an audit log.
+struct Start {
     head: Vec<u8>,
     first_time: Option<NaiveDateTime>,
 }
 
-impl Opened {
-    /// Opens a file; `None` where it is not an audit log, or not yet.
-    fn open(candidate: &Candidate) -> io::Result<Option<Opened>> {
-        let file = File::open(&candidate.path)?;
-        let gzip = is_gzip(&candidate.path);
-        let mut head = Vec::new();
-        let start = (&file).take(RECOGNISED_BYTES);
-        if gzip {
-            // Half a file has half a head.
-            let _ = MultiGzDecoder::new(start).take(RECOGNISED_BYTES).read_to_end(&mut head);
+impl Start {
+    /// Reads the start of a file; `None` where it is not an audit log, or not yet.
+    fn read(candidate: &Candidate) -> io::Result<Option<Start>> {
+        let mut file = File::open(&candidate.path)?.take(RECOGNISED_BYTES);
+        let mut text = Vec::new();
+        if is_gzip(&candidate.path) {
+            // Half a file has half a start.
+            let _ = MultiGzDecoder::new(file).take(RECOGNISED_BYTES).read_to_end(&mut text);
         } else {
-            let mut start = start;
-            start.read_to_end(&mut head)?;
+            file.read_to_end(&mut text)?;
         }
-        if !AuditLog::recognise(&head) {
+        if !AuditLog::recognise(&text) {
             return Ok(None);
         }
-        let mut lines = head.split(|byte| *byte == b'\n');
+        let mut lines = text.split(|byte| *byte == b'\n');
         let first_time = lines.find_map(|line| Some(leading_local_time(line)?.0));
-        head.truncate(HEAD_BYTES);
-        Ok(Some(Opened { file, gzip, head, first_time }))
+        let head = text[..text.len().min(HEAD_BYTES)].to_vec();
+        Ok(Some(Start { head, first_time }))
     }
 }
 
@@ -423,16 +417,19 @@ struct Tail {
 }
 
 impl Tail {
-    fn new(
+    /// Opens a file where what is committed of it ends; `None` if it is not the file that was looked at.
+    fn open(
         candidate: &Candidate,
-        opened: Opened,
+        head: Vec<u8>,
         committed: Option<FollowedFile>,
         log: AuditLog,
-    ) -> io::Result<Tail> {
-        let Opened { mut file, gzip, head, .. } = opened;
+    ) -> io::Result<Option<Tail>> {
         let read_bytes = committed.as_ref().map_or(0, |known| known.read_bytes as u64);
-        file.rewind()?;
-        let input = if gzip {
+        let mut file = File::open(&candidate.path)?;
+        if identity(&file.metadata()?).0 != candidate.id {
+            return Ok(None);
+        }
+        let input = if is_gzip(&candidate.path) {
             let mut text = Box::new(MultiGzDecoder::new(BufReader::new(file)));
             io::copy(&mut text.by_ref().take(read_bytes), &mut io::sink())?;
             Input::Gzip(text)
@@ -445,7 +442,7 @@ impl Tail {
             SystemTime::UNIX_EPOCH + Duration::from_millis(candidate.stamp.1.max(0) as u64);
         let age = SystemTime::now().duration_since(modified).unwrap_or_default().min(QUIET);
         let now = Instant::now();
-        Ok(Tail {
+        Ok(Some(Tail {
             path: candidate.path.clone(),
             pattern: candidate.pattern,
             rolled: candidate.rolled,
@@ -462,7 +459,7 @@ impl Tail {
             committed,
             ended: false,
             refused: 0,
-        })
+        }))
     }
 
     fn behind(&self) -> u64 {
