@@ -89,6 +89,29 @@ fn bad_rows_are_told_by_line_and_take_no_good_one_down() {
 }
 
 #[test]
+fn pages_of_other_sites_cannot_push() {
+    let (folder, server) = server();
+    let own = format!("http://{}", server.address());
+    let stream_load = "/api/db/t/_stream_load?redirected=true";
+    for (headers, status) in [
+        (vec![("origin", "https://evil.example")], 403),
+        (vec![("origin", "null")], 403),
+        (vec![("sec-fetch-site", "cross-site")], 403),
+        (vec![("sec-fetch-site", "same-site")], 403),
+        (vec![("origin", own.as_str()), ("sec-fetch-site", "same-origin")], 200),
+    ] {
+        for (method, path) in
+            [("POST", QUERIES), ("PUT", "/api/v1/queries/a/profile"), ("PUT", stream_load)]
+        {
+            let (answered, answer, _) = server.send(method, path, &headers, object("a").as_bytes());
+            assert_eq!(answered, status, "{path} {headers:?}: {answer}");
+        }
+        let known = number(&folder.path().join("a.db"), "SELECT count(*) FROM query");
+        assert_eq!(known, i64::from(status == 200));
+    }
+}
+
+#[test]
 fn a_profile_is_kept_as_it_was_sent() {
     let (_folder, server) = server();
     let text = std::fs::read(data("profiles/doris-2.1.txt")).unwrap();

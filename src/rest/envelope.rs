@@ -65,6 +65,8 @@ pub enum Refusal {
     Common(String),
     /// The request cannot be understood.
     BadRequest(String),
+    /// Who asks may not.
+    Forbidden(String),
     /// There is nothing at this path.
     NotFound(String),
     /// The path takes only these methods.
@@ -114,6 +116,7 @@ impl Refusal {
         let (status, code, msg, data) = match self {
             Refusal::Common(data) => (StatusCode::OK, 1, "Error", data),
             Refusal::BadRequest(data) => (StatusCode::BAD_REQUEST, 403, "Bad Request", data),
+            Refusal::Forbidden(data) => (StatusCode::FORBIDDEN, 403, "Bad Request", data),
             Refusal::NotFound(data) => (StatusCode::NOT_FOUND, 404, "Not Found", data),
             Refusal::MethodNotAllowed(methods) => {
                 allow = Some(methods);

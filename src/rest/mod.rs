@@ -17,7 +17,8 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use warp::filters::BoxedFilter;
 use warp::filters::path::{FullPath, Tail};
-use warp::http::Method;
+use warp::http::header::{HOST, ORIGIN};
+use warp::http::{HeaderMap, Method};
 use warp::reject::{InvalidQuery, MethodNotAllowed};
 use warp::{Filter, Rejection, Reply};
 
@@ -125,18 +126,20 @@ fn push_routes(
     let asked =
         warp::method().and(history).and(warp::header::headers_cloned()).and(warp::body::stream());
     let queries = warp::path!("api" / "v1" / "queries").and(asked.clone()).then(
-        |method, history: Arc<History>, headers, chunks| {
+        |method, history: Arc<History>, headers: HeaderMap, chunks| {
             answered(async move {
                 only(method, Method::POST, "POST")?;
+                not_from_another_site(&headers)?;
                 push::queries(&history, headers, chunks).await
             })
         },
     );
     let profile = warp::path!("api" / "v1" / "queries" / String / "profile")
         .and(asked.clone())
-        .then(|id: String, method, history: Arc<History>, headers, chunks| {
+        .then(|id: String, method, history: Arc<History>, headers: HeaderMap, chunks| {
             answered(async move {
                 only(method, Method::PUT, "PUT")?;
+                not_from_another_site(&headers)?;
                 let id = percent_decode_str(&id).decode_utf8_lossy().into_owned();
                 push::profile(&history, query_id(&id)?, headers, chunks).await
             })
@@ -156,6 +159,7 @@ fn push_routes(
              chunks| {
                 answered(async move {
                     only(method, Method::PUT, "PUT")?;
+                    not_from_another_site(&headers)?;
                     let db = percent_decode_str(&db).decode_utf8_lossy();
                     stream_load::load(&history, path.as_str(), &db, parameters, headers, chunks)
                         .await
@@ -167,6 +171,23 @@ fn push_routes(
 
 fn only(method: Method, allowed: Method, name: &'static str) -> Result<(), Refusal> {
     if method == allowed { Ok(()) } else { Err(Refusal::MethodNotAllowed(name)) }
+}
+
+/// Refuses what a browser sends for a page of another site: annals may listen on the machine of somebody
+/// who surfs.
+fn not_from_another_site(headers: &HeaderMap) -> Result<(), Refusal> {
+    let host = headers.get(HOST).map(|host| host.as_bytes());
+    let foreign_origin = headers.get(ORIGIN).is_some_and(|origin| {
+        let origin = origin.as_bytes();
+        let at = memchr::memmem::find(origin, b"://").map(|at| &origin[at + 3..]);
+        at.is_none() || at != host
+    });
+    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    if foreign_origin || site.is_some_and(|site| ![&b"same-origin"[..], b"none"].contains(&site)) {
+        let sentence = "a page of another site may not send anything here";
+        return Err(Refusal::Forbidden(sentence.to_string()));
+    }
+    Ok(())
 }
 
 /// The routes of Doris' manager, and those with which a frontend is looked for.
