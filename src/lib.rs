@@ -11,6 +11,7 @@
 //! - [`query`]: what a query record is, and how two tellings of one query become one.
 //! - [`profile`]: what a profile is, and what its summary says of its query.
 //! - [`filter`]: which queries people do not want kept.
+//! - [`account`]: who may ask, and for what.
 //! - [`time`]: Doris' text forms of times and durations.
 //! - [`intake`]: what comes in while annals serves, on its way to the store.
 //! - [`store`]: one SQLite file, one writer that commits in groups, readers beside it.
@@ -26,6 +27,8 @@ pub mod query;
 pub mod profile;
 
 pub mod filter;
+
+pub mod account;
 
 pub mod time;
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use annals::command::{import, serve};
+use annals::command::{import, serve, user};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +21,7 @@ struct Arguments {
 enum Command {
     Import(import::ImportArgs),
     Serve(serve::ServeArgs),
+    User(user::UserArgs),
 }
 
 #[tokio::main]
@@ -36,6 +37,7 @@ async fn main() -> ExitCode {
     let ended = match arguments.command {
         Command::Import(arguments) => import::run(arguments).await.map_err(boxed),
         Command::Serve(arguments) => serve::run(arguments).await.map_err(boxed),
+        Command::User(arguments) => user::run(arguments).await.map_err(boxed),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("annals: {error}{}", causes(&*error));

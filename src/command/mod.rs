@@ -2,6 +2,7 @@
 
 pub mod import;
 pub mod serve;
+pub mod user;
 
 use std::path::PathBuf;
 

@@ -18,6 +18,7 @@ use crate::config::{ConfigError, FrontendConfig, FrontendUrl};
 use crate::intake::Intake;
 use crate::intake::follow::follow;
 use crate::intake::frontend::collect;
+use crate::rest::auth::{Guard, GuardError};
 use crate::rest::{self, History};
 use crate::store::{OpenError, Store, WriteError};
 
@@ -53,8 +54,8 @@ pub struct ServeArgs {
     /// ANNALS_FRONTEND_PASSWORD, or in the file that ANNALS_FRONTEND_PASSWORD_FILE names
     #[arg(long, env = "ANNALS_FRONTEND", value_name = "URL", value_delimiter = ',')]
     frontend: Vec<FrontendUrl>,
-    /// Listen beyond this machine though annals asks nobody who they are: whoever reaches the address
-    /// reads all SQL and all profiles, and adds to them
+    /// Listen beyond this machine though there are no users: whoever reaches the address reads all SQL
+    /// and all profiles, and adds to them
     #[arg(long)]
     insecure_no_auth: bool,
     /// Say whether the configuration can be used, and end
@@ -67,8 +68,9 @@ pub struct ServeArgs {
 #[allow(missing_docs)]
 pub enum ServeError {
     #[error(
-        "{0} can be reached from other machines, and annals asks nobody who they are; listen on \
-         127.0.0.1, or say --insecure-no-auth if everybody may read all SQL and all profiles"
+        "{0} can be reached from other machines, and annals asks nobody who they are; add users with \
+         `annals user add`, listen on 127.0.0.1, or say --insecure-no-auth if everybody may read all \
+         SQL and all profiles"
     )]
     NotLoopback(SocketAddr),
     #[error("cannot listen on {0}; is another program there? choose another address with --listen")]
@@ -79,6 +81,8 @@ pub enum ServeError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("cannot wait for signals")]
@@ -106,7 +110,9 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         .collect::<Result<Vec<_>, ConfigError>>()?;
     let listen = args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN);
     let open_to_all = args.insecure_no_auth || config.insecure_no_auth.unwrap_or(false);
-    if !listen.ip().is_loopback() && !open_to_all {
+    let asks_nobody = !listen.ip().is_loopback() && !open_to_all;
+    // A new history has no users; one that is there may.
+    if asks_nobody && !config.db().exists() {
         return Err(ServeError::NotLoopback(listen));
     }
     if args.check_config {
@@ -119,6 +125,10 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let store = Store::open(&config.db()).await?;
+    let guard = Guard::new(store.clone()).await?;
+    if asks_nobody && !guard.stands() {
+        return Err(ServeError::NotLoopback(listen));
+    }
     let mut output = std::io::stdout();
     if !args.import.is_empty() {
         let report = import::import(&store, args.import, zone, config.leave_out.clone()).await?;
@@ -133,7 +143,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     for (frontend, every) in frontends {
         sources.spawn(collect(intake.clone(), store.clone(), frontend, every));
     }
-    let history = Arc::new(History { store: store.clone(), zone, intake: intake.clone() });
+    let history = Arc::new(History { store: store.clone(), zone, intake: intake.clone(), guard });
     let db = config.db();
     let file = db.display();
     writeln!(output, "annals listens on http://{address} and serves {file}")

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use warp::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use warp::http::{Response, StatusCode};
 use warp::hyper::body::Bytes;
@@ -65,6 +66,8 @@ pub enum Refusal {
     Common(String),
     /// The request cannot be understood.
     BadRequest(String),
+    /// Nobody knows who asks.
+    Unauthorized(String),
     /// Who asks may not.
     Forbidden(String),
     /// There is nothing at this path.
@@ -113,9 +116,14 @@ impl Refusal {
     /// The answer. The codes and their names are Doris' own, which calls 403 "Bad Request".
     pub fn into_answer(self) -> Answer {
         let mut allow = None;
+        let mut challenge = false;
         let (status, code, msg, data) = match self {
             Refusal::Common(data) => (StatusCode::OK, 1, "Error", data),
             Refusal::BadRequest(data) => (StatusCode::BAD_REQUEST, 403, "Bad Request", data),
+            Refusal::Unauthorized(data) => {
+                challenge = true;
+                (StatusCode::UNAUTHORIZED, 401, "Unauthorized", data)
+            }
             Refusal::Forbidden(data) => (StatusCode::FORBIDDEN, 403, "Bad Request", data),
             Refusal::NotFound(data) => (StatusCode::NOT_FOUND, 404, "Not Found", data),
             Refusal::MethodNotAllowed(methods) => {
@@ -140,6 +148,10 @@ impl Refusal {
         };
         let refused = envelope(status, &Envelope { msg, code, data, count: 0 });
         let mut answer = refused.unwrap_or_else(|_| answer(status, "application/json", Vec::new()));
+        if challenge {
+            let basic = HeaderValue::from_static("Basic realm=\"annals\", charset=\"UTF-8\"");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, basic);
+        }
         if let Some(methods) = allow {
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::envelope::{Answer, Refusal, success};
 use super::selection::{last_of_full, selection, with_next};
-use super::{History, Parameters, known_profile, text_or_na};
+use super::{Parameters, View, known_profile, text_or_na};
 use crate::profile::Section;
 use crate::query::{Kind, QueryId};
 use crate::store::{ListedQuery, Selection, StoredProfile};
@@ -23,15 +23,15 @@ struct Table {
 }
 
 /// The newest queries. The columns' names are Doris' own.
-pub async fn query_info(history: &History, parameters: Parameters) -> Result<Answer, Refusal> {
+pub async fn query_info(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     if let Some(id) = parameters.get("query_id").filter(|id| !id.is_empty()) {
-        let listed = history.store.listed(&super::query_id(id)?).await?;
-        return success(query_table(history.zone, listed.into_iter().collect()), 0);
+        let listed = view.listed(&super::query_id(id)?).await?;
+        return success(query_table(view.zone, listed.into_iter().collect()), 0);
     }
-    let selection = Selection { search_all: true, ..selection(history, &parameters)? };
-    let listed = history.store.list(&selection).await?;
+    let selection = Selection { search_all: true, ..selection(view, &parameters)? };
+    let listed = view.list(&selection).await?;
     let last = last_of_full(&selection, &listed);
-    let answer = success(query_table(history.zone, listed), 0)?;
+    let answer = success(query_table(view.zone, listed), 0)?;
     Ok(with_next(answer, QUERY_INFO, &parameters, last))
 }
 
@@ -64,7 +64,7 @@ fn query_table(zone: Zone, listed: Vec<ListedQuery>) -> Table {
 }
 
 /// What was running when it was told of last, in the columns of Doris' process list.
-pub async fn current_queries(history: &History) -> Result<Answer, Refusal> {
+pub async fn current_queries(view: &View) -> Result<Answer, Refusal> {
     #[derive(Serialize)]
     struct Running {
         #[serde(rename = "columnNames")]
@@ -74,7 +74,7 @@ pub async fn current_queries(history: &History) -> Result<Answer, Refusal> {
     let selection =
         Selection { limit: 1000, state: Some("RUNNING".to_string()), ..Selection::default() };
     let now_ms = chrono::Utc::now().timestamp_millis();
-    let rows = history.store.list(&selection).await?.into_iter().map(|query| {
+    let rows = view.list(&selection).await?.into_iter().map(|query| {
         let took_ms = query.started_ms.map(|ms| now_ms.saturating_sub(ms).max(0));
         [
             query.frontend.unwrap_or_default(),
@@ -98,14 +98,14 @@ pub async fn current_queries(history: &History) -> Result<Answer, Refusal> {
 }
 
 /// The whole statement; an empty object where it is not known.
-pub async fn sql(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
-    let statement = history.store.statement(&query_id).await?;
+pub async fn sql(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+    let statement = view.statement(&query_id).await?;
     success(statement.map_or(json!({}), |sql| json!({ "sql": sql })), 0)
 }
 
 /// The profile's text; an empty object where there is none.
-pub async fn profile_text(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
-    let profile = match history.store.profile(&query_id).await? {
+pub async fn profile_text(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+    let profile = match view.profile(&query_id).await? {
         StoredProfile::Text(text) => json!({ "profile": String::from_utf8_lossy(&text) }),
         StoredProfile::None | StoredProfile::UnknownQuery => json!({}),
     };
@@ -114,8 +114,8 @@ pub async fn profile_text(history: &History, query_id: QueryId) -> Result<Answer
 
 /// The profile as a tree, as JSON within a string, which is how Doris sends it; an empty object where
 /// there is none.
-pub async fn profile_json(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
-    let StoredProfile::Text(text) = history.store.profile(&query_id).await? else {
+pub async fn profile_json(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+    let StoredProfile::Text(text) = view.profile(&query_id).await? else {
         return success(json!({}), 0);
     };
     let tree = Section::parse(&String::from_utf8_lossy(&text));
@@ -124,8 +124,8 @@ pub async fn profile_json(history: &History, query_id: QueryId) -> Result<Answer
 }
 
 /// The query of a trace id, its newest where it is of several.
-pub async fn traced(history: &History, trace_id: &str) -> Result<Answer, Refusal> {
-    match history.store.traced(trace_id).await? {
+pub async fn traced(view: &View, trace_id: &str) -> Result<Answer, Refusal> {
+    match view.traced(trace_id).await? {
         Some(query_id) => success(query_id, 0),
         // Doris answers code 403 here.
         None => Err(Refusal::BadRequest(format!("no query of trace id {trace_id} is known"))),
@@ -160,14 +160,14 @@ pub fn health() -> Result<Answer, Refusal> {
 }
 
 /// The operators of a profile, drawn as a tree in plain text.
-pub async fn profile_graph(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
-    let tree = tree(history, &query_id).await?;
+pub async fn profile_graph(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+    let tree = tree(view, &query_id).await?;
     success(json!({ "graph": tree.drawn() }), 0)
 }
 
 /// How long each fragment took, and each instance of it.
-pub async fn profile_fragments(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
-    let tree = tree(history, &query_id).await?;
+pub async fn profile_fragments(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+    let tree = tree(view, &query_id).await?;
     let fragments: Vec<Value> = tree
         .fragments()
         .into_iter()
@@ -187,7 +187,7 @@ pub async fn profile_fragments(history: &History, query_id: QueryId) -> Result<A
     success(fragments, 0)
 }
 
-async fn tree(history: &History, query_id: &QueryId) -> Result<Section, Refusal> {
-    let text = known_profile(history, query_id).await?;
+async fn tree(view: &View, query_id: &QueryId) -> Result<Section, Refusal> {
+    let text = known_profile(view, query_id).await?;
     Ok(Section::parse(&String::from_utf8_lossy(&text)))
 }

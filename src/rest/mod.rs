@@ -1,5 +1,6 @@
 //! The REST interface of a Doris frontend, as far as it tells of query history.
 
+pub mod auth;
 mod body;
 mod envelope;
 mod manager;
@@ -9,6 +10,7 @@ mod selection;
 mod session;
 mod status;
 mod stream_load;
+mod view;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -26,7 +28,9 @@ use crate::intake::Intake;
 use crate::query::{QueryId, QueryIdError};
 use crate::store::{Store, StoredProfile};
 use crate::time::Zone;
+use auth::Guard;
 use envelope::{Answer, Refusal};
+use view::View;
 
 /// What the routes answer from.
 #[derive(Debug)]
@@ -37,7 +41,20 @@ pub struct History {
     pub zone: Zone,
     /// The way to the store for what is pushed.
     pub intake: Arc<Intake>,
+    /// Who may ask.
+    pub guard: Guard,
 }
+
+impl History {
+    /// The history as far as those may see it who sent this `Authorization` header.
+    async fn view(&self, authorization: Option<String>) -> Asked {
+        let caller = self.guard.caller(authorization.as_deref()).await?;
+        Ok(View::new(self.store.clone(), self.zone, self.intake.clone(), caller))
+    }
+}
+
+/// What somebody who asks may see, or why nothing.
+type Asked = Result<View, Refusal>;
 
 /// The parameters behind the question mark.
 type Parameters = HashMap<String, String>;
@@ -46,7 +63,10 @@ type Parameters = HashMap<String, String>;
 pub fn routes(
     history: Arc<History>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
-    let history = warp::any().map(move || history.clone());
+    let history = warp::header::optional("authorization").then(move |authorization| {
+        let history = history.clone();
+        async move { history.view(authorization).await }
+    });
     // The method is asked for behind the path, so that a wrong one on a path that exists is told from
     // a path that does not.
     let read = warp::get().or(warp::head()).unify();
@@ -54,48 +74,48 @@ pub fn routes(
     let before_id = read.and(history.clone()).and(warp::path::tail());
 
     let session = warp::path!("rest" / "v1" / "session" / ..).and(at_end.clone()).then(
-        |history: Arc<History>, parameters: Parameters| {
+        |view: Asked, parameters: Parameters| {
             answered(async move {
                 match parameters.get("query_id") {
-                    Some(id) => session::profile(&history, query_id(id)?).await,
-                    None => session::list(&history, parameters).await,
+                    Some(id) => session::profile(&view?, query_id(id)?).await,
+                    None => session::list(&view?, parameters).await,
                 }
             })
         },
     );
     let session_profile = warp::path!("rest" / "v1" / "session" / ..).and(before_id.clone()).then(
-        |history: Arc<History>, id: Tail| {
-            answered(async move { session::profile(&history, query_id_in_path(&id)?).await })
+        |view: Asked, id: Tail| {
+            answered(async move { session::profile(&view?, query_id_in_path(&id)?).await })
         },
     );
     let query_profiles = warp::path!("rest" / "v1" / "query_profile" / ..)
         .and(at_end.clone())
-        .then(|history: Arc<History>, parameters: Parameters| {
-            answered(async move { query_profile::list(&history, parameters).await })
+        .then(|view: Asked, parameters: Parameters| {
+            answered(async move { query_profile::list(&view?, parameters).await })
         });
     let query_profile = warp::path!("rest" / "v1" / "query_profile" / ..)
         .and(before_id.clone())
-        .then(|history: Arc<History>, id: Tail| {
-            answered(async move { session::profile(&history, query_id_in_path(&id)?).await })
+        .then(|view: Asked, id: Tail| {
+            answered(async move { session::profile(&view?, query_id_in_path(&id)?).await })
         });
     let profile = warp::path!("api" / "profile" / ..).and(at_end.clone()).then(
-        |history: Arc<History>, parameters: Parameters| {
+        |view: Asked, parameters: Parameters| {
             answered(async move {
-                query_profile::enveloped(&history, query_id_parameter(&parameters)?).await
+                query_profile::enveloped(&view?, query_id_parameter(&parameters)?).await
             })
         },
     );
     let profile_text = warp::path!("api" / "profile" / "text" / ..).and(at_end.clone()).then(
-        |history: Arc<History>, parameters: Parameters| {
-            answered(async move {
-                query_profile::bare(&history, query_id_parameter(&parameters)?).await
-            })
+        |view: Asked, parameters: Parameters| {
+            answered(
+                async move { query_profile::bare(&view?, query_id_parameter(&parameters)?).await },
+            )
         },
     );
 
     let status = warp::path!("api" / "v1" / "status" / ..)
         .and(at_end.clone())
-        .then(|history: Arc<History>, _| answered(async move { status::report(&history) }));
+        .then(|view: Asked, _| answered(async move { status::report(&view?) }));
 
     let pushes = push_routes(history.clone());
     let manager = manager_routes(at_end.clone(), before_id.clone());
@@ -121,27 +141,27 @@ pub fn routes(
 
 /// The routes that take something in.
 fn push_routes(
-    history: impl Filter<Extract = (Arc<History>,), Error = Infallible> + Clone + Send + Sync + 'static,
+    history: impl Filter<Extract = (Asked,), Error = Rejection> + Clone + Send + Sync + 'static,
 ) -> BoxedFilter<(Answer,)> {
     let asked =
         warp::method().and(history).and(warp::header::headers_cloned()).and(warp::body::stream());
     let queries = warp::path!("api" / "v1" / "queries").and(asked.clone()).then(
-        |method, history: Arc<History>, headers: HeaderMap, chunks| {
+        |method, view: Asked, headers: HeaderMap, chunks| {
             answered(async move {
                 only(method, Method::POST, "POST")?;
                 not_from_another_site(&headers)?;
-                push::queries(&history, headers, chunks).await
+                push::queries(&view?, headers, chunks).await
             })
         },
     );
     let profile = warp::path!("api" / "v1" / "queries" / String / "profile")
         .and(asked.clone())
-        .then(|id: String, method, history: Arc<History>, headers: HeaderMap, chunks| {
+        .then(|id: String, method, view: Asked, headers: HeaderMap, chunks| {
             answered(async move {
                 only(method, Method::PUT, "PUT")?;
                 not_from_another_site(&headers)?;
                 let id = percent_decode_str(&id).decode_utf8_lossy().into_owned();
-                push::profile(&history, query_id(&id)?, headers, chunks).await
+                push::profile(&view?, query_id(&id)?, headers, chunks).await
             })
         });
     let stream_load = warp::path!("api" / String / String / "_stream_load")
@@ -154,15 +174,14 @@ fn push_routes(
              path: FullPath,
              parameters,
              method,
-             history: Arc<History>,
-             headers,
+             view: Asked,
+             headers: HeaderMap,
              chunks| {
                 answered(async move {
                     only(method, Method::PUT, "PUT")?;
                     not_from_another_site(&headers)?;
                     let db = percent_decode_str(&db).decode_utf8_lossy();
-                    stream_load::load(&history, path.as_str(), &db, parameters, headers, chunks)
-                        .await
+                    stream_load::load(&view?, path.as_str(), &db, parameters, headers, chunks).await
                 })
             },
         );
@@ -192,60 +211,52 @@ fn not_from_another_site(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// The routes of Doris' manager, and those with which a frontend is looked for.
 fn manager_routes(
-    at_end: impl Filter<Extract = (Arc<History>, Parameters), Error = Rejection>
+    at_end: impl Filter<Extract = (Asked, Parameters), Error = Rejection>
     + Clone
     + Send
     + Sync
     + 'static,
-    before_id: impl Filter<Extract = (Arc<History>, Tail), Error = Rejection>
-    + Clone
-    + Send
-    + Sync
-    + 'static,
+    before_id: impl Filter<Extract = (Asked, Tail), Error = Rejection> + Clone + Send + Sync + 'static,
 ) -> BoxedFilter<(Answer,)> {
     let query = warp::path!("rest" / "v2" / "manager" / "query" / ..);
-    let query_info = warp::path!("query_info" / ..).and(at_end.clone()).then(
-        |history: Arc<History>, parameters| {
-            answered(async move { manager::query_info(&history, parameters).await })
-        },
-    );
-    let current_queries =
-        warp::path!("current_queries" / ..).and(at_end.clone()).then(|history: Arc<History>, _| {
-            answered(async move { manager::current_queries(&history).await })
+    let query_info =
+        warp::path!("query_info" / ..).and(at_end.clone()).then(|view: Asked, parameters| {
+            answered(async move { manager::query_info(&view?, parameters).await })
         });
-    let sql =
-        warp::path!("sql" / ..).and(before_id.clone()).then(|history: Arc<History>, id: Tail| {
-            answered(async move { manager::sql(&history, query_id_in_path(&id)?).await })
-        });
+    let current_queries = warp::path!("current_queries" / ..)
+        .and(at_end.clone())
+        .then(|view: Asked, _| answered(async move { manager::current_queries(&view?).await }));
+    let sql = warp::path!("sql" / ..).and(before_id.clone()).then(|view: Asked, id: Tail| {
+        answered(async move { manager::sql(&view?, query_id_in_path(&id)?).await })
+    });
     let text = warp::path!("profile" / "text" / ..).and(before_id.clone()).then(
-        |history: Arc<History>, id: Tail| {
-            answered(async move { manager::profile_text(&history, query_id_in_path(&id)?).await })
+        |view: Asked, id: Tail| {
+            answered(async move { manager::profile_text(&view?, query_id_in_path(&id)?).await })
         },
     );
     let json = warp::path!("profile" / "json" / ..).and(before_id.clone()).then(
-        |history: Arc<History>, id: Tail| {
-            answered(async move { manager::profile_json(&history, query_id_in_path(&id)?).await })
+        |view: Asked, id: Tail| {
+            answered(async move { manager::profile_json(&view?, query_id_in_path(&id)?).await })
         },
     );
     let fragments = warp::path!("profile" / "fragments" / ..).and(before_id.clone()).then(
-        |history: Arc<History>, id: Tail| {
+        |view: Asked, id: Tail| {
             answered(
-                async move { manager::profile_fragments(&history, query_id_in_path(&id)?).await },
+                async move { manager::profile_fragments(&view?, query_id_in_path(&id)?).await },
             )
         },
     );
     let graph = warp::path!("profile" / "graph" / ..).and(before_id.clone()).then(
-        |history: Arc<History>, id: Tail| {
-            answered(async move { manager::profile_graph(&history, query_id_in_path(&id)?).await })
+        |view: Asked, id: Tail| {
+            answered(async move { manager::profile_graph(&view?, query_id_in_path(&id)?).await })
         },
     );
-    let traced =
-        warp::path!("trace_id" / ..).and(before_id).then(|history: Arc<History>, id: Tail| {
-            answered(async move {
-                let id = percent_decode_str(id.as_str()).decode_utf8_lossy();
-                manager::traced(&history, &id).await
-            })
-        });
+    let traced = warp::path!("trace_id" / ..).and(before_id).then(|view: Asked, id: Tail| {
+        answered(async move {
+            let id = percent_decode_str(id.as_str()).decode_utf8_lossy();
+            manager::traced(&view?, &id).await
+        })
+    });
     let kill = warp::path!("kill" / ..)
         .and(warp::post())
         .and(warp::path::tail())
@@ -314,8 +325,8 @@ fn query_id(text: &str) -> Result<QueryId, Refusal> {
 }
 
 /// The profile's text of a query that has one.
-async fn known_profile(history: &History, query_id: &QueryId) -> Result<Vec<u8>, Refusal> {
-    match history.store.profile(query_id).await? {
+async fn known_profile(view: &View, query_id: &QueryId) -> Result<Vec<u8>, Refusal> {
+    match view.profile(query_id).await? {
         StoredProfile::Text(text) => Ok(text),
         StoredProfile::None => Err(Refusal::Common(format!(
             "ID {query_id} is known, but no profile of it was taken in"

@@ -7,10 +7,11 @@ use warp::http::header::CONTENT_ENCODING;
 use warp::http::{HeaderMap, StatusCode};
 
 use super::envelope::{Answer, Refusal, success};
-use super::{History, body};
+use super::{View, body};
 use crate::profile::{Profile, ProfileError};
 use crate::query::{Kind, Origin, QueryId, QueryRecord};
 use crate::source::rows::{self, Format, RowError};
+use crate::time::Zone;
 
 /// Rows that are told of when they are refused.
 const REASONS: usize = 10;
@@ -59,11 +60,11 @@ struct Pushed {
 
 /// Takes in queries: a JSON object a line, or one array of them.
 pub async fn queries(
-    history: &History,
+    view: &View,
     headers: HeaderMap,
     chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> Result<Answer, Refusal> {
-    let intake = &history.intake;
+    let intake = view.intake()?;
     let body = body::read(intake, &headers, is_gzip(&headers)?, chunks).await?;
     let first = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     let format = if first == Some(&b'[') { Format::JsonArray } else { Format::JsonLines };
@@ -101,12 +102,12 @@ struct PushedProfile {
 
 /// Takes in the text of a query's profile.
 pub async fn profile(
-    history: &History,
+    view: &View,
     query_id: QueryId,
     headers: HeaderMap,
     chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> Result<Answer, Refusal> {
-    let intake = &history.intake;
+    let intake = view.intake()?;
     let mut body = body::read(intake, &headers, is_gzip(&headers)?, chunks).await?;
     let text = std::mem::take(&mut body.bytes);
     if text.is_empty() {
@@ -114,7 +115,7 @@ pub async fn profile(
     }
     let mut parcel = intake.parcel();
     tokio::task::block_in_place(|| {
-        parcel.profile(named(query_id, text, history)?);
+        parcel.profile(named(query_id, text, intake.zone())?);
         Ok::<_, Refusal>(())
     })?;
     let left_out = parcel.left_out() > 0;
@@ -129,8 +130,8 @@ pub async fn profile(
 }
 
 /// The profile of a text that may say whose it is. Other engines' do not.
-fn named(query_id: QueryId, text: Vec<u8>, history: &History) -> Result<Profile, Refusal> {
-    match Profile::summary_of(&text, history.intake.zone()) {
+fn named(query_id: QueryId, text: Vec<u8>, zone: Zone) -> Result<Profile, Refusal> {
+    match Profile::summary_of(&text, zone) {
         Ok(summary) if summary.query_id == query_id => Ok(Profile { summary, text }),
         Ok(summary) => Err(Refusal::BadRequest(format!(
             "the profile says that it is of query {}",

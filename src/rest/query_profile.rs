@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::envelope::{self, Answer, Refusal, success};
 use super::selection::{last_of_full, selection, with_next};
-use super::{History, Parameters, known_profile, text_or_na};
+use super::{Parameters, View, known_profile, text_or_na};
 use crate::query::{Kind, QueryId};
 use crate::store::ListedQuery;
 use crate::time::{Zone, duration_text};
@@ -44,12 +44,12 @@ struct ProfileRow {
 
 /// The queries that the parameters select, newest first, whether a profile of them is known or not: a
 /// client that collects history wants all.
-pub async fn list(history: &History, parameters: Parameters) -> Result<Answer, Refusal> {
-    let selection = selection(history, &parameters)?;
-    let listed = history.store.list(&selection).await?;
+pub async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+    let selection = selection(view, &parameters)?;
+    let listed = view.list(&selection).await?;
     let last = last_of_full(&selection, &listed);
     let rows: Vec<ProfileRow> =
-        listed.into_iter().map(|query| ProfileRow::new(query, history.zone)).collect();
+        listed.into_iter().map(|query| ProfileRow::new(query, view.zone)).collect();
     let count = rows.len();
     let list = ProfileList {
         column_names: [
@@ -89,12 +89,12 @@ struct ProfileText<'a> {
 }
 
 /// The profile of a query as text, in the envelope.
-pub async fn enveloped(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
-    let text = known_profile(history, &query_id).await?;
+pub async fn enveloped(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+    let text = known_profile(view, &query_id).await?;
     success(ProfileText { profile: &String::from_utf8_lossy(&text) }, 0)
 }
 
 /// The profile of a query, byte for byte as it was taken in.
-pub async fn bare(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
-    Ok(envelope::text(known_profile(history, &query_id).await?))
+pub async fn bare(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+    Ok(envelope::text(known_profile(view, &query_id).await?))
 }

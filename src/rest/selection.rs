@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use warp::http::header::{HeaderValue, LINK};
 
 use super::envelope::{Answer, Refusal};
-use super::{History, Parameters};
+use super::{Parameters, View};
 use crate::query::Kind;
 use crate::store::{ListedQuery, Place, Selection};
 use crate::time::parse_instant_ms;
@@ -21,14 +21,14 @@ const MAX_SEARCH_BYTES: usize = 1000;
 /// Reads the parameters of a list: `limit`, `user`, `db`, `state`, `type`, `search`, `min_ms`, `from`,
 /// `to` and `cursor`. An empty one counts as not given, as forms send them; others are not heeded, for
 /// Doris' clients send more.
-pub fn selection(history: &History, parameters: &Parameters) -> Result<Selection, Refusal> {
+pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
     let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
     let text = |name: &str| given(name).cloned();
     let time = |name: &str| {
         match given(name) {
         None => Ok(None),
-        Some(text) => parse_instant_ms(text, history.zone)
-            .or_else(|| parse_instant_ms(&format!("{text} 00:00:00"), history.zone))
+        Some(text) => parse_instant_ms(text, view.zone)
+            .or_else(|| parse_instant_ms(&format!("{text} 00:00:00"), view.zone))
             .map(Some)
             .ok_or_else(|| {
                 Refusal::BadRequest(format!(

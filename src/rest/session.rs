@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::envelope::{Answer, Refusal, success};
 use super::selection::{last_of_full, selection, with_next};
-use super::{History, Parameters, known_profile, text_or_na};
+use super::{Parameters, View, known_profile, text_or_na};
 use crate::profile::to_html;
 use crate::query::{Kind, QueryId};
 use crate::store::ListedQuery;
@@ -44,12 +44,12 @@ struct SessionRow {
 }
 
 /// The queries that the parameters select, newest first.
-pub async fn list(history: &History, parameters: Parameters) -> Result<Answer, Refusal> {
-    let selection = selection(history, &parameters)?;
-    let listed = history.store.list(&selection).await?;
+pub async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+    let selection = selection(view, &parameters)?;
+    let listed = view.list(&selection).await?;
     let last = last_of_full(&selection, &listed);
     let rows: Vec<SessionRow> =
-        listed.into_iter().map(|query| SessionRow::new(query, history.zone)).collect();
+        listed.into_iter().map(|query| SessionRow::new(query, view.zone)).collect();
     let count = rows.len();
     let list = SessionList {
         columns_names: [
@@ -83,7 +83,7 @@ impl SessionRow {
 }
 
 /// The profile of a query as HTML; also what `/rest/v1/query_profile/<id>` answers.
-pub async fn profile(history: &History, query_id: QueryId) -> Result<Answer, Refusal> {
-    let text = known_profile(history, &query_id).await?;
+pub async fn profile(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+    let text = known_profile(view, &query_id).await?;
     success(to_html(&text), 0)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::History;
+use super::View;
 use super::envelope::{Answer, Refusal, success};
 use crate::intake::WayReport;
 
@@ -16,7 +16,7 @@ struct Status {
 }
 
 /// The state of this annals since it started.
-pub fn report(history: &History) -> Result<Answer, Refusal> {
-    let ways_in = history.intake.report();
+pub fn report(view: &View) -> Result<Answer, Refusal> {
+    let ways_in = view.all_of_intake()?.report();
     success(Status { version: env!("CARGO_PKG_VERSION"), ways_in }, 0)
 }

@@ -14,8 +14,8 @@ use warp::http::{HeaderMap, StatusCode};
 use super::body::{self, BodyError};
 use super::envelope::{self, Answer, Refusal};
 use super::push::Refused;
-use super::{History, Parameters};
-use crate::intake::PushError;
+use super::{Parameters, View};
+use crate::intake::{Intake, PushError};
 use crate::source::rows::{self, Format};
 
 /// The parameter that marks the second step.
@@ -59,13 +59,14 @@ struct Load {
 
 /// Answers either step.
 pub async fn load(
-    history: &History,
+    view: &View,
     path: &str,
     db: &str,
     parameters: Parameters,
     headers: HeaderMap,
     chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> Result<Answer, Refusal> {
+    let intake = view.intake()?;
     if !parameters.contains_key(MARK) {
         return redirect(path, &headers, chunks).await;
     }
@@ -91,7 +92,7 @@ pub async fn load(
     let began = Instant::now();
     let status = match asked(&headers) {
         Err(sentence) => loaded.fail(StatusCode::OK, sentence),
-        Ok(load) => loaded.run(history, db, load, &headers, chunks).await,
+        Ok(load) => loaded.run(intake, db, load, &headers, chunks).await,
     };
     loaded.load_time_ms = began.elapsed().as_millis();
     let mut answer = envelope::json(status, loaded)?;
@@ -139,7 +140,7 @@ impl Loaded {
     /// The second step.
     async fn run(
         &mut self,
-        history: &History,
+        intake: &Intake,
         db: &str,
         load: Load,
         headers: &HeaderMap,
@@ -147,7 +148,6 @@ impl Loaded {
     ) -> StatusCode {
         let Load { label, format, gzip, max_filter_ratio } = load;
         self.label = label;
-        let intake = &history.intake;
         let reading = Instant::now();
         let body = match body::read(intake, headers, gzip, chunks).await {
             Ok(body) => body,

@@ -2,6 +2,7 @@
 //!
 //! One [`Writer`] commits in groups; readers work beside it and never wait for it (WAL).
 
+mod account;
 mod profile;
 mod read;
 mod write;

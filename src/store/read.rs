@@ -100,6 +100,7 @@ macro_rules! listed {
              FROM query
              WHERE " + $place + "
                AND (?2 IS NULL OR user = ?2)
+               AND (?10 IS NULL OR user = ?10)
                AND (?3 IS NULL OR db = ?3)
                AND (?4 IS NULL OR state = ?4 COLLATE NOCASE)
                AND (?5 IS NULL OR kind = ?5)
@@ -122,9 +123,14 @@ fn like(text: &str) -> String {
 }
 
 impl Store {
-    /// The queries of a selection, newest first. A page costs the same wherever it is: its place is
+    /// The queries of a selection, newest first; of those of `owner` alone, where one is named, as in all
+    /// that follows. A page costs the same wherever it is: its place is
     /// found in the index by start.
-    pub async fn list(&self, selection: &Selection) -> Result<Vec<ListedQuery>, sqlx::Error> {
+    pub async fn list(
+        &self,
+        selection: &Selection,
+        owner: Option<&str>,
+    ) -> Result<Vec<ListedQuery>, sqlx::Error> {
         let Selection { limit, after, user, db, state, kind, search, search_all, min_ms, .. } =
             selection;
         let kind = kind.map(Kind::name);
@@ -139,7 +145,7 @@ impl Store {
             Some(Place { started_ms: None, .. }) => (i64::MIN, i64::MIN),
         };
         let mut listed = listed!(
-            "started_ms BETWEEN ?10 AND ?11 AND (started_ms < ?11 OR id < ?12)",
+            "started_ms BETWEEN ?11 AND ?12 AND (started_ms < ?12 OR id < ?13)",
             limit,
             user,
             db,
@@ -149,6 +155,7 @@ impl Store {
             min_ms,
             LISTED_STATEMENT_CHARS,
             search_all,
+            owner,
             from_ms,
             start_ms,
             start_id
@@ -162,8 +169,8 @@ impl Store {
                 _ => i64::MAX,
             };
             let without_start = listed!(
-                "started_ms IS NULL AND id < ?10", missing, user, db, state, kind, search, min_ms,
-                LISTED_STATEMENT_CHARS, search_all, start_id
+                "started_ms IS NULL AND id < ?11", missing, user, db, state, kind, search, min_ms,
+                LISTED_STATEMENT_CHARS, search_all, owner, start_id
             );
             listed.extend(without_start.fetch_all(&self.readers).await?);
         }
@@ -171,48 +178,72 @@ impl Store {
     }
 
     /// One query, as a list shows it.
-    pub async fn listed(&self, query_id: &QueryId) -> Result<Option<ListedQuery>, sqlx::Error> {
+    pub async fn listed(
+        &self,
+        query_id: &QueryId,
+        owner: Option<&str>,
+    ) -> Result<Option<ListedQuery>, sqlx::Error> {
         let id = query_id.as_str();
         sqlx::query_as!(
             ListedQuery,
             r#"SELECT id, query_id, kind, state, started_ms, ended_ms, duration_ms, user, catalog, db,
                       substr(statement, 1, ?2) AS "statement: String", frontend, session_id, sql_hash
                FROM query
-               WHERE query_id = ?1"#,
+               WHERE query_id = ?1 AND (?3 IS NULL OR user = ?3)"#,
             id,
-            LISTED_STATEMENT_CHARS
+            LISTED_STATEMENT_CHARS,
+            owner
         )
         .fetch_optional(&self.readers)
         .await
     }
 
     /// The whole statement of a query; `None` where the query or its statement is not known.
-    pub async fn statement(&self, query_id: &QueryId) -> Result<Option<String>, sqlx::Error> {
+    pub async fn statement(
+        &self,
+        query_id: &QueryId,
+        owner: Option<&str>,
+    ) -> Result<Option<String>, sqlx::Error> {
         let id = query_id.as_str();
-        let found = sqlx::query_scalar!("SELECT statement FROM query WHERE query_id = ?", id)
-            .fetch_optional(&self.readers)
-            .await?;
+        let found = sqlx::query_scalar!(
+            "SELECT statement FROM query WHERE query_id = ?1 AND (?2 IS NULL OR user = ?2)",
+            id,
+            owner
+        )
+        .fetch_optional(&self.readers)
+        .await?;
         Ok(found.flatten())
     }
 
     /// The newest query of a trace id.
-    pub async fn traced(&self, trace_id: &str) -> Result<Option<String>, sqlx::Error> {
+    pub async fn traced(
+        &self,
+        trace_id: &str,
+        owner: Option<&str>,
+    ) -> Result<Option<String>, sqlx::Error> {
         sqlx::query_scalar!(
-            "SELECT query_id FROM query WHERE trace_id = ? ORDER BY id DESC LIMIT 1",
-            trace_id
+            "SELECT query_id FROM query WHERE trace_id = ?1 AND (?2 IS NULL OR user = ?2)
+             ORDER BY id DESC LIMIT 1",
+            trace_id,
+            owner
         )
         .fetch_optional(&self.readers)
         .await
     }
 
     /// The profile of a query.
-    pub async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, sqlx::Error> {
+    pub async fn profile(
+        &self,
+        query_id: &QueryId,
+        owner: Option<&str>,
+    ) -> Result<StoredProfile, sqlx::Error> {
         let id = query_id.as_str();
         let stored = sqlx::query!(
             r#"SELECT profile.text_bytes AS "text_bytes?", profile.body AS "body?"
                FROM query LEFT JOIN profile ON profile.query = query.id
-               WHERE query.query_id = ?"#,
-            id
+               WHERE query.query_id = ?1 AND (?2 IS NULL OR query.user = ?2)"#,
+            id,
+            owner
         )
         .fetch_optional(&self.readers)
         .await?;

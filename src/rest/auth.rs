@@ -1,0 +1,200 @@
+//! Who asks. Clients of Doris send HTTP Basic with every request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use blake2::{Blake2s256, Digest};
+use tokio::sync::Semaphore;
+
+use super::envelope::Refusal;
+use crate::account::{Account, PasswordError, Role};
+use crate::store::Store;
+
+/// An account that was added or removed counts after so long.
+const ACCOUNTS_KEPT: Duration = Duration::from_secs(1);
+/// Passwords that are verified at the same time: each takes 19 MiB and a core.
+const AT_ONCE: usize = 2;
+/// Wrong passwords for a name that cost nothing more; each further one doubles the wait.
+const FREE_TRIES: u32 = 5;
+/// The wait before a password is looked at, at first and at most. Nobody is locked out.
+const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// Names whose failures are remembered. Beyond that all are forgotten, which lets a guesser begin anew
+/// at the price of so many requests.
+const REMEMBERED_NAMES: usize = 10_000;
+
+/// Who asks, and what they may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose queries they see; `None` for everybody's.
+    pub sees_only: Option<String>,
+    /// Whether they may add to the history.
+    pub may_push: bool,
+}
+
+/// Accounts by name, and when they were read.
+type ReadAccounts = (Instant, Arc<HashMap<String, Account>>);
+
+/// Tells who asks by what they send.
+pub struct Guard {
+    store: Store,
+    /// Whether it was so from the start that only those with an account may ask.
+    always: bool,
+    accounts: tokio::sync::Mutex<Option<ReadAccounts>>,
+    /// Stands in for the account that a name has not, so that both take the same time.
+    nobody: Account,
+    /// What verified passwords are remembered by: of this process alone.
+    key: [u8; 32],
+    /// By name, the hash that a password was verified against, and what it is remembered by.
+    verified: Mutex<HashMap<String, (String, [u8; 32])>>,
+    failures: Mutex<HashMap<String, u32>>,
+    verifying: Semaphore,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("always", &self.always).finish_non_exhaustive()
+    }
+}
+
+/// Why nobody can be let in.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum GuardError {
+    #[error("the accounts cannot be read")]
+    Accounts(#[from] sqlx::Error),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+impl Guard {
+    /// A guard of a history. Once it has accounts, only they may ask, for as long as this guard stands.
+    pub async fn new(store: Store) -> Result<Guard, GuardError> {
+        let mut random = [0; 64];
+        getrandom::fill(&mut random).map_err(GuardError::Random)?;
+        let (key, password) = random.split_at(32);
+        let password = BASE64_STANDARD.encode(password);
+        let nobody =
+            tokio::task::block_in_place(|| Account::new(String::new(), Role::User, &password))?;
+        let mut fixed = [0; 32];
+        fixed.copy_from_slice(key);
+        let always = !store.accounts().await?.is_empty();
+        Ok(Guard {
+            store,
+            always,
+            accounts: tokio::sync::Mutex::new(None),
+            nobody,
+            key: fixed,
+            verified: Mutex::default(),
+            failures: Mutex::default(),
+            verifying: Semaphore::new(AT_ONCE),
+        })
+    }
+
+    /// Whether only those with an account may ask.
+    pub fn stands(&self) -> bool {
+        self.always
+    }
+
+    /// Who sent this `Authorization` header.
+    pub async fn caller(&self, authorization: Option<&str>) -> Result<Caller, Refusal> {
+        let accounts = self.accounts().await?;
+        if accounts.is_empty() && !self.always {
+            return Ok(Caller { sees_only: None, may_push: true });
+        }
+        let missing = "say who asks, with HTTP Basic";
+        let sent = authorization.ok_or_else(|| Refusal::Unauthorized(missing.to_string()))?;
+        let (name, password) = basic(sent).ok_or_else(|| {
+            Refusal::Unauthorized("the Authorization header is not HTTP Basic".to_string())
+        })?;
+        let account = accounts.get(&name);
+        let memory = self.memory(&name, &password);
+        let remembered = account.is_some_and(|account| {
+            let verified = unpoisoned(&self.verified);
+            verified
+                .get(&name)
+                .is_some_and(|(hash, known)| *hash == account.password_hash && *known == memory)
+        });
+        if !remembered && !self.verify(&name, &password, account).await {
+            return Err(Refusal::Unauthorized("the user or the password is wrong".to_string()));
+        }
+        let Some(account) = account else {
+            return Err(Refusal::Unauthorized("the user or the password is wrong".to_string()));
+        };
+        unpoisoned(&self.verified).insert(name, (account.password_hash.clone(), memory));
+        Ok(Caller {
+            sees_only: (account.role != Role::Admin).then(|| account.name.clone()),
+            may_push: account.role.may_push(),
+        })
+    }
+
+    async fn accounts(&self) -> Result<Arc<HashMap<String, Account>>, Refusal> {
+        let mut kept = self.accounts.lock().await;
+        if let Some((read, accounts)) = &*kept
+            && read.elapsed() < ACCOUNTS_KEPT
+        {
+            return Ok(accounts.clone());
+        }
+        let accounts = self.store.accounts().await?;
+        let accounts: HashMap<String, Account> =
+            accounts.into_iter().map(|account| (account.name.clone(), account)).collect();
+        unpoisoned(&self.verified).retain(|name, _| accounts.contains_key(name));
+        let accounts = Arc::new(accounts);
+        *kept = Some((Instant::now(), accounts.clone()));
+        Ok(accounts)
+    }
+
+    /// Looks at a password, the slower the more were wrong for this name. Takes as long for a name that has
+    /// no account.
+    async fn verify(&self, name: &str, password: &str, account: Option<&Account>) -> bool {
+        let failures = unpoisoned(&self.failures).get(name).copied().unwrap_or(0);
+        if let Some(doublings) = failures.checked_sub(FREE_TRIES) {
+            tokio::time::sleep(WAITS.1.min(WAITS.0 * (1 << doublings.min(10)))).await;
+        }
+        let Ok(_permit) = self.verifying.acquire().await else {
+            return false;
+        };
+        let right = tokio::task::block_in_place(|| {
+            account.unwrap_or(&self.nobody).verifies(password) && account.is_some()
+        });
+        let mut failures = unpoisoned(&self.failures);
+        if right {
+            failures.remove(name);
+        } else {
+            if failures.len() >= REMEMBERED_NAMES {
+                failures.clear();
+            }
+            let count = failures.entry(name.to_string()).or_default();
+            *count = count.saturating_add(1);
+            tracing::warn!("a wrong password was sent for {name:?}, {count} times by now");
+        }
+        right
+    }
+
+    /// What a password that was verified is remembered by.
+    fn memory(&self, name: &str, password: &str) -> [u8; 32] {
+        let mut hash = Blake2s256::new();
+        hash.update(self.key);
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update(password);
+        hash.finalize().into()
+    }
+}
+
+/// Reads `Basic` and the Base64 of `name:password`.
+fn basic(authorization: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = authorization.split_once(' ')?;
+    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    let (name, password) = text.split_once(':')?;
+    scheme.eq_ignore_ascii_case("Basic").then(|| (name.to_string(), password.to_string()))
+}
+
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,75 @@
+//! The history as far as somebody may see it. Every route reaches the history through this, so that none
+//! can forget to ask whose query it is. What they may not see is answered like what is not there.
+
+use std::sync::Arc;
+
+use super::auth::Caller;
+use super::envelope::Refusal;
+use crate::intake::Intake;
+use crate::query::QueryId;
+use crate::store::{ListedQuery, Selection, Store, StoredProfile};
+use crate::time::Zone;
+
+/// What one caller sees.
+#[derive(Debug)]
+pub struct View {
+    /// The zone in which times are written.
+    pub zone: Zone,
+    store: Store,
+    intake: Arc<Intake>,
+    caller: Caller,
+}
+
+impl View {
+    /// What a caller sees of a history.
+    pub fn new(store: Store, zone: Zone, intake: Arc<Intake>, caller: Caller) -> View {
+        View { zone, store, intake, caller }
+    }
+
+    fn owner(&self) -> Option<&str> {
+        self.caller.sees_only.as_deref()
+    }
+
+    /// The way to the store, for those who may push.
+    pub fn intake(&self) -> Result<&Intake, Refusal> {
+        if self.caller.may_push {
+            Ok(&self.intake)
+        } else {
+            Err(Refusal::Forbidden("this user may not push; it takes the role writer".to_string()))
+        }
+    }
+
+    /// The way to the store, for those who may see what all of it brings.
+    pub fn all_of_intake(&self) -> Result<&Intake, Refusal> {
+        if self.caller.sees_only.is_none() {
+            Ok(&self.intake)
+        } else {
+            Err(Refusal::Forbidden("this takes the role admin".to_string()))
+        }
+    }
+
+    /// See [`Store::list`].
+    pub async fn list(&self, selection: &Selection) -> Result<Vec<ListedQuery>, sqlx::Error> {
+        self.store.list(selection, self.owner()).await
+    }
+
+    /// See [`Store::listed`].
+    pub async fn listed(&self, query_id: &QueryId) -> Result<Option<ListedQuery>, sqlx::Error> {
+        self.store.listed(query_id, self.owner()).await
+    }
+
+    /// See [`Store::statement`].
+    pub async fn statement(&self, query_id: &QueryId) -> Result<Option<String>, sqlx::Error> {
+        self.store.statement(query_id, self.owner()).await
+    }
+
+    /// See [`Store::traced`].
+    pub async fn traced(&self, trace_id: &str) -> Result<Option<String>, sqlx::Error> {
+        self.store.traced(trace_id, self.owner()).await
+    }
+
+    /// See [`Store::profile`].
+    pub async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, sqlx::Error> {
+        self.store.profile(query_id, self.owner()).await
+    }
+}

@@ -1,0 +1,274 @@
+//! Who may ask: users, roles, and that nobody sees a byte of what is another's.
+
+mod support;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use support::{Server, annals, data, import, stderr, stdout};
+use tempfile::TempDir;
+
+/// Of the query with a profile that carol ran.
+const CAROLS: &str = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
+
+fn user(db: &Path, arguments: &[&str], password: &str) -> Output {
+    let mut process = annals()
+        .args(["user", arguments[0], "--db"])
+        .arg(db)
+        .args(&arguments[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(process.stdin.take().unwrap(), "{password}").unwrap();
+    process.wait_with_output().unwrap()
+}
+
+fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))
+}
+
+fn password(name: &str) -> String {
+    format!("pass-word-of-{name}")
+}
+
+/// A history with users: an admin, the owner of some queries, others.
+fn scene() -> (TempDir, Server) {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    for (name, role) in
+        [("root", "admin"), ("carol", "user"), ("alice", "user"), ("shipper", "writer")]
+    {
+        let added = user(&db, &["add", name, "--role", role], &password(name));
+        assert_eq!(stdout(&added), format!("{name} may ask as {role}\n"), "{}", stderr(&added));
+    }
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let traced = json!({
+        "query_id": "carols-traced", "time": "2024-08-08 00:00:00", "user": "carol",
+        "stmt": "select secret_of_carol", "trace_id": "trace-of-carol",
+    });
+    let (status, ..) =
+        ask(&server, Some("shipper"), "POST", "/api/v1/queries", traced.to_string().as_bytes());
+    assert_eq!(status, 200);
+    (folder, server)
+}
+
+fn ask(
+    server: &Server,
+    name: Option<&str>,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> (u16, Vec<u8>, Option<String>) {
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut request = ureq::http::Request::builder().method(method);
+    if let Some(name) = name {
+        request = request.header("authorization", basic(name, &password(name)));
+    }
+    let request = request.uri(format!("{}{path}", server.url)).body(body).unwrap();
+    let mut answer = agent.run(request).unwrap();
+    let challenge = answer.headers().get("www-authenticate");
+    let challenge = challenge.map(|value| value.to_str().unwrap().to_string());
+    let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
+    (answer.status().as_u16(), body, challenge)
+}
+
+/// Every path that tells of queries; `ID` and `TRACE` stand for what is asked for.
+const PATHS: [&str; 20] = [
+    "/rest/v1/session",
+    "/rest/v1/session?search=secret",
+    "/rest/v1/session?user=carol",
+    "/rest/v1/session?limit=1",
+    "/rest/v1/session?query_id=ID",
+    "/rest/v1/session/ID",
+    "/rest/v1/session/query_id=ID",
+    "/rest/v1/query_profile",
+    "/rest/v1/query_profile/ID",
+    "/api/profile?query_id=ID",
+    "/api/profile/text?query_id=ID",
+    "/rest/v2/manager/query/query_info",
+    "/rest/v2/manager/query/query_info?query_id=ID",
+    "/rest/v2/manager/query/query_info?search=carol",
+    "/rest/v2/manager/query/sql/ID",
+    "/rest/v2/manager/query/profile/text/ID",
+    "/rest/v2/manager/query/profile/json/ID",
+    "/rest/v2/manager/query/profile/fragments/ID",
+    "/rest/v2/manager/query/profile/graph/ID",
+    "/rest/v2/manager/query/trace_id/TRACE",
+];
+
+#[test]
+fn nobody_sees_a_byte_of_what_is_anothers() {
+    let (_folder, server) = scene();
+    let of = |path: &str, id: &str, trace: &str| path.replace("ID", id).replace("TRACE", trace);
+    for path in PATHS {
+        let known = of(path, CAROLS, "trace-of-carol");
+        let unknown = of(path, "11-22", "trace-of-none");
+        // Who is not known learns nothing, whether there is something or not.
+        for path in [&known, &unknown] {
+            let (status, body, challenge) = ask(&server, None, "GET", path, b"");
+            let envelope: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!((status, &envelope["code"]), (401, &json!(401)), "{path}");
+            assert_eq!(envelope["msg"], "Unauthorized");
+            assert!(challenge.unwrap().starts_with("Basic realm="));
+        }
+        // Another's is answered as what is not there.
+        for name in ["alice", "shipper"] {
+            let (status, body, _) = ask(&server, Some(name), "GET", &known, b"");
+            let (unknown_status, unknown_body, _) = ask(&server, Some(name), "GET", &unknown, b"");
+            let text = String::from_utf8(body).unwrap();
+            for secret in ["carol", "staging", "secret", "clicks", "carols-traced"] {
+                let asked = known.contains(secret);
+                assert!(
+                    asked && path.contains("TRACE") || !text.contains(secret),
+                    "{path}: {text}"
+                );
+            }
+            assert_eq!(status, unknown_status, "{path}");
+            let unknown_text = String::from_utf8(unknown_body).unwrap();
+            let unknown_text = unknown_text.replace("11-22", CAROLS);
+            assert_eq!(text, unknown_text.replace("trace-of-none", "trace-of-carol"), "{path}");
+        }
+        // Their own, and everything for an admin.
+        for name in ["carol", "root"] {
+            let (status, body, _) = ask(&server, Some(name), "GET", &known, b"");
+            assert_eq!(status, 200, "{path}");
+            let text = String::from_utf8(body).unwrap();
+            let fragments = path.contains("fragments") || path.contains("graph");
+            let tells = ["carol", "staging", "secret"].iter().any(|told| text.contains(told));
+            assert!(fragments || tells, "{path} {name}: {text}");
+        }
+    }
+    let count = |name: &str| {
+        let (_, body, _) = ask(&server, Some(name), "GET", "/rest/v1/session", b"");
+        serde_json::from_slice::<Value>(&body).unwrap()["count"].as_u64().unwrap()
+    };
+    assert_eq!((count("root"), count("carol"), count("shipper")), (16, 3, 0));
+}
+
+#[test]
+fn only_writers_and_admins_push_and_only_admins_see_the_status() {
+    let (_folder, server) = scene();
+    let row = br#"{"query_id": "w-1", "time": "2024-08-08 00:00:00", "stmt": "select 1"}"#;
+    let load = "/api/db/t/_stream_load";
+    for (name, status) in
+        [(None, 401), (Some("alice"), 403), (Some("shipper"), 200), (Some("root"), 200)]
+    {
+        let pushed = ask(&server, name, "POST", "/api/v1/queries", row);
+        assert_eq!(pushed.0, status, "{name:?}");
+        let pushed = ask(&server, name, "PUT", "/api/v1/queries/w-1/profile", b"text");
+        assert_eq!(pushed.0, status, "{name:?}");
+        let (loaded, ..) = ask(&server, name, "PUT", &format!("{load}?redirected=true"), row);
+        assert_eq!(loaded, status, "{name:?}");
+    }
+    for (name, status) in
+        [(None, 401), (Some("alice"), 403), (Some("shipper"), 403), (Some("root"), 200)]
+    {
+        assert_eq!(ask(&server, name, "GET", "/api/v1/status", b"").0, status, "{name:?}");
+    }
+    // A probe needs no password.
+    assert_eq!(ask(&server, None, "GET", "/api/health", b"").0, 200);
+}
+
+#[test]
+fn a_guesser_is_slowed_down_and_the_owner_is_not_locked_out() {
+    let (_folder, server) = scene();
+    let try_with = |name: &str, password: &str| {
+        let header = basic(name, password);
+        let began = Instant::now();
+        let (status, answer, _) =
+            server.send("GET", "/rest/v1/session?limit=1", &[("authorization", &header)], b"");
+        (status, answer, began.elapsed())
+    };
+    // Alice is known by now, and is not kept waiting by what others try in her name.
+    assert_eq!(try_with("alice", &password("alice")).0, 200);
+    let mut answers = Vec::new();
+    for name in ["alice", "nobody-of-this-name"] {
+        for number in 0..8 {
+            let (status, answer, took) = try_with(name, &format!("guess-{number}"));
+            assert_eq!(status, 401);
+            answers.push(answer);
+            if number == 7 {
+                assert!(took > Duration::from_millis(350), "{took:?}");
+            }
+        }
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "a name is told from none");
+    let (status, _, took) = try_with("alice", &password("alice"));
+    assert_eq!(status, 200);
+    assert!(took < Duration::from_millis(350), "{took:?}");
+    for header in ["", "Basic", "Basic %%%", "Bearer abc", "Basic YWJj"] {
+        let headers = [("authorization", header)];
+        assert_eq!(server.send("GET", "/rest/v1/session", &headers, b"").0, 401, "{header}");
+    }
+}
+
+#[test]
+fn users_are_added_changed_and_removed_beside_a_running_server() {
+    let (folder, server) = scene();
+    let db = folder.path().join("a.db");
+    let session = "/rest/v1/session";
+    assert_eq!(ask(&server, Some("carol"), "GET", session, b"").0, 200);
+    assert_eq!(
+        stdout(&user(&db, &["list"], "")),
+        "alice\tuser\ncarol\tuser\nroot\tadmin\nshipper\twriter\n"
+    );
+    let wait_for = |name: &str, status: u16| {
+        let began = Instant::now();
+        while ask(&server, Some(name), "GET", session, b"").0 != status {
+            assert!(began.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    assert!(user(&db, &["add", "carol"], "another-password").status.success());
+    wait_for("carol", 401);
+    assert!(user(&db, &["add", "carol"], &password("carol")).status.success());
+    wait_for("carol", 200);
+    for name in ["carol", "alice", "shipper", "root"] {
+        assert!(user(&db, &["remove", name], "").status.success());
+    }
+    // The last one gone does not open it to all.
+    wait_for("root", 401);
+    assert_eq!(ask(&server, None, "GET", session, b"").0, 401);
+    for (arguments, password, sentence) in [
+        (vec!["remove", "nobody"], "", "there is no user nobody"),
+        (vec!["add", "a:b"], "long-enough", "must not be empty, nor hold a colon"),
+        (vec!["add", "dave"], "short", "at least 8 characters"),
+        (vec!["add", "dave", "--role", "king"], "long-enough", "one of admin, user and writer"),
+    ] {
+        let refused = user(&db, &arguments, password);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(stderr(&refused).contains(sentence), "{}", stderr(&refused));
+    }
+    // Neither a password nor its like stands in the file.
+    let file = std::fs::read(&db).unwrap();
+    let password = password("carol");
+    assert!(!file.windows(password.len()).any(|bytes| bytes == password.as_bytes()));
+}
+
+#[test]
+fn with_users_annals_listens_anywhere() {
+    let (folder, server) = scene();
+    drop(server);
+    let db = folder.path().join("a.db");
+    let mut process = annals()
+        .args(["serve", "--listen", "0.0.0.0:0", "--db"])
+        .arg(&db)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = std::io::BufReader::new(process.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert!(line.starts_with("annals listens on http://0.0.0.0:"), "{line}");
+}
