@@ -26,6 +26,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     pub time_zone: Option<Zone>,
     pub insecure_no_auth: Option<bool>,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
     #[serde(default)]
     pub follow: Vec<String>,
     #[serde(default)]

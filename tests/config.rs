@@ -34,6 +34,12 @@ fn the_example_can_be_used_as_it_is_and_with_every_setting() {
     let folder = TempDir::new().unwrap();
     for text in [include_str!("../annals.example.toml").to_string(), example()] {
         let text = text.replace("/etc/annals/fe1.pass", "fe1.pass");
+        // Those would have to be there.
+        let text: String = text
+            .lines()
+            .filter(|line| !line.starts_with("tls_"))
+            .map(|line| line.to_string() + "\n")
+            .collect();
         write(&folder, "fe1.pass", "secret\n");
         write(&folder, "annals.toml", &text);
         let checked = check(&folder);
@@ -42,7 +48,10 @@ fn the_example_can_be_used_as_it_is_and_with_every_setting() {
         assert!(!folder.path().join("annals.db").exists());
     }
     // Each setting there is stands in the example.
-    for setting in ["db", "listen", "time_zone", "insecure_no_auth", "follow", "leave_out"] {
+    for setting in [
+        "db", "listen", "time_zone", "insecure_no_auth", "tls_cert", "tls_key", "follow",
+        "leave_out",
+    ] {
         assert!(example().contains(setting), "{setting}");
     }
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::Common;
@@ -19,6 +20,7 @@ use crate::intake::Intake;
 use crate::intake::follow::follow;
 use crate::intake::frontend::collect;
 use crate::rest::auth::{Guard, GuardError};
+use crate::rest::server::{self, Tls, TlsError};
 use crate::rest::{self, History};
 use crate::store::{OpenError, Store, WriteError};
 
@@ -54,6 +56,12 @@ pub struct ServeArgs {
     /// ANNALS_FRONTEND_PASSWORD, or in the file that ANNALS_FRONTEND_PASSWORD_FILE names
     #[arg(long, env = "ANNALS_FRONTEND", value_name = "URL", value_delimiter = ',')]
     frontend: Vec<FrontendUrl>,
+    /// Serve with TLS: the certificate, with those that vouch for it, as PEM. Read again on SIGHUP
+    #[arg(long, env = "ANNALS_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, as PEM
+    #[arg(long, env = "ANNALS_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// Listen beyond this machine though there are no users: whoever reaches the address reads all SQL
     /// and all profiles, and adds to them
     #[arg(long)]
@@ -81,6 +89,10 @@ pub enum ServeError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error("TLS needs both --tls-cert and --tls-key")]
+    HalfTls,
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Guard(#[from] GuardError),
     #[error(transparent)]
@@ -110,6 +122,14 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         .collect::<Result<Vec<_>, ConfigError>>()?;
     let listen = args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN);
     let open_to_all = args.insecure_no_auth || config.insecure_no_auth.unwrap_or(false);
+    let tls = match (
+        args.tls_cert.or(config.tls_cert.clone()),
+        args.tls_key.or(config.tls_key.clone()),
+    ) {
+        (Some(certificate), Some(key)) => Some(Arc::new(Tls::read(certificate, key)?)),
+        (None, None) => None,
+        _ => return Err(ServeError::HalfTls),
+    };
     let asks_nobody = !listen.ip().is_loopback() && !open_to_all;
     // A new history has no users; one that is there may.
     if asks_nobody && !config.db().exists() {
@@ -120,6 +140,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         return Ok(ExitCode::SUCCESS);
     }
     import::check_paths(&args.import)?;
+    raise_open_files();
     let stopped = stop_signal().map_err(ServeError::Signals)?;
     let cannot_listen = |error| ServeError::Listen(listen, error);
     let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
@@ -143,31 +164,49 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     for (frontend, every) in frontends {
         sources.spawn(collect(intake.clone(), store.clone(), frontend, every));
     }
-    let history = Arc::new(History { store: store.clone(), zone, intake: intake.clone(), guard });
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let history =
+        Arc::new(History { store: store.clone(), zone, intake: intake.clone(), scheme, guard });
     let db = config.db();
     let file = db.display();
-    writeln!(output, "annals listens on http://{address} and serves {file}")
+    writeln!(output, "annals listens on {scheme}://{address} and serves {file}")
         .and_then(|()| output.flush())
         .map_err(ServeError::Output)?;
 
-    let (stopping, told) = tokio::sync::oneshot::channel();
-    let server = warp::serve(rest::routes(history)).incoming(listener).graceful(async {
-        stopped.await;
-        // Nobody listens only where the server has ended by itself.
-        let _ = stopping.send(());
-    });
-    tokio::select! {
-        () = server.run() => {}
-        () = async {
-            let _ = told.await;
-            tokio::time::sleep(GRACE).await;
-        } => tracing::warn!("some answers took longer than {} s and were ended", GRACE.as_secs()),
+    if let Some(tls) = &tls {
+        sources.spawn(read_again_on_hangup(
+            tls.clone(),
+            signal(SignalKind::hangup()).map_err(ServeError::Signals)?,
+        ));
     }
+    server::serve(rest::routes(history), listener, tls, stopped, GRACE).await;
     // What they had not sent yet, they read again the next time.
     sources.shutdown().await;
     intake.finish().await?;
     store.close().await.map_err(ServeError::Close)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the certificate again on each SIGHUP, as those send it who renew certificates.
+async fn read_again_on_hangup(tls: Arc<Tls>, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        match tokio::task::block_in_place(|| tls.read_again()) {
+            Ok(()) => tracing::warn!("the certificate was read again"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the certificate stays what it was"
+            ),
+        }
+    }
+}
+
+/// Each connection takes a file; most systems allow a process more than it has by default.
+fn raise_open_files() {
+    let allowed = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: allowed.maximum, maximum: allowed.maximum };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(error = &error as &dyn std::error::Error, "the open files stay limited");
+    }
 }
 
 /// Waits for SIGINT or SIGTERM. A second one ends the process as it is, which loses nothing.

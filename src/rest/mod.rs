@@ -7,6 +7,7 @@ mod manager;
 mod push;
 mod query_profile;
 mod selection;
+pub mod server;
 mod session;
 mod status;
 mod stream_load;
@@ -41,6 +42,8 @@ pub struct History {
     pub zone: Zone,
     /// The way to the store for what is pushed.
     pub intake: Arc<Intake>,
+    /// `http`, or `https` where annals serves with TLS.
+    pub scheme: &'static str,
     /// Who may ask.
     pub guard: Guard,
 }
@@ -49,7 +52,7 @@ impl History {
     /// The history as far as those may see it who sent this `Authorization` header.
     async fn view(&self, authorization: Option<String>) -> Asked {
         let caller = self.guard.caller(authorization.as_deref()).await?;
-        Ok(View::new(self.store.clone(), self.zone, self.intake.clone(), caller))
+        Ok(View::new(self.store.clone(), self.zone, self.scheme, self.intake.clone(), caller))
     }
 }
 

@@ -68,7 +68,7 @@ pub async fn load(
 ) -> Result<Answer, Refusal> {
     let intake = view.intake()?;
     if !parameters.contains_key(MARK) {
-        return redirect(path, &headers, chunks).await;
+        return redirect(view.scheme, path, &headers, chunks).await;
     }
     let mut loaded = Loaded {
         txn_id: fastrand::u64(1..1 << 53),
@@ -105,6 +105,7 @@ pub async fn load(
 /// The first step: sends the client to the second. A client that waits to be told to go on is not, so that
 /// it sends its body only once; one that does not wait may only hear the answer once it has sent all.
 async fn redirect(
+    scheme: &str,
     path: &str,
     headers: &HeaderMap,
     chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
@@ -120,7 +121,7 @@ async fn redirect(
         }
     }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let place = host.map(|host| format!("http://{host}")).unwrap_or_default();
+    let place = host.map(|host| format!("{scheme}://{host}")).unwrap_or_default();
     let location = HeaderValue::from_str(&format!("{place}{path}?{MARK}=true"))
         .map_err(|error| Refusal::Internal(error.into()))?;
     let mut answer = envelope::text(Vec::new());

@@ -15,6 +15,8 @@ use crate::time::Zone;
 pub struct View {
     /// The zone in which times are written.
     pub zone: Zone,
+    /// `http` or `https`: how annals is reached.
+    pub scheme: &'static str,
     store: Store,
     intake: Arc<Intake>,
     caller: Caller,
@@ -22,8 +24,14 @@ pub struct View {
 
 impl View {
     /// What a caller sees of a history.
-    pub fn new(store: Store, zone: Zone, intake: Arc<Intake>, caller: Caller) -> View {
-        View { zone, store, intake, caller }
+    pub fn new(
+        store: Store,
+        zone: Zone,
+        scheme: &'static str,
+        intake: Arc<Intake>,
+        caller: Caller,
+    ) -> View {
+        View { zone, scheme, store, intake, caller }
     }
 
     fn owner(&self) -> Option<&str> {
