@@ -3,13 +3,14 @@
 //! Data flows one way, and the modules stand in that order:
 //!
 //! ```text
-//! source ──▶ query, profile, filter, time ──▶ intake ──▶ store ──▶ rest ──▶ command
-//!  (in)              (the domain)                       (SQLite)   (out)
+//! source ──▶ query, profile, statement, filter, time ──▶ intake ──▶ store ──▶ rest ──▶ command
+//!  (in)                    (the domain)                            (SQLite)   (out)
 //! ```
 //!
 //! - [`source`], the ways in: audit logs and profile texts, plain or compressed, become domain values.
 //! - [`query`]: what a query record is, and how two tellings of one query become one.
 //! - [`profile`]: what a profile is, and what its summary says of its query.
+//! - [`statement`]: which statements are of one shape, and the fingerprint of that shape.
 //! - [`filter`]: which queries people do not want kept.
 //! - [`account`]: who may ask, and for what.
 //! - [`time`]: Doris' text forms of times and durations.
@@ -25,6 +26,8 @@ pub mod source;
 pub mod query;
 
 pub mod profile;
+
+pub mod statement;
 
 pub mod filter;
 

@@ -109,3 +109,56 @@ fn a_database_without_permission_to_write() {
     assert!(before == std::fs::read(&file).unwrap());
     assert_eq!(number(&file, "SELECT count(*) FROM query"), 1);
 }
+
+/// Makes a history as an annals left it that knew the migrations up to `version`.
+fn older(file: &Path, version: i64, rows: &str) {
+    let newest = TempDir::new().unwrap();
+    let newest = newest.path().join("newest.db");
+    let log = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(log.path(), audit_records(0..1)).unwrap();
+    assert!(import(&newest, &[log.path()]).status.success());
+    let sqlite = rusqlite::Connection::open(file).unwrap();
+    sqlite
+        .execute_batch(&format!(
+            "PRAGMA application_id = 0x616e6c73; PRAGMA journal_mode = WAL;
+             ATTACH '{}' AS newest;
+             CREATE TABLE _sqlx_migrations (
+                 version BIGINT PRIMARY KEY, description TEXT NOT NULL,
+                 installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+                 success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL);
+             INSERT INTO _sqlx_migrations
+             SELECT * FROM newest._sqlx_migrations WHERE version <= {version};
+             DETACH newest;",
+            newest.display()
+        ))
+        .unwrap();
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut files: Vec<_> =
+        std::fs::read_dir(migrations).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in &files[..version as usize] {
+        sqlite.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+    }
+    sqlite.execute_batch(rows).unwrap();
+}
+
+#[test]
+fn a_database_of_an_older_annals_gets_its_fingerprints() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("older.db");
+    older(
+        &file,
+        4,
+        "WITH n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 12000)
+         INSERT INTO query (query_id, kind, origin, is_slow, statement)
+         SELECT 'q-' || n, 'query', 'audit', 0, iif(n % 3, 'SELECT ' || n, NULL) FROM n",
+    );
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(0..1)).unwrap();
+    assert!(import(&file, &[&log]).status.success());
+    let shaped = "SELECT count(*) FROM query JOIN statement USING (fingerprint)
+                  WHERE shape = 'select ?'";
+    assert_eq!(number(&file, shaped), 8001);
+    assert_eq!(number(&file, "SELECT count(*) FROM query WHERE fingerprint IS NULL"), 4000);
+    assert_eq!(number(&file, "SELECT count(*) FROM statement"), 1);
+}

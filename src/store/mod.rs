@@ -88,6 +88,7 @@ impl Store {
             mark.execute(&mut connection).await.map_err(refused)?;
         }
         MIGRATIONS.run(&mut connection).await.map_err(|error| refused(error.into()))?;
+        write::fingerprint_older(&mut connection).await.map_err(refused)?;
         connection.close().await.map_err(refused)?;
 
         let options = SqliteConnectOptions::new().filename(path).read_only(true);

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::profile::{pack, unpack};
 use crate::profile::Profile;
 use crate::query::{Kind, Load, Origin, QueryId, QueryRecord};
+use crate::statement::{Fingerprint, shape, shape_into};
 
 /// Batches that may wait for the writer.
 const QUEUE: usize = 8;
@@ -24,6 +25,9 @@ const QUEUE: usize = 8;
 /// ids are random, so every commit writes most of their index again: large commits make import fast.
 const GROUP_RECORDS: usize = 50_000;
 const GROUP_BYTES: usize = 64 << 20;
+
+/// How much of a shape is stored, in bytes. Its fingerprint tells the whole of it.
+const STORED_SHAPE_BYTES: usize = 64 << 10;
 
 /// How long a label is remembered. Doris forgets after three days; who sends later sends anew.
 const LABELS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
@@ -50,8 +54,9 @@ pub struct FollowedFile {
 /// Records and profiles to be written together.
 #[derive(Debug, Default)]
 pub struct Batch {
-    records: Vec<QueryRecord>,
+    records: Vec<(QueryRecord, Option<Fingerprint>)>,
     profiles: Vec<PackedProfile>,
+    shapes: Shapes,
     label: Option<Label>,
     followed: Option<FollowedFile>,
     bytes: usize,
@@ -64,9 +69,30 @@ struct Label {
     label: String,
 }
 
+/// The shapes of some statements, each once.
+#[derive(Debug, Default)]
+struct Shapes {
+    known: HashMap<Fingerprint, String>,
+    buffer: String,
+}
+
+impl Shapes {
+    /// Adds the shape of a record's statement.
+    fn add(&mut self, record: &QueryRecord) -> Option<Fingerprint> {
+        shape_into(record.statement.as_deref()?, &mut self.buffer);
+        let fingerprint = Fingerprint::of_shape(&self.buffer);
+        self.known.entry(fingerprint).or_insert_with(|| {
+            let end = self.buffer.floor_char_boundary(STORED_SHAPE_BYTES);
+            self.buffer[..end].to_string()
+        });
+        Some(fingerprint)
+    }
+}
+
 #[derive(Debug)]
 struct PackedProfile {
     summary: QueryRecord,
+    fingerprint: Option<Fingerprint>,
     text_bytes: i64,
     body: Vec<u8>,
 }
@@ -77,18 +103,21 @@ impl Batch {
     /// Bytes that do.
     const FULL_BYTES: usize = 4 << 20;
 
-    /// Adds a record.
+    /// Adds a record; its fingerprint is made here, on the caller's thread, and not on the writer's.
     pub fn record(&mut self, record: QueryRecord) {
         self.bytes += record.statement.as_ref().map_or(0, String::len);
-        self.records.push(record);
+        let fingerprint = self.shapes.add(&record);
+        self.records.push((record, fingerprint));
     }
 
-    /// Adds a profile; it is compressed here, on the caller's thread, and not on the writer's.
+    /// Adds a profile; it is compressed here, on the caller's thread, too.
     pub fn profile(&mut self, profile: Profile) {
         let body = pack(&profile.text);
         self.bytes += body.len();
         let text_bytes = profile.text.len() as i64;
-        self.profiles.push(PackedProfile { summary: profile.summary, text_bytes, body });
+        let summary = profile.summary;
+        let fingerprint = self.shapes.add(&summary);
+        self.profiles.push(PackedProfile { summary, fingerprint, text_bytes, body });
     }
 
     /// Makes it a stream load: it is written only if no other of this label was, to the same database.
@@ -310,11 +339,12 @@ async fn write_batch(
         written.label_exists = true;
         return Ok(written);
     }
-    let summaries = batch.profiles.iter().map(|profile| profile.summary.clone());
-    let records: Vec<QueryRecord> = batch.records.into_iter().chain(summaries).collect();
-    let rows = write_records(transaction, records, &mut written.records).await?;
+    let summaries =
+        batch.profiles.iter().map(|profile| (profile.summary.clone(), profile.fingerprint));
+    let records: Vec<_> = batch.records.into_iter().chain(summaries).collect();
+    let rows = write_records(transaction, records, batch.shapes, &mut written.records).await?;
     for profile in batch.profiles {
-        let PackedProfile { summary, text_bytes, body } = profile;
+        let PackedProfile { summary, text_bytes, body, .. } = profile;
         let Some(row) = rows.get(&summary.query_id) else {
             continue;
         };
@@ -401,13 +431,14 @@ async fn write_followed(
 /// Writes records, or joins them to those that are stored; gives the rows of their queries.
 async fn write_records(
     transaction: &mut SqliteTransaction<'_>,
-    records: Vec<QueryRecord>,
+    records: Vec<(QueryRecord, Option<Fingerprint>)>,
+    mut shapes: Shapes,
     counts: &mut Counts,
 ) -> Result<HashMap<QueryId, i64>, sqlx::Error> {
     let inserted = insert_queries(transaction, &records).await?;
     let mut rows = HashMap::new();
     let mut again = Vec::new();
-    for (record, row) in records.into_iter().zip(inserted) {
+    for ((record, _), row) in records.into_iter().zip(inserted) {
         let Some(row) = row else {
             again.push(record);
             continue;
@@ -435,41 +466,72 @@ async fn write_records(
         }
     }
     for known in known.into_values().filter(|known| known.changed) {
-        update_query(transaction, known.row, &known.record).await?;
+        let fingerprint = shapes.add(&known.record);
+        update_query(transaction, known.row, &known.record, fingerprint).await?;
         if let Some(load) = &known.record.load {
             write_load(transaction, known.row, load).await?;
         }
     }
+    insert_shapes(transaction, &shapes).await?;
     Ok(rows)
 }
 
+/// Writes the shapes that are not stored yet.
+async fn insert_shapes(
+    transaction: &mut SqliteTransaction<'_>,
+    shapes: &Shapes,
+) -> Result<(), sqlx::Error> {
+    raw(transaction, |sqlite| {
+        let mut insert = sqlite.prepare(
+            "INSERT INTO statement (fingerprint, shape) VALUES (?, ?)
+             ON CONFLICT (fingerprint) DO NOTHING",
+        )?;
+        for (fingerprint, shape) in &shapes.known {
+            insert.execute((fingerprint.to_signed(), shape))?;
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// Inserts the rows of queries; `None` for each that has one already.
-///
-/// The one statement that goes around sqlx's macros and its own thread: an import spends its time here.
-/// Of 300,000 records on two cores, `query!` wrote 11,000 a second, with half the time spent waking the
-/// connection's thread for each row; this way writes 97,000 a second. The bare handle belongs to the
-/// connection, which cannot be used by anybody else while it is locked.
 async fn insert_queries(
     transaction: &mut SqliteTransaction<'_>,
-    records: &[QueryRecord],
+    records: &[(QueryRecord, Option<Fingerprint>)],
 ) -> Result<Vec<Option<i64>>, sqlx::Error> {
+    raw(transaction, |sqlite| {
+        let mut insert = sqlite.prepare(INSERT_QUERY)?;
+        records
+            .iter()
+            .map(|(record, fingerprint)| {
+                bind_query(&mut insert, record, *fingerprint)?;
+                let inserted = insert.raw_execute()? == 1;
+                Ok(inserted.then(|| sqlite.last_insert_rowid()))
+            })
+            .collect()
+    })
+    .await
+}
+
+/// Works on the bare handle of a connection.
+///
+/// The one way around sqlx's macros and its own thread: an import spends its time in the statements that
+/// go it. Of 300,000 records on two cores, `query!` wrote 11,000 a second, with half the time spent waking
+/// the connection's thread for each row; this way writes 97,000 a second. The bare handle belongs to the
+/// connection, which cannot be used by anybody else while it is locked.
+async fn raw<T>(
+    transaction: &mut SqliteTransaction<'_>,
+    work: impl FnOnce(&rusqlite::Connection) -> Result<T, rusqlite::Error>,
+) -> Result<T, sqlx::Error> {
     let mut handle = transaction.lock_handle().await?;
     // A batch takes some ten milliseconds: others move to another thread meanwhile.
     tokio::task::block_in_place(|| {
         // SAFETY: the handle is open and locked for as long as `sqlite` lives, and `from_handle` neither
         // closes it nor changes its settings.
         let sqlite = unsafe { rusqlite::Connection::from_handle(handle.as_raw_handle().as_ptr()) }?;
-        let mut insert = sqlite.prepare(INSERT_QUERY)?;
-        records
-            .iter()
-            .map(|record| {
-                bind_query(&mut insert, record)?;
-                let inserted = insert.raw_execute()? == 1;
-                Ok(inserted.then(|| sqlite.last_insert_rowid()))
-            })
-            .collect::<Result<Vec<_>, rusqlite::Error>>()
+        work(&sqlite)
     })
-    .map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))
+    .map_err(|error: rusqlite::Error| sqlx::Error::Io(std::io::Error::other(error)))
 }
 
 const INSERT_QUERY: &str = "INSERT INTO query (
@@ -478,9 +540,9 @@ const INSERT_QUERY: &str = "INSERT INTO query (
         is_nereids, is_internal, is_slow, error_code, error_message, scan_rows, scan_bytes,
         local_scan_bytes, remote_scan_bytes, return_rows, shuffle_send_rows, shuffle_send_bytes,
         spill_write_bytes, peak_memory_bytes, cpu_time_ms, frontend, workload_group,
-        compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables, extra
+        compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables, extra, fingerprint
     ) VALUES (
-        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
     ) ON CONFLICT (query_id) DO NOTHING";
 
@@ -488,8 +550,9 @@ const INSERT_QUERY: &str = "INSERT INTO query (
 fn bind_query(
     insert: &mut rusqlite::Statement<'_>,
     record: &QueryRecord,
+    fingerprint: Option<Fingerprint>,
 ) -> Result<(), rusqlite::Error> {
-    let values: [&dyn rusqlite::ToSql; 41] = [
+    let values: [&dyn rusqlite::ToSql; 42] = [
         &record.query_id.as_str(),
         &record.kind.name(),
         &record.origin.name(),
@@ -531,6 +594,7 @@ fn bind_query(
         &record.sql_digest,
         &record.fuzzy_variables,
         &extra_json(record),
+        &fingerprint.map(Fingerprint::to_signed),
     ];
     for (at, value) in values.iter().enumerate() {
         insert.raw_bind_parameter(at + 1, value)?;
@@ -543,7 +607,9 @@ async fn update_query(
     transaction: &mut SqliteTransaction<'_>,
     row: i64,
     record: &QueryRecord,
+    fingerprint: Option<Fingerprint>,
 ) -> Result<(), sqlx::Error> {
+    let fingerprint = fingerprint.map(Fingerprint::to_signed);
     let (kind, origin) = (record.kind.name(), record.origin.name());
     let extra = extra_json(record);
     sqlx::query!(
@@ -557,7 +623,7 @@ async fn update_query(
              shuffle_send_rows = ?29, shuffle_send_bytes = ?30, spill_write_bytes = ?31,
              peak_memory_bytes = ?32, cpu_time_ms = ?33, frontend = ?34, workload_group = ?35,
              compute_group = ?36, queried_tables = ?37, sql_hash = ?38, sql_digest = ?39,
-             fuzzy_variables = ?40, extra = ?41
+             fuzzy_variables = ?40, extra = ?41, fingerprint = ?42
          WHERE id = ?1",
         row,
         kind,
@@ -600,6 +666,7 @@ async fn update_query(
         record.sql_digest,
         record.fuzzy_variables,
         extra,
+        fingerprint,
     )
     .execute(&mut **transaction)
     .await?;
@@ -770,4 +837,53 @@ async fn write_load(
 fn extra_json(record: &QueryRecord) -> Option<String> {
     let extra = &record.extra;
     (!extra.is_empty()).then(|| serde_json::json!(extra).to_string())
+}
+
+/// Rows that get their fingerprints in one transaction.
+const FINGERPRINT_STEP: i64 = 5000;
+
+/// Fingerprints what an annals stored that made none; a file is marked by its `user_version` once that is
+/// done. A stop amid it is gone on from.
+pub(super) async fn fingerprint_older(
+    connection: &mut SqliteConnection,
+) -> Result<(), sqlx::Error> {
+    let version: i64 =
+        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    if version >= 1 {
+        return Ok(());
+    }
+    let mut last = 0;
+    loop {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let rows = sqlx::query!(
+            r#"SELECT id, statement AS "statement!" FROM query
+               WHERE id > ? AND statement IS NOT NULL AND fingerprint IS NULL
+               ORDER BY id LIMIT ?"#,
+            last,
+            FINGERPRINT_STEP
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let Some(end) = rows.last() else { break };
+        last = end.id;
+        for row in rows {
+            let shape = shape(&row.statement);
+            let fingerprint = Fingerprint::of_shape(&shape).to_signed();
+            let shape = &shape[..shape.floor_char_boundary(STORED_SHAPE_BYTES)];
+            sqlx::query!("UPDATE query SET fingerprint = ? WHERE id = ?", fingerprint, row.id)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query!(
+                "INSERT INTO statement (fingerprint, shape) VALUES (?, ?)
+                 ON CONFLICT (fingerprint) DO NOTHING",
+                fingerprint,
+                shape
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+    }
+    sqlx::query("PRAGMA user_version = 1").execute(connection).await?;
+    Ok(())
 }
