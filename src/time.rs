@@ -130,6 +130,9 @@ pub fn zone_offset(text: &[u8]) -> Option<(i64, usize)> {
     Some((sign * (hours * 3600 + minutes * 60), length))
 }
 
+/// The last millisecond of the year 9999, beyond which nobody writes times.
+const LAST_MS: i64 = 253_402_300_799_999;
+
 /// Reads a time as audit logs, stream loads and profiles write it, in Unix milliseconds: local text
 /// in `zone`, text with an offset of its own (`2024-01-02T11:15:51+08:00`), or epoch milliseconds.
 /// Anything else, `N/A` and `null` among it, is not known.
@@ -143,7 +146,7 @@ pub fn parse_instant_ms(text: &str, zone: Zone) -> Option<i64> {
         let utc_ms = local.and_utc().timestamp_millis() - seconds * 1000;
         return (length + taken == text.len()).then_some(utc_ms);
     }
-    text.parse().ok().filter(|epoch_ms| *epoch_ms > 0)
+    text.parse().ok().filter(|epoch_ms| (1..=LAST_MS).contains(epoch_ms))
 }
 
 /// Reads a duration as Doris writes it, in whole milliseconds, what is less rounded down: `316ms`,

@@ -1,10 +1,11 @@
-//! Third-party clients that load rows, unchanged.
+//! Third-party clients, unchanged: those that load rows, those that ask, and one that looks for faults.
 //!
 //! These need `curl`, and a Python with the packages of `tests/clients/requirements.txt`:
 //!
 //! ```sh
 //! python3 -m venv target/clients
-//! target/clients/bin/pip install --no-deps --requirement tests/clients/requirements.txt
+//! target/clients/bin/pip install --no-deps --ignore-requires-python \
+//!     --requirement tests/clients/requirements.txt
 //! cargo test --test clients -- --include-ignored
 //! ```
 //!
@@ -12,27 +13,35 @@
 
 mod support;
 
-use std::path::Path;
-use std::process::Command;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use support::{Server, number};
+use support::{Server, annals, data, import, number, stdout};
 use tempfile::TempDir;
 
 /// Runs a script against a server of its own; gives its database.
 fn run(script: &str, count: &str) -> (TempDir, Server) {
     let folder = TempDir::new().unwrap();
     let server = Server::start(&folder.path().join("a.db"), &[]);
+    run_against(&server, script, count);
+    (folder, server)
+}
+
+fn run_against(server: &Server, script: &str, count: &str) {
     let (host, port) = server.address().split_once(':').unwrap();
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = std::env::var_os("ANNALS_TEST_PYTHON")
-        .map_or(tests.join("target/clients/bin/python"), Into::into);
-    let output = Command::new(python)
+    let output = Command::new(python())
         .arg(tests.join("tests/clients").join(script))
         .args([host, port, count])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    (folder, server)
+}
+
+fn python() -> PathBuf {
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/bin/python");
+    std::env::var_os("ANNALS_TEST_PYTHON").map_or(usual, Into::into)
 }
 
 fn rows(folder: &TempDir, condition: &str) -> i64 {
@@ -92,4 +101,42 @@ fn curl_loads() {
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["Status"], "Success", "{answer}");
     assert_eq!(server.envelope("/rest/v1/session")["count"], 2);
+}
+
+#[test]
+#[ignore = "needs Python with doris-mcp-server"]
+fn doris_mcp_server_asks_for_profile_sql_and_trace_id() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    let mut process = annals()
+        .args(["user", "add", "root", "--role", "admin", "--db"])
+        .arg(&db)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(process.stdin.take().unwrap(), "pass-word-of-root").unwrap();
+    assert!(process.wait().unwrap().success());
+    let server = Server::start(&db, &[]);
+    run_against(&server, "ask_as_mcp_server.py", "");
+}
+
+#[test]
+#[ignore = "needs Python with schemathesis"]
+fn schemathesis_finds_nothing_in_the_described_interface() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    let server = Server::start(&db, &[]);
+    let output = Command::new(python().with_file_name("schemathesis"))
+        .current_dir(folder.path())
+        .args(["run", "--no-color", "--max-examples", "550", "--workers", "2"])
+        .arg(format!("{}/api/v1/openapi.json", server.url))
+        .output()
+        .unwrap();
+    let said = stdout(&output);
+    assert!(output.status.success(), "{said}");
+    let line = said.lines().find(|line| line.contains(" generated, ")).expect(&said);
+    let requests: u32 = line.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(requests >= 5000, "{line}");
 }

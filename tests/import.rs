@@ -57,7 +57,7 @@ fn some_not_understood_ends_with_1_and_says_where() {
         ("1 x not part of any record", 1),
         ("1 x a record of a type other than", 3),
         ("1 x a record without a query id", 4),
-        ("the query id is longer than 128 bytes", 5),
+        ("the query id is longer than 128 characters", 5),
         ("the query id holds white space", 6),
         ("1 x a record whose JSON cannot be read", 7),
     ] {

@@ -65,7 +65,7 @@ fn each_filter_selects() {
         ("to=x", "to must be a time"),
         ("cursor=1", "Link header"),
         ("cursor=a.b", "Link header"),
-        (&format!("search={}", "x".repeat(1001)), "at most 1000 bytes"),
+        (&format!("search={}", "x".repeat(1001)), "at most 1000 characters"),
     ] {
         let (status, _, body) = server.get(&format!("/rest/v1/session?{parameters}"));
         assert_eq!(status, 400, "{parameters}");

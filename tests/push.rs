@@ -62,16 +62,16 @@ fn bad_rows_are_told_by_line_and_take_no_good_one_down() {
     let (folder, server) = server();
     let lines = format!("{}\n{{\"query_id\": \"b\"\n{{\"query_id\": \"c\"}}\n7\n", object("a"));
     let (status, answer, _) = server.send("POST", QUERIES, &[], lines.as_bytes());
-    assert_eq!(status, 200);
+    assert_eq!(status, 422);
     assert_eq!((&answer["data"]["new"], &answer["data"]["refused"]), (&json!(1), &json!(3)));
     let reasons = answer["data"]["reasons"].as_array().unwrap();
     assert_eq!(reasons[0]["line"], 2);
     assert!(reasons[0]["reason"].as_str().unwrap().contains("not JSON"));
     assert_eq!(reasons[1], json!({"line": 3, "reason": "a record without a time"}));
     assert_eq!(reasons[2]["reason"], "it is not a JSON object");
-    // All of them bad: the request was.
+    // All of them bad.
     let (status, answer, _) = server.send("POST", QUERIES, &[], b"{}\n{}\n");
-    assert_eq!((status, &answer["data"]["refused"]), (400, &json!(2)));
+    assert_eq!((status, &answer["data"]["refused"]), (422, &json!(2)));
     // Half an array is none.
     let half = format!("[{}, {{", object("z"));
     let (status, answer, _) = server.send("POST", QUERIES, &[], half.as_bytes());
@@ -79,7 +79,7 @@ fn bad_rows_are_told_by_line_and_take_no_good_one_down() {
     assert!(answer["data"].as_str().unwrap().contains("not one JSON array"), "{answer}");
     assert_eq!(number(&folder.path().join("a.db"), "SELECT count(*) FROM query"), 1);
     for (method, headers, sentence) in [
-        ("PUT", vec![], "answers POST only"),
+        ("PUT", vec![], "answers GET, HEAD, POST only"),
         ("POST", vec![("content-encoding", "br")], "must be gzip"),
         ("POST", vec![("content-encoding", "gzip")], "not gzip"),
     ] {
@@ -136,7 +136,7 @@ fn a_profile_is_kept_as_it_was_sent() {
         ),
         ("PUT", "/api/v1/queries/1-2/profile", b"", 400, "the body is empty"),
         ("PUT", "/api/v1/queries/a%20b/profile", b"x", 400, "white space"),
-        ("POST", "/api/v1/queries/1-2/profile", b"x", 405, "answers PUT only"),
+        ("POST", "/api/v1/queries/1-2/profile", b"x", 405, "answers GET, HEAD, PUT only"),
     ] {
         let (answered, answer, _) = server.send(method, path, &[], body);
         assert_eq!(answered, status, "{answer}");

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::ToSchema;
 
 use crate::filter::Filter;
 use crate::profile::Profile;
@@ -210,7 +211,7 @@ impl Parcel {
 pub struct Way(Mutex<WayReport>);
 
 /// How a way in fares, since annals started. Times are Unix milliseconds.
-#[derive(Debug, Default, Clone, Serialize)]
+#[derive(Debug, Default, Clone, Serialize, ToSchema)]
 #[allow(missing_docs)]
 pub struct WayReport {
     pub records_new: u64,

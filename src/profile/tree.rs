@@ -2,6 +2,7 @@
 //! them counted.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{is_section, plain_spaces, trim};
 use crate::time::parse_duration_ns;
@@ -11,7 +12,7 @@ const MAX_DEPTH: usize = 256;
 
 /// A section of a profile: `Name:`, `NAME (id=3):` or `NAME (id=3):(ExecTime: 12.3ms, ...)`, and all that
 /// is indented below it.
-#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Section {
     /// What stands before the colon.
     pub name: String,
@@ -26,11 +27,12 @@ pub struct Section {
     pub lines: Vec<String>,
     /// The sections within.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
     pub children: Vec<Section>,
 }
 
 /// A `- Key: value` line, and those indented below it.
-#[derive(Debug, Default, Clone, PartialEq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Counter {
     /// What is counted.
     pub name: String,
@@ -38,6 +40,7 @@ pub struct Counter {
     pub value: String,
     /// Of what it is the sum.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
     pub children: Vec<Counter>,
 }
 

@@ -1,6 +1,7 @@
 //! The envelope of every Doris answer, `{"msg", "code", "data", "count"}`, and of every refusal.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use warp::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
@@ -17,11 +18,16 @@ const RETRY_AFTER_SECONDS: &str = "5";
 /// What the routes answer with.
 pub type Answer = Response<Bytes>;
 
-#[derive(Serialize)]
-struct Envelope<'a, T> {
-    msg: &'a str,
+/// What every answer of Doris is wrapped in.
+#[derive(Serialize, ToSchema)]
+pub struct Envelope<T> {
+    /// `success`, or the name of the code.
+    msg: &'static str,
+    /// 0 where it went well.
     code: u16,
+    /// What was asked for.
     data: T,
+    /// The rows of a list, else 0.
     count: usize,
 }
 
@@ -41,10 +47,7 @@ pub fn text(body: Vec<u8>) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
 
-fn envelope(
-    status: StatusCode,
-    envelope: &Envelope<'_, impl Serialize>,
-) -> Result<Answer, Refusal> {
+fn envelope(status: StatusCode, envelope: &Envelope<impl Serialize>) -> Result<Answer, Refusal> {
     json(status, envelope)
 }
 

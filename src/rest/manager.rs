@@ -30,7 +30,7 @@ pub async fn query_info(view: &View, parameters: Parameters) -> Result<Answer, R
     }
     let selection = Selection { search_all: true, ..selection(view, &parameters)? };
     let listed = view.list(&selection).await?;
-    let last = last_of_full(&selection, &listed);
+    let last = last_of_full(&selection, &listed, ListedQuery::place);
     let answer = success(query_table(view.zone, listed), 0)?;
     Ok(with_next(answer, QUERY_INFO, &parameters, last))
 }

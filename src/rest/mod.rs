@@ -4,11 +4,14 @@ pub mod auth;
 mod body;
 mod envelope;
 mod manager;
+mod openapi;
 mod push;
+mod queries;
 mod query_profile;
 mod selection;
 pub mod server;
 mod session;
+mod statements;
 mod status;
 mod stream_load;
 mod view;
@@ -116,10 +119,7 @@ pub fn routes(
         },
     );
 
-    let status = warp::path!("api" / "v1" / "status" / ..)
-        .and(at_end.clone())
-        .then(|view: Asked, _| answered(async move { status::report(&view?) }));
-
+    let own = own_routes(at_end.clone());
     let pushes = push_routes(history.clone());
     let manager = manager_routes(at_end.clone(), before_id.clone());
     let routes = session
@@ -133,13 +133,73 @@ pub fn routes(
         .unify()
         .or(profile_text)
         .unify()
-        .or(status)
+        .or(own)
         .unify()
         .or(manager)
         .unify()
         .or(pushes)
         .unify();
     routes.recover(refuse)
+}
+
+/// The routes of annals' own that read.
+fn own_routes(
+    at_end: impl Filter<Extract = (Asked, Parameters), Error = Rejection>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
+) -> BoxedFilter<(Answer,)> {
+    let own = warp::path!("api" / "v1" / ..);
+    let description = warp::path!("openapi.json" / ..)
+        .and(at_end.clone())
+        .then(|_, _| answered(async { openapi::description() }));
+    let status = warp::path!("status" / ..).and(at_end.clone()).then(
+        |view: Asked, parameters: Parameters| {
+            answered(async move { status::report(&view?, parameters) })
+        },
+    );
+    let list = warp::path!("queries" / ..).and(at_end.clone()).then(|view: Asked, parameters| {
+        answered(async move { queries::list(&view?, parameters).await })
+    });
+    let one = warp::path!("queries" / String / ..).and(at_end.clone()).then(
+        |id: String, view: Asked, parameters| {
+            answered(async move { queries::one(&view?, segment(&id)?, parameters).await })
+        },
+    );
+    let profile = warp::path!("queries" / String / "profile" / ..).and(at_end.clone()).then(
+        |id: String, view: Asked, parameters| {
+            answered(async move { queries::profile(&view?, segment(&id)?, parameters).await })
+        },
+    );
+    let tree = warp::path!("queries" / String / "profile" / "tree" / ..).and(at_end.clone()).then(
+        |id: String, view: Asked, parameters| {
+            answered(async move { queries::profile_tree(&view?, segment(&id)?, parameters).await })
+        },
+    );
+    let statements =
+        warp::path!("statements" / ..).and(at_end.clone()).then(|view: Asked, parameters| {
+            answered(async move { statements::statements(&view?, parameters).await })
+        });
+    let timeline = warp::path!("timeline" / ..).and(at_end).then(|view: Asked, parameters| {
+        answered(async move { statements::timeline(&view?, parameters).await })
+    });
+    let routes = description
+        .or(status)
+        .unify()
+        .or(list)
+        .unify()
+        .or(one)
+        .unify()
+        .or(profile)
+        .unify()
+        .or(tree)
+        .unify()
+        .or(statements)
+        .unify()
+        .or(timeline)
+        .unify();
+    own.and(routes).boxed()
 }
 
 /// The routes that take something in.
@@ -151,7 +211,7 @@ fn push_routes(
     let queries = warp::path!("api" / "v1" / "queries").and(asked.clone()).then(
         |method, view: Asked, headers: HeaderMap, chunks| {
             answered(async move {
-                only(method, Method::POST, "POST")?;
+                only(method, Method::POST, "GET, HEAD, POST")?;
                 not_from_another_site(&headers)?;
                 push::queries(&view?, headers, chunks).await
             })
@@ -161,10 +221,9 @@ fn push_routes(
         .and(asked.clone())
         .then(|id: String, method, view: Asked, headers: HeaderMap, chunks| {
             answered(async move {
-                only(method, Method::PUT, "PUT")?;
+                only(method, Method::PUT, "GET, HEAD, PUT")?;
                 not_from_another_site(&headers)?;
-                let id = percent_decode_str(&id).decode_utf8_lossy().into_owned();
-                push::profile(&view?, query_id(&id)?, headers, chunks).await
+                push::profile(&view?, segment(&id)?, headers, chunks).await
             })
         });
     let stream_load = warp::path!("api" / String / String / "_stream_load")
@@ -317,6 +376,17 @@ async fn refuse(rejection: Rejection) -> Result<Answer, Infallible> {
 fn query_id_in_path(path: &Tail) -> Result<QueryId, Refusal> {
     let id = percent_decode_str(path.as_str()).decode_utf8_lossy();
     query_id(id.strip_prefix("query_id=").unwrap_or(&id))
+}
+
+/// The id that is one part of a path, exactly.
+fn segment(part: &str) -> Result<QueryId, Refusal> {
+    let text = percent_decode_str(part).decode_utf8_lossy();
+    let id = query_id(&text)?;
+    if id.as_str() == text {
+        Ok(id)
+    } else {
+        Err(Refusal::BadRequest("the query id has white space around it".to_string()))
+    }
 }
 
 fn query_id_parameter(parameters: &Parameters) -> Result<QueryId, Refusal> {

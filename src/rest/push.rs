@@ -2,11 +2,12 @@
 
 use futures_util::Stream;
 use serde::Serialize;
+use utoipa::ToSchema;
 use warp::Buf;
 use warp::http::header::CONTENT_ENCODING;
 use warp::http::{HeaderMap, StatusCode};
 
-use super::envelope::{Answer, Refusal, success};
+use super::envelope::{Answer, Envelope, Refusal, success};
 use super::{View, body};
 use crate::profile::{Profile, ProfileError};
 use crate::query::{Kind, Origin, QueryId, QueryRecord};
@@ -26,7 +27,7 @@ pub struct Refused {
 }
 
 /// A row, and why it was refused.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Reason {
     line: u64,
     reason: String,
@@ -48,8 +49,9 @@ impl Refused {
     }
 }
 
-#[derive(Serialize)]
-struct Pushed {
+/// What became of the rows.
+#[derive(Serialize, ToSchema)]
+pub struct Pushed {
     new: u64,
     merged: u64,
     unchanged: u64,
@@ -58,7 +60,19 @@ struct Pushed {
     reasons: Vec<Reason>,
 }
 
-/// Takes in queries: a JSON object a line, or one array of them.
+/// Push queries
+///
+/// A JSON object a line, or one array of them. The names are those of the list or of Doris' audit table;
+/// others are kept in `extra`. A row that is refused does not keep the others out: the answer is 422 then,
+/// with what became of all of them.
+#[utoipa::path(
+    post, path = "/api/v1/queries", tag = "queries",
+    request_body(content((Vec<super::openapi::Row> = "application/json"))),
+    responses(
+        (status = 200, description = "all are on the disk", body = Envelope<Pushed>),
+        (status = 422, description = "some rows were refused, the others are on the disk",
+            body = Envelope<Pushed>))
+)]
 pub async fn queries(
     view: &View,
     headers: HeaderMap,
@@ -66,6 +80,9 @@ pub async fn queries(
 ) -> Result<Answer, Refusal> {
     let intake = view.intake()?;
     let body = body::read(intake, &headers, is_gzip(&headers)?, chunks).await?;
+    if body.bytes.trim_ascii().is_empty() {
+        return Err(Refusal::BadRequest("the body is empty; send JSON".to_string()));
+    }
     let first = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     let format = if first == Some(&b'[') { Format::JsonArray } else { Format::JsonLines };
     let mut parcel = intake.parcel();
@@ -89,18 +106,26 @@ pub async fn queries(
         reasons: refused.first,
     };
     let mut answer = success(pushed, taken as usize)?;
-    if taken + left_out == 0 && refused.count > 0 {
-        *answer.status_mut() = StatusCode::BAD_REQUEST;
+    if refused.count > 0 {
+        *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }
     Ok(answer)
 }
 
-#[derive(Serialize)]
-struct PushedProfile {
+/// What became of a profile.
+#[derive(Serialize, ToSchema)]
+pub struct PushedProfile {
+    /// `new`, `merged`, `unchanged` or `left out`.
     profile: &'static str,
 }
 
-/// Takes in the text of a query's profile.
+/// Push the profile of a query
+#[utoipa::path(
+    put, path = "/api/v1/queries/{query_id}/profile", tag = "profiles",
+    params(("query_id" = super::openapi::QueryIdText, Path, description = "as Doris writes it")),
+    request_body(content((super::openapi::ProfileText = "text/plain"))),
+    responses((status = 200, body = Envelope<PushedProfile>))
+)]
 pub async fn profile(
     view: &View,
     query_id: QueryId,

@@ -3,23 +3,51 @@
 use std::collections::BTreeMap;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use utoipa::IntoParams;
 use warp::http::header::{HeaderValue, LINK};
 
 use super::envelope::{Answer, Refusal};
 use super::{Parameters, View};
 use crate::query::Kind;
-use crate::store::{ListedQuery, Place, Selection};
+use crate::statement::{Fingerprint, NotAFingerprint};
+use crate::store::{Place, Selection};
 use crate::time::parse_instant_ms;
 
 /// Rows of a list where the request names no limit.
 const DEFAULT_LIMIT: u32 = 100;
 /// The most rows of a list.
 const MAX_LIMIT: u32 = 1000;
-/// The longest text that is looked for, in bytes.
-const MAX_SEARCH_BYTES: usize = 1000;
+/// The longest text that is looked for, in characters.
+const MAX_SEARCH_CHARS: usize = 1000;
+/// The longest duration that is asked for: what a JSON number holds exactly.
+const MAX_MS: i64 = (1 << 53) - 1;
 
-/// Reads the parameters of a list: `limit`, `user`, `db`, `state`, `type`, `search`, `min_ms`, `from`,
-/// `to` and `cursor`. An empty one counts as not given, as forms send them; others are not heeded, for
+/// Where a path takes no parameters.
+#[derive(IntoParams)]
+pub struct NoParameters {}
+
+/// Refuses parameters that `P` does not describe, and empty ones: a misspelt filter must not look like
+/// none.
+pub fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result<(), Refusal> {
+    let known: Vec<String> =
+        P::into_params(|| None).into_iter().map(|parameter| parameter.name).collect();
+    if let Some((name, _)) = parameters.iter().find(|(_, value)| value.is_empty()) {
+        return Err(Refusal::BadRequest(format!("{name} is empty")));
+    }
+    match parameters.keys().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(name) if known.is_empty() => {
+            Err(Refusal::BadRequest(format!("there are no parameters here, nor {name:?}")))
+        }
+        Some(name) => Err(Refusal::BadRequest(format!(
+            "there is no parameter {name:?} here; there are {}",
+            known.join(", ")
+        ))),
+    }
+}
+
+/// Reads the parameters of a list: `limit`, `user`, `db`, `state`, `type`, `fingerprint`, `search`,
+/// `min_ms`, `from`, `to` and `cursor`. An empty one counts as not given, as forms send them; others are not heeded, for
 /// Doris' clients send more.
 pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
     let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
@@ -39,8 +67,8 @@ pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refu
     }
     };
     let search = text("search");
-    if search.as_ref().is_some_and(|search| search.len() > MAX_SEARCH_BYTES) {
-        let sentence = format!("search must have at most {MAX_SEARCH_BYTES} bytes");
+    if search.as_ref().is_some_and(|search| search.chars().count() > MAX_SEARCH_CHARS) {
+        let sentence = format!("search must have at most {MAX_SEARCH_CHARS} characters");
         return Err(Refusal::BadRequest(sentence));
     }
     Ok(Selection {
@@ -50,6 +78,7 @@ pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refu
         db: text("db"),
         state: text("state"),
         kind: given("type").map(|kind| kind_of(kind)).transpose()?,
+        fingerprint: given("fingerprint").map(|text| fingerprint(text)).transpose()?,
         search,
         search_all: false,
         min_ms: given("min_ms").map(|ms| milliseconds(ms)).transpose()?,
@@ -77,8 +106,12 @@ fn kind_of(text: &str) -> Result<Kind, Refusal> {
         .ok_or_else(|| Refusal::BadRequest("type must be query or load".to_string()))
 }
 
+fn fingerprint(text: &str) -> Result<Fingerprint, Refusal> {
+    text.parse().map_err(|error: NotAFingerprint| Refusal::BadRequest(error.to_string()))
+}
+
 fn milliseconds(text: &str) -> Result<i64, Refusal> {
-    let ms = text.parse().ok().filter(|ms| *ms >= 0);
+    let ms = text.parse().ok().filter(|ms| (0..=MAX_MS).contains(ms));
     ms.ok_or_else(|| Refusal::BadRequest("min_ms must be a whole number of milliseconds".into()))
 }
 
@@ -123,8 +156,12 @@ pub fn with_next(
     answer
 }
 
-/// The place of the last row where a page is full, and so may not be the last.
-pub fn last_of_full(selection: &Selection, listed: &[ListedQuery]) -> Option<Place> {
-    let full = listed.len() as u32 >= selection.limit;
-    listed.last().filter(|_| full).map(ListedQuery::place)
+/// The place of the last of `rows` where a page is full, and so may not be the last.
+pub fn last_of_full<T>(
+    selection: &Selection,
+    rows: &[T],
+    place: impl Fn(&T) -> Place,
+) -> Option<Place> {
+    let full = rows.len() as u32 >= selection.limit;
+    rows.last().filter(|_| full).map(place)
 }

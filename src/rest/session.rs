@@ -47,7 +47,7 @@ struct SessionRow {
 pub async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     let selection = selection(view, &parameters)?;
     let listed = view.list(&selection).await?;
-    let last = last_of_full(&selection, &listed);
+    let last = last_of_full(&selection, &listed, ListedQuery::place);
     let rows: Vec<SessionRow> =
         listed.into_iter().map(|query| SessionRow::new(query, view.zone)).collect();
     let count = rows.len();

@@ -7,7 +7,10 @@ use super::auth::Caller;
 use super::envelope::Refusal;
 use crate::intake::Intake;
 use crate::query::QueryId;
-use crate::store::{ListedQuery, Selection, Store, StoredProfile};
+use crate::store::{
+    Bucket, ListedQuery, Selection, StatementOrder, StatementStatistics, Store, StoredProfile,
+    StoredQuery,
+};
 use crate::time::Zone;
 
 /// What one caller sees.
@@ -79,5 +82,38 @@ impl View {
     /// See [`Store::profile`].
     pub async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, sqlx::Error> {
         self.store.profile(query_id, self.owner()).await
+    }
+
+    /// See [`Store::records`].
+    pub async fn records(&self, selection: &Selection) -> Result<Vec<StoredQuery>, sqlx::Error> {
+        self.store.records(selection, self.owner()).await
+    }
+
+    /// See [`Store::record`].
+    pub async fn record(&self, query_id: &QueryId) -> Result<Option<StoredQuery>, sqlx::Error> {
+        self.store.record(query_id, self.owner()).await
+    }
+
+    /// See [`Store::statements`].
+    pub async fn statements(
+        &self,
+        selection: &Selection,
+        order: StatementOrder,
+    ) -> Result<Vec<StatementStatistics>, sqlx::Error> {
+        self.store.statements(selection, order, self.owner()).await
+    }
+
+    /// See [`Store::span`].
+    pub async fn span(&self) -> Result<Option<(i64, i64)>, sqlx::Error> {
+        self.store.span(self.owner()).await
+    }
+
+    /// See [`Store::timeline`].
+    pub async fn timeline(
+        &self,
+        selection: &Selection,
+        spans: (i64, i64, i64),
+    ) -> Result<Vec<Bucket>, sqlx::Error> {
+        self.store.timeline(selection, spans, self.owner()).await
     }
 }

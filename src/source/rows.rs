@@ -42,6 +42,8 @@ pub enum RowError {
     NotJson(String),
     #[error("it is not a JSON object")]
     NotAnObject,
+    #[error("its query id is neither text nor a number")]
+    QueryIdType,
     #[error(transparent)]
     Record(#[from] SkipReason),
 }
@@ -133,12 +135,23 @@ fn json_record(value: Value, zone: Zone) -> Result<QueryRecord, RowError> {
 fn object_record(object: &Map<String, Value>, zone: Zone) -> Result<QueryRecord, RowError> {
     let mut draft = Draft::new(Kind::Query, zone);
     for (name, value) in object {
+        let key = Key::of_column(name);
         let text = match value {
             Value::Null => continue,
             Value::String(text) => Cow::Borrowed(text.as_str()),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) if key == Key::QueryId => {
+                return Err(RowError::QueryIdType);
+            }
+            // JSON knows no whole numbers: 1.0 is 1.
+            Value::Number(number) => Cow::Owned(match number.as_f64() {
+                Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => {
+                    (float as i64).to_string()
+                }
+                _ => number.to_string(),
+            }),
             other => Cow::Owned(other.to_string()),
         };
-        draft.set(Key::of_column(name), name, &text);
+        draft.set(key, name, &text);
     }
     Ok(draft.finish(None)?)
 }

@@ -5,6 +5,7 @@
 mod account;
 mod profile;
 mod read;
+mod report;
 mod write;
 
 use std::io::ErrorKind;
@@ -18,7 +19,10 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
-pub use read::{ListedQuery, Place, Selection, StoredProfile};
+pub use read::{
+    Json, ListedQuery, Place, Selection, StoredFingerprint, StoredProfile, StoredQuery,
+};
+pub use report::{Bucket, StatementOrder, StatementStatistics};
 pub use write::{Batch, Counts, FollowedFile, WriteError, Writer, Written};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -31,12 +35,15 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Connections that read at the same time; what asks beyond that waits its turn.
 const READERS: u32 = 4;
+/// Connections that read many queries at once, so that lists and profiles never wait for them.
+const REPORTERS: u32 = 2;
 
 /// A history, opened. A clone is another handle to the same.
 #[derive(Debug, Clone)]
 pub struct Store {
     path: PathBuf,
     readers: SqlitePool,
+    reporters: SqlitePool,
 }
 
 /// Why a history could not be opened. In each case the file is as it was.
@@ -92,12 +99,15 @@ impl Store {
         connection.close().await.map_err(refused)?;
 
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        let options = options.busy_timeout(BUSY_TIMEOUT);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .connect_with(options.busy_timeout(BUSY_TIMEOUT))
+            .connect_with(options.clone())
             .await
             .map_err(refused)?;
-        Ok(Store { path: path.to_path_buf(), readers })
+        let reporters =
+            SqlitePoolOptions::new().max_connections(REPORTERS).connect_lazy_with(options);
+        Ok(Store { path: path.to_path_buf(), readers, reporters })
     }
 
     /// Where the history is.
@@ -115,6 +125,7 @@ impl Store {
     /// Ends reading and moves what the write-ahead log holds into the file itself.
     pub async fn close(&self) -> Result<(), sqlx::Error> {
         self.readers.close().await;
+        self.reporters.close().await;
         let mut connection = writing(&self.path).connect().await?;
         checkpoint(&mut connection).await?;
         connection.close().await

@@ -2,9 +2,13 @@
 
 use std::collections::HashSet;
 
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
 use super::profile::unpack;
 use super::{FollowedFile, Store};
 use crate::query::{Kind, QueryId};
+use crate::statement::Fingerprint;
 
 /// A list cuts a statement to so many characters, so that an answer stays within bounds; the whole one
 /// is in the store.
@@ -42,6 +46,104 @@ impl ListedQuery {
     }
 }
 
+/// Everything that is known of a query. Times are Unix milliseconds, sizes bytes; what nobody said is null.
+#[derive(Debug, Serialize, ToSchema)]
+#[allow(missing_docs)] // the names are the documentation; the migrations comment the columns
+pub struct StoredQuery {
+    #[serde(skip)]
+    pub id: i64,
+    pub query_id: String,
+    /// `query` or `load`.
+    pub kind: String,
+    /// Who told of it: `audit`, or `summary` where only a profile or a list did.
+    pub origin: String,
+    pub state: Option<String>,
+    pub started_ms: Option<i64>,
+    /// `started_ms` as text, in UTC.
+    pub started_at: Option<String>,
+    pub ended_ms: Option<i64>,
+    /// `ended_ms` as text, in UTC.
+    pub ended_at: Option<String>,
+    pub duration_ms: Option<i64>,
+    pub user: Option<String>,
+    /// Host and port.
+    pub client: Option<String>,
+    pub catalog: Option<String>,
+    pub db: Option<String>,
+    /// In lists its first 65,536 characters.
+    pub statement: Option<String>,
+    /// What the statements of one shape have in common, 16 hex digits.
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{16}$")]
+    pub fingerprint: Option<StoredFingerprint>,
+    pub statement_type: Option<String>,
+    pub command_type: Option<String>,
+    pub statement_id: Option<i64>,
+    pub session_id: Option<String>,
+    pub trace_id: Option<String>,
+    pub is_query: Option<bool>,
+    pub is_nereids: Option<bool>,
+    pub is_internal: Option<bool>,
+    /// Whether a line of the slow-query log told of it.
+    pub is_slow: bool,
+    pub error_code: Option<i64>,
+    pub error_message: Option<String>,
+    pub scan_rows: Option<i64>,
+    pub scan_bytes: Option<i64>,
+    pub local_scan_bytes: Option<i64>,
+    pub remote_scan_bytes: Option<i64>,
+    pub return_rows: Option<i64>,
+    pub shuffle_send_rows: Option<i64>,
+    pub shuffle_send_bytes: Option<i64>,
+    pub spill_write_bytes: Option<i64>,
+    pub peak_memory_bytes: Option<i64>,
+    pub cpu_time_ms: Option<i64>,
+    /// The frontend that ran it.
+    pub frontend: Option<String>,
+    pub workload_group: Option<String>,
+    pub compute_group: Option<String>,
+    pub queried_tables: Option<String>,
+    pub sql_hash: Option<String>,
+    pub sql_digest: Option<String>,
+    pub fuzzy_variables: Option<String>,
+    /// What annals has no field for, by the names it came with.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    pub extra: Option<Json>,
+    /// What only loads have.
+    #[schema(value_type = Option<Object>)]
+    pub load: Option<Json>,
+    pub has_profile: bool,
+}
+
+impl StoredQuery {
+    /// Where in a list it stands.
+    pub fn place(&self) -> Place {
+        Place { started_ms: self.started_ms, id: self.id }
+    }
+}
+
+/// A fingerprint as SQLite keeps it.
+#[derive(Debug, Clone, Copy, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct StoredFingerprint(i64);
+
+impl Serialize for StoredFingerprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Fingerprint::from_signed(self.0))
+    }
+}
+
+/// A text that is JSON.
+#[derive(Debug, Clone, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Json(String);
+
+impl Serialize for Json {
+    /// What somebody else wrote there counts as nothing.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<serde_json::Value>(&self.0).ok().serialize(serializer)
+    }
+}
+
 /// A place in the list of all queries, which is by start, newest first. Those whose start nobody knows
 /// come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +169,8 @@ pub struct Selection {
     pub state: Option<String>,
     /// What it was.
     pub kind: Option<Kind>,
+    /// The shape of its statement.
+    pub fingerprint: Option<Fingerprint>,
     /// A text that stands in the statement, in any case of ASCII letters.
     pub search: Option<String>,
     /// Whether it may also stand in the id, the user, the database, the state or the frontend.
@@ -90,30 +194,141 @@ pub enum StoredProfile {
     UnknownQuery,
 }
 
-/// The one list of queries, with the condition that places its page.
-macro_rules! listed {
-    ($place:tt, $($argument:expr),+) => {
-        sqlx::query_as!(
+/// The columns of a [`ListedQuery`].
+macro_rules! listed_columns {
+    ($then:ident!($($rest:tt)*)) => {
+        $then!(
             ListedQuery,
             "SELECT id, query_id, kind, state, started_ms, ended_ms, duration_ms, user, catalog, db,
-                    substr(statement, 1, ?8) AS \"statement: String\", frontend, session_id, sql_hash
-             FROM query
-             WHERE " + $place + "
-               AND (?2 IS NULL OR user = ?2)
-               AND (?10 IS NULL OR user = ?10)
-               AND (?3 IS NULL OR db = ?3)
-               AND (?4 IS NULL OR state = ?4 COLLATE NOCASE)
-               AND (?5 IS NULL OR kind = ?5)
-               AND (?6 IS NULL OR statement LIKE ?6 ESCAPE '\\' OR (?9 AND (
-                   query_id LIKE ?6 ESCAPE '\\' OR user LIKE ?6 ESCAPE '\\'
-                   OR db LIKE ?6 ESCAPE '\\' OR state LIKE ?6 ESCAPE '\\'
-                   OR frontend LIKE ?6 ESCAPE '\\')))
-               AND (?7 IS NULL OR duration_ms >= ?7)
-             ORDER BY started_ms DESC, id DESC
-             LIMIT ?1",
+                    substr(statement, 1, ?1) AS \"statement: String\", frontend, session_id,
+                    sql_hash
+             FROM query ",
+            $($rest)*
+        )
+    };
+}
+
+/// The columns of a [`StoredQuery`].
+macro_rules! stored_columns {
+    ($then:ident!($($rest:tt)*)) => {
+        $then!(
+            StoredQuery,
+            "SELECT id, query_id, kind, origin, state, started_ms, ended_ms, duration_ms,
+                    strftime('%Y-%m-%dT%H:%M:%fZ', started_ms / 1000.0, 'unixepoch')
+                        AS \"started_at: String\",
+                    strftime('%Y-%m-%dT%H:%M:%fZ', ended_ms / 1000.0, 'unixepoch')
+                        AS \"ended_at: String\",
+                    user, client, catalog, db,
+                    substr(statement, 1, ?1) AS \"statement: String\",
+                    fingerprint AS \"fingerprint: StoredFingerprint\",
+                    statement_type, command_type, statement_id, session_id, trace_id,
+                    is_query AS \"is_query: bool\", is_nereids AS \"is_nereids: bool\",
+                    is_internal AS \"is_internal: bool\", is_slow AS \"is_slow: bool\",
+                    error_code, error_message, scan_rows, scan_bytes, local_scan_bytes,
+                    remote_scan_bytes, return_rows, shuffle_send_rows, shuffle_send_bytes,
+                    spill_write_bytes, peak_memory_bytes, cpu_time_ms, frontend, workload_group,
+                    compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables,
+                    extra AS \"extra: Json\",
+                    (SELECT json_object(
+                        'job_id', job_id, 'label', label, 'load_type', load_type,
+                        'table_list', table_list, 'file_path_list', file_path_list,
+                        'broker_user', broker_user, 'file_number', file_number,
+                        'message', message, 'url', url, 'total_rows', total_rows,
+                        'loaded_rows', loaded_rows, 'filtered_rows', filtered_rows,
+                        'unselected_rows', unselected_rows, 'load_bytes', load_bytes)
+                     FROM load WHERE load.query = query.id) AS \"load: Json\",
+                    EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
+                        AS \"has_profile: bool\"
+             FROM query ",
+            $($rest)*
+        )
+    };
+}
+
+/// One query by its id.
+macro_rules! one {
+    ($row:ident, $columns:tt, $($argument:expr),+) => {
+        sqlx::query_as!(
+            $row,
+            $columns + "WHERE query_id = ?2 AND (?3 IS NULL OR user = ?3)",
             $($argument),+
         )
     };
+}
+
+/// The one list of queries, with the condition that places its page.
+macro_rules! placed {
+    ($row:ident, $columns:tt, $place:tt, $($argument:expr),+) => {
+        sqlx::query_as!(
+            $row,
+            $columns + "WHERE " + $place + "
+               AND (?3 IS NULL OR user = ?3)
+               AND (?4 IS NULL OR db = ?4)
+               AND (?5 IS NULL OR state = ?5 COLLATE NOCASE)
+               AND (?6 IS NULL OR kind = ?6)
+               AND (?7 IS NULL OR statement LIKE ?7 ESCAPE '\\' OR (?8 AND (
+                   query_id LIKE ?7 ESCAPE '\\' OR user LIKE ?7 ESCAPE '\\'
+                   OR db LIKE ?7 ESCAPE '\\' OR state LIKE ?7 ESCAPE '\\'
+                   OR frontend LIKE ?7 ESCAPE '\\')))
+               AND (?9 IS NULL OR duration_ms >= ?9)
+               AND (?10 IS NULL OR fingerprint = ?10)
+               AND (?11 IS NULL OR user = ?11)
+             ORDER BY started_ms DESC, id DESC
+             LIMIT ?2",
+            $($argument),+
+        )
+    };
+}
+
+/// A page of a list: first of those that have a start, then of those that have none.
+macro_rules! page {
+    ($store:expr, $columns:ident, $selection:expr, $owner:expr) => {{
+        let Selection { limit, after, user, db, state, search_all, min_ms, .. } = $selection;
+        let kind = $selection.kind.map(Kind::name);
+        let search = $selection.search.as_deref().map(like);
+        let fingerprint = $selection.fingerprint.map(Fingerprint::to_signed);
+        let from_ms = $selection.from_ms.unwrap_or(i64::MIN);
+        let last_ms = $selection.to_ms.map_or(i64::MAX, |to_ms| to_ms.saturating_sub(1));
+        let (start_ms, start_id) = match after {
+            None => (last_ms, i64::MAX),
+            Some(Place { started_ms: Some(ms), .. }) if *ms > last_ms => (last_ms, i64::MAX),
+            Some(Place { started_ms: Some(ms), id }) => (*ms, *id),
+            // Behind all that have a start.
+            Some(Place { started_ms: None, .. }) => (i64::MIN, i64::MIN),
+        };
+        let mut rows = $columns!(placed!(
+            "started_ms BETWEEN ?12 AND ?13 AND (started_ms < ?13 OR id < ?14)",
+            LISTED_STATEMENT_CHARS,
+            limit,
+            user,
+            db,
+            state,
+            kind,
+            search,
+            search_all,
+            min_ms,
+            fingerprint,
+            $owner,
+            from_ms,
+            start_ms,
+            start_id
+        ))
+        .fetch_all(&$store.readers)
+        .await?;
+        let missing = limit.saturating_sub(rows.len() as u32);
+        if missing > 0 && $selection.from_ms.is_none() && $selection.to_ms.is_none() {
+            let start_id = match after {
+                Some(Place { started_ms: None, id }) => *id,
+                _ => i64::MAX,
+            };
+            let without_start = $columns!(placed!(
+                "started_ms IS NULL AND id < ?12", LISTED_STATEMENT_CHARS, missing, user, db,
+                state, kind, search, search_all, min_ms, fingerprint, $owner, start_id
+            ));
+            rows.extend(without_start.fetch_all(&$store.readers).await?);
+        }
+        Ok(rows)
+    }};
 }
 
 /// A pattern of LIKE that finds a text as it is.
@@ -131,50 +346,16 @@ impl Store {
         selection: &Selection,
         owner: Option<&str>,
     ) -> Result<Vec<ListedQuery>, sqlx::Error> {
-        let Selection { limit, after, user, db, state, kind, search, search_all, min_ms, .. } =
-            selection;
-        let kind = kind.map(Kind::name);
-        let search = search.as_deref().map(like);
-        let from_ms = selection.from_ms.unwrap_or(i64::MIN);
-        let last_ms = selection.to_ms.map_or(i64::MAX, |to_ms| to_ms.saturating_sub(1));
-        let (start_ms, start_id) = match after {
-            None => (last_ms, i64::MAX),
-            Some(Place { started_ms: Some(ms), .. }) if *ms > last_ms => (last_ms, i64::MAX),
-            Some(Place { started_ms: Some(ms), id }) => (*ms, *id),
-            // Behind all that have a start.
-            Some(Place { started_ms: None, .. }) => (i64::MIN, i64::MIN),
-        };
-        let mut listed = listed!(
-            "started_ms BETWEEN ?11 AND ?12 AND (started_ms < ?12 OR id < ?13)",
-            limit,
-            user,
-            db,
-            state,
-            kind,
-            search,
-            min_ms,
-            LISTED_STATEMENT_CHARS,
-            search_all,
-            owner,
-            from_ms,
-            start_ms,
-            start_id
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        let missing = limit.saturating_sub(listed.len() as u32);
-        if missing > 0 && selection.from_ms.is_none() && selection.to_ms.is_none() {
-            let start_id = match after {
-                Some(Place { started_ms: None, id }) => *id,
-                _ => i64::MAX,
-            };
-            let without_start = listed!(
-                "started_ms IS NULL AND id < ?11", missing, user, db, state, kind, search, min_ms,
-                LISTED_STATEMENT_CHARS, search_all, owner, start_id
-            );
-            listed.extend(without_start.fetch_all(&self.readers).await?);
-        }
-        Ok(listed)
+        page!(self, listed_columns, selection, owner)
+    }
+
+    /// The same with everything that is known of each.
+    pub async fn records(
+        &self,
+        selection: &Selection,
+        owner: Option<&str>,
+    ) -> Result<Vec<StoredQuery>, sqlx::Error> {
+        page!(self, stored_columns, selection, owner)
     }
 
     /// One query, as a list shows it.
@@ -184,18 +365,17 @@ impl Store {
         owner: Option<&str>,
     ) -> Result<Option<ListedQuery>, sqlx::Error> {
         let id = query_id.as_str();
-        sqlx::query_as!(
-            ListedQuery,
-            r#"SELECT id, query_id, kind, state, started_ms, ended_ms, duration_ms, user, catalog, db,
-                      substr(statement, 1, ?2) AS "statement: String", frontend, session_id, sql_hash
-               FROM query
-               WHERE query_id = ?1 AND (?3 IS NULL OR user = ?3)"#,
-            id,
-            LISTED_STATEMENT_CHARS,
-            owner
-        )
-        .fetch_optional(&self.readers)
-        .await
+        listed_columns!(one!(LISTED_STATEMENT_CHARS, id, owner)).fetch_optional(&self.readers).await
+    }
+
+    /// Everything that is known of one query, its statement whole.
+    pub async fn record(
+        &self,
+        query_id: &QueryId,
+        owner: Option<&str>,
+    ) -> Result<Option<StoredQuery>, sqlx::Error> {
+        let id = query_id.as_str();
+        stored_columns!(one!(i64::MAX, id, owner)).fetch_optional(&self.readers).await
     }
 
     /// The whole statement of a query; `None` where the query or its statement is not known.

@@ -1,0 +1,240 @@
+//! Reading: what is asked of many queries at once.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Store;
+use super::read::{Selection, StoredFingerprint};
+use crate::query::Kind;
+use crate::statement::Fingerprint;
+
+/// The statements of one shape, together. Percentiles are of the durations that are known, by nearest rank.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StatementStatistics {
+    /// 16 hex digits.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
+    pub fingerprint: StoredFingerprint,
+    /// The statement without its values, its first 64 KiB.
+    pub shape: String,
+    /// How often it ran.
+    pub count: i64,
+    /// How often it failed.
+    pub errors: i64,
+    /// All durations together.
+    pub total_ms: i64,
+    /// Half of them took no longer.
+    pub p50_ms: Option<i64>,
+    /// 95 of 100 took no longer.
+    pub p95_ms: Option<i64>,
+    /// 99 of 100 took no longer.
+    pub p99_ms: Option<i64>,
+    /// The longest took so long.
+    pub max_ms: Option<i64>,
+    /// Rows scanned.
+    pub scan_rows: i64,
+    /// Bytes scanned.
+    pub scan_bytes: i64,
+    /// How many users ran it.
+    pub users: i64,
+    /// The first start.
+    pub first_ms: Option<i64>,
+    /// The last start.
+    pub last_ms: Option<i64>,
+}
+
+/// By what statements are put in order, the most first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum StatementOrder {
+    Total,
+    Count,
+    Errors,
+    P50,
+    P95,
+    P99,
+    Max,
+    ScanRows,
+    ScanBytes,
+}
+
+impl StatementOrder {
+    /// Each by its name.
+    pub const NAMES: [(&str, StatementOrder); 9] = [
+        ("total_ms", StatementOrder::Total),
+        ("count", StatementOrder::Count),
+        ("errors", StatementOrder::Errors),
+        ("p50_ms", StatementOrder::P50),
+        ("p95_ms", StatementOrder::P95),
+        ("p99_ms", StatementOrder::P99),
+        ("max_ms", StatementOrder::Max),
+        ("scan_rows", StatementOrder::ScanRows),
+        ("scan_bytes", StatementOrder::ScanBytes),
+    ];
+
+    fn name(self) -> &'static str {
+        let named = StatementOrder::NAMES.iter().find(|(_, order)| *order == self);
+        named.map_or("total_ms", |(name, _)| name)
+    }
+}
+
+/// What ran within a span of time, by start.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Bucket {
+    /// Where the span begins, in Unix milliseconds.
+    pub from_ms: i64,
+    /// How many started.
+    pub count: i64,
+    /// How many of them failed.
+    pub errors: i64,
+    /// Their durations together.
+    pub total_ms: i64,
+    /// The longest of them.
+    pub max_ms: i64,
+    /// Rows scanned.
+    pub scan_rows: i64,
+    /// Bytes scanned.
+    pub scan_bytes: i64,
+}
+
+impl Bucket {
+    /// A span in which nothing started.
+    pub fn empty(from_ms: i64) -> Bucket {
+        Bucket { from_ms, count: 0, errors: 0, total_ms: 0, max_ms: 0, scan_rows: 0, scan_bytes: 0 }
+    }
+}
+
+impl Store {
+    /// The shapes of the selected queries, the most first.
+    pub async fn statements(
+        &self,
+        selection: &Selection,
+        order: StatementOrder,
+        owner: Option<&str>,
+    ) -> Result<Vec<StatementStatistics>, sqlx::Error> {
+        let Selection { limit, user, db, .. } = selection;
+        let kind = selection.kind.map(Kind::name);
+        let fingerprint = selection.fingerprint.map(Fingerprint::to_signed);
+        let (from_ms, to_ms) = (selection.from_ms, selection.to_ms);
+        let order = order.name();
+        sqlx::query_as!(
+            StatementStatistics,
+            r#"WITH
+               ranked AS (
+                   SELECT fingerprint, duration_ms, scan_rows, scan_bytes, user, started_ms,
+                       ifnull(error_code, 0) <> 0
+                           OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED') AS failed,
+                       row_number() OVER durations AS place,
+                       count(duration_ms) OVER (PARTITION BY fingerprint) AS timed
+                   FROM query
+                   WHERE fingerprint IS NOT NULL
+                     AND (?2 IS NULL OR started_ms >= ?2) AND (?3 IS NULL OR started_ms < ?3)
+                     AND (?4 IS NULL OR user = ?4) AND (?5 IS NULL OR db = ?5)
+                     AND (?6 IS NULL OR kind = ?6) AND (?7 IS NULL OR fingerprint = ?7)
+                     AND (?8 IS NULL OR user = ?8)
+                   WINDOW durations AS (
+                       PARTITION BY fingerprint ORDER BY duration_ms NULLS LAST)
+               ),
+               statistics AS (
+                   SELECT fingerprint, count(*) AS count, sum(failed) AS errors,
+                       CAST(total(duration_ms) AS INTEGER) AS total_ms,
+                       min(duration_ms) FILTER (WHERE place >= timed * 0.50) AS p50_ms,
+                       min(duration_ms) FILTER (WHERE place >= timed * 0.95) AS p95_ms,
+                       min(duration_ms) FILTER (WHERE place >= timed * 0.99) AS p99_ms,
+                       max(duration_ms) AS max_ms,
+                       CAST(total(scan_rows) AS INTEGER) AS scan_rows,
+                       CAST(total(scan_bytes) AS INTEGER) AS scan_bytes,
+                       count(DISTINCT user) AS users,
+                       min(started_ms) AS first_ms, max(started_ms) AS last_ms
+                   FROM ranked GROUP BY fingerprint
+               )
+               SELECT fingerprint AS "fingerprint!: StoredFingerprint",
+                   (SELECT shape FROM statement WHERE statement.fingerprint = statistics.fingerprint)
+                       AS "shape!: String",
+                   count AS "count!: i64", errors AS "errors!: i64", total_ms AS "total_ms!: i64",
+                   p50_ms AS "p50_ms: i64", p95_ms AS "p95_ms: i64", p99_ms AS "p99_ms: i64",
+                   max_ms AS "max_ms: i64", scan_rows AS "scan_rows!: i64",
+                   scan_bytes AS "scan_bytes!: i64", users AS "users!: i64",
+                   first_ms AS "first_ms: i64", last_ms AS "last_ms: i64"
+               FROM statistics
+               ORDER BY CASE ?9
+                   WHEN 'count' THEN count WHEN 'errors' THEN errors WHEN 'p50_ms' THEN p50_ms
+                   WHEN 'p95_ms' THEN p95_ms WHEN 'p99_ms' THEN p99_ms WHEN 'max_ms' THEN max_ms
+                   WHEN 'scan_rows' THEN scan_rows WHEN 'scan_bytes' THEN scan_bytes
+                   ELSE total_ms END DESC, fingerprint
+               LIMIT ?1"#,
+            limit,
+            from_ms,
+            to_ms,
+            user,
+            db,
+            kind,
+            fingerprint,
+            owner,
+            order
+        )
+        .fetch_all(&self.reporters)
+        .await
+    }
+
+    /// The first and the last start there are; `None` where there is none.
+    pub async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, sqlx::Error> {
+        let first = sqlx::query_scalar!(
+            r#"SELECT started_ms AS "ms!" FROM query
+               WHERE started_ms IS NOT NULL AND (?1 IS NULL OR user = ?1)
+               ORDER BY started_ms LIMIT 1"#,
+            owner
+        )
+        .fetch_optional(&self.reporters)
+        .await?;
+        let last = sqlx::query_scalar!(
+            r#"SELECT started_ms AS "ms!" FROM query
+               WHERE started_ms IS NOT NULL AND (?1 IS NULL OR user = ?1)
+               ORDER BY started_ms DESC LIMIT 1"#,
+            owner
+        )
+        .fetch_optional(&self.reporters)
+        .await?;
+        Ok(first.zip(last))
+    }
+
+    /// What ran from `from_ms` on, in `buckets` spans of `width_ms`; those in which nothing started are
+    /// left out.
+    pub async fn timeline(
+        &self,
+        selection: &Selection,
+        (from_ms, width_ms, buckets): (i64, i64, i64),
+        owner: Option<&str>,
+    ) -> Result<Vec<Bucket>, sqlx::Error> {
+        let Selection { user, db, .. } = selection;
+        let kind = selection.kind.map(Kind::name);
+        let fingerprint = selection.fingerprint.map(Fingerprint::to_signed);
+        let last_ms = from_ms.saturating_add(width_ms.saturating_mul(buckets)).saturating_sub(1);
+        sqlx::query_as!(
+            Bucket,
+            r#"SELECT ?1 + (started_ms - ?1) / ?2 * ?2 AS "from_ms!: i64",
+                   count(*) AS "count!: i64",
+                   sum(ifnull(error_code, 0) <> 0
+                       OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED')) AS "errors!: i64",
+                   CAST(total(duration_ms) AS INTEGER) AS "total_ms!: i64",
+                   ifnull(max(duration_ms), 0) AS "max_ms!: i64",
+                   CAST(total(scan_rows) AS INTEGER) AS "scan_rows!: i64",
+                   CAST(total(scan_bytes) AS INTEGER) AS "scan_bytes!: i64"
+               FROM query
+               WHERE started_ms BETWEEN ?1 AND ?3
+                 AND (?4 IS NULL OR user = ?4) AND (?5 IS NULL OR db = ?5)
+                 AND (?6 IS NULL OR kind = ?6) AND (?7 IS NULL OR fingerprint = ?7)
+                 AND (?8 IS NULL OR user = ?8)
+               GROUP BY 1 ORDER BY 1"#,
+            from_ms,
+            width_ms,
+            last_ms,
+            user,
+            db,
+            kind,
+            fingerprint,
+            owner
+        )
+        .fetch_all(&self.reporters)
+        .await
+    }
+}
