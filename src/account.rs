@@ -57,6 +57,16 @@ impl fmt::Display for Role {
     }
 }
 
+/// A hash that cannot be one.
+#[derive(Debug, thiserror::Error)]
+#[error("a password_hash is argon2id in the PHC form, as `annals user hash` prints it")]
+pub struct NotAHash;
+
+/// A name that cannot be one.
+#[derive(Debug, thiserror::Error)]
+#[error("a name must not be empty, nor hold a colon or a control character")]
+pub struct NotAName;
+
 /// Somebody who may ask.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
@@ -97,6 +107,24 @@ impl Account {
             .map_err(|error| PasswordError::NotHashed(error.to_string()))?
             .to_string();
         Ok(Account { name, role, password_hash })
+    }
+
+    /// An account of a password that was hashed before.
+    pub fn of_hash(name: String, role: Role, password_hash: String) -> Result<Account, NotAHash> {
+        match PasswordHash::new(&password_hash) {
+            Ok(hash) if hash.algorithm.as_str() == "argon2id" => {
+                Ok(Account { name, role, password_hash })
+            }
+            _ => Err(NotAHash),
+        }
+    }
+
+    /// Refuses a name that HTTP Basic cannot carry: it puts a colon behind it.
+    pub fn check_name(name: &str) -> Result<(), NotAName> {
+        if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
+            return Err(NotAName);
+        }
+        Ok(())
     }
 
     /// Whether a password is theirs. Takes some tens of milliseconds, by design.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Deserialize;
 
+use crate::account::{Account, NotARole};
 use crate::filter::Filter;
 use crate::source::frontend::Frontend;
 use crate::time::Zone;
@@ -33,7 +34,33 @@ pub struct Config {
     #[serde(default)]
     pub frontend: Vec<FrontendConfig>,
     #[serde(default)]
+    pub user: Vec<UserConfig>,
+    #[serde(default)]
     pub leave_out: Filter,
+}
+
+/// Somebody who may ask, as the configuration file names them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "UserText")]
+pub struct UserConfig(pub Account);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserText {
+    name: String,
+    role: String,
+    password_hash: String,
+}
+
+impl TryFrom<UserText> for UserConfig {
+    type Error = String;
+
+    fn try_from(text: UserText) -> Result<UserConfig, String> {
+        Account::check_name(&text.name).map_err(|error| error.to_string())?;
+        let role = text.role.parse().map_err(|error: NotARole| error.to_string())?;
+        let account = Account::of_hash(text.name, role, text.password_hash);
+        account.map(UserConfig).map_err(|error| error.to_string())
+    }
 }
 
 /// A frontend, as the configuration file describes it.

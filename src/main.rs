@@ -29,11 +29,15 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Statements stand in no message above debug level, so none is logged unless asked for.
     let filter = EnvFilter::try_from_env("ANNALS_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    if std::env::var("ANNALS_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        log.json().init();
+    } else {
+        log.init();
+    }
     let ended = match arguments.command {
         Command::Import(arguments) => import::run(arguments).await.map_err(boxed),
         Command::Serve(arguments) => serve::run(arguments).await.map_err(boxed),

@@ -49,8 +49,8 @@ fn the_example_can_be_used_as_it_is_and_with_every_setting() {
     }
     // Each setting there is stands in the example.
     for setting in [
-        "db", "listen", "time_zone", "insecure_no_auth", "tls_cert", "tls_key", "follow",
-        "leave_out",
+        "db", "listen", "time_zone", "insecure_no_auth", "tls_cert", "tls_key", "follow", "user",
+        "password_hash", "leave_out",
     ] {
         assert!(example().contains(setting), "{setting}");
     }

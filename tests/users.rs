@@ -180,7 +180,9 @@ fn only_writers_and_admins_push_and_only_admins_see_the_status() {
     for (name, status) in
         [(None, 401), (Some("alice"), 403), (Some("shipper"), 403), (Some("root"), 200)]
     {
-        assert_eq!(ask(&server, name, "GET", "/api/v1/status", b"").0, status, "{name:?}");
+        for path in ["/api/v1/status", "/metrics"] {
+            assert_eq!(ask(&server, name, "GET", path, b"").0, status, "{path} {name:?}");
+        }
     }
     // A probe needs no password.
     assert_eq!(ask(&server, None, "GET", "/api/health", b"").0, 200);

@@ -9,19 +9,21 @@ use std::time::Duration;
 
 use clap::Args;
 use rustix::process::{Resource, Rlimit};
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::Common;
 use super::import::{self, ImportError};
+use crate::account::Account;
 use crate::config::{ConfigError, FrontendConfig, FrontendUrl};
 use crate::intake::Intake;
 use crate::intake::follow::follow;
 use crate::intake::frontend::collect;
 use crate::rest::auth::{Guard, GuardError};
 use crate::rest::server::{self, Tls, TlsError};
-use crate::rest::{self, History};
+use crate::rest::{self, History, Metrics};
 use crate::store::{OpenError, Store, WriteError};
 
 /// Where annals listens unless told otherwise.
@@ -131,8 +133,9 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         _ => return Err(ServeError::HalfTls),
     };
     let asks_nobody = !listen.ip().is_loopback() && !open_to_all;
+    let users: Vec<Account> = config.user.iter().map(|user| user.0.clone()).collect();
     // A new history has no users; one that is there may.
-    if asks_nobody && !config.db().exists() {
+    if asks_nobody && users.is_empty() && !config.db().exists() {
         return Err(ServeError::NotLoopback(listen));
     }
     if args.check_config {
@@ -146,7 +149,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let store = Store::open(&config.db()).await?;
-    let guard = Guard::new(store.clone()).await?;
+    let guard = Guard::new(store.clone(), users).await?;
     if asks_nobody && !guard.stands() {
         return Err(ServeError::NotLoopback(listen));
     }
@@ -165,8 +168,16 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         sources.spawn(collect(intake.clone(), store.clone(), frontend, every));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let history =
-        Arc::new(History { store: store.clone(), zone, intake: intake.clone(), scheme, guard });
+    let metrics = Arc::new(Metrics::default());
+    let history = Arc::new(History {
+        store: store.clone(),
+        zone,
+        intake: intake.clone(),
+        scheme,
+        guard,
+        open_to_all,
+        metrics: metrics.clone(),
+    });
     let db = config.db();
     let file = db.display();
     writeln!(output, "annals listens on {scheme}://{address} and serves {file}")
@@ -179,7 +190,12 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             signal(SignalKind::hangup()).map_err(ServeError::Signals)?,
         ));
     }
-    server::serve(rest::routes(history), listener, tls, stopped, GRACE).await;
+    tell_systemd(NotifyState::Ready);
+    if let Some(within) = sd_notify::watchdog_enabled() {
+        sources.spawn(watch(store.clone(), intake.clone(), within / 3));
+    }
+    server::serve(rest::routes(history), listener, tls, metrics, stopped, GRACE).await;
+    tell_systemd(NotifyState::Stopping);
     // What they had not sent yet, they read again the next time.
     sources.shutdown().await;
     intake.finish().await?;
@@ -196,6 +212,29 @@ async fn read_again_on_hangup(tls: Arc<Tls>, mut hangup: Signal) {
                 error = &error as &dyn std::error::Error,
                 "the certificate stays what it was"
             ),
+        }
+    }
+}
+
+/// Tells systemd, where it started annals and wants to know.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "systemd cannot be told");
+    }
+}
+
+/// Tells systemd that annals lives, as long as the history can be read and the writer takes what is sent. If
+/// it is told nothing for long, it starts annals anew.
+async fn watch(store: Store, intake: Arc<Intake>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        match store.accounts().await {
+            Ok(_) if intake.is_open() => tell_systemd(NotifyState::Watchdog),
+            Ok(_) => tracing::error!("the writer has ended"),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the history cannot be read");
+            }
         }
     }
 }

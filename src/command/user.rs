@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::Common;
-use crate::account::{Account, PasswordError, Role};
+use crate::account::{Account, NotAName, PasswordError, Role};
 use crate::config::ConfigError;
 use crate::store::{OpenError, Store};
 
@@ -41,6 +41,8 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
+    /// Print the hash of a password, for `[[user]]` in the configuration
+    Hash,
     /// List the users and their roles
     List {
         #[command(flatten)]
@@ -62,8 +64,8 @@ pub enum UserError {
     Input(#[source] std::io::Error),
     #[error("the two passwords differ")]
     Differ,
-    #[error("a name must not be empty, nor hold a colon or a control character")]
-    Name,
+    #[error(transparent)]
+    Name(#[from] NotAName),
     #[error("there is no user {0}")]
     Unknown(String),
     #[error("the history cannot be read")]
@@ -74,10 +76,7 @@ pub enum UserError {
 pub async fn run(args: UserArgs) -> Result<ExitCode, UserError> {
     match args.action {
         Action::Add { name, role, common } => {
-            // HTTP Basic puts a colon behind the name.
-            if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
-                return Err(UserError::Name);
-            }
+            Account::check_name(&name)?;
             let config = common.configured()?;
             let account = Account::new(name, role, &password()?)?;
             let store = Store::open(&config.db()).await?;
@@ -93,6 +92,10 @@ pub async fn run(args: UserArgs) -> Result<ExitCode, UserError> {
                 return Err(UserError::Unknown(name));
             }
             println!("{name} may not ask any more");
+        }
+        Action::Hash => {
+            let account = Account::new(String::new(), Role::User, &password()?)?;
+            println!("{}", account.password_hash);
         }
         Action::List { common } => {
             let store = Store::open(&common.configured()?.db()).await?;

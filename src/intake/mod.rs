@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::metrics::histogram::Histogram;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
@@ -89,6 +90,16 @@ impl Intake {
         ways.iter().map(|(name, way)| (name.clone(), unpoisoned(&way.0).clone())).collect()
     }
 
+    /// How long commits took.
+    pub fn commit_seconds(&self) -> Histogram {
+        self.writer.commit_seconds()
+    }
+
+    /// Batches that wait for the writer.
+    pub fn queued(&self) -> i64 {
+        self.writer.queued()
+    }
+
     /// Something to put records and profiles into.
     pub fn parcel(&self) -> Parcel {
         Parcel::new(self.filter.clone())
@@ -133,6 +144,11 @@ impl Intake {
             Ok(Ok(room)) => Ok(room),
             _ => Err(PushError::Busy),
         }
+    }
+
+    /// Whether the writer still takes what is sent to it.
+    pub fn is_open(&self) -> bool {
+        self.writer.is_open()
     }
 
     /// Waits until all that was taken in is written and moved into the file itself.
@@ -255,6 +271,14 @@ impl Way {
     /// Counts a piece of input that was not understood.
     pub fn refused(&self, reason: SkipReason) {
         *unpoisoned(&self.0).refused.entry(reason.to_string()).or_default() += 1;
+    }
+
+    /// Counts rows that were pushed and not understood; who pushed them is told why.
+    pub fn refused_rows(&self, count: u64) {
+        if count > 0 {
+            let mut report = unpoisoned(&self.0);
+            *report.refused.entry("a row that is no record".to_string()).or_default() += count;
+        }
     }
 
     /// Notes how much waits to be taken in.

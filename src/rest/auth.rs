@@ -40,6 +40,8 @@ type ReadAccounts = (Instant, Arc<HashMap<String, Account>>);
 /// Tells who asks by what they send.
 pub struct Guard {
     store: Store,
+    /// Those of the configuration, who go over those of the history.
+    configured: Vec<Account>,
     /// Whether it was so from the start that only those with an account may ask.
     always: bool,
     accounts: tokio::sync::Mutex<Option<ReadAccounts>>,
@@ -72,8 +74,9 @@ pub enum GuardError {
 }
 
 impl Guard {
-    /// A guard of a history. Once it has accounts, only they may ask, for as long as this guard stands.
-    pub async fn new(store: Store) -> Result<Guard, GuardError> {
+    /// A guard of a history. Once it has accounts, or the configuration has, only they may ask, for as long
+    /// as this guard stands.
+    pub async fn new(store: Store, configured: Vec<Account>) -> Result<Guard, GuardError> {
         let mut random = [0; 64];
         getrandom::fill(&mut random).map_err(GuardError::Random)?;
         let (key, password) = random.split_at(32);
@@ -82,9 +85,10 @@ impl Guard {
             tokio::task::block_in_place(|| Account::new(String::new(), Role::User, &password))?;
         let mut fixed = [0; 32];
         fixed.copy_from_slice(key);
-        let always = !store.accounts().await?.is_empty();
+        let always = !configured.is_empty() || !store.accounts().await?.is_empty();
         Ok(Guard {
             store,
+            configured,
             always,
             accounts: tokio::sync::Mutex::new(None),
             nobody,
@@ -140,8 +144,9 @@ impl Guard {
             return Ok(accounts.clone());
         }
         let accounts = self.store.accounts().await?;
+        let all = accounts.into_iter().chain(self.configured.iter().cloned());
         let accounts: HashMap<String, Account> =
-            accounts.into_iter().map(|account| (account.name.clone(), account)).collect();
+            all.map(|account| (account.name.clone(), account)).collect();
         unpoisoned(&self.verified).retain(|name, _| accounts.contains_key(name));
         let accounts = Arc::new(accounts);
         *kept = Some((Instant::now(), accounts.clone()));

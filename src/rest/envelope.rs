@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use warp::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use warp::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::http::{Response, StatusCode};
 use warp::hyper::body::Bytes;
 
@@ -47,6 +44,12 @@ pub fn text(body: Vec<u8>) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
 
+/// The text form of metrics.
+pub fn open_metrics(body: String) -> Answer {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    answer(StatusCode::OK, content_type, body.into_bytes())
+}
+
 fn envelope(status: StatusCode, envelope: &Envelope<impl Serialize>) -> Result<Answer, Refusal> {
     json(status, envelope)
 }
@@ -54,11 +57,7 @@ fn envelope(status: StatusCode, envelope: &Envelope<impl Serialize>) -> Result<A
 fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
     let mut answer = Response::new(Bytes::from(body));
     *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // SQL is nobody's to keep on the way.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }
 

@@ -1,9 +1,11 @@
 //! The REST interface of a Doris frontend, as far as it tells of query history.
 
+mod around;
 pub mod auth;
 mod body;
 mod envelope;
 mod manager;
+mod metrics;
 mod openapi;
 mod push;
 mod queries;
@@ -18,11 +20,13 @@ mod view;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 use warp::filters::BoxedFilter;
 use warp::filters::path::{FullPath, Tail};
+use warp::host::Authority;
 use warp::http::header::{HOST, ORIGIN};
 use warp::http::{HeaderMap, Method};
 use warp::reject::{InvalidQuery, MethodNotAllowed};
@@ -34,6 +38,7 @@ use crate::store::{Store, StoredProfile};
 use crate::time::Zone;
 use auth::Guard;
 use envelope::{Answer, Refusal};
+pub use metrics::Metrics;
 use view::View;
 
 /// What the routes answer from.
@@ -49,11 +54,18 @@ pub struct History {
     pub scheme: &'static str,
     /// Who may ask.
     pub guard: Guard,
+    /// Whether those who reach it by any name may ask, though annals asks nobody who they are.
+    pub open_to_all: bool,
+    /// What is counted of requests.
+    pub metrics: Arc<Metrics>,
 }
 
 impl History {
-    /// The history as far as those may see it who sent this `Authorization` header.
-    async fn view(&self, authorization: Option<String>) -> Asked {
+    /// The history as far as those may see it who sent this `Authorization` header to this host.
+    async fn view(&self, authorization: Option<String>, host: Option<Authority>) -> Asked {
+        if !self.guard.stands() && !self.open_to_all {
+            reached_as_this_machine(host.as_ref())?;
+        }
         let caller = self.guard.caller(authorization.as_deref()).await?;
         Ok(View::new(self.store.clone(), self.zone, self.scheme, self.intake.clone(), caller))
     }
@@ -69,10 +81,13 @@ type Parameters = HashMap<String, String>;
 pub fn routes(
     history: Arc<History>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
-    let history = warp::header::optional("authorization").then(move |authorization| {
-        let history = history.clone();
-        async move { history.view(authorization).await }
-    });
+    let scraped = history.clone();
+    let history = warp::header::optional("authorization").and(warp::host::optional()).then(
+        move |authorization, host| {
+            let history = history.clone();
+            async move { history.view(authorization, host).await }
+        },
+    );
     // The method is asked for behind the path, so that a wrong one on a path that exists is told from
     // a path that does not.
     let read = warp::get().or(warp::head()).unify();
@@ -119,6 +134,10 @@ pub fn routes(
         },
     );
 
+    let metrics = warp::path!("metrics" / ..).and(at_end.clone()).then(move |view: Asked, _| {
+        let metrics = scraped.metrics.clone();
+        answered(async move { metrics::report(&view?, &metrics).await })
+    });
     let own = own_routes(at_end.clone());
     let pushes = push_routes(history.clone());
     let manager = manager_routes(at_end.clone(), before_id.clone());
@@ -135,11 +154,32 @@ pub fn routes(
         .unify()
         .or(own)
         .unify()
+        .or(metrics)
+        .unify()
         .or(manager)
         .unify()
         .or(pushes)
         .unify();
-    routes.recover(refuse)
+    warp::method()
+        .and(warp::header::headers_cloned())
+        .and(routes.recover(refuse).unify())
+        .map(|method, headers: HeaderMap, answer| around::dressed(&method, &headers, answer))
+}
+
+/// Refuses what comes to a name that is not this machine's: a page in somebody's browser may have its own
+/// name point to the loopback, and would read the history as if it were of its site.
+fn reached_as_this_machine(host: Option<&Authority>) -> Result<(), Refusal> {
+    let Some(host) = host.map(Authority::host) else {
+        return Ok(());
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let name = host.to_ascii_lowercase();
+    if address.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost") {
+        return Ok(());
+    }
+    Err(Refusal::Forbidden(format!(
+        "annals is asked for as {host}, but without users it answers to 127.0.0.1 and localhost only"
+    )))
 }
 
 /// The routes of annals' own that read.

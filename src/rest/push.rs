@@ -95,7 +95,9 @@ pub async fn queries(
     })
     .map_err(|error| Refusal::BadRequest(error.to_string()))?;
     let left_out = parcel.left_out();
-    let written = intake.push(&intake.way("push"), parcel).await?.records;
+    let way = intake.way("push");
+    way.refused_rows(refused.count);
+    let written = intake.push(&way, parcel).await?.records;
     let taken = written.total();
     let pushed = Pushed {
         new: written.new,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -16,7 +18,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
+use tower::{Layer, service_fn};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 use warp::{Filter, Reply};
+
+use super::Metrics;
+use super::around::watched;
 
 /// Connections that are open at the same time; one beyond that is closed at once.
 const MAX_CONNECTIONS: usize = 4096;
@@ -87,6 +95,7 @@ pub async fn serve<R>(
     routes: R,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    metrics: Arc<Metrics>,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) where
@@ -114,16 +123,21 @@ pub async fn serve<R>(
         // Answers are written whole: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         let (routes, watcher) = (routes.clone(), graceful.watcher());
+        let metrics = metrics.clone();
         let config = tls.as_ref().map(|tls| tls.current.borrow().clone());
         tokio::spawn(async move {
             let _permit = permit;
-            let Some(config) = config else {
-                return talk(stream, routes, watcher).await;
-            };
-            let agreed = TlsAcceptor::from(config).accept(stream);
-            if let Ok(Ok(stream)) = tokio::time::timeout(AGREED_WITHIN, agreed).await {
-                talk(stream, routes, watcher).await;
+            metrics.connections.inc();
+            match config {
+                None => talk(stream, routes, watcher, metrics.clone()).await,
+                Some(config) => {
+                    let agreed = TlsAcceptor::from(config).accept(stream);
+                    if let Ok(Ok(stream)) = tokio::time::timeout(AGREED_WITHIN, agreed).await {
+                        talk(stream, routes, watcher, metrics.clone()).await;
+                    }
+                }
             }
+            metrics.connections.dec();
         });
     }
     drop(listener);
@@ -137,10 +151,16 @@ async fn talk<R>(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     routes: R,
     watcher: Watcher,
+    metrics: Arc<Metrics>,
 ) where
     R: Filter<Extract: Reply, Error = Infallible> + Clone + Send + Sync + 'static,
 {
-    let service = TowerToHyperService::new(warp::service(routes));
+    let answering = CompressionLayer::new().quality(CompressionLevel::Fastest);
+    let answering = answering.layer(warp::service(routes));
+    let service = service_fn(move |request: Request<Incoming>| {
+        watched(answering.clone(), request, metrics.clone())
+    });
+    let service = TowerToHyperService::new(service);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)

@@ -180,6 +180,8 @@ impl Loaded {
         if let Err(error) = read {
             return self.fail(StatusCode::OK, error.to_string());
         }
+        let way = intake.way("stream_load");
+        way.refused_rows(refused.count);
         self.number_total_rows = total;
         self.number_filtered_rows = refused.count;
         self.number_unselected_rows = parcel.left_out();
@@ -192,7 +194,7 @@ impl Loaded {
             self.message = format!("OK, but for {} rows: {}", refused.count, refused.sentence());
         }
         let writing = Instant::now();
-        let written = intake.push(&intake.way("stream_load"), parcel).await;
+        let written = intake.push(&way, parcel).await;
         self.write_data_time_ms = writing.elapsed().as_millis();
         match written {
             Ok(written) if written.label_exists => {

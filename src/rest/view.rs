@@ -59,6 +59,11 @@ impl View {
         }
     }
 
+    /// The whole history, for those who may see what all of it is.
+    pub fn store(&self) -> Result<&Store, Refusal> {
+        self.all_of_intake().map(|_| &self.store)
+    }
+
     /// See [`Store::list`].
     pub async fn list(&self, selection: &Selection) -> Result<Vec<ListedQuery>, sqlx::Error> {
         self.store.list(selection, self.owner()).await

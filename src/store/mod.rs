@@ -22,7 +22,7 @@ use sqlx::{ConnectOptions, Connection};
 pub use read::{
     Json, ListedQuery, Place, Selection, StoredFingerprint, StoredProfile, StoredQuery,
 };
-pub use report::{Bucket, StatementOrder, StatementStatistics};
+pub use report::{Bucket, Sizes, StatementOrder, StatementStatistics};
 pub use write::{Batch, Counts, FollowedFile, WriteError, Writer, Written};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();

@@ -96,6 +96,21 @@ pub struct Bucket {
     pub scan_bytes: i64,
 }
 
+/// How much a history holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Queries and loads.
+    pub queries: i64,
+    /// Profiles.
+    pub profiles: i64,
+    /// Their texts together.
+    pub profile_text_bytes: i64,
+    /// The same as they are stored.
+    pub profile_bytes: i64,
+    /// The file, without its write-ahead log.
+    pub file_bytes: i64,
+}
+
 impl Bucket {
     /// A span in which nothing started.
     pub fn empty(from_ms: i64) -> Bucket {
@@ -173,6 +188,24 @@ impl Store {
             order
         )
         .fetch_all(&self.reporters)
+        .await
+    }
+
+    /// How much the history holds. Reads an index of all queries, and all rows of profiles.
+    pub async fn sizes(&self) -> Result<Sizes, sqlx::Error> {
+        sqlx::query_as!(
+            Sizes,
+            r#"SELECT
+                   (SELECT count(*) FROM query) AS "queries!: i64",
+                   (SELECT count(*) FROM profile) AS "profiles!: i64",
+                   (SELECT CAST(total(text_bytes) AS INTEGER) FROM profile)
+                       AS "profile_text_bytes!: i64",
+                   (SELECT CAST(total(length(body)) AS INTEGER) FROM profile)
+                       AS "profile_bytes!: i64",
+                   (SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size())
+                       AS "file_bytes!: i64""#
+        )
+        .fetch_one(&self.reporters)
         .await
     }
 

@@ -7,7 +7,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteTransaction};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
@@ -212,6 +214,7 @@ pub struct Writer {
     queue: mpsc::Sender<(Batch, Answer)>,
     /// Told when no more will be sent.
     finish: Arc<Notify>,
+    commit_seconds: Histogram,
     task: Mutex<Option<JoinHandle<Result<(), sqlx::Error>>>>,
 }
 
@@ -220,8 +223,21 @@ impl Writer {
         let connection = options.connect().await?;
         let (queue, batches) = mpsc::channel(QUEUE);
         let finish = Arc::new(Notify::new());
-        let task = tokio::spawn(write_all(options, connection, batches, finish.clone()));
-        Ok(Writer { queue, finish, task: Mutex::new(Some(task)) })
+        let commit_seconds = Histogram::new(exponential_buckets(0.001, 4.0, 8));
+        let writing =
+            write_all(options, connection, batches, finish.clone(), commit_seconds.clone());
+        let task = Mutex::new(Some(tokio::spawn(writing)));
+        Ok(Writer { queue, finish, commit_seconds, task })
+    }
+
+    /// How long commits took, from the begin of their transaction.
+    pub fn commit_seconds(&self) -> Histogram {
+        self.commit_seconds.clone()
+    }
+
+    /// Batches that wait for the writer.
+    pub fn queued(&self) -> i64 {
+        (self.queue.max_capacity() - self.queue.capacity()) as i64
     }
 
     /// Queues a batch, and waits as long as the queue is full. The receiver is answered after the
@@ -234,6 +250,11 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         self.queue.send((batch, answer)).await.map_err(|_| WriteError::Closed)?;
         Ok(answered)
+    }
+
+    /// Whether what is sent is still taken.
+    pub fn is_open(&self) -> bool {
+        !self.queue.is_closed()
     }
 
     /// Waits until all that was sent is written and moved into the file itself. What is sent from now
@@ -255,6 +276,7 @@ async fn write_all(
     mut connection: SqliteConnection,
     mut batches: mpsc::Receiver<(Batch, Answer)>,
     finish: Arc<Notify>,
+    commit_seconds: Histogram,
 ) -> Result<(), sqlx::Error> {
     loop {
         let first = tokio::select! {
@@ -266,8 +288,10 @@ async fn write_all(
         };
         let Some(first) = first else { break };
         let mut answers = Vec::new();
+        let began = Instant::now();
         match write_group(&mut connection, first, &mut batches, &mut answers).await {
             Ok(()) => {
+                commit_seconds.observe(began.elapsed().as_secs_f64());
                 for (answer, written) in answers {
                     // Nobody waits where the asker has gone; the batch is written all the same.
                     let _ = answer.send(Ok(written));

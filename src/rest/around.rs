@@ -1,0 +1,105 @@
+//! What every request passes on its way in and out: its id, the log, the metrics, and the headers that every
+//! answer has.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tower::{Service, ServiceExt};
+use tracing::Instrument;
+use warp::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use warp::http::{HeaderMap, Method, Request, Response, StatusCode};
+use warp::hyper::body::Bytes;
+
+use super::envelope::Answer;
+use super::metrics::Metrics;
+
+/// The header that carries a request's id, from the client or from annals.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that is taken from a client.
+const MAX_REQUEST_ID_BYTES: usize = 64;
+
+/// Gives a request its id, answers it by `inner`, logs and counts it. The path is logged without what is
+/// behind the question mark, which may hold SQL.
+pub async fn watched<S, In, Out>(
+    inner: S,
+    request: Request<In>,
+    metrics: Arc<Metrics>,
+) -> Result<Response<Out>, Infallible>
+where
+    S: Service<Request<In>, Response = Response<Out>, Error = Infallible>,
+{
+    let began = Instant::now();
+    let id = request_id(request.headers());
+    let method = request.method().clone();
+    let path = request.uri().path().to_string();
+    let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
+    let mut answer = inner.oneshot(request).instrument(span.clone()).await?;
+    let (status, took) = (answer.status(), began.elapsed());
+    metrics.answered(&method, &path, status, took);
+    span.in_scope(|| {
+        let ms = took.as_secs_f64() * 1000.0;
+        tracing::info!(%method, path, status = status.as_u16(), ms, "answered");
+    });
+    answer.headers_mut().insert(REQUEST_ID, id);
+    Ok(answer)
+}
+
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let sent = headers.get(REQUEST_ID).filter(|id| {
+        let id = id.as_bytes();
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.iter().all(plain)
+    });
+    sent.cloned().unwrap_or_else(|| {
+        let made = format!("{:016x}", fastrand::u64(..));
+        HeaderValue::try_from(made).unwrap_or(HeaderValue::from_static("none"))
+    })
+}
+
+/// Adds the headers that every answer has, and answers 304 where the client has these bytes already.
+pub fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer {
+    let reads = *method == Method::GET || *method == Method::HEAD;
+    let tag = (reads && answer.status() == StatusCode::OK).then(|| tag(answer.body())).flatten();
+    if let Some(tag) = &tag
+        && asked.get_all(IF_NONE_MATCH).iter().any(|known| knows(known, tag))
+    {
+        answer.body_mut().clear();
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (VARY, "authorization"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // SQL is nobody's to keep on the way; its reader may keep it and ask whether it is still so.
+    let kept = if tag.is_some() { "private, no-cache" } else { "no-store" };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(kept));
+    if let Some(tag) = tag {
+        headers.insert(ETAG, tag);
+    }
+    answer
+}
+
+/// A weak tag, for the same bytes may go out with gzip and without.
+fn tag(body: &Bytes) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("W/\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(body))).ok()
+}
+
+/// Whether an If-None-Match names a tag, weak or strong.
+fn knows(header: &HeaderValue, tag: &HeaderValue) -> bool {
+    let (Ok(header), Ok(tag)) = (header.to_str(), tag.to_str()) else {
+        return false;
+    };
+    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_string();
+    header.trim() == "*" || header.split(',').any(|known| bare(known) == bare(tag))
+}
