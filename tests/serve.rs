@@ -246,7 +246,8 @@ fn a_signal_stops_it_cleanly() {
         let (folder, mut server) = sample();
         // A connection that was used and is kept must not hold it up.
         let mut idle = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
-        idle.write_all(b"GET /rest/v1/session?limit=1 HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        idle.write_all(b"GET /rest/v1/session?limit=1 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .unwrap();
         assert_ne!(idle.read(&mut [0; 64]).unwrap(), 0);
         let told = Instant::now();
         server.signal(signal);
@@ -268,7 +269,9 @@ fn an_answer_in_flight_is_finished() {
     assert!(import(&db, &[&profile]).status.success());
     let mut server = Server::start(&db, &[]);
     let mut client = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
-    client.write_all(b"GET /api/profile/text?query_id=1-2 HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    client
+        .write_all(b"GET /api/profile/text?query_id=1-2 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .unwrap();
     let mut start = [0; 64];
     client.read_exact(&mut start).unwrap();
     server.signal("TERM");

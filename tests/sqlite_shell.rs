@@ -8,7 +8,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Server, data};
+use support::{Server, annals, data, stderr, stdout};
 use tempfile::TempDir;
 
 fn shell(db: &Path, sql: &str) -> String {
@@ -63,4 +63,49 @@ fn the_views_read_well_while_the_server_runs() {
         assert!(plan.contains("query_by_query_id (query_id=?)"), "{plan}");
     }
     assert_eq!(shell(&db, "pragma integrity_check; pragma foreign_key_check"), "ok\n");
+}
+
+/// The blocks of commands of the README's page of reports, each with what it is said to print.
+fn reports() -> Vec<(String, String)> {
+    let readme = include_str!("../README.md");
+    let page = readme.split_once("\n## Reports with sqlite3\n").unwrap().1;
+    let page = page.split("\n## ").next().unwrap();
+    let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
+    let pairs = blocks.chunks(2).map(|pair| {
+        let commands = pair[0].strip_prefix("sh\n").unwrap();
+        (commands.to_string(), pair[1].strip_prefix("text\n").unwrap().to_string())
+    });
+    pairs.collect()
+}
+
+#[test]
+#[ignore = "needs the sqlite3 shell"]
+fn the_reports_of_the_readme_print_what_it_says() {
+    let folder = TempDir::new().unwrap();
+    let imported = annals()
+        .args(["import", "--time-zone", "UTC", "--db", "annals.db"])
+        .arg(data(""))
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(folder.path().join("annals.db").exists(), "{}", stderr(&imported));
+    let reports = reports();
+    assert!(reports.len() >= 5);
+    let mut named = String::new();
+    for (commands, expected) in reports {
+        let output = Command::new("sh")
+            .args(["-e", "-c", &commands])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{commands}{}", stderr(&output));
+        assert_eq!(stdout(&output), expected, "{commands}");
+        named.push_str(&commands);
+    }
+    // Every report stands there.
+    let views = "select name from sqlite_schema where type = 'view' and name not in \
+                 ('query_history', 'load_history', 'profile_text')";
+    for view in shell(&folder.path().join("annals.db"), views).lines() {
+        assert!(named.contains(view), "{view}");
+    }
 }

@@ -50,13 +50,13 @@ fn the_first_step_redirects_without_the_body() {
     let answer = raw(
         &server,
         format!(
-            "PUT {STEP_ONE} HTTP/1.1\r\nHost: fe1:8030\r\nExpect: 100-continue\r\n\
+            "PUT {STEP_ONE} HTTP/1.1\r\nHost: localhost:8030\r\nExpect: 100-continue\r\n\
              Content-Length: 1000\r\nConnection: close\r\n\r\n"
         )
         .as_bytes(),
     );
     assert!(answer.starts_with("HTTP/1.1 307 "), "{answer}");
-    assert!(answer.contains(&format!("location: http://fe1:8030{STEP_TWO}\r\n")), "{answer}");
+    assert!(answer.contains(&format!("location: http://localhost:8030{STEP_TWO}\r\n")), "{answer}");
     let (status, answer, _) = server.send("GET", STEP_ONE, &[], b"");
     assert_eq!((status, &answer["data"]), (405, &json!("this path answers PUT only")));
 }
@@ -202,7 +202,7 @@ fn bodies_without_measure_are_refused_in_bounded_memory() {
     let answer = raw(
         &server,
         format!(
-            "PUT {STEP_TWO} HTTP/1.1\r\nHost: a\r\ncolumns: query_id\r\nConnection: close\r\n\
+            "PUT {STEP_TWO} HTTP/1.1\r\nHost: localhost\r\ncolumns: query_id\r\nConnection: close\r\n\
              Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
             1u64 << 30
         )
@@ -213,7 +213,7 @@ fn bodies_without_measure_are_refused_in_bounded_memory() {
     // One that never ends is cut off; others are served meanwhile.
     let mut client = TcpStream::connect(server.address()).unwrap();
     let head = format!(
-        "PUT {STEP_TWO} HTTP/1.1\r\nHost: a\r\ncolumns: query_id\r\n\
+        "PUT {STEP_TWO} HTTP/1.1\r\nHost: localhost\r\ncolumns: query_id\r\n\
          Transfer-Encoding: chunked\r\n\r\n"
     );
     client.write_all(head.as_bytes()).unwrap();

@@ -123,8 +123,10 @@ fn two_thousand_idle_and_some_slow_clients_leave_others_served() {
     let mut slow: Vec<TcpStream> = (0..20).map(|_| connect()).collect();
     for (number, client) in slow.iter_mut().enumerate() {
         let start: &[u8] = match number % 2 {
-            0 => b"GET /rest/v1/session HTTP/1.1\r\nhost: a\r\nx-slow: ",
-            _ => b"POST /api/v1/queries HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n{",
+            0 => b"GET /rest/v1/session HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
+            _ => {
+                b"POST /api/v1/queries HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{"
+            }
         };
         client.write_all(start).unwrap();
     }

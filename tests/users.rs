@@ -52,7 +52,7 @@ fn scene() -> (TempDir, Server) {
     let server = Server::start(&db, &["--time-zone", "UTC"]);
     let traced = json!({
         "query_id": "carols-traced", "time": "2024-08-08 00:00:00", "user": "carol",
-        "stmt": "select secret_of_carol", "trace_id": "trace-of-carol",
+        "stmt": "select secret_of_carol", "trace_id": "trace-of-carol", "state": "RUNNING",
     });
     let (status, ..) =
         ask(&server, Some("shipper"), "POST", "/api/v1/queries", traced.to_string().as_bytes());
@@ -82,7 +82,7 @@ fn ask(
 }
 
 /// Every path that tells of queries; `ID` and `TRACE` stand for what is asked for.
-const PATHS: [&str; 28] = [
+const PATHS: [&str; 29] = [
     "/rest/v1/session",
     "/rest/v1/session?search=secret",
     "/rest/v1/session?user=carol",
@@ -103,6 +103,7 @@ const PATHS: [&str; 28] = [
     "/rest/v2/manager/query/profile/fragments/ID",
     "/rest/v2/manager/query/profile/graph/ID",
     "/rest/v2/manager/query/trace_id/TRACE",
+    "/rest/v2/manager/query/current_queries",
     "/api/v1/queries",
     "/api/v1/queries?search=secret",
     "/api/v1/queries?user=carol",
@@ -127,6 +128,16 @@ fn nobody_sees_a_byte_of_what_is_anothers() {
             assert_eq!((status, &envelope["code"]), (401, &json!(401)), "{path}");
             assert_eq!(envelope["msg"], "Unauthorized");
             assert!(challenge.unwrap().starts_with("Basic realm="));
+        }
+        // What is no id is refused to all alike, and to nobody for who they are.
+        if path.contains("ID") {
+            let malformed = of(path, "a%20b", "");
+            assert_eq!(ask(&server, None, "GET", &malformed, b"").0, 401, "{path}");
+            let answers: Vec<_> = ["root", "carol", "alice", "shipper"]
+                .map(|name| ask(&server, Some(name), "GET", &malformed, b""))
+                .into();
+            assert_eq!(answers[0].0, 400, "{path}");
+            assert!(answers.iter().all(|answer| *answer == answers[0]), "{path}: {answers:?}");
         }
         // Another's is answered as what is not there.
         for name in ["alice", "shipper"] {
