@@ -11,6 +11,7 @@
 //! - [`query`]: what a query record is, and how two tellings of one query become one.
 //! - [`profile`]: what a profile is, and what its summary says of its query.
 //! - [`statement`]: which statements are of one shape, and the fingerprint of that shape.
+//! - [`search`]: what is looked for in statements.
 //! - [`filter`]: which queries people do not want kept.
 //! - [`account`]: who may ask, and for what.
 //! - [`time`]: Doris' text forms of times and durations.
@@ -28,6 +29,8 @@ pub mod query;
 pub mod profile;
 
 pub mod statement;
+
+pub mod search;
 
 pub mod filter;
 

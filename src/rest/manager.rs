@@ -28,7 +28,9 @@ pub async fn query_info(view: &View, parameters: Parameters) -> Result<Answer, R
         let listed = view.listed(&super::query_id(id)?).await?;
         return success(query_table(view.zone, listed.into_iter().collect()), 0);
     }
-    let selection = Selection { search_all: true, ..selection(view, &parameters)? };
+    let anywhere = parameters.get("search").filter(|text| !text.is_empty()).cloned();
+    // Doris looks for it in every field.
+    let selection = Selection { anywhere, search: None, ..selection(view, &parameters)? };
     let listed = view.list(&selection).await?;
     let last = last_of_full(&selection, &listed, ListedQuery::place);
     let answer = success(query_table(view.zone, listed), 0)?;

@@ -24,7 +24,7 @@ use warp::http::StatusCode;
         queries::list, queries::one, queries::profile, queries::profile_tree, push::queries,
         push::profile, statements::statements, statements::timeline, status::report
     ),
-    components(schemas(Envelope<String>, Cursor, QueryIdText, SearchText, Time, Row, ProfileText)),
+    components(schemas(Envelope<String>, Cursor, QueryIdText, SearchText, SearchWords, Time, Row, ProfileText)),
     modifiers(&Common)
 )]
 struct Description;
@@ -96,6 +96,17 @@ impl ToSchema for SearchText {}
 impl PartialSchema for SearchText {
     fn schema() -> RefOr<Schema> {
         RefOr::T(text().min_length(Some(1)).max_length(Some(1000)).build().into())
+    }
+}
+
+/// Words that are looked for, with spaces between them.
+pub struct SearchWords;
+
+impl ToSchema for SearchWords {}
+
+impl PartialSchema for SearchWords {
+    fn schema() -> RefOr<Schema> {
+        RefOr::T(text().max_length(Some(1000)).pattern(Some("[!-~]")).build().into())
     }
 }
 

@@ -3,7 +3,7 @@
 use utoipa::IntoParams;
 
 use super::envelope::{Answer, Envelope, Refusal, success, text};
-use super::openapi::{Cursor, QueryIdText, SearchText, Time};
+use super::openapi::{Cursor, QueryIdText, SearchText, SearchWords, Time};
 use super::selection::{NoParameters, known_parameters, last_of_full, selection, with_next};
 use super::{Parameters, View};
 use crate::profile::Section;
@@ -39,6 +39,9 @@ pub struct ListParameters {
     /// Text in the statement, in any letter case.
     #[param(value_type = Option<SearchText>)]
     search: Option<String>,
+    /// Words that all stand in the statement, whole and in any order and letter case.
+    #[param(value_type = Option<SearchWords>)]
+    words: Option<String>,
     /// It took at least so long.
     #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     min_ms: Option<i64>,

@@ -9,6 +9,7 @@ use warp::http::header::{HeaderValue, LINK};
 use super::envelope::{Answer, Refusal};
 use super::{Parameters, View};
 use crate::query::Kind;
+use crate::search::Search;
 use crate::statement::{Fingerprint, NotAFingerprint};
 use crate::store::{Place, Selection};
 use crate::time::parse_instant_ms;
@@ -17,8 +18,6 @@ use crate::time::parse_instant_ms;
 const DEFAULT_LIMIT: u32 = 100;
 /// The most rows of a list.
 const MAX_LIMIT: u32 = 1000;
-/// The longest text that is looked for, in characters.
-const MAX_SEARCH_CHARS: usize = 1000;
 /// The longest duration that is asked for: what a JSON number holds exactly.
 const MAX_MS: i64 = (1 << 53) - 1;
 
@@ -46,7 +45,7 @@ pub fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result<(), Re
     }
 }
 
-/// Reads the parameters of a list: `limit`, `user`, `db`, `state`, `type`, `fingerprint`, `search`,
+/// Reads the parameters of a list: `limit`, `user`, `db`, `state`, `type`, `fingerprint`, `search`, `words`,
 /// `min_ms`, `from`, `to` and `cursor`. An empty one counts as not given, as forms send them; others are not heeded, for
 /// Doris' clients send more.
 pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
@@ -66,11 +65,14 @@ pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refu
             }),
     }
     };
-    let search = text("search");
-    if search.as_ref().is_some_and(|search| search.chars().count() > MAX_SEARCH_CHARS) {
-        let sentence = format!("search must have at most {MAX_SEARCH_CHARS} characters");
-        return Err(Refusal::BadRequest(sentence));
-    }
+    let (searched, words) = (given("search"), given("words"));
+    let search = match (searched, words) {
+        (None, None) => None,
+        _ => Some(
+            Search::new(searched.map(String::as_str), words.map(String::as_str))
+                .map_err(|error| Refusal::BadRequest(error.to_string()))?,
+        ),
+    };
     Ok(Selection {
         limit: limit(parameters)?,
         after: given("cursor").map(|cursor| place(cursor)).transpose()?,
@@ -80,7 +82,7 @@ pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refu
         kind: given("type").map(|kind| kind_of(kind)).transpose()?,
         fingerprint: given("fingerprint").map(|text| fingerprint(text)).transpose()?,
         search,
-        search_all: false,
+        anywhere: None,
         min_ms: given("min_ms").map(|ms| milliseconds(ms)).transpose()?,
         from_ms: time("from")?,
         to_ms: time("to")?,

@@ -6,6 +6,7 @@ mod account;
 mod profile;
 mod read;
 mod report;
+mod search;
 mod write;
 
 use std::io::ErrorKind;
@@ -219,6 +220,11 @@ async fn inspect(path: &Path) -> Result<bool, OpenError> {
     }
     connection.close().await.map_err(refused)?;
     Ok(true)
+}
+
+/// An error from the bare handle of a connection.
+fn raw_error(error: rusqlite::Error) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(error))
 }
 
 /// What an error of SQLite means for somebody who opens a file. The codes are SQLite's primary result

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::profile::unpack;
 use super::{FollowedFile, Store};
 use crate::query::{Kind, QueryId};
+use crate::search::Search;
 use crate::statement::Fingerprint;
 
 /// A list cuts a statement to so many characters, so that an answer stays within bounds; the whole one
@@ -171,16 +172,57 @@ pub struct Selection {
     pub kind: Option<Kind>,
     /// The shape of its statement.
     pub fingerprint: Option<Fingerprint>,
-    /// A text that stands in the statement, in any case of ASCII letters.
-    pub search: Option<String>,
-    /// Whether it may also stand in the id, the user, the database, the state or the frontend.
-    pub search_all: bool,
+    /// What stands in the statement.
+    pub search: Option<Search>,
+    /// A text that stands in the statement, the id, the user, the database, the state or the frontend, in
+    /// any case of ASCII letters.
+    pub anywhere: Option<String>,
     /// It took at least so long.
     pub min_ms: Option<i64>,
     /// It started then or later.
     pub from_ms: Option<i64>,
     /// It started before then.
     pub to_ms: Option<i64>,
+}
+
+impl Selection {
+    /// The first and the last start that are in it.
+    pub(super) fn starts(&self) -> (i64, i64) {
+        let last_ms = self.to_ms.map_or(i64::MAX, |to_ms| to_ms.saturating_sub(1));
+        (self.from_ms.unwrap_or(i64::MIN), last_ms)
+    }
+
+    /// Where its page begins among the queries that have a start: at this start, below this row.
+    pub(super) fn starts_behind(&self) -> (i64, i64) {
+        let (_, last_ms) = self.starts();
+        match self.after {
+            Some(Place { started_ms: Some(ms), id }) if ms <= last_ms => (ms, id),
+            None | Some(Place { started_ms: Some(_), .. }) => (last_ms, i64::MAX),
+            // Behind all that have a start.
+            Some(Place { started_ms: None, .. }) => (i64::MIN, i64::MIN),
+        }
+    }
+
+    /// Where its page begins among the queries without a start: below this row; `None` where they are not
+    /// in it.
+    pub(super) fn without_start_below(&self) -> Option<i64> {
+        let bounded = self.from_ms.is_some() || self.to_ms.is_some();
+        match self.after {
+            _ if bounded => None,
+            Some(Place { started_ms: None, id }) => Some(id),
+            _ => Some(i64::MAX),
+        }
+    }
+
+    /// Whether a query of this start and row is on its page or behind it.
+    pub(super) fn is_here(&self, (started_ms, id): (Option<i64>, i64)) -> bool {
+        let (first_ms, _) = self.starts();
+        let behind = self.starts_behind();
+        match started_ms {
+            Some(ms) => ms >= first_ms && (ms, id) < behind,
+            None => self.without_start_below().is_some_and(|below| id < below),
+        }
+    }
 }
 
 /// What is stored for a query id.
@@ -266,15 +308,27 @@ macro_rules! placed {
                AND (?4 IS NULL OR db = ?4)
                AND (?5 IS NULL OR state = ?5 COLLATE NOCASE)
                AND (?6 IS NULL OR kind = ?6)
-               AND (?7 IS NULL OR statement LIKE ?7 ESCAPE '\\' OR (?8 AND (
-                   query_id LIKE ?7 ESCAPE '\\' OR user LIKE ?7 ESCAPE '\\'
+               AND (?7 IS NULL OR statement LIKE ?7 ESCAPE '\\'
+                   OR query_id LIKE ?7 ESCAPE '\\' OR user LIKE ?7 ESCAPE '\\'
                    OR db LIKE ?7 ESCAPE '\\' OR state LIKE ?7 ESCAPE '\\'
-                   OR frontend LIKE ?7 ESCAPE '\\')))
-               AND (?9 IS NULL OR duration_ms >= ?9)
-               AND (?10 IS NULL OR fingerprint = ?10)
-               AND (?11 IS NULL OR user = ?11)
+                   OR frontend LIKE ?7 ESCAPE '\\')
+               AND (?8 IS NULL OR duration_ms >= ?8)
+               AND (?9 IS NULL OR fingerprint = ?9)
+               AND (?10 IS NULL OR user = ?10)
              ORDER BY started_ms DESC, id DESC
              LIMIT ?2",
+            $($argument),+
+        )
+    };
+}
+
+/// The queries of some rows, in the order of lists.
+macro_rules! of_rows {
+    ($row:ident, $columns:tt, $($argument:expr),+) => {
+        sqlx::query_as!(
+            $row,
+            $columns + "WHERE id IN (SELECT value FROM json_each(?2))
+             ORDER BY started_ms DESC, id DESC",
             $($argument),+
         )
     };
@@ -283,29 +337,26 @@ macro_rules! placed {
 /// A page of a list: first of those that have a start, then of those that have none.
 macro_rules! page {
     ($store:expr, $columns:ident, $selection:expr, $owner:expr) => {{
-        let Selection { limit, after, user, db, state, search_all, min_ms, .. } = $selection;
+        let Selection { limit, user, db, state, anywhere, min_ms, .. } = $selection;
+        if let Some(search) = &$selection.search {
+            let found = $store.found(search, $selection, $owner).await?;
+            let rows = $columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
+            return rows.fetch_all(&$store.readers).await;
+        }
         let kind = $selection.kind.map(Kind::name);
-        let search = $selection.search.as_deref().map(like);
+        let anywhere = anywhere.as_deref().map(like);
         let fingerprint = $selection.fingerprint.map(Fingerprint::to_signed);
-        let from_ms = $selection.from_ms.unwrap_or(i64::MIN);
-        let last_ms = $selection.to_ms.map_or(i64::MAX, |to_ms| to_ms.saturating_sub(1));
-        let (start_ms, start_id) = match after {
-            None => (last_ms, i64::MAX),
-            Some(Place { started_ms: Some(ms), .. }) if *ms > last_ms => (last_ms, i64::MAX),
-            Some(Place { started_ms: Some(ms), id }) => (*ms, *id),
-            // Behind all that have a start.
-            Some(Place { started_ms: None, .. }) => (i64::MIN, i64::MIN),
-        };
+        let (from_ms, _) = $selection.starts();
+        let (start_ms, start_id) = $selection.starts_behind();
         let mut rows = $columns!(placed!(
-            "started_ms BETWEEN ?12 AND ?13 AND (started_ms < ?13 OR id < ?14)",
+            "started_ms BETWEEN ?11 AND ?12 AND (started_ms < ?12 OR id < ?13)",
             LISTED_STATEMENT_CHARS,
             limit,
             user,
             db,
             state,
             kind,
-            search,
-            search_all,
+            anywhere,
             min_ms,
             fingerprint,
             $owner,
@@ -316,14 +367,12 @@ macro_rules! page {
         .fetch_all(&$store.readers)
         .await?;
         let missing = limit.saturating_sub(rows.len() as u32);
-        if missing > 0 && $selection.from_ms.is_none() && $selection.to_ms.is_none() {
-            let start_id = match after {
-                Some(Place { started_ms: None, id }) => *id,
-                _ => i64::MAX,
-            };
+        if let Some(below) = $selection.without_start_below()
+            && missing > 0
+        {
             let without_start = $columns!(placed!(
-                "started_ms IS NULL AND id < ?12", LISTED_STATEMENT_CHARS, missing, user, db,
-                state, kind, search, search_all, min_ms, fingerprint, $owner, start_id
+                "started_ms IS NULL AND id < ?11", LISTED_STATEMENT_CHARS, missing, user, db,
+                state, kind, anywhere, min_ms, fingerprint, $owner, below
             ));
             rows.extend(without_start.fetch_all(&$store.readers).await?);
         }

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::profile::{pack, unpack};
+use super::{raw_error, search};
 use crate::profile::Profile;
 use crate::query::{Kind, Load, Origin, QueryId, QueryRecord};
 use crate::statement::{Fingerprint, shape, shape_into};
@@ -27,6 +28,13 @@ const QUEUE: usize = 8;
 /// ids are random, so every commit writes most of their index again: large commits make import fast.
 const GROUP_RECORDS: usize = 50_000;
 const GROUP_BYTES: usize = 64 << 20;
+
+/// Between two transactions of writing, the search index grows by at most so many segments: more than a
+/// transaction writes, so that it keeps up, and few enough that nobody waits long.
+const SEGMENTS_BETWEEN_GROUPS: usize = 4;
+
+/// Whether there is a segment to make is looked at after so many rows.
+const INDEXED_AFTER_ROWS: u64 = 4096;
 
 /// How much of a shape is stored, in bytes. Its fingerprint tells the whole of it.
 const STORED_SHAPE_BYTES: usize = 64 << 10;
@@ -278,7 +286,14 @@ async fn write_all(
     finish: Arc<Notify>,
     commit_seconds: Histogram,
 ) -> Result<(), sqlx::Error> {
+    // What is left of the search index to make, also of a history from before there was one.
+    let mut unindexed = true;
+    let mut unindexed_rows = 0;
     loop {
+        if unindexed && batches.is_empty() && !batches.is_closed() {
+            unindexed = index_segments(&mut connection, 1).await;
+            continue;
+        }
         let first = tokio::select! {
             first = batches.recv() => first,
             () = finish.notified() => {
@@ -293,8 +308,13 @@ async fn write_all(
             Ok(()) => {
                 commit_seconds.observe(began.elapsed().as_secs_f64());
                 for (answer, written) in answers {
+                    unindexed_rows += written.records.new + written.records.merged;
                     // Nobody waits where the asker has gone; the batch is written all the same.
                     let _ = answer.send(Ok(written));
+                }
+                if unindexed || unindexed_rows >= INDEXED_AFTER_ROWS {
+                    unindexed = index_segments(&mut connection, SEGMENTS_BETWEEN_GROUPS).await;
+                    unindexed_rows = 0;
                 }
             }
             Err(error) => {
@@ -315,6 +335,30 @@ async fn write_all(
     connection.close().await
 }
 
+/// Makes up to `most` segments of the search index; whether there may be more to make. A search that has no
+/// index of some rows reads them, so an error costs nothing but time.
+async fn index_segments(connection: &mut SqliteConnection, most: usize) -> bool {
+    let indexed = async {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let more = raw(&mut transaction, |sqlite| {
+            for _ in 0..most {
+                if !search::make_segment(sqlite)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+        .await?;
+        transaction.commit().await?;
+        Ok(more)
+    };
+    indexed.await.unwrap_or_else(|error: sqlx::Error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "the search index was not brought up to date");
+        false
+    })
+}
+
 /// Writes a batch and those that wait behind it in one transaction. `answers` has the askers of all
 /// batches that the transaction took in, whether it came to its commit or not.
 async fn write_group(
@@ -326,8 +370,12 @@ async fn write_group(
     let mut next = Some(first);
     let (mut records, mut bytes) = (0, 0);
     // Taken at once: a transaction that began by reading could lose its place to another process.
-    let begun = connection.begin_with("BEGIN IMMEDIATE").await;
-    let mut transaction = match begun {
+    let begun = async {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        search::forget_unfilled(&mut transaction).await?;
+        Ok(transaction)
+    };
+    let mut transaction = match begun.await {
         Ok(transaction) => transaction,
         Err(error) => {
             answers.extend(next.map(|(_, answer)| (answer, Written::default())));
@@ -555,7 +603,7 @@ async fn raw<T>(
         let sqlite = unsafe { rusqlite::Connection::from_handle(handle.as_raw_handle().as_ptr()) }?;
         work(&sqlite)
     })
-    .map_err(|error: rusqlite::Error| sqlx::Error::Io(std::io::Error::other(error)))
+    .map_err(raw_error)
 }
 
 const INSERT_QUERY: &str = "INSERT INTO query (

@@ -1,0 +1,138 @@
+//! What is looked for in statements: a text, or words.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+/// The sequences of bytes that [`grams`] gives are so long. Shorter ones stand in every statement: of the
+/// three-digit numbers all. Longer ones would not find short texts.
+pub const GRAM_BYTES: usize = 5;
+
+/// A text or words that are looked for in statements, in any case of ASCII letters.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// All of them must match.
+    patterns: Vec<Regex>,
+    /// All of these stand in what matches.
+    texts: Vec<String>,
+}
+
+/// Why something cannot be looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum SearchError {
+    #[error("there is nothing to look for")]
+    Empty,
+    #[error("what is looked for may have at most {max} characters", max = Search::MAX_CHARS)]
+    TooLong,
+}
+
+impl Search {
+    /// The longest text that is looked for, in characters.
+    pub const MAX_CHARS: usize = 1000;
+
+    /// Looks for `text`, if any, as it is, anywhere in a statement; and for each of the `words`, which white
+    /// space separates, as a whole word, in any order. A letter, digit or underscore of ASCII continues a
+    /// word.
+    pub fn new(text: Option<&str>, words: Option<&str>) -> Result<Search, SearchError> {
+        let (text, words) = (text.filter(|text| !text.is_empty()), words.unwrap_or(""));
+        if [text.unwrap_or(""), words].iter().any(|it| it.chars().count() > Search::MAX_CHARS) {
+            return Err(SearchError::TooLong);
+        }
+        let mut search = Search { patterns: Vec::new(), texts: Vec::new() };
+        if let Some(text) = text {
+            search.add(text, regex::escape(text))?;
+        }
+        for word in words.split_whitespace() {
+            search.add(word, whole_word(word))?;
+        }
+        if search.texts.is_empty() { Err(SearchError::Empty) } else { Ok(search) }
+    }
+
+    fn add(&mut self, text: &str, expression: String) -> Result<(), SearchError> {
+        let pattern = RegexBuilder::new(&expression).unicode(false).case_insensitive(true).build();
+        // An escaped text of this length always compiles.
+        self.patterns.push(pattern.map_err(|_| SearchError::TooLong)?);
+        self.texts.push(text.to_string());
+        Ok(())
+    }
+
+    /// Whether a statement has all of it.
+    pub fn matches(&self, statement: &[u8]) -> bool {
+        self.patterns.iter().all(|pattern| pattern.is_match(statement))
+    }
+
+    /// The grams that a statement must have to match; none where all that is looked for is shorter than one.
+    pub fn grams(&self) -> Vec<u64> {
+        let mut all = Vec::new();
+        for text in &self.texts {
+            grams(text.as_bytes(), |gram| all.push(gram));
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+/// An expression for a word that no other letter continues, where it begins or ends with one itself.
+fn whole_word(word: &str) -> String {
+    let is_word =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let begins = if is_word(word.as_bytes().first()) { r"\b" } else { "" };
+    let ends = if is_word(word.as_bytes().last()) { r"\b" } else { "" };
+    format!("{begins}{}{ends}", regex::escape(word))
+}
+
+/// Gives every sequence of [`GRAM_BYTES`] bytes of a text, ASCII letters in lower case, as a number.
+pub fn grams(text: &[u8], mut give: impl FnMut(u64)) {
+    const MASK: u64 = (1 << (8 * GRAM_BYTES)) - 1;
+    let mut gram = 0;
+    for (at, byte) in text.iter().enumerate() {
+        gram = (gram << 8 | u64::from(byte.to_ascii_lowercase())) & MASK;
+        if at + 1 >= GRAM_BYTES {
+            give(gram);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_found_as_they_are() {
+        let text = |text| Search::new(Some(text), None).unwrap();
+        assert!(text("ORDERS where").matches(b"select 1 from orders WHERE a"));
+        assert!(!text("a.c").matches(b"abc"));
+        assert!(text("100%_\\(").matches(b"x 100%_\\( y"));
+        assert!(text("订单").matches("select '订单'".as_bytes()));
+        assert!(!text("Ä").matches("ä".as_bytes()));
+        assert_eq!(Search::new(Some(""), Some("  ")).unwrap_err(), SearchError::Empty);
+        assert!(Search::new(Some(&"Ω".repeat(1001)), None).is_err());
+        assert!(Search::new(Some(&"Ω".repeat(1000)), Some(&"x ".repeat(500))).is_ok());
+    }
+
+    #[test]
+    fn words_are_whole_and_in_any_order() {
+        let words = |words| Search::new(None, Some(words)).unwrap();
+        assert!(words("lineitem orders").matches(b"from Orders o join lineitem l"));
+        assert!(!words("order").matches(b"from orders"));
+        assert!(words("o.id =").matches(b"on o.id=l.oid"));
+        assert!(!words("from missing").matches(b"from orders"));
+        assert!(words("订单").matches("表订单表".as_bytes()));
+    }
+
+    proptest! {
+        #[test]
+        fn what_matches_has_the_grams(
+            before in ".{0,20}", text in "[a-cA-C订 ]{1,12}", after in ".{0,20}",
+        ) {
+            let statement = format!("{before}{}{after}", text.to_ascii_uppercase());
+            let search = Search::new(Some(&text), None).unwrap();
+            prop_assert!(search.matches(statement.as_bytes()));
+            let mut had = Vec::new();
+            grams(statement.as_bytes(), |gram| had.push(gram));
+            prop_assert!(search.grams().iter().all(|gram| had.contains(gram)));
+        }
+    }
+}
