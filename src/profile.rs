@@ -4,6 +4,8 @@
 //! The text is indented by two spaces a level: `Name:` opens a section, `- Key: value` tells something
 //! of it. Up to Doris 2.0 all of it stands below `Query:`, later it starts at `Summary:`.
 
+mod flame;
+mod operators;
 mod tree;
 
 use std::borrow::Cow;
@@ -11,6 +13,8 @@ use std::borrow::Cow;
 use crate::query::{Kind, Origin, QueryIdError, QueryRecord};
 use crate::time::{Zone, parse_duration_ms, parse_instant_ms};
 
+pub use flame::flame_svg;
+pub use operators::{Operator, OperatorDifference, compare, in_order, operators};
 pub use tree::{Counter, Fragment, Section};
 
 /// A profile as it was taken in.

@@ -1,0 +1,476 @@
+//! What a profile says of each operator of the plan: its own time, its share of all, rows and memory.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::tree::{Counter, Section};
+use crate::time::parse_duration_ns;
+
+/// An operator of a plan, all its instances together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Operator {
+    /// As the text has it: `AGGREGATION_OPERATOR (id=3)`.
+    pub name: String,
+    /// The number of the fragment it belongs to.
+    pub fragment: Option<String>,
+    /// How long it was at work itself, without what it waited for below it, in nanoseconds: the longest of
+    /// all its instances.
+    pub time_ns: Option<u64>,
+    /// Its part of the own times of all operators, from 0 to 1.
+    pub share: f64,
+    /// The rows it gave on, of all its instances.
+    pub rows: Option<u64>,
+    /// The memory it took at most, of all its instances.
+    pub memory_bytes: Option<u64>,
+    /// Whether it is one of the five that took most time, and took a tenth of all time or more.
+    pub is_costly: bool,
+    /// What it counted; where instances are told apart, what the slowest counted.
+    pub counters: Vec<Counter>,
+    /// The operators whose rows it takes.
+    pub children: Vec<Operator>,
+}
+
+/// An operator in two runs of a statement.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OperatorDifference {
+    /// As the later run has it, or the earlier one where it is missing there.
+    pub name: String,
+    /// The number of its fragment.
+    pub fragment: Option<String>,
+    /// Its own time in the first run, in nanoseconds; none where it is not there.
+    pub before_ns: Option<u64>,
+    /// The same in the second run.
+    pub after_ns: Option<u64>,
+    /// How much slower it got; negative where it got faster.
+    pub difference_ns: i64,
+    /// The rows it gave on in the first run.
+    pub before_rows: Option<u64>,
+    /// The same in the second run.
+    pub after_rows: Option<u64>,
+}
+
+/// How many operators at most are marked as costly.
+const COSTLY: usize = 5;
+/// The share from which on an operator can be.
+const COSTLY_SHARE: f64 = 0.1;
+
+/// The operators of a profile, as trees: one for each pipeline or fragment. Where the text has both a part
+/// that merges all instances and one that tells them apart, those of the merged one; in the other, instances
+/// are merged here.
+///
+/// Older versions (`Active`, `% non-child`) count the time below an operator into its own. It is taken out here.
+pub fn operators(profile: &Section) -> Vec<Operator> {
+    let merged = profile.children.iter().find(|section| section.name.starts_with("MergedProfile"));
+    let mut operators = merged.map(forest).unwrap_or_default();
+    if operators.is_empty() {
+        operators = forest(profile);
+    }
+    shares(&mut operators);
+    operators
+}
+
+/// The operators of trees, each with its depth, from the root down.
+pub fn in_order(operators: &[Operator]) -> impl Iterator<Item = (usize, &Operator)> {
+    let mut open = vec![operators.iter()];
+    std::iter::from_fn(move || {
+        loop {
+            let depth = open.len().checked_sub(1)?;
+            match open[depth].next() {
+                Some(operator) => {
+                    open.push(operator.children.iter());
+                    return Some((depth, operator));
+                }
+                None => {
+                    open.pop();
+                }
+            }
+        }
+    })
+}
+
+/// What got slower from one run to another, the most first. An operator is the same in both if its fragment,
+/// its kind and its id are; where ids differ, the first of a kind is taken to be the first of the other.
+pub fn compare(before: &[Operator], after: &[Operator]) -> Vec<OperatorDifference> {
+    let mut differences = Vec::new();
+    let mut unmatched_after = Vec::new();
+    let mut known: HashMap<_, Vec<&Operator>> = HashMap::new();
+    let mut taken = std::collections::HashSet::new();
+    let all_before: Vec<&Operator> = in_order(before).map(|(_, operator)| operator).collect();
+    for operator in all_before.iter().rev() {
+        known.entry((&operator.fragment, kind_and_id(&operator.name))).or_default().push(operator);
+    }
+    for (_, operator) in in_order(after) {
+        let same = known.get_mut(&(&operator.fragment, kind_and_id(&operator.name)));
+        match same.and_then(Vec::pop) {
+            Some(same) => {
+                taken.insert(std::ptr::from_ref(same));
+                differences.push(difference(Some(same), Some(operator)));
+            }
+            None => unmatched_after.push(operator),
+        }
+    }
+    let left =
+        all_before.into_iter().filter(|operator| !taken.contains(&std::ptr::from_ref(*operator)));
+    let left: Vec<&Operator> = left.collect();
+    let mut by_kind: HashMap<&str, Vec<&Operator>> = HashMap::new();
+    for operator in left.iter().rev() {
+        by_kind.entry(kind(&operator.name)).or_default().push(operator);
+    }
+    for operator in unmatched_after {
+        let same = by_kind.get_mut(kind(&operator.name)).and_then(Vec::pop);
+        differences.push(difference(same, Some(operator)));
+    }
+    differences.extend(by_kind.into_values().flatten().map(|gone| difference(Some(gone), None)));
+    differences
+        .sort_by(|a, b| b.difference_ns.cmp(&a.difference_ns).then_with(|| a.name.cmp(&b.name)));
+    differences
+}
+
+fn difference(before: Option<&Operator>, after: Option<&Operator>) -> OperatorDifference {
+    let (before_ns, after_ns) =
+        (before.and_then(|operator| operator.time_ns), after.and_then(|operator| operator.time_ns));
+    let signed = |ns: Option<u64>| i64::try_from(ns.unwrap_or(0)).unwrap_or(i64::MAX);
+    let shown = after.or(before);
+    OperatorDifference {
+        name: shown.map(|operator| operator.name.clone()).unwrap_or_default(),
+        fragment: shown.and_then(|operator| operator.fragment.clone()),
+        before_ns,
+        after_ns,
+        difference_ns: signed(after_ns) - signed(before_ns),
+        before_rows: before.and_then(|operator| operator.rows),
+        after_rows: after.and_then(|operator| operator.rows),
+    }
+}
+
+/// `AGGREGATION_OPERATOR` of `AGGREGATION_OPERATOR (id=3 , nereids_id=82)`.
+fn kind(name: &str) -> &str {
+    name.split([' ', '(']).next().unwrap_or(name)
+}
+
+/// The same with the id, which stands in parentheses among other things.
+fn kind_and_id(name: &str) -> (&str, Option<&str>) {
+    let id = name.split(['(', ' ', ',', ')']).find_map(|part| {
+        let id = part.strip_prefix("id=").or_else(|| part.strip_prefix("dst_id="))?;
+        Some(id.trim_end_matches('.'))
+    });
+    (kind(name), id)
+}
+
+/// Whether a section is an operator, and not what operators are put into, or what they are made of.
+fn is_operator(name: &str) -> bool {
+    let kind = kind(name);
+    let shouts = kind.len() > 2
+        && kind
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit())
+        && kind.bytes().any(|byte| byte.is_ascii_uppercase());
+    let is_part = kind.starts_with("Pipeline") || kind == "Fragment" || kind == "Instance";
+    !is_part && (shouts || kind_and_id(name).1.is_some())
+}
+
+/// The operators within a section that are nobody's children there.
+fn forest(section: &Section) -> Vec<Operator> {
+    forest_within(section, None).0
+}
+
+/// What stands in a section's place: an operator, or what instances of one part have in common.
+enum Place {
+    Operator(Operator),
+    Instances(Vec<Vec<Operator>>),
+}
+
+/// The same with the time the text gives them together, which may hold that of what is below them.
+fn forest_within(section: &Section, fragment: Option<&str>) -> (Vec<Operator>, u64) {
+    let mut places: Vec<Place> = Vec::new();
+    let mut parts: HashMap<&str, usize> = HashMap::new();
+    let mut told_ns = 0_u64;
+    for child in &section.children {
+        if is_operator(&child.name) {
+            let (operator, ns) = operator(child, fragment);
+            places.push(Place::Operator(operator));
+            told_ns = told_ns.saturating_add(ns);
+            continue;
+        }
+        let inner = child.name.strip_prefix("Fragment ").or(fragment);
+        let (operators, ns) = forest_within(child, inner);
+        if operators.is_empty() {
+            continue;
+        }
+        told_ns = told_ns.saturating_add(ns);
+        // `Instance 1a-2b (host=...)`, `Pipeline : 0(host=...)` and `PipelineTask (index=0)` are there once for
+        // each instance. A fragment that comes again is the detailed part of one that was merged.
+        let part = match child.name.starts_with("Instance ") {
+            true => "Instance",
+            false => child.name.split('(').next().unwrap_or_default().trim_end(),
+        };
+        match parts.get(part).and_then(|at| places.get_mut(*at)) {
+            Some(Place::Instances(_)) if part.starts_with("Fragment") => {}
+            Some(Place::Instances(instances)) => instances.push(operators),
+            _ => {
+                parts.insert(part, places.len());
+                places.push(Place::Instances(vec![operators]));
+            }
+        }
+    }
+    let mut forest = Vec::new();
+    for place in places {
+        match place {
+            Place::Operator(operator) => forest.push(operator),
+            Place::Instances(instances) => forest.extend(merged(instances)),
+        }
+    }
+    (forest, told_ns)
+}
+
+/// An operator, and the time that the text gives it.
+fn operator(section: &Section, fragment: Option<&str>) -> (Operator, u64) {
+    let mut counters = section.counters.clone();
+    // Newer versions sort an operator's counters into two sections.
+    for part in &section.children {
+        if ["CommonCounters", "CustomCounters"].contains(&part.name.as_str()) {
+            counters.extend(part.counters.iter().cloned());
+        }
+    }
+    let (children, below_ns) = forest_within(section, fragment);
+    let value = |names: &[&str]| names.iter().find_map(|name| find(&counters, name));
+    let told = section.time().or_else(|| value(&["ExecTime"]).map(longest));
+    let told_ns = told.and_then(parse_duration_ns).map(|ns| ns as u64);
+    // In parentheses beside a share stands the time with that of what is below. The share is of a time
+    // that the text does not have, so it does not help.
+    let inclusive = section.detail.contains("Active: ") || section.detail.contains("non-child");
+    let rows = value(&["RowsProduced", "RowsReturned", "RowsRead", "InputRows"]).and_then(rows);
+    let memory = value(&["MemoryUsagePeak", "PeakMemoryUsage", "MemoryUsage"]).and_then(bytes);
+    let operator = Operator {
+        name: section.name.clone(),
+        fragment: fragment.map(str::to_string),
+        time_ns: told_ns.map(|ns| if inclusive { ns.saturating_sub(below_ns) } else { ns }),
+        share: 0.0,
+        rows,
+        memory_bytes: memory,
+        is_costly: false,
+        counters,
+        children,
+    };
+    (operator, told_ns.unwrap_or(below_ns))
+}
+
+/// A counter by name, also one that another is made of.
+fn find<'a>(counters: &'a [Counter], name: &str) -> Option<&'a str> {
+    let mut all = counters.iter().chain(counters.iter().flat_map(|counter| &counter.children));
+    all.find(|counter| counter.name == name).map(|counter| counter.value.as_str())
+}
+
+/// The longest of `avg 1ms, max 2ms, min 1ms`.
+fn longest(value: &str) -> &str {
+    let longest = value.split_once("max ").map_or(value, |(_, behind)| behind);
+    longest.split(',').next().unwrap_or(longest)
+}
+
+/// The sum of `sum 3.458K (3458), avg ...`, or what stands there alone.
+fn sum(value: &str) -> &str {
+    let sum = value.split_once("sum ").map_or(value, |(_, behind)| behind);
+    sum.split(", ").next().unwrap_or(sum).trim()
+}
+
+/// A number of rows: `1`, `27.667K (27667)`.
+fn rows(value: &str) -> Option<u64> {
+    let value = sum(value);
+    if let Some((_, exact)) = value.split_once('(') {
+        return exact.trim_end_matches(')').parse().ok();
+    }
+    quantity(value, &[("", 1.0), ("K", 1e3), ("M", 1e6), ("B", 1e9), ("T", 1e12)])
+}
+
+/// A size: `1.21 MB`, `0.00`.
+fn bytes(value: &str) -> Option<u64> {
+    const KIB: f64 = 1024.0;
+    let units = [("", 1.0), ("B", 1.0), ("KB", KIB), ("MB", KIB.powi(2)), ("GB", KIB.powi(3))];
+    quantity(sum(value), &units).or_else(|| quantity(sum(value), &[("TB", KIB.powi(4))]))
+}
+
+fn quantity(text: &str, units: &[(&str, f64)]) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim())?;
+    // A float beyond the range becomes the range's end.
+    Some((number.parse::<f64>().ok()? * factor).round() as u64)
+}
+
+/// What instances of one part of a plan have in common. An operator is the same in two of them if its name
+/// is, and as many of that name stand before it.
+fn merged(mut instances: Vec<Vec<Operator>>) -> Vec<Operator> {
+    if instances.len() < 2 {
+        return instances.pop().unwrap_or_default();
+    }
+    let mut known: HashMap<(String, usize), usize> = HashMap::new();
+    let mut places: Vec<Vec<Operator>> = Vec::new();
+    for instance in instances {
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        for operator in instance {
+            let before = seen.entry(operator.name.clone()).or_default();
+            let key = (operator.name.clone(), *before);
+            *before += 1;
+            let place = *known.entry(key).or_insert_with(|| {
+                places.push(Vec::new());
+                places.len() - 1
+            });
+            if let Some(place) = places.get_mut(place) {
+                place.push(operator);
+            }
+        }
+    }
+    let sum = |numbers: &mut dyn Iterator<Item = u64>| numbers.reduce(u64::saturating_add);
+    places
+        .into_iter()
+        .map(|mut same| {
+            let rows = sum(&mut same.iter().filter_map(|operator| operator.rows));
+            let memory_bytes = sum(&mut same.iter().filter_map(|operator| operator.memory_bytes));
+            let children = same.iter_mut().map(|one| std::mem::take(&mut one.children)).collect();
+            let slowest = same.into_iter().reduce(|a, b| if b.time_ns > a.time_ns { b } else { a });
+            let children = merged(children);
+            Operator { rows, memory_bytes, children, ..slowest.unwrap_or_default() }
+        })
+        .collect()
+}
+
+/// Gives each operator its share, and marks the costly ones.
+fn shares(operators: &mut [Operator]) {
+    let mut times: Vec<u64> =
+        in_order(operators).filter_map(|(_, operator)| operator.time_ns).collect();
+    let total: f64 = times.iter().map(|ns| *ns as f64).sum();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    let least = times.get(COSTLY - 1).or(times.last()).copied().unwrap_or(0);
+    mark(operators, total, least);
+}
+
+fn mark(operators: &mut [Operator], total: f64, least: u64) {
+    for operator in operators {
+        let ns = operator.time_ns.unwrap_or(0);
+        operator.share = if total > 0.0 { ns as f64 / total } else { 0.0 };
+        operator.is_costly = ns >= least && operator.share >= COSTLY_SHARE;
+        mark(&mut operator.children, total, least);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    const OLD: &str = include_str!("../../tests/data/profiles/doris-0.15.txt");
+    const NEW: &str = include_str!("../../tests/data/profiles/doris-2.1.txt");
+    const COPIED: &str = include_str!("../../tests/data/profiles/copied-from-page.txt");
+
+    type Told<'a> = (usize, &'a str, Option<u64>, Option<u64>, bool);
+
+    fn told(operators: &[Operator]) -> Vec<Told<'_>> {
+        in_order(operators)
+            .map(|(depth, found)| {
+                (depth, found.name.as_str(), found.time_ns, found.rows, found.is_costly)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn operators_of_a_newer_profile() {
+        let operators = operators(&Section::parse(NEW));
+        let scan =
+            "OLAP_SCAN_OPERATOR (id=0. nereids_id=71. table name = store_sales5(store_sales5))";
+        assert_eq!(
+            told(&operators),
+            [
+                (0, "RESULT_SINK_OPERATOR (id=0)", Some(61_293), Some(1), false),
+                (1, "AGGREGATION_OPERATOR (id=3 , nereids_id=82)", Some(361_417), None, false),
+                (0, scan, Some(36_169_000), Some(27_667), true),
+            ]
+        );
+        assert_eq!(operators[0].children[0].memory_bytes, Some(1_268_777));
+        assert_eq!(operators[1].fragment.as_deref(), Some("1"));
+        assert!(
+            (in_order(&operators).map(|(_, found)| found.share).sum::<f64>() - 1.0).abs() < 1e-9
+        );
+        let copied = super::operators(&Section::parse(COPIED));
+        let join = ("HASH_JOIN_SINK_OPERATOR (id=2)", Some(26_112_000_000), None, true);
+        let (name, time_ns, rows, is_costly) = join;
+        assert_eq!(told(&copied), [(0, name, time_ns, rows, is_costly)]);
+    }
+
+    #[test]
+    fn operators_of_an_older_profile_lose_the_time_below_them() {
+        let operators = operators(&Section::parse(OLD));
+        assert_eq!(
+            told(&operators),
+            [
+                (0, "AGGREGATION_NODE (id=1)", Some(6_910_000), Some(1), true),
+                (1, "VOLAP_SCAN_NODE (id=0)", Some(4_396_000), Some(27_667), true),
+            ]
+        );
+    }
+
+    #[test]
+    fn instances_are_merged_and_a_merged_part_is_preferred() {
+        let detail = "Fragments:\n  Fragment 0:\n    Pipeline : 0(host=a):\n      PipelineTask (index=0):\n        \
+             X_OPERATOR (id=1):\n          CommonCounters:\n            - ExecTime: 3ms\n            \
+             - RowsProduced: 4\n      PipelineTask (index=1):\n        X_OPERATOR (id=1):\n          \
+             CommonCounters:\n            - ExecTime: 5ms\n            - RowsProduced: 1.5K\n    \
+             Pipeline : 0(host=b):\n      PipelineTask (index=0):\n        X_OPERATOR (id=1):\n          \
+             - ExecTime: 4ms\n";
+        let found = operators(&Section::parse(&format!("DetailProfile:\n{detail}")));
+        assert_eq!(told(&found), [(0, "X_OPERATOR (id=1)", Some(5_000_000), Some(1_504), true)]);
+        let both = format!(
+            "MergedProfile:\n  Fragments:\n    Fragment 0:\n      X_OPERATOR (id=1):\n        \
+             - ExecTime: avg 1ms, max 2ms, min 1ms\nDetailProfile:\n{detail}"
+        );
+        let found = operators(&Section::parse(&both));
+        assert_eq!(told(&found), [(0, "X_OPERATOR (id=1)", Some(2_000_000), None, true)]);
+    }
+
+    #[test]
+    fn two_runs_are_compared_operator_by_operator() {
+        let before = operators(&Section::parse(NEW));
+        let slower = NEW
+            .replace("max 36.169ms", "max 1s")
+            .replace("AGGREGATION_OPERATOR (id=3 ,", "A_B (id=9,");
+        let after = operators(&Section::parse(&slower));
+        let differences = compare(&before, &after);
+        let told: Vec<_> = differences
+            .iter()
+            .map(|found| (kind(&found.name), found.before_ns, found.after_ns, found.difference_ns))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("OLAP_SCAN_OPERATOR", Some(36_169_000), Some(1_000_000_000), 963_831_000),
+                ("A_B", None, Some(361_417), 361_417),
+                ("RESULT_SINK_OPERATOR", Some(61_293), Some(61_293), 0),
+                ("AGGREGATION_OPERATOR", Some(361_417), None, -361_417),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hundred_thousand_operators_take_time_by_their_number() {
+        let mut text = "Fragments:\n".to_string();
+        for instance in 0..1000 {
+            writeln!(text, "  Fragment 0:\n    Instance {instance}-1 (host=a):(Active: 1ms)")
+                .unwrap();
+        }
+        for number in 0..100_000 {
+            let instance = if number % 100 == 0 {
+                format!("    Instance {number}-2:\n")
+            } else {
+                String::new()
+            };
+            writeln!(text, "{instance}      X_NODE (id={}):(Active: 1ms)", number % 1000).unwrap();
+        }
+        let section = Section::parse(&text);
+        let begun = Instant::now();
+        let found = operators(&section);
+        assert_eq!(in_order(&found).count(), 1000);
+        assert_eq!(compare(&found, &found).len(), 1000);
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    }
+}
