@@ -23,7 +23,7 @@ use crate::intake::follow::follow;
 use crate::intake::frontend::collect;
 use crate::rest::auth::{Guard, GuardError};
 use crate::rest::server::{self, Tls, TlsError};
-use crate::rest::{self, History, Metrics};
+use crate::rest::{History, Metrics, Ready};
 use crate::store::{OpenError, Store, WriteError};
 
 /// Where annals listens unless told otherwise.
@@ -168,7 +168,6 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         sources.spawn(collect(intake.clone(), store.clone(), frontend, every));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let metrics = Arc::new(Metrics::default());
     let history = Arc::new(History {
         store: store.clone(),
         zone,
@@ -176,7 +175,8 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         scheme,
         guard,
         open_to_all,
-        metrics: metrics.clone(),
+        metrics: Arc::new(Metrics::default()),
+        ready: Ready::new(store.watch()?),
     });
     let db = config.db();
     let file = db.display();
@@ -194,7 +194,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     if let Some(within) = sd_notify::watchdog_enabled() {
         sources.spawn(watch(store.clone(), intake.clone(), within / 3));
     }
-    server::serve(rest::routes(history), listener, tls, metrics, stopped, GRACE).await;
+    server::serve(history, listener, tls, stopped, GRACE).await;
     tell_systemd(NotifyState::Stopping);
     // What they had not sent yet, they read again the next time.
     sources.shutdown().await;

@@ -90,6 +90,13 @@ pub fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer
     answer
 }
 
+/// Whether somebody who asks has an answer with these headers already.
+pub fn is_known(asked: &HeaderMap, headers: &HeaderMap) -> bool {
+    let tag = headers.get(ETAG);
+    let mut known = asked.get_all(IF_NONE_MATCH).iter();
+    tag.is_some_and(|tag| known.any(|known| knows(known, tag)))
+}
+
 /// A weak tag, for the same bytes may go out with gzip and without.
 fn tag(body: &Bytes) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("W/\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(body))).ok()

@@ -10,6 +10,7 @@ mod openapi;
 mod push;
 mod queries;
 mod query_profile;
+mod ready;
 mod selection;
 pub mod server;
 mod session;
@@ -36,9 +37,10 @@ use crate::intake::Intake;
 use crate::query::{QueryId, QueryIdError};
 use crate::store::{Store, StoredProfile};
 use crate::time::Zone;
-use auth::Guard;
+use auth::{Caller, Guard};
 use envelope::{Answer, Refusal};
 pub use metrics::Metrics;
+pub use ready::Ready;
 use view::View;
 
 /// What the routes answer from.
@@ -58,16 +60,27 @@ pub struct History {
     pub open_to_all: bool,
     /// What is counted of requests.
     pub metrics: Arc<Metrics>,
+    /// Answers that are ready.
+    pub ready: Ready,
 }
 
 impl History {
     /// The history as far as those may see it who sent this `Authorization` header to this host.
     async fn view(&self, authorization: Option<String>, host: Option<Authority>) -> Asked {
-        if !self.guard.stands() && !self.open_to_all {
-            reached_as_this_machine(host.as_ref())?;
-        }
-        let caller = self.guard.caller(authorization.as_deref()).await?;
+        let caller = self.caller(authorization.as_deref(), host.as_ref()).await?;
         Ok(View::new(self.store.clone(), self.zone, self.scheme, self.intake.clone(), caller))
+    }
+
+    /// Who sent this `Authorization` header to this host.
+    async fn caller(
+        &self,
+        authorization: Option<&str>,
+        host: Option<&Authority>,
+    ) -> Result<Caller, Refusal> {
+        if !self.guard.stands() && !self.open_to_all {
+            reached_as_this_machine(host)?;
+        }
+        self.guard.caller(authorization).await
     }
 }
 

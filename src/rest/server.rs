@@ -23,7 +23,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use warp::{Filter, Reply};
 
-use super::Metrics;
+use super::History;
 use super::around::watched;
 
 /// Connections that are open at the same time; one beyond that is closed at once.
@@ -90,17 +90,15 @@ fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError>
     Ok(Arc::new(config))
 }
 
-/// Serves routes until `stop` comes, then lets the answers in flight finish, for as long as `grace`.
-pub async fn serve<R>(
-    routes: R,
+/// Serves a history until `stop` comes, then lets the answers in flight finish, for as long as `grace`.
+pub async fn serve(
+    history: Arc<History>,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    metrics: Arc<Metrics>,
     stop: impl Future<Output = ()>,
     grace: Duration,
-) where
-    R: Filter<Extract: Reply, Error = Infallible> + Clone + Send + Sync + 'static,
-{
+) {
+    let routes = super::routes(history.clone());
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -123,21 +121,21 @@ pub async fn serve<R>(
         // Answers are written whole: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         let (routes, watcher) = (routes.clone(), graceful.watcher());
-        let metrics = metrics.clone();
+        let history = history.clone();
         let config = tls.as_ref().map(|tls| tls.current.borrow().clone());
         tokio::spawn(async move {
             let _permit = permit;
-            metrics.connections.inc();
+            history.metrics.connections.inc();
             match config {
-                None => talk(stream, routes, watcher, metrics.clone()).await,
+                None => talk(stream, routes, watcher, history.clone()).await,
                 Some(config) => {
                     let agreed = TlsAcceptor::from(config).accept(stream);
                     if let Ok(Ok(stream)) = tokio::time::timeout(AGREED_WITHIN, agreed).await {
-                        talk(stream, routes, watcher, metrics.clone()).await;
+                        talk(stream, routes, watcher, history.clone()).await;
                     }
                 }
             }
-            metrics.connections.dec();
+            history.metrics.connections.dec();
         });
     }
     drop(listener);
@@ -151,12 +149,17 @@ async fn talk<R>(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     routes: R,
     watcher: Watcher,
-    metrics: Arc<Metrics>,
+    history: Arc<History>,
 ) where
     R: Filter<Extract: Reply, Error = Infallible> + Clone + Send + Sync + 'static,
 {
     let answering = CompressionLayer::new().quality(CompressionLevel::Fastest);
     let answering = answering.layer(warp::service(routes));
+    let metrics = history.metrics.clone();
+    let answering = service_fn(move |request: Request<Incoming>| {
+        let (history, answering) = (history.clone(), answering.clone());
+        async move { history.ready.answer(&history, answering, request).await }
+    });
     let service = service_fn(move |request: Request<Incoming>| {
         watched(answering.clone(), request, metrics.clone())
     });

@@ -7,6 +7,7 @@ mod profile;
 mod read;
 mod report;
 mod search;
+mod version;
 mod write;
 
 use std::io::ErrorKind;
@@ -24,6 +25,7 @@ pub use read::{
     Json, ListedQuery, Place, Selection, StoredFingerprint, StoredProfile, StoredQuery,
 };
 pub use report::{Bucket, Sizes, StatementOrder, StatementStatistics};
+pub use version::{Version, Watch};
 pub use write::{Batch, Counts, FollowedFile, WriteError, Writer, Written};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -121,6 +123,13 @@ impl Store {
     pub async fn writer(&self, patience: Duration) -> Result<Writer, OpenError> {
         let options = writing(&self.path).busy_timeout(patience);
         Writer::start(options).await.map_err(|error| refusal(&self.path, error))
+    }
+
+    /// Watches for commits, of this process and of others.
+    pub fn watch(&self) -> Result<Watch, OpenError> {
+        Watch::new(&self.path).map_err(|error| {
+            OpenError::Other(self.path.clone(), sqlx::Error::Io(std::io::Error::other(error)))
+        })
     }
 
     /// Ends reading and moves what the write-ahead log holds into the file itself.
