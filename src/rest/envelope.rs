@@ -7,7 +7,7 @@ use warp::http::{Response, StatusCode};
 use warp::hyper::body::Bytes;
 
 use crate::intake::PushError;
-use crate::store::WriteError;
+use crate::store::{Place, WriteError};
 
 /// When those who were told that annals is busy should come back.
 const RETRY_AFTER_SECONDS: &str = "5";
@@ -37,6 +37,63 @@ pub fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
 pub fn json(status: StatusCode, body: impl Serialize) -> Result<Answer, Refusal> {
     let body = serde_json::to_vec(&body).map_err(|error| Refusal::Internal(error.into()))?;
     Ok(answer(status, "application/json", body))
+}
+
+/// The answer of a list, written row by row: what SQLite has at hand goes into it without being kept.
+pub struct Rows {
+    /// The envelope up to the last row.
+    body: Vec<u8>,
+    count: usize,
+    last: Option<Place>,
+    failed: Option<serde_json::Error>,
+}
+
+impl Rows {
+    /// A list without rows; `columns` serialises to an object, which gets them as its `rows`.
+    pub fn of(columns: &impl Serialize) -> Rows {
+        let mut rows =
+            Rows { body: Vec::with_capacity(1 << 16), count: 0, last: None, failed: None };
+        rows.body.extend(br#"{"msg":"success","code":0,"data":"#);
+        rows.write(columns);
+        rows.body.pop();
+        rows.body.extend(br#","rows":["#);
+        rows
+    }
+
+    /// Adds a row, and the place it has in the list.
+    pub fn add(&mut self, row: &impl Serialize, place: Place) {
+        if self.count > 0 {
+            self.body.push(b',');
+        }
+        self.write(row);
+        self.count += 1;
+        self.last = Some(place);
+    }
+
+    fn write(&mut self, value: &impl Serialize) {
+        if let Err(error) = serde_json::to_writer(&mut self.body, value) {
+            self.failed = Some(error);
+        }
+    }
+
+    /// The place of the last row where there are `limit` of them, and so may be more.
+    pub fn last_of_full(&self, limit: u32) -> Option<Place> {
+        self.last.filter(|_| self.count >= limit as usize)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The whole answer, in which `count` stands.
+    pub fn answer(mut self, count: usize) -> Result<Answer, Refusal> {
+        if let Some(error) = self.failed {
+            return Err(Refusal::Internal(error.into()));
+        }
+        self.body.extend(format!("]}},\"count\":{count}}}").into_bytes());
+        Ok(answer(StatusCode::OK, "application/json", self.body))
+    }
 }
 
 /// A bare text, for the routes of Doris that answer without the envelope.

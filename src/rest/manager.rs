@@ -1,11 +1,13 @@
 //! `/rest/v2/manager/query/...`, as the frontends of Doris 1.x and later answer, and `/api/bootstrap`
 //! and `/api/health`, with which a frontend is looked for.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::envelope::{Answer, Refusal, success};
-use super::selection::{last_of_full, selection, with_next};
+use super::envelope::{Answer, Refusal, Rows, success};
+use super::selection::{selection, with_next};
 use super::{Parameters, View, known_profile, text_or_na};
 use crate::profile::Section;
 use crate::query::{Kind, QueryId};
@@ -15,54 +17,50 @@ use crate::time::{Zone, duration_text};
 /// Where these routes are.
 pub const QUERY_INFO: &str = "/rest/v2/manager/query/query_info";
 
-/// A table of Doris' manager: rows are lists of texts in the order of the columns.
+/// A table of Doris' manager: its rows are lists of texts in the order of the columns.
 #[derive(Serialize)]
 struct Table {
     column_names: [&'static str; 10],
-    rows: Vec<[String; 10]>,
 }
 
 /// The newest queries. The columns' names are Doris' own.
 pub async fn query_info(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
-    if let Some(id) = parameters.get("query_id").filter(|id| !id.is_empty()) {
-        let listed = view.listed(&super::query_id(id)?).await?;
-        return success(query_table(view.zone, listed.into_iter().collect()), 0);
-    }
-    let anywhere = parameters.get("search").filter(|text| !text.is_empty()).cloned();
-    // Doris looks for it in every field.
-    let selection = Selection { anywhere, search: None, ..selection(view, &parameters)? };
-    let listed = view.list(&selection).await?;
-    let last = last_of_full(&selection, &listed, ListedQuery::place);
-    let answer = success(query_table(view.zone, listed), 0)?;
-    Ok(with_next(answer, QUERY_INFO, &parameters, last))
-}
-
-fn query_table(zone: Zone, listed: Vec<ListedQuery>) -> Table {
-    let rows = listed.into_iter().map(|query| {
-        let kind = match query.kind() {
-            Kind::Query => "Query",
-            Kind::Load => "Load",
-        };
-        [
-            query.query_id,
-            query.frontend.unwrap_or_default(),
-            query.user.unwrap_or_default(),
-            query.db.unwrap_or_default(),
-            query.statement.unwrap_or_default(),
-            kind.to_string(),
-            text_or_na(query.started_ms.map(|ms| zone.text(ms))),
-            text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
-            text_or_na(query.duration_ms.map(duration_text)),
-            text_or_na(query.state),
-        ]
-    });
-    Table {
+    let mut rows = Rows::of(&Table {
         column_names: [
             "Query ID", "FE节点", "查询用户", "执行数据库", "Sql", "查询类型", "开始时间",
             "结束时间", "执行时长", "状态",
         ],
-        rows: rows.collect(),
+    });
+    if let Some(id) = parameters.get("query_id").filter(|id| !id.is_empty()) {
+        let id = super::query_id(id)?;
+        view.listed(&id, |query| add_query(&mut rows, view.zone, &query)).await?;
+        return rows.answer(0);
     }
+    let anywhere = parameters.get("search").filter(|text| !text.is_empty()).cloned();
+    // Doris looks for it in every field.
+    let selection = Selection { anywhere, search: None, ..selection(view, &parameters)? };
+    view.list(&selection, |query| add_query(&mut rows, view.zone, &query)).await?;
+    let last = rows.last_of_full(selection.limit);
+    Ok(with_next(rows.answer(0)?, QUERY_INFO, &parameters, last))
+}
+
+fn add_query(rows: &mut Rows, zone: Zone, query: &ListedQuery<'_>) {
+    let row: [Cow<'_, str>; 10] = [
+        query.query_id.into(),
+        query.frontend.unwrap_or_default().into(),
+        query.user.unwrap_or_default().into(),
+        query.db.unwrap_or_default().into(),
+        query.statement.unwrap_or_default().into(),
+        match query.kind() {
+            Kind::Query => "Query".into(),
+            Kind::Load => "Load".into(),
+        },
+        text_or_na(query.started_ms.map(|ms| zone.text(ms))),
+        text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
+        text_or_na(query.duration_ms.map(duration_text)),
+        query.state.unwrap_or("N/A").into(),
+    ];
+    rows.add(&row, query.place());
 }
 
 /// What was running when it was told of last, in the columns of Doris' process list.
@@ -71,32 +69,33 @@ pub async fn current_queries(view: &View) -> Result<Answer, Refusal> {
     struct Running {
         #[serde(rename = "columnNames")]
         column_names: [&'static str; 8],
-        rows: Vec<[String; 8]>,
     }
+    let mut rows = Rows::of(&Running {
+        column_names: [
+            "Frontend", "QueryId", "ConnectionId", "Database", "User", "ExecTime", "SqlHash",
+            "Statement",
+        ],
+    });
     let selection =
         Selection { limit: 1000, state: Some("RUNNING".to_string()), ..Selection::default() };
     let now_ms = chrono::Utc::now().timestamp_millis();
-    let rows = view.list(&selection).await?.into_iter().map(|query| {
+    let listed = view.list(&selection, |query| {
         let took_ms = query.started_ms.map(|ms| now_ms.saturating_sub(ms).max(0));
-        [
+        let took = took_ms.map(|ms| ms.to_string()).unwrap_or_default();
+        let row = [
             query.frontend.unwrap_or_default(),
             query.query_id,
             query.session_id.unwrap_or_default(),
             query.db.unwrap_or_default(),
             query.user.unwrap_or_default(),
-            took_ms.map(|ms| ms.to_string()).unwrap_or_default(),
+            &took,
             query.sql_hash.unwrap_or_default(),
             query.statement.unwrap_or_default(),
-        ]
+        ];
+        rows.add(&row, query.place());
     });
-    let running = Running {
-        column_names: [
-            "Frontend", "QueryId", "ConnectionId", "Database", "User", "ExecTime", "SqlHash",
-            "Statement",
-        ],
-        rows: rows.collect(),
-    };
-    success(running, 0)
+    listed.await?;
+    rows.answer(0)
 }
 
 /// The whole statement; an empty object where it is not known.

@@ -19,6 +19,7 @@ mod status;
 mod stream_load;
 mod view;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -464,6 +465,6 @@ async fn known_profile(view: &View, query_id: &QueryId) -> Result<Vec<u8>, Refus
 }
 
 /// What Doris writes for what is not known.
-fn text_or_na(text: Option<String>) -> String {
-    text.unwrap_or_else(|| "N/A".to_string())
+fn text_or_na(text: Option<String>) -> Cow<'static, str> {
+    text.map_or(Cow::Borrowed("N/A"), Cow::Owned)
 }

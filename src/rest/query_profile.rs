@@ -1,9 +1,11 @@
 //! `/rest/v1/query_profile`, the list as Doris 3.0 answers it, and `/api/profile`.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use super::envelope::{self, Answer, Refusal, success};
-use super::selection::{last_of_full, selection, with_next};
+use super::envelope::{self, Answer, Refusal, Rows, success};
+use super::selection::{selection, with_next};
 use super::{Parameters, View, known_profile, text_or_na};
 use crate::query::{Kind, QueryId};
 use crate::store::ListedQuery;
@@ -13,31 +15,30 @@ use crate::time::{Zone, duration_text};
 struct ProfileList {
     column_names: [&'static str; 10],
     href_column: [&'static str; 1],
-    rows: Vec<ProfileRow>,
 }
 
 #[derive(Serialize)]
-struct ProfileRow {
+struct ProfileRow<'r> {
     #[serde(rename = "Profile ID")]
-    profile_id: String,
+    profile_id: &'r str,
     #[serde(rename = "Task Type")]
     task_type: &'static str,
     #[serde(rename = "Start Time")]
-    start_time: String,
+    start_time: Cow<'static, str>,
     #[serde(rename = "End Time")]
-    end_time: String,
+    end_time: Cow<'static, str>,
     #[serde(rename = "Total")]
-    total: String,
+    total: Cow<'static, str>,
     #[serde(rename = "Task State")]
-    task_state: String,
+    task_state: &'r str,
     #[serde(rename = "User")]
-    user: String,
+    user: &'r str,
     #[serde(rename = "Default Catalog")]
-    default_catalog: String,
+    default_catalog: &'r str,
     #[serde(rename = "Default Db")]
-    default_db: String,
+    default_db: &'r str,
     #[serde(rename = "Sql Statement")]
-    sql_statement: String,
+    sql_statement: &'r str,
     #[serde(rename = "__hrefPaths")]
     href_paths: [String; 1],
 }
@@ -46,24 +47,22 @@ struct ProfileRow {
 /// client that collects history wants all.
 pub async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     let selection = selection(view, &parameters)?;
-    let listed = view.list(&selection).await?;
-    let last = last_of_full(&selection, &listed, ListedQuery::place);
-    let rows: Vec<ProfileRow> =
-        listed.into_iter().map(|query| ProfileRow::new(query, view.zone)).collect();
-    let count = rows.len();
-    let list = ProfileList {
+    let mut rows = Rows::of(&ProfileList {
         column_names: [
             "Profile ID", "Task Type", "Start Time", "End Time", "Total", "Task State", "User",
             "Default Catalog", "Default Db", "Sql Statement",
         ],
         href_column: ["Profile ID"],
-        rows,
-    };
-    Ok(with_next(success(list, count)?, "/rest/v1/query_profile", &parameters, last))
+    });
+    let listed =
+        view.list(&selection, |query| rows.add(&ProfileRow::new(&query, view.zone), query.place()));
+    listed.await?;
+    let (count, last) = (rows.count(), rows.last_of_full(selection.limit));
+    Ok(with_next(rows.answer(count)?, "/rest/v1/query_profile", &parameters, last))
 }
 
-impl ProfileRow {
-    fn new(query: ListedQuery, zone: Zone) -> ProfileRow {
+impl<'r> ProfileRow<'r> {
+    fn new(query: &ListedQuery<'r>, zone: Zone) -> ProfileRow<'r> {
         ProfileRow {
             task_type: match query.kind() {
                 Kind::Query => "QUERY",
@@ -74,7 +73,7 @@ impl ProfileRow {
             start_time: text_or_na(query.started_ms.map(|ms| zone.text(ms))),
             end_time: text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
             total: text_or_na(query.duration_ms.map(duration_text)),
-            task_state: text_or_na(query.state),
+            task_state: query.state.unwrap_or("N/A"),
             user: query.user.unwrap_or_default(),
             default_catalog: query.catalog.unwrap_or_default(),
             default_db: query.db.unwrap_or_default(),

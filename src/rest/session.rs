@@ -1,10 +1,12 @@
 //! `/rest/v1/session`: the session list, and a profile as HTML, as the Session Action of Doris 0.15
 //! answers them.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use super::envelope::{Answer, Refusal, success};
-use super::selection::{last_of_full, selection, with_next};
+use super::envelope::{Answer, Refusal, Rows, success};
+use super::selection::{selection, with_next};
 use super::{Parameters, View, known_profile, text_or_na};
 use crate::profile::to_html;
 use crate::query::{Kind, QueryId};
@@ -15,30 +17,29 @@ use crate::time::{Zone, duration_text};
 struct SessionList {
     columns_names: [&'static str; 9],
     href_column: &'static str,
-    rows: Vec<SessionRow>,
 }
 
 /// A row; its keys differ from the columns, which is how Doris does it.
 #[derive(Serialize)]
-struct SessionRow {
+struct SessionRow<'r> {
     #[serde(rename = "User")]
-    user: String,
+    user: &'r str,
     #[serde(rename = "Query Type")]
     query_type: &'static str,
     #[serde(rename = "Total")]
-    total: String,
+    total: Cow<'static, str>,
     #[serde(rename = "QueryId")]
-    query_id: String,
+    query_id: &'r str,
     #[serde(rename = "Default Db")]
-    default_db: String,
+    default_db: &'r str,
     #[serde(rename = "Sql Statement")]
-    sql_statement: String,
+    sql_statement: &'r str,
     #[serde(rename = "Start Time")]
-    start_time: String,
+    start_time: Cow<'static, str>,
     #[serde(rename = "Query State")]
-    query_state: String,
+    query_state: &'r str,
     #[serde(rename = "End Time")]
-    end_time: String,
+    end_time: Cow<'static, str>,
     #[serde(rename = "__hrefPath")]
     href_path: String,
 }
@@ -46,24 +47,22 @@ struct SessionRow {
 /// The queries that the parameters select, newest first.
 pub async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     let selection = selection(view, &parameters)?;
-    let listed = view.list(&selection).await?;
-    let last = last_of_full(&selection, &listed, ListedQuery::place);
-    let rows: Vec<SessionRow> =
-        listed.into_iter().map(|query| SessionRow::new(query, view.zone)).collect();
-    let count = rows.len();
-    let list = SessionList {
+    let mut rows = Rows::of(&SessionList {
         columns_names: [
             "User", "Default Db", "SQL", "Query Type", "Start Time", "End Time", "Cost",
             "Query State", "Profile",
         ],
         href_column: "Profile",
-        rows,
-    };
-    Ok(with_next(success(list, count)?, "/rest/v1/session", &parameters, last))
+    });
+    let listed =
+        view.list(&selection, |query| rows.add(&SessionRow::new(&query, view.zone), query.place()));
+    listed.await?;
+    let (count, last) = (rows.count(), rows.last_of_full(selection.limit));
+    Ok(with_next(rows.answer(count)?, "/rest/v1/session", &parameters, last))
 }
 
-impl SessionRow {
-    fn new(query: ListedQuery, zone: Zone) -> SessionRow {
+impl<'r> SessionRow<'r> {
+    fn new(query: &ListedQuery<'r>, zone: Zone) -> SessionRow<'r> {
         SessionRow {
             query_type: match query.kind() {
                 Kind::Query => "Query",
@@ -76,7 +75,7 @@ impl SessionRow {
             default_db: query.db.unwrap_or_default(),
             sql_statement: query.statement.unwrap_or_default(),
             start_time: text_or_na(query.started_ms.map(|ms| zone.text(ms))),
-            query_state: text_or_na(query.state),
+            query_state: query.state.unwrap_or("N/A"),
             end_time: text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
         }
     }

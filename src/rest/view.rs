@@ -65,13 +65,21 @@ impl View {
     }
 
     /// See [`Store::list`].
-    pub async fn list(&self, selection: &Selection) -> Result<Vec<ListedQuery>, sqlx::Error> {
-        self.store.list(selection, self.owner()).await
+    pub async fn list(
+        &self,
+        selection: &Selection,
+        each: impl FnMut(ListedQuery<'_>),
+    ) -> Result<(), sqlx::Error> {
+        self.store.list(selection, self.owner(), each).await
     }
 
     /// See [`Store::listed`].
-    pub async fn listed(&self, query_id: &QueryId) -> Result<Option<ListedQuery>, sqlx::Error> {
-        self.store.listed(query_id, self.owner()).await
+    pub async fn listed(
+        &self,
+        query_id: &QueryId,
+        each: impl FnMut(ListedQuery<'_>),
+    ) -> Result<(), sqlx::Error> {
+        self.store.listed(query_id, self.owner(), each).await
     }
 
     /// See [`Store::statement`].

@@ -3,6 +3,7 @@
 //! One [`Writer`] commits in groups; readers work beside it and never wait for it (WAL).
 
 mod account;
+mod handles;
 mod profile;
 mod read;
 mod report;
@@ -12,6 +13,7 @@ mod write;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -20,6 +22,8 @@ use sqlx::sqlite::{
     SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
+
+use handles::Handles;
 
 pub use read::{
     Json, ListedQuery, Place, Selection, StoredFingerprint, StoredProfile, StoredQuery,
@@ -38,6 +42,8 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Connections that read at the same time; what asks beyond that waits its turn.
 const READERS: u32 = 4;
+/// Bare handles that read lists and profiles at the same time.
+const HANDLES: usize = 4;
 /// Connections that read many queries at once, so that lists and profiles never wait for them.
 const REPORTERS: u32 = 2;
 
@@ -47,6 +53,7 @@ pub struct Store {
     path: PathBuf,
     readers: SqlitePool,
     reporters: SqlitePool,
+    handles: Arc<Handles>,
 }
 
 /// Why a history could not be opened. In each case the file is as it was.
@@ -110,7 +117,8 @@ impl Store {
             .map_err(refused)?;
         let reporters =
             SqlitePoolOptions::new().max_connections(REPORTERS).connect_lazy_with(options);
-        Ok(Store { path: path.to_path_buf(), readers, reporters })
+        let handles = Arc::new(Handles::new(path, HANDLES));
+        Ok(Store { path: path.to_path_buf(), readers, reporters, handles })
     }
 
     /// Where the history is.
@@ -134,6 +142,7 @@ impl Store {
 
     /// Ends reading and moves what the write-ahead log holds into the file itself.
     pub async fn close(&self) -> Result<(), sqlx::Error> {
+        self.handles.close();
         self.readers.close().await;
         self.reporters.close().await;
         let mut connection = writing(&self.path).connect().await?;

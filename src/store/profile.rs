@@ -21,15 +21,15 @@ pub fn pack(text: &[u8]) -> Vec<u8> {
 }
 
 /// The text of a body. An error says that the stored body is damaged.
-pub fn unpack(body: Vec<u8>, text_bytes: i64) -> Result<Vec<u8>, Error> {
+pub fn unpack(body: &[u8], text_bytes: i64) -> Result<Vec<u8>, Error> {
     let size = usize::try_from(text_bytes)
         .map_err(|_| Error::new(ErrorKind::InvalidData, "negative text_bytes"))?;
     if body.len() == size {
-        return Ok(body);
+        return Ok(body.to_vec());
     }
     // The size is checked as it grows: a false one must not ask for memory.
     let mut text = Vec::with_capacity(size.min(body.len().saturating_mul(16)));
-    ZlibDecoder::new(body.as_slice()).take(text_bytes as u64 + 1).read_to_end(&mut text)?;
+    ZlibDecoder::new(body).take(text_bytes as u64 + 1).read_to_end(&mut text)?;
     if text.len() != size {
         return Err(Error::new(ErrorKind::InvalidData, "the text's size differs from text_bytes"));
     }
@@ -45,7 +45,7 @@ mod tests {
         let long = "Summary:\n  - Profile ID: 1a-2b\n".repeat(1000).into_bytes();
         assert!(pack(&long).len() < long.len() / 5);
         for text in [long, b"short".to_vec(), Vec::new(), vec![0xff, 0x00]] {
-            assert_eq!(unpack(pack(&text), text.len() as i64).unwrap(), text);
+            assert_eq!(unpack(&pack(&text), text.len() as i64).unwrap(), text);
         }
     }
 
@@ -53,9 +53,9 @@ mod tests {
     fn a_damaged_body_is_an_error() {
         let text = b"a profile ".repeat(100);
         let body = pack(&text);
-        assert!(unpack(body[..body.len() - 9].to_vec(), 1000).is_err());
-        assert!(unpack(body.clone(), 999).is_err());
-        assert!(unpack(body.clone(), i64::MAX).is_err());
-        assert!(unpack(body, -1).is_err());
+        assert!(unpack(&body[..body.len() - 9], 1000).is_err());
+        assert!(unpack(&body, 999).is_err());
+        assert!(unpack(&body, i64::MAX).is_err());
+        assert!(unpack(&body, -1).is_err());
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
+use rusqlite::{Connection, Row, ToSql, params};
 use serde::{Serialize, Serializer};
+use sqlx::{Execute, SqlStr};
 use utoipa::ToSchema;
 
 use super::profile::unpack;
@@ -18,27 +20,48 @@ const LISTED_STATEMENT_CHARS: i64 = 65_536;
 /// What a list shows of a query; the fields are those of [`crate::query::QueryRecord`].
 #[derive(Debug)]
 #[allow(missing_docs)]
-pub struct ListedQuery {
+pub struct ListedQuery<'r> {
     pub id: i64,
-    pub query_id: String,
-    pub kind: String,
-    pub state: Option<String>,
+    pub query_id: &'r str,
+    pub kind: &'r str,
+    pub state: Option<&'r str>,
     pub started_ms: Option<i64>,
     pub ended_ms: Option<i64>,
     pub duration_ms: Option<i64>,
-    pub user: Option<String>,
-    pub catalog: Option<String>,
-    pub db: Option<String>,
-    pub statement: Option<String>,
-    pub frontend: Option<String>,
-    pub session_id: Option<String>,
-    pub sql_hash: Option<String>,
+    pub user: Option<&'r str>,
+    pub catalog: Option<&'r str>,
+    pub db: Option<&'r str>,
+    pub statement: Option<&'r str>,
+    pub frontend: Option<&'r str>,
+    pub session_id: Option<&'r str>,
+    pub sql_hash: Option<&'r str>,
 }
 
-impl ListedQuery {
+impl<'r> ListedQuery<'r> {
+    /// The columns of [`listed_columns`], where SQLite has them.
+    fn of(row: &'r Row<'_>) -> Result<ListedQuery<'r>, rusqlite::Error> {
+        let text = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_str_or_null()?);
+        Ok(ListedQuery {
+            id: row.get(0)?,
+            query_id: text(1)?.unwrap_or_default(),
+            kind: text(2)?.unwrap_or_default(),
+            state: text(3)?,
+            started_ms: row.get(4)?,
+            ended_ms: row.get(5)?,
+            duration_ms: row.get(6)?,
+            user: text(7)?,
+            catalog: text(8)?,
+            db: text(9)?,
+            statement: text(10)?,
+            frontend: text(11)?,
+            session_id: text(12)?,
+            sql_hash: text(13)?,
+        })
+    }
+
     /// Its kind.
     pub fn kind(&self) -> Kind {
-        Kind::of_name(&self.kind)
+        Kind::of_name(self.kind)
     }
 
     /// Where in a list it stands.
@@ -240,7 +263,8 @@ pub enum StoredProfile {
 macro_rules! listed_columns {
     ($then:ident!($($rest:tt)*)) => {
         $then!(
-            ListedQuery,
+            stepped,
+            (),
             "SELECT id, query_id, kind, state, started_ms, ended_ms, duration_ms, user, catalog, db,
                     substr(statement, 1, ?1) AS \"statement: String\", frontend, session_id,
                     sql_hash
@@ -254,6 +278,7 @@ macro_rules! listed_columns {
 macro_rules! stored_columns {
     ($then:ident!($($rest:tt)*)) => {
         $then!(
+            fetched,
             StoredQuery,
             "SELECT id, query_id, kind, origin, state, started_ms, ended_ms, duration_ms,
                     strftime('%Y-%m-%dT%H:%M:%fZ', started_ms / 1000.0, 'unixepoch')
@@ -287,12 +312,26 @@ macro_rules! stored_columns {
     };
 }
 
+/// A statement that sqlx runs.
+macro_rules! fetched {
+    ($row:ident, ($($sql:tt)+), $($argument:expr),+) => {
+        sqlx::query_as!($row, $($sql)+, $($argument),+)
+    };
+}
+
+/// A statement that a bare handle steps: its text, which sqlx's macro has checked, and its arguments.
+macro_rules! stepped {
+    ($row:tt, ($($sql:tt)+), $($argument:expr),+) => {
+        (sqlx::query!($($sql)+, $($argument),+).sql(), params![$($argument),+])
+    };
+}
+
 /// One query by its id.
 macro_rules! one {
-    ($row:ident, $columns:tt, $($argument:expr),+) => {
-        sqlx::query_as!(
+    ($how:ident, $row:tt, $columns:tt, $($argument:expr),+) => {
+        $how!(
             $row,
-            $columns + "WHERE query_id = ?2 AND (?3 IS NULL OR user = ?3)",
+            ($columns + "WHERE query_id = ?2 AND (?3 IS NULL OR user = ?3)"),
             $($argument),+
         )
     };
@@ -300,10 +339,10 @@ macro_rules! one {
 
 /// The one list of queries, with the condition that places its page.
 macro_rules! placed {
-    ($row:ident, $columns:tt, $place:tt, $($argument:expr),+) => {
-        sqlx::query_as!(
+    ($how:ident, $row:tt, $columns:tt, $place:tt, $($argument:expr),+) => {
+        $how!(
             $row,
-            $columns + "WHERE " + $place + "
+            ($columns + "WHERE " + $place + "
                AND (?3 IS NULL OR user = ?3)
                AND (?4 IS NULL OR db = ?4)
                AND (?5 IS NULL OR state = ?5 COLLATE NOCASE)
@@ -316,7 +355,7 @@ macro_rules! placed {
                AND (?9 IS NULL OR fingerprint = ?9)
                AND (?10 IS NULL OR user = ?10)
              ORDER BY started_ms DESC, id DESC
-             LIMIT ?2",
+             LIMIT ?2"),
             $($argument),+
         )
     };
@@ -324,60 +363,55 @@ macro_rules! placed {
 
 /// The queries of some rows, in the order of lists.
 macro_rules! of_rows {
-    ($row:ident, $columns:tt, $($argument:expr),+) => {
-        sqlx::query_as!(
+    ($how:ident, $row:tt, $columns:tt, $($argument:expr),+) => {
+        $how!(
             $row,
-            $columns + "WHERE id IN (SELECT value FROM json_each(?2))
-             ORDER BY started_ms DESC, id DESC",
+            ($columns + "WHERE id IN (SELECT value FROM json_each(?2))
+             ORDER BY started_ms DESC, id DESC"),
             $($argument),+
         )
     };
 }
 
-/// A page of a list: first of those that have a start, then of those that have none.
-macro_rules! page {
-    ($store:expr, $columns:ident, $selection:expr, $owner:expr) => {{
-        let Selection { limit, user, db, state, anywhere, min_ms, .. } = $selection;
-        if let Some(search) = &$selection.search {
-            let found = $store.found(search, $selection, $owner).await?;
-            let rows = $columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
-            return rows.fetch_all(&$store.readers).await;
-        }
-        let kind = $selection.kind.map(Kind::name);
-        let anywhere = anywhere.as_deref().map(like);
-        let fingerprint = $selection.fingerprint.map(Fingerprint::to_signed);
-        let (from_ms, _) = $selection.starts();
-        let (start_ms, start_id) = $selection.starts_behind();
-        let mut rows = $columns!(placed!(
+/// The statements of a list's page: of the queries that have a start, and of those that have none.
+macro_rules! with_start {
+    ($columns:ident, $selection:expr, $owner:expr) => {
+        $columns!(placed!(
             "started_ms BETWEEN ?11 AND ?12 AND (started_ms < ?12 OR id < ?13)",
             LISTED_STATEMENT_CHARS,
-            limit,
-            user,
-            db,
-            state,
-            kind,
-            anywhere,
-            min_ms,
-            fingerprint,
+            $selection.limit,
+            $selection.user,
+            $selection.db,
+            $selection.state,
+            $selection.kind.map(Kind::name),
+            $selection.anywhere.as_deref().map(like),
+            $selection.min_ms,
+            $selection.fingerprint.map(Fingerprint::to_signed),
             $owner,
-            from_ms,
-            start_ms,
-            start_id
+            $selection.starts().0,
+            $selection.starts_behind().0,
+            $selection.starts_behind().1
         ))
-        .fetch_all(&$store.readers)
-        .await?;
-        let missing = limit.saturating_sub(rows.len() as u32);
-        if let Some(below) = $selection.without_start_below()
-            && missing > 0
-        {
-            let without_start = $columns!(placed!(
-                "started_ms IS NULL AND id < ?11", LISTED_STATEMENT_CHARS, missing, user, db,
-                state, kind, anywhere, min_ms, fingerprint, $owner, below
-            ));
-            rows.extend(without_start.fetch_all(&$store.readers).await?);
-        }
-        Ok(rows)
-    }};
+    };
+}
+
+macro_rules! without_start {
+    ($columns:ident, $selection:expr, $owner:expr, $missing:expr, $below:expr) => {
+        $columns!(placed!(
+            "started_ms IS NULL AND id < ?11",
+            LISTED_STATEMENT_CHARS,
+            $missing,
+            $selection.user,
+            $selection.db,
+            $selection.state,
+            $selection.kind.map(Kind::name),
+            $selection.anywhere.as_deref().map(like),
+            $selection.min_ms,
+            $selection.fingerprint.map(Fingerprint::to_signed),
+            $owner,
+            $below
+        ))
+    };
 }
 
 /// A pattern of LIKE that finds a text as it is.
@@ -386,16 +420,52 @@ fn like(text: &str) -> String {
     format!("%{escaped}%")
 }
 
+/// Steps a statement of [`listed_columns`]; gives how many rows it had.
+fn step(
+    handle: &Connection,
+    (sql, arguments): (SqlStr, &[&dyn ToSql]),
+    each: &mut impl FnMut(ListedQuery<'_>),
+) -> Result<u32, rusqlite::Error> {
+    let mut statement = handle.prepare_cached(sql.as_str())?;
+    let mut rows = statement.query(arguments)?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        each(ListedQuery::of(row)?);
+        count += 1;
+    }
+    Ok(count)
+}
+
 impl Store {
-    /// The queries of a selection, newest first; of those of `owner` alone, where one is named, as in all
-    /// that follows. A page costs the same wherever it is: its place is
-    /// found in the index by start.
+    /// Hands over the queries of a selection, newest first, one by one as SQLite has them; of those of
+    /// `owner` alone, where one is named, as in all that follows. A page costs the same wherever it is: its
+    /// place is found in the index by start.
     pub async fn list(
         &self,
         selection: &Selection,
         owner: Option<&str>,
-    ) -> Result<Vec<ListedQuery>, sqlx::Error> {
-        page!(self, listed_columns, selection, owner)
+        mut each: impl FnMut(ListedQuery<'_>),
+    ) -> Result<(), sqlx::Error> {
+        let found = match &selection.search {
+            Some(search) => Some(self.found(search, selection, owner).await?),
+            None => None,
+        };
+        let read = self.handles.read(|handle| {
+            if let Some(found) = &found {
+                let rows = listed_columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
+                return step(handle, rows, &mut each).map(|_| ());
+            }
+            let listed = step(handle, with_start!(listed_columns, selection, owner), &mut each)?;
+            let missing = selection.limit.saturating_sub(listed);
+            if let Some(below) = selection.without_start_below()
+                && missing > 0
+            {
+                let rows = without_start!(listed_columns, selection, owner, missing, below);
+                step(handle, rows, &mut each)?;
+            }
+            Ok(())
+        });
+        read.await
     }
 
     /// The same with everything that is known of each.
@@ -404,17 +474,35 @@ impl Store {
         selection: &Selection,
         owner: Option<&str>,
     ) -> Result<Vec<StoredQuery>, sqlx::Error> {
-        page!(self, stored_columns, selection, owner)
+        if let Some(search) = &selection.search {
+            let found = self.found(search, selection, owner).await?;
+            let rows = stored_columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
+            return rows.fetch_all(&self.readers).await;
+        }
+        let rows = with_start!(stored_columns, selection, owner);
+        let mut rows = rows.fetch_all(&self.readers).await?;
+        let missing = selection.limit.saturating_sub(rows.len() as u32);
+        if let Some(below) = selection.without_start_below()
+            && missing > 0
+        {
+            let without_start = without_start!(stored_columns, selection, owner, missing, below);
+            rows.extend(without_start.fetch_all(&self.readers).await?);
+        }
+        Ok(rows)
     }
 
-    /// One query, as a list shows it.
+    /// Hands over one query, as a list shows it, where it is known.
     pub async fn listed(
         &self,
         query_id: &QueryId,
         owner: Option<&str>,
-    ) -> Result<Option<ListedQuery>, sqlx::Error> {
+        mut each: impl FnMut(ListedQuery<'_>),
+    ) -> Result<(), sqlx::Error> {
         let id = query_id.as_str();
-        listed_columns!(one!(LISTED_STATEMENT_CHARS, id, owner)).fetch_optional(&self.readers).await
+        let read = self.handles.read(|handle| {
+            step(handle, listed_columns!(one!(LISTED_STATEMENT_CHARS, id, owner)), &mut each)
+        });
+        read.await.map(|_| ())
     }
 
     /// Everything that is known of one query, its statement whole.
@@ -467,24 +555,27 @@ impl Store {
         owner: Option<&str>,
     ) -> Result<StoredProfile, sqlx::Error> {
         let id = query_id.as_str();
-        let stored = sqlx::query!(
-            r#"SELECT profile.text_bytes AS "text_bytes?", profile.body AS "body?"
-               FROM query LEFT JOIN profile ON profile.query = query.id
-               WHERE query.query_id = ?1 AND (?2 IS NULL OR query.user = ?2)"#,
-            id,
-            owner
-        )
-        .fetch_optional(&self.readers)
-        .await?;
-        match stored {
-            None => Ok(StoredProfile::UnknownQuery),
-            Some(row) => match (row.body, row.text_bytes) {
-                (Some(body), Some(text_bytes)) => {
-                    unpack(body, text_bytes).map(StoredProfile::Text).map_err(sqlx::Error::Io)
-                }
+        let read = self.handles.read(|handle| {
+            let (sql, arguments) = (
+                sqlx::query!(
+                    "SELECT profile.text_bytes, profile.body
+                     FROM query LEFT JOIN profile ON profile.query = query.id
+                     WHERE query.query_id = ?1 AND (?2 IS NULL OR query.user = ?2)",
+                    id,
+                    owner
+                )
+                .sql(),
+                params![id, owner],
+            );
+            let mut statement = handle.prepare_cached(sql.as_str())?;
+            let mut rows = statement.query(arguments)?;
+            let Some(row) = rows.next()? else { return Ok(Ok(StoredProfile::UnknownQuery)) };
+            Ok(match (row.get_ref(1)?.as_blob_or_null()?, row.get(0)?) {
+                (Some(body), Some(text_bytes)) => unpack(body, text_bytes).map(StoredProfile::Text),
                 _ => Ok(StoredProfile::None),
-            },
-        }
+            })
+        });
+        read.await?.map_err(sqlx::Error::Io)
     }
 
     /// Which of these queries need nothing more: they have ended, and their profile is stored.

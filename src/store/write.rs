@@ -427,7 +427,7 @@ async fn write_batch(
             None => written.profiles.new += 1,
             Some(stored) => {
                 // A stored text that is damaged tells nothing, and gives way.
-                let text = unpack(stored.body, stored.text_bytes).unwrap_or_default();
+                let text = unpack(&stored.body, stored.text_bytes).unwrap_or_default();
                 if !Profile::replaces(summary.is_running(), text_bytes as usize, &text) {
                     written.profiles.unchanged += 1;
                     continue;

@@ -1,0 +1,60 @@
+//! Bare handles that read, for the few statements that are asked for all the time.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
+
+use super::raw_error;
+
+/// Bare handles to a history.
+///
+/// Around sqlx's macros, which still check each statement, and around its thread per connection: of a list
+/// of 100 rows, sqlx takes most of the time to hand each row from that thread to the one that asks, and to
+/// copy what SQLite has at hand. `benches/README.md` has the figures.
+#[derive(Debug)]
+pub struct Handles {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    free: Semaphore,
+}
+
+impl Handles {
+    /// At most so many handles, each opened once it is needed.
+    pub fn new(path: &Path, at_once: usize) -> Handles {
+        Handles { path: path.to_path_buf(), idle: Mutex::default(), free: Semaphore::new(at_once) }
+    }
+
+    /// Reads with one of the handles.
+    pub async fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let _free = self.free.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        // A search may take long: others move to another thread meanwhile.
+        tokio::task::block_in_place(|| {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let handle = idle.map_or_else(|| open(&self.path), Ok)?;
+            let read = work(&handle)?;
+            if !self.free.is_closed() {
+                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+            }
+            Ok(read)
+        })
+        .map_err(raw_error)
+    }
+
+    /// Closes the handles; none is given out from now on.
+    pub fn close(&self) {
+        self.free.close();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let handle = Connection::open_with_flags(path, flags)?;
+    handle.busy_timeout(super::BUSY_TIMEOUT)?;
+    Ok(handle)
+}
