@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::account::{Account, NotARole};
 use crate::filter::Filter;
+use crate::retention::Retention;
 use crate::source::frontend::Frontend;
 use crate::time::Zone;
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub user: Vec<UserConfig>,
     #[serde(default)]
     pub leave_out: Filter,
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 /// Somebody who may ask, as the configuration file names them.

@@ -13,6 +13,7 @@
 //! - [`statement`]: which statements are of one shape, and the fingerprint of that shape.
 //! - [`search`]: what is looked for in statements.
 //! - [`filter`]: which queries people do not want kept.
+//! - [`retention`]: how long a history is kept.
 //! - [`account`]: who may ask, and for what.
 //! - [`time`]: Doris' text forms of times and durations.
 //! - [`intake`]: what comes in while annals serves, on its way to the store.
@@ -33,6 +34,8 @@ pub mod statement;
 pub mod search;
 
 pub mod filter;
+
+pub mod retention;
 
 pub mod account;
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use annals::command::{import, serve, user};
+use annals::command::{import, prune, serve, user};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -20,6 +20,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Import(import::ImportArgs),
+    Prune(prune::PruneArgs),
     Serve(serve::ServeArgs),
     User(user::UserArgs),
 }
@@ -40,6 +41,7 @@ async fn main() -> ExitCode {
     }
     let ended = match arguments.command {
         Command::Import(arguments) => import::run(arguments).await.map_err(boxed),
+        Command::Prune(arguments) => prune::run(arguments).await.map_err(boxed),
         Command::Serve(arguments) => serve::run(arguments).await.map_err(boxed),
         Command::User(arguments) => user::run(arguments).await.map_err(boxed),
     };

@@ -87,7 +87,7 @@ pub async fn import(
     zone: Zone,
     filter: Filter,
 ) -> Result<Report, ImportError> {
-    let writer = store.writer(BUSY_TIMEOUT).await?;
+    let writer = store.writer(BUSY_TIMEOUT, None).await?;
     let own_file = store.path().canonicalize().ok();
     let runtime = tokio::runtime::Handle::current();
     let reading = tokio::task::spawn_blocking(move || {

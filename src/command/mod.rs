@@ -1,6 +1,7 @@
 //! The commands of the command line, one file each.
 
 pub mod import;
+pub mod prune;
 pub mod serve;
 pub mod user;
 

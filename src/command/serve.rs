@@ -18,9 +18,9 @@ use super::Common;
 use super::import::{self, ImportError};
 use crate::account::Account;
 use crate::config::{ConfigError, FrontendConfig, FrontendUrl};
-use crate::intake::Intake;
 use crate::intake::follow::follow;
 use crate::intake::frontend::collect;
+use crate::intake::{Intake, retain};
 use crate::rest::auth::{Guard, GuardError};
 use crate::rest::server::{self, Tls, TlsError};
 use crate::rest::{History, Metrics, Ready};
@@ -158,11 +158,14 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         let report = import::import(&store, args.import, zone, config.leave_out.clone()).await?;
         write!(output, "{report}").map_err(ServeError::Output)?;
     }
-    let writer = store.writer(PATIENCE).await?;
+    let writer = store.writer(PATIENCE, config.retention.max_size).await?;
     let intake = Arc::new(Intake::new(writer, config.leave_out.clone(), zone));
     let mut sources = JoinSet::new();
     if !config.follow.is_empty() {
         sources.spawn(follow(intake.clone(), store.clone(), config.follow.clone()));
+    }
+    if config.retention.is_bounded() {
+        sources.spawn(retain(intake.clone(), store.clone(), config.retention.clone()));
     }
     for (frontend, every) in frontends {
         sources.spawn(collect(intake.clone(), store.clone(), frontend, every));

@@ -6,6 +6,7 @@
 
 pub mod follow;
 pub mod frontend;
+mod retain;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ use crate::query::QueryRecord;
 use crate::source::SkipReason;
 use crate::store::{Batch, FollowedFile, WriteError, Writer, Written};
 use crate::time::Zone;
+pub use retain::{PruneReport, retain};
 
 /// How long a client that pushes waits for the writer, before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,6 +41,7 @@ pub struct Intake {
     filter: Filter,
     zone: Zone,
     ways: Mutex<BTreeMap<String, Arc<Way>>>,
+    pruned: Mutex<PruneReport>,
     room: Arc<Semaphore>,
 }
 
@@ -69,6 +72,7 @@ impl Intake {
             filter,
             zone,
             ways: Mutex::default(),
+            pruned: Mutex::default(),
             room: Arc::new(Semaphore::new(ROOM_BYTES / ROOM_UNIT)),
         }
     }

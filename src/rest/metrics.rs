@@ -152,6 +152,12 @@ pub async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Refusal> {
         registry.register_with_unit(name, help, Unit::Bytes, from(value));
     };
     bytes(&mut registry, "database", "Size of the history's file", sizes.file_bytes);
+    bytes(
+        &mut registry,
+        "database_log",
+        "Size of its write-ahead log",
+        i64::try_from(view.store()?.log_bytes()).unwrap_or(i64::MAX),
+    );
     bytes(&mut registry, "profile_stored", "Profiles as they are stored", sizes.profile_bytes);
     bytes(&mut registry, "profile_text", "Profiles as texts", sizes.profile_text_bytes);
     registry.register_with_unit(
@@ -161,6 +167,22 @@ pub async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Refusal> {
         intake.commit_seconds(),
     );
     registry.register("write_queue", "Batches that wait for the writer", from(intake.queued()));
+    let pruned = intake.pruned();
+    let count = |value: u64| {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        counter
+    };
+    registry.register(
+        "queries_pruned",
+        "Queries removed for their age or the size of the history",
+        count(pruned.queries),
+    );
+    registry.register(
+        "profiles_pruned",
+        "Profiles removed while their queries stay",
+        count(pruned.profiles),
+    );
     registry.register("connections", "Connections that are open", metrics.connections.clone());
     registry.register("http_requests", "Requests answered", metrics.requests.clone());
     registry.register_with_unit(

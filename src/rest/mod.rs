@@ -210,7 +210,7 @@ fn own_routes(
         .then(|_, _| answered(async { openapi::description() }));
     let status = warp::path!("status" / ..).and(at_end.clone()).then(
         |view: Asked, parameters: Parameters| {
-            answered(async move { status::report(&view?, parameters) })
+            answered(async move { status::report(&view?, parameters).await })
         },
     );
     let list = warp::path!("queries" / ..).and(at_end.clone()).then(|view: Asked, parameters| {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::envelope::{Answer, Envelope, Refusal, success};
 use super::selection::{NoParameters, known_parameters};
 use super::{Parameters, View};
-use crate::intake::WayReport;
+use crate::intake::{PruneReport, WayReport};
 
 /// How annals fares.
 #[derive(Serialize, ToSchema)]
@@ -16,6 +16,21 @@ pub struct Status {
     version: &'static str,
     /// Each way in that was used or is configured.
     ways_in: BTreeMap<String, WayReport>,
+    /// How large the history is, and what keeps it so.
+    size: Size,
+}
+
+/// How large a history is. Sizes are bytes.
+#[derive(Serialize, ToSchema)]
+struct Size {
+    /// The file, without its write-ahead log.
+    file_bytes: i64,
+    /// What of it holds nothing now.
+    free_bytes: i64,
+    /// The write-ahead log.
+    log_bytes: u64,
+    /// What was removed.
+    pruned: PruneReport,
 }
 
 /// How annals and its ways in fare, since it started
@@ -25,8 +40,16 @@ pub struct Status {
     get, path = "/api/v1/status", tag = "operation",
     responses((status = 200, body = Envelope<Status>))
 )]
-pub fn report(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub async fn report(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     known_parameters::<NoParameters>(&parameters)?;
-    let ways_in = view.all_of_intake()?.report();
-    success(Status { version: env!("CARGO_PKG_VERSION"), ways_in }, 0)
+    let intake = view.all_of_intake()?;
+    let store = view.store()?;
+    let room = store.room().await?;
+    let size = Size {
+        file_bytes: room.file_bytes(),
+        free_bytes: room.free_bytes(),
+        log_bytes: store.log_bytes(),
+        pruned: intake.pruned(),
+    };
+    success(Status { version: env!("CARGO_PKG_VERSION"), ways_in: intake.report(), size }, 0)
 }

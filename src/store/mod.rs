@@ -7,6 +7,7 @@ mod handles;
 mod profile;
 mod read;
 mod report;
+mod retention;
 mod search;
 mod version;
 mod write;
@@ -29,6 +30,7 @@ pub use read::{
     Json, ListedQuery, Place, Selection, StoredFingerprint, StoredProfile, StoredQuery,
 };
 pub use report::{Bucket, Sizes, StatementOrder, StatementStatistics};
+pub use retention::{Pruner, Removal, Room};
 pub use version::{Version, Watch};
 pub use write::{Batch, Counts, FollowedFile, WriteError, Writer, Written};
 
@@ -39,6 +41,9 @@ const APPLICATION_ID: i32 = 0x616e_6c73;
 
 /// How long a statement waits for another process that writes to the same file.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A page of SQLite.
+const PAGE_BYTES: u64 = 4096;
 
 /// Connections that read at the same time; what asks beyond that waits its turn.
 const READERS: u32 = 4;
@@ -127,9 +132,18 @@ impl Store {
     }
 
     /// The one writer of this process. It waits so long for another process that writes to the same
-    /// file, then refuses what it was to write.
-    pub async fn writer(&self, patience: Duration) -> Result<Writer, OpenError> {
-        let options = writing(&self.path).busy_timeout(patience);
+    /// file, then refuses what it was to write. The write-ahead log takes a small part of `max_size`, where
+    /// the history is to stay within so many bytes.
+    pub async fn writer(
+        &self,
+        patience: Duration,
+        max_size: Option<u64>,
+    ) -> Result<Writer, OpenError> {
+        let log_pages = retention::log_pages(max_size);
+        let options = writing(&self.path)
+            .busy_timeout(patience)
+            .pragma("wal_autocheckpoint", log_pages.to_string())
+            .pragma("journal_size_limit", (log_pages * PAGE_BYTES).to_string());
         Writer::start(options).await.map_err(|error| refusal(&self.path, error))
     }
 
@@ -168,7 +182,7 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         // Query ids are random, so each commit touches their whole index: it should be in memory, and
         // go from the log to the file seldom. Both in pages of 4 KiB or, negative, in KiB.
         .pragma("cache_size", "-65536")
-        .pragma("wal_autocheckpoint", "16384")
+        .pragma("wal_autocheckpoint", retention::log_pages(None).to_string())
 }
 
 /// Makes an empty file that only its owner can read, for SQL and profiles are sensitive.

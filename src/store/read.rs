@@ -352,8 +352,7 @@ macro_rules! placed {
                    OR db LIKE ?7 ESCAPE '\\' OR state LIKE ?7 ESCAPE '\\'
                    OR frontend LIKE ?7 ESCAPE '\\')
                AND (?8 IS NULL OR duration_ms >= ?8)
-               AND (?9 IS NULL OR fingerprint = ?9)
-               AND (?10 IS NULL OR user = ?10)
+               AND (?9 IS NULL OR user = ?9)
              ORDER BY started_ms DESC, id DESC
              LIMIT ?2"),
             $($argument),+
@@ -377,7 +376,7 @@ macro_rules! of_rows {
 macro_rules! with_start {
     ($columns:ident, $selection:expr, $owner:expr) => {
         $columns!(placed!(
-            "started_ms BETWEEN ?11 AND ?12 AND (started_ms < ?12 OR id < ?13)",
+            "started_ms BETWEEN ?10 AND ?11 AND (started_ms < ?11 OR id < ?12)",
             LISTED_STATEMENT_CHARS,
             $selection.limit,
             $selection.user,
@@ -386,7 +385,6 @@ macro_rules! with_start {
             $selection.kind.map(Kind::name),
             $selection.anywhere.as_deref().map(like),
             $selection.min_ms,
-            $selection.fingerprint.map(Fingerprint::to_signed),
             $owner,
             $selection.starts().0,
             $selection.starts_behind().0,
@@ -398,7 +396,7 @@ macro_rules! with_start {
 macro_rules! without_start {
     ($columns:ident, $selection:expr, $owner:expr, $missing:expr, $below:expr) => {
         $columns!(placed!(
-            "started_ms IS NULL AND id < ?11",
+            "started_ms IS NULL AND id < ?10",
             LISTED_STATEMENT_CHARS,
             $missing,
             $selection.user,
@@ -407,7 +405,6 @@ macro_rules! without_start {
             $selection.kind.map(Kind::name),
             $selection.anywhere.as_deref().map(like),
             $selection.min_ms,
-            $selection.fingerprint.map(Fingerprint::to_signed),
             $owner,
             $below
         ))
@@ -446,10 +443,7 @@ impl Store {
         owner: Option<&str>,
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), sqlx::Error> {
-        let found = match &selection.search {
-            Some(search) => Some(self.found(search, selection, owner).await?),
-            None => None,
-        };
+        let found = self.found(selection, owner).await?;
         let read = self.handles.read(|handle| {
             if let Some(found) = &found {
                 let rows = listed_columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
@@ -474,8 +468,7 @@ impl Store {
         selection: &Selection,
         owner: Option<&str>,
     ) -> Result<Vec<StoredQuery>, sqlx::Error> {
-        if let Some(search) = &selection.search {
-            let found = self.found(search, selection, owner).await?;
+        if let Some(found) = self.found(selection, owner).await? {
             let rows = stored_columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
             return rows.fetch_all(&self.readers).await;
         }

@@ -35,9 +35,10 @@ const PAGES: i64 = (BUCKETS / PAGE_BUCKETS) as i64;
 
 /// Most searches find what they show among so many of the newest queries.
 const NEWEST: u64 = 20_000;
-/// Reading so many rows in the order of the table, to sort what they have, takes as long as going over the
-/// index by start of ten million.
-const MOST_IN_ORDER_OF_ROWS: i64 = 1_000_000;
+/// Where more rows than this are left, they are worth a longer look by start before all of them are read.
+const MANY_ROWS: i64 = 1_000_000;
+/// That look. To find a row by its start costs four times what the next row of the table does.
+const NEWER: u64 = 200_000;
 
 /// Multiplies as in Fibonacci hashing: the upper bits are of all bytes.
 fn bucket(gram: u64) -> usize {
@@ -138,8 +139,9 @@ struct Candidates {
 }
 
 impl Candidates {
-    fn read(sqlite: &Connection, search: &Search) -> Result<Candidates, rusqlite::Error> {
-        let buckets: Vec<usize> = search.grams().into_iter().map(bucket).collect();
+    fn read(sqlite: &Connection, search: Option<&Search>) -> Result<Candidates, rusqlite::Error> {
+        let grams = search.map(Search::grams).unwrap_or_default();
+        let buckets: Vec<usize> = grams.into_iter().map(bucket).collect();
         let mut masks = HashMap::new();
         if buckets.is_empty() {
             return Ok(Candidates { masks });
@@ -201,7 +203,7 @@ type Key = (Option<i64>, i64);
 /// One search, on one connection.
 struct Finder<'a> {
     sqlite: &'a Connection,
-    search: &'a Search,
+    search: Option<&'a Search>,
     selection: &'a Selection,
     owner: Option<&'a str>,
     candidates: Candidates,
@@ -221,39 +223,54 @@ const CONDITIONS: &str = "statement IS NOT NULL
 impl Finder<'_> {
     /// The keys of the first queries of the list that match.
     fn find(&self) -> Result<Vec<Key>, rusqlite::Error> {
+        if self.selection.fingerprint.is_some() {
+            return Ok(self.by_start(u64::MAX)?.unwrap_or_default());
+        }
         if let Some(found) = self.by_start(NEWEST)? {
             return Ok(found);
         }
         let Some((first, last)) = ids(self.sqlite)? else { return Ok(Vec::new()) };
         let (spans, ids) = self.candidates.spans(first, last);
-        if ids <= MOST_IN_ORDER_OF_ROWS {
-            return self.by_row(&spans);
+        if ids > MANY_ROWS
+            && let Some(found) = self.by_start(NEWER)?
+        {
+            return Ok(found);
         }
-        Ok(self.by_start(u64::MAX)?.unwrap_or_default())
+        self.by_row(&spans)
     }
 
-    /// Goes over the queries newest first, until enough match; `None` where `most` are gone over before.
+    /// Goes over the queries newest first, those of the shape alone where one is selected, until enough match; `None` where `most` are gone over before.
     fn by_start(&self, most: u64) -> Result<Option<Vec<Key>>, rusqlite::Error> {
         let (first_ms, last_ms) = self.selection.starts();
         let (start_ms, start_id) = self.selection.starts_behind();
-        let mut started = self.sqlite.prepare(
+        let fingerprint = self.selection.fingerprint.map(Fingerprint::to_signed);
+        // Of each shape there is an index by start, which SQLite does not use for a condition that may not
+        // matter.
+        let shape = if fingerprint.is_some() { "fingerprint = ?1" } else { "?1 IS NULL" };
+        let mut started = self.sqlite.prepare(&format!(
             "SELECT started_ms, id FROM query
-             WHERE started_ms BETWEEN ?1 AND ?2 AND (started_ms < ?2 OR id < ?3)
-             ORDER BY started_ms DESC, id DESC",
-        )?;
+             WHERE {shape} AND started_ms BETWEEN ?2 AND ?3 AND (started_ms < ?3 OR id < ?4)
+             ORDER BY started_ms DESC, id DESC"
+        ))?;
         let mut looked_at = 0;
         let mut found = Vec::new();
-        let rows = started.query((first_ms, start_ms.min(last_ms), start_id))?;
+        let rows = started.query((fingerprint, first_ms, start_ms.min(last_ms), start_id))?;
         if !self.take(rows, most, &mut looked_at, &mut found)? {
             return Ok(None);
         }
         if let Some(below) = self.selection.without_start_below()
             && !self.is_enough(&found)
         {
-            let mut unstarted = self.sqlite.prepare(
-                "SELECT started_ms, id FROM query WHERE started_ms IS NULL AND id < ? ORDER BY id DESC",
-            )?;
-            if !self.take(unstarted.query([below])?, most, &mut looked_at, &mut found)? {
+            let mut unstarted = self.sqlite.prepare(&format!(
+                "SELECT started_ms, id FROM query
+                 WHERE {shape} AND started_ms IS NULL AND id < ?2 ORDER BY id DESC"
+            ))?;
+            if !self.take(
+                unstarted.query((fingerprint, below))?,
+                most,
+                &mut looked_at,
+                &mut found,
+            )? {
                 return Ok(None);
             }
         }
@@ -319,7 +336,8 @@ impl Finder<'_> {
     }
 
     fn matches(&self, row: &Row<'_>) -> Result<bool, rusqlite::Error> {
-        Ok(statement(row, 2)?.is_some_and(|statement| self.search.matches(statement)))
+        let Some(search) = self.search else { return Ok(true) };
+        Ok(statement(row, 2)?.is_some_and(|statement| search.matches(statement)))
     }
 
     fn statements(&self, rows: &str) -> Result<Statement<'_>, rusqlite::Error> {
@@ -352,15 +370,17 @@ impl Drop for GiveUpOnDrop {
 }
 
 impl Store {
-    /// The rows of the first queries of a selection whose statements match, in the order of the list, as a
-    /// JSON array.
+    /// The rows of the first queries of a selection, in the order of the list, as a JSON array; `None` where
+    /// it names neither a text nor a shape, and the list is as quick without.
     pub(super) async fn found(
         &self,
-        search: &Search,
         selection: &Selection,
         owner: Option<&str>,
-    ) -> Result<String, sqlx::Error> {
-        let (search, selection) = (search.clone(), selection.clone());
+    ) -> Result<Option<String>, sqlx::Error> {
+        if selection.search.is_none() && selection.fingerprint.is_none() {
+            return Ok(None);
+        }
+        let selection = selection.clone();
         let owner = owner.map(str::to_string);
         let given_up = Arc::new(AtomicBool::new(false));
         let _guard = GiveUpOnDrop(given_up.clone());
@@ -370,10 +390,10 @@ impl Store {
                 let transaction = sqlite.unchecked_transaction()?;
                 let finder = Finder {
                     sqlite,
-                    search: &search,
+                    search: selection.search.as_ref(),
                     selection: &selection,
                     owner: owner.as_deref(),
-                    candidates: Candidates::read(sqlite, &search)?,
+                    candidates: Candidates::read(sqlite, selection.search.as_ref())?,
                     given_up: &given_up,
                 };
                 let keys = finder.find()?;
@@ -381,7 +401,8 @@ impl Store {
                 Ok(keys)
             })
             .await?;
-        Ok(serde_json::json!(keys.into_iter().map(|(_, id)| id).collect::<Vec<_>>()).to_string())
+        let rows: Vec<i64> = keys.into_iter().map(|(_, id)| id).collect();
+        Ok(Some(serde_json::json!(rows).to_string()))
     }
 
     /// Works on the bare handle of a connection that reads many queries, on a thread where that may take

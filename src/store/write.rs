@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::profile::{pack, unpack};
-use super::{raw_error, search};
+use super::{Removal, raw_error, retention, search};
 use crate::profile::Profile;
 use crate::query::{Kind, Load, Origin, QueryId, QueryRecord};
 use crate::statement::{Fingerprint, shape, shape_into};
@@ -69,6 +69,7 @@ pub struct Batch {
     shapes: Shapes,
     label: Option<Label>,
     followed: Option<FollowedFile>,
+    removal: Removal,
     bytes: usize,
 }
 
@@ -112,6 +113,11 @@ impl Batch {
     const FULL_RECORDS: usize = 1000;
     /// Bytes that do.
     const FULL_BYTES: usize = 4 << 20;
+
+    /// A batch that removes something.
+    pub fn removal(removal: Removal) -> Batch {
+        Batch { removal, ..Batch::default() }
+    }
 
     /// Adds a record; its fingerprint is made here, on the caller's thread, and not on the writer's.
     pub fn record(&mut self, record: QueryRecord) {
@@ -192,6 +198,10 @@ pub struct Written {
     pub profiles: Counts,
     /// Whether nothing of it was written, because its label had been loaded before.
     pub label_exists: bool,
+    /// Queries that were removed, with their loads and profiles.
+    pub removed_queries: u64,
+    /// Profiles that were removed while their queries stay.
+    pub removed_profiles: u64,
 }
 
 impl Written {
@@ -200,6 +210,8 @@ impl Written {
         self.records.add(other.records);
         self.profiles.add(other.profiles);
         self.label_exists |= other.label_exists;
+        self.removed_queries += other.removed_queries;
+        self.removed_profiles += other.removed_profiles;
     }
 }
 
@@ -411,6 +423,8 @@ async fn write_batch(
         written.label_exists = true;
         return Ok(written);
     }
+    (written.removed_queries, written.removed_profiles) =
+        retention::remove(transaction, &batch.removal).await?;
     let summaries =
         batch.profiles.iter().map(|profile| (profile.summary.clone(), profile.fingerprint));
     let records: Vec<_> = batch.records.into_iter().chain(summaries).collect();

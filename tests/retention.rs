@@ -1,0 +1,205 @@
+//! A history that stays within its bounds, while it is written to and by itself.
+
+mod support;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{Server, annals, import, number, stderr, stdout};
+use tempfile::TempDir;
+
+const DAY_MS: i64 = 86_400_000;
+
+fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
+
+/// A history of a query a day, the newest a day old, all with a profile; and one of which no start is known.
+fn daily(folder: &Path, days: i64, profile_bytes: usize) -> std::path::PathBuf {
+    let db = folder.join("annals.db");
+    let server = Server::start(&db, &[]);
+    let rows: Vec<Value> = (1..=days)
+        .map(|day| {
+            json!({"query_id": format!("day-{day}"), "time": now_ms() - day * DAY_MS, "query_time": 1,
+                   "stmt": format!("select c{day} from t"), "user": "alice"})
+        })
+        .collect();
+    let (status, answer, _) =
+        server.send("POST", "/api/v1/queries", &[], json!(rows).to_string().as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    for day in 1..=days {
+        let text =
+            format!("Summary:\n  - Profile ID: day-{day}\n{}", noise(day as u64, profile_bytes));
+        let path = format!("/api/v1/queries/day-{day}/profile");
+        assert_eq!(server.send("PUT", &path, &[], text.as_bytes()).0, 200);
+    }
+    drop(server);
+    let sqlite = rusqlite::Connection::open(&db).unwrap();
+    let unknown =
+        "INSERT INTO query (query_id, kind, origin, is_slow) VALUES ('?', 'query', 'audit', 0)";
+    sqlite.execute(unknown, ()).unwrap();
+    db
+}
+
+/// A text that does not compress well.
+fn noise(seed: u64, bytes: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..bytes).map(|_| random.alphanumeric()).collect()
+}
+
+fn prune(db: &Path, arguments: &[&str]) -> std::process::Output {
+    annals().arg("prune").args(arguments).arg("--db").arg(db).output().unwrap()
+}
+
+#[test]
+fn what_is_older_goes_and_its_room_is_given_back() {
+    let folder = TempDir::new().unwrap();
+    let db = daily(folder.path(), 100, 20_000);
+    let before = std::fs::metadata(&db).unwrap().len();
+    let output = prune(&db, &["--keep-queries", "50d", "--keep-profiles", "10d", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let removed: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(removed["removed_queries"], 51);
+    assert_eq!(removed["removed_profiles"], 40);
+    // Who has no start has no age.
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 50);
+    assert_eq!(number(&db, "SELECT count(*) FROM profile"), 9);
+    assert_eq!(number(&db, "SELECT count(*) FROM query WHERE query_id = '?'"), 1);
+    assert_eq!(number(&db, "SELECT count(*) FROM statement"), 49);
+    assert_eq!(number(&db, "SELECT freelist_count FROM pragma_freelist_count"), 0);
+    let after = std::fs::metadata(&db).unwrap().len();
+    assert!(after < before / 4, "{before} {after}");
+    assert_eq!(removed["file_bytes"].as_u64(), Some(after));
+    let sound: String = rusqlite::Connection::open(&db)
+        .unwrap()
+        .query_row("PRAGMA integrity_check", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(sound, "ok");
+    // Again, there is nothing to do.
+    let again = stdout(&prune(&db, &["--keep-queries", "50d"]));
+    assert!(again.contains("removed 0 queries and loads, and 0 more profiles"), "{again}");
+}
+
+#[test]
+fn the_oldest_go_until_the_file_is_small_enough() {
+    let folder = TempDir::new().unwrap();
+    let db = daily(folder.path(), 400, 75_000);
+    assert!(std::fs::metadata(&db).unwrap().len() > 20 << 20);
+    assert!(prune(&db, &["--profiles-max-size", "17MiB"]).status.success());
+    let bytes = number(&db, "SELECT sum(length(body)) FROM profile");
+    assert!((16 << 20..=17 << 20).contains(&bytes), "{bytes}");
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 401);
+    assert!(prune(&db, &["--max-size", "16MiB"]).status.success());
+    let bytes = std::fs::metadata(&db).unwrap().len();
+    assert!((15 << 20..=16 << 20).contains(&bytes), "{bytes}");
+    // The newest are those that are left.
+    let left = number(&db, "SELECT count(*) FROM query");
+    let newest =
+        format!("SELECT count(*) FROM query WHERE started_ms >= {} - {left} * {DAY_MS}", now_ms());
+    assert!((250..330).contains(&left), "{left}");
+    assert!((left - number(&db, &newest)).abs() <= 1);
+}
+
+#[test]
+fn what_cannot_be_pruned_is_said() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("annals.db");
+    let said = |arguments: &[&str]| {
+        let output = prune(&db, arguments);
+        (output.status.code(), stderr(&output))
+    };
+    let (code, text) = said(&[]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("give --keep-queries"), "{text}");
+    let (code, text) = said(&["--keep-queries", "1d"]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("annals.db does not exist") && !db.exists(), "{text}");
+    assert!(said(&["--keep-queries", "1"]).1.contains("an age is written like 90d"));
+    assert!(said(&["--max-size", "1MB"]).1.contains("a size is written like 20GB"));
+    // An empty history is within all bounds.
+    import(&db, &[folder.path()]);
+    assert_eq!(said(&["--keep-queries", "1d", "--max-size", "16MiB"]).0, Some(0));
+}
+
+#[test]
+fn a_server_keeps_to_its_bounds_by_itself() {
+    let folder = TempDir::new().unwrap();
+    let db = daily(folder.path(), 100, 20_000);
+    let config = folder.path().join("annals.toml");
+    std::fs::write(&config, "[retention]\nkeep_queries = '50d'\nkeep_profiles = '10d'\n").unwrap();
+    let server = Server::start(&db, &["--config", config.to_str().unwrap()]);
+    let begun = Instant::now();
+    let pruned = || server.envelope("/api/v1/status")["data"]["size"]["pruned"].clone();
+    while pruned()["profiles"] != 40 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{}", pruned());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(pruned()["queries"], 51);
+    assert_eq!(server.envelope("/rest/v1/session?limit=1000")["count"], 50);
+    let (_, _, metrics) = server.get("/metrics");
+    let metrics = String::from_utf8(metrics).unwrap();
+    assert!(metrics.contains("annals_queries_pruned_total 51"), "{metrics}");
+}
+
+/// Takes in 2,000 records a second for as long as `during`, with a bound of 64 MiB that a fifth of the time
+/// fills, and looks at the file's size and at how long each push took.
+fn under_load(during: Duration, rate: u64) {
+    const BOUND: u64 = 64 << 20;
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("annals.db");
+    let config = folder.path().join("annals.toml");
+    std::fs::write(&config, "[retention]\nmax_size = '64MiB'\n").unwrap();
+    // Filled to the bound at once.
+    let log = folder.path().join("fe.audit.log");
+    std::fs::write(&log, support::audit_records(0..150_000)).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    std::fs::remove_file(&log).unwrap();
+    assert!(std::fs::metadata(&db).unwrap().len() > BOUND / 2);
+    let server = Server::start(&db, &["--config", config.to_str().unwrap()]);
+    let log = db.with_file_name("annals.db-wal");
+    let size = || {
+        let bytes = |file: &Path| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+        bytes(&db) + bytes(&log)
+    };
+    let begun = Instant::now();
+    let (mut pushed, mut longest, mut largest, mut reached) = (0, Duration::ZERO, 0, false);
+    let statement = noise(7, 300);
+    while begun.elapsed() < during {
+        let body: String = (0..rate / 10)
+            .map(|number| {
+                let number = pushed + number;
+                let row = json!({"query_id": format!("{:x}-{number:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                    "time": now_ms(), "query_time": number % 5000, "user": "alice", "db": "shop",
+                    "stmt": format!("select '{number}', {statement}")});
+                format!("{row}\n")
+            })
+            .collect();
+        pushed += rate / 10;
+        let asked = Instant::now();
+        let (status, answer, _) = server.send("POST", "/api/v1/queries", &[], body.as_bytes());
+        assert_eq!(status, 200, "{answer}");
+        longest = longest.max(asked.elapsed());
+        largest = largest.max(size());
+        reached |= size() > BOUND / 100 * 95;
+        assert!(!reached || size() > BOUND / 100 * 95, "{}", size());
+        let due = Duration::from_millis(pushed * 1000 / rate);
+        std::thread::sleep(due.saturating_sub(begun.elapsed()));
+    }
+    let pruned = server.envelope("/api/v1/status")["data"]["size"]["pruned"]["queries"].clone();
+    println!(
+        "{pushed} pushed, {pruned} pruned, at most {largest} bytes ({:.3} of the bound), longest push {} ms",
+        largest as f64 / BOUND as f64,
+        longest.as_millis()
+    );
+    assert!(reached && pruned.as_u64().unwrap() > 0);
+    assert!(largest <= BOUND / 100 * 105, "{largest}");
+    assert!(longest <= Duration::from_millis(250), "{longest:?}");
+}
+
+#[test]
+#[ignore = "needs half a minute, and the release binary"]
+fn a_bound_holds_under_load_and_nobody_waits_for_it() {
+    let seconds = std::env::var("ANNALS_TEST_SECONDS").map_or(20, |text| text.parse().unwrap());
+    under_load(Duration::from_secs(seconds), 2000);
+}
