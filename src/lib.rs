@@ -3,8 +3,8 @@
 //! Data flows one way, and the modules stand in that order:
 //!
 //! ```text
-//! source ──▶ query, profile, statement, filter, time ──▶ intake ──▶ store ──▶ rest ──▶ command
-//!  (in)                    (the domain)                            (SQLite)   (out)
+//! source ──▶ query, profile, statement, filter, time ──▶ intake ──▶ store ──▶ rest, web ──▶ command
+//!  (in)                    (the domain)                            (SQLite)     (out)
 //! ```
 //!
 //! - [`source`], the ways in: audit logs and profile texts, plain or compressed, become domain values.
@@ -19,6 +19,7 @@
 //! - [`intake`]: what comes in while annals serves, on its way to the store.
 //! - [`store`]: one SQLite file, one writer that commits in groups, readers beside it.
 //! - [`rest`], a way out: the REST interface of a Doris frontend.
+//! - [`web`], another: the pages that a person looks at.
 //! - [`config`]: what annals is told to do.
 //! - [`command`]: the commands, which wire the rest together.
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used)]
@@ -46,6 +47,8 @@ pub mod intake;
 pub mod store;
 
 pub mod rest;
+
+pub mod web;
 
 pub mod config;
 

@@ -1,4 +1,4 @@
-//! `annals serve`: serves the history over REST.
+//! `annals serve`: serves the history over REST and as pages.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -13,6 +13,7 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use warp::Filter;
 
 use super::Common;
 use super::import::{self, ImportError};
@@ -23,8 +24,9 @@ use crate::intake::frontend::collect;
 use crate::intake::{Intake, retain};
 use crate::rest::auth::{Guard, GuardError};
 use crate::rest::server::{self, Tls, TlsError};
-use crate::rest::{History, Metrics, Ready};
+use crate::rest::{self, History, Metrics, Ready};
 use crate::store::{OpenError, Store, WriteError};
+use crate::web::{self, Live};
 
 /// Where annals listens unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8130));
@@ -197,7 +199,15 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     if let Some(within) = sd_notify::watchdog_enabled() {
         sources.spawn(watch(store.clone(), intake.clone(), within / 3));
     }
-    server::serve(history, listener, tls, stopped, GRACE).await;
+    let live = Arc::new(Live::default());
+    sources.spawn(live.clone().look(store.watch()?));
+    let routes = web::routes(history.clone(), live.clone()).or(rest::routes(history.clone()));
+    // Those who listen would be waited for.
+    let stopped = async move {
+        stopped.await;
+        live.end();
+    };
+    server::serve(history, routes, listener, tls, stopped, GRACE).await;
     tell_systemd(NotifyState::Stopping);
     // What they had not sent yet, they read again the next time.
     sources.shutdown().await;

@@ -60,7 +60,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// Adds the headers that every answer has, and answers 304 where the client has these bytes already.
+/// Adds the headers that every answer has and this one has not yet, and answers 304 where the client has these bytes already.
 pub fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer {
     let reads = *method == Method::GET || *method == Method::HEAD;
     let tag = (reads && answer.status() == StatusCode::OK).then(|| tag(answer.body())).flatten();
@@ -79,11 +79,11 @@ pub fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (VARY, "authorization"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     // SQL is nobody's to keep on the way; its reader may keep it and ask whether it is still so.
     let kept = if tag.is_some() { "private, no-cache" } else { "no-store" };
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(kept));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(kept));
     if let Some(tag) = tag {
         headers.insert(ETAG, tag);
     }

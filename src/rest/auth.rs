@@ -1,11 +1,12 @@
-//! Who asks. Clients of Doris send HTTP Basic with every request.
+//! Who asks. Clients of Doris send HTTP Basic with every request; a browser that logged in sends the id of
+//! its session.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use blake2::{Blake2s256, Digest};
 use tokio::sync::Semaphore;
 
@@ -21,6 +22,10 @@ const AT_ONCE: usize = 2;
 const FREE_TRIES: u32 = 5;
 /// The wait before a password is looked at, at first and at most. Nobody is locked out.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// How long somebody who logged in stays so.
+pub const SESSION_LASTS: Duration = Duration::from_secs(12 * 3600);
+/// Sessions at the same time. Beyond that the one that would end first is ended.
+const SESSIONS: usize = 10_000;
 /// Names whose failures are remembered. Beyond that all are forgotten, which lets a guesser begin anew
 /// at the price of so many requests.
 const REMEMBERED_NAMES: usize = 10_000;
@@ -28,10 +33,19 @@ const REMEMBERED_NAMES: usize = 10_000;
 /// Who asks, and what they may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
+    /// What they are called; `None` where nobody is asked.
+    pub name: Option<String>,
     /// Whose queries they see; `None` for everybody's.
     pub sees_only: Option<String>,
     /// Whether they may add to the history.
     pub may_push: bool,
+}
+
+/// Somebody who logged in.
+struct Session {
+    /// As the account was then: a new password or role ends its sessions.
+    account: Account,
+    ends: Instant,
 }
 
 /// Accounts by name, and when they were read.
@@ -52,6 +66,8 @@ pub struct Guard {
     /// By name, the hash that a password was verified against, and what it is remembered by.
     verified: Mutex<HashMap<String, (String, [u8; 32])>>,
     failures: Mutex<HashMap<String, u32>>,
+    /// By the hash of their id, so that ids are not found by how long a comparison takes.
+    sessions: Mutex<HashMap<[u8; 32], Session>>,
     verifying: Semaphore,
 }
 
@@ -95,6 +111,7 @@ impl Guard {
             key: fixed,
             verified: Mutex::default(),
             failures: Mutex::default(),
+            sessions: Mutex::default(),
             verifying: Semaphore::new(AT_ONCE),
         })
     }
@@ -106,34 +123,72 @@ impl Guard {
 
     /// Who sent this `Authorization` header.
     pub async fn caller(&self, authorization: Option<&str>) -> Result<Caller, Refusal> {
-        let accounts = self.accounts().await?;
-        if accounts.is_empty() && !self.always {
-            return Ok(Caller { sees_only: None, may_push: true });
+        if self.accounts().await?.is_empty() && !self.always {
+            return Ok(Caller { name: None, sees_only: None, may_push: true });
         }
         let missing = "say who asks, with HTTP Basic";
         let sent = authorization.ok_or_else(|| Refusal::Unauthorized(missing.to_string()))?;
         let (name, password) = basic(sent).ok_or_else(|| {
             Refusal::Unauthorized("the Authorization header is not HTTP Basic".to_string())
         })?;
+        self.account(name, &password).await.map(|account| Caller::of(&account))
+    }
+
+    /// Begins a session of those whose password this is; gives its id.
+    pub async fn log_in(&self, name: String, password: &str) -> Result<String, Refusal> {
+        let account = self.account(name, password).await?;
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|error| Refusal::Internal(error.into()))?;
+        let id = BASE64_URL_SAFE_NO_PAD.encode(random);
+        let now = Instant::now();
+        let mut sessions = unpoisoned(&self.sessions);
+        if sessions.len() >= SESSIONS {
+            sessions.retain(|_, session| session.ends > now);
+        }
+        if sessions.len() >= SESSIONS
+            && let Some(first) = sessions.iter().min_by_key(|(_, session)| session.ends)
+        {
+            let first = *first.0;
+            sessions.remove(&first);
+        }
+        sessions.insert(hash(&id), Session { account, ends: now + SESSION_LASTS });
+        Ok(id)
+    }
+
+    /// Whose session this is; `None` where it ended or never was.
+    pub async fn in_session(&self, id: &str) -> Result<Option<Caller>, Refusal> {
+        let accounts = self.accounts().await?;
+        let sessions = unpoisoned(&self.sessions);
+        let session = sessions.get(&hash(id)).filter(|session| session.ends > Instant::now());
+        let account = session.map(|session| &session.account);
+        let account = account.filter(|account| accounts.get(&account.name) == Some(account));
+        Ok(account.map(Caller::of))
+    }
+
+    /// Ends a session.
+    pub fn log_out(&self, id: &str) {
+        unpoisoned(&self.sessions).remove(&hash(id));
+    }
+
+    /// The account of a name and its password.
+    async fn account(&self, name: String, password: &str) -> Result<Account, Refusal> {
+        let accounts = self.accounts().await?;
         let account = accounts.get(&name);
-        let memory = self.memory(&name, &password);
+        let memory = self.memory(&name, password);
         let remembered = account.is_some_and(|account| {
             let verified = unpoisoned(&self.verified);
             verified
                 .get(&name)
                 .is_some_and(|(hash, known)| *hash == account.password_hash && *known == memory)
         });
-        if !remembered && !self.verify(&name, &password, account).await {
+        if !remembered && !self.verify(&name, password, account).await {
             return Err(Refusal::Unauthorized("the user or the password is wrong".to_string()));
         }
         let Some(account) = account else {
             return Err(Refusal::Unauthorized("the user or the password is wrong".to_string()));
         };
         unpoisoned(&self.verified).insert(name, (account.password_hash.clone(), memory));
-        Ok(Caller {
-            sees_only: (account.role != Role::Admin).then(|| account.name.clone()),
-            may_push: account.role.may_push(),
-        })
+        Ok(account.clone())
     }
 
     async fn accounts(&self) -> Result<Arc<HashMap<String, Account>>, Refusal> {
@@ -189,6 +244,20 @@ impl Guard {
         hash.update(password);
         hash.finalize().into()
     }
+}
+
+impl Caller {
+    fn of(account: &Account) -> Caller {
+        Caller {
+            name: Some(account.name.clone()),
+            sees_only: (account.role != Role::Admin).then(|| account.name.clone()),
+            may_push: account.role.may_push(),
+        }
+    }
+}
+
+fn hash(id: &str) -> [u8; 32] {
+    Blake2s256::digest(id).into()
 }
 
 /// Reads `Basic` and the Base64 of `name:password`.

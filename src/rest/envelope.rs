@@ -172,21 +172,43 @@ pub fn retry_later(answer: &mut Answer) {
 }
 
 impl Refusal {
-    /// The answer. The codes and their names are Doris' own, which calls 403 "Bad Request".
+    /// The answer.
     pub fn into_answer(self) -> Answer {
-        let mut allow = None;
-        let mut challenge = false;
-        let (status, code, msg, data) = match self {
+        let allow = match &self {
+            Refusal::MethodNotAllowed(methods) => Some(*methods),
+            _ => None,
+        };
+        let (status, code, msg, data) = self.told();
+        let refused = envelope(status, &Envelope { msg, code, data, count: 0 });
+        let mut answer = refused.unwrap_or_else(|_| answer(status, "application/json", Vec::new()));
+        if status == StatusCode::UNAUTHORIZED {
+            let basic = HeaderValue::from_static("Basic realm=\"annals\", charset=\"UTF-8\"");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, basic);
+        }
+        if let Some(methods) = allow {
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            retry_later(&mut answer);
+        }
+        answer
+    }
+    /// What a person is told, and with which status.
+    pub fn into_sentence(self) -> (StatusCode, String) {
+        let (status, _, _, sentence) = self.told();
+        (status, sentence)
+    }
+
+    /// Status, code, the code's name and the sentence. Codes and names are Doris' own, which calls 403
+    /// "Bad Request".
+    fn told(self) -> (StatusCode, u16, &'static str, String) {
+        match self {
             Refusal::Common(data) => (StatusCode::OK, 1, "Error", data),
             Refusal::BadRequest(data) => (StatusCode::BAD_REQUEST, 403, "Bad Request", data),
-            Refusal::Unauthorized(data) => {
-                challenge = true;
-                (StatusCode::UNAUTHORIZED, 401, "Unauthorized", data)
-            }
+            Refusal::Unauthorized(data) => (StatusCode::UNAUTHORIZED, 401, "Unauthorized", data),
             Refusal::Forbidden(data) => (StatusCode::FORBIDDEN, 403, "Bad Request", data),
             Refusal::NotFound(data) => (StatusCode::NOT_FOUND, 404, "Not Found", data),
             Refusal::MethodNotAllowed(methods) => {
-                allow = Some(methods);
                 let sentence = format!("this path answers {methods} only");
                 (StatusCode::METHOD_NOT_ALLOWED, 403, "Bad Request", sentence)
             }
@@ -204,19 +226,6 @@ impl Refusal {
                     "annals could not read its history; its log says why".to_string(),
                 )
             }
-        };
-        let refused = envelope(status, &Envelope { msg, code, data, count: 0 });
-        let mut answer = refused.unwrap_or_else(|_| answer(status, "application/json", Vec::new()));
-        if challenge {
-            let basic = HeaderValue::from_static("Basic realm=\"annals\", charset=\"UTF-8\"");
-            answer.headers_mut().insert(WWW_AUTHENTICATE, basic);
         }
-        if let Some(methods) = allow {
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            retry_later(&mut answer);
-        }
-        answer
     }
 }

@@ -82,7 +82,8 @@ impl Metrics {
         self.seconds.get_or_create(&RouteLabel { route }).observe(took.as_secs_f64());
     }
 
-    async fn sizes(&self, store: &Store) -> Result<Sizes, sqlx::Error> {
+    /// How much the history holds, as it was counted within the last minute.
+    pub(crate) async fn sizes(&self, store: &Store) -> Result<Sizes, sqlx::Error> {
         let kept = *self.sizes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((counted, sizes)) = kept
             && counted.elapsed() < SIZES_KEPT
@@ -104,7 +105,14 @@ fn from(value: i64) -> Gauge {
 
 /// The route of a path, of which there is a bounded number.
 fn route(path: &str) -> &'static str {
-    const ROUTES: [&str; 21] = [
+    const ROUTES: [&str; 28] = [
+        "/query_profile",
+        "/statements",
+        "/status",
+        "/events",
+        "/login",
+        "/logout",
+        "/assets",
         "/rest/v1/session",
         "/rest/v1/query_profile",
         "/rest/v2/manager/query/query_info",
@@ -129,6 +137,9 @@ fn route(path: &str) -> &'static str {
     ];
     if path.starts_with("/api/") && path.ends_with("/_stream_load") {
         return "/api/{db}/{table}/_stream_load";
+    }
+    if path == "/" {
+        return "/";
     }
     let known = ROUTES.into_iter().find(|route| {
         path.strip_prefix(route).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

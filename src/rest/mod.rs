@@ -1,9 +1,9 @@
 //! The REST interface of a Doris frontend, as far as it tells of query history.
 
-mod around;
+pub(crate) mod around;
 pub mod auth;
 mod body;
-mod envelope;
+pub(crate) mod envelope;
 mod manager;
 mod metrics;
 mod openapi;
@@ -11,13 +11,13 @@ mod push;
 mod queries;
 mod query_profile;
 mod ready;
-mod selection;
+pub(crate) mod selection;
 pub mod server;
 mod session;
 mod statements;
 mod status;
 mod stream_load;
-mod view;
+pub(crate) mod view;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -69,7 +69,34 @@ impl History {
     /// The history as far as those may see it who sent this `Authorization` header to this host.
     async fn view(&self, authorization: Option<String>, host: Option<Authority>) -> Asked {
         let caller = self.caller(authorization.as_deref(), host.as_ref()).await?;
-        Ok(View::new(self.store.clone(), self.zone, self.scheme, self.intake.clone(), caller))
+        Ok(self.seen_by(caller))
+    }
+
+    /// The same for a browser, which sends the id of its session rather than the header.
+    pub(crate) async fn view_in_session(
+        &self,
+        session: Option<&str>,
+        authorization: Option<String>,
+        host: Option<Authority>,
+    ) -> Asked {
+        if let Some(id) = session
+            && let Some(caller) = self.guard.in_session(id).await?
+        {
+            return Ok(self.seen_by(caller));
+        }
+        self.view(authorization, host).await
+    }
+
+    /// Refuses those who came by a name that annals does not answer to.
+    pub(crate) fn reached(&self, host: Option<&Authority>) -> Result<(), Refusal> {
+        if self.guard.stands() || self.open_to_all {
+            return Ok(());
+        }
+        reached_as_this_machine(host)
+    }
+
+    fn seen_by(&self, caller: Caller) -> View {
+        View::new(self.store.clone(), self.zone, self.scheme, self.intake.clone(), caller)
     }
 
     /// Who sent this `Authorization` header to this host.
@@ -78,18 +105,16 @@ impl History {
         authorization: Option<&str>,
         host: Option<&Authority>,
     ) -> Result<Caller, Refusal> {
-        if !self.guard.stands() && !self.open_to_all {
-            reached_as_this_machine(host)?;
-        }
+        self.reached(host)?;
         self.guard.caller(authorization).await
     }
 }
 
 /// What somebody who asks may see, or why nothing.
-type Asked = Result<View, Refusal>;
+pub(crate) type Asked = Result<View, Refusal>;
 
 /// The parameters behind the question mark.
-type Parameters = HashMap<String, String>;
+pub(crate) type Parameters = HashMap<String, String>;
 
 /// Every route there is.
 pub fn routes(
@@ -310,7 +335,7 @@ fn only(method: Method, allowed: Method, name: &'static str) -> Result<(), Refus
 
 /// Refuses what a browser sends for a page of another site: annals may listen on the machine of somebody
 /// who surfs.
-fn not_from_another_site(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn not_from_another_site(headers: &HeaderMap) -> Result<(), Refusal> {
     let host = headers.get(HOST).map(|host| host.as_bytes());
     let foreign_origin = headers.get(ORIGIN).is_some_and(|origin| {
         let origin = origin.as_bytes();
@@ -427,7 +452,7 @@ async fn refuse(rejection: Rejection) -> Result<Answer, Infallible> {
 }
 
 /// The id at the end of a path, with Doris' `query_id=` before it or without.
-fn query_id_in_path(path: &Tail) -> Result<QueryId, Refusal> {
+pub(crate) fn query_id_in_path(path: &Tail) -> Result<QueryId, Refusal> {
     let id = percent_decode_str(path.as_str()).decode_utf8_lossy();
     query_id(id.strip_prefix("query_id=").unwrap_or(&id))
 }

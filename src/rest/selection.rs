@@ -139,23 +139,34 @@ pub fn with_next(
     parameters: &Parameters,
     last: Option<Place>,
 ) -> Answer {
-    let Some(Place { started_ms, id }) = last else {
+    let Some(last) = last else {
         return answer;
     };
-    let started_ms = started_ms.map_or("none".to_string(), |ms| ms.to_string());
-    let cursor = format!("{started_ms}.{id}");
-    let mut next: BTreeMap<&str, &str> =
-        parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    next.insert("cursor", &cursor);
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let query: Vec<String> =
-        next.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
-    let link = format!("<{path}?{}>; rel=\"next\"", query.join("&"));
+    let link =
+        format!("<{}>; rel=\"next\"", address(path, parameters, &[("cursor", &cursor(last))]));
     // Parameters of any length: a link too long for a header is left out.
     if let Ok(link) = HeaderValue::from_str(&link) {
         answer.headers_mut().insert(LINK, link);
     }
     answer
+}
+
+/// The cursor of what lies behind a place.
+pub fn cursor(Place { started_ms, id }: Place) -> String {
+    let started_ms = started_ms.map_or("none".to_string(), |ms| ms.to_string());
+    format!("{started_ms}.{id}")
+}
+
+/// The address of a path with these parameters, some of them changed. Empty ones are left out.
+pub fn address(path: &str, parameters: &Parameters, changed: &[(&str, &str)]) -> String {
+    let mut all: BTreeMap<&str, &str> =
+        parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    all.extend(changed.iter().copied());
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let given = all.iter().filter(|(_, value)| !value.is_empty());
+    let query: Vec<String> =
+        given.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    if query.is_empty() { path.to_string() } else { format!("{path}?{}", query.join("&")) }
 }
 
 /// The place of the last of `rows` where a page is full, and so may not be the last.

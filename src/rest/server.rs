@@ -90,15 +90,17 @@ fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError>
     Ok(Arc::new(config))
 }
 
-/// Serves a history until `stop` comes, then lets the answers in flight finish, for as long as `grace`.
-pub async fn serve(
+/// Serves routes of a history until `stop` comes, then lets the answers in flight finish, for as long as `grace`.
+pub async fn serve<R>(
     history: Arc<History>,
+    routes: R,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     stop: impl Future<Output = ()>,
     grace: Duration,
-) {
-    let routes = super::routes(history.clone());
+) where
+    R: Filter<Extract: Reply, Error = Infallible> + Clone + Send + Sync + 'static,
+{
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);

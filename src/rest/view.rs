@@ -37,6 +37,11 @@ impl View {
         View { zone, scheme, store, intake, caller }
     }
 
+    /// What those who ask are called, where they are asked.
+    pub fn name(&self) -> Option<&str> {
+        self.caller.name.as_deref()
+    }
+
     fn owner(&self) -> Option<&str> {
         self.caller.sees_only.as_deref()
     }

@@ -52,6 +52,11 @@ const HANDLES: usize = 4;
 /// Connections that read many queries at once, so that lists and profiles never wait for them.
 const REPORTERS: u32 = 2;
 
+/// The version of the SQLite that is in annals.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// A history, opened. A clone is another handle to the same.
 #[derive(Debug, Clone)]
 pub struct Store {

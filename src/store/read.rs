@@ -150,6 +150,13 @@ impl StoredQuery {
 #[sqlx(transparent)]
 pub struct StoredFingerprint(i64);
 
+impl StoredFingerprint {
+    /// The fingerprint itself.
+    pub fn get(self) -> Fingerprint {
+        Fingerprint::from_signed(self.0)
+    }
+}
+
 impl Serialize for StoredFingerprint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&Fingerprint::from_signed(self.0))

@@ -231,14 +231,14 @@ impl Store {
     }
 
     /// What ran from `from_ms` on, in `buckets` spans of `width_ms`; those in which nothing started are
-    /// left out.
+    /// left out. A text that is looked for does not matter here.
     pub async fn timeline(
         &self,
         selection: &Selection,
         (from_ms, width_ms, buckets): (i64, i64, i64),
         owner: Option<&str>,
     ) -> Result<Vec<Bucket>, sqlx::Error> {
-        let Selection { user, db, .. } = selection;
+        let Selection { user, db, state, min_ms, .. } = selection;
         let kind = selection.kind.map(Kind::name);
         let fingerprint = selection.fingerprint.map(Fingerprint::to_signed);
         let last_ms = from_ms.saturating_add(width_ms.saturating_mul(buckets)).saturating_sub(1);
@@ -257,6 +257,8 @@ impl Store {
                  AND (?4 IS NULL OR user = ?4) AND (?5 IS NULL OR db = ?5)
                  AND (?6 IS NULL OR kind = ?6) AND (?7 IS NULL OR fingerprint = ?7)
                  AND (?8 IS NULL OR user = ?8)
+                 AND (?9 IS NULL OR state = ?9 COLLATE NOCASE)
+                 AND (?10 IS NULL OR duration_ms >= ?10)
                GROUP BY 1 ORDER BY 1"#,
             from_ms,
             width_ms,
@@ -265,7 +267,9 @@ impl Store {
             db,
             kind,
             fingerprint,
-            owner
+            owner,
+            state,
+            min_ms
         )
         .fetch_all(&self.reporters)
         .await

@@ -1,0 +1,59 @@
+//! What pages need beside themselves: a style, a script, an icon. All are in the binary. Their names hold a hash
+//! of their bytes, so that a browser may keep them for good.
+
+use std::sync::LazyLock;
+
+use warp::filters::BoxedFilter;
+use warp::http::Response;
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use warp::hyper::body::Bytes;
+use warp::{Filter, Rejection};
+
+use crate::rest::envelope::Answer;
+
+/// A file that is in the binary.
+pub struct Asset {
+    /// Where it is served.
+    pub path: String,
+    content_type: &'static str,
+    body: &'static str,
+}
+
+impl Asset {
+    fn new(extension: &str, content_type: &'static str, body: &'static str) -> Asset {
+        let hash = xxhash_rust::xxh3::xxh3_64(body.as_bytes());
+        Asset { path: format!("/assets/{hash:016x}.{extension}"), content_type, body }
+    }
+}
+
+/// The style of all pages.
+pub static STYLE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("css", "text/css; charset=utf-8", include_str!("assets/page.css")));
+
+/// The script of all pages.
+pub static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("js", "text/javascript; charset=utf-8", include_str!("assets/page.js"))
+});
+
+/// The icon.
+pub static ICON: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("svg", "image/svg+xml", include_str!("assets/icon.svg")));
+
+/// Serves them, to anybody: they tell nothing of a history.
+pub fn routes() -> BoxedFilter<(Answer,)> {
+    warp::path!("assets" / String)
+        .and(warp::get().or(warp::head()).unify())
+        .and_then(|name: String| async move {
+            let known = [&STYLE, &SCRIPT, &ICON].into_iter().find(|asset| {
+                asset.path.strip_prefix("/assets/").is_some_and(|known| known == name)
+            });
+            let asset = known.ok_or_else(warp::reject::not_found)?;
+            let mut answer = Response::new(Bytes::from_static(asset.body.as_bytes()));
+            let headers = answer.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+            let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
+            headers.insert(CACHE_CONTROL, forever);
+            Ok::<_, Rejection>(answer)
+        })
+        .boxed()
+}

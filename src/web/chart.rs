@@ -1,0 +1,127 @@
+//! Charts: SVG that is made here, of numbers alone. Sizes are attributes and colours classes, as the policy
+//! of the pages allows no style of their own.
+
+use maud::{Markup, html};
+
+use super::range::Range;
+use super::show;
+use crate::rest::Parameters;
+use crate::rest::selection::address;
+use crate::store::Bucket;
+use crate::time::Zone;
+
+/// Width of a bar's place in the coordinates of a timeline.
+const STEP: usize = 10;
+/// The upper part of a timeline counts, the lower one sums up time.
+const COUNTS_HIGH: f64 = 62.0;
+const TIMES_FROM: f64 = 68.0;
+const TIMES_HIGH: f64 = 32.0;
+
+/// A share of the longest, as a bar beside its number.
+pub fn bar(value: i64, longest: i64) -> Markup {
+    let share = if longest > 0 { value.max(0) as f64 / longest as f64 * 100.0 } else { 0.0 };
+    let width = coordinate(share.clamp(0.0, 100.0));
+    html! {
+        svg.bar viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" focusable="false" {
+            rect width=(width) height="4" {}
+        }
+    }
+}
+
+/// What ran over time. Each bar is a link to its part of the range.
+pub fn timeline(
+    buckets: &[Bucket],
+    range: &Range,
+    path: &str,
+    parameters: &Parameters,
+    zone: Zone,
+) -> Markup {
+    let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).max(1);
+    let longest = buckets.iter().map(|bucket| bucket.total_ms).max().unwrap_or(0).max(1);
+    let (count, errors, total_ms) = buckets.iter().fold((0, 0, 0), |sum, bucket| {
+        (sum.0 + bucket.count, sum.1 + bucket.errors, sum.2 + bucket.total_ms)
+    });
+    let size = format!("0 0 {} 100", buckets.len() * STEP);
+    let part = range.width_text();
+    let sentence = format!(
+        "{} queries, {} failed, {} in all; at most {} queries and {} in a {part}",
+        show::whole(count),
+        show::whole(errors),
+        show::duration(Some(total_ms)),
+        show::whole(most),
+        show::duration(Some(longest)),
+    );
+    html! {
+        figure.timeline {
+            figcaption {
+                span.key.count { (show::whole(count)) " queries" }
+                span.key.errors { (show::whole(errors)) " failed" }
+                span.key.total { (show::duration(Some(total_ms))) " in all" }
+                span.most { "a bar is a " (part) ", at most " (show::whole(most)) " queries, "
+                    (show::duration(Some(longest))) }
+            }
+            svg viewBox=(size) preserveAspectRatio="none" role="img" aria-label=(sentence)
+                data-step=(STEP) data-base=(address(path, parameters, &[("from", ""), ("to", ""), ("cursor", "")])) {
+                @for (place, bucket) in buckets.iter().enumerate() {
+                    (column(place, bucket, most, longest, range, path, parameters, zone))
+                }
+            }
+            div.axis aria-hidden="true" {
+                @for at in [0, buckets.len() / 2, buckets.len().saturating_sub(1)] {
+                    @if let Some(bucket) = buckets.get(at) { span { (zone.text(bucket.from_ms)) } }
+                }
+            }
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // what one bar is made of
+fn column(
+    place: usize,
+    bucket: &Bucket,
+    most: i64,
+    longest: i64,
+    range: &Range,
+    path: &str,
+    parameters: &Parameters,
+    zone: Zone,
+) -> Markup {
+    let x = place * STEP;
+    let from = zone.text(bucket.from_ms);
+    let to = zone.text(bucket.from_ms.saturating_add(range.width_ms));
+    let high = |value: i64, most: i64, high: f64| match value {
+        0 => 0.0,
+        _ => (value as f64 / most as f64 * high).max(1.5),
+    };
+    let count = high(bucket.count, most, COUNTS_HIGH);
+    let errors = high(bucket.errors, most, COUNTS_HIGH);
+    let time = high(bucket.total_ms, longest, TIMES_HIGH);
+    let area = html! { rect.place x=(x) y="0" width=(STEP) height="100" {} };
+    if bucket.count == 0 {
+        return html! { g data-from=(from) data-to=(to) { (area) } };
+    }
+    html! {
+        g data-from=(from) data-to=(to) {
+            a href=(address(path, parameters, &[("from", &from), ("to", &to), ("cursor", "")])) tabindex="-1" {
+                title {
+                    (from) ": " (show::whole(bucket.count)) " queries, " (show::whole(bucket.errors))
+                    " failed, " (show::duration(Some(bucket.total_ms))) " in all, longest "
+                    (show::duration(Some(bucket.max_ms)))
+                }
+                (area)
+                rect.count x=(x + 1) y=(coordinate(COUNTS_HIGH - count)) width=(STEP - 2) height=(coordinate(count)) {}
+                @if bucket.errors > 0 {
+                    rect.errors x=(x + 1) y=(coordinate(COUNTS_HIGH - errors)) width=(STEP - 2)
+                        height=(coordinate(errors)) {}
+                }
+                rect.total x=(x + 1) y=(coordinate(TIMES_FROM + TIMES_HIGH - time)) width=(STEP - 2)
+                    height=(coordinate(time)) {}
+            }
+        }
+    }
+}
+
+fn coordinate(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_string)
+}

@@ -1,0 +1,161 @@
+//! The pages: what a person sees in a browser. They are made whole on the server; the little script there is
+//! adds what lives (new queries, picking a range, copying), and everything else works without it.
+//!
+//! Every page reads through [`crate::rest`]'s view of the history, so it shows no more than the REST interface
+//! tells the same user.
+
+mod assets;
+mod chart;
+mod cluster;
+mod history;
+mod layout;
+mod live;
+mod login;
+mod range;
+mod show;
+
+use std::sync::Arc;
+
+use warp::filters::BoxedFilter;
+use warp::filters::path::FullPath;
+use warp::host::Authority;
+use warp::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
+use warp::http::{HeaderMap, Response, StatusCode};
+use warp::hyper::body::Bytes;
+use warp::{Filter, Rejection, Reply};
+
+use crate::rest::envelope::{Answer, Refusal};
+use crate::rest::view::View;
+use crate::rest::{Asked, History, Parameters, around};
+use layout::Page;
+pub use live::Live;
+
+/// What pages may do: use what annals itself serves, and nothing that stands within the page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Somebody who asks for a page.
+struct Visit {
+    /// What they see, or why nothing.
+    asked: Asked,
+    /// What they asked for, to come back to it behind the log-in.
+    address: String,
+    parameters: Parameters,
+}
+
+/// Every page. What is none of them is left to the routes that come behind.
+pub fn routes(
+    history: Arc<History>,
+    live: Arc<Live>,
+) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {
+    let visit = visit(history.clone());
+    let start = warp::path::end().and(visit.clone()).then(|visit| shown(visit, history::page));
+    let status = {
+        let history = history.clone();
+        warp::path!("status").and(visit.clone()).then(move |visit| {
+            let history = history.clone();
+            shown(visit, |view, _| cluster::page(view, history))
+        })
+    };
+    let pages = start.or(status).unify().or(login::routes(history)).unify();
+    let pages = warp::method()
+        .and(warp::header::headers_cloned())
+        .and(pages.or(assets::routes()).unify())
+        .map(|method, headers: HeaderMap, answer| around::dressed(&method, &headers, answer));
+    let events = warp::path!("events").and(visit).then(move |visit: Visit| {
+        let live = live.clone();
+        async move {
+            match live::events(live, visit.asked, &visit.parameters) {
+                Ok(events) => events.into_response(),
+                Err(refusal) => refusal.into_answer().into_response(),
+            }
+        }
+    });
+    pages.or(events)
+}
+
+/// Reads who asks, and for what.
+fn visit(history: Arc<History>) -> BoxedFilter<(Visit,)> {
+    warp::get()
+        .or(warp::head())
+        .unify()
+        .and(warp::cookie::optional(login::COOKIE))
+        .and(warp::header::optional("authorization"))
+        .and(warp::host::optional())
+        .and(warp::path::full())
+        .and(raw_query())
+        .and(warp::query())
+        .then(
+            move |session: Option<String>,
+                  authorization: Option<String>,
+                  host: Option<Authority>,
+                  path: FullPath,
+                  query: String,
+                  parameters: Parameters| {
+                let history = history.clone();
+                async move {
+                    let session = session.as_deref();
+                    let asked = history.view_in_session(session, authorization, host).await;
+                    let address = match query.as_str() {
+                        "" => path.as_str().to_string(),
+                        query => format!("{}?{query}", path.as_str()),
+                    };
+                    Visit { asked, address, parameters }
+                }
+            },
+        )
+        .boxed()
+}
+
+fn raw_query() -> BoxedFilter<(String,)> {
+    warp::query::raw().or(warp::any().map(String::new)).unify().boxed()
+}
+
+/// Shows a page to those who may see it.
+async fn shown<P, F>(visit: Visit, page: P) -> Answer
+where
+    P: FnOnce(View, Parameters) -> F,
+    F: Future<Output = Result<Page, Refusal>>,
+{
+    let view = match visit.asked {
+        Ok(view) => view,
+        Err(Refusal::Unauthorized(_)) => return redirect(&login::address(&visit.address)),
+        Err(refusal) => return refused(refusal, None),
+    };
+    // A form sends its empty fields, too; the address of a view is to be short enough to send around.
+    if visit.parameters.values().any(String::is_empty) {
+        let (path, _) = visit.address.split_once('?').unwrap_or((&visit.address, ""));
+        return redirect(&crate::rest::selection::address(path, &visit.parameters, &[]));
+    }
+    let reader = layout::Reader::of(&view);
+    match page(view, visit.parameters).await {
+        Ok(page) => html(StatusCode::OK, &page, Some(&reader)),
+        Err(refusal) => refused(refusal, Some(&reader)),
+    }
+}
+
+/// A page that says why there is none.
+fn refused(refusal: Refusal, reader: Option<&layout::Reader>) -> Answer {
+    let (status, sentence) = refusal.into_sentence();
+    html(status, &layout::refusal(status, &sentence), reader)
+}
+
+fn html(status: StatusCode, page: &Page, reader: Option<&layout::Reader>) -> Answer {
+    let mut answer = Response::new(Bytes::from(layout::whole(page, reader).into_string()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(VARY, HeaderValue::from_static("authorization, cookie"));
+    answer
+}
+
+/// Sends a browser to another of annals' own addresses.
+fn redirect(address: &str) -> Answer {
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    let start = HeaderValue::from_static("/");
+    let location = HeaderValue::from_str(address).unwrap_or(start);
+    answer.headers_mut().insert(LOCATION, location);
+    answer
+}
