@@ -452,7 +452,7 @@ async fn refuse(rejection: Rejection) -> Result<Answer, Infallible> {
 }
 
 /// The id at the end of a path, with Doris' `query_id=` before it or without.
-pub(crate) fn query_id_in_path(path: &Tail) -> Result<QueryId, Refusal> {
+fn query_id_in_path(path: &Tail) -> Result<QueryId, Refusal> {
     let id = percent_decode_str(path.as_str()).decode_utf8_lossy();
     query_id(id.strip_prefix("query_id=").unwrap_or(&id))
 }

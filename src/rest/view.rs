@@ -1,12 +1,14 @@
 //! The history as far as somebody may see it. Every route reaches the history through this, so that none
 //! can forget to ask whose query it is. What they may not see is answered like what is not there.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::auth::Caller;
 use super::envelope::Refusal;
 use crate::intake::Intake;
 use crate::query::QueryId;
+use crate::statement::Fingerprint;
 use crate::store::{
     Bucket, ListedQuery, Selection, StatementOrder, StatementStatistics, Store, StoredProfile,
     StoredQuery,
@@ -119,6 +121,17 @@ impl View {
         order: StatementOrder,
     ) -> Result<Vec<StatementStatistics>, sqlx::Error> {
         self.store.statements(selection, order, self.owner()).await
+    }
+
+    /// See [`Store::trends`].
+    pub async fn trends(
+        &self,
+        fingerprints: &[Fingerprint],
+        from_ms: i64,
+        width_ms: u64,
+        parts: usize,
+    ) -> Result<HashMap<Fingerprint, Vec<i64>>, sqlx::Error> {
+        self.store.trends(fingerprints, (from_ms, width_ms, parts), self.owner()).await
     }
 
     /// See [`Store::span`].

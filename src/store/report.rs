@@ -1,5 +1,7 @@
 //! Reading: what is asked of many queries at once.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -189,6 +191,46 @@ impl Store {
         )
         .fetch_all(&self.reporters)
         .await
+    }
+
+    /// How often each of these shapes ran in each of `parts` spans of `width_ms` from `from_ms` on.
+    pub async fn trends(
+        &self,
+        fingerprints: &[Fingerprint],
+        (from_ms, width_ms, parts): (i64, u64, usize),
+        owner: Option<&str>,
+    ) -> Result<HashMap<Fingerprint, Vec<i64>>, sqlx::Error> {
+        let all: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
+        let all = serde_json::json!(all).to_string();
+        let width_ms = i64::try_from(width_ms).unwrap_or(i64::MAX).max(1);
+        let length_ms = width_ms.saturating_mul(i64::try_from(parts).unwrap_or(i64::MAX));
+        let last_ms = from_ms.saturating_add(length_ms).saturating_sub(1);
+        let counted = sqlx::query!(
+            r#"SELECT fingerprint AS "fingerprint!: i64", (started_ms - ?1) / ?2 AS "part!: i64",
+                   count(*) AS "count!: i64"
+               FROM query
+               WHERE started_ms BETWEEN ?1 AND ?3
+                 AND fingerprint IN (SELECT value FROM json_each(?4))
+                 AND (?5 IS NULL OR user = ?5)
+               GROUP BY 1, 2"#,
+            from_ms,
+            width_ms,
+            last_ms,
+            all,
+            owner
+        )
+        .fetch_all(&self.reporters)
+        .await?;
+        let mut trends = HashMap::new();
+        for row in counted {
+            let fingerprint = Fingerprint::from_signed(row.fingerprint);
+            let trend = trends.entry(fingerprint).or_insert_with(|| vec![0; parts]);
+            if let Some(count) = usize::try_from(row.part).ok().and_then(|part| trend.get_mut(part))
+            {
+                *count = row.count;
+            }
+        }
+        Ok(trends)
     }
 
     /// How much the history holds. Reads an index of all queries, and all rows of profiles.

@@ -3,11 +3,12 @@
 
 use maud::{Markup, html};
 
+use super::history::path_of;
 use super::range::Range;
 use super::show;
 use crate::rest::Parameters;
 use crate::rest::selection::address;
-use crate::store::Bucket;
+use crate::store::{Bucket, StoredQuery};
 use crate::time::Zone;
 
 /// Width of a bar's place in the coordinates of a timeline.
@@ -44,7 +45,7 @@ pub fn timeline(
     let size = format!("0 0 {} 100", buckets.len() * STEP);
     let part = range.width_text();
     let sentence = format!(
-        "{} queries, {} failed, {} in all; at most {} queries and {} in a {part}",
+        "{} queries, {} failed, {} in all; at most {} queries and {} in each {part}",
         show::whole(count),
         show::whole(errors),
         show::duration(Some(total_ms)),
@@ -57,7 +58,7 @@ pub fn timeline(
                 span.key.count { (show::whole(count)) " queries" }
                 span.key.errors { (show::whole(errors)) " failed" }
                 span.key.total { (show::duration(Some(total_ms))) " in all" }
-                span.most { "a bar is a " (part) ", at most " (show::whole(most)) " queries, "
+                span.most { "a bar for each " (part) ": at most " (show::whole(most)) " queries, "
                     (show::duration(Some(longest))) }
             }
             svg viewBox=(size) preserveAspectRatio="none" role="img" aria-label=(sentence)
@@ -117,6 +118,62 @@ fn column(
                 rect.total x=(x + 1) y=(coordinate(TIMES_FROM + TIMES_HIGH - time)) width=(STEP - 2)
                     height=(coordinate(time)) {}
             }
+        }
+    }
+}
+
+/// How a number went over time, without axes.
+pub fn spark(values: &[i64]) -> Markup {
+    let most = values.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let size = format!("0 0 {} 20", values.len() * 4);
+    html! {
+        svg.spark viewBox=(size) preserveAspectRatio="none" aria-hidden="true" focusable="false" {
+            @for (place, value) in values.iter().enumerate().filter(|(_, value)| **value > 0) {
+                @let high = (*value as f64 / most * 20.0).max(1.0);
+                rect x=(place * 4) y=(coordinate(20.0 - high)) width="3" height=(coordinate(high)) {}
+            }
+        }
+    }
+}
+
+/// Runs of a statement: when each was, and how long it took. Each is a link; `this` one is marked.
+pub fn runs(runs: &[StoredQuery], this: Option<&str>, zone: Zone) -> Markup {
+    let timed: Vec<(&StoredQuery, i64, i64)> = runs
+        .iter()
+        .filter_map(|run| Some((run, run.started_ms?, run.duration_ms?.max(0))))
+        .collect();
+    let starts = || timed.iter().map(|(_, started_ms, _)| *started_ms);
+    let (Some(first), Some(last)) = (starts().min(), starts().max()) else {
+        return html! { p.empty { "Nobody told when it ran, or for how long." } };
+    };
+    let longest = timed.iter().map(|(.., duration_ms)| *duration_ms).max().unwrap_or(0);
+    let span = (last.saturating_sub(first) as f64).max(1.0);
+    let sentence =
+        format!("{} runs, the longest took {}", timed.len(), show::duration(Some(longest)));
+    html! {
+        figure.runs {
+            figcaption {
+                (show::whole(timed.len() as i64)) " runs, the highest " (show::duration(Some(longest)))
+            }
+            svg viewBox="-8 -8 1016 136" role="group" aria-label=(sentence) {
+                line.ground x1="0" y1="122" x2="1000" y2="122" {}
+                @for (run, started_ms, duration_ms) in &timed {
+                    @let x = started_ms.saturating_sub(first) as f64 / span * 1000.0;
+                    @let x = if first == last { 500.0 } else { x };
+                    @let y = 120.0 - *duration_ms as f64 / (longest as f64).max(1.0) * 120.0;
+                    @let here = this == Some(run.query_id.as_str());
+                    @let outcome = show::Outcome::of(run.state.as_deref(), run.error_code).class();
+                    a href=(path_of(&run.query_id)) aria-current=[here.then_some("true")] {
+                        title {
+                            (zone.text(*started_ms)) ": " (show::duration(Some(*duration_ms))) " "
+                            (run.state.as_deref().unwrap_or_default())
+                        }
+                        circle class={ "run " (outcome) } cx=(coordinate(x)) cy=(coordinate(y))
+                            r=(if here { "8" } else { "5" }) {}
+                    }
+                }
+            }
+            div.axis aria-hidden="true" { span { (zone.text(first)) } span { (zone.text(last)) } }
         }
     }
 }

@@ -58,6 +58,9 @@ pub async fn page(view: View, parameters: Parameters) -> Result<Page, Refusal> {
             section aria-label="Over time" {
                 (range.choices(PATH, &parameters, view.zone))
                 (chart::timeline(buckets, range, PATH, &parameters, view.zone))
+                @if selection.search.is_some() {
+                    p.note { "The chart counts all statements, whatever is looked for in them." }
+                }
             }
         }
         section aria-labelledby="queries" {

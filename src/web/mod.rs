@@ -11,15 +11,19 @@ mod history;
 mod layout;
 mod live;
 mod login;
+mod query;
 mod range;
 mod show;
+mod statements;
 
 use std::sync::Arc;
 
 use warp::filters::BoxedFilter;
-use warp::filters::path::FullPath;
+use warp::filters::path::{FullPath, Tail};
 use warp::host::Authority;
-use warp::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
+use warp::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY, VARY,
+};
 use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::body::Bytes;
 use warp::{Filter, Rejection, Reply};
@@ -57,7 +61,26 @@ pub fn routes(
             shown(visit, |view, _| cluster::page(view, history))
         })
     };
-    let pages = start.or(status).unify().or(login::routes(history)).unify();
+    let statement_list =
+        warp::path!("statements").and(visit.clone()).then(|visit| shown(visit, statements::page));
+    let statement = warp::path!("statements" / String).and(visit.clone()).then(|path, visit| {
+        shown(visit, move |view, parameters| statements::one(view, path, parameters))
+    });
+    let query = warp::path!("query_profile" / ..)
+        .and(warp::path::tail())
+        .and(visit.clone())
+        .then(|tail: Tail, visit: Visit| of_query(tail, visit));
+    let pages = start
+        .or(status)
+        .unify()
+        .or(statement_list)
+        .unify()
+        .or(statement)
+        .unify()
+        .or(query)
+        .unify()
+        .or(login::routes(history))
+        .unify();
     let pages = warp::method()
         .and(warp::header::headers_cloned())
         .and(pages.or(assets::routes()).unify())
@@ -134,6 +157,25 @@ where
     }
 }
 
+/// The page of a query, or a part of it that is no page.
+async fn of_query(tail: Tail, visit: Visit) -> Answer {
+    let (id, part) = match query::of_path(tail.as_str()) {
+        Ok(asked) => asked,
+        Err(refusal) => return shown(visit, |_, _| async { Err(refusal) }).await,
+    };
+    if matches!(part, query::Part::Page) {
+        return shown(visit, |view, parameters| query::page(view, id, parameters)).await;
+    }
+    match visit.asked {
+        Ok(view) => match query::part(view, id, part).await {
+            Ok(answer) => answer,
+            Err(refusal) => refused(refusal, None),
+        },
+        Err(Refusal::Unauthorized(_)) => redirect(&login::address(&visit.address)),
+        Err(refusal) => refused(refusal, None),
+    }
+}
+
 /// A page that says why there is none.
 fn refused(refusal: Refusal, reader: Option<&layout::Reader>) -> Answer {
     let (status, sentence) = refusal.into_sentence();
@@ -147,6 +189,8 @@ fn html(status: StatusCode, page: &Page, reader: Option<&layout::Reader>) -> Ans
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(VARY, HeaderValue::from_static("authorization, cookie"));
+    // Without any, browsers say of annals' own forms that they come from nowhere.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     answer
 }
 

@@ -92,6 +92,21 @@ impl Range {
         (self.to_ms - 1 - self.first_part_ms()) / self.width_ms + 1
     }
 
+    /// A selection of this range alone.
+    pub fn within(&self, selection: &Selection) -> Selection {
+        Selection {
+            from_ms: Some(self.from_ms),
+            to_ms: Some(self.to_ms),
+            after: None,
+            ..selection.clone()
+        }
+    }
+
+    /// How long it is.
+    pub fn length_ms(&self) -> u64 {
+        self.from_ms.abs_diff(self.to_ms)
+    }
+
     /// What ran in each part.
     pub async fn timeline(
         &self,

@@ -1,0 +1,550 @@
+//! `/query_profile/<id>`, which the envelope's `__hrefPath` names: everything that is known of one query.
+
+use std::cell::Cell;
+
+use maud::{Markup, html};
+use percent_encoding::percent_decode_str;
+use warp::http::Response;
+use warp::http::header::{
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY,
+};
+use warp::hyper::body::Bytes;
+
+use super::history::path_of;
+use super::layout::{Here, Page};
+use super::{chart, show};
+use crate::profile::{Operator, Section, flame_svg, in_order, operators};
+use crate::query::{QueryId, QueryIdError};
+use crate::rest::Parameters;
+use crate::rest::envelope::{Answer, Refusal};
+use crate::rest::view::View;
+use crate::statement::{Kind, laid_out, tokens};
+use crate::store::{Selection, StoredProfile, StoredQuery};
+
+/// A statement is coloured up to so many bytes, and shown up to so many; all of it can be downloaded.
+const COLOURED_BYTES: usize = 64 << 10;
+const SHOWN_BYTES: usize = 256 << 10;
+/// Where there are more operators than this, only the costly ones and those above them are shown.
+const SHOWN_OPERATORS: usize = 400;
+/// No page has more rows of operators.
+const MAX_OPERATORS: usize = 2000;
+/// Where fewer operators are shown, each tells what it counted; else the costly ones do.
+const COUNTERS_OF: usize = 150;
+/// Other runs of a statement on the page of one, and how far from it they are looked for.
+const RUNS: u32 = 100;
+const RUNS_WITHIN_MS: i64 = 7 * 24 * 3_600_000;
+
+/// What is asked for of a query.
+pub enum Part {
+    Page,
+    Flame,
+    Profile,
+    Statement,
+}
+
+/// Reads the end of a path: the id with Doris' `query_id=` before it or without, and what of it.
+pub fn of_path(tail: &str) -> Result<(QueryId, Part), Refusal> {
+    let parts = [
+        ("/flame.svg", Part::Flame),
+        ("/profile.txt", Part::Profile),
+        ("/statement.sql", Part::Statement),
+    ];
+    let mut asked = (tail, Part::Page);
+    for (end, part) in parts {
+        if let Some(id) = tail.strip_suffix(end) {
+            asked = (id, part);
+        }
+    }
+    let (id, part) = asked;
+    let id = percent_decode_str(id).decode_utf8_lossy();
+    let id = id.strip_prefix("query_id=").unwrap_or(&id);
+    let id = id.parse().map_err(|error: QueryIdError| Refusal::BadRequest(error.to_string()))?;
+    Ok((id, part))
+}
+
+/// The page.
+pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, Refusal> {
+    let query = known(&view, &id).await?;
+    let profile = match view.profile(&id).await? {
+        StoredProfile::Text(text) => Some(text),
+        _ => None,
+    };
+    let shown = Shown::of(parameters.get("show").map_or("", String::as_str))?;
+    let bytes = profile.as_ref().map_or(0, Vec::len);
+    let profile = match (profile, shown) {
+        (None, _) => None,
+        (Some(text), Shown::Tree) => Some(apart(move || tree(&text)).await?),
+        (Some(_), Shown::Flame) => Some(flame(&id)),
+        (Some(text), Shown::Text) => Some(plain(&text, &id)),
+    };
+    let runs = runs(&view, &query).await?;
+    let body = html! {
+        div.heading {
+            h1 { "Query " code { (query.query_id) } }
+            (show::state(query.state.as_deref(), query.error_code))
+            strong { (show::duration(query.duration_ms)) }
+        }
+        @if let Some(message) = &query.error_message { p.wrong { bdi { (message) } } }
+        (facts(&view, &query))
+        section aria-labelledby="statement-heading" {
+            div.heading {
+                h2 #statement-heading { "Statement" }
+                @if query.statement.is_some() {
+                    button type="button" hidden data-copy="statement" { "Copy" }
+                    a.button href={ (path_of(&query.query_id)) "/statement.sql" } { "Download" }
+                }
+                @if let Some(fingerprint) = query.fingerprint {
+                    @let fingerprint = fingerprint.get().to_string();
+                    a href={ "/statements/" (fingerprint) } { "All its runs" }
+                }
+            }
+            @match &query.statement {
+                Some(text) => (statement(text)),
+                None => p.empty { "Nobody told its statement." },
+            }
+        }
+        section aria-labelledby="profile-heading" {
+            div.heading {
+                h2 #profile-heading { "Profile" }
+                @if profile.is_some() {
+                    nav.tabs aria-label="Ways to see the profile" {
+                        @for (name, label, other) in Shown::ALL {
+                            a href={ (path_of(&query.query_id)) "?show=" (name) "#profile-heading" }
+                                aria-current=[(other == shown).then_some("true")] { (label) }
+                        }
+                    }
+                    a.button href={ (path_of(&query.query_id)) "/profile.txt" } {
+                        "Download " (show::bytes(i64::try_from(bytes).ok()))
+                    }
+                }
+            }
+            @match profile {
+                Some(profile) => (profile),
+                None => p.empty { "No profile of it was taken in. Doris makes them where it was told "
+                    code { "SET enable_profile = true" } "." },
+            }
+        }
+        @if runs.len() > 1 {
+            section aria-labelledby="runs-heading" {
+                h2 #runs-heading { "Runs of the same statement within a week" }
+                (chart::runs(&runs, Some(&query.query_id), view.zone))
+            }
+        }
+    };
+    Ok(Page { title: format!("Query {id}"), here: Here::Elsewhere, body })
+}
+
+/// A part of a query that is no page.
+pub async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, Refusal> {
+    let query = known(&view, &id).await?;
+    let profile = async || match view.profile(&id).await? {
+        StoredProfile::Text(text) => Ok(text),
+        _ => Err(Refusal::NotFound(format!("no profile of query {id} was taken in"))),
+    };
+    match part {
+        Part::Flame => {
+            let (text, title) = (profile().await?, format!("Query {id}"));
+            let svg = apart(move || {
+                let section = Section::parse(&String::from_utf8_lossy(&text));
+                flame_svg(&operators(&section), &title)
+            });
+            let svg = svg.await?.map_err(|error| Refusal::Internal(error.into()))?;
+            let mut answer = file("image/svg+xml", svg);
+            // It brings colours, and a script which need not run.
+            let policy = HeaderValue::from_static(
+                "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox",
+            );
+            answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+            Ok(answer)
+        }
+        Part::Profile => Ok(download("profile.txt", profile().await?)),
+        Part::Statement | Part::Page => {
+            Ok(download("statement.sql", query.statement.unwrap_or_default().into_bytes()))
+        }
+    }
+}
+
+async fn known(view: &View, id: &QueryId) -> Result<StoredQuery, Refusal> {
+    let query = view.record(id).await?;
+    query.ok_or_else(|| Refusal::NotFound(format!("query {id} is not known")))
+}
+
+/// Does what takes a core for long, so that others are answered meanwhile.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Refusal::Internal(error.into()))
+}
+
+fn file(content_type: &'static str, body: Vec<u8>) -> Answer {
+    let mut answer = Response::new(Bytes::from(body));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("authorization, cookie"));
+    answer
+}
+
+fn download(name: &str, body: Vec<u8>) -> Answer {
+    let mut answer = file("text/plain; charset=utf-8", body);
+    let disposition = format!("attachment; filename=\"{name}\"");
+    if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+        answer.headers_mut().insert(CONTENT_DISPOSITION, disposition);
+    }
+    answer
+}
+
+/// How a profile is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Tree,
+    Flame,
+    Text,
+}
+
+impl Shown {
+    const ALL: [(&'static str, &'static str, Shown); 3] = [
+        ("tree", "Operators", Shown::Tree),
+        ("flame", "Flame graph", Shown::Flame),
+        ("text", "Text", Shown::Text),
+    ];
+
+    fn of(name: &str) -> Result<Shown, Refusal> {
+        if name.is_empty() {
+            return Ok(Shown::Tree);
+        }
+        let named = Shown::ALL.into_iter().find(|(known, ..)| *known == name);
+        named
+            .map(|(.., shown)| shown)
+            .ok_or_else(|| Refusal::BadRequest("show must be tree, flame or text".to_string()))
+    }
+}
+
+/// Every field that somebody told.
+fn facts(view: &View, query: &StoredQuery) -> Markup {
+    let text = |name: &'static str, value: &Option<String>| {
+        value.as_ref().map(|value| (name, html! { bdi { (value) } }))
+    };
+    let number = |name: &'static str, value: Option<i64>| {
+        value.map(|value| (name, html! { (show::whole(value)) }))
+    };
+    let bytes = |name: &'static str, value: Option<i64>| {
+        value.map(|value| (name, html! { (show::bytes(Some(value))) }))
+    };
+    let truth = |name: &'static str, value: Option<bool>| {
+        value.map(|value| (name, html! { @if value { "yes" } @else { "no" } }))
+    };
+    let first = [
+        query.started_ms.map(|ms| ("Started", show::time(Some(ms), view.zone))),
+        query.ended_ms.map(|ms| ("Ended", show::time(Some(ms), view.zone))),
+        text("User", &query.user),
+        text("Client", &query.client),
+        text("Catalog", &query.catalog),
+        text("Database", &query.db),
+        number("Rows scanned", query.scan_rows),
+        bytes("Scanned", query.scan_bytes),
+        number("Rows returned", query.return_rows),
+        bytes("Memory at most", query.peak_memory_bytes),
+        query.cpu_time_ms.map(|ms| ("CPU time", html! { (show::duration(Some(ms))) })),
+        text("Frontend", &query.frontend),
+    ];
+    let more = [
+        Some(("Type", html! { (query.kind) })),
+        bytes("Scanned from the cache", query.local_scan_bytes),
+        bytes("Scanned from remote", query.remote_scan_bytes),
+        number("Rows shuffled", query.shuffle_send_rows),
+        bytes("Shuffled", query.shuffle_send_bytes),
+        bytes("Spilled", query.spill_write_bytes),
+        number("Error code", query.error_code),
+        text("Workload group", &query.workload_group),
+        text("Compute group", &query.compute_group),
+        text("Tables", &query.queried_tables),
+        text("Statement type", &query.statement_type),
+        text("Command type", &query.command_type),
+        number("Statement number", query.statement_id),
+        text("Session", &query.session_id),
+        text("Trace id", &query.trace_id),
+        truth("Is a query", query.is_query),
+        truth("Nereids planner", query.is_nereids),
+        truth("Internal", query.is_internal),
+        truth("In the slow-query log", Some(query.is_slow)),
+        text("SQL hash", &query.sql_hash),
+        text("SQL digest", &query.sql_digest),
+        text("Fuzzy variables", &query.fuzzy_variables),
+        Some(("Told by", html! { (query.origin) })),
+    ];
+    let others = others(query);
+    html! {
+        dl.facts {
+            @for (name, value) in first.into_iter().flatten() { div { dt { (name) } dd { (value) } } }
+        }
+        details.more {
+            summary { "All fields" }
+            dl.facts {
+                @for (name, value) in more.into_iter().flatten() { div { dt { (name) } dd { (value) } } }
+                @for (name, value) in others { div { dt { bdi { (name) } } dd { bdi { (value) } } } }
+            }
+        }
+    }
+}
+
+/// What only loads have, and what annals has no field for.
+fn others(query: &StoredQuery) -> Vec<(String, String)> {
+    let objects = [&query.load, &query.extra].into_iter().flatten();
+    let values = objects.filter_map(|json| serde_json::to_value(json).ok());
+    let mut all = Vec::new();
+    for value in values {
+        let serde_json::Value::Object(object) = value else { continue };
+        for (name, value) in object {
+            match value {
+                serde_json::Value::Null => {}
+                serde_json::Value::String(text) => all.push((name.replace('_', " "), text)),
+                other => all.push((name.replace('_', " "), other.to_string())),
+            }
+        }
+    }
+    all
+}
+
+/// A statement, laid out and coloured.
+pub fn statement(text: &str) -> Markup {
+    let text = laid_out(text);
+    let shown = &text[..text.floor_char_boundary(SHOWN_BYTES)];
+    html! {
+        pre.sql #statement tabindex="0" dir="auto" {
+            @if text.len() <= COLOURED_BYTES {
+                @for (kind, part) in tokens(shown) {
+                    @match class(kind) {
+                        Some(class) => span class=(class) { (part) },
+                        None => (part),
+                    }
+                }
+            } @else { (shown) }
+        }
+        @if shown.len() < text.len() {
+            p.note {
+                "These are its first " (show::bytes(i64::try_from(shown.len()).ok())) " of "
+                (show::bytes(i64::try_from(text.len()).ok())) "; download it for the rest."
+            }
+        }
+    }
+}
+
+fn class(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Keyword => Some("k"),
+        Kind::Function => Some("f"),
+        Kind::Literal => Some("l"),
+        Kind::Comment => Some("c"),
+        Kind::Name | Kind::Symbol | Kind::Space => None,
+    }
+}
+
+fn flame(id: &QueryId) -> Markup {
+    html! {
+        p.note { "The wider, the longer; what stands on a box is what it waited for. "
+            a href={ (path_of(id.as_str())) "/flame.svg" } { "The picture alone" } }
+        div.flame tabindex="0" {
+            img src={ (path_of(id.as_str())) "/flame.svg" } width="1200"
+                alt="Flame graph of the operators; the tab Operators has the same as a list";
+        }
+    }
+}
+
+fn plain(text: &[u8], id: &QueryId) -> Markup {
+    let text = String::from_utf8_lossy(text);
+    let shown = &text[..text.floor_char_boundary(2 * SHOWN_BYTES)];
+    html! {
+        @if shown.len() < text.len() {
+            p.note {
+                "This is the beginning, " (show::bytes(i64::try_from(shown.len()).ok())) ". "
+                a href={ (path_of(id.as_str())) "/profile.txt" } { "Download all of it" } "."
+            }
+        }
+        pre.text tabindex="0" { (shown) }
+    }
+}
+
+/// The operators, the costly ones at least.
+fn tree(text: &[u8]) -> Markup {
+    let roots = operators(&Section::parse(&String::from_utf8_lossy(text)));
+    let mut shares: Vec<f64> = in_order(&roots).map(|(_, operator)| operator.share).collect();
+    let count = shares.len();
+    if count == 0 {
+        return html! { p.empty { "No operator stands in it; the text has all of it." } };
+    }
+    // The share that an operator needs to be shown; a small tree is shown whole.
+    let bound = if count > SHOWN_OPERATORS {
+        shares.sort_unstable_by(|a, b| b.total_cmp(a));
+        shares[SHOWN_OPERATORS].max(f64::MIN_POSITIVE)
+    } else {
+        -1.0
+    };
+    let costly: Vec<&Operator> = in_order(&roots)
+        .map(|(_, operator)| operator)
+        .filter(|operator| operator.is_costly)
+        .collect();
+    let left = Cell::new(MAX_OPERATORS);
+    let begins = |at: usize| at == 0 || roots[at - 1].fragment != roots[at].fragment;
+    html! {
+        @if !costly.is_empty() {
+            p.note {
+                "Most time went into "
+                @for (place, operator) in costly.iter().enumerate() {
+                    @if place > 0 { ", " }
+                    strong { bdi { (show::excerpt(&operator.name, 60)) } } " (" (percent(operator.share)) ")"
+                }
+                "."
+            }
+        }
+        @if bound > 0.0 {
+            p.note {
+                "Of " (show::whole(i64::try_from(count).unwrap_or(i64::MAX)))
+                " operators those are shown that took most time, and those above them. The text has all."
+            }
+        }
+        div.tree {
+            p.columns aria-hidden="true" {
+                span { "Operator" } span { "Share" } span { "Own time" } span { "Rows" } span { "Memory" }
+            }
+            @for (at, root) in roots.iter().enumerate() {
+                @if let Some(fragment) = root.fragment.as_ref().filter(|_| begins(at)) {
+                    h3 { "Fragment " bdi { (fragment) } }
+                }
+                @if reaches(root, bound) && left.get() > 0 {
+                    ul { (branch(root, bound, count, &left)) }
+                }
+            }
+        }
+    }
+}
+
+/// Whether an operator or one below it took so much that it is shown.
+fn reaches(operator: &Operator, bound: f64) -> bool {
+    bound < 0.0 || in_order(std::slice::from_ref(operator)).any(|(_, below)| below.share >= bound)
+}
+
+fn branch(operator: &Operator, bound: f64, count: usize, left: &Cell<usize>) -> Markup {
+    left.set(left.get().saturating_sub(1));
+    let shown: Vec<&Operator> =
+        operator.children.iter().filter(|child| reaches(child, bound)).collect();
+    let hidden = operator.children.len() - shown.len();
+    let counters = !operator.counters.is_empty() && (operator.is_costly || count <= COUNTERS_OF);
+    let class = if operator.is_costly { "operator costly" } else { "operator" };
+    let share = (operator.share * 1000.0).round() as i64;
+    html! {
+        li {
+            details open {
+                summary class=(class) {
+                    span.name {
+                        bdi { (show::excerpt(&operator.name, 300)) }
+                        @if operator.is_costly { span.badge { "costly" } }
+                    }
+                    span.share { (chart::bar(share, 1000)) (percent(operator.share)) }
+                    span.number { (nanoseconds(operator.time_ns)) }
+                    span.number { (show::number(signed(operator.rows))) }
+                    span.number { (show::bytes(signed(operator.memory_bytes))) }
+                }
+                @if counters {
+                    details.counters {
+                        summary { "Counters" }
+                        dl.facts {
+                            @for counter in operator.counters.iter().take(60) {
+                                div {
+                                    dt { bdi { (show::excerpt(&counter.name, 80)) } }
+                                    dd { bdi { (show::excerpt(&counter.value, 200)) } }
+                                }
+                            }
+                        }
+                    }
+                }
+                @if !shown.is_empty() || hidden > 0 {
+                    ul {
+                        @for child in &shown {
+                            @if left.get() > 0 { (branch(child, bound, count, left)) }
+                        }
+                        @if hidden > 0 {
+                            li.note { (show::whole(i64::try_from(hidden).unwrap_or(i64::MAX)))
+                                " more below it, each with less time" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn signed(value: Option<u64>) -> Option<i64> {
+    value.and_then(|value| i64::try_from(value).ok())
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// A duration in its largest unit: `1.23 ms`.
+pub fn nanoseconds(ns: Option<u64>) -> String {
+    let Some(ns) = ns else {
+        return "–".to_string();
+    };
+    let ns = ns as f64;
+    match ns {
+        _ if ns < 1e3 => format!("{ns:.0} ns"),
+        _ if ns < 1e6 => format!("{:.1} µs", ns / 1e3),
+        _ if ns < 1e9 => format!("{:.1} ms", ns / 1e6),
+        _ => format!("{:.2} s", ns / 1e9),
+    }
+}
+
+/// Runs of the same statement around this one.
+async fn runs(view: &View, query: &StoredQuery) -> Result<Vec<StoredQuery>, Refusal> {
+    let (Some(fingerprint), Some(started_ms)) = (query.fingerprint, query.started_ms) else {
+        return Ok(Vec::new());
+    };
+    let selection = Selection {
+        limit: RUNS,
+        fingerprint: Some(fingerprint.get()),
+        from_ms: Some(started_ms.saturating_sub(RUNS_WITHIN_MS)),
+        to_ms: Some(started_ms.saturating_add(RUNS_WITHIN_MS)),
+        ..Selection::default()
+    };
+    Ok(view.records(&selection).await?)
+}
+
+/// The operators of a query's profile, where there is one.
+pub async fn operators_of(view: &View, id: &str) -> Result<Option<Vec<Operator>>, Refusal> {
+    let Ok(id) = id.parse::<QueryId>() else {
+        return Ok(None);
+    };
+    match view.profile(&id).await? {
+        StoredProfile::Text(text) => {
+            let read = move || operators(&Section::parse(&String::from_utf8_lossy(&text)));
+            apart(read).await.map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_of_many_operators_makes_a_small_page() {
+        let mut text = String::from("MergedProfile:\n  Fragments:\n    Fragment 0:\n");
+        for number in 0..100_000 {
+            text.push_str(&format!(
+                "      OLAP_SCAN_OPERATOR (id={number}):\n        - ExecTime: {number}us\n"
+            ));
+        }
+        let markup = tree(text.as_bytes()).into_string();
+        assert!(markup.len() < 2_000_000, "{}", markup.len());
+        assert!(markup.contains("(id=99999)") && !markup.contains("(id=17)"));
+    }
+
+    #[test]
+    fn operators_and_statements_are_text() {
+        let text = "Fragment 0:\n  A_SCAN (id=1 <script>alert(1)</script>):\n    - ExecTime: 3ms\n";
+        let markup = tree(text.as_bytes()).into_string();
+        assert!(markup.contains("&lt;script&gt;") && !markup.contains("<script>"), "{markup}");
+        let markup = statement("select '</pre><script>alert(1)</script>'").into_string();
+        assert!(!markup.contains("<script>"), "{markup}");
+        assert!(statement(&"x ".repeat(2_500_000)).into_string().len() < 300_000);
+    }
+}

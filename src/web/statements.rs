@@ -1,0 +1,242 @@
+//! `/statements`: which statements cost most; `/statements/<fingerprint>`: the runs of one.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+
+use super::history::{path_of, selected, table};
+use super::layout::{Here, Page};
+use super::query::{nanoseconds, operators_of, statement};
+use super::range::Range;
+use super::{chart, show};
+use crate::profile::{OperatorDifference, compare};
+use crate::rest::Parameters;
+use crate::rest::envelope::Refusal;
+use crate::rest::selection::address;
+use crate::rest::view::View;
+use crate::statement::{Fingerprint, NotAFingerprint};
+use crate::store::{Selection, StatementOrder, StatementStatistics, StoredQuery};
+use crate::time::Zone;
+
+/// Where the list is.
+const PATH: &str = "/statements";
+/// Characters of a shape in the list.
+const EXCERPT_CHARS: usize = 160;
+/// Parts of a trend.
+const TREND_PARTS: usize = 24;
+/// Runs of one statement that are shown.
+const RUNS: u32 = 200;
+/// Operators whose difference is shown.
+const DIFFERENCES: usize = 20;
+
+/// What the list can be put in order by.
+const ORDERS: [(&str, &str); 6] = [
+    ("count", "Runs"),
+    ("errors", "Failed"),
+    ("total_ms", "Total"),
+    ("p50_ms", "Median"),
+    ("p95_ms", "p95"),
+    ("max_ms", "Longest"),
+];
+
+/// The list.
+pub async fn page(view: View, parameters: Parameters) -> Result<Page, Refusal> {
+    let asked = parameters.get("order").map_or("total_ms", String::as_str);
+    let named = StatementOrder::NAMES.into_iter().find(|(name, _)| *name == asked);
+    let (_, order) =
+        named.ok_or_else(|| Refusal::BadRequest(format!("there is no order {asked:?}")))?;
+    let selection = selected(&view, &parameters)?;
+    let range = Range::of(&view, &selection).await?;
+    let (statements, trends) = match &range {
+        None => (Vec::new(), HashMap::new()),
+        Some(range) => {
+            let within = range.within(&selection);
+            let statements = view.statements(&within, order).await?;
+            let all: Vec<Fingerprint> =
+                statements.iter().map(|statement| statement.fingerprint.get()).collect();
+            let width_ms = range.length_ms().div_ceil(TREND_PARTS as u64).max(1);
+            (statements, view.trends(&all, range.from_ms, width_ms, TREND_PARTS).await?)
+        }
+    };
+    let most = statements.iter().map(|statement| statement.total_ms).max().unwrap_or(0);
+    let body = html! {
+        h1 { "Statements" }
+        p.note { "Statements that differ only in their values count as one." }
+        @if let Some(range) = &range { (range.choices(PATH, &parameters, view.zone)) }
+        div.wide-table {
+            table.statements {
+                thead {
+                    tr {
+                        th scope="col" { "Statement" }
+                        th scope="col" { "Trend" }
+                        @for (name, label) in ORDERS {
+                            th.number scope="col" aria-sort=[(name == asked).then_some("descending")] {
+                                a href=(address(PATH, &parameters, &[("order", name)])) { (label) }
+                            }
+                        }
+                        th.number scope="col" { "Scanned" }
+                        th.number scope="col" { "Users" }
+                    }
+                }
+                tbody {
+                    @for statement in &statements {
+                        (row(statement, most, trends.get(&statement.fingerprint.get())))
+                    }
+                }
+            }
+        }
+        @if statements.is_empty() { p.empty { "No statement ran then." } }
+    };
+    Ok(Page { title: "Statements".to_string(), here: Here::Statements, body })
+}
+
+fn row(statement: &StatementStatistics, most: i64, trend: Option<&Vec<i64>>) -> Markup {
+    html! {
+        tr {
+            td.statement {
+                a href={ "/statements/" (statement.fingerprint.get()) } {
+                    bdi { (show::excerpt(&statement.shape, EXCERPT_CHARS)) }
+                }
+            }
+            td { @if let Some(trend) = trend { (chart::spark(trend)) } }
+            td.number { (show::number(Some(statement.count))) }
+            td.number.errors[statement.errors > 0] { (show::number(Some(statement.errors))) }
+            td.number.took { (chart::bar(statement.total_ms, most)) (show::duration(Some(statement.total_ms))) }
+            td.number { (show::duration(statement.p50_ms)) }
+            td.number { (show::duration(statement.p95_ms)) }
+            td.number { (show::duration(statement.max_ms)) }
+            td.number { (show::bytes(Some(statement.scan_bytes))) }
+            td.number { (show::number(Some(statement.users))) }
+        }
+    }
+}
+
+/// One statement.
+pub async fn one(view: View, path: String, parameters: Parameters) -> Result<Page, Refusal> {
+    let fingerprint: Fingerprint =
+        path.parse().map_err(|error: NotAFingerprint| Refusal::BadRequest(error.to_string()))?;
+    let selection =
+        Selection { fingerprint: Some(fingerprint), limit: RUNS, ..selected(&view, &parameters)? };
+    // All of its runs, unless a range was chosen: they are few beside all queries.
+    let runs = view.records(&selection).await?;
+    let statistics = view.statements(&selection, StatementOrder::Total).await?;
+    let Some(statistics) = statistics.into_iter().next() else {
+        return Err(Refusal::NotFound(format!("no statement {fingerprint} is known here")));
+    };
+    let timed = || runs.iter().filter(|run| run.duration_ms.is_some());
+    let slowest = timed().max_by_key(|run| (run.duration_ms, run.has_profile));
+    let fastest = timed().min_by_key(|run| (run.duration_ms, !run.has_profile));
+    let pair = fastest.zip(slowest).filter(|(fastest, slowest)| fastest.id != slowest.id);
+    let differences = match pair {
+        Some((fastest, slowest)) => {
+            let before = operators_of(&view, &fastest.query_id).await?;
+            let after = operators_of(&view, &slowest.query_id).await?;
+            before.zip(after).map(|(before, after)| compare(&before, &after))
+        }
+        None => None,
+    };
+    let body = html! {
+        div.heading {
+            h1 { "Statement " code { (fingerprint) } }
+            a href=(address("/", &Parameters::new(), &[("fingerprint", &fingerprint.to_string())])) {
+                "Its runs in the history"
+            }
+        }
+        dl.facts {
+            div { dt { "Runs" } dd { (show::whole(statistics.count)) } }
+            div { dt { "Failed" } dd { (show::whole(statistics.errors)) } }
+            div { dt { "Total" } dd { (show::duration(Some(statistics.total_ms))) } }
+            div { dt { "Median" } dd { (show::duration(statistics.p50_ms)) } }
+            div { dt { "p95" } dd { (show::duration(statistics.p95_ms)) } }
+            div { dt { "p99" } dd { (show::duration(statistics.p99_ms)) } }
+            div { dt { "Longest" } dd { (show::duration(statistics.max_ms)) } }
+            div { dt { "Scanned" } dd { (show::bytes(Some(statistics.scan_bytes))) } }
+            div { dt { "Users" } dd { (show::whole(statistics.users)) } }
+            div { dt { "First" } dd { (show::time(statistics.first_ms, view.zone)) } }
+            div { dt { "Last" } dd { (show::time(statistics.last_ms, view.zone)) } }
+        }
+        section aria-labelledby="shape" {
+            h2 #shape { "Without its values" }
+            (statement(&statistics.shape))
+        }
+        section aria-labelledby="over-time" {
+            h2 #over-time { "Its runs over time" }
+            (chart::runs(&runs, None, view.zone))
+        }
+        @if let Some((fastest, slowest)) = pair {
+            (side_by_side(fastest, slowest, differences.as_deref(), view.zone))
+        }
+        section aria-labelledby="runs" {
+            h2 #runs { "Runs" }
+            (table(&runs[..runs.len().min(50)], None, view.zone))
+            p.paging {
+                a href=(address("/", &Parameters::new(), &[("fingerprint", &fingerprint.to_string())])) { "All" }
+            }
+        }
+    };
+    Ok(Page { title: format!("Statement {fingerprint}"), here: Here::Statements, body })
+}
+
+/// The fastest and the slowest run, and where the time went that one took longer.
+fn side_by_side(
+    fastest: &StoredQuery,
+    slowest: &StoredQuery,
+    differences: Option<&[OperatorDifference]>,
+    zone: Zone,
+) -> Markup {
+    let cells = |name: &str, of: &dyn Fn(&StoredQuery) -> Markup| {
+        html! { tr { th scope="row" { (name) } td { (of(fastest)) } td { (of(slowest)) } } }
+    };
+    html! {
+        section aria-labelledby="sides" {
+            h2 #sides { "Fastest and slowest" }
+            div.wide-table {
+                table.sides {
+                    thead { tr { td {} th scope="col" { "Fastest" } th scope="col" { "Slowest" } } }
+                    tbody {
+                        (cells("Query", &|run| html! { a href=(path_of(&run.query_id)) { code { (run.query_id) } } }))
+                        (cells("Started", &|run| show::time(run.started_ms, zone)))
+                        (cells("Duration", &|run| html! { (show::duration(run.duration_ms)) }))
+                        (cells("State", &|run| show::state(run.state.as_deref(), run.error_code)))
+                        (cells("User", &|run| show::text(run.user.as_deref())))
+                        (cells("Rows scanned", &|run| html! { (show::number(run.scan_rows)) }))
+                        (cells("Scanned", &|run| html! { (show::bytes(run.scan_bytes)) }))
+                        (cells("Memory at most", &|run| html! { (show::bytes(run.peak_memory_bytes)) }))
+                        (cells("CPU time", &|run| html! { (show::duration(run.cpu_time_ms)) }))
+                    }
+                }
+            }
+            @match differences {
+                None => p.note { "Where both have a profile, their operators are compared here." },
+                Some(differences) => {
+                    div.wide-table {
+                        table.differences {
+                            thead {
+                                tr {
+                                    th scope="col" { "Operator" }
+                                    th.number scope="col" { "Fastest" } th.number scope="col" { "Slowest" }
+                                    th.number scope="col" { "Rows" } th.number scope="col" { "Rows" }
+                                }
+                            }
+                            tbody {
+                                @for difference in differences.iter().take(DIFFERENCES) {
+                                    tr {
+                                        td { bdi { (show::excerpt(&difference.name, 120)) } }
+                                        td.number { (nanoseconds(difference.before_ns)) }
+                                        td.number { (nanoseconds(difference.after_ns)) }
+                                        td.number { (show::number(signed(difference.before_rows))) }
+                                        td.number { (show::number(signed(difference.after_rows))) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn signed(value: Option<u64>) -> Option<i64> {
+    value.and_then(|value| i64::try_from(value).ok())
+}

@@ -1,0 +1,281 @@
+//! The pages as a person uses them, in a headless Chromium. These need `chromium` and its `chromedriver`:
+//!
+//! ```sh
+//! cargo test --test browser -- --include-ignored
+//! ```
+//!
+//! `screenshots` leaves a picture of every page, at two widths, light and dark, in `target/screenshots`.
+
+#[path = "support/browser.rs"]
+mod driver;
+mod support;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use driver::Browser;
+use serde_json::{Value, json};
+use support::{Server, annals, data, import};
+use tempfile::TempDir;
+
+const ROOTS: &str = "fbb2582c72884d29-9dd9de3b42b740e9";
+const CAROLS: &str = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
+/// Markup that would run if anything took it for such.
+const HOSTILE: &str =
+    "<script>alert(1)</script><img src=x onerror=alert(1)>\"'><svg onload=alert(1)>";
+
+fn samples() -> (TempDir, Server) {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    (folder, server)
+}
+
+fn push(server: &Server, query: &Value) {
+    let (status, answer, _) =
+        server.send("POST", "/api/v1/queries", &[], query.to_string().as_bytes());
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn the_history_is_filtered_paged_and_lives() {
+    let (_folder, server) = samples();
+    let browser = Browser::start();
+    browser.open(&server.url);
+    browser.until("document.querySelectorAll('tbody tr').length === 15");
+
+    browser.type_into("input[name=user]", "alice");
+    browser.click("form.filters button");
+    browser.until("location.search === '?user=alice'");
+    browser.until("document.querySelectorAll('tbody tr').length === 2");
+
+    browser.open(&format!("{}/?limit=4", server.url));
+    let first = browser.run("return document.querySelector('tbody tr').dataset.row");
+    browser.click("a[rel=next]");
+    browser.until("location.search.includes('cursor=')");
+    let second = browser.run("return document.querySelector('tbody tr').dataset.row");
+    assert_ne!(first, second);
+    assert_eq!(browser.run("return document.querySelectorAll('tbody tr').length"), json!(4));
+
+    // What comes is there without a reload, unless it is paused.
+    browser.open(&server.url);
+    browser.until("document.querySelector('[data-live-status]').textContent === 'Live'");
+    let query = |id: &str| {
+        json!({
+            "query_id": id, "time": "2024-08-09 00:00:00", "user": "dora", "query_time": 12, "stmt": HOSTILE,
+        })
+    };
+    push(&server, &query("live-1"));
+    browser.until("document.querySelectorAll('tbody tr').length === 16");
+    browser.until("document.querySelector('tbody tr').innerText.includes('<script>alert(1)')");
+    browser.click("[data-live-pause]");
+    push(&server, &query("live-2"));
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(browser.run("return document.querySelectorAll('tbody tr').length"), json!(16));
+    browser.click("[data-live-pause]");
+    browser.until("document.querySelectorAll('tbody tr').length === 17");
+    browser.is_unharmed();
+
+    // A range is picked by dragging, and by a click on a bar.
+    browser.open(&format!("{}/?from=2024-08-06&to=2024-08-07", server.url));
+    browser.drag("svg[data-base]", 0.40, 0.55);
+    browser.until("location.search.includes('11%3A') || location.search.includes('09%3A')");
+    browser.until("new URLSearchParams(location.search).get('from') > '2024-08-06 08'");
+    let (_, picked) =
+        browser.address().split_once("to=").map(|(a, b)| (a.to_string(), b.to_string())).unwrap();
+    assert!(picked.starts_with("2024-08-06+1"), "{picked}");
+    browser.is_unharmed();
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_query_is_opened_by_its_href_path() {
+    let (_folder, server) = samples();
+    let envelope = server.envelope("/rest/v1/session?search=store_sales5&limit=1");
+    let href = envelope["data"]["rows"][0]["__hrefPath"].as_str().unwrap();
+    let browser = Browser::start();
+    browser.open(&format!("{}{href}", server.url));
+    browser.until("document.querySelector('.operator.costly')");
+    browser.is_unharmed();
+    browser.click(".tabs a[href*='show=flame']");
+    browser.until("document.querySelector('.flame img')?.naturalWidth > 0");
+    browser.is_unharmed();
+    browser.click(".tabs a[href*='show=text']");
+    browser.until("document.querySelector('pre.text')?.textContent.includes('MergedProfile')");
+    browser.click("a[href^='/statements/']");
+    browser.until("location.pathname.startsWith('/statements/')");
+    browser.until("document.querySelectorAll('circle.run').length > 0");
+    browser.open(&format!("{}/statements?from=2020-01-01", server.url));
+    browser.click("th a[href*='order=count']");
+    browser.until("document.querySelector('th[aria-sort] a').textContent === 'Runs'");
+    browser.open(&format!("{}/status", server.url));
+    browser.until("document.body.innerText.includes('Where queries come from')");
+    browser.is_unharmed();
+}
+
+fn with_users(db: &Path) {
+    for (name, role) in [("root", "admin"), ("carol", "user"), ("alice", "user")] {
+        let mut process = annals()
+            .args(["user", "add", name, "--role", role, "--db"])
+            .arg(db)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        writeln!(process.stdin.take().unwrap(), "pass-word-of-{name}").unwrap();
+        assert!(process.wait().unwrap().success());
+    }
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn somebody_logs_in_and_out() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    with_users(&db);
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let browser = Browser::start();
+    let log_in = |name: &str, password: &str| {
+        browser.type_into("input[name=name]", name);
+        browser.type_into("input[name=password]", password);
+        browser.click("form.login button");
+    };
+    browser.open(&format!("{}/query_profile/query_id={CAROLS}", server.url));
+    browser.until("location.pathname === '/login'");
+    log_in("alice", "wrong-password");
+    browser.until("document.querySelector('[role=alert]')");
+    log_in("alice", "pass-word-of-alice");
+    // Not hers: as if it were not there.
+    browser.until("document.querySelector('h1')?.textContent === 'Not found'");
+    browser.open(&server.url);
+    assert!(!browser.text().contains("carol"));
+    browser.until("document.querySelectorAll('tbody tr').length === 2");
+    browser.click("form.who button");
+    browser.until("location.pathname === '/login'");
+    browser.open(&format!("{}/query_profile/query_id={CAROLS}", server.url));
+    browser.until("location.pathname === '/login'");
+    log_in("carol", "pass-word-of-carol");
+    browser.until("document.body.innerText.includes('staging')");
+    browser.is_unharmed();
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn hostile_data_is_text_and_large_data_is_quick() {
+    let (_folder, server) = samples();
+    let long = format!("select '{HOSTILE}' {}", "x, ".repeat(5_000_000 / 3));
+    push(
+        &server,
+        &json!({
+            "query_id": "hostile-1", "time": "2024-08-09 00:00:00", "user": HOSTILE, "db": "\u{202e}קצת עברית",
+            "state": "<b>ERR</b>", "error_message": HOSTILE, "stmt": format!("select 1 /* {HOSTILE} */"),
+            "query_time": 7, "<i>key</i>": HOSTILE,
+        }),
+    );
+    push(
+        &server,
+        &json!({
+            "query_id": "long-1", "time": "2024-08-09 00:00:01", "user": "مستخدم", "stmt": long,
+        }),
+    );
+    let mut profile = format!(
+        "Summary:\n  - Profile ID: wide-1\n  - User: root\n  - Sql Statement: select '{HOSTILE}'\n\
+        MergedProfile:\n  Fragments:\n    Fragment 0:\n      Pipeline : 0(instance_num=1):\n"
+    );
+    let padding = "p".repeat(400);
+    for number in 0..100_000 {
+        profile.push_str(&format!(
+            "        OLAP_SCAN_OPERATOR (id={number}. table name = {HOSTILE}):\n          - ExecTime: {number}us\n          - Note: {padding}\n"
+        ));
+    }
+    assert!(profile.len() > 50_000_000, "{}", profile.len());
+    let (status, answer, _) =
+        server.send("PUT", "/api/v1/queries/wide-1/profile", &[], profile.as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    let browser = Browser::start();
+    for (path, expected, bound) in [
+        ("/", "<script>alert(1)</script>", 5),
+        ("/query_profile/hostile-1", "<script>alert(1)</script>", 5),
+        ("/query_profile/long-1", "first 256 KB of", 10),
+        ("/query_profile/wide-1", "100,000 operators", 30),
+        ("/query_profile/wide-1?show=flame", "The wider", 30),
+        ("/query_profile/wide-1?show=text", "This is the beginning", 15),
+        ("/statements?from=2020-01-01", "select ?", 5),
+    ] {
+        let began = Instant::now();
+        browser.open(&format!("{}{path}", server.url));
+        let took = began.elapsed();
+        println!("{path}: {took:?}");
+        assert!(browser.text().contains(expected), "{path}: {}", browser.text());
+        browser.is_unharmed();
+        assert!(took < Duration::from_secs(bound), "{path}: {took:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn screenshots() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    // A busy day, beside the samples.
+    let tables = ["orders", "lineitem", "clicks", "customers"];
+    let rows: Vec<String> = (0..600_u64)
+        .map(|number| {
+            let at = 1_722_902_400_000 + number * 137_000 + (number * number % 97) * 1000;
+            let table = tables[(number % 4) as usize];
+            let failed = number % 41 == 7;
+            let user = ["alice", "bob", "carol"][(number % 3) as usize];
+            let db = ["shop", "lake"][(number % 2) as usize];
+            json!({
+                "query_id": format!("{:x}-{:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number),
+                "time": at.to_string(), "user": user,
+                "db": db,
+                "state": if failed { "ERR" } else { "EOF" }, "error_code": if failed { 1105 } else { 0 },
+                "query_time": 20 + (number * 7919 % 4000) * (1 + number % 7),
+                "scan_rows": number * 31_337, "scan_bytes": number * 4_031_337,
+                "stmt": format!("select o.id, sum(o.price) from {table} o where o.day = {number} group by o.id order by 2 desc limit 10"),
+            })
+            .to_string()
+        })
+        .collect();
+    let (status, answer, _) =
+        server.send("POST", "/api/v1/queries", &[], rows.join("\n").as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    let browser = Browser::start();
+    let one = server.envelope("/api/v1/statements?order=count&limit=1");
+    let fingerprint = one["data"][0]["fingerprint"].as_str().unwrap();
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+    std::fs::create_dir_all(&pictures).unwrap();
+    for (name, path) in [
+        ("history", "/?limit=20".to_string()),
+        ("query", format!("/query_profile/{ROOTS}")),
+        ("flame", format!("/query_profile/{ROOTS}?show=flame")),
+        ("statements", "/statements?from=2024-08-06".to_string()),
+        ("statement", format!("/statements/{fingerprint}")),
+        ("cluster", "/status".to_string()),
+        ("refusal", "/query_profile/none".to_string()),
+    ] {
+        browser.open(&format!("{}{path}", server.url));
+        for width in [1280, 390] {
+            for scheme in ["light", "dark"] {
+                let file = pictures.join(format!("{name}-{width}-{scheme}.png"));
+                browser.picture(&file, width, scheme);
+            }
+        }
+        browser.is_unharmed();
+    }
+    drop(server);
+    with_users(&db);
+    let server = Server::start(&db, &[]);
+    browser.open(&server.url);
+    for (width, scheme) in [(1280, "light"), (390, "dark")] {
+        browser.picture(&pictures.join(format!("login-{width}-{scheme}.png")), width, scheme);
+    }
+}
