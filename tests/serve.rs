@@ -199,7 +199,7 @@ fn what_cannot_be_answered_is_refused_in_the_envelope() {
         ("GET", "/rest/v1/session/a%00b".into(), 400, 403, "control character"),
         ("GET", "/api/profile".into(), 400, 403, "missing"),
         ("GET", "/api/profile/text".into(), 400, 403, "missing"),
-        ("GET", "/".into(), 404, 404, "/rest/v1/session"),
+        ("GET", "/nothing".into(), 404, 404, "/rest/v1/session"),
         ("GET", "/rest/v1/sessions".into(), 404, 404, "/rest/v1/session"),
         ("GET", "/api/profile/texts".into(), 404, 404, "/rest/v1/session"),
         ("POST", "/nothing".into(), 404, 404, "/rest/v1/session"),
