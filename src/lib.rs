@@ -16,6 +16,7 @@
 //! - [`retention`]: how long a history is kept.
 //! - [`account`]: who may ask, and for what.
 //! - [`time`]: Doris' text forms of times and durations.
+//! - [`statistics`]: many durations together, and whether they got longer.
 //! - [`intake`]: what comes in while annals serves, on its way to the store.
 //! - [`store`]: one SQLite file, one writer that commits in groups, readers beside it.
 //! - [`rest`], a way out: the REST interface of a Doris frontend.
@@ -41,6 +42,8 @@ pub mod retention;
 pub mod account;
 
 pub mod time;
+
+pub mod statistics;
 
 pub mod intake;
 

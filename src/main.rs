@@ -5,8 +5,10 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use annals::command::{import, prune, serve, user};
-use clap::{Parser, Subcommand};
+use annals::command::{
+    diff, export, generated, import, list, profile, prune, serve, show, stats, top, user,
+};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// The query history that Apache Doris does not keep
@@ -23,6 +25,15 @@ enum Command {
     Prune(prune::PruneArgs),
     Serve(serve::ServeArgs),
     User(user::UserArgs),
+    List(list::ListArgs),
+    Show(show::ShowArgs),
+    Profile(profile::ProfileArgs),
+    Top(top::TopArgs),
+    Diff(diff::DiffArgs),
+    Export(export::ExportArgs),
+    Stats(stats::StatsArgs),
+    Completions(generated::CompletionsArgs),
+    Man(generated::ManArgs),
 }
 
 #[tokio::main]
@@ -44,6 +55,17 @@ async fn main() -> ExitCode {
         Command::Prune(arguments) => prune::run(arguments).await.map_err(boxed),
         Command::Serve(arguments) => serve::run(arguments).await.map_err(boxed),
         Command::User(arguments) => user::run(arguments).await.map_err(boxed),
+        Command::List(arguments) => list::run(arguments).await.map_err(boxed),
+        Command::Show(arguments) => show::run(arguments).await.map_err(boxed),
+        Command::Profile(arguments) => profile::run(arguments).await.map_err(boxed),
+        Command::Top(arguments) => top::run(arguments).await.map_err(boxed),
+        Command::Diff(arguments) => diff::run(arguments).await.map_err(boxed),
+        Command::Export(arguments) => export::run(arguments).await.map_err(boxed),
+        Command::Stats(arguments) => stats::run(arguments).await.map_err(boxed),
+        Command::Completions(arguments) => {
+            generated::completions(&arguments, Arguments::command()).map_err(boxed)
+        }
+        Command::Man(arguments) => generated::man(&arguments, Arguments::command()).map_err(boxed),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("annals: {error}{}", causes(&*error));

@@ -1,8 +1,18 @@
 //! The commands of the command line, one file each.
 
+pub mod diff;
+pub mod export;
+pub mod generated;
 pub mod import;
+pub mod list;
+pub mod output;
+pub mod profile;
 pub mod prune;
+pub mod reading;
 pub mod serve;
+pub mod show;
+pub mod stats;
+pub mod top;
 pub mod user;
 
 use std::path::PathBuf;

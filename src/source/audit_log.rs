@@ -163,7 +163,12 @@ impl AuditLog {
                     serde_json::Value::String(text) => Cow::Borrowed(text.as_str()),
                     other => Cow::Owned(other.to_string()),
                 };
-                draft.set(prefix.kind.key(name), name, &text);
+                // What annals wrote itself goes by the names of its columns.
+                let key = match prefix.kind.key(name) {
+                    Key::Unknown => Key::of_column(name),
+                    key => key,
+                };
+                draft.set(key, name, &text);
             }
             return Ok((prefix.finish(draft, self.zone)?, false));
         }

@@ -9,6 +9,7 @@ mod read;
 mod report;
 mod retention;
 mod search;
+mod top;
 mod version;
 mod write;
 
@@ -31,6 +32,7 @@ pub use read::{
 };
 pub use report::{Bucket, Sizes, StatementOrder, StatementStatistics};
 pub use retention::{Pruner, Removal, Room};
+pub use top::{Group, GroupBy};
 pub use version::{Version, Watch};
 pub use write::{Batch, Counts, FollowedFile, WriteError, Writer, Written};
 
@@ -82,6 +84,16 @@ pub enum OpenError {
     NoFolder(PathBuf, PathBuf),
     #[error("{} is a folder; name a file with --db", .0.display())]
     IsAFolder(PathBuf),
+    #[error("there is no file {}; name the history with --db", .0.display())]
+    Missing(PathBuf),
+    #[error("{} holds no history yet; annals import or annals serve fills it", .0.display())]
+    Empty(PathBuf),
+    #[error("{} was written by an older annals; open it once with annals serve, or a copy of it, which brings it up to date", .0.display())]
+    Older(PathBuf),
+    #[error("{} is damaged, or was copied while it was written to", .0.display())]
+    Damaged(PathBuf),
+    #[error("{} cannot be read; annals needs to read the file and, where there is one, its -wal file", .0.display())]
+    NotReadable(PathBuf),
     #[error("{} is held by another process; try again when it is done", .0.display())]
     Busy(PathBuf),
     #[error("{} cannot be opened", .0.display())]
@@ -129,6 +141,44 @@ impl Store {
             SqlitePoolOptions::new().max_connections(REPORTERS).connect_lazy_with(options);
         let handles = Arc::new(Handles::new(path, HANDLES));
         Ok(Store { path: path.to_path_buf(), readers, reporters, handles })
+    }
+
+    /// Opens a history for reading alone, and never changes it nor its schema; with one connection, for what
+    /// runs once and ends.
+    ///
+    /// Where SQLite cannot put files beside the history, as in a folder that may only be read, the file is
+    /// read as if nobody wrote to it: what a write-ahead log holds is then not seen, and somebody who
+    /// writes meanwhile makes a read fail.
+    pub async fn open_to_read(path: &Path) -> Result<Store, OpenError> {
+        let named = || path.to_path_buf();
+        if path.is_dir() {
+            return Err(OpenError::IsAFolder(named()));
+        }
+        match std::fs::File::open(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(OpenError::Missing(named()));
+            }
+            Err(_) => return Err(OpenError::NotReadable(named())),
+        }
+        let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        let options = options.busy_timeout(BUSY_TIMEOUT);
+        let mut opened = look(options.clone(), path).await;
+        if let Err(OpenError::NotWritable(_)) = opened {
+            opened = look(options.immutable(true), path).await;
+        }
+        let (readers, applied) = opened.map_err(|error| match error {
+            OpenError::NotWritable(path) => OpenError::NotReadable(path),
+            error => error,
+        })?;
+        if applied.is_empty() {
+            return Err(OpenError::Empty(named()));
+        }
+        if MIGRATIONS.iter().any(|known| !applied.contains(&known.version)) {
+            return Err(OpenError::Older(named()));
+        }
+        let handles = Arc::new(Handles::new(path, HANDLES));
+        Ok(Store { path: named(), reporters: readers.clone(), readers, handles })
     }
 
     /// Where the history is.
@@ -229,18 +279,43 @@ async fn inspect(path: &Path) -> Result<bool, OpenError> {
     writable.map_err(|error| not_opened(path, error))?;
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
     let mut connection = options.busy_timeout(BUSY_TIMEOUT).connect().await.map_err(refused)?;
+    let applied = understood(&mut connection, path).await?;
+    connection.close().await.map_err(refused)?;
+    Ok(applied.is_some())
+}
+
+/// One connection that reads, and the migrations that the history has seen.
+async fn look(
+    options: SqliteConnectOptions,
+    path: &Path,
+) -> Result<(SqlitePool, Vec<i64>), OpenError> {
+    let refused = |error| refusal(path, error);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
+    // A pool would try again until its time is out where a file cannot be opened: its first is tried here.
+    let mut connection = pool.connect_options().connect().await.map_err(refused)?;
+    let applied = understood(&mut connection, path).await?;
+    connection.close().await.map_err(refused)?;
+    Ok((pool, applied.unwrap_or_default()))
+}
+
+/// The migrations that a history has seen; `None` where the file holds nothing yet.
+async fn understood(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<Option<Vec<i64>>, OpenError> {
+    let refused = |error| refusal(path, error);
     let application_id: i32 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut connection)
+        .fetch_one(&mut *connection)
         .await
         .map_err(refused)?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
-        .fetch_one(&mut connection)
+        .fetch_one(&mut *connection)
         .await
         .map_err(refused)?;
     if tables == 0 {
         return match application_id {
-            0 => Ok(false),
-            APPLICATION_ID => Ok(true),
+            0 => Ok(None),
+            APPLICATION_ID => Ok(Some(Vec::new())),
             _ => Err(OpenError::OfAnotherProgram(path.to_path_buf())),
         };
     }
@@ -249,14 +324,13 @@ async fn inspect(path: &Path) -> Result<bool, OpenError> {
     }
     // Not a macro: the table is sqlx's own and stands in no migration.
     let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations")
-        .fetch_all(&mut connection)
+        .fetch_all(&mut *connection)
         .await
         .map_err(refused)?;
     if applied.iter().any(|version| !MIGRATIONS.version_exists(*version)) {
         return Err(OpenError::Newer(path.to_path_buf()));
     }
-    connection.close().await.map_err(refused)?;
-    Ok(true)
+    Ok(Some(applied))
 }
 
 /// An error from the bare handle of a connection.
@@ -273,6 +347,7 @@ fn refusal(path: &Path, error: sqlx::Error) -> OpenError {
         .map(|code| code & 0xff);
     let path = path.to_path_buf();
     match code {
+        Some(11) => OpenError::Damaged(path),
         Some(26) => OpenError::NotADatabase(path),
         Some(3 | 8 | 14) => OpenError::NotWritable(path),
         Some(5 | 6) => OpenError::Busy(path),

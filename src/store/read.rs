@@ -594,6 +594,24 @@ impl Store {
         Ok(complete.into_iter().filter_map(|id| id.parse().ok()).collect())
     }
 
+    /// The ids that begin so, in order, up to `limit`.
+    pub async fn ids_with_prefix(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        let end = format!("{prefix}{}", char::MAX);
+        sqlx::query_scalar!(
+            "SELECT query_id FROM query WHERE query_id >= ?1 AND query_id < ?2
+             ORDER BY query_id LIMIT ?3",
+            prefix,
+            end,
+            limit
+        )
+        .fetch_all(&self.readers)
+        .await
+    }
+
     /// Every audit log that was followed, and how far.
     pub async fn followed_files(&self) -> Result<Vec<FollowedFile>, sqlx::Error> {
         let files = sqlx::query!(

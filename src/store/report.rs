@@ -251,6 +251,17 @@ impl Store {
         .await
     }
 
+    /// How many queries each frontend told of; `None` are those that name none. Reads all queries.
+    pub async fn frontends(&self) -> Result<Vec<(Option<String>, i64)>, sqlx::Error> {
+        let found = sqlx::query!(
+            r#"SELECT frontend, count(*) AS "count!: i64" FROM query GROUP BY frontend
+               ORDER BY 2 DESC"#
+        )
+        .fetch_all(&self.reporters)
+        .await?;
+        Ok(found.into_iter().map(|row| (row.frontend, row.count)).collect())
+    }
+
     /// The first and the last start there are; `None` where there is none.
     pub async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, sqlx::Error> {
         let first = sqlx::query_scalar!(

@@ -1,0 +1,113 @@
+//! `annals profile`: the profile of one query.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::output::{Style, visible, write_bytes};
+use super::reading::{History, ReadError, Reading};
+use crate::profile::{Operator, Section, flame_svg, in_order, operators};
+use crate::query::QueryId;
+use crate::store::{StoredProfile, StoredQuery};
+
+/// Show a query's profile
+///
+/// As text, which is the profile byte for byte where it does not go to a terminal.
+#[derive(Debug, Args)]
+pub struct ProfileArgs {
+    /// The query's id, or so much of its start that it is the only one
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The operators as a tree, each with its own time and its share of all; those that took most, and a
+    /// tenth or more, are marked
+    #[arg(long)]
+    tree: bool,
+    /// Write a flame graph of the operators to a file
+    #[arg(long, value_name = "FILE.svg", conflicts_with = "tree")]
+    flame: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
+}
+
+/// Runs the command.
+pub async fn run(args: ProfileArgs) -> Result<ExitCode, ReadError> {
+    let history = args.reading.open().await?;
+    let query = history.query(&args.id).await?;
+    let text = text(&history, &query).await?;
+    let section = || Section::parse(&String::from_utf8_lossy(&text));
+    if let Some(file) = args.flame {
+        let title = query.query_id.as_str();
+        std::fs::write(&file, flame_svg(&operators(&section()), title)?)?;
+    } else if args.tree {
+        let operators = operators(&section());
+        if history.json {
+            history.output.json(&operators)?;
+        } else {
+            history.output.write(&tree(&history, &operators))?;
+        }
+    } else if history.json {
+        history.output.json(&section())?;
+    } else if history.output.is_terminal() {
+        history.output.write(&visible(&String::from_utf8_lossy(&text)))?;
+    } else {
+        write_bytes(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The profile of a query.
+pub async fn text(history: &History, query: &StoredQuery) -> Result<Vec<u8>, ReadError> {
+    let missing = || ReadError::NoProfile(query.query_id.clone());
+    let id: QueryId = query.query_id.parse().map_err(|_| missing())?;
+    match history.store.profile(&id, None).await? {
+        StoredProfile::Text(text) => Ok(text),
+        StoredProfile::None | StoredProfile::UnknownQuery => Err(missing()),
+    }
+}
+
+/// A time in nanoseconds, as short as it can be read.
+pub fn time_text(ns: Option<u64>) -> String {
+    match ns {
+        None => "-".to_string(),
+        Some(ns) if ns < 1_000_000 => format!("{:.0}us", ns as f64 / 1e3),
+        Some(ns) if ns < 1_000_000_000 => format!("{:.1}ms", ns as f64 / 1e6),
+        Some(ns) => format!("{:.2}s", ns as f64 / 1e9),
+    }
+}
+
+/// So many characters is a bar of all time long.
+const BAR: f64 = 10.0;
+
+fn tree(history: &History, operators: &[Operator]) -> String {
+    let mut text = String::new();
+    let mut fragment = None;
+    for (depth, operator) in in_order(operators) {
+        if depth == 0 && operator.fragment != fragment {
+            fragment.clone_from(&operator.fragment);
+            let name = fragment.as_deref().unwrap_or("?");
+            let title = format!("Fragment {}\n", visible(name));
+            text.push_str(&history.output.styled(Style::Bold, &title));
+        }
+        let bar = "#".repeat((operator.share * BAR).round() as usize);
+        let mark = if operator.is_costly { '!' } else { ' ' };
+        let numbers = format!(
+            "{mark} {:>9} {:>5.1}% {bar:<10}",
+            time_text(operator.time_ns),
+            operator.share * 100.0
+        );
+        let numbers = match operator.is_costly {
+            true => history.output.styled(Style::Red, &numbers),
+            false => numbers,
+        };
+        let rows = operator.rows.map_or(String::new(), |rows| format!("  {rows} rows"));
+        let memory =
+            operator.memory_bytes.map_or(String::new(), |bytes| format!("  {bytes} bytes"));
+        let name = visible(&operator.name).replace(['\n', '\t'], " ");
+        text.push_str(&format!("{numbers} {}{name}{rows}{memory}\n", "  ".repeat(depth.min(40))));
+    }
+    if text.is_empty() {
+        text.push_str("the profile tells of no operators\n");
+    }
+    text
+}

@@ -1,0 +1,175 @@
+//! Reading: groups of queries with the percentiles of their durations.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::types::ValueRef;
+
+use super::Store;
+use super::read::Selection;
+use crate::query::Kind;
+use crate::statement::Fingerprint;
+use crate::statistics::Durations;
+use crate::time::Zone;
+
+/// What queries are put together by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupBy {
+    /// The shape of the statement.
+    Statement,
+    /// Whoever ran it.
+    User,
+    /// The database it ran in.
+    Db,
+    /// The hour it started in, of a zone's clock.
+    Hour(Zone),
+}
+
+/// Queries together.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// The shape's fingerprint, where they are put together by it.
+    pub fingerprint: Option<Fingerprint>,
+    /// What else they are put together by; `None` where nobody said.
+    pub name: Option<String>,
+    /// How many they are.
+    pub count: i64,
+    /// How many failed.
+    pub errors: i64,
+    /// All durations together, in milliseconds.
+    pub total_ms: i64,
+    /// The durations that are known.
+    pub durations: Durations,
+    /// Rows scanned.
+    pub scan_rows: i64,
+    /// Bytes scanned.
+    pub scan_bytes: i64,
+}
+
+/// The columns of [`Store::top`]; the condition is that of the reports.
+const ROWS: &str = "SELECT fingerprint, duration_ms,
+        ifnull(error_code, 0) <> 0 OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED'),
+        scan_rows, scan_bytes, user, db, started_ms
+    FROM query
+    WHERE started_ms BETWEEN ?1 AND ?2
+      AND (?3 IS NULL OR user = ?3) AND (?4 IS NULL OR db = ?4)
+      AND (?5 IS NULL OR kind = ?5) AND (?6 IS NULL OR fingerprint = ?6)
+      AND (?7 IS NULL OR state = ?7 COLLATE NOCASE) AND (?8 IS NULL OR duration_ms >= ?8)
+    ORDER BY started_ms";
+
+impl Store {
+    /// The selected queries that have a start, in groups, in no order; `limit`, `search` and `after` are not
+    /// heeded. Memory grows with the number of groups and of different durations, not of queries.
+    ///
+    /// Around sqlx's macros: each row is only counted, and handing it from one thread to another takes longer
+    /// than that; and with window functions SQLite sorts all rows by group and duration.
+    pub async fn top(&self, selection: &Selection, by: GroupBy) -> Result<Vec<Group>, sqlx::Error> {
+        let selection = selection.clone();
+        self.report_raw(move |sqlite| {
+            let from_ms = selection.from_ms.unwrap_or(i64::MIN);
+            let last_ms = selection.to_ms.map_or(i64::MAX, |to_ms| to_ms.saturating_sub(1));
+            let mut statement = sqlite.prepare(ROWS)?;
+            let mut rows = statement.query(rusqlite::params![
+                from_ms,
+                last_ms,
+                selection.user,
+                selection.db,
+                selection.kind.map(Kind::name),
+                selection.fingerprint.map(Fingerprint::to_signed),
+                selection.state,
+                selection.min_ms
+            ])?;
+            let mut groups = Groups::default();
+            let mut hour = (i64::MIN, String::new());
+            while let Some(row) = rows.next()? {
+                let group = match by {
+                    GroupBy::Statement => match row.get::<_, Option<i64>>(0)? {
+                        Some(fingerprint) => groups.shape(fingerprint),
+                        None => continue,
+                    },
+                    GroupBy::User => groups.named(text(row.get_ref(5)?)),
+                    GroupBy::Db => groups.named(text(row.get_ref(6)?)),
+                    GroupBy::Hour(zone) => {
+                        // Offsets of zones are whole quarters of an hour; rows come by start.
+                        let quarter = row.get::<_, i64>(7)?.div_euclid(900_000);
+                        if quarter != hour.0 {
+                            let start = zone.text(quarter * 900_000);
+                            hour = (quarter, format!("{}:00", start.get(..13).unwrap_or("N/A")));
+                        }
+                        groups.named(Some(&hour.1))
+                    }
+                };
+                group.count += 1;
+                group.errors += row.get::<_, i64>(2)?;
+                if let Some(ms) = row.get::<_, Option<i64>>(1)? {
+                    group.total_ms = group.total_ms.saturating_add(ms);
+                    group.durations.add(ms);
+                }
+                let number =
+                    |at| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(at)?.unwrap_or(0));
+                group.scan_rows = group.scan_rows.saturating_add(number(3)?);
+                group.scan_bytes = group.scan_bytes.saturating_add(number(4)?);
+            }
+            Ok(groups.all)
+        })
+        .await
+    }
+
+    /// The shapes of fingerprints, as far as they are known, each its first 64 KiB.
+    pub async fn shapes(
+        &self,
+        fingerprints: &HashSet<Fingerprint>,
+    ) -> Result<HashMap<Fingerprint, String>, sqlx::Error> {
+        let list: Vec<i64> = fingerprints.iter().map(|it| it.to_signed()).collect();
+        let list = serde_json::json!(list).to_string();
+        let shapes = sqlx::query!(
+            "SELECT fingerprint, shape FROM statement
+             WHERE fingerprint IN (SELECT value FROM json_each(?))",
+            list
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(shapes
+            .into_iter()
+            .map(|row| (Fingerprint::from_signed(row.fingerprint), row.shape))
+            .collect())
+    }
+}
+
+fn text(value: ValueRef<'_>) -> Option<&str> {
+    value.as_str_or_null().ok().flatten()
+}
+
+#[derive(Default)]
+struct Groups {
+    all: Vec<Group>,
+    shapes: HashMap<i64, usize>,
+    names: HashMap<String, usize>,
+    unnamed: Option<usize>,
+}
+
+impl Groups {
+    fn shape(&mut self, fingerprint: i64) -> &mut Group {
+        let at = *self.shapes.entry(fingerprint).or_insert_with(|| {
+            let fingerprint = Some(Fingerprint::from_signed(fingerprint));
+            self.all.push(Group { fingerprint, ..Group::default() });
+            self.all.len() - 1
+        });
+        &mut self.all[at]
+    }
+
+    fn named(&mut self, name: Option<&str>) -> &mut Group {
+        let known = name.map_or(self.unnamed, |name| self.names.get(name).copied());
+        let at = known.unwrap_or_else(|| {
+            let at = self.all.len();
+            match name {
+                Some(name) => {
+                    self.names.insert(name.to_string(), at);
+                }
+                None => self.unnamed = Some(at),
+            }
+            self.all.push(Group { name: name.map(str::to_string), ..Group::default() });
+            at
+        });
+        &mut self.all[at]
+    }
+}

@@ -1,0 +1,218 @@
+//! The commands that look into a history without a server.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::{annals, audit_records, data, import, stderr, stdout};
+use tempfile::TempDir;
+
+const ID: &str = "fbb2582c72884d29-9dd9de3b42b740e9";
+
+fn sample() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("history.db");
+    import(&db, &[&data("")]);
+    (folder, db)
+}
+
+fn run(db: &Path, arguments: &[&str]) -> Output {
+    let mut command: Command = annals();
+    command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    command.args(arguments).arg("--db").arg(db).output().unwrap()
+}
+
+fn said(db: &Path, arguments: &[&str]) -> String {
+    let output = run(db, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+fn json(db: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&said(db, arguments)).unwrap()
+}
+
+#[test]
+fn a_list_has_the_columns_and_the_queries_that_are_asked_for() {
+    let (_folder, db) = sample();
+    assert_eq!(
+        said(&db, &["list", "--user", "alice", "-c", "query_id,started_at,duration_ms,statement"]),
+        "query_id\tstarted_at\tduration_ms\tstatement\n\
+         77aa0c19b2f04cfe-8e5d1c2b3a495867\t2024-08-06 11:18:00\t3\tselec 1\n\
+         1f4e-a2b\t2024-08-06 11:16:00\t1052\tselect a || '|' || b, c = 'x=1'\\nfrom t -- a second \
+         line\\r\\nwhere note = '|CpuTimeMS=1' or note like '%|SqlHash=abc'\n"
+    );
+    assert_eq!(said(&db, &["list", "-n", "3", "--json"]).lines().count(), 3);
+    let unknown = run(&db, &["list", "-c", "nothing"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("there is no column nothing; there are query_id, kind"));
+}
+
+#[test]
+fn a_query_is_named_by_the_start_of_its_id() {
+    let (_folder, db) = sample();
+    let shown = said(&db, &["show", "1f4e"]);
+    assert!(shown.contains("query_id             1f4e-a2b\n"), "{shown}");
+    assert!(shown.contains("\n\nselect a || '|' || b,\n  c = 'x=1'\nfrom t"), "{shown}");
+    assert_eq!(json(&db, &["show", "fbb", "--json"])["query_id"], ID);
+    let ambiguous = run(&db, &["show", "8c1d"]);
+    assert_eq!(ambiguous.status.code(), Some(2));
+    assert!(stderr(&ambiguous).contains("8c1d2e3f40516273-b4c5d6e7f8091a2b\n8c1d2e3f40516273-"));
+    assert!(stderr(&run(&db, &["show", "nobody"])).contains("no query's id is nobody"));
+}
+
+#[test]
+fn a_profile_is_text_a_tree_and_a_picture() {
+    let (folder, db) = sample();
+    let text = std::fs::read_to_string(data("profiles/doris-2.1.txt")).unwrap();
+    assert_eq!(said(&db, &["profile", ID]), text);
+    let tree = said(&db, &["profile", ID, "--tree"]);
+    let costly = "!    36.2ms  98.8% ########## OLAP_SCAN_OPERATOR (id=0. nereids_id=71.";
+    assert!(tree.lines().any(|line| line.starts_with(costly)), "{tree}");
+    let picture = folder.path().join("flame.svg");
+    said(&db, &["profile", ID, "--flame", picture.to_str().unwrap()]);
+    assert!(std::fs::read_to_string(picture).unwrap().contains("OLAP_SCAN_OPERATOR"));
+    let none = run(&db, &["profile", "1f4e"]);
+    assert!(stderr(&none).contains("no profile of query 1f4e-a2b was taken in"));
+    let diff = said(&db, &["diff", "fbb", "8c1d2e3f40516273-b4c5d6e7f8091a2c"]);
+    assert!(diff.starts_with("these are two different statements\n"), "{diff}");
+    assert!(diff.contains("duration_ms\t316\t1000\t+684\n"), "{diff}");
+    assert!(diff.contains("\t+4.0ms\t\t\t0\tOLAP_TABLE_SINK_OPERATOR (id=0)\n"), "{diff}");
+}
+
+#[test]
+fn the_top_is_by_what_it_costs_and_says_what_got_slower() {
+    let (folder, db) = sample();
+    let users = said(&db, &["top", "--by", "user", "--from", "2024-08-06", "--to", "2024-08-07"]);
+    assert!(
+        users.lines().nth(2).unwrap().starts_with("1\t0\t62003\t62003\t62003\t62003\t"),
+        "{users}"
+    );
+    let hours = json(&db, &["top", "--by", "hour", "--from", "2024-01-01", "--json"]);
+    assert_eq!(hours[0]["name"], "2024-08-06 11:00");
+    let log = folder.path().join("log");
+    let mut lines = String::new();
+    for (day, base) in [("2024-09-01", 100), ("2024-09-08", 150)] {
+        for number in 0..40 {
+            lines.push_str(&format!(
+                "{day} 10:00:{number:02},000 [query] |User=u|Db=d|State=EOF|Time(ms)={}|QueryId=\
+                 {day}-{number}|Stmt=select * from t where a = {number}\n",
+                base + number
+            ));
+        }
+    }
+    std::fs::write(&log, lines).unwrap();
+    import(&db, &[&log]);
+    let slower = json(
+        &db,
+        &["top", "--from", "2024-09-08", "--to", "2024-09-09", "--against", "7d", "--json"],
+    );
+    assert_eq!(slower[0]["name"], "select * from t where a = ?");
+    assert_eq!((&slower[0]["p50_ms"], &slower[0]["against"]["p50_ms"]), (&169.into(), &119.into()));
+    assert!(slower[0]["against"]["sure"].as_f64().unwrap() > 0.999, "{slower}");
+}
+
+#[test]
+fn an_audit_export_comes_back_as_the_same() {
+    let (folder, db) = sample();
+    let log = folder.path().join("export.log");
+    std::fs::write(&log, said(&db, &["export", "--format", "audit"])).unwrap();
+    let again = folder.path().join("again.db");
+    let output = import(&again, &[&log]);
+    assert!(output.status.success(), "{}", stdout(&output));
+    let exported = |db| -> Vec<Value> {
+        let text = said(db, &["export"]);
+        let mut rows: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for row in &mut rows {
+            let row = row.as_object_mut().unwrap();
+            row.remove("origin");
+            row.remove("has_profile");
+        }
+        rows.sort_by_key(|row| row["query_id"].to_string());
+        rows
+    };
+    assert_eq!(exported(&again), exported(&db));
+    let csv = said(&db, &["export", "--format", "csv", "--user", "bob"]);
+    assert!(csv.starts_with("query_id,kind,state,started_at,"), "{csv}");
+    assert!(csv.ends_with(
+        "\"select * from orders o join lineitem l on o.id = l.order_id\n where o.total > 100\"\n"
+    ));
+    assert!(said(&db, &["stats"]).contains("\nprofiles\t4\n"));
+}
+
+#[test]
+fn odd_files_give_a_result_or_a_sentence_and_stay_as_they_are() {
+    let (folder, db) = sample();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("empty.db"), "").unwrap();
+    std::fs::write(path("notes.db"), "notes ".repeat(1000)).unwrap();
+    let other = rusqlite::Connection::open(path("other.db")).unwrap();
+    other.execute_batch("CREATE TABLE a (b)").unwrap();
+    drop(other);
+    std::fs::copy(&db, path("older.db")).unwrap();
+    let older = rusqlite::Connection::open(path("older.db")).unwrap();
+    older.execute("DELETE FROM _sqlx_migrations WHERE version > 5", ()).unwrap();
+    drop(older);
+    for (name, sentence) in [
+        ("missing.db", "there is no file"),
+        ("empty.db", "holds no history yet"),
+        ("notes.db", "is not an SQLite database"),
+        ("other.db", "is a database of another program"),
+        ("older.db", "was written by an older annals"),
+        (".", "is a folder"),
+    ] {
+        let before = std::fs::read(path(name)).ok();
+        let output = run(&path(name), &["list"]);
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        let said = stderr(&output);
+        assert!(said.contains(sentence) && said.lines().count() == 1, "{name}: {said}");
+        assert_eq!(std::fs::read(path(name)).ok(), before);
+    }
+    // In use by a server that has just written; and copied with what it wrote last.
+    let server = support::Server::start(&db, &[]);
+    let (status, ..) = server.send(
+        "POST",
+        "/api/v1/queries",
+        &[],
+        br#"{"query_id": "new-1", "time": 1800000000000}"#,
+    );
+    assert_eq!(status, 200);
+    assert!(said(&db, &["list", "-n", "1"]).contains("new-1"));
+    for end in ["", "-wal"] {
+        std::fs::copy(path(&format!("history.db{end}")), path(&format!("copy.db{end}"))).unwrap();
+    }
+    assert!(said(&path("copy.db"), &["list", "-n", "1"]).contains("new-1"));
+}
+
+#[test]
+fn what_is_generated_names_every_command() {
+    let folder = TempDir::new().unwrap();
+    let script = stdout(&annals().args(["completions", "bash"]).output().unwrap());
+    assert!(script.contains("profile") && script.contains("--against"));
+    assert!(annals().arg("man").arg(folder.path()).status().unwrap().success());
+    let page = std::fs::read_to_string(folder.path().join("annals-top.1")).unwrap();
+    assert!(page.contains("Mann and Whitney"));
+}
+
+#[test]
+fn control_characters_are_not_sent_as_they_are_and_a_reader_may_leave() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let log = folder.path().join("log");
+    std::fs::write(
+        &log,
+        audit_records(0..500).replace("Stmt=select 7|", "Stmt=select '\u{1b}[2J'|"),
+    )
+    .unwrap();
+    import(&db, &[&log]);
+    let list = said(&db, &["list", "-n", "500"]);
+    assert!(list.contains("\\x1b[2J") && !list.contains('\u{1b}'));
+    assert!(!said(&db, &["list", "--json", "-n", "500"]).contains('\u{1b}'));
+    let command =
+        format!("{} list -n 500 --db {} | head -n 1", env!("CARGO_BIN_EXE_annals"), db.display());
+    let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert_eq!(stderr(&output), "");
+}
