@@ -6,7 +6,8 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use annals::command::{
-    diff, export, generated, import, list, profile, prune, serve, show, stats, top, user,
+    backup, check, diff, export, generated, import, list, merge, profile, prune, serve, show,
+    stats, top, user,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -21,7 +22,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Backup(backup::BackupArgs),
+    Check(check::CheckArgs),
     Import(import::ImportArgs),
+    Merge(merge::MergeArgs),
     Prune(prune::PruneArgs),
     Serve(serve::ServeArgs),
     User(user::UserArgs),
@@ -51,6 +55,9 @@ async fn main() -> ExitCode {
         log.init();
     }
     let ended = match arguments.command {
+        Command::Merge(arguments) => merge::run(arguments).await.map_err(boxed),
+        Command::Backup(arguments) => backup::run(arguments).await.map_err(boxed),
+        Command::Check(arguments) => check::run(arguments).await.map_err(boxed),
         Command::Import(arguments) => import::run(arguments).await.map_err(boxed),
         Command::Prune(arguments) => prune::run(arguments).await.map_err(boxed),
         Command::Serve(arguments) => serve::run(arguments).await.map_err(boxed),

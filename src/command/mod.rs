@@ -1,10 +1,13 @@
 //! The commands of the command line, one file each.
 
+pub mod backup;
+pub mod check;
 pub mod diff;
 pub mod export;
 pub mod generated;
 pub mod import;
 pub mod list;
+pub mod merge;
 pub mod output;
 pub mod profile;
 pub mod prune;

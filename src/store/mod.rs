@@ -3,7 +3,10 @@
 //! One [`Writer`] commits in groups; readers work beside it and never wait for it (WAL).
 
 mod account;
+mod backup;
+mod check;
 mod handles;
+mod merge;
 mod profile;
 mod read;
 mod report;
@@ -27,6 +30,8 @@ use sqlx::{ConnectOptions, Connection};
 
 use handles::Handles;
 
+pub use backup::BackupError;
+pub use check::{Finding, TableSize};
 pub use read::{
     Json, ListedQuery, Place, Selection, StoredFingerprint, StoredProfile, StoredQuery,
 };

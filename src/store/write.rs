@@ -535,7 +535,8 @@ async fn write_records(
         rows.insert(record.query_id, row);
         counts.new += 1;
     }
-    let mut known = stored_records(transaction, &again).await?;
+    let ids: Vec<QueryId> = again.iter().map(|record| record.query_id.clone()).collect();
+    let mut known = stored_records(transaction, &ids).await?;
     for record in again {
         let Some(known) = known.get_mut(&record.query_id) else {
             // Its row was there a moment ago, within this transaction.
@@ -760,22 +761,21 @@ async fn update_query(
 }
 
 /// A stored record, and what a batch makes of it.
-struct Known {
-    row: i64,
-    record: QueryRecord,
+pub(super) struct Known {
+    pub(super) row: i64,
+    pub(super) record: QueryRecord,
     changed: bool,
 }
 
-/// What is stored of the queries that some records tell of.
-async fn stored_records(
-    transaction: &mut SqliteTransaction<'_>,
-    records: &[QueryRecord],
+/// What is stored of some queries.
+pub(super) async fn stored_records(
+    connection: &mut SqliteConnection,
+    ids: &[QueryId],
 ) -> Result<HashMap<QueryId, Known>, sqlx::Error> {
-    if records.is_empty() {
+    if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let ids: HashMap<&str, &QueryId> =
-        records.iter().map(|record| (record.query_id.as_str(), &record.query_id)).collect();
+    let ids: HashMap<&str, &QueryId> = ids.iter().map(|id| (id.as_str(), id)).collect();
     let list = serde_json::json!(ids.keys().collect::<Vec<_>>()).to_string();
     let loads = sqlx::query!(
         "SELECT query,
@@ -786,7 +786,7 @@ async fn stored_records(
          WHERE query_id IN (SELECT value FROM json_each(?))",
         list
     )
-    .fetch_all(&mut **transaction)
+    .fetch_all(&mut *connection)
     .await?;
     let mut loads: HashMap<i64, Load> = loads
         .into_iter()
@@ -824,7 +824,7 @@ async fn stored_records(
          FROM query WHERE query_id IN (SELECT value FROM json_each(?))"#,
         list
     )
-    .fetch_all(&mut **transaction)
+    .fetch_all(&mut *connection)
     .await?;
     let known = stored.into_iter().filter_map(|stored| {
         let query_id = (*ids.get(stored.query_id.as_str())?).clone();

@@ -1,0 +1,71 @@
+//! `annals check`: whether a history is sound.
+
+use std::process::ExitCode;
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use super::Common;
+use crate::config::ConfigError;
+use crate::store::{Finding, OpenError, Store};
+
+/// Say whether a history is sound
+///
+/// Reads all of it and changes nothing: SQLite's own check, rows without their other half, profiles that
+/// cannot be unpacked. Ends with 0 if it is sound, with 1 if something is wrong, with 2 if it cannot be opened.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a history cannot be checked.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum CheckError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// Runs the command.
+pub async fn run(args: CheckArgs) -> Result<ExitCode, CheckError> {
+    let config = args.common.configured()?;
+    let store = Store::open_to_read(&config.db()).await?;
+    // What cannot be read is what was looked for.
+    let found = |findings: Result<Vec<Finding>, sqlx::Error>| {
+        findings.unwrap_or_else(|error| {
+            vec![Finding { what: format!("it cannot be read on: {error}"), count: 1 }]
+        })
+    };
+    let mut findings = found(store.integrity().await);
+    findings.extend(found(store.damaged_profiles().await));
+    let tables = store.table_sizes().await.unwrap_or_default();
+    let room = store.room().await.ok();
+    let (file_bytes, free_bytes) =
+        room.map_or((0, 0), |room| (room.file_bytes(), room.free_bytes()));
+    if args.json {
+        let report = serde_json::json!({
+            "file": config.db(), "sound": findings.is_empty(), "findings": findings,
+            "tables": tables, "file_bytes": file_bytes, "free_bytes": free_bytes,
+            "log_bytes": store.log_bytes(),
+        });
+        println!("{report}");
+    } else {
+        let size = |bytes: i64| ByteSize(u64::try_from(bytes).unwrap_or(0));
+        let file = config.db();
+        println!("{}: {}, of which {} free", file.display(), size(file_bytes), size(free_bytes));
+        for table in tables {
+            println!("  {:<10} {:>12} rows", table.table, table.rows);
+        }
+        for Finding { what, count } in &findings {
+            println!("  wrong: {count} x {what}");
+        }
+        println!("{}", if findings.is_empty() { "it is sound" } else { "it is damaged" });
+    }
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}

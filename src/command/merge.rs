@@ -1,0 +1,115 @@
+//! `annals merge`: joins the histories of several machines.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Common;
+use crate::config::ConfigError;
+use crate::store::{BUSY_TIMEOUT, Batch, Counts, OpenError, Store, WriteError, Writer, Written};
+
+/// Join other histories to one
+///
+/// Queries, loads and profiles are joined as an import joins them: nothing is counted twice, and again is
+/// harmless. The other files are not changed. Their users, and how far they followed logs, stay theirs.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// The histories to take in
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Why histories are not joined, or not all.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum MergeError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("{} is the history itself", .0.display())]
+    Itself(PathBuf),
+    #[error("{} cannot be read", .0.display())]
+    Read(PathBuf, #[source] sqlx::Error),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("the history could not be closed")]
+    Close(#[source] sqlx::Error),
+}
+
+/// Runs the command.
+pub async fn run(args: MergeArgs) -> Result<ExitCode, MergeError> {
+    let config = args.common.configured()?;
+    // All are looked at before the first is taken in.
+    let mut others = Vec::new();
+    for file in args.files {
+        let same = |a: &PathBuf, b: &PathBuf| {
+            a.canonicalize().ok().is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+        };
+        if same(&file, &config.db()) {
+            return Err(MergeError::Itself(file));
+        }
+        others.push((Store::open_to_read(&file).await?, file));
+    }
+    let store = Store::open(&config.db()).await?;
+    let writer = store.writer(BUSY_TIMEOUT, None).await?;
+    let mut refused = 0;
+    for (other, file) in others {
+        let (written, not_taken) = take_in(&other, &file, &writer).await?;
+        let counts = |counts: Counts| {
+            let Counts { new, merged, unchanged } = counts;
+            format!("{new} new, {merged} merged, {unchanged} unchanged")
+        };
+        println!("{}", file.display());
+        println!("  records:  {}", counts(written.records));
+        println!("  profiles: {}", counts(written.profiles));
+        if not_taken > 0 {
+            println!("  not understood: {not_taken} (`annals check` may say more)");
+        }
+        refused += not_taken;
+    }
+    writer.finish().await?;
+    store.close().await.map_err(MergeError::Close)?;
+    Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Takes in a history, a bounded part at a time; gives what became of it, and how many rows and profiles
+/// could not be understood.
+async fn take_in(
+    other: &Store,
+    file: &Path,
+    writer: &Writer,
+) -> Result<(Written, u64), MergeError> {
+    let unreadable = |error| MergeError::Read(file.to_path_buf(), error);
+    let (mut written, mut refused, mut last) = (Written::default(), 0, i64::MIN);
+    let mut batch = Batch::default();
+    while let Some(page) = other.page_behind(last).await.map_err(unreadable)? {
+        last = page.last;
+        refused += page.refused;
+        page.records.into_iter().for_each(|record| batch.record(record));
+        for (row, record) in page.with_profile {
+            match other.profile_of_row(row, record).await.map_err(unreadable)? {
+                Ok(profile) => batch.profile(profile),
+                Err(record) => {
+                    refused += 1;
+                    batch.record(record);
+                }
+            }
+            if batch.is_large() {
+                written.add(send(writer, std::mem::take(&mut batch)).await?);
+            }
+        }
+        if batch.is_full() {
+            written.add(send(writer, std::mem::take(&mut batch)).await?);
+        }
+    }
+    written.add(send(writer, batch).await?);
+    Ok((written, refused))
+}
+
+async fn send(writer: &Writer, batch: Batch) -> Result<Written, WriteError> {
+    writer.send(batch).await?.await.unwrap_or(Err(WriteError::Closed))
+}
