@@ -38,7 +38,7 @@ pub struct ListedQuery<'r> {
 }
 
 impl<'r> ListedQuery<'r> {
-    /// The columns of [`listed_columns`], where SQLite has them.
+    /// The columns of `listed_columns`, where SQLite has them.
     fn of(row: &'r Row<'_>) -> Result<ListedQuery<'r>, rusqlite::Error> {
         let text = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_str_or_null()?);
         Ok(ListedQuery {
@@ -424,7 +424,7 @@ fn like(text: &str) -> String {
     format!("%{escaped}%")
 }
 
-/// Steps a statement of [`listed_columns`]; gives how many rows it had.
+/// Steps a statement of `listed_columns`; gives how many rows it had.
 fn step(
     handle: &Connection,
     (sql, arguments): (SqlStr, &[&dyn ToSql]),
