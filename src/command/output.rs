@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
 use crate::statement::{self, Kind};
 
@@ -100,8 +100,13 @@ impl Output {
             row.max_height(1);
             table.add_row(row);
         }
-        for column in table.column_iter_mut() {
+        let last = names.len().saturating_sub(1);
+        for (at, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 1));
+            // What does not fit is cut off the last column, which is the longest: a statement, a name.
+            if at < last {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         let mut lines = table.lines();
         let mut text = self.styled(Style::Bold, lines.next().unwrap_or_default().trim_end());
