@@ -153,6 +153,12 @@ pub fn zone_offset(text: &[u8]) -> Option<(i64, usize)> {
 /// The last millisecond of the year 9999, beyond which nobody writes times.
 const LAST_MS: i64 = 253_402_300_799_999;
 
+/// Reads what somebody who asks calls a time: what [`parse_instant_ms`] reads, or a day, which is its
+/// first moment in `zone`.
+pub fn parse_asked_ms(text: &str, zone: Zone) -> Option<i64> {
+    parse_instant_ms(text, zone).or_else(|| parse_instant_ms(&format!("{text} 00:00:00"), zone))
+}
+
 /// Reads a time as audit logs, stream loads and profiles write it, in Unix milliseconds: local text
 /// in `zone`, text with an offset of its own (`2024-01-02T11:15:51+08:00`), or epoch milliseconds.
 /// Anything else, `N/A` and `null` among it, is not known.

@@ -10,14 +10,12 @@
 mod driver;
 mod support;
 
-use std::io::Write;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use driver::Browser;
 use serde_json::{Value, json};
-use support::{Server, annals, data, import};
+use support::{Server, add_user, data, import};
 use tempfile::TempDir;
 
 const ROOTS: &str = "fbb2582c72884d29-9dd9de3b42b740e9";
@@ -119,15 +117,7 @@ fn a_query_is_opened_by_its_href_path() {
 
 fn with_users(db: &Path) {
     for (name, role) in [("root", "admin"), ("carol", "user"), ("alice", "user")] {
-        let mut process = annals()
-            .args(["user", "add", name, "--role", role, "--db"])
-            .arg(db)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        writeln!(process.stdin.take().unwrap(), "pass-word-of-{name}").unwrap();
-        assert!(process.wait().unwrap().success());
+        add_user(db, name, role);
     }
 }
 

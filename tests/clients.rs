@@ -13,11 +13,10 @@
 
 mod support;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use support::{Server, annals, data, import, number, stdout};
+use support::{Server, add_user, data, import, number, stdout};
 use tempfile::TempDir;
 
 /// Runs a script against a server of its own; gives its database.
@@ -109,14 +108,7 @@ fn doris_mcp_server_asks_for_profile_sql_and_trace_id() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     import(&db, &[&data("")]);
-    let mut process = annals()
-        .args(["user", "add", "root", "--role", "admin", "--db"])
-        .arg(&db)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    writeln!(process.stdin.take().unwrap(), "pass-word-of-root").unwrap();
-    assert!(process.wait().unwrap().success());
+    add_user(&db, "root", "admin");
     let server = Server::start(&db, &[]);
     run_against(&server, "ask_as_mcp_server.py", "");
 }

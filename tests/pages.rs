@@ -4,12 +4,10 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Server, annals, data, import};
+use support::{Server, add_user, annals, data, import};
 use tempfile::TempDir;
 
 /// Of the query with a profile that carol ran.
@@ -22,18 +20,6 @@ fn samples() -> (TempDir, Server) {
     import(&db, &[&data("")]);
     let server = Server::start(&db, &["--time-zone", "UTC"]);
     (folder, server)
-}
-
-fn add_user(db: &Path, name: &str, role: &str) {
-    let mut process = annals()
-        .args(["user", "add", name, "--role", role, "--db"])
-        .arg(db)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    writeln!(process.stdin.take().unwrap(), "pass-word-of-{name}").unwrap();
-    assert!(process.wait().unwrap().success());
 }
 
 struct Answer {

@@ -21,7 +21,7 @@ use crate::config::ConfigError;
 use crate::filter::Filter;
 use crate::intake::Parcel;
 use crate::source::{Found, SkipReason, Skipped, file};
-use crate::store::{BUSY_TIMEOUT, Counts, OpenError, Store, WriteError, Writer, Written};
+use crate::store::{BUSY_TIMEOUT, OpenError, Store, WriteError, Writer, Written};
 use crate::time::Zone;
 
 /// Take in audit logs and profiles
@@ -306,14 +306,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = |counts: Counts| {
-            let Counts { new, merged, unchanged } = counts;
-            format!("{new} new, {merged} merged, {unchanged} unchanged")
-        };
         let files = if self.files == 1 { "file" } else { "files" };
         writeln!(f, "read {} {files} in {:.1} s", self.files, self.took.as_secs_f64())?;
-        writeln!(f, "  records:  {}", counts(self.written.records))?;
-        writeln!(f, "  profiles: {}", counts(self.written.profiles))?;
+        writeln!(f, "  records:  {}", self.written.records)?;
+        writeln!(f, "  profiles: {}", self.written.profiles)?;
         if self.replaced > 0 {
             let replaced = self.replaced;
             writeln!(f, "  records with bytes that are not UTF-8, kept with U+FFFD: {replaced}")?;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Common;
 use crate::config::ConfigError;
-use crate::store::{BUSY_TIMEOUT, Batch, Counts, OpenError, Store, WriteError, Writer, Written};
+use crate::store::{BUSY_TIMEOUT, Batch, OpenError, Store, WriteError, Writer, Written};
 
 /// Join other histories to one
 ///
@@ -59,13 +59,9 @@ pub async fn run(args: MergeArgs) -> Result<ExitCode, MergeError> {
     let mut refused = 0;
     for (other, file) in others {
         let (written, not_taken) = take_in(&other, &file, &writer).await?;
-        let counts = |counts: Counts| {
-            let Counts { new, merged, unchanged } = counts;
-            format!("{new} new, {merged} merged, {unchanged} unchanged")
-        };
         println!("{}", file.display());
-        println!("  records:  {}", counts(written.records));
-        println!("  profiles: {}", counts(written.profiles));
+        println!("  records:  {}", written.records);
+        println!("  profiles: {}", written.profiles);
         if not_taken > 0 {
             println!("  not understood: {not_taken} (`annals check` may say more)");
         }
@@ -99,17 +95,13 @@ async fn take_in(
                 }
             }
             if batch.is_large() {
-                written.add(send(writer, std::mem::take(&mut batch)).await?);
+                written.add(writer.write(std::mem::take(&mut batch)).await?);
             }
         }
         if batch.is_full() {
-            written.add(send(writer, std::mem::take(&mut batch)).await?);
+            written.add(writer.write(std::mem::take(&mut batch)).await?);
         }
     }
-    written.add(send(writer, batch).await?);
+    written.add(writer.write(batch).await?);
     Ok((written, refused))
-}
-
-async fn send(writer: &Writer, batch: Batch) -> Result<Written, WriteError> {
-    writer.send(batch).await?.await.unwrap_or(Err(WriteError::Closed))
 }

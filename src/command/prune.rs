@@ -83,8 +83,7 @@ pub async fn run(args: PruneArgs) -> Result<ExitCode, PruneError> {
         if removal.is_empty() {
             break;
         }
-        let answer = writer.send(Batch::removal(removal)).await?;
-        let written = answer.await.unwrap_or(Err(WriteError::Closed))?;
+        let written = writer.write(Batch::removal(removal)).await?;
         queries += written.removed_queries;
         profiles += written.removed_profiles;
     }

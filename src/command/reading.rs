@@ -11,7 +11,7 @@ use crate::query::{Kind, QueryId};
 use crate::search::{Search, SearchError};
 use crate::statement::Fingerprint;
 use crate::store::{OpenError, Selection, Store, StoredQuery};
-use crate::time::{Zone, parse_duration_ms, parse_instant_ms};
+use crate::time::{Zone, parse_asked_ms, parse_duration_ms};
 
 /// How many candidates an ambiguous id is answered with.
 const CANDIDATES: u32 = 10;
@@ -165,10 +165,7 @@ impl Filters {
 /// A time that somebody typed.
 pub fn time(text: &str, zone: Zone) -> Result<i64, ReadError> {
     let ago = || parse_duration_ms(text).map(|ms| Utc::now().timestamp_millis().saturating_sub(ms));
-    parse_instant_ms(text, zone)
-        .or_else(|| parse_instant_ms(&format!("{text} 00:00:00"), zone))
-        .or_else(ago)
-        .ok_or_else(|| ReadError::NotATime(text.to_string()))
+    parse_asked_ms(text, zone).or_else(ago).ok_or_else(|| ReadError::NotATime(text.to_string()))
 }
 
 /// The columns of a query, in the order in which they are shown.

@@ -117,10 +117,7 @@ impl Intake {
     /// Writes a parcel; waits as long as it takes. It is on the disk when this returns.
     pub async fn write(&self, way: &Way, parcel: Parcel) -> Result<Written, WriteError> {
         let left_out = parcel.left_out;
-        let written = match self.writer.send(parcel.batch).await {
-            Ok(answer) => answer.await.unwrap_or(Err(WriteError::Closed)),
-            Err(error) => Err(error),
-        };
+        let written = self.writer.write(parcel.batch).await;
         match &written {
             Ok(written) => way.took(*written, left_out),
             Err(error) => way.failed(error),

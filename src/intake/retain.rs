@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{Intake, now_ms, unpoisoned};
 use crate::retention::Retention;
-use crate::store::{Batch, Pruner, Store, WriteError};
+use crate::store::{Batch, Pruner, Store};
 
 /// How often it is looked at whether something is to go. At a thousand queries a second, a file grows by
 /// some hundred kilobytes meanwhile.
@@ -60,8 +60,7 @@ async fn step(
     if removal.is_empty() {
         return Ok(false);
     }
-    let answer = intake.writer.send(Batch::removal(removal)).await?;
-    let written = answer.await.unwrap_or(Err(WriteError::Closed))?;
+    let written = intake.writer.write(Batch::removal(removal)).await?;
     let mut report = unpoisoned(&intake.pruned);
     report.queries += written.removed_queries;
     report.profiles += written.removed_profiles;

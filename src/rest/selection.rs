@@ -12,7 +12,7 @@ use crate::query::Kind;
 use crate::search::Search;
 use crate::statement::{Fingerprint, NotAFingerprint};
 use crate::store::{Place, Selection};
-use crate::time::parse_instant_ms;
+use crate::time::parse_asked_ms;
 
 /// Rows of a list where the request names no limit.
 const DEFAULT_LIMIT: u32 = 100;
@@ -51,19 +51,14 @@ pub fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result<(), Re
 pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
     let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
     let text = |name: &str| given(name).cloned();
-    let time = |name: &str| {
-        match given(name) {
+    let time = |name: &str| match given(name) {
         None => Ok(None),
-        Some(text) => parse_instant_ms(text, view.zone)
-            .or_else(|| parse_instant_ms(&format!("{text} 00:00:00"), view.zone))
-            .map(Some)
-            .ok_or_else(|| {
-                Refusal::BadRequest(format!(
-                    "{name} must be a time like 2024-08-06 11:15:50, a day like 2024-08-06, or Unix \
+        Some(text) => parse_asked_ms(text, view.zone).map(Some).ok_or_else(|| {
+            Refusal::BadRequest(format!(
+                "{name} must be a time like 2024-08-06 11:15:50, a day like 2024-08-06, or Unix \
                      milliseconds"
-                ))
-            }),
-    }
+            ))
+        }),
     };
     let (searched, words) = (given("search"), given("words"));
     let search = match (searched, words) {

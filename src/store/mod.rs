@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
-    SqlitePoolOptions, SqliteSynchronous,
+    LockedSqliteHandle, SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection,
+    SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 
@@ -336,6 +336,17 @@ async fn understood(
         return Err(OpenError::Newer(path.to_path_buf()));
     }
     Ok(Some(applied))
+}
+
+/// Works on the bare handle that sqlx lends of a connection while it is locked.
+fn on_bare<T>(
+    handle: &mut LockedSqliteHandle<'_>,
+    work: impl FnOnce(&rusqlite::Connection) -> Result<T, rusqlite::Error>,
+) -> Result<T, sqlx::Error> {
+    // SAFETY: the handle is open and locked for as long as `sqlite` lives, and `from_handle` neither closes
+    // it nor changes its settings.
+    let sqlite = unsafe { rusqlite::Connection::from_handle(handle.as_raw_handle().as_ptr()) };
+    sqlite.and_then(|sqlite| work(&sqlite)).map_err(raw_error)
 }
 
 /// An error from the bare handle of a connection.

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 use sqlx::sqlite::SqliteTransaction;
 
 use super::read::Selection;
-use super::{Store, raw_error};
+use super::{Store, on_bare};
 use crate::query::Kind;
 use crate::search::{Search, grams};
 use crate::statement::Fingerprint;
@@ -415,10 +415,7 @@ impl Store {
         let runtime = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || {
             let mut handle = runtime.block_on(connection.lock_handle())?;
-            // SAFETY: the handle is open and locked for as long as `sqlite` lives, and `from_handle`
-            // neither closes it nor changes its settings.
-            let sqlite = unsafe { Connection::from_handle(handle.as_raw_handle().as_ptr()) };
-            sqlite.and_then(|sqlite| work(&sqlite)).map_err(raw_error)
+            on_bare(&mut handle, work)
         });
         done.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?
     }

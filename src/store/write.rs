@@ -6,6 +6,7 @@
 //! is faster than the disk waits instead of filling the memory.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::profile::{pack, unpack};
-use super::{Removal, raw_error, retention, search};
+use super::{Removal, on_bare, retention, search};
 use crate::profile::Profile;
 use crate::query::{Kind, Load, Origin, QueryId, QueryRecord};
 use crate::statement::{Fingerprint, shape, shape_into};
@@ -176,6 +177,13 @@ pub struct Counts {
     pub unchanged: u64,
 }
 
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { new, merged, unchanged } = self;
+        write!(f, "{new} new, {merged} merged, {unchanged} unchanged")
+    }
+}
+
 impl Counts {
     /// All of them.
     pub fn total(&self) -> u64 {
@@ -270,6 +278,11 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         self.queue.send((batch, answer)).await.map_err(|_| WriteError::Closed)?;
         Ok(answered)
+    }
+
+    /// Writes a batch, and waits for its commit, as long as it takes.
+    pub async fn write(&self, batch: Batch) -> Result<Written, WriteError> {
+        self.send(batch).await?.await.unwrap_or(Err(WriteError::Closed))
     }
 
     /// Whether what is sent is still taken.
@@ -612,13 +625,7 @@ async fn raw<T>(
 ) -> Result<T, sqlx::Error> {
     let mut handle = transaction.lock_handle().await?;
     // A batch takes some ten milliseconds: others move to another thread meanwhile.
-    tokio::task::block_in_place(|| {
-        // SAFETY: the handle is open and locked for as long as `sqlite` lives, and `from_handle` neither
-        // closes it nor changes its settings.
-        let sqlite = unsafe { rusqlite::Connection::from_handle(handle.as_raw_handle().as_ptr()) }?;
-        work(&sqlite)
-    })
-    .map_err(raw_error)
+    tokio::task::block_in_place(|| on_bare(&mut handle, work))
 }
 
 const INSERT_QUERY: &str = "INSERT INTO query (

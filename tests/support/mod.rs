@@ -34,6 +34,23 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// Adds a user, whose password is `pass-word-of-` and the name.
+pub fn add_user(db: &Path, name: &str, role: &str) {
+    let mut process = annals()
+        .args(["user", "add", name, "--role", role, "--db"])
+        .arg(db)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(
+        &mut process.stdin.take().unwrap(),
+        format!("pass-word-of-{name}\n").as_bytes(),
+    )
+    .unwrap();
+    assert!(process.wait().unwrap().success());
+}
+
 /// Audit records that differ in id and time, as Doris 2.1 writes them.
 pub fn audit_records(numbers: std::ops::Range<u64>) -> String {
     let mut log = String::new();
