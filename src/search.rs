@@ -29,22 +29,26 @@ impl Search {
     /// The longest text that is looked for, in characters.
     pub const MAX_CHARS: usize = 1000;
 
-    /// Looks for `text`, if any, as it is, anywhere in a statement; and for each of the `words`, which white
-    /// space separates, as a whole word, in any order. A letter, digit or underscore of ASCII continues a
+    /// Looks for `text`, if any, as it is, anywhere in a statement; and for each of the `words`, if any, which
+    /// white space separates, as a whole word, in any order. A letter, digit or underscore of ASCII continues a
     /// word.
     pub fn new(text: Option<&str>, words: Option<&str>) -> Result<Search, SearchError> {
-        let (text, words) = (text.filter(|text| !text.is_empty()), words.unwrap_or(""));
-        if [text.unwrap_or(""), words].iter().any(|it| it.chars().count() > Search::MAX_CHARS) {
+        let given = || [text, words].into_iter().flatten();
+        if given().any(|it| it.chars().count() > Search::MAX_CHARS) {
             return Err(SearchError::TooLong);
+        }
+        let no_words = words.is_some_and(|words| words.trim().is_empty());
+        if given().next().is_none() || text == Some("") || no_words {
+            return Err(SearchError::Empty);
         }
         let mut search = Search { patterns: Vec::new(), texts: Vec::new() };
         if let Some(text) = text {
             search.add(text, regex::escape(text))?;
         }
-        for word in words.split_whitespace() {
+        for word in words.unwrap_or("").split_whitespace() {
             search.add(word, whole_word(word))?;
         }
-        if search.texts.is_empty() { Err(SearchError::Empty) } else { Ok(search) }
+        Ok(search)
     }
 
     fn add(&mut self, text: &str, expression: String) -> Result<(), SearchError> {
@@ -107,7 +111,9 @@ mod tests {
         assert!(text("100%_\\(").matches(b"x 100%_\\( y"));
         assert!(text("订单").matches("select '订单'".as_bytes()));
         assert!(!text("Ä").matches("ä".as_bytes()));
-        assert_eq!(Search::new(Some(""), Some("  ")).unwrap_err(), SearchError::Empty);
+        for (text, words) in [(None, None), (Some(""), Some("a")), (Some("a"), Some(" \u{3000}"))] {
+            assert_eq!(Search::new(text, words).unwrap_err(), SearchError::Empty);
+        }
         assert!(Search::new(Some(&"Ω".repeat(1001)), None).is_err());
         assert!(Search::new(Some(&"Ω".repeat(1000)), Some(&"x ".repeat(500))).is_ok());
     }

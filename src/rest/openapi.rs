@@ -99,6 +99,10 @@ impl PartialSchema for SearchText {
     }
 }
 
+/// Has something other than Unicode's white space, which stands between words.
+const NOT_ALL_SPACE: &str =
+    r"[^\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]";
+
 /// Words that are looked for, with spaces between them.
 pub struct SearchWords;
 
@@ -106,7 +110,7 @@ impl ToSchema for SearchWords {}
 
 impl PartialSchema for SearchWords {
     fn schema() -> RefOr<Schema> {
-        RefOr::T(text().max_length(Some(1000)).pattern(Some("[!-~]")).build().into())
+        RefOr::T(text().max_length(Some(1000)).pattern(Some(NOT_ALL_SPACE)).build().into())
     }
 }
 
