@@ -7,12 +7,13 @@ use clap::Args;
 
 use super::Common;
 use crate::config::ConfigError;
-use crate::store::{Finding, OpenError, Store};
+use crate::store::{Finding, OpenError, Store, TableSize};
 
 /// Say whether a history is sound
 ///
 /// Reads all of it and changes nothing: SQLite's own check, rows without their other half, profiles that
-/// cannot be unpacked. Ends with 0 if it is sound, with 1 if something is wrong, with 2 if it cannot be opened.
+/// cannot be unpacked, and what each table takes of the file. Ends with 0 if it is sound, with 1 if
+/// something is wrong, with 2 if it cannot be opened.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     #[command(flatten)]
@@ -37,14 +38,14 @@ pub async fn run(args: CheckArgs) -> Result<ExitCode, CheckError> {
     let config = args.common.configured()?;
     let store = Store::open_to_read(&config.db()).await?;
     // What cannot be read is what was looked for.
-    let found = |findings: Result<Vec<Finding>, sqlx::Error>| {
-        findings.unwrap_or_else(|error| {
-            vec![Finding { what: format!("it cannot be read on: {error}"), count: 1 }]
-        })
-    };
-    let mut findings = found(store.integrity().await);
-    findings.extend(found(store.damaged_profiles().await));
-    let tables = store.table_sizes().await.unwrap_or_default();
+    let unread =
+        |error: sqlx::Error| Finding { what: format!("it cannot be read on: {error}"), count: 1 };
+    let mut findings = store.integrity().await.unwrap_or_else(|error| vec![unread(error)]);
+    findings.extend(store.damaged_profiles().await.unwrap_or_else(|error| vec![unread(error)]));
+    let tables = store.table_sizes().await.unwrap_or_else(|error| {
+        findings.push(unread(error));
+        Vec::new()
+    });
     let room = store.room().await.ok();
     let (file_bytes, free_bytes) =
         room.map_or((0, 0), |room| (room.file_bytes(), room.free_bytes()));
@@ -60,7 +61,10 @@ pub async fn run(args: CheckArgs) -> Result<ExitCode, CheckError> {
         let file = config.db();
         println!("{}: {}, of which {} free", file.display(), size(file_bytes), size(free_bytes));
         for table in tables {
-            println!("  {:<10} {:>12} rows", table.table, table.rows);
+            let (bytes, index) = (size(table.bytes), size(table.index_bytes));
+            let (bytes, index) = (bytes.to_string(), index.to_string());
+            let TableSize { table, rows, .. } = table;
+            println!("  {table:<17} {rows:>12} rows {bytes:>10}, indexes {index:>10}");
         }
         for Finding { what, count } in &findings {
             println!("  wrong: {count} x {what}");

@@ -45,8 +45,6 @@ pub enum PruneError {
          --profiles-max-size, or set them under [retention] in the configuration"
     )]
     Unbounded,
-    #[error("{} does not exist", .0.display())]
-    Missing(std::path::PathBuf),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
@@ -71,7 +69,7 @@ pub async fn run(args: PruneArgs) -> Result<ExitCode, PruneError> {
         return Err(PruneError::Unbounded);
     }
     if !config.db().exists() {
-        return Err(PruneError::Missing(config.db()));
+        return Err(OpenError::Missing(config.db()).into());
     }
     let store = Store::open(&config.db()).await?;
     let before = store.room().await?;

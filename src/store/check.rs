@@ -17,13 +17,17 @@ pub struct Finding {
     pub count: i64,
 }
 
-/// How many rows a table has.
+/// What a table takes of the file.
 #[derive(Debug, Clone, Serialize)]
 pub struct TableSize {
     /// Its name.
     pub table: String,
     /// Its rows.
     pub rows: i64,
+    /// Bytes of the pages that hold its rows.
+    pub bytes: i64,
+    /// Bytes of the pages of its indexes.
+    pub index_bytes: i64,
 }
 
 fn finding(what: impl Into<String>, count: i64) -> Option<Finding> {
@@ -90,15 +94,30 @@ impl Store {
         }
     }
 
-    /// How many rows the tables have.
+    /// What each table takes of the file, the largest first. Reads all of it. Free pages, and those in
+    /// which SQLite keeps what it has to know itself, belong to no table.
     pub async fn table_sizes(&self) -> Result<Vec<TableSize>, sqlx::Error> {
         let sizes = sqlx::query_as!(
             TableSize,
-            r#"SELECT 'query' AS "table!: String", count(*) AS "rows!: i64" FROM query
-               UNION ALL SELECT 'load', count(*) FROM load
-               UNION ALL SELECT 'profile', count(*) FROM profile
-               UNION ALL SELECT 'statement', count(*) FROM statement
-               UNION ALL SELECT 'account', count(*) FROM account"#
+            r#"WITH counted (name, rows) AS (
+                   SELECT 'query', count(*) FROM query
+                   UNION ALL SELECT 'load', count(*) FROM load
+                   UNION ALL SELECT 'profile', count(*) FROM profile
+                   UNION ALL SELECT 'statement', count(*) FROM statement
+                   UNION ALL SELECT 'search_segment', count(*) FROM search_segment
+                   UNION ALL SELECT 'search_page', count(*) FROM search_page
+                   UNION ALL SELECT 'followed_file', count(*) FROM followed_file
+                   UNION ALL SELECT 'stream_load_label', count(*) FROM stream_load_label
+                   UNION ALL SELECT 'account', count(*) FROM account
+               )
+               SELECT counted.name AS "table!: String", rows AS "rows!: i64",
+                   ifnull(sum(pgsize) FILTER (WHERE type = 'table'), 0) AS "bytes!: i64",
+                   ifnull(sum(pgsize) FILTER (WHERE type = 'index'), 0) AS "index_bytes!: i64"
+               FROM counted
+               JOIN sqlite_schema ON tbl_name = counted.name
+               JOIN dbstat ON dbstat.name = sqlite_schema.name AND aggregate = 1
+               GROUP BY counted.name
+               ORDER BY sum(pgsize) DESC, counted.name"#
         );
         sizes.fetch_all(&self.reporters).await
     }
