@@ -62,6 +62,11 @@ fn the_history_is_filtered_paged_and_lives() {
     // What comes is there without a reload, unless it is paused.
     browser.open(&server.url);
     browser.until("document.querySelector('[data-live-status]').textContent === 'Live'");
+    browser.until("document.querySelector('figcaption .count')");
+    browser.run(
+        "window.counted = () => parseInt(document.querySelector('figcaption .count').innerText)",
+    );
+    let counted = browser.run("return window.counted()").as_u64().unwrap();
     let query = |id: &str| {
         json!({
             "query_id": id, "time": "2024-08-09 00:00:00", "user": "dora", "query_time": 12, "stmt": HOSTILE,
@@ -70,6 +75,9 @@ fn the_history_is_filtered_paged_and_lives() {
     push(&server, &query("live-1"));
     browser.until("document.querySelectorAll('tbody tr').length === 16");
     browser.until("document.querySelector('tbody tr').innerText.includes('<script>alert(1)')");
+    // So is the bar it stands in.
+    browser.until("document.querySelector('figcaption .errors')");
+    browser.until(&format!("window.counted() !== {counted}"));
     browser.click("[data-live-pause]");
     push(&server, &query("live-2"));
     std::thread::sleep(Duration::from_millis(2500));

@@ -141,6 +141,42 @@ fn the_view_of_a_list_is_in_its_address() {
     assert_eq!((rows.len(), count), (15, 15));
 }
 
+/// The page of the history once its chart is counted: a page does not wait long for it.
+fn charted(server: &Server, path: &str) -> String {
+    let began = Instant::now();
+    loop {
+        let body = page(server, path);
+        if body.contains("<figcaption>") {
+            return body;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{path}: {body}");
+    }
+}
+
+#[test]
+fn the_chart_counts_what_the_list_shows() {
+    let (_folder, server) = samples();
+    for (path, count) in [
+        ("/?from=2020-01-01", 15),
+        ("/?from=2020-01-01&search=STORE_SALES5", 2),
+        ("/?from=2020-01-01&words=store_sales5+count", 2),
+        ("/?from=2020-01-01&search=no+such+text", 0),
+        ("/?from=2020-01-01&user=alice", 2),
+        ("/?from=2020-01-01&state=err", 1),
+        ("/?from=2024-08-06T11:15&to=2024-08-06T11:16", 1),
+    ] {
+        let body = charted(&server, path);
+        assert_eq!(body.matches("<tr data-row").count(), count, "{path}");
+        let queries = if count == 1 { "query" } else { "queries" };
+        let counted = format!("<span class=\"key count\">{count} {queries}</span>");
+        assert!(body.contains(&counted), "{path}");
+    }
+    let one = server.envelope("/api/v1/queries?search=store_sales5");
+    let fingerprint = one["data"][0]["fingerprint"].as_str().unwrap();
+    let body = charted(&server, &format!("/?from=2020-01-01&fingerprint={fingerprint}"));
+    assert!(body.contains("<span class=\"key count\">1 query</span>"), "{fingerprint}");
+}
+
 #[test]
 fn new_queries_are_sent_as_they_come() {
     let (_folder, server) = samples();
@@ -158,8 +194,11 @@ fn new_queries_are_sent_as_they_come() {
             "stmt": "select '<b>'" });
         server.send("POST", "/api/v1/queries", &[], query.to_string().as_bytes());
     }
-    let news = lines.map(|line| line.unwrap()).find(|line| line.starts_with("data:")).unwrap();
+    let mut lines = lines.map(|line| line.unwrap());
+    let news = lines.find(|line| line.starts_with("data:{\"order\"")).unwrap();
     assert!(news.contains("a-2") && news.contains("&lt;b&gt;") && !news.contains("a-1"), "{news}");
+    let chart = lines.find(|line| line.starts_with("data:\"")).unwrap();
+    assert!(chart.contains("1 query<"), "{chart}");
     assert!(began.elapsed() < Duration::from_secs(5));
     // Who listens does not keep annals from stopping.
     let began = Instant::now();

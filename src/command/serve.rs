@@ -199,8 +199,8 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     if let Some(within) = sd_notify::watchdog_enabled() {
         sources.spawn(watch(store.clone(), intake.clone(), within / 3));
     }
-    let live = Arc::new(Live::default());
-    sources.spawn(live.clone().look(store.watch()?));
+    let live = Arc::new(Live::new(store.watch()?));
+    sources.spawn(live.clone().look());
     let routes = web::routes(history.clone(), live.clone()).or(rest::routes(history.clone()));
     // Those who listen would be waited for.
     let stopped = async move {

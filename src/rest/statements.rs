@@ -6,7 +6,7 @@ use super::envelope::{Answer, Envelope, Refusal, success};
 use super::openapi::Time;
 use super::selection::{known_parameters, selection};
 use super::{Parameters, View};
-use crate::store::{Bucket, StatementOrder, StatementStatistics};
+use crate::store::{Bucket, Spans, StatementOrder, StatementStatistics};
 
 /// Spans of a timeline where the request names none.
 const DEFAULT_BUCKETS: i64 = 60;
@@ -132,15 +132,7 @@ pub async fn timeline(view: &View, parameters: Parameters) -> Result<Answer, Ref
         return success([(); 0], 0);
     };
     let width_ms = length_ms.saturating_add(buckets - 1) / buckets;
-    let full =
-        view.timeline(&selection, (from_ms, width_ms, (length_ms - 1) / width_ms + 1)).await?;
-    let mut full = full.into_iter().peekable();
-    let timeline: Vec<Bucket> = (from_ms..to_ms)
-        .step_by(usize::try_from(width_ms).unwrap_or(usize::MAX))
-        .map(|from_ms| {
-            let counted = full.next_if(|bucket| bucket.from_ms == from_ms);
-            counted.unwrap_or(Bucket::empty(from_ms))
-        })
-        .collect();
+    let count = usize::try_from((length_ms - 1) / width_ms + 1).unwrap_or(0);
+    let timeline = view.timeline(&selection, Spans { from_ms, width_ms, count }).await?;
     success(&timeline, timeline.len())
 }

@@ -10,13 +10,13 @@ use crate::intake::Intake;
 use crate::query::QueryId;
 use crate::statement::Fingerprint;
 use crate::store::{
-    Bucket, ListedQuery, Selection, StatementOrder, StatementStatistics, Store, StoredProfile,
-    StoredQuery,
+    Bucket, ListedQuery, Selection, Spans, StatementOrder, StatementStatistics, Store,
+    StoredProfile, StoredQuery,
 };
 use crate::time::Zone;
 
 /// What one caller sees.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct View {
     /// The zone in which times are written.
     pub zone: Zone,
@@ -44,7 +44,8 @@ impl View {
         self.caller.name.as_deref()
     }
 
-    fn owner(&self) -> Option<&str> {
+    /// Whose queries alone they see; `None` where they see all.
+    pub fn owner(&self) -> Option<&str> {
         self.caller.sees_only.as_deref()
     }
 
@@ -143,7 +144,7 @@ impl View {
     pub async fn timeline(
         &self,
         selection: &Selection,
-        spans: (i64, i64, i64),
+        spans: Spans,
     ) -> Result<Vec<Bucket>, sqlx::Error> {
         self.store.timeline(selection, spans, self.owner()).await
     }

@@ -12,6 +12,7 @@ mod read;
 mod report;
 mod retention;
 mod search;
+mod timeline;
 mod top;
 mod version;
 mod write;
@@ -35,8 +36,9 @@ pub use check::{Finding, TableSize};
 pub use read::{
     Json, ListedQuery, Place, Selection, StoredFingerprint, StoredProfile, StoredQuery,
 };
-pub use report::{Bucket, Sizes, StatementOrder, StatementStatistics};
+pub use report::{Sizes, StatementOrder, StatementStatistics};
 pub use retention::{Pruner, Removal, Room};
+pub use timeline::{Bucket, Spans};
 pub use top::{Group, GroupBy};
 pub use version::{Version, Watch};
 pub use write::{Batch, Counts, FollowedFile, WriteError, Writer, Written};

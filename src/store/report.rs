@@ -79,25 +79,6 @@ impl StatementOrder {
     }
 }
 
-/// What ran within a span of time, by start.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Bucket {
-    /// Where the span begins, in Unix milliseconds.
-    pub from_ms: i64,
-    /// How many started.
-    pub count: i64,
-    /// How many of them failed.
-    pub errors: i64,
-    /// Their durations together.
-    pub total_ms: i64,
-    /// The longest of them.
-    pub max_ms: i64,
-    /// Rows scanned.
-    pub scan_rows: i64,
-    /// Bytes scanned.
-    pub scan_bytes: i64,
-}
-
 /// How much a history holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
@@ -111,13 +92,6 @@ pub struct Sizes {
     pub profile_bytes: i64,
     /// The file, without its write-ahead log.
     pub file_bytes: i64,
-}
-
-impl Bucket {
-    /// A span in which nothing started.
-    pub fn empty(from_ms: i64) -> Bucket {
-        Bucket { from_ms, count: 0, errors: 0, total_ms: 0, max_ms: 0, scan_rows: 0, scan_bytes: 0 }
-    }
 }
 
 impl Store {
@@ -281,50 +255,5 @@ impl Store {
         .fetch_optional(&self.reporters)
         .await?;
         Ok(first.zip(last))
-    }
-
-    /// What ran from `from_ms` on, in `buckets` spans of `width_ms`; those in which nothing started are
-    /// left out. A text that is looked for does not matter here.
-    pub async fn timeline(
-        &self,
-        selection: &Selection,
-        (from_ms, width_ms, buckets): (i64, i64, i64),
-        owner: Option<&str>,
-    ) -> Result<Vec<Bucket>, sqlx::Error> {
-        let Selection { user, db, state, min_ms, .. } = selection;
-        let kind = selection.kind.map(Kind::name);
-        let fingerprint = selection.fingerprint.map(Fingerprint::to_signed);
-        let last_ms = from_ms.saturating_add(width_ms.saturating_mul(buckets)).saturating_sub(1);
-        sqlx::query_as!(
-            Bucket,
-            r#"SELECT ?1 + (started_ms - ?1) / ?2 * ?2 AS "from_ms!: i64",
-                   count(*) AS "count!: i64",
-                   sum(ifnull(error_code, 0) <> 0
-                       OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED')) AS "errors!: i64",
-                   CAST(total(duration_ms) AS INTEGER) AS "total_ms!: i64",
-                   ifnull(max(duration_ms), 0) AS "max_ms!: i64",
-                   CAST(total(scan_rows) AS INTEGER) AS "scan_rows!: i64",
-                   CAST(total(scan_bytes) AS INTEGER) AS "scan_bytes!: i64"
-               FROM query
-               WHERE started_ms BETWEEN ?1 AND ?3
-                 AND (?4 IS NULL OR user = ?4) AND (?5 IS NULL OR db = ?5)
-                 AND (?6 IS NULL OR kind = ?6) AND (?7 IS NULL OR fingerprint = ?7)
-                 AND (?8 IS NULL OR user = ?8)
-                 AND (?9 IS NULL OR state = ?9 COLLATE NOCASE)
-                 AND (?10 IS NULL OR duration_ms >= ?10)
-               GROUP BY 1 ORDER BY 1"#,
-            from_ms,
-            width_ms,
-            last_ms,
-            user,
-            db,
-            kind,
-            fingerprint,
-            owner,
-            state,
-            min_ms
-        )
-        .fetch_all(&self.reporters)
-        .await
     }
 }

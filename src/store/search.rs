@@ -133,13 +133,16 @@ fn statement<'a>(row: &'a Row<'_>, column: usize) -> Result<Option<&'a [u8]>, ru
 }
 
 /// The rows that the index does not rule out.
-struct Candidates {
+pub(super) struct Candidates {
     /// By segment: a bit for each run. Segments that are not here are read whole.
     masks: HashMap<i64, u64>,
 }
 
 impl Candidates {
-    fn read(sqlite: &Connection, search: Option<&Search>) -> Result<Candidates, rusqlite::Error> {
+    pub(super) fn read(
+        sqlite: &Connection,
+        search: Option<&Search>,
+    ) -> Result<Candidates, rusqlite::Error> {
         let grams = search.map(Search::grams).unwrap_or_default();
         let buckets: Vec<usize> = grams.into_iter().map(bucket).collect();
         let mut masks = HashMap::new();
@@ -174,7 +177,7 @@ impl Candidates {
         Ok(Candidates { masks })
     }
 
-    fn has(&self, id: i64) -> bool {
+    pub(super) fn has(&self, id: i64) -> bool {
         let mask = self.masks.get(&id.div_euclid(SEGMENT_ROWS));
         mask.is_none_or(|mask| mask >> (id.rem_euclid(SEGMENT_ROWS) / RUN_ROWS) & 1 == 1)
     }
@@ -361,7 +364,7 @@ impl Finder<'_> {
 }
 
 /// Ends a search for which nobody waits any more.
-struct GiveUpOnDrop(Arc<AtomicBool>);
+pub(super) struct GiveUpOnDrop(pub(super) Arc<AtomicBool>);
 
 impl Drop for GiveUpOnDrop {
     fn drop(&mut self) {

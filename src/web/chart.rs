@@ -45,20 +45,20 @@ pub fn timeline(
     let size = format!("0 0 {} 100", buckets.len() * STEP);
     let part = range.width_text();
     let sentence = format!(
-        "{} queries, {} failed, {} in all; at most {} queries and {} in each {part}",
-        show::whole(count),
+        "{}, {} failed, {} in all; at most {} and {} in each {part}",
+        queries(count),
         show::whole(errors),
         show::duration(Some(total_ms)),
-        show::whole(most),
+        queries(most),
         show::duration(Some(longest)),
     );
     html! {
         figure.timeline {
             figcaption {
-                span.key.count { (show::whole(count)) " queries" }
+                span.key.count { (queries(count)) }
                 span.key.errors { (show::whole(errors)) " failed" }
                 span.key.total { (show::duration(Some(total_ms))) " in all" }
-                span.most { "a bar for each " (part) ": at most " (show::whole(most)) " queries, "
+                span.most { "a bar for each " (part) ": at most " (queries(most)) ", "
                     (show::duration(Some(longest))) }
             }
             svg viewBox=(size) preserveAspectRatio="none" role="img" aria-label=(sentence)
@@ -105,7 +105,7 @@ fn column(
         g data-from=(from) data-to=(to) {
             a href=(address(path, parameters, &[("from", &from), ("to", &to), ("cursor", "")])) tabindex="-1" {
                 title {
-                    (from) ": " (show::whole(bucket.count)) " queries, " (show::whole(bucket.errors))
+                    (from) ": " (queries(bucket.count)) ", " (show::whole(bucket.errors))
                     " failed, " (show::duration(Some(bucket.total_ms))) " in all, longest "
                     (show::duration(Some(bucket.max_ms)))
                 }
@@ -176,6 +176,10 @@ pub fn runs(runs: &[StoredQuery], this: Option<&str>, zone: Zone) -> Markup {
             div.axis aria-hidden="true" { span { (zone.text(first)) } span { (zone.text(last)) } }
         }
     }
+}
+
+fn queries(count: i64) -> String {
+    format!("{} {}", show::whole(count), if count == 1 { "query" } else { "queries" })
 }
 
 fn coordinate(value: f64) -> String {

@@ -1,9 +1,11 @@
 //! `/`: the newest queries, what ran over time, and what to look for.
 
+use std::sync::Arc;
+
 use maud::{Markup, html};
 
 use super::layout::{Here, Page};
-use super::range::Range;
+use super::over_time::{Timeline, Timelines};
 use super::{chart, show};
 use crate::query::Kind;
 use crate::rest::Parameters;
@@ -37,30 +39,32 @@ pub fn selected(view: &View, parameters: &Parameters) -> Result<Selection, Refus
 }
 
 /// The page.
-pub async fn page(view: View, parameters: Parameters) -> Result<Page, Refusal> {
+pub async fn page(
+    view: View,
+    parameters: Parameters,
+    timelines: Arc<Timelines>,
+) -> Result<Page, Refusal> {
     let selection = selected(&view, &parameters)?;
     let listed = async { view.records(&selection).await.map_err(Refusal::from) };
-    let charted = async {
-        let Some(range) = Range::of(&view, &selection).await? else {
-            return Ok(None);
-        };
-        Ok(Some((range, range.timeline(&view, &selection).await?)))
-    };
-    let (queries, charted) = tokio::try_join!(listed, charted)?;
+    let counted = timelines.soon(&view, &selection, &parameters);
+    let (queries, timeline) = tokio::try_join!(listed, counted)?;
+    let chart = timeline.map(|timeline| over_time(&timeline, &parameters, &view));
     let next = last_of_full(&selection, &queries, StoredQuery::place);
     let first_page = selection.after.is_none();
-    let events = first_page
-        .then(|| address("/events", &parameters, &[("seen", &tag(&rows(&queries, view.zone)))]));
+    let events = first_page.then(|| {
+        let seen = tag(rows(&queries, view.zone).iter().map(|(_, row)| row));
+        let drawn = tag(&chart);
+        address("/events", &parameters, &[("seen", &seen), ("drawn", &drawn)])
+    });
     let body = html! {
         h1 { "History" }
         (filters(&selection, &parameters, view.zone))
-        @if let Some((range, buckets)) = &charted {
-            section aria-label="Over time" {
-                (range.choices(PATH, &parameters, view.zone))
-                (chart::timeline(buckets, range, PATH, &parameters, view.zone))
-                @if selection.search.is_some() {
-                    p.note { "The chart counts all statements, whatever is looked for in them." }
-                }
+        section.over-time aria-label="Over time" {
+            @match &chart {
+                Some(chart) => (chart),
+                None => p.note {
+                    "What ran over time is still being counted; load the page again to see it."
+                },
             }
         }
         section aria-labelledby="queries" {
@@ -74,7 +78,7 @@ pub async fn page(view: View, parameters: Parameters) -> Result<Page, Refusal> {
             (table(&queries, events.as_deref(), view.zone))
             @if queries.is_empty() {
                 p.empty data-empty {
-                    @if charted.is_none() && first_page && parameters.is_empty() {
+                    @if first_page && parameters.is_empty() {
                         "There is no query yet. Take in an audit log with " code { "annals import" }
                         ", or follow one with " code { "annals serve --follow" } "."
                     } @else { "No query is like that." }
@@ -89,6 +93,16 @@ pub async fn page(view: View, parameters: Parameters) -> Result<Page, Refusal> {
         }
     };
     Ok(Page { title: "History".to_string(), here: Here::History, body })
+}
+
+/// What ran over time, as it stands above the list.
+pub fn over_time(timeline: &Timeline, parameters: &Parameters, view: &View) -> Markup {
+    html! {
+        @if let Some((range, buckets)) = &timeline.parts {
+            (range.choices(PATH, parameters, view.zone))
+            (chart::timeline(buckets, range, PATH, parameters, view.zone))
+        }
+    }
 }
 
 /// The form that the view of a history is made with.
@@ -175,11 +189,11 @@ pub fn rows(queries: &[StoredQuery], zone: Zone) -> Vec<(i64, Markup)> {
     queries.iter().map(|query| (query.id, row(query, longest, zone))).collect()
 }
 
-/// A text that is another one when any row is.
-pub fn tag(rows: &[(i64, Markup)]) -> String {
+/// A text that is another one when any of these is.
+pub fn tag<'a>(parts: impl IntoIterator<Item = &'a Markup>) -> String {
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    for (_, row) in rows {
-        hash.update(row.0.as_bytes());
+    for part in parts {
+        hash.update(part.0.as_bytes());
     }
     format!("{:016x}", hash.digest())
 }

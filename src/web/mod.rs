@@ -11,6 +11,7 @@ mod history;
 mod layout;
 mod live;
 mod login;
+mod over_time;
 mod query;
 mod range;
 mod show;
@@ -53,7 +54,13 @@ pub fn routes(
     live: Arc<Live>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {
     let visit = visit(history.clone());
-    let start = warp::path::end().and(visit.clone()).then(|visit| shown(visit, history::page));
+    let start = {
+        let timelines = live.timelines.clone();
+        warp::path::end().and(visit.clone()).then(move |visit| {
+            let timelines = timelines.clone();
+            shown(visit, |view, parameters| history::page(view, parameters, timelines))
+        })
+    };
     let status = {
         let history = history.clone();
         warp::path!("status").and(visit.clone()).then(move |visit| {
@@ -88,7 +95,7 @@ pub fn routes(
     let events = warp::path!("events").and(visit).then(move |visit: Visit| {
         let live = live.clone();
         async move {
-            match live::events(live, visit.asked, &visit.parameters) {
+            match live::events(&live, visit.asked, visit.parameters) {
                 Ok(events) => events.into_response(),
                 Err(refusal) => refusal.into_answer().into_response(),
             }

@@ -7,7 +7,7 @@ use crate::rest::Parameters;
 use crate::rest::envelope::Refusal;
 use crate::rest::selection::address;
 use crate::rest::view::View;
-use crate::store::{Bucket, Selection};
+use crate::store::{Bucket, Selection, Spans};
 use crate::time::Zone;
 
 const SECOND: i64 = 1000;
@@ -113,14 +113,9 @@ impl Range {
         view: &View,
         selection: &Selection,
     ) -> Result<Vec<Bucket>, Refusal> {
-        let first_ms = self.first_part_ms();
-        let full = view.timeline(selection, (first_ms, self.width_ms, self.parts())).await?;
-        let mut full = full.into_iter().peekable();
-        let all = (0..self.parts()).map(|part| {
-            let from_ms = first_ms + part * self.width_ms;
-            full.next_if(|bucket| bucket.from_ms == from_ms).unwrap_or(Bucket::empty(from_ms))
-        });
-        Ok(all.collect())
+        let count = usize::try_from(self.parts()).unwrap_or(0);
+        let spans = Spans { from_ms: self.first_part_ms(), width_ms: self.width_ms, count };
+        Ok(view.timeline(selection, spans).await?)
     }
 
     /// How long a part is, in words.

@@ -38,6 +38,7 @@ function live(body) {
     source = new EventSource(body.dataset.events);
     source.onopen = () => say("Live");
     source.onmessage = take;
+    source.addEventListener("chart", (message) => draw(JSON.parse(message.data)));
     source.onerror = () => {
       say(source.readyState === EventSource.CLOSED ? "Not live: load the page again" : "Connecting …");
     };
@@ -56,42 +57,67 @@ function live(body) {
   open();
 }
 
+// The chart above the list. While somebody picks a range it stays as it is.
+let picking = null;
+let drawn = null;
+function draw(markup) {
+  if (picking) { drawn = markup; return; }
+  drawn = null;
+  const section = one(".over-time");
+  const links = () => Array.from(section.querySelectorAll(".range a"));
+  const focused = links().indexOf(document.activeElement);
+  section.innerHTML = markup;
+  links()[focused]?.focus();
+}
+
 // A range is picked by dragging over the chart.
-function pick(chart) {
-  const step = Number(chart.dataset.step);
-  const places = chart.querySelectorAll("g[data-from]");
-  let from = null;
-  let mark = null;
+function pick() {
+  const places = () => picking.chart.querySelectorAll("g[data-from]");
   const at = (event) => {
-    const box = chart.getBoundingClientRect();
+    const box = picking.chart.getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;
-    return Math.min(places.length - 1, Math.max(0, Math.floor(share * places.length)));
+    const count = places().length;
+    return Math.min(count - 1, Math.max(0, Math.floor(share * count)));
   };
-  const draw = (to) => {
-    if (!mark) {
-      mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-      mark.setAttribute("class", "mark");
-      mark.setAttribute("y", "0");
-      mark.setAttribute("height", "100");
-      chart.append(mark);
+  const mark = (to) => {
+    if (!picking.mark) {
+      picking.mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      picking.mark.setAttribute("class", "mark");
+      picking.mark.setAttribute("y", "0");
+      picking.mark.setAttribute("height", "100");
+      picking.chart.append(picking.mark);
     }
-    mark.setAttribute("x", String(Math.min(from, to) * step));
-    mark.setAttribute("width", String((Math.abs(to - from) + 1) * step));
+    const step = Number(picking.chart.dataset.step);
+    picking.mark.setAttribute("x", String(Math.min(picking.from, to) * step));
+    picking.mark.setAttribute("width", String((Math.abs(to - picking.from) + 1) * step));
   };
-  const forget = () => { if (mark) mark.remove(); mark = null; from = null; };
-  chart.addEventListener("dragstart", (event) => event.preventDefault());
-  chart.addEventListener("pointerdown", (event) => { if (event.button === 0) from = at(event); });
-  addEventListener("pointermove", (event) => { if (from !== null && (mark || at(event) !== from)) draw(at(event)); });
+  const forget = () => {
+    if (!picking) return;
+    if (picking.mark) picking.mark.remove();
+    picking = null;
+    if (drawn) draw(drawn);
+  };
+  addEventListener("dragstart", (event) => { if (event.target.closest?.("svg[data-base]")) event.preventDefault(); });
+  addEventListener("pointerdown", (event) => {
+    const chart = event.target.closest?.("svg[data-base]");
+    if (!chart || event.button !== 0) return;
+    picking = { chart };
+    picking.from = at(event);
+  });
+  addEventListener("pointermove", (event) => {
+    if (picking && (picking.mark || at(event) !== picking.from)) mark(at(event));
+  });
   addEventListener("pointercancel", forget);
   addEventListener("keydown", (event) => { if (event.key === "Escape") forget(); });
   addEventListener("pointerup", (event) => {
-    if (from === null || !mark) { from = null; return; }
-    const ends = [from, at(event)].sort((a, b) => a - b);
+    if (!picking?.mark) { forget(); return; }
+    const ends = [picking.from, at(event)].sort((a, b) => a - b);
     // The click that ends the drag would follow the link of a bar.
     addEventListener("click", (click) => click.preventDefault(), { capture: true, once: true });
-    const address = new URL(chart.dataset.base, location.href);
-    address.searchParams.set("from", places[ends[0]].dataset.from);
-    address.searchParams.set("to", places[ends[1]].dataset.to);
+    const address = new URL(picking.chart.dataset.base, location.href);
+    address.searchParams.set("from", places()[ends[0]].dataset.from);
+    address.searchParams.set("to", places()[ends[1]].dataset.to);
+    picking = null;
     location.assign(address);
   });
 }
@@ -115,5 +141,5 @@ function copies(button) {
 
 const rows = one("tbody[data-events]");
 if (rows) live(rows);
-document.querySelectorAll("svg[data-base]").forEach(pick);
+if (one(".over-time")) pick();
 document.querySelectorAll("button[data-copy]").forEach(copies);
