@@ -144,50 +144,6 @@ fn an_audit_export_comes_back_as_the_same() {
 }
 
 #[test]
-fn odd_files_give_a_result_or_a_sentence_and_stay_as_they_are() {
-    let (folder, db) = sample();
-    let path = |name: &str| folder.path().join(name);
-    std::fs::write(path("empty.db"), "").unwrap();
-    std::fs::write(path("notes.db"), "notes ".repeat(1000)).unwrap();
-    let other = rusqlite::Connection::open(path("other.db")).unwrap();
-    other.execute_batch("CREATE TABLE a (b)").unwrap();
-    drop(other);
-    std::fs::copy(&db, path("older.db")).unwrap();
-    let older = rusqlite::Connection::open(path("older.db")).unwrap();
-    older.execute("DELETE FROM _sqlx_migrations WHERE version > 5", ()).unwrap();
-    drop(older);
-    for (name, sentence) in [
-        ("missing.db", "there is no file"),
-        ("empty.db", "holds no history yet"),
-        ("notes.db", "is not an SQLite database"),
-        ("other.db", "is a database of another program"),
-        ("older.db", "was written by an older annals"),
-        (".", "is a folder"),
-    ] {
-        let before = std::fs::read(path(name)).ok();
-        let output = run(&path(name), &["list"]);
-        assert_eq!(output.status.code(), Some(2), "{name}");
-        let said = stderr(&output);
-        assert!(said.contains(sentence) && said.lines().count() == 1, "{name}: {said}");
-        assert_eq!(std::fs::read(path(name)).ok(), before);
-    }
-    // In use by a server that has just written; and copied with what it wrote last.
-    let server = support::Server::start(&db, &[]);
-    let (status, ..) = server.send(
-        "POST",
-        "/api/v1/queries",
-        &[],
-        br#"{"query_id": "new-1", "time": 1800000000000}"#,
-    );
-    assert_eq!(status, 200);
-    assert!(said(&db, &["list", "-n", "1"]).contains("new-1"));
-    for end in ["", "-wal"] {
-        std::fs::copy(path(&format!("history.db{end}")), path(&format!("copy.db{end}"))).unwrap();
-    }
-    assert!(said(&path("copy.db"), &["list", "-n", "1"]).contains("new-1"));
-}
-
-#[test]
 fn what_is_generated_names_every_command() {
     let folder = TempDir::new().unwrap();
     let script = stdout(&annals().args(["completions", "bash"]).output().unwrap());

@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use support::{annals, audit_records, import, number, stderr};
+use support::{annals, audit_records, import, number, older, stderr, unprivileged};
 use tempfile::TempDir;
 
 /// Both commands refuse a file with this sentence, and leave it as it is.
@@ -70,7 +70,6 @@ fn a_database_of_a_newer_annals() {
 #[test]
 fn a_database_without_permission_to_write() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    use std::os::unix::process::CommandExt;
 
     let folder = TempDir::new().unwrap();
     let mode = |path: &Path, mode| {
@@ -83,14 +82,7 @@ fn a_database_without_permission_to_write() {
     assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "SQL is its owner's to read");
     let before = std::fs::read(&file).unwrap();
     let attempt = |db: &Path| {
-        let mut command = annals();
-        // Permissions do not hold root back: there, the attempt is somebody else's.
-        if folder.path().metadata().unwrap().uid() == 0 {
-            let binary = folder.path().join("annals");
-            std::fs::copy(env!("CARGO_BIN_EXE_annals"), &binary).unwrap();
-            command = std::process::Command::new(binary);
-            command.uid(65534).gid(65534);
-        }
+        let mut command = unprivileged(folder.path());
         let output = command.arg("import").arg(&log).arg("--db").arg(db).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         let said = stderr(&output);
@@ -108,38 +100,6 @@ fn a_database_without_permission_to_write() {
     mode(folder.path(), 0o700);
     assert!(before == std::fs::read(&file).unwrap());
     assert_eq!(number(&file, "SELECT count(*) FROM query"), 1);
-}
-
-/// Makes a history as an annals left it that knew the migrations up to `version`.
-fn older(file: &Path, version: i64, rows: &str) {
-    let newest = TempDir::new().unwrap();
-    let newest = newest.path().join("newest.db");
-    let log = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(log.path(), audit_records(0..1)).unwrap();
-    assert!(import(&newest, &[log.path()]).status.success());
-    let sqlite = rusqlite::Connection::open(file).unwrap();
-    sqlite
-        .execute_batch(&format!(
-            "PRAGMA application_id = 0x616e6c73; PRAGMA journal_mode = WAL;
-             ATTACH '{}' AS newest;
-             CREATE TABLE _sqlx_migrations (
-                 version BIGINT PRIMARY KEY, description TEXT NOT NULL,
-                 installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-                 success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL);
-             INSERT INTO _sqlx_migrations
-             SELECT * FROM newest._sqlx_migrations WHERE version <= {version};
-             DETACH newest;",
-            newest.display()
-        ))
-        .unwrap();
-    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut files: Vec<_> =
-        std::fs::read_dir(migrations).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    for file in &files[..version as usize] {
-        sqlite.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
-    }
-    sqlite.execute_batch(rows).unwrap();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
@@ -21,9 +22,11 @@ pub struct Handles {
 }
 
 impl Handles {
-    /// At most so many handles, each opened once it is needed.
-    pub fn new(path: &Path, at_once: usize) -> Handles {
-        Handles { path: path.to_path_buf(), idle: Mutex::default(), free: Semaphore::new(at_once) }
+    /// At most so many handles, each opened once it is needed; to an immutable history as if nobody
+    /// wrote to it.
+    pub fn new(path: &Path, immutable: bool, at_once: usize) -> Handles {
+        let path = if immutable { immutable_name(path) } else { path.to_path_buf() };
+        Handles { path, idle: Mutex::default(), free: Semaphore::new(at_once) }
     }
 
     /// Reads with one of the handles.
@@ -52,8 +55,17 @@ impl Handles {
     }
 }
 
+/// The name by which SQLite is told so (sqlite.org/uri.html).
+fn immutable_name(path: &Path) -> PathBuf {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
+    let path = percent_encode(path.as_os_str().as_encoded_bytes(), KEPT);
+    format!("file:{path}?immutable=1").into()
+}
+
 fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
     let handle = Connection::open_with_flags(path, flags)?;
     handle.busy_timeout(super::BUSY_TIMEOUT)?;
     Ok(handle)

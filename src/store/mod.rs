@@ -101,6 +101,8 @@ pub enum OpenError {
     Damaged(PathBuf),
     #[error("{} cannot be read; annals needs to read the file and, where there is one, its -wal file", .0.display())]
     NotReadable(PathBuf),
+    #[error("{} was last written to in the -wal file beside it, which cannot be read in this folder; copy both to a folder of your own, and name the copy with --db", .0.display())]
+    LogNotReadable(PathBuf),
     #[error("{} is held by another process; try again when it is done", .0.display())]
     Busy(PathBuf),
     #[error("{} cannot be opened", .0.display())]
@@ -146,7 +148,7 @@ impl Store {
             .map_err(refused)?;
         let reporters =
             SqlitePoolOptions::new().max_connections(REPORTERS).connect_lazy_with(options);
-        let handles = Arc::new(Handles::new(path, HANDLES));
+        let handles = Arc::new(Handles::new(path, false, HANDLES));
         Ok(Store { path: path.to_path_buf(), readers, reporters, handles })
     }
 
@@ -154,8 +156,8 @@ impl Store {
     /// runs once and ends.
     ///
     /// Where SQLite cannot put files beside the history, as in a folder that may only be read, the file is
-    /// read as if nobody wrote to it: what a write-ahead log holds is then not seen, and somebody who
-    /// writes meanwhile makes a read fail.
+    /// read as if nobody wrote to it: somebody who writes meanwhile makes a read fail. What a write-ahead
+    /// log holds would then not be seen, so one that holds something is refused.
     pub async fn open_to_read(path: &Path) -> Result<Store, OpenError> {
         let named = || path.to_path_buf();
         if path.is_dir() {
@@ -171,7 +173,11 @@ impl Store {
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
         let options = options.busy_timeout(BUSY_TIMEOUT);
         let mut opened = look(options.clone(), path).await;
-        if let Err(OpenError::NotWritable(_)) = opened {
+        let immutable = matches!(opened, Err(OpenError::NotWritable(_)));
+        if immutable {
+            if std::fs::metadata(retention::log_path(path)).is_ok_and(|log| log.len() > 0) {
+                return Err(OpenError::LogNotReadable(named()));
+            }
             opened = look(options.immutable(true), path).await;
         }
         let (readers, applied) = opened.map_err(|error| match error {
@@ -184,7 +190,7 @@ impl Store {
         if MIGRATIONS.iter().any(|known| !applied.contains(&known.version)) {
             return Err(OpenError::Older(named()));
         }
-        let handles = Arc::new(Handles::new(path, HANDLES));
+        let handles = Arc::new(Handles::new(path, immutable, HANDLES));
         Ok(Store { path: named(), reporters: readers.clone(), readers, handles })
     }
 

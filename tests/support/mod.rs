@@ -77,6 +77,59 @@ pub fn number(db: &Path, sql: &str) -> i64 {
     sqlite.query_row(sql, (), |row| row.get(0)).unwrap()
 }
 
+/// Makes a history as an annals left it that knew the migrations up to `version`.
+pub fn older(file: &Path, version: i64, rows: &str) {
+    let newest = tempfile::TempDir::new().unwrap();
+    let newest = newest.path().join("newest.db");
+    let log = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(log.path(), audit_records(0..1)).unwrap();
+    assert!(import(&newest, &[log.path()]).status.success());
+    let sqlite = rusqlite::Connection::open(file).unwrap();
+    sqlite
+        .execute_batch(&format!(
+            "PRAGMA application_id = 0x616e6c73; PRAGMA journal_mode = WAL;
+             ATTACH '{}' AS newest;
+             CREATE TABLE _sqlx_migrations (
+                 version BIGINT PRIMARY KEY, description TEXT NOT NULL,
+                 installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+                 success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL);
+             INSERT INTO _sqlx_migrations
+             SELECT * FROM newest._sqlx_migrations WHERE version <= {version};
+             DETACH newest;",
+            newest.display()
+        ))
+        .unwrap();
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut files: Vec<_> =
+        std::fs::read_dir(migrations).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in &files[..version as usize] {
+        sqlite.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+    }
+    sqlite.execute_batch(rows).unwrap();
+}
+
+/// Whether the tests run as root, whom no permission holds back.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A copy of the binary that anybody may run in a folder, for somebody who is not root.
+pub fn unprivileged(folder: &Path) -> Command {
+    use std::os::unix::process::CommandExt;
+    if !is_root() {
+        return annals();
+    }
+    let binary = folder.join("annals");
+    if !binary.exists() {
+        std::fs::copy(env!("CARGO_BIN_EXE_annals"), &binary).unwrap();
+    }
+    let mut command = Command::new(binary);
+    command.env("TZ", "UTC").env_remove("ANNALS_DB").env_remove("ANNALS_LOG");
+    command.uid(65534).gid(65534);
+    command
+}
+
 /// A running `annals serve`, killed when dropped.
 pub struct Server {
     pub process: Child,
