@@ -141,6 +141,18 @@ fn a_server_keeps_to_its_bounds_by_itself() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(pruned()["queries"], 51);
+    let bounds = server.envelope("/api/v1/status")["data"]["size"]["bounds"].clone();
+    let day_ms = 86_400_000_u64;
+    assert_eq!(
+        bounds,
+        json!({ "keep_queries_ms": 50 * day_ms, "keep_profiles_ms": 10 * day_ms,
+            "max_bytes": null, "profiles_max_bytes": null })
+    );
+    let (_, _, page) = server.get("/status");
+    let page = String::from_utf8(page).unwrap();
+    for expected in ["<dd>for 50 days</dd>", "<dd>for 10 days</dd>", "<dd>51</dd>", "<dd>40</dd>"] {
+        assert!(page.contains(expected), "{expected}: {page}");
+    }
     assert_eq!(server.envelope("/rest/v1/session?limit=1000")["count"], 50);
     let (_, _, metrics) = server.get("/metrics");
     let metrics = String::from_utf8(metrics).unwrap();

@@ -161,13 +161,14 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         write!(output, "{report}").map_err(ServeError::Output)?;
     }
     let writer = store.writer(PATIENCE, config.retention.max_size).await?;
-    let intake = Arc::new(Intake::new(writer, config.leave_out.clone(), zone));
+    let (filter, retention) = (config.leave_out.clone(), config.retention.clone());
+    let intake = Arc::new(Intake::new(writer, filter, retention, zone));
     let mut sources = JoinSet::new();
     if !config.follow.is_empty() {
         sources.spawn(follow(intake.clone(), store.clone(), config.follow.clone()));
     }
     if config.retention.is_bounded() {
-        sources.spawn(retain(intake.clone(), store.clone(), config.retention.clone()));
+        sources.spawn(retain(intake.clone(), store.clone()));
     }
     for (frontend, every) in frontends {
         sources.spawn(collect(intake.clone(), store.clone(), frontend, every));

@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 use crate::filter::Filter;
 use crate::profile::Profile;
 use crate::query::QueryRecord;
+use crate::retention::Retention;
 use crate::source::SkipReason;
 use crate::store::{Batch, FollowedFile, WriteError, Writer, Written};
 use crate::time::Zone;
@@ -39,6 +40,7 @@ const ROOM_UNIT: usize = 1 << 10;
 pub struct Intake {
     writer: Writer,
     filter: Filter,
+    retention: Retention,
     zone: Zone,
     ways: Mutex<BTreeMap<String, Arc<Way>>>,
     pruned: Mutex<PruneReport>,
@@ -65,11 +67,13 @@ pub struct Parcel {
 }
 
 impl Intake {
-    /// An intake to a writer. Times that name no zone are local to `zone`.
-    pub fn new(writer: Writer, filter: Filter, zone: Zone) -> Intake {
+    /// An intake to the writer of a history that is kept within bounds. Times that name no zone are local
+    /// to `zone`.
+    pub fn new(writer: Writer, filter: Filter, retention: Retention, zone: Zone) -> Intake {
         Intake {
             writer,
             filter,
+            retention,
             zone,
             ways: Mutex::default(),
             pruned: Mutex::default(),

@@ -33,8 +33,8 @@ pub struct PruneReport {
 
 /// Removes what goes beyond the bounds, for as long as annals serves: a little at a time, so that those who
 /// write meanwhile wait no longer than for one another.
-pub async fn retain(intake: Arc<Intake>, store: Store, retention: Retention) {
-    let mut pruner = Pruner::new(store, retention);
+pub async fn retain(intake: Arc<Intake>, store: Store) {
+    let mut pruner = Pruner::new(store, intake.retention.clone());
     loop {
         let wait = match step(&intake, &mut pruner).await {
             Ok(true) => continue,
@@ -69,6 +69,11 @@ async fn step(
 }
 
 impl Intake {
+    /// What bounds the history.
+    pub fn retention(&self) -> &Retention {
+        &self.retention
+    }
+
     /// What was removed since annals started.
     pub fn pruned(&self) -> PruneReport {
         unpoisoned(&self.pruned).clone()

@@ -1,20 +1,24 @@
 //! `/status`: how the ways in fare, and how much there is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use maud::{Markup, html};
 
 use super::layout::{Here, Page};
 use super::show;
-use crate::intake::WayReport;
+use crate::intake::{Intake, WayReport};
 use crate::rest::History;
 use crate::rest::envelope::Refusal;
 use crate::rest::view::View;
+use crate::time::Zone;
 
 /// The page, for those who see everybody's queries.
 pub async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
     let intake = view.all_of_intake()?;
-    let sizes = history.metrics.sizes(view.store()?).await?;
+    let store = view.store()?;
+    let sizes = history.metrics.sizes(store).await?;
+    let (room, span) = (store.room().await?, view.span().await?);
     let ways = intake.report();
     let body = html! {
         h1 { "Cluster" }
@@ -34,6 +38,10 @@ pub async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
             h2 #size { "How much there is" }
             dl.facts {
                 div { dt { "Queries and loads" } dd { (show::whole(sizes.queries)) } }
+                @if let Some((first_ms, last_ms)) = span {
+                    div { dt { "The first started" } dd { (show::time(Some(first_ms), view.zone)) } }
+                    div { dt { "The last started" } dd { (show::time(Some(last_ms), view.zone)) } }
+                }
                 div { dt { "Profiles" } dd { (show::whole(sizes.profiles)) } }
                 div {
                     dt { "Profiles as stored" }
@@ -42,10 +50,13 @@ pub async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
                         (show::bytes(Some(sizes.profile_text_bytes))) " text"
                     }
                 }
-                div { dt { "Size of the file" } dd { (show::bytes(Some(sizes.file_bytes))) } }
-                div { dt { "File" } dd { bdi { (view.store()?.path().display()) } } }
+                div { dt { "Size of the file" } dd { (show::bytes(Some(room.file_bytes()))) } }
+                div { dt { "Free in it" } dd { (show::bytes(Some(room.free_bytes()))) } }
+                div { dt { "Write-ahead log" } dd { (show::bytes(i64::try_from(store.log_bytes()).ok())) } }
+                div { dt { "File" } dd { bdi { (store.path().display()) } } }
             }
         }
+        (kept(intake, view.zone))
         section aria-labelledby="versions" {
             h2 #versions { "Versions" }
             dl.facts {
@@ -58,10 +69,63 @@ pub async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
     Ok(Page { title: "Cluster".to_string(), here: Here::Cluster, body })
 }
 
+/// How long and how much is kept, and what went for it: records and profiles apart.
+fn kept(intake: &Intake, zone: Zone) -> Markup {
+    let retention = intake.retention();
+    let pruned = intake.pruned();
+    let bound = |age: Option<Duration>, size: Option<u64>| {
+        let age = age.map(|age| format!("for {}", age_text(age)));
+        let size = size.map(|size| format!("within {}", show::bytes(i64::try_from(size).ok())));
+        let bounds: Vec<String> = age.into_iter().chain(size).collect();
+        if bounds.is_empty() { "all".to_string() } else { bounds.join(", ") }
+    };
+    html! {
+        section aria-labelledby="kept" {
+            h2 #kept { "How much is kept" }
+            dl.facts {
+                div {
+                    dt { "Queries and loads" }
+                    dd { (bound(retention.keep_queries, retention.max_size)) }
+                }
+                div {
+                    dt { "Profiles" }
+                    dd { (bound(retention.keep_profiles, retention.profiles_max_size)) }
+                }
+                @if retention.is_bounded() {
+                    div { dt { "Queries and loads removed" } dd { (counted(pruned.queries)) } }
+                    div { dt { "Profiles removed alone" } dd { (counted(pruned.profiles)) } }
+                    div { dt { "Removed last" } dd { (show::time(pruned.last_ms, zone)) } }
+                    @if pruned.last_error_ms.is_some() {
+                        div { dt { "Failed last" } dd { (show::time(pruned.last_error_ms, zone)) } }
+                    }
+                }
+            }
+            @if let Some(error) = &pruned.last_error { p.wrong { bdi { (error) } } }
+            @if retention.is_bounded() {
+                p.note { "Removed since annals started. A profile goes with its query, or before it." }
+            } @else {
+                p.note { code { "[retention]" } " in the configuration bounds a history by age or size." }
+            }
+        }
+    }
+}
+
+/// An age as people give it; in months it would be no round number.
+fn age_text(age: Duration) -> String {
+    const DAY: u64 = 24 * 3600;
+    match age.as_secs() {
+        seconds if seconds >= DAY && seconds % DAY == 0 => format!("{} days", seconds / DAY),
+        _ => humantime::format_duration(age).to_string(),
+    }
+}
+
+fn counted(count: u64) -> String {
+    show::whole(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
 fn way(name: &str, report: &WayReport, view: &View) -> Markup {
     let failing = report.last_error_ms > report.last_success_ms;
     let refused: u64 = report.refused.values().sum();
-    let counted = |count: u64| show::whole(i64::try_from(count).unwrap_or(i64::MAX));
     html! {
         article.card {
             h3 { bdi { (name) } }
