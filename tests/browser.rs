@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use driver::Browser;
 use serde_json::{Value, json};
-use support::{Server, add_user, data, import};
+use support::{Server, add_user, audit_records, certificate, data, import};
 use tempfile::TempDir;
 
 const ROOTS: &str = "fbb2582c72884d29-9dd9de3b42b740e9";
@@ -120,6 +120,185 @@ fn a_query_is_opened_by_its_href_path() {
     browser.until("document.querySelector('th[aria-sort] a').textContent === 'Runs'");
     browser.open(&format!("{}/status", server.url));
     browser.until("document.body.innerText.includes('Where queries come from')");
+    browser.is_unharmed();
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_statement_is_copied() {
+    let (_folder, server) = samples();
+    let browser = Browser::start();
+    let allowed = json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
+    browser.devtools("Browser.grantPermissions", allowed);
+    browser.open(&format!("{}/query_profile/{ROOTS}", server.url));
+    browser.click("button[data-copy=statement]");
+    browser.until("document.querySelector('button[data-copy]').textContent === 'Copied'");
+    browser.run("navigator.clipboard.readText().then((text) => { window.copied = text; })");
+    browser.until("window.copied");
+    let copied = browser.run("return window.copied");
+    assert_eq!(copied.as_str().unwrap().trim_end(), "select count(*)\nfrom store_sales5");
+    browser.is_unharmed();
+}
+
+/// A profile as Doris 2.1 writes it, of a run whose join took so many milliseconds.
+fn profile(id: &str, hour: u32, join_ms: u64) -> String {
+    let mut text = format!(
+        "Summary:\n  - Profile ID: {id}\n  - Task Type: QUERY\n  - Start Time: 2024-08-06 {hour:02}:00:00\n  \
+         - Total: {}ms\n  - Task State: EOF\n  - User: alice\n  - Default Catalog: internal\n  \
+         - Default Db: shop\n  - Sql Statement: select c.name, sum(o.price) from orders o join customers c \
+         on o.customer = c.id where o.day = {hour} group by c.name order by 2 desc limit 20\n\
+         MergedProfile:\n  Fragments:\n",
+        join_ms + 400
+    );
+    let mut fragment = |number: u32, operators: &[(&str, u64, u64, u64)]| {
+        text.push_str(&format!("    Fragment {number}:\n      Pipeline : 0(instance_num=8):\n"));
+        for (depth, (name, us, rows, kb)) in operators.iter().enumerate() {
+            let indent = " ".repeat(8 + 2 * depth);
+            text.push_str(&format!(
+                "{indent}{name}:\n{indent}  - ExecTime: avg {us}us, max {us}us, min {us}us\n\
+                 {indent}  - RowsProduced: sum {rows}, avg {rows}, max {rows}, min {rows}\n\
+                 {indent}  - MemoryUsage: sum {kb} KB, avg {kb} KB, max {kb} KB, min {kb} KB\n"
+            ));
+        }
+    };
+    let rows = join_ms * 997;
+    fragment(
+        0,
+        &[
+            ("RESULT_SINK_OPERATOR (id=0)", 61, 20, 4),
+            ("LOCAL_MERGE_SORT_SOURCE_OPERATOR (id=9)", 240, 20, 16),
+            ("SORT_SINK_OPERATOR (id=9)", 1800, 4000, 320),
+            ("AGGREGATION_OPERATOR (id=8 , nereids_id=190)", 21_000, 4000, 5300),
+            ("EXCHANGE_OPERATOR (id=7)", 3900, 31_000, 900),
+        ],
+    );
+    fragment(
+        1,
+        &[
+            ("DATA_STREAM_SINK_OPERATOR (id=7,dst_id=7)", 3100, 31_000, 600),
+            ("STREAMING_AGGREGATION_OPERATOR (id=6 , nereids_id=181)", 34_000, 31_000, 7100),
+            ("HASH_JOIN_OPERATOR (id=5 , nereids_id=171)", join_ms * 1000, rows, join_ms * 37),
+            (
+                "OLAP_SCAN_OPERATOR (id=2. nereids_id=152. table name = orders(orders))",
+                74_000 + join_ms * 90,
+                rows,
+                2100,
+            ),
+        ],
+    );
+    fragment(
+        2,
+        &[
+            ("HASH_JOIN_SINK_OPERATOR (id=5 , nereids_id=171)", 9000 + join_ms * 10, 12_000, 8300),
+            (
+                "OLAP_SCAN_OPERATOR (id=0. nereids_id=143. table name = customers(customers))",
+                12_400,
+                12_000,
+                1200,
+            ),
+        ],
+    );
+    text
+}
+
+/// Runs of one statement, two of them with a profile; gives its fingerprint.
+fn runs_with_profiles(server: &Server) -> String {
+    for (id, hour, join_ms) in [("run-1", 7, 180), ("run-2", 15, 2400), ("run-3", 19, 700)] {
+        let profile = profile(id, hour, join_ms);
+        let path = format!("/api/v1/queries/{id}/profile");
+        let (status, answer, _) = server.send("PUT", &path, &[], profile.as_bytes());
+        assert_eq!(status, 200, "{answer}");
+    }
+    let runs = server.envelope("/api/v1/queries?search=o.customer");
+    runs["data"][0]["fingerprint"].as_str().unwrap().to_string()
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn the_slowest_run_is_compared_with_the_fastest() {
+    let (_folder, server) = samples();
+    let fingerprint = runs_with_profiles(&server);
+    let browser = Browser::start();
+    browser.open(&format!("{}/statements/{fingerprint}", server.url));
+    let cells = |selector: &str| {
+        let script = format!(
+            "return Array.from(document.querySelectorAll({selector:?}), (cell) => cell.innerText)"
+        );
+        browser.run(&script)
+    };
+    assert_eq!(cells(".sides tbody tr:nth-child(1) td"), json!(["run-1", "run-2"]));
+    assert_eq!(cells(".sides tbody tr:nth-child(3) td"), json!(["580ms", "2s800ms"]));
+    // What got slower most comes first.
+    let join = "HASH_JOIN_OPERATOR (id=5 , nereids_id=171)";
+    assert_eq!(
+        cells(".differences tbody tr:nth-child(1) td"),
+        json!([join, "180.0 ms", "2.40 s", "179K", "2.4M"])
+    );
+    assert_eq!(browser.run("return document.querySelectorAll('circle.run').length"), json!(3));
+    browser.click(".sides a[href$='run-2']");
+    browser.until("document.querySelector('.operator.costly')?.innerText.includes('HASH_JOIN')");
+    browser.is_unharmed();
+}
+
+#[test]
+#[ignore = "needs chromium and openssl"]
+fn pages_work_with_tls() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    with_users(&db);
+    certificate(folder.path(), "localhost");
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (cert, key) = (file("cert.pem"), file("key.pem"));
+    let arguments = ["--time-zone", "UTC", "--tls-cert", &cert, "--tls-key", &key];
+    let server = Server::start(&db, &arguments);
+    assert!(server.url.starts_with("https://"), "{}", server.url);
+    let browser = Browser::start();
+    browser.open(&server.url);
+    browser.type_into("input[name=name]", "carol");
+    browser.type_into("input[name=password]", "pass-word-of-carol");
+    browser.click("form.login button");
+    browser.until("document.querySelector('[data-live-status]')?.textContent === 'Live'");
+    browser.until("document.querySelector('figcaption .count')");
+    let cookies = browser.devtools("Network.getCookies", json!({ "urls": [server.url] }));
+    let cookie = &cookies["cookies"][0];
+    assert_eq!(
+        (&cookie["secure"], &cookie["httpOnly"], &cookie["sameSite"]),
+        (&json!(true), &json!(true), &json!("Lax")),
+        "{cookies}"
+    );
+    browser.is_unharmed();
+}
+
+/// With optimisation, a million; else what a test can wait for.
+const MANY: u64 = if cfg!(debug_assertions) { 50_000 } else { 1_000_000 };
+
+#[test]
+#[ignore = "needs chromium"]
+fn the_history_of_a_million_queries_is_there_at_once() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("fe.audit.log"));
+    std::fs::write(&log, audit_records(0..MANY)).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let browser = Browser::start();
+    browser.open("about:blank");
+    for visit in ["first", "second"] {
+        browser.open(&server.url);
+        let chart = browser.run("return Boolean(document.querySelector('figcaption'))");
+        browser.until("document.querySelector('figcaption .count')");
+        let loaded = browser.run(
+            "const [page] = performance.getEntriesByType('navigation');
+             const files = performance.getEntriesByType('resource').filter((file) => !file.name.includes('/events'));
+             return [page.loadEventEnd, [page, ...files].reduce((sum, file) => sum + file.encodedBodySize, 0)]",
+        );
+        let (ms, bytes) = (loaded[0].as_f64().unwrap(), loaded[1].as_u64().unwrap());
+        println!(
+            "{MANY} queries, {visit} visit: {ms:.0} ms, {bytes} bytes, with its chart: {chart}"
+        );
+        assert!(bytes < 150_000, "{bytes}");
+        assert!(ms < 5000.0, "{ms}");
+    }
     browser.is_unharmed();
 }
 
@@ -249,18 +428,24 @@ fn screenshots() {
     let browser = Browser::start();
     let one = server.envelope("/api/v1/statements?order=count&limit=1");
     let fingerprint = one["data"][0]["fingerprint"].as_str().unwrap();
+    let compared = runs_with_profiles(&server);
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
     std::fs::create_dir_all(&pictures).unwrap();
     for (name, path) in [
         ("history", "/?limit=20".to_string()),
-        ("query", format!("/query_profile/{ROOTS}")),
-        ("flame", format!("/query_profile/{ROOTS}?show=flame")),
+        ("query", "/query_profile/run-2".to_string()),
+        ("flame", "/query_profile/run-2?show=flame".to_string()),
+        ("text", "/query_profile/run-2?show=text".to_string()),
         ("statements", "/statements?from=2024-08-06".to_string()),
         ("statement", format!("/statements/{fingerprint}")),
+        ("comparison", format!("/statements/{compared}")),
         ("cluster", "/status".to_string()),
         ("refusal", "/query_profile/none".to_string()),
     ] {
         browser.open(&format!("{}{path}", server.url));
+        if name == "history" {
+            browser.until("document.querySelector('figcaption')");
+        }
         for width in [1280, 390] {
             for scheme in ["light", "dark"] {
                 let file = pictures.join(format!("{name}-{width}-{scheme}.png"));

@@ -123,7 +123,9 @@ fn the_view_of_a_list_is_in_its_address() {
     assert_eq!(page(&server, "/?search=STORE_SALES5").matches("<tr data-row").count(), 2);
     let day = page(&server, "/?from=2024-08-06T11:15&to=2024-08-06T11:16");
     assert_eq!(day.matches("<tr data-row").count(), 1);
-    assert_eq!(ask(&server, "GET", "/?min_ms=x", &[], "").status, 400);
+    for path in ["/?min_ms=x", &format!("/query_profile/{ROOTS}?operators=0")] {
+        assert_eq!(ask(&server, "GET", path, &[], "").status, 400, "{path}");
+    }
     // Page by page, every query once.
     let mut path = "/?limit=4".to_string();
     let mut rows = Vec::new();

@@ -10,24 +10,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Server, annals, stderr};
+use support::{Server, annals, certificate, stderr};
 use tempfile::TempDir;
-
-/// A certificate for this machine, of some name, that vouches for itself.
-fn certificate(folder: &Path, name: &str) {
-    let made = Command::new("openssl")
-        .args([
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-        ])
-        .args(["-days", "2", "-subj", &format!("/CN={name}")])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
-        .arg(folder.join("key.pem"))
-        .arg("-out")
-        .arg(folder.join("cert.pem"))
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", stderr(&made));
-}
 
 fn curl(folder: &Path, arguments: &[&str]) -> (bool, String) {
     let asked = Command::new("curl")

@@ -24,9 +24,10 @@ use crate::store::{Selection, StoredProfile, StoredQuery};
 /// A statement is coloured up to so many bytes, and shown up to so many; all of it can be downloaded.
 const COLOURED_BYTES: usize = 64 << 10;
 const SHOWN_BYTES: usize = 256 << 10;
-/// Where there are more operators than this, only the costly ones and those above them are shown.
+/// Where there are more operators than this, the costliest ones are shown and those above them; the others, so many
+/// at a time, are behind a link.
 const SHOWN_OPERATORS: usize = 400;
-/// No page has more rows of operators.
+/// No page has more rows of operators: many of those that are shown may hang below many others.
 const MAX_OPERATORS: usize = 2000;
 /// Where fewer operators are shown, each tells what it counted; else the costly ones do.
 const COUNTERS_OF: usize = 150;
@@ -70,10 +71,12 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
         _ => None,
     };
     let shown = Shown::of(parameters.get("show").map_or("", String::as_str))?;
+    let first = first_operator(&parameters)?;
+    let path = path_of(&query.query_id);
     let bytes = profile.as_ref().map_or(0, Vec::len);
     let profile = match (profile, shown) {
         (None, _) => None,
-        (Some(text), Shown::Tree) => Some(apart(move || tree(&text)).await?),
+        (Some(text), Shown::Tree) => Some(apart(move || tree(&text, first, &path)).await?),
         (Some(_), Shown::Flame) => Some(flame(&id)),
         (Some(text), Shown::Text) => Some(plain(&text, &id)),
     };
@@ -361,27 +364,43 @@ fn plain(text: &[u8], id: &QueryId) -> Markup {
     }
 }
 
-/// The operators, the costly ones at least.
-fn tree(text: &[u8]) -> Markup {
+/// From which operator on they are asked for in their order; `None` where the costliest are.
+fn first_operator(parameters: &Parameters) -> Result<Option<usize>, Refusal> {
+    let number = |text: &String| text.parse().ok().filter(|number| *number >= 1);
+    let first = parameters.get("operators").map(|text| {
+        number(text).ok_or_else(|| {
+            Refusal::BadRequest("operators must be the number of the first to show".to_string())
+        })
+    });
+    first.transpose()
+}
+
+/// The operators: all where they are few; else those from `first` on, or those that took most time. Each hangs where
+/// it hangs in the profile, so those above it are there, too.
+fn tree(text: &[u8], first: Option<usize>, path: &str) -> Markup {
     let roots = operators(&Section::parse(&String::from_utf8_lossy(text)));
-    let mut shares: Vec<f64> = in_order(&roots).map(|(_, operator)| operator.share).collect();
-    let count = shares.len();
+    let all: Vec<(usize, &Operator)> = in_order(&roots).collect();
+    let count = all.len();
     if count == 0 {
         return html! { p.empty { "No operator stands in it; the text has all of it." } };
     }
-    // The share that an operator needs to be shown; a small tree is shown whole.
-    let bound = if count > SHOWN_OPERATORS {
-        shares.sort_unstable_by(|a, b| b.total_cmp(a));
-        shares[SHOWN_OPERATORS].max(f64::MIN_POSITIVE)
-    } else {
-        -1.0
+    let first = first.map(|first| (first.min(count) - 1) / SHOWN_OPERATORS * SHOWN_OPERATORS);
+    let last = first.map_or(count, |first| (first + SHOWN_OPERATORS).min(count));
+    let mut shown = match first {
+        _ if count <= SHOWN_OPERATORS => vec![true; count],
+        Some(first) => (0..count).map(|at| (first..last).contains(&at)).collect(),
+        None => costliest(&all),
     };
-    let costly: Vec<&Operator> = in_order(&roots)
-        .map(|(_, operator)| operator)
-        .filter(|operator| operator.is_costly)
-        .collect();
-    let left = Cell::new(MAX_OPERATORS);
+    add_those_above(&all, &mut shown);
+    let costly: Vec<&Operator> =
+        all.iter().map(|(_, operator)| *operator).filter(|operator| operator.is_costly).collect();
     let begins = |at: usize| at == 0 || roots[at - 1].fragment != roots[at].fragment;
+    let rows = Rows {
+        shown,
+        at: Cell::new(0),
+        left: Cell::new(MAX_OPERATORS),
+        counters: count <= COUNTERS_OF,
+    };
     html! {
         @if !costly.is_empty() {
             p.note {
@@ -393,76 +412,153 @@ fn tree(text: &[u8]) -> Markup {
                 "."
             }
         }
-        @if bound > 0.0 {
-            p.note {
-                "Of " (show::whole(i64::try_from(count).unwrap_or(i64::MAX)))
-                " operators those are shown that took most time, and those above them. The text has all."
-            }
-        }
+        @if count > SHOWN_OPERATORS { (part_of_tree(count, first, last, path)) }
         div.tree {
             p.columns aria-hidden="true" {
                 span { "Operator" } span { "Share" } span { "Own time" } span { "Rows" } span { "Memory" }
             }
             @for (at, root) in roots.iter().enumerate() {
-                @if let Some(fragment) = root.fragment.as_ref().filter(|_| begins(at)) {
+                @if let Some(fragment) = root.fragment.as_ref().filter(|_| begins(at) && rows.is_next_shown()) {
                     h3 { "Fragment " bdi { (fragment) } }
                 }
-                @if reaches(root, bound) && left.get() > 0 {
-                    ul { (branch(root, bound, count, &left)) }
+                @if let Some(branch) = rows.branch(root) { ul { (branch) } }
+            }
+        }
+    }
+}
+
+/// Which operators took most time.
+fn costliest(all: &[(usize, &Operator)]) -> Vec<bool> {
+    let mut places: Vec<usize> = (0..all.len()).collect();
+    places.sort_by(|a, b| all[*b].1.share.total_cmp(&all[*a].1.share));
+    let mut shown = vec![false; all.len()];
+    for place in places.into_iter().take(SHOWN_OPERATORS) {
+        shown[place] = true;
+    }
+    shown
+}
+
+/// Has those shown, too, below which one is shown.
+fn add_those_above(all: &[(usize, &Operator)], shown: &mut [bool]) {
+    // Whether, at each depth, one is shown of which the one above did not come yet, from the end on.
+    let mut waiting = Vec::new();
+    for (at, (depth, _)) in all.iter().enumerate().rev() {
+        if waiting.len() < depth + 2 {
+            waiting.resize(depth + 2, false);
+        }
+        shown[at] |= std::mem::take(&mut waiting[depth + 1]);
+        waiting[*depth] |= shown[at];
+    }
+}
+
+/// What of a large tree is shown, and the way to the rest.
+fn part_of_tree(count: usize, first: Option<usize>, last: usize, path: &str) -> Markup {
+    let whole = |count: usize| show::whole(i64::try_from(count).unwrap_or(i64::MAX));
+    let from = |first: usize| format!("{path}?operators={}#profile-heading", first + 1);
+    html! {
+        p.note {
+            @match first {
+                Some(first) => {
+                    "Operators " (whole(first + 1)) " to " (whole(last)) " of " (whole(count))
+                    " in the order of the profile, and those above them."
+                }
+                None => {
+                    "Of " (whole(count)) " operators those are shown that took most time, and those above them."
+                }
+            }
+        }
+        nav.paging aria-label="Operators" {
+            @match first {
+                None => a href=(from(0)) { "All in their order" },
+                Some(first) => {
+                    a href={ (path) "#profile-heading" } { "The costliest" }
+                    @if first > 0 { a rel="prev" href=(from(first - SHOWN_OPERATORS)) { "Before" } }
+                    @if last < count { a rel="next" href=(from(last)) { "Next" } }
                 }
             }
         }
     }
 }
 
-/// Whether an operator or one below it took so much that it is shown.
-fn reaches(operator: &Operator, bound: f64) -> bool {
-    bound < 0.0 || in_order(std::slice::from_ref(operator)).any(|(_, below)| below.share >= bound)
+/// The rows of a tree, on the way through all of it.
+struct Rows {
+    /// Of each operator in order, whether it is shown.
+    shown: Vec<bool>,
+    /// Which operator comes next.
+    at: Cell<usize>,
+    /// How many more rows the page takes.
+    left: Cell<usize>,
+    /// Whether each tells what it counted, not the costly ones alone.
+    counters: bool,
 }
 
-fn branch(operator: &Operator, bound: f64, count: usize, left: &Cell<usize>) -> Markup {
-    left.set(left.get().saturating_sub(1));
-    let shown: Vec<&Operator> =
-        operator.children.iter().filter(|child| reaches(child, bound)).collect();
-    let hidden = operator.children.len() - shown.len();
-    let counters = !operator.counters.is_empty() && (operator.is_costly || count <= COUNTERS_OF);
-    let class = if operator.is_costly { "operator costly" } else { "operator" };
-    let share = (operator.share * 1000.0).round() as i64;
-    html! {
-        li {
-            details open {
-                summary class=(class) {
-                    span.name {
-                        bdi { (show::excerpt(&operator.name, 300)) }
-                        @if operator.is_costly { span.badge { "costly" } }
-                    }
-                    span.share { (chart::bar(share, 1000)) (percent(operator.share)) }
-                    span.number { (nanoseconds(operator.time_ns)) }
-                    span.number { (show::number(signed(operator.rows))) }
-                    span.number { (show::bytes(signed(operator.memory_bytes))) }
-                }
-                @if counters {
-                    details.counters {
-                        summary { "Counters" }
-                        dl.facts {
-                            @for counter in operator.counters.iter().take(60) {
-                                div {
-                                    dt { bdi { (show::excerpt(&counter.name, 80)) } }
-                                    dd { bdi { (show::excerpt(&counter.value, 200)) } }
-                                }
+impl Rows {
+    fn is_next_shown(&self) -> bool {
+        self.left.get() > 0 && self.shown.get(self.at.get()).is_some_and(|shown| *shown)
+    }
+
+    /// An operator and what is shown of those below it; `None`, and they are passed by, where it is not shown.
+    fn branch(&self, operator: &Operator) -> Option<Markup> {
+        if !self.is_next_shown() {
+            let passed = in_order(std::slice::from_ref(operator)).count();
+            self.at.set(self.at.get() + passed);
+            return None;
+        }
+        self.at.set(self.at.get() + 1);
+        self.left.set(self.left.get() - 1);
+        let children: Vec<Markup> =
+            operator.children.iter().filter_map(|child| self.branch(child)).collect();
+        let hidden = operator.children.len() - children.len();
+        let counters = !operator.counters.is_empty() && (operator.is_costly || self.counters);
+        Some(html! {
+            li {
+                details open {
+                    (row(operator))
+                    @if counters { (counters_of(operator)) }
+                    @if !operator.children.is_empty() {
+                        ul {
+                            @for child in &children { (child) }
+                            @if hidden > 0 {
+                                li.note { (show::whole(i64::try_from(hidden).unwrap_or(i64::MAX)))
+                                    " more below it are not shown here" }
                             }
                         }
                     }
                 }
-                @if !shown.is_empty() || hidden > 0 {
-                    ul {
-                        @for child in &shown {
-                            @if left.get() > 0 { (branch(child, bound, count, left)) }
-                        }
-                        @if hidden > 0 {
-                            li.note { (show::whole(i64::try_from(hidden).unwrap_or(i64::MAX)))
-                                " more below it, each with less time" }
-                        }
+            }
+        })
+    }
+}
+
+fn row(operator: &Operator) -> Markup {
+    let class = if operator.is_costly { "operator costly" } else { "operator" };
+    let share = (operator.share * 1000.0).round() as i64;
+    let number = |label: &str, number: String| {
+        html! { span.number { span.label { (label) " " } (number) } }
+    };
+    html! {
+        summary class=(class) {
+            span.name {
+                bdi { (show::excerpt(&operator.name, 300)) }
+                @if operator.is_costly { span.badge { "costly" } }
+            }
+            span.share { (chart::bar(share, 1000)) (percent(operator.share)) }
+            (number("Time", nanoseconds(operator.time_ns)))
+            (number("Rows", show::number(signed(operator.rows))))
+            (number("Memory", show::bytes(signed(operator.memory_bytes))))
+        }
+    }
+}
+
+fn counters_of(operator: &Operator) -> Markup {
+    html! {
+        details.counters {
+            summary { "Counters" }
+            dl.facts {
+                @for counter in operator.counters.iter().take(60) {
+                    div {
+                        dt { bdi { (show::excerpt(&counter.name, 80)) } }
+                        dd { bdi { (show::excerpt(&counter.value, 200)) } }
                     }
                 }
             }
@@ -533,15 +629,43 @@ mod tests {
                 "      OLAP_SCAN_OPERATOR (id={number}):\n        - ExecTime: {number}us\n"
             ));
         }
-        let markup = tree(text.as_bytes()).into_string();
-        assert!(markup.len() < 2_000_000, "{}", markup.len());
+        let markup = tree(text.as_bytes(), None, "/query_profile/1-2").into_string();
+        assert!(markup.len() < 1_000_000, "{}", markup.len());
         assert!(markup.contains("(id=99999)") && !markup.contains("(id=17)"));
+        assert!(markup.contains("/query_profile/1-2?operators=1#profile-heading"));
+        let markup = tree(text.as_bytes(), Some(usize::MAX), "").into_string();
+        assert!(
+            markup.contains("99,601 to 100,000 of 100,000") && !markup.contains("rel=\"next\"")
+        );
+    }
+
+    #[test]
+    fn every_operator_is_on_some_page_where_it_hangs() {
+        // Each hundredth hangs deeper than all before, the others below the one before.
+        let mut text = String::from("Fragment 0:\n");
+        for number in 0..1000 {
+            let depth = 1 + number / 100 + usize::from(number % 100 > 0);
+            let (indent, inner) = ("  ".repeat(depth), "  ".repeat(depth + 1));
+            text.push_str(&format!("{indent}A_SCAN (id={number}):\n{inner}- ExecTime: 3ms\n"));
+        }
+        let pages = [1, 401, 801]
+            .map(|first| (first, tree(text.as_bytes(), Some(first), "").into_string()));
+        for number in 0..1000 {
+            let name = format!("(id={number})");
+            let has = pages.iter().filter(|(_, markup)| markup.contains(&name));
+            let on: Vec<usize> = has.map(|(first, _)| *first).collect();
+            let own = number / 400 * 400 + 1;
+            assert!(on.contains(&own), "{number}: {on:?}");
+            let is_above = number % 100 == 0;
+            assert!(is_above || on == [own], "{number}: {on:?}");
+        }
+        assert!(pages[2].1.contains("Operators 801 to 1,000 of 1,000"));
     }
 
     #[test]
     fn operators_and_statements_are_text() {
         let text = "Fragment 0:\n  A_SCAN (id=1 <script>alert(1)</script>):\n    - ExecTime: 3ms\n";
-        let markup = tree(text.as_bytes()).into_string();
+        let markup = tree(text.as_bytes(), None, "").into_string();
         assert!(markup.contains("&lt;script&gt;") && !markup.contains("<script>"), "{markup}");
         let markup = statement("select '</pre><script>alert(1)</script>'").into_string();
         assert!(!markup.contains("<script>"), "{markup}");

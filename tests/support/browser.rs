@@ -56,6 +56,7 @@ impl Browser {
         .to_vec();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "acceptInsecureCerts": true,
             "goog:chromeOptions": { "args": arguments },
         } } });
         let driver_url = format!("http://127.0.0.1:{port}/session");
@@ -67,7 +68,8 @@ impl Browser {
         browser
     }
 
-    fn devtools(&self, command: &str, parameters: Value) -> Value {
+    /// What the protocol of the browser's own developer tools gives for a command.
+    pub fn devtools(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         send(&format!("{}/goog/cdp/execute", self.session), "POST", Some(&body))
     }

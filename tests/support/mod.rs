@@ -51,6 +51,23 @@ pub fn add_user(db: &Path, name: &str, role: &str) {
     assert!(process.wait().unwrap().success());
 }
 
+/// A certificate for this machine, of some name, that vouches for itself: `cert.pem` and `key.pem` in a folder. Needs
+/// `openssl`.
+pub fn certificate(folder: &Path, name: &str) {
+    let made = Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        ])
+        .args(["-days", "2", "-subj", &format!("/CN={name}")])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
+        .arg(folder.join("key.pem"))
+        .arg("-out")
+        .arg(folder.join("cert.pem"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+}
+
 /// Audit records that differ in id and time, as Doris 2.1 writes them.
 pub fn audit_records(numbers: std::ops::Range<u64>) -> String {
     let mut log = String::new();
