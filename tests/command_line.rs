@@ -2,8 +2,12 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::{annals, audit_records, data, import, stderr, stdout};
@@ -171,4 +175,69 @@ fn control_characters_are_not_sent_as_they_are_and_a_reader_may_leave() {
         format!("{} list -n 500 --db {} | head -n 1", env!("CARGO_BIN_EXE_annals"), db.display());
     let output = Command::new("sh").args(["-c", &command]).output().unwrap();
     assert_eq!(stderr(&output), "");
+}
+
+/// A running `annals list -f`, and the lines it writes.
+fn followed(db: &Path, arguments: &[&str]) -> (Child, mpsc::Receiver<String>) {
+    let mut process = annals()
+        .args(["list", "-f", "--db"])
+        .arg(db)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(process.stdout.take().unwrap());
+    let (send, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        output.lines().map_while(Result::ok).all(|line| send.send(line).is_ok())
+    });
+    (process, lines)
+}
+
+#[test]
+fn a_list_follows_what_a_server_takes_in() {
+    let (_folder, db) = sample();
+    let server = support::Server::start(&db, &[]);
+    let push = |id: &str, time: i64| {
+        let row = serde_json::json!({"query_id": id, "time": time, "stmt": "select 1\n"});
+        let body = row.to_string();
+        assert_eq!(server.send("POST", "/api/v1/queries", &[], body.as_bytes()).0, 200);
+    };
+    let (process, lines) = followed(&db, &["-n", "2", "-c", "query_id,statement"]);
+    let next = || lines.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(next(), "query_id\tstatement");
+    // The newest comes last.
+    assert!(next().starts_with("8c1d2e3f40516273-b4c5d6e7f8091a2b\t"));
+    assert!(next().starts_with("8c1d2e3f40516273-b4c5d6e7f8091a2c\t"));
+    push("new-2", 1_800_000_002_000);
+    assert_eq!(next(), "new-2\tselect 1\\n");
+    // One that started before, but is told of later, and one that is told of again.
+    push("new-2", 1_800_000_002_000);
+    push("new-1", 1_800_000_001_000);
+    assert_eq!(next(), "new-1\tselect 1\\n");
+    push("new-3", 1_800_000_003_000);
+    assert_eq!(next(), "new-3\tselect 1\\n");
+    // Somebody presses Ctrl-C.
+    let id = process.id().to_string();
+    assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.signal(), stderr(&output)), (Some(2), String::new()));
+    assert_eq!(lines.recv_timeout(Duration::from_secs(10)).ok(), None, "each is written once");
+
+    let (process, lines) = followed(&db, &["--json", "-n", "1"]);
+    let line = lines.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["query_id"], "new-3");
+    // Whoever reads goes away: it ends as there is something to write.
+    drop(lines);
+    let begun = Instant::now();
+    let mut process = process;
+    while process.try_wait().unwrap().is_none() {
+        let ms = begun.elapsed().as_millis() as i64;
+        push(&format!("later-{ms}"), 1_800_000_004_000 + ms);
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
 }

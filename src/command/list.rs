@@ -52,11 +52,16 @@ pub async fn run(args: ListArgs) -> Result<ExitCode, ReadError> {
     let selection = args.filters.selection(history.zone, args.limit)?;
     let mut queries = pages(&history, &selection).await?;
     if !args.follow {
-        write(&history, &args.columns, &queries, true)?;
+        let text = text(&history, &args.columns, &queries)?;
+        match history.json {
+            true => write_bytes(text.as_bytes())?,
+            false => history.output.write(&text)?,
+        }
         return Ok(ExitCode::SUCCESS);
     }
     queries.reverse();
-    write(&history, &args.columns, &queries, true)?;
+    let mut header = String::new();
+    write_below(&mut header, &text(&history, &args.columns, &queries)?, history.json)?;
     let mut seen: VecDeque<i64> = queries.iter().map(|query| query.id).collect();
     let mut newest_ms = queries.iter().filter_map(|query| query.started_ms).max();
     loop {
@@ -66,7 +71,9 @@ pub async fn run(args: ListArgs) -> Result<ExitCode, ReadError> {
         let mut new = history.store.records(&next, None).await?;
         new.retain(|query| !seen.contains(&query.id));
         new.reverse();
-        write(&history, &args.columns, &new, false)?;
+        if !new.is_empty() {
+            write_below(&mut header, &text(&history, &args.columns, &new)?, history.json)?;
+        }
         newest_ms = new.iter().filter_map(|query| query.started_ms).max().max(newest_ms);
         seen.extend(new.iter().map(|query| query.id));
         while seen.len() > 10 * PAGE as usize {
@@ -91,31 +98,39 @@ async fn pages(history: &History, selection: &Selection) -> Result<Vec<StoredQue
     }
 }
 
-fn write(
+/// The queries as lines of JSON, or as a table.
+fn text(
     history: &History,
     columns: &[String],
     queries: &[StoredQuery],
-    header: bool,
-) -> Result<(), ReadError> {
-    if history.json {
-        for query in queries {
-            let line = serde_json::to_string(query).map_err(std::io::Error::from)?;
-            write_bytes(format!("{line}\n").as_bytes())?;
-        }
-        return Ok(());
-    }
+) -> Result<String, ReadError> {
+    let mut lines = String::new();
     let mut rows = Vec::with_capacity(queries.len());
     for query in queries {
+        if history.json {
+            lines.push_str(&serde_json::to_string(query).map_err(std::io::Error::from)?);
+            lines.push('\n');
+            continue;
+        }
         let value = serde_json::to_value(query).map_err(std::io::Error::from)?;
         rows.push(columns.iter().map(|name| column(history, query, &value, name)).collect());
     }
+    if history.json {
+        return Ok(lines);
+    }
     let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let text = history.output.table(&names, &rows);
-    if header {
-        history.output.write(&text)?;
+    Ok(history.output.table(&names, &rows))
+}
+
+/// Writes what came; of a table the names of the columns, too, where they stand otherwise than those written
+/// last. Never through a pager, which would hold up what comes next.
+fn write_below(header: &mut String, text: &str, json: bool) -> Result<(), ReadError> {
+    let (names, rows) = text.split_once('\n').unwrap_or((text, ""));
+    if json || names != header {
+        *header = names.to_string();
+        write_bytes(text.as_bytes())?;
     } else {
-        let behind = text.split_once('\n').map_or("", |(_, behind)| behind);
-        write_bytes(behind.as_bytes())?;
+        write_bytes(rows.as_bytes())?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use crate::statement::{self, Kind};
 
@@ -73,8 +73,8 @@ impl Output {
         parts.collect()
     }
 
-    /// Rows below their names: a table as wide as the terminal, or lines with tabs, in which a backslash, a tab
-    /// and a control character are written as in `\t` and `\x1b`.
+    /// Rows below their names: a table, of which no line is longer than the terminal is wide; or lines with
+    /// tabs, in which a backslash, a tab and a control character are written as in `\t` and `\x1b`.
     pub fn table(self, names: &[&str], rows: &[Vec<String>]) -> String {
         let Some((width, _)) = self.terminal else {
             let line = |cells: &mut dyn Iterator<Item = String>| {
@@ -89,7 +89,9 @@ impl Output {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        table.set_header(names);
+        let mut header = comfy_table::Row::from(names);
+        header.max_height(1);
+        table.set_header(header);
         for row in rows {
             let cells = row.iter().map(|cell| {
                 let line: String = cell.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -100,13 +102,9 @@ impl Output {
             row.max_height(1);
             table.add_row(row);
         }
-        let last = names.len().saturating_sub(1);
-        for (at, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 1));
-            // What does not fit is cut off the last column, which is the longest: a statement, a name.
-            if at < last {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
+        let widths = table.column_max_content_widths();
+        for (column, constraint) in table.column_iter_mut().zip(constraints(&widths, width)) {
+            column.set_padding((0, 1)).set_constraint(constraint);
         }
         let mut lines = table.lines();
         let mut text = self.styled(Style::Bold, lines.next().unwrap_or_default().trim_end());
@@ -150,6 +148,38 @@ impl Output {
         // JSON leaves the control characters beyond ASCII as they are.
         write_bytes(text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}").as_bytes())
     }
+}
+
+/// How wide the columns of a table are, so that it fits: the last, which is the longest (a statement, a
+/// name), is cut, and of the others those are left out for which there is no room. The first, which says
+/// what a row is of, is always shown.
+fn constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
+    const LAST: u16 = 14;
+    const PADDING: u16 = 1;
+    let Some((last, others)) = widths.split_last() else { return Vec::new() };
+    let mut room = width.saturating_sub(LAST.min(last + PADDING));
+    let mut taken = 0;
+    let mut constraints = Vec::with_capacity(widths.len());
+    for wanted in others.iter().map(|content| content.saturating_add(PADDING)) {
+        let is_first = constraints.is_empty();
+        if wanted <= room {
+            room -= wanted;
+            taken += wanted;
+            constraints.push(ColumnConstraint::ContentWidth);
+        } else if is_first {
+            room = 0;
+            taken = wanted.min(width);
+            constraints.push(ColumnConstraint::Absolute(Width::Fixed(taken)));
+        } else {
+            constraints.push(ColumnConstraint::Hidden);
+        }
+    }
+    let left = width.saturating_sub(taken).min(last.saturating_add(PADDING));
+    constraints.push(match left {
+        0..=PADDING => ColumnConstraint::Hidden,
+        left => ColumnConstraint::Absolute(Width::Fixed(left)),
+    });
+    constraints
 }
 
 /// Writes bytes as they are.
