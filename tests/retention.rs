@@ -3,6 +3,7 @@
 mod support;
 
 use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -157,6 +158,109 @@ fn a_server_keeps_to_its_bounds_by_itself() {
     let (_, _, metrics) = server.get("/metrics");
     let metrics = String::from_utf8(metrics).unwrap();
     assert!(metrics.contains("annals_queries_pruned_total 51"), "{metrics}");
+}
+
+/// A history of queries a minute apart, in shapes of their own, every twentieth with a profile: so many of
+/// this month, and so many of a year ago.
+fn young_and_old(folder: &Path, young: i64, old: i64) -> std::path::PathBuf {
+    let db = folder.join("annals.db");
+    let taken_in = folder.join("in");
+    std::fs::create_dir(&taken_in).unwrap();
+    let mut log = String::new();
+    for (name, queries, begin_ms) in
+        [("young", young, now_ms() - DAY_MS), ("old", old, now_ms() - 400 * DAY_MS)]
+    {
+        for number in 0..queries {
+            let start = chrono::DateTime::from_timestamp_millis(begin_ms + number).unwrap();
+            let start = start.format("%Y-%m-%d %H:%M:%S,%3f");
+            log.push_str(&format!(
+                "{start} [query] |User=alice|Db={}|State=EOF|Time(ms)=0|QueryId={name}-{number:x}\
+                 |Stmt=select {name}{number} from t\n",
+                if number % 20 == 0 { "profiled" } else { "shop" }
+            ));
+            if number % 20 == 0 {
+                let text = format!(
+                    "Summary:\n  - Profile ID: {name}-{number:x}\n{}",
+                    noise(number as u64, 20_000)
+                );
+                std::fs::write(taken_in.join(format!("{name}-{number}.txt")), text).unwrap();
+            }
+        }
+    }
+    std::fs::write(taken_in.join("log"), log).unwrap();
+    let output = import(&db, &[&taken_in]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), young + old);
+    assert_eq!(number(&db, "SELECT count(*) FROM profile"), (young + old) / 20);
+    db
+}
+
+/// Runs `start` again and again until the old are gone, and kills each some time after it has begun to
+/// remove; gives how often it was killed midway.
+fn killed_midway(db: &Path, young: i64, old: i64, start: impl Fn() -> Child) -> u32 {
+    let count = || number(db, "SELECT count(*) FROM query");
+    let mut random = fastrand::Rng::with_seed(5);
+    let (mut left, mut midway) = (young + old, 0);
+    let begun = Instant::now();
+    while left > young {
+        let mut process = start();
+        while count() == left && process.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "{left}");
+        }
+        std::thread::sleep(Duration::from_micros(random.u64(0..5_000)));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let checked = annals().args(["check", "--db"]).arg(db).output().unwrap();
+        assert!(checked.status.success(), "{}", stdout(&checked));
+        let now = count();
+        assert!((young..left).contains(&now), "{now} of {left}");
+        // A query goes with its profile and its shape, or stays with both.
+        let halves = "SELECT count(*) FROM query LEFT JOIN profile ON profile.query = query.id
+                      WHERE (db = 'profiled') <> (profile.query IS NOT NULL)";
+        assert_eq!(number(db, halves), 0);
+        midway += u32::from(now > young);
+        left = now;
+    }
+    midway
+}
+
+#[test]
+fn a_pruning_that_is_killed_leaves_a_sound_history_and_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let db = young_and_old(folder.path(), 500, 6000);
+    let start = || {
+        let mut command = annals();
+        command.args(["prune", "--keep-queries", "50d", "--db"]).arg(&db);
+        command.stdout(Stdio::null()).spawn().unwrap()
+    };
+    let midway = killed_midway(&db, 500, 6000, start);
+    assert!(midway >= 2, "{midway}");
+    // What is left to do is the room.
+    let said = stdout(&prune(&db, &["--keep-queries", "50d"]));
+    assert!(said.contains("removed 0 queries and loads, and 0 more profiles"), "{said}");
+    assert_eq!(number(&db, "SELECT freelist_count FROM pragma_freelist_count"), 0);
+    assert_eq!(number(&db, "SELECT count(*) FROM query WHERE query_id LIKE 'young-%'"), 500);
+    for (table, rows) in [("query", 500), ("statement", 500), ("profile", 25)] {
+        assert_eq!(number(&db, &format!("SELECT count(*) FROM {table}")), rows, "{table}");
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_while_it_prunes_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let db = young_and_old(folder.path(), 500, 6000);
+    let config = folder.path().join("annals.toml");
+    std::fs::write(&config, "[retention]\nkeep_queries = '50d'\n").unwrap();
+    let start = || {
+        let mut command = annals();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&config);
+        command.arg("--db").arg(&db).stdout(Stdio::null()).spawn().unwrap()
+    };
+    let midway = killed_midway(&db, 500, 6000, start);
+    assert!(midway >= 2, "{midway}");
+    let server = Server::start(&db, &["--config", config.to_str().unwrap()]);
+    assert_eq!(server.envelope("/rest/v1/session?limit=1000")["count"], 500);
+    assert_eq!(number(&db, "SELECT count(*) FROM profile"), 25);
 }
 
 /// What was seen of a server that takes in `rate` records a second.

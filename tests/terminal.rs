@@ -122,7 +122,7 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
         ),
         "{narrow}"
     );
-    assert_eq!(names(&shown(40, "list")), "query_id");
+    assert_eq!(names(&shown(40, "list")), "query_id stat…");
     for columns in [20, 40, 80, 120, 500] {
         for command in ["list", "list -c query_id", "top --from 2024-09-01", "stats"] {
             shown(columns, command);
