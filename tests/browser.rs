@@ -114,7 +114,7 @@ fn a_query_is_opened_by_its_href_path() {
     browser.until("document.querySelector('pre.text')?.textContent.includes('MergedProfile')");
     browser.click("a[href^='/statements/']");
     browser.until("location.pathname.startsWith('/statements/')");
-    browser.until("document.querySelectorAll('circle.run').length > 0");
+    browser.until("document.querySelectorAll('path.run').length > 0");
     browser.open(&format!("{}/statements?from=2020-01-01", server.url));
     browser.click("th a[href*='order=count']");
     browser.until("document.querySelector('th[aria-sort] a').textContent === 'Runs'");
@@ -208,6 +208,13 @@ fn runs_with_profiles(server: &Server) -> String {
         let path = format!("/api/v1/queries/{id}/profile");
         let (status, answer, _) = server.send("PUT", &path, &[], profile.as_bytes());
         assert_eq!(status, 200, "{answer}");
+        let told = json!({
+            "query_id": id, "scan_rows": join_ms * 997, "scan_bytes": join_ms * 41_337,
+            "cpu_time_ms": join_ms * 7, "peak_memory_bytes": join_ms * 37_000, "return_rows": 20,
+            "client_ip": "10.16.10.21:53450", "frontend_ip": "10.16.10.6", "query_time": join_ms + 400,
+            "time": format!("2024-08-06 {hour:02}:00:00"), "state": "EOF", "error_code": 0,
+        });
+        push(server, &told);
     }
     let runs = server.envelope("/api/v1/queries?search=o.customer");
     runs["data"][0]["fingerprint"].as_str().unwrap().to_string()
@@ -234,7 +241,7 @@ fn the_slowest_run_is_compared_with_the_fastest() {
         cells(".differences tbody tr:nth-child(1) td"),
         json!([join, "180.0 ms", "2.40 s", "179K", "2.4M"])
     );
-    assert_eq!(browser.run("return document.querySelectorAll('circle.run').length"), json!(3));
+    assert_eq!(browser.run("return document.querySelectorAll('path.run').length"), json!(3));
     browser.click(".sides a[href$='run-2']");
     browser.until("document.querySelector('.operator.costly')?.innerText.includes('HASH_JOIN')");
     browser.is_unharmed();
@@ -400,7 +407,14 @@ fn screenshots() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     import(&db, &[&data("")]);
-    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let config = folder.path().join("annals.toml");
+    let settings = "[retention]\nkeep_queries = '20years'\nkeep_profiles = '3650d'\nmax_size = '2GB'\n\
+                    [[frontend]]\nurl = 'http://annals@127.0.0.1:1/'\n";
+    std::fs::write(&config, settings).unwrap();
+    let log = data("fe.audit.log");
+    let (config, log) = (config.to_str().unwrap(), log.to_str().unwrap());
+    let arguments = ["--time-zone", "UTC", "--config", config, "--follow", log];
+    let server = Server::start(&db, &arguments);
     // A busy day, beside the samples.
     let tables = ["orders", "lineitem", "clicks", "customers"];
     let rows: Vec<String> = (0..600_u64)

@@ -50,6 +50,7 @@ pub async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
                         (show::bytes(Some(sizes.profile_text_bytes))) " text"
                     }
                 }
+                div { dt { "Batches that wait" } dd { (show::whole(intake.queued())) } }
                 div { dt { "Size of the file" } dd { (show::bytes(Some(room.file_bytes()))) } }
                 div { dt { "Free in it" } dd { (show::bytes(Some(room.free_bytes()))) } }
                 div { dt { "Write-ahead log" } dd { (show::bytes(i64::try_from(store.log_bytes()).ok())) } }
@@ -62,7 +63,6 @@ pub async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
             dl.facts {
                 div { dt { "annals" } dd { (env!("CARGO_PKG_VERSION")) } }
                 div { dt { "SQLite" } dd { (crate::store::sqlite_version()) } }
-                div { dt { "Batches that wait for the writer" } dd { (show::whole(intake.queued())) } }
             }
         }
     };
@@ -119,6 +119,15 @@ fn age_text(age: Duration) -> String {
     }
 }
 
+/// How much waits: bytes of a log, profiles of a frontend.
+fn waiting(way: &str, behind: u64) -> String {
+    match behind {
+        behind if way.starts_with("follow ") => show::bytes(i64::try_from(behind).ok()),
+        1 => "1 profile".to_string(),
+        behind => format!("{} profiles", counted(behind)),
+    }
+}
+
 fn counted(count: u64) -> String {
     show::whole(i64::try_from(count).unwrap_or(i64::MAX))
 }
@@ -134,14 +143,14 @@ fn way(name: &str, report: &WayReport, view: &View) -> Markup {
                 @else { span.state.good { "works" } }
             }
             dl.facts {
-                div { dt { "Records, new" } dd { (counted(report.records_new)) } }
-                div { dt { "joined to known ones" } dd { (counted(report.records_merged)) } }
-                div { dt { "known already" } dd { (counted(report.records_unchanged)) } }
+                div { dt { "New records" } dd { (counted(report.records_new)) } }
+                div { dt { "Joined to known ones" } dd { (counted(report.records_merged)) } }
+                div { dt { "Known already" } dd { (counted(report.records_unchanged)) } }
                 div { dt { "Profiles" } dd { (counted(report.profiles)) } }
                 div { dt { "Left out by rules" } dd { (counted(report.left_out)) } }
                 div { dt { "Not understood" } dd { (counted(refused)) } }
                 @if let Some(behind) = report.behind {
-                    div { dt { "Waits to be taken in" } dd { (counted(behind)) } }
+                    div { dt { "Waits to be taken in" } dd { (waiting(name, behind)) } }
                 }
                 div { dt { "Worked last" } dd { (show::time(report.last_success_ms, view.zone)) } }
                 @if report.last_error_ms.is_some() {

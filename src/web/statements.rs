@@ -29,6 +29,9 @@ const RUNS: u32 = 200;
 /// Operators whose difference is shown.
 const DIFFERENCES: usize = 20;
 
+/// What is told of each.
+const DIFFERENCE: [&str; 4] = ["Time, fastest", "Time, slowest", "Rows, fastest", "Rows, slowest"];
+
 /// What the list can be put in order by.
 const ORDERS: [(&str, &str); 6] = [
     ("count", "Runs"),
@@ -98,15 +101,17 @@ fn row(statement: &StatementStatistics, most: i64, trend: Option<&Vec<i64>>) -> 
                     bdi { (show::excerpt(&statement.shape, EXCERPT_CHARS)) }
                 }
             }
-            td { @if let Some(trend) = trend { (chart::spark(trend)) } }
-            td.number { (show::number(Some(statement.count))) }
-            td.number.errors[statement.errors > 0] { (show::number(Some(statement.errors))) }
-            td.number.took { (chart::bar(statement.total_ms, most)) (show::duration(Some(statement.total_ms))) }
-            td.number { (show::duration(statement.p50_ms)) }
-            td.number { (show::duration(statement.p95_ms)) }
-            td.number { (show::duration(statement.max_ms)) }
-            td.number { (show::bytes(Some(statement.scan_bytes))) }
-            td.number { (show::number(Some(statement.users))) }
+            td.trend { @if let Some(trend) = trend { (chart::spark(trend)) } }
+            td.number data-label="Runs" { (show::number(Some(statement.count))) }
+            td.number.errors[statement.errors > 0] data-label="Failed" { (show::number(Some(statement.errors))) }
+            td.number.took data-label="Total" {
+                (chart::bar(statement.total_ms, most)) (show::duration(Some(statement.total_ms)))
+            }
+            td.number data-label="Median" { (show::duration(statement.p50_ms)) }
+            td.number data-label="p95" { (show::duration(statement.p95_ms)) }
+            td.number data-label="Longest" { (show::duration(statement.max_ms)) }
+            td.number data-label="Scanned" { (show::bytes(Some(statement.scan_bytes))) }
+            td.number data-label="Users" { (show::number(Some(statement.users))) }
         }
     }
 }
@@ -214,18 +219,21 @@ fn side_by_side(
                             thead {
                                 tr {
                                     th scope="col" { "Operator" }
-                                    th.number scope="col" { "Fastest" } th.number scope="col" { "Slowest" }
-                                    th.number scope="col" { "Rows" } th.number scope="col" { "Rows" }
+                                    @for heading in DIFFERENCE { th.number scope="col" { (heading) } }
                                 }
                             }
                             tbody {
                                 @for difference in differences.iter().take(DIFFERENCES) {
                                     tr {
-                                        td { bdi { (show::excerpt(&difference.name, 120)) } }
-                                        td.number { (nanoseconds(difference.before_ns)) }
-                                        td.number { (nanoseconds(difference.after_ns)) }
-                                        td.number { (show::number(signed(difference.before_rows))) }
-                                        td.number { (show::number(signed(difference.after_rows))) }
+                                        td.name { bdi { (show::excerpt(&difference.name, 120)) } }
+                                        @for (heading, number) in DIFFERENCE.iter().zip([
+                                            nanoseconds(difference.before_ns),
+                                            nanoseconds(difference.after_ns),
+                                            show::number(signed(difference.before_rows)),
+                                            show::number(signed(difference.after_rows)),
+                                        ]) {
+                                            td.number data-label=(heading) { (number) }
+                                        }
                                     }
                                 }
                             }
