@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::output::write_bytes;
+use super::output::{is_read, write_bytes};
 use super::reading::{COLUMNS, Filters, History, ReadError, Reading, plain};
 use crate::store::{Selection, StoredQuery};
 
@@ -64,7 +64,8 @@ pub async fn run(args: ListArgs) -> Result<ExitCode, ReadError> {
     write_below(&mut header, &text(&history, &args.columns, &queries)?, history.json)?;
     let mut seen: VecDeque<i64> = queries.iter().map(|query| query.id).collect();
     let mut newest_ms = queries.iter().filter_map(|query| query.started_ms).max();
-    loop {
+    // Whoever reads may leave before there is something to write.
+    while is_read() {
         tokio::time::sleep(EVERY).await;
         let from_ms = newest_ms.map(|ms| ms - LATE_MS).max(selection.from_ms);
         let next = Selection { limit: PAGE, from_ms, ..selection.clone() };
@@ -80,6 +81,7 @@ pub async fn run(args: ListArgs) -> Result<ExitCode, ReadError> {
             seen.pop_front();
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The queries of a selection, asked for page by page.

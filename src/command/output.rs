@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::statement::{self, Kind};
 
@@ -186,6 +187,15 @@ fn constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
 pub fn write_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut output = io::stdout().lock();
     quiet(output.write_all(bytes).and_then(|()| output.flush()))
+}
+
+/// Whether somebody may still read what is written: not, where it goes into a pipe whose reader has gone.
+pub fn is_read() -> bool {
+    let output = io::stdout();
+    let mut looked = [PollFd::new(&output, PollFlags::empty())];
+    let at_once = Timespec::default();
+    let found = poll(&mut looked, Some(&at_once));
+    !(found.is_ok() && looked[0].revents().contains(PollFlags::ERR))
 }
 
 /// That nobody reads any more is no error.
