@@ -38,6 +38,40 @@ fn json(db: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&said(db, arguments)).unwrap()
 }
 
+/// Runs what stands behind each `$` of `tests/commands.txt` on the samples, and compares what is printed
+/// with what stands below it. With `ANNALS_TEST_EXPECT=write` it is written there instead.
+#[test]
+fn each_command_prints_what_is_expected_of_the_samples() {
+    let folder = TempDir::new().unwrap();
+    import(&folder.path().join("annals.db"), &[&data("")]);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/commands.txt");
+    let expected = std::fs::read_to_string(&file).unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_annals")).parent().unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let write = std::env::var("ANNALS_TEST_EXPECT").is_ok_and(|what| what == "write");
+    let mut printed = String::new();
+    for part in format!("\n{}", expected.trim_end()).split("\n$ ").skip(1) {
+        let command = part.lines().next().unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(folder.path()).env("PATH", &path).env("TZ", "UTC");
+        for name in
+            ["ANNALS_DB", "ANNALS_CONFIG", "ANNALS_TIME_ZONE", "ANNALS_LOG", "CLICOLOR_FORCE"]
+        {
+            shell.env_remove(name);
+        }
+        let output = shell.output().unwrap();
+        assert_eq!(stderr(&output), "", "{command}");
+        let prints = format!("{command}\n{}", stdout(&output));
+        if !write {
+            assert_eq!(prints.trim_end(), part.trim_end());
+        }
+        printed.push_str(&format!("$ {prints}"));
+    }
+    if write {
+        std::fs::write(&file, printed).unwrap();
+    }
+}
+
 #[test]
 fn a_list_has_the_columns_and_the_queries_that_are_asked_for() {
     let (_folder, db) = sample();
