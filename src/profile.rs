@@ -191,10 +191,20 @@ pub fn to_html(text: &[u8]) -> String {
     // Indentation makes a third of a profile spaces: this holds a usual one without growing.
     let mut html = String::with_capacity(text.len() * 5);
     let mut plain = 0;
+    let bytes = text.as_bytes();
     for (at, byte) in text.bytes().enumerate() {
+        if byte > b'>' || at < plain {
+            continue;
+        }
         let replacement = match byte {
             b'\n' => "</br>",
-            b' ' => "&nbsp;&nbsp;",
+            b' ' => {
+                html.push_str(&text[plain..at]);
+                let spaces = bytes[at..].iter().take_while(|byte| **byte == b' ').count();
+                plain = at + spaces;
+                html.extend(std::iter::repeat_n("&nbsp;&nbsp;", spaces));
+                continue;
+            }
             b'&' => "&amp;",
             b'<' => "&lt;",
             b'>' => "&gt;",

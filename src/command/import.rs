@@ -21,7 +21,7 @@ use crate::config::ConfigError;
 use crate::filter::Filter;
 use crate::intake::Parcel;
 use crate::source::{Found, SkipReason, Skipped, file};
-use crate::store::{BUSY_TIMEOUT, OpenError, Store, WriteError, Writer, Written};
+use crate::store::{OpenError, Store, WriteError, Writer, Written};
 use crate::time::Zone;
 
 /// Take in audit logs and profiles
@@ -87,7 +87,7 @@ pub async fn import(
     zone: Zone,
     filter: Filter,
 ) -> Result<Report, ImportError> {
-    let writer = store.writer(BUSY_TIMEOUT, None).await?;
+    let writer = store.bulk_writer().await?;
     let own_file = store.path().canonicalize().ok();
     let runtime = tokio::runtime::Handle::current();
     let reading = tokio::task::spawn_blocking(move || {
@@ -221,11 +221,13 @@ impl Reader {
     }
 
     fn finish(mut self) -> Result<Report, WriteError> {
+        // First, for until then the writer waits for more.
+        let finished = self.runtime.block_on(self.writer.finish());
         for answer in self.unanswered {
             let written = self.runtime.block_on(answer).map_err(|_| WriteError::Closed)?;
             self.report.written.add(written?);
         }
-        self.runtime.block_on(self.writer.finish())?;
+        finished?;
         self.progress.finish_and_clear();
         self.report.took = self.started.elapsed();
         Ok(self.report)

@@ -33,6 +33,15 @@ pub fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
     envelope(StatusCode::OK, &Envelope { msg: "success", code: 0, data, count })
 }
 
+/// An answer that carries a long text.
+pub fn success_text(text: &str) -> Result<Answer, Refusal> {
+    // Most of a text goes out as it is: room for it at once, so that it does not move as it grows.
+    let mut body = Vec::with_capacity(text.len() + text.len() / 8 + 128);
+    let envelope = Envelope { msg: "success", code: 0, data: text, count: 0 };
+    serde_json::to_writer(&mut body, &envelope).map_err(|error| Refusal::Internal(error.into()))?;
+    Ok(answer(StatusCode::OK, "application/json", body))
+}
+
 /// An answer of its own JSON, for the routes of Doris that answer without the envelope.
 pub fn json(status: StatusCode, body: impl Serialize) -> Result<Answer, Refusal> {
     let body = serde_json::to_vec(&body).map_err(|error| Refusal::Internal(error.into()))?;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::envelope::{Answer, Refusal, Rows, success};
+use super::envelope::{Answer, Refusal, Rows, success_text};
 use super::selection::{selection, with_next};
 use super::{Parameters, View, known_profile, text_or_na};
 use crate::profile::to_html;
@@ -84,5 +84,5 @@ impl<'r> SessionRow<'r> {
 /// The profile of a query as HTML; also what `/rest/v1/query_profile/<id>` answers.
 pub async fn profile(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     let text = known_profile(view, &query_id).await?;
-    success(to_html(&text), 0)
+    success_text(&to_html(&text))
 }

@@ -29,23 +29,36 @@ impl Handles {
         Handles { path, idle: Mutex::default(), free: Semaphore::new(at_once) }
     }
 
-    /// Reads with one of the handles.
+    /// Reads with one of the handles what may take long: others move to another thread meanwhile.
     pub async fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, sqlx::Error> {
         let _free = self.free.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        // A search may take long: others move to another thread meanwhile.
-        tokio::task::block_in_place(|| {
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let handle = idle.map_or_else(|| open(&self.path), Ok)?;
-            let read = work(&handle)?;
-            if !self.free.is_closed() {
-                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
-            }
-            Ok(read)
-        })
-        .map_err(raw_error)
+        tokio::task::block_in_place(|| self.work(work))
+    }
+
+    /// Reads what takes less than a millisecond, on this thread: to have others move takes as long as such
+    /// a read.
+    pub async fn read_briefly<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let _free = self.free.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        self.work(work)
+    }
+
+    fn work<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let handle = idle.map_or_else(|| open(&self.path), Ok).map_err(raw_error)?;
+        let read = work(&handle).map_err(raw_error)?;
+        if !self.free.is_closed() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+        }
+        Ok(read)
     }
 
     /// Closes the handles; none is given out from now on.

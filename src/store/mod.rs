@@ -30,6 +30,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use handles::Handles;
+use write::Pace;
 
 pub use backup::BackupError;
 pub use check::{Finding, TableSize};
@@ -212,7 +213,14 @@ impl Store {
             .busy_timeout(patience)
             .pragma("wal_autocheckpoint", log_pages.to_string())
             .pragma("journal_size_limit", (log_pages * PAGE_BYTES).to_string());
-        Writer::start(options).await.map_err(|error| refusal(&self.path, error))
+        Writer::start(options, Pace::Live).await.map_err(|error| refusal(&self.path, error))
+    }
+
+    /// The one writer of a process that brings much at once and waits for none of it before the end.
+    pub async fn bulk_writer(&self) -> Result<Writer, OpenError> {
+        // The index of the ids of ten million queries is larger than what a server may take.
+        let options = writing(&self.path).pragma("cache_size", "-262144");
+        Writer::start(options, Pace::Bulk).await.map_err(|error| refusal(&self.path, error))
     }
 
     /// Watches for commits, of this process and of others.

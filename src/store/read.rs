@@ -17,6 +17,9 @@ use crate::statement::Fingerprint;
 /// is in the store.
 const LISTED_STATEMENT_CHARS: i64 = 65_536;
 
+/// A profile of so many bytes takes a while to unpack.
+const LONG_BODY_BYTES: usize = 64 << 10;
+
 /// What a list shows of a query; the fields are those of [`crate::query::QueryRecord`].
 #[derive(Debug)]
 #[allow(missing_docs)]
@@ -216,6 +219,17 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether each query of its times is in it, so that a page reads no others.
+    fn takes_all(&self) -> bool {
+        let Selection { user, db, state, kind, fingerprint, search, anywhere, min_ms, .. } = self;
+        let texts = [user, db, state, anywhere];
+        texts.iter().all(|text| text.is_none())
+            && kind.is_none()
+            && fingerprint.is_none()
+            && search.is_none()
+            && min_ms.is_none()
+    }
+
     /// The first and the last start that are in it.
     pub(super) fn starts(&self) -> (i64, i64) {
         let last_ms = self.to_ms.map_or(i64::MAX, |to_ms| to_ms.saturating_sub(1));
@@ -451,7 +465,7 @@ impl Store {
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), sqlx::Error> {
         let found = self.found(selection, owner).await?;
-        let read = self.handles.read(|handle| {
+        let page = |handle: &Connection| {
             if let Some(found) = &found {
                 let rows = listed_columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
                 return step(handle, rows, &mut each).map(|_| ());
@@ -465,8 +479,12 @@ impl Store {
                 step(handle, rows, &mut each)?;
             }
             Ok(())
-        });
-        read.await
+        };
+        if owner.is_none() && selection.takes_all() {
+            self.handles.read_briefly(page).await
+        } else {
+            self.handles.read(page).await
+        }
     }
 
     /// The same with everything that is known of each.
@@ -499,7 +517,7 @@ impl Store {
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), sqlx::Error> {
         let id = query_id.as_str();
-        let read = self.handles.read(|handle| {
+        let read = self.handles.read_briefly(|handle| {
             step(handle, listed_columns!(one!(LISTED_STATEMENT_CHARS, id, owner)), &mut each)
         });
         read.await.map(|_| ())
@@ -555,7 +573,7 @@ impl Store {
         owner: Option<&str>,
     ) -> Result<StoredProfile, sqlx::Error> {
         let id = query_id.as_str();
-        let read = self.handles.read(|handle| {
+        let read = self.handles.read_briefly(|handle| {
             let (sql, arguments) = (
                 sqlx::query!(
                     "SELECT profile.text_bytes, profile.body
@@ -571,7 +589,13 @@ impl Store {
             let mut rows = statement.query(arguments)?;
             let Some(row) = rows.next()? else { return Ok(Ok(StoredProfile::UnknownQuery)) };
             Ok(match (row.get_ref(1)?.as_blob_or_null()?, row.get(0)?) {
-                (Some(body), Some(text_bytes)) => unpack(body, text_bytes).map(StoredProfile::Text),
+                (Some(body), Some(text_bytes)) => {
+                    let unpacked = || unpack(body, text_bytes).map(StoredProfile::Text);
+                    match body.len() {
+                        ..LONG_BODY_BYTES => unpacked(),
+                        _ => tokio::task::block_in_place(unpacked),
+                    }
+                }
                 _ => Ok(StoredProfile::None),
             })
         });

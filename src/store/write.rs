@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteTransaction};
@@ -25,14 +25,45 @@ use crate::statement::{Fingerprint, shape, shape_into};
 /// Batches that may wait for the writer.
 const QUEUE: usize = 8;
 
-/// A transaction takes in no further batch beyond so many records, or so many bytes of profile. Query
-/// ids are random, so every commit writes most of their index again: large commits make import fast.
-const GROUP_RECORDS: usize = 50_000;
-const GROUP_BYTES: usize = 64 << 20;
+/// How a writer groups what it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Somebody waits for each answer: what is there is committed at once.
+    Live,
+    /// Nobody waits before the end: a commit waits for more. Query ids are random, so every commit writes
+    /// most of their index again: large commits make import fast.
+    Bulk,
+}
 
-/// Between two transactions of writing, the search index grows by at most so many segments: more than a
-/// transaction writes, so that it keeps up, and few enough that nobody waits long.
-const SEGMENTS_BETWEEN_GROUPS: usize = 4;
+impl Pace {
+    /// A transaction takes in no further batch beyond so many records.
+    fn group_records(self) -> usize {
+        match self {
+            Pace::Live => 50_000,
+            Pace::Bulk => 200_000,
+        }
+    }
+
+    /// Nor beyond so many bytes of statement and profile.
+    fn group_bytes(self) -> usize {
+        match self {
+            Pace::Live => 64 << 20,
+            Pace::Bulk => 256 << 20,
+        }
+    }
+
+    /// Between two transactions of writing, the search index grows by at most so many segments: more than
+    /// a transaction writes, so that it keeps up, and few enough that nobody waits long.
+    fn segments_between_groups(self) -> usize {
+        match self {
+            Pace::Live => 4,
+            Pace::Bulk => 16,
+        }
+    }
+}
+
+/// A large commit waits no longer for more: who feeds an import by hand is not to hold the file.
+const MORE_WITHIN: Duration = Duration::from_millis(200);
 
 /// Whether there is a segment to make is looked at after so many rows.
 const INDEXED_AFTER_ROWS: u64 = 4096;
@@ -247,13 +278,16 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn start(options: SqliteConnectOptions) -> Result<Writer, sqlx::Error> {
+    pub(super) async fn start(
+        options: SqliteConnectOptions,
+        pace: Pace,
+    ) -> Result<Writer, sqlx::Error> {
         let connection = options.connect().await?;
         let (queue, batches) = mpsc::channel(QUEUE);
         let finish = Arc::new(Notify::new());
         let commit_seconds = Histogram::new(exponential_buckets(0.001, 4.0, 8));
         let writing =
-            write_all(options, connection, batches, finish.clone(), commit_seconds.clone());
+            write_all(options, pace, connection, batches, finish.clone(), commit_seconds.clone());
         let task = Mutex::new(Some(tokio::spawn(writing)));
         Ok(Writer { queue, finish, commit_seconds, task })
     }
@@ -306,6 +340,7 @@ impl Writer {
 
 async fn write_all(
     options: SqliteConnectOptions,
+    pace: Pace,
     mut connection: SqliteConnection,
     mut batches: mpsc::Receiver<(Batch, Answer)>,
     finish: Arc<Notify>,
@@ -329,7 +364,8 @@ async fn write_all(
         let Some(first) = first else { break };
         let mut answers = Vec::new();
         let began = Instant::now();
-        match write_group(&mut connection, first, &mut batches, &mut answers).await {
+        let more = More { batches: &mut batches, finish: &finish, pace };
+        match write_group(&mut connection, first, more, &mut answers).await {
             Ok(()) => {
                 commit_seconds.observe(began.elapsed().as_secs_f64());
                 for (answer, written) in answers {
@@ -338,7 +374,8 @@ async fn write_all(
                     let _ = answer.send(Ok(written));
                 }
                 if unindexed || unindexed_rows >= INDEXED_AFTER_ROWS {
-                    unindexed = index_segments(&mut connection, SEGMENTS_BETWEEN_GROUPS).await;
+                    unindexed =
+                        index_segments(&mut connection, pace.segments_between_groups()).await;
                     unindexed_rows = 0;
                 }
             }
@@ -384,12 +421,39 @@ async fn index_segments(connection: &mut SqliteConnection, most: usize) -> bool 
     })
 }
 
+/// The batches behind the first of a transaction.
+struct More<'a> {
+    batches: &'a mut mpsc::Receiver<(Batch, Answer)>,
+    finish: &'a Notify,
+    pace: Pace,
+}
+
+impl More<'_> {
+    /// The next batch of the same transaction.
+    async fn next(&mut self) -> Option<(Batch, Answer)> {
+        if let Ok(next) = self.batches.try_recv() {
+            return Some(next);
+        }
+        match self.pace {
+            Pace::Live => None,
+            Pace::Bulk => tokio::select! {
+                next = self.batches.recv() => next,
+                () = self.finish.notified() => {
+                    self.batches.close();
+                    self.batches.recv().await
+                }
+                () = tokio::time::sleep(MORE_WITHIN) => None,
+            },
+        }
+    }
+}
+
 /// Writes a batch and those that wait behind it in one transaction. `answers` has the askers of all
 /// batches that the transaction took in, whether it came to its commit or not.
 async fn write_group(
     connection: &mut SqliteConnection,
     first: (Batch, Answer),
-    batches: &mut mpsc::Receiver<(Batch, Answer)>,
+    mut more: More<'_>,
     answers: &mut Vec<(Answer, Written)>,
 ) -> Result<(), sqlx::Error> {
     let mut next = Some(first);
@@ -409,7 +473,7 @@ async fn write_group(
     };
     while let Some((batch, answer)) = next {
         if answer.is_closed() {
-            next = batches.try_recv().ok();
+            next = more.next().await;
             continue;
         }
         records += batch.records.len() + batch.profiles.len();
@@ -419,8 +483,8 @@ async fn write_group(
         if let Some((_, answer)) = answers.last_mut() {
             *answer = written;
         }
-        let full = records >= GROUP_RECORDS || bytes >= GROUP_BYTES;
-        next = if full { None } else { batches.try_recv().ok() };
+        let full = records >= more.pace.group_records() || bytes >= more.pace.group_bytes();
+        next = if full { None } else { more.next().await };
     }
     transaction.commit().await
 }
