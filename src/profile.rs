@@ -183,39 +183,63 @@ fn trim(line: &str) -> &str {
     line.trim_matches(is_space)
 }
 
-/// A profile's text as HTML, as Doris' REST interface hands it out: each newline is `</br>`, each
-/// space `&nbsp;&nbsp;`. Unlike Doris, `&`, `<` and `>` are escaped, so that the SQL in a profile
-/// cannot become markup in somebody's page. Bytes that are not UTF-8 become U+FFFD.
-pub fn to_html(text: &[u8]) -> String {
-    let text: Cow<'_, str> = String::from_utf8_lossy(text);
-    // Indentation makes a third of a profile spaces: this holds a usual one without growing.
-    let mut html = String::with_capacity(text.len() * 5);
-    let mut plain = 0;
-    let bytes = text.as_bytes();
-    for (at, byte) in text.bytes().enumerate() {
-        if byte > b'>' || at < plain {
-            continue;
-        }
-        let replacement = match byte {
-            b'\n' => "</br>",
+/// What Doris' REST interface writes for a space.
+const SPACE: &[u8; 12] = b"&nbsp;&nbsp;";
+
+/// As many as a line of a deep operator begins with.
+const SPACES: [u8; 32 * SPACE.len()] = {
+    let mut spaces = [0; 32 * SPACE.len()];
+    let mut at = 0;
+    while at < spaces.len() {
+        spaces[at] = SPACE[at % SPACE.len()];
+        at += 1;
+    }
+    spaces
+};
+
+/// Writes a profile's text as HTML in a JSON string, as Doris' REST interface hands it out: each newline is
+/// `</br>`, each space `&nbsp;&nbsp;`. Unlike Doris, `&`, `<` and `>` are escaped, so that the SQL in a
+/// profile cannot become markup in somebody's page. Bytes that are not UTF-8 become U+FFFD.
+///
+/// Spaces are a third of a profile, so its HTML is four times as long: to make the text JSON first, and that
+/// HTML, takes half the time of the other order.
+pub fn write_html_json(text: &[u8], into: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let json = serde_json::to_vec(&lossy(text))?;
+    into.reserve(json.len() * 5);
+    let (mut at, mut plain) = (0, 0);
+    while let Some(byte) = json.get(at) {
+        let (html, length): (&[u8], usize) = match byte {
             b' ' => {
-                html.push_str(&text[plain..at]);
-                let spaces = bytes[at..].iter().take_while(|byte| **byte == b' ').count();
-                plain = at + spaces;
-                html.extend(std::iter::repeat_n("&nbsp;&nbsp;", spaces));
+                let most = SPACES.len() / SPACE.len();
+                let length = json[at..].iter().take(most).take_while(|it| **it == b' ').count();
+                (&SPACES[..length * SPACE.len()], length)
+            }
+            b'\\' if json.get(at + 1) == Some(&b'n') => (b"</br>", 2),
+            b'\\' => {
+                at += 2;
                 continue;
             }
-            b'&' => "&amp;",
-            b'<' => "&lt;",
-            b'>' => "&gt;",
-            _ => continue,
+            b'&' => (b"&amp;", 1),
+            b'<' => (b"&lt;", 1),
+            b'>' => (b"&gt;", 1),
+            _ => {
+                at += 1;
+                continue;
+            }
         };
-        html.push_str(&text[plain..at]);
-        html.push_str(replacement);
-        plain = at + 1;
+        into.extend_from_slice(&json[plain..at]);
+        into.extend_from_slice(html);
+        at += length;
+        plain = at;
     }
-    html.push_str(&text[plain..]);
-    html
+    into.extend_from_slice(&json[plain..]);
+    Ok(())
+}
+
+/// A text of which bytes that are not UTF-8 become U+FFFD. Nearly all are UTF-8, which is told faster than
+/// `from_utf8_lossy` does.
+fn lossy(text: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed)
 }
 
 /// A profile's text from the HTML of a frontend that escapes nothing, as Doris' do.
@@ -314,7 +338,14 @@ Execution Summary:
 
     #[test]
     fn html_keeps_markup_from_becoming_markup() {
-        assert_eq!(to_html(b"Query:\n  Summary:"), "Query:</br>&nbsp;&nbsp;&nbsp;&nbsp;Summary:");
-        assert_eq!(to_html(b"a<b>&\"c\xff"), "a&lt;b&gt;&amp;\"c\u{fffd}");
+        let html = |text: &[u8]| {
+            let mut json = Vec::new();
+            write_html_json(text, &mut json).unwrap();
+            serde_json::from_slice::<String>(&json).unwrap()
+        };
+        assert_eq!(html(b"Query:\n  Summary:"), "Query:</br>&nbsp;&nbsp;&nbsp;&nbsp;Summary:");
+        assert_eq!(html(b"a<b>&\"c\xff"), "a&lt;b&gt;&amp;\"c\u{fffd}");
+        assert_eq!(html(b"\\n\\\\n\\\n\t\0"), "\\n\\\\n\\</br>\t\0");
+        assert_eq!(html(&[b' '; 70]), "&nbsp;".repeat(140));
     }
 }

@@ -148,6 +148,9 @@ fn the_top_is_by_what_it_costs_and_says_what_got_slower() {
         &["top", "--from", "2024-09-08", "--to", "2024-09-09", "--against", "7d", "--json"],
     );
     assert_eq!(slower[0]["name"], "select * from t where a = ?");
+    let found = json(&db, &["top", "--search", "A = 7", "--json"]);
+    assert_eq!(found[0]["name"], "select * from t where a = ?");
+    assert_eq!(json(&db, &["top", "--words", "nowhere", "--json"]), serde_json::json!([]));
     assert_eq!((&slower[0]["p50_ms"], &slower[0]["against"]["p50_ms"]), (&169.into(), &119.into()));
     assert!(slower[0]["against"]["sure"].as_f64().unwrap() > 0.999, "{slower}");
 }
@@ -156,7 +159,12 @@ fn the_top_is_by_what_it_costs_and_says_what_got_slower() {
 fn an_audit_export_comes_back_as_the_same() {
     let (folder, db) = sample();
     let log = folder.path().join("export.log");
-    std::fs::write(&log, said(&db, &["export", "--format", "audit"])).unwrap();
+    let text = said(&db, &["export", "--format", "audit"]);
+    assert!(text.contains(",248 [query] |Timestamp=17"), "{text}");
+    assert!(
+        text.contains("\nwhere note = '|CpuTimeMS=1' or note like '%|SqlHash=abc'|CpuTimeMS=900|")
+    );
+    std::fs::write(&log, text).unwrap();
     let again = folder.path().join("again.db");
     let output = import(&again, &[&log]);
     assert!(output.status.success(), "{}", stdout(&output));

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::reading::{COLUMNS, Filters, ReadError, Reading, plain};
 use crate::query::QueryId;
 use crate::store::{Selection, StoredQuery};
+use crate::time::Zone;
 
 /// Write queries for other programs, newest first
 ///
@@ -18,7 +19,7 @@ pub struct ExportArgs {
     #[command(flatten)]
     filters: Filters,
     /// csv with a row of names; ndjson, an object a line, which POST /api/v1/queries takes in; audit, an audit
-    /// log with an object a record, which annals import takes in
+    /// log as Doris writes it, which annals import takes in with the same --time-zone
     #[arg(long, value_enum, default_value = "ndjson")]
     format: Format,
     #[command(flatten)]
@@ -61,7 +62,8 @@ pub async fn run(args: ExportArgs) -> Result<ExitCode, ReadError> {
                 query.statement = history.store.statement(&id, None).await?;
             }
         }
-        wrote = page.iter().try_for_each(|query| write(&mut output, query, args.format));
+        wrote =
+            page.iter().try_for_each(|query| write(&mut output, query, args.format, history.zone));
         if page.len() < PAGE as usize || wrote.is_err() {
             let ended = wrote.and_then(|()| output.flush());
             return match ended {
@@ -80,21 +82,106 @@ fn csv_row(output: &mut impl Write, cells: Vec<String>) -> io::Result<()> {
     writer.flush()
 }
 
-fn write(output: &mut impl Write, query: &StoredQuery, format: Format) -> io::Result<()> {
+fn write(
+    output: &mut impl Write,
+    query: &StoredQuery,
+    format: Format,
+    zone: Zone,
+) -> io::Result<()> {
     let value = serde_json::to_value(query)?;
     match format {
         Format::Csv => csv_row(output, COLUMNS.iter().map(|name| plain(value.get(name))).collect()),
         Format::Ndjson => writeln!(output, "{value}"),
         Format::Audit => {
-            let kind = if query.is_slow { "slow_query" } else { "query" };
-            let written = query.ended_at.as_deref().or(query.started_at.as_deref());
-            let written = written.unwrap_or("1970-01-01T00:00:00.000Z");
-            writeln!(output, "{written} [{kind}] {}", Value::Object(audit_fields(value)))
+            let kind = match query.kind.as_str() {
+                "load" => "load",
+                _ if query.is_slow => "slow_query",
+                _ => "query",
+            };
+            // A record is written as its statement ends.
+            let written_ms = query.ended_ms.or(query.started_ms).unwrap_or(0);
+            let (time, ms) = (zone.text(written_ms), written_ms.rem_euclid(1000));
+            let record = match &value {
+                Value::Object(columns) if kind != "load" => plain_record(columns),
+                _ => None,
+            };
+            let record = record.unwrap_or_else(|| Value::Object(audit_fields(value)).to_string());
+            writeln!(output, "{time},{ms:03} [{kind}] {record}")
         }
     }
 }
 
-/// The fields of a query as an audit record has them: each by its own name, and none that annals makes.
+/// The keys of a `[query]` record, in the order of Doris 3.0, with our columns. A statement is followed by
+/// the key that each version has there, from which readers tell its end.
+const AUDIT_KEYS: [(&str, &str); 36] = [
+    ("Timestamp", "started_ms"),
+    ("Client", "client"),
+    ("User", "user"),
+    ("Ctl", "catalog"),
+    ("Db", "db"),
+    ("State", "state"),
+    ("ErrorCode", "error_code"),
+    ("ErrorMessage", "error_message"),
+    ("Time(ms)", "duration_ms"),
+    ("ScanBytes", "scan_bytes"),
+    ("ScanRows", "scan_rows"),
+    ("ReturnRows", "return_rows"),
+    ("StmtId", "statement_id"),
+    ("QueryId", "query_id"),
+    ("IsQuery", "is_query"),
+    ("isNereids", "is_nereids"),
+    ("feIp", "frontend"),
+    ("StmtType", "statement_type"),
+    ("CommandType", "command_type"),
+    ("IsInternal", "is_internal"),
+    ("SessionId", "session_id"),
+    ("Stmt", "statement"),
+    ("CpuTimeMS", "cpu_time_ms"),
+    ("ShuffleSendBytes", "shuffle_send_bytes"),
+    ("ShuffleSendRows", "shuffle_send_rows"),
+    ("SqlHash", "sql_hash"),
+    ("peakMemoryBytes", "peak_memory_bytes"),
+    ("SqlDigest", "sql_digest"),
+    ("ComputeGroupName", "compute_group"),
+    ("TraceId", "trace_id"),
+    ("WorkloadGroup", "workload_group"),
+    ("FuzzyVariables", "fuzzy_variables"),
+    ("scanBytesFromLocalStorage", "local_scan_bytes"),
+    ("scanBytesFromRemoteStorage", "remote_scan_bytes"),
+    ("SpillWriteBytesToLocalStorage", "spill_write_bytes"),
+    ("queriedTablesAndViews", "queried_tables"),
+];
+
+/// The fields of a query as Doris writes them; `None` where they would not be read as the same, for nothing
+/// in them is escaped. Such a record is an object instead, as newer StarRocks write all.
+fn plain_record(columns: &Map<String, Value>) -> Option<String> {
+    let extra = columns.get("extra").and_then(Value::as_object);
+    if extra.is_some_and(|keys| !keys.is_empty()) {
+        return None;
+    }
+    let mut record = String::new();
+    for (key, column) in AUDIT_KEYS {
+        let value = plain(columns.get(column));
+        // A line that begins as a record does would end this one.
+        let is_one_record = !value
+            .split('\n')
+            .skip(1)
+            .any(|line| line.bytes().take(4).filter(u8::is_ascii_digit).count() == 4);
+        let is_plain = match key {
+            "Stmt" => is_one_record,
+            "ErrorMessage" => is_one_record && !value.contains("|Stmt="),
+            "FuzzyVariables" | "queriedTablesAndViews" => !value.contains(['|', '\n', '\r']),
+            _ => !value.contains(|c: char| c.is_whitespace() || "|'\"`(),;".contains(c)),
+        };
+        if !is_plain {
+            return None;
+        }
+        record.extend(["|", key, "=", &value]);
+    }
+    Some(record)
+}
+
+/// The fields of a query by the names of their columns, and none that annals makes.
 fn audit_fields(value: Value) -> Map<String, Value> {
     let mut fields = Map::new();
     let Value::Object(object) = value else { return fields };
@@ -114,4 +201,36 @@ fn audit_fields(value: Value) -> Map<String, Value> {
         }
     }
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::{Found, audit_log::AuditLog};
+
+    proptest! {
+        #[test]
+        fn a_plain_record_is_read_as_the_same(
+            statement in "([ -~\\n订]|\\|Stmt=|\\|CpuTimeMS=1|\\|Key=v|\n2024-08-06 11:15:51,248 \\[query\\] \\|){1,12}",
+            message in "([a-z]|\\||\\|Stmt=|\\|Time=1){0,4}",
+            user in "[a-z|;']{1,5}",
+        ) {
+            let columns = serde_json::json!({
+                "query_id": "1-2", "started_ms": 1_700_000_000_000_i64, "duration_ms": 5,
+                "statement": statement, "error_message": message, "user": user, "trace_id": "t",
+            });
+            let Some(record) = plain_record(columns.as_object().unwrap()) else { return Ok(()) };
+            let mut log = AuditLog::new(Zone::UTC);
+            for line in format!("2024-08-06 11:15:51,248 [query] {record}\n").split_inclusive('\n') {
+                prop_assert!(log.line(line.as_bytes()).is_none());
+            }
+            let Some(Found::Record { record, .. }) = log.end() else { panic!("no record") };
+            prop_assert_eq!(record.statement.unwrap_or_default(), if statement.trim().is_empty() { "" } else { &statement });
+            prop_assert_eq!(record.error_message.unwrap_or_default(), message);
+            prop_assert_eq!(record.user.unwrap_or_default(), user);
+            prop_assert_eq!(record.trace_id.unwrap_or_default(), "t");
+        }
+    }
 }

@@ -155,11 +155,6 @@ impl Filters {
             to_ms: time(&self.to)?,
         })
     }
-
-    /// Whether text is looked for in statements.
-    pub fn searches(&self) -> bool {
-        self.search.is_some() || self.words.is_some()
-    }
 }
 
 /// A time that somebody typed.

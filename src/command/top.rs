@@ -88,9 +88,6 @@ struct Against {
 
 /// Runs the command.
 pub async fn run(args: TopArgs) -> Result<ExitCode, ReadError> {
-    if args.filters.searches() {
-        return Err(ReadError::Other("top takes no --search and no --words".to_string()));
-    }
     let history = args.reading.open().await?;
     let mut selection = args.filters.selection(history.zone, u32::MAX)?;
     if selection.from_ms.is_none() {
@@ -105,12 +102,12 @@ pub async fn run(args: TopArgs) -> Result<ExitCode, ReadError> {
         By::Db => GroupBy::Db,
         By::Hour => GroupBy::Hour(history.zone),
     };
-    let groups = history.store.top(&selection, by).await?;
+    let groups = history.store.top(&selection, by, None).await?;
     let mut rows: Vec<Row> = Vec::new();
     if let Some(period) = &args.against {
         let (from_ms, to_ms) = earlier(period, &selection, history.zone)?;
         let selection = Selection { from_ms: Some(from_ms), to_ms: Some(to_ms), ..selection };
-        let earlier = history.store.top(&selection, by).await?;
+        let earlier = history.store.top(&selection, by, None).await?;
         let earlier: HashMap<_, Durations> = earlier
             .into_iter()
             .map(|group| ((group.fingerprint, group.name), group.durations))

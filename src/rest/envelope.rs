@@ -7,6 +7,7 @@ use warp::http::{Response, StatusCode};
 use warp::hyper::body::Bytes;
 
 use crate::intake::PushError;
+use crate::profile::write_html_json;
 use crate::store::{Place, WriteError};
 
 /// When those who were told that annals is busy should come back.
@@ -33,12 +34,11 @@ pub fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
     envelope(StatusCode::OK, &Envelope { msg: "success", code: 0, data, count })
 }
 
-/// An answer that carries a long text.
-pub fn success_text(text: &str) -> Result<Answer, Refusal> {
-    // Most of a text goes out as it is: room for it at once, so that it does not move as it grows.
-    let mut body = Vec::with_capacity(text.len() + text.len() / 8 + 128);
-    let envelope = Envelope { msg: "success", code: 0, data: text, count: 0 };
-    serde_json::to_writer(&mut body, &envelope).map_err(|error| Refusal::Internal(error.into()))?;
+/// An answer that carries a profile as HTML.
+pub fn profile_html(text: &[u8]) -> Result<Answer, Refusal> {
+    let mut body = br#"{"msg":"success","code":0,"data":"#.to_vec();
+    write_html_json(text, &mut body).map_err(|error| Refusal::Internal(error.into()))?;
+    body.extend_from_slice(br#","count":0}"#);
     Ok(answer(StatusCode::OK, "application/json", body))
 }
 

@@ -5,10 +5,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::envelope::{Answer, Refusal, Rows, success_text};
+use super::envelope::{Answer, Refusal, Rows, profile_html};
 use super::selection::{selection, with_next};
 use super::{Parameters, View, known_profile, text_or_na};
-use crate::profile::to_html;
 use crate::query::{Kind, QueryId};
 use crate::store::ListedQuery;
 use crate::time::{Zone, duration_text};
@@ -84,5 +83,5 @@ impl<'r> SessionRow<'r> {
 /// The profile of a query as HTML; also what `/rest/v1/query_profile/<id>` answers.
 pub async fn profile(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     let text = known_profile(view, &query_id).await?;
-    success_text(&to_html(&text))
+    profile_html(&text)
 }

@@ -160,6 +160,12 @@ impl StoredFingerprint {
     }
 }
 
+impl From<Fingerprint> for StoredFingerprint {
+    fn from(fingerprint: Fingerprint) -> StoredFingerprint {
+        StoredFingerprint(fingerprint.to_signed())
+    }
+}
+
 impl Serialize for StoredFingerprint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&Fingerprint::from_signed(self.0))

@@ -1,5 +1,6 @@
 //! Reading: what is asked of many queries at once.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use serde::Serialize;
@@ -7,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::Store;
 use super::read::{Selection, StoredFingerprint};
+use super::top::{Group, GroupBy};
 use crate::query::Kind;
 use crate::statement::Fingerprint;
 
@@ -73,9 +75,41 @@ impl StatementOrder {
         ("scan_bytes", StatementOrder::ScanBytes),
     ];
 
-    fn name(self) -> &'static str {
-        let named = StatementOrder::NAMES.iter().find(|(_, order)| *order == self);
-        named.map_or("total_ms", |(name, _)| name)
+    /// What there is of it; `None` comes last.
+    fn of(self, one: &StatementStatistics) -> Option<i64> {
+        match self {
+            StatementOrder::Total => Some(one.total_ms),
+            StatementOrder::Count => Some(one.count),
+            StatementOrder::Errors => Some(one.errors),
+            StatementOrder::P50 => one.p50_ms,
+            StatementOrder::P95 => one.p95_ms,
+            StatementOrder::P99 => one.p99_ms,
+            StatementOrder::Max => one.max_ms,
+            StatementOrder::ScanRows => Some(one.scan_rows),
+            StatementOrder::ScanBytes => Some(one.scan_bytes),
+        }
+    }
+}
+
+impl StatementStatistics {
+    /// Of a group that is put together by shape; the shape itself is still to come.
+    fn of(group: Group) -> Option<StatementStatistics> {
+        Some(StatementStatistics {
+            fingerprint: group.fingerprint?.into(),
+            shape: String::new(),
+            count: group.count,
+            errors: group.errors,
+            total_ms: group.total_ms,
+            p50_ms: group.durations.percentile(50),
+            p95_ms: group.durations.percentile(95),
+            p99_ms: group.durations.percentile(99),
+            max_ms: group.durations.longest(),
+            scan_rows: group.scan_rows,
+            scan_bytes: group.scan_bytes,
+            users: i64::try_from(group.users.len()).unwrap_or(i64::MAX),
+            first_ms: group.first_ms,
+            last_ms: group.last_ms,
+        })
     }
 }
 
@@ -95,76 +129,23 @@ pub struct Sizes {
 }
 
 impl Store {
-    /// The shapes of the selected queries, the most first.
+    /// The shapes of the selected queries, the most first, as many as the selection's limit.
     pub async fn statements(
         &self,
         selection: &Selection,
         order: StatementOrder,
         owner: Option<&str>,
     ) -> Result<Vec<StatementStatistics>, sqlx::Error> {
-        let Selection { limit, user, db, .. } = selection;
-        let kind = selection.kind.map(Kind::name);
-        let fingerprint = selection.fingerprint.map(Fingerprint::to_signed);
-        let (from_ms, to_ms) = (selection.from_ms, selection.to_ms);
-        let order = order.name();
-        sqlx::query_as!(
-            StatementStatistics,
-            r#"WITH
-               ranked AS (
-                   SELECT fingerprint, duration_ms, scan_rows, scan_bytes, user, started_ms,
-                       ifnull(error_code, 0) <> 0
-                           OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED') AS failed,
-                       row_number() OVER durations AS place,
-                       count(duration_ms) OVER (PARTITION BY fingerprint) AS timed
-                   FROM query
-                   WHERE fingerprint IS NOT NULL
-                     AND (?2 IS NULL OR started_ms >= ?2) AND (?3 IS NULL OR started_ms < ?3)
-                     AND (?4 IS NULL OR user = ?4) AND (?5 IS NULL OR db = ?5)
-                     AND (?6 IS NULL OR kind = ?6) AND (?7 IS NULL OR fingerprint = ?7)
-                     AND (?8 IS NULL OR user = ?8)
-                   WINDOW durations AS (
-                       PARTITION BY fingerprint ORDER BY duration_ms NULLS LAST)
-               ),
-               statistics AS (
-                   SELECT fingerprint, count(*) AS count, sum(failed) AS errors,
-                       CAST(total(duration_ms) AS INTEGER) AS total_ms,
-                       min(duration_ms) FILTER (WHERE place >= timed * 0.50) AS p50_ms,
-                       min(duration_ms) FILTER (WHERE place >= timed * 0.95) AS p95_ms,
-                       min(duration_ms) FILTER (WHERE place >= timed * 0.99) AS p99_ms,
-                       max(duration_ms) AS max_ms,
-                       CAST(total(scan_rows) AS INTEGER) AS scan_rows,
-                       CAST(total(scan_bytes) AS INTEGER) AS scan_bytes,
-                       count(DISTINCT user) AS users,
-                       min(started_ms) AS first_ms, max(started_ms) AS last_ms
-                   FROM ranked GROUP BY fingerprint
-               )
-               SELECT fingerprint AS "fingerprint!: StoredFingerprint",
-                   (SELECT shape FROM statement WHERE statement.fingerprint = statistics.fingerprint)
-                       AS "shape!: String",
-                   count AS "count!: i64", errors AS "errors!: i64", total_ms AS "total_ms!: i64",
-                   p50_ms AS "p50_ms: i64", p95_ms AS "p95_ms: i64", p99_ms AS "p99_ms: i64",
-                   max_ms AS "max_ms: i64", scan_rows AS "scan_rows!: i64",
-                   scan_bytes AS "scan_bytes!: i64", users AS "users!: i64",
-                   first_ms AS "first_ms: i64", last_ms AS "last_ms: i64"
-               FROM statistics
-               ORDER BY CASE ?9
-                   WHEN 'count' THEN count WHEN 'errors' THEN errors WHEN 'p50_ms' THEN p50_ms
-                   WHEN 'p95_ms' THEN p95_ms WHEN 'p99_ms' THEN p99_ms WHEN 'max_ms' THEN max_ms
-                   WHEN 'scan_rows' THEN scan_rows WHEN 'scan_bytes' THEN scan_bytes
-                   ELSE total_ms END DESC, fingerprint
-               LIMIT ?1"#,
-            limit,
-            from_ms,
-            to_ms,
-            user,
-            db,
-            kind,
-            fingerprint,
-            owner,
-            order
-        )
-        .fetch_all(&self.reporters)
-        .await
+        let groups = self.top(selection, GroupBy::Statement, owner).await?;
+        let mut all: Vec<_> = groups.into_iter().filter_map(StatementStatistics::of).collect();
+        all.sort_by_key(|one| (Reverse(order.of(one)), one.fingerprint.get().to_signed()));
+        all.truncate(selection.limit as usize);
+        let fingerprints = all.iter().map(|one| one.fingerprint.get()).collect();
+        let mut shapes = self.shapes(&fingerprints).await?;
+        for one in &mut all {
+            one.shape = shapes.remove(&one.fingerprint.get()).unwrap_or_default();
+        }
+        Ok(all)
     }
 
     /// How often each of these shapes ran in each of `parts` spans of `width_ms` from `from_ms` on.

@@ -363,8 +363,8 @@ impl Finder<'_> {
     }
 }
 
-/// Ends a search for which nobody waits any more.
-pub(super) struct GiveUpOnDrop(pub(super) Arc<AtomicBool>);
+/// Ends work for which nobody waits any more.
+struct GiveUpOnDrop(Arc<AtomicBool>);
 
 impl Drop for GiveUpOnDrop {
     fn drop(&mut self) {
@@ -385,10 +385,8 @@ impl Store {
         }
         let selection = selection.clone();
         let owner = owner.map(str::to_string);
-        let given_up = Arc::new(AtomicBool::new(false));
-        let _guard = GiveUpOnDrop(given_up.clone());
         let keys = self
-            .report_raw(move |sqlite| {
+            .report_raw(move |sqlite, given_up| {
                 // One state of the history, from the index to the statements.
                 let transaction = sqlite.unchecked_transaction()?;
                 let finder = Finder {
@@ -397,7 +395,7 @@ impl Store {
                     selection: &selection,
                     owner: owner.as_deref(),
                     candidates: Candidates::read(sqlite, selection.search.as_ref())?,
-                    given_up: &given_up,
+                    given_up,
                 };
                 let keys = finder.find()?;
                 transaction.finish()?;
@@ -409,16 +407,18 @@ impl Store {
     }
 
     /// Works on the bare handle of a connection that reads many queries, on a thread where that may take
-    /// its time.
+    /// its time. The work is told when nobody waits for it any more.
     pub(super) async fn report_raw<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+        work: impl FnOnce(&Connection, &AtomicBool) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, sqlx::Error> {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let _guard = GiveUpOnDrop(given_up.clone());
         let mut connection = self.reporters.acquire().await?;
         let runtime = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || {
             let mut handle = runtime.block_on(connection.lock_handle())?;
-            on_bare(&mut handle, work)
+            on_bare(&mut handle, |sqlite| work(sqlite, &given_up))
         });
         done.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?
     }

@@ -1,6 +1,5 @@
 //! Reading: what ran over time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, Row, params};
@@ -9,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::Store;
 use super::read::Selection;
-use super::search::{Candidates, GiveUpOnDrop};
+use super::search::Candidates;
 use crate::query::Kind;
 use crate::search::Search;
 use crate::statement::Fingerprint;
@@ -195,9 +194,7 @@ impl Store {
     ) -> Result<Vec<Bucket>, sqlx::Error> {
         let selection = selection.clone();
         let owner = owner.map(str::to_string);
-        let given_up = Arc::new(AtomicBool::new(false));
-        let _guard = GiveUpOnDrop(given_up.clone());
-        self.report_raw(move |sqlite| {
+        self.report_raw(move |sqlite, given_up| {
             // One state of the history, from the index of searches to the statements.
             let transaction = sqlite.unchecked_transaction()?;
             let mut counter = Counter {
@@ -205,7 +202,7 @@ impl Store {
                 selection: &selection,
                 owner: owner.as_deref(),
                 spans,
-                given_up: &given_up,
+                given_up,
                 buckets: spans.empty(),
             };
             match &selection.search {

@@ -1,6 +1,7 @@
 //! Reading: groups of queries with the percentiles of their durations.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 
 use rusqlite::types::ValueRef;
 
@@ -43,31 +44,48 @@ pub struct Group {
     pub scan_rows: i64,
     /// Bytes scanned.
     pub scan_bytes: i64,
+    /// Whoever ran them, each by a number.
+    pub users: HashSet<usize>,
+    /// The first start.
+    pub first_ms: Option<i64>,
+    /// The last start.
+    pub last_ms: Option<i64>,
 }
 
-/// The columns of [`Store::top`]; the condition is that of the reports.
-const ROWS: &str = "SELECT fingerprint, duration_ms,
-        ifnull(error_code, 0) <> 0 OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED'),
-        scan_rows, scan_bytes, user, db, started_ms
-    FROM query
-    WHERE started_ms BETWEEN ?1 AND ?2
-      AND (?3 IS NULL OR user = ?3) AND (?4 IS NULL OR db = ?4)
-      AND (?5 IS NULL OR kind = ?5) AND (?6 IS NULL OR fingerprint = ?6)
-      AND (?7 IS NULL OR state = ?7 COLLATE NOCASE) AND (?8 IS NULL OR duration_ms >= ?8)
-    ORDER BY started_ms";
-
 impl Store {
-    /// The selected queries that have a start, in groups, in no order; `limit`, `search` and `after` are not
-    /// heeded. Memory grows with the number of groups and of different durations, not of queries.
+    /// The selected queries in groups, in no order, of those of `owner` alone where one is named; `limit` and
+    /// `after` are not heeded, nor are queries without a shape, or a start, where they are put together by it.
+    /// Memory grows with the number of groups and of different durations, not of queries.
     ///
     /// Around sqlx's macros: each row is only counted, and handing it from one thread to another takes longer
     /// than that; and with window functions SQLite sorts all rows by group and duration.
-    pub async fn top(&self, selection: &Selection, by: GroupBy) -> Result<Vec<Group>, sqlx::Error> {
+    pub async fn top(
+        &self,
+        selection: &Selection,
+        by: GroupBy,
+        owner: Option<&str>,
+    ) -> Result<Vec<Group>, sqlx::Error> {
         let selection = selection.clone();
-        self.report_raw(move |sqlite| {
-            let from_ms = selection.from_ms.unwrap_or(i64::MIN);
-            let last_ms = selection.to_ms.map_or(i64::MAX, |to_ms| to_ms.saturating_sub(1));
-            let mut statement = sqlite.prepare(ROWS)?;
+        let owner = owner.map(str::to_string);
+        self.report_raw(move |sqlite, given_up| {
+            let (from_ms, last_ms) = selection.starts();
+            // SQLite uses no index for a condition that may not matter.
+            let shape =
+                if selection.fingerprint.is_some() { "fingerprint = ?6" } else { "?6 IS NULL" };
+            let started = match (selection.from_ms, selection.to_ms) {
+                (None, None) => "?1 <= ?2",
+                _ => "started_ms BETWEEN ?1 AND ?2",
+            };
+            let mut statement = sqlite.prepare(&format!(
+                "SELECT fingerprint, duration_ms,
+                     ifnull(error_code, 0) <> 0 OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED'),
+                     scan_rows, scan_bytes, user, db, started_ms, iif(?10, statement, NULL)
+                 FROM query
+                 WHERE {started} AND {shape}
+                   AND (?3 IS NULL OR user = ?3) AND (?4 IS NULL OR db = ?4)
+                   AND (?5 IS NULL OR kind = ?5) AND (?7 IS NULL OR state = ?7 COLLATE NOCASE)
+                   AND (?8 IS NULL OR duration_ms >= ?8) AND (?9 IS NULL OR user = ?9)"
+            ))?;
             let mut rows = statement.query(rusqlite::params![
                 from_ms,
                 last_ms,
@@ -76,21 +94,34 @@ impl Store {
                 selection.kind.map(Kind::name),
                 selection.fingerprint.map(Fingerprint::to_signed),
                 selection.state,
-                selection.min_ms
+                selection.min_ms,
+                owner,
+                selection.search.is_some()
             ])?;
-            let mut groups = Groups::default();
+            let (mut groups, mut users) = (Groups::default(), HashMap::new());
             let mut hour = (i64::MIN, String::new());
             while let Some(row) = rows.next()? {
+                if given_up.load(Ordering::Relaxed) {
+                    return Ok(Vec::new());
+                }
+                if let Some(search) = &selection.search
+                    && !row.get_ref(8)?.as_bytes_or_null()?.is_some_and(|it| search.matches(it))
+                {
+                    continue;
+                }
+                let started_ms = row.get::<_, Option<i64>>(7)?;
+                let user = text(row.get_ref(5)?);
                 let group = match by {
                     GroupBy::Statement => match row.get::<_, Option<i64>>(0)? {
                         Some(fingerprint) => groups.shape(fingerprint),
                         None => continue,
                     },
-                    GroupBy::User => groups.named(text(row.get_ref(5)?)),
+                    GroupBy::User => groups.named(user),
                     GroupBy::Db => groups.named(text(row.get_ref(6)?)),
                     GroupBy::Hour(zone) => {
-                        // Offsets of zones are whole quarters of an hour; rows come by start.
-                        let quarter = row.get::<_, i64>(7)?.div_euclid(900_000);
+                        let Some(started_ms) = started_ms else { continue };
+                        // Offsets of zones are whole quarters of an hour; rows come by start, mostly.
+                        let quarter = started_ms.div_euclid(900_000);
                         if quarter != hour.0 {
                             let start = zone.text(quarter * 900_000);
                             hour = (quarter, format!("{}:00", start.get(..13).unwrap_or("N/A")));
@@ -108,6 +139,11 @@ impl Store {
                     |at| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(at)?.unwrap_or(0));
                 group.scan_rows = group.scan_rows.saturating_add(number(3)?);
                 group.scan_bytes = group.scan_bytes.saturating_add(number(4)?);
+                group.first_ms = started_ms.into_iter().chain(group.first_ms).min();
+                group.last_ms = started_ms.max(group.last_ms);
+                if let Some(user) = user {
+                    group.users.insert(number_of(&mut users, user));
+                }
             }
             Ok(groups.all)
         })
@@ -137,6 +173,18 @@ impl Store {
 
 fn text(value: ValueRef<'_>) -> Option<&str> {
     value.as_str_or_null().ok().flatten()
+}
+
+/// The number of a name, a new one where it was not met before.
+fn number_of(names: &mut HashMap<String, usize>, name: &str) -> usize {
+    match names.get(name) {
+        Some(number) => *number,
+        None => {
+            let number = names.len();
+            names.insert(name.to_string(), number);
+            number
+        }
+    }
 }
 
 #[derive(Default)]
