@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::Store;
 use super::read::{Selection, StoredFingerprint};
 use super::top::{Group, GroupBy};
-use crate::query::Kind;
 use crate::statement::Fingerprint;
 
 /// The statements of one shape, together. Percentiles are of the durations that are known, by nearest rank.
