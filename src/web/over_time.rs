@@ -15,7 +15,7 @@ use crate::rest::view::View;
 use crate::store::{Bucket, Selection, Version, Watch};
 
 /// So long a page waits for what is counted; then it goes out without.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(60);
 /// A count holds until a commit, and in any case so many times as long as it took: whatever is written and
 /// looked at, counting takes no more than a twentieth of a core for each question.
 const HOLDS_TIMES: u32 = 20;
