@@ -227,13 +227,13 @@ fn killed_midway(db: &Path, young: i64, old: i64, start: impl Fn() -> Child) -> 
 #[test]
 fn a_pruning_that_is_killed_leaves_a_sound_history_and_goes_on() {
     let folder = TempDir::new().unwrap();
-    let db = young_and_old(folder.path(), 500, 10_000);
+    let db = young_and_old(folder.path(), 500, 6000);
     let start = || {
         let mut command = annals();
         command.args(["prune", "--keep-queries", "50d", "--db"]).arg(&db);
         command.stdout(Stdio::null()).spawn().unwrap()
     };
-    let midway = killed_midway(&db, 500, 10_000, start);
+    let midway = killed_midway(&db, 500, 6000, start);
     assert!(midway >= 1, "{midway}");
     // What is left to do is the room.
     let said = stdout(&prune(&db, &["--keep-queries", "50d"]));
@@ -248,7 +248,7 @@ fn a_pruning_that_is_killed_leaves_a_sound_history_and_goes_on() {
 #[test]
 fn a_server_that_is_killed_while_it_prunes_goes_on() {
     let folder = TempDir::new().unwrap();
-    let db = young_and_old(folder.path(), 500, 10_000);
+    let db = young_and_old(folder.path(), 500, 6000);
     let config = folder.path().join("annals.toml");
     std::fs::write(&config, "[retention]\nkeep_queries = '50d'\n").unwrap();
     let start = || {
@@ -256,7 +256,7 @@ fn a_server_that_is_killed_while_it_prunes_goes_on() {
         command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&config);
         command.arg("--db").arg(&db).stdout(Stdio::null()).spawn().unwrap()
     };
-    let midway = killed_midway(&db, 500, 10_000, start);
+    let midway = killed_midway(&db, 500, 6000, start);
     assert!(midway >= 1, "{midway}");
     let server = Server::start(&db, &["--config", config.to_str().unwrap()]);
     assert_eq!(server.envelope("/rest/v1/session?limit=1000")["count"], 500);
