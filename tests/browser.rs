@@ -387,6 +387,7 @@ fn hostile_data_is_text_and_large_data_is_quick() {
         ("/query_profile/hostile-1", "<script>alert(1)</script>", 5),
         ("/query_profile/long-1", "first 256 KB of", 10),
         ("/query_profile/wide-1", "100,000 operators", 30),
+        ("/query_profile/wide-1?operators=99601", "99,601 to 100,000 of 100,000", 30),
         ("/query_profile/wide-1?show=flame", "The wider", 30),
         ("/query_profile/wide-1?show=text", "This is the beginning", 15),
         ("/statements?from=2020-01-01", "select ?", 5),

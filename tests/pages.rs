@@ -257,6 +257,14 @@ fn a_browser_logs_in_and_sees_what_is_its_own() {
         assert!(!of(&alice, path).body.contains("staging"), "{path}");
     }
     assert_eq!((of(&alice, "/status").status, of(&root, "/status").status), (403, 200));
+    // What is kept of a chart is kept for each apart.
+    for (cookie, counted) in [(&root, "15 queries"), (&alice, "2 queries"), (&root, "15 queries")] {
+        let began = Instant::now();
+        let chart = format!("<span class=\"key count\">{counted}</span>");
+        while !of(cookie, "/?from=2020-01-01").body.contains(&chart) {
+            assert!(began.elapsed() < Duration::from_secs(10), "{counted}");
+        }
+    }
 
     let out = ask(&server, "POST", "/logout", &[("cookie", &carol)], "");
     assert_eq!((out.status, out.header("location")), (303, "/login"));
