@@ -468,9 +468,10 @@ fn datasette(bench: &mut Bench) {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/datasette/bin/datasette");
     if !program.exists() {
         println!(
-            "| reads (Datasette) | SKIPPED: python3 -m venv target/datasette && \
-             target/datasette/bin/pip install datasette | | | ≥ 20 |"
+            "| reads (Datasette) | MISSING: python3 -m venv target/datasette && \
+             target/datasette/bin/pip install -r benches/requirements.txt | | | ≥ 20 |"
         );
+        bench.fallen.push("Datasette, which is missing".to_string());
         return;
     }
     let db = bench.history();

@@ -101,6 +101,8 @@ impl Rows {
             return Err(Refusal::Internal(error.into()));
         }
         self.body.extend(format!("]}},\"count\":{count}}}").into_bytes());
+        // It may be kept, and its room counts by its length.
+        self.body.shrink_to_fit();
         Ok(answer(StatusCode::OK, "application/json", self.body))
     }
 }

@@ -224,11 +224,27 @@ pub struct Selection {
     pub to_ms: Option<i64>,
 }
 
+/// Whose queries are listed.
+enum Whose<'a> {
+    Everybodys,
+    Of(&'a str),
+    /// The selection names one user, and only those of another may be seen.
+    Nobodys,
+}
+
 impl Selection {
-    /// Whether each query of its times is in it, so that a page reads no others.
+    fn whose<'a>(&'a self, owner: Option<&'a str>) -> Whose<'a> {
+        match (self.user.as_deref(), owner) {
+            (Some(user), Some(owner)) if user != owner => Whose::Nobodys,
+            (Some(user), _) | (None, Some(user)) => Whose::Of(user),
+            (None, None) => Whose::Everybodys,
+        }
+    }
+
+    /// Whether each query of its times, or of its user in them, is in it, so that a page reads no others.
     fn takes_all(&self) -> bool {
-        let Selection { user, db, state, kind, fingerprint, search, anywhere, min_ms, .. } = self;
-        let texts = [user, db, state, anywhere];
+        let Selection { db, state, kind, fingerprint, search, anywhere, min_ms, .. } = self;
+        let texts = [db, state, anywhere];
         texts.iter().all(|text| text.is_none())
             && kind.is_none()
             && fingerprint.is_none()
@@ -364,13 +380,13 @@ macro_rules! one {
     };
 }
 
-/// The one list of queries, with the condition that places its page.
+/// The one list of queries, with the conditions that place its page and that name the user. There is an index
+/// of each user by start, which SQLite does not use for a condition that may not matter.
 macro_rules! placed {
-    ($how:ident, $row:tt, $columns:tt, $place:tt, $($argument:expr),+) => {
+    ($how:ident, $row:tt, $columns:tt, $place:tt, $whose:tt, $($argument:expr),+) => {
         $how!(
             $row,
-            ($columns + "WHERE " + $place + "
-               AND (?3 IS NULL OR user = ?3)
+            ($columns + "WHERE " + $place + " AND " + $whose + "
                AND (?4 IS NULL OR db = ?4)
                AND (?5 IS NULL OR state = ?5 COLLATE NOCASE)
                AND (?6 IS NULL OR kind = ?6)
@@ -379,7 +395,6 @@ macro_rules! placed {
                    OR db LIKE ?7 ESCAPE '\\' OR state LIKE ?7 ESCAPE '\\'
                    OR frontend LIKE ?7 ESCAPE '\\')
                AND (?8 IS NULL OR duration_ms >= ?8)
-               AND (?9 IS NULL OR user = ?9)
              ORDER BY started_ms DESC, id DESC
              LIMIT ?2"),
             $($argument),+
@@ -401,18 +416,18 @@ macro_rules! of_rows {
 
 /// The statements of a list's page: of the queries that have a start, and of those that have none.
 macro_rules! with_start {
-    ($columns:ident, $selection:expr, $owner:expr) => {
+    ($columns:ident, $whose:tt, $user:expr, $selection:expr) => {
         $columns!(placed!(
-            "started_ms BETWEEN ?10 AND ?11 AND (started_ms < ?11 OR id < ?12)",
+            "started_ms BETWEEN ?9 AND ?10 AND (started_ms < ?10 OR id < ?11)",
+            $whose,
             LISTED_STATEMENT_CHARS,
             $selection.limit,
-            $selection.user,
+            $user,
             $selection.db,
             $selection.state,
             $selection.kind.map(Kind::name),
             $selection.anywhere.as_deref().map(like),
             $selection.min_ms,
-            $owner,
             $selection.starts().0,
             $selection.starts_behind().0,
             $selection.starts_behind().1
@@ -421,18 +436,18 @@ macro_rules! with_start {
 }
 
 macro_rules! without_start {
-    ($columns:ident, $selection:expr, $owner:expr, $missing:expr, $below:expr) => {
+    ($columns:ident, $whose:tt, $user:expr, $selection:expr, $missing:expr, $below:expr) => {
         $columns!(placed!(
-            "started_ms IS NULL AND id < ?10",
+            "started_ms IS NULL AND id < ?9",
+            $whose,
             LISTED_STATEMENT_CHARS,
             $missing,
-            $selection.user,
+            $user,
             $selection.db,
             $selection.state,
             $selection.kind.map(Kind::name),
             $selection.anywhere.as_deref().map(like),
             $selection.min_ms,
-            $owner,
             $below
         ))
     };
@@ -471,22 +486,40 @@ impl Store {
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), sqlx::Error> {
         let found = self.found(selection, owner).await?;
+        let whose = selection.whose(owner);
         let page = |handle: &Connection| {
             if let Some(found) = &found {
                 let rows = listed_columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
                 return step(handle, rows, &mut each).map(|_| ());
             }
-            let listed = step(handle, with_start!(listed_columns, selection, owner), &mut each)?;
+            let nobody: Option<&str> = None;
+            let listed = match whose {
+                Whose::Nobodys => return Ok(()),
+                Whose::Of(user) => {
+                    let rows = with_start!(listed_columns, "user = ?3", user, selection);
+                    step(handle, rows, &mut each)?
+                }
+                Whose::Everybodys => {
+                    let rows = with_start!(listed_columns, "?3 IS NULL", nobody, selection);
+                    step(handle, rows, &mut each)?
+                }
+            };
             let missing = selection.limit.saturating_sub(listed);
-            if let Some(below) = selection.without_start_below()
-                && missing > 0
-            {
-                let rows = without_start!(listed_columns, selection, owner, missing, below);
+            let Some(below) = selection.without_start_below().filter(|_| missing > 0) else {
+                return Ok(());
+            };
+            if let Whose::Of(user) = whose {
+                let rows =
+                    without_start!(listed_columns, "user = ?3", user, selection, missing, below);
+                step(handle, rows, &mut each)?;
+            } else {
+                let rows =
+                    without_start!(listed_columns, "?3 IS NULL", nobody, selection, missing, below);
                 step(handle, rows, &mut each)?;
             }
             Ok(())
         };
-        if owner.is_none() && selection.takes_all() {
+        if selection.takes_all() {
             self.handles.read_briefly(page).await
         } else {
             self.handles.read(page).await
@@ -503,15 +536,31 @@ impl Store {
             let rows = stored_columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
             return rows.fetch_all(&self.readers).await;
         }
-        let rows = with_start!(stored_columns, selection, owner);
-        let mut rows = rows.fetch_all(&self.readers).await?;
+        let nobody: Option<&str> = None;
+        let whose = selection.whose(owner);
+        let mut rows = match whose {
+            Whose::Nobodys => return Ok(Vec::new()),
+            Whose::Of(user) => {
+                let rows = with_start!(stored_columns, "user = ?3", user, selection);
+                rows.fetch_all(&self.readers).await?
+            }
+            Whose::Everybodys => {
+                let rows = with_start!(stored_columns, "?3 IS NULL", nobody, selection);
+                rows.fetch_all(&self.readers).await?
+            }
+        };
         let missing = selection.limit.saturating_sub(rows.len() as u32);
-        if let Some(below) = selection.without_start_below()
-            && missing > 0
-        {
-            let without_start = without_start!(stored_columns, selection, owner, missing, below);
-            rows.extend(without_start.fetch_all(&self.readers).await?);
-        }
+        let Some(below) = selection.without_start_below().filter(|_| missing > 0) else {
+            return Ok(rows);
+        };
+        rows.extend(if let Whose::Of(user) = whose {
+            let rows = without_start!(stored_columns, "user = ?3", user, selection, missing, below);
+            rows.fetch_all(&self.readers).await?
+        } else {
+            let rows =
+                without_start!(stored_columns, "?3 IS NULL", nobody, selection, missing, below);
+            rows.fetch_all(&self.readers).await?
+        });
         Ok(rows)
     }
 

@@ -218,22 +218,26 @@ impl Store {
 
     /// The first and the last start there are; `None` where there is none.
     pub async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, sqlx::Error> {
-        let first = sqlx::query_scalar!(
-            r#"SELECT started_ms AS "ms!" FROM query
-               WHERE started_ms IS NOT NULL AND (?1 IS NULL OR user = ?1)
-               ORDER BY started_ms LIMIT 1"#,
-            owner
-        )
-        .fetch_optional(&self.reporters)
-        .await?;
-        let last = sqlx::query_scalar!(
-            r#"SELECT started_ms AS "ms!" FROM query
-               WHERE started_ms IS NOT NULL AND (?1 IS NULL OR user = ?1)
-               ORDER BY started_ms DESC LIMIT 1"#,
-            owner
-        )
-        .fetch_optional(&self.reporters)
-        .await?;
+        // Each of these is the end of an index.
+        let (first, last) = match owner {
+            None => {
+                let ends = sqlx::query!(
+                    r#"SELECT (SELECT min(started_ms) FROM query) AS "first: i64",
+                           (SELECT max(started_ms) FROM query) AS "last: i64""#
+                );
+                let ends = ends.fetch_one(&self.reporters).await?;
+                (ends.first, ends.last)
+            }
+            Some(user) => {
+                let ends = sqlx::query!(
+                    r#"SELECT (SELECT min(started_ms) FROM query WHERE user = ?1) AS "first: i64",
+                           (SELECT max(started_ms) FROM query WHERE user = ?1) AS "last: i64""#,
+                    user
+                );
+                let ends = ends.fetch_one(&self.reporters).await?;
+                (ends.first, ends.last)
+            }
+        };
         Ok(first.zip(last))
     }
 }
