@@ -23,7 +23,7 @@ use super::{History, manager};
 use crate::store::{Version, Watch};
 
 /// What is kept, in bytes. Beyond that all is forgotten: what is asked for often is soon there again.
-const ROOM_BYTES: usize = 16 << 20;
+const ROOM_BYTES: usize = 8 << 20;
 /// A larger answer is not kept.
 const LARGEST_BYTES: usize = 1 << 20;
 /// About what an answer takes beside its body and its key.

@@ -302,15 +302,16 @@ pub enum StoredProfile {
     UnknownQuery,
 }
 
-/// The columns of a [`ListedQuery`].
+/// The columns of a [`ListedQuery`]. To cut a statement is to count its characters, which only a long one needs.
 macro_rules! listed_columns {
     ($then:ident!($($rest:tt)*)) => {
         $then!(
             stepped,
             (),
             "SELECT id, query_id, kind, state, started_ms, ended_ms, duration_ms, user, catalog, db,
-                    substr(statement, 1, ?1) AS \"statement: String\", frontend, session_id,
-                    sql_hash
+                    iif(octet_length(statement) <= ?1, statement, substr(statement, 1, ?1))
+                        AS \"statement: String\",
+                    frontend, session_id, sql_hash
              FROM query ",
             $($rest)*
         )
