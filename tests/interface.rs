@@ -112,6 +112,10 @@ fn statements_of_one_shape_are_counted_together() {
     let alices = server.envelope("/api/v1/statements?user=alice&from=1700000050000");
     assert_eq!(alices["data"][0]["count"], 26);
     assert_eq!(server.envelope("/api/v1/statements?order=p50_ms&limit=1")["count"], 1);
+    assert_eq!(server.envelope("/api/v1/statements?search=A+%3D+7")["data"][0]["count"], 11);
+    assert_eq!(count("/api/v1/statements?words=now"), 1);
+    let timeline = server.envelope("/api/v1/timeline?buckets=1&words=now");
+    assert_eq!(timeline["data"][0]["count"], 1);
 }
 
 #[test]

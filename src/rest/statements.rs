@@ -3,7 +3,7 @@
 use utoipa::IntoParams;
 
 use super::envelope::{Answer, Envelope, Refusal, success};
-use super::openapi::Time;
+use super::openapi::{SearchText, SearchWords, Time};
 use super::selection::{known_parameters, selection};
 use super::{Parameters, View};
 use crate::store::{Bucket, Spans, StatementOrder, StatementStatistics};
@@ -36,6 +36,12 @@ pub struct StatementParameters {
     /// This shape alone.
     #[param(pattern = "^[0-9a-f]{16}$")]
     fingerprint: Option<String>,
+    /// Text in the statement, in any letter case.
+    #[param(value_type = Option<SearchText>)]
+    search: Option<String>,
+    /// Whole words in the statement, in any order.
+    #[param(value_type = Option<SearchWords>)]
+    words: Option<String>,
     /// It started then or later.
     #[param(value_type = Option<Time>)]
     from: Option<String>,
@@ -94,6 +100,12 @@ pub struct TimelineParameters {
     /// This shape alone.
     #[param(pattern = "^[0-9a-f]{16}$")]
     fingerprint: Option<String>,
+    /// Text in the statement, in any letter case.
+    #[param(value_type = Option<SearchText>)]
+    search: Option<String>,
+    /// Whole words in the statement, in any order.
+    #[param(value_type = Option<SearchWords>)]
+    words: Option<String>,
     /// Where it begins; with the first query where it is not given.
     #[param(value_type = Option<Time>)]
     from: Option<String>,
