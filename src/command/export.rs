@@ -163,13 +163,12 @@ fn plain_record(columns: &Map<String, Value>) -> Option<String> {
     for (key, column) in AUDIT_KEYS {
         let value = plain(columns.get(column));
         // A line that begins as a record does would end this one.
-        let is_one_record = !value
-            .split('\n')
-            .skip(1)
-            .any(|line| line.bytes().take(4).filter(u8::is_ascii_digit).count() == 4);
+        let begins_record =
+            |line: &str| line.bytes().take(4).filter(u8::is_ascii_digit).count() == 4;
+        let is_one_text = !value.starts_with('|') && !value.split('\n').skip(1).any(begins_record);
         let is_plain = match key {
-            "Stmt" => is_one_record,
-            "ErrorMessage" => is_one_record && !value.contains("|Stmt="),
+            "Stmt" => is_one_text,
+            "ErrorMessage" => is_one_text && !value.contains("|Stmt="),
             "FuzzyVariables" | "queriedTablesAndViews" => !value.contains(['|', '\n', '\r']),
             _ => !value.contains(|c: char| c.is_whitespace() || "|'\"`(),;".contains(c)),
         };
