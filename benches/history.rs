@@ -299,7 +299,7 @@ fn import_into(bench: &mut Bench) {
 
 /// Batches of many connections, each answered after its commit, beside the import.
 fn push(bench: &mut Bench) {
-    let (log, db) = (bench.log(), bench.path("pushed.db"));
+    let (log, db, again) = (bench.log(), bench.path("pushed.db"), bench.path("again.db"));
     let (queries, asking) = (bench.size.queries, bench.size.asking);
     bench.pairs(
         "durable push of 16 connections, rows/s (import)",
@@ -326,18 +326,13 @@ fn push(bench: &mut Bench) {
             rate
         },
         || {
-            let db = bench_import_path(&log);
-            remove(&db);
-            let took = import_log(&db, &log);
-            remove(&db);
+            remove(&again);
+            let took = import_log(&again, &log);
+            remove(&again);
             queries as f64 / took.as_secs_f64()
         },
     );
     remove(&db);
-}
-
-fn bench_import_path(log: &Path) -> PathBuf {
-    log.with_file_name("again.db")
 }
 
 /// The session list beside a bare warp route with the same bytes: as it is, and while records arrive.

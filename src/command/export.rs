@@ -165,10 +165,11 @@ fn plain_record(columns: &Map<String, Value>) -> Option<String> {
         // A line that begins as a record does would end this one.
         let begins_record =
             |line: &str| line.bytes().take(4).filter(u8::is_ascii_digit).count() == 4;
-        let is_one_text = !value.starts_with('|') && !value.split('\n').skip(1).any(begins_record);
+        let is_one_text =
+            || !value.starts_with('|') && !value.split('\n').skip(1).any(begins_record);
         let is_plain = match key {
-            "Stmt" => is_one_text,
-            "ErrorMessage" => is_one_text && !value.contains("|Stmt="),
+            "Stmt" => is_one_text(),
+            "ErrorMessage" => is_one_text() && !value.contains("|Stmt="),
             "FuzzyVariables" | "queriedTablesAndViews" => !value.contains(['|', '\n', '\r']),
             _ => !value.contains(|c: char| c.is_whitespace() || "|'\"`(),;".contains(c)),
         };

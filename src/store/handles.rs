@@ -1,13 +1,15 @@
-//! Bare handles that read, for the few statements that are asked for all the time.
+//! Bare handles that read: some of their own for the few statements that are asked for all the time, and those
+//! that sqlx lends for what steps many rows.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
-use super::raw_error;
+use super::{Store, on_bare, raw_error};
 
 /// Bare handles to a history.
 ///
@@ -65,6 +67,34 @@ impl Handles {
     pub fn close(&self) {
         self.free.close();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Ends work for which nobody waits any more.
+struct GiveUpOnDrop(Arc<AtomicBool>);
+
+impl Drop for GiveUpOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Store {
+    /// Works on the bare handle of a connection that reads many queries, on a thread where that may take
+    /// its time. The work is told when nobody waits for it any more.
+    pub(super) async fn report_raw<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &AtomicBool) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, sqlx::Error> {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let _guard = GiveUpOnDrop(given_up.clone());
+        let mut connection = self.reporters.acquire().await?;
+        let runtime = tokio::runtime::Handle::current();
+        let done = tokio::task::spawn_blocking(move || {
+            let mut handle = runtime.block_on(connection.lock_handle())?;
+            on_bare(&mut handle, |sqlite| work(sqlite, &given_up))
+        });
+        done.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?
     }
 }
 

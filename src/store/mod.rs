@@ -12,6 +12,7 @@ mod read;
 mod report;
 mod retention;
 mod search;
+mod selected;
 mod timeline;
 mod top;
 mod version;

@@ -10,15 +10,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement};
 use sqlx::sqlite::SqliteTransaction;
 
+use super::Store;
 use super::read::Selection;
-use super::{Store, on_bare};
-use crate::query::Kind;
+use super::selected::{CONDITIONS, bind_conditions};
 use crate::search::{Search, grams};
 use crate::statement::Fingerprint;
 
@@ -213,16 +212,6 @@ struct Finder<'a> {
     given_up: &'a AtomicBool,
 }
 
-/// The conditions of a list other than its search, its times and its place.
-const CONDITIONS: &str = "statement IS NOT NULL
-    AND (?3 IS NULL OR user = ?3)
-    AND (?4 IS NULL OR db = ?4)
-    AND (?5 IS NULL OR state = ?5 COLLATE NOCASE)
-    AND (?6 IS NULL OR kind = ?6)
-    AND (?7 IS NULL OR duration_ms >= ?7)
-    AND (?8 IS NULL OR fingerprint = ?8)
-    AND (?9 IS NULL OR user = ?9)";
-
 impl Finder<'_> {
     /// The keys of the first queries of the list that match.
     fn find(&self) -> Result<Vec<Key>, rusqlite::Error> {
@@ -292,7 +281,7 @@ impl Finder<'_> {
         looked_at: &mut u64,
         found: &mut Vec<Key>,
     ) -> Result<bool, rusqlite::Error> {
-        let mut one = self.statements("id = ?1 AND ?2 IS NULL")?;
+        let mut one = self.statements("id = ?8 AND ?9 IS NULL")?;
         while let Some(row) = rows.next()? {
             if *looked_at == most || self.given_up.load(Ordering::Relaxed) {
                 return Ok(false);
@@ -302,7 +291,7 @@ impl Finder<'_> {
             if !self.candidates.has(id) {
                 continue;
             }
-            let mut rows = self.query(&mut one, id, None)?;
+            let mut rows = within(&mut one, id, None)?;
             if let Some(candidate) = rows.next()?
                 && self.matches(candidate)?
             {
@@ -317,13 +306,13 @@ impl Finder<'_> {
 
     /// Goes over the rows of some spans, and keeps the newest that match.
     fn by_row(&self, spans: &[(i64, i64)]) -> Result<Vec<Key>, rusqlite::Error> {
-        let mut span = self.statements("id BETWEEN ?1 AND ?2")?;
+        let mut span = self.statements("id BETWEEN ?8 AND ?9")?;
         let mut newest: BinaryHeap<Reverse<Key>> = BinaryHeap::new();
         for (from, to) in spans {
             if self.given_up.load(Ordering::Relaxed) {
                 break;
             }
-            let mut rows = self.query(&mut span, *from, Some(*to))?;
+            let mut rows = within(&mut span, *from, Some(*to))?;
             while let Some(row) = rows.next()? {
                 let key = (row.get(0)?, row.get(1)?);
                 if self.selection.is_here(key) && self.matches(row)? {
@@ -344,32 +333,26 @@ impl Finder<'_> {
     }
 
     fn statements(&self, rows: &str) -> Result<Statement<'_>, rusqlite::Error> {
-        self.sqlite.prepare(&format!(
-            "SELECT started_ms, id, statement FROM query WHERE {rows} AND {CONDITIONS}"
-        ))
-    }
-
-    fn query<'b>(
-        &self,
-        statement: &'b mut Statement<'_>,
-        first: i64,
-        last: Option<i64>,
-    ) -> Result<rusqlite::Rows<'b>, rusqlite::Error> {
-        let Selection { user, db, state, min_ms, .. } = self.selection;
-        let kind = self.selection.kind.map(Kind::name);
-        let fingerprint = self.selection.fingerprint.map(Fingerprint::to_signed);
-        statement
-            .query(params![first, last, user, db, state, kind, min_ms, fingerprint, self.owner])
+        let mut statement = self.sqlite.prepare(&format!(
+            "SELECT started_ms, id, statement FROM query
+             WHERE {rows} AND statement IS NOT NULL AND (?7 IS NULL OR fingerprint = ?7)
+               AND {CONDITIONS}"
+        ))?;
+        bind_conditions(&mut statement, self.selection, self.owner)?;
+        statement.raw_bind_parameter(7, self.selection.fingerprint.map(Fingerprint::to_signed))?;
+        Ok(statement)
     }
 }
 
-/// Ends work for which nobody waits any more.
-struct GiveUpOnDrop(Arc<AtomicBool>);
-
-impl Drop for GiveUpOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+/// The rows of a statement from one to another.
+fn within<'b>(
+    statement: &'b mut Statement<'_>,
+    first: i64,
+    last: Option<i64>,
+) -> Result<rusqlite::Rows<'b>, rusqlite::Error> {
+    statement.raw_bind_parameter(8, first)?;
+    statement.raw_bind_parameter(9, last)?;
+    Ok(statement.raw_query())
 }
 
 impl Store {
@@ -404,22 +387,5 @@ impl Store {
             .await?;
         let rows: Vec<i64> = keys.into_iter().map(|(_, id)| id).collect();
         Ok(Some(serde_json::json!(rows).to_string()))
-    }
-
-    /// Works on the bare handle of a connection that reads many queries, on a thread where that may take
-    /// its time. The work is told when nobody waits for it any more.
-    pub(super) async fn report_raw<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection, &AtomicBool) -> Result<T, rusqlite::Error> + Send + 'static,
-    ) -> Result<T, sqlx::Error> {
-        let given_up = Arc::new(AtomicBool::new(false));
-        let _guard = GiveUpOnDrop(given_up.clone());
-        let mut connection = self.reporters.acquire().await?;
-        let runtime = tokio::runtime::Handle::current();
-        let done = tokio::task::spawn_blocking(move || {
-            let mut handle = runtime.block_on(connection.lock_handle())?;
-            on_bare(&mut handle, |sqlite| work(sqlite, &given_up))
-        });
-        done.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?
     }
 }

@@ -1,13 +1,12 @@
 //! Reading: groups of queries with the percentiles of their durations.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::Ordering;
 
 use rusqlite::types::ValueRef;
 
 use super::Store;
 use super::read::Selection;
-use crate::query::Kind;
+use super::selected::{Counted, OWN, Selected};
 use crate::statement::Fingerprint;
 use crate::statistics::Durations;
 use crate::time::Zone;
@@ -68,58 +67,22 @@ impl Store {
         let selection = selection.clone();
         let owner = owner.map(str::to_string);
         self.report_raw(move |sqlite, given_up| {
-            let (from_ms, last_ms) = selection.starts();
-            // SQLite uses no index for a condition that may not matter.
-            let shape =
-                if selection.fingerprint.is_some() { "fingerprint = ?6" } else { "?6 IS NULL" };
-            let started = match (selection.from_ms, selection.to_ms) {
-                (None, None) => "?1 <= ?2",
-                _ => "started_ms BETWEEN ?1 AND ?2",
-            };
-            let mut statement = sqlite.prepare(&format!(
-                "SELECT fingerprint, duration_ms,
-                     ifnull(error_code, 0) <> 0 OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED'),
-                     scan_rows, scan_bytes, user, db, started_ms, iif(?10, statement, NULL)
-                 FROM query
-                 WHERE {started} AND {shape}
-                   AND (?3 IS NULL OR user = ?3) AND (?4 IS NULL OR db = ?4)
-                   AND (?5 IS NULL OR kind = ?5) AND (?7 IS NULL OR state = ?7 COLLATE NOCASE)
-                   AND (?8 IS NULL OR duration_ms >= ?8) AND (?9 IS NULL OR user = ?9)"
-            ))?;
-            let mut rows = statement.query(rusqlite::params![
-                from_ms,
-                last_ms,
-                selection.user,
-                selection.db,
-                selection.kind.map(Kind::name),
-                selection.fingerprint.map(Fingerprint::to_signed),
-                selection.state,
-                selection.min_ms,
-                owner,
-                selection.search.is_some()
-            ])?;
             let (mut groups, mut users) = (Groups::default(), Names::default());
             let mut hour = (i64::MIN, String::new());
-            while let Some(row) = rows.next()? {
-                if given_up.load(Ordering::Relaxed) {
-                    return Ok(Vec::new());
-                }
-                if let Some(search) = &selection.search
-                    && !row.get_ref(8)?.as_bytes_or_null()?.is_some_and(|it| search.matches(it))
-                {
-                    continue;
-                }
-                let started_ms = row.get::<_, Option<i64>>(7)?;
-                let user = text(row.get_ref(5)?);
+            let (selection, owner) = (&selection, owner.as_deref());
+            let selected = Selected { sqlite, selection, owner, given_up };
+            selected.each(", fingerprint, user, db", |row| {
+                let query = Counted::of(row)?;
+                let user = text(row.get_ref(OWN + 1)?);
                 let group = match by {
-                    GroupBy::Statement => match row.get::<_, Option<i64>>(0)? {
+                    GroupBy::Statement => match row.get::<_, Option<i64>>(OWN)? {
                         Some(fingerprint) => groups.shape(fingerprint),
-                        None => continue,
+                        None => return Ok(()),
                     },
                     GroupBy::User => groups.named(user),
-                    GroupBy::Db => groups.named(text(row.get_ref(6)?)),
+                    GroupBy::Db => groups.named(text(row.get_ref(OWN + 2)?)),
                     GroupBy::Hour(zone) => {
-                        let Some(started_ms) = started_ms else { continue };
+                        let Some(started_ms) = query.started_ms else { return Ok(()) };
                         // Offsets of zones are whole quarters of an hour; rows come by start, mostly.
                         let quarter = started_ms.div_euclid(900_000);
                         if quarter != hour.0 {
@@ -130,21 +93,20 @@ impl Store {
                     }
                 };
                 group.count += 1;
-                group.errors += row.get::<_, i64>(2)?;
-                if let Some(ms) = row.get::<_, Option<i64>>(1)? {
+                group.errors += query.errors;
+                if let Some(ms) = query.duration_ms {
                     group.total_ms = group.total_ms.saturating_add(ms);
                     group.durations.add(ms);
                 }
-                let number =
-                    |at| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(at)?.unwrap_or(0));
-                group.scan_rows = group.scan_rows.saturating_add(number(3)?);
-                group.scan_bytes = group.scan_bytes.saturating_add(number(4)?);
-                group.first_ms = started_ms.into_iter().chain(group.first_ms).min();
-                group.last_ms = started_ms.max(group.last_ms);
+                group.scan_rows = group.scan_rows.saturating_add(query.scan_rows);
+                group.scan_bytes = group.scan_bytes.saturating_add(query.scan_bytes);
+                group.first_ms = query.started_ms.into_iter().chain(group.first_ms).min();
+                group.last_ms = query.started_ms.max(group.last_ms);
                 if let Some(user) = user {
                     group.users.insert(number_of(&mut users, user));
                 }
-            }
+                Ok(())
+            })?;
             Ok(groups.all)
         })
         .await

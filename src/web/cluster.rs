@@ -92,8 +92,8 @@ fn kept(intake: &Intake, zone: Zone) -> Markup {
                     dd { (bound(retention.keep_profiles, retention.profiles_max_size)) }
                 }
                 @if retention.is_bounded() {
-                    div { dt { "Queries and loads removed" } dd { (counted(pruned.queries)) } }
-                    div { dt { "Profiles removed alone" } dd { (counted(pruned.profiles)) } }
+                    div { dt { "Queries and loads removed" } dd { (show::counted(pruned.queries)) } }
+                    div { dt { "Profiles removed alone" } dd { (show::counted(pruned.profiles)) } }
                     div { dt { "Removed last" } dd { (show::time(pruned.last_ms, zone)) } }
                     @if pruned.last_error_ms.is_some() {
                         div { dt { "Failed last" } dd { (show::time(pruned.last_error_ms, zone)) } }
@@ -124,12 +124,8 @@ fn waiting(way: &str, behind: u64) -> String {
     match behind {
         behind if way.starts_with("follow ") => show::bytes(i64::try_from(behind).ok()),
         1 => "1 profile".to_string(),
-        behind => format!("{} profiles", counted(behind)),
+        behind => format!("{} profiles", show::counted(behind)),
     }
-}
-
-fn counted(count: u64) -> String {
-    show::whole(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 fn way(name: &str, report: &WayReport, view: &View) -> Markup {
@@ -143,12 +139,12 @@ fn way(name: &str, report: &WayReport, view: &View) -> Markup {
                 @else { span.state.good { "works" } }
             }
             dl.facts {
-                div { dt { "New records" } dd { (counted(report.records_new)) } }
-                div { dt { "Joined to known ones" } dd { (counted(report.records_merged)) } }
-                div { dt { "Known already" } dd { (counted(report.records_unchanged)) } }
-                div { dt { "Profiles" } dd { (counted(report.profiles)) } }
-                div { dt { "Left out by rules" } dd { (counted(report.left_out)) } }
-                div { dt { "Not understood" } dd { (counted(refused)) } }
+                div { dt { "New records" } dd { (show::counted(report.records_new)) } }
+                div { dt { "Joined to known ones" } dd { (show::counted(report.records_merged)) } }
+                div { dt { "Known already" } dd { (show::counted(report.records_unchanged)) } }
+                div { dt { "Profiles" } dd { (show::counted(report.profiles)) } }
+                div { dt { "Left out by rules" } dd { (show::counted(report.left_out)) } }
+                div { dt { "Not understood" } dd { (show::counted(refused)) } }
                 @if let Some(behind) = report.behind {
                     div { dt { "Waits to be taken in" } dd { (waiting(name, behind)) } }
                 }
@@ -161,7 +157,7 @@ fn way(name: &str, report: &WayReport, view: &View) -> Markup {
             @if refused > 0 {
                 details {
                     summary { "What was not understood" }
-                    ul { @for (reason, count) in &report.refused { li { (counted(*count)) ": " bdi { (reason) } } } }
+                    ul { @for (reason, count) in &report.refused { li { (show::counted(*count)) ": " bdi { (reason) } } } }
                 }
             }
         }

@@ -453,17 +453,16 @@ fn add_those_above(all: &[(usize, &Operator)], shown: &mut [bool]) {
 
 /// What of a large tree is shown, and the way to the rest.
 fn part_of_tree(count: usize, first: Option<usize>, last: usize, path: &str) -> Markup {
-    let whole = |count: usize| show::whole(i64::try_from(count).unwrap_or(i64::MAX));
     let from = |first: usize| format!("{path}?operators={}#profile-heading", first + 1);
     html! {
         p.note {
             @match first {
                 Some(first) => {
-                    "Operators " (whole(first + 1)) " to " (whole(last)) " of " (whole(count))
+                    "Operators " (show::counted(first + 1)) " to " (show::counted(last)) " of " (show::counted(count))
                     " in the order of the profile, and those above them."
                 }
                 None => {
-                    "Of " (whole(count)) " operators those are shown that took most time, and those above them."
+                    "Of " (show::counted(count)) " operators those are shown that took most time, and those above them."
                 }
             }
         }
@@ -519,7 +518,7 @@ impl Rows {
                         ul {
                             @for child in &children { (child) }
                             @if hidden > 0 {
-                                li.note { (show::whole(i64::try_from(hidden).unwrap_or(i64::MAX)))
+                                li.note { (show::counted(hidden))
                                     " more below it are not shown here" }
                             }
                         }

@@ -44,6 +44,11 @@ fn scaled(value: i64, step: f64, units: &[&str]) -> String {
     format!("{left:.digits$}{}", units[unit])
 }
 
+/// A count with its thousands apart.
+pub fn counted(count: impl TryInto<i64>) -> String {
+    whole(count.try_into().unwrap_or(i64::MAX))
+}
+
 /// A whole number with its thousands apart: `1,234,567`.
 pub fn whole(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
