@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteTransaction};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
@@ -67,6 +68,9 @@ const MORE_WITHIN: Duration = Duration::from_millis(200);
 
 /// Whether there is a segment to make is looked at after so many rows.
 const INDEXED_AFTER_ROWS: u64 = 4096;
+
+/// How long after another process kept the search index from being gone on with it is tried again.
+const INDEXED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How much of a shape is stored, in bytes. Its fingerprint tells the whole of it.
 const STORED_SHAPE_BYTES: usize = 64 << 10;
@@ -346,16 +350,19 @@ async fn write_all(
     finish: Arc<Notify>,
     commit_seconds: Histogram,
 ) -> Result<(), sqlx::Error> {
-    // What is left of the search index to make, also of a history from before there was one.
-    let mut unindexed = true;
-    let mut unindexed_rows = 0;
+    let mut indexing = Indexing { is_behind: true, is_held_up: false, rows: 0 };
     loop {
-        if unindexed && batches.is_empty() && !batches.is_closed() {
-            unindexed = index_segments(&mut connection, 1).await;
+        if indexing.is_behind && !indexing.is_held_up && batches.is_empty() && !batches.is_closed()
+        {
+            indexing.go_on(&mut connection, 1).await;
             continue;
         }
         let first = tokio::select! {
             first = batches.recv() => first,
+            () = tokio::time::sleep(INDEXED_AGAIN_AFTER), if indexing.is_held_up => {
+                indexing.is_held_up = false;
+                continue;
+            }
             () = finish.notified() => {
                 batches.close();
                 continue;
@@ -369,14 +376,12 @@ async fn write_all(
             Ok(()) => {
                 commit_seconds.observe(began.elapsed().as_secs_f64());
                 for (answer, written) in answers {
-                    unindexed_rows += written.records.new + written.records.merged;
+                    indexing.rows += written.records.new + written.records.merged;
                     // Nobody waits where the asker has gone; the batch is written all the same.
                     let _ = answer.send(Ok(written));
                 }
-                if unindexed || unindexed_rows >= INDEXED_AFTER_ROWS {
-                    unindexed =
-                        index_segments(&mut connection, pace.segments_between_groups()).await;
-                    unindexed_rows = 0;
+                if indexing.is_behind || indexing.rows >= INDEXED_AFTER_ROWS {
+                    indexing.go_on(&mut connection, pace.segments_between_groups()).await;
                 }
             }
             Err(error) => {
@@ -397,27 +402,65 @@ async fn write_all(
     connection.close().await
 }
 
-/// Makes up to `most` segments of the search index; whether there may be more to make. A search that has no
-/// index of some rows reads them, so an error costs nothing but time.
-async fn index_segments(connection: &mut SqliteConnection, most: usize) -> bool {
-    let indexed = async {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let more = raw(&mut transaction, |sqlite| {
+/// How far the search index is behind.
+struct Indexing {
+    /// Whether there may be segments to make, as there are in a history from before there was an index.
+    is_behind: bool,
+    /// Whether another process wrote to the file when one was to be made.
+    is_held_up: bool,
+    /// Rows that were written since it was gone on with.
+    rows: u64,
+}
+
+impl Indexing {
+    /// Makes up to `most` segments. A search that has no index of some rows reads them, so an error costs
+    /// nothing but time.
+    async fn go_on(&mut self, connection: &mut SqliteConnection, most: usize) {
+        self.rows = 0;
+        self.is_held_up = false;
+        match index_segments(connection, most).await {
+            Ok(Some(more)) => self.is_behind = more,
+            Ok(None) => (self.is_behind, self.is_held_up) = (true, true),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the search index was not brought up to date");
+                self.is_behind = false;
+            }
+        }
+    }
+}
+
+/// Makes up to `most` segments of the search index; whether there may be more to make. While another
+/// process writes to the file it makes none, and answers `None` at once: whoever pushes is not to wait for
+/// that twice.
+async fn index_segments(
+    connection: &mut SqliteConnection,
+    most: usize,
+) -> Result<Option<bool>, sqlx::Error> {
+    let mut handle = connection.lock_handle().await?;
+    tokio::task::block_in_place(|| {
+        on_bare(&mut handle, |sqlite| {
+            let patience =
+                sqlite.pragma_query_value(None, "busy_timeout", |row| row.get::<_, u32>(0))?;
+            sqlite.busy_timeout(Duration::ZERO)?;
+            let begun = Transaction::new_unchecked(sqlite, TransactionBehavior::Immediate);
+            sqlite.busy_timeout(Duration::from_millis(patience.into()))?;
+            let transaction = match begun {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                    return Ok(None);
+                }
+                begun => begun?,
+            };
+            let mut more = true;
             for _ in 0..most {
-                if !search::make_segment(sqlite)? {
-                    return Ok(false);
+                more = search::make_segment(&transaction)?;
+                if !more {
+                    break;
                 }
             }
-            Ok(true)
+            transaction.commit()?;
+            Ok(Some(more))
         })
-        .await?;
-        transaction.commit().await?;
-        Ok(more)
-    };
-    indexed.await.unwrap_or_else(|error: sqlx::Error| {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "the search index was not brought up to date");
-        false
     })
 }
 
