@@ -1,28 +1,56 @@
 //! Many durations together: percentiles, and whether those of one time are longer than those of another.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 /// How often each duration was met, in milliseconds. It takes memory by the number of different durations,
 /// however many there are.
 #[derive(Debug, Default, Clone)]
 pub struct Durations {
-    times: BTreeMap<i64, u64>,
+    /// Each once, the shortest first, and how often it was met.
+    times: Vec<(i64, u64)>,
+    /// Those that are not among `times` yet. To sort them together takes a third of the time of finding the
+    /// place of each in a tree, which was a sixth of the time of counting queries.
+    recent: Vec<i64>,
     count: u64,
 }
+
+/// As many are sorted together, or as many as there are different ones, which keeps the time for each the same.
+const SORTED_TOGETHER: usize = 256;
 
 impl Durations {
     /// Takes in a duration.
     pub fn add(&mut self, ms: i64) {
-        *self.times.entry(ms).or_default() += 1;
+        self.recent.push(ms);
         self.count += 1;
+        if self.recent.len() >= self.times.len().max(SORTED_TOGETHER) {
+            self.settle();
+        }
     }
 
-    /// Takes in all of another's.
-    pub fn add_all(&mut self, other: &Durations) {
-        for (ms, times) in &other.times {
-            *self.times.entry(*ms).or_default() += times;
+    /// Makes ready for being asked, which is quicker then.
+    pub fn settle(&mut self) {
+        if let Cow::Owned(times) = self.times() {
+            self.times = times;
+            self.recent.clear();
         }
-        self.count += other.count;
+    }
+
+    fn times(&self) -> Cow<'_, [(i64, u64)]> {
+        if self.recent.is_empty() {
+            return Cow::Borrowed(&self.times);
+        }
+        let mut all = self.times.clone();
+        all.extend(self.recent.iter().map(|ms| (*ms, 1)));
+        // Two runs in order, mostly, which a stable sort puts together in one pass.
+        all.sort_by_key(|(ms, _)| *ms);
+        all.dedup_by(|(ms, times), (kept, kept_times)| {
+            let same = ms == kept;
+            if same {
+                *kept_times += *times;
+            }
+            same
+        });
+        Cow::Owned(all)
     }
 
     /// How many there are.
@@ -34,7 +62,7 @@ impl Durations {
     pub fn percentile(&self, percent: u64) -> Option<i64> {
         let rank = self.count.saturating_mul(percent).div_ceil(100).max(1);
         let mut seen = 0;
-        self.times.iter().find_map(|(ms, times)| {
+        self.times().iter().find_map(|(ms, times)| {
             seen += times;
             (seen >= rank).then_some(*ms)
         })
@@ -42,7 +70,7 @@ impl Durations {
 
     /// The longest.
     pub fn longest(&self) -> Option<i64> {
-        self.times.last_key_value().map(|(ms, _)| *ms)
+        self.times().last().map(|(ms, _)| *ms)
     }
 
     /// How likely it is that chance alone makes these as much longer than the `earlier` ones, or more: the
@@ -57,18 +85,19 @@ impl Durations {
         }
         let (now, then) = (self.count as f64, earlier.count as f64);
         let all = now + then;
-        let mut later_times = self.times.iter().peekable();
-        let mut earlier_times = earlier.times.iter().peekable();
+        let (later_times, earlier_times) = (self.times(), earlier.times());
+        let mut later_times = later_times.iter().peekable();
+        let mut earlier_times = earlier_times.iter().peekable();
         // Pairs in which the later one is longer; where both are the same, half a pair.
         let (mut longer, mut shorter_before, mut ties) = (0.0, 0.0, 0.0);
         while let Some(ms) = [later_times.peek(), earlier_times.peek()]
             .into_iter()
-            .filter_map(|next| next.map(|(ms, _)| **ms))
+            .filter_map(|next| next.map(|(ms, _)| *ms))
             .min()
         {
-            let here = |times: Option<(&i64, &u64)>| times.map_or(0.0, |(_, times)| *times as f64);
-            let later_here = here(later_times.next_if(|(at, _)| **at == ms));
-            let earlier_here = here(earlier_times.next_if(|(at, _)| **at == ms));
+            let here = |times: Option<&(i64, u64)>| times.map_or(0.0, |(_, times)| *times as f64);
+            let later_here = here(later_times.next_if(|(at, _)| *at == ms));
+            let earlier_here = here(earlier_times.next_if(|(at, _)| *at == ms));
             longer += later_here * (shorter_before + earlier_here / 2.0);
             shorter_before += earlier_here;
             let tied = later_here + earlier_here;
@@ -103,9 +132,13 @@ mod tests {
         assert_eq!(of([7]).percentile(50), Some(7));
         assert_eq!(of([1, 2, 3]).percentile(50), Some(2));
         assert_eq!(of([]).percentile(50), None);
-        let mut both = of(1..=50);
-        both.add_all(&of(51..=100));
-        assert_eq!((both.percentile(95), both.count(), both.longest()), (Some(95), 100, Some(100)));
+        assert_eq!((hundred.count(), hundred.longest()), (100, Some(100)));
+        // More than are sorted together, in no order, and some once more behind them.
+        let mut many = of((0..10_000).map(|n| n * 7919 % 1000));
+        assert_eq!([1, 50, 99].map(|p| many.percentile(p)), [9, 499, 989].map(Some));
+        assert_eq!((many.count(), many.longest()), (10_000, Some(999)));
+        many.add(1_000_000);
+        assert_eq!((many.count(), many.longest()), (10_001, Some(1_000_000)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! reads: a zlib stream beside the size of the text, or the text as it is where compressing it does
 //! not pay, which the equal sizes tell.
 
+use std::cell::RefCell;
 use std::io::{Error, ErrorKind};
 
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
@@ -38,8 +39,12 @@ pub fn unpack(body: &[u8], text_bytes: i64) -> Result<Vec<u8>, Error> {
     if size / MOST_TO_ONE > body.len() {
         return Err(damaged("text_bytes is more than the body can hold"));
     }
+    thread_local! {
+        /// Making one takes a tenth of the time of a text of 20 KB.
+        static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());
+    }
     let mut text = vec![0; size];
-    match Decompressor::new().zlib_decompress(body, &mut text) {
+    match DECOMPRESSOR.with_borrow_mut(|it| it.zlib_decompress(body, &mut text)) {
         Ok(length) if length == size => Ok(text),
         Ok(_) | Err(DecompressionError::InsufficientSpace) => {
             Err(damaged("the text's size differs from text_bytes"))

@@ -17,7 +17,7 @@ use sqlx::sqlite::SqliteTransaction;
 
 use super::Store;
 use super::read::Selection;
-use super::selected::{CONDITIONS, bind_conditions};
+use super::selected::{CONDITIONS, bind_conditions, indexed};
 use crate::search::{Search, grams};
 use crate::statement::Fingerprint;
 
@@ -231,22 +231,20 @@ impl Finder<'_> {
         self.by_row(&spans)
     }
 
-    /// Goes over the queries newest first, those of the shape alone where one is selected, until enough match; `None` where `most` are gone over before.
+    /// Goes over the queries newest first, those of the shape or the user alone where one is selected, until
+    /// enough match; `None` where `most` are gone over before.
     fn by_start(&self, most: u64) -> Result<Option<Vec<Key>>, rusqlite::Error> {
         let (first_ms, last_ms) = self.selection.starts();
         let (start_ms, start_id) = self.selection.starts_behind();
-        let fingerprint = self.selection.fingerprint.map(Fingerprint::to_signed);
-        // Of each shape there is an index by start, which SQLite does not use for a condition that may not
-        // matter.
-        let shape = if fingerprint.is_some() { "fingerprint = ?1" } else { "?1 IS NULL" };
+        let (column, value) = indexed(self.selection, self.owner);
         let mut started = self.sqlite.prepare(&format!(
             "SELECT started_ms, id FROM query
-             WHERE {shape} AND started_ms BETWEEN ?2 AND ?3 AND (started_ms < ?3 OR id < ?4)
+             WHERE {column} ?1 AND started_ms BETWEEN ?2 AND ?3 AND (started_ms < ?3 OR id < ?4)
              ORDER BY started_ms DESC, id DESC"
         ))?;
         let mut looked_at = 0;
         let mut found = Vec::new();
-        let rows = started.query((fingerprint, first_ms, start_ms.min(last_ms), start_id))?;
+        let rows = started.query((&value, first_ms, start_ms.min(last_ms), start_id))?;
         if !self.take(rows, most, &mut looked_at, &mut found)? {
             return Ok(None);
         }
@@ -255,14 +253,9 @@ impl Finder<'_> {
         {
             let mut unstarted = self.sqlite.prepare(&format!(
                 "SELECT started_ms, id FROM query
-                 WHERE {shape} AND started_ms IS NULL AND id < ?2 ORDER BY id DESC"
+                 WHERE {column} ?1 AND started_ms IS NULL AND id < ?2 ORDER BY id DESC"
             ))?;
-            if !self.take(
-                unstarted.query((fingerprint, below))?,
-                most,
-                &mut looked_at,
-                &mut found,
-            )? {
+            if !self.take(unstarted.query((&value, below))?, most, &mut looked_at, &mut found)? {
                 return Ok(None);
             }
         }

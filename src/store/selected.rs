@@ -2,13 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Statement};
 
 use super::read::Selection;
 use super::search::Candidates;
 use crate::query::Kind;
-use crate::search::Search;
-use crate::statement::Fingerprint;
 
 /// The conditions of a selection other than its times, its shape, its search and its place, and whose queries
 /// may be seen. [`bind_conditions`] gives them their values; a statement has `?7` and what follows for its own.
@@ -31,6 +30,17 @@ pub(super) fn bind_conditions(
     statement.raw_bind_parameter(4, selection.kind.map(Kind::name))?;
     statement.raw_bind_parameter(5, selection.min_ms)?;
     statement.raw_bind_parameter(6, owner)
+}
+
+/// What an index by start is for: the condition, but for its value at the end, and the value. SQLite does not
+/// use an index for a condition that may not matter, so each statement has the one that does.
+pub(super) fn indexed(selection: &Selection, owner: Option<&str>) -> (&'static str, Value) {
+    let user = owner.or(selection.user.as_deref());
+    match (selection.fingerprint, user) {
+        (Some(fingerprint), _) => ("fingerprint =", fingerprint.to_signed().into()),
+        (None, Some(user)) => ("user =", user.to_string().into()),
+        (None, None) => ("NULL IS", Value::Null),
+    }
 }
 
 /// What is read of each query that is counted.
@@ -64,6 +74,9 @@ impl Counted {
     }
 }
 
+/// Rows are told by the index so many at once.
+const TOGETHER: usize = 4096;
+
 /// The queries of a selection that its owner may see, on one connection; its limit and its place are not
 /// heeded. Without times those are among them that have no start.
 pub(super) struct Selected<'a> {
@@ -76,96 +89,82 @@ pub(super) struct Selected<'a> {
 
 impl Selected<'_> {
     /// Hands over the rows: the columns of a [`Counted`], and behind them `columns`, each with a comma before it.
+    ///
+    /// The index tells the rows by start, and a history has them about in the order of their ends: so many of
+    /// them are neighbours, and are read as such. To find each by itself took a third of the time.
     pub fn each(
         &self,
         columns: &str,
-        each: impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,
+        mut each: impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,
     ) -> Result<(), rusqlite::Error> {
         // One state of the history, from the index of searches to the statements.
         let transaction = self.sqlite.unchecked_transaction()?;
-        match &self.selection.search {
-            None => self.each_row(columns, each)?,
-            Some(search) => self.each_match(search, columns, each)?,
-        }
-        transaction.finish()
-    }
-
-    fn each_row(
-        &self,
-        columns: &str,
-        mut each: impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,
-    ) -> Result<(), rusqlite::Error> {
-        let mut all = self.sqlite.prepare(&format!(
-            "SELECT {COUNTED}{columns} FROM query WHERE {CONDITIONS} AND {}",
-            self.within()
-        ))?;
-        bind_conditions(&mut all, self.selection, self.owner)?;
-        self.bind_within(&mut all)?;
-        let mut rows = all.raw_query();
-        while let Some(row) = rows.next()?
-            && !self.is_given_up()
-        {
-            each(row)?;
-        }
-        Ok(())
-    }
-
-    /// The same of statements that match; those are read that the index of searches does not rule out.
-    fn each_match(
-        &self,
-        search: &Search,
-        columns: &str,
-        mut each: impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,
-    ) -> Result<(), rusqlite::Error> {
-        let candidates = Candidates::read(self.sqlite, Some(search))?;
+        let search = self.selection.search.as_ref();
+        let candidates = Candidates::read(self.sqlite, search)?;
         let mut all =
             self.sqlite.prepare(&format!("SELECT id FROM query WHERE {}", self.within()))?;
         self.bind_within(&mut all)?;
-        let mut one = self.sqlite.prepare(&format!(
-            "SELECT {COUNTED}{columns}, statement FROM query
-             WHERE {CONDITIONS} AND id = ?7 AND statement IS NOT NULL"
+        let mut all = all.raw_query();
+        let statement = if search.is_some() { ", statement" } else { "" };
+        let mut neighbours = self.sqlite.prepare(&format!(
+            "SELECT {COUNTED}{columns}{statement} FROM query
+             WHERE {CONDITIONS} AND id BETWEEN ?7 AND ?8"
         ))?;
-        bind_conditions(&mut one, self.selection, self.owner)?;
-        let statement = one.column_count() - 1;
-        let mut rows = all.raw_query();
-        while let Some(row) = rows.next()?
-            && !self.is_given_up()
-        {
-            let id: i64 = row.get(0)?;
-            if !candidates.has(id) {
-                continue;
+        bind_conditions(&mut neighbours, self.selection, self.owner)?;
+        let statement = neighbours.column_count() - 1;
+        let mut ids: Vec<i64> = Vec::with_capacity(TOGETHER);
+        let mut more = true;
+        while more && !self.given_up.load(Ordering::Relaxed) {
+            ids.clear();
+            for _ in 0..TOGETHER {
+                let Some(row) = all.next()? else {
+                    more = false;
+                    break;
+                };
+                let id = row.get(0)?;
+                if candidates.has(id) {
+                    ids.push(id);
+                }
             }
-            one.raw_bind_parameter(7, id)?;
-            let mut found = one.raw_query();
-            if let Some(row) = found.next()?
-                && search.matches(row.get_ref(statement)?.as_bytes()?)
-            {
-                each(row)?;
+            ids.sort_unstable();
+            for run in ids.chunk_by(|one, next| one + 1 == *next) {
+                let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+                neighbours.raw_bind_parameter(7, first)?;
+                neighbours.raw_bind_parameter(8, last)?;
+                let mut rows = neighbours.raw_query();
+                while let Some(row) = rows.next()? {
+                    let matches = match search {
+                        None => true,
+                        Some(search) => row
+                            .get_ref(statement)?
+                            .as_bytes_or_null()?
+                            .is_some_and(|statement| search.matches(statement)),
+                    };
+                    if matches {
+                        each(row)?;
+                    }
+                }
             }
         }
-        Ok(())
+        drop(all);
+        transaction.finish()
     }
 
-    /// The condition of its times and its shape. Of each shape there is an index by start, which SQLite does
-    /// not use for a condition that may not matter.
+    /// The condition of its times, and of its shape or whose it is.
     fn within(&self) -> String {
-        let Selection { fingerprint, from_ms, to_ms, .. } = self.selection;
-        let shape = if fingerprint.is_some() { "fingerprint = ?7" } else { "?7 IS NULL" };
-        let started = match (from_ms, to_ms) {
+        let (column, _) = indexed(self.selection, self.owner);
+        let started = match (self.selection.from_ms, self.selection.to_ms) {
             (None, None) => "?8 <= ?9",
             _ => "started_ms BETWEEN ?8 AND ?9",
         };
-        format!("{shape} AND {started}")
+        format!("{column} ?7 AND {started}")
     }
 
     fn bind_within(&self, statement: &mut Statement<'_>) -> Result<(), rusqlite::Error> {
+        let (_, value) = indexed(self.selection, self.owner);
         let (from_ms, last_ms) = self.selection.starts();
-        statement.raw_bind_parameter(7, self.selection.fingerprint.map(Fingerprint::to_signed))?;
+        statement.raw_bind_parameter(7, value)?;
         statement.raw_bind_parameter(8, from_ms)?;
         statement.raw_bind_parameter(9, last_ms)
-    }
-
-    fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
     }
 }

@@ -107,6 +107,7 @@ impl Store {
                 }
                 Ok(())
             })?;
+            groups.all.iter_mut().for_each(|group| group.durations.settle());
             Ok(groups.all)
         })
         .await
