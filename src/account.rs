@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, Params};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 /// The fewest characters of a password.
 const MIN_PASSWORD_CHARS: usize = 8;
@@ -107,6 +109,15 @@ impl Account {
             .map_err(|error| PasswordError::NotHashed(error.to_string()))?
             .to_string();
         Ok(Account { name, role, password_hash })
+    }
+
+    /// An account without a name, of no password: a random `hash` takes as long to compare with as that of one,
+    /// and no password has it.
+    pub fn of_no_password(hash: &[u8; 32]) -> Account {
+        let (m, t, p) = (Params::DEFAULT_M_COST, Params::DEFAULT_T_COST, Params::DEFAULT_P_COST);
+        let [salt, hash] = [&hash[..16], hash].map(|bytes| BASE64_STANDARD_NO_PAD.encode(bytes));
+        let password_hash = format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${hash}");
+        Account { name: String::new(), role: Role::User, password_hash }
     }
 
     /// An account of a password that was hashed before.

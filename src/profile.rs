@@ -183,21 +183,21 @@ fn trim(line: &str) -> &str {
     line.trim_matches(is_space)
 }
 
-/// What a byte of a profile becomes in HTML in a JSON string.
-struct Piece {
-    bytes: [u8; 12],
-    length: u8,
-}
+/// What a byte of a profile becomes in HTML in a JSON string, and at the end how many bytes that is: of a size
+/// that is copied by one instruction.
+#[repr(align(16))]
+struct Piece([u8; 16]);
 
 impl Piece {
     const fn of(text: &[u8]) -> Piece {
-        let mut bytes = [0; 12];
+        let mut bytes = [0; 16];
         let mut at = 0;
         while at < text.len() {
             bytes[at] = text[at];
             at += 1;
         }
-        Piece { bytes, length: text.len() as u8 }
+        bytes[15] = text.len() as u8;
+        Piece(bytes)
     }
 }
 
@@ -234,11 +234,11 @@ pub fn write_html_json(text: &[u8], into: &mut Vec<u8>) {
     let text = lossy(text);
     into.reserve(text.len() * 5);
     into.push(b'"');
-    let (mut room, mut filled) = ([0; ROOM + 12], 0);
+    let (mut room, mut filled) = ([0; ROOM + 16], 0);
     for byte in text.bytes() {
-        let Piece { bytes, length } = &PIECES[usize::from(byte)];
-        room[filled..filled + 12].copy_from_slice(bytes);
-        filled += usize::from(*length);
+        let Piece(piece) = &PIECES[usize::from(byte)];
+        room[filled..filled + 16].copy_from_slice(piece);
+        filled += usize::from(piece[15]);
         if filled >= ROOM {
             into.extend_from_slice(&room[..filled]);
             filled = 0;

@@ -208,7 +208,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         stopped.await;
         live.end();
     };
-    server::serve(history, routes, listener, tls, stopped, GRACE).await;
+    server::serve(history, routes.boxed(), listener, tls, stopped, GRACE).await;
     tell_systemd(NotifyState::Stopping);
     // What they had not sent yet, they read again the next time.
     sources.shutdown().await;

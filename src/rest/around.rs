@@ -2,11 +2,9 @@
 //! answer has.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Instant;
 
-use tower::{Service, ServiceExt};
-use tracing::Instrument;
+use tracing::{Instrument, Level, Span};
 use warp::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
     REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -22,30 +20,55 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken from a client.
 const MAX_REQUEST_ID_BYTES: usize = 64;
 
-/// Gives a request its id, answers it by `inner`, logs and counts it. The path is logged without what is
-/// behind the question mark, which may hold SQL.
-pub async fn watched<S, In, Out>(
-    inner: S,
-    request: Request<In>,
-    metrics: Arc<Metrics>,
-) -> Result<Response<Out>, Infallible>
-where
-    S: Service<Request<In>, Response = Response<Out>, Error = Infallible>,
-{
-    let began = Instant::now();
-    let id = request_id(request.headers());
-    let method = request.method().clone();
-    let path = request.uri().path().to_string();
-    let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
-    let mut answer = inner.oneshot(request).instrument(span.clone()).await?;
-    let (status, took) = (answer.status(), began.elapsed());
-    metrics.answered(&method, &path, status, took);
-    span.in_scope(|| {
-        let ms = took.as_secs_f64() * 1000.0;
-        tracing::info!(%method, path, status = status.as_u16(), ms, "answered");
-    });
-    answer.headers_mut().insert(REQUEST_ID, id);
-    Ok(answer)
+/// A request, as far as its answer is logged and counted.
+pub struct InFlight {
+    began: Instant,
+    id: HeaderValue,
+    method: Method,
+    path: String,
+}
+
+impl InFlight {
+    /// Of a request that has just come.
+    pub fn of<In>(request: &Request<In>) -> InFlight {
+        InFlight {
+            began: Instant::now(),
+            id: request_id(request.headers()),
+            method: request.method().clone(),
+            path: request.uri().path().to_string(),
+        }
+    }
+
+    /// What is logged of it stands in this.
+    fn span(&self) -> Span {
+        tracing::error_span!("request", id = self.id.to_str().unwrap_or_default())
+    }
+
+    /// Logs and counts its answer, and gives it the request's id. The path is logged without what is behind the
+    /// question mark, which may hold SQL.
+    pub fn answered<Out>(self, answer: &mut Response<Out>, metrics: &Metrics) {
+        let (status, took) = (answer.status(), self.began.elapsed());
+        metrics.answered(&self.method, &self.path, status, took);
+        if tracing::enabled!(Level::INFO) {
+            let InFlight { method, path, .. } = &self;
+            let ms = took.as_secs_f64() * 1000.0;
+            self.span().in_scope(|| {
+                tracing::info!(%method, path, status = status.as_u16(), ms, "answered");
+            });
+        }
+        answer.headers_mut().insert(REQUEST_ID, self.id);
+    }
+
+    /// Has `answer` made, what is logged meanwhile with the request's id.
+    pub async fn answered_by<Out>(
+        self,
+        answer: impl Future<Output = Result<Response<Out>, Infallible>>,
+        metrics: &Metrics,
+    ) -> Result<Response<Out>, Infallible> {
+        let mut answer = answer.instrument(self.span()).await?;
+        self.answered(&mut answer, metrics);
+        Ok(answer)
+    }
 }
 
 fn request_id(headers: &HeaderMap) -> HeaderValue {
@@ -58,6 +81,11 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         let made = format!("{:016x}", fastrand::u64(..));
         HeaderValue::try_from(made).unwrap_or(HeaderValue::from_static("none"))
     })
+}
+
+/// Keeps the place of a request's id in headers of which many answers are made.
+pub fn keep_place(headers: &mut HeaderMap) {
+    headers.insert(REQUEST_ID, HeaderValue::from_static(""));
 }
 
 /// Adds the headers that every answer has and this one has not yet, and answers 304 where the client has these bytes already.

@@ -11,7 +11,7 @@ use blake2::{Blake2s256, Digest};
 use tokio::sync::Semaphore;
 
 use super::envelope::Refusal;
-use crate::account::{Account, PasswordError, Role};
+use crate::account::{Account, Role};
 use crate::store::Store;
 
 /// An account that was added or removed counts after so long.
@@ -58,7 +58,9 @@ pub struct Guard {
     configured: Vec<Account>,
     /// Whether it was so from the start that only those with an account may ask.
     always: bool,
-    accounts: tokio::sync::Mutex<Option<ReadAccounts>>,
+    accounts: Mutex<Option<ReadAccounts>>,
+    /// Held by who reads them anew.
+    reading: tokio::sync::Mutex<()>,
     /// Stands in for the account that a name has not, so that both take the same time.
     nobody: Account,
     /// What verified passwords are remembered by: of this process alone.
@@ -83,8 +85,6 @@ impl std::fmt::Debug for Guard {
 pub enum GuardError {
     #[error("the accounts cannot be read")]
     Accounts(#[from] sqlx::Error),
-    #[error(transparent)]
-    Password(#[from] PasswordError),
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
 }
@@ -93,22 +93,19 @@ impl Guard {
     /// A guard of a history. Once it has accounts, or the configuration has, only they may ask, for as long
     /// as this guard stands.
     pub async fn new(store: Store, configured: Vec<Account>) -> Result<Guard, GuardError> {
-        let mut random = [0; 64];
-        getrandom::fill(&mut random).map_err(GuardError::Random)?;
-        let (key, password) = random.split_at(32);
-        let password = BASE64_STANDARD.encode(password);
-        let nobody =
-            tokio::task::block_in_place(|| Account::new(String::new(), Role::User, &password))?;
-        let mut fixed = [0; 32];
-        fixed.copy_from_slice(key);
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(GuardError::Random)?;
+        let mut hash = [0; 32];
+        getrandom::fill(&mut hash).map_err(GuardError::Random)?;
         let always = !configured.is_empty() || !store.accounts().await?.is_empty();
         Ok(Guard {
             store,
             configured,
             always,
-            accounts: tokio::sync::Mutex::new(None),
-            nobody,
-            key: fixed,
+            accounts: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            nobody: Account::of_no_password(&hash),
+            key,
             verified: Mutex::default(),
             failures: Mutex::default(),
             sessions: Mutex::default(),
@@ -123,15 +120,37 @@ impl Guard {
 
     /// Who sent this `Authorization` header.
     pub async fn caller(&self, authorization: Option<&str>) -> Result<Caller, Refusal> {
-        if self.accounts().await?.is_empty() && !self.always {
-            return Ok(Caller { name: None, sees_only: None, may_push: true });
+        if let Some(caller) = self.known_caller(authorization) {
+            return Ok(caller);
         }
-        let missing = "say who asks, with HTTP Basic";
-        let sent = authorization.ok_or_else(|| Refusal::Unauthorized(missing.to_string()))?;
-        let (name, password) = basic(sent).ok_or_else(|| {
-            Refusal::Unauthorized("the Authorization header is not HTTP Basic".to_string())
-        })?;
-        self.account(name, &password).await.map(|account| Caller::of(&account))
+        // Of each request this would be a large part, and few come so far.
+        Box::pin(async {
+            if self.asks_nobody(&*self.accounts().await?) {
+                return Ok(Caller::ANYBODY);
+            }
+            let missing = "say who asks, with HTTP Basic";
+            let sent = authorization.ok_or_else(|| Refusal::Unauthorized(missing.to_string()))?;
+            let (name, password) = basic(sent).ok_or_else(|| {
+                Refusal::Unauthorized("the Authorization header is not HTTP Basic".to_string())
+            })?;
+            self.account(name, &password).await.map(|account| Caller::of(&account))
+        })
+        .await
+    }
+
+    /// The same where it is known already, without reading accounts or verifying a password.
+    pub fn known_caller(&self, authorization: Option<&str>) -> Option<Caller> {
+        let accounts = self.fresh_accounts()?;
+        if self.asks_nobody(&accounts) {
+            return Some(Caller::ANYBODY);
+        }
+        let (name, password) = basic(authorization?)?;
+        let account = accounts.get(&name)?;
+        self.remembers(account, &self.memory(&name, &password)).then(|| Caller::of(account))
+    }
+
+    fn asks_nobody(&self, accounts: &HashMap<String, Account>) -> bool {
+        accounts.is_empty() && !self.always
     }
 
     /// Begins a session of those whose password this is; gives its id.
@@ -175,12 +194,7 @@ impl Guard {
         let accounts = self.accounts().await?;
         let account = accounts.get(&name);
         let memory = self.memory(&name, password);
-        let remembered = account.is_some_and(|account| {
-            let verified = unpoisoned(&self.verified);
-            verified
-                .get(&name)
-                .is_some_and(|(hash, known)| *hash == account.password_hash && *known == memory)
-        });
+        let remembered = account.is_some_and(|account| self.remembers(account, &memory));
         if !remembered && !self.verify(&name, password, account).await {
             return Err(Refusal::Unauthorized("the user or the password is wrong".to_string()));
         }
@@ -191,12 +205,27 @@ impl Guard {
         Ok(account.clone())
     }
 
+    /// Whether a password was verified before, by what it is remembered by.
+    fn remembers(&self, account: &Account, memory: &[u8; 32]) -> bool {
+        unpoisoned(&self.verified)
+            .get(&account.name)
+            .is_some_and(|(hash, known)| *hash == account.password_hash && known == memory)
+    }
+
+    /// The accounts, as they were read a short time ago.
+    fn fresh_accounts(&self) -> Option<Arc<HashMap<String, Account>>> {
+        let kept = unpoisoned(&self.accounts);
+        let (_, accounts) = kept.as_ref().filter(|(read, _)| read.elapsed() < ACCOUNTS_KEPT)?;
+        Some(accounts.clone())
+    }
+
     async fn accounts(&self) -> Result<Arc<HashMap<String, Account>>, Refusal> {
-        let mut kept = self.accounts.lock().await;
-        if let Some((read, accounts)) = &*kept
-            && read.elapsed() < ACCOUNTS_KEPT
-        {
-            return Ok(accounts.clone());
+        if let Some(accounts) = self.fresh_accounts() {
+            return Ok(accounts);
+        }
+        let _reading = self.reading.lock().await;
+        if let Some(accounts) = self.fresh_accounts() {
+            return Ok(accounts);
         }
         let accounts = self.store.accounts().await?;
         let all = accounts.into_iter().chain(self.configured.iter().cloned());
@@ -204,7 +233,7 @@ impl Guard {
             all.map(|account| (account.name.clone(), account)).collect();
         unpoisoned(&self.verified).retain(|name, _| accounts.contains_key(name));
         let accounts = Arc::new(accounts);
-        *kept = Some((Instant::now(), accounts.clone()));
+        *unpoisoned(&self.accounts) = Some((Instant::now(), accounts.clone()));
         Ok(accounts)
     }
 
@@ -247,6 +276,9 @@ impl Guard {
 }
 
 impl Caller {
+    /// Whoever asks where nobody is asked who they are.
+    const ANYBODY: Caller = Caller { name: None, sees_only: None, may_push: true };
+
     fn of(account: &Account) -> Caller {
         Caller {
             name: Some(account.name.clone()),

@@ -25,6 +25,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use percent_encoding::percent_decode_str;
 use warp::filters::BoxedFilter;
 use warp::filters::path::{FullPath, Tail};
@@ -430,9 +431,11 @@ fn manager_routes(
     query.or(bootstrap).unify().or(health).unify().boxed()
 }
 
-/// Makes the answer of a refusal.
-async fn answered(answer: impl Future<Output = Result<Answer, Refusal>>) -> Answer {
-    answer.await.unwrap_or_else(Refusal::into_answer)
+/// Makes the answer of a refusal. Boxed: the state of all routes holds this, and is moved for each request.
+fn answered(
+    answer: impl Future<Output = Result<Answer, Refusal>> + Send + 'static,
+) -> BoxFuture<'static, Answer> {
+    Box::pin(async { answer.await.unwrap_or_else(Refusal::into_answer) })
 }
 
 /// Makes the answer to a request that no route took.

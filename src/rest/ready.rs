@@ -4,7 +4,6 @@
 //! takes effect before its acknowledgement, whichever process made it, so nobody who knows of a commit is
 //! answered from before it.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -16,7 +15,7 @@ use warp::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HOST,
 use warp::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use warp::hyper::body::{Body, Bytes};
 
-use super::around::{dressed, is_known};
+use super::around::{dressed, is_known, keep_place};
 use super::auth::Caller;
 use super::envelope::{Answer, Refusal};
 use super::{History, manager};
@@ -49,7 +48,7 @@ pub struct Ready {
 
 #[derive(Debug, Default)]
 struct Places {
-    by_key: HashMap<Box<str>, Arc<Place>>,
+    by_key: foldhash::HashMap<Box<str>, Arc<Place>>,
     bytes: usize,
 }
 
@@ -74,13 +73,38 @@ struct Kept {
 /// What goes out: bytes that are ready, or what a route answers.
 type Out<B> = Response<Either<Full<Bytes>, B>>;
 
+/// The body of an answer that is made whole.
+pub fn made<B>(body: Bytes) -> Either<Full<Bytes>, B> {
+    Either::Left(Full::new(body))
+}
+
 impl Ready {
     /// Keeps answers for as long as what it watches stays the same.
     pub fn new(watch: Watch) -> Ready {
         Ready { watch, places: Mutex::default() }
     }
 
-    /// Answers from what is kept where that can be, else by `routes`.
+    /// The answer that is kept, where there is one and nobody has to be waited for. Most answers are: what this
+    /// takes is what annals takes beside a bare route.
+    pub fn kept<In>(&self, history: &History, request: &Request<In>) -> Option<Answer> {
+        if !is_list(request) {
+            return None;
+        }
+        let headers = request.headers();
+        let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose().ok()?;
+        let caller = history.guard.known_caller(authorization)?;
+        // The host is a part of the key: an answer is kept only for one at which annals may be asked.
+        Some(self.current(&key(&caller, request))?.answer(headers))
+    }
+
+    /// What is kept of this question and is not old.
+    fn current(&self, key: &str) -> Option<Arc<Kept>> {
+        let version = self.watch.now();
+        let place = self.places().by_key.get(key)?.clone();
+        place.kept().clone().filter(|kept| kept.version == version)
+    }
+
+    /// Answers by `routes`, or from what is kept of a list, and keeps that.
     pub async fn answer<S, In, B>(
         &self,
         history: &History,
@@ -103,21 +127,19 @@ impl Ready {
             Ok(caller) => key(&caller, &request),
             Err(refusal) => {
                 let answer = dressed(request.method(), headers, refusal.into_answer());
-                return Ok(answer.map(|body| Either::Left(Full::new(body))));
+                return Ok(answer.map(made));
             }
         };
-        let version = self.watch.now();
-        let place = self.place(&key);
-        let kept = place.kept().clone().filter(|kept| kept.version == version);
-        if let Some(kept) = kept {
-            return Ok(kept.answer(headers).map(|body| Either::Left(Full::new(body))));
+        if let Some(kept) = self.current(&key) {
+            return Ok(kept.answer(headers).map(made));
         }
+        let place = self.place(&key);
         let asked = Instant::now();
         let _making = place.making.lock().await;
         // Who waited takes what was begun since: it holds every commit from before the question.
         let kept = place.kept().clone();
         if let Some(kept) = kept.filter(|kept| kept.began >= asked) {
-            return Ok(kept.answer(request.headers()).map(|body| Either::Left(Full::new(body))));
+            return Ok(kept.answer(request.headers()).map(made));
         }
         let began = Instant::now();
         let version = self.watch.now();
@@ -132,15 +154,16 @@ impl Ready {
         let Ok(body) = body.collect().await else {
             let failed = "the answer could not be made";
             let answer = Refusal::Internal(failed.into()).into_answer();
-            return Ok(answer.map(|body| Either::Left(Full::new(body))));
+            return Ok(answer.map(made));
         };
         let body = body.to_bytes();
-        let kept =
-            Arc::new(Kept { version, began, status: head.status, headers: head.headers, body });
+        let mut headers = head.headers;
+        keep_place(&mut headers);
+        let kept = Arc::new(Kept { version, began, status: head.status, headers, body });
         self.keep(&key, &place, kept.clone());
         let mut headers = HeaderMap::new();
         headers.extend(known.into_iter().map(|known| (IF_NONE_MATCH, known)));
-        Ok(kept.answer(&headers).map(|body| Either::Left(Full::new(body))))
+        Ok(kept.answer(&headers).map(made))
     }
 
     fn place(&self, key: &str) -> Arc<Place> {
@@ -206,16 +229,19 @@ impl Kept {
     }
 }
 
-/// The host that a list is asked for at; `None` where something else is asked for, or in a form that is
-/// left to the routes.
-fn list_host<In>(request: &Request<In>) -> Option<Option<Authority>> {
+fn is_list<In>(request: &Request<In>) -> bool {
     let uri = request.uri();
-    let is_list = *request.method() == Method::GET
+    *request.method() == Method::GET
         && uri.authority().is_none()
         && PATHS.contains(&uri.path())
         // One query is asked for then.
-        && !uri.query().is_some_and(|query| query.contains("query_id"));
-    if !is_list {
+        && !uri.query().is_some_and(|query| query.contains("query_id"))
+}
+
+/// The host that a list is asked for at; `None` where something else is asked for, or in a form that is
+/// left to the routes.
+fn list_host<In>(request: &Request<In>) -> Option<Option<Authority>> {
+    if !is_list(request) {
         return None;
     }
     match request.headers().get(HOST) {
@@ -227,12 +253,12 @@ fn list_host<In>(request: &Request<In>) -> Option<Option<Authority>> {
 /// What an answer depends on, beside the history.
 fn key<In>(caller: &Caller, request: &Request<In>) -> String {
     let question = request.uri().path_and_query().map_or("", |question| question.as_str());
-    let encodings = request.headers().get_all(ACCEPT_ENCODING).iter();
+    let headers = request.headers();
     let mut key = String::with_capacity(question.len() + 64);
     key.push_str(question);
-    for encoding in encodings {
+    for header in headers.get_all(HOST).iter().chain(headers.get_all(ACCEPT_ENCODING)) {
         key.push('\n');
-        key.push_str(&String::from_utf8_lossy(encoding.as_bytes()));
+        key.push_str(&String::from_utf8_lossy(header.as_bytes()));
     }
     if let Some(owner) = &caller.sees_only {
         // Neither a path nor a header holds a NUL.

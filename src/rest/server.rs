@@ -1,16 +1,16 @@
 //! The connections: accepted within bounds of number and time, with TLS or without.
 
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, ready};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -18,13 +18,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
-use tower::{Layer, service_fn};
+use tower::Layer;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
-use warp::{Filter, Reply};
+use warp::Reply;
+use warp::filters::BoxedFilter;
 
 use super::History;
-use super::around::watched;
+use super::around::InFlight;
+use super::ready::made;
 
 /// Connections that are open at the same time; one beyond that is closed at once.
 const MAX_CONNECTIONS: usize = 4096;
@@ -91,15 +93,16 @@ fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError>
 }
 
 /// Serves routes of a history until `stop` comes, then lets the answers in flight finish, for as long as `grace`.
+/// Each request clones the routes, which is cheap as they are boxed.
 pub async fn serve<R>(
     history: Arc<History>,
-    routes: R,
+    routes: BoxedFilter<(R,)>,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) where
-    R: Filter<Extract: Reply, Error = Infallible> + Clone + Send + Sync + 'static,
+    R: Reply + Send + 'static,
 {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
@@ -149,23 +152,27 @@ pub async fn serve<R>(
 /// Answers the requests of one connection.
 async fn talk<R>(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    routes: R,
+    routes: BoxedFilter<(R,)>,
     watcher: Watcher,
     history: Arc<History>,
 ) where
-    R: Filter<Extract: Reply, Error = Infallible> + Clone + Send + Sync + 'static,
+    R: Reply + Send + 'static,
 {
     let answering = CompressionLayer::new().quality(CompressionLevel::Fastest);
     let answering = answering.layer(warp::service(routes));
-    let metrics = history.metrics.clone();
-    let answering = service_fn(move |request: Request<Incoming>| {
-        let (history, answering) = (history.clone(), answering.clone());
-        async move { history.ready.answer(&history, answering, request).await }
-    });
     let service = service_fn(move |request: Request<Incoming>| {
-        watched(answering.clone(), request, metrics.clone())
+        let in_flight = InFlight::of(&request);
+        if let Some(mut answer) = history.ready.kept(&history, &request) {
+            in_flight.answered(&mut answer, &history.metrics);
+            return Either::Left(ready(Ok(answer.map(made))));
+        }
+        // Boxed: the state of all routes is large, and hyper moves what it is given.
+        let (history, answering) = (history.clone(), answering.clone());
+        Either::Right(Box::pin(async move {
+            let answer = history.ready.answer(&history, answering, request);
+            in_flight.answered_by(answer, &history.metrics).await
+        }))
     });
-    let service = TowerToHyperService::new(service);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)

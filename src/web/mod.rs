@@ -19,6 +19,7 @@ mod statements;
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use warp::filters::BoxedFilter;
 use warp::filters::path::{FullPath, Tail};
 use warp::host::Authority;
@@ -76,7 +77,7 @@ pub fn routes(
     let query = warp::path!("query_profile" / ..)
         .and(warp::path::tail())
         .and(visit.clone())
-        .then(|tail: Tail, visit: Visit| of_query(tail, visit));
+        .then(|tail: Tail, visit: Visit| Box::pin(of_query(tail, visit)));
     let pages = start
         .or(status)
         .unify()
@@ -101,7 +102,18 @@ pub fn routes(
             }
         }
     });
-    pages.or(events)
+    not_rest().and(pages.or(events))
+}
+
+/// Rejects at once what is asked of the REST interface, of which there is more than of pages.
+fn not_rest() -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    let checked = warp::path::full().and_then(async |path: FullPath| {
+        match ["/rest/", "/api/"].iter().any(|start| path.as_str().starts_with(start)) {
+            true => Err(warp::reject::not_found()),
+            false => Ok(()),
+        }
+    });
+    checked.untuple_one()
 }
 
 /// Reads who asks, and for what.
@@ -141,8 +153,16 @@ fn raw_query() -> BoxedFilter<(String,)> {
     warp::query::raw().or(warp::any().map(String::new)).unify().boxed()
 }
 
-/// Shows a page to those who may see it.
-async fn shown<P, F>(visit: Visit, page: P) -> Answer
+/// Shows a page to those who may see it. Boxed, as the answers of the other routes are.
+fn shown<P, F>(visit: Visit, page: P) -> BoxFuture<'static, Answer>
+where
+    P: FnOnce(View, Parameters) -> F + Send + 'static,
+    F: Future<Output = Result<Page, Refusal>> + Send + 'static,
+{
+    Box::pin(page_of(visit, page))
+}
+
+async fn page_of<P, F>(visit: Visit, page: P) -> Answer
 where
     P: FnOnce(View, Parameters) -> F,
     F: Future<Output = Result<Page, Refusal>>,
@@ -168,10 +188,10 @@ where
 async fn of_query(tail: Tail, visit: Visit) -> Answer {
     let (id, part) = match query::of_path(tail.as_str()) {
         Ok(asked) => asked,
-        Err(refusal) => return shown(visit, |_, _| async { Err(refusal) }).await,
+        Err(refusal) => return page_of(visit, |_, _| async { Err(refusal) }).await,
     };
     if matches!(part, query::Part::Page) {
-        return shown(visit, |view, parameters| query::page(view, id, parameters)).await;
+        return page_of(visit, |view, parameters| query::page(view, id, parameters)).await;
     }
     match visit.asked {
         Ok(view) => match query::part(view, id, part).await {
