@@ -10,7 +10,6 @@ use warp::http::header::{
     REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use warp::http::{HeaderMap, Method, Request, Response, StatusCode};
-use warp::hyper::body::Bytes;
 
 use super::envelope::Answer;
 use super::metrics::Metrics;
@@ -88,10 +87,14 @@ pub fn keep_place(headers: &mut HeaderMap) {
     headers.insert(REQUEST_ID, HeaderValue::from_static(""));
 }
 
-/// Adds the headers that every answer has and this one has not yet, and answers 304 where the client has these bytes already.
+/// Adds the headers that every answer has and this one has not yet, and answers 304 where the client has these
+/// bytes already.
 pub fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer {
     let reads = *method == Method::GET || *method == Method::HEAD;
-    let tag = (reads && answer.status() == StatusCode::OK).then(|| tag(answer.body())).flatten();
+    let own = answer.headers_mut().remove(ETAG);
+    let tag = (reads && answer.status() == StatusCode::OK)
+        .then(|| own.or_else(|| tag(answer.body())))
+        .flatten();
     if let Some(tag) = &tag
         && asked.get_all(IF_NONE_MATCH).iter().any(|known| knows(known, tag))
     {
@@ -99,6 +102,7 @@ pub fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = answer.headers_mut();
+    headers.reserve(10);
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
@@ -126,7 +130,7 @@ pub fn is_known(asked: &HeaderMap, headers: &HeaderMap) -> bool {
 }
 
 /// A weak tag, for the same bytes may go out with gzip and without.
-fn tag(body: &Bytes) -> Option<HeaderValue> {
+pub fn tag(body: &[u8]) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("W/\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(body))).ok()
 }
 

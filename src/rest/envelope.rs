@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use warp::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use warp::http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::http::{Response, StatusCode};
 use warp::hyper::body::Bytes;
 
+use super::around::tag;
 use crate::intake::PushError;
 use crate::profile::write_html_json;
 use crate::store::{Place, WriteError};
@@ -34,12 +35,16 @@ pub fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
     envelope(StatusCode::OK, &Envelope { msg: "success", code: 0, data, count })
 }
 
-/// An answer that carries a profile as HTML.
+/// An answer that carries a profile as HTML. Its tag is that of the text, which is a fifth as long.
 pub fn profile_html(text: &[u8]) -> Answer {
     let mut body = br#"{"msg":"success","code":0,"data":"#.to_vec();
     write_html_json(text, &mut body);
     body.extend_from_slice(br#","count":0}"#);
-    answer(StatusCode::OK, "application/json", body)
+    let mut answer = answer(StatusCode::OK, "application/json", body);
+    if let Some(tag) = tag(text) {
+        answer.headers_mut().insert(ETAG, tag);
+    }
+    answer
 }
 
 /// An answer of its own JSON, for the routes of Doris that answer without the envelope.

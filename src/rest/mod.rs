@@ -131,8 +131,10 @@ pub fn routes(
     // The method is asked for behind the path, so that a wrong one on a path that exists is told from
     // a path that does not.
     let read = warp::get().or(warp::head()).unify();
-    let at_end = warp::path::end().and(read).and(history.clone()).and(warp::query());
-    let before_id = read.and(history.clone()).and(warp::path::tail());
+    // Boxed, here and below: warp clones what may come next for each request, and what is boxed is one counter.
+    let history = history.boxed();
+    let at_end = warp::path::end().and(read).and(history.clone()).and(warp::query()).boxed();
+    let before_id = read.and(history.clone()).and(warp::path::tail()).boxed();
 
     let session = warp::path!("rest" / "v1" / "session" / ..).and(at_end.clone()).then(
         |view: Asked, parameters: Parameters| {
@@ -202,7 +204,7 @@ pub fn routes(
         .unify();
     warp::method()
         .and(warp::header::headers_cloned())
-        .and(routes.recover(refuse).unify())
+        .and(routes.boxed().recover(refuse).unify())
         .map(|method, headers: HeaderMap, answer| around::dressed(&method, &headers, answer))
 }
 
@@ -223,13 +225,7 @@ fn reached_as_this_machine(host: Option<&Authority>) -> Result<(), Refusal> {
 }
 
 /// The routes of annals' own that read.
-fn own_routes(
-    at_end: impl Filter<Extract = (Asked, Parameters), Error = Rejection>
-    + Clone
-    + Send
-    + Sync
-    + 'static,
-) -> BoxedFilter<(Answer,)> {
+fn own_routes(at_end: BoxedFilter<(Asked, Parameters)>) -> BoxedFilter<(Answer,)> {
     let own = warp::path!("api" / "v1" / ..);
     let description = warp::path!("openapi.json" / ..)
         .and(at_end.clone())
@@ -283,9 +279,7 @@ fn own_routes(
 }
 
 /// The routes that take something in.
-fn push_routes(
-    history: impl Filter<Extract = (Asked,), Error = Rejection> + Clone + Send + Sync + 'static,
-) -> BoxedFilter<(Answer,)> {
+fn push_routes(history: BoxedFilter<(Asked,)>) -> BoxedFilter<(Answer,)> {
     let asked =
         warp::method().and(history).and(warp::header::headers_cloned()).and(warp::body::stream());
     let queries = warp::path!("api" / "v1" / "queries").and(asked.clone()).then(
@@ -353,12 +347,8 @@ pub(crate) fn not_from_another_site(headers: &HeaderMap) -> Result<(), Refusal> 
 
 /// The routes of Doris' manager, and those with which a frontend is looked for.
 fn manager_routes(
-    at_end: impl Filter<Extract = (Asked, Parameters), Error = Rejection>
-    + Clone
-    + Send
-    + Sync
-    + 'static,
-    before_id: impl Filter<Extract = (Asked, Tail), Error = Rejection> + Clone + Send + Sync + 'static,
+    at_end: BoxedFilter<(Asked, Parameters)>,
+    before_id: BoxedFilter<(Asked, Tail)>,
 ) -> BoxedFilter<(Answer,)> {
     let query = warp::path!("rest" / "v2" / "manager" / "query" / ..);
     let query_info =

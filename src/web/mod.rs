@@ -102,7 +102,8 @@ pub fn routes(
             }
         }
     });
-    not_rest().and(pages.or(events))
+    // Boxed, as the routes of REST are.
+    not_rest().and(pages.or(events).boxed())
 }
 
 /// Rejects at once what is asked of the REST interface, of which there is more than of pages.
