@@ -213,10 +213,15 @@ fn control_characters_are_not_sent_as_they_are_and_a_reader_may_leave() {
     let list = said(&db, &["list", "-n", "500"]);
     assert!(list.contains("\\x1b[2J") && !list.contains('\u{1b}'));
     assert!(!said(&db, &["list", "--json", "-n", "500"]).contains('\u{1b}'));
-    let command =
-        format!("{} list -n 500 --db {} | head -n 1", env!("CARGO_BIN_EXE_annals"), db.display());
-    let output = Command::new("sh").args(["-c", &command]).output().unwrap();
-    assert_eq!(stderr(&output), "");
+    let (annals, db, log) = (env!("CARGO_BIN_EXE_annals"), db.display(), log.display());
+    for command in [
+        format!("{annals} list -n 500 --db {db} | head -n 1"),
+        format!("{annals} import --db {db} {log} | true"),
+        format!("{annals} check --db {db} | true"),
+    ] {
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        assert_eq!(stderr(&output), "", "{command}");
+    }
 }
 
 /// A running `annals list -f`.

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::Common;
+use super::output::say;
 use crate::config::ConfigError;
 use crate::store::{self, OpenError, Store};
 
@@ -39,6 +40,6 @@ pub async fn run(args: BackupArgs) -> Result<ExitCode, BackupError> {
     let config = args.common.configured()?;
     let store = Store::open_to_read(&config.db()).await?;
     let bytes = store.back_up(&args.file).await?;
-    println!("{} holds the history, {}", args.file.display(), ByteSize(bytes));
+    say(format_args!("{} holds the history, {}", args.file.display(), ByteSize(bytes)));
     Ok(ExitCode::SUCCESS)
 }

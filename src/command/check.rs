@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::Common;
+use super::output::say;
 use crate::config::ConfigError;
 use crate::store::{Finding, OpenError, Store, TableSize};
 
@@ -55,21 +56,26 @@ pub async fn run(args: CheckArgs) -> Result<ExitCode, CheckError> {
             "tables": tables, "file_bytes": file_bytes, "free_bytes": free_bytes,
             "log_bytes": store.log_bytes(),
         });
-        println!("{report}");
+        say(report);
     } else {
         let size = |bytes: i64| ByteSize(u64::try_from(bytes).unwrap_or(0));
         let file = config.db();
-        println!("{}: {}, of which {} free", file.display(), size(file_bytes), size(free_bytes));
+        say(format_args!(
+            "{}: {}, of which {} free",
+            file.display(),
+            size(file_bytes),
+            size(free_bytes)
+        ));
         for table in tables {
             let (bytes, index) = (size(table.bytes), size(table.index_bytes));
             let (bytes, index) = (bytes.to_string(), index.to_string());
             let TableSize { table, rows, .. } = table;
-            println!("  {table:<17} {rows:>12} rows {bytes:>10}, indexes {index:>10}");
+            say(format_args!("  {table:<17} {rows:>12} rows {bytes:>10}, indexes {index:>10}"));
         }
         for Finding { what, count } in &findings {
-            println!("  wrong: {count} x {what}");
+            say(format_args!("  wrong: {count} x {what}"));
         }
-        println!("{}", if findings.is_empty() { "it is sound" } else { "it is damaged" });
+        say(if findings.is_empty() { "it is sound" } else { "it is damaged" });
     }
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

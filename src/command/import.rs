@@ -17,6 +17,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use walkdir::WalkDir;
 
 use super::Common;
+use super::output::say;
 use crate::config::ConfigError;
 use crate::filter::Filter;
 use crate::intake::Parcel;
@@ -64,7 +65,7 @@ pub async fn run(args: ImportArgs) -> Result<ExitCode, ImportError> {
     let store = Store::open(&config.db()).await?;
     let report = import(&store, args.paths, config.zone(), config.leave_out.clone()).await?;
     store.close().await.map_err(|error| OpenError::Other(config.db(), error))?;
-    print!("{report}");
+    say(report.to_string().trim_end());
     Ok(report.exit_code())
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Common;
+use super::output::say;
 use crate::config::ConfigError;
 use crate::store::{BUSY_TIMEOUT, Batch, OpenError, Store, WriteError, Writer, Written};
 
@@ -59,11 +60,11 @@ pub async fn run(args: MergeArgs) -> Result<ExitCode, MergeError> {
     let mut refused = 0;
     for (other, file) in others {
         let (written, not_taken) = take_in(&other, &file, &writer).await?;
-        println!("{}", file.display());
-        println!("  records:  {}", written.records);
-        println!("  profiles: {}", written.profiles);
+        say(file.display());
+        say(format_args!("  records:  {}", written.records));
+        say(format_args!("  profiles: {}", written.profiles));
         if not_taken > 0 {
-            println!("  not understood: {not_taken} (`annals check` may say more)");
+            say(format_args!("  not understood: {not_taken} (`annals check` may say more)"));
         }
         refused += not_taken;
     }

@@ -1,6 +1,7 @@
 //! How the commands that look into a history write: tables, colours and a pager on a terminal; plain text
 //! with tabs elsewhere.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
@@ -187,6 +188,16 @@ fn constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
 pub fn write_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut output = io::stdout().lock();
     quiet(output.write_all(bytes).and_then(|()| output.flush()))
+}
+
+/// Says what was done. That nobody reads it any more, or that it cannot be written, undoes nothing of it.
+pub fn say(what: impl Display) {
+    match writeln!(io::stdout(), "{what}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("annals: standard output cannot be written to: {error}");
+        }
+        _ => {}
+    }
 }
 
 /// Whether somebody may still read what is written: not, where it goes into a pipe whose reader has gone.

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::Common;
+use super::output::say;
 use crate::config::ConfigError;
 use crate::retention::{Retention, parse_age, parse_size};
 use crate::store::{BUSY_TIMEOUT, Batch, OpenError, Pruner, Store, WriteError};
@@ -96,10 +97,14 @@ pub async fn run(args: PruneArgs) -> Result<ExitCode, PruneError> {
             "file_bytes_before": before.file_bytes(),
             "file_bytes": after.file_bytes(),
         });
-        println!("{removed}");
+        say(removed);
     } else {
-        println!("removed {queries} queries and loads, and {profiles} more profiles");
-        println!("the file was {} and is {}", size(before.file_bytes()), size(after.file_bytes()));
+        say(format_args!("removed {queries} queries and loads, and {profiles} more profiles"));
+        say(format_args!(
+            "the file was {} and is {}",
+            size(before.file_bytes()),
+            size(after.file_bytes())
+        ));
     }
     if !after.is_shrinkable() && after.free_bytes() > 0 {
         eprintln!(

@@ -17,6 +17,7 @@ use warp::Filter;
 
 use super::Common;
 use super::import::{self, ImportError};
+use super::output::say;
 use crate::account::Account;
 use crate::config::{ConfigError, FrontendConfig, FrontendUrl};
 use crate::intake::follow::follow;
@@ -141,7 +142,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         return Err(ServeError::NotLoopback(listen));
     }
     if args.check_config {
-        println!("the configuration can be used");
+        say("the configuration can be used");
         return Ok(ExitCode::SUCCESS);
     }
     import::check_paths(&args.import)?;

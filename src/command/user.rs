@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::Common;
+use super::output::say;
 use crate::account::{Account, NotAName, PasswordError, Role};
 use crate::config::ConfigError;
 use crate::store::{OpenError, Store};
@@ -82,7 +83,7 @@ pub async fn run(args: UserArgs) -> Result<ExitCode, UserError> {
             let store = Store::open(&config.db()).await?;
             store.put_account(&account).await?;
             store.close().await?;
-            println!("{} may ask as {role}", account.name);
+            say(format_args!("{} may ask as {role}", account.name));
         }
         Action::Remove { name, common } => {
             let store = Store::open(&common.configured()?.db()).await?;
@@ -91,16 +92,16 @@ pub async fn run(args: UserArgs) -> Result<ExitCode, UserError> {
             if !removed {
                 return Err(UserError::Unknown(name));
             }
-            println!("{name} may not ask any more");
+            say(format_args!("{name} may not ask any more"));
         }
         Action::Hash => {
             let account = Account::new(String::new(), Role::User, &password()?)?;
-            println!("{}", account.password_hash);
+            say(account.password_hash);
         }
         Action::List { common } => {
             let store = Store::open(&common.configured()?.db()).await?;
             for account in store.accounts().await? {
-                println!("{}\t{}", account.name, account.role);
+                say(format_args!("{}\t{}", account.name, account.role));
             }
             store.close().await?;
         }
