@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
@@ -111,5 +112,8 @@ fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
         | OpenFlags::SQLITE_OPEN_URI;
     let handle = Connection::open_with_flags(path, flags)?;
     handle.busy_timeout(super::BUSY_TIMEOUT)?;
+    // A plan is not made anew for each text that LIKE is given: that took a tenth of the time of a page of a list,
+    // which gives it none.
+    handle.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(handle)
 }
