@@ -1,5 +1,7 @@
 //! What a statement is made of, in Doris' dialect.
 
+use std::sync::LazyLock;
+
 /// A part of a statement that is neither white space nor a comment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Token<'a> {
@@ -197,8 +199,11 @@ fn number(text: &[u8], after_dot: bool) -> Option<usize> {
 /// The longest of [`KEYWORDS`].
 const LONGEST_KEYWORD: usize = 17;
 
-/// The keyword that a word is, in lower case.
+/// The keyword that a word is, in lower case. They are hashed: to search them by halves took a seventh of the CPU
+/// time of an import.
 pub fn keyword(word: &str) -> Option<&'static str> {
+    static HASHED: LazyLock<foldhash::HashSet<&str>> =
+        LazyLock::new(|| KEYWORDS.into_iter().collect());
     if word.len() > LONGEST_KEYWORD {
         return None;
     }
@@ -206,8 +211,7 @@ pub fn keyword(word: &str) -> Option<&'static str> {
     let lower = &mut lower[..word.len()];
     lower.copy_from_slice(word.as_bytes());
     lower.make_ascii_lowercase();
-    let found = KEYWORDS.binary_search_by(|keyword| keyword.as_bytes().cmp(lower));
-    found.ok().map(|at| KEYWORDS[at])
+    HASHED.get(str::from_utf8(lower).ok()?).copied()
 }
 
 /// The words of Doris' dialect whose case does not matter, and that are seldom names; in order.
@@ -245,8 +249,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keywords_are_in_order() {
+    fn keywords_are_in_order_and_found() {
         assert!(KEYWORDS.is_sorted());
+        for word in KEYWORDS {
+            assert_eq!(keyword(&word.to_uppercase()), Some(word));
+        }
+        assert_eq!(keyword("orders"), None);
         assert_eq!(KEYWORDS.iter().map(|keyword| keyword.len()).max(), Some(LONGEST_KEYWORD));
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteTransaction};
 use sqlx::{ConnectOptions, Connection};
@@ -706,16 +707,24 @@ async fn insert_queries(
     transaction: &mut SqliteTransaction<'_>,
     records: &[(QueryRecord, Option<Fingerprint>)],
 ) -> Result<Vec<Option<i64>>, sqlx::Error> {
+    let extras: Vec<_> = records.iter().map(|(record, _)| extra_json(record)).collect();
     raw(transaction, |sqlite| {
         let mut insert = sqlite.prepare(INSERT_QUERY)?;
-        records
-            .iter()
-            .map(|(record, fingerprint)| {
-                bind_query(&mut insert, record, *fingerprint)?;
-                let inserted = insert.raw_execute()? == 1;
-                Ok(inserted.then(|| sqlite.last_insert_rowid()))
-            })
-            .collect()
+        let mut bound = [ValueRef::Null; QUERY_COLUMNS];
+        let mut inserted = Vec::with_capacity(records.len());
+        for ((record, fingerprint), extra) in records.iter().zip(&extras) {
+            let values = query_values(record, extra.as_deref(), *fingerprint);
+            for (at, (value, bound)) in values.iter().zip(&bound).enumerate() {
+                // SQLite keeps what was bound, and copies each text: most columns are as in the row before.
+                if value != bound {
+                    insert.raw_bind_parameter(at + 1, ToSqlOutput::Borrowed(*value))?;
+                }
+            }
+            bound = values;
+            let is_new = insert.raw_execute()? == 1;
+            inserted.push(is_new.then(|| sqlite.last_insert_rowid()));
+        }
+        Ok(inserted)
     })
     .await
 }
@@ -735,6 +744,9 @@ async fn raw<T>(
     tokio::task::block_in_place(|| on_bare(&mut handle, work))
 }
 
+/// The columns that [`INSERT_QUERY`] gives a row.
+const QUERY_COLUMNS: usize = 42;
+
 const INSERT_QUERY: &str = "INSERT INTO query (
         query_id, kind, origin, state, started_ms, ended_ms, duration_ms, user, client, catalog,
         db, statement, statement_type, command_type, statement_id, session_id, trace_id, is_query,
@@ -747,60 +759,62 @@ const INSERT_QUERY: &str = "INSERT INTO query (
         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
     ) ON CONFLICT (query_id) DO NOTHING";
 
-/// Binds a record to [`INSERT_QUERY`].
-fn bind_query(
-    insert: &mut rusqlite::Statement<'_>,
-    record: &QueryRecord,
+/// The values of a record in [`INSERT_QUERY`].
+fn query_values<'a>(
+    record: &'a QueryRecord,
+    extra: Option<&'a str>,
     fingerprint: Option<Fingerprint>,
-) -> Result<(), rusqlite::Error> {
-    let values: [&dyn rusqlite::ToSql; 42] = [
-        &record.query_id.as_str(),
-        &record.kind.name(),
-        &record.origin.name(),
-        &record.state,
-        &record.started_ms,
-        &record.ended_ms,
-        &record.duration_ms,
-        &record.user,
-        &record.client,
-        &record.catalog,
-        &record.db,
-        &record.statement,
-        &record.statement_type,
-        &record.command_type,
-        &record.statement_id,
-        &record.session_id,
-        &record.trace_id,
-        &record.is_query,
-        &record.is_nereids,
-        &record.is_internal,
-        &record.is_slow,
-        &record.error_code,
-        &record.error_message,
-        &record.scan_rows,
-        &record.scan_bytes,
-        &record.local_scan_bytes,
-        &record.remote_scan_bytes,
-        &record.return_rows,
-        &record.shuffle_send_rows,
-        &record.shuffle_send_bytes,
-        &record.spill_write_bytes,
-        &record.peak_memory_bytes,
-        &record.cpu_time_ms,
-        &record.frontend,
-        &record.workload_group,
-        &record.compute_group,
-        &record.queried_tables,
-        &record.sql_hash,
-        &record.sql_digest,
-        &record.fuzzy_variables,
-        &extra_json(record),
-        &fingerprint.map(Fingerprint::to_signed),
-    ];
-    for (at, value) in values.iter().enumerate() {
-        insert.raw_bind_parameter(at + 1, value)?;
+) -> [ValueRef<'a>; QUERY_COLUMNS] {
+    fn text(value: Option<&str>) -> ValueRef<'_> {
+        value.map_or(ValueRef::Null, ValueRef::from)
     }
-    Ok(())
+    fn number(value: Option<i64>) -> ValueRef<'static> {
+        value.map_or(ValueRef::Null, ValueRef::Integer)
+    }
+    [
+        text(Some(record.query_id.as_str())),
+        text(Some(record.kind.name())),
+        text(Some(record.origin.name())),
+        text(record.state.as_deref()),
+        number(record.started_ms),
+        number(record.ended_ms),
+        number(record.duration_ms),
+        text(record.user.as_deref()),
+        text(record.client.as_deref()),
+        text(record.catalog.as_deref()),
+        text(record.db.as_deref()),
+        text(record.statement.as_deref()),
+        text(record.statement_type.as_deref()),
+        text(record.command_type.as_deref()),
+        number(record.statement_id),
+        text(record.session_id.as_deref()),
+        text(record.trace_id.as_deref()),
+        number(record.is_query.map(i64::from)),
+        number(record.is_nereids.map(i64::from)),
+        number(record.is_internal.map(i64::from)),
+        number(Some(record.is_slow.into())),
+        number(record.error_code),
+        text(record.error_message.as_deref()),
+        number(record.scan_rows),
+        number(record.scan_bytes),
+        number(record.local_scan_bytes),
+        number(record.remote_scan_bytes),
+        number(record.return_rows),
+        number(record.shuffle_send_rows),
+        number(record.shuffle_send_bytes),
+        number(record.spill_write_bytes),
+        number(record.peak_memory_bytes),
+        number(record.cpu_time_ms),
+        text(record.frontend.as_deref()),
+        text(record.workload_group.as_deref()),
+        text(record.compute_group.as_deref()),
+        text(record.queried_tables.as_deref()),
+        text(record.sql_hash.as_deref()),
+        text(record.sql_digest.as_deref()),
+        text(record.fuzzy_variables.as_deref()),
+        text(extra),
+        number(fingerprint.map(Fingerprint::to_signed)),
+    ]
 }
 
 /// Writes a query's row anew.
