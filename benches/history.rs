@@ -978,7 +978,9 @@ impl Client {
     }
 
     fn get(&mut self, path: &str) -> Vec<u8> {
-        write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        // In one piece: `write!` on a socket would send each part of the format apart.
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        self.0.get_mut().write_all(request.as_bytes()).unwrap();
         self.answer(path)
     }
 
