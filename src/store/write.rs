@@ -120,7 +120,7 @@ struct Label {
 /// The shapes of some statements, each once.
 #[derive(Debug, Default)]
 struct Shapes {
-    known: HashMap<Fingerprint, String>,
+    known: foldhash::HashMap<Fingerprint, String>,
     buffer: String,
 }
 
@@ -502,6 +502,7 @@ async fn write_group(
 ) -> Result<(), sqlx::Error> {
     let mut next = Some(first);
     let (mut records, mut bytes) = (0, 0);
+    let mut stored_shapes = foldhash::HashSet::default();
     // Taken at once: a transaction that began by reading could lose its place to another process.
     let begun = async {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -523,7 +524,7 @@ async fn write_group(
         records += batch.records.len() + batch.profiles.len();
         bytes += batch.bytes;
         answers.push((answer, Written::default()));
-        let written = write_batch(&mut transaction, batch).await?;
+        let written = write_batch(&mut transaction, batch, &mut stored_shapes).await?;
         if let Some((_, answer)) = answers.last_mut() {
             *answer = written;
         }
@@ -533,9 +534,11 @@ async fn write_group(
     transaction.commit().await
 }
 
+/// Writes a batch. `stored_shapes` are those that are stored, as far as its transaction has seen to it.
 async fn write_batch(
     transaction: &mut SqliteTransaction<'_>,
     batch: Batch,
+    stored_shapes: &mut foldhash::HashSet<Fingerprint>,
 ) -> Result<Written, sqlx::Error> {
     let mut written = Written::default();
     if let Some(label) = &batch.label
@@ -546,18 +549,24 @@ async fn write_batch(
     }
     (written.removed_queries, written.removed_profiles) =
         retention::remove(transaction, &batch.removal).await?;
+    if !batch.removal.is_empty() {
+        // Shapes go with the last of their queries.
+        stored_shapes.clear();
+    }
     let summaries =
         batch.profiles.iter().map(|profile| (profile.summary.clone(), profile.fingerprint));
     let records: Vec<_> = batch.records.into_iter().chain(summaries).collect();
-    let rows = write_records(transaction, records, batch.shapes, &mut written.records).await?;
+    write_records(transaction, records, batch.shapes, stored_shapes, &mut written.records).await?;
     for profile in batch.profiles {
         let PackedProfile { summary, text_bytes, body, .. } = profile;
-        let Some(row) = rows.get(&summary.query_id) else {
-            continue;
-        };
-        let stored = sqlx::query!("SELECT text_bytes, body FROM profile WHERE query = ?", row)
-            .fetch_optional(&mut **transaction)
-            .await?;
+        let query_id = summary.query_id.as_str();
+        let stored = sqlx::query!(
+            "SELECT text_bytes, body FROM profile
+             WHERE query = (SELECT id FROM query WHERE query_id = ?)",
+            query_id
+        )
+        .fetch_optional(&mut **transaction)
+        .await?;
         match stored {
             None => written.profiles.new += 1,
             Some(stored) => {
@@ -571,9 +580,10 @@ async fn write_batch(
             }
         }
         sqlx::query!(
-            "INSERT INTO profile (query, text_bytes, body) VALUES (?1, ?2, ?3)
+            "INSERT INTO profile (query, text_bytes, body)
+             VALUES ((SELECT id FROM query WHERE query_id = ?1), ?2, ?3)
              ON CONFLICT (query) DO UPDATE SET text_bytes = ?2, body = ?3",
-            row,
+            query_id,
             text_bytes,
             body
         )
@@ -635,15 +645,15 @@ async fn write_followed(
     Ok(())
 }
 
-/// Writes records, or joins them to those that are stored; gives the rows of their queries.
+/// Writes records, or joins them to those that are stored.
 async fn write_records(
     transaction: &mut SqliteTransaction<'_>,
     records: Vec<(QueryRecord, Option<Fingerprint>)>,
     mut shapes: Shapes,
+    stored_shapes: &mut foldhash::HashSet<Fingerprint>,
     counts: &mut Counts,
-) -> Result<HashMap<QueryId, i64>, sqlx::Error> {
+) -> Result<(), sqlx::Error> {
     let inserted = insert_queries(transaction, &records).await?;
-    let mut rows = HashMap::new();
     let mut again = Vec::new();
     for ((record, _), row) in records.into_iter().zip(inserted) {
         let Some(row) = row else {
@@ -653,7 +663,6 @@ async fn write_records(
         if let Some(load) = &record.load {
             write_load(transaction, row, load).await?;
         }
-        rows.insert(record.query_id, row);
         counts.new += 1;
     }
     let ids: Vec<QueryId> = again.iter().map(|record| record.query_id.clone()).collect();
@@ -663,7 +672,6 @@ async fn write_records(
             // Its row was there a moment ago, within this transaction.
             return Err(sqlx::Error::RowNotFound);
         };
-        rows.insert(record.query_id.clone(), known.row);
         let before = known.record.clone();
         known.record.merge(record);
         if known.record == before {
@@ -680,14 +688,14 @@ async fn write_records(
             write_load(transaction, known.row, load).await?;
         }
     }
-    insert_shapes(transaction, &shapes).await?;
-    Ok(rows)
+    insert_shapes(transaction, &shapes, stored_shapes).await
 }
 
 /// Writes the shapes that are not stored yet.
 async fn insert_shapes(
     transaction: &mut SqliteTransaction<'_>,
     shapes: &Shapes,
+    stored: &mut foldhash::HashSet<Fingerprint>,
 ) -> Result<(), sqlx::Error> {
     raw(transaction, |sqlite| {
         let mut insert = sqlite.prepare(
@@ -695,7 +703,10 @@ async fn insert_shapes(
              ON CONFLICT (fingerprint) DO NOTHING",
         )?;
         for (fingerprint, shape) in &shapes.known {
-            insert.execute((fingerprint.to_signed(), shape))?;
+            // Most shapes of a batch are those of the one before.
+            if stored.insert(*fingerprint) {
+                insert.execute((fingerprint.to_signed(), shape))?;
+            }
         }
         Ok(())
     })
