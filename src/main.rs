@@ -43,19 +43,19 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if matches!(arguments.command, Command::Serve(_)) {
-        share_memory();
+        tune_allocator();
     }
     run(arguments)
 }
 
-/// Has threads share the allocator's room. glibc gives each its own, and answers of many sizes are made on many
+/// Has threads share the allocator's room: glibc gives each its own, and answers of many sizes are made on many
 /// threads: a server under load took 178 MB of memory, and 111 so. One room for all would be 105, and they would
 /// wait for each other.
 ///
 /// And has it keep a little of what an answer gave back for the next one, rather than give it to the system each
 /// time: that took a fifth of the time of a profile as HTML.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn share_memory() {
+fn tune_allocator() {
     // SAFETY: each sets a number of the allocator, before any other thread runs. An old one that does not know it
     // refuses, and nothing is lost.
     unsafe {
@@ -66,7 +66,7 @@ fn share_memory() {
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn share_memory() {}
+fn tune_allocator() {}
 
 #[tokio::main]
 async fn run(arguments: Arguments) -> ExitCode {

@@ -101,9 +101,7 @@ impl Selected<'_> {
         let transaction = self.sqlite.unchecked_transaction()?;
         let search = self.selection.search.as_ref();
         let candidates = Candidates::read(self.sqlite, search)?;
-        let mut all =
-            self.sqlite.prepare(&format!("SELECT id FROM query WHERE {}", self.within()))?;
-        self.bind_within(&mut all)?;
+        let mut all = self.ids()?;
         let mut all = all.raw_query();
         let statement = if search.is_some() { ", statement" } else { "" };
         let mut neighbours = self.sqlite.prepare(&format!(
@@ -150,21 +148,20 @@ impl Selected<'_> {
         transaction.finish()
     }
 
-    /// The condition of its times, and of its shape or whose it is.
-    fn within(&self) -> String {
-        let (column, _) = indexed(self.selection, self.owner);
+    /// The rows of its times that are of its shape or of whose it is, by start.
+    fn ids(&self) -> Result<Statement<'_>, rusqlite::Error> {
+        let (column, value) = indexed(self.selection, self.owner);
         let started = match (self.selection.from_ms, self.selection.to_ms) {
-            (None, None) => "?8 <= ?9",
-            _ => "started_ms BETWEEN ?8 AND ?9",
+            (None, None) => "?2 <= ?3",
+            _ => "started_ms BETWEEN ?2 AND ?3",
         };
-        format!("{column} ?7 AND {started}")
-    }
-
-    fn bind_within(&self, statement: &mut Statement<'_>) -> Result<(), rusqlite::Error> {
-        let (_, value) = indexed(self.selection, self.owner);
         let (from_ms, last_ms) = self.selection.starts();
-        statement.raw_bind_parameter(7, value)?;
-        statement.raw_bind_parameter(8, from_ms)?;
-        statement.raw_bind_parameter(9, last_ms)
+        let mut ids = self
+            .sqlite
+            .prepare(&format!("SELECT id FROM query WHERE {column} ?1 AND {started}"))?;
+        ids.raw_bind_parameter(1, value)?;
+        ids.raw_bind_parameter(2, from_ms)?;
+        ids.raw_bind_parameter(3, last_ms)?;
+        Ok(ids)
     }
 }
