@@ -79,6 +79,35 @@ fn what_is_known_already_is_not_sent_again() {
 }
 
 #[test]
+fn a_profile_is_answered_alike_at_once_and_by_its_route() {
+    let (_folder, server) = sample();
+    let id = "fbb2582c72884d29-9dd9de3b42b740e9";
+    // The first to ask has the accounts read.
+    get(&server, "/rest/v1/session", "");
+    for path in [
+        format!("/api/profile/text?query_id={id}"),
+        format!("/rest/v1/query_profile/{id}"),
+        format!("/rest/v1/query_profile/query_id={id}"),
+        format!("/rest/v1/session/{id}"),
+        "/api/profile/text?query_id=1-2".to_string(),
+        "/rest/v1/query_profile/null".to_string(),
+        "/rest/v1/session/".to_string(),
+    ] {
+        let answer = |headers: &str| {
+            let (head, body) = get(&server, &path, &format!("x-request-id: a\n{headers}"));
+            let mut head: Vec<_> = head.lines().map(str::to_string).collect();
+            head.retain(|line| !line.starts_with("date: "));
+            head.sort();
+            (head, body)
+        };
+        // Whoever names an encoding is answered by the route.
+        assert_eq!(answer(""), answer("accept-encoding: identity\n"), "{path}");
+        let request = format!("GET {path} HTTP/1.1\nhost: evil.example\nconnection: close\n\n");
+        assert!(raw(&server, &request).0.starts_with("http/1.1 403"), "{path}");
+    }
+}
+
+#[test]
 fn answers_are_packed_for_those_who_ask() {
     let (_folder, server) = sample();
     let (plain_head, plain) = get(&server, "/rest/v1/session", "");

@@ -1,6 +1,7 @@
 //! The REST interface of a Doris frontend, as far as it tells of query history.
 
 pub(crate) mod around;
+mod at_once;
 pub mod auth;
 mod body;
 pub(crate) mod envelope;

@@ -115,7 +115,8 @@ impl Ready {
         S: Service<Request<In>, Response = Response<B>, Error = Infallible>,
         B: Body<Data = Bytes>,
     {
-        let Some(host) = list_host(&request) else {
+        let host = if is_list(&request) { host(request.headers()) } else { None };
+        let Some(host) = host else {
             return Ok(routes.oneshot(request).await?.map(Either::Right));
         };
         let headers = request.headers();
@@ -238,13 +239,9 @@ fn is_list<In>(request: &Request<In>) -> bool {
         && !uri.query().is_some_and(|query| query.contains("query_id"))
 }
 
-/// The host that a list is asked for at; `None` where something else is asked for, or in a form that is
-/// left to the routes.
-fn list_host<In>(request: &Request<In>) -> Option<Option<Authority>> {
-    if !is_list(request) {
-        return None;
-    }
-    match request.headers().get(HOST) {
+/// The host that is asked; `None` where it cannot be read, which is left to the routes.
+pub fn host(headers: &HeaderMap) -> Option<Option<Authority>> {
+    match headers.get(HOST) {
         None => Some(None),
         Some(host) => host.to_str().ok()?.parse().ok().map(Some),
     }

@@ -24,9 +24,9 @@ use tower_http::compression::CompressionLayer;
 use warp::Reply;
 use warp::filters::BoxedFilter;
 
-use super::History;
 use super::around::InFlight;
 use super::ready::made;
+use super::{History, at_once};
 
 /// Connections that are open at the same time; one beyond that is closed at once.
 const MAX_CONNECTIONS: usize = 4096;
@@ -162,7 +162,8 @@ async fn talk<R>(
     let answering = answering.layer(warp::service(routes));
     let service = service_fn(move |request: Request<Incoming>| {
         let in_flight = InFlight::of(&request);
-        if let Some(mut answer) = history.ready.kept(&history, &request) {
+        let kept = history.ready.kept(&history, &request);
+        if let Some(mut answer) = kept.or_else(|| at_once::profile(&history, &request)) {
             in_flight.answered(&mut answer, &history.metrics);
             return Either::Left(ready(Ok(answer.map(made))));
         }
