@@ -61,7 +61,7 @@ pub async fn text(history: &History, query: &StoredQuery) -> Result<Vec<u8>, Rea
     let missing = || ReadError::NoProfile(query.query_id.clone());
     let id: QueryId = query.query_id.parse().map_err(|_| missing())?;
     match history.store.profile(&id, None).await? {
-        StoredProfile::Text(text) => Ok(text),
+        StoredProfile::Text(text, _) => Ok(text),
         StoredProfile::None | StoredProfile::UnknownQuery => Err(missing()),
     }
 }

@@ -10,6 +10,7 @@ use warp::http::header::{
     REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use warp::http::{HeaderMap, Method, Request, Response, StatusCode};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::envelope::Answer;
 use super::metrics::Metrics;
@@ -93,7 +94,7 @@ pub fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer
     let reads = *method == Method::GET || *method == Method::HEAD;
     let own = answer.headers_mut().remove(ETAG);
     let tag = (reads && answer.status() == StatusCode::OK)
-        .then(|| own.or_else(|| tag(answer.body())))
+        .then(|| own.or_else(|| tag(xxh3_128(answer.body()))))
         .flatten();
     if let Some(tag) = &tag
         && asked.get_all(IF_NONE_MATCH).iter().any(|known| knows(known, tag))
@@ -129,9 +130,9 @@ pub fn is_known(asked: &HeaderMap, headers: &HeaderMap) -> bool {
     tag.is_some_and(|tag| known.any(|known| knows(known, tag)))
 }
 
-/// A weak tag, for the same bytes may go out with gzip and without.
-pub fn tag(body: &[u8]) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("W/\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(body))).ok()
+/// The tag of what has this hash: a weak one, for the same bytes may go out with gzip and without.
+pub fn tag(hash: u128) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("W/\"{hash:032x}\"")).ok()
 }
 
 /// Whether an If-None-Match names a tag, weak or strong.

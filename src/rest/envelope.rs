@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 use warp::http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use warp::http::{Response, StatusCode};
+use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::body::Bytes;
 
 use super::around::tag;
@@ -13,6 +13,9 @@ use crate::store::{Place, WriteError};
 
 /// When those who were told that annals is busy should come back.
 const RETRY_AFTER_SECONDS: &str = "5";
+
+/// So many headers have room in an answer before it has to be laid out anew.
+const HEADERS: usize = 12;
 
 /// What the routes answer with.
 pub type Answer = Response<Bytes>;
@@ -35,16 +38,12 @@ pub fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
     envelope(StatusCode::OK, &Envelope { msg: "success", code: 0, data, count })
 }
 
-/// An answer that carries a profile as HTML. Its tag is that of the text, which is a fifth as long.
-pub fn profile_html(text: &[u8]) -> Answer {
+/// An answer that carries a profile as HTML, tagged by the hash of what is stored, which is a thirtieth as long.
+pub fn profile_html(text: &[u8], hash: u128) -> Answer {
     let mut body = br#"{"msg":"success","code":0,"data":"#.to_vec();
     write_html_json(text, &mut body);
     body.extend_from_slice(br#","count":0}"#);
-    let mut answer = answer(StatusCode::OK, "application/json", body);
-    if let Some(tag) = tag(text) {
-        answer.headers_mut().insert(ETAG, tag);
-    }
-    answer
+    tagged(hash, answer(StatusCode::OK, "application/json", body))
 }
 
 /// An answer of its own JSON, for the routes of Doris that answer without the envelope.
@@ -106,15 +105,25 @@ impl Rows {
             return Err(Refusal::Internal(error.into()));
         }
         self.body.extend(format!("]}},\"count\":{count}}}").into_bytes());
-        // It may be kept, and its room counts by its length.
-        self.body.shrink_to_fit();
-        Ok(answer(StatusCode::OK, "application/json", self.body))
+        // It may be kept, and takes no more room than its length so. Shrunk in place it would leave rests between
+        // answers that nothing fits into: a third of a server's memory was these.
+        Ok(answer(StatusCode::OK, "application/json", self.body.as_slice().into()))
     }
 }
 
 /// A bare text, for the routes of Doris that answer without the envelope.
 pub fn text(body: Vec<u8>) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
+}
+
+/// A profile as it is, tagged likewise.
+pub fn profile_text(profile: Vec<u8>, hash: u128) -> Answer {
+    tagged(hash, text(profile))
+}
+
+fn tagged(hash: u128, mut answer: Answer) -> Answer {
+    answer.headers_mut().extend(tag(hash).map(|tag| (ETAG, tag)));
+    answer
 }
 
 /// The text form of metrics.
@@ -130,6 +139,7 @@ fn envelope(status: StatusCode, envelope: &Envelope<impl Serialize>) -> Result<A
 fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
     let mut answer = Response::new(Bytes::from(body));
     *answer.status_mut() = status;
+    *answer.headers_mut() = HeaderMap::with_capacity(HEADERS);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }

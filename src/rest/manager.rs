@@ -107,7 +107,7 @@ pub async fn sql(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
 /// The profile's text; an empty object where there is none.
 pub async fn profile_text(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     let profile = match view.profile(&query_id).await? {
-        StoredProfile::Text(text) => json!({ "profile": String::from_utf8_lossy(&text) }),
+        StoredProfile::Text(text, _) => json!({ "profile": String::from_utf8_lossy(&text) }),
         StoredProfile::None | StoredProfile::UnknownQuery => json!({}),
     };
     success(profile, 0)
@@ -116,7 +116,7 @@ pub async fn profile_text(view: &View, query_id: QueryId) -> Result<Answer, Refu
 /// The profile as a tree, as JSON within a string, which is how Doris sends it; an empty object where
 /// there is none.
 pub async fn profile_json(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
-    let StoredProfile::Text(text) = view.profile(&query_id).await? else {
+    let StoredProfile::Text(text, _) = view.profile(&query_id).await? else {
         return success(json!({}), 0);
     };
     let tree = Section::parse(&String::from_utf8_lossy(&text));
@@ -189,6 +189,6 @@ pub async fn profile_fragments(view: &View, query_id: QueryId) -> Result<Answer,
 }
 
 async fn tree(view: &View, query_id: &QueryId) -> Result<Section, Refusal> {
-    let text = known_profile(view, query_id).await?;
+    let (text, _) = known_profile(view, query_id).await?;
     Ok(Section::parse(&String::from_utf8_lossy(&text)))
 }

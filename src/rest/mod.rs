@@ -470,10 +470,10 @@ fn query_id(text: &str) -> Result<QueryId, Refusal> {
     text.parse().map_err(|error: QueryIdError| Refusal::BadRequest(error.to_string()))
 }
 
-/// The profile's text of a query that has one.
-async fn known_profile(view: &View, query_id: &QueryId) -> Result<Vec<u8>, Refusal> {
+/// The profile's text of a query that has one, and the hash of what is stored.
+async fn known_profile(view: &View, query_id: &QueryId) -> Result<(Vec<u8>, u128), Refusal> {
     match view.profile(query_id).await? {
-        StoredProfile::Text(text) => Ok(text),
+        StoredProfile::Text(text, hash) => Ok((text, hash)),
         StoredProfile::None => Err(Refusal::Common(format!(
             "ID {query_id} is known, but no profile of it was taken in"
         ))),

@@ -2,7 +2,7 @@
 
 use utoipa::IntoParams;
 
-use super::envelope::{Answer, Envelope, Refusal, success, text};
+use super::envelope::{Answer, Envelope, Refusal, profile_text, success};
 use super::openapi::{Cursor, QueryIdText, SearchText, SearchWords, Time};
 use super::selection::{NoParameters, known_parameters, last_of_full, selection, with_next};
 use super::{Parameters, View};
@@ -102,7 +102,8 @@ pub async fn profile(
     parameters: Parameters,
 ) -> Result<Answer, Refusal> {
     known_parameters::<NoParameters>(&parameters)?;
-    Ok(text(known_profile(view, &query_id).await?))
+    let (profile, hash) = known_profile(view, &query_id).await?;
+    Ok(profile_text(profile, hash))
 }
 
 /// The profile of a query, as a tree
@@ -117,13 +118,13 @@ pub async fn profile_tree(
     parameters: Parameters,
 ) -> Result<Answer, Refusal> {
     known_parameters::<NoParameters>(&parameters)?;
-    let text = known_profile(view, &query_id).await?;
+    let (text, _) = known_profile(view, &query_id).await?;
     success(Section::parse(&String::from_utf8_lossy(&text)), 0)
 }
 
-async fn known_profile(view: &View, query_id: &QueryId) -> Result<Vec<u8>, Refusal> {
+async fn known_profile(view: &View, query_id: &QueryId) -> Result<(Vec<u8>, u128), Refusal> {
     match view.profile(query_id).await? {
-        StoredProfile::Text(text) => Ok(text),
+        StoredProfile::Text(text, hash) => Ok((text, hash)),
         StoredProfile::None => Err(Refusal::NotFound(format!(
             "query {query_id} is known, but no profile of it was taken in"
         ))),

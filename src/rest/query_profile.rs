@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::envelope::{self, Answer, Refusal, Rows, success};
+use super::envelope::{Answer, Refusal, Rows, profile_text, success};
 use super::selection::{selection, with_next};
 use super::{Parameters, View, known_profile, text_or_na};
 use crate::query::{Kind, QueryId};
@@ -89,11 +89,12 @@ struct ProfileText<'a> {
 
 /// The profile of a query as text, in the envelope.
 pub async fn enveloped(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
-    let text = known_profile(view, &query_id).await?;
+    let (text, _) = known_profile(view, &query_id).await?;
     success(ProfileText { profile: &String::from_utf8_lossy(&text) }, 0)
 }
 
 /// The profile of a query, byte for byte as it was taken in.
 pub async fn bare(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
-    Ok(envelope::text(known_profile(view, &query_id).await?))
+    let (text, hash) = known_profile(view, &query_id).await?;
+    Ok(profile_text(text, hash))
 }

@@ -82,6 +82,6 @@ impl<'r> SessionRow<'r> {
 
 /// The profile of a query as HTML; also what `/rest/v1/query_profile/<id>` answers.
 pub async fn profile(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
-    let text = known_profile(view, &query_id).await?;
-    Ok(profile_html(&text))
+    let (text, hash) = known_profile(view, &query_id).await?;
+    Ok(profile_html(&text, hash))
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, ToSql, params};
 use serde::{Serialize, Serializer};
 use sqlx::{Execute, SqlStr};
 use utoipa::ToSchema;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::profile::unpack;
 use super::{FollowedFile, Store};
@@ -294,8 +295,9 @@ impl Selection {
 /// What is stored for a query id.
 #[derive(Debug, PartialEq)]
 pub enum StoredProfile {
-    /// The profile's text, as it was taken in.
-    Text(Vec<u8>),
+    /// The profile's text, as it was taken in, and a hash of the bytes it is stored as (XXH3, 128 bits): another
+    /// text has another.
+    Text(Vec<u8>, u128),
     /// The query is known, but no profile of it.
     None,
     /// Nobody told of such a query.
@@ -646,7 +648,10 @@ impl Store {
             let Some(row) = rows.next()? else { return Ok(Ok(StoredProfile::UnknownQuery)) };
             Ok(match (row.get_ref(1)?.as_blob_or_null()?, row.get(0)?) {
                 (Some(body), Some(text_bytes)) => {
-                    let unpacked = || unpack(body, text_bytes).map(StoredProfile::Text);
+                    let unpacked = || {
+                        unpack(body, text_bytes)
+                            .map(|text| StoredProfile::Text(text, xxh3_128(body)))
+                    };
                     match body.len() {
                         ..LONG_BODY_BYTES => unpacked(),
                         _ => tokio::task::block_in_place(unpacked),

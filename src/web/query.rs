@@ -67,7 +67,7 @@ pub fn of_path(tail: &str) -> Result<(QueryId, Part), Refusal> {
 pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, Refusal> {
     let query = known(&view, &id).await?;
     let profile = match view.profile(&id).await? {
-        StoredProfile::Text(text) => Some(text),
+        StoredProfile::Text(text, _) => Some(text),
         _ => None,
     };
     let shown = Shown::of(parameters.get("show").map_or("", String::as_str))?;
@@ -141,7 +141,7 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
 pub async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, Refusal> {
     let query = known(&view, &id).await?;
     let profile = async || match view.profile(&id).await? {
-        StoredProfile::Text(text) => Ok(text),
+        StoredProfile::Text(text, _) => Ok(text),
         _ => Err(Refusal::NotFound(format!("no profile of query {id} was taken in"))),
     };
     match part {
@@ -608,7 +608,7 @@ pub async fn operators_of(view: &View, id: &str) -> Result<Option<Vec<Operator>>
         return Ok(None);
     };
     match view.profile(&id).await? {
-        StoredProfile::Text(text) => {
+        StoredProfile::Text(text, _) => {
             let read = move || operators(&Section::parse(&String::from_utf8_lossy(&text)));
             apart(read).await.map(Some)
         }
