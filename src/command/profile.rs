@@ -9,7 +9,7 @@ use super::output::{Style, visible, write_bytes};
 use super::reading::{History, ReadError, Reading};
 use crate::profile::{Operator, Section, flame_svg, in_order, operators};
 use crate::query::QueryId;
-use crate::store::{StoredProfile, StoredQuery};
+use crate::store::StoredQuery;
 
 /// Show a query's profile
 ///
@@ -60,10 +60,7 @@ pub async fn run(args: ProfileArgs) -> Result<ExitCode, ReadError> {
 pub async fn text(history: &History, query: &StoredQuery) -> Result<Vec<u8>, ReadError> {
     let missing = || ReadError::NoProfile(query.query_id.clone());
     let id: QueryId = query.query_id.parse().map_err(|_| missing())?;
-    match history.store.profile(&id, None).await? {
-        StoredProfile::Text(text, _) => Ok(text),
-        StoredProfile::None | StoredProfile::UnknownQuery => Err(missing()),
-    }
+    history.store.profile(&id, None).await?.text().ok_or_else(missing)
 }
 
 /// A time in nanoseconds, as short as it can be read.

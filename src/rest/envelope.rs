@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 use warp::http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use warp::http::{HeaderMap, Response, StatusCode};
+use warp::http::{Response, StatusCode};
 use warp::hyper::body::Bytes;
 
 use super::around::tag;
@@ -13,9 +13,6 @@ use crate::store::{Place, WriteError};
 
 /// When those who were told that annals is busy should come back.
 const RETRY_AFTER_SECONDS: &str = "5";
-
-/// So many headers have room in an answer before it has to be laid out anew.
-const HEADERS: usize = 12;
 
 /// What the routes answer with.
 pub type Answer = Response<Bytes>;
@@ -116,7 +113,7 @@ pub fn text(body: Vec<u8>) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
 
-/// A profile as it is, tagged likewise.
+/// A profile as it is, without the envelope, tagged as its HTML is.
 pub fn profile_text(profile: Vec<u8>, hash: u128) -> Answer {
     tagged(hash, text(profile))
 }
@@ -139,7 +136,6 @@ fn envelope(status: StatusCode, envelope: &Envelope<impl Serialize>) -> Result<A
 fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
     let mut answer = Response::new(Bytes::from(body));
     *answer.status_mut() = status;
-    *answer.headers_mut() = HeaderMap::with_capacity(HEADERS);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }

@@ -11,7 +11,7 @@ use super::selection::{selection, with_next};
 use super::{Parameters, View, known_profile, text_or_na};
 use crate::profile::Section;
 use crate::query::{Kind, QueryId};
-use crate::store::{ListedQuery, Selection, StoredProfile};
+use crate::store::{ListedQuery, Selection};
 use crate::time::{Zone, duration_text};
 
 /// Where these routes are.
@@ -106,17 +106,15 @@ pub async fn sql(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
 
 /// The profile's text; an empty object where there is none.
 pub async fn profile_text(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
-    let profile = match view.profile(&query_id).await? {
-        StoredProfile::Text(text, _) => json!({ "profile": String::from_utf8_lossy(&text) }),
-        StoredProfile::None | StoredProfile::UnknownQuery => json!({}),
-    };
-    success(profile, 0)
+    let text = view.profile(&query_id).await?.text();
+    let profile = |text: Vec<u8>| json!({ "profile": String::from_utf8_lossy(&text) });
+    success(text.map_or(json!({}), profile), 0)
 }
 
 /// The profile as a tree, as JSON within a string, which is how Doris sends it; an empty object where
 /// there is none.
 pub async fn profile_json(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
-    let StoredProfile::Text(text, _) = view.profile(&query_id).await? else {
+    let Some(text) = view.profile(&query_id).await?.text() else {
         return success(json!({}), 0);
     };
     let tree = Section::parse(&String::from_utf8_lossy(&text));

@@ -304,6 +304,16 @@ pub enum StoredProfile {
     UnknownQuery,
 }
 
+impl StoredProfile {
+    /// The profile's text, where there is one.
+    pub fn text(self) -> Option<Vec<u8>> {
+        match self {
+            StoredProfile::Text(text, _) => Some(text),
+            StoredProfile::None | StoredProfile::UnknownQuery => None,
+        }
+    }
+}
+
 /// The columns of a [`ListedQuery`]. To cut a statement is to count its characters, which only a long one needs.
 macro_rules! listed_columns {
     ($then:ident!($($rest:tt)*)) => {

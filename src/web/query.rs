@@ -19,7 +19,7 @@ use crate::rest::Parameters;
 use crate::rest::envelope::{Answer, Refusal};
 use crate::rest::view::View;
 use crate::statement::{Kind, laid_out, tokens};
-use crate::store::{Selection, StoredProfile, StoredQuery};
+use crate::store::{Selection, StoredQuery};
 
 /// A statement is coloured up to so many bytes, and shown up to so many; all of it can be downloaded.
 const COLOURED_BYTES: usize = 64 << 10;
@@ -66,10 +66,7 @@ pub fn of_path(tail: &str) -> Result<(QueryId, Part), Refusal> {
 /// The page.
 pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, Refusal> {
     let query = known(&view, &id).await?;
-    let profile = match view.profile(&id).await? {
-        StoredProfile::Text(text, _) => Some(text),
-        _ => None,
-    };
+    let profile = view.profile(&id).await?.text();
     let shown = Shown::of(parameters.get("show").map_or("", String::as_str))?;
     let first = first_operator(&parameters)?;
     let path = path_of(&query.query_id);
@@ -140,9 +137,9 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
 /// A part of a query that is no page.
 pub async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, Refusal> {
     let query = known(&view, &id).await?;
-    let profile = async || match view.profile(&id).await? {
-        StoredProfile::Text(text, _) => Ok(text),
-        _ => Err(Refusal::NotFound(format!("no profile of query {id} was taken in"))),
+    let profile = async || {
+        let missing = || Refusal::NotFound(format!("no profile of query {id} was taken in"));
+        view.profile(&id).await?.text().ok_or_else(missing)
     };
     match part {
         Part::Flame => {
@@ -607,13 +604,11 @@ pub async fn operators_of(view: &View, id: &str) -> Result<Option<Vec<Operator>>
     let Ok(id) = id.parse::<QueryId>() else {
         return Ok(None);
     };
-    match view.profile(&id).await? {
-        StoredProfile::Text(text, _) => {
-            let read = move || operators(&Section::parse(&String::from_utf8_lossy(&text)));
-            apart(read).await.map(Some)
-        }
-        _ => Ok(None),
-    }
+    let Some(text) = view.profile(&id).await?.text() else {
+        return Ok(None);
+    };
+    let read = move || operators(&Section::parse(&String::from_utf8_lossy(&text)));
+    apart(read).await.map(Some)
 }
 
 #[cfg(test)]
