@@ -188,7 +188,8 @@ fn audit_fields(value: Value) -> Map<String, Value> {
     for (name, value) in object {
         match (name.as_str(), value) {
             (
-                "fingerprint" | "has_profile" | "origin" | "started_at" | "ended_at" | "is_slow",
+                "fingerprint" | "has_profile" | "origin" | "started_at" | "ended_at" | "is_slow"
+                | "is_failed",
                 _,
             )
             | (_, Value::Null) => {}

@@ -133,6 +133,26 @@ pub struct StoredQuery {
     pub sql_hash: Option<String>,
     pub sql_digest: Option<String>,
     pub fuzzy_variables: Option<String>,
+    /// How long it waited in its workload group's queue.
+    pub queue_time_ms: Option<i64>,
+    /// How long the frontend parsed it.
+    pub parse_time_ms: Option<i64>,
+    /// How long the frontend analysed and planned it.
+    pub plan_time_ms: Option<i64>,
+    /// How long the frontend sent its fragments to the backends.
+    pub schedule_time_ms: Option<i64>,
+    /// Whether the frontend answered from its SQL cache.
+    pub cache_hit: Option<bool>,
+    pub spill_read_bytes: Option<i64>,
+    /// The materialized views that the planner chose.
+    pub chosen_views: Option<String>,
+    /// The session variables that differ from their defaults.
+    #[schema(value_type = Option<Object>)]
+    pub changed_variables: Option<Json>,
+    /// Whether the start is a guess: the time at which the record was written, less the duration.
+    pub is_start_estimated: bool,
+    /// Whether it failed: an error code, or a state that says so.
+    pub is_failed: bool,
     /// What annals has no field for, by the names it came with.
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub extra: Option<Json>,
@@ -351,6 +371,11 @@ macro_rules! stored_columns {
                     remote_scan_bytes, return_rows, shuffle_send_rows, shuffle_send_bytes,
                     spill_write_bytes, peak_memory_bytes, cpu_time_ms, frontend, workload_group,
                     compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables,
+                    queue_time_ms, parse_time_ms, plan_time_ms, schedule_time_ms,
+                    cache_hit AS \"cache_hit: bool\", spill_read_bytes, chosen_views,
+                    changed_variables AS \"changed_variables: Json\",
+                    is_start_estimated AS \"is_start_estimated: bool\",
+                    is_failed AS \"is_failed!: bool\",
                     extra AS \"extra: Json\",
                     (SELECT json_object(
                         'job_id', job_id, 'label', label, 'load_type', load_type,

@@ -56,7 +56,7 @@ pub(super) struct Counted {
 
 /// The columns of a [`Counted`], the first of each row.
 const COUNTED: &str = "started_ms, duration_ms,
-    ifnull(error_code, 0) <> 0 OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED'),
+    is_failed,
     ifnull(scan_rows, 0), ifnull(scan_bytes, 0)";
 
 /// The first of a row's columns that the reader names itself.

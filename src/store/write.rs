@@ -756,7 +756,7 @@ async fn raw<T>(
 }
 
 /// The columns that [`INSERT_QUERY`] gives a row.
-const QUERY_COLUMNS: usize = 42;
+const QUERY_COLUMNS: usize = 51;
 
 const INSERT_QUERY: &str = "INSERT INTO query (
         query_id, kind, origin, state, started_ms, ended_ms, duration_ms, user, client, catalog,
@@ -764,10 +764,12 @@ const INSERT_QUERY: &str = "INSERT INTO query (
         is_nereids, is_internal, is_slow, error_code, error_message, scan_rows, scan_bytes,
         local_scan_bytes, remote_scan_bytes, return_rows, shuffle_send_rows, shuffle_send_bytes,
         spill_write_bytes, peak_memory_bytes, cpu_time_ms, frontend, workload_group,
-        compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables, extra, fingerprint
+        compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables, extra, fingerprint,
+        queue_time_ms, parse_time_ms, plan_time_ms, schedule_time_ms, cache_hit, spill_read_bytes,
+        chosen_views, changed_variables, is_start_estimated
     ) VALUES (
         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
     ) ON CONFLICT (query_id) DO NOTHING";
 
 /// The values of a record in [`INSERT_QUERY`].
@@ -825,6 +827,15 @@ fn query_values<'a>(
         text(record.fuzzy_variables.as_deref()),
         text(extra),
         number(fingerprint.map(Fingerprint::to_signed)),
+        number(record.queue_time_ms),
+        number(record.parse_time_ms),
+        number(record.plan_time_ms),
+        number(record.schedule_time_ms),
+        number(record.cache_hit.map(i64::from)),
+        number(record.spill_read_bytes),
+        text(record.chosen_views.as_deref()),
+        text(record.changed_variables.as_deref()),
+        number(Some(record.is_start_estimated.into())),
     ]
 }
 
@@ -849,7 +860,10 @@ async fn update_query(
              shuffle_send_rows = ?29, shuffle_send_bytes = ?30, spill_write_bytes = ?31,
              peak_memory_bytes = ?32, cpu_time_ms = ?33, frontend = ?34, workload_group = ?35,
              compute_group = ?36, queried_tables = ?37, sql_hash = ?38, sql_digest = ?39,
-             fuzzy_variables = ?40, extra = ?41, fingerprint = ?42
+             fuzzy_variables = ?40, extra = ?41, fingerprint = ?42,
+             queue_time_ms = ?43, parse_time_ms = ?44, plan_time_ms = ?45, schedule_time_ms = ?46,
+             cache_hit = ?47, spill_read_bytes = ?48, chosen_views = ?49, changed_variables = ?50,
+             is_start_estimated = ?51
          WHERE id = ?1",
         row,
         kind,
@@ -893,6 +907,15 @@ async fn update_query(
         record.fuzzy_variables,
         extra,
         fingerprint,
+        record.queue_time_ms,
+        record.parse_time_ms,
+        record.plan_time_ms,
+        record.schedule_time_ms,
+        record.cache_hit,
+        record.spill_read_bytes,
+        record.chosen_views,
+        record.changed_variables,
+        record.is_start_estimated,
     )
     .execute(&mut **transaction)
     .await?;
@@ -959,7 +982,9 @@ pub(super) async fn stored_records(
              local_scan_bytes, remote_scan_bytes, return_rows, shuffle_send_rows,
              shuffle_send_bytes, spill_write_bytes, peak_memory_bytes, cpu_time_ms, frontend,
              workload_group, compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables,
-             extra
+             extra, queue_time_ms, parse_time_ms, plan_time_ms, schedule_time_ms,
+             cache_hit AS "cache_hit: bool", spill_read_bytes, chosen_views, changed_variables,
+             is_start_estimated AS "is_start_estimated: bool"
          FROM query WHERE query_id IN (SELECT value FROM json_each(?))"#,
         list
     )
@@ -1008,6 +1033,15 @@ pub(super) async fn stored_records(
             sql_hash: stored.sql_hash,
             sql_digest: stored.sql_digest,
             fuzzy_variables: stored.fuzzy_variables,
+            queue_time_ms: stored.queue_time_ms,
+            parse_time_ms: stored.parse_time_ms,
+            plan_time_ms: stored.plan_time_ms,
+            schedule_time_ms: stored.schedule_time_ms,
+            cache_hit: stored.cache_hit,
+            spill_read_bytes: stored.spill_read_bytes,
+            chosen_views: stored.chosen_views,
+            changed_variables: stored.changed_variables,
+            is_start_estimated: stored.is_start_estimated,
             // What somebody else wrote there counts as nothing.
             extra: stored
                 .extra

@@ -208,7 +208,7 @@ fn row(query: &StoredQuery, longest: i64, zone: Zone) -> Markup {
                 (chart::bar(query.duration_ms.unwrap_or(0), longest))
                 span { (show::duration(query.duration_ms)) }
             }
-            td.outcome { (show::state(query.state.as_deref(), query.error_code)) }
+            td.outcome { (show::state(query.state.as_deref(), query.is_failed)) }
             td.user { (show::text(query.user.as_deref())) }
             td.db { (show::text(query.db.as_deref())) }
             td.number { (show::number(query.scan_rows)) }
