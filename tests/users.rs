@@ -165,7 +165,7 @@ fn nobody_sees_a_byte_of_what_is_anothers() {
             let (status, body, _) = ask(&server, Some(name), "GET", &known, b"");
             assert_eq!(status, 200, "{path}");
             let text = String::from_utf8(body).unwrap();
-            let numbers = ["fragments", "graph", "timeline", "statistics"]
+            let numbers = ["fragments", "graph", "json", "timeline", "statistics"]
                 .iter()
                 .any(|kind| path.contains(kind));
             // What carol ran is a load, and the manager lists queries.
