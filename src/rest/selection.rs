@@ -51,6 +51,11 @@ pub fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result<(), Re
 pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
     let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
     let text = |name: &str| given(name).cloned();
+    // Older frontends name the cluster before a user or a database; it is no part of the name.
+    let bare = |name: &str| {
+        let text = given(name)?;
+        Some(text.strip_prefix("default_cluster:").unwrap_or(text).to_string())
+    };
     let time = |name: &str| match given(name) {
         None => Ok(None),
         Some(text) => parse_asked_ms(text, view.zone).map(Some).ok_or_else(|| {
@@ -72,8 +77,8 @@ pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refu
     Ok(Selection {
         limit: limit(parameters)?,
         after: given("cursor").map(|cursor| place(cursor)).transpose()?,
-        user: text("user"),
-        db: text("db"),
+        user: bare("user"),
+        db: bare("db"),
         state: text("state"),
         kind: given("type").map(|kind| kind_of(kind)).transpose()?,
         fingerprint: given("fingerprint").map(|text| fingerprint(text)).transpose()?,
