@@ -323,6 +323,12 @@ fn rows(data: &Value) -> Option<Vec<Map<String, Value>>> {
     Some(objects.collect())
 }
 
+/// The records of a saved list, in its order, without rows that cannot be understood; `None` where `data` is no
+/// list.
+pub(super) fn records_of_list(data: &Value, zone: Zone) -> Option<Vec<QueryRecord>> {
+    Some(rows(data)?.iter().filter_map(|row| listed(row, zone)).collect())
+}
+
 /// The record of a row.
 fn listed(row: &Map<String, Value>, zone: Zone) -> Option<QueryRecord> {
     let text = |names: &[&str]| {
