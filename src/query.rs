@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::statement;
+
 /// The name of a query: an opaque token. Doris writes two hex numbers
 /// (`fbb2582c72884d29-9dd9de3b42b740e9`), StarRocks a UUID, load jobs a decimal number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -362,22 +364,11 @@ fn merge_value<T>(mine: &mut Option<T>, theirs: Option<T>, prefer: bool) {
 }
 
 fn merge_statement(mine: &mut Option<String>, theirs: Option<String>, prefer: bool) {
-    match (mine.as_deref(), theirs.as_deref()) {
-        (Some(mine), Some(theirs)) if is_cut_of(theirs, mine) => {}
-        (Some(whole), Some(longer)) if is_cut_of(whole, longer) => *mine = theirs,
-        _ => merge_value(mine, theirs, prefer),
-    }
-}
-
-/// Whether `text` is the longer `whole` cut short: by a record that broke off, by `...`, or as newer
-/// frontends write it, `... /* truncated. audit_plugin_max_sql_length=4096 */`.
-fn is_cut_of(text: &str, whole: &str) -> bool {
-    let start = match text.rfind("...") {
-        Some(dots) if text[dots + 3..].is_empty() => &text[..dots],
-        Some(dots) if text[dots + 3..].trim_start().starts_with("/* truncated") => &text[..dots],
-        _ => text,
+    let more = match (mine.as_deref(), theirs.as_deref()) {
+        (Some(mine), Some(theirs)) => statement::says_more(mine, theirs),
+        _ => None,
     };
-    whole.len() > text.len() && whole.starts_with(start.trim_end())
+    merge_value(mine, theirs, more.unwrap_or(prefer));
 }
 
 #[cfg(test)]
