@@ -461,22 +461,11 @@ fn merge_value<T>(mine: &mut Option<T>, theirs: Option<T>, prefer: bool) {
 }
 
 fn merge_statement(mine: &mut Option<String>, theirs: Option<String>, prefer: bool) {
-    match (mine.as_deref(), theirs.as_deref()) {
-        (Some(mine), Some(theirs)) if is_cut_of(theirs, mine) => {}
-        (Some(whole), Some(longer)) if is_cut_of(whole, longer) => *mine = theirs,
-        _ => merge_value(mine, theirs, prefer),
-    }
-}
-
-/// Whether `text` is the longer `whole` cut short: by a record that broke off, by `...`, or as newer
-/// frontends write it, `... /* truncated. audit_plugin_max_sql_length=4096 */`.
-fn is_cut_of(text: &str, whole: &str) -> bool {
-    let start = match text.rfind("...") {
-        Some(dots) if text[dots + 3..].is_empty() => &text[..dots],
-        Some(dots) if text[dots + 3..].trim_start().starts_with("/* truncated") => &text[..dots],
-        _ => text,
+    let more = match (mine.as_deref(), theirs.as_deref()) {
+        (Some(mine), Some(theirs)) => statement::says_more(mine, theirs),
+        _ => None,
     };
-    whole.len() > text.len() && whole.starts_with(start.trim_end())
+    merge_value(mine, theirs, more.unwrap_or(prefer));
 }
 
 #[cfg(test)]
