@@ -56,7 +56,7 @@ impl FromStr for QueryId {
         let text = text.trim();
         match text.len() {
             0 => Err(QueryIdError::Missing),
-            _ if ["null", "N/A"].contains(&text) => Err(QueryIdError::Missing),
+            _ if is_placeholder(text) => Err(QueryIdError::Missing),
             _ if text.chars().nth(QueryId::MAX_CHARS).is_some() => Err(QueryIdError::TooLong),
             _ if text.contains(|c: char| c.is_whitespace() || c.is_control()) => {
                 Err(QueryIdError::NotAToken)
@@ -64,6 +64,15 @@ impl FromStr for QueryId {
             _ => Ok(QueryId(text.to_string())),
         }
     }
+}
+
+/// Whether a text is what frontends write in place of an id: `NaN` (Doris 1.2 to 4.x, a statement that got none),
+/// `N/A`, `null`, `0-0` (an id that was never set), a UUID of zeros.
+fn is_placeholder(text: &str) -> bool {
+    ["null", "nan", "n/a", "unknown", "none", "-1"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
+        || text.contains(['0', '-']) && text.bytes().all(|byte| matches!(byte, b'0' | b'-'))
 }
 
 impl fmt::Display for QueryId {

@@ -21,7 +21,7 @@ use super::output::say;
 use crate::config::ConfigError;
 use crate::filter::Filter;
 use crate::intake::Parcel;
-use crate::source::{Found, SkipReason, Skipped, file};
+use crate::source::{ForeignLines, Found, SkipReason, Skipped, file};
 use crate::store::{OpenError, Store, WriteError, Writer, Written};
 use crate::time::Zone;
 
@@ -186,12 +186,17 @@ impl Reader {
 
     fn take(&mut self, found: Found, path: &Path) -> Result<(), WriteError> {
         match found {
-            Found::Record { record, replaced, cut } => {
+            Found::Record { record, replaced, cut, foreign, misread: _ } => {
                 self.parcel.record(*record);
                 self.report.replaced += u64::from(replaced);
                 if let Some(line) = cut {
                     self.report.problem(Problem::Cut, path, line);
                 }
+                self.report.foreign(foreign, path);
+            }
+            Found::Login { login, foreign } => {
+                self.parcel.login(*login);
+                self.report.foreign(foreign, path);
             }
             Found::Profile(profile) => self.parcel.profile(*profile),
             Found::Skipped(Skipped { line, reason }) => {
@@ -293,6 +298,13 @@ impl Report {
                 false => path.display().to_string(),
             };
             met.places.push(format!("{name}:{line}"));
+        }
+    }
+
+    /// Counts lines between records.
+    fn foreign(&mut self, foreign: Option<ForeignLines>, path: &Path) {
+        for line in foreign.into_iter().flat_map(|lines| lines.first..lines.first + lines.count) {
+            self.problem(Problem::Skipped(SkipReason::OutsideRecord), path, line);
         }
     }
 

@@ -18,10 +18,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 
 use crate::filter::Filter;
+use crate::login::Login;
 use crate::profile::Profile;
 use crate::query::QueryRecord;
 use crate::retention::Retention;
 use crate::source::SkipReason;
+use crate::source::rows::Row;
 use crate::store::{Batch, FollowedFile, WriteError, Writer, Written};
 use crate::time::Zone;
 pub use retain::{PruneReport, retain};
@@ -64,6 +66,7 @@ pub struct Parcel {
     batch: Batch,
     filter: Filter,
     left_out: u64,
+    logins: u64,
 }
 
 impl Intake {
@@ -165,7 +168,7 @@ impl Intake {
 impl Parcel {
     /// An empty one.
     pub fn new(filter: Filter) -> Parcel {
-        Parcel { batch: Batch::default(), filter, left_out: 0 }
+        Parcel { batch: Batch::default(), filter, left_out: 0, logins: 0 }
     }
 
     /// What is to be written.
@@ -179,6 +182,19 @@ impl Parcel {
             self.left_out += 1;
         } else {
             self.batch.record(record);
+        }
+    }
+
+    /// Adds a log-in, which is counted and not kept.
+    pub fn login(&mut self, _login: Login) {
+        self.logins += 1;
+    }
+
+    /// Adds what a pushed row says.
+    pub fn row(&mut self, row: Row) {
+        match row {
+            Row::Record(record) => self.record(*record),
+            Row::Login(login) => self.login(*login),
         }
     }
 
@@ -218,7 +234,12 @@ impl Parcel {
 
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.left_out == 0
+        self.batch.is_empty() && self.left_out == 0 && self.logins == 0
+    }
+
+    /// How many log-ins it has.
+    pub fn logins(&self) -> u64 {
+        self.logins
     }
 
     /// What the filter left out so far.
