@@ -342,3 +342,9 @@ fn envelope(body: &[u8]) -> Envelope {
         _ => Envelope::None,
     }
 }
+
+/// Returns the records of a saved list, in its order, without rows that cannot be understood; None where `data` is no
+/// list.
+pub(super) fn records_of_list(data: &Value, zone: Zone) -> Option<Vec<QueryRecord>> {
+    table::records(data, zone).map(|(records, _)| records)
+}
