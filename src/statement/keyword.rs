@@ -130,7 +130,11 @@ fn hash(word: &[u8]) -> usize {
             (read(&word[..8]), read(&word[end..]))
         }
         [.., _, _, _, _] => (read(&word[..4]), read(&word[word.len() - 4..])),
-        _ => (read(word), 0),
+        [first, .., middle, last] => {
+            (u64::from_le_bytes([*first, *middle, *last, 0, 0, 0, 0, 0]), 0)
+        }
+        [first, last] => (u64::from_le_bytes([*first, *last, 0, 0, 0, 0, 0, 0]), 0),
+        _ => (word.first().copied().unwrap_or(0).into(), 0),
     };
     // Sets the bit that tells lower from upper case.
     const LOWER: u64 = 0x2020_2020_2020_2020;

@@ -30,11 +30,14 @@ pub fn shape_into(statement: &str, shape: &mut String) {
     shape.clear();
     let statement = unwrap(statement);
     let whole = without_cut(statement);
-    let mut tokens = Tokens::of(whole.unwrap_or(statement));
+    let text = whole.unwrap_or(statement);
+    let mut tokens = Tokens::of(text);
+    let mut token_end = 0;
     let mut writer = Writer::new(shape);
     writer.is_refresh = is_refresh(statement);
     while let Some(token) = tokens.next(writer.before.awaits_value(), writer.before == Before::Dot)
     {
+        token_end = tokens.at;
         writer.write(token);
         if writer.before == Before::SkippedOpen {
             let closed = skip_parenthesis(&mut tokens);
@@ -44,6 +47,9 @@ pub fn shape_into(statement: &str, shape: &mut String) {
                 return;
             }
         }
+    }
+    if token_end < text.len() {
+        writer.end_of_name();
     }
     writer.end(whole.is_some());
 }
@@ -246,9 +252,8 @@ impl<'a, 's> Writer<'a, 's> {
         }
         if self.before.is_name_next() {
             self.is_in_name = true;
-        } else if self.is_in_name && self.before == Before::Name && token != Token::Symbol(".") {
-            self.is_in_name = false;
-            self.whole = self.shape.len();
+        } else if token != Token::Symbol(".") {
+            self.end_of_name();
         }
         let last = self.last.take();
         let signs = self.signs.take();
@@ -288,6 +293,14 @@ impl<'a, 's> Writer<'a, 's> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Ends the name of a table or the like, if one is being written.
+    fn end_of_name(&mut self) {
+        if self.is_in_name && self.before == Before::Name {
+            self.is_in_name = false;
+            self.whole = self.shape.len();
         }
     }
 
@@ -632,11 +645,11 @@ mod tests {
             ("select a from t where b NOT IN ('x')", "select a from t where b not in (?)"),
             ("where (a,b) in ((1,2),(3,4))", "where (a, b) in ((?, ?))"),
             ("where a in (1, null, true)", "where a in (?)"),
-            ("insert into T (a, b) values (1,'x'), (2, 'y')", "insert into T(a, b) values (?, ?)"),
-            ("insert into T values (1, NOW()), (2, now());", "insert into T values (?, now())"),
+            ("insert into T (a, b) values (1,'x'), (2, 'y')", "insert into T(a, b) values (?)"),
+            ("insert into T values (1, NOW()), (2, now());", "insert into T values (?)"),
             ("select * from (values (1), (2)) v limit 10", "select * from (values (?)) v limit ?"),
             ("select array_contains([1,2,3], x)", "select array_contains([?], x)"),
-            ("select x'1f', DATE '2024-01-01', .5, 1.", "select ?, date ?, ?, ?"),
+            ("select x'1f', DATE '2024-01-01', .5, 1.", "select ?, ?, ?, ?"),
             (
                 "select case when a is null then -1 else a-1 end",
                 "select case when a is null then ? else a - ? end",
@@ -673,7 +686,7 @@ mod tests {
             ("select 'abc", "select ?"),
             ("select `abc", "select abc"),
             ("select a /* abc", "select a"),
-            ("select a, b from t wh...", "select a, b from t wh..."),
+            ("select a, b from t wh...", "select a, b from t ..."),
             (")))](,,", ")))](,,"),
             ("\u{0}\u{1f600}'\\", "\u{0} \u{1f600} ?"),
         ] {
@@ -683,6 +696,240 @@ mod tests {
         assert_eq!(shape(&deep), deep);
         let long = format!("select * from t where a in ({}1)", "1, ".repeat(1_000_000));
         assert_eq!(shape(&long), "select * from t where a in (?)");
+    }
+
+    /// Checks that each group of statements has one shape, and that no two groups share theirs.
+    fn assert_apart(groups: &[&[&str]]) {
+        let mut shapes: Vec<String> = Vec::new();
+        for group in groups {
+            let first = shape(group[0]);
+            for statement in *group {
+                assert_eq!(shape(statement), first, "{statement} | {}", group[0]);
+            }
+            assert!(!shapes.contains(&first), "{first}");
+            shapes.push(first);
+        }
+    }
+
+    #[test]
+    fn the_letter_case_of_words_does_not_matter_unless_they_are_names() {
+        assert_apart(&[
+            &["SHOW PROCESSLIST", "show processlist"],
+            &["Show Table Status", "SHOW TABLE STATUS"],
+            &["SHOW ROUTINE LOAD TASK", "show routine load task"],
+            &["CREATE ROLE packer", "create role packer"],
+            &["ADMIN SET FRONTEND CONFIG ('a' = '1')", "admin set frontend config ('b'='2')"],
+            &["select Cast(a AS VARCHAR(10)) from p", "SELECT cast(a as varchar(20)) FROM p"],
+            &["select CURRENT_DATE", "select current_date"],
+            &["select @@SESSION.time_zone", "select @@session.time_zone"],
+            &["select a from p where b ILIKE 'x'", "select a from p where b ilike 'y'"],
+            &["select a from Events", "SELECT a FROM `Events`"],
+            &["select a from events", "select a from `events`"],
+            &["select Events.a from p", "select `Events`.a from p"],
+            &["select events.a from p", "select events . a from p"],
+            &["select a from p, Users", "select a from p , Users"],
+            &["select a from p, users"],
+            &["select a from p join Tasks", "select a from p JOIN `Tasks`"],
+            &["select a from p join tasks"],
+            &["insert into Logs (a) select 1", "INSERT INTO Logs(a) SELECT 2"],
+            &["insert into logs (a) select 1"],
+            &["drop table if exists Roles", "DROP TABLE IF EXISTS Roles"],
+            &["drop table if exists roles"],
+            &["select a as Rank from p"],
+            &["select a as `rank` from p", "select a as rank from p"],
+            &["select Type, Comment from p", "select type, `comment` from p"],
+            &["select * from NUMBERS('number'='5')", "select * from numbers('number'='7')"],
+            &["select * from FILES('path'='a')", "select * from files('path'='b')"],
+            &["with Queries as (select 1) select * from Queries"],
+            &["with queries as (select 1) select * from queries"],
+            &["select E.id from parcels E", "SELECT E.id FROM parcels E"],
+            &["select e.id from parcels e"],
+        ]);
+    }
+
+    #[test]
+    fn statements_that_were_cut_end_behind_their_last_whole_part() {
+        const MARK: &str = " ... /* truncated. audit_plugin_max_sql_length=64 */";
+        const ROWS: &str = " ... /* total 9 rows, truncated audit_plugin_max_sql_length=64 */";
+        for (cut, mark, expected) in [
+            ("insert into parcels values", ROWS, "insert into parcels values (?)"),
+            ("insert into parcels values (", ROWS, "insert into parcels values (?)"),
+            ("insert into parcels values (1,'a", ROWS, "insert into parcels values (?)"),
+            ("insert into parcels values (1,'a'),", ROWS, "insert into parcels values (?)"),
+            ("insert into parcels values (1,'a'),(f(2", ROWS, "insert into parcels values (?)"),
+            ("select a from p where b in (1, 2, 34", MARK, "select a from p where b in (? ..."),
+            ("select a from p where b in (1,", MARK, "select a from p where b in (? ..."),
+            ("select a from p where b in (", MARK, "select a from p where b in (? ..."),
+            ("select a from p where b in ('x','y", MARK, "select a from p where b in (? ..."),
+            ("select a from p where b = 1 and c = 'x", MARK, "select a from p where b = ? ..."),
+            ("select a from p where b = 1 an", MARK, "select a from p ..."),
+            ("select a from p where b = 1 and ", MARK, "select a from p where b = ? ..."),
+            ("select a, b, c", MARK, "select a, b ..."),
+            ("select a from parcels /* its", MARK, "select a from parcels ..."),
+            ("sel", MARK, "..."),
+            ("select a from p whe", "...", "select a from p ..."),
+            // Without a mark only an open list tells.
+            ("select a from p where b in (1, 2", "", "select a from p where b in (? ..."),
+        ] {
+            assert_eq!(shape(&format!("{cut}{mark}")), expected, "{cut}");
+        }
+        assert_ne!(shape("select a from p wh..."), shape("select a from q wh..."));
+    }
+
+    #[test]
+    fn labels_and_partitions_do_not_matter() {
+        for (statement, expected) in [
+            (
+                "LOAD LABEL depot.l1 (DATA INFILE('a', 'b') INTO TABLE p) WITH BROKER x ('k' = 'v')",
+                "load label depot.?(data infile (?) into table p) with broker x(? = ?)",
+            ),
+            ("load label `depot` . `l1` (x)", "load label depot.?(x)"),
+            ("load label l1 (x)", "load label ?(x)"),
+            ("insert into p WITH LABEL `l1` select 1", "insert into p with label ? select ?"),
+            (
+                "insert into p (a) with label l1 values (1)",
+                "insert into p(a) with label ? values (?)",
+            ),
+            ("select label from p order by label desc", "select label from p order by label desc"),
+            ("BACKUP SNAPSHOT depot.s1 TO r ON (p)", "backup snapshot depot.? to r on (p)"),
+            ("select * from p PARTITION (p1, `p2`) q", "select * from p partition(?) q"),
+            ("select * from p partition p1 where a", "select * from p partition ? where a"),
+            (
+                "insert overwrite table p partition(*) select 1",
+                "insert overwrite table p partition(*) select ?",
+            ),
+            (
+                "insert into p partition (day='1', h) select 1",
+                "insert into p partition(day = ?, ?) select ?",
+            ),
+            (
+                "alter table p drop partition if exists p1 force",
+                "alter table p drop partition if exists ? force",
+            ),
+            (
+                "alter table p ADD TEMPORARY PARTITION tp1 VALUES [('1'),('2'))",
+                "alter table p add temporary partition ? values [(?))",
+            ),
+            (
+                "alter table p add partition p1 values less than ('1')",
+                "alter table p add partition ? values less than(?)",
+            ),
+            (
+                "alter table p replace partition (p1) with temporary partition (tp1, tp2)",
+                "alter table p replace partition(?) with temporary partition(?)",
+            ),
+            (
+                "refresh materialized view v partition start ('1') end ('2')",
+                "refresh materialized view v partition start(?) end(?)",
+            ),
+            (
+                "select sum(a) over (partition by b, c) from p",
+                "select sum(a) over (partition by b, c) from p",
+            ),
+            ("show partitions from p", "show partitions from p"),
+            (
+                "delete from p partitions (p1,p2) where a = 1",
+                "delete from p partitions(?) where a = ?",
+            ),
+            ("truncate table p partition(p1)", "truncate table p partition(?)"),
+            ("select * from p tablet(1, 2)", "select * from p tablet (?)"),
+        ] {
+            assert_eq!(shape(statement), expected, "{statement}");
+        }
+    }
+
+    #[test]
+    fn tasks_and_wrapped_texts_have_the_shape_of_what_they_do() {
+        const TASK: &str = "Asynchronous materialized view refresh task";
+        assert_apart(&[
+            &[
+                &format!(
+                    "{TASK}, taskId: 17, partitions refreshed by this insert overwrite: [p_1]"
+                ),
+                &format!(
+                    "{TASK}, taskId: 18, partitions refreshed by this insert overwrite: [p_1, p_2]"
+                ),
+            ],
+            &[
+                &format!(
+                    "{TASK}, mvName: internal.depot.v,taskId: 1, refreshMode: PARTIAL, partitions: [p_1]"
+                ),
+                &format!(
+                    "{TASK}, mvName: internal.depot.v,taskId: 2, refreshMode: PARTIAL, partitions: [p_2, p_3]"
+                ),
+            ],
+            &[&format!(
+                "{TASK}, mvName: internal.depot.w,taskId: 1, refreshMode: PARTIAL, partitions: [p_1]"
+            )],
+            &[
+                "OriginStatement{originStmt='insert into p values ('a', 1)', idx=0}",
+                "insert into p values ('it''s', 2)",
+                "OriginStatement{originStmt='insert into p values ('a', 1 ... /* total 3 rows, truncated. x=9 */",
+            ],
+        ]);
+    }
+
+    #[test]
+    fn the_way_a_value_is_written_does_not_matter() {
+        assert_apart(&[
+            &[
+                "select * from p where a = 1",
+                "select * from p where a = -1",
+                "select * from p where a = - /* x */ 1",
+                "select * from p where a = + - 1",
+                "select * from p where a = 0xfF",
+                "select * from p where a = 0b01",
+                "select * from p where a = 12L",
+                "select * from p where a = 1.5e3",
+                "select * from p where a = x'2a'",
+                "select * from p where a = r'\\'",
+                "select * from p where a = _utf8mb4'x'",
+                "select * from p where a = 'a' \"b\"",
+                "select * from p where a = DATE '2026-01-01'",
+                "select * from p where a = timestamp\n'2026-01-01 00:00:00'",
+                "select * from p where a = true",
+            ],
+            &["select * from p where a = -b"],
+            &["select * from p where a = +b"],
+            &["select date - 1 from p", "select date - 2 from p"],
+            &["select date + 1 from p"],
+            &["select case when a then 1 end - 1", "select case when a then null end - 2"],
+            &["select case when a then 1 end + 1"],
+            &[
+                "select a + interval 1 day", "select a + INTERVAL -1 DAY",
+                "select a + interval '1' day",
+            ],
+            &["select * from p where a is null"],
+            &["select * from p where a is not true"],
+            &["select a from p limit 10", "select a from p limit 20"],
+            &[
+                "insert into p values (1, default), (now(), 2)",
+                "insert into p values (a)",
+                "insert into p values\n(?)",
+            ],
+            &["insert into q values (1)"],
+            &["insert into p select 1"],
+            &["merge into p using q on a = b when not matched then insert (a) values (q.a)"],
+            &["merge into p using q on a = b when not matched then insert (a) values (q.b)"],
+        ]);
+    }
+
+    #[test]
+    fn what_is_in_comments_does_not_matter() {
+        assert_apart(&[
+            &[
+                "select a from p where b = 1",
+                "/* run 17 /* by */ 'x */ select a from p where b = 1",
+                "select a -- it's\r from p # x\nwhere b = 1",
+                "select a -- it's\\r from p # x\\nwhere b = 1",
+                "select /*+ SET_VAR(x=1) */ a from p where b = 1",
+                "select /*!40001 SQL_NO_CACHE */ a from p where b = 1",
+                "-- {\"app\": \"x\", \"run\": \"7\"}\nselect a from p where b = 1;",
+                // StarRocks does not nest comments.
+                "select a /* /* */ from p where b = 1",
+            ],
+            &["select a from p where b = '-- x' and c"],
+        ]);
     }
 
     /// Pieces of statements, whole and broken.
