@@ -159,6 +159,12 @@ impl Before {
     }
 }
 
+/// Words that are not taken for the name of a table behind INTO, TABLE, DESCRIBE and the like.
+const NOT_NAMES: [&str; 4] = ["blackhole", "extended", "files", "function"];
+
+/// Words that are not taken for the name of a partition behind PARTITION.
+const NOT_PARTITIONS: [&str; 4] = ["column", "field", "key", "start"];
+
 /// How deep lists are looked at. Deeper ones are written as they are.
 const MAX_DEPTH: usize = 256;
 
@@ -171,6 +177,8 @@ struct List {
     first: Option<(usize, usize)>,
     /// Where the last one ends that stays.
     end: usize,
+    /// How many parentheses are open where the tables are listed that it stands among.
+    tables_at: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -217,6 +225,7 @@ struct Writer<'a, 's> {
     /// Whether the name of a table or the like is being written.
     is_in_name: bool,
     is_insert: bool,
+    is_join_hint: bool,
     /// Whether it is the text of a materialized view's refresh.
     is_refresh: bool,
 }
@@ -235,6 +244,7 @@ impl<'a, 's> Writer<'a, 's> {
             whole: 0,
             is_in_name: false,
             is_insert: false,
+            is_join_hint: false,
             is_refresh: false,
         }
     }
@@ -252,7 +262,7 @@ impl<'a, 's> Writer<'a, 's> {
         }
         if self.before.is_name_next() {
             self.is_in_name = true;
-        } else if token != Token::Symbol(".") {
+        } else if self.is_in_name && token != Token::Symbol(".") {
             self.end_of_name();
         }
         let last = self.last.take();
@@ -321,7 +331,7 @@ impl<'a, 's> Writer<'a, 's> {
     fn quoted(&mut self, name: &'a str) {
         match self.before {
             Before::Label => return self.label_part(name),
-            Before::Partition => return self.put("?", Before::Name),
+            Before::Partition => return self.partition(),
             _ => {}
         }
         let is_plain = name.bytes().all(is_word)
@@ -339,6 +349,13 @@ impl<'a, 's> Writer<'a, 's> {
                 self.shape.push_str(name);
                 self.shape.push('`');
             }
+        }
+    }
+
+    fn partition(&mut self) {
+        self.put("?", Before::Name);
+        if self.shape.ends_with("rename partition ?") {
+            self.before = Before::Partition;
         }
     }
 
@@ -368,18 +385,21 @@ impl<'a, 's> Writer<'a, 's> {
         } else if before.is_name_next()
             && keyword.role != Role::Between
             && !(before == Before::Alias && keyword.is_type)
+            && !(before == Before::NameFollows && NOT_NAMES.contains(&keyword.word))
         {
             return self.name(word);
         } else if before == Before::Partition
             && keyword.role != Role::Between
-            && !["start", "key", "field", "column"].contains(&keyword.word)
+            && !NOT_PARTITIONS.contains(&keyword.word)
         {
-            return self.put("?", Before::Name);
+            return self.partition();
         }
         let becomes = match keyword.role {
             Role::Constant | Role::Clause if keyword.is_reserved => Before::Keyword,
             Role::Expression => Before::Expression,
             Role::Value => Before::Keyword,
+            // ALTER TABLE … SWAP WITH of StarRocks.
+            Role::With if self.shape.ends_with("swap") => Before::NameFollows,
             Role::List => Before::List,
             Role::Rows if self.is_insert && self.lists.is_empty() => Before::InsertRows,
             Role::Rows => Before::Rows,
@@ -400,10 +420,22 @@ impl<'a, 's> Writer<'a, 's> {
             Role::Partition if !self.is_refresh => Before::Partition,
             Role::Labelled => Before::Labelled,
             Role::Label if matches!(before, Before::Labelled | Before::With) => Before::Label,
-            Role::Insert => {
-                // MERGE … WHEN NOT MATCHED THEN INSERT has expressions in its rows.
-                self.is_insert |= before != Before::Expression;
+            Role::Describe if before == Before::Start => Before::NameFollows,
+            // MERGE … WHEN NOT MATCHED THEN INSERT has expressions in its rows.
+            Role::Insert
+                if before != Before::Expression && keyword.is_reserved
+                    || before == Before::Start =>
+            {
+                self.is_insert = true;
                 Before::Keyword
+            }
+            // A dialect's other word for VALUES.
+            _ if self.is_insert
+                && keyword.word == "value"
+                && self.lists.is_empty()
+                && matches!(before, Before::Name | Before::Close) =>
+            {
+                Before::InsertRows
             }
             _ if keyword.is_reserved => Before::Keyword,
             _ => Before::Word,
@@ -424,7 +456,7 @@ impl<'a, 's> Writer<'a, 's> {
     fn name(&mut self, word: &'a str) {
         let before = self.before;
         if before == Before::Partition {
-            return self.put("?", Before::Name);
+            return self.partition();
         }
         let start = self.shape.len();
         self.put(word, Before::Name);
@@ -447,8 +479,10 @@ impl<'a, 's> Writer<'a, 's> {
     }
 
     fn symbol(&mut self, symbol: &'a str, signs: Option<(usize, Before)>) {
-        match symbol {
-            "(" if matches!(self.before, Before::InsertRows | Before::SkippedComma) => {
+        // Longer ones are operators.
+        let sign = if let [sign] = symbol.as_bytes() { *sign } else { 0 };
+        match sign {
+            b'(' if matches!(self.before, Before::InsertRows | Before::SkippedComma) => {
                 if self.before == Before::InsertRows {
                     self.put("(", Before::SkippedOpen);
                 } else {
@@ -458,13 +492,15 @@ impl<'a, 's> Writer<'a, 's> {
                     self.before = Before::SkippedOpen;
                 }
             }
-            "(" | "[" => {
+            b'(' | b'[' => {
                 let kind = match self.before {
-                    _ if symbol == "[" => ListKind::Values,
+                    _ if sign == b'[' => ListKind::Values,
                     Before::List => ListKind::Values,
                     Before::Partition => ListKind::Partitions,
                     _ => ListKind::Other,
                 };
+                // JOIN [shuffle] orders
+                self.is_join_hint = sign == b'[' && self.before == Before::Table;
                 let rows = self.before == Before::Rows;
                 self.whole = self.shape.len();
                 self.put(symbol, Before::Open);
@@ -473,20 +509,22 @@ impl<'a, 's> Writer<'a, 's> {
                 }
                 self.open(kind, self.shape.len());
             }
-            ")" | "]" => {
+            b')' | b']' => {
                 if self.deeper > 0 {
                     self.deeper -= 1;
                 } else {
                     self.end_of_element();
-                    self.lists.pop();
+                    if let Some(list) = self.lists.pop() {
+                        self.tables_at = list.tables_at;
+                    }
                 }
                 self.put(symbol, Before::Close);
-                if self.tables_at > Some(self.depth()) {
-                    self.tables_at = None;
+                if sign == b']' && std::mem::take(&mut self.is_join_hint) {
+                    self.before = Before::Table;
                 }
             }
-            "," if self.before == Before::SkippedClose => self.before = Before::SkippedComma,
-            "," => {
+            b',' if self.before == Before::SkippedClose => self.before = Before::SkippedComma,
+            b',' => {
                 if self.deeper == 0 {
                     self.end_of_element();
                 }
@@ -499,18 +537,18 @@ impl<'a, 's> Writer<'a, 's> {
                     list.element = element;
                 }
             }
-            "." => {
+            b'.' => {
                 let becomes =
                     if self.before == Before::Label { Before::Label } else { Before::Dot };
                 self.put(".", becomes);
             }
-            ";" => {
+            b';' => {
                 self.whole = self.shape.len();
                 self.tables_at = None;
                 self.is_insert = false;
                 self.put(";", Before::Start);
             }
-            "-" | "+" if self.before.awaits_value() => {
+            b'-' | b'+' if self.before.awaits_value() => {
                 self.signs = Some(signs.unwrap_or((self.shape.len(), self.before)));
                 self.put(symbol, Before::Operator);
             }
@@ -524,7 +562,8 @@ impl<'a, 's> Writer<'a, 's> {
 
     fn open(&mut self, kind: ListKind, element: usize) {
         if self.lists.len() < MAX_DEPTH {
-            self.lists.push(List { kind, element, first: None, end: element });
+            let tables_at = self.tables_at;
+            self.lists.push(List { kind, element, first: None, end: element, tables_at });
         } else if kind != ListKind::Rows {
             self.deeper += 1;
         }
@@ -613,9 +652,9 @@ impl<'a, 's> Writer<'a, 's> {
             Before::Open | Before::Dot | Before::SkippedOpen => true,
             Before::Label if self.shape.ends_with('.') => true,
             Before::Name | Before::Word | Before::Close | Before::Partition => {
-                matches!(text, "(" | "[" | ")" | "]" | "," | "." | ";")
+                matches!(text.as_bytes(), [b'(' | b'[' | b')' | b']' | b',' | b'.' | b';'])
             }
-            _ => matches!(text, ")" | "]" | "," | "." | ";"),
+            _ => matches!(text.as_bytes(), [b')' | b']' | b',' | b'.' | b';']),
         };
         if !is_glued {
             self.shape.push(' ');
@@ -733,6 +772,16 @@ mod tests {
             &["select a from p join tasks"],
             &["insert into Logs (a) select 1", "INSERT INTO Logs(a) SELECT 2"],
             &["insert into logs (a) select 1"],
+            &["select a from p join [shuffle] Users", "select a from p JOIN [shuffle] `Users`"],
+            &[
+                "select a from (select b from p) q, Users",
+                "select a FROM (select b FROM p) q, `Users`",
+            ],
+            &["DESC Events", "desc `Events`"],
+            &["desc events", "DESC events"],
+            &["DESC FUNCTION s3('a'='b')", "desc function S3('a'='c')"],
+            &["insert into FILES('a'='b') select 1", "INSERT INTO files('a'='c') SELECT 2"],
+            &["grant SELECT_PRIV on depot.* to 'x'", "GRANT select_priv ON depot.* TO 'y'"],
             &["drop table if exists Roles", "DROP TABLE IF EXISTS Roles"],
             &["drop table if exists roles"],
             &["select a as Rank from p"],
@@ -790,6 +839,7 @@ mod tests {
                 "insert into p (a) with label l1 values (1)",
                 "insert into p(a) with label ? values (?)",
             ),
+            ("alter table p rename partition p1 p2", "alter table p rename partition ? ?"),
             ("select label from p order by label desc", "select label from p order by label desc"),
             ("BACKUP SNAPSHOT depot.s1 TO r ON (p)", "backup snapshot depot.? to r on (p)"),
             ("select * from p PARTITION (p1, `p2`) q", "select * from p partition(?) q"),
@@ -908,6 +958,10 @@ mod tests {
                 "insert into p values\n(?)",
             ],
             &["insert into q values (1)"],
+            &["replace into q values (1, 2)", "REPLACE INTO q VALUES (3, now()), (4, 5)"],
+            &["insert into q value (1, 2)", "insert into q value (3, now()), (4, 5)"],
+            &["select replace(a, 'b', 'c') from p where (d) in (values (1), (2))"],
+            &["create table p (a int default -1)", "create table p (a int default '2')"],
             &["insert into p select 1"],
             &["merge into p using q on a = b when not matched then insert (a) values (q.a)"],
             &["merge into p using q on a = b when not matched then insert (a) values (q.b)"],
@@ -941,6 +995,27 @@ mod tests {
         prop::collection::vec(piece, 0..40)
     }
 
+    /// Parts of statements, none of which reaches into the next one.
+    fn whole_pieces() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            "select", "from", "where", "in", "(", ")", ",", "=", "p", "q.r", "1", "and",
+            "case", "when", "then", "insert", "into", "values", "order", "by", "limit", "is",
+            "not", "between", "show", "partition", ";", "join", "on", "as", "union", "with", "set",
+            "[", "]", "update",
+        ])
+    }
+
+    /// Values as clients write them.
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[0-9]{1,5}",
+            "[0-9]{0,3}\\.[0-9]{1,3}([eE][+-]?[0-9]{1,2})?",
+            "0x[0-9a-fA-F]{1,8}",
+            "'([a-z (,\\-#/*;`\"]|''|\\\\')*'",
+            "\"([a-z (,\\-#/*;`']|\"\")*\"",
+        ]
+    }
+
     proptest! {
         #[test]
         fn any_text_has_a_shape(statement: String) {
@@ -956,6 +1031,22 @@ mod tests {
             let spaced = shape(&whole.join(" "));
             prop_assert_eq!(shape(&whole.join("\n  ")), spaced.clone());
             prop_assert_eq!(shape(&whole.join(" /* x */ ")), spaced);
+        }
+
+        #[test]
+        fn letter_case_and_values_never_matter(
+            pieces in prop::collection::vec((whole_pieces(), any::<bool>(), value()), 0..40),
+        ) {
+            let statement = |is_other: bool| {
+                let pieces = pieces.iter().map(|(piece, is_upper, value)| match *piece {
+                    "1" if is_other => value.clone(),
+                    name @ ("p" | "q.r") => name.to_string(),
+                    word if is_other && *is_upper => word.to_uppercase(),
+                    word => word.to_string(),
+                });
+                pieces.collect::<Vec<_>>().join(" ")
+            };
+            prop_assert_eq!(shape(&statement(true)), shape(&statement(false)));
         }
 
         #[test]

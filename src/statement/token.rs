@@ -270,6 +270,9 @@ fn number(text: &[u8]) -> Option<usize> {
         _ => {}
     }
     let mut end = digits(0);
+    if end > 0 && ends(end) && text.get(end) != Some(&b'.') {
+        return Some(end);
+    }
     let is_whole = text.get(end) != Some(&b'.');
     if !is_whole {
         let fraction = digits(end + 1);
