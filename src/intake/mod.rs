@@ -18,10 +18,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 
 use crate::filter::Filter;
+use crate::login::Login;
 use crate::profile::Profile;
 use crate::query::QueryRecord;
 use crate::retention::Retention;
 use crate::source::SkipReason;
+use crate::source::rows::Row;
 use crate::store::{Batch, FollowedFile, WriteError, Writer, Written};
 use crate::time::Zone;
 pub use retain::{PruneReport, retain};
@@ -182,6 +184,14 @@ impl Parcel {
         }
     }
 
+    /// Adds what a pushed row says.
+    pub fn row(&mut self, row: Row) {
+        match row {
+            Row::Record(record) => self.record(*record),
+            Row::Login(login) => self.login(*login),
+        }
+    }
+
     /// Adds a profile, unless the filter leaves its query out; compresses it on this thread.
     pub fn profile(&mut self, profile: Profile) {
         if self.filter.leaves_out(&profile.summary) {
@@ -189,6 +199,11 @@ impl Parcel {
         } else {
             self.batch.profile(profile);
         }
+    }
+
+    /// Adds a log-in, which no rule excludes.
+    pub fn login(&mut self, login: Login) {
+        self.batch.login(login);
     }
 
     /// Makes it a stream load: see [`Batch::label`].
@@ -239,6 +254,8 @@ pub struct WayReport {
     pub records_merged: u64,
     pub records_unchanged: u64,
     pub profiles: u64,
+    /// Log-ins that were new.
+    pub logins: u64,
     /// Records and profiles that the filter left out.
     pub left_out: u64,
     /// What could not be understood, by reason.
@@ -257,6 +274,7 @@ impl Way {
         report.records_merged += written.records.merged;
         report.records_unchanged += written.records.unchanged;
         report.profiles += written.profiles.new + written.profiles.merged;
+        report.logins += written.logins.new;
         report.left_out += left_out;
         report.last_success_ms = Some(now_ms());
     }
