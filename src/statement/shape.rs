@@ -280,6 +280,7 @@ impl<'a, 's> Writer<'a, 's> {
                 if self.before != Before::Literal {
                     self.put("?", Before::Literal);
                 }
+                self.whole = self.shape.len();
             }
             Token::Word(word) => self.word(word, keyword(word)),
             Token::Quoted(name) => self.quoted(name),
@@ -810,8 +811,14 @@ mod tests {
             ("select a from p where b in (1,", MARK, "select a from p where b in (? ..."),
             ("select a from p where b in (", MARK, "select a from p where b in (? ..."),
             ("select a from p where b in ('x','y", MARK, "select a from p where b in (? ..."),
-            ("select a from p where b = 1 and c = 'x", MARK, "select a from p where b = ? ..."),
-            ("select a from p where b = 1 an", MARK, "select a from p ..."),
+            (
+                "select a from p where b = 1 and c = 'x",
+                MARK,
+                "select a from p where b = ? and c = ? ...",
+            ),
+            ("select a from p where b = 1 and c", MARK, "select a from p where b = ? ..."),
+            ("select a from p where b = 1 an", MARK, "select a from p where b = ? ..."),
+            ("select a from p where b = 12", MARK, "select a from p where b = ? ..."),
             ("select a from p where b = 1 and ", MARK, "select a from p where b = ? ..."),
             ("select a, b, c", MARK, "select a, b ..."),
             ("select a from parcels /* its", MARK, "select a from parcels ..."),
@@ -998,10 +1005,10 @@ mod tests {
     /// Parts of statements, none of which reaches into the next one.
     fn whole_pieces() -> impl Strategy<Value = &'static str> {
         prop::sample::select(vec![
-            "select", "from", "where", "in", "(", ")", ",", "=", "p", "q.r", "1", "and",
-            "case", "when", "then", "insert", "into", "values", "order", "by", "limit", "is",
-            "not", "between", "show", "partition", ";", "join", "on", "as", "union", "with", "set",
-            "[", "]", "update",
+            "select", "from", "where", "in", "(", ")", ",", "=", "p", "q.r", "1", "and", "case",
+            "when", "then", "insert", "into", "values", "order", "by", "limit", "is", "not",
+            "between", "show", "partition", ";", "join", "on", "as", "union", "with", "set", "[",
+            "]", "update",
         ])
     }
 
