@@ -6,6 +6,8 @@
 
 mod dialects;
 mod flame;
+#[cfg(test)]
+mod forms;
 mod lines;
 mod operators;
 mod phases;
@@ -206,6 +208,7 @@ pub fn from_html(html: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::{Kind, Origin};
 
     fn parse(text: &str) -> Result<Profile, ProfileError> {
         Profile::parse(text.as_bytes().to_vec(), Zone::UTC)

@@ -387,7 +387,7 @@ mod tests {
             told(&operators),
             [
                 (0, "RESULT_SINK_OPERATOR (id=0)", Some(61_293), Some(1), false),
-                (1, "AGGREGATION_OPERATOR (id=3 , nereids_id=82)", Some(361_417), None, false),
+                (1, "AGGREGATION_OPERATOR (id=3 , nereids_id=82)", Some(361_417), Some(1), false),
                 (0, scan, Some(36_169_000), Some(27_667), true),
             ]
         );

@@ -495,25 +495,32 @@ mod tests {
     fn a_newer_profile_is_a_tree_of_operators() {
         let tree = Section::parse(NEW);
         let names: Vec<&str> = tree.children.iter().map(|child| child.name.as_str()).collect();
-        assert_eq!(names, ["Summary", "Execution Summary", "MergedProfile"]);
+        let detail = "Execution Profile fbb2582c72884d29-9dd9de3b42b740e9";
+        assert_eq!(
+            names,
+            ["Summary", "Execution Summary", "Changed Session Variables", "MergedProfile", detail]
+        );
         let summary = &tree.children[0];
         assert_eq!(summary.counter("Sql Statement"), Some("select count(*) from store_sales5"));
-        let fragments = &tree.children[2].children[0].children;
-        let sink = &fragments[0].children[0].children[0];
+        let fragments = &tree.children[3].children[0].children;
+        let [sink, aggregation] = fragments[0].children[0].children.as_slice() else {
+            panic!("{fragments:?}")
+        };
         assert_eq!(sink.name, "RESULT_SINK_OPERATOR (id=0)");
         assert_eq!(sink.time(), Some("61.293us"));
-        assert_eq!(sink.children[0].name, "AGGREGATION_OPERATOR (id=3 , nereids_id=82)");
-        assert_eq!(sink.children[0].time(), Some("361.417us"));
+        assert_eq!(aggregation.name, "AGGREGATION_OPERATOR (id=3 , nereids_id=82)");
+        assert_eq!(aggregation.time(), Some("361.417us"));
         let times: Vec<(String, String)> =
             tree.fragments().into_iter().map(|fragment| (fragment.id, fragment.time)).collect();
-        assert_eq!(times[1], ("1".to_string(), "36.169ms".to_string()));
+        let time = |id: &str, time: &str| (id.to_string(), time.to_string());
+        assert_eq!(times, [time("0", "361.417us"), time("1", "36.169ms")]);
         assert_eq!(
             tree.drawn().lines().take(4).collect::<Vec<_>>(),
             [
                 "Fragment 0",
                 "└─ Pipeline : 0(instance_num=1)",
-                "   └─ RESULT_SINK_OPERATOR (id=0)  61.293us",
-                "      └─ AGGREGATION_OPERATOR (id=3 , nereids_id=82)  361.417us",
+                "   ├─ RESULT_SINK_OPERATOR (id=0)  61.293us",
+                "   └─ AGGREGATION_OPERATOR (id=3 , nereids_id=82)  361.417us",
             ]
         );
     }
@@ -526,7 +533,9 @@ mod tests {
         assert_eq!((fragment.id.as_str(), fragment.time.as_str()), ("0", "12.482ms"));
         let instance = ("e5a1b5f6c0d14b6a-8d0f9b1f6c7e2a36".to_string(), "12.482ms".to_string());
         assert!(fragment.instances.contains(&instance), "{fragment:?}");
-        let aggregation = &tree.children[0].children[1].children[0].children[0];
+        let execution = &tree.children[0].children[1];
+        assert_eq!(execution.time(), Some("12.91ms"));
+        let aggregation = &execution.children[0].children[0].children[0];
         assert_eq!(aggregation.counter("RowsReturned"), Some("1"));
         assert_eq!(aggregation.children[0].name, "VOLAP_SCAN_NODE (id=0)");
     }
