@@ -583,6 +583,8 @@ impl Tail {
         match found {
             Found::Record { record, .. } => parcel.record(*record),
             Found::Profile(profile) => parcel.profile(*profile),
+            // Only whole files are.
+            Found::OtherFile => {}
             Found::Skipped(Skipped { reason, .. }) => {
                 way.refused(reason);
                 // Doris writes records of other types all the time.

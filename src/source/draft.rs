@@ -2,6 +2,7 @@
 
 use crate::query::{Kind, Load, Origin, QueryId, QueryIdError, QueryRecord};
 use crate::source::SkipReason;
+use crate::statement;
 use crate::time::{Zone, parse_instant_ms};
 
 /// What a record says that has a place of its own.
@@ -233,7 +234,7 @@ impl Draft {
             Key::FeIp => record.frontend = text(),
             Key::StmtType => record.statement_type = text(),
             Key::CommandType => record.command_type = text(),
-            Key::Stmt => record.statement = Some(value.to_string()),
+            Key::Stmt => record.statement = Some(statement::as_sent(value).into_owned()),
             Key::CpuTimeMs => record.cpu_time_ms = number(),
             Key::ShuffleSendBytes => record.shuffle_send_bytes = number(),
             Key::ShuffleSendRows => record.shuffle_send_rows = number(),

@@ -107,13 +107,24 @@ fn csv_record(
     separator: &str,
     zone: Zone,
 ) -> Result<QueryRecord, RowError> {
-    let found = line.split(separator).count();
+    let values = line.split(separator).map(|value| (value != "\\N").then_some(value));
+    record_of_columns(columns, keys, values, zone)
+}
+
+/// The record of a row whose values stand in the order of `columns`; `None` is a value that is NULL.
+pub(super) fn record_of_columns<'a>(
+    columns: &[String],
+    keys: &[Key],
+    values: impl Iterator<Item = Option<&'a str>> + Clone,
+    zone: Zone,
+) -> Result<QueryRecord, RowError> {
+    let found = values.clone().count();
     if found != columns.len() {
         return Err(RowError::Columns { found, expected: columns.len() });
     }
     let mut draft = Draft::new(Kind::Query, zone);
-    for ((value, name), key) in line.split(separator).zip(columns).zip(keys) {
-        if value != "\\N" {
+    for ((value, name), key) in values.zip(columns).zip(keys) {
+        if let Some(value) = value {
             draft.set(*key, name, value);
         }
     }
@@ -132,7 +143,11 @@ fn json_record(value: Value, zone: Zone) -> Result<QueryRecord, RowError> {
     object_record(&object, zone)
 }
 
-fn object_record(object: &Map<String, Value>, zone: Zone) -> Result<QueryRecord, RowError> {
+/// The record of an object whose names are those of columns.
+pub(super) fn object_record(
+    object: &Map<String, Value>,
+    zone: Zone,
+) -> Result<QueryRecord, RowError> {
     let mut draft = Draft::new(Kind::Query, zone);
     for (name, value) in object {
         let key = Key::of_column(name);
