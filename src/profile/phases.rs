@@ -136,6 +136,11 @@ impl Phases {
         phases
     }
 
+    /// Reads the same of a profile's text, of which only the beginning is looked at.
+    pub fn of_text(text: &[u8]) -> Phases {
+        Phases::of(&Section::parse_head(&String::from_utf8_lossy(text)))
+    }
+
     /// The duration of a phase by name, in milliseconds.
     pub fn duration_ms(&self, name: &str) -> Option<i64> {
         self.phases.iter().find(|phase| phase.name == name).map(|phase| phase.duration_ms)

@@ -293,7 +293,7 @@ fn heading(content: &str) -> Option<(&str, &str)> {
 /// Whether a section of that name is, or holds, what was executed.
 fn is_execution(name: &str) -> bool {
     is_merged(name)
-        || ["Fragments", "Execution", "Appendix"].contains(&name)
+        || ["Fragments", "Appendix"].contains(&name)
         || name.starts_with("Execution Profile ")
         || name.starts_with("DetailProfile")
         || fragment_id(name).is_some()
