@@ -68,11 +68,13 @@ impl FromStr for QueryId {
     }
 }
 
-/// Returns whether a text is what frontends write where a statement has no id: Doris writes `NaN`, and prints an id
-/// that was never set as `0-0`, StarRocks as a UUID of zeros.
+/// Whether a text is what frontends write in place of an id: `NaN` (Doris 1.2 to 4.x, a statement that got none),
+/// `N/A`, `null`, `0-0` (an id that was never set), a UUID of zeros.
 fn is_placeholder(text: &str) -> bool {
-    let zeros = text.contains('-') && text.bytes().all(|byte| byte == b'0' || byte == b'-');
-    zeros || ["nan", "null", "n/a", "none", "-"].iter().any(|name| text.eq_ignore_ascii_case(name))
+    ["null", "nan", "n/a", "unknown", "none", "-1"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
+        || text.contains('-') && text.bytes().all(|byte| matches!(byte, b'0' | b'-'))
 }
 
 impl fmt::Display for QueryId {

@@ -24,7 +24,7 @@ use crate::intake::Parcel;
 use crate::query::QueryRecord;
 use crate::source::encoding::Encoding;
 use crate::source::file::{self, Options, Place};
-use crate::source::{Found, SkipReason, Skipped};
+use crate::source::{ForeignLines, Found, Misread, SkipReason, Skipped};
 use crate::store::{OpenError, Store, WriteError, Writer, Written};
 use crate::time::Zone;
 
@@ -208,15 +208,23 @@ impl Reader {
 
     fn take(&mut self, found: Found, path: &Path, place: Place<'_>) -> Result<(), WriteError> {
         match found {
-            Found::Record { record, replaced, cut } => {
+            Found::Record { record, replaced, cut, foreign, misread } => {
                 if replaced {
                     self.report.warn(Warning::NotUtf8, path, place);
                 }
                 if cut.is_some() {
                     self.report.problem(Problem::Cut, path, place);
                 }
-                self.report.check(&record, path, place);
+                if misread.contains(&Misread::MessageHoldsFields) {
+                    self.report.warn(Warning::Misread, path, place);
+                }
+                self.report.check_start(&record, path, place);
+                self.report.foreign(foreign, path, place);
                 self.parcel.record(*record);
+            }
+            Found::Login { login, foreign } => {
+                self.report.foreign(foreign, path, place);
+                self.parcel.login(*login);
             }
             Found::Profile(profile) => {
                 self.report.check_start(&profile.summary, path, place);
@@ -376,15 +384,6 @@ impl Report {
         self.warnings.entry(warning).or_default().add(path, place);
     }
 
-    /// Looks for signs that a record was misread.
-    fn check(&mut self, record: &QueryRecord, path: &Path, place: Place<'_>) {
-        let holds_fields = |message: &String| message.contains("|Time(ms)=");
-        if record.error_message.as_ref().is_some_and(holds_fields) {
-            self.warn(Warning::Misread, path, place);
-        }
-        self.check_start(record, path, place);
-    }
-
     /// Looks whether a query begins in the future, as it does where times are read in a wrong zone.
     fn check_start(&mut self, record: &QueryRecord, path: &Path, place: Place<'_>) {
         if let Some(started_ms) = record.started_ms
@@ -444,9 +443,18 @@ impl Report {
         default.is_ok_and(|default| default - self.zone.offset_ms(self.now_ms) > ahead_ms)
     }
 
+    /// Counts lines between records.
+    fn foreign(&mut self, foreign: Option<ForeignLines>, path: &Path, place: Place<'_>) {
+        for line in foreign.into_iter().flat_map(|lines| lines.first..lines.first + lines.count) {
+            let place = Place { line, ..place };
+            self.problem(Problem::Skipped(SkipReason::OutsideRecord), path, place);
+        }
+    }
+
     /// 0 if all input was understood, 1 if some was not, 2 if none was.
     fn exit_code(&self) -> ExitCode {
-        let taken = self.written.records.total() + self.written.profiles.total() + self.left_out;
+        let Written { records, profiles, logins, .. } = self.written;
+        let taken = records.total() + profiles.total() + logins.total() + self.left_out;
         match (self.problems.is_empty(), taken) {
             (true, _) => ExitCode::SUCCESS,
             (false, 0) => ExitCode::from(2),
@@ -476,6 +484,9 @@ impl fmt::Display for Report {
         writeln!(f, "read {} {files} in {:.1} s", self.files, self.took.as_secs_f64())?;
         writeln!(f, "  records:  {}", self.written.records)?;
         writeln!(f, "  profiles: {}", self.written.profiles)?;
+        if self.written.logins.total() > 0 {
+            writeln!(f, "  log-ins:  {}", self.written.logins)?;
+        }
         if self.other_files > 0 {
             writeln!(f, "  other files: {}", self.other_files)?;
         }

@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Intake, Parcel, Way};
 use crate::source::audit_log::{AuditLog, MAX_LINE_BYTES};
-use crate::source::{Found, SkipReason, Skipped};
+use crate::source::{ForeignLines, Found, SkipReason, Skipped};
 use crate::store::{FollowedFile, Store, WriteError};
 use crate::time::leading_local_time;
 
@@ -581,7 +581,14 @@ impl Tail {
 
     fn hand_on(&mut self, found: Found, parcel: &mut Parcel, way: &Way) {
         match found {
-            Found::Record { record, .. } => parcel.record(*record),
+            Found::Record { record, foreign, .. } => {
+                parcel.record(*record);
+                self.count_foreign(foreign, way);
+            }
+            Found::Login { login, foreign } => {
+                parcel.login(*login);
+                self.count_foreign(foreign, way);
+            }
             Found::Profile(profile) => parcel.profile(*profile),
             // Only whole files are.
             Found::OtherFile => {}
@@ -596,6 +603,12 @@ impl Tail {
                     }
                 }
             }
+        }
+    }
+
+    fn count_foreign(&self, foreign: Option<ForeignLines>, way: &Way) {
+        for _ in 0..foreign.map_or(0, |lines| lines.count) {
+            way.refused(SkipReason::OutsideRecord);
         }
     }
 

@@ -382,7 +382,7 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
         let replaced = std::str::from_utf8(text).is_err();
         answer::pieces(value, self.options.zone, &mut |piece| match piece {
             Piece::Profile(text) => self.profile(line, text),
-            Piece::Row(row) => self.found(line, dump::found(row.map(|record| *record), replaced)),
+            Piece::Row(row) => self.found(line, dump::found(row, replaced)),
             Piece::Skipped(reason) => self.skipped(line, reason),
         })
     }
