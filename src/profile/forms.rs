@@ -61,7 +61,7 @@ fn doris_0_8() {
     assert_eq!(
         read(text),
         [
-            expected(0, "DataStreamSender (dst_id=6)", "1", 0, None, None),
+            expected(0, "DataStreamSender (dst_id=6)", "1", 71_902, None, None),
             expected(1, "AGGREGATION_NODE (id=3)", "1", 100_000_000, 1, 12_288),
             expected(2, "HASH_JOIN_NODE (id=2)", "1", 490_000_000, 1_500_000, 41_943_040),
             exchange(3, 5, 2_400_000_000, 900),

@@ -181,9 +181,15 @@ fn beginnings(text: &[u8], most: usize) -> impl Iterator<Item = Beginning> {
     lines.take(most)
 }
 
-/// A line without white space, byte-order mark and no-break spaces around it.
+/// A line without white space, byte-order mark and no-break spaces around it, nor the bars of a client's table or the
+/// mark of a quotation, which [`Profile::find`] takes off as well.
 fn trimmed(line: &[u8]) -> &[u8] {
     let mut line = line.trim_ascii();
+    if let Some(cell) = line.strip_prefix(b"| ") {
+        line = cell.strip_suffix(b"|").unwrap_or(cell).trim_ascii();
+    } else if let Some(quoted) = line.strip_prefix(b"> ") {
+        line = quoted.trim_ascii();
+    }
     while let Some(rest) = line.strip_prefix(b"\xef\xbb\xbf").or(line.strip_prefix(b"\xc2\xa0")) {
         line = rest.trim_ascii_start();
     }

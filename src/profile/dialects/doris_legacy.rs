@@ -47,8 +47,11 @@ impl FlatChildren {
         is_flat.then_some(FlatChildren { total_ns })
     }
 
-    /// An operator's own time in nanoseconds.
+    /// A node's own time in nanoseconds; that of a sink holds nothing else, so it is not asked for here.
     pub fn own_ns(self, section: &Section) -> Option<u64> {
+        if !super::kind(&section.name).ends_with("_NODE") {
+            return None;
+        }
         let (_, share) = section.detail.split_once("% non-child: ")?;
         let hundredths = share.split('%').next()?.trim();
         let (whole, part) = hundredths.split_once('.').unwrap_or((hundredths, "0"));
