@@ -54,9 +54,14 @@ pub(super) fn all_counters(section: &Section) -> Vec<Counter> {
     counters(section).cloned().collect()
 }
 
-/// The first of the named counters that the section has.
+/// The first of the named counters that the section has, also one that another is made of: Doris 2.1 writes
+/// `PeakMemoryUsage` under `MemoryUsage`.
 fn find<'a>(section: &'a Section, names: &[&str]) -> Option<&'a Counter> {
-    let named = |name: &&str| counters(section).find(|counter| counter.name == *name);
+    let named = |name: &&str| {
+        let is = |counter: &&Counter| counter.name == *name;
+        let nested = || counters(section).flat_map(|counter| &counter.children).find(is);
+        counters(section).find(is).or_else(nested)
+    };
     names.iter().find_map(named)
 }
 
