@@ -769,7 +769,9 @@ impl<'a, 's> Rows<'a, 's> {
         let at = self.leading.iter().position(|placed| Some(placed.bar) == begin);
         let mut whole = std::mem::take(&mut self.leading);
         whole.truncate(at.unwrap_or(0));
-        if whole.iter().any(|placed| self.anchored_seen.has(&placed.field)) {
+        // A known key there is text of a message that quotes a record: every version writes the anchor first.
+        let is_text = |field: &Field<'_>| is_known(field.key) || self.anchored_seen.has(field);
+        if whole.iter().any(|placed| is_text(&placed.field)) {
             whole.clear();
         }
         whole.extend(row);
