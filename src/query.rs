@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::statement;
+
 /// The name of a query: an opaque token. Doris writes two hex numbers
 /// (`fbb2582c72884d29-9dd9de3b42b740e9`), StarRocks a UUID, load jobs a decimal number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,7 +74,7 @@ fn is_placeholder(text: &str) -> bool {
     ["null", "nan", "n/a", "unknown", "none", "-1"]
         .iter()
         .any(|word| text.eq_ignore_ascii_case(word))
-        || text.contains(['0', '-']) && text.bytes().all(|byte| matches!(byte, b'0' | b'-'))
+        || text.contains('-') && text.bytes().all(|byte| matches!(byte, b'0' | b'-'))
 }
 
 impl fmt::Display for QueryId {
@@ -329,6 +331,96 @@ impl QueryRecord {
     }
 }
 
+/// How far apart two starts of one statement may be, where both are told: a list and a profile have them to the second.
+const START_TOLERANCE_MS: i64 = 2_000;
+/// How much later than the start a guess of it may be: a frontend holds a record back until the backends have reported
+/// what the query cost, and no longer than some minutes.
+const ESTIMATE_TOLERANCE_MS: i64 = 15 * 60_000;
+/// Time zones differ by multiples of this.
+const ZONE_STEP_MS: i64 = 15 * 60_000;
+/// No two time zones differ by more.
+const ZONE_SPAN_MS: i64 = 26 * 3_600_000;
+
+impl QueryRecord {
+    /// Returns whether two reports of one query id are of one statement.
+    ///
+    /// A frontend logs a statement that it cannot parse under the id of the statement before it (apache/doris#53107),
+    /// so one id may stand for several. They differ in their number on the connection, in their text or in their
+    /// start. What one of the two does not say cannot tell them apart. Loads are told apart by their id alone.
+    pub fn is_same_statement(&self, other: &QueryRecord) -> bool {
+        if self.kind == Kind::Load || other.kind == Kind::Load {
+            return true;
+        }
+        if self.statement_id.zip(other.statement_id).is_some_and(|(mine, theirs)| mine != theirs) {
+            return false;
+        }
+        let texts = self.statement.as_deref().zip(other.statement.as_deref());
+        let same_text = texts.map(|(mine, theirs)| statement::same(mine, theirs));
+        let starts_agree = self.start_agrees_with(other, same_text == Some(true));
+        match same_text {
+            // A frontend writes one text into all audit records of a statement.
+            Some(false) if self.origin == Origin::Audit && other.origin == Origin::Audit => false,
+            // The text of a profile may be another than that of the audit log, which hides passwords.
+            Some(false) => starts_agree == Some(true),
+            _ => starts_agree != Some(false),
+        }
+    }
+
+    /// Returns whether the starts of two reports can be those of one statement, or None where that is not known. A
+    /// statement of the same text may have been read in another time zone.
+    fn start_agrees_with(&self, other: &QueryRecord, same_text: bool) -> Option<bool> {
+        let (mine, theirs) = self.started_ms.zip(other.started_ms)?;
+        let apart = mine.saturating_sub(theirs);
+        let tolerated = match (self.is_start_estimated, other.is_start_estimated) {
+            (false, false) => apart.abs() <= START_TOLERANCE_MS,
+            (true, false) => (-START_TOLERANCE_MS..=ESTIMATE_TOLERANCE_MS).contains(&apart),
+            (false, true) => (-ESTIMATE_TOLERANCE_MS..=START_TOLERANCE_MS).contains(&apart),
+            (true, true) => apart.abs() <= ESTIMATE_TOLERANCE_MS,
+        };
+        let of_other_zone = || {
+            let rest = apart.abs() % ZONE_STEP_MS;
+            apart.abs() <= ZONE_SPAN_MS
+                && (rest <= START_TOLERANCE_MS || rest >= ZONE_STEP_MS - START_TOLERANCE_MS)
+        };
+        Some(tolerated || same_text && of_other_zone())
+    }
+
+    /// Returns whether this report, rather than a stored one of another statement, belongs to the query id that both
+    /// came with: the one with a profile ran, one that failed did not; of two alike the earlier one.
+    pub fn owns_id_before(&self, stored: &QueryRecord, has_profile: bool) -> bool {
+        let rank = |record: &QueryRecord, has_profile: bool| {
+            let start = record.started_ms.unwrap_or(i64::MAX);
+            let number = record.statement_id.unwrap_or(i64::MAX);
+            (!has_profile, record.is_failed(), start, number)
+        };
+        // Only a profile, or a list of profiles, gives a summary.
+        let mine = rank(self, self.origin == Origin::Summary);
+        let theirs = rank(stored, has_profile || stored.origin == Origin::Summary);
+        (mine, &self.statement) < (theirs, &stored.statement)
+    }
+
+    /// Returns whether it failed, as the column `is_failed` decides it.
+    pub fn is_failed(&self) -> bool {
+        const FAILED: [&str; 6] = ["ERR", "CANCELLED", "CANCELED", "FAIL", "FAILED", "ABORTED"];
+        let state = self.state.as_deref().unwrap_or_default();
+        self.error_code.unwrap_or(0) != 0
+            || FAILED.iter().any(|name| state.eq_ignore_ascii_case(name))
+    }
+
+    /// Returns the ids under which a statement is looked for whose own id belongs to another one, each but the last
+    /// made of the one before. The last is made of what the report says, for an id with which very many statements came.
+    pub fn ids_beside(&self) -> impl Iterator<Item = QueryId> + use<> {
+        const CHAINED: usize = 8;
+        let text = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
+        let (number, start) = (text(self.statement_id), text(self.started_ms));
+        let statement = self.statement.as_deref().unwrap_or_default();
+        let own =
+            QueryId::derived(&["one of many", self.query_id.as_str(), &number, &start, statement]);
+        let next = |id: &QueryId| Some(QueryId::derived(&["another statement", id.as_str()]));
+        std::iter::successors(next(&self.query_id), next).take(CHAINED).chain([own])
+    }
+}
+
 impl Load {
     fn merge(&mut self, other: Load, prefer: bool) {
         let Load {
@@ -371,22 +463,11 @@ fn merge_value<T>(mine: &mut Option<T>, theirs: Option<T>, prefer: bool) {
 }
 
 fn merge_statement(mine: &mut Option<String>, theirs: Option<String>, prefer: bool) {
-    match (mine.as_deref(), theirs.as_deref()) {
-        (Some(mine), Some(theirs)) if is_cut_of(theirs, mine) => {}
-        (Some(whole), Some(longer)) if is_cut_of(whole, longer) => *mine = theirs,
-        _ => merge_value(mine, theirs, prefer),
-    }
-}
-
-/// Whether `text` is the longer `whole` cut short: by a record that broke off, by `...`, or as newer
-/// frontends write it, `... /* truncated. audit_plugin_max_sql_length=4096 */`.
-fn is_cut_of(text: &str, whole: &str) -> bool {
-    let start = match text.rfind("...") {
-        Some(dots) if text[dots + 3..].is_empty() => &text[..dots],
-        Some(dots) if text[dots + 3..].trim_start().starts_with("/* truncated") => &text[..dots],
-        _ => text,
+    let more = match (mine.as_deref(), theirs.as_deref()) {
+        (Some(mine), Some(theirs)) => statement::says_more(mine, theirs),
+        _ => None,
     };
-    whole.len() > text.len() && whole.starts_with(start.trim_end())
+    merge_value(mine, theirs, more.unwrap_or(prefer));
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! Doris writes local times without a zone, `2024-01-02 11:15:51,248`. annals keeps instants, Unix
 //! milliseconds in UTC, and needs a [`Zone`] to go from one to the other.
 
-use chrono::{DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Timelike};
+use chrono::{
+    DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone, Timelike,
+};
 use chrono_tz::Tz;
 
 /// The zone in which local times without one are meant.
@@ -48,6 +50,14 @@ impl Zone {
                 local.and_utc().timestamp_millis() - offset_ms
             }
         }
+    }
+
+    /// Returns how far the zone's clocks are ahead of UTC at an instant, in milliseconds.
+    pub fn offset_ms(self, instant_ms: i64) -> i64 {
+        let Some(time) = DateTime::from_timestamp_millis(instant_ms) else {
+            return 0;
+        };
+        i64::from(time.with_timezone(&self.0).offset().fix().local_minus_utc()) * 1000
     }
 
     /// An instant as Doris writes times, `yyyy-MM-dd HH:mm:ss`, in this zone. An instant beyond the

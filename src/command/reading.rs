@@ -124,6 +124,12 @@ pub struct Filters {
     /// It took at least so many milliseconds
     #[arg(long, value_name = "MS")]
     min_ms: Option<u32>,
+    /// It waited in its workload group's queue for at least so many milliseconds
+    #[arg(long, value_name = "MS")]
+    min_queue_ms: Option<u32>,
+    /// Whether the frontend answered it from its SQL cache
+    #[arg(long, value_name = "BOOL")]
+    cache_hit: Option<bool>,
     /// It started then or later: a time, a day, Unix milliseconds, or how long ago (2h)
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -151,6 +157,8 @@ impl Filters {
             search,
             anywhere: None,
             min_ms: self.min_ms.map(i64::from),
+            min_queue_ms: self.min_queue_ms.map(i64::from),
+            cache_hit: self.cache_hit,
             from_ms: time(&self.from)?,
             to_ms: time(&self.to)?,
         })

@@ -26,6 +26,7 @@ use crate::intake::{Intake, retain};
 use crate::rest::auth::{Guard, GuardError};
 use crate::rest::server::{self, Tls, TlsError};
 use crate::rest::{self, History, Metrics, Ready};
+use crate::source::file::Options;
 use crate::store::{OpenError, Store, WriteError};
 use crate::web::{self, Live};
 
@@ -158,7 +159,8 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     }
     let mut output = std::io::stdout();
     if !args.import.is_empty() {
-        let report = import::import(&store, args.import, zone, config.leave_out.clone()).await?;
+        let options = Options { zone, encoding: None };
+        let report = import::import(&store, args.import, options, config.leave_out.clone()).await?;
         write!(output, "{report}").map_err(ServeError::Output)?;
     }
     let writer = store.writer(PATIENCE, config.retention.max_size).await?;

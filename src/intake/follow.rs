@@ -593,6 +593,8 @@ impl Tail {
                 self.count_foreign(foreign, way);
             }
             Found::Profile(profile) => parcel.profile(*profile),
+            // Only whole files are.
+            Found::OtherFile => {}
             Found::Skipped(Skipped { reason, .. }) => {
                 way.refused(reason);
                 // Doris writes records of other types all the time.

@@ -66,7 +66,6 @@ pub struct Parcel {
     batch: Batch,
     filter: Filter,
     left_out: u64,
-    logins: u64,
 }
 
 impl Intake {
@@ -168,7 +167,7 @@ impl Intake {
 impl Parcel {
     /// An empty one.
     pub fn new(filter: Filter) -> Parcel {
-        Parcel { batch: Batch::default(), filter, left_out: 0, logins: 0 }
+        Parcel { batch: Batch::default(), filter, left_out: 0 }
     }
 
     /// What is to be written.
@@ -183,11 +182,6 @@ impl Parcel {
         } else {
             self.batch.record(record);
         }
-    }
-
-    /// Adds a log-in, which is counted and not kept.
-    pub fn login(&mut self, _login: Login) {
-        self.logins += 1;
     }
 
     /// Adds what a pushed row says.
@@ -205,6 +199,11 @@ impl Parcel {
         } else {
             self.batch.profile(profile);
         }
+    }
+
+    /// Adds a log-in, which no rule excludes.
+    pub fn login(&mut self, login: Login) {
+        self.batch.login(login);
     }
 
     /// Makes it a stream load: see [`Batch::label`].
@@ -234,12 +233,7 @@ impl Parcel {
 
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.left_out == 0 && self.logins == 0
-    }
-
-    /// How many log-ins it has.
-    pub fn logins(&self) -> u64 {
-        self.logins
+        self.batch.is_empty() && self.left_out == 0
     }
 
     /// What the filter left out so far.
@@ -260,6 +254,8 @@ pub struct WayReport {
     pub records_merged: u64,
     pub records_unchanged: u64,
     pub profiles: u64,
+    /// Log-ins that were new.
+    pub logins: u64,
     /// Records and profiles that the filter left out.
     pub left_out: u64,
     /// What could not be understood, by reason.
@@ -278,6 +274,7 @@ impl Way {
         report.records_merged += written.records.merged;
         report.records_unchanged += written.records.unchanged;
         report.profiles += written.profiles.new + written.profiles.merged;
+        report.logins += written.logins.new;
         report.left_out += left_out;
         report.last_success_ms = Some(now_ms());
     }

@@ -69,6 +69,11 @@ impl AuditLog {
             .any(|prefix| prefix.kind != RecordKind::Other)
     }
 
+    /// Whether a line begins a record, of any type.
+    pub fn begins_record(line: &[u8]) -> bool {
+        Prefix::parse(without_mark(line)).is_some()
+    }
+
     /// Takes in a line, its line end included. Gives the record that it completed, if it did: the one
     /// before it.
     pub fn line(&mut self, line: &[u8]) -> Option<Found> {

@@ -5,6 +5,7 @@ use chrono::NaiveDateTime;
 use crate::login::Login;
 use crate::query::{Kind, Load, Origin, QueryId, QueryIdError, QueryRecord};
 use crate::source::SkipReason;
+use crate::statement;
 use crate::time::{Zone, parse_instant_ms};
 
 /// What a record says that has a place of its own.
@@ -388,7 +389,7 @@ impl Draft {
             Key::FeIp => record.frontend = text(),
             Key::StmtType => record.statement_type = text(),
             Key::CommandType => record.command_type = text(),
-            Key::Stmt => record.statement = Some(origin_statement(value).to_string()),
+            Key::Stmt => record.statement = Some(statement::as_sent(value).into_owned()),
             Key::CpuTimeMs => record.cpu_time_ms = number(),
             Key::CpuTimeNs => {
                 record.cpu_time_ms = number().map(|ns: i64| ns.saturating_add(500_000) / 1_000_000);

@@ -1,11 +1,17 @@
 //! The ways in: what a cluster emits, turned into domain values. Sources know nothing of each other,
 //! nor of the store.
 
+mod answer;
+pub mod archive;
 pub mod audit_log;
 mod draft;
+mod dump;
+pub mod encoding;
 pub mod file;
 pub mod frontend;
 pub mod rows;
+mod sniff;
+pub mod wrapper;
 
 use crate::login::Login;
 use crate::profile::{Profile, ProfileError};
@@ -39,6 +45,9 @@ pub enum Found {
     Profile(Box<Profile>),
     /// Something that cannot be kept.
     Skipped(Skipped),
+    /// A whole file that a frontend, its JVM or a backend writes beside the audit log, and that holds neither
+    /// records nor profiles.
+    OtherFile,
 }
 
 /// Lines between records that are part of none, blank ones not counted.
@@ -102,6 +111,20 @@ pub enum SkipReason {
     ProfileTooLarge,
     #[error("neither an audit log nor a profile")]
     NotRecognised,
+    #[error("a line without the wrapper that the container's other lines have")]
+    NotWrapped,
+    #[error("a row that has other columns than the first line names")]
+    BadRow,
+    #[error("an answer of a frontend that says why there is none")]
+    ErrorAnswer,
+    #[error("an archive within an archive: unpack the outer one first")]
+    NestedArchive,
+    #[error("a packed file that annals cannot unpack; it unpacks gzip, zip and tar")]
+    UnknownPacking,
+    #[error("an encrypted file within an archive")]
+    Encrypted,
+    #[error("an archive that unpacks to more than {} GiB", archive::MAX_UNPACKED_BYTES >> 30)]
+    TooMuchUnpacked,
     #[error("input that cannot be read on: its compression is damaged or cut off")]
     Damaged,
     #[error("a file or folder that cannot be read")]

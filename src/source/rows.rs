@@ -178,17 +178,6 @@ pub fn read(
     Ok(())
 }
 
-/// Makes a record of named values, as a table's dump has them; `\N` is NULL. Times without a zone are local to
-/// `zone`.
-pub fn named_row<'a>(
-    columns: &[String],
-    values: impl Iterator<Item = &'a str>,
-    zone: Zone,
-) -> Result<Row, RowError> {
-    let keys: Vec<Key> = columns.iter().map(|name| Key::of_column(name)).collect();
-    csv_row(columns, &keys, values, zone)
-}
-
 fn csv_row<'a>(
     columns: &[String],
     keys: &[Key],
@@ -213,6 +202,31 @@ fn finish(draft: Draft) -> Result<Row, RowError> {
 
 fn without_double_quotes(value: &str) -> &str {
     value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
+}
+
+/// Returns the row whose values stand in the order of `columns`; None is a value that is NULL.
+pub(super) fn row_of_columns<'a>(
+    columns: &[String],
+    keys: &[Key],
+    values: impl Iterator<Item = Option<&'a str>> + Clone,
+    zone: Zone,
+) -> Result<Row, RowError> {
+    let found = values.clone().count();
+    if found != columns.len() {
+        return Err(RowError::Columns { found, expected: columns.len() });
+    }
+    let mut draft = Draft::new(Kind::Query, zone);
+    for ((value, name), key) in values.zip(columns).zip(keys) {
+        if let Some(value) = value {
+            draft.set(*key, name, value);
+        }
+    }
+    finish(draft)
+}
+
+/// Returns the row of an object whose names are those of columns.
+pub(super) fn row_of_object(object: &Map<String, Value>, zone: Zone) -> Result<Row, RowError> {
+    JsonReading { zone, root: &Path::default(), columns: None }.object_row(object)
 }
 
 /// How objects become rows.
