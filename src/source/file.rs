@@ -447,7 +447,7 @@ impl LogLines {
         };
         match unwrapper.line(line) {
             Unwrapped::Line(line) => self.give(&line),
-            Unwrapped::Nothing => None,
+            Unwrapped::Nothing | Unwrapped::OtherLog => None,
             Unwrapped::NotWrapped if !self.has_records => None,
             Unwrapped::NotWrapped => {
                 let reason = SkipReason::NotWrapped;
