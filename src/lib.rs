@@ -29,6 +29,7 @@ pub mod source;
 
 pub mod query;
 
+pub mod login;
 pub mod profile;
 
 pub mod statement;

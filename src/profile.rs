@@ -5,6 +5,7 @@
 //! of it. Up to Doris 2.0 all of it stands below `Query:`, later it starts at `Summary:`.
 
 mod flame;
+mod lines;
 mod operators;
 mod tree;
 
@@ -29,8 +30,10 @@ pub struct Profile {
 /// Why a text is not a profile that can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum ProfileError {
-    /// It opens with neither `Query:` nor `Summary:`.
-    #[error("the text does not open with 'Query:' or 'Summary:'")]
+    /// It has no summary under `Query:`, `Load:` or `Summary:`.
+    #[error(
+        "the text is no profile: it does not begin with 'Query:', 'Load:' or 'Summary:' and a summary"
+    )]
     NotAProfile,
     /// The summary names no query, or not in a way that can be kept.
     #[error("the summary has no usable 'Profile ID' or 'Query ID': {0}")]
@@ -38,11 +41,20 @@ pub enum ProfileError {
 }
 
 impl Profile {
-    /// Whether a text is a profile, judged by its first bytes.
+    /// Returns the byte offset at which a profile begins in the first bytes of a text, or None if none does there.
+    ///
+    /// A profile begins with `Query:`, `Load:` or `Summary:` and a summary under it, indented or not, within a
+    /// client's table (`| `) or a quotation (`> `) too. Before it may stand headings, notes, a code fence and a
+    /// table's border, up to 64 lines. The text from the offset on is what [`Profile::parse`] reads; a fence or
+    /// border behind the profile may stay in it.
+    pub fn find(head: &[u8]) -> Option<usize> {
+        lines::find(head)
+    }
+
+    /// Whether a text is a profile and nothing stands before it, judged by its first bytes.
     pub fn recognise(head: &[u8]) -> bool {
-        let text = String::from_utf8_lossy(head);
-        let mut lines = text.lines().map(trim).filter(|line| !line.is_empty());
-        matches!(lines.next(), Some("Query:" | "Summary:"))
+        let blank = |before: &[u8]| lines::trim(&String::from_utf8_lossy(before)).is_empty();
+        Profile::find(head).is_some_and(|at| blank(&head[..at]))
     }
 
     /// Reads the summary of a profile whose times are local to `zone`, and keeps the text.
@@ -54,7 +66,7 @@ impl Profile {
 
     /// Reads only the summary.
     pub fn summary_of(text: &[u8], zone: Zone) -> Result<QueryRecord, ProfileError> {
-        if !Profile::recognise(&text[..text.len().min(4096)]) {
+        if Profile::find(text).is_none() {
             return Err(ProfileError::NotAProfile);
         }
         Summary::read(&String::from_utf8_lossy(text)).into_record(zone)
@@ -330,7 +342,7 @@ Execution Summary:
         assert_eq!(parse("hello\n"), Err(ProfileError::NotAProfile));
         assert_eq!(parse(""), Err(ProfileError::NotAProfile));
         let missing = Err(ProfileError::QueryId(QueryIdError::Missing));
-        assert_eq!(parse("Summary:\n"), missing);
+        assert_eq!(parse("Summary:\n"), Err(ProfileError::NotAProfile));
         assert_eq!(parse("Query:\n  Summary:\n    - User: a\n"), missing);
     }
 

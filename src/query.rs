@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::statement;
+
 /// The name of a query: an opaque token. Doris writes two hex numbers
 /// (`fbb2582c72884d29-9dd9de3b42b740e9`), StarRocks a UUID, load jobs a decimal number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,7 +58,7 @@ impl FromStr for QueryId {
         let text = text.trim();
         match text.len() {
             0 => Err(QueryIdError::Missing),
-            _ if ["null", "N/A"].contains(&text) => Err(QueryIdError::Missing),
+            _ if is_placeholder(text) => Err(QueryIdError::Missing),
             _ if text.chars().nth(QueryId::MAX_CHARS).is_some() => Err(QueryIdError::TooLong),
             _ if text.contains(|c: char| c.is_whitespace() || c.is_control()) => {
                 Err(QueryIdError::NotAToken)
@@ -64,6 +66,13 @@ impl FromStr for QueryId {
             _ => Ok(QueryId(text.to_string())),
         }
     }
+}
+
+/// Returns whether a text is what frontends write where a statement has no id: Doris writes `NaN`, and prints an id
+/// that was never set as `0-0`, StarRocks as a UUID of zeros.
+fn is_placeholder(text: &str) -> bool {
+    let zeros = text.contains('-') && text.bytes().all(|byte| byte == b'0' || byte == b'-');
+    zeros || ["nan", "null", "n/a", "none", "-"].iter().any(|name| text.eq_ignore_ascii_case(name))
 }
 
 impl fmt::Display for QueryId {
@@ -96,7 +105,7 @@ impl Kind {
     }
 }
 
-/// Who told of a record; the later of these is believed where two differ.
+/// Who told of a record; the later of these is preferd where two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// The summary of a profile: times to the second, durations rounded.
@@ -120,56 +129,116 @@ impl Origin {
     }
 }
 
-/// Everything known of one statement or load. `None` is what nobody said. The fields are those of
-/// Doris' audit log, sizes in bytes, times in Unix milliseconds (UTC).
-#[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)] // the names are the documentation; the migrations comment the columns
-pub struct QueryRecord {
-    pub query_id: QueryId,
-    pub kind: Kind,
-    pub origin: Origin,
-    pub state: Option<String>,
-    pub started_ms: Option<i64>,
-    pub ended_ms: Option<i64>,
-    pub duration_ms: Option<i64>,
-    pub user: Option<String>,
-    pub client: Option<String>,
-    pub catalog: Option<String>,
-    pub db: Option<String>,
-    pub statement: Option<String>,
-    pub statement_type: Option<String>,
-    pub command_type: Option<String>,
-    pub statement_id: Option<i64>,
-    pub session_id: Option<String>,
-    pub trace_id: Option<String>,
-    pub is_query: Option<bool>,
-    pub is_nereids: Option<bool>,
-    pub is_internal: Option<bool>,
-    pub is_slow: bool,
-    pub error_code: Option<i64>,
-    pub error_message: Option<String>,
-    pub scan_rows: Option<i64>,
-    pub scan_bytes: Option<i64>,
-    pub local_scan_bytes: Option<i64>,
-    pub remote_scan_bytes: Option<i64>,
-    pub return_rows: Option<i64>,
-    pub shuffle_send_rows: Option<i64>,
-    pub shuffle_send_bytes: Option<i64>,
-    pub spill_write_bytes: Option<i64>,
-    pub peak_memory_bytes: Option<i64>,
-    pub cpu_time_ms: Option<i64>,
-    pub frontend: Option<String>,
-    pub workload_group: Option<String>,
-    pub compute_group: Option<String>,
-    pub queried_tables: Option<String>,
-    pub sql_hash: Option<String>,
-    pub sql_digest: Option<String>,
-    pub fuzzy_variables: Option<String>,
-    /// Keys annals has no field for, with their values as they came.
-    pub extra: BTreeMap<String, String>,
-    /// What only loads have.
-    pub load: Option<Box<Load>>,
+/// The fields of a record that may be unknown, each with its type: the one list that gives the struct, an empty
+/// record and the rule of merging.
+macro_rules! record_fields {
+    ($then:ident) => {
+        $then! {
+            /// EOF, OK, ERR, RUNNING, FINISHED, CANCELLED, and what stream loads say.
+            state: String,
+            duration_ms: i64,
+            user: String,
+            client: String,
+            catalog: String,
+            db: String,
+            statement_type: String,
+            command_type: String,
+            statement_id: i64,
+            session_id: String,
+            trace_id: String,
+            is_query: bool,
+            is_nereids: bool,
+            is_internal: bool,
+            /// Whether the frontend answered from its SQL cache.
+            cache_hit: bool,
+            error_code: i64,
+            error_message: String,
+            /// How long the statement waited in its workload group's queue.
+            queue_time_ms: i64,
+            /// How long the frontend parsed it.
+            parse_time_ms: i64,
+            /// How long the frontend analysed and planned it.
+            plan_time_ms: i64,
+            /// How long the frontend sent its fragments to the backends.
+            schedule_time_ms: i64,
+            scan_rows: i64,
+            scan_bytes: i64,
+            local_scan_bytes: i64,
+            remote_scan_bytes: i64,
+            return_rows: i64,
+            shuffle_send_rows: i64,
+            shuffle_send_bytes: i64,
+            spill_write_bytes: i64,
+            spill_read_bytes: i64,
+            peak_memory_bytes: i64,
+            cpu_time_ms: i64,
+            frontend: String,
+            workload_group: String,
+            compute_group: String,
+            queried_tables: String,
+            /// The materialized views that the planner chose.
+            chosen_views: String,
+            /// The session variables that differ from their defaults, as a JSON object.
+            changed_variables: String,
+            sql_hash: String,
+            sql_digest: String,
+            fuzzy_variables: String,
+        }
+    };
 }
+
+macro_rules! define_record {
+    ($($(#[$doc:meta])* $field:ident: $type:ty,)+) => {
+        /// Everything known of one statement or load. `None` is unknown. The fields are those of Doris' audit log,
+        /// sizes in bytes, times in Unix milliseconds (UTC).
+        #[derive(Debug, Clone, PartialEq)]
+        #[allow(missing_docs)] // most names are the documentation; the migrations comment the columns
+        pub struct QueryRecord {
+            pub query_id: QueryId,
+            pub kind: Kind,
+            pub origin: Origin,
+            /// The text of the statement, its line ends as they were sent.
+            pub statement: Option<String>,
+            pub started_ms: Option<i64>,
+            pub ended_ms: Option<i64>,
+            $($(#[$doc])* pub $field: Option<$type>,)+
+            /// Whether a slow-query record reported it.
+            pub is_slow: bool,
+            /// Whether the start is a guess: the time at which the record was written, less the duration.
+            pub is_start_estimated: bool,
+            /// Keys that annals has no field for, with their values as they came.
+            pub extra: BTreeMap<String, String>,
+            /// What only loads have.
+            pub load: Option<Box<Load>>,
+        }
+
+        impl QueryRecord {
+            /// Returns a record of which only this is known.
+            pub fn new(query_id: QueryId, kind: Kind, origin: Origin) -> QueryRecord {
+                QueryRecord {
+                    query_id,
+                    kind,
+                    origin,
+                    statement: None,
+                    started_ms: None,
+                    ended_ms: None,
+                    $($field: None,)+
+                    is_slow: false,
+                    is_start_estimated: false,
+                    extra: BTreeMap::new(),
+                    load: None,
+                }
+            }
+
+            /// Merges the fields that need no rule of their own.
+            fn merge_fields(&mut self, other: &mut QueryRecord, prefer: bool) {
+                $(merge_value(&mut self.$field, other.$field.take(), prefer);)+
+            }
+        }
+    };
+}
+
+record_fields!(define_record);
 
 /// What only a load has: the fields of `[load]` and `[stream_load]` audit records.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -192,54 +261,6 @@ pub struct Load {
 }
 
 impl QueryRecord {
-    /// A record of which only this is known.
-    pub fn new(query_id: QueryId, kind: Kind, origin: Origin) -> QueryRecord {
-        QueryRecord {
-            query_id,
-            kind,
-            origin,
-            state: None,
-            started_ms: None,
-            ended_ms: None,
-            duration_ms: None,
-            user: None,
-            client: None,
-            catalog: None,
-            db: None,
-            statement: None,
-            statement_type: None,
-            command_type: None,
-            statement_id: None,
-            session_id: None,
-            trace_id: None,
-            is_query: None,
-            is_nereids: None,
-            is_internal: None,
-            is_slow: false,
-            error_code: None,
-            error_message: None,
-            scan_rows: None,
-            scan_bytes: None,
-            local_scan_bytes: None,
-            remote_scan_bytes: None,
-            return_rows: None,
-            shuffle_send_rows: None,
-            shuffle_send_bytes: None,
-            spill_write_bytes: None,
-            peak_memory_bytes: None,
-            cpu_time_ms: None,
-            frontend: None,
-            workload_group: None,
-            compute_group: None,
-            queried_tables: None,
-            sql_hash: None,
-            sql_digest: None,
-            fuzzy_variables: None,
-            extra: BTreeMap::new(),
-            load: None,
-        }
-    }
-
     /// Whether the statement was still running when this was told.
     pub fn is_running(&self) -> bool {
         self.state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"))
@@ -248,112 +269,158 @@ impl QueryRecord {
     /// Takes in what `other` tells of the same query.
     ///
     /// A known value is never lost to an unknown one. Where both know a value, a finished record is
-    /// believed over a running one, then an audit record over a summary, then whoever came first; a
+    /// preferd over a running one, then an audit record over a summary, then whoever came first; a
     /// statement that was cut gives way to the whole one whoever tells it. Taking in the same again
     /// changes nothing.
-    pub fn merge(&mut self, other: QueryRecord) {
-        let believe = (!other.is_running(), other.origin) > (!self.is_running(), self.origin);
-        // Every field by name, so that a new one cannot be forgotten here.
-        let QueryRecord {
-            query_id: _,
-            kind,
-            origin,
-            state,
-            started_ms,
-            ended_ms,
-            duration_ms,
-            user,
-            client,
-            catalog,
-            db,
-            statement,
-            statement_type,
-            command_type,
-            statement_id,
-            session_id,
-            trace_id,
-            is_query,
-            is_nereids,
-            is_internal,
-            is_slow,
-            error_code,
-            error_message,
-            scan_rows,
-            scan_bytes,
-            local_scan_bytes,
-            remote_scan_bytes,
-            return_rows,
-            shuffle_send_rows,
-            shuffle_send_bytes,
-            spill_write_bytes,
-            peak_memory_bytes,
-            cpu_time_ms,
-            frontend,
-            workload_group,
-            compute_group,
-            queried_tables,
-            sql_hash,
-            sql_digest,
-            fuzzy_variables,
-            extra,
-            load,
-        } = other;
-        if kind == Kind::Load {
+    pub fn merge(&mut self, mut other: QueryRecord) {
+        let prefer = (!other.is_running(), other.origin) > (!self.is_running(), self.origin);
+        if other.kind == Kind::Load {
             self.kind = Kind::Load;
         }
-        self.origin = self.origin.max(origin);
-        self.is_slow |= is_slow;
-        merge_statement(&mut self.statement, statement, believe);
-        merge_value(&mut self.state, state, believe);
-        merge_value(&mut self.started_ms, started_ms, believe);
-        merge_value(&mut self.ended_ms, ended_ms, believe);
-        merge_value(&mut self.duration_ms, duration_ms, believe);
-        merge_value(&mut self.user, user, believe);
-        merge_value(&mut self.client, client, believe);
-        merge_value(&mut self.catalog, catalog, believe);
-        merge_value(&mut self.db, db, believe);
-        merge_value(&mut self.statement_type, statement_type, believe);
-        merge_value(&mut self.command_type, command_type, believe);
-        merge_value(&mut self.statement_id, statement_id, believe);
-        merge_value(&mut self.session_id, session_id, believe);
-        merge_value(&mut self.trace_id, trace_id, believe);
-        merge_value(&mut self.is_query, is_query, believe);
-        merge_value(&mut self.is_nereids, is_nereids, believe);
-        merge_value(&mut self.is_internal, is_internal, believe);
-        merge_value(&mut self.error_code, error_code, believe);
-        merge_value(&mut self.error_message, error_message, believe);
-        merge_value(&mut self.scan_rows, scan_rows, believe);
-        merge_value(&mut self.scan_bytes, scan_bytes, believe);
-        merge_value(&mut self.local_scan_bytes, local_scan_bytes, believe);
-        merge_value(&mut self.remote_scan_bytes, remote_scan_bytes, believe);
-        merge_value(&mut self.return_rows, return_rows, believe);
-        merge_value(&mut self.shuffle_send_rows, shuffle_send_rows, believe);
-        merge_value(&mut self.shuffle_send_bytes, shuffle_send_bytes, believe);
-        merge_value(&mut self.spill_write_bytes, spill_write_bytes, believe);
-        merge_value(&mut self.peak_memory_bytes, peak_memory_bytes, believe);
-        merge_value(&mut self.cpu_time_ms, cpu_time_ms, believe);
-        merge_value(&mut self.frontend, frontend, believe);
-        merge_value(&mut self.workload_group, workload_group, believe);
-        merge_value(&mut self.compute_group, compute_group, believe);
-        merge_value(&mut self.queried_tables, queried_tables, believe);
-        merge_value(&mut self.sql_hash, sql_hash, believe);
-        merge_value(&mut self.sql_digest, sql_digest, believe);
-        merge_value(&mut self.fuzzy_variables, fuzzy_variables, believe);
+        self.is_slow |= other.is_slow;
+        merge_statement(&mut self.statement, other.statement.take(), prefer);
+        self.merge_times(&other, prefer);
+        self.merge_fields(&mut other, prefer);
+        if self.ended_ms.is_none() && !self.is_running() {
+            self.ended_ms =
+                self.started_ms.zip(self.duration_ms).and_then(|(start, ms)| start.checked_add(ms));
+        }
+        let QueryRecord { origin, extra, load, .. } = other;
         for (key, value) in extra {
-            if believe || !self.extra.contains_key(&key) {
+            if prefer || !self.extra.contains_key(&key) {
                 self.extra.insert(key, value);
             }
         }
+        self.origin = self.origin.max(origin);
         match (&mut self.load, load) {
-            (Some(mine), Some(theirs)) => mine.merge(*theirs, believe),
+            (Some(mine), Some(theirs)) => mine.merge(*theirs, prefer),
             (mine @ None, theirs) => *mine = theirs,
             (Some(_), None) => {}
         }
     }
 }
 
+impl QueryRecord {
+    /// How well the start is known: not at all, guessed, to the second as profiles and lists have it, or to the
+    /// millisecond.
+    fn start_precision(&self) -> u8 {
+        match self.started_ms {
+            None => 0,
+            Some(_) if self.is_start_estimated => 1,
+            Some(ms) if ms % 1000 == 0 => 2,
+            Some(_) => 3,
+        }
+    }
+
+    /// Takes the start from the report that knows it best, and the end with it: where the start is a guess, so is the
+    /// end.
+    fn merge_times(&mut self, other: &QueryRecord, prefer: bool) {
+        let (mine, theirs) = (self.start_precision(), other.start_precision());
+        if theirs > mine || theirs == mine && prefer {
+            self.started_ms = other.started_ms;
+            self.is_start_estimated = other.is_start_estimated;
+            self.ended_ms = match mine == theirs {
+                true => other.ended_ms.or(self.ended_ms),
+                false => other.ended_ms,
+            };
+        } else if theirs == mine {
+            self.ended_ms = self.ended_ms.or(other.ended_ms);
+        }
+    }
+}
+
+/// How far apart two starts of one statement may be, where both are told: a list and a profile have them to the second.
+const START_TOLERANCE_MS: i64 = 2_000;
+/// How much later than the start a guess of it may be: a frontend holds a record back until the backends have reported
+/// what the query cost, and no longer than some minutes.
+const ESTIMATE_TOLERANCE_MS: i64 = 15 * 60_000;
+/// Time zones differ by multiples of this.
+const ZONE_STEP_MS: i64 = 15 * 60_000;
+/// No two time zones differ by more.
+const ZONE_SPAN_MS: i64 = 26 * 3_600_000;
+
+impl QueryRecord {
+    /// Returns whether two reports of one query id are of one statement.
+    ///
+    /// A frontend logs a statement that it cannot parse under the id of the statement before it (apache/doris#53107),
+    /// so one id may stand for several. They differ in their number on the connection, in their text or in their
+    /// start. What one of the two does not say cannot tell them apart. Loads are told apart by their id alone.
+    pub fn is_same_statement(&self, other: &QueryRecord) -> bool {
+        if self.kind == Kind::Load || other.kind == Kind::Load {
+            return true;
+        }
+        if self.statement_id.zip(other.statement_id).is_some_and(|(mine, theirs)| mine != theirs) {
+            return false;
+        }
+        let texts = self.statement.as_deref().zip(other.statement.as_deref());
+        let same_text = texts.map(|(mine, theirs)| statement::same(mine, theirs));
+        let starts_agree = self.start_agrees_with(other, same_text == Some(true));
+        match same_text {
+            // A frontend writes one text into all audit records of a statement.
+            Some(false) if self.origin == Origin::Audit && other.origin == Origin::Audit => false,
+            // The text of a profile may be another than that of the audit log, which hides passwords.
+            Some(false) => starts_agree == Some(true),
+            _ => starts_agree != Some(false),
+        }
+    }
+
+    /// Returns whether the starts of two reports can be those of one statement, or None where that is not known. A
+    /// statement of the same text may have been read in another time zone.
+    fn start_agrees_with(&self, other: &QueryRecord, same_text: bool) -> Option<bool> {
+        let (mine, theirs) = self.started_ms.zip(other.started_ms)?;
+        let apart = mine.saturating_sub(theirs);
+        let tolerated = match (self.is_start_estimated, other.is_start_estimated) {
+            (false, false) => apart.abs() <= START_TOLERANCE_MS,
+            (true, false) => (-START_TOLERANCE_MS..=ESTIMATE_TOLERANCE_MS).contains(&apart),
+            (false, true) => (-ESTIMATE_TOLERANCE_MS..=START_TOLERANCE_MS).contains(&apart),
+            (true, true) => apart.abs() <= ESTIMATE_TOLERANCE_MS,
+        };
+        let of_other_zone = || {
+            let rest = apart.abs() % ZONE_STEP_MS;
+            apart.abs() <= ZONE_SPAN_MS
+                && (rest <= START_TOLERANCE_MS || rest >= ZONE_STEP_MS - START_TOLERANCE_MS)
+        };
+        Some(tolerated || same_text && of_other_zone())
+    }
+
+    /// Returns whether this report, rather than a stored one of another statement, belongs to the query id that both
+    /// came with: the one with a profile ran, one that failed did not; of two alike the earlier one.
+    pub fn owns_id_before(&self, stored: &QueryRecord, has_profile: bool) -> bool {
+        let rank = |record: &QueryRecord, has_profile: bool| {
+            let start = record.started_ms.unwrap_or(i64::MAX);
+            let number = record.statement_id.unwrap_or(i64::MAX);
+            (!has_profile, record.is_failed(), start, number)
+        };
+        // Only a profile, or a list of profiles, gives a summary.
+        let mine = rank(self, self.origin == Origin::Summary);
+        let theirs = rank(stored, has_profile || stored.origin == Origin::Summary);
+        (mine, &self.statement) < (theirs, &stored.statement)
+    }
+
+    /// Returns whether it failed, as the column `is_failed` decides it.
+    pub fn is_failed(&self) -> bool {
+        const FAILED: [&str; 6] = ["ERR", "CANCELLED", "CANCELED", "FAIL", "FAILED", "ABORTED"];
+        let state = self.state.as_deref().unwrap_or_default();
+        self.error_code.unwrap_or(0) != 0
+            || FAILED.iter().any(|name| state.eq_ignore_ascii_case(name))
+    }
+
+    /// Returns the ids under which a statement is looked for whose own id belongs to another one, each but the last
+    /// made of the one before. The last is made of what the report says, for an id with which very many statements came.
+    pub fn ids_beside(&self) -> impl Iterator<Item = QueryId> + use<> {
+        const CHAINED: usize = 8;
+        let text = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
+        let (number, start) = (text(self.statement_id), text(self.started_ms));
+        let statement = self.statement.as_deref().unwrap_or_default();
+        let own =
+            QueryId::derived(&["one of many", self.query_id.as_str(), &number, &start, statement]);
+        let next = |id: &QueryId| Some(QueryId::derived(&["another statement", id.as_str()]));
+        std::iter::successors(next(&self.query_id), next).take(CHAINED).chain([own])
+    }
+}
+
 impl Load {
-    fn merge(&mut self, other: Load, believe: bool) {
+    fn merge(&mut self, other: Load, prefer: bool) {
         let Load {
             job_id,
             label,
@@ -370,34 +437,34 @@ impl Load {
             unselected_rows,
             load_bytes,
         } = other;
-        merge_value(&mut self.job_id, job_id, believe);
-        merge_value(&mut self.label, label, believe);
-        merge_value(&mut self.load_type, load_type, believe);
-        merge_value(&mut self.table_list, table_list, believe);
-        merge_value(&mut self.file_path_list, file_path_list, believe);
-        merge_value(&mut self.broker_user, broker_user, believe);
-        merge_value(&mut self.file_number, file_number, believe);
-        merge_value(&mut self.message, message, believe);
-        merge_value(&mut self.url, url, believe);
-        merge_value(&mut self.total_rows, total_rows, believe);
-        merge_value(&mut self.loaded_rows, loaded_rows, believe);
-        merge_value(&mut self.filtered_rows, filtered_rows, believe);
-        merge_value(&mut self.unselected_rows, unselected_rows, believe);
-        merge_value(&mut self.load_bytes, load_bytes, believe);
+        merge_value(&mut self.job_id, job_id, prefer);
+        merge_value(&mut self.label, label, prefer);
+        merge_value(&mut self.load_type, load_type, prefer);
+        merge_value(&mut self.table_list, table_list, prefer);
+        merge_value(&mut self.file_path_list, file_path_list, prefer);
+        merge_value(&mut self.broker_user, broker_user, prefer);
+        merge_value(&mut self.file_number, file_number, prefer);
+        merge_value(&mut self.message, message, prefer);
+        merge_value(&mut self.url, url, prefer);
+        merge_value(&mut self.total_rows, total_rows, prefer);
+        merge_value(&mut self.loaded_rows, loaded_rows, prefer);
+        merge_value(&mut self.filtered_rows, filtered_rows, prefer);
+        merge_value(&mut self.unselected_rows, unselected_rows, prefer);
+        merge_value(&mut self.load_bytes, load_bytes, prefer);
     }
 }
 
-fn merge_value<T>(mine: &mut Option<T>, theirs: Option<T>, believe: bool) {
-    if theirs.is_some() && (believe || mine.is_none()) {
+fn merge_value<T>(mine: &mut Option<T>, theirs: Option<T>, prefer: bool) {
+    if theirs.is_some() && (prefer || mine.is_none()) {
         *mine = theirs;
     }
 }
 
-fn merge_statement(mine: &mut Option<String>, theirs: Option<String>, believe: bool) {
+fn merge_statement(mine: &mut Option<String>, theirs: Option<String>, prefer: bool) {
     match (mine.as_deref(), theirs.as_deref()) {
         (Some(mine), Some(theirs)) if is_cut_of(theirs, mine) => {}
         (Some(whole), Some(longer)) if is_cut_of(whole, longer) => *mine = theirs,
-        _ => merge_value(mine, theirs, believe),
+        _ => merge_value(mine, theirs, prefer),
     }
 }
 

@@ -378,3 +378,8 @@ mod tests {
         }
     }
 }
+
+/// Returns whether two texts are reports of one statement.
+pub fn same(a: &str, b: &str) -> bool {
+    a == b
+}

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{annals, audit_records, data, import, stderr, stdout};
+use support::{annals, audit_record, audit_records, data, import, stderr, stdout};
 use tempfile::TempDir;
 
 const ID: &str = "fbb2582c72884d29-9dd9de3b42b740e9";
@@ -134,11 +134,16 @@ fn the_top_is_by_what_it_costs_and_says_what_got_slower() {
     let mut lines = String::new();
     for (day, base) in [("2024-09-01", 100), ("2024-09-08", 150)] {
         for number in 0..40 {
-            lines.push_str(&format!(
-                "{day} 10:00:{number:02},000 [query] |User=u|Db=d|State=EOF|Time(ms)={}|QueryId=\
-                 {day}-{number}|Stmt=select * from t where a = {number}\n",
-                base + number
-            ));
+            lines += &audit_record(
+                &format!("{day} 10:00:{number:02},000"),
+                &[
+                    ("User", "u"),
+                    ("Time(ms)", &(base + number).to_string()),
+                    ("StmtId", &number.to_string()),
+                    ("QueryId", &format!("{day}-{number}")),
+                    ("Stmt", &format!("select * from t where a = {number}")),
+                ],
+            );
         }
     }
     std::fs::write(&log, lines).unwrap();

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Server, annals, import, number, stderr, stdout};
+use support::{Server, annals, audit_record, import, number, stderr, stdout};
 use tempfile::TempDir;
 
 const DAY_MS: i64 = 86_400_000;
@@ -173,11 +173,16 @@ fn young_and_old(folder: &Path, young: i64, old: i64) -> std::path::PathBuf {
         for number in 0..queries {
             let start = chrono::DateTime::from_timestamp_millis(begin_ms + number).unwrap();
             let start = start.format("%Y-%m-%d %H:%M:%S,%3f");
-            log.push_str(&format!(
-                "{start} [query] |User=alice|Db={}|State=EOF|Time(ms)=0|QueryId={name}-{number:x}\
-                 |Stmt=select {name}{number} from t\n",
-                if number % 20 == 0 { "profiled" } else { "shop" }
-            ));
+            log += &audit_record(
+                &start.to_string(),
+                &[
+                    ("User", "alice"),
+                    ("Db", if number % 20 == 0 { "profiled" } else { "shop" }),
+                    ("StmtId", &number.to_string()),
+                    ("QueryId", &format!("{name}-{number:x}")),
+                    ("Stmt", &format!("select {name}{number} from t")),
+                ],
+            );
             if number % 20 == 0 {
                 let text = format!(
                     "Summary:\n  - Profile ID: {name}-{number:x}\n{}",

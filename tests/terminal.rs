@@ -8,7 +8,7 @@ mod support;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{import, stdout};
+use support::{audit_record, import, stdout};
 use tempfile::TempDir;
 
 /// A history of so many queries, whose statements are longer than a terminal is wide.
@@ -16,10 +16,16 @@ fn history(folder: &Path, queries: u32) {
     let db = folder.join("annals.db");
     let log = folder.join("log");
     let lines = (0..queries).map(|number| {
-        format!(
-            "2024-09-01 10:00:{number:02},000 [query] |User=somebody|Db=a_database|State=EOF|Time(ms)={number}\
-             |QueryId={number:016x}-{number:016x}|Stmt=select {}from t\n",
-            "a_column, ".repeat(40)
+        audit_record(
+            &format!("2024-09-01 10:00:{number:02},000"),
+            &[
+                ("User", "somebody"),
+                ("Db", "a_database"),
+                ("Time(ms)", &number.to_string()),
+                ("StmtId", &number.to_string()),
+                ("QueryId", &format!("{number:016x}-{number:016x}")),
+                ("Stmt", &format!("select {}from t", "a_column, ".repeat(40))),
+            ],
         )
     });
     std::fs::write(&log, lines.collect::<String>()).unwrap();

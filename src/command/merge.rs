@@ -63,6 +63,9 @@ pub async fn run(args: MergeArgs) -> Result<ExitCode, MergeError> {
         say(file.display());
         say(format_args!("  records:  {}", written.records));
         say(format_args!("  profiles: {}", written.profiles));
+        if written.logins.total() > 0 {
+            say(format_args!("  log-ins:  {}", written.logins));
+        }
         if not_taken > 0 {
             say(format_args!("  not understood: {not_taken} (`annals check` may say more)"));
         }
@@ -102,6 +105,12 @@ async fn take_in(
         if batch.is_full() {
             written.add(writer.write(std::mem::take(&mut batch)).await?);
         }
+    }
+    last = i64::MIN;
+    while let Some((logins, end)) = other.logins_behind(last).await.map_err(unreadable)? {
+        last = end;
+        logins.into_iter().for_each(|login| batch.login(login));
+        written.add(writer.write(std::mem::take(&mut batch)).await?);
     }
     written.add(writer.write(batch).await?);
     Ok((written, refused))

@@ -124,6 +124,12 @@ pub struct Filters {
     /// It took at least so many milliseconds
     #[arg(long, value_name = "MS")]
     min_ms: Option<u32>,
+    /// It waited in its workload group's queue for at least so many milliseconds
+    #[arg(long, value_name = "MS")]
+    min_queue_ms: Option<u32>,
+    /// Whether the frontend answered it from its SQL cache
+    #[arg(long, value_name = "BOOL")]
+    cache_hit: Option<bool>,
     /// It started then or later: a time, a day, Unix milliseconds, or how long ago (2h)
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -151,6 +157,8 @@ impl Filters {
             search,
             anywhere: None,
             min_ms: self.min_ms.map(i64::from),
+            min_queue_ms: self.min_queue_ms.map(i64::from),
+            cache_hit: self.cache_hit,
             from_ms: time(&self.from)?,
             to_ms: time(&self.to)?,
         })
@@ -164,7 +172,7 @@ pub fn time(text: &str, zone: Zone) -> Result<i64, ReadError> {
 }
 
 /// The columns of a query, in the order in which they are shown.
-pub const COLUMNS: [&str; 45] = [
+pub const COLUMNS: [&str; 55] = [
     "query_id", "kind", "state", "started_at", "started_ms", "ended_at", "ended_ms", "duration_ms",
     "user", "client", "catalog", "db", "fingerprint", "statement_type", "command_type",
     "statement_id", "session_id", "trace_id", "is_query", "is_nereids", "is_internal", "is_slow",
@@ -172,6 +180,8 @@ pub const COLUMNS: [&str; 45] = [
     "remote_scan_bytes", "return_rows", "shuffle_send_rows", "shuffle_send_bytes",
     "spill_write_bytes", "peak_memory_bytes", "cpu_time_ms", "frontend", "workload_group",
     "compute_group", "queried_tables", "sql_hash", "sql_digest", "fuzzy_variables", "extra",
+    "queue_time_ms", "parse_time_ms", "plan_time_ms", "schedule_time_ms", "cache_hit",
+    "spill_read_bytes", "chosen_views", "changed_variables", "is_start_estimated", "is_failed",
     "load", "has_profile", "statement",
 ];
 

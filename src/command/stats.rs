@@ -21,6 +21,7 @@ pub async fn run(args: StatsArgs) -> Result<ExitCode, ReadError> {
     let history = args.reading.open().await?;
     let store = &history.store;
     let sizes = store.sizes().await?;
+    let logins = store.login_counts().await?;
     let span = store.span(None).await?;
     let frontends = store.frontends().await?;
     let followed = store.followed_files().await?;
@@ -29,7 +30,8 @@ pub async fn run(args: StatsArgs) -> Result<ExitCode, ReadError> {
     if history.json {
         history.output.json(&json!({
             "file": store.path(), "file_bytes": sizes.file_bytes, "queries": sizes.queries,
-            "profiles": sizes.profiles, "profile_bytes": sizes.profile_bytes,
+            "logins": logins.all,
+            "failed_logins": logins.failed, "profiles": sizes.profiles, "profile_bytes": sizes.profile_bytes,
             "profile_text_bytes": sizes.profile_text_bytes, "first_started_at": first,
             "last_started_at": last,
             "frontends": frontends.iter().map(|(name, count)| json!({"frontend": name, "queries": count})).collect::<Vec<_>>(),
@@ -41,6 +43,8 @@ pub async fn run(args: StatsArgs) -> Result<ExitCode, ReadError> {
         ("file", store.path().display().to_string()),
         ("file_bytes", sizes.file_bytes.to_string()),
         ("queries", sizes.queries.to_string()),
+        ("logins", logins.all.to_string()),
+        ("failed_logins", logins.failed.to_string()),
         ("profiles", sizes.profiles.to_string()),
         ("profile_bytes", sizes.profile_bytes.to_string()),
         ("profile_text_bytes", sizes.profile_text_bytes.to_string()),

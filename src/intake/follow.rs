@@ -158,7 +158,9 @@ impl Follower {
         }
         let mut logs: Vec<(Candidate, Start)> = Vec::new();
         for candidate in changed {
-            match tokio::task::block_in_place(|| Start::read(&candidate, &self.ways[candidate.pattern])) {
+            match tokio::task::block_in_place(|| {
+                Start::read(&candidate, &self.ways[candidate.pattern])
+            }) {
                 Ok(Some(start)) => logs.push((candidate, start)),
                 Ok(None) => {
                     self.seen.insert(candidate.id, candidate.stamp);
@@ -359,8 +361,11 @@ struct Start {
 
 /// A file in an encoding whose lines cannot be told while it grows.
 #[derive(Debug, thiserror::Error)]
-#[error("{} is in {1:?}; a followed log must be in UTF-8, annals import reads it", .0.display())]
-struct NotUtf8(PathBuf, Encoding);
+#[error("{} is in {encoding:?}; a followed log must be in UTF-8, annals import reads it", path.display())]
+struct NotUtf8 {
+    path: PathBuf,
+    encoding: Encoding,
+}
 
 impl Start {
     /// Reads the start of a file; `None` where it is not an audit log, or not yet.
@@ -381,7 +386,7 @@ impl Start {
         };
         if !is_log {
             if let Some(encoding) = Encoding::of(&text, None) {
-                way.failed(&NotUtf8(candidate.path.clone(), encoding));
+                way.failed(&NotUtf8 { path: candidate.path.clone(), encoding });
             }
             return Ok(None);
         }

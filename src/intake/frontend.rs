@@ -40,6 +40,7 @@ pub async fn collect(intake: Arc<Intake>, store: Store, frontend: Frontend, ever
         }
     };
     let mut collector = Collector {
+        name: name.clone(),
         intake,
         store,
         way: way.clone(),
@@ -50,6 +51,7 @@ pub async fn collect(intake: Arc<Intake>, store: Store, frontend: Frontend, ever
         tries: HashMap::new(),
         last_list: HashSet::new(),
         told_of_gap: false,
+        told_of_rows: false,
     };
     let mut failures = 0;
     loop {
@@ -89,6 +91,7 @@ enum LookError {
 }
 
 struct Collector {
+    name: String,
     intake: Arc<Intake>,
     store: Store,
     way: Arc<Way>,
@@ -102,6 +105,7 @@ struct Collector {
     tries: HashMap<QueryId, u8>,
     last_list: HashSet<QueryId>,
     told_of_gap: bool,
+    told_of_rows: bool,
 }
 
 impl Collector {
@@ -112,7 +116,16 @@ impl Collector {
             self.routes_found = Instant::now();
         }
         let list = self.client.list().await?;
-        self.forget_all_but(&list);
+        if list.not_understood > 0 && !self.told_of_rows {
+            self.told_of_rows = true;
+            tracing::warn!(
+                rows = list.not_understood,
+                "{} lists rows that annals does not understand",
+                self.name
+            );
+        }
+        self.forget_all_but(&list.queries, list.is_short);
+        let list = list.queries;
         let unknown: Vec<QueryId> = list
             .iter()
             .map(|record| &record.query_id)
@@ -146,13 +159,13 @@ impl Collector {
     }
 
     /// Keeps in mind only what the frontend does, so that memory stays bounded.
-    fn forget_all_but(&mut self, list: &[QueryRecord]) {
+    fn forget_all_but(&mut self, list: &[QueryRecord], is_short: bool) {
         let listed: HashSet<QueryId> = list.iter().map(|record| record.query_id.clone()).collect();
         self.complete.retain(|id| listed.contains(id));
         self.running.retain(|id| listed.contains(id));
         self.tries.retain(|id, _| listed.contains(id));
         let turned_over = !self.last_list.is_empty() && self.last_list.is_disjoint(&listed);
-        if turned_over && !listed.is_empty() && !self.told_of_gap {
+        if turned_over && !is_short && !listed.is_empty() && !self.told_of_gap {
             self.told_of_gap = true;
             tracing::warn!(
                 "the list of a frontend turned over between two looks, so queries may be missing; look \

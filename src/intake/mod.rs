@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 
 use crate::filter::Filter;
+use crate::login::Login;
 use crate::profile::Profile;
 use crate::query::QueryRecord;
 use crate::retention::Retention;
@@ -191,6 +192,11 @@ impl Parcel {
         }
     }
 
+    /// Adds a log-in, which no rule excludes.
+    pub fn login(&mut self, login: Login) {
+        self.batch.login(login);
+    }
+
     /// Makes it a stream load: see [`Batch::label`].
     pub fn label(&mut self, db: &str, label: &str) {
         self.batch.label(db, label);
@@ -239,6 +245,8 @@ pub struct WayReport {
     pub records_merged: u64,
     pub records_unchanged: u64,
     pub profiles: u64,
+    /// Log-ins that were new.
+    pub logins: u64,
     /// Records and profiles that the filter left out.
     pub left_out: u64,
     /// What could not be understood, by reason.
@@ -257,6 +265,7 @@ impl Way {
         report.records_merged += written.records.merged;
         report.records_unchanged += written.records.unchanged;
         report.profiles += written.profiles.new + written.profiles.merged;
+        report.logins += written.logins.new;
         report.left_out += left_out;
         report.last_success_ms = Some(now_ms());
     }

@@ -110,7 +110,7 @@ pub fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer
         (REFERRER_POLICY, "no-referrer"),
         (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (VARY, "authorization"),
+        (VARY, "authorization, cookie"),
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }

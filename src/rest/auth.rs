@@ -128,11 +128,7 @@ impl Guard {
             if self.asks_nobody(&*self.accounts().await?) {
                 return Ok(Caller::ANYBODY);
             }
-            let missing = "say who asks, with HTTP Basic";
-            let sent = authorization.ok_or_else(|| Refusal::Unauthorized(missing.to_string()))?;
-            let (name, password) = basic(sent).ok_or_else(|| {
-                Refusal::Unauthorized("the Authorization header is not HTTP Basic".to_string())
-            })?;
+            let (name, password) = sent(authorization)?;
             self.account(name, &password).await.map(|account| Caller::of(&account))
         })
         .await
@@ -145,8 +141,8 @@ impl Guard {
             return Some(Caller::ANYBODY);
         }
         let (name, password) = basic(authorization?)?;
-        let account = accounts.get(&name)?;
-        self.remembers(account, &self.memory(&name, &password)).then(|| Caller::of(account))
+        let account = accounts.get(known_name(&accounts, &name))?;
+        self.remembers(account, &self.memory(&account.name, &password)).then(|| Caller::of(account))
     }
 
     fn asks_nobody(&self, accounts: &HashMap<String, Account>) -> bool {
@@ -174,6 +170,16 @@ impl Guard {
         Ok(id)
     }
 
+    /// Begins a session of those who sent this `Authorization` header; gives its id, or `None` where annals asks
+    /// nobody who they are.
+    pub async fn log_in_by(&self, authorization: Option<&str>) -> Result<Option<String>, Refusal> {
+        if self.asks_nobody(&*self.accounts().await?) {
+            return Ok(None);
+        }
+        let (name, password) = sent(authorization)?;
+        self.log_in(name, &password).await.map(Some)
+    }
+
     /// Whose session this is; `None` where it ended or never was.
     pub async fn in_session(&self, id: &str) -> Result<Option<Caller>, Refusal> {
         let accounts = self.accounts().await?;
@@ -192,6 +198,7 @@ impl Guard {
     /// The account of a name and its password.
     async fn account(&self, name: String, password: &str) -> Result<Account, Refusal> {
         let accounts = self.accounts().await?;
+        let name = known_name(&accounts, &name).to_string();
         let account = accounts.get(&name);
         let memory = self.memory(&name, password);
         let remembered = account.is_some_and(|account| self.remembers(account, &memory));
@@ -292,12 +299,31 @@ fn hash(id: &str) -> [u8; 32] {
     Blake2s256::digest(id).into()
 }
 
-/// Reads `Basic` and the Base64 of `name:password`.
+/// The name that an account has of those by which Doris lets its user log in: `alice`, or `alice@default_cluster`,
+/// of which Doris takes off what stands behind the `@`. An account whose own name has one goes by all of it.
+fn known_name<'n>(accounts: &HashMap<String, Account>, name: &'n str) -> &'n str {
+    match name.split_once('@') {
+        Some((bare, _)) if !accounts.contains_key(name) && accounts.contains_key(bare) => bare,
+        _ => name,
+    }
+}
+
+/// The name and the password in an `Authorization` header, or why there are none.
+fn sent(authorization: Option<&str>) -> Result<(String, String), Refusal> {
+    let missing = || Refusal::Unauthorized("say who asks, with HTTP Basic".to_string());
+    basic(authorization.ok_or_else(missing)?).ok_or_else(|| {
+        Refusal::Unauthorized("the Authorization header is not HTTP Basic".to_string())
+    })
+}
+
+/// Reads `Basic` and the Base64 of `name:password`. Up to Doris 1.1 a name could begin with its cluster,
+/// `default_cluster:alice`.
 fn basic(authorization: &str) -> Option<(String, String)> {
     let (scheme, encoded) = authorization.split_once(' ')?;
     let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
     let text = String::from_utf8(decoded).ok()?;
-    let (name, password) = text.split_once(':')?;
+    let in_cluster = text.strip_prefix("default_cluster:").and_then(|text| text.split_once(':'));
+    let (name, password) = in_cluster.or_else(|| text.split_once(':'))?;
     scheme.eq_ignore_ascii_case("Basic").then(|| (name.to_string(), password.to_string()))
 }
 

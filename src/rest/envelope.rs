@@ -145,6 +145,9 @@ fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answ
 pub enum Refusal {
     /// Doris' own refusal, with HTTP status 200: an unknown id, a query without a profile.
     Common(String),
+    /// Doris' own refusal of what it is asked for, code 403 with HTTP status 200: a trace id or a form of a profile
+    /// that it does not know.
+    NotOffered(String),
     /// The request cannot be understood.
     BadRequest(String),
     /// Nobody knows who asks.
@@ -226,6 +229,7 @@ impl Refusal {
     fn told(self) -> (StatusCode, u16, &'static str, String) {
         match self {
             Refusal::Common(data) => (StatusCode::OK, 1, "Error", data),
+            Refusal::NotOffered(data) => (StatusCode::OK, 403, "Bad Request", data),
             Refusal::BadRequest(data) => (StatusCode::BAD_REQUEST, 403, "Bad Request", data),
             Refusal::Unauthorized(data) => (StatusCode::UNAUTHORIZED, 401, "Unauthorized", data),
             Refusal::Forbidden(data) => (StatusCode::FORBIDDEN, 403, "Bad Request", data),

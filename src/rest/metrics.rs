@@ -105,7 +105,7 @@ fn from(value: i64) -> Gauge {
 
 /// The route of a path, of which there is a bounded number.
 fn route(path: &str) -> &'static str {
-    const ROUTES: [&str; 28] = [
+    const ROUTES: [&str; 34] = [
         "/query_profile",
         "/statements",
         "/status",
@@ -113,6 +113,8 @@ fn route(path: &str) -> &'static str {
         "/login",
         "/logout",
         "/assets",
+        "/rest/v1/login",
+        "/rest/v1/logout",
         "/rest/v1/session",
         "/rest/v1/query_profile",
         "/rest/v2/manager/query/query_info",
@@ -123,7 +125,11 @@ fn route(path: &str) -> &'static str {
         "/rest/v2/manager/query/profile/fragments",
         "/rest/v2/manager/query/profile/graph",
         "/rest/v2/manager/query/trace_id",
+        "/rest/v2/manager/query/statistics",
+        "/rest/v2/manager/query/qerror",
         "/rest/v2/manager/query/kill",
+        "/api/query_detail",
+        "/api/v2/query_detail",
         "/api/bootstrap",
         "/api/health",
         "/api/profile/text",

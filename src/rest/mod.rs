@@ -5,11 +5,13 @@ mod at_once;
 pub mod auth;
 mod body;
 pub(crate) mod envelope;
+mod login;
 mod manager;
 mod metrics;
 mod openapi;
 mod push;
 mod queries;
+mod query_detail;
 mod query_profile;
 mod ready;
 pub(crate) mod selection;
@@ -67,10 +69,35 @@ pub struct History {
     pub ready: Ready,
 }
 
+/// What a client says of who it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    /// Its `Authorization` header.
+    authorization: Option<&'a str>,
+    /// The id of its session on Doris' paths.
+    session: Option<&'a str>,
+    /// What it asks for.
+    path: &'a str,
+}
+
+impl Asker<'_> {
+    /// What it is told whom nobody knows. Doris' page knows by these words that it has to log in.
+    fn told(&self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::Unauthorized(_)
+                if self.authorization.is_none() && self.path.starts_with("/rest/v1/") =>
+            {
+                Refusal::Unauthorized("Cookie is invalid".to_string())
+            }
+            refusal => refusal,
+        }
+    }
+}
+
 impl History {
-    /// The history as far as those may see it who sent this `Authorization` header to this host.
-    async fn view(&self, authorization: Option<String>, host: Option<Authority>) -> Asked {
-        let caller = self.caller(authorization.as_deref(), host.as_ref()).await?;
+    /// The history as far as those may see it who asked this host so.
+    async fn view(&self, asker: Asker<'_>, host: Option<Authority>) -> Asked {
+        let caller = self.caller(asker, host.as_ref()).await?;
         Ok(self.seen_by(caller))
     }
 
@@ -86,7 +113,8 @@ impl History {
         {
             return Ok(self.seen_by(caller));
         }
-        self.view(authorization, host).await
+        let authorization = authorization.as_deref();
+        self.view(Asker { authorization, session: None, path: "" }, host).await
     }
 
     /// Refuses those who came by a name that annals does not answer to.
@@ -101,14 +129,15 @@ impl History {
         View::new(self.store.clone(), self.zone, self.scheme, self.intake.clone(), caller)
     }
 
-    /// Who sent this `Authorization` header to this host.
-    async fn caller(
-        &self,
-        authorization: Option<&str>,
-        host: Option<&Authority>,
-    ) -> Result<Caller, Refusal> {
+    /// Who asked this host so.
+    async fn caller(&self, asker: Asker<'_>, host: Option<&Authority>) -> Result<Caller, Refusal> {
         self.reached(host)?;
-        self.guard.caller(authorization).await
+        if let (None, Some(id)) = (asker.authorization, asker.session)
+            && let Some(caller) = self.guard.in_session(id).await?
+        {
+            return Ok(caller);
+        }
+        self.guard.caller(asker.authorization).await.map_err(|refusal| asker.told(refusal))
     }
 }
 
@@ -123,10 +152,29 @@ pub fn routes(
     history: Arc<History>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
     let scraped = history.clone();
-    let history = warp::header::optional("authorization").and(warp::host::optional()).then(
-        move |authorization, host| {
-            let history = history.clone();
-            async move { history.view(authorization, host).await }
+    let sessions = session_routes(history.clone());
+    let pushed = history.clone();
+    let history = warp::header::optional("authorization")
+        .and(warp::cookie::optional(login::NAME))
+        .and(warp::path::full())
+        .and(warp::host::optional())
+        .then(
+            move |authorization: Option<String>, session: Option<String>, path: FullPath, host| {
+                let history = history.clone();
+                async move {
+                    let (authorization, session) = (authorization.as_deref(), session.as_deref());
+                    history.view(Asker { authorization, session, path: path.as_str() }, host).await
+                }
+            },
+        );
+    // Who pushes sends HTTP Basic: a cookie is sent by a browser for whatever page has it do so.
+    let pushing = warp::header::optional("authorization").and(warp::host::optional()).then(
+        move |authorization: Option<String>, host| {
+            let history = pushed.clone();
+            async move {
+                let authorization = authorization.as_deref();
+                history.view(Asker { authorization, session: None, path: "" }, host).await
+            }
         },
     );
     // The method is asked for behind the path, so that a wrong one on a path that exists is told from
@@ -147,6 +195,11 @@ pub fn routes(
             })
         },
     );
+    let all_sessions = warp::path!("rest" / "v1" / "session" / "all" / ..)
+        .and(at_end.clone())
+        .then(|view: Asked, parameters: Parameters| {
+            answered(async move { session::list(&view?, parameters).await })
+        });
     let session_profile = warp::path!("rest" / "v1" / "session" / ..).and(before_id.clone()).then(
         |view: Asked, id: Tail| {
             answered(async move { session::profile(&view?, query_id_in_path(&id)?).await })
@@ -171,9 +224,22 @@ pub fn routes(
     );
     let profile_text = warp::path!("api" / "profile" / "text" / ..).and(at_end.clone()).then(
         |view: Asked, parameters: Parameters| {
-            answered(
-                async move { query_profile::bare(&view?, query_id_parameter(&parameters)?).await },
-            )
+            answered(async move {
+                match parameters.get("query_id").is_some_and(|id| !id.is_empty()) {
+                    true => query_profile::bare(&view?, query_id_parameter(&parameters)?).await,
+                    false => query_profile::newest(&view?).await,
+                }
+            })
+        },
+    );
+    let details = warp::path!("api" / "query_detail" / ..).and(at_end.clone()).then(
+        |view: Asked, parameters| {
+            answered(async move { query_detail::doris(&view?, parameters).await })
+        },
+    );
+    let details_v2 = warp::path!("api" / "v2" / "query_detail" / ..).and(at_end.clone()).then(
+        |view: Asked, parameters| {
+            answered(async move { query_detail::starrocks(&view?, parameters).await })
         },
     );
 
@@ -182,9 +248,13 @@ pub fn routes(
         answered(async move { metrics::report(&view?, &metrics).await })
     });
     let own = own_routes(at_end.clone());
-    let pushes = push_routes(history.clone());
+    let pushes = push_routes(pushing.boxed());
     let manager = manager_routes(at_end.clone(), before_id.clone());
     let routes = session
+        .or(sessions)
+        .unify()
+        .or(all_sessions)
+        .unify()
         .or(session_profile)
         .unify()
         .or(query_profiles)
@@ -194,6 +264,10 @@ pub fn routes(
         .or(profile)
         .unify()
         .or(profile_text)
+        .unify()
+        .or(details)
+        .unify()
+        .or(details_v2)
         .unify()
         .or(own)
         .unify()
@@ -223,6 +297,33 @@ fn reached_as_this_machine(host: Option<&Authority>) -> Result<(), Refusal> {
     Err(Refusal::Forbidden(format!(
         "annals is asked for as {host}, but without users it answers to 127.0.0.1 and localhost only"
     )))
+}
+
+/// The routes that begin and end a session, as Doris' page and its manager ask for one.
+fn session_routes(history: Arc<History>) -> BoxedFilter<(Answer,)> {
+    let asked = warp::method()
+        .and(warp::header::headers_cloned())
+        .and(warp::host::optional())
+        .map(move |method, headers, host| (history.clone(), method, headers, host))
+        .boxed();
+    type Sent = (Arc<History>, Method, HeaderMap, Option<Authority>);
+    let log_in = warp::path!("rest" / "v1" / "login").and(asked.clone()).then(
+        |(history, method, headers, host): Sent| {
+            answered(async move {
+                only(method, Method::POST, "POST")?;
+                login::log_in(&history, &headers, host).await
+            })
+        },
+    );
+    let log_out = warp::path!("rest" / "v1" / "logout").and(asked).then(
+        |(history, method, headers, host): Sent| {
+            answered(async move {
+                only(method, Method::POST, "POST")?;
+                login::log_out(&history, &headers, host)
+            })
+        },
+    );
+    log_in.or(log_out).unify().boxed()
 }
 
 /// The routes of annals' own that read.
@@ -384,12 +485,22 @@ fn manager_routes(
             answered(async move { manager::profile_graph(&view?, query_id_in_path(&id)?).await })
         },
     );
-    let traced = warp::path!("trace_id" / ..).and(before_id).then(|view: Asked, id: Tail| {
-        answered(async move {
-            let id = percent_decode_str(id.as_str()).decode_utf8_lossy();
-            manager::traced(&view?, &id).await
-        })
-    });
+    let traced =
+        warp::path!("trace_id" / ..).and(before_id.clone()).then(|view: Asked, id: Tail| {
+            answered(async move { manager::traced(&view?, &trace_id_in_path(&id)).await })
+        });
+    let other_form = warp::path!("profile" / String / ..).and(before_id.clone()).then(
+        |form: String, view: Asked, _| {
+            answered(async move { view.and_then(|_| Err(manager::no_such_form(&form))) })
+        },
+    );
+    let statistics =
+        warp::path!("statistics" / ..).and(before_id.clone()).then(|view: Asked, id: Tail| {
+            answered(async move { manager::statistics(&view?, &trace_id_in_path(&id)).await })
+        });
+    let qerror = warp::path!("qerror" / ..)
+        .and(before_id.clone())
+        .then(|view: Asked, _| answered(async move { view.and_then(|_| manager::no_estimates()) }));
     let kill = warp::path!("kill" / ..)
         .and(warp::post())
         .and(warp::path::tail())
@@ -410,12 +521,18 @@ fn manager_routes(
             .unify()
             .or(traced)
             .unify()
+            .or(other_form)
+            .unify()
+            .or(statistics)
+            .unify()
+            .or(qerror)
+            .unify()
             .or(kill)
             .unify(),
     );
     let bootstrap = warp::path!("api" / "bootstrap" / ..)
         .and(at_end.clone())
-        .then(|_, _| answered(async { manager::bootstrap() }));
+        .then(|_, parameters| answered(async move { manager::bootstrap(&parameters) }));
     let health = warp::path!("api" / "health" / ..)
         .and(at_end)
         .then(|_, _| answered(async { manager::health() }));
@@ -445,10 +562,17 @@ async fn refuse(rejection: Rejection) -> Result<Answer, Infallible> {
     Ok(refusal.into_answer())
 }
 
-/// The id at the end of a path, with Doris' `query_id=` before it or without.
+/// The id at the end of a path, with Doris' `query_id=` before it or without. Doris' paths may end in a slash.
 fn query_id_in_path(path: &Tail) -> Result<QueryId, Refusal> {
-    let id = percent_decode_str(path.as_str()).decode_utf8_lossy();
+    let path = path.as_str();
+    let id = percent_decode_str(path.strip_suffix('/').unwrap_or(path)).decode_utf8_lossy();
     query_id(id.strip_prefix("query_id=").unwrap_or(&id))
+}
+
+/// The trace id at the end of a path, which may end in a slash.
+fn trace_id_in_path(path: &Tail) -> Cow<'_, str> {
+    let path = path.as_str();
+    percent_decode_str(path.strip_suffix('/').unwrap_or(path)).decode_utf8_lossy()
 }
 
 /// The id that is one part of a path, exactly.

@@ -45,6 +45,11 @@ pub struct ListParameters {
     /// It took at least so long.
     #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     min_ms: Option<i64>,
+    /// It waited in its workload group's queue for at least so many milliseconds.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    min_queue_ms: Option<i64>,
+    /// Whether the frontend answered it from its SQL cache.
+    cache_hit: Option<bool>,
     /// It started then or later.
     #[param(value_type = Option<Time>)]
     from: Option<String>,

@@ -4,12 +4,15 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::envelope::{Answer, Refusal, Rows, profile_text, success};
+use super::envelope::{Answer, Refusal, Rows, profile_text, success, text};
 use super::selection::{selection, with_next};
 use super::{Parameters, View, known_profile, text_or_na};
 use crate::query::{Kind, QueryId};
-use crate::store::ListedQuery;
+use crate::store::{ListedQuery, Selection, StoredProfile};
 use crate::time::{Zone, duration_text};
+
+/// Pages of the list in which the newest profile is looked for.
+const PAGES: usize = 10;
 
 #[derive(Serialize)]
 struct ProfileList {
@@ -93,8 +96,32 @@ pub async fn enveloped(view: &View, query_id: QueryId) -> Result<Answer, Refusal
     success(ProfileText { profile: &String::from_utf8_lossy(&text) }, 0)
 }
 
-/// The profile of a query, byte for byte as it was taken in.
+/// The profile of a query, byte for byte as it was taken in. What is not there is said in plain text, as Doris does.
 pub async fn bare(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
-    let (text, hash) = known_profile(view, &query_id).await?;
-    Ok(profile_text(text, hash))
+    Ok(match view.profile(&query_id).await? {
+        StoredProfile::Text(text, hash) => profile_text(text, hash),
+        StoredProfile::None => text(
+            format!("query id {query_id} not found: the query is known, but not its profile")
+                .into_bytes(),
+        ),
+        StoredProfile::UnknownQuery => text(format!("query id {query_id} not found").into_bytes()),
+    })
+}
+
+/// The profile of the newest query that has one, of those that the caller may see.
+pub async fn newest(view: &View) -> Result<Answer, Refusal> {
+    let mut selection = Selection { limit: 100, ..Selection::default() };
+    for _ in 0..PAGES {
+        let page = view.records(&selection).await?;
+        let found = page.iter().find(|query| query.has_profile);
+        if let Some(id) = found.and_then(|query| query.query_id.parse().ok()) {
+            return bare(view, id).await;
+        }
+        let Some(last) = page.last().filter(|_| page.len() >= selection.limit as usize) else {
+            break;
+        };
+        selection.after = Some(last.place());
+        selection.limit = 1000;
+    }
+    Ok(text(b"no query has a profile".to_vec()))
 }

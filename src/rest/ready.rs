@@ -18,7 +18,7 @@ use warp::hyper::body::{Body, Bytes};
 use super::around::{dressed, is_known, keep_place};
 use super::auth::Caller;
 use super::envelope::{Answer, Refusal};
-use super::{History, manager};
+use super::{Asker, History, login, manager};
 use crate::store::{Version, Watch};
 
 /// What is kept, in bytes. Beyond that all is forgotten: what is asked for often is soon there again.
@@ -121,7 +121,11 @@ impl Ready {
         };
         let headers = request.headers();
         let caller = match headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose() {
-            Ok(authorization) => history.caller(authorization, host.as_ref()).await,
+            Ok(authorization) => {
+                let session = login::session_of(headers);
+                let asker = Asker { authorization, session, path: request.uri().path() };
+                history.caller(asker, host.as_ref()).await
+            }
             Err(_) => Err(Refusal::BadRequest("the request cannot be read".to_string())),
         };
         let key = match caller {

@@ -46,11 +46,16 @@ pub fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result<(), Re
 }
 
 /// Reads the parameters of a list: `limit`, `user`, `db`, `state`, `type`, `fingerprint`, `search`, `words`,
-/// `min_ms`, `from`, `to` and `cursor`. An empty one counts as not given, as forms send them; others are not heeded, for
+/// `min_ms`, `min_queue_ms`, `cache_hit`, `from`, `to` and `cursor`. An empty one counts as not given, as forms send them; others are not heeded, for
 /// Doris' clients send more.
 pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
     let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
     let text = |name: &str| given(name).cloned();
+    // Older frontends name the cluster before a user or a database; it is no part of the name.
+    let bare = |name: &str| {
+        let text = given(name)?;
+        Some(text.strip_prefix("default_cluster:").unwrap_or(text).to_string())
+    };
     let time = |name: &str| match given(name) {
         None => Ok(None),
         Some(text) => parse_asked_ms(text, view.zone).map(Some).ok_or_else(|| {
@@ -60,6 +65,7 @@ pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refu
             ))
         }),
     };
+    let milliseconds = |name: &str| given(name).map(|ms| milliseconds(name, ms)).transpose();
     let (searched, words) = (given("search"), given("words"));
     let search = match (searched, words) {
         (None, None) => None,
@@ -71,14 +77,23 @@ pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refu
     Ok(Selection {
         limit: limit(parameters)?,
         after: given("cursor").map(|cursor| place(cursor)).transpose()?,
-        user: text("user"),
-        db: text("db"),
+        user: bare("user"),
+        db: bare("db"),
         state: text("state"),
         kind: given("type").map(|kind| kind_of(kind)).transpose()?,
         fingerprint: given("fingerprint").map(|text| fingerprint(text)).transpose()?,
         search,
         anywhere: None,
-        min_ms: given("min_ms").map(|ms| milliseconds(ms)).transpose()?,
+        min_ms: milliseconds("min_ms")?,
+        min_queue_ms: milliseconds("min_queue_ms")?,
+        cache_hit: match given("cache_hit").map(|text| text.parse()) {
+            None => None,
+            Some(Ok(hit)) => Some(hit),
+            Some(Err(_)) => {
+                let sentence = "cache_hit must be true or false";
+                return Err(Refusal::BadRequest(sentence.to_string()));
+            }
+        },
         from_ms: time("from")?,
         to_ms: time("to")?,
     })
@@ -107,9 +122,9 @@ fn fingerprint(text: &str) -> Result<Fingerprint, Refusal> {
     text.parse().map_err(|error: NotAFingerprint| Refusal::BadRequest(error.to_string()))
 }
 
-fn milliseconds(text: &str) -> Result<i64, Refusal> {
+fn milliseconds(name: &str, text: &str) -> Result<i64, Refusal> {
     let ms = text.parse().ok().filter(|ms| (0..=MAX_MS).contains(ms));
-    ms.ok_or_else(|| Refusal::BadRequest("min_ms must be a whole number of milliseconds".into()))
+    ms.ok_or_else(|| Refusal::BadRequest(format!("{name} must be a whole number of milliseconds")))
 }
 
 /// Reads a cursor, which [`with_next`] wrote.

@@ -83,7 +83,8 @@ impl Header {
                 continue;
             }
             // A row is said to begin between the CR and the LF of the one before.
-            let line = fields.position().map_or(line, csv::Position::line) + u64::from(self.with_cr);
+            let line =
+                fields.position().map_or(line, csv::Position::line) + u64::from(self.with_cr);
             if let Err(error) = row(line, self.record(&fields, zone)) {
                 return Ok(Err(error));
             }

@@ -237,7 +237,12 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
             false => Encoding::of(&head, self.options.encoding),
         };
         let Some(encoding) = encoding else {
-            return self.recognised(&head, &mut input);
+            let mark = b"\xef\xbb\xbf";
+            if !head.starts_with(mark) {
+                return self.recognised(&head, &mut input);
+            }
+            input.read_exact(&mut [0; 3]).map_err(unreadable)?;
+            return self.recognised(&head[mark.len()..], &mut input);
         };
         let (head, mut input) = peek(encoding.decode(input), HEAD_BYTES).map_err(unreadable)?;
         self.recognised(&head, &mut input)
@@ -400,11 +405,13 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
         let mut line = Vec::new();
         for number in 1.. {
             match read_line(&mut input, &mut line, MAX_LINE_BYTES) {
-                Ok(true) => {
-                    if let Some((line, found)) = log.line(&line) {
-                        self.found(line, found)?;
-                    }
-                }
+                Ok(true) => match log.line(&line) {
+                    // Other logs have types of their own, as StarRocks' fe.big_query.log has.
+                    Some((_, Found::Skipped(skipped)))
+                        if may_be_other && skipped.reason == SkipReason::OtherType => {}
+                    Some((line, found)) => self.found(line, found)?,
+                    None => {}
+                },
                 Ok(false) => break,
                 Err(error) => {
                     // What came before the damage is kept.

@@ -1,8 +1,11 @@
 //! A live frontend, asked over HTTP: its list of queries, and the text of a profile.
 //!
-//! The newest interface is tried first (`/rest/v2/manager/query/...`), then that of older versions
-//! (`/rest/v1/query_profile`, `/api/profile`). Versions that do not know a path answer 404, or 200 with a
-//! page for a browser.
+//! The list with named columns is asked for first (`/rest/v1/query_profile`, Doris 0.15 and later), then the
+//! manager's (`/rest/v2/manager/query/query_info`), whose rows are cells (see [`table`]), then the queries that a
+//! frontend of StarRocks or of an older Doris keeps for monitors (`/api/v2/query_detail`, `/api/query_detail`).
+//! Versions that do not know a path answer 404, or 200 with a page for a browser.
+
+pub(super) mod table;
 
 use std::fmt;
 use std::sync::Once;
@@ -10,12 +13,12 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::profile::{Profile, from_html};
-use crate::query::{Kind, Origin, QueryId, QueryRecord};
+use crate::query::{QueryId, QueryRecord};
 use crate::source::file::MAX_PROFILE_BYTES;
-use crate::time::{Zone, parse_duration_ms, parse_instant_ms};
+use crate::time::Zone;
 
 /// How long a frontend may take to take a call.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
@@ -60,6 +63,9 @@ pub enum FrontendError {
         "it does not answer as a frontend of Doris does; is this its HTTP port, 8030 by default?"
     )]
     NotAFrontend,
+    /// It lists queries, and not one row says which query it is of.
+    #[error("it lists {0} queries, of which annals understands none; please report its version")]
+    NotUnderstood(usize),
     /// It failed.
     #[error("it answers with the HTTP status {0}")]
     Failed(StatusCode),
@@ -68,11 +74,27 @@ pub enum FrontendError {
     TooLarge(usize),
 }
 
-/// The ways to ask for the list, newest first.
-const LISTS: [&str; 2] = [
-    "rest/v2/manager/query/query_info?is_all_node=false&limit=1000",
+/// The paths of the list, in the order in which they are asked for.
+const LISTS: [&str; 4] = [
     "rest/v1/query_profile?limit=1000",
+    "rest/v2/manager/query/query_info?is_all_node=false&limit=1000",
+    "api/v2/query_detail?event_time=0",
+    "api/query_detail?event_time=0",
 ];
+/// The paths from here on list what happened in the last seconds alone.
+const FIRST_SHORT_LIST: usize = 2;
+
+/// What a frontend lists.
+#[derive(Debug, Default)]
+pub struct List {
+    /// The queries, newest first; their times are to the second in lists of Doris.
+    pub queries: Vec<QueryRecord>,
+    /// How many rows were not understood.
+    pub not_understood: usize,
+    /// Whether the frontend forgets its list within seconds, so that two lists may have no query in common
+    /// though none was missed.
+    pub is_short: bool,
+}
 
 /// The ways to ask for a profile, newest first.
 #[derive(Debug, Clone, Copy)]
@@ -137,24 +159,48 @@ impl FrontendClient {
         self.profile_route = 0;
     }
 
-    /// The queries that the frontend remembers, in its own order; their times are to the second. Rows that
-    /// cannot be understood are left out.
-    pub async fn list(&mut self) -> Result<Vec<QueryRecord>, FrontendError> {
+    /// Returns the queries that the frontend remembers. A path that it does not know, that it refuses to this
+    /// user, or whose rows cannot be understood gives way to the next one.
+    pub async fn list(&mut self) -> Result<List, FrontendError> {
+        let mut failed = FrontendError::NotAFrontend;
         for (route, path) in LISTS.iter().enumerate().skip(self.list_route) {
-            let body = self.get(self.at(path)?, MAX_LIST_BYTES).await?;
-            let data = match body.map(|body| envelope(&body)) {
-                None | Some(Envelope::None) => continue,
-                Some(Envelope::Refused(401)) => return Err(FrontendError::Unauthorized),
-                Some(Envelope::Refused(_)) => continue,
-                Some(Envelope::Data(data)) => data,
+            let answer = match self.get(self.at(path)?, MAX_LIST_BYTES).await {
+                // Doris keeps some lists for administrators, and others for whoever ran the queries.
+                Err(FrontendError::Unauthorized) => Envelope::Refused(401),
+                Err(error @ FrontendError::Failed(_)) => {
+                    failed = error;
+                    continue;
+                }
+                Err(error) => return Err(error),
+                Ok(None) => continue,
+                Ok(Some(body)) => envelope(&body),
             };
-            if let Some(rows) = rows(&data) {
-                self.list_route = route;
-                let zone = self.frontend.zone;
-                return Ok(rows.iter().filter_map(|row| listed(row, zone)).collect());
+            let data = match answer {
+                Envelope::Refused(401) => {
+                    if !matches!(failed, FrontendError::NotUnderstood(_)) {
+                        failed = FrontendError::Unauthorized;
+                    }
+                    // The two lists of Doris ask for different rights; further ones would only count as further
+                    // wrong passwords.
+                    if route + 1 >= FIRST_SHORT_LIST {
+                        break;
+                    }
+                    continue;
+                }
+                Envelope::None | Envelope::Refused(_) => continue,
+                Envelope::Data(data) => data,
+            };
+            let Some((queries, not_understood)) = table::records(&data, self.frontend.zone) else {
+                continue;
+            };
+            if queries.is_empty() && not_understood > 0 {
+                failed = FrontendError::NotUnderstood(not_understood);
+                continue;
             }
+            self.list_route = route;
+            return Ok(List { queries, not_understood, is_short: route >= FIRST_SHORT_LIST });
         }
-        Err(FrontendError::NotAFrontend)
+        Err(failed)
     }
 
     /// The zone of the times that the frontend writes.
@@ -209,9 +255,8 @@ impl FrontendClient {
         let Some(body) = self.get(url, MAX_PROFILE_ANSWER_BYTES).await? else {
             return Ok(Said::NoSuchRoute);
         };
-        if let ProfileRoute::Text = route
-            && Profile::recognise(&body[..body.len().min(4096)])
-        {
+        // StarRocks answers with the bare text where Doris sends it in its envelope.
+        if Profile::recognise(&body[..body.len().min(4096)]) {
             return Ok(Said::This(body));
         }
         let data = match envelope(&body) {
@@ -278,76 +323,22 @@ enum Envelope {
     None,
 }
 
+/// Reads what an answer is wrapped in: the envelope of Doris, that of StarRocks' newer paths (`result` and a `code`
+/// that is text), or nothing, where StarRocks sends a bare list.
 fn envelope(body: &[u8]) -> Envelope {
-    let Ok(Value::Object(mut envelope)) = serde_json::from_slice(body) else {
-        return Envelope::None;
+    let mut envelope = match serde_json::from_slice(body) {
+        Ok(Value::Object(envelope)) => envelope,
+        Ok(list @ Value::Array(_)) => return Envelope::Data(list),
+        _ => return Envelope::None,
     };
-    match (envelope.get("code").and_then(Value::as_i64), envelope.remove("data")) {
+    let code = envelope.get("code").and_then(|code| match code {
+        Value::String(text) => text.trim().parse().ok(),
+        code => code.as_i64(),
+    });
+    let data = envelope.remove("data").or_else(|| envelope.remove("result"));
+    match (code, data) {
         (Some(0), Some(data)) => Envelope::Data(data),
         (Some(code), _) if code != 0 => Envelope::Refused(code),
         _ => Envelope::None,
     }
-}
-
-/// The columns of the manager's list, in the names of the other one. Doris names them in Chinese.
-const MANAGER_COLUMNS: [(&str, &str); 9] = [
-    ("Query ID", "Profile ID"),
-    ("查询用户", "User"),
-    ("执行数据库", "Default Db"),
-    ("Sql", "Sql Statement"),
-    ("查询类型", "Task Type"),
-    ("开始时间", "Start Time"),
-    ("结束时间", "End Time"),
-    ("执行时长", "Total"),
-    ("状态", "Task State"),
-];
-
-/// The rows of a list as objects, whichever interface it is of; `None` where it is no list.
-fn rows(data: &Value) -> Option<Vec<Map<String, Value>>> {
-    let rows = data.get("rows")?.as_array()?;
-    let columns = data.get("column_names").and_then(Value::as_array);
-    let named = |row: &Vec<Value>| {
-        let cells = columns.into_iter().flatten().zip(row);
-        let named = cells.filter_map(|(column, cell)| {
-            let column = column.as_str()?;
-            let known = MANAGER_COLUMNS.iter().find(|(name, _)| *name == column);
-            Some((known.map_or(column, |(_, name)| name).to_string(), cell.clone()))
-        });
-        named.collect()
-    };
-    let objects = rows.iter().filter_map(|row| match row {
-        Value::Object(row) => Some(row.clone()),
-        Value::Array(row) => Some(named(row)),
-        _ => None,
-    });
-    Some(objects.collect())
-}
-
-/// The records of a saved list, in its order, without rows that cannot be understood; `None` where `data` is no
-/// list.
-pub(super) fn records_of_list(data: &Value, zone: Zone) -> Option<Vec<QueryRecord>> {
-    Some(rows(data)?.iter().filter_map(|row| listed(row, zone)).collect())
-}
-
-/// The record of a row.
-fn listed(row: &Map<String, Value>, zone: Zone) -> Option<QueryRecord> {
-    let text = |names: &[&str]| {
-        let value = names.iter().find_map(|name| row.get(*name)?.as_str())?.trim();
-        (!["", "N/A", "null"].contains(&value)).then(|| value.to_string())
-    };
-    let query_id = text(&["Profile ID", "Query ID", "QueryId"])?.parse().ok()?;
-    let kind = text(&["Task Type", "Query Type"]).map_or(Kind::Query, |name| Kind::of_name(&name));
-    let mut record = QueryRecord::new(query_id, kind, Origin::Summary);
-    record.state = text(&["Task State", "Query State"]);
-    record.user = text(&["User"]);
-    record.catalog = text(&["Default Catalog"]);
-    record.db = text(&["Default Db"]);
-    record.statement = text(&["Sql Statement"]);
-    record.started_ms = text(&["Start Time"]).and_then(|time| parse_instant_ms(&time, zone));
-    // What a running query has of these is not how it ended.
-    if !record.is_running() {
-        record.ended_ms = text(&["End Time"]).and_then(|time| parse_instant_ms(&time, zone));
-        record.duration_ms = text(&["Total"]).and_then(|time| parse_duration_ms(&time));
-    }
-    Some(record)
 }

@@ -6,6 +6,7 @@ mod account;
 mod backup;
 mod check;
 mod handles;
+mod login;
 mod merge;
 mod profile;
 mod read;
@@ -35,6 +36,7 @@ use write::Pace;
 
 pub use backup::BackupError;
 pub use check::{Finding, TableSize};
+pub use login::LoginCounts;
 pub use read::{
     Json, ListedQuery, Place, Selection, StoredFingerprint, StoredProfile, StoredQuery,
 };

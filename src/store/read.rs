@@ -133,6 +133,26 @@ pub struct StoredQuery {
     pub sql_hash: Option<String>,
     pub sql_digest: Option<String>,
     pub fuzzy_variables: Option<String>,
+    /// How long it waited in its workload group's queue.
+    pub queue_time_ms: Option<i64>,
+    /// How long the frontend parsed it.
+    pub parse_time_ms: Option<i64>,
+    /// How long the frontend analysed and planned it.
+    pub plan_time_ms: Option<i64>,
+    /// How long the frontend sent its fragments to the backends.
+    pub schedule_time_ms: Option<i64>,
+    /// Whether the frontend answered from its SQL cache.
+    pub cache_hit: Option<bool>,
+    pub spill_read_bytes: Option<i64>,
+    /// The materialized views that the planner chose.
+    pub chosen_views: Option<String>,
+    /// The session variables that differ from their defaults.
+    #[schema(value_type = Option<Object>)]
+    pub changed_variables: Option<Json>,
+    /// Whether the start is a guess: the time at which the record was written, less the duration.
+    pub is_start_estimated: bool,
+    /// Whether it failed: an error code, or a state that says so.
+    pub is_failed: bool,
     /// What annals has no field for, by the names it came with.
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub extra: Option<Json>,
@@ -219,6 +239,10 @@ pub struct Selection {
     pub anywhere: Option<String>,
     /// It took at least so long.
     pub min_ms: Option<i64>,
+    /// It waited in its queue for at least so long.
+    pub min_queue_ms: Option<i64>,
+    /// Whether the frontend answered it from its SQL cache.
+    pub cache_hit: Option<bool>,
     /// It started then or later.
     pub from_ms: Option<i64>,
     /// It started before then.
@@ -245,12 +269,15 @@ impl Selection {
     /// Whether each query of its times, or of its user in them, is in it, so that a page reads no others.
     fn takes_all(&self) -> bool {
         let Selection { db, state, kind, fingerprint, search, anywhere, min_ms, .. } = self;
+        let Selection { min_queue_ms, cache_hit, .. } = self;
         let texts = [db, state, anywhere];
         texts.iter().all(|text| text.is_none())
             && kind.is_none()
             && fingerprint.is_none()
             && search.is_none()
             && min_ms.is_none()
+            && min_queue_ms.is_none()
+            && cache_hit.is_none()
     }
 
     /// The first and the last start that are in it.
@@ -351,6 +378,11 @@ macro_rules! stored_columns {
                     remote_scan_bytes, return_rows, shuffle_send_rows, shuffle_send_bytes,
                     spill_write_bytes, peak_memory_bytes, cpu_time_ms, frontend, workload_group,
                     compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables,
+                    queue_time_ms, parse_time_ms, plan_time_ms, schedule_time_ms,
+                    cache_hit AS \"cache_hit: bool\", spill_read_bytes, chosen_views,
+                    changed_variables AS \"changed_variables: Json\",
+                    is_start_estimated AS \"is_start_estimated: bool\",
+                    is_failed AS \"is_failed!: bool\",
                     extra AS \"extra: Json\",
                     (SELECT json_object(
                         'job_id', job_id, 'label', label, 'load_type', load_type,
@@ -408,6 +440,8 @@ macro_rules! placed {
                    OR db LIKE ?7 ESCAPE '\\' OR state LIKE ?7 ESCAPE '\\'
                    OR frontend LIKE ?7 ESCAPE '\\')
                AND (?8 IS NULL OR duration_ms >= ?8)
+               AND (?9 IS NULL OR queue_time_ms >= ?9)
+               AND (?10 IS NULL OR cache_hit = ?10)
              ORDER BY started_ms DESC, id DESC
              LIMIT ?2"),
             $($argument),+
@@ -431,7 +465,7 @@ macro_rules! of_rows {
 macro_rules! with_start {
     ($columns:ident, $whose:tt, $user:expr, $selection:expr) => {
         $columns!(placed!(
-            "started_ms BETWEEN ?9 AND ?10 AND (started_ms < ?10 OR id < ?11)",
+            "started_ms BETWEEN ?11 AND ?12 AND (started_ms < ?12 OR id < ?13)",
             $whose,
             LISTED_STATEMENT_CHARS,
             $selection.limit,
@@ -441,6 +475,8 @@ macro_rules! with_start {
             $selection.kind.map(Kind::name),
             $selection.anywhere.as_deref().map(like),
             $selection.min_ms,
+            $selection.min_queue_ms,
+            $selection.cache_hit,
             $selection.starts().0,
             $selection.starts_behind().0,
             $selection.starts_behind().1
@@ -451,7 +487,7 @@ macro_rules! with_start {
 macro_rules! without_start {
     ($columns:ident, $whose:tt, $user:expr, $selection:expr, $missing:expr, $below:expr) => {
         $columns!(placed!(
-            "started_ms IS NULL AND id < ?9",
+            "started_ms IS NULL AND id < ?11",
             $whose,
             LISTED_STATEMENT_CHARS,
             $missing,
@@ -461,6 +497,8 @@ macro_rules! without_start {
             $selection.kind.map(Kind::name),
             $selection.anywhere.as_deref().map(like),
             $selection.min_ms,
+            $selection.min_queue_ms,
+            $selection.cache_hit,
             $below
         ))
     };

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::SqliteTransaction;
 
 use super::Store;
+use super::login::remove_logins;
 use crate::retention::Retention;
 
 /// What goes in one step is at most so much, so that nobody who writes waits long for it: some 10 ms.
@@ -35,6 +36,8 @@ pub struct Removal {
     pub queries: Vec<i64>,
     /// Queries whose profiles go.
     pub profiles: Vec<i64>,
+    /// Log-ins before this time go, in Unix milliseconds, a thousand at once.
+    pub logins_before_ms: Option<i64>,
     /// Pages that are given back to the disk after that.
     pub pages: u32,
 }
@@ -42,7 +45,10 @@ pub struct Removal {
 impl Removal {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.queries.is_empty() && self.profiles.is_empty() && self.pages == 0
+        self.queries.is_empty()
+            && self.profiles.is_empty()
+            && self.logins_before_ms.is_none()
+            && self.pages == 0
     }
 }
 
@@ -117,6 +123,9 @@ impl Pruner {
         let mut removal = Removal::default();
         if let Some(from_ms) = self.retention.queries_from_ms(now_ms) {
             removal.queries = self.store.oldest(Some(from_ms), i64::MAX).await?;
+            if self.store.has_login_before(from_ms).await? {
+                removal.logins_before_ms = Some(from_ms);
+            }
         }
         if let Some(bound) = self.retention.max_size
             && removal.queries.is_empty()
@@ -128,6 +137,9 @@ impl Pruner {
             if self.shrinking {
                 let excess = i64::try_from(used - bound / 100 * FAR_PERCENT).unwrap_or(i64::MAX);
                 removal.queries = self.store.oldest(None, excess).await?;
+                // Log-ins go with the queries of their time.
+                removal.logins_before_ms =
+                    self.store.span(None).await?.map(|(first_ms, _)| first_ms);
             }
         }
         if removal.queries.is_empty() {
@@ -198,6 +210,9 @@ pub(super) async fn remove(
         )
         .execute(&mut **transaction)
         .await?;
+    }
+    if let Some(before_ms) = removal.logins_before_ms {
+        remove_logins(transaction, before_ms).await?;
     }
     if removal.pages > 0 {
         // A pragma gives a row for each page, and stops where nobody asks for the next.

@@ -274,7 +274,7 @@ impl Finder<'_> {
         looked_at: &mut u64,
         found: &mut Vec<Key>,
     ) -> Result<bool, rusqlite::Error> {
-        let mut one = self.statements("id = ?8 AND ?9 IS NULL")?;
+        let mut one = self.statements("id = ?10 AND ?11 IS NULL")?;
         while let Some(row) = rows.next()? {
             if *looked_at == most || self.given_up.load(Ordering::Relaxed) {
                 return Ok(false);
@@ -299,7 +299,7 @@ impl Finder<'_> {
 
     /// Goes over the rows of some spans, and keeps the newest that match.
     fn by_row(&self, spans: &[(i64, i64)]) -> Result<Vec<Key>, rusqlite::Error> {
-        let mut span = self.statements("id BETWEEN ?8 AND ?9")?;
+        let mut span = self.statements("id BETWEEN ?10 AND ?11")?;
         let mut newest: BinaryHeap<Reverse<Key>> = BinaryHeap::new();
         for (from, to) in spans {
             if self.given_up.load(Ordering::Relaxed) {
@@ -328,11 +328,11 @@ impl Finder<'_> {
     fn statements(&self, rows: &str) -> Result<Statement<'_>, rusqlite::Error> {
         let mut statement = self.sqlite.prepare(&format!(
             "SELECT started_ms, id, statement FROM query
-             WHERE {rows} AND statement IS NOT NULL AND (?7 IS NULL OR fingerprint = ?7)
+             WHERE {rows} AND statement IS NOT NULL AND (?9 IS NULL OR fingerprint = ?9)
                AND {CONDITIONS}"
         ))?;
         bind_conditions(&mut statement, self.selection, self.owner)?;
-        statement.raw_bind_parameter(7, self.selection.fingerprint.map(Fingerprint::to_signed))?;
+        statement.raw_bind_parameter(9, self.selection.fingerprint.map(Fingerprint::to_signed))?;
         Ok(statement)
     }
 }
@@ -343,8 +343,8 @@ fn within<'b>(
     first: i64,
     last: Option<i64>,
 ) -> Result<rusqlite::Rows<'b>, rusqlite::Error> {
-    statement.raw_bind_parameter(8, first)?;
-    statement.raw_bind_parameter(9, last)?;
+    statement.raw_bind_parameter(10, first)?;
+    statement.raw_bind_parameter(11, last)?;
     Ok(statement.raw_query())
 }
 

@@ -10,13 +10,15 @@ use super::search::Candidates;
 use crate::query::Kind;
 
 /// The conditions of a selection other than its times, its shape, its search and its place, and whose queries
-/// may be seen. [`bind_conditions`] gives them their values; a statement has `?7` and what follows for its own.
+/// may be seen. [`bind_conditions`] gives them their values; a statement has `?9` and what follows for its own.
 pub(super) const CONDITIONS: &str = "(?1 IS NULL OR user = ?1)
     AND (?2 IS NULL OR db = ?2)
     AND (?3 IS NULL OR state = ?3 COLLATE NOCASE)
     AND (?4 IS NULL OR kind = ?4)
     AND (?5 IS NULL OR duration_ms >= ?5)
-    AND (?6 IS NULL OR user = ?6)";
+    AND (?6 IS NULL OR user = ?6)
+    AND (?7 IS NULL OR queue_time_ms >= ?7)
+    AND (?8 IS NULL OR cache_hit = ?8)";
 
 /// Gives [`CONDITIONS`] their values, which a statement keeps from one run to the next.
 pub(super) fn bind_conditions(
@@ -29,7 +31,9 @@ pub(super) fn bind_conditions(
     statement.raw_bind_parameter(3, &selection.state)?;
     statement.raw_bind_parameter(4, selection.kind.map(Kind::name))?;
     statement.raw_bind_parameter(5, selection.min_ms)?;
-    statement.raw_bind_parameter(6, owner)
+    statement.raw_bind_parameter(6, owner)?;
+    statement.raw_bind_parameter(7, selection.min_queue_ms)?;
+    statement.raw_bind_parameter(8, selection.cache_hit)
 }
 
 /// What an index by start is for: the condition, but for its value at the end, and the value. SQLite does not
@@ -56,7 +60,7 @@ pub(super) struct Counted {
 
 /// The columns of a [`Counted`], the first of each row.
 const COUNTED: &str = "started_ms, duration_ms,
-    ifnull(error_code, 0) <> 0 OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED'),
+    is_failed,
     ifnull(scan_rows, 0), ifnull(scan_bytes, 0)";
 
 /// The first of a row's columns that the reader names itself.
@@ -106,7 +110,7 @@ impl Selected<'_> {
         let statement = if search.is_some() { ", statement" } else { "" };
         let mut neighbours = self.sqlite.prepare(&format!(
             "SELECT {COUNTED}{columns}{statement} FROM query
-             WHERE {CONDITIONS} AND id BETWEEN ?7 AND ?8"
+             WHERE {CONDITIONS} AND id BETWEEN ?9 AND ?10"
         ))?;
         bind_conditions(&mut neighbours, self.selection, self.owner)?;
         let statement = neighbours.column_count() - 1;
@@ -127,8 +131,8 @@ impl Selected<'_> {
             ids.sort_unstable();
             for run in ids.chunk_by(|one, next| one + 1 == *next) {
                 let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-                neighbours.raw_bind_parameter(7, first)?;
-                neighbours.raw_bind_parameter(8, last)?;
+                neighbours.raw_bind_parameter(9, first)?;
+                neighbours.raw_bind_parameter(10, last)?;
                 let mut rows = neighbours.raw_query();
                 while let Some(row) = rows.next()? {
                     let matches = match search {

@@ -18,8 +18,10 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::login::write_logins;
 use super::profile::{pack, unpack};
 use super::{Removal, on_bare, retention, search};
+use crate::login::Login;
 use crate::profile::Profile;
 use crate::query::{Kind, Load, Origin, QueryId, QueryRecord};
 use crate::statement::{Fingerprint, shape, shape_into};
@@ -103,6 +105,7 @@ pub struct FollowedFile {
 pub struct Batch {
     records: Vec<(QueryRecord, Option<Fingerprint>)>,
     profiles: Vec<PackedProfile>,
+    logins: Vec<Login>,
     shapes: Shapes,
     label: Option<Label>,
     followed: Option<FollowedFile>,
@@ -173,6 +176,11 @@ impl Batch {
         self.profiles.push(PackedProfile { summary, fingerprint, text_bytes, body });
     }
 
+    /// Adds a log-in.
+    pub fn login(&mut self, login: Login) {
+        self.logins.push(login);
+    }
+
     /// Makes it a stream load: it is written only if no other of this label was, to the same database.
     pub fn label(&mut self, db: &str, label: &str) {
         self.label = Some(Label { db: db.to_string(), label: label.to_string() });
@@ -185,7 +193,7 @@ impl Batch {
 
     /// Whether it is time to send it.
     pub fn is_full(&self) -> bool {
-        self.records.len() >= Batch::FULL_RECORDS || self.is_large()
+        self.records.len() + self.logins.len() >= Batch::FULL_RECORDS || self.is_large()
     }
 
     /// Whether it holds much text, however few its records.
@@ -198,9 +206,9 @@ impl Batch {
         self.records.len()
     }
 
-    /// Whether it has neither records nor profiles.
+    /// Whether it has no records, profiles or log-ins.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.profiles.is_empty()
+        self.records.is_empty() && self.profiles.is_empty() && self.logins.is_empty()
     }
 }
 
@@ -240,6 +248,8 @@ pub struct Written {
     pub records: Counts,
     /// Profile texts; one that took another's place is merged.
     pub profiles: Counts,
+    /// Log-ins, which are no records.
+    pub logins: Counts,
     /// Whether nothing of it was written, because its label had been loaded before.
     pub label_exists: bool,
     /// Queries that were removed, with their loads and profiles.
@@ -253,6 +263,7 @@ impl Written {
     pub fn add(&mut self, other: Written) {
         self.records.add(other.records);
         self.profiles.add(other.profiles);
+        self.logins.add(other.logins);
         self.label_exists |= other.label_exists;
         self.removed_queries += other.removed_queries;
         self.removed_profiles += other.removed_profiles;
@@ -521,7 +532,7 @@ async fn write_group(
             next = more.next().await;
             continue;
         }
-        records += batch.records.len() + batch.profiles.len();
+        records += batch.records.len() + batch.profiles.len() + batch.logins.len();
         bytes += batch.bytes;
         answers.push((answer, Written::default()));
         let written = write_batch(&mut transaction, batch, &mut stored_shapes).await?;
@@ -555,11 +566,14 @@ async fn write_batch(
     }
     let summaries =
         batch.profiles.iter().map(|profile| (profile.summary.clone(), profile.fingerprint));
+    let first_summary = batch.records.len();
     let records: Vec<_> = batch.records.into_iter().chain(summaries).collect();
-    write_records(transaction, records, batch.shapes, stored_shapes, &mut written.records).await?;
-    for profile in batch.profiles {
+    let mut shapes = batch.shapes;
+    let kept_as = write_records(transaction, records, &mut shapes, &mut written.records).await?;
+    insert_shapes(transaction, &shapes, stored_shapes).await?;
+    for (number, profile) in batch.profiles.into_iter().enumerate() {
         let PackedProfile { summary, text_bytes, body, .. } = profile;
-        let query_id = summary.query_id.as_str();
+        let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&summary.query_id).as_str();
         let stored = sqlx::query!(
             "SELECT text_bytes, body FROM profile
              WHERE query = (SELECT id FROM query WHERE query_id = ?)",
@@ -590,6 +604,7 @@ async fn write_batch(
         .execute(&mut **transaction)
         .await?;
     }
+    written.logins = write_logins(transaction, &batch.logins).await?;
     if let Some(file) = &batch.followed {
         write_followed(transaction, file).await?;
     }
@@ -645,35 +660,106 @@ async fn write_followed(
     Ok(())
 }
 
-/// Writes records, or joins them to those that are stored.
+/// A record on its way to its row.
+struct Placing {
+    record: QueryRecord,
+    fingerprint: Option<Fingerprint>,
+    /// Its place among the batch's records; none for a stored record that gives its id up to one of them.
+    place: Option<usize>,
+    /// The ids that are still to be tried, once its own is found to be another statement's.
+    ids: Option<Box<dyn Iterator<Item = QueryId> + Send + Sync>>,
+}
+
+/// Writes records, or merges them with those that are stored. Returns the ids of those that are kept under another id
+/// than they came with, by their place among the records.
+///
+/// An id belongs to the statement that ran. Another statement that came with the same id is kept beside it, under an id
+/// made of that one, and neither takes a value from the other.
 async fn write_records(
     transaction: &mut SqliteTransaction<'_>,
     records: Vec<(QueryRecord, Option<Fingerprint>)>,
-    mut shapes: Shapes,
-    stored_shapes: &mut foldhash::HashSet<Fingerprint>,
+    shapes: &mut Shapes,
     counts: &mut Counts,
-) -> Result<(), sqlx::Error> {
-    let inserted = insert_queries(transaction, &records).await?;
-    let mut again = Vec::new();
-    for ((record, _), row) in records.into_iter().zip(inserted) {
-        let Some(row) = row else {
-            again.push(record);
-            continue;
-        };
-        if let Some(load) = &record.load {
-            write_load(transaction, row, load).await?;
+) -> Result<HashMap<usize, QueryId>, sqlx::Error> {
+    let mut kept_as = HashMap::new();
+    let mut round: Vec<Placing> = records
+        .into_iter()
+        .enumerate()
+        .map(|(place, (record, fingerprint))| Placing {
+            record,
+            fingerprint,
+            place: Some(place),
+            ids: None,
+        })
+        .collect();
+    while !round.is_empty() {
+        let inserted = insert_queries(transaction, &round).await?;
+        let mut again = Vec::new();
+        for (placing, row) in round.into_iter().zip(inserted) {
+            let Some(row) = row else {
+                again.push(placing);
+                continue;
+            };
+            if let Some(load) = &placing.record.load {
+                write_load(transaction, row, load).await?;
+            }
+            counts.new += 1;
         }
-        counts.new += 1;
+        round = merge_stored(transaction, again, shapes, counts).await?;
+        round.retain_mut(|Placing { record, fingerprint, place, ids }| {
+            let ids = ids.get_or_insert_with(|| Box::new(record.ids_beside()));
+            let Some(id) = ids.next() else {
+                tracing::error!("a record is not kept: all ids made for it are other statements'");
+                return false;
+            };
+            if let Some(place) = place {
+                kept_as.insert(*place, id.clone());
+            }
+            record.query_id = id;
+            *fingerprint = shapes.add(record);
+            true
+        });
     }
-    let ids: Vec<QueryId> = again.iter().map(|record| record.query_id.clone()).collect();
-    let mut known = stored_records(transaction, &ids).await?;
-    for record in again {
-        let Some(known) = known.get_mut(&record.query_id) else {
+    Ok(kept_as)
+}
+
+/// Merges records with those that are stored under their ids. Returns each that is of another statement than the one
+/// whose id it is.
+async fn merge_stored(
+    transaction: &mut SqliteTransaction<'_>,
+    records: Vec<Placing>,
+    shapes: &mut Shapes,
+    counts: &mut Counts,
+) -> Result<Vec<Placing>, sqlx::Error> {
+    let ids: Vec<QueryId> = records.iter().map(|placing| placing.record.query_id.clone()).collect();
+    let mut stored = stored_records(transaction, &ids).await?;
+    let mut others = Vec::new();
+    for mut placing in records {
+        let Some(known) = stored.get_mut(&placing.record.query_id) else {
             // Its row was there a moment ago, within this transaction.
             return Err(sqlx::Error::RowNotFound);
         };
+        if !known.record.is_same_statement(&placing.record) {
+            // Only the id that a frontend gave belongs to one statement before another.
+            if placing.ids.is_none() {
+                let has_profile = sqlx::query_scalar!(
+                    r#"SELECT EXISTS (SELECT 1 FROM profile WHERE query = ?) AS "found!: bool""#,
+                    known.row
+                )
+                .fetch_one(&mut **transaction)
+                .await?;
+                if placing.record.owns_id_before(&known.record, has_profile) {
+                    // The row stays that of the id.
+                    std::mem::swap(&mut known.record, &mut placing.record);
+                    placing.place = None;
+                    known.changed = true;
+                }
+            }
+            others.push(placing);
+            continue;
+        }
         let before = known.record.clone();
-        known.record.merge(record);
+        known.record.merge(placing.record);
         if known.record == before {
             counts.unchanged += 1;
         } else {
@@ -681,14 +767,14 @@ async fn write_records(
             counts.merged += 1;
         }
     }
-    for known in known.into_values().filter(|known| known.changed) {
+    for known in stored.into_values().filter(|known| known.changed) {
         let fingerprint = shapes.add(&known.record);
         update_query(transaction, known.row, &known.record, fingerprint).await?;
         if let Some(load) = &known.record.load {
             write_load(transaction, known.row, load).await?;
         }
     }
-    insert_shapes(transaction, &shapes, stored_shapes).await
+    Ok(others)
 }
 
 /// Writes the shapes that are not stored yet.
@@ -716,15 +802,15 @@ async fn insert_shapes(
 /// Inserts the rows of queries; `None` for each that has one already.
 async fn insert_queries(
     transaction: &mut SqliteTransaction<'_>,
-    records: &[(QueryRecord, Option<Fingerprint>)],
+    records: &[Placing],
 ) -> Result<Vec<Option<i64>>, sqlx::Error> {
-    let extras: Vec<_> = records.iter().map(|(record, _)| extra_json(record)).collect();
+    let extras: Vec<_> = records.iter().map(|placing| extra_json(&placing.record)).collect();
     raw(transaction, |sqlite| {
         let mut insert = sqlite.prepare(INSERT_QUERY)?;
         let mut bound = [ValueRef::Null; QUERY_COLUMNS];
         let mut inserted = Vec::with_capacity(records.len());
-        for ((record, fingerprint), extra) in records.iter().zip(&extras) {
-            let values = query_values(record, extra.as_deref(), *fingerprint);
+        for (placing, extra) in records.iter().zip(&extras) {
+            let values = query_values(&placing.record, extra.as_deref(), placing.fingerprint);
             for (at, (value, bound)) in values.iter().zip(&bound).enumerate() {
                 // SQLite keeps what was bound, and copies each text: most columns are as in the row before.
                 if value != bound {
@@ -756,7 +842,7 @@ async fn raw<T>(
 }
 
 /// The columns that [`INSERT_QUERY`] gives a row.
-const QUERY_COLUMNS: usize = 42;
+const QUERY_COLUMNS: usize = 51;
 
 const INSERT_QUERY: &str = "INSERT INTO query (
         query_id, kind, origin, state, started_ms, ended_ms, duration_ms, user, client, catalog,
@@ -764,10 +850,12 @@ const INSERT_QUERY: &str = "INSERT INTO query (
         is_nereids, is_internal, is_slow, error_code, error_message, scan_rows, scan_bytes,
         local_scan_bytes, remote_scan_bytes, return_rows, shuffle_send_rows, shuffle_send_bytes,
         spill_write_bytes, peak_memory_bytes, cpu_time_ms, frontend, workload_group,
-        compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables, extra, fingerprint
+        compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables, extra, fingerprint,
+        queue_time_ms, parse_time_ms, plan_time_ms, schedule_time_ms, cache_hit, spill_read_bytes,
+        chosen_views, changed_variables, is_start_estimated
     ) VALUES (
         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
     ) ON CONFLICT (query_id) DO NOTHING";
 
 /// The values of a record in [`INSERT_QUERY`].
@@ -825,6 +913,15 @@ fn query_values<'a>(
         text(record.fuzzy_variables.as_deref()),
         text(extra),
         number(fingerprint.map(Fingerprint::to_signed)),
+        number(record.queue_time_ms),
+        number(record.parse_time_ms),
+        number(record.plan_time_ms),
+        number(record.schedule_time_ms),
+        number(record.cache_hit.map(i64::from)),
+        number(record.spill_read_bytes),
+        text(record.chosen_views.as_deref()),
+        text(record.changed_variables.as_deref()),
+        number(Some(record.is_start_estimated.into())),
     ]
 }
 
@@ -849,7 +946,10 @@ async fn update_query(
              shuffle_send_rows = ?29, shuffle_send_bytes = ?30, spill_write_bytes = ?31,
              peak_memory_bytes = ?32, cpu_time_ms = ?33, frontend = ?34, workload_group = ?35,
              compute_group = ?36, queried_tables = ?37, sql_hash = ?38, sql_digest = ?39,
-             fuzzy_variables = ?40, extra = ?41, fingerprint = ?42
+             fuzzy_variables = ?40, extra = ?41, fingerprint = ?42,
+             queue_time_ms = ?43, parse_time_ms = ?44, plan_time_ms = ?45, schedule_time_ms = ?46,
+             cache_hit = ?47, spill_read_bytes = ?48, chosen_views = ?49, changed_variables = ?50,
+             is_start_estimated = ?51
          WHERE id = ?1",
         row,
         kind,
@@ -893,6 +993,15 @@ async fn update_query(
         record.fuzzy_variables,
         extra,
         fingerprint,
+        record.queue_time_ms,
+        record.parse_time_ms,
+        record.plan_time_ms,
+        record.schedule_time_ms,
+        record.cache_hit,
+        record.spill_read_bytes,
+        record.chosen_views,
+        record.changed_variables,
+        record.is_start_estimated,
     )
     .execute(&mut **transaction)
     .await?;
@@ -959,7 +1068,9 @@ pub(super) async fn stored_records(
              local_scan_bytes, remote_scan_bytes, return_rows, shuffle_send_rows,
              shuffle_send_bytes, spill_write_bytes, peak_memory_bytes, cpu_time_ms, frontend,
              workload_group, compute_group, queried_tables, sql_hash, sql_digest, fuzzy_variables,
-             extra
+             extra, queue_time_ms, parse_time_ms, plan_time_ms, schedule_time_ms,
+             cache_hit AS "cache_hit: bool", spill_read_bytes, chosen_views, changed_variables,
+             is_start_estimated AS "is_start_estimated: bool"
          FROM query WHERE query_id IN (SELECT value FROM json_each(?))"#,
         list
     )
@@ -1008,6 +1119,15 @@ pub(super) async fn stored_records(
             sql_hash: stored.sql_hash,
             sql_digest: stored.sql_digest,
             fuzzy_variables: stored.fuzzy_variables,
+            queue_time_ms: stored.queue_time_ms,
+            parse_time_ms: stored.parse_time_ms,
+            plan_time_ms: stored.plan_time_ms,
+            schedule_time_ms: stored.schedule_time_ms,
+            cache_hit: stored.cache_hit,
+            spill_read_bytes: stored.spill_read_bytes,
+            chosen_views: stored.chosen_views,
+            changed_variables: stored.changed_variables,
+            is_start_estimated: stored.is_start_estimated,
             // What somebody else wrote there counts as nothing.
             extra: stored
                 .extra
@@ -1111,4 +1231,131 @@ pub(super) async fn fingerprint_older(
     }
     sqlx::query("PRAGMA user_version = 1").execute(connection).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::{Selection, Store};
+
+    const START_MS: i64 = 1_767_322_800_000;
+
+    /// The fields that a report of a statement may leave out.
+    #[derive(Debug, Clone, Copy)]
+    struct Report {
+        /// Which of the statements that came with the id.
+        statement: i64,
+        has_number: bool,
+        has_text: bool,
+        is_slow: bool,
+        /// A profile, which only the statement that ran has.
+        is_profile: bool,
+    }
+
+    /// A report of one of several statements of one id. Each value tells which statement it is of.
+    fn record(report: Report) -> QueryRecord {
+        let number = report.statement;
+        let origin = if report.is_profile { Origin::Summary } else { Origin::Audit };
+        let mut record = QueryRecord::new("1a-2b".parse().unwrap(), Kind::Query, origin);
+        // Statement 0 ran; the others failed, as those do that cannot be parsed.
+        record.state = Some(if number == 0 { "EOF" } else { "ERR" }.to_string());
+        record.error_code = (!report.is_profile).then_some(if number == 0 { 0 } else { 1105 });
+        let start_ms = START_MS + number * 67_000 + number;
+        record.started_ms = Some(if report.is_profile { start_ms / 1000 * 1000 } else { start_ms });
+        record.user = Some(format!("user{number}"));
+        record.statement = report.has_text.then(|| format!("select {number} from t{number}"));
+        record.statement_id = (report.has_number && !report.is_profile).then_some(number);
+        record.scan_rows = (!report.is_profile).then_some(number);
+        record.is_slow = report.is_slow;
+        record
+    }
+
+    fn reports() -> impl Strategy<Value = Vec<Report>> {
+        let report = (0..3_i64, any::<[bool; 4]>()).prop_map(
+            |(statement, [number, text, slow, profile])| {
+                let is_profile = profile && statement == 0;
+                // A report that tells neither its number nor its text still has its start.
+                let [has_number, has_text] = [number, text];
+                Report { statement, has_number, has_text, is_slow: slow && !is_profile, is_profile }
+            },
+        );
+        prop::collection::vec(report, 1..12)
+    }
+
+    /// Writes reports in batches of some size; gives what is stored, without ids.
+    async fn stored(reports: &[Report], batch_size: usize) -> Vec<(String, QueryRecord, bool)> {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&folder.path().join("a.db")).await.unwrap();
+        let writer = store.writer(Duration::from_secs(5), None).await.unwrap();
+        for some in reports.chunks(batch_size) {
+            let mut batch = Batch::default();
+            for report in some {
+                if report.is_profile {
+                    let text = b"Summary:\n  - Profile ID: 1a-2b\n".to_vec();
+                    batch.profile(Profile { summary: record(*report), text });
+                } else {
+                    batch.record(record(*report));
+                }
+            }
+            writer.write(batch).await.unwrap();
+        }
+        let selection = Selection { limit: 100, ..Selection::default() };
+        let listed = store.records(&selection, None).await.unwrap();
+        let ids: Vec<QueryId> = listed.iter().map(|one| one.query_id.parse().unwrap()).collect();
+        let mut connection = writing_connection(&store).await;
+        let mut known = stored_records(&mut connection, &ids).await.unwrap();
+        let mut rows: Vec<_> = listed
+            .into_iter()
+            .zip(&ids)
+            .map(|(one, id)| (one.query_id, known.remove(id).unwrap().record, one.has_profile))
+            .collect();
+        rows.sort_by_key(|(_, record, _)| record.started_ms);
+        writer.finish().await.unwrap();
+        rows
+    }
+
+    async fn writing_connection(store: &Store) -> SqliteConnection {
+        SqliteConnectOptions::new().filename(store.path()).connect().await.unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn statements_of_one_id_are_never_mixed(reports in reports(), batch_size in 1..5_usize, turn in 0..12_usize) {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            let rows = runtime.block_on(stored(&reports, batch_size));
+            let statements: BTreeSet<i64> = reports.iter().map(|report| report.statement).collect();
+            prop_assert_eq!(rows.len(), statements.len());
+            for (id, record, has_profile) in &rows {
+                let number = (record.started_ms.unwrap() - START_MS) / 67_000;
+                prop_assert!(statements.contains(&number));
+                prop_assert_eq!(&record.user, &Some(format!("user{number}")));
+                prop_assert_eq!(record.scan_rows.unwrap_or(number), number);
+                prop_assert_eq!(record.statement_id.unwrap_or(number), number);
+                prop_assert_eq!(record.is_failed(), number != 0);
+                let slow = reports.iter().any(|report| report.statement == number && report.is_slow);
+                prop_assert_eq!(record.is_slow, slow);
+                let profiled = reports.iter().any(|report| report.statement == number && report.is_profile);
+                prop_assert_eq!(*has_profile, profiled);
+                if number == 0 {
+                    prop_assert_eq!(id.as_str(), "1a-2b");
+                }
+            }
+            // Another order gives the same.
+            let mut turned = reports.clone();
+            turned.rotate_left(turn % reports.len());
+            turned.reverse();
+            let again = runtime.block_on(stored(&turned, batch_size));
+            for ((_, one, _), (_, other, _)) in rows.iter().zip(&again) {
+                prop_assert_eq!((one.started_ms, &one.user, one.statement_id, &one.statement),
+                    (other.started_ms, &other.user, other.statement_id, &other.statement));
+            }
+            prop_assert_eq!(rows.len(), again.len());
+        }
+    }
 }

@@ -136,6 +136,10 @@ fn filters(selection: &Selection, parameters: &Parameters, zone: Zone) -> Markup
                 input type="number" name="min_ms" min="0" value=(given("min_ms"));
             }
             label {
+                "Queued at least (ms)"
+                input type="number" name="min_queue_ms" min="0" value=(given("min_queue_ms"));
+            }
+            label {
                 "From"
                 input type="datetime-local" step="1" name="from" value=(local(selection.from_ms));
             }
@@ -143,7 +147,7 @@ fn filters(selection: &Selection, parameters: &Parameters, zone: Zone) -> Markup
                 "To"
                 input type="datetime-local" step="1" name="to" value=(local(selection.to_ms));
             }
-            @for name in ["fingerprint", "limit"] {
+            @for name in ["fingerprint", "limit", "cache_hit"] {
                 @if parameters.contains_key(name) { input type="hidden" name=(name) value=(given(name)); }
             }
             div.actions {
@@ -208,7 +212,7 @@ fn row(query: &StoredQuery, longest: i64, zone: Zone) -> Markup {
                 (chart::bar(query.duration_ms.unwrap_or(0), longest))
                 span { (show::duration(query.duration_ms)) }
             }
-            td.outcome { (show::state(query.state.as_deref(), query.error_code)) }
+            td.outcome { (show::state(query.state.as_deref(), query.is_failed)) }
             td.user { (show::text(query.user.as_deref())) }
             td.db { (show::text(query.db.as_deref())) }
             td.number { (show::number(query.scan_rows)) }

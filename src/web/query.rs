@@ -81,7 +81,7 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
     let body = html! {
         div.heading {
             h1 { "Query " code { (query.query_id) } }
-            (show::state(query.state.as_deref(), query.error_code))
+            (show::state(query.state.as_deref(), query.is_failed))
             strong { (show::duration(query.duration_ms)) }
         }
         @if let Some(message) = &query.error_message { p.wrong { bdi { (message) } } }
@@ -100,7 +100,7 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
             }
             @match &query.statement {
                 Some(text) => (statement(text)),
-                None => p.empty { "Nobody told its statement." },
+                None => p.empty { "The statement is not known." },
             }
         }
         section aria-labelledby="profile-heading" {
@@ -227,11 +227,17 @@ fn facts(view: &View, query: &StoredQuery) -> Markup {
     let bytes = |name: &'static str, value: Option<i64>| {
         value.map(|value| (name, html! { (show::bytes(Some(value))) }))
     };
+    let time = |name: &'static str, value: Option<i64>| {
+        value.map(|ms| (name, html! { (show::duration(Some(ms))) }))
+    };
     let truth = |name: &'static str, value: Option<bool>| {
         value.map(|value| (name, html! { @if value { "yes" } @else { "no" } }))
     };
     let first = [
-        query.started_ms.map(|ms| ("Started", show::time(Some(ms), view.zone))),
+        query.started_ms.map(|ms| {
+            let name = if query.is_start_estimated { "Started (estimated)" } else { "Started" };
+            (name, show::time(Some(ms), view.zone))
+        }),
         query.ended_ms.map(|ms| ("Ended", show::time(Some(ms), view.zone))),
         text("User", &query.user),
         text("Client", &query.client),
@@ -241,7 +247,7 @@ fn facts(view: &View, query: &StoredQuery) -> Markup {
         bytes("Scanned", query.scan_bytes),
         number("Rows returned", query.return_rows),
         bytes("Memory at most", query.peak_memory_bytes),
-        query.cpu_time_ms.map(|ms| ("CPU time", html! { (show::duration(Some(ms))) })),
+        time("CPU time", query.cpu_time_ms),
         text("Frontend", &query.frontend),
     ];
     let more = [
@@ -251,10 +257,17 @@ fn facts(view: &View, query: &StoredQuery) -> Markup {
         number("Rows shuffled", query.shuffle_send_rows),
         bytes("Shuffled", query.shuffle_send_bytes),
         bytes("Spilled", query.spill_write_bytes),
+        bytes("Read back from spill", query.spill_read_bytes),
+        time("Queued", query.queue_time_ms),
+        time("Parsed", query.parse_time_ms),
+        time("Planned", query.plan_time_ms),
+        time("Scheduled", query.schedule_time_ms),
+        truth("From the SQL cache", query.cache_hit),
         number("Error code", query.error_code),
         text("Workload group", &query.workload_group),
         text("Compute group", &query.compute_group),
         text("Tables", &query.queried_tables),
+        text("Materialized views", &query.chosen_views),
         text("Statement type", &query.statement_type),
         text("Command type", &query.command_type),
         number("Statement number", query.statement_id),
@@ -284,9 +297,9 @@ fn facts(view: &View, query: &StoredQuery) -> Markup {
     }
 }
 
-/// What only loads have, and what annals has no field for.
+/// What only loads have, the variables that were set, and what annals has no field for.
 fn others(query: &StoredQuery) -> Vec<(String, String)> {
-    let objects = [&query.load, &query.extra].into_iter().flatten();
+    let objects = [&query.load, &query.changed_variables, &query.extra].into_iter().flatten();
     let values = objects.filter_map(|json| serde_json::to_value(json).ok());
     let mut all = Vec::new();
     for value in values {

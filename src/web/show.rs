@@ -109,12 +109,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What Doris' state and error code say.
-    pub fn of(state: Option<&str>, error_code: Option<i64>) -> Outcome {
+    /// Returns how a query of this state ended.
+    pub fn of(state: Option<&str>, is_failed: bool) -> Outcome {
         let state = state.unwrap_or_default().to_ascii_uppercase();
         match state.as_str() {
-            _ if error_code.is_some_and(|code| code != 0) => Outcome::Failed,
-            "ERR" | "CANCELLED" => Outcome::Failed,
+            _ if is_failed => Outcome::Failed,
             "RUNNING" => Outcome::Running,
             "" => Outcome::Unknown,
             _ => Outcome::Good,
@@ -133,8 +132,8 @@ impl Outcome {
 }
 
 /// A state with its colour; the word alone tells it, too.
-pub fn state(state: Option<&str>, error_code: Option<i64>) -> Markup {
-    let outcome = Outcome::of(state, error_code);
+pub fn state(state: Option<&str>, is_failed: bool) -> Markup {
+    let outcome = Outcome::of(state, is_failed);
     html! { span class={ "state " (outcome.class()) } { bdi { (state.unwrap_or(UNKNOWN)) } } }
 }
 

@@ -202,7 +202,7 @@ fn side_by_side(
                         (cells("Query", &|run| html! { a href=(path_of(&run.query_id)) { code { (run.query_id) } } }))
                         (cells("Started", &|run| show::time(run.started_ms, zone)))
                         (cells("Duration", &|run| html! { (show::duration(run.duration_ms)) }))
-                        (cells("State", &|run| show::state(run.state.as_deref(), run.error_code)))
+                        (cells("State", &|run| show::state(run.state.as_deref(), run.is_failed)))
                         (cells("User", &|run| show::text(run.user.as_deref())))
                         (cells("Rows scanned", &|run| html! { (show::number(run.scan_rows)) }))
                         (cells("Scanned", &|run| html! { (show::bytes(run.scan_bytes)) }))
