@@ -328,12 +328,13 @@ fn the_log_of_a_container_is_followed_through_kills_between_the_parts_of_a_line(
     for round in 1..=4 {
         // To the middle of a line of the file, and between the parts of one of the log.
         let until = if round == 4 { text.len() } else { text.len() * round / 4 - 7 };
-        let server = scene.serve();
+        let mut server = scene.serve();
         append(&scene.log, &text.as_bytes()[written..until]);
         written = until;
         let whole = cri(&lines.concat())[..until].matches("AuditLogger").count() as i64;
         wait(|| scene.count() >= whole - 1, || format!("{} of {whole}", scene.count()));
-        server.kill();
+        server.process.kill().unwrap();
+        server.process.wait().unwrap();
     }
     let server = scene.serve();
     scene.wait_for(40);
