@@ -9,6 +9,7 @@
 //!
 //! - [`source`], the ways in: audit logs and profile texts, plain or compressed, become domain values.
 //! - [`query`]: what a query record is, and how two tellings of one query become one.
+//! - [`login`]: what a log-in is.
 //! - [`profile`]: what a profile is, and what its summary says of its query.
 //! - [`statement`]: which statements are of one shape, and the fingerprint of that shape.
 //! - [`search`]: what is looked for in statements.
@@ -30,6 +31,7 @@ pub mod source;
 pub mod query;
 
 pub mod login;
+
 pub mod profile;
 
 pub mod statement;

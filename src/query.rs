@@ -68,11 +68,13 @@ impl FromStr for QueryId {
     }
 }
 
-/// Returns whether a text is what frontends write where a statement has no id: Doris writes `NaN`, and prints an id
-/// that was never set as `0-0`, StarRocks as a UUID of zeros.
+/// Whether a text is what frontends write in place of an id: `NaN` (Doris 1.2 to 4.x, a statement that got none),
+/// `N/A`, `null`, `0-0` (an id that was never set), a UUID of zeros.
 fn is_placeholder(text: &str) -> bool {
-    let zeros = text.contains('-') && text.bytes().all(|byte| byte == b'0' || byte == b'-');
-    zeros || ["nan", "null", "n/a", "none", "-"].iter().any(|name| text.eq_ignore_ascii_case(name))
+    ["null", "nan", "n/a", "unknown", "none", "-1"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
+        || text.contains('-') && text.bytes().all(|byte| matches!(byte, b'0' | b'-'))
 }
 
 impl fmt::Display for QueryId {
@@ -461,22 +463,11 @@ fn merge_value<T>(mine: &mut Option<T>, theirs: Option<T>, prefer: bool) {
 }
 
 fn merge_statement(mine: &mut Option<String>, theirs: Option<String>, prefer: bool) {
-    match (mine.as_deref(), theirs.as_deref()) {
-        (Some(mine), Some(theirs)) if is_cut_of(theirs, mine) => {}
-        (Some(whole), Some(longer)) if is_cut_of(whole, longer) => *mine = theirs,
-        _ => merge_value(mine, theirs, prefer),
-    }
-}
-
-/// Whether `text` is the longer `whole` cut short: by a record that broke off, by `...`, or as newer
-/// frontends write it, `... /* truncated. audit_plugin_max_sql_length=4096 */`.
-fn is_cut_of(text: &str, whole: &str) -> bool {
-    let start = match text.rfind("...") {
-        Some(dots) if text[dots + 3..].is_empty() => &text[..dots],
-        Some(dots) if text[dots + 3..].trim_start().starts_with("/* truncated") => &text[..dots],
-        _ => text,
+    let more = match (mine.as_deref(), theirs.as_deref()) {
+        (Some(mine), Some(theirs)) => statement::says_more(mine, theirs),
+        _ => None,
     };
-    whole.len() > text.len() && whole.starts_with(start.trim_end())
+    merge_value(mine, theirs, more.unwrap_or(prefer));
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::intake::Parcel;
 use crate::query::QueryRecord;
 use crate::source::encoding::Encoding;
 use crate::source::file::{self, Options, Place};
-use crate::source::{Found, SkipReason, Skipped};
+use crate::source::{ForeignLines, Found, Misread, SkipReason, Skipped};
 use crate::store::{OpenError, Store, WriteError, Writer, Written};
 use crate::time::Zone;
 
@@ -208,15 +208,23 @@ impl Reader {
 
     fn take(&mut self, found: Found, path: &Path, place: Place<'_>) -> Result<(), WriteError> {
         match found {
-            Found::Record { record, replaced, cut } => {
+            Found::Record { record, replaced, cut, foreign, misread } => {
                 if replaced {
                     self.report.warn(Warning::NotUtf8, path, place);
                 }
                 if cut.is_some() {
                     self.report.problem(Problem::Cut, path, place);
                 }
-                self.report.check(&record, path, place);
+                for misread in misread {
+                    self.report.misread(misread, path, place);
+                }
+                self.report.check_start(&record, path, place);
+                self.report.foreign(foreign, path, place);
                 self.parcel.record(*record);
+            }
+            Found::Login { login, foreign } => {
+                self.report.foreign(foreign, path, place);
+                self.parcel.login(*login);
             }
             Found::Profile(profile) => {
                 self.report.check_start(&profile.summary, path, place);
@@ -299,6 +307,8 @@ enum Warning {
     NotUtf8,
     #[error("a record whose error message holds |Time(ms)=, so its fields may have been misread")]
     Misread,
+    #[error("a query that begins after its record was written")]
+    AfterWritten,
     #[error("a query that begins in the future")]
     Future,
 }
@@ -335,6 +345,8 @@ pub struct Report {
     /// When the import began, and the latest start of a query that begins later, in Unix milliseconds.
     now_ms: i64,
     latest_ms: i64,
+    /// How much later than its record was written a query begins at most, in milliseconds.
+    after_written_ms: i64,
     took: Duration,
 }
 
@@ -364,6 +376,7 @@ impl Report {
             zone,
             now_ms: chrono::Utc::now().timestamp_millis(),
             latest_ms: i64::MIN,
+            after_written_ms: 0,
             took: Duration::ZERO,
         }
     }
@@ -376,13 +389,15 @@ impl Report {
         self.warnings.entry(warning).or_default().add(path, place);
     }
 
-    /// Looks for signs that a record was misread.
-    fn check(&mut self, record: &QueryRecord, path: &Path, place: Place<'_>) {
-        let holds_fields = |message: &String| message.contains("|Time(ms)=");
-        if record.error_message.as_ref().is_some_and(holds_fields) {
-            self.warn(Warning::Misread, path, place);
-        }
-        self.check_start(record, path, place);
+    fn misread(&mut self, misread: Misread, path: &Path, place: Place<'_>) {
+        let warning = match misread {
+            Misread::MessageHoldsFields => Warning::Misread,
+            Misread::StartsAfterWritten { by_ms } => {
+                self.after_written_ms = self.after_written_ms.max(by_ms);
+                Warning::AfterWritten
+            }
+        };
+        self.warn(warning, path, place);
     }
 
     /// Looks whether a query begins in the future, as it does where times are read in a wrong zone.
@@ -395,10 +410,9 @@ impl Report {
         }
     }
 
-    /// What zone would make the latest start lie in the past, as advice.
-    fn advice(&self) -> String {
+    /// Says which zone makes times that are `ahead_ms` too late lie where they belong.
+    fn advice(&self, ahead_ms: i64) -> String {
         const HALF_HOUR_MS: i64 = 30 * 60 * 1000;
-        let ahead_ms = self.latest_ms - self.now_ms;
         let ahead = format!("{}h{}min", ahead_ms / 3_600_000, ahead_ms / 60_000 % 60);
         // Zones differ by whole or half hours.
         let steps = (ahead_ms + HALF_HOUR_MS - 1) / HALF_HOUR_MS;
@@ -432,7 +446,7 @@ impl Report {
                 )
             }
             None => format!(
-                "the latest is {ahead} ahead: the times were read as those of {}, and no zone makes them past",
+                "the latest is {ahead} ahead: the times were read as those of {}, and no zone makes up for that",
                 self.zone
             ),
         }
@@ -444,9 +458,18 @@ impl Report {
         default.is_ok_and(|default| default - self.zone.offset_ms(self.now_ms) > ahead_ms)
     }
 
+    /// Counts lines between records.
+    fn foreign(&mut self, foreign: Option<ForeignLines>, path: &Path, place: Place<'_>) {
+        for line in foreign.into_iter().flat_map(|lines| lines.first..lines.first + lines.count) {
+            let place = Place { line, ..place };
+            self.problem(Problem::Skipped(SkipReason::OutsideRecord), path, place);
+        }
+    }
+
     /// 0 if all input was understood, 1 if some was not, 2 if none was.
     fn exit_code(&self) -> ExitCode {
-        let taken = self.written.records.total() + self.written.profiles.total() + self.left_out;
+        let Written { records, profiles, logins, .. } = self.written;
+        let taken = records.total() + profiles.total() + logins.total() + self.left_out;
         match (self.problems.is_empty(), taken) {
             (true, _) => ExitCode::SUCCESS,
             (false, 0) => ExitCode::from(2),
@@ -476,6 +499,9 @@ impl fmt::Display for Report {
         writeln!(f, "read {} {files} in {:.1} s", self.files, self.took.as_secs_f64())?;
         writeln!(f, "  records:  {}", self.written.records)?;
         writeln!(f, "  profiles: {}", self.written.profiles)?;
+        if self.written.logins.total() > 0 {
+            writeln!(f, "  log-ins:  {}", self.written.logins)?;
+        }
         if self.other_files > 0 {
             writeln!(f, "  other files: {}", self.other_files)?;
         }
@@ -493,8 +519,14 @@ impl fmt::Display for Report {
         }
         for (warning, met) in &self.warnings {
             show(f, warning, met)?;
-            if *warning == Warning::Future {
-                writeln!(f, "        {}", self.advice())?;
+            match warning {
+                Warning::Future => {
+                    writeln!(f, "        {}", self.advice(self.latest_ms - self.now_ms))?;
+                }
+                Warning::AfterWritten => {
+                    writeln!(f, "        {}", self.advice(self.after_written_ms))?;
+                }
+                Warning::NotUtf8 | Warning::Misread => {}
             }
         }
         Ok(())

@@ -25,7 +25,7 @@ use super::{Intake, Parcel, Way};
 use crate::source::audit_log::{AuditLog, MAX_LINE_BYTES};
 use crate::source::encoding::Encoding;
 use crate::source::wrapper::{Unwrapped, Unwrapper};
-use crate::source::{Found, SkipReason, Skipped};
+use crate::source::{ForeignLines, Found, SkipReason, Skipped};
 use crate::store::{FollowedFile, Store, WriteError};
 use crate::time::leading_local_time;
 
@@ -636,7 +636,14 @@ impl Tail {
 
     fn hand_on(&mut self, found: Found, parcel: &mut Parcel, way: &Way) {
         match found {
-            Found::Record { record, .. } => parcel.record(*record),
+            Found::Record { record, foreign, .. } => {
+                parcel.record(*record);
+                self.count_foreign(foreign, way);
+            }
+            Found::Login { login, foreign } => {
+                parcel.login(*login);
+                self.count_foreign(foreign, way);
+            }
             Found::Profile(profile) => parcel.profile(*profile),
             // Only whole files are.
             Found::OtherFile => {}
@@ -651,6 +658,12 @@ impl Tail {
                     }
                 }
             }
+        }
+    }
+
+    fn count_foreign(&self, foreign: Option<ForeignLines>, way: &Way) {
+        for _ in 0..foreign.map_or(0, |lines| lines.count) {
+            way.refused(SkipReason::OutsideRecord);
         }
     }
 

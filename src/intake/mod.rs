@@ -23,6 +23,7 @@ use crate::profile::Profile;
 use crate::query::QueryRecord;
 use crate::retention::Retention;
 use crate::source::SkipReason;
+use crate::source::rows::Row;
 use crate::store::{Batch, FollowedFile, WriteError, Writer, Written};
 use crate::time::Zone;
 pub use retain::{PruneReport, retain};
@@ -180,6 +181,14 @@ impl Parcel {
             self.left_out += 1;
         } else {
             self.batch.record(record);
+        }
+    }
+
+    /// Adds what a pushed row says.
+    pub fn row(&mut self, row: Row) {
+        match row {
+            Row::Record(record) => self.record(*record),
+            Row::Login(login) => self.login(*login),
         }
     }
 

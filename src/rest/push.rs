@@ -11,7 +11,7 @@ use super::envelope::{Answer, Envelope, Refusal, success};
 use super::{View, body};
 use crate::profile::{Profile, ProfileError};
 use crate::query::{Kind, Origin, QueryId, QueryRecord};
-use crate::source::rows::{self, Format, RowError};
+use crate::source::rows::{self, Format, JsonKind, RowError};
 use crate::time::Zone;
 
 /// Rows that are told of when they are refused.
@@ -84,12 +84,13 @@ pub async fn queries(
         return Err(Refusal::BadRequest("the body is empty; send JSON".to_string()));
     }
     let first = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    let format = if first == Some(&b'[') { Format::JsonArray } else { Format::JsonLines };
+    let kind = if first == Some(&b'[') { JsonKind::Array } else { JsonKind::Lines };
+    let format = Format::json(kind);
     let mut parcel = intake.parcel();
     let mut refused = Refused::default();
     tokio::task::block_in_place(|| {
         rows::read(&body.bytes, &format, intake.zone(), &mut |line, row| match row {
-            Ok(record) => parcel.record(record),
+            Ok(row) => parcel.row(row),
             Err(error) => refused.add(line, &error),
         })
     })

@@ -16,7 +16,7 @@ use super::envelope::{self, Answer, Refusal};
 use super::push::Refused;
 use super::{Parameters, View};
 use crate::intake::{Intake, PushError};
-use crate::source::rows::{self, Format};
+use crate::source::rows::{self, Format, JsonKind};
 
 /// The parameter that marks the second step.
 const MARK: &str = "redirected";
@@ -172,7 +172,7 @@ impl Loaded {
             rows::read(&body.bytes, &format, intake.zone(), &mut |number, row| {
                 total += 1;
                 match row {
-                    Ok(record) => parcel.record(record),
+                    Ok(row) => parcel.row(row),
                     Err(error) => refused.add(number, &error),
                 }
             })
@@ -265,9 +265,9 @@ fn asked(headers: &HeaderMap) -> Result<Load, String> {
     };
     let format = match given("format")?.map(str::to_ascii_lowercase).as_deref() {
         None | Some("csv") => csv_format(given("columns")?, |name| given(name))?,
-        Some("json") if truth("read_json_by_line")? => Format::JsonLines,
-        Some("json") if truth("strip_outer_array")? => Format::JsonArray,
-        Some("json") => Format::JsonObject,
+        Some("json") if truth("read_json_by_line")? => Format::json(JsonKind::Lines),
+        Some("json") if truth("strip_outer_array")? => Format::json(JsonKind::Array),
+        Some("json") => Format::json(JsonKind::Object),
         Some(_) => return Err("format must be csv or json".to_string()),
     };
     Ok(Load { label, format, gzip, max_filter_ratio })
@@ -289,5 +289,7 @@ fn csv_format<'a>(
         columns,
         separator: separator("column_separator", "\\t")?,
         delimiter: separator("line_delimiter", "\\n")?,
+        skip_lines: 0,
+        trim_double_quotes: false,
     })
 }

@@ -13,9 +13,8 @@ use super::SkipReason;
 use super::draft::Key;
 use super::file::MAX_PROFILE_BYTES;
 use super::frontend;
-use super::rows::{self, RowError};
+use super::rows::{self, Row, RowError};
 use crate::profile::{Profile, from_html};
-use crate::query::QueryRecord;
 use crate::time::Zone;
 
 /// A piece of an answer.
@@ -24,7 +23,7 @@ pub(super) enum Piece {
     /// The text of a profile.
     Profile(Vec<u8>),
     /// A row of the audit table, or of a frontend's list of queries.
-    Row(Result<Box<QueryRecord>, RowError>),
+    Row(Result<Row, RowError>),
     /// What is none of these.
     Skipped(SkipReason),
 }
@@ -102,7 +101,7 @@ fn pieces_within<E>(
             if !is_row(&object) {
                 return give(Piece::Skipped(SkipReason::NotRecognised));
             }
-            give(Piece::Row(rows::object_record(&object, zone).map(Box::new)))
+            give(Piece::Row(rows::row_of_object(&object, zone)))
         }
         _ => give(Piece::Skipped(SkipReason::NotRecognised)),
     }
@@ -131,7 +130,7 @@ fn list<E>(list: Value, zone: Zone, give: &mut dyn FnMut(Piece) -> Result<(), E>
         return give(Piece::Skipped(SkipReason::NotRecognised));
     };
     for record in records {
-        give(Piece::Row(Ok(Box::new(record))))?;
+        give(Piece::Row(Ok(Row::Record(Box::new(record)))))?;
     }
     (0..not_understood).try_for_each(|_| give(Piece::Skipped(SkipReason::BadRow)))
 }
@@ -548,7 +547,7 @@ mod tests {
             "rows": [{"Profile ID": "1-2", "Start Time": "2026-03-01 10:00:00", "Total": "5ms"}]}});
         let found = pieces_of(list);
         assert!(
-            matches!(found.as_slice(), [Piece::Row(Ok(record))] if record.duration_ms == Some(5)),
+            matches!(found.as_slice(), [Piece::Row(Ok(Row::Record(record)))] if record.duration_ms == Some(5)),
             "{found:?}"
         );
     }

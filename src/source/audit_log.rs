@@ -12,11 +12,15 @@
 //! statement are found from the record's end (see `split`).
 
 use std::borrow::Cow;
+use std::collections::{HashSet, VecDeque};
 
 use chrono::NaiveDateTime;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::draft::{Draft, Key, Written, boolean};
-use super::{Found, SkipReason, Skipped};
+use super::draft::{Built, Draft, Expected, Key, Written, boolean};
+use super::rows::text_of;
+use super::{ForeignLines, Found, Misread, SkipReason, Skipped};
 use crate::query::{Kind, QueryRecord};
 use crate::time::{Zone, leading_local_time, zone_offset};
 
@@ -138,72 +142,130 @@ impl AuditLog {
             let body = body.strip_suffix(b"\n").unwrap_or(&body);
             let text = String::from_utf8_lossy(body);
             let replaced = matches!(text, Cow::Owned(_));
-            self.parse(&prefix, &text, whole).map(|(record, cut)| Found::Record {
-                record: Box::new(record),
-                replaced,
-                cut: cut.then_some(first_line),
+            self.parse(&prefix, &text, whole).map(|parsed| {
+                let foreign = parsed
+                    .foreign
+                    .map(|lines| ForeignLines { first: first_line + lines.first, ..lines });
+                match parsed.built {
+                    Built::Login(login) => Found::Login { login, foreign },
+                    Built::Record(record) => Found::Record {
+                        misread: misread(&record, prefix.written_ms(self.zone)),
+                        record,
+                        replaced,
+                        cut: parsed.cut.then_some(first_line),
+                        foreign,
+                    },
+                }
             })
         };
         parsed.unwrap_or_else(|reason| Found::Skipped(Skipped { line: first_line, reason }))
     }
 
-    /// The record of a text, and whether it was cut off.
-    fn parse(
-        &mut self,
-        prefix: &Prefix,
-        text: &str,
-        whole: bool,
-    ) -> Result<(QueryRecord, bool), SkipReason> {
+    fn parse(&mut self, prefix: &Prefix, text: &str, whole: bool) -> Result<Parsed, SkipReason> {
         let kind = match prefix.kind {
-            RecordKind::Query | RecordKind::SlowQuery => Kind::Query,
+            RecordKind::Query | RecordKind::SlowQuery | RecordKind::Connection => Kind::Query,
             RecordKind::Load | RecordKind::StreamLoad => Kind::Load,
             RecordKind::Other => return Err(SkipReason::OtherType),
         };
         let mut draft = Draft::new(kind, self.zone);
+        draft.expect(match prefix.kind {
+            RecordKind::Connection => Expected::Login,
+            _ if prefix.is_untyped => Expected::Either,
+            _ => Expected::Record,
+        });
         if text.trim_start().starts_with('{') {
-            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
-                .map_err(|_| if whole { SkipReason::NotJson } else { SkipReason::CutOff })?;
+            // An object stands in one line, whatever its values hold.
+            let mut values = serde_json::Deserializer::from_str(text).into_iter();
+            let object: Option<Result<serde_json::Map<String, serde_json::Value>, _>> =
+                values.next();
+            let Some(Ok(object)) = object else {
+                return Err(if whole { SkipReason::NotJson } else { SkipReason::CutOff });
+            };
+            let foreign = foreign_lines(text, values.byte_offset(), text.len());
             for (name, value) in &object {
-                let text = match value {
-                    serde_json::Value::String(text) => Cow::Borrowed(text.as_str()),
-                    other => Cow::Owned(other.to_string()),
-                };
                 // What annals wrote itself goes by the names of its columns.
                 let key = match prefix.kind.key(name) {
                     Key::Unknown => Key::of_column(name),
                     key => key,
                 };
-                draft.set(key, name, &text);
+                if let Some(text) = text_of(value) {
+                    draft.set(key, name, &text);
+                }
             }
-            return Ok((prefix.finish(draft, self.zone)?, false));
+            return Ok(Parsed { built: prefix.finish(draft, self.zone)?, cut: false, foreign });
         }
-        let mut fields = split(prefix.kind, text);
+        let Split { mut fields, foreign } = split(prefix, text);
         let mut cut = false;
         let last = fields.last().map(|field| field.key);
-        if whole {
-            self.last_key = last;
-        } else if self.last_key.map_or(last == Some(Key::QueryId), |key| last != Some(key)) {
-            // The record stops where the one before it went on. What its end holds, half a key or half
-            // a value, is not known; a statement is kept as far as it goes.
+        let half = text.rfind('|').map(|bar| (bar, &text[bar + 1..]));
+        let half = half.filter(|(_, half)| half.bytes().all(is_key_byte));
+        // A record stops where others of its log go on: its end is not known, half a key or half a value.
+        let stops = match self.last_key {
+            _ if foreign.is_some() => false,
+            Some(key) => {
+                last != Some(key) && (!whole || half.is_some_and(|(_, half)| !half.is_empty()))
+            }
+            None => !whole && last == Some(Key::QueryId),
+        };
+        if stops {
             cut = true;
-            let piece = text.rfind('|').map(|bar| (bar, &text[bar + 1..]));
-            match piece {
-                Some((bar, half)) if half.bytes().all(is_key_byte) => {
-                    fields = split(prefix.kind, &text[..bar]);
-                }
-                _ if last.is_some_and(|key| key.is_free_text()) => {}
-                _ => {
+            match half {
+                Some((bar, _)) => fields = split(prefix, &text[..bar]).fields,
+                // A statement is kept as far as it goes.
+                None if last.is_some_and(|key| key.is_free_text()) => {}
+                None => {
                     fields.pop();
                 }
             }
+        } else if whole {
+            self.last_key = last;
         }
         for field in &fields {
             draft.set(field.key, field.name, field.value);
         }
-        let record = prefix.finish(draft, self.zone);
-        let record = record.map_err(|reason| if cut { SkipReason::CutOff } else { reason })?;
-        Ok((record, cut))
+        let built = prefix.finish(draft, self.zone);
+        let built = built.map_err(|reason| if cut { SkipReason::CutOff } else { reason })?;
+        Ok(Parsed { built, cut, foreign })
     }
+}
+
+/// What the lines of a record say.
+struct Parsed {
+    built: Built,
+    /// Whether it was cut off.
+    cut: bool,
+    /// Lines behind it, from 0 at the record's first.
+    foreign: Option<ForeignLines>,
+}
+
+/// Counts the lines of a part of a text that begin in it and are not blank, from 0 at the text's first.
+fn foreign_lines(text: &str, start: usize, end: usize) -> Option<ForeignLines> {
+    let first = memchr::memchr_iter(b'\n', &text.as_bytes()[..start]).count() as u64;
+    let lines = (first..).zip(text[start..end].split('\n'));
+    let mut foreign: Option<ForeignLines> = None;
+    for (line, _) in lines.filter(|(_, text)| !text.trim().is_empty()) {
+        match &mut foreign {
+            None => foreign = Some(ForeignLines { first: line, count: 1 }),
+            Some(foreign) => foreign.count += 1,
+        }
+    }
+    foreign
+}
+
+/// What hints that a record was not read right.
+fn misread(record: &QueryRecord, written_ms: i64) -> Vec<Misread> {
+    let mut misread = Vec::new();
+    let holds_fields = |message: &str| {
+        ["|Time(ms)=", "|Time=", "|ScanRows="].iter().any(|field| message.contains(field))
+    };
+    if record.error_message.as_deref().is_some_and(holds_fields) {
+        misread.push(Misread::MessageHoldsFields);
+    }
+    let late_ms = record.started_ms.map(|started_ms| started_ms.saturating_sub(written_ms));
+    if let Some(by_ms) = late_ms.filter(|ms| *ms > 10 * 60 * 1000) {
+        misread.push(Misread::StartsAfterWritten { by_ms });
+    }
+    misread
 }
 
 /// Leaves out a byte order mark.
@@ -221,6 +283,10 @@ struct Prefix {
     offset: Option<i64>,
     /// Bytes of the line that the prefix takes.
     length: usize,
+    /// Whether it names a place in StarRocks' code, `[AuditLog.log():68]`.
+    has_place: bool,
+    /// Whether it names that place and no type.
+    is_untyped: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +295,8 @@ enum RecordKind {
     SlowQuery,
     Load,
     StreamLoad,
+    /// A log-in.
+    Connection,
     Other,
 }
 
@@ -250,15 +318,22 @@ impl Prefix {
             at += spaces(&line[at..])?;
         }
         let mut kind = None;
+        let (mut has_place, mut is_untyped) = (false, true);
         while line.get(at) == Some(&b'[') {
             let length = line[at..].iter().take(200).position(|byte| *byte == b']')? + 1;
             let name = &line[at + 1..at + length - 1];
+            is_untyped &= name.starts_with(b"AuditLog");
             kind = match name {
-                b"query" => Some(RecordKind::Query),
+                // StarRocks writes a query that cost much a second time, as `[big_query]`.
+                b"query" | b"big_query" => Some(RecordKind::Query),
                 b"slow_query" => Some(RecordKind::SlowQuery),
                 b"load" => Some(RecordKind::Load),
                 b"stream_load" => Some(RecordKind::StreamLoad),
-                _ if name.starts_with(b"AuditLog") => kind.or(Some(RecordKind::Query)),
+                b"connection" => Some(RecordKind::Connection),
+                _ if name.starts_with(b"AuditLog") => {
+                    has_place = true;
+                    kind.or(Some(RecordKind::Query))
+                }
                 _ if !name.is_empty()
                     && name.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_') =>
                 {
@@ -272,23 +347,29 @@ impl Prefix {
         // A type is followed by fields or an object; what is not is a line of a statement.
         let kind = kind.filter(|_| matches!(line.get(at), Some(b'|' | b'{')))?;
         let offset = offset.map(|(seconds, _)| seconds);
-        Some(Prefix { kind, written, offset, length: at })
+        Some(Prefix { kind, written, offset, length: at, has_place, is_untyped })
+    }
+
+    /// When the record was written, in Unix milliseconds; local to `zone` where the log names no offset.
+    fn written_ms(&self, zone: Zone) -> i64 {
+        match self.offset {
+            Some(seconds) => self.written.and_utc().timestamp_millis() - seconds * 1000,
+            None => zone.instant_ms(self.written),
+        }
     }
 
     /// Ends a record of this prefix.
-    fn finish(&self, draft: Draft, zone: Zone) -> Result<QueryRecord, SkipReason> {
-        let ms = match self.offset {
-            Some(seconds) => self.written.and_utc().timestamp_millis() - seconds * 1000,
-            None => zone.instant_ms(self.written),
-        };
-        let mut record =
-            draft.finish(Some(Written { ms, date: self.written.date().to_string() }))?;
-        record.is_slow = self.kind == RecordKind::SlowQuery;
-        if self.kind == RecordKind::Load {
-            // Doris writes this record when the load's data became visible.
-            record.state.get_or_insert_with(|| "FINISHED".to_string());
+    fn finish(&self, draft: Draft, zone: Zone) -> Result<Built, SkipReason> {
+        let written = Written { ms: self.written_ms(zone), local: self.written };
+        let mut built = draft.finish(Some(written))?;
+        if let Built::Record(record) = &mut built {
+            record.is_slow |= self.kind == RecordKind::SlowQuery;
+            if self.kind == RecordKind::Load {
+                // Doris writes this record when the load's data became visible.
+                record.state.get_or_insert_with(|| "FINISHED".to_string());
+            }
         }
-        Ok(record)
+        Ok(built)
     }
 }
 
@@ -311,52 +392,16 @@ fn spaces(text: &[u8]) -> Option<usize> {
 impl RecordKind {
     /// The key of a name; versions differ in letter case, and some add the unit.
     fn key(self, name: &str) -> Key {
-        let mut lower = [0u8; 32];
+        let mut lower = [0u8; 40];
         let Some(lower) = lower.get_mut(..name.len()) else {
             return Key::Unknown;
         };
         lower.copy_from_slice(name.as_bytes());
         lower.make_ascii_lowercase();
         match self {
-            RecordKind::Query | RecordKind::SlowQuery => match &*lower {
-                b"timestamp" => Key::Timestamp,
-                b"client" => Key::Client,
-                b"user" => Key::User,
-                b"ctl" | b"catalog" => Key::Catalog,
-                b"db" => Key::Db,
-                b"state" => Key::State,
-                b"errorcode" => Key::ErrorCode,
-                b"errormessage" => Key::ErrorMessage,
-                b"time" | b"time(ms)" => Key::Time,
-                b"scanbytes" => Key::ScanBytes,
-                b"scanrows" => Key::ScanRows,
-                b"returnrows" => Key::ReturnRows,
-                b"stmtid" => Key::StmtId,
-                b"queryid" => Key::QueryId,
-                b"isquery" => Key::IsQuery,
-                b"isnereids" => Key::IsNereids,
-                b"isinternal" => Key::IsInternal,
-                b"feip" => Key::FeIp,
-                b"stmttype" => Key::StmtType,
-                b"commandtype" => Key::CommandType,
-                b"stmt" => Key::Stmt,
-                b"cputimems" => Key::CpuTimeMs,
-                b"shufflesendbytes" => Key::ShuffleSendBytes,
-                b"shufflesendrows" => Key::ShuffleSendRows,
-                b"sqlhash" => Key::SqlHash,
-                b"sqldigest" | b"digest" => Key::SqlDigest,
-                b"peakmemorybytes" => Key::PeakMemoryBytes,
-                b"cloudclustername" | b"computegroupname" => Key::ComputeGroup,
-                b"traceid" => Key::TraceId,
-                b"workloadgroup" => Key::WorkloadGroup,
-                b"fuzzyvariables" => Key::FuzzyVariables,
-                b"scanbytesfromlocalstorage" => Key::LocalScanBytes,
-                b"scanbytesfromremotestorage" => Key::RemoteScanBytes,
-                b"spillwritebytestolocalstorage" => Key::SpillWriteBytes,
-                b"queriedtablesandviews" => Key::QueriedTables,
-                b"sessionid" => Key::SessionId,
-                _ => Key::Unknown,
-            },
+            RecordKind::Query | RecordKind::SlowQuery | RecordKind::Connection => {
+                Key::of_audit(lower)
+            }
             RecordKind::Load => match &*lower {
                 b"jobid" => Key::JobId,
                 b"label" => Key::Label,
@@ -396,57 +441,6 @@ impl RecordKind {
     }
 }
 
-impl Key {
-    /// The key that Doris, in every version that writes any there, writes first behind this free text.
-    fn next(self) -> Option<Key> {
-        match self {
-            Key::Stmt => Some(Key::CpuTimeMs),
-            Key::ErrorMessage => Some(Key::Time),
-            Key::Message => Some(Key::Url),
-            _ => None,
-        }
-    }
-
-    /// Whether a text can be a value of this key; keeps text of a statement that looks like a field
-    /// from being one.
-    fn admits(self, name: &str, value: &str) -> bool {
-        let nothing = value.is_empty() || value == "null";
-        match self {
-            Key::ErrorCode
-            | Key::Time
-            | Key::ScanBytes
-            | Key::ScanRows
-            | Key::ReturnRows
-            | Key::StmtId
-            | Key::CpuTimeMs
-            | Key::ShuffleSendBytes
-            | Key::ShuffleSendRows
-            | Key::PeakMemoryBytes
-            | Key::LocalScanBytes
-            | Key::RemoteScanBytes
-            | Key::SpillWriteBytes
-            | Key::TotalRows
-            | Key::LoadedRows
-            | Key::FilteredRows
-            | Key::UnselectedRows
-            | Key::LoadBytes => nothing || value.trim().parse::<i64>().is_ok(),
-            Key::IsQuery | Key::IsNereids | Key::IsInternal => nothing || boolean(value).is_some(),
-            Key::SqlHash | Key::SqlDigest | Key::QueryId | Key::TraceId | Key::SessionId => {
-                !value.trim().contains(|c: char| c.is_whitespace() || "'\"`(),;".contains(c))
-            }
-            // A key nobody knows yet looks like one of Doris' (camel case), not like a column.
-            Key::Unknown => {
-                name.contains(|c: char| c.is_ascii_uppercase())
-                    && !value.contains(['\n', '\'', '"', ';'])
-            }
-            Key::FuzzyVariables | Key::QueriedTables | Key::Url => !value.contains('\n'),
-            // No version writes free text behind free text.
-            Key::Stmt | Key::ErrorMessage | Key::Message => false,
-            _ => !value.contains(['\n', '\'', '"', ';']),
-        }
-    }
-}
-
 fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'(' | b')')
 }
@@ -459,7 +453,7 @@ struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Reads `Key=Value`.
+    /// Reads `Key=Value`, to the end of `piece`.
     fn parse(kind: RecordKind, piece: &'a str) -> Option<Field<'a>> {
         // No key is longer; and a statement's megabytes are not searched for an equals sign.
         let end = piece.bytes().take(64).position(|byte| !is_key_byte(byte))?;
@@ -470,37 +464,161 @@ impl<'a> Field<'a> {
             value,
         })
     }
-}
 
-/// Splits `|Key=Value|Key=Value...`.
-///
-/// Most values hold no `|Key=`, and end where the next key begins. Those that may hold anything, the
-/// error message and the statement, end where a row of plausible fields begins that reaches to the end
-/// of their part of the record, each key once in a record. This row is found from its end, since the
-/// text may quote a whole record.
-fn split(kind: RecordKind, text: &str) -> Vec<Field<'_>> {
-    let mut fields: Vec<Field<'_>> = Vec::with_capacity(40);
-    let mut rest = text;
-    while let Some(field) = rest.strip_prefix('|').and_then(|piece| Field::parse(kind, piece)) {
-        let end = if !field.key.is_free_text() {
-            next_key(kind, field.value)
-        } else if field.key == Key::Stmt {
-            None
-        } else {
-            field.value.find("|Stmt=")
-        };
-        let (part, behind) = field.value.split_at(end.unwrap_or(field.value.len()));
-        rest = behind;
-        if field.key.is_free_text() {
-            let row = fields_at_end(kind, field.key, part, &fields);
-            let end = row.first().map_or(part.len(), |first| offset_of(part, first));
-            fields.push(Field { value: &part[..end], ..field });
-            fields.extend(row);
-        } else {
-            fields.push(Field { value: part, ..field });
+    /// The first line of the value.
+    fn first_line(&self) -> &'a str {
+        self.value.split('\n').next().unwrap_or_default()
+    }
+
+    /// Whether a value is one that frontends write there often enough to tell a field from text that looks like one:
+    /// a number where one belongs, a token, JSON, or plain text.
+    fn is_plausible(&self) -> bool {
+        let value = self.value;
+        let nothing = value.is_empty() || value == "null";
+        match self.key {
+            key if key.is_number() => nothing || value.trim().parse::<i64>().is_ok(),
+            Key::IsQuery | Key::IsNereids | Key::IsInternal | Key::CacheHit => {
+                nothing || boolean(value).is_some()
+            }
+            key if is_token(key) => {
+                !value.trim().contains(|c: char| c.is_whitespace() || "'\"`(),;".contains(c))
+            }
+            // No version writes free text behind free text, but for StarRocks' error message.
+            Key::Stmt | Key::ErrorMessage | Key::Message => false,
+            Key::FuzzyVariables | Key::QueriedTables | Key::ChosenViews | Key::Url => {
+                !value.contains('\n')
+            }
+            // A key nobody knows yet looks like a frontend's (camel case), not like a column.
+            Key::Unknown if !self.name.contains(|c: char| c.is_ascii_uppercase()) => false,
+            _ => !value.contains(['\n', '\'', '"', ';']) || is_json(value),
         }
     }
-    fields
+}
+
+/// Whether a text is a JSON object, array or string.
+fn is_json(text: &str) -> bool {
+    text.starts_with(['{', '[', '"']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// The keys that were met, for no record has one twice.
+#[derive(Clone, Default)]
+struct Seen<'a> {
+    known: u128,
+    /// Those that have only a name.
+    names: HashSet<&'a str>,
+}
+
+impl<'a> Seen<'a> {
+    fn bit(key: Key) -> u128 {
+        1 << (key as u32)
+    }
+
+    fn has(&self, field: &Field<'_>) -> bool {
+        match field.key {
+            Key::Known | Key::Unknown => self.names.contains(field.name),
+            key => self.known & Seen::bit(key) != 0,
+        }
+    }
+
+    fn has_key(&self, key: Key) -> bool {
+        self.known & Seen::bit(key) != 0
+    }
+
+    /// Adds a field; false if it was there.
+    fn add(&mut self, field: &Field<'a>) -> bool {
+        match field.key {
+            Key::Known | Key::Unknown => self.names.insert(field.name),
+            key => {
+                let new = !self.has_key(key);
+                self.known |= Seen::bit(key);
+                new
+            }
+        }
+    }
+
+    fn remove(&mut self, field: &Field<'a>) {
+        match field.key {
+            Key::Known | Key::Unknown => {
+                self.names.remove(field.name);
+            }
+            key => self.known &= !Seen::bit(key),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.known = 0;
+        self.names.clear();
+    }
+}
+
+const _: () = assert!(Key::COUNT <= 128, "a key has no bit in Seen");
+
+/// Reads one `|Key=Value` after another. A value ends where the next `|Key=` stands, but for JSON, which may hold that
+/// too. Where a field ends depends on nothing before it, so a row of fields is the same wherever the reading began.
+struct Fields<'a> {
+    kind: RecordKind,
+    text: &'a str,
+    /// Where the bar before the next field stands.
+    bar: Option<usize>,
+    /// How many bytes may still be read as JSON for nothing, which keeps the reading linear.
+    budget: usize,
+}
+
+/// A field and where it stands: from its bar to the end of its value.
+struct Placed<'a> {
+    bar: usize,
+    end: usize,
+    field: Field<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of a text from the first bar that begins one, at `from` or behind.
+    fn new(kind: RecordKind, text: &'a str, from: usize) -> Fields<'a> {
+        let bar = next_key(kind, &text[from..]).map(|bar| from + bar);
+        Fields { kind, text, bar, budget: text.len().saturating_mul(2) }
+    }
+
+    /// The length of the JSON value that a text begins with, if a field can end behind it.
+    fn json_length(&mut self, text: &str) -> Option<usize> {
+        if !text.starts_with(['{', '[', '"']) || self.budget == 0 {
+            return None;
+        }
+        let mut rest = &text.as_bytes()[..text.len().min(self.budget)];
+        let all = rest.len();
+        let mut reader = serde_json::Deserializer::from_reader(&mut rest);
+        let is_whole = IgnoredAny::deserialize(&mut reader).is_ok();
+        let length = all - rest.len();
+        let behind = text.get(length..).filter(|_| is_whole);
+        let ends = |behind: &str| match behind.strip_prefix('|') {
+            Some(piece) => is_end(piece) || Field::parse(self.kind, piece).is_some(),
+            None => is_end(behind),
+        };
+        if behind.is_some_and(ends) && !text[..length].contains('\n') {
+            return Some(length);
+        }
+        self.budget -= length.min(self.budget);
+        None
+    }
+}
+
+/// Whether a text is at the end of a record, or of a line.
+fn is_end(text: &str) -> bool {
+    text.is_empty() || text.starts_with('\n') || text.starts_with("\r\n") || text == "\r"
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Placed<'a>;
+
+    fn next(&mut self) -> Option<Placed<'a>> {
+        let bar = self.bar?;
+        let text = self.text;
+        let field = Field::parse(self.kind, &text[bar + 1..])?;
+        let start = text.len() - field.value.len();
+        let behind = start + self.json_length(field.value).unwrap_or(0);
+        self.bar = next_key(self.kind, &text[behind..]).map(|bar| behind + bar);
+        let end = self.bar.unwrap_or(text.len());
+        Some(Placed { bar, end, field: Field { value: &text[start..end], ..field } })
+    }
 }
 
 /// Where in `text` the next `|Key=` stands.
@@ -509,46 +627,350 @@ fn next_key(kind: RecordKind, text: &str) -> Option<usize> {
         .find(|bar| Field::parse(kind, &text[bar + 1..]).is_some())
 }
 
-/// The row of plausible fields at the end of `text`, the value of `free`; none of them is among `seen`.
-fn fields_at_end<'a>(
-    kind: RecordKind,
-    free: Key,
-    text: &'a str,
-    seen: &[Field<'a>],
-) -> Vec<Field<'a>> {
-    let mut fields: Vec<Field<'a>> = Vec::new();
-    let mut rest = text;
-    while let Some(bar) = memchr::memrchr(b'|', rest.as_bytes()) {
-        let Some(field) = Field::parse(kind, &rest[bar + 1..]) else { break };
-        let again = |other: &Field<'_>| match field.key {
-            Key::Unknown => other.name == field.name,
-            key => other.key == key,
-        };
-        if !field.key.admits(field.name, field.value)
-            || seen.iter().any(again)
-            || fields.iter().any(again)
-        {
-            break;
-        }
-        fields.push(field);
-        rest = &rest[..bar];
-    }
-    fields.reverse();
-    // The text may end with what looks like a field, too: the row begins with the key that is known to
-    // follow, or with any that is known. Only where there is no text before it may it be a new one.
-    let begin = fields
-        .iter()
-        .position(|field| Some(field.key) == free.next())
-        .or_else(|| fields.iter().position(|field| field.key != Key::Unknown))
-        .unwrap_or(fields.len());
-    let new = rest.is_empty() && fields[..begin].iter().all(|field| field.key == Key::Unknown);
-    if !new {
-        fields.drain(..begin);
-    }
-    fields
+/// No version writes more fields behind a free text.
+const MAX_ROW: usize = 256;
+
+/// Looks for the row of fields that ends a text, while its fields are read one after another. Two rows are looked for:
+///
+/// - One that begins with the key that a version writes first behind the text, its anchor, at the last place where that
+///   stands with a value that it can have. Its other values may be anything.
+/// - The longest one at the end whose fields are all plausible and each there once. It begins with the anchor, or with
+///   any key that is known. It is for records that may have no row at all, where text must not be taken for one.
+struct Rows<'a, 's> {
+    /// The record's keys before the text.
+    before: &'s Seen<'a>,
+    /// The key that begins a row.
+    anchor: Option<Key>,
+    anchored: Vec<Placed<'a>>,
+    anchored_seen: Seen<'a>,
+    plausible: VecDeque<Placed<'a>>,
+    plausible_seen: Seen<'a>,
 }
 
-/// Where in `text` the bar before a field taken from it stands.
-fn offset_of(text: &str, field: &Field<'_>) -> usize {
-    field.name.as_ptr() as usize - text.as_ptr() as usize - 1
+impl<'a, 's> Rows<'a, 's> {
+    fn new(before: &'s Seen<'a>, anchor: Option<Key>) -> Rows<'a, 's> {
+        Rows {
+            before,
+            anchor: anchor.filter(|key| !before.has_key(*key)),
+            anchored: Vec::new(),
+            anchored_seen: Seen::default(),
+            plausible: VecDeque::new(),
+            plausible_seen: Seen::default(),
+        }
+    }
+
+    fn add(&mut self, placed: Placed<'a>) {
+        let Placed { bar, end, field } = placed;
+        let first_line = Field { value: field.first_line(), ..field };
+        if Some(field.key) == self.anchor && first_line.is_plausible() {
+            self.anchored.clear();
+            self.anchored_seen.clear();
+        }
+        let begins = Some(field.key) == self.anchor && first_line.is_plausible();
+        if begins || !self.anchored.is_empty() {
+            let is_new = !self.before.has(&field) && self.anchored_seen.add(&field);
+            match self.anchored.last_mut() {
+                // A key that was met is text in the value before it.
+                Some(last) if !is_new => {
+                    if !last.field.key.is_number() {
+                        last.end = end;
+                    }
+                }
+                _ => self.anchored.push(Placed { bar, end, field }),
+            }
+            if self.anchored.len() > MAX_ROW {
+                self.anchored.clear();
+                self.anchored_seen.clear();
+            }
+        }
+        self.add_plausible(Placed { bar, end, field });
+    }
+
+    fn add_plausible(&mut self, placed: Placed<'a>) {
+        let field = placed.field;
+        // Blank lines behind the last field are not its value's.
+        let field = Field { value: without_blank_lines(field.value), ..field };
+        if !field.is_plausible() || self.before.has(&field) {
+            self.plausible.clear();
+            self.plausible_seen.clear();
+            return;
+        }
+        if !self.plausible_seen.add(&field) {
+            while let Some(dropped) = self.plausible.pop_front() {
+                if dropped.field.name == field.name
+                    || is_known(dropped.field.key) && dropped.field.key == field.key
+                {
+                    break;
+                }
+                self.plausible_seen.remove(&dropped.field);
+            }
+        }
+        if self.plausible.len() == MAX_ROW
+            && let Some(dropped) = self.plausible.pop_front()
+        {
+            self.plausible_seen.remove(&dropped.field);
+        }
+        self.plausible.push_back(Placed { field, ..placed });
+    }
+
+    /// The row of any values, if there is one and `sure`, or if three of its keys are known and have plausible values.
+    fn anchored(&mut self, sure: bool) -> Option<Vec<Placed<'a>>> {
+        let known = self.anchored.iter().filter(|placed| {
+            is_known(placed.field.key)
+                && Field { value: placed.field.first_line(), ..placed.field }.is_plausible()
+        });
+        let is_row = !self.anchored.is_empty() && (sure || known.count() >= 3);
+        is_row.then(|| std::mem::take(&mut self.anchored))
+    }
+
+    /// The row of plausible fields of the text that begins at `start`; it may be empty.
+    fn plausible(self, start: usize) -> Vec<Placed<'a>> {
+        let mut row: Vec<Placed<'a>> = self.plausible.into();
+        // The text may end with what looks like a field, too. Only where there is no text before it may the row
+        // begin with a key nobody knows.
+        let begin = row
+            .iter()
+            .position(|placed| Some(placed.field.key) == self.anchor)
+            .or_else(|| row.iter().position(|placed| placed.field.key != Key::Unknown))
+            .unwrap_or(row.len());
+        let no_text = row.first().is_some_and(|first| first.bar == start)
+            && row[..begin].iter().all(|placed| placed.field.key == Key::Unknown);
+        if !no_text {
+            row.drain(..begin);
+        }
+        row
+    }
+}
+
+fn is_known(key: Key) -> bool {
+    !matches!(key, Key::Known | Key::Unknown)
+}
+
+/// A text without the blank lines at its end.
+fn without_blank_lines(text: &str) -> &str {
+    let end = text.trim_end().len();
+    match text[end..].find('\n') {
+        Some(line_end) => {
+            text[..end + line_end].strip_suffix('\r').unwrap_or(&text[..end + line_end])
+        }
+        None => text,
+    }
+}
+
+/// The fields of a record's text, and the lines behind them that are part of no record.
+struct Split<'a> {
+    fields: Vec<Field<'a>>,
+    foreign: Option<ForeignLines>,
+}
+
+/// Splits `|Key=Value|Key=Value...`.
+///
+/// Three values may be any text: the error message of Doris, which ends where `|Time(ms)=` begins the row of fields
+/// before the statement; the message of a stream load, which ends at `|Url=`; and the statement. Behind the statement
+/// stands a row of fields in Doris before 3.1 (from `CpuTimeMS` on) and in StarRocks (from `Digest` on), nothing in
+/// Doris 3.1 and later. Since the text may quote a whole record, a row is looked for from its end.
+fn split<'a>(prefix: &Prefix, text: &'a str) -> Split<'a> {
+    let kind = prefix.kind;
+    let text = without_end_bar(text);
+    let mut out = Splitting { text, fields: Vec::with_capacity(64), foreign: None };
+    let mut seen = Seen::default();
+    if !text.starts_with('|') {
+        return Split { fields: Vec::new(), foreign: None };
+    }
+    let mut fields = Fields::new(kind, text, 0);
+    if fields.bar != Some(0) {
+        return Split { fields: Vec::new(), foreign: None };
+    }
+    while let Some(placed) = fields.next() {
+        let field = placed.field;
+        let start = placed.end - field.value.len();
+        match field.key {
+            Key::Stmt if !seen.has(&field) => {
+                seen.add(&field);
+                out.statement(prefix, start, &seen);
+                break;
+            }
+            Key::ErrorMessage | Key::Message if !seen.has(&field) => {
+                seen.add(&field);
+                let next = out.message(prefix.kind, field, start, &seen);
+                for field in &out.fields {
+                    seen.add(field);
+                }
+                fields.bar = next;
+            }
+            // A key that was met is text in the value before it.
+            _ if !seen.add(&field) => {
+                if let Some(last) = out.fields.last_mut()
+                    && !last.key.is_number()
+                {
+                    let from = offset_of(text, last.value);
+                    last.value = &text[from..placed.end];
+                }
+            }
+            _ => out.fields.push(field),
+        }
+    }
+    out.cut_lines();
+    Split { fields: out.fields, foreign: out.foreign }
+}
+
+/// What the fields are put into as they are found.
+struct Splitting<'a> {
+    text: &'a str,
+    fields: Vec<Field<'a>>,
+    foreign: Option<ForeignLines>,
+}
+
+impl<'a> Splitting<'a> {
+    /// Adds a message, whose value begins at `start`, and the row of fields behind it. Returns where the bar of the
+    /// field behind that row stands, the statement's.
+    fn message(
+        &mut self,
+        kind: RecordKind,
+        message: Field<'a>,
+        start: usize,
+        seen: &Seen<'a>,
+    ) -> Option<usize> {
+        let text = self.text;
+        let anchor = match message.key {
+            Key::Message => Key::Url,
+            _ => Key::Time,
+        };
+        let mut rows = Rows::new(seen, Some(anchor));
+        let mut next = None;
+        let mut fields = Fields::new(kind, text, start);
+        while let Some(placed) = fields.next() {
+            // Every version writes fields between them: a statement directly behind it is text that quotes a record.
+            if placed.field.key == Key::Stmt
+                && message.key == Key::ErrorMessage
+                && (!rows.anchored.is_empty() || !rows.plausible.is_empty())
+            {
+                next = Some(placed.bar);
+                break;
+            }
+            rows.add(placed);
+        }
+        let end = next.unwrap_or(text.len());
+        // Without a message the row may begin with a key nobody knows.
+        let whole = rows.plausible.front().is_some_and(|first| first.bar == start)
+            && rows.plausible.iter().any(|placed| placed.field.key == anchor);
+        let row = if whole { None } else { rows.anchored(true) };
+        let row = row.unwrap_or_else(|| rows.plausible(start));
+        self.row(message, start, end, row);
+        next
+    }
+
+    /// Adds the statement, whose value begins at `start`, and the row of fields behind it.
+    fn statement(&mut self, prefix: &Prefix, start: usize, seen: &Seen<'a>) {
+        let text = self.text;
+        let statement = Field { key: Key::Stmt, name: "Stmt", value: &text[start..] };
+        let has = |name: &str| self.fields.iter().any(|field| field.name == name);
+        // Doris 3.1 and later write the statement last, and its line ends as `\n`.
+        let is_last = seen.has_key(Key::CpuTimeMs)
+            && [Key::ParseTimeMs, Key::PlanTimes, Key::CacheHit, Key::ChangedVariables]
+                .iter()
+                .any(|key| seen.has_key(*key));
+        if is_last {
+            let end = start + statement.first_line().len();
+            let value = &text[start..end];
+            let value = value.strip_suffix('\r').unwrap_or(value);
+            self.foreign = foreign_lines(text, end, text.len());
+            self.fields.push(Field { value: without_end_bar(value), ..statement });
+            return;
+        }
+        let is_starrocks = prefix.has_place
+            || ["ResourceGroup", "AuthorizedUser", "CpuCostNs", "MemCostBytes"]
+                .into_iter()
+                .any(has);
+        let anchor = if is_starrocks { Key::SqlDigest } else { Key::CpuTimeMs };
+        // What versions with these keys write has the anchor. Older ones had nothing behind the statement at first.
+        let sure = is_starrocks || has("Time(ms)");
+        let mut rows = Rows::new(seen, Some(anchor));
+        for placed in Fields::new(prefix.kind, text, start) {
+            rows.add(placed);
+        }
+        let row = rows.anchored(sure);
+        let row = row.unwrap_or_else(|| rows.plausible(start));
+        self.row(statement, start, text.len(), row);
+    }
+
+    /// Adds a free text, whose value begins at `start`, and the row behind it, which ends at `end`.
+    fn row(&mut self, free: Field<'a>, start: usize, end: usize, row: Vec<Placed<'a>>) {
+        let text = self.text;
+        let free_end = row.first().map_or(end, |first| first.bar);
+        let value = &text[start..free_end];
+        let value = if row.is_empty() { without_blank_lines(value) } else { value };
+        self.fields.push(Field { value, ..free });
+        self.fields.extend(row.into_iter().map(|placed| {
+            let value_start = offset_of(text, placed.field.value);
+            Field { value: &text[value_start..placed.end], ..placed.field }
+        }));
+    }
+
+    /// Takes lines out of the values that hold none: those of other programs, which stand behind a record or, where
+    /// a record was broken, within it.
+    fn cut_lines(&mut self) {
+        let text = self.text;
+        let position = |key: Key| self.fields.iter().position(|field| field.key == key);
+        let free = position(Key::Stmt).or(position(Key::ErrorMessage)).or(position(Key::Message));
+        let last_known = self.fields.iter().rposition(|field| field.key != Key::Unknown);
+        for at in 0..self.fields.len() {
+            let field = self.fields[at];
+            let is_free = field.key.is_free_text() && free.is_none_or(|free| at <= free);
+            if is_free || !field.value.contains('\n') {
+                continue;
+            }
+            let is_last =
+                last_known.is_none_or(|last| last <= at) && free.is_none_or(|free| free < at);
+            let line = field.first_line();
+            // Within a row only what can have one line alone is known to be broken.
+            let is_broken = !field.is_plausible()
+                && is_token(field.key)
+                && Field { value: line, ..field }.is_plausible();
+            if !is_last && !is_broken {
+                continue;
+            }
+            let start = offset_of(text, field.value);
+            self.fields[at].value = without_end_bar(line.strip_suffix('\r').unwrap_or(line));
+            // What looks like fields in a foreign line is none.
+            let end = if is_last { text.len() } else { start + field.value.len() };
+            if let Some(lines) = foreign_lines(text, start + line.len(), end) {
+                match &mut self.foreign {
+                    None => self.foreign = Some(lines),
+                    Some(foreign) => foreign.count += lines.count,
+                }
+            }
+            if is_last {
+                self.fields.truncate(at + 1);
+                break;
+            }
+        }
+    }
+}
+
+/// Whether a value is one word or number.
+fn is_token(key: Key) -> bool {
+    key.is_number()
+        || matches!(
+            key,
+            Key::IsQuery
+                | Key::IsNereids
+                | Key::IsInternal
+                | Key::CacheHit
+                | Key::SqlHash
+                | Key::SqlDigest
+                | Key::QueryId
+                | Key::TraceId
+                | Key::SessionId
+        )
+}
+
+/// A text without the bar that other programs write at a record's end.
+fn without_end_bar(text: &str) -> &str {
+    text.trim_end_matches([' ', '\r']).strip_suffix('|').unwrap_or(text)
+}
+
+/// Where in `text` a part of it begins.
+fn offset_of(text: &str, part: &str) -> usize {
+    part.as_ptr() as usize - text.as_ptr() as usize
 }

@@ -1,7 +1,11 @@
-//! A record being filled in, key by key. Every way in uses it, whatever it calls the keys.
+//! A record being filled in, key by key. Every source uses it, whatever it calls the keys.
 
+use chrono::NaiveDateTime;
+
+use crate::login::Login;
 use crate::query::{Kind, Load, Origin, QueryId, QueryIdError, QueryRecord};
 use crate::source::SkipReason;
+use crate::statement;
 use crate::time::{Zone, parse_instant_ms};
 
 /// What a record says that has a place of its own.
@@ -16,6 +20,7 @@ pub(super) enum Key {
     ErrorCode,
     ErrorMessage,
     Time,
+    QueueTimeMs,
     ScanBytes,
     ScanRows,
     ReturnRows,
@@ -29,19 +34,30 @@ pub(super) enum Key {
     CommandType,
     Stmt,
     CpuTimeMs,
+    CpuTimeNs,
     ShuffleSendBytes,
     ShuffleSendRows,
     SqlHash,
     SqlDigest,
     PeakMemoryBytes,
     ComputeGroup,
+    CnGroup,
     TraceId,
     WorkloadGroup,
     FuzzyVariables,
     LocalScanBytes,
     RemoteScanBytes,
     SpillWriteBytes,
+    SpillReadBytes,
+    ParseTimeMs,
+    PlanTimeMs,
+    PlanTimes,
+    ScheduleTimeMs,
+    ScheduleTimes,
+    CacheHit,
     QueriedTables,
+    ChosenViews,
+    ChangedVariables,
     SessionId,
     JobId,
     Label,
@@ -61,58 +77,150 @@ pub(super) enum Key {
     UnselectedRows,
     LoadBytes,
     Kind,
+    QueryType,
     IsSlow,
+    IsStartEstimated,
+    /// A key that a version is known to write and that has no place of its own; kept by its name.
+    Known,
     /// A key nobody knows yet; kept by its name.
     Unknown,
 }
 
 impl Key {
+    /// How many there are that have a number: [`Key::Known`] and [`Key::Unknown`] stand for many names.
+    pub(super) const COUNT: usize = Key::Known as usize;
+
     /// Whether the value may be any text.
     pub(super) fn is_free_text(self) -> bool {
         matches!(self, Key::Stmt | Key::ErrorMessage | Key::Message)
     }
 
-    /// The key of a column, as the tables of Doris' audit loaders, StarRocks' or annals' own call it.
+    /// Whether each value is a whole number, or nothing.
+    pub(super) fn is_number(self) -> bool {
+        matches!(
+            self,
+            Key::Time
+                | Key::QueueTimeMs
+                | Key::ScanBytes
+                | Key::ScanRows
+                | Key::ReturnRows
+                | Key::StmtId
+                | Key::CpuTimeMs
+                | Key::CpuTimeNs
+                | Key::ShuffleSendBytes
+                | Key::ShuffleSendRows
+                | Key::PeakMemoryBytes
+                | Key::LocalScanBytes
+                | Key::RemoteScanBytes
+                | Key::SpillWriteBytes
+                | Key::SpillReadBytes
+                | Key::ParseTimeMs
+                | Key::PlanTimeMs
+                | Key::ScheduleTimeMs
+                | Key::TotalRows
+                | Key::LoadedRows
+                | Key::FilteredRows
+                | Key::UnselectedRows
+                | Key::LoadBytes
+                | Key::FileNumber
+        )
+    }
+
+    /// The key of a name of the audit log's query records: Doris 0.8 to 4.x (`AuditEvent.java`, as `AuditLogBuilder.java`
+    /// writes it) and StarRocks 2.x to 4.x (the files of the same names). Versions differ in letter case.
+    pub(super) fn of_audit(lower: &[u8]) -> Key {
+        match lower {
+            b"timestamp" => Key::Timestamp,
+            b"client" | b"clientip" => Key::Client,
+            b"user" => Key::User,
+            b"ctl" | b"catalog" => Key::Catalog,
+            b"db" => Key::Db,
+            b"state" => Key::State,
+            b"errorcode" => Key::ErrorCode,
+            b"errormessage" => Key::ErrorMessage,
+            b"time" | b"time(ms)" | b"querytime" => Key::Time,
+            b"queuetimems" | b"queuetime(ms)" | b"pendingtimems" => Key::QueueTimeMs,
+            b"scanbytes" => Key::ScanBytes,
+            b"scanrows" => Key::ScanRows,
+            b"returnrows" => Key::ReturnRows,
+            b"stmtid" => Key::StmtId,
+            b"queryid" => Key::QueryId,
+            b"isquery" => Key::IsQuery,
+            b"isnereids" => Key::IsNereids,
+            b"isinternal" => Key::IsInternal,
+            b"feip" => Key::FeIp,
+            b"stmttype" => Key::StmtType,
+            b"commandtype" => Key::CommandType,
+            b"stmt" => Key::Stmt,
+            b"cputimems" => Key::CpuTimeMs,
+            b"cpucostns" => Key::CpuTimeNs,
+            b"shufflesendbytes" => Key::ShuffleSendBytes,
+            b"shufflesendrows" => Key::ShuffleSendRows,
+            b"sqlhash" => Key::SqlHash,
+            b"sqldigest" | b"digest" => Key::SqlDigest,
+            b"peakmemorybytes" | b"memcostbytes" => Key::PeakMemoryBytes,
+            b"cloudclustername" | b"computegroupname" | b"computegroup" | b"warehouse" => {
+                Key::ComputeGroup
+            }
+            b"cngroup" => Key::CnGroup,
+            b"traceid" => Key::TraceId,
+            b"workloadgroup" | b"resourcegroup" => Key::WorkloadGroup,
+            b"fuzzyvariables" => Key::FuzzyVariables,
+            b"scanbytesfromlocalstorage" => Key::LocalScanBytes,
+            b"scanbytesfromremotestorage" => Key::RemoteScanBytes,
+            b"spillwritebytestolocalstorage" | b"spillwritebytesfromlocalstorage" | b"spilledbytes" => {
+                Key::SpillWriteBytes
+            }
+            b"spillreadbytesfromlocalstorage" => Key::SpillReadBytes,
+            b"parsetimems" => Key::ParseTimeMs,
+            b"plantimesms" => Key::PlanTimes,
+            b"plantimems" => Key::PlanTimeMs,
+            b"scheduletimesms" => Key::ScheduleTimes,
+            b"scheduletimems" => Key::ScheduleTimeMs,
+            b"hitsqlcache" => Key::CacheHit,
+            b"queriedtablesandviews" | b"queriedrelations" => Key::QueriedTables,
+            b"chosenmviews" | b"hitmvs" => Key::ChosenViews,
+            b"changedvariables" => Key::ChangedVariables,
+            b"sessionid" => Key::SessionId,
+            b"querytype" => Key::QueryType,
+            // Doris, in `extra`.
+            b"getmetatimesms" | b"ishandledinfe" | b"handledinfe" | b"sqlmode" | b"protocol"
+            // StarRocks, in `extra`.
+            | b"authorizeduser" | b"plancpucost" | b"plancpucosts" | b"planmemcost" | b"planmemcosts"
+            | b"numslots" | b"slots" | b"candidatemvs" | b"isforwardtoleader" | b"source" | b"features"
+            | b"predictmembytes" | b"customqueryid" | b"customsessionname" | b"querysource"
+            | b"writeclienttimems" | b"cachehitratio" | b"bigquerylogcpusecondthreshold"
+            | b"bigquerylogscanbytesthreshold" | b"bigquerylogscanrowsthreshold" => Key::Known,
+            _ => Key::Unknown,
+        }
+    }
+
+    /// The key of a column: of Doris' `audit_log` table (`InternalSchema.java`, 1.2 to 4.x), of the table of
+    /// StarRocks' AuditLoader, of the audit log, or of annals' own.
     pub(super) fn of_column(name: &str) -> Key {
-        match name.to_ascii_lowercase().as_str() {
-            "query_id" | "queryid" => Key::QueryId,
-            "time" | "timestamp" | "start_time" | "started_at" | "started_ms" => Key::Timestamp,
+        // The column `time` is the start, the audit log's `Time` the duration.
+        if name == "Time" {
+            return Key::Time;
+        }
+        let lower = name.to_ascii_lowercase();
+        match lower.as_str() {
+            "time" | "start_time" | "started_at" | "started_ms" => Key::Timestamp,
             "end_time" | "ended_at" | "ended_ms" => Key::EndTime,
-            "query_time" | "duration_ms" => Key::Time,
-            "client_ip" | "client" | "clientip" => Key::Client,
-            "user" => Key::User,
-            "catalog" => Key::Catalog,
-            "db" => Key::Db,
-            "state" => Key::State,
-            "error_code" => Key::ErrorCode,
-            "error_message" => Key::ErrorMessage,
-            "scan_bytes" => Key::ScanBytes,
-            "scan_rows" => Key::ScanRows,
-            "return_rows" => Key::ReturnRows,
+            "duration_ms" => Key::Time,
             "stmt_id" | "statement_id" => Key::StmtId,
             "stmt_type" | "statement_type" => Key::StmtType,
-            "command_type" => Key::CommandType,
-            "stmt" | "statement" => Key::Stmt,
-            "is_query" => Key::IsQuery,
-            "is_nereids" => Key::IsNereids,
-            "is_internal" => Key::IsInternal,
+            "statement" => Key::Stmt,
             "is_slow" => Key::IsSlow,
+            "is_start_estimated" => Key::IsStartEstimated,
             "frontend_ip" | "frontend" => Key::FeIp,
-            "cpu_time_ms" => Key::CpuTimeMs,
-            "sql_hash" => Key::SqlHash,
-            "sql_digest" | "digest" => Key::SqlDigest,
-            "peak_memory_bytes" => Key::PeakMemoryBytes,
-            "workload_group" => Key::WorkloadGroup,
-            "compute_group" | "compute_group_name" | "cloud_cluster_name" => Key::ComputeGroup,
-            "trace_id" => Key::TraceId,
-            "session_id" => Key::SessionId,
-            "shuffle_send_rows" => Key::ShuffleSendRows,
-            "shuffle_send_bytes" => Key::ShuffleSendBytes,
-            "scan_bytes_from_local_storage" | "local_scan_bytes" => Key::LocalScanBytes,
-            "scan_bytes_from_remote_storage" | "remote_scan_bytes" => Key::RemoteScanBytes,
-            "spill_write_bytes_to_local_storage" | "spill_write_bytes" => Key::SpillWriteBytes,
-            "queried_tables_and_views" | "queried_tables" => Key::QueriedTables,
-            "fuzzy_variables" => Key::FuzzyVariables,
+            "compute_group" => Key::ComputeGroup,
+            "local_scan_bytes" => Key::LocalScanBytes,
+            "remote_scan_bytes" => Key::RemoteScanBytes,
+            "spill_write_bytes" => Key::SpillWriteBytes,
+            "spill_read_bytes" => Key::SpillReadBytes,
+            "cache_hit" => Key::CacheHit,
+            "queried_tables" => Key::QueriedTables,
+            "chosen_m_views" | "chosen_views" => Key::ChosenViews,
             "kind" => Key::Kind,
             "job_id" => Key::JobId,
             "label" => Key::Label,
@@ -128,7 +236,8 @@ impl Key {
             "filtered_rows" => Key::FilteredRows,
             "unselected_rows" => Key::UnselectedRows,
             "load_bytes" => Key::LoadBytes,
-            _ => Key::Unknown,
+            // All others are the audit log's names, their words apart.
+            _ => Key::of_audit(lower.replace('_', "").as_bytes()),
         }
     }
 }
@@ -144,6 +253,25 @@ pub(super) fn boolean(value: &str) -> Option<bool> {
     }
 }
 
+/// What a finished draft is.
+pub(super) enum Built {
+    Record(Box<QueryRecord>),
+    Login(Box<Login>),
+}
+
+/// What a draft is going to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// A query or a load.
+    Record,
+    /// A log-in.
+    Login,
+    /// A query, or a log-in: the record's type is not told.
+    Either,
+    /// Something that is not kept.
+    Nothing,
+}
+
 /// A record being filled in.
 pub(super) struct Draft {
     record: QueryRecord,
@@ -152,13 +280,18 @@ pub(super) struct Draft {
     query_id: Result<QueryId, QueryIdError>,
     /// The time as it came, for ids that are derived.
     start_text: String,
+    expected: Expected,
+    /// An error code that is no number, and the name of its key.
+    error_word: Option<(String, String)>,
+    /// StarRocks' group of compute nodes within a warehouse, and the name of its key.
+    cn_group: Option<(String, String)>,
 }
 
-/// When a record was written, where its source says so: as its statement ended.
+/// When a record was written, where its source says so: as its statement ended, or later.
 pub(super) struct Written {
     pub ms: i64,
-    /// The day, as text: all that a record without a start has for an id that is derived.
-    pub date: String,
+    /// As it stands in the log. For an id that is derived of a record without a start.
+    pub local: NaiveDateTime,
 }
 
 impl Draft {
@@ -170,7 +303,15 @@ impl Draft {
             zone,
             query_id: Err(QueryIdError::Missing),
             start_text: String::new(),
+            expected: Expected::Record,
+            error_word: None,
+            cn_group: None,
         }
+    }
+
+    /// Says what it is going to be.
+    pub(super) fn expect(&mut self, expected: Expected) {
+        self.expected = expected;
     }
 
     /// Sets what `key` says; a value that cannot be one of it is kept by `name`.
@@ -179,12 +320,19 @@ impl Draft {
         if key == Key::QueryId || key == Key::JobId {
             self.query_id = trimmed.parse();
         }
-        if trimmed.is_empty() || !key.is_free_text() && ["null", "-1"].contains(&trimmed) {
+        // What frontends write for nothing. In free text -1 and UNKNOWN may be what somebody wrote.
+        let nothing = match trimmed {
+            "" | "null" | "N/A" => true,
+            "-1" | "UNKNOWN" => !key.is_free_text(),
+            _ => false,
+        };
+        if nothing {
             return;
         }
         let zone = self.zone;
         let (record, load) = (&mut self.record, &mut self.load);
         let text = || Some(trimmed.to_string());
+        let name_text = || Some(without_cluster(trimmed).to_string());
         let mut understood = true;
         let mut number = || {
             let number = trimmed.parse().ok();
@@ -206,13 +354,17 @@ impl Draft {
                 understood = record.ended_ms.is_some();
             }
             Key::Client => record.client = text(),
-            Key::User => record.user = text(),
+            Key::User => record.user = name_text(),
             Key::Catalog => record.catalog = text(),
-            Key::Db => record.db = text(),
-            Key::State | Key::Status => record.state = text().filter(|state| state != "N/A"),
-            Key::ErrorCode => record.error_code = number(),
+            Key::Db => record.db = name_text(),
+            Key::State | Key::Status => record.state = text(),
+            Key::ErrorCode => match trimmed.parse() {
+                Ok(code) => record.error_code = Some(code),
+                Err(_) => self.error_word = Some((name.to_string(), trimmed.to_string())),
+            },
             Key::ErrorMessage => record.error_message = Some(value.to_string()),
             Key::Time => record.duration_ms = number(),
+            Key::QueueTimeMs => record.queue_time_ms = number(),
             Key::ScanBytes => record.scan_bytes = number(),
             Key::ScanRows => record.scan_rows = number(),
             Key::ReturnRows => record.return_rows = number(),
@@ -230,31 +382,61 @@ impl Draft {
                 record.is_internal = boolean(trimmed);
                 understood = record.is_internal.is_some();
             }
+            Key::CacheHit => {
+                record.cache_hit = boolean(trimmed);
+                understood = record.cache_hit.is_some();
+            }
             Key::FeIp => record.frontend = text(),
             Key::StmtType => record.statement_type = text(),
             Key::CommandType => record.command_type = text(),
-            Key::Stmt => record.statement = Some(value.to_string()),
+            Key::Stmt => record.statement = Some(statement::as_sent(value).into_owned()),
             Key::CpuTimeMs => record.cpu_time_ms = number(),
+            Key::CpuTimeNs => {
+                record.cpu_time_ms = number().map(|ns: i64| ns.saturating_add(500_000) / 1_000_000);
+            }
             Key::ShuffleSendBytes => record.shuffle_send_bytes = number(),
             Key::ShuffleSendRows => record.shuffle_send_rows = number(),
             Key::SqlHash => record.sql_hash = text(),
             Key::SqlDigest => record.sql_digest = text(),
             Key::PeakMemoryBytes => record.peak_memory_bytes = number(),
             Key::ComputeGroup => record.compute_group = text(),
+            Key::CnGroup => self.cn_group = Some((name.to_string(), trimmed.to_string())),
             Key::TraceId => record.trace_id = text(),
             Key::WorkloadGroup => record.workload_group = text(),
             Key::FuzzyVariables => record.fuzzy_variables = text(),
             Key::LocalScanBytes => record.local_scan_bytes = number(),
             Key::RemoteScanBytes => record.remote_scan_bytes = number(),
             Key::SpillWriteBytes => record.spill_write_bytes = number(),
+            Key::SpillReadBytes => record.spill_read_bytes = number(),
+            Key::ParseTimeMs => record.parse_time_ms = number(),
+            Key::PlanTimeMs => record.plan_time_ms = number(),
+            Key::ScheduleTimeMs => record.schedule_time_ms = number(),
+            // The other times in it are parts of these; they stay together.
+            Key::PlanTimes => {
+                record.plan_time_ms = json_number(trimmed, "plan").or(record.plan_time_ms);
+                understood = false;
+            }
+            Key::ScheduleTimes => {
+                record.schedule_time_ms =
+                    json_number(trimmed, "schedule_time_ms").or(record.schedule_time_ms);
+                understood = false;
+            }
             Key::QueriedTables => record.queried_tables = text(),
+            Key::ChosenViews => record.chosen_views = text().filter(|views| views != "[]"),
+            Key::ChangedVariables => {
+                // What is no JSON object would break queries that look into the column.
+                match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(trimmed) {
+                    Ok(_) => record.changed_variables = text(),
+                    Err(_) => understood = false,
+                }
+            }
             Key::SessionId => record.session_id = text(),
             Key::JobId => load.job_id = text(),
             Key::Label => load.label = text(),
             Key::LoadType => load.load_type = text(),
             Key::TableList => load.table_list = text(),
             Key::FilePathList => load.file_path_list = text(),
-            Key::BrokerUser => load.broker_user = text(),
+            Key::BrokerUser => load.broker_user = name_text(),
             Key::FileNumber => load.file_number = number(),
             Key::Message => load.message = text(),
             Key::Url => load.url = text(),
@@ -268,20 +450,149 @@ impl Draft {
                 _ if trimmed.eq_ignore_ascii_case("query") => record.kind = Kind::Query,
                 _ => understood = false,
             },
+            Key::QueryType => match trimmed.to_ascii_lowercase().as_str() {
+                "query" => {}
+                "slow_query" => record.is_slow = true,
+                "connection" => self.expected = Expected::Login,
+                "disconnection" => self.expected = Expected::Nothing,
+                _ => understood = false,
+            },
             Key::IsSlow => match boolean(trimmed) {
                 Some(slow) => record.is_slow = slow,
                 None => understood = false,
             },
-            Key::Unknown => understood = false,
+            Key::IsStartEstimated => match boolean(trimmed) {
+                Some(estimated) => record.is_start_estimated = estimated,
+                None => understood = false,
+            },
+            Key::Known | Key::Unknown => understood = false,
         }
         if !understood {
             record.extra.insert(name.to_string(), trimmed.to_string());
         }
     }
 
-    /// The record, with its id and its times.
-    pub(super) fn finish(mut self, written: Option<Written>) -> Result<QueryRecord, SkipReason> {
+    /// The record, with its id and its times, or the log-in.
+    pub(super) fn finish(mut self, written: Option<Written>) -> Result<Built, SkipReason> {
+        if let Some((name, group)) = self.cn_group.take() {
+            match &self.record.compute_group {
+                None => self.record.compute_group = Some(group),
+                Some(_) => {
+                    self.record.extra.insert(name, group);
+                }
+            }
+        }
+        match self.expected {
+            Expected::Nothing => Err(SkipReason::OtherType),
+            Expected::Login => self.login(written),
+            Expected::Either if self.looks_like_login() => self.login(written),
+            Expected::Record | Expected::Either => {
+                Ok(Built::Record(Box::new(self.record(written)?)))
+            }
+        }
+    }
+
+    /// Whether it has what a query never lacks neither told: an id, a statement, a duration.
+    fn looks_like_login(&self) -> bool {
+        let record = &self.record;
+        self.query_id == Err(QueryIdError::Missing)
+            && record.statement.is_none()
+            && record.duration_ms.is_none()
+            && record.state.is_some()
+            && (record.client.is_some() || record.user.is_some())
+    }
+
+    fn login(self, written: Option<Written>) -> Result<Built, SkipReason> {
+        let QueryRecord {
+            started_ms,
+            user,
+            client,
+            frontend,
+            catalog,
+            db,
+            state,
+            error_code,
+            mut error_message,
+            workload_group,
+            compute_group,
+            session_id,
+            mut extra,
+            ..
+        } = self.record;
+        // StarRocks puts the message into the code's field.
+        if let Some((name, word)) = self.error_word {
+            match error_message {
+                None => error_message = Some(word),
+                Some(_) => {
+                    extra.insert(name, word);
+                }
+            }
+        }
+        for (name, value) in [
+            ("ResourceGroup", workload_group),
+            ("Warehouse", compute_group),
+            ("SessionId", session_id),
+        ] {
+            if let Some(value) = value {
+                extra.insert(name.to_string(), value);
+            }
+        }
+        let at_ms = started_ms.or(written.as_ref().map(|written| written.ms));
+        let at_ms = at_ms.ok_or(SkipReason::NoTime)?;
+        let succeeded = match state.as_deref() {
+            Some(state) if state.eq_ignore_ascii_case("ERR") => false,
+            Some(_) => true,
+            None => error_message.is_none() && error_code.is_none_or(|code| code == 0),
+        };
+        let part = |text: &Option<String>| text.clone().unwrap_or_default();
+        let id = match &self.query_id {
+            // The loader makes one up for each row.
+            Ok(id) => Login::derived_id(&["login", id.as_str()]),
+            Err(_) => Login::derived_id(&[
+                "login",
+                &match (&written, self.start_text.is_empty()) {
+                    (Some(written), true) => written.local.to_string(),
+                    _ => self.start_text.clone(),
+                },
+                &part(&frontend),
+                &part(&client),
+                &part(&user),
+                &part(&db),
+                &part(&state),
+                &part(&error_message),
+            ]),
+        };
+        Ok(Built::Login(Box::new(Login {
+            id,
+            at_ms,
+            user,
+            client,
+            frontend,
+            catalog,
+            db,
+            succeeded,
+            error_code,
+            error_message,
+            extra,
+        })))
+    }
+
+    fn record(mut self, written: Option<Written>) -> Result<QueryRecord, SkipReason> {
         let mut record = self.record;
+        if let Some((name, word)) = self.error_word {
+            // The code of a query that went well says nothing; with a message it says little.
+            let failed = !record.state.as_deref().is_some_and(|state| {
+                ["OK", "EOF"].iter().any(|well| state.eq_ignore_ascii_case(well))
+            });
+            if failed && record.error_message.is_none() {
+                record.error_message = Some(word);
+            } else {
+                record.extra.insert(name, word);
+            }
+        }
+        if record.trace_id.is_none() {
+            record.trace_id = record.changed_variables.as_deref().and_then(trace_id);
+        }
         record.query_id = match (self.query_id, record.kind) {
             (Ok(id), _) => id,
             (Err(QueryIdError::Missing), Kind::Load) => {
@@ -298,7 +609,7 @@ impl Draft {
                 if self.start_text.is_empty()
                     && let Some(written) = &written
                 {
-                    self.start_text.clone_from(&written.date);
+                    self.start_text = written.local.date().to_string();
                 }
                 let part = |text: &Option<String>| text.clone().unwrap_or_default();
                 QueryId::derived(&[
@@ -313,23 +624,73 @@ impl Draft {
             }
             (Err(error), _) => return Err(SkipReason::BadQueryId(error)),
         };
-        let written_ms = written.map(|written| written.ms);
-        if record.ended_ms.is_none() && !record.is_running() {
-            let by_duration = || record.started_ms?.checked_add(record.duration_ms?);
-            record.ended_ms = written_ms.or_else(by_duration);
-        }
-        if record.duration_ms.is_none()
-            && let (Some(started_ms), Some(ended_ms)) = (record.started_ms, record.ended_ms)
-        {
-            record.duration_ms = ended_ms.checked_sub(started_ms).map(|ms| ms.max(0));
-        }
-        if record.started_ms.is_none() {
-            let told_ms = record.ended_ms.or(written_ms).ok_or(SkipReason::NoTime)?;
-            record.started_ms = told_ms.checked_sub(record.duration_ms.unwrap_or(0));
-        }
+        fill_in_times(&mut record, written.map(|written| written.ms))?;
         if self.load != Load::default() {
             record.load = Some(Box::new(self.load));
         }
         Ok(record)
     }
+}
+
+/// Derives of start, end and duration what is not told from what is. The time of writing counts only where there is
+/// no start: a frontend holds records back for five seconds and more (Doris 2.1 and later), and StarRocks for minutes.
+fn fill_in_times(record: &mut QueryRecord, written_ms: Option<i64>) -> Result<(), SkipReason> {
+    if record.is_running() {
+        record.ended_ms = None;
+    }
+    match (record.started_ms, record.ended_ms) {
+        (Some(started_ms), Some(ended_ms)) => {
+            let took_ms = ended_ms.checked_sub(started_ms).map(|ms| ms.max(0));
+            record.duration_ms = record.duration_ms.or(took_ms);
+        }
+        (Some(started_ms), None) if !record.is_running() => {
+            record.ended_ms = record.duration_ms.and_then(|ms| started_ms.checked_add(ms));
+        }
+        (Some(_), None) => {}
+        (None, ended_ms) => {
+            let known_ms = ended_ms.or(written_ms).ok_or(SkipReason::NoTime)?;
+            record.started_ms = known_ms.checked_sub(record.duration_ms.unwrap_or(0));
+            record.is_start_estimated |= ended_ms.is_none() || record.duration_ms.is_none();
+            if !record.is_running() {
+                record.ended_ms = Some(known_ms);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A name without the cluster's that Doris before 1.2, and StarRocks before 3.0, write before it.
+pub(super) fn without_cluster(name: &str) -> &str {
+    name.strip_prefix("default_cluster:").unwrap_or(name)
+}
+
+/// The statement within the text of the object that Doris 2.1 writes for statements of collected statistics,
+/// `OriginStatement{originStmt='select 1', idx=0}`; any other text as it is. One that was cut lacks the end.
+fn origin_statement(text: &str) -> &str {
+    let Some(inner) = text.trim_start().strip_prefix("OriginStatement{originStmt='") else {
+        return text;
+    };
+    let whole = inner.trim_end().strip_suffix('}').and_then(|inner| {
+        let (statement, index) = inner.rsplit_once("', idx=")?;
+        index.bytes().all(|byte| byte.is_ascii_digit()).then_some(statement)
+    });
+    whole.unwrap_or(inner)
+}
+
+/// A number by its key in a JSON object; `None` where it is unknown.
+fn json_number(text: &str, key: &str) -> Option<i64> {
+    let object: serde_json::Value = serde_json::from_str(text).ok()?;
+    object.get(key)?.as_i64().filter(|number| *number >= 0)
+}
+
+/// The trace id that a client set as `session_context`, `trace_id:ID`, among the variables it changed.
+fn trace_id(changed_variables: &str) -> Option<String> {
+    if !changed_variables.contains("trace_id") {
+        return None;
+    }
+    let variables: serde_json::Value = serde_json::from_str(changed_variables).ok()?;
+    let context = variables.get("session_context")?.as_str()?;
+    let mut parts = context.split([';', ',']);
+    let id = parts.find_map(|part| part.trim().strip_prefix("trace_id:"))?.trim();
+    (!id.is_empty()).then(|| id.to_string())
 }

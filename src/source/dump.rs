@@ -8,9 +8,8 @@ use std::rc::Rc;
 
 use super::audit_log::MAX_LINE_BYTES;
 use super::draft::Key;
-use super::rows::{RowError, record_of_columns};
+use super::rows::{Row, RowError, row_of_columns};
 use super::{Found, SkipReason, Skipped};
-use crate::query::QueryRecord;
 use crate::time::Zone;
 
 /// The columns of a dump, and how its rows are written.
@@ -106,17 +105,28 @@ impl Header {
             })
             .collect();
         let values = values.iter().map(Option::as_deref);
-        found(record_of_columns(&self.names, &self.keys, values, zone), replaced)
+        found(row_of_columns(&self.names, &self.keys, values, zone), replaced)
     }
 }
 
 /// What a row is.
-pub(super) fn found(row: Result<QueryRecord, RowError>, replaced: bool) -> Found {
+pub(super) fn found(row: Result<Row, RowError>, replaced: bool) -> Found {
     let reason = match row {
-        Ok(record) => return Found::Record { record: Box::new(record), replaced, cut: None },
+        Ok(Row::Record(record)) => {
+            return Found::Record {
+                record,
+                replaced,
+                cut: None,
+                foreign: None,
+                misread: Vec::new(),
+            };
+        }
+        Ok(Row::Login(login)) => return Found::Login { login, foreign: None },
         Err(RowError::Record(reason)) => reason,
         Err(RowError::Columns { .. }) => SkipReason::BadRow,
-        Err(RowError::NotJson(_) | RowError::NotAnObject) => SkipReason::NotJson,
+        Err(RowError::NotJson(_) | RowError::NotAnObject | RowError::NoRoot(_)) => {
+            SkipReason::NotJson
+        }
         Err(RowError::QueryIdType) => SkipReason::NoQueryId,
     };
     // The line is told by who knows it.

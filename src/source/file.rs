@@ -387,7 +387,7 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
         let replaced = std::str::from_utf8(text).is_err();
         answer::pieces(value, self.options.zone, &mut |piece| match piece {
             Piece::Profile(text) => self.profile(line, text),
-            Piece::Row(row) => self.found(line, dump::found(row.map(|record| *record), replaced)),
+            Piece::Row(row) => self.found(line, dump::found(row, replaced)),
             Piece::Skipped(reason) => self.skipped(line, reason),
         })
     }
@@ -475,7 +475,19 @@ impl LogLines {
         if self.log.is_at_first_line() == Some(true) {
             self.before = std::mem::replace(&mut self.open, (self.lines, self.given));
         }
-        found.map(|found| (self.line_of(&found), found))
+        found.map(|found| self.placed(found))
+    }
+
+    /// What was found with the line of the file at which it begins, and its other lines as those of the file.
+    fn placed(&self, mut found: Found) -> (u64, Found) {
+        let line = self.line_of(&found);
+        if let Found::Record { foreign: Some(foreign), .. }
+        | Found::Login { foreign: Some(foreign), .. } = &mut found
+        {
+            let behind = foreign.first.saturating_sub(self.before.1);
+            foreign.first = self.before.0 + behind;
+        }
+        (line, found)
     }
 
     /// The line of the file at which what was found begins.
@@ -496,7 +508,7 @@ impl LogLines {
         // What ends here is the record that is open.
         self.before = self.open;
         if let Some(last) = self.log.end() {
-            found.push((self.line_of(&last), last));
+            found.push(self.placed(last));
         }
         found
     }

@@ -13,6 +13,7 @@ pub mod rows;
 mod sniff;
 pub mod wrapper;
 
+use crate::login::Login;
 use crate::profile::{Profile, ProfileError};
 use crate::query::{QueryIdError, QueryRecord};
 
@@ -28,6 +29,17 @@ pub enum Found {
         /// The line where it starts, if the input was cut off within it; it is kept as far as it
         /// goes.
         cut: Option<u64>,
+        /// Lines behind it that are part of no record.
+        foreign: Option<ForeignLines>,
+        /// What hints that it was not read right.
+        misread: Vec<Misread>,
+    },
+    /// A log-in.
+    Login {
+        /// What it says.
+        login: Box<Login>,
+        /// Lines behind it that are part of no record.
+        foreign: Option<ForeignLines>,
     },
     /// A profile.
     Profile(Box<Profile>),
@@ -36,6 +48,28 @@ pub enum Found {
     /// A whole file that a frontend, its JVM or a backend writes beside the audit log, and that holds neither
     /// records nor profiles.
     OtherFile,
+}
+
+/// Lines between records that are part of none, blank ones not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForeignLines {
+    /// The first of them, from 1.
+    pub first: u64,
+    /// How many there are; at least one.
+    pub count: u64,
+}
+
+/// What hints that a record was not read right. It is kept as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Misread {
+    /// The error message holds what looks like fields behind it, `|Time(ms)=`.
+    MessageHoldsFields,
+    /// The statement started later than the record was written, by more than ten minutes: the log's times are of
+    /// another zone than was said.
+    StartsAfterWritten {
+        /// How much later, in milliseconds.
+        by_ms: i64,
+    },
 }
 
 /// A piece of input that was not kept.
@@ -53,7 +87,9 @@ pub struct Skipped {
 pub enum SkipReason {
     #[error("not part of any record")]
     OutsideRecord,
-    #[error("a record of a type other than query, slow_query, load and stream_load")]
+    #[error(
+        "a record of a type other than query, slow_query, big_query, load, stream_load and connection"
+    )]
     OtherType,
     #[error("a record without a query id")]
     NoQueryId,

@@ -1,14 +1,15 @@
 //! Rows that others push: the bodies of stream loads, and JSON. Each row becomes a record; its columns go
-//! by the names of Doris' audit table or of annals' own.
+//! by the names of Doris' audit table, of StarRocks' or of annals' own.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::SkipReason;
-use super::draft::{Draft, Key};
+use super::draft::{Built, Draft, Key};
+use crate::login::Login;
 use crate::query::{Kind, QueryRecord};
 use crate::time::Zone;
 
@@ -23,13 +24,52 @@ pub enum Format {
         separator: String,
         /// Between two rows; not empty.
         delimiter: String,
+        /// Rows at the start of the body that are not read, like one of names.
+        skip_lines: usize,
+        /// Whether a double quote before and behind a value is not part of it.
+        trim_double_quotes: bool,
     },
+    /// JSON objects, or values in an order that paths give.
+    Json {
+        /// How the objects stand in the body.
+        kind: JsonKind,
+        /// Where in the body, or in each line of [`JsonKind::Lines`], the object or the array is: a path like
+        /// `$.data.rows`.
+        json_root: Option<String>,
+        /// Where in an object each column's value is, in the order of `columns`. Without them each key of an
+        /// object is a column.
+        jsonpaths: Option<Vec<String>>,
+        /// The names of what `jsonpaths` give; a path without a name goes by its last key. They are not used
+        /// without `jsonpaths`.
+        columns: Vec<String>,
+    },
+}
+
+impl Format {
+    /// Returns the format of JSON objects whose keys are the columns.
+    pub fn json(kind: JsonKind) -> Format {
+        Format::Json { kind, json_root: None, jsonpaths: None, columns: Vec::new() }
+    }
+}
+
+/// How JSON objects stand in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonKind {
     /// An object a line.
-    JsonLines,
+    Lines,
     /// One array of objects.
-    JsonArray,
+    Array,
     /// One object.
-    JsonObject,
+    Object,
+}
+
+/// What a row says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Row {
+    /// A query or a load.
+    Record(Box<QueryRecord>),
+    /// A log-in.
+    Login(Box<Login>),
 }
 
 /// Why a row was not taken in.
@@ -42,6 +82,8 @@ pub enum RowError {
     NotJson(String),
     #[error("it is not a JSON object")]
     NotAnObject,
+    #[error("it has nothing at the path {0}")]
+    NoRoot(String),
     #[error("its query id is neither text nor a number")]
     QueryIdType,
     #[error(transparent)]
@@ -50,8 +92,15 @@ pub enum RowError {
 
 /// Why a body cannot be read at all.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("the body is not one JSON array of objects: {0}")]
-pub struct BodyError(String);
+#[allow(missing_docs)] // the messages say it
+pub enum BodyError {
+    #[error("the body is not one JSON array of objects: {0}")]
+    NotAnArray(String),
+    #[error(
+        "annals does not know the JSON path {0:?}; it takes keys and positions, like $.rows[0].id"
+    )]
+    Path(String),
+}
 
 /// Reads a body and hands each row to `row`, with its number from 1: of its line, or within the array. Bytes
 /// that are not UTF-8 become U+FFFD. Times without a zone are local to `zone`.
@@ -61,63 +110,107 @@ pub fn read(
     body: &[u8],
     format: &Format,
     zone: Zone,
-    row: &mut impl FnMut(u64, Result<QueryRecord, RowError>),
+    row: &mut impl FnMut(u64, Result<Row, RowError>),
 ) -> Result<(), BodyError> {
     let body = String::from_utf8_lossy(body);
     let body = body.strip_prefix('\u{feff}').unwrap_or(&body);
     match format {
-        Format::Csv { columns, separator, delimiter } => {
+        Format::Csv { columns, separator, delimiter, skip_lines, trim_double_quotes } => {
             let keys: Vec<Key> = columns.iter().map(|name| Key::of_column(name)).collect();
             let body = body.strip_suffix(delimiter.as_str()).unwrap_or(body);
             if body.is_empty() {
                 return Ok(());
             }
-            for (number, line) in (1..).zip(body.split(delimiter.as_str())) {
+            let lines = (1..).zip(body.split(delimiter.as_str())).skip(*skip_lines);
+            for (number, line) in lines {
                 // Lines of another system end so.
                 let line = match delimiter.as_str() {
                     "\n" => line.strip_suffix('\r').unwrap_or(line),
                     _ => line,
                 };
-                row(number, csv_record(line, columns, &keys, separator, zone));
+                let found = line.split(separator.as_str()).count();
+                if found != columns.len() {
+                    row(number, Err(RowError::Columns { found, expected: columns.len() }));
+                    continue;
+                }
+                let values = line.split(separator.as_str()).map(|value| match trim_double_quotes {
+                    true => without_double_quotes(value),
+                    false => value,
+                });
+                row(number, csv_row(columns, &keys, values, zone));
             }
         }
-        Format::JsonLines => {
-            for (number, line) in (1..).zip(body.lines()) {
-                if !line.trim().is_empty() {
-                    row(number, json_text(line, zone));
+        Format::Json { kind, json_root, jsonpaths, columns } => {
+            let root = match json_root.as_deref() {
+                None => Path::default(),
+                Some(path) => Path::parse(path)?,
+            };
+            let columns = match jsonpaths {
+                None => None,
+                Some(paths) => Some(columns_of_paths(paths, columns)?),
+            };
+            let reading = JsonReading { zone, root: &root, columns: columns.as_deref() };
+            match kind {
+                JsonKind::Lines => {
+                    for (number, line) in (1..).zip(body.lines()) {
+                        if !line.trim().is_empty() {
+                            row(number, reading.text(line));
+                        }
+                    }
+                }
+                JsonKind::Object => row(1, reading.text(body)),
+                JsonKind::Array => {
+                    let mut reader = serde_json::Deserializer::from_str(body);
+                    let mut found = false;
+                    let rows = Rows { reading: &reading, steps: &root.0, found: &mut found, row };
+                    rows.deserialize(&mut reader)
+                        .and_then(|()| reader.end())
+                        .map_err(|error| BodyError::NotAnArray(error.to_string()))?;
+                    if !found {
+                        return Err(BodyError::NotAnArray(
+                            RowError::NoRoot(root.text()).to_string(),
+                        ));
+                    }
                 }
             }
-        }
-        Format::JsonObject => row(1, json_text(body, zone)),
-        Format::JsonArray => {
-            let mut reader = serde_json::Deserializer::from_str(body);
-            let rows = Rows { zone, row };
-            rows.deserialize(&mut reader)
-                .and_then(|()| reader.end())
-                .map_err(|error| BodyError(error.to_string()))?;
         }
     }
     Ok(())
 }
 
-fn csv_record(
-    line: &str,
+fn csv_row<'a>(
     columns: &[String],
     keys: &[Key],
-    separator: &str,
+    values: impl Iterator<Item = &'a str>,
     zone: Zone,
-) -> Result<QueryRecord, RowError> {
-    let values = line.split(separator).map(|value| (value != "\\N").then_some(value));
-    record_of_columns(columns, keys, values, zone)
+) -> Result<Row, RowError> {
+    let mut draft = Draft::new(Kind::Query, zone);
+    for ((value, name), key) in values.zip(columns).zip(keys) {
+        if value != "\\N" {
+            draft.set(*key, name, value);
+        }
+    }
+    finish(draft)
 }
 
-/// The record of a row whose values stand in the order of `columns`; `None` is a value that is NULL.
-pub(super) fn record_of_columns<'a>(
+fn finish(draft: Draft) -> Result<Row, RowError> {
+    Ok(match draft.finish(None)? {
+        Built::Record(record) => Row::Record(record),
+        Built::Login(login) => Row::Login(login),
+    })
+}
+
+fn without_double_quotes(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
+}
+
+/// Returns the row whose values stand in the order of `columns`; None is a value that is NULL.
+pub(super) fn row_of_columns<'a>(
     columns: &[String],
     keys: &[Key],
     values: impl Iterator<Item = Option<&'a str>> + Clone,
     zone: Zone,
-) -> Result<QueryRecord, RowError> {
+) -> Result<Row, RowError> {
     let found = values.clone().count();
     if found != columns.len() {
         return Err(RowError::Columns { found, expected: columns.len() });
@@ -128,78 +221,242 @@ pub(super) fn record_of_columns<'a>(
             draft.set(*key, name, value);
         }
     }
-    Ok(draft.finish(None)?)
+    finish(draft)
 }
 
-fn json_text(text: &str, zone: Zone) -> Result<QueryRecord, RowError> {
-    let value = serde_json::from_str(text).map_err(|error| RowError::NotJson(error.to_string()))?;
-    json_record(value, zone)
+/// Returns the row of an object whose names are those of columns.
+pub(super) fn row_of_object(object: &Map<String, Value>, zone: Zone) -> Result<Row, RowError> {
+    JsonReading { zone, root: &Path::default(), columns: None }.object_row(object)
 }
 
-fn json_record(value: Value, zone: Zone) -> Result<QueryRecord, RowError> {
-    let Value::Object(object) = value else {
-        return Err(RowError::NotAnObject);
-    };
-    object_record(&object, zone)
-}
-
-/// The record of an object whose names are those of columns.
-pub(super) fn object_record(
-    object: &Map<String, Value>,
+/// How objects become rows.
+struct JsonReading<'a> {
     zone: Zone,
-) -> Result<QueryRecord, RowError> {
-    let mut draft = Draft::new(Kind::Query, zone);
-    for (name, value) in object {
-        let key = Key::of_column(name);
-        let text = match value {
-            Value::Null => continue,
-            Value::String(text) => Cow::Borrowed(text.as_str()),
-            Value::Bool(_) | Value::Array(_) | Value::Object(_) if key == Key::QueryId => {
+    root: &'a Path,
+    columns: Option<&'a [(String, Path)]>,
+}
+
+impl JsonReading<'_> {
+    fn text(&self, text: &str) -> Result<Row, RowError> {
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| RowError::NotJson(error.to_string()))?;
+        match self.root.of(&value) {
+            Some(value) => self.row(value),
+            None => Err(RowError::NoRoot(self.root.text())),
+        }
+    }
+
+    fn row(&self, value: &Value) -> Result<Row, RowError> {
+        match (self.columns, value) {
+            (None, Value::Object(object)) => self.object_row(object),
+            (Some(columns), Value::Object(_)) => {
+                let values = columns
+                    .iter()
+                    .filter_map(|(name, path)| Some((name.as_str(), path.of(value)?)));
+                self.values_row(values)
+            }
+            _ => Err(RowError::NotAnObject),
+        }
+    }
+
+    fn object_row(&self, object: &Map<String, Value>) -> Result<Row, RowError> {
+        self.values_row(object.iter().map(|(name, value)| (name.as_str(), value)))
+    }
+
+    fn values_row<'v>(
+        &self,
+        values: impl Iterator<Item = (&'v str, &'v Value)>,
+    ) -> Result<Row, RowError> {
+        let mut draft = Draft::new(Kind::Query, self.zone);
+        for (name, value) in values {
+            let key = Key::of_column(name);
+            if key == Key::QueryId
+                && !matches!(value, Value::Null | Value::String(_) | Value::Number(_))
+            {
                 return Err(RowError::QueryIdType);
             }
-            // JSON knows no whole numbers: 1.0 is 1.
-            Value::Number(number) => Cow::Owned(match number.as_f64() {
-                Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => {
-                    (float as i64).to_string()
-                }
-                _ => number.to_string(),
-            }),
-            other => Cow::Owned(other.to_string()),
-        };
-        draft.set(key, name, &text);
+            if let Some(text) = text_of(value) {
+                draft.set(key, name, &text);
+            }
+        }
+        finish(draft)
     }
-    Ok(draft.finish(None)?)
 }
 
-/// Hands on the objects of an array one by one, so that they are never all there as values.
+/// The text of a JSON value; `None` of null.
+pub(super) fn text_of(value: &Value) -> Option<Cow<'_, str>> {
+    Some(match value {
+        Value::Null => return None,
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        // JSON knows no whole numbers: 1.0 is 1.
+        Value::Number(number) => Cow::Owned(match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => {
+                (float as i64).to_string()
+            }
+            _ => number.to_string(),
+        }),
+        other => Cow::Owned(other.to_string()),
+    })
+}
+
+/// A path into JSON: keys and positions from the root.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Path(Vec<Step>);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Step {
+    Key(String),
+    Position(usize),
+}
+
+impl Path {
+    /// Reads `$.key.other[0]`. Keys may stand in double quotes, `$."a.b"`, or in brackets, `$["a.b"]`.
+    fn parse(text: &str) -> Result<Path, BodyError> {
+        let bad = || BodyError::Path(text.to_string());
+        let mut rest = text.trim().strip_prefix('$').ok_or_else(bad)?;
+        let mut steps = Vec::new();
+        while !rest.is_empty() {
+            if let Some(behind) = rest.strip_prefix('[') {
+                let quote = behind.chars().next().filter(|sign| matches!(sign, '"' | '\''));
+                if let Some(quote) = quote {
+                    let (key, behind) = behind[1..].split_once(quote).ok_or_else(bad)?;
+                    steps.push(Step::Key(key.to_string()));
+                    rest = behind.strip_prefix(']').ok_or_else(bad)?;
+                } else {
+                    let (position, behind) = behind.split_once(']').ok_or_else(bad)?;
+                    steps.push(Step::Position(position.trim().parse().map_err(|_| bad())?));
+                    rest = behind;
+                }
+                continue;
+            }
+            let behind = rest.strip_prefix('.').ok_or_else(bad)?;
+            if let Some(quoted) = behind.strip_prefix('"') {
+                let (key, behind) = quoted.split_once('"').ok_or_else(bad)?;
+                steps.push(Step::Key(key.to_string()));
+                rest = behind;
+            } else {
+                let end = behind.find(['.', '[']).unwrap_or(behind.len());
+                let key = &behind[..end];
+                if key.is_empty() || key.contains(['*', '?', '(', '@']) {
+                    return Err(bad());
+                }
+                steps.push(Step::Key(key.to_string()));
+                rest = &behind[end..];
+            }
+        }
+        Ok(Path(steps))
+    }
+
+    fn of<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        self.0.iter().try_fold(value, |value, step| match step {
+            Step::Key(key) => value.get(key),
+            Step::Position(position) => value.get(position),
+        })
+    }
+
+    fn text(&self) -> String {
+        let steps = self.0.iter().map(|step| match step {
+            Step::Key(key) => format!(".{key}"),
+            Step::Position(position) => format!("[{position}]"),
+        });
+        std::iter::once("$".to_string()).chain(steps).collect()
+    }
+}
+
+/// The name and the path of each column.
+fn columns_of_paths(
+    paths: &[String],
+    columns: &[String],
+) -> Result<Vec<(String, Path)>, BodyError> {
+    let mut named = Vec::with_capacity(paths.len());
+    for (at, text) in paths.iter().enumerate() {
+        let path = Path::parse(text)?;
+        let name = match (columns.get(at), path.0.last()) {
+            (Some(name), _) | (None, Some(Step::Key(name))) => name.clone(),
+            _ => return Err(BodyError::Path(text.clone())),
+        };
+        named.push((name, path));
+    }
+    Ok(named)
+}
+
+/// Goes down the path to the array and hands on its objects one by one, so that they are never all there as values.
 struct Rows<'a, F> {
-    zone: Zone,
+    reading: &'a JsonReading<'a>,
+    steps: &'a [Step],
+    found: &'a mut bool,
     row: &'a mut F,
 }
 
-impl<'de, F: FnMut(u64, Result<QueryRecord, RowError>)> DeserializeSeed<'de> for Rows<'_, F> {
+impl<'de, F: FnMut(u64, Result<Row, RowError>)> DeserializeSeed<'de> for Rows<'_, F> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
+        match self.steps {
+            [Step::Key(_), ..] => deserializer.deserialize_map(self),
+            _ => deserializer.deserialize_seq(self),
+        }
     }
 }
 
-impl<'de, F: FnMut(u64, Result<QueryRecord, RowError>)> Visitor<'de> for Rows<'_, F> {
+impl<'de, F: FnMut(u64, Result<Row, RowError>)> Visitor<'de> for Rows<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of objects")
+        f.write_str(match self.steps {
+            [Step::Key(_), ..] => "an object",
+            [Step::Position(_), ..] => "an array",
+            [] => "an array of objects",
+        })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
-        let mut number = 0;
-        while let Some(value) = rows.next_element::<Value>()? {
-            number += 1;
-            (self.row)(number, json_record(value, self.zone));
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let Rows { reading, steps, found, row } = self;
+        while let Some(key) = entries.next_key::<String>()? {
+            match steps {
+                [Step::Key(step), steps @ ..] if *step == key => {
+                    entries.next_value_seed(Rows { reading, steps, found, row })?;
+                }
+                _ => {
+                    entries.next_value::<IgnoredAny>()?;
+                }
+            }
         }
         Ok(())
     }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
+        let Rows { reading, steps, found, row } = self;
+        if let [Step::Position(position), steps @ ..] = steps {
+            for _ in 0..*position {
+                if values.next_element::<IgnoredAny>()?.is_none() {
+                    return Ok(());
+                }
+            }
+            values.next_element_seed(Rows { reading, steps, found, row })?;
+            while values.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        *found = true;
+        let mut number = 0;
+        while let Some(value) = values.next_element::<Value>()? {
+            number += 1;
+            row(number, reading.row(&value));
+        }
+        Ok(())
+    }
+}
+
+/// Reads the `jsonpaths` header of a stream load, a JSON array of paths. `None` where it is not one, or holds a
+/// path that annals does not know.
+pub fn jsonpaths(header: &str) -> Option<Vec<String>> {
+    let paths: Vec<String> = serde_json::from_str(header).ok()?;
+    paths.iter().all(|path| Path::parse(path).is_ok()).then_some(paths)
+}
+
+/// Whether the `json_root` header of a stream load is a path that annals knows.
+pub fn is_json_root(header: &str) -> bool {
+    Path::parse(header).is_ok()
 }
 
 /// Reads the `columns` header of a stream load: names, perhaps in backquotes. `None` where it holds what
@@ -245,11 +502,17 @@ mod tests {
 
     use super::*;
 
-    type Row = (u64, Result<QueryRecord, RowError>);
+    type Numbered = (u64, Result<QueryRecord, RowError>);
 
-    fn rows(body: &[u8], format: &Format) -> (Vec<Row>, Result<(), BodyError>) {
+    fn rows(body: &[u8], format: &Format) -> (Vec<Numbered>, Result<(), BodyError>) {
         let mut rows = Vec::new();
-        let read = read(body, format, Zone::UTC, &mut |number, row| rows.push((number, row)));
+        let read = read(body, format, Zone::UTC, &mut |number, row| {
+            let record = row.map(|row| match row {
+                Row::Record(record) => *record,
+                Row::Login(login) => panic!("{login:?}"),
+            });
+            rows.push((number, record));
+        });
         (rows, read)
     }
 
@@ -258,6 +521,8 @@ mod tests {
             columns: columns(columns_header).unwrap(),
             separator: separator.to_string(),
             delimiter: delimiter.to_string(),
+            skip_lines: 0,
+            trim_double_quotes: false,
         }
     }
 
@@ -284,9 +549,9 @@ mod tests {
         let array = format!("[{row},\n {row}]");
         let lines = format!("{row}\n\n{row}\n");
         for (body, format, count) in [
-            (row, Format::JsonObject, 1),
-            (array.as_str(), Format::JsonArray, 2),
-            (lines.as_str(), Format::JsonLines, 2),
+            (row, Format::json(JsonKind::Object), 1),
+            (array.as_str(), Format::json(JsonKind::Array), 2),
+            (lines.as_str(), Format::json(JsonKind::Lines), 2),
         ] {
             let (rows, read) = rows(body.as_bytes(), &format);
             assert_eq!((rows.len(), read), (count, Ok(())));
@@ -302,7 +567,7 @@ mod tests {
     fn bad_rows_are_told_apart_from_good_ones() {
         let body = b"{\"query_id\": \"1-2\"}\n{\"query_id\": \"1-2\", \"time\": 1\nnull\n\
                      {\"time\": 1722942960951}\n{\"query_id\": \"a\xffb\", \"time\": 1722942960951}\n";
-        let (rows, _) = rows(body, &Format::JsonLines);
+        let (rows, _) = rows(body, &Format::json(JsonKind::Lines));
         assert_eq!(rows[0].1, Err(RowError::Record(SkipReason::NoTime)));
         assert!(matches!(rows[1].1, Err(RowError::NotJson(_))));
         assert_eq!(rows[2].1, Err(RowError::NotAnObject));
@@ -313,7 +578,7 @@ mod tests {
     #[test]
     fn half_an_array_is_an_error() {
         for body in ["[{\"query_id\": \"1-2\"}, {", "{}", "[] []", ""] {
-            assert!(rows(body.as_bytes(), &Format::JsonArray).1.is_err(), "{body}");
+            assert!(rows(body.as_bytes(), &Format::json(JsonKind::Array)).1.is_err(), "{body}");
         }
     }
 
@@ -342,9 +607,9 @@ mod tests {
         fn no_body_breaks_it(body in prop::collection::vec(any::<u8>(), 0..200)) {
             for format in [
                 csv("query_id,time,stmt", "\t", "\n"),
-                Format::JsonLines,
-                Format::JsonArray,
-                Format::JsonObject,
+                Format::json(JsonKind::Lines),
+                Format::json(JsonKind::Array),
+                Format::json(JsonKind::Object),
             ] {
                 let _ = rows(&body, &format);
             }

@@ -1,6 +1,8 @@
 //! A statement as people read it: laid out on lines, and its parts told apart for colours.
 
-use super::token::{Before, Gap, Token, Tokens, keyword};
+use super::escape::unescape;
+use super::keyword::{Role, keyword};
+use super::token::{Gap, Token, Tokens};
 
 /// Longer statements are shown as they are: nobody reads their layout, and it takes long to make.
 const MAX_LAID_OUT_BYTES: usize = 100_000;
@@ -24,10 +26,24 @@ pub enum Kind {
     Space,
 }
 
+/// What stands before a part, as far as it matters for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Before {
+    /// Something behind which a value may begin.
+    Other,
+    /// What a value is: a sign behind it is an operator.
+    Value,
+    Dot,
+    /// A word behind which a name stands, even if it may be a word of the language.
+    NameFollows,
+    /// A word behind which an alias or a type stands.
+    Alias,
+}
+
 /// The parts of a statement, in order. Put together they are the statement, byte for byte, whatever it is.
 pub fn tokens(statement: &str) -> impl Iterator<Item = (Kind, &str)> {
     let mut tokens = Tokens::of(statement);
-    let mut before = Before::Start;
+    let mut before = Before::Other;
     std::iter::from_fn(move || {
         let from = tokens.at;
         let kind = match tokens.gap() {
@@ -41,9 +57,10 @@ pub fn tokens(statement: &str) -> impl Iterator<Item = (Kind, &str)> {
                 if gap == Gap::Space { Kind::Space } else { Kind::Comment }
             }
             None => {
-                let token = tokens.next(before)?;
+                let awaits_value = !matches!(before, Before::Value | Before::Dot);
+                let token = tokens.next(awaits_value, before == Before::Dot)?;
                 let kind = kind(token, before, &statement[tokens.at..]);
-                before = becomes(token, kind);
+                before = becomes(token, kind, before);
                 kind
             }
         };
@@ -52,36 +69,45 @@ pub fn tokens(statement: &str) -> impl Iterator<Item = (Kind, &str)> {
 }
 
 fn kind(token: Token<'_>, before: Before, behind: &str) -> Kind {
-    match token {
-        Token::Literal => Kind::Literal,
-        Token::Quoted(_) => Kind::Name,
-        Token::Symbol(_) => Kind::Symbol,
-        Token::Word(_) if before == Before::Dot => Kind::Name,
-        Token::Word(word) => match keyword(word) {
-            Some(_) => Kind::Keyword,
-            None if before != Before::NameFollows && behind.trim_start().starts_with('(') => {
-                Kind::Function
-            }
-            None => Kind::Name,
-        },
+    let word = match token {
+        Token::Literal => return Kind::Literal,
+        Token::Quoted(_) => return Kind::Name,
+        Token::Symbol(_) => return Kind::Symbol,
+        Token::Word(word) => word,
+    };
+    let is_followed_by = |symbol| behind.trim_start().starts_with(symbol);
+    match keyword(word) {
+        _ if before == Before::Dot => Kind::Name,
+        Some(keyword) if keyword.is_reserved || keyword.role == Role::Between => Kind::Keyword,
+        Some(_) if before == Before::NameFollows || is_followed_by('.') => Kind::Name,
+        Some(keyword) if before == Before::Alias && !keyword.is_type => Kind::Name,
+        Some(keyword) if keyword.role == Role::Plain && !keyword.is_type && is_followed_by('(') => {
+            Kind::Function
+        }
+        Some(_) => Kind::Keyword,
+        None if before != Before::NameFollows && is_followed_by('(') => Kind::Function,
+        None => Kind::Name,
     }
 }
 
 /// What a token is to the one behind it.
-fn becomes(token: Token<'_>, kind: Kind) -> Before {
-    match (token, kind) {
-        (Token::Word(word), Kind::Keyword) => match keyword(word) {
-            Some("from" | "into" | "join" | "table" | "update" | "view") => Before::NameFollows,
-            _ => Before::Keyword,
+fn becomes(token: Token<'_>, kind: Kind, before: Before) -> Before {
+    match token {
+        Token::Word(word) if kind == Kind::Keyword => match keyword(word) {
+            Some(keyword) => match keyword.role {
+                Role::Table | Role::Name => Before::NameFollows,
+                Role::Alias => Before::Alias,
+                Role::Between => before,
+                _ if keyword.is_reserved => Before::Other,
+                _ => Before::Value,
+            },
+            None => Before::Other,
         },
-        (Token::Word(_) | Token::Quoted(_), _) => Before::Name,
-        (Token::Literal, _) => Before::Literal,
-        (Token::Symbol("(" | "["), _) => Before::Open,
-        (Token::Symbol(")" | "]"), _) => Before::Close,
-        (Token::Symbol(","), _) => Before::Comma,
-        (Token::Symbol("."), _) => Before::Dot,
-        (Token::Symbol(";"), _) => Before::Start,
-        (Token::Symbol(_), _) => Before::Operator,
+        Token::Symbol(")" | "]") | Token::Word(_) | Token::Quoted(_) | Token::Literal => {
+            Before::Value
+        }
+        Token::Symbol(".") => Before::Dot,
+        Token::Symbol(_) => Before::Other,
     }
 }
 
@@ -94,6 +120,8 @@ pub fn laid_out(statement: &str) -> String {
     if statement.len() > MAX_LAID_OUT_BYTES {
         return statement.to_string();
     }
+    // As older versions of annals stored it.
+    let statement = &*unescape(statement);
     let mut layout = Layout::default();
     let mut parts = tokens(statement).peekable();
     while let Some((kind, text)) = parts.next() {
@@ -335,8 +363,12 @@ group by o.id, x;"
                     let parts = tokens(text).filter(|(kind, _)| *kind != Kind::Space);
                     parts.map(|(_, part)| part.to_string()).collect()
                 };
+                // White space that is taken away may make an escape of a backslash before it.
+                if text.contains('\\') && text.contains(['\n', '\r', '\t']) {
+                    continue;
+                }
                 let laid_out = laid_out(&text);
-                prop_assert_eq!(parts(&laid_out), parts(&text));
+                prop_assert_eq!(parts(&laid_out), parts(&unescape(&text)));
             }
         }
     }

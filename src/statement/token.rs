@@ -1,6 +1,6 @@
-//! What a statement is made of, in Doris' dialect.
+//! What a statement is made of, in the dialects of Doris and StarRocks.
 
-use std::sync::LazyLock;
+use super::escape::Escapes;
 
 /// A part of a statement that is neither white space nor a comment.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,85 +12,78 @@ pub enum Token<'a> {
     Symbol(&'a str),
 }
 
-/// What stands before a token, as far as it matters for it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Before {
-    Start,
-    /// A keyword; `in` and `values` open lists.
-    Keyword,
-    In,
-    Values,
-    /// A keyword behind which a name comes, even if a parenthesis follows it.
-    NameFollows,
-    Name,
-    Literal,
-    /// `(` or `[`.
-    Open,
-    /// `)` or `]`.
-    Close,
-    Comma,
-    Dot,
-    Operator,
-}
-
-impl Before {
-    /// Whether a value may begin here, so that a sign belongs to it.
-    pub fn awaits_value(self) -> bool {
-        !matches!(self, Before::Name | Before::Literal | Before::Close | Before::Dot)
-    }
-
-    /// Whether it is punctuation, behind which `null` is a value and not part of `is null`.
-    pub fn is_punctuation(self) -> bool {
-        matches!(self, Before::Open | Before::Comma | Before::Operator)
-    }
-}
-
 /// Reads a statement token by token.
 pub struct Tokens<'a> {
     pub text: &'a str,
     /// Where the next token is looked for.
     pub at: usize,
+    /// Whether the text ended within quotes or a comment.
+    pub is_unclosed: bool,
+    /// Which line ends a frontend escaped; read from the text where a comment needs it.
+    escapes: Option<Escapes>,
+    /// Whether a `*/` ends a comment even if comments within it are open. StarRocks does not nest comments, so a
+    /// comment whose nested ones do not all end is read as StarRocks reads it.
+    is_unnested: bool,
 }
 
 impl<'a> Tokens<'a> {
     pub fn of(text: &'a str) -> Tokens<'a> {
-        Tokens { text, at: 0 }
+        Tokens { text, at: 0, is_unclosed: false, escapes: None, is_unnested: false }
     }
 
-    /// The next token; what stands `before` it tells whether a sign belongs to a number.
-    pub fn next(&mut self, before: Before) -> Option<Token<'a>> {
-        self.skip();
+    /// The next token. A sign belongs to a number only where a value may begin (`awaits_value`), and behind a dot
+    /// (`after_dot`) only a name can stand.
+    pub fn next(&mut self, awaits_value: bool, after_dot: bool) -> Option<Token<'a>> {
+        while let Some((_, length)) = self.gap() {
+            self.at += length;
+        }
         let rest = &self.text.as_bytes()[self.at..];
         let first = *rest.first()?;
         let second = rest.get(1).copied().unwrap_or(0);
-        let sign = matches!(first, b'-' | b'+') && before.awaits_value();
-        let number_at = usize::from(sign);
-        if let Some(length) = number(&rest[number_at..], before == Before::Dot) {
-            self.at += number_at + length;
-            return Some(Token::Literal);
+        let may_be_number = match first {
+            b'0'..=b'9' => !after_dot,
+            b'.' => !after_dot && second.is_ascii_digit(),
+            b'-' | b'+' => awaits_value && matches!(second, b'0'..=b'9' | b'.'),
+            _ => false,
+        };
+        if may_be_number {
+            let sign = usize::from(matches!(first, b'-' | b'+'));
+            if let Some(length) = number(&rest[sign..]) {
+                self.at += sign + length;
+                return Some(Token::Literal);
+            }
         }
         match first {
             b'\'' | b'"' => {
-                self.at += quoted(rest, first);
+                self.quoted(0, first);
                 Some(Token::Literal)
             }
+            // A text of hexadecimal or binary digits, or in the national character set.
             b'x' | b'X' | b'b' | b'B' | b'n' | b'N' if matches!(second, b'\'' | b'"') => {
-                self.at += 1 + quoted(&rest[1..], second);
+                self.quoted(1, second);
+                Some(Token::Literal)
+            }
+            // A text in which a backslash is one.
+            b'r' | b'R' if matches!(second, b'\'' | b'"') => {
+                let end = memchr::memchr(second, &rest[2..]);
+                self.is_unclosed |= end.is_none();
+                self.at += end.map_or(rest.len(), |end| 2 + end + 1);
                 Some(Token::Literal)
             }
             b'?' => {
                 self.at += 1;
                 Some(Token::Literal)
             }
-            b'`' => {
-                let length = memchr::memchr(b'`', &rest[1..]);
-                let from = self.at + 1;
-                let to = length.map_or(self.text.len(), |length| from + length);
-                self.at = (to + 1).min(self.text.len());
-                Some(Token::Quoted(&self.text[from..to]))
-            }
+            b'`' => Some(Token::Quoted(self.backquoted())),
             _ if is_word(first) => {
-                let length = rest.iter().take_while(|byte| is_word(**byte)).count();
+                let length = word(rest);
+                // The character set of a text: _utf8mb4'…'.
+                if first == b'_'
+                    && let Some(quote @ (b'\'' | b'"')) = rest.get(length)
+                {
+                    self.quoted(length, *quote);
+                    return Some(Token::Literal);
+                }
                 let word = &self.text[self.at..self.at + length];
                 self.at += length;
                 Some(Token::Word(word))
@@ -107,27 +100,96 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Goes over white space and comments.
-    fn skip(&mut self) {
-        while let Some((_, length)) = self.gap() {
-            self.at += length;
+    /// Goes over a text whose `quote` opens so many bytes on.
+    fn quoted(&mut self, opens: usize, quote: u8) {
+        let text = &self.text.as_bytes()[self.at + opens..];
+        let end = quoted(text, quote);
+        self.is_unclosed |= end.is_none();
+        self.at += opens + end.unwrap_or(text.len());
+    }
+
+    /// Goes over a name in backquotes. Two of them within it are one of the name.
+    fn backquoted(&mut self) -> &'a str {
+        let from = self.at + 1;
+        let bytes = self.text.as_bytes();
+        let mut at = from;
+        while let Some(found) = memchr::memchr(b'`', &bytes[at..]) {
+            at += found + 1;
+            if bytes.get(at) != Some(&b'`') {
+                self.at = at;
+                return &self.text[from..at - 1];
+            }
+            at += 1;
         }
+        self.is_unclosed = true;
+        self.at = self.text.len();
+        &self.text[from..]
     }
 
     /// The white space or the comment that stands next, and its length.
-    pub fn gap(&self) -> Option<(Gap, usize)> {
+    pub fn gap(&mut self) -> Option<(Gap, usize)> {
         let rest = &self.text.as_bytes()[self.at..];
         match rest {
             [b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, ..] => Some((Gap::Space, 1)),
-            // Audit logs of some versions write line ends so.
+            // The space as wide as a Chinese character.
+            [0xe3, 0x80, 0x80, ..] => Some((Gap::Space, 3)),
+            // A line end or a tab as frontends escape it. No other backslash stands outside of quotes.
             [b'\\', b'n' | b'r' | b't', ..] => Some((Gap::Space, 2)),
-            [b'-', b'-', ..] | [b'#', ..] => Some((Gap::Comment, line_end(rest))),
-            [b'/', b'*', ..] => {
-                let end = memchr::memmem::find(&rest[2..], b"*/");
-                Some((Gap::Comment, end.map_or(rest.len(), |length| 2 + length + 2)))
-            }
+            [b'-', b'-', ..] | [b'#', ..] => Some((Gap::Comment, self.line_comment())),
+            [b'/', b'*', ..] => Some((Gap::Comment, self.block_comment())),
             _ => None,
         }
+    }
+
+    /// The length of a comment up to the end of its line: a line feed, a carriage return alone, or an escape of them.
+    fn line_comment(&mut self) -> usize {
+        let rest = &self.text.as_bytes()[self.at..];
+        let mut at = 0;
+        while let Some(found) = memchr::memchr3(b'\n', b'\r', b'\\', &rest[at..]) {
+            at += found;
+            if rest[at] != b'\\' {
+                return at;
+            }
+            if let Some(next) = rest.get(at + 1)
+                && self.escapes.get_or_insert_with(|| Escapes::of(self.text)).ends_line(*next)
+            {
+                return at;
+            }
+            at += 1;
+        }
+        rest.len()
+    }
+
+    /// The length of a comment and of those within it.
+    fn block_comment(&mut self) -> usize {
+        let rest = &self.text.as_bytes()[self.at..];
+        let Some(first_end) = memchr::memmem::find(&rest[2..], b"*/").map(|found| 2 + found + 2)
+        else {
+            self.is_unclosed = true;
+            return rest.len();
+        };
+        if self.is_unnested || memchr::memmem::find(&rest[2..first_end], b"/*").is_none() {
+            return first_end;
+        }
+        let mut open = 0;
+        let mut at = 0;
+        while let Some(found) = memchr::memchr2(b'/', b'*', &rest[at..]) {
+            at += found;
+            match &rest[at..] {
+                [b'/', b'*', ..] => open += 1,
+                [b'*', b'/', ..] => open -= 1,
+                _ => {
+                    at += 1;
+                    continue;
+                }
+            }
+            at += 2;
+            if open == 0 {
+                return at;
+            }
+        }
+        self.is_unnested = true;
+        first_end
     }
 }
 
@@ -141,45 +203,64 @@ pub enum Gap {
 /// Operators of more than one sign, longest first.
 const OPERATORS: [&str; 11] = ["<=>", "<=", ">=", "<>", "!=", "==", "||", "&&", "->", "::", ":="];
 
-/// Every byte of a letter beyond ASCII counts as one of a word.
+/// Whether a byte is one of a word. Every byte of a character beyond ASCII is.
 pub fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'@') || byte >= 0x80
+    const IS_WORD: [bool; 256] = {
+        let mut is_word = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            let character = byte as u8;
+            is_word[byte] = character.is_ascii_alphanumeric()
+                || matches!(character, b'_' | b'$' | b'@' | 0x80..);
+            byte += 1;
+        }
+        is_word
+    };
+    IS_WORD[usize::from(byte)]
 }
 
-/// The length of a comment up to the end of its line.
-fn line_end(text: &[u8]) -> usize {
-    let line = memchr::memchr(b'\n', text).unwrap_or(text.len());
-    memchr::memmem::find(&text[..line], b"\\n").unwrap_or(line)
+/// The length of the word at the start of `text`.
+fn word(text: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        match text.get(at) {
+            Some(0xe3) if text[at..].starts_with(&[0xe3, 0x80, 0x80]) => return at,
+            Some(byte) if is_word(*byte) => at += 1,
+            _ => return at,
+        }
+    }
 }
 
-/// The length of what `quote` opens at the start of `text`; to the end of the text where nothing closes it.
-fn quoted(text: &[u8], quote: u8) -> usize {
+/// The length of what `quote` opens at the start of `text`; None where nothing closes it.
+fn quoted(text: &[u8], quote: u8) -> Option<usize> {
     let mut at = 1;
-    while let Some(found) = memchr::memchr2(quote, b'\\', &text[at..]) {
+    while let Some(found) = memchr::memchr2(quote, b'\\', text.get(at..)?) {
         at += found;
         if text[at] == quote && text.get(at + 1) != Some(&quote) {
-            return at + 1;
+            return Some(at + 1);
         }
-        at = (at + 2).min(text.len());
+        at += 2;
     }
-    text.len()
+    None
 }
 
 /// The length of a number at the start of `text`, if one stands there and is no start of a name, as in
-/// `2024_orders`. Behind a dot only a name can stand.
-fn number(text: &[u8], after_dot: bool) -> Option<usize> {
+/// `2024_orders`.
+fn number(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let first = *text.first()?;
-    if after_dot || !(first.is_ascii_digit() || first == b'.') {
-        return None;
+    let ends = |at: usize| !text.get(at).is_some_and(|byte| is_word(*byte));
+    let based = |is_digit: fn(&u8) -> bool| {
+        let length = 2 + text[2..].iter().take_while(|byte| is_digit(byte)).count();
+        (length > 2 && ends(length)).then_some(length)
+    };
+    match text {
+        [b'0', b'x' | b'X', ..] => return based(u8::is_ascii_hexdigit),
+        [b'0', b'b' | b'B', b'0' | b'1', ..] => return based(|byte| matches!(byte, b'0' | b'1')),
+        _ => {}
     }
     let mut end = digits(0);
-    if text.starts_with(b"0x") || text.starts_with(b"0X") {
-        let hex = text[2..].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        return (hex > 0 && !text.get(2 + hex).is_some_and(|byte| is_word(*byte)))
-            .then_some(2 + hex);
-    }
-    if text.get(end) == Some(&b'.') {
+    let is_whole = text.get(end) != Some(&b'.');
+    if !is_whole {
         let fraction = digits(end + 1);
         if end + fraction == 0 {
             return None;
@@ -193,68 +274,56 @@ fn number(text: &[u8], after_dot: bool) -> Option<usize> {
             end += 1 + sign + exponent;
         }
     }
-    (!text.get(end).is_some_and(|byte| is_word(*byte))).then_some(end)
+    // Doris' suffixes of types.
+    let suffix = match text[end..] {
+        [b'l' | b'L' | b's' | b'S' | b'y' | b'Y', ..] if is_whole => 1,
+        [b'b' | b'B', b'd' | b'D', ..] => 2,
+        _ => 0,
+    };
+    [end, end + suffix].into_iter().find(|end| ends(*end))
 }
-
-/// The longest of [`KEYWORDS`].
-const LONGEST_KEYWORD: usize = 17;
-
-/// The keyword that a word is, in lower case. They are hashed: to search them by halves took a seventh of the CPU
-/// time of an import.
-pub fn keyword(word: &str) -> Option<&'static str> {
-    static HASHED: LazyLock<foldhash::HashSet<&str>> =
-        LazyLock::new(|| KEYWORDS.into_iter().collect());
-    if word.len() > LONGEST_KEYWORD {
-        return None;
-    }
-    let mut lower = [0; LONGEST_KEYWORD];
-    let lower = &mut lower[..word.len()];
-    lower.copy_from_slice(word.as_bytes());
-    lower.make_ascii_lowercase();
-    HASHED.get(str::from_utf8(lower).ok()?).copied()
-}
-
-/// The words of Doris' dialect whose case does not matter, and that are seldom names; in order.
-/// To add one changes the fingerprints of the statements that hold it, so that waits for a major version.
-const KEYWORDS: [&str; 230] = [
-    "add", "admin", "aggregate", "all", "alter", "analyze", "and", "anti", "any", "array", "as",
-    "asc", "at", "auto", "backend", "begin", "between", "bigint", "bitmap", "boolean", "both",
-    "broker", "buckets", "by", "cancel", "case", "catalog", "catalogs", "char", "character",
-    "charset", "collate", "column", "columns", "commit", "compact", "create", "cross", "cube",
-    "current", "current_catalog", "current_date", "current_time", "current_timestamp",
-    "current_user", "database", "databases", "date", "datetime", "day", "days", "dec", "decimal",
-    "default", "delete", "desc", "describe", "distinct", "distributed", "div", "double", "drop",
-    "duplicate", "dynamic", "else", "end", "engine", "except", "exists", "explain", "export",
-    "extended", "extract", "false", "first", "float", "following", "for", "force", "foreign",
-    "from", "frontend", "full", "function", "functions", "global", "grant", "group", "grouping",
-    "hash", "having", "hll", "hour", "if", "ignore", "in", "index", "indexes", "inner", "insert",
-    "install", "int", "integer", "intersect", "interval", "into", "is", "job", "join", "key",
-    "keys", "kill", "label", "largeint", "last", "lateral", "left", "like", "limit", "list",
-    "load", "local", "lock", "materialized", "merge", "minus", "minute", "modify", "month",
-    "names", "national", "natural", "not", "null", "nulls", "of", "offset", "on", "only", "or",
-    "order", "outer", "over", "overwrite", "partition", "partitions", "plan", "plugin",
-    "preceding", "prepare", "primary", "privileges", "procedure", "properties", "property",
-    "qualify", "range", "recover", "refresh", "regexp", "release", "rename", "repair", "replace",
-    "repository", "restore", "restrict", "revoke", "right", "rlike", "rollback", "rollup",
-    "routine", "row", "rows", "schema", "schemas", "second", "select", "semi", "session", "set",
-    "sets", "show", "signed", "smallint", "snapshot", "start", "stats", "string", "sync", "system",
-    "table", "tables", "tablet", "temporary", "text", "then", "time", "timestamp", "tinyint", "to",
-    "transaction", "trigger", "true", "truncate", "type", "unbounded", "union", "unique", "unset",
-    "unsigned", "update", "use", "user", "using", "value", "values", "varchar", "variables",
-    "verbose", "view", "warnings", "week", "when", "where", "window", "with", "write", "year",
-];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn keywords_are_in_order_and_found() {
-        assert!(KEYWORDS.is_sorted());
-        for word in KEYWORDS {
-            assert_eq!(keyword(&word.to_uppercase()), Some(word));
+    fn numbers_of_every_form_are_read() {
+        for (text, length) in [
+            ("1", Some(1)),
+            ("1.5e-3,", Some(6)),
+            ("1.", Some(2)),
+            (".5", Some(2)),
+            ("0xfF)", Some(4)),
+            ("0b101 ", Some(5)),
+            ("12L", Some(3)),
+            ("1.5BD", Some(5)),
+            ("1e", None),
+            ("1.5L", None),
+            ("0x", None),
+            ("0b2", None),
+            ("2024_orders", None),
+            (".", None),
+        ] {
+            assert_eq!(number(text.as_bytes()), length, "{text}");
         }
-        assert_eq!(keyword("orders"), None);
-        assert_eq!(KEYWORDS.iter().map(|keyword| keyword.len()).max(), Some(LONGEST_KEYWORD));
+    }
+
+    #[test]
+    fn a_text_that_ends_within_something_is_unclosed() {
+        for (text, unclosed) in [
+            ("select 'a", true),
+            ("select \"a\\\"", true),
+            ("select r'a\\'", false),
+            ("select `a``", true),
+            ("select `a``b`", false),
+            ("select /* a", true),
+            ("select /* a */", false),
+            ("select 'it''s' -- x'", false),
+        ] {
+            let mut tokens = Tokens::of(text);
+            while tokens.next(false, false).is_some() {}
+            assert_eq!(tokens.is_unclosed, unclosed, "{text}");
+        }
     }
 }

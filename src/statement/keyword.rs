@@ -1,0 +1,278 @@
+//! The words of Doris' and StarRocks' languages, whose letter case does not matter.
+//!
+//! From `DorisLexer.g4` and `DorisParser.g4` of Doris 4.x, `StarRocksLex.g4` and `StarRocks.g4` of StarRocks 4.x, the
+//! words of earlier versions, and those of MySQL that clients send. `E`, which Doris' lexer lists for a default value, is
+//! left to names.
+
+use std::sync::LazyLock;
+
+/// A word of the language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keyword {
+    /// In lower case.
+    pub word: &'static str,
+    /// Whether it is no name unless it stands in backquotes or behind a dot.
+    pub is_reserved: bool,
+    /// Whether it names a type.
+    pub is_type: bool,
+    pub role: Role,
+}
+
+/// What a word makes of that which follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    Plain,
+    /// The word begins another part of its statement.
+    Clause,
+    /// A condition or a result follows, in which `true` is a value.
+    Expression,
+    /// A value follows, so that a sign belongs to it.
+    Value,
+    /// It is a value itself: `null`, `true`, `false`.
+    Constant,
+    /// A list may follow whose length does not matter.
+    List,
+    /// Rows follow.
+    Rows,
+    /// A table follows, or a function that gives one.
+    Table,
+    /// The name of something follows.
+    Name,
+    /// An alias or a type follows.
+    Alias,
+    /// A name follows, or another word of the language.
+    With,
+    /// It stands between another word and the name that follows that one, as in `table if exists`.
+    Between,
+    /// The name of a partition follows.
+    Partition,
+    /// Together with `label` or `snapshot` behind it, it is followed by a label.
+    Labelled,
+    /// A label follows where a word stands before it that asks for one.
+    Label,
+    /// Rows may follow that do not matter.
+    Insert,
+    /// A text behind it is one value with it: `date '2024-01-01'`.
+    Typed,
+}
+
+fn role(word: &str) -> Role {
+    match word {
+        "except" | "group" | "having" | "intersect" | "limit" | "order" | "qualify" | "select"
+        | "set" | "union" | "where" => Role::Clause,
+        "and" | "between" | "else" | "on" | "or" | "then" | "when" => Role::Expression,
+        "interval" => Role::Value,
+        "false" | "null" | "true" => Role::Constant,
+        "in" | "infile" | "tablet" => Role::List,
+        "values" => Role::Rows,
+        "from" | "join" => Role::Table,
+        "catalog" | "database" | "into" | "overwrite" | "schema" | "table" | "update" | "use"
+        | "view" => Role::Name,
+        "as" => Role::Alias,
+        "recursive" | "with" => Role::With,
+        "exists" | "if" | "not" => Role::Between,
+        "partition" | "partitions" => Role::Partition,
+        "backup" | "load" | "restore" => Role::Labelled,
+        "label" | "snapshot" => Role::Label,
+        "insert" => Role::Insert,
+        "binary" | "date" | "datetime" | "datetimev1" | "datetimev2" | "datev1" | "datev2"
+        | "time" | "timestamp" => Role::Typed,
+        _ => Role::Plain,
+    }
+}
+
+/// The longest of the words, in bytes.
+const LONGEST: usize = 35;
+
+/// How many places the table has; a power of two, so that more than half stay empty.
+const SLOTS: usize = 2048;
+
+/// The words by their [`hash`]; where two have the same, the second stands in the next free place.
+static TABLE: LazyLock<Box<[Option<Keyword>; SLOTS]>> = LazyLock::new(|| {
+    let mut table = Box::new([None; SLOTS]);
+    for (words, is_reserved, is_type) in
+        [(&RESERVED[..], true, false), (&TYPES[..], false, true), (&OTHERS[..], false, false)]
+    {
+        for word in words {
+            let mut slot = hash(word.as_bytes());
+            while table[slot].is_some() {
+                slot = (slot + 1) % SLOTS;
+            }
+            table[slot] = Some(Keyword { word, is_reserved, is_type, role: role(word) });
+        }
+    }
+    table
+});
+
+/// Returns the keyword that a word is, in any letter case.
+pub fn keyword(word: &str) -> Option<Keyword> {
+    let bytes = word.as_bytes();
+    if bytes.len() > LONGEST || bytes.is_empty() {
+        return None;
+    }
+    let table = &**TABLE;
+    let mut slot = hash(bytes);
+    while let Some(keyword) = &table[slot] {
+        if keyword.word.len() == bytes.len() && keyword.word.eq_ignore_ascii_case(word) {
+            return Some(*keyword);
+        }
+        slot = (slot + 1) % SLOTS;
+    }
+    None
+}
+
+/// A place of the table, by a word's first and last bytes without their letter case. A whole hash takes longer.
+fn hash(word: &[u8]) -> usize {
+    let (first, last) = match word {
+        [.., _, _, _, _, _, _, _, _] => {
+            let end = word.len() - 8;
+            (read(&word[..8]), read(&word[end..]))
+        }
+        [.., _, _, _, _] => (read(&word[..4]), read(&word[word.len() - 4..])),
+        _ => (read(word), 0),
+    };
+    // Sets the bit that tells lower from upper case.
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    let mixed = (first | LOWER).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ (last | LOWER).rotate_left(23).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
+        ^ word.len() as u64;
+    (mixed.wrapping_mul(0xff51_afd7_ed55_8ccd) >> 53) as usize
+}
+
+fn read(bytes: &[u8]) -> u64 {
+    let mut read = [0; 8];
+    read[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(read)
+}
+
+/// Words that are no name unless they stand in backquotes or behind a dot; in order.
+const RESERVED: [&str; 89] = [
+    "add", "all", "alter", "analyze", "and", "as", "asc", "between", "by", "case", "column",
+    "create", "cross", "delete", "desc", "describe", "distinct", "div", "drop", "dual", "else",
+    "except", "exists", "explain", "false", "for", "from", "full", "grant", "group", "having",
+    "ilike", "in", "infile", "inner", "insert", "intersect", "into", "is", "join", "kill",
+    "lateral", "left", "like", "limit", "load", "match", "match_all", "match_any", "match_phrase",
+    "match_phrase_edge", "match_phrase_prefix", "match_regexp", "maxvalue", "natural", "not",
+    "null", "of", "on", "or", "order", "outer", "outfile", "over", "overwrite", "partition",
+    "primary", "regexp", "revoke", "right", "rlike", "select", "set", "show", "table",
+    "tablesample", "then", "to", "true", "union", "unique", "update", "use", "using", "values",
+    "when", "where", "with", "xor",
+];
+
+/// The names of types, which may be names of other things as well; in order.
+const TYPES: [&str; 50] = [
+    "agg_state", "array", "bigint", "binary", "bitmap", "blob", "boolean", "char", "character",
+    "date", "datetime", "datetimev1", "datetimev2", "datev1", "datev2", "dec", "decimal",
+    "decimal128", "decimal32", "decimal64", "decimalv2", "decimalv3", "double", "float", "hll",
+    "int", "integer", "ipv4", "ipv6", "json", "jsonb", "largeint", "map", "mediumint", "numeric",
+    "percentile", "quantile_state", "real", "signed", "smallint", "string", "struct", "text",
+    "time", "timestamp", "tinyint", "unsigned", "varbinary", "varchar", "variant",
+];
+
+/// All other words of the two languages. They may be names as well; in order.
+const OTHERS: [&str; 542] = [
+    "access", "account_lock", "account_unlock", "actions", "active", "admin", "advisor", "after",
+    "aggregate", "alias", "always", "analyzed", "analyzer", "analyzers", "anti", "any", "append",
+    "apply", "array_agg", "array_agg_distinct", "async", "at", "authentication", "authors", "auto",
+    "auto_increment", "automated", "avg", "backend", "backends", "backup", "base", "baseline",
+    "before", "begin", "belong", "bin", "binlog", "bitand", "bitmap_empty", "bitmap_union",
+    "bitor", "bitshiftleft", "bitshiftright", "bitshiftrightlogical", "bitxor", "blackhole",
+    "blacklist", "body", "both", "branch", "brief", "broker", "bucket", "buckets", "build",
+    "builtin", "bulk", "cache", "cached", "call", "cancel", "cast", "catalog", "catalogs", "ceil",
+    "chain", "channel", "charset", "check", "clean", "clear", "clone", "cluster", "clusters",
+    "collate", "collation", "collect", "colocate", "columns", "comment", "commit", "committed",
+    "compact", "compaction", "complete", "compress_type", "compute", "conditions", "config",
+    "connection", "connection_id", "consistent", "constraint", "constraints", "convert",
+    "convert_light_schema_change_process", "copy", "costs", "count", "creation", "cron", "cube",
+    "cume_dist", "cumulative", "current", "current_catalog", "current_date", "current_group",
+    "current_role", "current_time", "current_timestamp", "current_user", "data", "database",
+    "databases", "datacache", "day", "days", "deallocate", "decommission", "default", "deferred",
+    "definition", "demand", "dense_rank", "diagnose", "diagnosis", "dialect", "dictionaries",
+    "dictionary", "dictionary_get", "disable", "disk", "distinctpc", "distinctpcsa", "distributed",
+    "distribution", "do", "doris_internal_table_id", "dropp", "dump", "duplicate", "dynamic",
+    "empty", "enable", "enclose", "encryption", "encryptkey", "encryptkeys", "end", "ends",
+    "engine", "engines", "enter", "errors", "escape", "events", "every", "exclude", "execute",
+    "expired", "export", "extended", "external", "extract", "failed_login_attempts", "failpoint",
+    "failpoints", "fast", "feature", "field", "fields", "file", "files", "filter", "first",
+    "first_value", "floor", "flush", "fn", "follower", "following", "force", "foreign", "format",
+    "free", "frontend", "frontends", "function", "functions", "generated", "generic", "gin",
+    "global", "grants", "graph", "group_concat", "grouping", "grouping_id", "groups", "hash",
+    "hash_map", "hdfs", "help", "histogram", "hll_union", "host", "hostname", "hotspot", "hour",
+    "hours", "hub", "identified", "if", "ignore", "image", "immediate", "impersonate", "inactive",
+    "incremental", "index", "indexes", "install", "integrated", "integration", "integrations",
+    "intermediate", "interval", "inverted", "invoker", "ip_trie", "is_not_null_pred",
+    "is_null_pred", "isnull", "isolation", "job", "jobs", "key", "keys", "label", "lag", "last",
+    "last_value", "layout", "ldap", "ldap_admin_password", "lead", "leading", "less", "level",
+    "lines", "link", "list", "local", "localtime", "localtimestamp", "location", "locations",
+    "lock", "locked", "logical", "logs", "low_priority", "manual", "mapping", "mappings",
+    "masking", "match_element_eq", "match_element_ge", "match_element_gt", "match_element_le",
+    "match_element_lt", "match_phrase_regexp", "matched", "materialized", "max", "memo", "merge",
+    "meta", "microsecond", "migrate", "migrations", "millisecond", "min", "minus", "minute",
+    "minutes", "mod", "mode", "modify", "month", "mtmv", "multiple", "name", "names", "national",
+    "negative", "never", "next", "ngram_bf", "ngrambf", "no", "no_use_mv", "node", "nodes",
+    "non_nullable", "none", "nowait", "ntile", "nulls", "number", "observer", "off", "offset",
+    "only", "open", "operate", "optimize", "optimized", "optimizer", "option", "ordinality",
+    "parameter", "parsed", "partitions", "password", "password_expire", "password_history",
+    "password_lock_time", "password_reuse", "path", "pause", "pending", "percent", "percent_rank",
+    "percentile_union", "performance_schema", "period", "permissive", "persistent", "physical",
+    "pi", "pipe", "pipes", "pivot", "plan", "play", "plugin", "plugins", "policies", "policy",
+    "preceding", "predicate", "prepare", "priority", "privileges", "probability", "proc",
+    "procedure", "process", "processlist", "profile", "profilelist", "properties", "property",
+    "provider", "providers", "qualify", "quantile_union", "quarter", "queries", "query", "queue",
+    "queued", "quota", "random", "range", "rank", "read", "reason", "rebalance", "recent",
+    "recover", "recursive", "recycle", "references", "refresh", "release", "remove", "rename",
+    "repair", "repeatable", "replace", "replace_if_not_null", "replayer", "replica", "replication",
+    "repositories", "repository", "resource", "resources", "restore", "restrict", "restrictive",
+    "resume", "retain", "retention", "retry", "return", "returns", "revert", "rewrite",
+    "rewritten", "role", "roles", "rollback", "rollup", "routine", "row", "row_number", "rows",
+    "rule", "rules", "running", "s3", "sample", "savepoint", "schedule", "scheduler", "schema",
+    "schemas", "second", "security", "semi", "separator", "serializable", "session",
+    "session_user", "set_session_variable", "set_var", "sets", "shape", "skew", "skip",
+    "skip_header", "snapshot", "snapshots", "soname", "sounds", "split", "sql", "sql_block_rule",
+    "sqlblacklist", "stage", "stages", "starrocks", "start", "starts", "stats", "status", "stop",
+    "storage", "straight_join", "stream", "streaming", "submit", "sum", "superuser", "suspend",
+    "swap", "switch", "sync", "system", "system_time", "tables", "tablet", "tablets", "tag",
+    "task", "tasks", "temporary", "terminated", "than", "times", "timestampadd", "timestampdiff",
+    "token_filter", "tokenizer", "trace", "trailing", "transaction", "translate", "trash", "tree",
+    "trigger", "triggers", "trim", "trim_space", "truncate", "type", "type_cast", "types",
+    "unbounded", "uncommitted", "uninstall", "unlock", "unnest", "unpivot", "unset", "up", "usage",
+    "use_mv", "user", "users", "vacuum", "value", "variable", "variables", "vault", "vaults",
+    "vector", "verbose", "version", "view", "views", "volume", "volumes", "warehouse",
+    "warehouses", "warm", "warnings", "week", "whitelist", "window", "within", "without", "work",
+    "workload", "write", "year", "zone",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_are_in_order_and_found_in_any_letter_case() {
+        let mut longest = 0;
+        for (words, is_reserved, is_type) in
+            [(&RESERVED[..], true, false), (&TYPES[..], false, true), (&OTHERS[..], false, false)]
+        {
+            assert!(words.is_sorted());
+            for word in words {
+                let found = keyword(&word.to_uppercase()).unwrap();
+                assert_eq!(
+                    (found.word, found.is_reserved, found.is_type),
+                    (*word, is_reserved, is_type)
+                );
+                longest = longest.max(word.len());
+            }
+        }
+        assert_eq!(longest, LONGEST);
+        for name in ["", "parcels", "e", "selects", "selec", "订单", "@order"] {
+            assert_eq!(keyword(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_sparse_enough() {
+        let longest_run = TABLE.split(|slot| slot.is_none()).map(<[_]>::len).max();
+        assert!(longest_run < Some(16), "{longest_run:?}");
+        assert!(RESERVED.len() + TYPES.len() + OTHERS.len() < SLOTS / 2);
+    }
+}
