@@ -51,6 +51,13 @@ impl QueryId {
     }
 }
 
+impl QueryId {
+    /// Returns the id of a stored row, which may be one that is no longer accepted as an id.
+    pub(crate) fn of_stored(text: String) -> QueryId {
+        QueryId(text)
+    }
+}
+
 impl FromStr for QueryId {
     type Err = QueryIdError;
 
@@ -358,12 +365,19 @@ impl QueryRecord {
         let same_text = texts.map(|(mine, theirs)| statement::same(mine, theirs));
         let starts_agree = self.start_agrees_with(other, same_text == Some(true));
         match same_text {
+            // A log may have broken off within the statement.
+            Some(false) if self.has_number_of(other) && starts_agree == Some(true) => texts
+                .is_some_and(|(mine, theirs)| mine.starts_with(theirs) || theirs.starts_with(mine)),
             // A frontend writes one text into all audit records of a statement.
             Some(false) if self.origin == Origin::Audit && other.origin == Origin::Audit => false,
             // The text of a profile may be another than that of the audit log, which hides passwords.
             Some(false) => starts_agree == Some(true),
             _ => starts_agree != Some(false),
         }
+    }
+
+    fn has_number_of(&self, other: &QueryRecord) -> bool {
+        self.statement_id.is_some() && self.statement_id == other.statement_id
     }
 
     /// Returns whether the starts of two reports can be those of one statement, or None where that is not known. A

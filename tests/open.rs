@@ -122,3 +122,47 @@ fn a_database_of_an_older_annals_gets_its_fingerprints() {
     assert_eq!(number(&file, "SELECT count(*) FROM query WHERE fingerprint IS NULL"), 4000);
     assert_eq!(number(&file, "SELECT count(*) FROM statement"), 1);
 }
+
+#[test]
+fn a_database_of_an_older_annals_is_read_again_as_today() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("older.db");
+    // What an older annals made of a record of Doris 4.0, of one of StarRocks, of one from before Doris 1.2, and of
+    // three statements without an id.
+    let misread =
+        "Unknown column|Time(ms)=9|ScanRows=7|PlanTimesMs={\"plan\":6}|HitSqlCache=false|StmtId=41";
+    older(
+        &file,
+        17,
+        &format!(
+            "INSERT INTO query (query_id, kind, origin, is_slow, state, started_ms, ended_ms, duration_ms, user, db,
+                                statement, error_message, extra) VALUES
+             ('1a-1', 'query', 'audit', 0, 'ERR', 1767322800000, 1767322805500, NULL, 'alice', 'shop',
+              'select pric from t', '{misread}', NULL),
+             ('1a-2', 'query', 'audit', 0, 'EOF', 1767322800000, 1767322800040, 40, 'sr', 'shop',
+              'select 1', NULL, '{{\"CpuCostNs\":\"30000000\",\"ResourceGroup\":\"rg\",\"New\":\"x\"}}'),
+             ('1a-3', 'query', 'audit', 0, 'EOF', 1598459240000, 1598459240316, 316, 'default_cluster:root',
+              'default_cluster:shop', 'select a\\nfrom t', NULL, NULL),
+             ('NaN', 'query', 'audit', 0, 'OK', 1598459240000, 1598459240316, 316, 'root', 'shop',
+              'use shop', NULL, NULL)"
+        ),
+    );
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(0..1)).unwrap();
+    let imported = import(&file, &[&log]);
+    assert!(imported.status.success());
+    let said = stderr(&imported);
+    assert!(said.contains("3 queries were read again"), "{said}");
+    assert!(said.contains("1 rows mix several statements"), "{said}");
+    for condition in [
+        "query_id = '1a-1' AND error_message = 'Unknown column' AND duration_ms = 9 AND plan_time_ms = 6
+         AND cache_hit = 0 AND scan_rows = 7 AND statement_id = 41 AND ended_ms = 1767322800009",
+        "query_id = '1a-2' AND cpu_time_ms = 30 AND workload_group = 'rg' AND extra = '{\"New\":\"x\"}'",
+        "query_id = '1a-3' AND user = 'root' AND db = 'shop' AND statement = 'select a' || char(10) || 'from t'",
+        "statement = 'use shop' AND query_id <> 'NaN'",
+    ] {
+        assert_eq!(number(&file, &format!("SELECT count(*) FROM query WHERE {condition}")), 1, "{condition}");
+    }
+    let again = import(&file, &[&log]);
+    assert!(again.status.success() && stderr(&again).is_empty(), "{}", stderr(&again));
+}

@@ -73,6 +73,7 @@ pub async fn run(args: ImportArgs) -> Result<ExitCode, ImportError> {
     let config = args.common.configured()?;
     check_paths(&args.paths)?;
     let store = Store::open(&config.db()).await?;
+    super::report_healed(&store);
     let options = Options { zone: config.zone(), encoding: args.encoding };
     let report = import(&store, args.paths, options, config.leave_out.clone()).await?;
     store.close().await.map_err(|error| OpenError::Other(config.db(), error))?;

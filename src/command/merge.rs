@@ -56,6 +56,7 @@ pub async fn run(args: MergeArgs) -> Result<ExitCode, MergeError> {
         others.push((Store::open_to_read(&file).await?, file));
     }
     let store = Store::open(&config.db()).await?;
+    super::report_healed(&store);
     let writer = store.writer(BUSY_TIMEOUT, None).await?;
     let mut refused = 0;
     for (other, file) in others {

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::{Config, ConfigError};
+use crate::store::{Healed, Store};
 use crate::time::Zone;
 
 /// What every command is told in the same way.
@@ -48,5 +49,20 @@ impl Common {
         config.db = self.db.or(config.db);
         config.time_zone = self.time_zone.or(config.time_zone);
         Ok(config)
+    }
+}
+
+/// Tells a person what was done to a history of an older annals as it was opened.
+fn report_healed(store: &Store) {
+    let Healed { records, mixed } = store.healed();
+    if records > 0 {
+        eprintln!(
+            "annals: the history is of an older annals; {records} queries were read again as they are read today"
+        );
+    }
+    if mixed > 0 {
+        eprintln!(
+            "annals: {mixed} rows mix several statements that had no id; import their logs again to have each by itself"
+        );
     }
 }

@@ -73,6 +73,7 @@ pub async fn run(args: PruneArgs) -> Result<ExitCode, PruneError> {
         return Err(OpenError::Missing(config.db()).into());
     }
     let store = Store::open(&config.db()).await?;
+    super::report_healed(&store);
     let before = store.room().await?;
     let writer = store.writer(BUSY_TIMEOUT, retention.max_size).await?;
     let mut pruner = Pruner::once(store.clone(), retention);

@@ -153,6 +153,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let store = Store::open(&config.db()).await?;
+    super::report_healed(&store);
     let guard = Guard::new(store.clone(), users).await?;
     if asks_nobody && !guard.stands() {
         return Err(ServeError::NotLoopback(listen));

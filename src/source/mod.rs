@@ -9,6 +9,7 @@ mod dump;
 pub mod encoding;
 pub mod file;
 pub mod frontend;
+pub mod heal;
 pub mod rows;
 mod sniff;
 pub mod wrapper;

@@ -6,6 +6,7 @@ mod account;
 mod backup;
 mod check;
 mod handles;
+mod heal;
 mod login;
 mod merge;
 mod profile;
@@ -36,6 +37,7 @@ use write::Pace;
 
 pub use backup::BackupError;
 pub use check::{Finding, TableSize};
+pub use heal::Healed;
 pub use login::LoginCounts;
 pub use read::{
     Json, ListedQuery, Place, Selection, StoredFingerprint, StoredProfile, StoredQuery,
@@ -77,6 +79,7 @@ pub struct Store {
     readers: SqlitePool,
     reporters: SqlitePool,
     handles: Arc<Handles>,
+    healed: Healed,
 }
 
 /// Why a history could not be opened. In each case the file is as it was.
@@ -140,7 +143,7 @@ impl Store {
             mark.execute(&mut connection).await.map_err(refused)?;
         }
         MIGRATIONS.run(&mut connection).await.map_err(|error| refused(error.into()))?;
-        write::fingerprint_older(&mut connection).await.map_err(refused)?;
+        let healed = heal::bring_up_to_date(&mut connection).await.map_err(refused)?;
         connection.close().await.map_err(refused)?;
 
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
@@ -153,7 +156,7 @@ impl Store {
         let reporters =
             SqlitePoolOptions::new().max_connections(REPORTERS).connect_lazy_with(options);
         let handles = Arc::new(Handles::new(path, false, HANDLES));
-        Ok(Store { path: path.to_path_buf(), readers, reporters, handles })
+        Ok(Store { path: path.to_path_buf(), readers, reporters, handles, healed })
     }
 
     /// Opens a history for reading alone, and never changes it nor its schema; with one connection, for what
@@ -195,7 +198,13 @@ impl Store {
             return Err(OpenError::Older(named()));
         }
         let handles = Arc::new(Handles::new(path, immutable, HANDLES));
-        Ok(Store { path: named(), reporters: readers.clone(), readers, handles })
+        let healed = Healed::default();
+        Ok(Store { path: named(), reporters: readers.clone(), readers, handles, healed })
+    }
+
+    /// Returns what was done to a history of an older annals as it was opened.
+    pub fn healed(&self) -> Healed {
+        self.healed
     }
 
     /// Where the history is.

@@ -24,7 +24,7 @@ use super::{Removal, on_bare, retention, search};
 use crate::login::Login;
 use crate::profile::Profile;
 use crate::query::{Kind, Load, Origin, QueryId, QueryRecord};
-use crate::statement::{Fingerprint, shape, shape_into};
+use crate::statement::{Fingerprint, shape_into};
 
 /// Batches that may wait for the writer.
 const QUEUE: usize = 8;
@@ -122,14 +122,14 @@ struct Label {
 
 /// The shapes of some statements, each once.
 #[derive(Debug, Default)]
-struct Shapes {
+pub(super) struct Shapes {
     known: foldhash::HashMap<Fingerprint, String>,
     buffer: String,
 }
 
 impl Shapes {
     /// Adds the shape of a record's statement.
-    fn add(&mut self, record: &QueryRecord) -> Option<Fingerprint> {
+    pub(super) fn add(&mut self, record: &QueryRecord) -> Option<Fingerprint> {
         shape_into(record.statement.as_deref()?, &mut self.buffer);
         let fingerprint = Fingerprint::of_shape(&self.buffer);
         self.known.entry(fingerprint).or_insert_with(|| {
@@ -778,7 +778,7 @@ async fn merge_stored(
 }
 
 /// Writes the shapes that are not stored yet.
-async fn insert_shapes(
+pub(super) async fn insert_shapes(
     transaction: &mut SqliteTransaction<'_>,
     shapes: &Shapes,
     stored: &mut foldhash::HashSet<Fingerprint>,
@@ -926,7 +926,7 @@ fn query_values<'a>(
 }
 
 /// Writes a query's row anew.
-async fn update_query(
+pub(super) async fn update_query(
     transaction: &mut SqliteTransaction<'_>,
     row: i64,
     record: &QueryRecord,
@@ -1141,7 +1141,7 @@ pub(super) async fn stored_records(
 }
 
 /// Writes what only a load has, in place of what was there.
-async fn write_load(
+pub(super) async fn write_load(
     transaction: &mut SqliteTransaction<'_>,
     row: i64,
     load: &Load,
@@ -1182,55 +1182,6 @@ async fn write_load(
 fn extra_json(record: &QueryRecord) -> Option<String> {
     let extra = &record.extra;
     (!extra.is_empty()).then(|| serde_json::json!(extra).to_string())
-}
-
-/// Rows that get their fingerprints in one transaction.
-const FINGERPRINT_STEP: i64 = 5000;
-
-/// Fingerprints what an annals stored that made none; a file is marked by its `user_version` once that is
-/// done. A stop amid it is gone on from.
-pub(super) async fn fingerprint_older(
-    connection: &mut SqliteConnection,
-) -> Result<(), sqlx::Error> {
-    let version: i64 =
-        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
-    if version >= 1 {
-        return Ok(());
-    }
-    let mut last = 0;
-    loop {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let rows = sqlx::query!(
-            r#"SELECT id, statement AS "statement!" FROM query
-               WHERE id > ? AND statement IS NOT NULL AND fingerprint IS NULL
-               ORDER BY id LIMIT ?"#,
-            last,
-            FINGERPRINT_STEP
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
-        let Some(end) = rows.last() else { break };
-        last = end.id;
-        for row in rows {
-            let shape = shape(&row.statement);
-            let fingerprint = Fingerprint::of_shape(&shape).to_signed();
-            let shape = &shape[..shape.floor_char_boundary(STORED_SHAPE_BYTES)];
-            sqlx::query!("UPDATE query SET fingerprint = ? WHERE id = ?", fingerprint, row.id)
-                .execute(&mut *transaction)
-                .await?;
-            sqlx::query!(
-                "INSERT INTO statement (fingerprint, shape) VALUES (?, ?)
-                 ON CONFLICT (fingerprint) DO NOTHING",
-                fingerprint,
-                shape
-            )
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-    }
-    sqlx::query("PRAGMA user_version = 1").execute(connection).await?;
-    Ok(())
 }
 
 #[cfg(test)]
