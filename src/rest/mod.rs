@@ -13,6 +13,7 @@ mod push;
 mod queries;
 mod query_detail;
 mod query_profile;
+mod raw_head;
 mod ready;
 pub(crate) mod selection;
 pub mod server;
