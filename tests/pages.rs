@@ -78,7 +78,7 @@ fn every_page_shows_what_there_is_and_allows_nothing_within_it() {
         ("/", "select count(*) from store_sales5"),
         (href, "insert"),
         (&format!("/query_profile/{ROOTS}"), "OLAP_SCAN_OPERATOR"),
-        (&format!("/query_profile/{ROOTS}?show=text"), "MergedProfile:"),
+        (&format!("/query_profile/{ROOTS}?show=text"), "MergedProfile"),
         (&format!("/query_profile/{ROOTS}?show=flame"), "/flame.svg"),
         ("/statements?from=2020-01-01", "select count(*) from store_sales5"),
         ("/status", "How much there is"),
