@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use annals::query::{Kind, QueryRecord};
 use annals::source::audit_log::AuditLog;
 use annals::source::{Found, Misread, SkipReason};
+use annals::statement::as_sent;
 use annals::time::{Zone, parse_instant_ms};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -230,6 +231,7 @@ fn check(record: &QueryRecord, values: &BTreeMap<&str, String>) -> Result<(), Te
         let known = match value.as_str() {
             "null" | "-1" => None,
             _ if value.trim().is_empty() => None,
+            statement if *key == "Stmt" => Some(as_sent(statement).into_owned()),
             value => Some(value.to_string()),
         };
         // Without the time it took, it is what lies between the two times.
@@ -613,7 +615,8 @@ proptest! {
                 "GetMetaTimesMs" => record.extra.get("GetMetaTimesMs").cloned(),
                 key => field(record, key),
             };
-            let known = Some(value.clone()).filter(|value| !value.is_empty());
+            let value = if key == "Stmt" { as_sent(value) } else { value.into() };
+            let known = Some(value.into_owned()).filter(|value| !value.is_empty());
             // A JSON object is read as one: its order and its spaces are not kept, and need not be.
             match (&told, &known) {
                 (Some(told), Some(known)) if told != known => {
