@@ -222,10 +222,15 @@ impl AuditLog {
         } else if whole {
             if let Some((bar, half)) = half
                 && !half.is_empty()
+                && parts.has_row
                 && last != self.last_key
             {
                 let without_half = split(prefix, &text[..bar]);
-                if without_half.fields.last().is_some_and(|field| !field.key.is_free_text()) {
+                let is_half = match self.last_row.0.get(without_half.row().len()) {
+                    Some(name) => name.starts_with(half),
+                    None => last.is_some_and(|key| key.is_free_text() || is_token(key)),
+                };
+                if is_half && !without_half.row().is_empty() {
                     parts = without_half;
                     cut = true;
                 }
@@ -898,8 +903,7 @@ impl<'a> Split<'a> {
         };
         let mut rows = Rows::new(seen, Some(anchor), start);
         let mut next = None;
-        let mut fields = Fields::new(kind, text, start);
-        while let Some(placed) = fields.next() {
+        for placed in Fields::new(kind, text, start) {
             // Every version writes fields between them: a statement directly behind it is text that quotes a record.
             if placed.field.key == Key::Stmt
                 && message.key == Key::ErrorMessage
