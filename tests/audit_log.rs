@@ -312,6 +312,21 @@ fn an_error_message_ends_where_the_fields_begin() {
 }
 
 #[test]
+fn an_error_message_may_quote_a_record() {
+    let quoted = "no: |ErrorMessage=|Stmt=select 2|CpuTimeMS=9";
+    let log = doris2("1-2", "select 1").replace("ErrorMessage=", &format!("ErrorMessage={quoted}"));
+    let record = records(&(log + "\n")).remove(0);
+    assert_eq!(record.error_message.as_deref(), Some(quoted));
+    assert_eq!((record.statement.as_deref(), record.cpu_time_ms), (Some("select 1"), Some(3)));
+    for (message, expected) in [("", None), ("no|x=1", Some("no|x=1"))] {
+        let log = format!("{HEAD}|QueryId=1-2|ErrorMessage={message}|Stmt=select 1\n");
+        let record = records(&log).remove(0);
+        assert_eq!(record.error_message.as_deref(), expected);
+        assert_eq!(record.statement.as_deref(), Some("select 1"));
+    }
+}
+
+#[test]
 fn a_record_spans_lines_until_the_next_prefix() {
     let log = format!(
         "{HEAD}|QueryId=1-1|Stmt=select\n 1\r\n\n\n{HEAD}|QueryId=2-2|Stmt=select 2\n\

@@ -902,17 +902,25 @@ impl<'a> Split<'a> {
             _ => Key::Time,
         };
         let mut rows = Rows::new(seen, Some(anchor), start);
-        let mut next = None;
+        let (mut next, mut quoted) = (None, None);
         for placed in Fields::new(kind, text, start) {
-            // Every version writes fields between them: a statement directly behind it is text that quotes a record.
-            if placed.field.key == Key::Stmt
-                && message.key == Key::ErrorMessage
-                && (!rows.anchored.is_empty() || !rows.plausible.is_empty())
-            {
-                next = Some(placed.bar);
-                break;
+            if placed.field.key == Key::Stmt && message.key == Key::ErrorMessage {
+                // Every version writes fields between them: a statement directly behind a message is in most cases
+                // within a text that quotes a record.
+                if !rows.anchored.is_empty() || !rows.plausible.is_empty() {
+                    next = Some(placed.bar);
+                    break;
+                }
+                quoted = quoted.or(Some(placed.bar));
             }
             rows.add(placed);
+        }
+        if next.is_none() && quoted.is_some() {
+            // It is the only one.
+            next = quoted;
+            rows = Rows::new(seen, Some(anchor), start);
+            let before = |placed: &Placed<'_>| Some(placed.bar) < next;
+            Fields::new(kind, text, start).take_while(before).for_each(|placed| rows.add(placed));
         }
         let end = next.unwrap_or(text.len());
         let row = rows.anchored(true).map(|row| rows.with_leading(row));
