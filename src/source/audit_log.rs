@@ -254,6 +254,12 @@ impl AuditLog {
         for field in &fields {
             draft.set(field.key, field.name, field.value);
         }
+        if let Some(statement) = fields.last().filter(|field| cut && field.key == Key::Stmt)
+            && !statement.value.is_empty()
+        {
+            // Marked as what it is, it gives way to the whole one, and is not another statement under the same id.
+            draft.set(Key::Stmt, statement.name, &format!("{}...", statement.value));
+        }
         let built = prefix.finish(draft, self.zone);
         let built = built.map_err(|reason| if cut { SkipReason::CutOff } else { reason })?;
         Ok(Parsed { built, cut, foreign })
