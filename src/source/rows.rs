@@ -86,6 +86,8 @@ pub enum RowError {
     NoRoot(String),
     #[error("its query id is neither text nor a number")]
     QueryIdType,
+    #[error("the value of {0} is not what the column holds, and the load is strict")]
+    Misread(String),
     #[error(transparent)]
     Record(#[from] SkipReason),
 }
@@ -100,6 +102,34 @@ pub enum BodyError {
         "annals does not know the JSON path {0:?}; it takes keys and positions, like $.rows[0].id"
     )]
     Path(String),
+}
+
+/// Returns a column of which a record could not take the value, and so keeps it as `extra`: a text for a number, a
+/// truth value or a time. A strict load does not take such a record.
+pub fn misread(record: &QueryRecord) -> Option<&str> {
+    let is_typed = |name: &&String| {
+        matches!(
+            Key::of_column(name),
+            Key::Timestamp
+                | Key::EndTime
+                | Key::Time
+                | Key::ScanBytes
+                | Key::ScanRows
+                | Key::ReturnRows
+                | Key::StmtId
+                | Key::IsQuery
+                | Key::IsNereids
+                | Key::IsInternal
+                | Key::CpuTimeMs
+                | Key::PeakMemoryBytes
+                | Key::ShuffleSendBytes
+                | Key::ShuffleSendRows
+                | Key::LocalScanBytes
+                | Key::RemoteScanBytes
+                | Key::SpillWriteBytes
+        )
+    };
+    record.extra.keys().find(is_typed).map(String::as_str)
 }
 
 /// Reads a body and hands each row to `row`, with its number from 1: of its line, or within the array. Bytes
