@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use annals::query::{Kind, QueryRecord};
 use annals::source::audit_log::AuditLog;
 use annals::source::{Found, Misread, SkipReason};
+use annals::statement::as_sent;
 use annals::time::{Zone, parse_instant_ms};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -230,6 +231,7 @@ fn check(record: &QueryRecord, values: &BTreeMap<&str, String>) -> Result<(), Te
         let known = match value.as_str() {
             "null" | "-1" => None,
             _ if value.trim().is_empty() => None,
+            statement if *key == "Stmt" => Some(as_sent(statement).into_owned()),
             value => Some(value.to_string()),
         };
         // Without the time it took, it is what lies between the two times.
@@ -307,6 +309,21 @@ fn an_error_message_ends_where_the_fields_begin() {
     let record =
         records(&format!("{HEAD}|ErrorMessage=|NewKey=5|Time=1|QueryId=1-2|Stmt=s\n")).remove(0);
     assert_eq!((record.error_message, record.extra["NewKey"].as_str()), (None, "5"));
+}
+
+#[test]
+fn an_error_message_may_quote_a_record() {
+    let quoted = "no: |ErrorMessage=|Stmt=select 2|CpuTimeMS=9";
+    let log = doris2("1-2", "select 1").replace("ErrorMessage=", &format!("ErrorMessage={quoted}"));
+    let record = records(&(log + "\n")).remove(0);
+    assert_eq!(record.error_message.as_deref(), Some(quoted));
+    assert_eq!((record.statement.as_deref(), record.cpu_time_ms), (Some("select 1"), Some(3)));
+    for (message, expected) in [("", None), ("no|x=1", Some("no|x=1"))] {
+        let log = format!("{HEAD}|QueryId=1-2|ErrorMessage={message}|Stmt=select 1\n");
+        let record = records(&log).remove(0);
+        assert_eq!(record.error_message.as_deref(), expected);
+        assert_eq!(record.statement.as_deref(), Some("select 1"));
+    }
 }
 
 #[test]
@@ -613,7 +630,8 @@ proptest! {
                 "GetMetaTimesMs" => record.extra.get("GetMetaTimesMs").cloned(),
                 key => field(record, key),
             };
-            let known = Some(value.clone()).filter(|value| !value.is_empty());
+            let value = if key == "Stmt" { as_sent(value) } else { value.into() };
+            let known = Some(value.into_owned()).filter(|value| !value.is_empty());
             // A JSON object is read as one: its order and its spaces are not kept, and need not be.
             match (&told, &known) {
                 (Some(told), Some(known)) if told != known => {

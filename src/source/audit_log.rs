@@ -222,10 +222,15 @@ impl AuditLog {
         } else if whole {
             if let Some((bar, half)) = half
                 && !half.is_empty()
+                && parts.has_row
                 && last != self.last_key
             {
                 let without_half = split(prefix, &text[..bar]);
-                if without_half.fields.last().is_some_and(|field| !field.key.is_free_text()) {
+                let is_half = match self.last_row.0.get(without_half.row().len()) {
+                    Some(name) => name.starts_with(half),
+                    None => last.is_some_and(|key| key.is_free_text() || is_token(key)),
+                };
+                if is_half && !without_half.row().is_empty() {
                     parts = without_half;
                     cut = true;
                 }
@@ -248,6 +253,12 @@ impl AuditLog {
         let Split { fields, foreign, .. } = parts;
         for field in &fields {
             draft.set(field.key, field.name, field.value);
+        }
+        if let Some(statement) = fields.last().filter(|field| cut && field.key == Key::Stmt)
+            && !statement.value.is_empty()
+        {
+            // Marked as what it is, it gives way to the whole one, and is not another statement under the same id.
+            draft.set(Key::Stmt, statement.name, &format!("{}...", statement.value));
         }
         let built = prefix.finish(draft, self.zone);
         let built = built.map_err(|reason| if cut { SkipReason::CutOff } else { reason })?;
@@ -897,18 +908,25 @@ impl<'a> Split<'a> {
             _ => Key::Time,
         };
         let mut rows = Rows::new(seen, Some(anchor), start);
-        let mut next = None;
-        let mut fields = Fields::new(kind, text, start);
-        while let Some(placed) = fields.next() {
-            // Every version writes fields between them: a statement directly behind it is text that quotes a record.
-            if placed.field.key == Key::Stmt
-                && message.key == Key::ErrorMessage
-                && (!rows.anchored.is_empty() || !rows.plausible.is_empty())
-            {
-                next = Some(placed.bar);
-                break;
+        let (mut next, mut quoted) = (None, None);
+        for placed in Fields::new(kind, text, start) {
+            if placed.field.key == Key::Stmt && message.key == Key::ErrorMessage {
+                // Every version writes fields between them: a statement directly behind a message is in most cases
+                // within a text that quotes a record.
+                if !rows.anchored.is_empty() || !rows.plausible.is_empty() {
+                    next = Some(placed.bar);
+                    break;
+                }
+                quoted = quoted.or(Some(placed.bar));
             }
             rows.add(placed);
+        }
+        if next.is_none() && quoted.is_some() {
+            // It is the only one.
+            next = quoted;
+            rows = Rows::new(seen, Some(anchor), start);
+            let before = |placed: &Placed<'_>| Some(placed.bar) < next;
+            Fields::new(kind, text, start).take_while(before).for_each(|placed| rows.add(placed));
         }
         let end = next.unwrap_or(text.len());
         let row = rows.anchored(true).map(|row| rows.with_leading(row));

@@ -492,7 +492,7 @@ impl Draft {
         }
     }
 
-    /// Whether it has what a query never lacks neither told: an id, a statement, a duration.
+    /// Whether it lacks all that a query has: an id, a statement and a duration.
     fn looks_like_login(&self) -> bool {
         let record = &self.record;
         self.query_id == Err(QueryIdError::Missing)
