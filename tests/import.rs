@@ -42,7 +42,7 @@ fn some_not_understood_ends_with_1_and_says_where() {
     let good = audit_records(0..1);
     let head = "2024-01-02 11:15:51,248";
     let bad = format!(
-        "a line before any record\n{good}{head} [connection] |User=a\n{head} [query] |User=a\n\
+        "a line before any record\n{good}{head} [plugin] |User=a\n{head} [query] |User=a\n\
          {head} [query] |QueryId={}|Stmt=s\n{head} [query] |QueryId=a b|Stmt=s\n\
          {head} INFO [AuditLog.log():68] {{\"QueryId\": \n{}",
         "x".repeat(129),
