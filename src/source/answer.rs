@@ -217,11 +217,9 @@ fn beginnings(text: &[u8], most: usize) -> impl Iterator<Item = Beginning> + '_ 
             return None;
         }
         let before = std::mem::replace(&mut fence, fence_of(trimmed));
-        // A client's table frames its lines.
-        let bare = trimmed.strip_suffix(b"|").unwrap_or(trimmed).trim_ascii_end();
-        let is_outer = bare.ends_with(b"Query:") || bare.ends_with(b"Load:");
+        let is_outer = trimmed.ends_with(b"Query:") || trimmed.ends_with(b"Load:");
         let was_inner = std::mem::replace(&mut is_inner, is_outer);
-        if !is_outer && (!bare.ends_with(b"Summary:") || was_inner) {
+        if !is_outer && (!trimmed.ends_with(b"Summary:") || was_inner) {
             return None;
         }
         let found = Profile::find(first_lines(&text[start..])).filter(|at| *at < line.len())?;
@@ -474,8 +472,9 @@ mod tests {
         assert!(texts("Summary:\n a lot was done\n").is_empty());
         let quoted = format!("He wrote:\n> {}\nNo.\n", one.trim_end().replace('\n', "\n> "));
         assert_eq!(texts(&quoted), std::slice::from_ref(&one));
-        let table = format!("| {}|\n", one.trim_end().replace('\n', "|\n| "));
-        assert_eq!(texts(&table), [table]);
+        // Whose frame is left to who reads the profile.
+        let table = format!("| {} |\n", one.trim_end().replace('\n', "\n| "));
+        assert_eq!(texts(&table), std::slice::from_ref(&table));
         assert!(texts("Meeting\n\nSummary:\n a lot was done\n").is_empty());
     }
 
