@@ -111,7 +111,7 @@ fn ok(data: Value) -> String {
 fn row(id: &str, state: &str) -> Value {
     json!({
         "Profile ID": id, "Task Type": "QUERY", "Start Time": "2024-08-06 11:16:00",
-        "End Time": "2024-08-06 11:16:01", "Total": "1s52ms", "Task State": state, "User": "alice",
+        "End Time": "2024-08-06 11:16:01", "Total": "1sec52ms", "Task State": state, "User": "alice",
         "Default Catalog": "internal", "Default Db": "shop", "Sql Statement": format!("select '{id}'"),
         "__hrefPaths": [format!("/query_profile/{id}")],
     })
@@ -212,18 +212,38 @@ fn one_annals_collects_from_another() {
 
 #[test]
 fn each_version_is_understood_and_each_profile_fetched_once() {
-    let manager = Frontend::start();
     let columns = json!([
         "Query ID", "FE节点", "查询用户", "执行数据库", "Sql", "查询类型", "开始时间", "结束时间",
         "执行时长", "状态"
     ]);
+    // 4.x without its page: eleven cells, not in the order of the ten titles.
+    let manager = Frontend::start();
+    manager.answers(
+        "/rest/v1/query_profile",
+        json!({"msg": "Unauthorized", "code": 401, "data": "Access denied", "count": 0}),
+    );
     manager.answers(
         "/rest/v2/manager/query/query_info",
-        ok(json!({"column_names": columns, "rows": [
-            ["m-1", "fe1", "bob", "lake", "select 'm'", "Query", "2024-08-06 11:16:00",
-             "2024-08-06 11:16:03", "3s1ms", "EOF"],
-            ["m-2", "fe1", "bob", "lake", "select 'n'", "Query", "N/A", "N/A", "N/A", "EOF"]
+        ok(json!({"columnNames": columns, "rows": [
+            ["m-1", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:03", "3sec1ms", "EOF",
+             "bob", "internal", "lake", "select 'm'"],
+            ["m-2", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:03", "3sec1ms", "OK",
+             "bob", "internal", "lake", "select 'n'"]
         ]})),
+    );
+    // 1.1: ten cells in the order of the titles, under the older key.
+    let older_manager = Frontend::start();
+    older_manager.fails("/rest/v1/query_profile", 500);
+    older_manager.answers(
+        "/rest/v2/manager/query/query_info",
+        ok(json!({"column_names": columns, "rows": [
+            ["l-1", "10.0.0.1:8030", "default_cluster:bob", "default_cluster:lake", "select 'l'", "Query",
+             "2022-08-06 11:16:00", "2022-08-06 11:16:03", "3s1ms", "EOF"]
+        ]})),
+    );
+    older_manager.answers(
+        "/rest/v2/manager/query/profile/text/l-1",
+        ok(json!({ "profile": profile("l-1") })),
     );
     manager.answers(
         "/rest/v2/manager/query/profile/text/m-1",
@@ -233,7 +253,7 @@ fn each_version_is_understood_and_each_profile_fetched_once() {
 
     let newer = Frontend::start();
     // A page for browsers where it knows nothing.
-    newer.answers("/rest/v2/manager/query/query_info", "<!DOCTYPE html><html></html>");
+    newer.answers("/rest/v2/manager/query/profile/text/n-1", "<!DOCTYPE html><html></html>");
     newer.answers("/rest/v1/query_profile", list(&[row("n-2", "EOF"), row("n-1", "EOF")]));
     for id in ["n-1", "n-2"] {
         newer.answers(&format!("/api/profile/text?query_id={id}"), profile(id));
@@ -253,19 +273,28 @@ fn each_version_is_understood_and_each_profile_fetched_once() {
     let html = profile("p-1").replace('\n', "</br>").replace(' ', "&nbsp;&nbsp;");
     oldest.answers("/rest/v1/query_profile/p-1", ok(json!(html)));
 
-    let scene = Scene::new(&[&manager, &newer, &older, &oldest]);
+    let scene = Scene::new(&[&manager, &older_manager, &newer, &older, &oldest]);
     let server = scene.serve();
-    scene.wait_for(QUERIES, 6);
-    scene.wait_for(PROFILES, 5);
+    scene.wait_for(QUERIES, 7);
+    scene.wait_for(PROFILES, 6);
     assert_eq!(
         number(
             &scene.db(),
-            "SELECT count(*) FROM query WHERE query_id = 'm-1' AND user = 'bob'
+            "SELECT count(*) FROM query WHERE query_id = 'm-1' AND user = 'bob' AND catalog = 'internal'
+            AND db = 'lake' AND frontend = '10.0.0.1:8030' AND kind = 'query' AND state = 'EOF'
             AND duration_ms = 3001 AND statement = 'select ''m''' AND started_ms = 1722942960000"
         ),
         1
     );
-    for id in ["m-1", "n-1", "n-2", "o-1", "p-1"] {
+    assert_eq!(
+        number(
+            &scene.db(),
+            "SELECT count(*) FROM query WHERE query_id = 'l-1' AND user = 'bob' AND db = 'lake'
+            AND duration_ms = 3001 AND statement = 'select ''l'''"
+        ),
+        1
+    );
+    for id in ["m-1", "l-1", "n-1", "n-2", "o-1", "p-1"] {
         let text = server.get(&format!("/api/profile/text?query_id={id}")).2;
         assert_eq!(String::from_utf8(text).unwrap(), profile(id));
     }
@@ -281,6 +310,65 @@ fn each_version_is_understood_and_each_profile_fetched_once() {
     let looks = newer.asked("/rest/v1/query_profile");
     wait(|| newer.asked("/rest/v1/query_profile") >= looks + 2);
     assert_eq!(newer.asked("/api/profile/text?query_id=n-1"), 1);
+}
+
+#[test]
+fn a_frontend_of_starrocks_is_collected_from_by_its_query_details() {
+    const ID: &str = "0195feed-2b5f-11ee-bdee-00000000f101";
+    let starrocks = Frontend::start();
+    let detail = |state: &str, ended_ms: i64, latency_ms: i64| {
+        json!({
+            "eventTime": 1_772_600_767_000_000_000_i64, "queryId": ID, "isQuery": true, "remoteIP": "10.0.0.9",
+            "connId": 7, "startTime": 1_772_600_767_000_i64, "endTime": ended_ms, "latency": latency_ms,
+            "state": state, "database": "shop", "sql": "select max(t) from orders", "user": "bob",
+            "scanRows": 12, "warehouse": "default_warehouse", "catalog": "default_catalog"
+        })
+    };
+    let details = json!([detail("RUNNING", -1, -1), detail("FINISHED", 1_772_600_768_500, 1500)]);
+    starrocks
+        .answers("/api/v2/query_detail", json!({"result": details, "code": "0", "message": "OK"}));
+    let profile = format!(
+        "Query:\n  Summary:\n     - Query ID: {ID}\n     - Query Type: Query\n     - Total: 1s500ms\n"
+    );
+    // The bare text.
+    starrocks.answers(&format!("/api/profile?query_id={ID}"), &profile);
+    // An older one has the first path alone, a bare list.
+    let older = Frontend::start();
+    let mut failed = detail("FAILED", 1_772_600_768_500, 1500);
+    failed["queryId"] = json!("0195feed-2b5f-11ee-bdee-00000000f102");
+    older.answers("/api/query_detail", json!([failed]));
+    let scene = Scene::new(&[&starrocks, &older]);
+    let server = scene.serve();
+    scene.wait_for(
+        "SELECT count(*) FROM query WHERE duration_ms = 1500 AND ended_ms = 1772600768500 AND user = 'bob'",
+        2,
+    );
+    scene.wait_for(PROFILES, 1);
+    assert_eq!(server.get(&format!("/api/profile/text?query_id={ID}")).2, profile.as_bytes());
+    assert!(way(&server, &older)["last_error"].is_null());
+}
+
+#[test]
+fn a_list_that_nobody_understands_is_an_error() {
+    let mute = Frontend::start();
+    let rows = json!([["7", "no time", "here"], ["8", "no time", "there"]]);
+    let strange = ok(json!({"columnNames": ["Number", "What", "Where"], "rows": rows}));
+    mute.answers("/rest/v2/manager/query/query_info", &strange);
+    mute.answers("/rest/v1/query_profile", strange);
+    let empty = Frontend::start();
+    empty.answers("/rest/v1/query_profile", list(&[]));
+    let scene = Scene::new(&[&mute, &empty]);
+    let server = scene.serve();
+    wait(|| way(&server, &mute)["last_error"].is_string());
+    let error = way(&server, &mute)["last_error"].as_str().unwrap().to_string();
+    assert!(error.contains("lists 2 queries, of which annals understands none"), "{error}");
+    assert!(way(&server, &mute)["last_success_ms"].is_null());
+    // One that has nothing to list is well.
+    wait(|| way(&server, &empty)["last_success_ms"].is_i64());
+    assert!(way(&server, &empty)["last_error"].is_null());
+    // What it says once it is understood is taken in.
+    mute.answers("/rest/v1/query_profile", list(&[row("u-1", "EOF")]));
+    scene.wait_for(QUERIES, 1);
 }
 
 #[test]
@@ -357,12 +445,19 @@ fn one_that_fails_is_told_of_and_disturbs_no_other() {
 #[test]
 fn the_password_comes_from_the_environment_and_goes_nowhere() {
     let frontend = Frontend::start();
-    frontend.answers("/rest/v1/query_profile", list(&[row("e-1", "EOF")]));
+    let row = json!([
+        "e-1", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:01", "1sec52ms",
+        "EOF", "alice", "internal", "shop", "select 1"
+    ]);
+    frontend.answers(
+        "/rest/v2/manager/query/query_info",
+        ok(json!({"columnNames": ["Query ID"], "rows": [row]})),
+    );
     // Another place, to which it is sent with every question.
     let elsewhere = Frontend::start();
     frontend.script.lock().unwrap().answers.insert(
-        "/rest/v2/manager/query/query_info".to_string(),
-        (302, format!("http://{}/rest/v2", elsewhere.address)),
+        "/rest/v1/query_profile".to_string(),
+        (302, format!("http://{}/rest/v1", elsewhere.address)),
     );
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
@@ -411,11 +506,22 @@ fn beside_other_ways_a_query_is_there_once() {
     std::fs::write(&log, audit_records(7..8)).unwrap();
     assert!(import(&scene.db(), &[&log]).status.success());
     let id = format!("{:x}-7", 7u64.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    frontend.answers("/rest/v1/query_profile", list(&[row(&id, "EOF")]));
+    let mut listed = row(&id, "EOF");
+    for (key, value) in [
+        ("Start Time", "2024-01-02 11:00:00"),
+        ("End Time", "2024-01-02 11:00:00"),
+        ("Total", "1ms"),
+        ("Sql Statement", "select 7"),
+        ("Default Catalog", "internal"),
+        ("Default Db", "of_the_session"),
+    ] {
+        listed[key] = json!(value);
+    }
+    frontend.answers("/rest/v1/query_profile", list(&[listed]));
     frontend.answers(&format!("/api/profile/text?query_id={id}"), profile(&id));
     let _server = scene.serve();
     scene.wait_for(PROFILES, 1);
     assert_eq!(number(&scene.db(), QUERIES), 1);
     // The audit log's own word stands.
-    assert_eq!(number(&scene.db(), "SELECT count(*) FROM query WHERE statement = 'select 7'"), 1);
+    assert_eq!(number(&scene.db(), "SELECT count(*) FROM query WHERE db = 'test'"), 1);
 }

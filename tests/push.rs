@@ -103,7 +103,9 @@ fn pages_of_other_sites_cannot_push() {
         for (method, path) in
             [("POST", QUERIES), ("PUT", "/api/v1/queries/a/profile"), ("PUT", stream_load)]
         {
-            let (answered, answer, _) = server.send(method, path, &headers, object("a").as_bytes());
+            let profile = "Summary:\n   - Profile ID: a\n   - Task State: EOF\n";
+            let body = if path.ends_with("profile") { profile.to_string() } else { object("a") };
+            let (answered, answer, _) = server.send(method, path, &headers, body.as_bytes());
             assert_eq!(answered, status, "{path} {headers:?}: {answer}");
         }
         let known = number(&folder.path().join("a.db"), "SELECT count(*) FROM query");
@@ -122,10 +124,11 @@ fn a_profile_is_kept_as_it_was_sent() {
     assert_eq!(server.send("PUT", &path, &[], &text).1["data"]["profile"], "unchanged");
     assert_eq!(server.get(&format!("/api/profile/text?query_id={id}")).2, text);
     assert_eq!(server.envelope("/rest/v1/session")["data"]["rows"][0]["Total"], "316ms");
-    // Another engine's text says nothing of its query.
-    let (status, ..) = server.send("PUT", "/api/v1/queries/a%2Fb/profile", &[], b"any\xfftext\n");
+    // One whose summary names no query is of the query in the path.
+    let nameless = b"Summary:\n   - Task Type: QUERY\n   - Sql Statement: select '\xff'\n";
+    let (status, ..) = server.send("PUT", "/api/v1/queries/a%2Fb/profile", &[], nameless);
     assert_eq!(status, 200);
-    assert_eq!(server.get("/api/profile/text?query_id=a%2Fb").2, b"any\xfftext\n");
+    assert_eq!(server.get("/api/profile/text?query_id=a%2Fb").2, nameless);
     for (method, path, body, status, sentence) in [
         (
             "PUT",
@@ -135,6 +138,8 @@ fn a_profile_is_kept_as_it_was_sent() {
             "says that it is of query fbb2",
         ),
         ("PUT", "/api/v1/queries/1-2/profile", b"", 400, "the body is empty"),
+        ("PUT", "/api/v1/queries/1-2/profile", b"any text\n", 400, "the text is no profile"),
+        ("PUT", "/api/v1/queries/1-2/profile", b"{\"a\": 1}", 400, "the text is no profile"),
         ("PUT", "/api/v1/queries/a%20b/profile", b"x", 400, "white space"),
         ("POST", "/api/v1/queries/1-2/profile", b"x", 405, "answers GET, HEAD, PUT only"),
     ] {

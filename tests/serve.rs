@@ -182,9 +182,7 @@ fn what_cannot_be_answered_is_refused_in_the_envelope() {
         ("GET", "/rest/v1/session/12-34".into(), 200, 1, "ID 12-34 does not exist"),
         ("GET", "/rest/v1/query_profile/12-34".into(), 200, 1, "ID 12-34 does not exist"),
         ("GET", "/api/profile?query_id=12-34".into(), 200, 1, "ID 12-34 does not exist"),
-        ("GET", "/api/profile/text?query_id=12-34".into(), 200, 1, "ID 12-34 does not exist"),
         ("GET", format!("/rest/v1/session/{known}"), 200, 1, "no profile"),
-        ("GET", format!("/api/profile/text?query_id={known}"), 200, 1, "no profile"),
         ("GET", format!("/rest/v1/session/{long}"), 400, 403, "longer than 128 characters"),
         (
             "GET",
@@ -198,7 +196,10 @@ fn what_cannot_be_answered_is_refused_in_the_envelope() {
         ("GET", "/rest/v1/session/a%20b".into(), 400, 403, "white space"),
         ("GET", "/rest/v1/session/a%00b".into(), 400, 403, "control character"),
         ("GET", "/api/profile".into(), 400, 403, "missing"),
-        ("GET", "/api/profile/text".into(), 400, 403, "missing"),
+        ("GET", "/rest/v1/session/12-34/".into(), 200, 1, "ID 12-34 does not exist"),
+        ("GET", "/api/query_detail".into(), 400, 403, "Missing event_time"),
+        ("GET", "/api/v2/query_detail?event_time=now".into(), 400, 403, "Unix milliseconds"),
+        ("GET", "/rest/v1/login".into(), 405, 403, "POST"),
         ("GET", "/nothing".into(), 404, 404, "/rest/v1/session"),
         ("GET", "/rest/v1/sessions".into(), 404, 404, "/rest/v1/session"),
         ("GET", "/api/profile/texts".into(), 404, 404, "/rest/v1/session"),
@@ -220,6 +221,56 @@ fn what_cannot_be_answered_is_refused_in_the_envelope() {
         assert_eq!((&envelope["msg"], &envelope["count"]), (&json!(msg), &json!(0)));
         assert!(envelope["data"].as_str().unwrap().contains(sentence), "{path}: {envelope}");
     }
+}
+
+/// Doris tells of what is not there in plain text where it sends texts.
+#[test]
+fn a_profile_as_text_is_of_the_newest_query_where_none_is_named() {
+    let (_folder, server) = sample();
+    let id = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
+    let whole = server.get(&format!("/api/profile/text?query_id={id}"));
+    for path in ["/api/profile/text", "/api/profile/text?query_id="] {
+        assert_eq!(server.get(path), whole, "{path}");
+    }
+    for (id, sentence) in [
+        ("12-34", "query id 12-34 not found"),
+        ("1f4e-a2b", "query id 1f4e-a2b not found: the query is known, but not its profile"),
+    ] {
+        let (status, content_type, text) = server.get(&format!("/api/profile/text?query_id={id}"));
+        assert_eq!((status, content_type.as_str()), (200, "text/plain; charset=utf-8"));
+        assert_eq!(String::from_utf8(text).unwrap(), sentence);
+    }
+}
+
+/// What monitors poll: what happened behind a time, oldest first.
+#[test]
+fn details_since_an_event() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("log"));
+    let failed = audit_records(2000..2001).replace("State=EOF", "State=ERR");
+    std::fs::write(&log, format!("{}{failed}", audit_records(0..2))).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let all = server.envelope("/api/query_detail?event_time=0")["data"]["query_details"].clone();
+    let sql: Vec<&str> =
+        all.as_array().unwrap().iter().map(|one| one["sql"].as_str().unwrap()).collect();
+    assert_eq!(sql, ["select 0", "select 1", "select 2000"]);
+    assert_eq!((&all[0]["state"], &all[2]["state"]), (&json!("FINISHED"), &json!("FAILED")));
+    assert_eq!((&all[0]["user"], &all[0]["database"]), (&json!("root"), &json!("test")));
+    assert_eq!((&all[0]["isQuery"], &all[0]["spillBytes"]), (&json!(true), &json!(-1)));
+    // Who asks again with the last event's time gets what came since.
+    let seen = all[1]["eventTime"].as_i64().unwrap();
+    let since = server.envelope(&format!("/api/query_detail?event_time={seen}"));
+    assert_eq!(since["data"]["query_details"], json!([all[2]]));
+    // StarRocks counts nanoseconds, and has another envelope.
+    let path = format!("/api/v2/query_detail?event_time={seen}000000");
+    let answer: Value = serde_json::from_slice(&server.get(&path).2).unwrap();
+    assert_eq!((&answer["code"], &answer["message"]), (&json!("0"), &json!("OK")));
+    assert_eq!(answer["result"].as_array().unwrap().len(), 1);
+    let last = all[2]["eventTime"].as_i64().unwrap();
+    assert_eq!(answer["result"][0]["eventTime"], last * 1_000_000);
+    let none = server.envelope(&format!("/api/query_detail?event_time={last}"));
+    assert_eq!(none["data"]["query_details"], json!([]));
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn rows_are_there_when_success_is_said() {
     let answer = load(&server, &[("label", "first"), COLUMNS], ROW.as_bytes());
     for (name, value) in [
         ("Label", json!("first")),
+        ("Comment", json!("")),
         ("TwoPhaseCommit", json!("false")),
         ("Status", json!("Success")),
         ("Message", json!("OK")),
@@ -79,6 +80,7 @@ fn rows_are_there_when_success_is_said() {
         assert_eq!(answer[name], value, "{name}");
     }
     assert!(answer["TxnId"].is_u64() && answer["LoadTimeMs"].is_u64());
+    assert!(answer["ReceiveDataTimeMs"].is_u64());
     let row = server.envelope("/rest/v1/session")["data"]["rows"][0].clone();
     assert_eq!((&row["QueryId"], &row["Sql Statement"]), (&json!("1-2"), &json!("select 1")));
     let db = folder.path().join("a.db");
@@ -137,6 +139,118 @@ fn every_form_of_a_body() {
     assert_eq!(number(&folder.path().join("a.db"), "SELECT count(*) FROM query"), 6);
 }
 
+/// What the header of each name does to the rows.
+#[test]
+fn headers_shape_what_is_loaded() {
+    let (folder, server) = server();
+    let db = folder.path().join("a.db");
+    let comma = ("column_separator", ",");
+    let columns = ("columns", "query_id,time,stmt");
+    let json = ("format", "json");
+    let row = "k-1,2024-08-06 11:16:00,select 1\n";
+    let object = r#"{"q": {"id": "k-1"}, "at": ["2024-08-06 11:16:00"], "sql": "select 1"}"#;
+    let paths = ("jsonpaths", r#"["$.q.id", "$.at[0]", "$.sql"]"#);
+    for (headers, body) in [
+        (vec![comma, columns, ("skip_lines", "2")], format!("a note\nid,when,what\n{row}")),
+        (vec![comma, columns, ("skip_header", "1")], format!("id,when,what\n{row}")),
+        (vec![comma, columns, ("format", "CSV_with_names")], format!("id,when,what\n{row}")),
+        (
+            vec![comma, columns, ("trim_double_quotes", "true")],
+            "\"k-1\",\"2024-08-06 11:16:00\",\"select 1\"\n".to_string(),
+        ),
+        // StarRocks' names.
+        (
+            vec![("column_separator", "\\x01"), ("row_delimiter", "\\x02"), columns],
+            row.replace(',', "\u{1}").replace('\n', "\u{2}"),
+        ),
+        (vec![comma, columns, ("timezone", "UTC")], row.to_string()),
+        (vec![comma, columns, ("timezone", "+08:00")], row.replace(" 11:", " 19:")),
+        (vec![comma, columns, ("timezone", "Asia/Tokyo")], row.replace(" 11:", " 20:")),
+        (vec![json, columns, paths], object.to_string()),
+        (vec![json, paths, columns, ("strip_outer_array", "true")], format!("[{object}]")),
+        (
+            vec![json, ("json_root", "$.rows"), ("strip_outer_array", "true")],
+            r#"{"rows": [{"query_id": "k-1", "time": 1722942960000, "stmt": "select 1"}]}"#
+                .to_string(),
+        ),
+        // What says how a cluster goes about it says nothing here.
+        (
+            vec![
+                comma,
+                columns,
+                ("timeout", "100"),
+                ("exec_mem_limit", "1"),
+                ("token", "t"),
+                ("auth", "a"),
+                ("load_to_single_tablet", "true"),
+                ("send_batch_parallelism", "2"),
+                ("sql", "insert"),
+                ("negative", "false"),
+                ("group_commit", "off_mode"),
+                ("merge_type", "append"),
+                ("compute_group", "c"),
+                ("enable_profile", "true"),
+                ("two_phase_commit", "false"),
+            ],
+            row.to_string(),
+        ),
+    ] {
+        let answer = load(&server, &headers, body.as_bytes());
+        assert_eq!(answer["Status"], "Success", "{headers:?}: {answer}");
+        assert_eq!(answer["NumberTotalRows"], 1, "{headers:?}: {answer}");
+        let known = "SELECT count(*) FROM query WHERE query_id = 'k-1' AND statement = 'select 1'
+                     AND started_ms = 1722942960000 AND db IS NULL";
+        assert_eq!(number(&db, known), 1, "{headers:?}");
+        assert_eq!(number(&db, "SELECT count(*) FROM query"), 1, "{headers:?}");
+    }
+    let answer = load(&server, &[comma, columns, ("comment", "from a test")], row.as_bytes());
+    assert_eq!(answer["Comment"], "from a test");
+}
+
+/// A strict load does not take what its column cannot hold; another keeps it beside the columns.
+#[test]
+fn strict_mode_filters_what_a_column_cannot_hold() {
+    let (folder, server) = server();
+    let columns = ("columns", "query_id,time,query_time");
+    let body = "1-2\t2024-08-06 11:16:00\tfast\n3-4\t2024-08-06 11:16:00\t12\n";
+    let strict = [columns, ("strict_mode", "true"), ("max_filter_ratio", "0.5")];
+    let answer = load(&server, &strict, body.as_bytes());
+    assert_eq!(
+        (&answer["NumberLoadedRows"], &answer["NumberFilteredRows"]),
+        (&json!(1), &json!(1))
+    );
+    let message = answer["Message"].as_str().unwrap();
+    assert!(message.contains("the value of query_time is not what the column holds"), "{message}");
+    assert_eq!(load(&server, &[columns], body.as_bytes())["NumberLoadedRows"], 2);
+    let db = folder.path().join("a.db");
+    assert_eq!(
+        number(&db, "SELECT extra ->> 'query_time' = 'fast' FROM query WHERE query_id = '1-2'"),
+        1
+    );
+}
+
+/// StarRocks' loader may send its separators as they are, which HTTP forbids.
+#[test]
+fn separators_may_be_raw_bytes() {
+    let (folder, server) = server();
+    let body =
+        "1-2\u{1}2024-08-06 11:16:00\u{1}select '\u{3}'\u{2}3-4\u{1}2024-08-06 11:16:00\u{1}s\u{2}";
+    let request = |connection: &str| {
+        format!(
+            "PUT {STEP_TWO} HTTP/1.1\r\nHost: localhost\r\ncolumns: query_id,time,stmt\r\n\
+             column_separator: \u{1}\r\nrow_delimiter: \u{2}\r\nContent-Length: {}\r\n\
+             Connection: {connection}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    // Two on one connection: a body is left as it is.
+    let answer = raw(&server, (request("keep-alive") + &request("close")).as_bytes());
+    assert_eq!(answer.matches("\"NumberLoadedRows\":2").count(), 2, "{answer}");
+    let db = folder.path().join("a.db");
+    let kept = "SELECT count(*) FROM query WHERE instr(statement, char(3)) > 0";
+    assert_eq!(number(&db, kept), 1);
+}
+
 #[test]
 fn filtered_rows_count_against_the_ratio() {
     let (folder, server) = server();
@@ -173,8 +287,29 @@ fn what_annals_does_not_do_is_refused_in_a_sentence() {
         (vec![COLUMNS, ("column_separator", "\\xzz")], "column_separator"),
         (vec![COLUMNS, ("max_filter_ratio", "2")], "from 0 to 1"),
         (vec![COLUMNS, ("two_phase_commit", "true")], "two_phase_commit"),
-        (vec![COLUMNS, ("merge_type", "DELETE")], "only appends"),
+        (vec![COLUMNS, ("merge_type", "DELETE")], "the header merge_type"),
         (vec![COLUMNS, ("where", "a = 1")], "the header where"),
+        (vec![COLUMNS, ("delete", "a = 1")], "the header delete"),
+        (vec![COLUMNS, ("enclose", "\"")], "the header enclose"),
+        (vec![COLUMNS, ("escape", "|")], "the header escape"),
+        (vec![COLUMNS, ("partitions", "p1")], "the header partitions"),
+        (vec![COLUMNS, ("temporary_partitions", "p1")], "the header temporary_partitions"),
+        (vec![COLUMNS, ("hidden_columns", "a")], "the header hidden_columns"),
+        (
+            vec![COLUMNS, ("function_column.sequence_col", "a")],
+            "the header function_column.sequence_col",
+        ),
+        (vec![COLUMNS, ("negative", "TRUE")], "the header negative"),
+        (vec![COLUMNS, ("num_as_string", "true")], "the header num_as_string"),
+        (vec![COLUMNS, ("fuzzy_parse", "true")], "the header fuzzy_parse"),
+        (vec![COLUMNS, ("partial_columns", "true")], "the header partial_columns"),
+        (vec![COLUMNS, ("group_commit", "async_mode")], "the header group_commit"),
+        (vec![COLUMNS, ("negative", "maybe")], "the header negative must be true or false"),
+        (vec![COLUMNS, ("skip_lines", "-1")], "the header skip_lines"),
+        (vec![COLUMNS, ("timezone", "+05:30")], "the header timezone"),
+        (vec![COLUMNS, ("strict_mode", "yes")], "the header strict_mode"),
+        (vec![("format", "json"), ("jsonpaths", "$.a")], "the header jsonpaths"),
+        (vec![("format", "json"), ("json_root", "$..a")], "JSON path"),
         (vec![("format", "json")], "it is not JSON"),
         (vec![("format", "json"), ("strip_outer_array", "true")], "not one JSON array"),
     ] {

@@ -82,11 +82,12 @@ fn ask(
 }
 
 /// Every path that tells of queries; `ID` and `TRACE` stand for what is asked for.
-const PATHS: [&str; 29] = [
+const PATHS: [&str; 33] = [
     "/rest/v1/session",
     "/rest/v1/session?search=secret",
     "/rest/v1/session?user=carol",
     "/rest/v1/session?limit=1",
+    "/rest/v1/session/all",
     "/rest/v1/session?query_id=ID",
     "/rest/v1/session/ID",
     "/rest/v1/session/query_id=ID",
@@ -103,7 +104,10 @@ const PATHS: [&str; 29] = [
     "/rest/v2/manager/query/profile/fragments/ID",
     "/rest/v2/manager/query/profile/graph/ID",
     "/rest/v2/manager/query/trace_id/TRACE",
+    "/rest/v2/manager/query/statistics/TRACE",
     "/rest/v2/manager/query/current_queries",
+    "/api/query_detail?event_time=0",
+    "/api/v2/query_detail?event_time=0",
     "/api/v1/queries",
     "/api/v1/queries?search=secret",
     "/api/v1/queries?user=carol",
@@ -161,9 +165,13 @@ fn nobody_sees_a_byte_of_what_is_anothers() {
             let (status, body, _) = ask(&server, Some(name), "GET", &known, b"");
             assert_eq!(status, 200, "{path}");
             let text = String::from_utf8(body).unwrap();
-            let numbers = ["fragments", "graph", "timeline"].iter().any(|kind| path.contains(kind));
+            let numbers = ["fragments", "graph", "json", "timeline", "statistics"]
+                .iter()
+                .any(|kind| path.contains(kind));
+            // What carol ran is a load, and the manager lists queries.
+            let of_queries = path == "/rest/v2/manager/query/query_info?query_id=ID";
             let tells = ["carol", "staging", "secret"].iter().any(|told| text.contains(told));
-            assert!(numbers || tells, "{path} {name}: {text}");
+            assert!(numbers || of_queries || tells, "{path} {name}: {text}");
         }
     }
     let count = |name: &str| {
@@ -171,6 +179,112 @@ fn nobody_sees_a_byte_of_what_is_anothers() {
         serde_json::from_slice::<Value>(&body).unwrap()["count"].as_u64().unwrap()
     };
     assert_eq!((count("root"), count("carol"), count("shipper")), (16, 3, 0));
+}
+
+/// What a server answers a client that sends these headers: status, JSON and cookie.
+fn send(
+    server: &Server,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+) -> (u16, Value, Option<String>) {
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut request = ureq::http::Request::builder().method(method);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.uri(format!("{}{path}", server.url)).body(()).unwrap();
+    let mut answer = agent.run(request).unwrap();
+    let cookie = answer.headers().get("set-cookie");
+    let cookie = cookie.map(|value| value.to_str().unwrap().to_string());
+    let body = answer.body_mut().read_to_vec().unwrap();
+    (answer.status().as_u16(), serde_json::from_slice(&body).unwrap_or_default(), cookie)
+}
+
+#[test]
+fn a_session_of_doris_page_serves_to_read_until_it_ends() {
+    let (_folder, server) = scene();
+    let (log_in, log_out) = (("POST", "/rest/v1/login"), ("POST", "/rest/v1/logout"));
+    let list = ("GET", "/rest/v1/session");
+    // Doris' page knows by this text that it has to log in.
+    for asked in [log_in, list, ("GET", "/rest/v1/query_profile/1-1")] {
+        let (status, answer, cookie) = send(&server, asked, &[]);
+        assert_eq!((status, &answer["code"], cookie), (401, &json!(401), None));
+        assert_eq!(answer["data"], "Cookie is invalid", "{asked:?}");
+    }
+    let wrong = basic("carol", "not-her-password");
+    let (status, answer, cookie) = send(&server, log_in, &[("authorization", &wrong)]);
+    assert_eq!((status, &answer["msg"], cookie), (401, &json!("Unauthorized"), None));
+
+    let right = basic("carol", &password("carol"));
+    let (status, answer, cookie) = send(&server, log_in, &[("authorization", &right)]);
+    assert_eq!((status, answer), (200, json!({"code": 200, "msg": "Login success!"})));
+    let cookie = cookie.unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Lax"), "{cookie}");
+    let session = cookie.split(';').next().unwrap();
+    assert!(session.starts_with("PALO_SESSION_ID=") && session.len() > 40);
+    let session = format!("theme=dark; {session}");
+    let cookie = [("cookie", session.as_str())];
+    for path in PATHS {
+        let path = path.replace("ID", CAROLS).replace("TRACE", "trace-of-carol");
+        let by_cookie = send(&server, ("GET", &path), &cookie);
+        assert_eq!(by_cookie.0, 200, "{path}");
+        if !path.ends_with("current_queries") {
+            let by_header = send(&server, ("GET", &path), &[("authorization", &right)]);
+            assert_eq!(by_cookie, by_header, "{path}");
+        }
+    }
+    assert_eq!(send(&server, list, &cookie).1["count"], 3);
+    // Neither does it push, nor stand in for a password that is wrong.
+    for path in ["/api/v1/queries", "/api/d/t/_stream_load"] {
+        let method = if path.ends_with("queries") { "POST" } else { "PUT" };
+        assert_eq!(send(&server, (method, path), &cookie).0, 401, "{path}");
+    }
+    assert_eq!(send(&server, list, &[cookie[0], ("authorization", &wrong)]).0, 401);
+    for asked in [log_in, log_out] {
+        let other =
+            [("authorization", right.as_str()), cookie[0], ("origin", "http://other.example")];
+        assert_eq!(send(&server, asked, &other).0, 403);
+    }
+    let (status, answer, ended) = send(&server, log_out, &cookie);
+    assert_eq!(
+        (status, answer),
+        (200, json!({"msg": "success", "code": 0, "data": null, "count": 0}))
+    );
+    assert!(ended.unwrap().starts_with("PALO_SESSION_ID=; Path=/; Max-Age=0"));
+    assert_eq!(send(&server, list, &cookie).1["data"], "Cookie is invalid");
+}
+
+#[test]
+fn a_user_of_an_old_cluster_is_the_same_user() {
+    let (folder, server) = scene();
+    for name in ["alice@default_cluster", "default_cluster:alice", "alice"] {
+        let header = basic(name, &password("alice"));
+        let headers = [("authorization", header.as_str())];
+        // Twice: known passwords are looked up in another way.
+        for _ in 0..2 {
+            let (status, answer, _) = send(&server, ("GET", "/rest/v1/session"), &headers);
+            assert_eq!((status, &answer["count"]), (200, &json!(2)), "{name}");
+        }
+        let header = basic(name, &password("carol"));
+        let headers = [("authorization", header.as_str())];
+        assert_eq!(send(&server, ("GET", "/rest/v1/session"), &headers).0, 401, "{name}");
+    }
+    // An account that has a sign of its own is who it is.
+    let db = folder.path().join("a.db");
+    assert!(user(&db, &["add", "alice@example.org"], "another-password").status.success());
+    let header = basic("alice@example.org", "another-password");
+    let headers = [("authorization", header.as_str())];
+    let began = Instant::now();
+    loop {
+        let (status, answer, _) = send(&server, ("GET", "/rest/v1/session"), &headers);
+        if status == 200 {
+            assert_eq!(answer["count"], 0);
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
@@ -183,7 +297,8 @@ fn only_writers_and_admins_push_and_only_admins_see_the_status() {
     {
         let pushed = ask(&server, name, "POST", "/api/v1/queries", row);
         assert_eq!(pushed.0, status, "{name:?}");
-        let pushed = ask(&server, name, "PUT", "/api/v1/queries/w-1/profile", b"text");
+        let profile = b"Summary:\n   - Profile ID: w-1\n   - Task State: EOF\n";
+        let pushed = ask(&server, name, "PUT", "/api/v1/queries/w-1/profile", profile);
         assert_eq!(pushed.0, status, "{name:?}");
         let (loaded, ..) = ask(&server, name, "PUT", &format!("{load}?redirected=true"), row);
         assert_eq!(loaded, status, "{name:?}");

@@ -529,8 +529,11 @@ impl Tail {
         }
         if quiet && self.line_bytes == 0 && self.told < self.read_bytes {
             // It is read again from its start should it go on, and the longer takes its place.
-            if let Some(found @ Found::Record { .. }) = self.log.peek() {
-                self.hand_on(found, parcel, way);
+            // Lines behind it are counted once it has ended.
+            match self.log.peek() {
+                Some(Found::Record { record, .. }) => parcel.record(*record),
+                Some(Found::Login { login, .. }) => parcel.login(*login),
+                _ => {}
             }
             self.told = self.read_bytes;
         }

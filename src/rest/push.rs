@@ -157,7 +157,7 @@ pub async fn profile(
     success(PushedProfile { profile }, 0)
 }
 
-/// The profile of a text that may say whose it is. Other engines' do not.
+/// The profile of a text. Whose it is says the path where its summary does not.
 fn named(query_id: QueryId, text: Vec<u8>, zone: Zone) -> Result<Profile, Refusal> {
     match Profile::summary_of(&text, zone) {
         Ok(summary) if summary.query_id == query_id => Ok(Profile { summary, text }),
@@ -165,10 +165,11 @@ fn named(query_id: QueryId, text: Vec<u8>, zone: Zone) -> Result<Profile, Refusa
             "the profile says that it is of query {}",
             summary.query_id
         ))),
-        Err(ProfileError::NotAProfile | ProfileError::QueryId(_)) => {
+        Err(ProfileError::QueryId(_)) => {
             let summary = QueryRecord::new(query_id, Kind::Query, Origin::Summary);
             Ok(Profile { summary, text })
         }
+        Err(error @ ProfileError::NotAProfile) => Err(Refusal::BadRequest(error.to_string())),
     }
 }
 

@@ -25,6 +25,7 @@ use warp::Reply;
 use warp::filters::BoxedFilter;
 
 use super::around::InFlight;
+use super::raw_head::RawHeads;
 use super::ready::made;
 use super::{History, at_once};
 
@@ -177,7 +178,7 @@ async fn talk<R>(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(RawHeads::new(stream)), service);
     // An error is the client's: it went away, or spoke no HTTP.
     let _ = watcher.watch(connection).await;
 }

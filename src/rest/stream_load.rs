@@ -8,15 +8,16 @@ use std::time::Instant;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use warp::Buf;
-use warp::http::header::{EXPECT, HOST, HeaderValue, LOCATION};
+use warp::http::header::{CONTENT_ENCODING, EXPECT, HOST, HeaderValue, LOCATION};
 use warp::http::{HeaderMap, StatusCode};
 
 use super::body::{self, BodyError};
 use super::envelope::{self, Answer, Refusal};
 use super::push::Refused;
-use super::{Parameters, View};
+use super::{Parameters, View, raw_head};
 use crate::intake::{Intake, PushError};
-use crate::source::rows::{self, Format, JsonKind};
+use crate::source::rows::{self, Format, JsonKind, Row, RowError};
+use crate::time::Zone;
 
 /// The parameter that marks the second step.
 const MARK: &str = "redirected";
@@ -31,6 +32,7 @@ const MAX_DRAINED_BYTES: usize = 256 << 20;
 struct Loaded {
     txn_id: u64,
     label: String,
+    comment: String,
     two_phase_commit: &'static str,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,15 +48,21 @@ struct Loaded {
     stream_load_put_time_ms: u64,
     read_data_time_ms: u128,
     write_data_time_ms: u128,
+    receive_data_time_ms: u128,
     commit_and_publish_time_ms: u64,
 }
 
 /// What a load's headers ask for.
 struct Load {
     label: String,
+    comment: String,
     format: Format,
     gzip: bool,
     max_filter_ratio: f64,
+    /// The zone of times without one; `None` for that of annals.
+    zone: Option<Zone>,
+    /// Whether a value that its column cannot hold keeps its row out. It is kept beside the columns else.
+    is_strict: bool,
 }
 
 /// Answers either step.
@@ -73,6 +81,7 @@ pub async fn load(
     let mut loaded = Loaded {
         txn_id: fastrand::u64(1..1 << 53),
         label: String::new(),
+        comment: String::new(),
         two_phase_commit: "false",
         status: "Success",
         existing_job_status: None,
@@ -87,6 +96,7 @@ pub async fn load(
         stream_load_put_time_ms: 0,
         read_data_time_ms: 0,
         write_data_time_ms: 0,
+        receive_data_time_ms: 0,
         commit_and_publish_time_ms: 0,
     };
     let began = Instant::now();
@@ -147,8 +157,9 @@ impl Loaded {
         headers: &HeaderMap,
         chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
     ) -> StatusCode {
-        let Load { label, format, gzip, max_filter_ratio } = load;
-        self.label = label;
+        let Load { label, comment, format, gzip, max_filter_ratio, zone, is_strict } = load;
+        let zone = zone.unwrap_or(intake.zone());
+        (self.label, self.comment) = (label, comment);
         let reading = Instant::now();
         let body = match body::read(intake, headers, gzip, chunks).await {
             Ok(body) => body,
@@ -163,14 +174,22 @@ impl Loaded {
             }
         };
         self.load_bytes = body.bytes.len();
-        self.read_data_time_ms = reading.elapsed().as_millis();
+        self.receive_data_time_ms = reading.elapsed().as_millis();
+        self.read_data_time_ms = self.receive_data_time_ms;
         let mut parcel = intake.parcel();
         parcel.label(db, &self.label);
         let mut refused = Refused::default();
         let mut total = 0;
         let read = tokio::task::block_in_place(|| {
-            rows::read(&body.bytes, &format, intake.zone(), &mut |number, row| {
+            rows::read(&body.bytes, &format, zone, &mut |number, row| {
                 total += 1;
+                let row = row.and_then(|row| match &row {
+                    Row::Record(record) if is_strict => match rows::misread(record) {
+                        Some(column) => Err(RowError::Misread(column.to_string())),
+                        None => Ok(row),
+                    },
+                    _ => Ok(row),
+                });
                 match row {
                     Ok(row) => parcel.row(row),
                     Err(error) => refused.add(number, &error),
@@ -221,20 +240,66 @@ impl Loaded {
     }
 }
 
-/// Reads the headers that shape a load. What Doris does and annals does not is refused, not passed over.
+/// Headers of Doris and StarRocks that would change what is loaded in a way that annals does not.
+const REFUSED: [&str; 14] = [
+    "where", "delete", "function_column.sequence_col", "function_column.sequence_type",
+    "sequence_col", "sequence_type", "enclose", "escape", "partitions", "temporary_partitions",
+    "hidden_columns", "merge_condition", "partial_update_mode", "partial_update_new_key_behavior",
+];
+/// The same of those that are off by default.
+const REFUSED_IF_TRUE: [&str; 8] = [
+    "negative", "num_as_string", "fuzzy_parse", "two_phase_commit", "partial_columns",
+    "partial_update", "empty_field_as_null", "trim_space",
+];
+/// The same of those that have a name for what is the default.
+const REFUSED_BUT_FOR: [(&str, &str); 3] =
+    [("merge_type", "APPEND"), ("group_commit", "off_mode"), ("unique_key_update_mode", "UPSERT")];
+
+/// The headers of a load.
+struct Headers<'h>(&'h HeaderMap);
+
+impl<'h> Headers<'h> {
+    /// A header's value; `None` where it is missing or empty.
+    fn given(&self, name: &str) -> Result<Option<&'h str>, String> {
+        match self.0.get(name).map(|value| value.to_str().map(str::trim)) {
+            None | Some(Ok("")) => Ok(None),
+            Some(Ok(text)) => Ok(Some(text)),
+            Some(Err(_)) => Err(format!("the header {name} must be ASCII")),
+        }
+    }
+
+    /// The first of several headers that say the same.
+    fn any(&self, names: &[&str]) -> Result<Option<&'h str>, String> {
+        let mut values = names.iter().map(|name| self.given(name));
+        values.find_map(Result::transpose).transpose()
+    }
+
+    /// A truth value, `false` where it is missing.
+    fn truth(&self, name: &str) -> Result<bool, String> {
+        match self.given(name)?.map(str::to_ascii_lowercase).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(format!("the header {name} must be true or false")),
+        }
+    }
+
+    /// A separator by one of its names. It may be sent as it is, white space and control bytes included.
+    fn separator(&self, names: &[&str], default: &str) -> Result<String, String> {
+        let sent = names.iter().find_map(|name| Some((*name, self.0.get(*name)?)));
+        let Some((name, value)) = sent.filter(|(_, value)| !value.is_empty()) else {
+            return Ok(default.to_string());
+        };
+        let text = raw_head::value(value).and_then(|text| rows::separator(&text));
+        text.ok_or(format!("the header {name} must be a text, in which \\x01 stands for a byte"))
+    }
+}
+
+/// Reads the headers that shape a load. What Doris does and annals does not is refused, not passed over. What only
+/// says how a cluster goes about the load is passed over: `timeout`, `exec_mem_limit`, `load_to_single_tablet`,
+/// `send_batch_parallelism`, `token`, `compute_group` and the like.
 fn asked(headers: &HeaderMap) -> Result<Load, String> {
-    let given = |name: &str| match headers.get(name).map(|value| value.to_str()) {
-        None => Ok(None),
-        Some(Ok("")) => Ok(None),
-        Some(Ok(text)) => Ok(Some(text)),
-        Some(Err(_)) => Err(format!("the header {name} must be ASCII")),
-    };
-    let truth = |name: &str| match given(name)?.map(str::to_ascii_lowercase).as_deref() {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(format!("the header {name} must be true or false")),
-    };
-    let label = match given("label")? {
+    let headers = Headers(headers);
+    let label = match headers.given("label")? {
         None => format!("annals-{:016x}", fastrand::u64(..)),
         Some(label) if label.len() > MAX_LABEL_BYTES => {
             return Err(format!("the label is longer than {MAX_LABEL_BYTES} bytes"));
@@ -242,54 +307,117 @@ fn asked(headers: &HeaderMap) -> Result<Load, String> {
         Some(label) if label.bytes().all(|byte| byte.is_ascii_graphic()) => label.to_string(),
         Some(_) => return Err("the label must not hold white space".to_string()),
     };
-    if given("merge_type")?.is_some_and(|kind| !kind.eq_ignore_ascii_case("APPEND")) {
-        return Err("annals only appends; leave out merge_type".to_string());
-    }
-    for name in ["where", "delete", "function_column.sequence_col", "sequence_type", "enclose"] {
-        if given(name)?.is_some() {
-            return Err(format!("annals does not know the header {name} of a stream load"));
+    for (name, default) in REFUSED_BUT_FOR {
+        if headers.given(name)?.is_some_and(|value| !value.eq_ignore_ascii_case(default)) {
+            return Err(format!(
+                "annals only appends whole rows and commits them in one step: the header {name} of a \
+                 stream load must be {default} or absent"
+            ));
         }
     }
-    if truth("two_phase_commit")? {
-        return Err("annals commits a load in one step; leave out two_phase_commit".to_string());
+    let refused = |name: &str| {
+        Err(format!("annals does not know the header {name} of a stream load; leave it out"))
+    };
+    for name in REFUSED {
+        if headers.given(name)?.is_some() {
+            return refused(name);
+        }
     }
-    let max_filter_ratio = match given("max_filter_ratio")?.map(str::parse) {
+    for name in REFUSED_IF_TRUE {
+        if headers.truth(name)? {
+            return refused(name);
+        }
+    }
+    let max_filter_ratio = match headers.given("max_filter_ratio")?.map(str::parse) {
         None => 0.0,
         Some(Ok(ratio)) if (0.0..=1.0).contains(&ratio) => ratio,
         Some(_) => return Err("max_filter_ratio must be a number from 0 to 1".to_string()),
     };
-    let gzip = match given("compress_type")?.map(str::to_ascii_lowercase).as_deref() {
-        None => false,
+    // Doris names it by the first, StarRocks by the others.
+    let packed = headers.any(&["compress_type", "compression", CONTENT_ENCODING.as_str()])?;
+    let gzip = match packed.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("identity") => false,
         Some("gz" | "gzip") => true,
         Some(_) => return Err("compress_type must be gz or absent".to_string()),
     };
-    let format = match given("format")?.map(str::to_ascii_lowercase).as_deref() {
-        None | Some("csv") => csv_format(given("columns")?, |name| given(name))?,
-        Some("json") if truth("read_json_by_line")? => Format::json(JsonKind::Lines),
-        Some("json") if truth("strip_outer_array")? => Format::json(JsonKind::Array),
-        Some("json") => Format::json(JsonKind::Object),
+    let zone = headers.any(&["timezone", "time_zone"])?.map(zone).transpose()?;
+    let format = match headers.given("format")?.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("csv") => csv_format(&headers, 0)?,
+        Some("csv_with_names") => csv_format(&headers, 1)?,
+        Some("csv_with_names_and_types") => csv_format(&headers, 2)?,
+        Some("json") => json_format(&headers)?,
         Some(_) => return Err("format must be csv or json".to_string()),
     };
-    Ok(Load { label, format, gzip, max_filter_ratio })
+    Ok(Load {
+        label,
+        comment: headers.given("comment")?.unwrap_or_default().to_string(),
+        format,
+        gzip,
+        max_filter_ratio,
+        zone,
+        is_strict: headers.truth("strict_mode")?,
+    })
 }
 
-fn csv_format<'a>(
-    columns: Option<&str>,
-    given: impl Fn(&str) -> Result<Option<&'a str>, String>,
-) -> Result<Format, String> {
-    let columns = columns.ok_or("name the columns of the CSV in the header columns")?;
-    let columns = rows::columns(columns).ok_or(
-        "the header columns must hold names between commas; annals does not know expressions",
-    )?;
-    let separator = |name: &str, default: &str| {
-        rows::separator(given(name)?.unwrap_or(default))
-            .ok_or(format!("the header {name} must be a text, in which \\x01 stands for a byte"))
-    };
+/// Reads a zone as Doris takes it: a name, or whole hours east of UTC like `+08:00`.
+fn zone(text: &str) -> Result<Zone, String> {
+    let hours = text.strip_suffix(":00").and_then(|hours| {
+        // The names of zones count hours to the west.
+        let (sign, hours) = match (hours.strip_prefix('+'), hours.strip_prefix('-')) {
+            (Some(hours), _) => ('-', hours),
+            (_, Some(hours)) => ('+', hours),
+            _ => return None,
+        };
+        Some(format!("Etc/GMT{sign}{}", hours.parse::<u8>().ok()?))
+    });
+    hours.as_deref().unwrap_or(text).parse().map_err(|_| {
+        "the header timezone must be a name like Asia/Shanghai, or whole hours like +08:00"
+            .to_string()
+    })
+}
+
+fn csv_format(headers: &Headers<'_>, head_lines: usize) -> Result<Format, String> {
+    let columns =
+        headers.given("columns")?.ok_or("name the columns of the CSV in the header columns")?;
+    let columns = columns_of(columns)?;
+    let skipped = headers.any(&["skip_lines", "skip_header"])?.unwrap_or("0");
+    let skipped: usize = skipped
+        .parse()
+        .map_err(|_| "the header skip_lines must be a whole number of lines".to_string())?;
     Ok(Format::Csv {
         columns,
-        separator: separator("column_separator", "\\t")?,
-        delimiter: separator("line_delimiter", "\\n")?,
-        skip_lines: 0,
-        trim_double_quotes: false,
+        separator: headers.separator(&["column_separator"], "\t")?,
+        delimiter: headers.separator(&["line_delimiter", "row_delimiter"], "\n")?,
+        skip_lines: skipped.saturating_add(head_lines),
+        trim_double_quotes: headers.truth("trim_double_quotes")?,
     })
+}
+
+fn json_format(headers: &Headers<'_>) -> Result<Format, String> {
+    let kind = match (headers.truth("read_json_by_line")?, headers.truth("strip_outer_array")?) {
+        (true, _) => JsonKind::Lines,
+        (false, true) => JsonKind::Array,
+        (false, false) => JsonKind::Object,
+    };
+    let jsonpaths = headers.given("jsonpaths")?.map(|paths| {
+        serde_json::from_str::<Vec<String>>(paths).map_err(|_| {
+            "the header jsonpaths must be a JSON array of paths like [\"$.id\", \"$.sql\"]"
+                .to_string()
+        })
+    });
+    let jsonpaths = jsonpaths.transpose()?;
+    // Without paths the keys of an object are the columns, whatever names the header has.
+    let columns = match headers.given("columns")? {
+        Some(columns) if jsonpaths.is_some() => columns_of(columns)?,
+        _ => Vec::new(),
+    };
+    let json_root = headers.given("json_root")?.map(str::to_string);
+    Ok(Format::Json { kind, json_root, jsonpaths, columns })
+}
+
+fn columns_of(header: &str) -> Result<Vec<String>, String> {
+    let columns = rows::columns(header).ok_or(
+        "the header columns must hold names between commas; annals does not know expressions",
+    )?;
+    Ok(columns)
 }

@@ -217,9 +217,11 @@ fn beginnings(text: &[u8], most: usize) -> impl Iterator<Item = Beginning> + '_ 
             return None;
         }
         let before = std::mem::replace(&mut fence, fence_of(trimmed));
-        let is_outer = trimmed.ends_with(b"Query:") || trimmed.ends_with(b"Load:");
+        // The bar that ends a line of a client's table.
+        let bare = trimmed.strip_suffix(b"|").unwrap_or(trimmed).trim_ascii_end();
+        let is_outer = bare.ends_with(b"Query:") || bare.ends_with(b"Load:");
         let was_inner = std::mem::replace(&mut is_inner, is_outer);
-        if !is_outer && (!trimmed.ends_with(b"Summary:") || was_inner) {
+        if !is_outer && (!bare.ends_with(b"Summary:") || was_inner) {
             return None;
         }
         let found = Profile::find(first_lines(&text[start..])).filter(|at| *at < line.len())?;
@@ -316,22 +318,7 @@ pub(super) fn text_of_html(html: &str) -> String {
         true => Cow::Owned(without_tags(html)),
         false => Cow::Borrowed(html),
     };
-    let mut text = html.into_owned();
-    for line_break in ["<br>", "<br/>", "<br />"] {
-        if text.contains(line_break) {
-            text = text.replace(line_break, "\n");
-        }
-    }
-    let mut text = from_html(&text);
-    // annals escapes these in its own answers, and so does a browser that saves a page.
-    for (escaped, sign) in
-        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
-    {
-        if text.contains(escaped) {
-            text = text.replace(escaped, sign);
-        }
-    }
-    text
+    from_html(&html)
 }
 
 /// A page without its tags and scripts. Tags that begin a line give a line end.

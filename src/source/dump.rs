@@ -123,7 +123,7 @@ pub(super) fn found(row: Result<Row, RowError>, replaced: bool) -> Found {
         }
         Ok(Row::Login(login)) => return Found::Login { login, foreign: None },
         Err(RowError::Record(reason)) => reason,
-        Err(RowError::Columns { .. }) => SkipReason::BadRow,
+        Err(RowError::Columns { .. } | RowError::Misread(_)) => SkipReason::BadRow,
         Err(RowError::NotJson(_) | RowError::NotAnObject | RowError::NoRoot(_)) => {
             SkipReason::NotJson
         }
