@@ -17,9 +17,13 @@ const ROOTS: [&str; 3] = ["Query:", "Load:", "Summary:"];
 const FRAMES: [&str; 2] = ["|", ">"];
 
 /// The keys with which the entries of a summary begin, in every version of Doris and StarRocks.
-const FIRST_KEYS: [&str; 12] = [
+const FIRST_KEYS: [&str; 15] = [
     "Profile ID", "Query ID", "Task Type", "Query Type", "Start Time", "End Time", "Total",
     "Task State", "Query State", "User", "Default Catalog", "Default Db",
+    // A frontend fills its summary from a map, so any key may come first.
+    "Distributed Plan",
+    "Sql Statement",
+    "System Message",
 ];
 
 /// Returns the byte offset at which a profile begins in `head`, the first bytes of a text, or None if none does.

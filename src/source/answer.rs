@@ -154,7 +154,9 @@ pub(super) fn profiles(text: Vec<u8>) -> impl Iterator<Item = Vec<u8>> {
     match starts.as_slice() {
         [] if Profile::recognise(&text) => pieces.push(0..text.len()),
         // What stands alone is kept byte for byte.
-        [one] if one.fence.is_none() && Profile::recognise(&text) => pieces.push(0..text.len()),
+        [one] if one.fence.is_none() && !one.is_quoted && Profile::recognise(&text) => {
+            pieces.push(0..text.len())
+        }
         _ => {
             let ends = starts.iter().skip(1).map(|next| next.at).chain([text.len()]);
             for (start, end) in starts.iter().zip(ends) {
@@ -193,11 +195,14 @@ struct Beginning {
     is_quoted: bool,
 }
 
-/// How many lines behind its first a profile's id stands at most.
-const LINES_TO_ID: usize = 8;
+/// The first lines of a profile that tell it from other texts: its root, `Summary:` below it, and one entry.
+const FIRST_LINES: usize = 3;
 
-/// The lines that begin a profile: `Query:`, `Load:` or `Summary:`, with an id close behind.
-fn beginnings(text: &[u8], most: usize) -> impl Iterator<Item = Beginning> {
+/// How far the first lines of a profile reach at most, in bytes.
+const FIRST_BYTES: usize = 4096;
+
+/// The places where profiles begin, as [`Profile::find`] knows them.
+fn beginnings(text: &[u8], most: usize) -> impl Iterator<Item = Beginning> + '_ {
     let mut at = 0;
     let mut fence = None;
     let mut is_inner = false;
@@ -212,29 +217,36 @@ fn beginnings(text: &[u8], most: usize) -> impl Iterator<Item = Beginning> {
             return None;
         }
         let before = std::mem::replace(&mut fence, fence_of(trimmed));
-        let is_outer = trimmed == b"Query:" || trimmed == b"Load:";
+        // The bar that ends a line of a client's table.
+        let bare = trimmed.strip_suffix(b"|").unwrap_or(trimmed).trim_ascii_end();
+        let is_outer = bare.ends_with(b"Query:") || bare.ends_with(b"Load:");
         let was_inner = std::mem::replace(&mut is_inner, is_outer);
-        if !is_outer && (trimmed != b"Summary:" || was_inner) {
+        if !is_outer && (!bare.ends_with(b"Summary:") || was_inner) {
             return None;
         }
-        let next = text[at..].split(|byte| *byte == b'\n').take(LINES_TO_ID);
-        let has_id = next.map(|line| &line[..line.len().min(200)]).any(|line| {
-            memmem::find(line, b"Profile ID").is_some() || memmem::find(line, b"Query ID").is_some()
-        });
-        has_id.then_some(Beginning { at: start, fence: before, is_quoted })
+        let found = Profile::find(first_lines(&text[start..])).filter(|at| *at < line.len())?;
+        Some(Beginning { at: start + found, fence: before, is_quoted })
     });
     lines.take(most)
 }
 
-/// A line without white space, byte-order mark and no-break spaces around it, nor the bars of a client's table or the
-/// mark of a quotation, which [`Profile::find`] takes off as well.
+/// The first lines of a text that are not blank.
+fn first_lines(text: &[u8]) -> &[u8] {
+    let text = &text[..text.len().min(FIRST_BYTES)];
+    let (mut end, mut count) = (0, 0);
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        end += line.len();
+        count += usize::from(!line.trim_ascii().is_empty());
+        if count == FIRST_LINES {
+            break;
+        }
+    }
+    &text[..end]
+}
+
+/// A line without white space, byte-order mark and no-break spaces around it.
 fn trimmed(line: &[u8]) -> &[u8] {
     let mut line = line.trim_ascii();
-    if let Some(cell) = line.strip_prefix(b"| ") {
-        line = cell.strip_suffix(b"|").unwrap_or(cell).trim_ascii();
-    } else if let Some(quoted) = line.strip_prefix(b"> ") {
-        line = quoted.trim_ascii();
-    }
     while let Some(rest) = line.strip_prefix(b"\xef\xbb\xbf").or(line.strip_prefix(b"\xc2\xa0")) {
         line = rest.trim_ascii_start();
     }
@@ -435,15 +447,21 @@ mod tests {
     #[test]
     fn every_profile_of_a_text_is_found() {
         let (one, two) = (profile("1-2"), profile("3-4"));
-        assert_eq!(texts(&one), [one.clone()]);
+        assert_eq!(texts(&one), std::slice::from_ref(&one));
         assert_eq!(texts(&format!("\u{feff}{one}")), [format!("\u{feff}{one}")]);
-        assert_eq!(texts(&format!("# Slow\n\nas seen today\n\n{one}")), [one.clone()]);
+        let headed = format!("# Slow\n\nas seen today\n\n{one}");
+        assert_eq!(texts(&headed), std::slice::from_ref(&one));
         let fenced = format!("# Slow\n```text\n{one}```\nand\n~~~\n\n{two}~~~\nthat is all\n");
         assert_eq!(texts(&fenced), [one.clone(), two.clone()]);
         assert_eq!(texts(&format!("{one}\n{two}")), [format!("{one}\n"), two.clone()]);
         let old = format!("Query:\n  {}", one.replace('\n', "\n  "));
         assert_eq!(texts(&format!("Query Profile\n\n{old}")), [old]);
-        assert!(texts("Summary:\n a lot was done\n").is_empty(), "it only opens like one");
+        assert!(texts("Summary:\n a lot was done\n").is_empty());
+        let quoted = format!("He wrote:\n> {}\nNo.\n", one.trim_end().replace('\n', "\n> "));
+        assert_eq!(texts(&quoted), std::slice::from_ref(&one));
+        // Whose frame is left to who reads the profile.
+        let table = format!("| {} |\n", one.trim_end().replace('\n', "\n| "));
+        assert_eq!(texts(&table), std::slice::from_ref(&table));
         assert!(texts("Meeting\n\nSummary:\n a lot was done\n").is_empty());
     }
 
