@@ -148,6 +148,25 @@ pub(crate) type Asked = Result<View, Refusal>;
 /// The parameters behind the question mark.
 pub(crate) type Parameters = HashMap<String, String>;
 
+/// Returns the first of some routes that takes a request. All are of one type, and joined as a tree: a chain of their own
+/// types takes the compiler minutes, and a chain of boxes has each request pass all before its own.
+fn any_of(routes: impl IntoIterator<Item = BoxedFilter<(Answer,)>>) -> BoxedFilter<(Answer,)> {
+    let mut level: Vec<_> = routes.into_iter().collect();
+    while level.len() > 1 {
+        let mut pairs = level.into_iter();
+        level = Vec::new();
+        while let Some(first) = pairs.next() {
+            level.push(match pairs.next() {
+                Some(second) => first.or(second).unify().boxed(),
+                None => first,
+            });
+        }
+    }
+    level.pop().unwrap_or_else(|| {
+        warp::any().and_then(|| async { Err::<Answer, _>(warp::reject::not_found()) }).boxed()
+    })
+}
+
 /// Every route there is.
 pub fn routes(
     history: Arc<History>,
@@ -251,36 +270,25 @@ pub fn routes(
     let own = own_routes(at_end.clone());
     let pushes = push_routes(pushing.boxed());
     let manager = manager_routes(at_end.clone(), before_id.clone());
-    let routes = session
-        .or(sessions)
-        .unify()
-        .or(all_sessions)
-        .unify()
-        .or(session_profile)
-        .unify()
-        .or(query_profiles)
-        .unify()
-        .or(query_profile)
-        .unify()
-        .or(profile)
-        .unify()
-        .or(profile_text)
-        .unify()
-        .or(details)
-        .unify()
-        .or(details_v2)
-        .unify()
-        .or(own)
-        .unify()
-        .or(metrics)
-        .unify()
-        .or(manager)
-        .unify()
-        .or(pushes)
-        .unify();
+    let routes = any_of([
+        session.boxed(),
+        sessions.boxed(),
+        all_sessions.boxed(),
+        session_profile.boxed(),
+        query_profiles.boxed(),
+        query_profile.boxed(),
+        profile.boxed(),
+        profile_text.boxed(),
+        details.boxed(),
+        details_v2.boxed(),
+        own.boxed(),
+        metrics.boxed(),
+        manager.boxed(),
+        pushes.boxed(),
+    ]);
     warp::method()
         .and(warp::header::headers_cloned())
-        .and(routes.boxed().recover(refuse).unify())
+        .and(routes.recover(refuse).unify())
         .map(|method, headers: HeaderMap, answer| around::dressed(&method, &headers, answer))
 }
 
@@ -324,7 +332,7 @@ fn session_routes(history: Arc<History>) -> BoxedFilter<(Answer,)> {
             })
         },
     );
-    log_in.or(log_out).unify().boxed()
+    any_of([log_in.boxed(), log_out.boxed()])
 }
 
 /// The routes of annals' own that read.
@@ -363,21 +371,16 @@ fn own_routes(at_end: BoxedFilter<(Asked, Parameters)>) -> BoxedFilter<(Answer,)
     let timeline = warp::path!("timeline" / ..).and(at_end).then(|view: Asked, parameters| {
         answered(async move { statements::timeline(&view?, parameters).await })
     });
-    let routes = description
-        .or(status)
-        .unify()
-        .or(list)
-        .unify()
-        .or(one)
-        .unify()
-        .or(profile)
-        .unify()
-        .or(tree)
-        .unify()
-        .or(statements)
-        .unify()
-        .or(timeline)
-        .unify();
+    let routes = any_of([
+        description.boxed(),
+        status.boxed(),
+        list.boxed(),
+        one.boxed(),
+        profile.boxed(),
+        tree.boxed(),
+        statements.boxed(),
+        timeline.boxed(),
+    ]);
     own.and(routes).boxed()
 }
 
@@ -424,7 +427,7 @@ fn push_routes(history: BoxedFilter<(Asked,)>) -> BoxedFilter<(Answer,)> {
                 })
             },
         );
-    queries.or(profile).unify().or(stream_load).unify().boxed()
+    any_of([queries.boxed(), profile.boxed(), stream_load.boxed()])
 }
 
 fn only(method: Method, allowed: Method, name: &'static str) -> Result<(), Refusal> {
@@ -506,38 +509,27 @@ fn manager_routes(
         .and(warp::post())
         .and(warp::path::tail())
         .then(|_| answered(async { Err(manager::kill()) }));
-    let query = query.and(
-        query_info
-            .or(current_queries)
-            .unify()
-            .or(sql)
-            .unify()
-            .or(text)
-            .unify()
-            .or(json)
-            .unify()
-            .or(fragments)
-            .unify()
-            .or(graph)
-            .unify()
-            .or(traced)
-            .unify()
-            .or(other_form)
-            .unify()
-            .or(statistics)
-            .unify()
-            .or(qerror)
-            .unify()
-            .or(kill)
-            .unify(),
-    );
+    let query = query.and(any_of([
+        query_info.boxed(),
+        current_queries.boxed(),
+        sql.boxed(),
+        text.boxed(),
+        json.boxed(),
+        fragments.boxed(),
+        graph.boxed(),
+        traced.boxed(),
+        other_form.boxed(),
+        statistics.boxed(),
+        qerror.boxed(),
+        kill.boxed(),
+    ]));
     let bootstrap = warp::path!("api" / "bootstrap" / ..)
         .and(at_end.clone())
         .then(|_, parameters| answered(async move { manager::bootstrap(&parameters) }));
     let health = warp::path!("api" / "health" / ..)
         .and(at_end)
         .then(|_, _| answered(async { manager::health() }));
-    query.or(bootstrap).unify().or(health).unify().boxed()
+    any_of([query.boxed(), bootstrap.boxed(), health.boxed()])
 }
 
 /// Makes the answer of a refusal. Boxed: the state of all routes holds this, and is moved for each request.
