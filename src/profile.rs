@@ -4,19 +4,26 @@
 //! The text is indented by two spaces a level: `Name:` opens a section, `- Key: value` tells something
 //! of it. Up to Doris 2.0 all of it stands below `Query:`, later it starts at `Summary:`.
 
+mod dialects;
 mod flame;
+#[cfg(test)]
+mod forms;
 mod lines;
 mod operators;
+mod phases;
+mod summary;
 mod tree;
 
 use std::borrow::Cow;
 
-use crate::query::{Kind, Origin, QueryIdError, QueryRecord};
-use crate::time::{Zone, parse_duration_ms, parse_instant_ms};
+use self::summary::Summary;
+use crate::query::{QueryIdError, QueryRecord};
+use crate::time::Zone;
 
 pub use flame::flame_svg;
 pub use operators::{Operator, OperatorDifference, compare, in_order, operators};
-pub use tree::{Counter, Fragment, Section};
+pub use phases::{Phase, Phases};
+pub use tree::{Brief, Counter, Fragment, Section};
 
 /// A profile as it was taken in.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,130 +76,18 @@ impl Profile {
         if Profile::find(text).is_none() {
             return Err(ProfileError::NotAProfile);
         }
-        Summary::read(&String::from_utf8_lossy(text)).into_record(zone)
+        Ok(Summary::read(&lossy(text)).into_record(zone)?)
     }
 
     /// Whether a profile, taken while its query was `running` or not, of this size should stand in for
     /// the text `stored` of the same query: a finished one is kept over one of a running query, then
     /// the longer one, which tells more.
     pub fn replaces(running: bool, text_bytes: usize, stored: &[u8]) -> bool {
-        let stored_runs = Summary::read(&String::from_utf8_lossy(stored))
-            .state()
-            .is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"));
-        (!running, text_bytes) > (!stored_runs, stored.len())
+        let stored_bytes = stored.len();
+        let stored = Summary::read(&lossy(stored));
+        let stored_runs = stored.state().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"));
+        (!running, text_bytes) > (!stored_runs, stored_bytes)
     }
-}
-
-/// The `- Key: value` lines of a `Summary:` section.
-struct Summary(Vec<(String, String)>);
-
-impl Summary {
-    fn read(text: &str) -> Summary {
-        let mut lines = text.lines().skip_while(|line| trim(line) != "Summary:").skip(1).peekable();
-        let doubled = lines.peek().is_some_and(|line| is_doubled(line));
-        let mut entries: Vec<(String, String)> = Vec::new();
-        let mut column = None;
-        for line in lines {
-            let line = plain_spaces(line, doubled);
-            let dash = line.find(|c: char| !is_space(c));
-            match entry(&line) {
-                // Only a dash in the column of the others opens an entry: a statement may hold lines
-                // that look like one.
-                Some((key, value)) if column.is_none() || column == dash => {
-                    column = dash;
-                    entries.push((key.to_string(), value.to_string()));
-                }
-                // Behind a statement only a known section ends the summary: SQL has lines of any kind.
-                _ => match entries.last_mut() {
-                    Some((key, value)) if key == "Sql Statement" && !is_section(&line) => {
-                        value.push('\n');
-                        value.push_str(&line);
-                    }
-                    Some((key, _)) if key != "Sql Statement" && !line.trim_end().ends_with(':') => {
-                    }
-                    _ => break,
-                },
-            }
-        }
-        Summary(entries)
-    }
-
-    fn get(&self, keys: &[&str]) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(key, _)| keys.contains(&key.as_str()))?;
-        let value = value.trim();
-        (!["", "N/A", "null"].contains(&value)).then_some(value)
-    }
-
-    fn state(&self) -> Option<&str> {
-        self.get(&["Task State", "Query State"])
-    }
-
-    fn into_record(self, zone: Zone) -> Result<QueryRecord, ProfileError> {
-        let owned = |keys: &[&str]| self.get(keys).map(str::to_string);
-        let id = self.get(&["Profile ID", "Query ID"]).unwrap_or_default().parse()?;
-        let kind = self.get(&["Task Type", "Query Type"]).map_or(Kind::Query, Kind::of_name);
-        let mut record = QueryRecord::new(id, kind, Origin::Summary);
-        record.state = owned(&["Task State", "Query State"]);
-        record.user = owned(&["User"]);
-        record.catalog = owned(&["Default Catalog"]);
-        record.db = owned(&["Default Db"]);
-        record.statement = owned(&["Sql Statement"]);
-        record.trace_id = owned(&["Trace ID"]);
-        record.workload_group = owned(&["Workload Group"]);
-        record.started_ms = self.get(&["Start Time"]).and_then(|time| parse_instant_ms(time, zone));
-        // What a running query has of these is not how it ended.
-        if !record.is_running() {
-            record.ended_ms = self.get(&["End Time"]).and_then(|time| parse_instant_ms(time, zone));
-            record.duration_ms = self.get(&["Total"]).and_then(parse_duration_ms);
-        }
-        Ok(record)
-    }
-}
-
-/// Whether a line of a summary comes from a page, which writes two spaces, or no-break spaces, for each
-/// space of the text.
-fn is_doubled(line: &str) -> bool {
-    ["-  ", "-\u{a0}\u{a0}"].iter().any(|start| trim(line).starts_with(start))
-}
-
-/// Whether a whole text does.
-fn has_doubled_spaces(text: &str) -> bool {
-    let mut lines = text.lines().skip_while(|line| trim(line) != "Summary:").skip(1);
-    lines.next().is_some_and(is_doubled)
-}
-
-/// A line with its spaces as the frontend wrote them.
-fn plain_spaces(line: &str, doubled: bool) -> Cow<'_, str> {
-    match doubled {
-        true => Cow::Owned(line.replace('\u{a0}', " ").replace("  ", " ")),
-        false => Cow::Borrowed(line),
-    }
-}
-
-/// The names of the sections that follow a summary, in any version.
-fn is_section(line: &str) -> bool {
-    let line = trim(line);
-    ["Execution Summary", "ExecutionSummary", "Changed Session Variables", "MergedProfile"]
-        .iter()
-        .chain(&["Execution Profile", "Fragment", "Planner", "Load Channel"])
-        .chain(&["Physical Plan", "DetailProfile", "Appendix"])
-        .any(|name| line.strip_prefix(name).is_some_and(|rest| rest.contains(':')))
-}
-
-/// Splits `- Key: value`. A key is words with a capital first.
-fn entry(line: &str) -> Option<(&str, &str)> {
-    let (key, value) = trim(line).strip_prefix("- ")?.split_once(':')?;
-    let is_key = key.starts_with(|c: char| c.is_ascii_uppercase())
-        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == ' ' || c == '_');
-    is_key.then(|| (key, value.strip_prefix(' ').unwrap_or(value)))
-}
-
-fn is_space(c: char) -> bool {
-    c.is_whitespace() || c == '\u{feff}'
-}
-
-fn trim(line: &str) -> &str {
-    line.trim_matches(is_space)
 }
 
 /// What a byte of a profile becomes in HTML in a JSON string, and at the end how many bytes that is: of a size
@@ -266,14 +161,54 @@ fn lossy(text: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed)
 }
 
-/// A profile's text from the HTML of a frontend that escapes nothing, as Doris' do.
+/// A profile's text from the HTML that a frontend answers or that its page holds.
+///
+/// Doris writes `</br>` for each line end and `&nbsp;&nbsp;` for each space and escapes nothing else, so `&lt;` in it
+/// is part of a statement. Where the HTML has no bare `<` but that of line ends, as annals' own and that which a
+/// browser saves, `&lt;`, `&gt;`, `&quot;` and `&amp;` are escapes and are taken back.
 pub fn from_html(html: &str) -> String {
-    html.replace("</br>", "\n").replace("&nbsp;&nbsp;", " ").replace("&nbsp;", " ")
+    let mut text = String::with_capacity(html.len() / 2);
+    let mut escaped = true;
+    let mut rest = html;
+    let marks = [
+        ("</br>", "\n"),
+        ("<br>", "\n"),
+        ("<br/>", "\n"),
+        ("<br />", "\n"),
+        ("&nbsp;&nbsp;", " "),
+        ("&nbsp;", " "),
+    ];
+    while let Some(at) = rest.find(['<', '&']) {
+        let (before, behind) = rest.split_at(at);
+        text.push_str(before);
+        match marks.iter().find_map(|(mark, plain)| Some((behind.strip_prefix(mark)?, plain))) {
+            Some((behind, plain)) => {
+                text.push_str(plain);
+                rest = behind;
+            }
+            None => {
+                escaped &= behind.starts_with('&');
+                text.push_str(&behind[..1]);
+                rest = &behind[1..];
+            }
+        }
+    }
+    text.push_str(rest);
+    // A bare `>` tells, too, that nothing is escaped.
+    if escaped && !text.contains('>') && text.contains('&') {
+        for (mark, plain) in
+            [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
+        {
+            text = text.replace(mark, plain);
+        }
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::{Kind, Origin};
 
     fn parse(text: &str) -> Result<Profile, ProfileError> {
         Profile::parse(text.as_bytes().to_vec(), Zone::UTC)

@@ -171,70 +171,117 @@ pub fn parse_asked_ms(text: &str, zone: Zone) -> Option<i64> {
 
 /// Reads a time as audit logs, stream loads and profiles write it, in Unix milliseconds: local text
 /// in `zone`, text with an offset of its own (`2024-01-02T11:15:51+08:00`), or epoch milliseconds.
+/// StarRocks 4 may write its zone behind the time in parentheses, `2024-01-02 11:15:51 (Z)`: an offset or a
+/// name of the IANA database goes over `zone`, any other abbreviation does not.
 /// Anything else, `N/A` and `null` among it, is not known.
 pub fn parse_instant_ms(text: &str, zone: Zone) -> Option<i64> {
     let text = text.trim();
-    if let Some((local, length)) = leading_local_time(text.as_bytes()) {
-        if length == text.len() {
-            return Some(zone.instant_ms(local));
-        }
-        let (seconds, taken) = zone_offset(&text.as_bytes()[length..])?;
-        let utc_ms = local.and_utc().timestamp_millis() - seconds * 1000;
-        return (length + taken == text.len()).then_some(utc_ms);
+    let Some((local, length)) = leading_local_time(text.as_bytes()) else {
+        return text.parse().ok().filter(|epoch_ms| (1..=LAST_MS).contains(epoch_ms));
+    };
+    let behind = text[length..].trim_start();
+    if behind.is_empty() {
+        return Some(zone.instant_ms(local));
     }
-    text.parse().ok().filter(|epoch_ms| (1..=LAST_MS).contains(epoch_ms))
+    let named = behind.strip_prefix('(').and_then(|name| name.strip_suffix(')')).map(str::trim);
+    let offset = named.unwrap_or(behind);
+    if let Some((seconds, taken)) = zone_offset(offset.as_bytes())
+        && taken == offset.len()
+    {
+        return Some(local.and_utc().timestamp_millis() - seconds * 1000);
+    }
+    let name = named?;
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+    is_name.then(|| name.parse().unwrap_or(zone).instant_ms(local))
 }
 
-/// Reads a duration as Doris writes it, in whole milliseconds, what is less rounded down: `316ms`,
-/// `1s52ms`, `9sec745ms`, `1min2s`, `1hour3min`, `28.341us`. `N/A` and the like are not known.
+/// Reads a duration as frontends write it, in whole milliseconds, what is less rounded down: `0`, `316ms`,
+/// `1sec150ms`, `1min2sec`, `1hour3min` (Doris since 2.1.5), `1s52ms`, `1m2s`, `1h3m` (before, and StarRocks),
+/// `28.341us`. `N/A` and the like are not known.
 pub fn parse_duration_ms(text: &str) -> Option<i64> {
-    let total_ms = parse_duration_ns(text)? / 1e6;
-    // Beyond 2^53 a float no longer counts milliseconds; no duration comes near.
-    (total_ms < 9e15).then_some(total_ms as i64)
+    i64::try_from(parse_duration_ns(text)? / 1_000_000).ok()
 }
 
-/// Reads the same in nanoseconds.
-pub fn parse_duration_ns(text: &str) -> Option<f64> {
+/// Units of a duration, in nanoseconds.
+const UNITS: [(&str, u64); 12] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("sec", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("min", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("hour", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+    ("day", 86_400_000_000_000),
+    ("days", 86_400_000_000_000),
+];
+
+/// Reads the same in whole nanoseconds. What does not fit, some 580 years, is not known.
+///
+/// A frontend prints the part of `us` and `ms` behind the dot as a number of thousandths without zeros in front
+/// (`RuntimeProfile.printCounter` of Doris and of StarRocks 2.x): `5.7us` is 5,007 ns, `351.4ms` is 351,004,000 ns.
+/// Backends and StarRocks 3.x pad them to three digits, which is the same number. Exact nanoseconds in brackets
+/// behind a time (`1.804ms[1804089ns]`, StarRocks 2.x) go over it.
+pub fn parse_duration_ns(text: &str) -> Option<u64> {
     let mut rest = text.trim();
-    let mut total_ns = 0.0;
+    if let Some((rounded, exact)) = rest.strip_suffix(']').and_then(|text| text.split_once('[')) {
+        return parse_duration_ns(exact).or_else(|| parse_duration_ns(rounded));
+    }
+    if rest == "0" {
+        return Some(0);
+    }
     if rest.is_empty() {
         return None;
     }
+    let mut total_ns: u64 = 0;
     while !rest.is_empty() {
         let (number, behind) = split_where(rest, |c| !c.is_ascii_digit() && c != '.');
         let (unit, behind) = split_where(behind, |c| !c.is_ascii_alphabetic());
-        let unit_ns = match unit {
-            "ns" => 1.0,
-            "us" => 1e3,
-            "ms" => 1e6,
-            "s" | "sec" => 1e9,
-            "m" | "min" => 60e9,
-            "h" | "hour" => 3_600e9,
-            "d" | "day" => 86_400e9,
-            _ => return None,
+        let (_, unit_ns) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
+        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+        let whole_ns = whole.parse::<u64>().ok()?.checked_mul(unit_ns)?;
+        let thousandths = part.len() < 3 && ["us", "ms"].contains(&unit);
+        let part_ns = if thousandths {
+            part.parse::<u64>().ok()? * (unit_ns / 1000)
+        } else {
+            fraction_of(part, unit_ns)?
         };
-        total_ns += number.parse::<f64>().ok()? * unit_ns;
+        total_ns = total_ns.checked_add(whole_ns)?.checked_add(part_ns)?;
         rest = behind.trim_start();
     }
     Some(total_ns)
+}
+
+/// So much of a unit as decimal digits behind a dot say, rounded down.
+fn fraction_of(digits: &str, unit_ns: u64) -> Option<u64> {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // No unit has more than fifteen digits of nanoseconds.
+    let digits = &digits[..digits.len().min(15)];
+    let of = 10_u128.pow(u32::try_from(digits.len()).ok()?);
+    u64::try_from(digits.parse::<u128>().ok()? * u128::from(unit_ns) / of).ok()
 }
 
 fn split_where(text: &str, end: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(end).unwrap_or(text.len()))
 }
 
-/// A duration as Doris writes it: below a minute down to the millisecond (`316ms`, `1s52ms`), below
-/// an hour down to the second (`1min2s`), else down to the minute (`1hour3min`). From a minute on, a
-/// second part that is zero is left out, as Doris does.
+/// A duration as the newest Doris writes it (`DebugUtil.printTimeMs` since 2.1.5): `0`, below a minute down to the
+/// millisecond (`316ms`, `1sec150ms`), below an hour down to the second (`1min2sec`), else down to the minute
+/// (`1hour3min`). From a minute on, a part that is zero is left out.
 pub fn duration_text(duration_ms: i64) -> String {
     let (seconds, ms) = (duration_ms / 1000, duration_ms % 1000);
     let (minutes, second) = (seconds / 60, seconds % 60);
     let (hours, minute) = (minutes / 60, minutes % 60);
     match (hours, minutes, seconds) {
-        (0, 0, 0) => format!("{ms}ms"),
-        (0, 0, _) => format!("{seconds}s{ms}ms"),
+        _ if duration_ms == 0 => "0".to_string(),
+        _ if duration_ms < 1000 => format!("{duration_ms}ms"),
+        (0, 0, _) => format!("{seconds}sec{ms}ms"),
         (0, ..) if second == 0 => format!("{minutes}min"),
-        (0, ..) => format!("{minutes}min{second}s"),
+        (0, ..) => format!("{minutes}min{second}sec"),
         _ if minute == 0 => format!("{hours}hour"),
         _ => format!("{hours}hour{minute}min"),
     }
@@ -242,6 +289,8 @@ pub fn duration_text(duration_ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn local(text: &str) -> NaiveDateTime {
@@ -289,27 +338,123 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_in_parentheses_goes_over_the_zone_of_the_source() {
+        let shanghai: Zone = "Asia/Shanghai".parse().unwrap();
+        for (text, utc) in [
+            ("2024-01-02 11:15:51 (Z)", "2024-01-02 11:15:51"),
+            ("2024-01-02 11:15:51 (+02:00)", "2024-01-02 09:15:51"),
+            ("2024-01-02 11:15:51 +02:00", "2024-01-02 09:15:51"),
+            ("2024-01-02 11:15:51 (Europe/Berlin)", "2024-01-02 10:15:51"),
+            ("2024-01-02 11:15:51 (UTC)", "2024-01-02 11:15:51"),
+            ("2024-01-02 11:15:51 (CST)", "2024-01-02 03:15:51"),
+        ] {
+            assert_eq!(
+                parse_instant_ms(text, shanghai),
+                parse_instant_ms(utc, Zone::UTC),
+                "{text}"
+            );
+        }
+        for unknown in
+            ["2024-01-02 11:15:51 ()", "2024-01-02 11:15:51 (a b)", "2024-01-02 11:15:51 Z Z"]
+        {
+            assert_eq!(parse_instant_ms(unknown, shanghai), None, "{unknown}");
+        }
+    }
+
+    #[test]
     fn durations_there_and_back() {
         for (ms, text) in [
-            (0, "0ms"),
+            (0, "0"),
             (316, "316ms"),
-            (1_000, "1s0ms"),
-            (1_052, "1s52ms"),
-            (26_885, "26s885ms"),
+            (1_000, "1sec0ms"),
+            (1_150, "1sec150ms"),
+            (26_885, "26sec885ms"),
             (60_000, "1min"),
-            (62_000, "1min2s"),
+            (62_000, "1min2sec"),
             (3_600_000, "1hour"),
             (3_780_000, "1hour3min"),
+            (360_000_000, "100hour"),
         ] {
             assert_eq!(duration_text(ms), text);
             assert_eq!(parse_duration_ms(text), Some(ms));
         }
-        assert_eq!(parse_duration_ms("9sec745ms"), Some(9_745));
-        assert_eq!(parse_duration_ms("1min2sec"), Some(62_000));
-        assert_eq!(parse_duration_ms("28.341us"), Some(0));
-        assert_eq!(parse_duration_ms("1.154ms"), Some(1));
-        for unknown in ["", "N/A", "12", "ms", "1.2.3s", "5 parsecs"] {
+        for (text, ms) in [
+            ("0ms", 0),
+            ("1s52ms", 1_052),
+            ("9sec745ms", 9_745),
+            ("1min2s", 62_000),
+            ("2m47s", 167_000),
+            ("1h25m", 5_100_000),
+            ("1d2h", 93_600_000),
+            ("28.341us", 0),
+            ("1.154ms", 1),
+            ("1.5h", 5_400_000),
+        ] {
+            assert_eq!(parse_duration_ms(text), Some(ms), "{text}");
+        }
+        for unknown in
+            ["", "N/A", "12", "ms", "1.2.3s", "1.s", ".5s", "-1ms", "5 parsecs", "1ms]", "600000d"]
+        {
             assert_eq!(parse_duration_ms(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn thousandths_and_exact_nanoseconds() {
+        for (text, ns) in [
+            ("5.7us", 5_007),
+            ("1.96us", 1_096),
+            ("5.0us", 5_000),
+            ("1.804us", 1_804),
+            ("351.4ms", 351_004_000),
+            ("8.344ms", 8_344_000),
+            ("1.80408ms", 1_804_080),
+            ("1.5s", 1_500_000_000),
+            ("1sec2ms", 1_002_000_000),
+            ("1.804ms[1804089ns]", 1_804_089),
+            ("9s317ms[9317402000ns]", 9_317_402_000),
+            ("1.5ms[much]", 1_005_000),
+            ("999ns", 999),
+        ] {
+            assert_eq!(parse_duration_ns(text), Some(ns), "{text}");
+        }
+    }
+
+    /// Prints nanoseconds as the frontends of Doris (`padded` false) and StarRocks 3 (`padded`) do.
+    fn printed(ns: u64, padded: bool) -> String {
+        let of = |whole: u64, unit: &str| match padded {
+            true => format!("{}.{:03}{unit}", whole / 1000, whole % 1000),
+            false => format!("{}.{}{unit}", whole / 1000, whole % 1000),
+        };
+        match ns {
+            _ if ns >= 1_000_000_000 => duration_text((ns / 1_000_000) as i64),
+            _ if ns >= 1_000_000 => of(ns / 1000, "ms"),
+            _ if ns > 1000 => of(ns, "us"),
+            _ => format!("{ns}ns"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_frontend_prints_reads_back(ns in 0..60_000_000_000_u64, scale in 0..8_u32, padded: bool) {
+            let ns = ns / 10_u64.pow(scale);
+            // What the form leaves out is lost, no more.
+            let left = match ns {
+                _ if ns >= 1_000_000_000 => ns / 1_000_000 * 1_000_000,
+                _ if ns >= 1_000_000 => ns / 1000 * 1000,
+                _ => ns,
+            };
+            prop_assert_eq!(parse_duration_ns(&printed(ns, padded)), Some(left));
+        }
+
+        #[test]
+        fn milliseconds_read_back_below_a_minute(ms in 0..60_000_i64) {
+            prop_assert_eq!(parse_duration_ms(&duration_text(ms)), Some(ms));
+        }
+
+        #[test]
+        fn any_text_is_a_duration_or_none(text in "[0-9a-z.\\[\\] ]{0,30}") {
+            let _ = parse_duration_ns(&text);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use annals::query::{Kind, QueryRecord};
 use annals::source::audit_log::AuditLog;
-use annals::source::{Found, SkipReason};
+use annals::source::{Found, Misread, SkipReason};
 use annals::time::{Zone, parse_instant_ms};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -394,4 +394,605 @@ fn a_record_cut_off_within_its_id_is_not_kept() {
         let [Found::Skipped(skipped)] = found.as_slice() else { panic!("{found:?}") };
         assert!([SkipReason::CutOff, SkipReason::NoQueryId].contains(&skipped.reason), "{cut}");
     }
+}
+
+// ---- Any keys in any order, with any values.
+
+/// A form that frontends write, with the keys between which others may stand.
+#[derive(Debug, Clone, Copy)]
+enum Dialect {
+    /// Doris 1.2 to 3.0: the statement in the middle.
+    Doris2,
+    /// Doris 3.1 and later: the statement last.
+    Doris4,
+    /// StarRocks 2.x to 4.x, as text: the statement in the middle.
+    StarRocks,
+    /// StarRocks 3.x and later, as JSON.
+    StarRocksJson,
+}
+
+/// Text of one line that holds all that values hold, but for a bar.
+fn odd_text() -> impl Strategy<Value = String> {
+    let pieces = [
+        "'", "\"", ";", "=", "`", "\\", "{", "}", "[", "]", ",", ":", " ", "a=1", "'bob'@'%'",
+        "(x, y)", "select 1", "\u{fffd}", "名", "->", "\\n", "--", "/*",
+    ];
+    proptest::collection::vec(select(pieces.to_vec()), 1..8)
+        .prop_map(|pieces| pieces.concat())
+        .prop_filter("no value is blank or a word for nothing", |text| !text.trim().is_empty())
+        .prop_map(|text| text.trim().to_string())
+}
+
+/// Any JSON object or array; its texts like to hold what looks like fields.
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let hostile = [
+        "|",
+        "|CpuTimeMS=1|",
+        "|Digest=ab|",
+        "|Stmt=select 1",
+        "|Time(ms)=7|ScanBytes=1",
+        "|NewKey=",
+        "\"",
+        "\\",
+        "\n",
+        "'",
+        ";",
+        "internal.shop.orders",
+        "{",
+        "]",
+        "2024-01-02 11:15:51,248 [query] |User=x",
+    ];
+    let text = proptest::collection::vec(select(hostile.to_vec()), 0..4)
+        .prop_map(|pieces| pieces.concat());
+    let leaf = prop_oneof![
+        text.prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        any::<bool>().prop_map(serde_json::Value::from),
+        Just(serde_json::Value::Null),
+    ];
+    let object = |value: BoxedStrategy<serde_json::Value>| {
+        proptest::collection::vec(("[a-z_]{1,8}", value), 0..4)
+            .prop_map(|entries| serde_json::Value::Object(entries.into_iter().collect()))
+    };
+    let nested = leaf.prop_recursive(3, 12, 4, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+            object(inner.boxed()),
+        ]
+    });
+    prop_oneof![
+        proptest::collection::vec(nested.clone(), 0..4).prop_map(serde_json::Value::from),
+        proptest::collection::vec(("[a-z_]{1,8}", nested), 0..4)
+            .prop_map(|entries| serde_json::Value::Object(entries.into_iter().collect())),
+    ]
+}
+
+/// Keys that no version writes yet, with values of any kind.
+fn new_fields() -> impl Strategy<Value = Vec<(String, String)>> {
+    let value = prop_oneof![
+        json().prop_map(|json| json.to_string()),
+        odd_text(),
+        "[a-zA-Z0-9_.]{1,12}",
+        "[0-9]{1,9}",
+    ];
+    let name = "(X[a-z]{1,5}[A-Z][a-zA-Z]{0,6}|is[A-Z]x[a-z]{1,8})";
+    proptest::collection::btree_map(name, value, 0..6)
+        .prop_map(|fields| fields.into_iter().collect::<Vec<_>>())
+}
+
+/// Known fields in any order with new ones between them.
+fn shuffled(known: &[(&str, &str)]) -> impl Strategy<Value = Vec<(String, String)>> + use<> {
+    let known: Vec<(String, String)> =
+        known.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    new_fields().prop_flat_map(move |new| Just([known.clone(), new].concat()).prop_shuffle())
+}
+
+/// A record of a dialect: its fields, and its line.
+fn any_record() -> impl Strategy<Value = (Vec<(String, String)>, String)> {
+    let dialect =
+        select(&[Dialect::Doris2, Dialect::Doris4, Dialect::StarRocks, Dialect::StarRocksJson][..]);
+    let head = shuffled(&[
+        ("Client", "10.1.2.3:5000"),
+        ("User", "alice"),
+        ("Db", "shop"),
+        ("State", "ERR"),
+        ("ErrorCode", "1105"),
+    ]);
+    let plan = json().prop_map(|json| json.to_string());
+    let figures = shuffled(&[
+        ("ScanBytes", "11"),
+        ("ScanRows", "12"),
+        ("ReturnRows", "13"),
+        ("StmtId", "14"),
+        ("QueryId", "1a-2b"),
+        ("IsQuery", "true"),
+        ("FeIp", "10.0.0.9"),
+    ]);
+    let behind = shuffled(&[("SessionId", "s-1"), ("WorkloadGroup", "etl")]);
+    let message = prop_oneof![
+        Just(String::new()),
+        text(&[]).prop_map(|text| format!("errCode = 2, detail: {text}")),
+    ];
+    let statement =
+        text(&["|NotKnown=1", "|QueryId=1-2", "|Time(ms)=5", "|ScanRows=7", "|Digest=x'"]);
+    (dialect, head, (message, plan), figures, statement, behind).prop_map(
+        |(dialect, head, (message, plan), figures, statement, mut behind)| {
+            let field = |key: &str, value: &str| (key.to_string(), value.to_string());
+            let mut statement = format!("select 1 {statement} from t;");
+            let mut fields = head;
+            match dialect {
+                Dialect::Doris2 => {
+                    fields.push(field("ErrorMessage", &message));
+                    fields.push(field("Time(ms)", "15"));
+                    fields.extend(figures);
+                    fields.push(field("Stmt", &statement));
+                    fields.push(field("CpuTimeMS", "16"));
+                }
+                Dialect::Doris4 => {
+                    // It writes line ends of a statement as two characters.
+                    statement = statement.replace(['\n', '\r'], " ");
+                    fields.push(field("ErrorMessage", &message));
+                    fields.push(field("Time(ms)", "15"));
+                    fields.push(field("CpuTimeMS", "16"));
+                    fields.push(field("GetMetaTimesMs", &plan));
+                    fields.push(field("HitSqlCache", "true"));
+                    fields.extend(figures);
+                    fields.extend(behind.clone());
+                    fields.push(field("Stmt", &statement));
+                }
+                Dialect::StarRocks | Dialect::StarRocksJson => {
+                    fields.push(field("ResourceGroup", ""));
+                    fields.push(field("Time", "15"));
+                    fields.push(field("CpuCostNs", "15600000"));
+                    fields.extend(figures);
+                    fields.push(field("Stmt", &statement));
+                    fields.push(field("Digest", "0af1"));
+                    // It goes by another name there.
+                    behind.retain(|(key, _)| key != "WorkloadGroup");
+                }
+            }
+            if !matches!(dialect, Dialect::Doris4) {
+                let names: Vec<String> = fields.iter().map(|(key, _)| key.clone()).collect();
+                fields.extend(behind.into_iter().filter(|(key, _)| !names.contains(key)));
+            }
+            // No record has a key twice.
+            let mut names = Vec::new();
+            fields.retain(|(key, _)| {
+                let new = !names.contains(key);
+                names.push(key.clone());
+                new
+            });
+            let line = match dialect {
+                Dialect::StarRocksJson => {
+                    let object: serde_json::Map<_, _> = fields
+                        .iter()
+                        .map(|(key, value)| {
+                            let json = serde_json::from_str(value).ok().filter(
+                                |json: &serde_json::Value| {
+                                    !json.is_string() && !json.is_null() && !json.is_f64()
+                                },
+                            );
+                            (key.clone(), json.unwrap_or_else(|| value.as_str().into()))
+                        })
+                        .collect();
+                    format!(
+                        "2024-01-02 11:15:51.248Z INFO (p|7) [AuditLog.log():68] {}\n",
+                        serde_json::Value::Object(object)
+                    )
+                }
+                _ => {
+                    let fields: String =
+                        fields.iter().map(|(key, value)| format!("|{key}={value}")).collect();
+                    format!("{HEAD}{fields}\n")
+                }
+            };
+            (fields, line)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1024, ..ProptestConfig::default() })]
+
+    #[test]
+    fn fields_come_back_whatever_they_hold((fields, line) in any_record()) {
+        let found = records(&line);
+        prop_assert_eq!(found.len(), 1, "{}", line);
+        let record = &found[0];
+        for (key, value) in &fields {
+            let told = match key.as_str() {
+                "ResourceGroup" => continue,
+                "CpuCostNs" => {
+                    prop_assert_eq!(record.cpu_time_ms, Some(16));
+                    continue;
+                }
+                "HitSqlCache" => {
+                    prop_assert_eq!(record.cache_hit, Some(true));
+                    continue;
+                }
+                "GetMetaTimesMs" => record.extra.get("GetMetaTimesMs").cloned(),
+                key => field(record, key),
+            };
+            let known = Some(value.clone()).filter(|value| !value.is_empty());
+            // A JSON object is read as one: its order and its spaces are not kept, and need not be.
+            match (&told, &known) {
+                (Some(told), Some(known)) if told != known => {
+                    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+                    prop_assert!(json(told).is_some() && json(told) == json(known), "{key}: {told} is not {known} in {line}");
+                }
+                _ => prop_assert_eq!(&told, &known, "{} in {}", key, line),
+            }
+        }
+    }
+}
+
+// ---- Lines between records.
+
+/// A record of Doris 2.0, whose last field may be empty.
+fn doris2(id: &str, statement: &str) -> String {
+    format!(
+        "2025-07-02 10:00:06,220 [query] |Client=10.0.0.2:50120|User=ann|Db=shop|State=EOF|ErrorCode=0|ErrorMessage=\
+         |Time(ms)=12|ScanBytes=4096|ScanRows=40|ReturnRows=4|StmtId=31|QueryId={id}|IsQuery=true|feIp=10.0.0.1\
+         |Stmt={statement}|CpuTimeMS=3|SqlHash=5f0c3b|peakMemoryBytes=2048|SqlDigest=|TraceId=|WorkloadGroup=normal\
+         |FuzzyVariables="
+    )
+}
+
+/// A record of Doris 4.0, whose last field is the statement.
+fn doris4(id: &str, statement: &str) -> String {
+    format!(
+        "2026-02-03 10:00:06,002 [query] |QueryId={id}|Timestamp=2026-02-03 10:00:00.100|Client=10.0.0.2:50122|User=ann\
+         |FeIp=10.0.0.1|Ctl=internal|Db=shop|State=EOF|ErrorCode=0|ErrorMessage=|Time(ms)=9|CpuTimeMS=3\
+         |PeakMemoryBytes=2048|ScanBytes=0|ScanRows=0|ReturnRows=0|ParseTimeMs=1|PlanTimesMs={{\"plan\":6,\"analyze\":4}}\
+         |ScheduleTimesMs={{\"schedule_time_ms\":2}}|HitSqlCache=false|isHandledInFe=false|queriedTablesAndViews=[]\
+         |chosenMViews=[\"internal.shop.sums\"]|ChangedVariables={{\"session_context\":\"trace_id:job-7\"}}|FuzzyVariables=\
+         |SqlMode=ONLY_FULL_GROUP_BY|CommandType=Query|StmtType=SELECT|StmtId=41|WorkloadGroup=normal\
+         |ComputeGroupName=UNKNOWN|Stmt={statement}"
+    )
+}
+
+/// A record of StarRocks 3.x as text, whose last key differs from record to record.
+fn starrocks(id: &str, statement: &str) -> String {
+    format!(
+        "2026-01-03 17:10:00.716Z INFO (audit-event-processor|77) [AuditLog.log():68] [query] |Timestamp=1767460199503\
+         |Client=10.0.0.3:40010|User=bo|AuthorizedUser='bo'@'%'|ResourceGroup=etl|Catalog=default_catalog|Db=shop\
+         |State=EOF|ErrorCode=|Time=640|ScanBytes=8192|ScanRows=80|ReturnRows=8|CpuCostNs=119600000\
+         |MemCostBytes=9437184|StmtId=535|QueryId={id}|IsQuery=true|feIp=10.0.0.2|Stmt={statement}|Digest=\
+         |PlanCpuCost=12.0|PlanMemCost=4.0|PendingTimeMs=15|Warehouse=bi_wh|HitMvs=mv1|IsForwardToLeader=false"
+    )
+}
+
+/// The same as JSON.
+fn starrocks_json(id: &str, statement: &str) -> String {
+    let record = serde_json::json!({
+        "Timestamp": 1_767_460_199_503_i64, "Client": "10.0.0.3:40010", "User": "bo", "Db": "shop", "State": "EOF",
+        "ErrorCode": "", "Time": 640, "ScanRows": 80, "QueryId": id, "Stmt": statement, "WorkloadGroup": "etl",
+    });
+    format!("2026-01-03 17:10:00.716Z INFO (p|7) [AuditLog.log():68] {record}")
+}
+
+/// Writes a record of a dialect: its id and its statement.
+type Write = fn(&str, &str) -> String;
+
+#[test]
+fn what_stands_between_records_is_part_of_none() {
+    let lines = [
+        ("\n", 0),
+        ("\n\r\n  \n", 0),
+        ("log rotated by host agent\n", 1),
+        ("\nagent: a|State=ERR|Note=x; 'y'\n\n==> fe.log <==\n", 2),
+        (
+            "2025-07-02 10:00:07,220 INFO (thrift|12) [Checkpoint.run():12] begin\njava.lang.Error: no\n\tat a.b(C.java:1)\n",
+            3,
+        ),
+    ];
+    let dialects: [(&str, Write); 4] =
+        [("2", doris2), ("4", doris4), ("text", starrocks), ("json", starrocks_json)];
+    for (name, write) in dialects {
+        for (between, count) in lines {
+            for line_end in ["\n", "\r\n"] {
+                let log = format!(
+                    "{}{line_end}{between}{}{line_end}{between}",
+                    write("1-a", "select 1"),
+                    write("2-b", "select 2")
+                );
+                let found = parse(log.as_bytes());
+                assert_eq!(found.len(), 2, "{name} {between:?} {found:?}");
+                let mut line = 2;
+                for (found, statement) in found.iter().zip(["select 1", "select 2"]) {
+                    let Found::Record { record, foreign, cut: None, .. } = found else {
+                        panic!("{found:?}")
+                    };
+                    assert_eq!(record.statement.as_deref(), Some(statement), "{name} {between:?}");
+                    assert_eq!(record.db.as_deref(), Some("shop"), "{name}");
+                    assert!(
+                        record.workload_group.is_some() && record.scan_rows.is_some(),
+                        "{name}"
+                    );
+                    assert_eq!(foreign.map_or(0, |lines| lines.count), count, "{name} {between:?}");
+                    let blank = u64::from(between.starts_with('\n'));
+                    assert!(
+                        foreign.is_none_or(|lines| lines.first == line + blank),
+                        "{name} {foreign:?}"
+                    );
+                    line += between.lines().count() as u64 + 1;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_statement_of_many_lines_keeps_its_blank_ones() {
+    let sql = "select a,\n\n-- agent: started\n  b -- |CpuTimeMS=7\n\nfrom t|Digest=x y\n";
+    for write in [doris2 as Write, starrocks] {
+        let log = format!("{}\n\n{}\n", write("1-a", sql), write("2-b", sql));
+        let statements: Vec<_> =
+            records(&log).into_iter().map(|record| record.statement.unwrap()).collect();
+        assert_eq!(statements, [sql, sql]);
+    }
+    // As old versions wrote it, with the statement last.
+    let log = format!(
+        "{HEAD}|User=u|Time=5|QueryId=1-2|Stmt=select 1,\n\n 2\n\n{HEAD}|QueryId=3-4|Stmt=s\n"
+    );
+    assert_eq!(records(&log)[0].statement.as_deref(), Some("select 1,\n\n 2"));
+}
+
+#[test]
+fn a_broken_record_keeps_its_fields_and_is_counted() {
+    let whole = doris2("1-a", "select 1");
+    let at = |key: &str| whole.find(key).unwrap();
+    for (end, cpu_ms, peak_bytes) in [
+        (at("|SqlHash") + 4, 3, None),
+        (at("|TraceId"), 3, Some(2048)),
+        (at("|TraceId") + 3, 3, Some(2048)),
+    ] {
+        let log =
+            [&doris2("8-a", "s"), &doris2("8-b", "s"), &doris2("8-c", "s"), &whole[..end], &whole]
+                .map(|record| format!("{record}\n"));
+        let found = parse(log.concat().as_bytes());
+        assert_eq!(found.len(), 5);
+        for (at, found) in found.iter().enumerate() {
+            let Found::Record { record, cut, .. } = found else { panic!("{found:?}") };
+            assert_eq!(*cut, (at == 3).then_some(4), "{end} {at}");
+            assert_eq!(record.cpu_time_ms, Some(cpu_ms));
+            if at == 3 {
+                assert_eq!(
+                    (record.peak_memory_bytes, record.statement.as_deref()),
+                    (peak_bytes, Some("select 1"))
+                );
+            }
+        }
+    }
+    // A line in the middle of it.
+    let broken = whole.replace("|peakMemoryBytes", "\nagent: rotated\n|peakMemoryBytes");
+    let found = parse(format!("{broken}\n").as_bytes());
+    let [Found::Record { record, foreign: Some(foreign), .. }] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!((foreign.first, foreign.count), (2, 1));
+    assert_eq!(
+        (record.sql_hash.as_deref(), record.peak_memory_bytes),
+        (Some("5f0c3b"), Some(2048))
+    );
+}
+
+#[test]
+fn a_bar_at_the_end_is_no_part_of_a_value() {
+    for (write, end) in [(doris2 as Write, "|"), (doris4, "|"), (starrocks, "|\r")] {
+        let log = format!(
+            "{}{end}\n\n{}{end}\n",
+            write("1-a", "select a || b"),
+            write("2-b", "select 2")
+        );
+        let records = records(&log);
+        assert_eq!(records[0].statement.as_deref(), Some("select a || b"));
+        assert_eq!((records.len(), records[1].statement.as_deref()), (2, Some("select 2")));
+    }
+}
+
+// ---- What records say.
+
+#[test]
+fn keys_of_every_version_have_their_columns() {
+    let record = records(&(doris4("1-a", "select 1") + "\n")).remove(0);
+    assert_eq!(
+        (record.parse_time_ms, record.plan_time_ms, record.schedule_time_ms),
+        (Some(1), Some(6), Some(2))
+    );
+    assert_eq!((record.cache_hit, record.compute_group.as_deref()), (Some(false), None));
+    assert_eq!(record.chosen_views.as_deref(), Some("[\"internal.shop.sums\"]"));
+    assert_eq!(record.trace_id.as_deref(), Some("job-7"));
+    assert_eq!(
+        record.changed_variables.as_deref(),
+        Some("{\"session_context\":\"trace_id:job-7\"}")
+    );
+    assert_eq!(record.extra["SqlMode"], "ONLY_FULL_GROUP_BY");
+    assert_eq!(record.extra["PlanTimesMs"], "{\"plan\":6,\"analyze\":4}");
+    assert_eq!(record.ended_ms.unwrap() - record.started_ms.unwrap(), 9);
+    let record = records(&(starrocks("1-a", "select 1") + "\n")).remove(0);
+    assert_eq!((record.queue_time_ms, record.cpu_time_ms), (Some(15), Some(120)));
+    assert_eq!(record.peak_memory_bytes, Some(9_437_184));
+    assert_eq!(
+        (record.workload_group.as_deref(), record.compute_group.as_deref()),
+        (Some("etl"), Some("bi_wh"))
+    );
+    assert_eq!(
+        (record.chosen_views.as_deref(), record.extra["AuthorizedUser"].as_str()),
+        (Some("mv1"), "'bo'@'%'")
+    );
+    assert_eq!(
+        (record.started_ms, record.ended_ms),
+        (Some(1_767_460_199_503), Some(1_767_460_200_143))
+    );
+}
+
+#[test]
+fn an_error_code_that_is_a_word_is_the_message_of_a_failure() {
+    for (state, code, message, expected, extra) in [
+        ("ERR", "ANALYSIS_ERR", "", Some("ANALYSIS_ERR"), None),
+        ("ERR", "ANALYSIS_ERR", "no table", Some("no table"), Some("ANALYSIS_ERR")),
+        ("EOF", "OTHER_ERR", "", None, Some("OTHER_ERR")),
+        ("ERR", "1064", "", None, None),
+    ] {
+        let log = starrocks("1-a", "s")
+            .replace("State=EOF|ErrorCode=", &format!("State={state}|ErrorCode={code}"));
+        let record = records(&format!("{log}|ErrorMessage={message}\n")).remove(0);
+        assert_eq!(record.error_message.as_deref(), expected, "{state} {code} {message}");
+        assert_eq!(
+            record.extra.get("ErrorCode").map(String::as_str),
+            extra,
+            "{state} {code} {message}"
+        );
+        assert_eq!(record.error_code, code.parse().ok());
+    }
+}
+
+#[test]
+fn placeholders_are_no_ids() {
+    let ids = [
+        "NaN", "null", "N/A", "0-0", "", "00000000-0000-0000-0000-000000000000",
+        "0000000000000000-0000000000000000",
+    ];
+    let log: String = ids.iter().map(|id| doris2(id, &format!("set x = '{id}'")) + "\n").collect();
+    let records = records(&log);
+    let mut found: Vec<&str> = records.iter().map(|record| record.query_id.as_str()).collect();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found.len(), ids.len());
+    assert!(found.iter().all(|id| !ids.contains(id)));
+}
+
+#[test]
+fn a_start_without_a_timestamp_is_a_guess() {
+    let old = records(&(doris2("1-a", "s") + "\n")).remove(0);
+    let written = parse_instant_ms("2025-07-02 10:00:06.220", Zone::UTC).unwrap();
+    assert_eq!(
+        (old.started_ms, old.ended_ms, old.is_start_estimated),
+        (Some(written - 12), Some(written), true)
+    );
+    let late = records(&(doris4("1-a", "s") + "\n")).remove(0);
+    assert!(!late.is_start_estimated);
+    // A query that runs has not ended.
+    let running = doris2("1-a", "s").replace("State=EOF", "State=RUNNING");
+    let running = records(&(running + "\n")).remove(0);
+    assert_eq!((running.started_ms, running.ended_ms), (Some(written - 12), None));
+}
+
+#[test]
+fn names_of_old_clusters_and_wrapped_statements_are_bare() {
+    let log =
+        doris2("1-a", "OriginStatement{originStmt='insert into t values ('a', 'b|c')', idx=0}")
+            .replace("User=ann|Db=shop", "User=default_cluster:ann|Db=default_cluster:shop");
+    let record = records(&(log + "\n")).remove(0);
+    assert_eq!((record.user.as_deref(), record.db.as_deref()), (Some("ann"), Some("shop")));
+    assert_eq!(record.statement.as_deref(), Some("insert into t values ('a', 'b|c')"));
+    assert_eq!(
+        statement("|QueryId=1-2|Stmt=OriginStatement{originStmt='select 1 ..."),
+        "select 1 ..."
+    );
+}
+
+#[test]
+fn log_ins_are_records_of_their_own() {
+    let text = "2026-01-03 17:10:00,716 [connection] |Client=10.0.0.3:40010|User=bo|AuthorizedUser='bo'@'%'|ResourceGroup=\
+                |Catalog=|Db=shop|State=OK|ErrorCode=|QueryId=|IsQuery=false|feIp=10.0.0.2|Stmt=|Digest=\
+                |Warehouse=default_warehouse|IsForwardToLeader=false\n\
+                2026-01-03 17:10:01,716 [connection] |Client=10.0.0.3:40011|User=eve|AuthorizedUser=null|ResourceGroup=\
+                |Db=null|State=ERR|ErrorCode=Access denied for user 'eve' (using password: YES)|QueryId=|IsQuery=false\
+                |feIp=10.0.0.2|Stmt=|Digest=|PlanCpuCost=0.0\n\n";
+    let json = "2026-01-03 17:10:00.716Z INFO (p|7) [AuditLog.log():68] {\"Client\":\"10.0.0.3:40010\",\"User\":\"bo\",\
+                \"Db\":\"shop\",\"State\":\"OK\",\"ErrorCode\":\"\",\"QueryId\":\"\",\"IsQuery\":false,\"feIp\":\"10.0.0.2\",\
+                \"Stmt\":\"\",\"Digest\":\"\",\"AuthorizedUser\":\"'bo'@'%'\"}\n";
+    let logins = |log: &str| -> Vec<annals::login::Login> {
+        let login = |found| match found {
+            Found::Login { login, foreign: None } => *login,
+            other => panic!("{other:?}"),
+        };
+        parse(log.as_bytes()).into_iter().map(login).collect()
+    };
+    let found = logins(text);
+    assert_eq!(found.len(), 2);
+    assert_eq!(found, logins(text));
+    assert_ne!(found[0].id, found[1].id);
+    assert!(found[0].succeeded && !found[1].succeeded);
+    assert_eq!(found[0].at_ms, parse_instant_ms("2026-01-03 17:10:00.716", Zone::UTC).unwrap());
+    assert_eq!(
+        (found[0].user.as_deref(), found[0].client.as_deref()),
+        (Some("bo"), Some("10.0.0.3:40010"))
+    );
+    assert_eq!(
+        (found[0].frontend.as_deref(), found[0].db.as_deref()),
+        (Some("10.0.0.2"), Some("shop"))
+    );
+    assert_eq!(
+        (&found[0].error_message, found[0].extra["AuthorizedUser"].as_str()),
+        (&None, "'bo'@'%'")
+    );
+    assert_eq!(
+        found[1].error_message.as_deref(),
+        Some("Access denied for user 'eve' (using password: YES)")
+    );
+    assert_eq!(found[1].db, None);
+    assert_eq!(logins(json)[0].id, found[0].id);
+    let other = text.replace("[connection]", "[disconnection]");
+    assert!(parse(other.as_bytes()).iter().all(|found| {
+        matches!(found, Found::Skipped(skipped) if skipped.reason == SkipReason::OtherType)
+    }));
+}
+
+#[test]
+fn what_looks_misread_is_told() {
+    let misread = |log: &str| match parse(log.as_bytes()).remove(0) {
+        Found::Record { misread, .. } => misread,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(misread(&(doris4("1-a", "s") + "\n")), []);
+    let log = doris4("1-a", "s").replace("ErrorMessage=", "ErrorMessage=no|Time(ms)=x|");
+    assert_eq!(misread(&(log + "\n")), [Misread::MessageHoldsFields]);
+    let log = doris4("1-a", "s").replace("Timestamp=2026-02-03 10", "Timestamp=2026-02-03 18");
+    let by_ms = 8 * 3_600_000 - 5_902;
+    assert_eq!(misread(&(log + "\n")), [Misread::StartsAfterWritten { by_ms }]);
+}
+
+// ---- How long it takes.
+
+/// The time that a log takes, the shorter of two.
+fn time_of(log: &str) -> std::time::Duration {
+    let time = || {
+        let start = std::time::Instant::now();
+        assert!(!parse(log.as_bytes()).is_empty());
+        start.elapsed()
+    };
+    time().min(time())
+}
+
+#[test]
+fn reading_is_linear() {
+    let repeated = |piece: &str, bytes: usize| piece.repeat(bytes / piece.len());
+    let numbered =
+        |bytes: usize| (0..bytes / 11).map(|n| format!("|K{n:06}=1")).collect::<String>();
+    for name in [
+        "|Key000001=1|Key000002=1", "|Xy={\"a\":[1,", "|CpuTimeMS=1|Digest=a|Time(ms)=1",
+        "|A=[{\"\\n",
+    ] {
+        let text =
+            |bytes| if name.starts_with("|Key") { numbered(bytes) } else { repeated(name, bytes) };
+        let message = |id: &str, text: &str| {
+            doris2(id, "s").replace("ErrorMessage=", &format!("ErrorMessage=no {text}"))
+        };
+        for write in [doris2 as Write, doris4, starrocks, message] {
+            let logs = [50_000, 200_000]
+                .map(|bytes| write("1-a", &format!("select 1 -- {}", text(bytes))) + "\n");
+            let [short, long] = logs.map(|log| time_of(&log));
+            // Four times as long; sixteen times where it is the square.
+            assert!(
+                long < short * 8 + std::time::Duration::from_millis(40),
+                "{name}: {short:?}, then {long:?}"
+            );
+        }
+    }
+    // The square of this would be minutes.
+    let log = doris2("1-a", &format!("select 1 -- {}", numbered(3_000_000))) + "\n";
+    assert!(time_of(&log) < std::time::Duration::from_secs(20));
 }

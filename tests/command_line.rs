@@ -117,7 +117,7 @@ fn a_profile_is_text_a_tree_and_a_picture() {
     let diff = said(&db, &["diff", "fbb", "8c1d2e3f40516273-b4c5d6e7f8091a2c"]);
     assert!(diff.starts_with("these are two different statements\n"), "{diff}");
     assert!(diff.contains("duration_ms\t316\t1000\t+684\n"), "{diff}");
-    assert!(diff.contains("\t+4.0ms\t\t\t0\tOLAP_TABLE_SINK_OPERATOR (id=0)\n"), "{diff}");
+    assert!(diff.contains("\t+4.0ms\t\t8200\t0\tOLAP_TABLE_SINK_OPERATOR (id=0)\n"), "{diff}");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn an_audit_export_comes_back_as_the_same() {
     let (folder, db) = sample();
     let log = folder.path().join("export.log");
     let text = said(&db, &["export", "--format", "audit"]);
-    assert!(text.contains(",248 [query] |Timestamp=17"), "{text}");
+    assert!(text.contains(",250 [query] |Timestamp=17"), "{text}");
     assert!(
         text.contains("\nwhere note = '|CpuTimeMS=1' or note like '%|SqlHash=abc'|CpuTimeMS=900|")
     );

@@ -300,3 +300,59 @@ fn killed_again_and_again_it_has_every_record_once() {
     let ids = "SELECT count(DISTINCT statement_id) FROM query";
     assert_eq!(number(&scene.db, ids), RECORDS as i64);
 }
+
+/// Lines as containerd writes them, in parts of 60 bytes.
+fn cri(text: &str) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let parts: Vec<&[u8]> = line.as_bytes().chunks(60).collect();
+        for (number, part) in parts.iter().enumerate() {
+            let tag = if number + 1 == parts.len() { 'F' } else { 'P' };
+            let part = std::str::from_utf8(part).unwrap();
+            lines += &format!("2024-01-02T11:00:00.123456789Z stdout {tag} {part}\n");
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_log_of_a_container_is_followed_through_kills_between_the_parts_of_a_line() {
+    let scene = Scene::new();
+    let running =
+        "RuntimeLogger 2024-01-02 11:00:00,000 INFO (main|1) [A.b():1] ready\n\tand more\n";
+    let lines: Vec<String> = (0..40)
+        .map(|number| format!("{running}AuditLogger {}", audit_records(number..number + 1)))
+        .collect();
+    let text = cri(&lines.concat());
+    let mut written = 0;
+    for round in 1..=4 {
+        // To the middle of a line of the file, and between the parts of one of the log.
+        let until = if round == 4 { text.len() } else { text.len() * round / 4 - 7 };
+        let mut server = scene.serve();
+        append(&scene.log, &text.as_bytes()[written..until]);
+        written = until;
+        let whole = cri(&lines.concat())[..until].matches("AuditLogger").count() as i64;
+        wait(|| scene.count() >= whole - 1, || format!("{} of {whole}", scene.count()));
+        server.process.kill().unwrap();
+        server.process.wait().unwrap();
+    }
+    let server = scene.serve();
+    scene.wait_for(40);
+    assert_eq!(number(&scene.db, "SELECT count(DISTINCT statement) FROM query"), 40);
+    assert_eq!(number(&scene.db, "SELECT count(*) FROM query WHERE statement LIKE '%Logger%'"), 0);
+    // The last record is whole as the running log goes on, though no other record comes.
+    append(&scene.log, cri(&format!("AuditLogger {}{running}", audit_records(40..41))).as_bytes());
+    scene.wait_for(41);
+    assert_eq!(way(&server, &scene)["refused"], serde_json::json!({}));
+}
+
+#[test]
+fn a_log_in_another_encoding_is_an_error_that_is_shown() {
+    let scene = Scene::new();
+    let units = audit_records(0..10);
+    let bytes: Vec<u8> = units.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    append(&scene.log, &[b"\xff\xfe", &bytes[..]].concat());
+    let server = scene.serve();
+    let error = || way(&server, &scene)["last_error"].as_str().unwrap_or_default().to_string();
+    wait(|| error().contains("UTF-16LE; a followed log must be in UTF-8"), error);
+}

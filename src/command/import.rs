@@ -215,8 +215,8 @@ impl Reader {
                 if cut.is_some() {
                     self.report.problem(Problem::Cut, path, place);
                 }
-                if misread.contains(&Misread::MessageHoldsFields) {
-                    self.report.warn(Warning::Misread, path, place);
+                for misread in misread {
+                    self.report.misread(misread, path, place);
                 }
                 self.report.check_start(&record, path, place);
                 self.report.foreign(foreign, path, place);
@@ -307,6 +307,8 @@ enum Warning {
     NotUtf8,
     #[error("a record whose error message holds |Time(ms)=, so its fields may have been misread")]
     Misread,
+    #[error("a query that begins after its record was written")]
+    AfterWritten,
     #[error("a query that begins in the future")]
     Future,
 }
@@ -343,6 +345,8 @@ pub struct Report {
     /// When the import began, and the latest start of a query that begins later, in Unix milliseconds.
     now_ms: i64,
     latest_ms: i64,
+    /// How much later than its record was written a query begins at most, in milliseconds.
+    after_written_ms: i64,
     took: Duration,
 }
 
@@ -372,6 +376,7 @@ impl Report {
             zone,
             now_ms: chrono::Utc::now().timestamp_millis(),
             latest_ms: i64::MIN,
+            after_written_ms: 0,
             took: Duration::ZERO,
         }
     }
@@ -384,6 +389,17 @@ impl Report {
         self.warnings.entry(warning).or_default().add(path, place);
     }
 
+    fn misread(&mut self, misread: Misread, path: &Path, place: Place<'_>) {
+        let warning = match misread {
+            Misread::MessageHoldsFields => Warning::Misread,
+            Misread::StartsAfterWritten { by_ms } => {
+                self.after_written_ms = self.after_written_ms.max(by_ms);
+                Warning::AfterWritten
+            }
+        };
+        self.warn(warning, path, place);
+    }
+
     /// Looks whether a query begins in the future, as it does where times are read in a wrong zone.
     fn check_start(&mut self, record: &QueryRecord, path: &Path, place: Place<'_>) {
         if let Some(started_ms) = record.started_ms
@@ -394,10 +410,9 @@ impl Report {
         }
     }
 
-    /// What zone would make the latest start lie in the past, as advice.
-    fn advice(&self) -> String {
+    /// Says which zone makes times that are `ahead_ms` too late lie where they belong.
+    fn advice(&self, ahead_ms: i64) -> String {
         const HALF_HOUR_MS: i64 = 30 * 60 * 1000;
-        let ahead_ms = self.latest_ms - self.now_ms;
         let ahead = format!("{}h{}min", ahead_ms / 3_600_000, ahead_ms / 60_000 % 60);
         // Zones differ by whole or half hours.
         let steps = (ahead_ms + HALF_HOUR_MS - 1) / HALF_HOUR_MS;
@@ -431,7 +446,7 @@ impl Report {
                 )
             }
             None => format!(
-                "the latest is {ahead} ahead: the times were read as those of {}, and no zone makes them past",
+                "the latest is {ahead} ahead: the times were read as those of {}, and no zone makes up for that",
                 self.zone
             ),
         }
@@ -504,8 +519,14 @@ impl fmt::Display for Report {
         }
         for (warning, met) in &self.warnings {
             show(f, warning, met)?;
-            if *warning == Warning::Future {
-                writeln!(f, "        {}", self.advice())?;
+            match warning {
+                Warning::Future => {
+                    writeln!(f, "        {}", self.advice(self.latest_ms - self.now_ms))?;
+                }
+                Warning::AfterWritten => {
+                    writeln!(f, "        {}", self.advice(self.after_written_ms))?;
+                }
+                Warning::NotUtf8 | Warning::Misread => {}
             }
         }
         Ok(())

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::output::{Style, visible, write_bytes};
 use super::reading::{History, ReadError, Reading};
-use crate::profile::{Operator, Section, flame_svg, in_order, operators};
+use crate::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
 use crate::query::QueryId;
 use crate::store::StoredQuery;
+use crate::time::duration_text;
 
 /// Show a query's profile
 ///
@@ -19,8 +21,8 @@ pub struct ProfileArgs {
     /// The query's id, or so much of its start that it is the only one
     #[arg(value_name = "ID")]
     id: String,
-    /// The operators as a tree, each with its own time and its share of all; those that took most, and a
-    /// tenth or more, are marked
+    /// Where the time went: the phases before the execution, then the operators as a tree, each with its own time
+    /// and its share of all; those that took most, and a tenth or more, are marked
     #[arg(long)]
     tree: bool,
     /// Write a flame graph of the operators to a file
@@ -40,11 +42,15 @@ pub async fn run(args: ProfileArgs) -> Result<ExitCode, ReadError> {
         let title = query.query_id.as_str();
         std::fs::write(&file, flame_svg(&operators(&section()), title)?)?;
     } else if args.tree {
-        let operators = operators(&section());
+        let section = section();
+        let phases = Phases::of(&section).with_queue(query.queue_time_ms);
+        let shown = Shown { phases, operators: operators(&section) };
         if history.json {
-            history.output.json(&operators)?;
+            history.output.json(&shown)?;
         } else {
-            history.output.write(&tree(&history, &operators))?;
+            history
+                .output
+                .write(&(phases_text(&shown.phases) + &tree(&history, &shown.operators)))?;
         }
     } else if history.json {
         history.output.json(&section())?;
@@ -54,6 +60,13 @@ pub async fn run(args: ProfileArgs) -> Result<ExitCode, ReadError> {
         write_bytes(&text)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `--tree --json` writes.
+#[derive(Serialize)]
+struct Shown {
+    phases: Phases,
+    operators: Vec<Operator>,
 }
 
 /// The profile of a query.
@@ -75,6 +88,28 @@ pub fn time_text(ns: Option<u64>) -> String {
 
 /// So many characters is a bar of all time long.
 const BAR: f64 = 10.0;
+
+/// The phases and their steps, a line each; nothing where the profile tells of none.
+fn phases_text(phases: &Phases) -> String {
+    let line = |indent: &str, phase: &Phase| {
+        let bar = "#".repeat((phase.share * BAR).round() as usize);
+        let name = format!("{indent}{}", phase.name);
+        let time = duration_text(phase.duration_ms);
+        let line = format!("{name:<26} {time:>10} {:>5.1}% {bar}", phase.share * 100.0);
+        format!("{}\n", line.trim_end())
+    };
+    let mut text = String::new();
+    for phase in &phases.phases {
+        text.push_str(&line("", phase));
+        for step in &phase.steps {
+            text.push_str(&line("  ", step));
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
 
 fn tree(history: &History, operators: &[Operator]) -> String {
     let mut text = String::new();

@@ -8,6 +8,7 @@
 //! what notifications miss (network file systems, what happened while annals was down), and nothing is
 //! known of a file that a look does not tell.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -22,6 +23,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Intake, Parcel, Way};
 use crate::source::audit_log::{AuditLog, MAX_LINE_BYTES};
+use crate::source::encoding::Encoding;
+use crate::source::wrapper::{Unwrapped, Unwrapper};
 use crate::source::{ForeignLines, Found, SkipReason, Skipped};
 use crate::store::{FollowedFile, Store, WriteError};
 use crate::time::leading_local_time;
@@ -155,7 +158,9 @@ impl Follower {
         }
         let mut logs: Vec<(Candidate, Start)> = Vec::new();
         for candidate in changed {
-            match tokio::task::block_in_place(|| Start::read(&candidate)) {
+            match tokio::task::block_in_place(|| {
+                Start::read(&candidate, &self.ways[candidate.pattern])
+            }) {
                 Ok(Some(start)) => logs.push((candidate, start)),
                 Ok(None) => {
                     self.seen.insert(candidate.id, candidate.stamp);
@@ -223,7 +228,8 @@ impl Follower {
             return Ok(());
         }
         let log = AuditLog::new(self.intake.zone());
-        match tokio::task::block_in_place(|| Tail::open(&candidate, start.head, known, log)) {
+        let open = || Tail::open(&candidate, start, known, log);
+        match tokio::task::block_in_place(open) {
             // Another file took its name meanwhile; the next look finds both.
             Ok(None) => Ok(()),
             Ok(Some(tail)) => {
@@ -349,11 +355,21 @@ struct Unreadable(PathBuf, #[source] io::Error);
 struct Start {
     head: Vec<u8>,
     first_time: Option<NaiveDateTime>,
+    /// What takes off the wrappers of a container's log.
+    unwrapper: Option<Unwrapper>,
+}
+
+/// A file in an encoding whose lines cannot be told while it grows.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is in {encoding:?}; a followed log must be in UTF-8, annals import reads it", path.display())]
+struct NotUtf8 {
+    path: PathBuf,
+    encoding: Encoding,
 }
 
 impl Start {
     /// Reads the start of a file; `None` where it is not an audit log, or not yet.
-    fn read(candidate: &Candidate) -> io::Result<Option<Start>> {
+    fn read(candidate: &Candidate, way: &Way) -> io::Result<Option<Start>> {
         let mut file = File::open(&candidate.path)?.take(RECOGNISED_BYTES);
         let mut text = Vec::new();
         if is_gzip(&candidate.path) {
@@ -362,13 +378,22 @@ impl Start {
         } else {
             file.read_to_end(&mut text)?;
         }
-        if !AuditLog::recognise(&text) {
+        let unwrapper = Unwrapper::detect(&text);
+        let is_log = match &unwrapper {
+            // A container may write much before its first record.
+            Some(unwrapper) => unwrapper.is_certain() || unwrapper.clone().finds_record(&text),
+            None => AuditLog::recognise(&text),
+        };
+        if !is_log {
+            if let Some(encoding) = Encoding::of(&text, None) {
+                way.failed(&NotUtf8 { path: candidate.path.clone(), encoding });
+            }
             return Ok(None);
         }
         let mut lines = text.split(|byte| *byte == b'\n');
         let first_time = lines.find_map(|line| Some(leading_local_time(line)?.0));
         let head = text[..text.len().min(HEAD_BYTES)].to_vec();
-        Ok(Some(Start { head, first_time }))
+        Ok(Some(Start { head, first_time, unwrapper }))
     }
 }
 
@@ -398,6 +423,10 @@ struct Tail {
     stamp: Stamp,
     head: Vec<u8>,
     log: AuditLog,
+    /// What takes off the wrappers of a container's log.
+    unwrapper: Option<Unwrapper>,
+    /// Where the first part begins of a line that a container wrote in parts and not to its end yet.
+    part_start: Option<u64>,
     /// The bytes of the text that were read.
     read_bytes: u64,
     /// The start of a line whose end is not there yet, as much of it as a record can hold, and its size.
@@ -420,7 +449,7 @@ impl Tail {
     /// Opens a file where what is committed of it ends; `None` if it is not the file that was looked at.
     fn open(
         candidate: &Candidate,
-        head: Vec<u8>,
+        start: Start,
         committed: Option<FollowedFile>,
         log: AuditLog,
     ) -> io::Result<Option<Tail>> {
@@ -448,8 +477,10 @@ impl Tail {
             rolled: candidate.rolled,
             input,
             stamp: candidate.stamp,
-            head,
+            head: start.head,
             log,
+            unwrapper: start.unwrapper,
+            part_start: None,
             read_bytes,
             line: Vec::new(),
             line_bytes: 0,
@@ -498,8 +529,11 @@ impl Tail {
         }
         if quiet && self.line_bytes == 0 && self.told < self.read_bytes {
             // It is read again from its start should it go on, and the longer takes its place.
-            if let Some(found @ Found::Record { .. }) = self.log.peek() {
-                self.hand_on(found, parcel, way);
+            // Lines behind it are counted once it has ended.
+            match self.log.peek() {
+                Some(Found::Record { record, .. }) => parcel.record(*record),
+                Some(Found::Login { login, .. }) => parcel.login(*login),
+                _ => {}
             }
             self.told = self.read_bytes;
         }
@@ -554,13 +588,32 @@ impl Tail {
 
     fn take_line(&mut self, line_start: u64, parcel: &mut Parcel, way: &Way) {
         let line = std::mem::take(&mut self.line);
-        if let Some(found) = self.log.line(&line) {
+        let start = self.part_start.unwrap_or(line_start);
+        let (unwrapped, is_within) = match &mut self.unwrapper {
+            None => (Unwrapped::Line(Cow::Borrowed(line.as_slice())), false),
+            Some(unwrapper) => (unwrapper.line(&line), unwrapper.is_within_line()),
+        };
+        let found = match &unwrapped {
+            Unwrapped::Line(line) => self.log.line(line),
+            // The record before is whole, however long no other comes.
+            Unwrapped::OtherLog => self.log.end(),
+            Unwrapped::Nothing => None,
+            Unwrapped::NotWrapped => {
+                let reason = SkipReason::NotWrapped;
+                Some(Found::Skipped(Skipped { line: 0, reason }))
+            }
+        };
+        if let Some(found) = found {
             self.hand_on(found, parcel, way);
         }
+        self.part_start = is_within.then_some(start);
         match self.log.is_at_first_line() {
-            Some(true) => self.record_start = line_start,
-            Some(false) => {}
-            None => self.record_start = line_start + self.line_bytes,
+            Some(true) if matches!(unwrapped, Unwrapped::Line(_)) => self.record_start = start,
+            Some(_) => {}
+            None => {
+                let line_end = line_start + self.line_bytes;
+                self.record_start = self.part_start.unwrap_or(line_end);
+            }
         }
         self.line = line;
         self.line.clear();
@@ -571,6 +624,11 @@ impl Tail {
     fn end(&mut self, parcel: &mut Parcel, way: &Way) {
         if self.line_bytes > 0 {
             self.take_line(self.read_bytes - self.line_bytes, parcel, way);
+        }
+        for line in self.unwrapper.as_mut().map(Unwrapper::end).unwrap_or_default() {
+            if let Some(found) = self.log.line(&line) {
+                self.hand_on(found, parcel, way);
+            }
         }
         if let Some(found) = self.log.end() {
             self.hand_on(found, parcel, way);

@@ -4,11 +4,15 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{is_section, plain_spaces, trim};
+use super::dialects;
+use super::lines::{is_space, lines, trim};
 use crate::time::parse_duration_ns;
 
 /// Deeper than any plan; what a text nests deeper hangs here. Trees are walked by recursion.
 const MAX_DEPTH: usize = 256;
+/// A drawing indents no deeper than this, and has no more bytes than that.
+const DRAWN_DEPTH: usize = 32;
+const DRAWN_BYTES: usize = 8 << 20;
 
 /// A section of a profile: `Name:`, `NAME (id=3):` or `NAME (id=3):(ExecTime: 12.3ms, ...)`, and all that
 /// is indented below it.
@@ -55,13 +59,40 @@ pub struct Fragment {
     pub instances: Vec<(String, String)>,
 }
 
+/// A section in the brief form of a profile, as Doris answers `/rest/v2/manager/query/profile/json`
+/// (`RuntimeProfile.toBrief`, Doris 1.0 to 4.x): profile viewers rely on all four keys.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Brief {
+    /// The section's name; of the root, `Query` where the text has none.
+    pub name: String,
+    /// The rows that an operator gave on, or took if it is a sink; 0 where the text does not say.
+    pub rows_returned: u64,
+    /// The section's time as the text has it; `0ns` where the text does not say.
+    pub total_time: String,
+    /// The sections within.
+    #[schema(no_recursion)]
+    pub children: Vec<Brief>,
+}
+
 impl Section {
     /// Reads a profile's text. The tree's root has no name. Any text gives a tree.
     pub fn parse(text: &str) -> Section {
-        let doubled = super::has_doubled_spaces(text);
         let mut reader = Reader::default();
-        for line in text.lines() {
-            reader.line(&plain_spaces(line, doubled));
+        for line in lines(text) {
+            reader.line(&line);
+        }
+        reader.finish()
+    }
+
+    /// Reads what stands before the execution: the summaries, the planner, the variables.
+    pub(super) fn parse_head(text: &str) -> Section {
+        let mut reader = Reader::default();
+        for line in lines(text) {
+            reader.line(&line);
+            if reader.in_execution {
+                break;
+            }
         }
         reader.finish()
     }
@@ -74,78 +105,230 @@ impl Section {
     /// How long this section was at work, as the text has it: the longest of all instances where the
     /// text merges them.
     pub fn time(&self) -> Option<&str> {
-        let detail = ["Active: ", "ExecTime: "].iter().find_map(|key| {
-            let (_, behind) = self.detail.split_once(key)?;
-            behind.split([',', ')']).next()
-        });
-        detail.or_else(|| {
-            let value = self.counter("ExecTime").or_else(|| self.counter("TotalTime"))?;
-            let longest = value.split_once("max ").map_or(value, |(_, behind)| behind);
-            longest.split(',').next()
-        })
+        dialects::of(self).time(self)
     }
 
-    fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Section)) {
-        visit(self);
-        for child in &self.children {
-            child.walk(visit);
-        }
+    /// A section by name: one of the root's, or of those below `Query` and `Load`.
+    pub(super) fn part(&self, is: impl Fn(&str) -> bool) -> Option<&Section> {
+        let below =
+            |section: &Section| ["Query", "Load", "Summary"].contains(&section.name.as_str());
+        let inner =
+            self.children.iter().filter(|child| below(child)).flat_map(|child| &child.children);
+        self.children.iter().chain(inner).find(|section| is(&section.name))
     }
 
-    /// The fragments, in the order of the text. Where the text has both a merged and a detailed part, those
-    /// of the merged one.
+    /// Whether a section is a fragment of a plan.
+    pub(super) fn fragment_id(&self) -> Option<&str> {
+        fragment_id(&self.name)
+    }
+
+    /// The fragments, in the order of the text: of the part that merges instances where there is one, else of all
+    /// executions, of which a load has one for each task.
     pub fn fragments(&self) -> Vec<Fragment> {
-        let mut fragments: Vec<Fragment> = Vec::new();
-        self.walk(&mut |section| {
-            let Some(id) = section.name.strip_prefix("Fragment ") else { return };
-            if fragments.iter().any(|fragment| fragment.id == id) {
-                return;
-            }
-            let instances: Vec<(String, String)> = section
-                .children
-                .iter()
-                .filter_map(|child| {
-                    let name = child.name.strip_prefix("Instance ")?;
-                    let name = name.split_once(' ').map_or(name, |(name, _)| name);
-                    Some((name.to_string(), child.time().unwrap_or("N/A").to_string()))
-                })
-                .collect();
-            let mut times = Vec::new();
-            section.walk(&mut |part| times.extend(part.time()));
-            let ns = |time: &str| parse_duration_ns(time).unwrap_or(-1.0);
-            let time = times.into_iter().max_by(|a, b| ns(a).total_cmp(&ns(b))).unwrap_or("N/A");
-            fragments.push(Fragment { id: id.to_string(), time: time.to_string(), instances });
-        });
+        let mut fragments = Vec::new();
+        self.part(is_merged).unwrap_or(self).add_fragments(&mut fragments);
+        if fragments.is_empty() {
+            self.add_fragments(&mut fragments);
+        }
         fragments
     }
 
-    /// The fragments and all below them, a line each with its time, drawn as a tree.
+    /// Adds those of a section, and returns the longest time in it.
+    fn add_fragments<'a>(&'a self, fragments: &mut Vec<Fragment>) -> Option<(u64, &'a str)> {
+        let place = self.fragment_id().map(|id| {
+            let (id, time) = (id.to_string(), "N/A".to_string());
+            fragments.push(Fragment { id, time, instances: self.instances() });
+            fragments.len() - 1
+        });
+        let mut longest = self.time().and_then(|time| Some((parse_duration_ns(time)?, time)));
+        for child in &self.children {
+            if let Some(time) = child.add_fragments(fragments)
+                && longest.is_none_or(|(ns, _)| time.0 > ns)
+            {
+                longest = Some(time);
+            }
+        }
+        let fragment = place.and_then(|place| fragments.get_mut(place));
+        if let (Some(fragment), Some((_, time))) = (fragment, longest) {
+            fragment.time = time.to_string();
+        }
+        longest
+    }
+
+    fn instances(&self) -> Vec<(String, String)> {
+        let instances = self.children.iter().filter_map(|child| {
+            let name = child.name.strip_prefix("Instance ")?;
+            let name = name.split_once(' ').map_or(name, |(name, _)| name);
+            Some((name.to_string(), child.time().unwrap_or("N/A").to_string()))
+        });
+        instances.collect()
+    }
+
+    /// The fragments and all below them, a line each with its time, drawn as a tree: of the same part as
+    /// [`Section::fragments`]. Of a drawing larger than 8 MiB, the beginning.
     pub fn drawn(&self) -> String {
         let mut drawn = String::new();
-        let mut seen: Vec<&str> = Vec::new();
-        self.walk(&mut |section| {
-            if section.name.starts_with("Fragment ") && !seen.contains(&section.name.as_str()) {
-                seen.push(&section.name);
-                section.draw("", "", &mut drawn);
-            }
-        });
+        let whole = self.part(is_merged).unwrap_or(self).draw_fragments(&mut drawn);
+        if drawn.is_empty() {
+            self.draw_fragments(&mut drawn);
+        }
+        if !whole {
+            drawn.push_str("…\n");
+        }
         drawn
     }
 
-    fn draw(&self, first: &str, rest: &str, drawn: &mut String) {
-        drawn.push_str(first);
+    /// Whether all of it had room.
+    fn draw_fragments(&self, drawn: &mut String) -> bool {
+        match self.fragment_id() {
+            Some(_) => self.draw(&mut String::new(), "", 0, drawn),
+            None => self.children.iter().all(|child| child.draw_fragments(drawn)),
+        }
+    }
+
+    /// Draws a section behind `indent` and `branch`, and those within it.
+    fn draw(&self, indent: &mut String, branch: &str, depth: usize, drawn: &mut String) -> bool {
+        if drawn.len() > DRAWN_BYTES {
+            return false;
+        }
+        drawn.push_str(indent);
+        drawn.push_str(branch);
         drawn.push_str(&self.name);
         if let Some(time) = self.time() {
             drawn.push_str("  ");
             drawn.push_str(time);
         }
         drawn.push('\n');
-        for (at, child) in self.children.iter().enumerate() {
-            let last = at + 1 == self.children.len();
-            let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            child.draw(&format!("{rest}{branch}"), &format!("{rest}{below}"), drawn);
+        let length = indent.len();
+        if depth < DRAWN_DEPTH {
+            indent.push_str(match branch {
+                "" => "",
+                "└─ " => "   ",
+                _ => "│  ",
+            });
+        }
+        let mut children = self.children.iter().peekable();
+        let mut whole = true;
+        while let Some(child) = children.next().filter(|_| whole) {
+            let branch = if children.peek().is_none() { "└─ " } else { "├─ " };
+            whole = child.draw(indent, branch, depth + 1, drawn);
+        }
+        indent.truncate(length);
+        whole
+    }
+
+    /// The brief form of the whole profile. Counters that newer versions sort into sections are none of its nodes.
+    pub fn brief(&self) -> Brief {
+        match self.children.as_slice() {
+            [root] if self.name.is_empty() && ["Query", "Load"].contains(&root.name.as_str()) => {
+                root.brief()
+            }
+            _ => {
+                let dialect = dialects::of(self);
+                let within = |child: &&Section| !dialects::is_group(&child.name);
+                Brief {
+                    name: if self.name.is_empty() { "Query" } else { &self.name }.to_string(),
+                    rows_returned: dialect.rows(self).unwrap_or(0),
+                    total_time: dialect.time(self).unwrap_or("0ns").to_string(),
+                    children: self.children.iter().filter(within).map(Section::brief).collect(),
+                }
+            }
         }
     }
+}
+
+/// The number of a fragment by the name of its section.
+fn fragment_id(name: &str) -> Option<&str> {
+    let id = name.strip_prefix("Fragment ")?;
+    id.starts_with(|c: char| c.is_ascii_digit()).then_some(id)
+}
+
+/// Whether a section of that name merges all instances of each operator (Doris since 2.0).
+pub(super) fn is_merged(name: &str) -> bool {
+    name.starts_with("MergedProfile")
+}
+
+/// Keys of a summary of which the value may span lines.
+const LONG_KEYS: [&str; 3] = ["Sql Statement", "Distributed Plan", "Physical Plan"];
+
+/// Keys of a summary that Doris up to 0.12 writes without a dash.
+const DASHLESS_KEYS: [&str; 12] = [
+    "Query ID", "Start Time", "End Time", "Total", "Query Type", "Query State", "Doris Version",
+    "User", "Default Db", "Sql Statement", "Is Cached", "Profile ID",
+];
+
+/// Keys of StarRocks' summary that may stand behind a statement without a value.
+const BARE_KEYS: [&str; 6] =
+    ["Warehouse", "Default Db", "Sql Dialect", "Variables", "User", "Default Catalog"];
+
+/// Sections whose lines are free text, up to the next heading of a profile's own.
+const FREE_SECTIONS: [&str; 5] = [
+    "Physical Plan", "PhysicalPlan", "Changed Session Variables", "ChangedSessionVariables",
+    "Reason",
+];
+
+/// Splits the line that opens one of the sections of which a profile consists; some versions write them without a
+/// colon.
+fn heading(content: &str) -> Option<(&str, &str)> {
+    let colonless = ["MergedProfile", "Physical Plan", "PhysicalPlan", "Appendix"];
+    if colonless.contains(&content)
+        || content.starts_with("DetailProfile") && !content.contains(':')
+    {
+        return Some((content, ""));
+    }
+    let (name, detail) = header(content)?;
+    let named = [
+        "Summary", "Execution Summary", "ExecutionSummary", "MergedProfile", "Fragments",
+        "Planner", "Execution", "Appendix", "Physical Plan", "PhysicalPlan",
+        "Changed Session Variables", "ChangedSessionVariables", "LoadChannels", "Load Channels",
+        "LoadChannel",
+    ];
+    let is = named.contains(&name)
+        || name.starts_with("Execution Profile ")
+        || name.starts_with("DetailProfile")
+        || fragment_id(name).is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_digit()));
+    is.then_some((name, detail))
+}
+
+/// Whether a section of that name is, or holds, what was executed.
+fn is_execution(name: &str) -> bool {
+    is_merged(name)
+        || ["Fragments", "Appendix"].contains(&name)
+        || name.starts_with("Execution Profile ")
+        || name.starts_with("DetailProfile")
+        || fragment_id(name).is_some()
+}
+
+/// Splits `- Key: value`. A key is words with a capital first.
+fn entry(content: &str) -> Option<(&str, &str)> {
+    let (key, value) = content.strip_prefix("- ")?.split_once(':')?;
+    let is_key = key.starts_with(|c: char| c.is_ascii_uppercase())
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == ' ' || c == '_');
+    is_key.then(|| (key, value.strip_prefix(' ').unwrap_or(value)))
+}
+
+/// Splits `Key: value` of a summary without dashes.
+fn dashless(content: &str) -> Option<(&str, &str)> {
+    let (key, value) = content.split_once(':')?;
+    DASHLESS_KEYS.contains(&key).then(|| (key, value.trim()))
+}
+
+/// Splits the line that opens a section: what stands before its colon, and in parentheses behind it.
+fn header(content: &str) -> Option<(&str, &str)> {
+    if let Some(name) = content.strip_suffix(':') {
+        return Some((name.trim_end(), ""));
+    }
+    let (name, detail) = content.split_once(":(")?;
+    Some((name, detail.strip_suffix(')')?))
+}
+
+/// A long value that may go on in the next line.
+#[derive(Clone, Copy)]
+struct Open {
+    /// Where its key stands.
+    column: usize,
+    /// Whether a dash stands before the key.
+    dashed: bool,
 }
 
 /// The sections and counters that are open, from the root to where the text is.
@@ -155,50 +338,71 @@ struct Reader {
     sections: Vec<(usize, Section)>,
     /// Of the innermost section.
     counters: Vec<(usize, Counter)>,
-    /// Whether a statement may go on.
-    in_statement: Option<usize>,
+    /// Whether a statement or a plan may go on.
+    open: Option<Open>,
+    /// Whether a section of the execution was opened.
+    in_execution: bool,
 }
 
 impl Reader {
     fn line(&mut self, line: &str) {
         let content = trim(line);
-        let column = line.chars().take_while(|c| super::is_space(*c)).count();
-        if let Some(statement_column) = self.in_statement {
-            // As in a summary: SQL has lines of any kind.
-            let next_entry = column == statement_column && super::entry(line).is_some();
-            if !next_entry && !is_section(line) {
+        let column = line.chars().take_while(|c| is_space(*c)).count();
+        if let Some(open) = self.open {
+            if !open.ends_at(column, content) {
                 if let Some((_, counter)) = self.counters.last_mut() {
                     counter.value.push('\n');
                     counter.value.push_str(line);
                 }
                 return;
             }
-            self.in_statement = None;
+            self.open = None;
         }
         if content.is_empty() {
             return;
         }
-        if let Some(counter) = content.strip_prefix("- ") {
-            self.close_counters(column);
-            self.close_sections(column);
-            let (name, value) = counter.split_once(':').unwrap_or((counter, ""));
-            let (name, value) = (name.trim().to_string(), value.trim().to_string());
-            self.in_statement = (name == "Sql Statement").then_some(column);
-            if self.counters.len() < MAX_DEPTH {
-                self.counters.push((column, Counter { name, value, children: Vec::new() }));
+        // In free text only the next heading ends it. Doris 2.1 writes ` MergedProfile ` with a space before it.
+        if let Some(&(free, _)) = self.sections.last().filter(|(_, section)| section.is_free()) {
+            match heading(content).filter(|_| column <= free + 1) {
+                Some((name, detail)) => self.open_section(column.min(free), name, detail),
+                None => self.innermost().lines.push(content.to_string()),
             }
-        } else if let Some((name, detail)) = header(content) {
-            self.close_counters(0);
-            self.close_sections(column);
-            if self.sections.len() >= MAX_DEPTH {
-                self.close_section();
-            }
-            let (name, detail) = (name.to_string(), detail.to_string());
-            self.sections.push((column, Section { name, detail, ..Section::default() }));
+        } else if let Some(counter) = content.strip_prefix("- ") {
+            let (column, name, value) = counter_of(column, counter);
+            self.open_counter(column, name, value, true);
+        } else if let Some((key, value)) =
+            dashless(content).filter(|_| self.innermost().name == "Summary")
+        {
+            self.open_counter(column, key, value, false);
+        } else if let Some((name, detail)) = heading(content).or_else(|| header(content)) {
+            self.open_section(column, name, detail);
         } else {
             self.close_counters(0);
             self.innermost().lines.push(content.to_string());
         }
+    }
+
+    fn open_counter(&mut self, column: usize, name: &str, value: &str, dashed: bool) {
+        self.close_counters(column);
+        self.close_sections(column);
+        self.open = LONG_KEYS.contains(&name).then_some(Open { column, dashed });
+        if self.counters.len() < MAX_DEPTH {
+            let (name, value) = (name.to_string(), value.to_string());
+            self.counters.push((column, Counter { name, value, children: Vec::new() }));
+        } else {
+            self.open = None;
+        }
+    }
+
+    fn open_section(&mut self, column: usize, name: &str, detail: &str) {
+        self.close_counters(0);
+        self.close_sections(column);
+        if self.sections.len() >= MAX_DEPTH {
+            self.close_section();
+        }
+        self.in_execution |= is_execution(name);
+        let (name, detail) = (name.to_string(), detail.to_string());
+        self.sections.push((column, Section { name, detail, ..Section::default() }));
     }
 
     fn innermost(&mut self) -> &mut Section {
@@ -211,7 +415,10 @@ impl Reader {
     /// Closes the counters that do not stand left of a column.
     fn close_counters(&mut self, column: usize) {
         while self.counters.last().is_some_and(|(open, _)| *open >= column) {
-            let Some((_, counter)) = self.counters.pop() else { return };
+            let Some((_, mut counter)) = self.counters.pop() else { return };
+            if LONG_KEYS.contains(&counter.name.as_str()) {
+                counter.value = trim(&counter.value).to_string();
+            }
             match self.counters.last_mut() {
                 Some((_, parent)) => parent.children.push(counter),
                 None => self.innermost().counters.push(counter),
@@ -240,13 +447,39 @@ impl Reader {
     }
 }
 
-/// Splits the line that opens a section: what stands before its colon, and in parentheses behind it.
-fn header(line: &str) -> Option<(&str, &str)> {
-    if let Some(name) = line.strip_suffix(':') {
-        return Some((name.trim_end(), ""));
+impl Open {
+    /// Whether the value ends before a line: SQL has lines of any kind, so only an entry in the column of its own
+    /// key or a heading no further in does it.
+    fn ends_at(self, column: usize, content: &str) -> bool {
+        let is_entry = || match self.dashed {
+            true => {
+                let bare = content.strip_prefix("- ").is_some_and(|key| BARE_KEYS.contains(&key));
+                bare || entry(content).is_some()
+            }
+            false => dashless(content).is_some(),
+        };
+        column == self.column && is_entry() || column <= self.column && heading(content).is_some()
     }
-    let (name, detail) = line.split_once(":(")?;
-    Some((name, detail.strip_suffix(')')?))
+}
+
+impl Section {
+    fn is_free(&self) -> bool {
+        FREE_SECTIONS.contains(&self.name.as_str())
+    }
+}
+
+/// A counter's column, name and value. The planner of StarRocks indents behind the dash, `-     -- Analyzer[1] 2ms`,
+/// where the number in brackets is how often it ran (`Tracers.printScopeTimer`).
+fn counter_of(column: usize, counter: &str) -> (usize, &str, &str) {
+    let inner = counter.trim_start();
+    if let Some(scope) = inner.strip_prefix("-- ")
+        && let Some((name, behind)) = scope.split_once('[')
+        && let Some((_, value)) = behind.split_once(']')
+    {
+        return (column + counter.len() - inner.len(), name.trim(), value.trim());
+    }
+    let (name, value) = counter.split_once(':').unwrap_or((counter, ""));
+    (column, name.trim(), value.trim())
 }
 
 #[cfg(test)]
@@ -262,25 +495,32 @@ mod tests {
     fn a_newer_profile_is_a_tree_of_operators() {
         let tree = Section::parse(NEW);
         let names: Vec<&str> = tree.children.iter().map(|child| child.name.as_str()).collect();
-        assert_eq!(names, ["Summary", "Execution Summary", "MergedProfile"]);
+        let detail = "Execution Profile fbb2582c72884d29-9dd9de3b42b740e9";
+        assert_eq!(
+            names,
+            ["Summary", "Execution Summary", "Changed Session Variables", "MergedProfile", detail]
+        );
         let summary = &tree.children[0];
         assert_eq!(summary.counter("Sql Statement"), Some("select count(*) from store_sales5"));
-        let fragments = &tree.children[2].children[0].children;
-        let sink = &fragments[0].children[0].children[0];
+        let fragments = &tree.children[3].children[0].children;
+        let [sink, aggregation] = fragments[0].children[0].children.as_slice() else {
+            panic!("{fragments:?}")
+        };
         assert_eq!(sink.name, "RESULT_SINK_OPERATOR (id=0)");
         assert_eq!(sink.time(), Some("61.293us"));
-        assert_eq!(sink.children[0].name, "AGGREGATION_OPERATOR (id=3 , nereids_id=82)");
-        assert_eq!(sink.children[0].time(), Some("361.417us"));
+        assert_eq!(aggregation.name, "AGGREGATION_OPERATOR (id=3 , nereids_id=82)");
+        assert_eq!(aggregation.time(), Some("361.417us"));
         let times: Vec<(String, String)> =
             tree.fragments().into_iter().map(|fragment| (fragment.id, fragment.time)).collect();
-        assert_eq!(times[1], ("1".to_string(), "36.169ms".to_string()));
+        let time = |id: &str, time: &str| (id.to_string(), time.to_string());
+        assert_eq!(times, [time("0", "361.417us"), time("1", "36.169ms")]);
         assert_eq!(
             tree.drawn().lines().take(4).collect::<Vec<_>>(),
             [
                 "Fragment 0",
                 "└─ Pipeline : 0(instance_num=1)",
-                "   └─ RESULT_SINK_OPERATOR (id=0)  61.293us",
-                "      └─ AGGREGATION_OPERATOR (id=3 , nereids_id=82)  361.417us",
+                "   ├─ RESULT_SINK_OPERATOR (id=0)  61.293us",
+                "   └─ AGGREGATION_OPERATOR (id=3 , nereids_id=82)  361.417us",
             ]
         );
     }
@@ -293,7 +533,9 @@ mod tests {
         assert_eq!((fragment.id.as_str(), fragment.time.as_str()), ("0", "12.482ms"));
         let instance = ("e5a1b5f6c0d14b6a-8d0f9b1f6c7e2a36".to_string(), "12.482ms".to_string());
         assert!(fragment.instances.contains(&instance), "{fragment:?}");
-        let aggregation = &tree.children[0].children[1].children[0].children[0];
+        let execution = &tree.children[0].children[1];
+        assert_eq!(execution.time(), Some("12.91ms"));
+        let aggregation = &execution.children[0].children[0].children[0];
         assert_eq!(aggregation.counter("RowsReturned"), Some("1"));
         assert_eq!(aggregation.children[0].name, "VOLAP_SCAN_NODE (id=0)");
     }

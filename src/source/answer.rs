@@ -73,28 +73,30 @@ fn pieces_within<E>(
             Ok(())
         }
         Value::Object(mut object) => {
-            let code = object.get("code").and_then(Value::as_i64);
-            if let (Some(code), Some(data)) = (code, object.get_mut("data")) {
-                return match (code, data.take()) {
-                    (0, data) => pieces_within(data, zone, depth + 1, give),
+            if let Some((code, data)) = envelope(&mut object) {
+                return match code {
+                    0 => pieces_within(data, zone, depth + 1, give),
                     _ => give(Piece::Skipped(SkipReason::ErrorAnswer)),
                 };
             }
-            if let Some(Value::String(text)) = object.get("profile")
-                && (has_profile(text.as_bytes()) || is_html(text.as_bytes()))
-            {
+            let has_profile = object
+                .get("profile")
+                .and_then(Value::as_str)
+                .is_some_and(|text| has_profile(text.as_bytes()) || is_html(text.as_bytes()));
+            if has_profile {
                 let text = object.remove("profile").unwrap_or_default();
-                return pieces_within(text, zone, depth + 1, give);
-            }
-            if object.contains_key("rows") {
-                let list = Value::Object(object);
-                let records = frontend::records_of_list(&list, zone);
-                return match records {
-                    Some(records) => records
-                        .into_iter()
-                        .try_for_each(|record| give(Piece::Row(Ok(Row::Record(Box::new(record)))))),
-                    None => give(Piece::Skipped(SkipReason::NotRecognised)),
+                pieces_within(text, zone, depth + 1, give)?;
+                // StarRocks' fe.profile.log has the query's detail around its profile.
+                return match is_detail(&object) {
+                    true => list(Value::Array(vec![Value::Object(object)]), zone, give),
+                    false => Ok(()),
                 };
+            }
+            if object.contains_key("rows") || object.contains_key("query_details") {
+                return list(Value::Object(object), zone, give);
+            }
+            if is_detail(&object) {
+                return list(Value::Array(vec![Value::Object(object)]), zone, give);
             }
             if !is_row(&object) {
                 return give(Piece::Skipped(SkipReason::NotRecognised));
@@ -103,6 +105,34 @@ fn pieces_within<E>(
         }
         _ => give(Piece::Skipped(SkipReason::NotRecognised)),
     }
+}
+
+/// Takes the envelope off an answer: returns its code and what was in it. Doris says `data`, StarRocks' newer paths
+/// `result`, with a code that is text.
+fn envelope(object: &mut Map<String, Value>) -> Option<(i64, Value)> {
+    let code = match object.get("code")? {
+        Value::String(text) => text.trim().parse().ok()?,
+        code => code.as_i64()?,
+    };
+    let data = object.get_mut("data").map(Value::take);
+    let data = data.or_else(|| object.get_mut("result").map(Value::take));
+    Some((code, data.unwrap_or_default()))
+}
+
+/// Whether an object is the detail of a query, as `/api/query_detail` of Doris until 2024 and of StarRocks answers.
+fn is_detail(object: &Map<String, Value>) -> bool {
+    ["queryId", "startTime", "sql"].iter().all(|key| object.contains_key(*key))
+}
+
+/// The records of a frontend's list.
+fn list<E>(list: Value, zone: Zone, give: &mut dyn FnMut(Piece) -> Result<(), E>) -> Result<(), E> {
+    let Some((records, not_understood)) = frontend::table::records(&list, zone) else {
+        return give(Piece::Skipped(SkipReason::NotRecognised));
+    };
+    for record in records {
+        give(Piece::Row(Ok(Row::Record(Box::new(record)))))?;
+    }
+    (0..not_understood).try_for_each(|_| give(Piece::Skipped(SkipReason::BadRow)))
 }
 
 /// Whether an object has columns of the audit table.
@@ -129,14 +159,23 @@ pub(super) fn profiles(text: Vec<u8>) -> impl Iterator<Item = Vec<u8>> {
             let ends = starts.iter().skip(1).map(|next| next.at).chain([text.len()]);
             for (start, end) in starts.iter().zip(ends) {
                 let within = &text[start.at..end];
-                let closed = start.fence.and_then(|fence| end_of_fence(within, fence));
-                pieces.push(start.at..start.at + closed.unwrap_or(within.len()));
+                let length = match (start.fence, start.is_quoted) {
+                    (_, true) => end_of_quote(within),
+                    (Some(fence), false) => end_of_fence(within, fence),
+                    (None, false) => None,
+                };
+                pieces.push(start.at..start.at + length.unwrap_or(within.len()));
             }
         }
     }
     let mut text = Some(text);
     let last = pieces.len();
+    let is_quoted: Vec<bool> = starts.iter().map(|start| start.is_quoted).collect();
     pieces.into_iter().enumerate().map(move |(number, piece)| {
+        if is_quoted.get(number) == Some(&true) {
+            let quoted = text.as_deref().and_then(|text| text.get(piece)).unwrap_or_default();
+            return without_quote(quoted);
+        }
         match text.take_if(|text| number + 1 == last && piece.len() == text.len()) {
             Some(whole) => whole,
             None => text.as_deref().and_then(|text| text.get(piece)).unwrap_or_default().to_vec(),
@@ -150,6 +189,8 @@ struct Beginning {
     at: usize,
     /// The sign of the code fence right before it.
     fence: Option<u8>,
+    /// Whether it stands in a quote, as Markdown and mails have it: `> ` before each line.
+    is_quoted: bool,
 }
 
 /// How many lines behind its first a profile's id stands at most.
@@ -163,6 +204,10 @@ fn beginnings(text: &[u8], most: usize) -> impl Iterator<Item = Beginning> {
     let lines = text.split_inclusive(|byte| *byte == b'\n').filter_map(move |line| {
         let (start, trimmed) = (at, trimmed(line));
         at += line.len();
+        let (is_quoted, trimmed) = match trimmed.strip_prefix(b">") {
+            Some(inner) => (true, inner.trim_ascii_start()),
+            None => (false, trimmed),
+        };
         if trimmed.is_empty() {
             return None;
         }
@@ -176,14 +221,20 @@ fn beginnings(text: &[u8], most: usize) -> impl Iterator<Item = Beginning> {
         let has_id = next.map(|line| &line[..line.len().min(200)]).any(|line| {
             memmem::find(line, b"Profile ID").is_some() || memmem::find(line, b"Query ID").is_some()
         });
-        has_id.then_some(Beginning { at: start, fence: before })
+        has_id.then_some(Beginning { at: start, fence: before, is_quoted })
     });
     lines.take(most)
 }
 
-/// A line without white space, byte-order mark and no-break spaces around it.
+/// A line without white space, byte-order mark and no-break spaces around it, nor the bars of a client's table or the
+/// mark of a quotation, which [`Profile::find`] takes off as well.
 fn trimmed(line: &[u8]) -> &[u8] {
     let mut line = line.trim_ascii();
+    if let Some(cell) = line.strip_prefix(b"| ") {
+        line = cell.strip_suffix(b"|").unwrap_or(cell).trim_ascii();
+    } else if let Some(quoted) = line.strip_prefix(b"> ") {
+        line = quoted.trim_ascii();
+    }
     while let Some(rest) = line.strip_prefix(b"\xef\xbb\xbf").or(line.strip_prefix(b"\xc2\xa0")) {
         line = rest.trim_ascii_start();
     }
@@ -194,6 +245,30 @@ fn trimmed(line: &[u8]) -> &[u8] {
 fn fence_of(line: &[u8]) -> Option<u8> {
     let sign = *line.first().filter(|sign| matches!(**sign, b'`' | b'~'))?;
     line.starts_with(&[sign; 3]).then_some(sign)
+}
+
+/// Where the quote ends: its first line that is none, or the fence within it.
+fn end_of_quote(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let inner = line.trim_ascii().strip_prefix(b">");
+        if inner.is_none_or(|inner| fence_of(inner.trim_ascii_start()).is_some()) {
+            return Some(at);
+        }
+        at += line.len();
+    }
+    None
+}
+
+/// The lines of a quote.
+fn without_quote(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let inner = line.trim_ascii_start();
+        let inner = inner.strip_prefix(b">").unwrap_or(line);
+        plain.extend_from_slice(inner.strip_prefix(b" ").unwrap_or(inner));
+    }
+    plain
 }
 
 /// Where the closing fence begins.
@@ -231,22 +306,7 @@ pub(super) fn text_of_html(html: &str) -> String {
         true => Cow::Owned(without_tags(html)),
         false => Cow::Borrowed(html),
     };
-    let mut text = html.into_owned();
-    for line_break in ["<br>", "<br/>", "<br />"] {
-        if text.contains(line_break) {
-            text = text.replace(line_break, "\n");
-        }
-    }
-    let mut text = from_html(&text);
-    // annals escapes these in its own answers, and so does a browser that saves a page.
-    for (escaped, sign) in
-        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
-    {
-        if text.contains(escaped) {
-            text = text.replace(escaped, sign);
-        }
-    }
-    text
+    from_html(&html)
 }
 
 /// A page without its tags and scripts. Tags that begin a line give a line end.
@@ -383,7 +443,7 @@ mod tests {
         assert_eq!(texts(&format!("{one}\n{two}")), [format!("{one}\n"), two.clone()]);
         let old = format!("Query:\n  {}", one.replace('\n', "\n  "));
         assert_eq!(texts(&format!("Query Profile\n\n{old}")), [old]);
-        assert!(texts("Summary:\n a lot was done\n").len() == 1, "it opens like one");
+        assert!(texts("Summary:\n a lot was done\n").is_empty(), "it only opens like one");
         assert!(texts("Meeting\n\nSummary:\n a lot was done\n").is_empty());
     }
 
@@ -452,7 +512,7 @@ mod tests {
             serde_json::json!({"msg": "success", "code": 0, "data": html, "count": 0}),
             serde_json::json!({"profile": text}),
             serde_json::json!([{"profile": text}]),
-            serde_json::json!({"queryId": "1-2", "sql": "select 1", "profile": text}),
+            serde_json::json!({"status": "OK", "code": "0", "result": {"profile": text}}),
             Value::String(text.clone()),
         ] {
             let found = pieces_of(value.clone());

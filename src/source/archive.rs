@@ -89,9 +89,10 @@ impl<R: Read> Read for Bounded<'_, R> {
         if self.budget.is_spent() {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let length = self.input.read(buffer)?;
         let left = self.budget.0.get();
-        self.budget.0.set(left.saturating_sub(length as u64));
+        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let length = self.input.read(&mut buffer[..most])?;
+        self.budget.0.set(left - length as u64);
         Ok(length)
     }
 }

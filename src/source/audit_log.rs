@@ -30,6 +30,9 @@ pub const MAX_RECORD_BYTES: usize = 64 << 20;
 /// As much of a line as a record can need: its prefix stands beside the record.
 pub const MAX_LINE_BYTES: usize = MAX_RECORD_BYTES + 1024;
 
+/// So many records with the same fields tell what a log's records have.
+const SETTLED: u64 = 3;
+
 /// Turns the lines of one audit log into records, one line at a time: what it holds is never more than
 /// one record.
 pub struct AuditLog {
@@ -40,6 +43,8 @@ pub struct AuditLog {
     open: Option<OpenRecord>,
     /// The last key of the record before, which tells a cut record from a whole one.
     last_key: Option<Key>,
+    /// The names of its fields behind the statement, and how many records in a row had the same.
+    last_row: (Vec<String>, u64),
 }
 
 #[derive(Clone)]
@@ -53,7 +58,7 @@ struct OpenRecord {
 impl AuditLog {
     /// A reader of a log whose times are local to `zone`.
     pub fn new(zone: Zone) -> AuditLog {
-        AuditLog { zone, lines: 0, open: None, last_key: None }
+        AuditLog { zone, lines: 0, open: None, last_key: None, last_row: (Vec::new(), 0) }
     }
 
     /// Whether a text is an audit log, judged by its first bytes.
@@ -106,9 +111,9 @@ impl AuditLog {
     /// Gives the record whose lines are being gathered as if it were whole, without ending it.
     pub fn peek(&mut self) -> Option<Found> {
         let record = self.open.clone()?;
-        let last_key = self.last_key;
+        let (last_key, last_row) = (self.last_key, self.last_row.clone());
         let found = self.finish(record, true);
-        self.last_key = last_key;
+        (self.last_key, self.last_row) = (last_key, last_row);
         Some(found)
     }
 
@@ -194,32 +199,53 @@ impl AuditLog {
             }
             return Ok(Parsed { built: prefix.finish(draft, self.zone)?, cut: false, foreign });
         }
-        let Split { mut fields, foreign } = split(prefix, text);
-        let mut cut = false;
-        let last = fields.last().map(|field| field.key);
+        let mut parts = split(prefix, text);
+        let last = parts.fields.last().map(|field| field.key);
         let half = text.rfind('|').map(|bar| (bar, &text[bar + 1..]));
         let half = half.filter(|(_, half)| half.bytes().all(is_key_byte));
-        // A record stops where others of its log go on: its end is not known, half a key or half a value.
-        let stops = match self.last_key {
-            _ if foreign.is_some() => false,
-            Some(key) => {
-                last != Some(key) && (!whole || half.is_some_and(|(_, half)| !half.is_empty()))
-            }
-            None => !whole && last == Some(Key::QueryId),
-        };
-        if stops {
+        let mut cut = false;
+        if parts.foreign.is_some() {
+            // What stands behind it is known, so it is not the log's end that ends it.
+        } else if !whole
+            && self.last_key.map_or(last == Some(Key::QueryId), |key| last != Some(key))
+        {
+            // The log stops where the record before it went on. What the end holds, half a key or half
+            // a value, is not known; a statement is kept as far as it goes.
             cut = true;
             match half {
-                Some((bar, _)) => fields = split(prefix, &text[..bar]).fields,
-                // A statement is kept as far as it goes.
+                Some((bar, _)) => parts = split(prefix, &text[..bar]),
                 None if last.is_some_and(|key| key.is_free_text()) => {}
                 None => {
-                    fields.pop();
+                    parts.fields.pop();
                 }
             }
         } else if whole {
-            self.last_key = last;
+            if let Some((bar, half)) = half
+                && !half.is_empty()
+                && last != self.last_key
+            {
+                let without_half = split(prefix, &text[..bar]);
+                if without_half.fields.last().is_some_and(|field| !field.key.is_free_text()) {
+                    parts = without_half;
+                    cut = true;
+                }
+            }
+            // One that has fewer fields behind its statement than those before it, and else the same, was broken.
+            let row: Vec<&str> = parts.row().iter().map(|field| field.name).collect();
+            let (last_row, times) = &mut self.last_row;
+            let is_part =
+                row.len() < last_row.len() && last_row.iter().zip(&row).all(|(a, b)| a == b);
+            cut |= is_part && parts.has_row && *times >= SETTLED;
+            if !cut {
+                self.last_key = last;
+                if *last_row == row {
+                    *times += 1;
+                } else {
+                    self.last_row = (row.into_iter().map(str::to_string).collect(), 1);
+                }
+            }
         }
+        let Split { fields, foreign, .. } = parts;
         for field in &fields {
             draft.set(field.key, field.name, field.value);
         }
@@ -565,6 +591,7 @@ struct Fields<'a> {
 }
 
 /// A field and where it stands: from its bar to the end of its value.
+#[derive(Clone, Copy)]
 struct Placed<'a> {
     bar: usize,
     end: usize,
@@ -578,9 +605,10 @@ impl<'a> Fields<'a> {
         Fields { kind, text, bar, budget: text.len().saturating_mul(2) }
     }
 
-    /// The length of the JSON value that a text begins with, if a field can end behind it.
+    /// The length of the JSON object or array that a text begins with, if a field can end behind it. A quote alone
+    /// begins no JSON: it is more often one of a text's.
     fn json_length(&mut self, text: &str) -> Option<usize> {
-        if !text.starts_with(['{', '[', '"']) || self.budget == 0 {
+        if !text.starts_with(['{', '[']) || self.budget == 0 {
             return None;
         }
         let mut rest = &text.as_bytes()[..text.len().min(self.budget)];
@@ -645,10 +673,13 @@ struct Rows<'a, 's> {
     anchored_seen: Seen<'a>,
     plausible: VecDeque<Placed<'a>>,
     plausible_seen: Seen<'a>,
+    /// Where the text begins, as long as nothing but plausible fields was met.
+    start: Option<usize>,
+    leading: Vec<Placed<'a>>,
 }
 
 impl<'a, 's> Rows<'a, 's> {
-    fn new(before: &'s Seen<'a>, anchor: Option<Key>) -> Rows<'a, 's> {
+    fn new(before: &'s Seen<'a>, anchor: Option<Key>, start: usize) -> Rows<'a, 's> {
         Rows {
             before,
             anchor: anchor.filter(|key| !before.has_key(*key)),
@@ -656,6 +687,8 @@ impl<'a, 's> Rows<'a, 's> {
             anchored_seen: Seen::default(),
             plausible: VecDeque::new(),
             plausible_seen: Seen::default(),
+            start: Some(start),
+            leading: Vec::new(),
         }
     }
 
@@ -693,9 +726,21 @@ impl<'a, 's> Rows<'a, 's> {
         if !field.is_plausible() || self.before.has(&field) {
             self.plausible.clear();
             self.plausible_seen.clear();
+            self.start = None;
             return;
         }
-        if !self.plausible_seen.add(&field) {
+        let is_new = self.plausible_seen.add(&field);
+        match self.start {
+            Some(start) if is_new && self.leading.len() < MAX_ROW => {
+                if self.leading.is_empty() && placed.bar != start {
+                    self.start = None;
+                } else {
+                    self.leading.push(placed);
+                }
+            }
+            _ => self.start = None,
+        }
+        if !is_new {
             while let Some(dropped) = self.plausible.pop_front() {
                 if dropped.field.name == field.name
                     || is_known(dropped.field.key) && dropped.field.key == field.key
@@ -721,6 +766,21 @@ impl<'a, 's> Rows<'a, 's> {
         });
         let is_row = !self.anchored.is_empty() && (sure || known.count() >= 3);
         is_row.then(|| std::mem::take(&mut self.anchored))
+    }
+
+    /// The row with the fields before it, where there is no text before them.
+    fn with_leading(&mut self, row: Vec<Placed<'a>>) -> Vec<Placed<'a>> {
+        let begin = row.first().map(|first| first.bar);
+        let at = self.leading.iter().position(|placed| Some(placed.bar) == begin);
+        let mut whole = std::mem::take(&mut self.leading);
+        whole.truncate(at.unwrap_or(0));
+        // A known key there is text of a message that quotes a record: every version writes the anchor first.
+        let is_text = |field: &Field<'_>| is_known(field.key) || self.anchored_seen.has(field);
+        if whole.iter().any(|placed| is_text(&placed.field)) {
+            whole.clear();
+        }
+        whole.extend(row);
+        whole
     }
 
     /// The row of plausible fields of the text that begins at `start`; it may be empty.
@@ -761,6 +821,16 @@ fn without_blank_lines(text: &str) -> &str {
 struct Split<'a> {
     fields: Vec<Field<'a>>,
     foreign: Option<ForeignLines>,
+    /// Whether every record with such fields has a row behind its statement, always with the same keys.
+    has_row: bool,
+}
+
+impl<'a> Split<'a> {
+    /// The fields behind the statement.
+    fn row(&self) -> &[Field<'a>] {
+        let statement = self.fields.iter().position(|field| field.key == Key::Stmt);
+        statement.map_or(&[], |at| &self.fields[at + 1..])
+    }
 }
 
 /// Splits `|Key=Value|Key=Value...`.
@@ -772,14 +842,11 @@ struct Split<'a> {
 fn split<'a>(prefix: &Prefix, text: &'a str) -> Split<'a> {
     let kind = prefix.kind;
     let text = without_end_bar(text);
-    let mut out = Splitting { text, fields: Vec::with_capacity(64), foreign: None };
+    let mut out = Split { fields: Vec::with_capacity(64), foreign: None, has_row: false };
     let mut seen = Seen::default();
-    if !text.starts_with('|') {
-        return Split { fields: Vec::new(), foreign: None };
-    }
     let mut fields = Fields::new(kind, text, 0);
     if fields.bar != Some(0) {
-        return Split { fields: Vec::new(), foreign: None };
+        return out;
     }
     while let Some(placed) = fields.next() {
         let field = placed.field;
@@ -787,12 +854,12 @@ fn split<'a>(prefix: &Prefix, text: &'a str) -> Split<'a> {
         match field.key {
             Key::Stmt if !seen.has(&field) => {
                 seen.add(&field);
-                out.statement(prefix, start, &seen);
+                out.statement(prefix, text, start, &seen);
                 break;
             }
             Key::ErrorMessage | Key::Message if !seen.has(&field) => {
                 seen.add(&field);
-                let next = out.message(prefix.kind, field, start, &seen);
+                let next = out.message(kind, text, field, start, &seen);
                 for field in &out.fields {
                     seen.add(field);
                 }
@@ -810,33 +877,26 @@ fn split<'a>(prefix: &Prefix, text: &'a str) -> Split<'a> {
             _ => out.fields.push(field),
         }
     }
-    out.cut_lines();
-    Split { fields: out.fields, foreign: out.foreign }
+    out.cut_lines(text);
+    out
 }
 
-/// What the fields are put into as they are found.
-struct Splitting<'a> {
-    text: &'a str,
-    fields: Vec<Field<'a>>,
-    foreign: Option<ForeignLines>,
-}
-
-impl<'a> Splitting<'a> {
+impl<'a> Split<'a> {
     /// Adds a message, whose value begins at `start`, and the row of fields behind it. Returns where the bar of the
     /// field behind that row stands, the statement's.
     fn message(
         &mut self,
         kind: RecordKind,
+        text: &'a str,
         message: Field<'a>,
         start: usize,
         seen: &Seen<'a>,
     ) -> Option<usize> {
-        let text = self.text;
         let anchor = match message.key {
             Key::Message => Key::Url,
             _ => Key::Time,
         };
-        let mut rows = Rows::new(seen, Some(anchor));
+        let mut rows = Rows::new(seen, Some(anchor), start);
         let mut next = None;
         let mut fields = Fields::new(kind, text, start);
         while let Some(placed) = fields.next() {
@@ -851,18 +911,14 @@ impl<'a> Splitting<'a> {
             rows.add(placed);
         }
         let end = next.unwrap_or(text.len());
-        // Without a message the row may begin with a key nobody knows.
-        let whole = rows.plausible.front().is_some_and(|first| first.bar == start)
-            && rows.plausible.iter().any(|placed| placed.field.key == anchor);
-        let row = if whole { None } else { rows.anchored(true) };
+        let row = rows.anchored(true).map(|row| rows.with_leading(row));
         let row = row.unwrap_or_else(|| rows.plausible(start));
-        self.row(message, start, end, row);
+        self.add_row(text, message, start, end, row);
         next
     }
 
     /// Adds the statement, whose value begins at `start`, and the row of fields behind it.
-    fn statement(&mut self, prefix: &Prefix, start: usize, seen: &Seen<'a>) {
-        let text = self.text;
+    fn statement(&mut self, prefix: &Prefix, text: &'a str, start: usize, seen: &Seen<'a>) {
         let statement = Field { key: Key::Stmt, name: "Stmt", value: &text[start..] };
         let has = |name: &str| self.fields.iter().any(|field| field.name == name);
         // Doris 3.1 and later write the statement last, and its line ends as `\n`.
@@ -884,19 +940,26 @@ impl<'a> Splitting<'a> {
                 .any(has);
         let anchor = if is_starrocks { Key::SqlDigest } else { Key::CpuTimeMs };
         // What versions with these keys write has the anchor. Older ones had nothing behind the statement at first.
-        let sure = is_starrocks || has("Time(ms)");
-        let mut rows = Rows::new(seen, Some(anchor));
+        self.has_row = !is_starrocks && has("Time(ms)");
+        let sure = is_starrocks || self.has_row;
+        let mut rows = Rows::new(seen, Some(anchor), start);
         for placed in Fields::new(prefix.kind, text, start) {
             rows.add(placed);
         }
         let row = rows.anchored(sure);
         let row = row.unwrap_or_else(|| rows.plausible(start));
-        self.row(statement, start, text.len(), row);
+        self.add_row(text, statement, start, text.len(), row);
     }
 
     /// Adds a free text, whose value begins at `start`, and the row behind it, which ends at `end`.
-    fn row(&mut self, free: Field<'a>, start: usize, end: usize, row: Vec<Placed<'a>>) {
-        let text = self.text;
+    fn add_row(
+        &mut self,
+        text: &'a str,
+        free: Field<'a>,
+        start: usize,
+        end: usize,
+        row: Vec<Placed<'a>>,
+    ) {
         let free_end = row.first().map_or(end, |first| first.bar);
         let value = &text[start..free_end];
         let value = if row.is_empty() { without_blank_lines(value) } else { value };
@@ -909,8 +972,7 @@ impl<'a> Splitting<'a> {
 
     /// Takes lines out of the values that hold none: those of other programs, which stand behind a record or, where
     /// a record was broken, within it.
-    fn cut_lines(&mut self) {
-        let text = self.text;
+    fn cut_lines(&mut self, text: &str) {
         let position = |key: Key| self.fields.iter().position(|field| field.key == key);
         let free = position(Key::Stmt).or(position(Key::ErrorMessage)).or(position(Key::Message));
         let last_known = self.fields.iter().rposition(|field| field.key != Key::Unknown);

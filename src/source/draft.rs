@@ -664,19 +664,6 @@ pub(super) fn without_cluster(name: &str) -> &str {
     name.strip_prefix("default_cluster:").unwrap_or(name)
 }
 
-/// The statement within the text of the object that Doris 2.1 writes for statements of collected statistics,
-/// `OriginStatement{originStmt='select 1', idx=0}`; any other text as it is. One that was cut lacks the end.
-fn origin_statement(text: &str) -> &str {
-    let Some(inner) = text.trim_start().strip_prefix("OriginStatement{originStmt='") else {
-        return text;
-    };
-    let whole = inner.trim_end().strip_suffix('}').and_then(|inner| {
-        let (statement, index) = inner.rsplit_once("', idx=")?;
-        index.bytes().all(|byte| byte.is_ascii_digit()).then_some(statement)
-    });
-    whole.unwrap_or(inner)
-}
-
 /// A number by its key in a JSON object; `None` where it is unknown.
 fn json_number(text: &str, key: &str) -> Option<i64> {
     let object: serde_json::Value = serde_json::from_str(text).ok()?;

@@ -20,6 +20,8 @@ pub(super) struct Header {
     separator: u8,
     /// Whether values may stand in double quotes; else a backslash begins an escape.
     quoted: bool,
+    /// Whether lines end with CR and LF.
+    with_cr: bool,
 }
 
 impl Header {
@@ -28,7 +30,7 @@ impl Header {
         let mut lines = head.split(|byte| *byte == b'\n');
         let line = lines.find(|line| !line.trim_ascii().is_empty())?;
         let line = std::str::from_utf8(line).ok()?;
-        let line = line.strip_suffix('\r').unwrap_or(line);
+        let (line, with_cr) = line.strip_suffix('\r').map_or((line, false), |line| (line, true));
         if line.len() > 1 << 14 {
             return None;
         }
@@ -41,7 +43,7 @@ impl Header {
             let has = |key| keys.contains(&key);
             let is_header = has(Key::QueryId) && (has(Key::Stmt) || has(Key::Timestamp));
             let quoted = separator != b'\t' || line.starts_with('"');
-            is_header.then_some(Header { names, keys, separator, quoted })
+            is_header.then_some(Header { names, keys, separator, quoted, with_cr })
         })
     }
 
@@ -79,7 +81,9 @@ impl Header {
             if std::mem::take(&mut is_header) {
                 continue;
             }
-            let line = fields.position().map_or(line, csv::Position::line);
+            // A row is said to begin between the CR and the LF of the one before.
+            let line =
+                fields.position().map_or(line, csv::Position::line) + u64::from(self.with_cr);
             if let Err(error) = row(line, self.record(&fields, zone)) {
                 return Ok(Err(error));
             }

@@ -237,7 +237,12 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
             false => Encoding::of(&head, self.options.encoding),
         };
         let Some(encoding) = encoding else {
-            return self.recognised(&head, &mut input);
+            let mark = b"\xef\xbb\xbf";
+            if !head.starts_with(mark) {
+                return self.recognised(&head, &mut input);
+            }
+            input.read_exact(&mut [0; 3]).map_err(unreadable)?;
+            return self.recognised(&head[mark.len()..], &mut input);
         };
         let (head, mut input) = peek(encoding.decode(input), HEAD_BYTES).map_err(unreadable)?;
         self.recognised(&head, &mut input)
@@ -400,11 +405,13 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
         let mut line = Vec::new();
         for number in 1.. {
             match read_line(&mut input, &mut line, MAX_LINE_BYTES) {
-                Ok(true) => {
-                    if let Some((line, found)) = log.line(&line) {
-                        self.found(line, found)?;
-                    }
-                }
+                Ok(true) => match log.line(&line) {
+                    // Other logs have types of their own, as StarRocks' fe.big_query.log has.
+                    Some((_, Found::Skipped(skipped)))
+                        if may_be_other && skipped.reason == SkipReason::OtherType => {}
+                    Some((line, found)) => self.found(line, found)?,
+                    None => {}
+                },
                 Ok(false) => break,
                 Err(error) => {
                     // What came before the damage is kept.
@@ -447,7 +454,7 @@ impl LogLines {
         };
         match unwrapper.line(line) {
             Unwrapped::Line(line) => self.give(&line),
-            Unwrapped::Nothing => None,
+            Unwrapped::Nothing | Unwrapped::OtherLog => None,
             Unwrapped::NotWrapped if !self.has_records => None,
             Unwrapped::NotWrapped => {
                 let reason = SkipReason::NotWrapped;
@@ -468,7 +475,19 @@ impl LogLines {
         if self.log.is_at_first_line() == Some(true) {
             self.before = std::mem::replace(&mut self.open, (self.lines, self.given));
         }
-        found.map(|found| (self.line_of(&found), found))
+        found.map(|found| self.placed(found))
+    }
+
+    /// What was found with the line of the file at which it begins, and its other lines as those of the file.
+    fn placed(&self, mut found: Found) -> (u64, Found) {
+        let line = self.line_of(&found);
+        if let Found::Record { foreign: Some(foreign), .. }
+        | Found::Login { foreign: Some(foreign), .. } = &mut found
+        {
+            let behind = foreign.first.saturating_sub(self.before.1);
+            foreign.first = self.before.0 + behind;
+        }
+        (line, found)
     }
 
     /// The line of the file at which what was found begins.
@@ -489,7 +508,7 @@ impl LogLines {
         // What ends here is the record that is open.
         self.before = self.open;
         if let Some(last) = self.log.end() {
-            found.push((self.line_of(&last), last));
+            found.push(self.placed(last));
         }
         found
     }

@@ -5,7 +5,7 @@
 //! frontend of StarRocks or of an older Doris keeps for monitors (`/api/v2/query_detail`, `/api/query_detail`).
 //! Versions that do not know a path answer 404, or 200 with a page for a browser.
 
-mod table;
+pub(super) mod table;
 
 use std::fmt;
 use std::sync::Once;
@@ -341,10 +341,4 @@ fn envelope(body: &[u8]) -> Envelope {
         (Some(code), _) if code != 0 => Envelope::Refused(code),
         _ => Envelope::None,
     }
-}
-
-/// Returns the records of a saved list, in its order, without rows that cannot be understood; None where `data` is no
-/// list.
-pub(super) fn records_of_list(data: &Value, zone: Zone) -> Option<Vec<QueryRecord>> {
-    table::records(data, zone).map(|(records, _)| records)
 }

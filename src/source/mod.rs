@@ -113,7 +113,7 @@ pub enum SkipReason {
     NotRecognised,
     #[error("a line without the wrapper that the container's other lines have")]
     NotWrapped,
-    #[error("a row that has other columns than the first line names")]
+    #[error("a row whose columns cannot be told")]
     BadRow,
     #[error("an answer of a frontend that says why there is none")]
     ErrorAnswer,

@@ -612,6 +612,204 @@ mod tests {
         }
     }
 
+    fn record(body: &str, format: &Format) -> QueryRecord {
+        let (mut rows, read) = rows(body.as_bytes(), format);
+        assert_eq!((rows.len(), read), (1, Ok(())), "{body}");
+        rows.remove(0).1.unwrap()
+    }
+
+    #[test]
+    fn starrocks_loader_fills_columns() {
+        let format = csv(
+            "queryId,timestamp,queryType,clientIp,user,authorizedUser,resourceGroup,db,state,errorCode,queryTime,\
+             scanBytes,cpuCostNs,memCostBytes,stmtId,isQuery,feIp,stmt,digest,pendingTimeMs,hitMvs,warehouse,cnGroup",
+            "\u{1}",
+            "\u{2}",
+        );
+        let row = |kind: &str, code: &str| {
+            [
+                "0199-a",
+                "2026-01-05 10:47:19",
+                kind,
+                "10.0.0.3:1",
+                "bo",
+                "'bo'@'%'",
+                "etl",
+                "shop",
+                if code.is_empty() { "EOF" } else { "ERR" },
+                code,
+                "6213",
+                "4096",
+                "811700000",
+                "99",
+                "-1",
+                "1",
+                "10.0.0.2",
+                "select '\n;'",
+                "06f",
+                "-1",
+                "mv1",
+                "bi_wh",
+                "group2",
+            ]
+            .join("\u{1}")
+        };
+        let slow = record(&row("slow_query", ""), &format);
+        assert!(slow.is_slow && slow.is_query == Some(true));
+        assert_eq!((slow.duration_ms, slow.cpu_time_ms), (Some(6213), Some(812)));
+        assert_eq!((slow.peak_memory_bytes, slow.queue_time_ms), (Some(99), None));
+        assert_eq!((slow.statement_id, slow.error_code), (None, None));
+        assert_eq!(
+            (slow.workload_group.as_deref(), slow.compute_group.as_deref()),
+            (Some("etl"), Some("bi_wh"))
+        );
+        assert_eq!(
+            (slow.frontend.as_deref(), slow.sql_digest.as_deref()),
+            (Some("10.0.0.2"), Some("06f"))
+        );
+        assert_eq!(
+            (slow.extra["cnGroup"].as_str(), slow.extra["authorizedUser"].as_str()),
+            ("group2", "'bo'@'%'")
+        );
+        let failed = record(&row("query", "SYNTAX_ERR"), &format);
+        assert_eq!((failed.is_slow, failed.error_message.as_deref()), (false, Some("SYNTAX_ERR")));
+        let mut found = Vec::new();
+        let body =
+            [row("connection", ""), row("connection", "Access denied"), row("disconnection", "")];
+        read(body.join("\u{2}").as_bytes(), &format, Zone::UTC, &mut |_, row| found.push(row))
+            .unwrap();
+        let [Ok(Row::Login(good)), Ok(Row::Login(bad)), Err(error)] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert!(good.succeeded && !bad.succeeded);
+        assert_eq!((good.at_ms, good.user.as_deref()), (1_767_610_039_000, Some("bo")));
+        assert_eq!(bad.error_message.as_deref(), Some("Access denied"));
+        assert_eq!(*error, RowError::Record(SkipReason::OtherType));
+    }
+
+    #[test]
+    fn doris_loader_fills_columns() {
+        let format = csv(
+            "query_id,time,query_time,queue_time_ms,spill_write_bytes_from_local_storage,\
+             spill_read_bytes_from_local_storage,parse_time_ms,plan_times_ms,get_meta_times_ms,schedule_times_ms,\
+             hit_sql_cache,handled_in_fe,queried_tables_and_views,chosen_m_views,changed_variables,sql_mode,\
+             compute_group,stmt",
+            "\u{1f}",
+            "\u{1e}",
+        );
+        let row = [
+            "1a-2b",
+            "2026-02-03 09:15:20.300",
+            "417",
+            "4",
+            "65",
+            "32",
+            "3",
+            "{\"plan\":21,\"analyze\":4}",
+            "{\"a\":0}",
+            "{\"schedule_time_ms\":9}",
+            "1",
+            "0",
+            "[\"internal.shop.orders\"]",
+            "[]",
+            "{\"session_context\":\"lang:en;trace_id: t-9\"}",
+            "ANSI",
+            "UNKNOWN",
+            "select a\tb",
+        ]
+        .join("\u{1f}");
+        let record = record(&format!("{row}\u{1e}"), &format);
+        assert_eq!((record.queue_time_ms, record.parse_time_ms), (Some(4), Some(3)));
+        assert_eq!((record.plan_time_ms, record.schedule_time_ms), (Some(21), Some(9)));
+        assert_eq!((record.spill_write_bytes, record.spill_read_bytes), (Some(65), Some(32)));
+        assert_eq!(
+            (record.cache_hit, record.compute_group, record.chosen_views),
+            (Some(true), None, None)
+        );
+        assert_eq!(record.queried_tables.as_deref(), Some("[\"internal.shop.orders\"]"));
+        assert_eq!(record.trace_id.as_deref(), Some("t-9"));
+        assert_eq!(record.extra["get_meta_times_ms"], "{\"a\":0}");
+        assert_eq!(record.ended_ms.unwrap() - record.started_ms.unwrap(), 417);
+    }
+
+    #[test]
+    fn a_row_of_the_json_audit_log_is_read_by_its_keys() {
+        let row = r#"{"QueryId":"1-2","Timestamp":1767460199503,"Time":640,"CpuCostNs":1000000,"PlanTimesMs":{"plan":7}}"#;
+        let record = record(row, &Format::json(JsonKind::Object));
+        assert_eq!((record.duration_ms, record.cpu_time_ms), (Some(640), Some(1)));
+        assert_eq!((record.started_ms, record.plan_time_ms), (Some(1_767_460_199_503), Some(7)));
+    }
+
+    #[test]
+    fn lines_are_skipped_and_quotes_trimmed() {
+        let mut format = csv("query_id,time,stmt", ",", "\n");
+        if let Format::Csv { skip_lines, trim_double_quotes, .. } = &mut format {
+            (*skip_lines, *trim_double_quotes) = (1, true);
+        }
+        let body =
+            "\"query_id\",\"time\",\"stmt\"\n\"1-2\",\"2024-08-06 11:16:00\",\"select \"\"\"\n";
+        let (rows, _) = rows(body.as_bytes(), &format);
+        assert_eq!((rows.len(), rows[0].0), (1, 2));
+        let record = rows[0].1.as_ref().unwrap();
+        assert_eq!(
+            (record.query_id.as_str(), record.statement.as_deref()),
+            ("1-2", Some("select \"\""))
+        );
+    }
+
+    #[test]
+    fn json_is_found_at_its_paths() {
+        let format = |kind, root: &str, paths: &[&str], columns: &[&str]| Format::Json {
+            kind,
+            json_root: Some(root.to_string()).filter(|root| !root.is_empty()),
+            jsonpaths: Some(paths.iter().map(ToString::to_string).collect())
+                .filter(|paths: &Vec<String>| !paths.is_empty()),
+            columns: columns.iter().map(ToString::to_string).collect(),
+        };
+        let row = r#"{"id": "1-2", "at": {"time": 1722942960951}, "sql": ["select 1", "select 2"], "a.b": 5}"#;
+        let paths = ["$.id", "$.at.time", "$.sql[1]", "$.\"a.b\"", "$.none"];
+        let columns = ["query_id", "time", "stmt", "query_time", "user"];
+        for (body, kind, root) in [
+            (row.to_string(), JsonKind::Object, ""),
+            (format!("{row}\n"), JsonKind::Lines, "$"),
+            (format!("[{row}]"), JsonKind::Array, ""),
+            (
+                format!(r#"{{"x": [1, {{}}], "data": {{"rows": [{row}], "y": 0}}}}"#),
+                JsonKind::Array,
+                "$.data.rows",
+            ),
+            (format!(r#"[0, [{row}], "z"]"#), JsonKind::Array, "$[1]"),
+            (format!(r#"{{"data": [{row}]}}"#), JsonKind::Lines, "$.data[0]"),
+        ] {
+            let record = record(&body, &format(kind, root, &paths, &columns));
+            assert_eq!(
+                (record.query_id.as_str(), record.statement.as_deref()),
+                ("1-2", Some("select 2")),
+                "{body}"
+            );
+            assert_eq!((record.started_ms, record.duration_ms), (Some(1_722_942_960_951), Some(5)));
+            assert_eq!(record.user, None);
+        }
+        // A path without a name goes by its last key.
+        let format_of = |paths: &[&str]| format(JsonKind::Object, "", paths, &[]);
+        let body = r#"{"meta": {"query_id": "3-4", "time": 1722942960951}}"#;
+        assert_eq!(
+            record(body, &format_of(&["$.meta.query_id", "$.meta.time"])).query_id.as_str(),
+            "3-4"
+        );
+        for root in ["$.nothing", "$.id[3]"] {
+            let (found, read) = rows(row.as_bytes(), &format(JsonKind::Lines, root, &[], &[]));
+            assert!(matches!(found[0].1, Err(RowError::NoRoot(_))) && read.is_ok());
+            let body = format!("{{\"id\": 1, \"other\": [{row}]}}");
+            assert!(rows(body.as_bytes(), &format(JsonKind::Array, root, &[], &[])).1.is_err());
+        }
+        assert_eq!(jsonpaths(r#"["$.a", "$.b[0].c"]"#).unwrap(), ["$.a", "$.b[0].c"]);
+        for header in ["", "$.a", r#"["a"]"#, r#"["$.a[*]"]"#, r#"["$..a"]"#, r#"[1]"#] {
+            assert_eq!(jsonpaths(header), None, "{header}");
+        }
+        assert!(is_json_root("$.a") && is_json_root("$") && !is_json_root("a"));
+    }
+
     #[test]
     fn headers_of_stream_loads() {
         assert_eq!(columns(" a, `b` ,c").unwrap(), ["a", "b", "c"]);

@@ -8,7 +8,7 @@ use super::audit_log::AuditLog;
 use super::dump::Header;
 use super::wrapper::{Unwrapper, is_running_log};
 use crate::profile::Profile;
-use crate::time::leading_local_time;
+use crate::time::{leading_local_time, zone_offset};
 
 /// What a text is.
 #[derive(Debug)]
@@ -52,7 +52,9 @@ pub(super) fn kind(head: &[u8], name: &str) -> Kind {
         return Kind::OtherLog(Some(unwrapper));
     }
     if let Some(kind) = json(text) {
-        return kind;
+        // StarRocks' fe.features.log is JSON too, and its fe.profile.log holds profiles.
+        let is_other = is_named_as_other(name) && !name.contains("profile");
+        return if is_other { Kind::OtherLog(None) } else { kind };
     }
     if let Some(header) = Header::of(head) {
         return Kind::Table(header);
@@ -105,7 +107,11 @@ fn json(text: &[u8]) -> Option<Kind> {
 
 /// A line without the time that a logger wrote before a JSON document, as StarRocks' fe.profile.log may have.
 pub(super) fn behind_log_time(line: &[u8]) -> &[u8] {
-    let behind = leading_local_time(line).map(|(_, length)| line[length..].trim_ascii_start());
+    let behind = leading_local_time(line).map(|(_, length)| {
+        let rest = &line[length..];
+        let offset = zone_offset(rest).map_or(0, |(_, length)| length);
+        rest.get(offset..).unwrap_or_default().trim_ascii_start()
+    });
     behind.filter(|rest| rest.starts_with(b"{")).unwrap_or(line)
 }
 

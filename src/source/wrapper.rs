@@ -61,8 +61,10 @@ struct Piece<'a> {
 pub enum Unwrapped<'a> {
     /// A line of an audit log, with its line end.
     Line(Cow<'a, [u8]>),
-    /// Nothing yet: a part of a line, or a line of another log in the same stream.
+    /// Nothing yet: a part of a line, or one more line of another log in the same stream.
     Nothing,
+    /// A line of another log, behind which the record before does not go on.
+    OtherLog,
     /// The line has no wrapper, though the others have one.
     NotWrapped,
 }
@@ -71,6 +73,8 @@ pub enum Unwrapped<'a> {
 #[derive(Debug, Clone)]
 pub struct Unwrapper {
     wrapper: Wrapper,
+    /// Whether the names of loggers stand before lines.
+    is_named: bool,
     /// The parts of a line of standard output and of standard error that came so far.
     partial: [Vec<u8>; 2],
     /// Whether the lines belong to another log until the next record begins.
@@ -91,7 +95,17 @@ impl Unwrapper {
         if AuditLog::begins_record(first) {
             return None;
         }
-        let found = |wrapper| Some(Unwrapper::new(wrapper));
+        let found = |wrapper: Wrapper| {
+            let inner = |line| wrapper.unwrap(line).map(|piece| piece.text);
+            let is_named = |line| inner(line).is_some_and(|line| without_logger(&line).is_some());
+            Some(Unwrapper {
+                wrapper,
+                is_named: lines().take(20).any(is_named),
+                partial: [Vec::new(), Vec::new()],
+                foreign: true,
+                stream: 0,
+            })
+        };
         // These two are told by one line; what `docker compose` or a script printed may stand before.
         for wrapper in [Wrapper::DockerJson, Wrapper::Cri] {
             if lines().take(20).any(|line| wrapper.unwrap(line).is_some()) {
@@ -115,10 +129,6 @@ impl Unwrapper {
         let is_console =
             lines().take(20).any(|line| without_logger(line).is_some() || is_running_log(line));
         if is_console { found(Wrapper::Bare) } else { None }
-    }
-
-    fn new(wrapper: Wrapper) -> Unwrapper {
-        Unwrapper { wrapper, partial: [Vec::new(), Vec::new()], foreign: true, stream: 0 }
     }
 
     /// Takes in a line with its line end.
@@ -169,6 +179,18 @@ impl Unwrapper {
         lines
     }
 
+    /// Whether the lines have a wrapper that no other text has, so that they are a container's even where no
+    /// record is among the first.
+    pub fn is_certain(&self) -> bool {
+        matches!(self.wrapper, Wrapper::DockerJson | Wrapper::Cri) || self.is_named
+    }
+
+    /// Whether a record begins in a text.
+    pub fn finds_record(mut self, text: &[u8]) -> bool {
+        text.split_inclusive(|byte| *byte == b'\n')
+            .any(|line| matches!(self.line(line), Unwrapped::Line(_)))
+    }
+
     /// Whether a line is begun whose end did not come yet.
     pub fn is_within_line(&self) -> bool {
         self.partial.iter().any(|partial| !partial.is_empty())
@@ -187,7 +209,7 @@ impl Unwrapper {
             || is_running_log(&line[behind..])
         {
             self.foreign = true;
-            return Unwrapped::Nothing;
+            return Unwrapped::OtherLog;
         }
         Unwrapped::Line(match (behind, line) {
             (0, line) => line,
@@ -363,7 +385,7 @@ mod tests {
         for line in text.split_inclusive('\n') {
             match unwrapper.line(line.as_bytes()) {
                 Unwrapped::Line(line) => lines.push(String::from_utf8_lossy(&line).into_owned()),
-                Unwrapped::Nothing => {}
+                Unwrapped::Nothing | Unwrapped::OtherLog => {}
                 Unwrapped::NotWrapped => lines.push("not wrapped".to_string()),
             }
         }

@@ -89,10 +89,11 @@ impl<'a> Tokens<'a> {
                 Some(Token::Word(word))
             }
             _ => {
-                let length = OPERATORS
-                    .iter()
-                    .find(|operator| rest.starts_with(operator.as_bytes()))
-                    .map_or(1, |operator| operator.len());
+                let length = match first {
+                    // No operator begins with one of these; they are the most of all symbols.
+                    b',' | b'(' | b')' | b'.' | b';' | b'[' | b']' | b'*' | b'+' => 1,
+                    _ => operator(rest),
+                };
                 let symbol = &self.text[self.at..self.at + length];
                 self.at += length;
                 Some(Token::Symbol(symbol))
@@ -129,6 +130,10 @@ impl<'a> Tokens<'a> {
     /// The white space or the comment that stands next, and its length.
     pub fn gap(&mut self) -> Option<(Gap, usize)> {
         let rest = &self.text.as_bytes()[self.at..];
+        // Most words have one space before them.
+        if rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric()) {
+            return None;
+        }
         match rest {
             [b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, ..] => Some((Gap::Space, 1)),
             // The space as wide as a Chinese character.
@@ -200,6 +205,12 @@ pub enum Gap {
     Comment,
 }
 
+/// The length of the operator at the start of `text`, or of the one sign that stands there.
+fn operator(text: &[u8]) -> usize {
+    let mut operators = OPERATORS.iter();
+    operators.find(|operator| text.starts_with(operator.as_bytes())).map_or(1, |it| it.len())
+}
+
 /// Operators of more than one sign, longest first.
 const OPERATORS: [&str; 11] = ["<=>", "<=", ">=", "<>", "!=", "==", "||", "&&", "->", "::", ":="];
 
@@ -259,6 +270,9 @@ fn number(text: &[u8]) -> Option<usize> {
         _ => {}
     }
     let mut end = digits(0);
+    if end > 0 && ends(end) && text.get(end) != Some(&b'.') {
+        return Some(end);
+    }
     let is_whole = text.get(end) != Some(&b'.');
     if !is_whole {
         let fraction = digits(end + 1);

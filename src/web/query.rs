@@ -13,7 +13,7 @@ use warp::hyper::body::Bytes;
 use super::history::path_of;
 use super::layout::{Here, Page};
 use super::{chart, show};
-use crate::profile::{Operator, Section, flame_svg, in_order, operators};
+use crate::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
 use crate::query::{QueryId, QueryIdError};
 use crate::rest::Parameters;
 use crate::rest::envelope::{Answer, Refusal};
@@ -71,6 +71,8 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
     let first = first_operator(&parameters)?;
     let path = path_of(&query.query_id);
     let bytes = profile.as_ref().map_or(0, Vec::len);
+    let phases = profile.as_deref().map(Phases::of_text).unwrap_or_default();
+    let phases = phases.with_queue(query.queue_time_ms);
     let profile = match (profile, shown) {
         (None, _) => None,
         (Some(text), Shown::Tree) => Some(apart(move || tree(&text, first, &path)).await?),
@@ -118,6 +120,7 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
                     }
                 }
             }
+            (phases_of(&phases))
             @match profile {
                 Some(profile) => (profile),
                 None => p.empty { "No profile of it was taken in. Doris makes them where it was told "
@@ -371,6 +374,67 @@ fn plain(text: &[u8], id: &QueryId) -> Markup {
             }
         }
         pre.text tabindex="0" { (shown) }
+    }
+}
+
+/// The phases of a query as one bar, and below it each with its time; nothing where no profile tells of them.
+fn phases_of(phases: &Phases) -> Markup {
+    let sum: f64 = phases.phases.iter().map(|phase| phase.share).sum();
+    let mut from = 0.0;
+    let parts = phases.phases.iter().map(|phase| {
+        let (at, width) = (from / sum.max(1e-9), phase.share / sum.max(1e-9));
+        from += phase.share;
+        (phase, format!("{:.2}", at * 1000.0), format!("{:.2}", width * 1000.0))
+    });
+    let parts: Vec<(&Phase, String, String)> = parts.collect();
+    let time = |phase: &Phase| show::duration(Some(phase.duration_ms));
+    let has_steps = phases.phases.iter().any(|phase| !phase.steps.is_empty());
+    html! {
+        @if !parts.is_empty() {
+            figure.phases {
+                figcaption { "Where the time went" }
+                svg viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" focusable="false" {
+                    @for (phase, at, width) in &parts {
+                        rect class=(phase_class(&phase.name)) x=(at) width=(width) height="10" {
+                            title { (phase.name) " " (time(phase)) }
+                        }
+                    }
+                }
+                ul {
+                    @for (phase, ..) in &parts {
+                        li class={ "key " (phase_class(&phase.name)) } {
+                            (phase.name) " " strong { (time(phase)) } " (" (percent(phase.share)) ")"
+                        }
+                    }
+                }
+                @if has_steps {
+                    details.more {
+                        summary { "Steps" }
+                        dl.facts {
+                            @for phase in &phases.phases {
+                                @for step in &phase.steps {
+                                    div { dt { (phase.name) ": " (step.name) } dd { (time(step)) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The class that gives a phase its colour.
+fn phase_class(name: &str) -> &'static str {
+    match name {
+        Phases::PARSE => "parse",
+        Phases::ANALYZE => "analyze",
+        Phases::PLAN => "plan",
+        Phases::QUEUE => "queue",
+        Phases::SCHEDULE => "schedule",
+        "prepare" => "prepare",
+        "other" => "rest",
+        _ => "run",
     }
 }
 
