@@ -196,45 +196,9 @@ pub async fn profile_json(view: &View, query_id: QueryId) -> Result<Answer, Refu
         return success(json!({}), 0);
     };
     let tree = Section::parse(&String::from_utf8_lossy(&text));
-    let brief = serde_json::to_string(&Brief::of(&tree));
+    let brief = serde_json::to_string(&tree.brief());
     let brief = brief.map_err(|error| Refusal::Internal(error.into()))?;
     success(json!({ "profile": brief }), 0)
-}
-
-/// A node of the brief, as Doris' `RuntimeProfile` writes it. Viewers rely on all four keys.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Brief<'p> {
-    name: &'p str,
-    rows_returned: u64,
-    total_time: &'p str,
-    children: Vec<Brief<'p>>,
-}
-
-impl<'p> Brief<'p> {
-    fn of(section: &'p Section) -> Brief<'p> {
-        Brief {
-            name: &section.name,
-            rows_returned: rows_of(section).unwrap_or(0),
-            total_time: section.time().unwrap_or("0ns"),
-            children: section.children.iter().map(Brief::of).collect(),
-        }
-    }
-}
-
-/// The rows that a section of a profile says it gave on.
-fn rows_of(section: &Section) -> Option<u64> {
-    let named = ["RowsReturned", "RowsProduced", "PullRowNum"];
-    let common = section.children.iter().find(|child| child.name.starts_with("Common"));
-    let value = [Some(section), common]
-        .into_iter()
-        .flatten()
-        .find_map(|section| named.iter().find_map(|name| section.counter(name)))?;
-    let value = value.strip_prefix("sum ").unwrap_or(value);
-    let value = value.split(',').next()?;
-    // `27.667K (27667)`
-    let exact = value.split_once('(').map_or(value, |(_, exact)| exact.trim_end_matches(')'));
-    exact.trim().parse().ok()
 }
 
 /// Refuses a form of a profile that there is not.
