@@ -17,7 +17,8 @@ fn list(agent: &ureq::Agent, server: &Server, path: &str) -> String {
 }
 
 fn push(agent: &ureq::Agent, server: &Server, writer: u64, batch: u64) -> String {
-    let id = format!("{writer:x}-{batch:x}");
+    // `0-0` is no id.
+    let id = format!("{writer:x}-{:x}", batch + 1);
     let started_ms = 1_800_000_000_000 + batch;
     let row = format!(
         "{{\"query_id\": \"{id}\", \"user\": \"writer{writer}\", \"state\": \"EOF\", \

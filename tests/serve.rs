@@ -278,7 +278,7 @@ fn the_readmes_command_says_what_it_took_in_and_where_it_listens() {
     let (_folder, server) = sample();
     assert!(server.said.contains("records:  15 new, 4 merged, 0 unchanged"), "{}", server.said);
     assert!(server.said.contains("profiles: 4 new"), "{}", server.said);
-    assert!(server.said.contains("fe.audit.log:12"), "{}", server.said);
+    assert!(server.said.contains("fe.audit.log:13"), "{}", server.said);
 }
 
 #[test]

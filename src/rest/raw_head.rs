@@ -4,7 +4,8 @@
 //! (`column_separator`, `row_delimiter`), which Doris' and StarRocks' servers take and HTTP forbids: hyper answers 400.
 //! So in the head of a request that begins like a stream load's each such byte gets its highest bit set, which makes
 //! it one that HTTP lets pass. [`value`] takes the bit off again. The length of what was sent stays the same, so that
-//! where a request ends is what its client said.
+//! where a request ends is what its client said. A head begins where what was read begins, which it does for every
+//! client that waits for the answer before it asks again.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
