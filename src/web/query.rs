@@ -734,6 +734,27 @@ mod tests {
     }
 
     #[test]
+    fn phases_are_one_bar_with_a_legend() {
+        let text = include_str!("../../tests/profiles/starrocks-3.3.txt");
+        let phases = Phases::of_text(text.as_bytes());
+        let markup = phases_of(&phases).into_string();
+        assert_eq!(markup.matches("<rect ").count(), 7, "{markup}");
+        for expected in [
+            "<li class=\"key queue\">queue <strong>1sec200ms</strong> (0.7 %)</li>",
+            "<dt>plan: optimize</dt><dd>60ms</dd>",
+        ] {
+            assert!(markup.contains(expected), "{expected}: {markup}");
+        }
+        let widths: f64 = markup
+            .split(" width=\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next()?.parse::<f64>().ok())
+            .sum();
+        assert!((widths - 1000.0).abs() < 0.1, "{widths}");
+        assert_eq!(phases_of(&Phases::default()).into_string(), "");
+    }
+
+    #[test]
     fn operators_and_statements_are_text() {
         let text = "Fragment 0:\n  A_SCAN (id=1 <script>alert(1)</script>):\n    - ExecTime: 3ms\n";
         let markup = tree(text.as_bytes(), None, "").into_string();
