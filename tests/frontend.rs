@@ -505,7 +505,7 @@ fn beside_other_ways_a_query_is_there_once() {
     let log = scene.folder.path().join("log");
     std::fs::write(&log, audit_records(7..8)).unwrap();
     assert!(import(&scene.db(), &[&log]).status.success());
-    let id = format!("{:x}-7", 7u64.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let id = format!("{:x}-7", 8u64.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut listed = row(&id, "EOF");
     for (key, value) in [
         ("Start Time", "2024-01-02 11:00:00"),

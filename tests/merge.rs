@@ -49,7 +49,7 @@ fn histories_of_two_machines_become_one() {
     assert_eq!(std::fs::read(&second).unwrap(), before);
     // Again, it changes nothing.
     let again = stdout(&run("merge", &joined, &[&second, &first]));
-    assert_eq!(again.matches(" 0 new, 0 merged, ").count(), 4, "{again}");
+    assert_eq!(again.matches(" 0 new, 0 merged, ").count(), 6, "{again}");
     assert_eq!(contents(&joined), contents(&all));
     for (argument, sentence) in [
         (joined.as_path(), "is the history itself"),

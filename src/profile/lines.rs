@@ -21,9 +21,7 @@ const FIRST_KEYS: [&str; 15] = [
     "Profile ID", "Query ID", "Task Type", "Query Type", "Start Time", "End Time", "Total",
     "Task State", "Query State", "User", "Default Catalog", "Default Db",
     // A frontend fills its summary from a map, so any key may come first.
-    "Distributed Plan",
-    "Sql Statement",
-    "System Message",
+    "Distributed Plan", "Sql Statement", "System Message",
 ];
 
 /// Returns the byte offset at which a profile begins in `head`, the first bytes of a text, or None if none does.

@@ -14,6 +14,9 @@ use super::ready::host;
 use super::{History, query_profile, session};
 use crate::query::QueryId;
 
+/// The route compresses what is longer.
+const COMPRESSED_FROM_BYTES: usize = 32;
+
 /// The profile that is asked for, where it can be answered without waiting for anybody.
 pub fn profile<In>(history: &History, request: &Request<In>) -> Option<Answer> {
     let (as_html, query_id) = asked(request.uri())?;
@@ -30,7 +33,9 @@ pub fn profile<In>(history: &History, request: &Request<In>) -> Option<Answer> {
         true => session::profile(&view, query_id).now_or_never(),
         false => query_profile::bare(&view, query_id).now_or_never(),
     };
-    let mut answer = dressed(request.method(), headers, answer?.ok()?);
+    // A short answer is the sentence that there is no profile, and the route does not vary it by encoding.
+    let answer = answer?.ok().filter(|answer| answer.body().len() > COMPRESSED_FROM_BYTES)?;
+    let mut answer = dressed(request.method(), headers, answer);
     answer.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     Some(answer)
 }

@@ -619,7 +619,9 @@ impl Draft {
                     &part(&record.user),
                     &record.statement_id.map(|id| id.to_string()).unwrap_or_default(),
                     &self.start_text,
-                    statement,
+                    // A followed log may be read before all of a statement is written. Its number on the connection
+                    // names it as well, and two statements of one number are told apart as they are stored.
+                    if record.statement_id.is_none() { statement } else { "" },
                 ])
             }
             (Err(error), _) => return Err(SkipReason::BadQueryId(error)),

@@ -109,6 +109,7 @@ impl Store {
                    UNION ALL SELECT 'followed_file', count(*) FROM followed_file
                    UNION ALL SELECT 'stream_load_label', count(*) FROM stream_load_label
                    UNION ALL SELECT 'account', count(*) FROM account
+                   UNION ALL SELECT 'login', count(*) FROM login
                )
                SELECT counted.name AS "table!: String", rows AS "rows!: i64",
                    ifnull(sum(pgsize) FILTER (WHERE type = 'table'), 0) AS "bytes!: i64",

@@ -124,7 +124,7 @@ pub fn audit_records(numbers: std::ops::Range<u64>) -> String {
                 ("StmtId", &number.to_string()),
                 (
                     "QueryId",
-                    &format!("{:x}-{number:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                    &format!("{:x}-{number:x}", number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
                 ),
                 ("Stmt", &format!("select {number}")),
             ],
@@ -166,7 +166,11 @@ pub fn older(file: &Path, version: i64, rows: &str) {
     let mut files: Vec<_> =
         std::fs::read_dir(migrations).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    for file in &files[..version as usize] {
+    let number = |file: &Path| -> i64 {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        name.split('_').next().unwrap().parse().unwrap()
+    };
+    for file in files.iter().filter(|file| number(file) <= version) {
         sqlite.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
     }
     sqlite.execute_batch(rows).unwrap();
