@@ -619,9 +619,8 @@ impl Draft {
                     &part(&record.user),
                     &record.statement_id.map(|id| id.to_string()).unwrap_or_default(),
                     &self.start_text,
-                    // A followed log may be read before all of a statement is written. Its number on the connection
-                    // names it as well, and two statements of one number are told apart as they are stored.
-                    if record.statement_id.is_none() { statement } else { "" },
+                    // Of its lines the first: a followed log may be read before all of them are written.
+                    statement.trim_start().lines().next().unwrap_or_default(),
                 ])
             }
             (Err(error), _) => return Err(SkipReason::BadQueryId(error)),

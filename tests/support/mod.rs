@@ -124,7 +124,10 @@ pub fn audit_records(numbers: std::ops::Range<u64>) -> String {
                 ("StmtId", &number.to_string()),
                 (
                     "QueryId",
-                    &format!("{:x}-{number:x}", number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                    &format!(
+                        "{:x}-{number:x}",
+                        number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                    ),
                 ),
                 ("Stmt", &format!("select {number}")),
             ],
