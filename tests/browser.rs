@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 
 use driver::Browser;
 use serde_json::{Value, json};
-use support::{Server, add_user, audit_records, certificate, data, import};
+use support::{
+    Server, add_user, audit_records, certificate, data, import, printed_count, printed_time,
+    profile_of,
+};
 use tempfile::TempDir;
 
 const ROOTS: &str = "fbb2582c72884d29-9dd9de3b42b740e9";
@@ -142,23 +145,17 @@ fn a_statement_is_copied() {
 
 /// A profile as Doris 2.1 writes it, of a run whose join took so many milliseconds.
 fn profile(id: &str, hour: u32, join_ms: u64) -> String {
-    let mut text = format!(
-        "Summary:\n  - Profile ID: {id}\n  - Task Type: QUERY\n  - Start Time: 2024-08-06 {hour:02}:00:00\n  \
-         - Total: {}ms\n  - Task State: EOF\n  - User: alice\n  - Default Catalog: internal\n  \
-         - Default Db: shop\n  - Sql Statement: select c.name, sum(o.price) from orders o join customers c \
-         on o.customer = c.id where o.day = {hour} group by c.name order by 2 desc limit 20\n\
-         MergedProfile:\n  Fragments:\n",
-        join_ms + 400
-    );
+    let mut fragments = String::new();
     let mut fragment = |number: u32, operators: &[(&str, u64, u64, u64)]| {
-        text.push_str(&format!("    Fragment {number}:\n      Pipeline : 0(instance_num=8):\n"));
-        for (depth, (name, us, rows, kb)) in operators.iter().enumerate() {
-            let indent = " ".repeat(8 + 2 * depth);
-            text.push_str(&format!(
-                "{indent}{name}:\n{indent}  - ExecTime: avg {us}us, max {us}us, min {us}us\n\
-                 {indent}  - RowsProduced: sum {rows}, avg {rows}, max {rows}, min {rows}\n\
-                 {indent}  - MemoryUsage: sum {kb} KB, avg {kb} KB, max {kb} KB, min {kb} KB\n"
-            ));
+        fragments +=
+            &format!("       Fragment {number}:\n         Pipeline : 0(instance_num=8):\n");
+        for (name, us, rows, kb) in operators {
+            let (time, rows) = (printed_time(*us), printed_count(*rows));
+            fragments += &format!(
+                "           {name}:\n              - ExecTime: avg {time}, max {time}, min {time}\n              \
+                 - MemoryUsage: sum {kb}.00 KB, avg {kb}.00 KB, max {kb}.00 KB, min {kb}.00 KB\n              \
+                 - RowsProduced: sum {rows}, avg {rows}, max {rows}, min {rows}\n"
+            );
         }
     };
     let rows = join_ms * 997;
@@ -198,7 +195,20 @@ fn profile(id: &str, hour: u32, join_ms: u64) -> String {
             ),
         ],
     );
-    text
+    let start = format!("2024-08-06 {hour:02}:00:00");
+    let statement = format!(
+        "select c.name, sum(o.price) from orders o join customers c on o.customer = c.id \
+         where o.day = {hour} group by c.name order by 2 desc limit 20"
+    );
+    let values = [
+        ("Start Time", start.as_str()),
+        ("End Time", &start),
+        ("Total", &printed_time(join_ms * 1000 + 400_000)),
+        ("User", "alice"),
+        ("Default Db", "shop"),
+        ("Sql Statement", &statement),
+    ];
+    profile_of(id, &values, &fragments)
 }
 
 /// Runs of one statement, two of them with a profile; gives its fingerprint.
@@ -367,16 +377,18 @@ fn hostile_data_is_text_and_large_data_is_quick() {
             "query_id": "long-1", "time": "2026-08-09 00:00:01", "user": "مستخدم", "stmt": long,
         }),
     );
-    let mut profile = format!(
-        "Summary:\n  - Profile ID: wide-1\n  - User: root\n  - Sql Statement: select '{HOSTILE}'\n\
-        MergedProfile:\n  Fragments:\n    Fragment 0:\n      Pipeline : 0(instance_num=1):\n"
-    );
+    let mut fragments = "       Fragment 0:\n         Pipeline : 0(instance_num=1):\n".to_string();
     let padding = "p".repeat(400);
     for number in 0..100_000 {
-        profile.push_str(&format!(
-            "        OLAP_SCAN_OPERATOR (id={number}. table name = {HOSTILE}):\n          - ExecTime: {number}us\n          - Note: {padding}\n"
-        ));
+        let time = printed_time(number);
+        fragments += &format!(
+            "           OLAP_SCAN_OPERATOR (id={number}. table name = {HOSTILE}):\n              \
+             - PlanInfo\n                 - PREDICATES: {padding}\n              \
+             - ExecTime: avg {time}, max {time}, min {time}\n"
+        );
     }
+    let statement = format!("select '{HOSTILE}'");
+    let profile = profile_of("wide-1", &[("Sql Statement", &statement)], &fragments);
     assert!(profile.len() > 50_000_000, "{}", profile.len());
     let (status, answer, _) =
         server.send("PUT", "/api/v1/queries/wide-1/profile", &[], profile.as_bytes());

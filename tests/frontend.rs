@@ -121,10 +121,48 @@ fn list(rows: &[Value]) -> String {
     ok(json!({"column_names": [], "href_column": ["Profile ID"], "rows": rows}))
 }
 
+/// The profile of a query that some list of these tests names.
 fn profile(id: &str) -> String {
-    format!(
-        "Summary:\n  - Profile ID: {id}\n  - Task State: EOF\nExecution Summary:\n  - Plan Time: 1ms\n"
-    )
+    let of_1_1 = [
+        ("Start Time", "2022-08-06 11:16:00"),
+        ("End Time", "2022-08-06 11:16:03"),
+        ("Total", "3s1ms"),
+        ("Doris Version", "1.1.2-rc05"),
+        ("User", "bob"),
+        ("Default Db", "default_cluster:lake"),
+        ("Sql Statement", "select 'l'"),
+    ];
+    let of_0_15 = [
+        ("Start Time", "2020-08-26 16:27:20"),
+        ("End Time", "2020-08-26 16:27:20"),
+        ("Total", "316ms"),
+        ("Default Db", "default_cluster:db1"),
+        ("Sql Statement", "select a < b"),
+    ];
+    let of_bob = [
+        ("Start Time", "2024-08-06 11:16:00"),
+        ("End Time", "2024-08-06 11:16:03"),
+        ("Total", "3sec1ms"),
+        ("User", "bob"),
+        ("Default Db", "lake"),
+        ("Sql Statement", "select 'm'"),
+    ];
+    match id {
+        "l-1" => return support::old_profile(id, &of_1_1),
+        "p-1" => return support::old_profile(id, &of_0_15),
+        "m-1" => return support::profile(id, &of_bob),
+        _ => {}
+    }
+    let statement = format!("select '{id}'");
+    let values = [
+        ("Start Time", "2024-08-06 11:16:00"),
+        ("End Time", "2024-08-06 11:16:01"),
+        ("Total", "1sec52ms"),
+        ("User", "alice"),
+        ("Default Db", "shop"),
+        ("Sql Statement", &statement),
+    ];
+    support::profile(id, &values)
 }
 
 struct Scene {
@@ -328,7 +366,11 @@ fn a_frontend_of_starrocks_is_collected_from_by_its_query_details() {
     starrocks
         .answers("/api/v2/query_detail", json!({"result": details, "code": "0", "message": "OK"}));
     let profile = format!(
-        "Query:\n  Summary:\n     - Query ID: {ID}\n     - Query Type: Query\n     - Total: 1s500ms\n"
+        "Query:\n  Summary:\n     - Query ID: {ID}\n     - Start Time: 2026-03-04 05:06:07\n     \
+         - End Time: 2026-03-04 05:06:08\n     - Total: 1s500ms\n     - Query Type: Query\n     \
+         - Query State: Finished\n     - StarRocks Version: 3.3.2-857dd73\n     - User: bob\n     \
+         - Default Db: shop\n     - Sql Statement: select max(t) from orders\n     - Variables: \n     \
+         - NonDefaultSessionVariables: {{}}\n  Planner:\n  Execution:\n"
     );
     // The bare text.
     starrocks.answers(&format!("/api/profile?query_id={ID}"), &profile);
@@ -518,7 +560,15 @@ fn beside_other_ways_a_query_is_there_once() {
         listed[key] = json!(value);
     }
     frontend.answers("/rest/v1/query_profile", list(&[listed]));
-    frontend.answers(&format!("/api/profile/text?query_id={id}"), profile(&id));
+    let values = [
+        ("Start Time", "2024-01-02 11:00:00"),
+        ("End Time", "2024-01-02 11:00:00"),
+        ("Total", "1ms"),
+        ("Default Db", "of_the_session"),
+        ("Sql Statement", "select 7"),
+    ];
+    let text = support::profile(&id, &values);
+    frontend.answers(&format!("/api/profile/text?query_id={id}"), text);
     let _server = scene.serve();
     scene.wait_for(PROFILES, 1);
     assert_eq!(number(&scene.db(), QUERIES), 1);

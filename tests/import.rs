@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use flate2::write::GzEncoder;
-use support::{annals, audit_records, data, import, number, stderr, stdout};
+use support::{annals, audit_record, audit_records, data, import, number, stderr, stdout};
 use tempfile::TempDir;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -41,11 +41,14 @@ fn some_not_understood_ends_with_1_and_says_where() {
     let log = folder.path().join("log");
     let good = audit_records(0..1);
     let head = "2024-01-02 11:15:51,248";
+    // None of these is written by a frontend: what a frontend writes is understood.
+    let with_id = |id: &str| audit_record(head, &[("QueryId", id), ("Stmt", "select 1")]);
     let bad = format!(
-        "a line before any record\n{good}{head} [disconnection] |User=a\n{head} [query] |User=a\n\
-         {head} [query] |QueryId={}|Stmt=s\n{head} [query] |QueryId=a b|Stmt=s\n\
-         {head} INFO [AuditLog.log():68] {{\"QueryId\": \n{}",
-        "x".repeat(129),
+        "a line before any record\n{good}{head} [disconnection] |Client=10.0.0.1:5000|User=a\n\
+         {head} [query] |Client=10.0.0.1:5000|User=a\n{}{}\
+         {head} INFO (audit-event-processor|7) [AuditLog.log():68] {{\"QueryId\": \n{}",
+        with_id(&"x".repeat(129)),
+        with_id("a b"),
         audit_records(1..2),
     );
     std::fs::write(&log, bad).unwrap();
@@ -211,19 +214,22 @@ fn a_record_of_many_megabytes_is_kept_and_one_beyond_the_bound_is_counted() {
         .spawn()
         .unwrap();
     let mut input = process.stdin.take().unwrap();
-    let head = "2024-01-02 11:15:51,248 [query] |User=a|State=EOF|QueryId=";
+    // The parts of a record before its id, between id and statement, and behind the statement.
+    let values = [("QueryId", "@"), ("Stmt", "@"), ("CpuTimeMS", "5")];
+    let record = audit_record("2024-01-02 11:15:51,248", &values);
+    let parts: Vec<&str> = record.split('@').collect();
+    let [head, middle, tail] = parts[..] else { panic!("{record}") };
     let line = "x, -- a line of a long statement\n".repeat(1 << 15);
-    write!(input, "{head}1-1|Stmt=select {line}{line}|CpuTimeMS=5\n{head}2-2|Stmt=select ")
-        .unwrap();
+    write!(input, "{head}1-1{middle}select {line}{line}{tail}{head}2-2{middle}select ").unwrap();
     for _ in 0..70 {
         input.write_all(line.as_bytes()).unwrap();
     }
     // And one without any line end.
-    write!(input, "\n{head}3-3|Stmt=select ").unwrap();
+    write!(input, "{tail}{head}3-3{middle}select ").unwrap();
     for _ in 0..70 {
         input.write_all("y".repeat(1 << 20).as_bytes()).unwrap();
     }
-    write!(input, "\n{head}4-4|Stmt=select 4\n").unwrap();
+    write!(input, "{tail}{head}4-4{middle}select 4{tail}").unwrap();
     drop(input);
     let output = process.wait_with_output().unwrap();
     let said = stdout(&output);

@@ -18,6 +18,17 @@ fn server() -> (TempDir, Server) {
     (folder, server)
 }
 
+/// The profile of the query that `object("a")` is.
+fn profile_of_a() -> String {
+    let values = [
+        ("Start Time", "2024-08-06 11:16:00"),
+        ("End Time", "2024-08-06 11:16:00"),
+        ("Total", "12ms"),
+        ("User", "alice"),
+    ];
+    support::profile("a", &values)
+}
+
 fn object(id: &str) -> String {
     json!({
         "query_id": id, "time": "2024-08-06T11:16:00.951Z", "user": "alice", "query_time": 12,
@@ -103,8 +114,8 @@ fn pages_of_other_sites_cannot_push() {
         for (method, path) in
             [("POST", QUERIES), ("PUT", "/api/v1/queries/a/profile"), ("PUT", stream_load)]
         {
-            let profile = "Summary:\n   - Profile ID: a\n   - Task State: EOF\n";
-            let body = if path.ends_with("profile") { profile.to_string() } else { object("a") };
+            let is_profile = path.ends_with("profile");
+            let body = if is_profile { profile_of_a() } else { object("a") };
             let (answered, answer, _) = server.send(method, path, &headers, body.as_bytes());
             assert_eq!(answered, status, "{path} {headers:?}: {answer}");
         }
@@ -124,7 +135,8 @@ fn a_profile_is_kept_as_it_was_sent() {
     assert_eq!(server.send("PUT", &path, &[], &text).1["data"]["profile"], "unchanged");
     assert_eq!(server.get(&format!("/api/profile/text?query_id={id}")).2, text);
     assert_eq!(server.envelope("/rest/v1/session")["data"]["rows"][0]["Total"], "316ms");
-    // One whose summary names no query is of the query in the path.
+    // One whose summary names no query, and whose text is no UTF-8, which no frontend writes, is of the query in the
+    // path and kept as it is.
     let nameless = b"Summary:\n   - Task Type: QUERY\n   - Sql Statement: select '\xff'\n";
     let (status, ..) = server.send("PUT", "/api/v1/queries/a%2Fb/profile", &[], nameless);
     assert_eq!(status, 200);

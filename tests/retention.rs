@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Server, annals, audit_record, import, number, stderr, stdout};
+use support::{Server, annals, audit_record, import, number, profile, stderr, stdout};
 use tempfile::TempDir;
 
 const DAY_MS: i64 = 86_400_000;
@@ -16,13 +16,22 @@ fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 
+/// A profile of a statement that started then.
+fn profile_at(id: &str, started_ms: i64, statement: &str) -> String {
+    let start = chrono::DateTime::from_timestamp_millis(started_ms).unwrap();
+    let start = start.format("%Y-%m-%d %H:%M:%S").to_string();
+    let values = [("Start Time", start.as_str()), ("End Time", &start), ("Total", "1ms")];
+    profile(id, &[&values[..], &[("User", "alice"), ("Sql Statement", statement)]].concat())
+}
+
 /// A history of a query a day, the newest a day old, all with a profile; and one of which no start is known.
 fn daily(folder: &Path, days: i64, profile_bytes: usize) -> std::path::PathBuf {
     let db = folder.join("annals.db");
     let server = Server::start(&db, &[]);
+    let now_ms = now_ms();
     let rows: Vec<Value> = (1..=days)
         .map(|day| {
-            json!({"query_id": format!("day-{day}"), "time": now_ms() - day * DAY_MS, "query_time": 1,
+            json!({"query_id": format!("day-{day}"), "time": now_ms - day * DAY_MS, "query_time": 1,
                    "stmt": format!("select c{day} from t"), "user": "alice"})
         })
         .collect();
@@ -30,8 +39,11 @@ fn daily(folder: &Path, days: i64, profile_bytes: usize) -> std::path::PathBuf {
         server.send("POST", "/api/v1/queries", &[], json!(rows).to_string().as_bytes());
     assert_eq!(status, 200, "{answer}");
     for day in 1..=days {
-        let text =
-            format!("Summary:\n  - Profile ID: day-{day}\n{}", noise(day as u64, profile_bytes));
+        let text = profile_at(
+            &format!("day-{day}"),
+            now_ms - day * DAY_MS,
+            &format!("select c{day} from t"),
+        ) + &noise(day as u64, profile_bytes);
         let path = format!("/api/v1/queries/day-{day}/profile");
         assert_eq!(server.send("PUT", &path, &[], text.as_bytes()).0, 200);
     }
@@ -171,8 +183,10 @@ fn young_and_old(folder: &Path, young: i64, old: i64) -> std::path::PathBuf {
         [("young", young, now_ms() - DAY_MS), ("old", old, now_ms() - 400 * DAY_MS)]
     {
         for number in 0..queries {
-            let start = chrono::DateTime::from_timestamp_millis(begin_ms + number).unwrap();
+            let started_ms = begin_ms + number;
+            let start = chrono::DateTime::from_timestamp_millis(started_ms).unwrap();
             let start = start.format("%Y-%m-%d %H:%M:%S,%3f");
+            let statement = format!("select {name}{number} from t");
             log += &audit_record(
                 &start.to_string(),
                 &[
@@ -180,14 +194,12 @@ fn young_and_old(folder: &Path, young: i64, old: i64) -> std::path::PathBuf {
                     ("Db", if number % 20 == 0 { "profiled" } else { "shop" }),
                     ("StmtId", &number.to_string()),
                     ("QueryId", &format!("{name}-{number:x}")),
-                    ("Stmt", &format!("select {name}{number} from t")),
+                    ("Stmt", &statement),
                 ],
             );
             if number % 20 == 0 {
-                let text = format!(
-                    "Summary:\n  - Profile ID: {name}-{number:x}\n{}",
-                    noise(number as u64, 20_000)
-                );
+                let text = profile_at(&format!("{name}-{number:x}"), started_ms, &statement)
+                    + &noise(number as u64, 20_000);
                 std::fs::write(taken_in.join(format!("{name}-{number}.txt")), text).unwrap();
             }
         }

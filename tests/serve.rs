@@ -316,7 +316,7 @@ fn an_answer_in_flight_is_finished() {
     let folder = TempDir::new().unwrap();
     let (db, profile) = (folder.path().join("a.db"), folder.path().join("profile"));
     // Far more than the sockets between server and client hold.
-    let text = "Summary:\n  - Profile ID: 1-2\n".to_string() + &"Counters:\n".repeat(3_000_000);
+    let text = support::profile("1-2", &[]) + &"     - RowsProduced: 1\n".repeat(1_500_000);
     std::fs::write(&profile, &text).unwrap();
     assert!(import(&db, &[&profile]).status.success());
     let mut server = Server::start(&db, &[]);

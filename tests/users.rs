@@ -297,8 +297,8 @@ fn only_writers_and_admins_push_and_only_admins_see_the_status() {
     {
         let pushed = ask(&server, name, "POST", "/api/v1/queries", row);
         assert_eq!(pushed.0, status, "{name:?}");
-        let profile = b"Summary:\n   - Profile ID: w-1\n   - Task State: EOF\n";
-        let pushed = ask(&server, name, "PUT", "/api/v1/queries/w-1/profile", profile);
+        let profile = support::profile("w-1", &[("Start Time", "2024-08-08 00:00:00")]);
+        let pushed = ask(&server, name, "PUT", "/api/v1/queries/w-1/profile", profile.as_bytes());
         assert_eq!(pushed.0, status, "{name:?}");
         let (loaded, ..) = ask(&server, name, "PUT", &format!("{load}?redirected=true"), row);
         assert_eq!(loaded, status, "{name:?}");

@@ -68,8 +68,28 @@ pub fn certificate(folder: &Path, name: &str) {
     assert!(made.status.success(), "{}", stderr(&made));
 }
 
-/// The keys of a `[query]` record in the order of Doris 2.1, with values that say nothing of a statement.
-const DORIS_2_1: [(&str, &str); 30] = [
+/// Keys of an audit record in the order in which a version writes them, with values that say nothing of a statement.
+pub type Form = &'static [(&'static str, &'static str)];
+
+/// Doris 0.12 to 1.1: the statement stands last, and nothing says when it started.
+pub const DORIS_1: Form = &[
+    ("Client", "10.0.0.1:5000"),
+    ("User", "root"),
+    ("Db", "default_cluster:test"),
+    ("State", "EOF"),
+    ("Time", "0"),
+    ("ScanBytes", "0"),
+    ("ScanRows", "0"),
+    ("ReturnRows", "1"),
+    ("StmtId", "1"),
+    ("QueryId", ""),
+    ("IsQuery", "true"),
+    ("feIp", "10.0.0.2"),
+    ("Stmt", ""),
+];
+
+/// Doris 2.1: the statement stands in the middle.
+pub const DORIS_2_1: Form = &[
     ("Client", "10.0.0.1:5000"),
     ("User", "root"),
     ("Ctl", "internal"),
@@ -102,15 +122,243 @@ const DORIS_2_1: [(&str, &str); 30] = [
     ("scanBytesFromRemoteStorage", "0"),
 ];
 
-/// An audit record as Doris 2.1 writes it, with some of its values, and its line end.
-pub fn audit_record(written: &str, values: &[(&str, &str)]) -> String {
-    let mut record = format!("{written} [query] ");
-    for (key, usual) in DORIS_2_1 {
-        let value = values.iter().find(|(name, _)| *name == key).map_or(usual, |(_, value)| value);
+/// Doris 3.0: when the statement started stands first.
+pub const DORIS_3_0: Form = &[
+    ("Timestamp", "2024-01-02 11:15:46.000"),
+    ("Client", "10.0.0.1:5000"),
+    ("User", "root"),
+    ("Ctl", "internal"),
+    ("Db", "test"),
+    ("CommandType", "Query"),
+    ("State", "EOF"),
+    ("ErrorCode", "0"),
+    ("ErrorMessage", ""),
+    ("Time(ms)", "0"),
+    ("ScanBytes", "0"),
+    ("ScanRows", "0"),
+    ("ReturnRows", "1"),
+    ("StmtId", "1"),
+    ("QueryId", ""),
+    ("IsQuery", "true"),
+    ("IsNereids", "true"),
+    ("FeIp", "10.0.0.2"),
+    ("StmtType", "SELECT"),
+    ("Stmt", ""),
+    ("CpuTimeMS", "0"),
+    ("ShuffleSendBytes", "0"),
+    ("ShuffleSendRows", "0"),
+    ("SqlHash", "ab"),
+    ("PeakMemoryBytes", "0"),
+    ("SqlDigest", ""),
+    ("ComputeGroupName", "UNKNOWN"),
+    ("WorkloadGroup", ""),
+    ("FuzzyVariables", ""),
+    ("ScanBytesFromLocalStorage", "0"),
+    ("ScanBytesFromRemoteStorage", "0"),
+];
+
+/// Doris 3.1 and 4.x: JSON in some fields, and the statement last.
+pub const DORIS_4_0: Form = &[
+    ("QueryId", ""),
+    ("Timestamp", "2024-01-02 11:15:46.000"),
+    ("Client", "10.0.0.1:5000"),
+    ("User", "root"),
+    ("FeIp", "10.0.0.2"),
+    ("Ctl", "internal"),
+    ("Db", "test"),
+    ("State", "EOF"),
+    ("ErrorCode", "0"),
+    ("ErrorMessage", ""),
+    ("Time(ms)", "0"),
+    ("CpuTimeMS", "0"),
+    ("PeakMemoryBytes", "0"),
+    ("ScanBytes", "0"),
+    ("ScanRows", "0"),
+    ("ReturnRows", "1"),
+    ("ShuffleSendRows", "0"),
+    ("ShuffleSendBytes", "0"),
+    ("SpillWriteBytesToLocalStorage", "0"),
+    ("SpillReadBytesFromLocalStorage", "0"),
+    ("ScanBytesFromLocalStorage", "0"),
+    ("ScanBytesFromRemoteStorage", "0"),
+    ("ParseTimeMs", "0"),
+    ("PlanTimesMs", "{\"plan\":0,\"analyze\":0}"),
+    ("GetMetaTimesMs", "{\"get_partition_version_time_ms\":0}"),
+    ("ScheduleTimesMs", "{\"schedule_time_ms\":0}"),
+    ("HitSqlCache", "false"),
+    ("isHandledInFe", "false"),
+    ("queriedTablesAndViews", "[]"),
+    ("chosenMViews", "[]"),
+    ("ChangedVariables", "{}"),
+    ("FuzzyVariables", ""),
+    ("SqlMode", "ONLY_FULL_GROUP_BY"),
+    ("CommandType", "Query"),
+    ("StmtType", "SELECT"),
+    ("StmtId", "1"),
+    ("SqlHash", "ab"),
+    ("SqlDigest", ""),
+    ("IsQuery", "true"),
+    ("IsNereids", "true"),
+    ("IsInternal", "false"),
+    ("WorkloadGroup", ""),
+    ("ComputeGroupName", "UNKNOWN"),
+    ("Stmt", ""),
+];
+
+/// StarRocks 3.x, as text.
+pub const STARROCKS_3: Form = &[
+    ("Timestamp", "1704194151000"),
+    ("Client", "10.0.0.3:4000"),
+    ("User", "root"),
+    ("AuthorizedUser", "'root'@'%'"),
+    ("ResourceGroup", "default_wg"),
+    ("Catalog", "default_catalog"),
+    ("Db", "test"),
+    ("State", "EOF"),
+    ("ErrorCode", ""),
+    ("Time", "0"),
+    ("ScanBytes", "0"),
+    ("ScanRows", "0"),
+    ("ReturnRows", "1"),
+    ("CpuCostNs", "0"),
+    ("MemCostBytes", "0"),
+    ("StmtId", "1"),
+    ("QueryId", ""),
+    ("IsQuery", "true"),
+    ("feIp", "10.0.0.4"),
+    ("Stmt", ""),
+    ("Digest", ""),
+    ("PlanCpuCost", "0.0"),
+    ("PlanMemCost", "0.0"),
+    ("PendingTimeMs", "-1"),
+    ("NumSlots", "0"),
+    ("Warehouse", "default_warehouse"),
+    ("CandidateMVs", "null"),
+    ("HitMvs", "null"),
+    ("IsForwardToLeader", "false"),
+];
+
+/// An audit record in some version's form, with some of its values, and its line end. The head is what stands before
+/// the first bar.
+pub fn record_of(form: Form, head: &str, values: &[(&str, &str)]) -> String {
+    let mut record = format!("{head} ");
+    for (key, usual) in form {
+        let value = values.iter().find(|(name, _)| name == key).map_or(usual, |(_, value)| value);
         write!(record, "|{key}={value}").unwrap();
     }
-    assert!(values.iter().all(|(name, _)| DORIS_2_1.iter().any(|(key, _)| key == name)));
+    for (name, _) in values {
+        assert!(form.iter().any(|(key, _)| key == name), "this version has no key {name}");
+    }
     record + "\n"
+}
+
+/// An audit record as Doris 2.1 writes it, with some of its values, and its line end.
+pub fn audit_record(written: &str, values: &[(&str, &str)]) -> String {
+    record_of(DORIS_2_1, &format!("{written} [query]"), values)
+}
+
+/// The keys of a `[stream_load]` record in Doris' order.
+const STREAM_LOAD: Form = &[
+    ("Label", ""),
+    ("Db", "test"),
+    ("Table", "t"),
+    ("User", "root"),
+    ("ClientIp", "10.0.0.1"),
+    ("Status", "Success"),
+    ("Message", "OK"),
+    ("Url", "N/A"),
+    ("TotalRows", "10"),
+    ("LoadedRows", "10"),
+    ("FilteredRows", "0"),
+    ("UnselectedRows", "0"),
+    ("LoadBytes", "100"),
+    ("StartTime", "2024-01-02 11:15:50.000"),
+    ("FinishTime", "2024-01-02 11:15:50.500"),
+];
+
+/// A `[stream_load]` record as Doris writes it, with some of its values, and its line end.
+pub fn stream_load_record(written: &str, values: &[(&str, &str)]) -> String {
+    record_of(STREAM_LOAD, &format!("{written} [stream_load]"), values)
+}
+
+/// The summary of a profile in the order of Doris 2.1.
+const SUMMARY: Form = &[
+    ("Profile ID", ""),
+    ("Task Type", "QUERY"),
+    ("Start Time", "2024-01-02 11:15:50"),
+    ("End Time", "2024-01-02 11:15:51"),
+    ("Total", "950ms"),
+    ("Task State", "EOF"),
+    ("User", "root"),
+    ("Default Catalog", "internal"),
+    ("Default Db", "test"),
+    ("Sql Statement", "select 1"),
+];
+
+/// What stands between the summary and the operators of a profile of Doris 2.1.
+const EXECUTION_SUMMARY: &str = "Execution Summary:
+   - Parse SQL Time: 1ms
+   - Nereids Analysis Time: 1ms
+   - Nereids Rewrite Time: 1ms
+   - Nereids Optimize Time: 1ms
+   - Nereids Translate Time: 0ms
+   - Workload Group: normal
+   - Analysis Time: N/A
+   - Plan Time: 4ms
+     - JoinReorder Time: N/A
+     - CreateSingleNode Time: N/A
+     - QueryDistributed Time: N/A
+   - Schedule Time: 6ms
+   - Wait and Fetch Result Time: 930ms
+   - Fetch Result Time: 929ms
+   - Write Result Time: 0ms
+   - Doris Version: doris-2.1.5
+   - Is Nereids: Yes
+   - Is Cached: No
+   - Total Instances Num: 1
+   - Trace ID: 
+
+Changed Session Variables:
+VarName        | CurrentValue | DefaultValue
+---------------|--------------|-------------
+enable_profile | true         | false       
+
+
+ MergedProfile 
+     Fragments:
+";
+
+/// The operators of a query that reads no table.
+const OPERATORS: &str = "       Fragment 0:
+         Pipeline : 0(instance_num=1):
+            - WaitWorkerTime: avg 22.118us, max 22.118us, min 22.118us
+           RESULT_SINK_OPERATOR (id=0):
+              - ExecTime: avg 61.293us, max 61.293us, min 61.293us
+              - InputRows: sum 1, avg 1, max 1, min 1
+           UNION_OPERATOR (id=0 , nereids_id=9):
+              - ExecTime: avg 9.104us, max 9.104us, min 9.104us
+              - RowsProduced: sum 1, avg 1, max 1, min 1
+";
+
+/// A profile as Doris 2.1 writes it, with some of its summary's values.
+pub fn profile(id: &str, values: &[(&str, &str)]) -> String {
+    profile_of(id, values, OPERATORS)
+}
+
+/// The same with the fragments of its merged profile, which begin at the column 7.
+pub fn profile_of(id: &str, values: &[(&str, &str)], fragments: &str) -> String {
+    let mut text = String::from("Summary:\n");
+    for (key, usual) in SUMMARY {
+        let value = values.iter().find(|(name, _)| name == key).map_or(usual, |(_, value)| value);
+        let value = if *key == "Profile ID" { id } else { value };
+        writeln!(text, "   - {key}: {value}").unwrap();
+    }
+    assert!(values.iter().all(|(name, _)| SUMMARY.iter().any(|(key, _)| key == name)));
+    text + EXECUTION_SUMMARY
+        + fragments
+        + &format!(
+            "\nExecution Profile {id}:(ExecTime: 929.117ms)\n  Fragments:\n  LoadChannels:\n"
+        )
 }
 
 /// Audit records that differ in id and time, as Doris 2.1 writes them.
@@ -134,6 +382,57 @@ pub fn audit_records(numbers: std::ops::Range<u64>) -> String {
         );
     }
     log
+}
+
+/// The summary of a profile in the order of Doris 0.15 to 1.2.
+const OLD_SUMMARY: Form = &[
+    ("Query ID", ""),
+    ("Start Time", "2022-01-02 11:15:50"),
+    ("End Time", "2022-01-02 11:15:51"),
+    ("Total", "950ms"),
+    ("Query Type", "Query"),
+    ("Query State", "EOF"),
+    ("Doris Version", "0.15.0-rc04"),
+    ("User", "root"),
+    ("Default Db", "default_cluster:test"),
+    ("Sql Statement", "select 1"),
+    ("Is Cached", "No"),
+];
+
+/// A profile as Doris 0.15 to 1.2 write it, with some of its summary's values.
+pub fn old_profile(id: &str, values: &[(&str, &str)]) -> String {
+    let mut text = String::from("Query:\n  Summary:\n");
+    for (key, usual) in OLD_SUMMARY {
+        let value = values.iter().find(|(name, _)| name == key).map_or(usual, |(_, value)| value);
+        let value = if *key == "Query ID" { id } else { value };
+        writeln!(text, "     - {key}: {value}").unwrap();
+    }
+    assert!(values.iter().all(|(name, _)| OLD_SUMMARY.iter().any(|(key, _)| key == name)));
+    let instance = "(Active: 9.482ms, % non-child: 0.02%)";
+    text + &format!(
+        "  Execution Profile {id}:(Active: 9.91ms, % non-child: 100.00%)\n    Fragment 0:\n      \
+         Instance {id} (host=TNetworkAddress(hostname:10.0.0.3, port:9060)):{instance}\n         \
+         - RowsProduced: 1\n        \
+         VUNION (id=0):(Active: 11.104us, % non-child: 1.02%)\n           - RowsReturned: 1\n"
+    )
+}
+
+/// A time as a profile's counters print it: the part behind the dot in thousandths, without leading zeros.
+pub fn printed_time(us: u64) -> String {
+    match us {
+        ..1000 => format!("{us}.0us"),
+        ..1_000_000 => format!("{}.{}ms", us / 1000, us % 1000),
+        _ => format!("{}sec{}ms", us / 1_000_000, us / 1000 % 1000),
+    }
+}
+
+/// A count as a profile's counters print it: from a thousand on, short and in full.
+pub fn printed_count(count: u64) -> String {
+    match count {
+        ..1000 => count.to_string(),
+        ..1_000_000 => format!("{}.{:03}K ({count})", count / 1000, count % 1000),
+        _ => format!("{}.{:06}M ({count})", count / 1_000_000, count % 1_000_000),
+    }
 }
 
 /// One number out of a database.
