@@ -210,8 +210,11 @@ fn patterns_name_several_logs_each_read_once() {
 fn bad_lines_are_counted_and_good_ones_kept() {
     let scene = Scene::new();
     let server = scene.serve();
-    let other = "2024-01-02 11:15:51,248 [connection] |Client=a\n";
-    let bad = "2024-01-02 11:15:51,248 [query] |Client=a|State=EOF\n";
+    // A log-in of StarRocks, and a record that was cut off.
+    let other = "2024-01-02 11:15:51,248 [connection] |Client=10.0.0.3:4000|User=root|AuthorizedUser='root'@'%'\
+                 |ResourceGroup=|Catalog=|Db=test|State=OK|ErrorCode=|QueryId=|IsQuery=false|feIp=10.0.0.4|Stmt=\
+                 |Digest=|Warehouse=default_warehouse|IsForwardToLeader=false\n";
+    let bad = "2024-01-02 11:15:51,248 [query] |Client=10.0.0.1:5000|User=root|State=EOF\n";
     scene.append("before any record\n");
     scene.append(&audit_records(0..2));
     scene.append(&format!("{other}{bad}"));
