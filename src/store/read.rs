@@ -711,6 +711,22 @@ impl Store {
         read.await?.map_err(sqlx::Error::Io)
     }
 
+    /// Returns the id of the query whose profile came last; None where there is none.
+    pub async fn newest_profile(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Option<QueryId>, sqlx::Error> {
+        let id = sqlx::query_scalar!(
+            "SELECT query.query_id FROM profile CROSS JOIN query ON query.id = profile.query
+             WHERE ?1 IS NULL OR query.user = ?1
+             ORDER BY profile.query DESC LIMIT 1",
+            owner
+        )
+        .fetch_optional(&self.reporters)
+        .await?;
+        Ok(id.and_then(|id| id.parse().ok()))
+    }
+
     /// Which of these queries need nothing more: they have ended, and their profile is stored.
     pub async fn complete(&self, query_ids: &[QueryId]) -> Result<HashSet<QueryId>, sqlx::Error> {
         let list: Vec<&str> = query_ids.iter().map(QueryId::as_str).collect();
