@@ -44,7 +44,7 @@ fn the_history_is_filtered_paged_and_lives() {
     let (_folder, server) = samples();
     let browser = Browser::start();
     browser.open(&server.url);
-    browser.until("document.querySelectorAll('tbody tr').length === 15");
+    browser.until("document.querySelectorAll('tbody tr').length === 21");
 
     browser.type_into("input[name=user]", "alice");
     browser.click("form.filters button");
@@ -69,11 +69,11 @@ fn the_history_is_filtered_paged_and_lives() {
     let counted = browser.run("return window.counted()").as_u64().unwrap();
     let query = |id: &str| {
         json!({
-            "query_id": id, "time": "2024-08-09 00:00:00", "user": "dora", "query_time": 12, "stmt": HOSTILE,
+            "query_id": id, "time": "2026-08-09 00:00:00", "user": "dora", "query_time": 12, "stmt": HOSTILE,
         })
     };
     push(&server, &query("live-1"));
-    browser.until("document.querySelectorAll('tbody tr').length === 16");
+    browser.until("document.querySelectorAll('tbody tr').length === 22");
     browser.until("document.querySelector('tbody tr').innerText.includes('<script>alert(1)')");
     // So is the bar it stands in.
     browser.until("document.querySelector('figcaption .errors')");
@@ -81,9 +81,9 @@ fn the_history_is_filtered_paged_and_lives() {
     browser.click("[data-live-pause]");
     push(&server, &query("live-2"));
     std::thread::sleep(Duration::from_millis(2500));
-    assert_eq!(browser.run("return document.querySelectorAll('tbody tr').length"), json!(16));
+    assert_eq!(browser.run("return document.querySelectorAll('tbody tr').length"), json!(22));
     browser.click("[data-live-pause]");
-    browser.until("document.querySelectorAll('tbody tr').length === 17");
+    browser.until("document.querySelectorAll('tbody tr').length === 23");
     browser.is_unharmed();
 
     // A range is picked by dragging, and by a click on a bar.
@@ -356,7 +356,7 @@ fn hostile_data_is_text_and_large_data_is_quick() {
     push(
         &server,
         &json!({
-            "query_id": "hostile-1", "time": "2024-08-09 00:00:00", "user": HOSTILE, "db": "\u{202e}קצת עברית",
+            "query_id": "hostile-1", "time": "2026-08-09 00:00:00", "user": HOSTILE, "db": "\u{202e}קצת עברית",
             "state": "<b>ERR</b>", "error_message": HOSTILE, "stmt": format!("select 1 /* {HOSTILE} */"),
             "query_time": 7, "<i>key</i>": HOSTILE,
         }),
@@ -364,7 +364,7 @@ fn hostile_data_is_text_and_large_data_is_quick() {
     push(
         &server,
         &json!({
-            "query_id": "long-1", "time": "2024-08-09 00:00:01", "user": "مستخدم", "stmt": long,
+            "query_id": "long-1", "time": "2026-08-09 00:00:01", "user": "مستخدم", "stmt": long,
         }),
     );
     let mut profile = format!(

@@ -193,7 +193,7 @@ fn one_annals_collects_from_another() {
     let from = Server::start(&first, &[]);
     let url = format!("http://root@{}", from.address());
     let to = Server::start(&second, &["--frontend", &url]);
-    wait(|| number(&second, QUERIES) == 15 && number(&second, PROFILES) == 4);
+    wait(|| number(&second, QUERIES) == 21 && number(&second, PROFILES) == 4);
     let rows = |server: &Server| {
         let list = server.envelope("/rest/v1/session")["data"]["rows"].clone();
         let list = list.as_array().unwrap().clone();

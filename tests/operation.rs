@@ -170,7 +170,7 @@ fn metrics_count_what_happened() {
     assert!(content_type.starts_with("application/openmetrics-text"), "{content_type}");
     let text = String::from_utf8(body).unwrap();
     for line in [
-        "annals_queries 16",
+        "annals_queries 22",
         "annals_profiles 4",
         "annals_commit_seconds_count 1",
         "annals_write_queue 0",

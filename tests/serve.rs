@@ -39,7 +39,7 @@ fn the_session_envelope_is_the_documents_to_the_letter() {
     let envelope: Value = serde_json::from_str(&text).unwrap();
     let rows = envelope["data"]["rows"].as_array().unwrap();
     assert_eq!(envelope["count"], rows.len());
-    assert_eq!(rows.len(), 15);
+    assert_eq!(rows.len(), 21);
     for row in rows {
         let row = row.as_object().unwrap();
         assert_eq!(row.len(), 10);
@@ -276,16 +276,17 @@ fn details_since_an_event() {
 #[test]
 fn the_readmes_command_says_what_it_took_in_and_where_it_listens() {
     let (_folder, server) = sample();
-    assert!(server.said.contains("records:  15 new, 4 merged, 0 unchanged"), "{}", server.said);
+    assert!(server.said.contains("records:  21 new, 4 merged, 0 unchanged"), "{}", server.said);
     assert!(server.said.contains("profiles: 4 new"), "{}", server.said);
-    assert!(server.said.contains("fe.audit.log:13"), "{}", server.said);
+    assert!(server.said.contains("log-ins:  2 new"), "{}", server.said);
+    assert!(!server.said.contains("not understood"), "{}", server.said);
 }
 
 #[test]
 fn what_an_import_adds_beside_the_server_is_served() {
     let (folder, server) = sample();
     let log = folder.path().join("log");
-    std::fs::write(&log, audit_records(0..1).replace("2024-01-02", "2025-01-02")).unwrap();
+    std::fs::write(&log, audit_records(0..1).replace("2024-01-02", "2026-01-02")).unwrap();
     assert!(import(&folder.path().join("annals.db"), &[&log]).status.success());
     let envelope = server.envelope("/rest/v1/session?limit=1");
     assert_eq!(envelope["data"]["rows"][0]["Sql Statement"], "select 0");
@@ -306,7 +307,7 @@ fn a_signal_stops_it_cleanly() {
         assert!(told.elapsed() < Duration::from_secs(5));
         // All is in the file itself: the write-ahead log is gone.
         assert!(!folder.path().join("annals.db-wal").exists());
-        assert_eq!(number(&folder.path().join("annals.db"), "SELECT count(*) FROM query"), 15);
+        assert_eq!(number(&folder.path().join("annals.db"), "SELECT count(*) FROM query"), 21);
     }
 }
 

@@ -23,7 +23,7 @@ fn history(folder: &Path, queries: u32) {
                 ("Db", "a_database"),
                 ("Time(ms)", &number.to_string()),
                 ("StmtId", &number.to_string()),
-                ("QueryId", &format!("{number:016x}-{number:016x}")),
+                ("QueryId", &format!("{:016x}-{:016x}", number + 1, number + 1)),
                 ("Stmt", &format!("select {}from t", "a_column, ".repeat(40))),
             ],
         )
@@ -77,10 +77,10 @@ fn what_is_longer_than_the_terminal_goes_through_the_pager() {
     assert_eq!((shown.as_str(), paged.lines().count()), ("", 31));
     let (first, last) = (paged.lines().nth(1).unwrap(), paged.lines().last().unwrap());
     assert!(
-        first.starts_with("000000000000001d-000000000000001d 2024-09-01 10:00:28 29"),
+        first.starts_with("000000000000001e-000000000000001e 2024-09-01 10:00:28 29"),
         "{first}"
     );
-    assert!(last.starts_with("0000000000000000-0000000000000000 2024-09-01 10:00:00 0"), "{last}");
+    assert!(last.starts_with("0000000000000001-0000000000000001 2024-09-01 10:00:00 0"), "{last}");
     // What fits is not paged: the table has a line more than queries, and the prompt takes one.
     let (shown, paged) = WIDE.run(folder.path(), "list -n 22");
     assert_eq!((shown.lines().count(), paged), (23, None));
@@ -124,7 +124,7 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
     let first = narrow.lines().nth(1).unwrap();
     assert!(
         first.starts_with(
-            "0000000000000009-0000000000000009 2024-09-01 10:00:08 9           select…"
+            "000000000000000a-000000000000000a 2024-09-01 10:00:08 9           select…"
         ),
         "{narrow}"
     );
