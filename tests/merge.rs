@@ -34,14 +34,17 @@ fn contents(db: &Path) -> Vec<String> {
 fn histories_of_two_machines_become_one() {
     let folder = TempDir::new().unwrap();
     let (first, second) = (folder.path().join("first.db"), folder.path().join("second.db"));
-    import(&first, &[
+    import(
+        &first,
+        &[
             &data("fe.audit.log"),
             &data("doris-3.0"),
             &data("doris-4.0"),
             &data("starrocks-2.5"),
             &data("starrocks-3.2"),
             &data("starrocks-3.3"),
-        ]);
+        ],
+    );
     import(
         &second,
         &[
