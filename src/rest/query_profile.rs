@@ -105,7 +105,7 @@ pub async fn bare(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     })
 }
 
-/// Answers with the profile that came last, of those that the caller may see.
+/// Answers with the profile of the newest query that has one, of those that the caller may see.
 pub async fn newest(view: &View) -> Result<Answer, Refusal> {
     match view.newest_profile().await? {
         Some(id) => bare(view, id).await,

@@ -711,19 +711,31 @@ impl Store {
         read.await?.map_err(sqlx::Error::Io)
     }
 
-    /// Returns the id of the query whose profile came last; None where there is none.
+    /// Returns the id of the newest query that has a profile; None where there is none. Goes through the index by start
+    /// until there is one.
     pub async fn newest_profile(
         &self,
         owner: Option<&str>,
     ) -> Result<Option<QueryId>, sqlx::Error> {
-        let id = sqlx::query_scalar!(
-            "SELECT query.query_id FROM profile CROSS JOIN query ON query.id = profile.query
-             WHERE ?1 IS NULL OR query.user = ?1
-             ORDER BY profile.query DESC LIMIT 1",
-            owner
-        )
-        .fetch_optional(&self.reporters)
-        .await?;
+        let id = match owner {
+            None => {
+                let newest = sqlx::query_scalar!(
+                    "SELECT query_id FROM query
+                     WHERE EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
+                     ORDER BY started_ms DESC, id DESC LIMIT 1"
+                );
+                newest.fetch_optional(&self.reporters).await?
+            }
+            Some(user) => {
+                let newest = sqlx::query_scalar!(
+                    "SELECT query_id FROM query
+                     WHERE user = ? AND EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
+                     ORDER BY started_ms DESC, id DESC LIMIT 1",
+                    user
+                );
+                newest.fetch_optional(&self.reporters).await?
+            }
+        };
         Ok(id.and_then(|id| id.parse().ok()))
     }
 
