@@ -114,7 +114,7 @@ impl Kind {
     }
 }
 
-/// Who told of a record; the later of these is preferd where two differ.
+/// Who told of a record; the later of these is preferred where two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// The summary of a profile: times to the second, durations rounded.
@@ -278,7 +278,7 @@ impl QueryRecord {
     /// Takes in what `other` tells of the same query.
     ///
     /// A known value is never lost to an unknown one. Where both know a value, a finished record is
-    /// preferd over a running one, then an audit record over a summary, then whoever came first; a
+    /// preferred over a running one, then an audit record over a summary, then whoever came first; a
     /// statement that was cut gives way to the whole one whoever tells it. Taking in the same again
     /// changes nothing.
     pub fn merge(&mut self, mut other: QueryRecord) {
@@ -325,6 +325,16 @@ impl QueryRecord {
     /// end.
     fn merge_times(&mut self, other: &QueryRecord, prefer: bool) {
         let (mine, theirs) = (self.start_precision(), other.start_precision());
+        // A guess that lies in the second which a profile names is kept for its milliseconds.
+        let second = |record: &QueryRecord| record.started_ms.map(|ms| ms.div_euclid(1000));
+        if mine.min(theirs) == 1 && mine.max(theirs) == 2 && second(self) == second(other) {
+            if theirs == 1 {
+                self.started_ms = other.started_ms;
+                self.is_start_estimated = true;
+                self.ended_ms = other.ended_ms;
+            }
+            return;
+        }
         if theirs > mine || theirs == mine && prefer {
             self.started_ms = other.started_ms;
             self.is_start_estimated = other.is_start_estimated;
@@ -548,6 +558,40 @@ mod tests {
         for order in [[&running, &finished], [&finished, &running]] {
             assert_eq!(merged(&order).state.as_deref(), Some("FINISHED"));
             assert_eq!(merged(&order).db.as_deref(), Some("finished"));
+        }
+    }
+
+    #[test]
+    fn a_start_is_as_exact_as_any_report_knows_it() {
+        let at = |origin, started_ms: i64, is_guess| {
+            let mut record = record(origin, "EOF");
+            record.started_ms = Some(started_ms);
+            record.duration_ms = Some(40);
+            record.ended_ms = Some(started_ms + 40);
+            record.is_start_estimated = is_guess;
+            record
+        };
+        let summary = at(Origin::Summary, 1_767_322_800_000, false);
+        let late_guess = at(Origin::Audit, 1_767_322_806_100, true);
+        let good_guess = at(Origin::Audit, 1_767_322_800_700, true);
+        let exact = at(Origin::Audit, 1_767_322_800_654, false);
+        for (reports, started_ms) in [
+            (vec![&summary, &late_guess], 1_767_322_800_000),
+            (vec![&summary, &good_guess], 1_767_322_800_700),
+            (vec![&summary, &late_guess, &exact], 1_767_322_800_654),
+            (vec![&summary, &good_guess, &exact], 1_767_322_800_654),
+        ] {
+            for turn in 0..reports.len() {
+                let mut order = reports.clone();
+                order.rotate_left(turn);
+                for _ in 0..2 {
+                    order.reverse();
+                    let merged = merged(&order);
+                    assert_eq!(merged.started_ms, Some(started_ms), "{order:?}");
+                    assert_eq!(merged.ended_ms, Some(started_ms + 40), "{order:?}");
+                    assert_eq!(merged.is_start_estimated, started_ms == 1_767_322_800_700);
+                }
+            }
         }
     }
 

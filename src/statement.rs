@@ -20,7 +20,7 @@ pub use layout::{Kind, laid_out, tokens};
 use shape::is_left_open;
 pub use shape::{SHAPE_VERSION, shape, shape_into};
 
-/// The name of a shape: 64 bits of XXH3 over [`shape`], in hex.
+/// The name of a shape: 64 bits of XXH3 over [`shape()`], in hex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(u64);
 

@@ -32,8 +32,8 @@ fn a_query_with_all_its_fields_its_profile_and_its_tree() {
     for (field, value) in [
         ("kind", json!("query")),
         // Its record has no start, so the profile's goes over what the record's time says.
-        ("started_ms", json!(1_722_942_950_000_i64)),
-        ("started_at", json!("2024-08-06T11:15:50.000Z")),
+        ("started_ms", json!(1_722_942_950_932_i64)),
+        ("started_at", json!("2024-08-06T11:15:50.932Z")),
         ("duration_ms", json!(316)),
         ("client", json!("10.16.10.21:53450")),
         ("trace_id", json!("checkout-7")),

@@ -32,7 +32,7 @@ fn the_views_read_well_while_the_server_runs() {
             &db,
             "select started_at, user, db, statement from query_history where query_id = 'fbb2582c72884d29-9dd9de3b42b740e9'"
         ),
-        "2024-08-06 11:15:50.000|root|shop|select count(*) from store_sales5\n"
+        "2024-08-06 11:15:50.932|root|shop|select count(*) from store_sales5\n"
     );
     assert_eq!(
         shell(

@@ -8,11 +8,8 @@ use super::envelope::{Answer, Refusal, Rows, profile_text, success, text};
 use super::selection::{selection, with_next};
 use super::{Parameters, View, known_profile, text_or_na};
 use crate::query::{Kind, QueryId};
-use crate::store::{ListedQuery, Selection, StoredProfile};
+use crate::store::{ListedQuery, StoredProfile};
 use crate::time::{Zone, duration_text};
-
-/// Pages of the list in which the newest profile is looked for.
-const PAGES: usize = 10;
 
 #[derive(Serialize)]
 struct ProfileList {
@@ -108,20 +105,10 @@ pub async fn bare(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     })
 }
 
-/// The profile of the newest query that has one, of those that the caller may see.
+/// Answers with the profile of the newest query that has one, of those that the caller may see.
 pub async fn newest(view: &View) -> Result<Answer, Refusal> {
-    let mut selection = Selection { limit: 100, ..Selection::default() };
-    for _ in 0..PAGES {
-        let page = view.records(&selection).await?;
-        let found = page.iter().find(|query| query.has_profile);
-        if let Some(id) = found.and_then(|query| query.query_id.parse().ok()) {
-            return bare(view, id).await;
-        }
-        let Some(last) = page.last().filter(|_| page.len() >= selection.limit as usize) else {
-            break;
-        };
-        selection.after = Some(last.place());
-        selection.limit = 1000;
+    match view.newest_profile().await? {
+        Some(id) => bare(view, id).await,
+        None => Ok(text(b"no query has a profile".to_vec())),
     }
-    Ok(text(b"no query has a profile".to_vec()))
 }

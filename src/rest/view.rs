@@ -105,6 +105,11 @@ impl View {
         self.store.profile(query_id, self.owner()).await
     }
 
+    /// See [`Store::newest_profile`].
+    pub async fn newest_profile(&self) -> Result<Option<QueryId>, sqlx::Error> {
+        self.store.newest_profile(self.owner()).await
+    }
+
     /// See [`Store::records`].
     pub async fn records(&self, selection: &Selection) -> Result<Vec<StoredQuery>, sqlx::Error> {
         self.store.records(selection, self.owner()).await

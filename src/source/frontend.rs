@@ -1,7 +1,7 @@
 //! A live frontend, asked over HTTP: its list of queries, and the text of a profile.
 //!
 //! The list with named columns is asked for first (`/rest/v1/query_profile`, Doris 0.15 and later), then the
-//! manager's (`/rest/v2/manager/query/query_info`), whose rows are cells (see [`table`]), then the queries that a
+//! manager's (`/rest/v2/manager/query/query_info`), whose rows are cells (see `table`), then the queries that a
 //! frontend of StarRocks or of an older Doris keeps for monitors (`/api/v2/query_detail`, `/api/query_detail`).
 //! Versions that do not know a path answer 404, or 200 with a page for a browser.
 

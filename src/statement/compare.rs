@@ -10,7 +10,7 @@ const MIN_UNMARKED_CUT_BYTES: usize = 1024;
 /// Returns whether two texts are reports of one statement: equal, or one a cut of the other. White space, its escapes
 /// (`\n`, `\r`, `\t`) and `;` at the end make no difference.
 ///
-/// A cut is known by its mark ([`without_cut`]); by its length, where it has 1,024 bytes and more; or by a quote or a
+/// A cut is known by its mark (`without_cut`); by its length, where it has 1,024 bytes and more; or by a quote or a
 /// parenthesis that it leaves open.
 pub fn same(a: &str, b: &str) -> bool {
     if a == b {

@@ -711,6 +711,34 @@ impl Store {
         read.await?.map_err(sqlx::Error::Io)
     }
 
+    /// Returns the id of the newest query that has a profile; None where there is none. Goes through the index by start
+    /// until there is one.
+    pub async fn newest_profile(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Option<QueryId>, sqlx::Error> {
+        let id = match owner {
+            None => {
+                let newest = sqlx::query_scalar!(
+                    "SELECT query_id FROM query
+                     WHERE EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
+                     ORDER BY started_ms DESC, id DESC LIMIT 1"
+                );
+                newest.fetch_optional(&self.reporters).await?
+            }
+            Some(user) => {
+                let newest = sqlx::query_scalar!(
+                    "SELECT query_id FROM query
+                     WHERE user = ? AND EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
+                     ORDER BY started_ms DESC, id DESC LIMIT 1",
+                    user
+                );
+                newest.fetch_optional(&self.reporters).await?
+            }
+        };
+        Ok(id.and_then(|id| id.parse().ok()))
+    }
+
     /// Which of these queries need nothing more: they have ended, and their profile is stored.
     pub async fn complete(&self, query_ids: &[QueryId]) -> Result<HashSet<QueryId>, sqlx::Error> {
         let list: Vec<&str> = query_ids.iter().map(QueryId::as_str).collect();
