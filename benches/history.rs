@@ -759,21 +759,54 @@ fn push_profiles(server: &Server, profiles: u64) {
     });
 }
 
-/// A profile in the form of Doris 2.1, of 20 KB on average.
+/// A profile in the form of Doris 2.1 at its level 1, of 20 KB on average: of the query of that number in the log.
 fn profile(number: u64) -> String {
     let mut random = Random(number ^ 0x5eed);
+    let query = Query::new(number);
+    let time = |ms: u64| {
+        let time = chrono::DateTime::from_timestamp_millis(ms as i64).unwrap();
+        time.format("%Y-%m-%d %H:%M:%S").to_string()
+    };
+    let total = match query.duration_ms {
+        ms @ ..1000 => format!("{ms}ms"),
+        ms => format!("{}sec{}ms", ms / 1000, ms % 1000),
+    };
+    let ended_ms = FIRST_MS + number * STEP_MS;
+    let (planning, scheduling) = (random.below(90), random.below(30));
     let mut text = format!(
-        "Summary:\n  - Profile ID: {}\n  - Task Type: QUERY\n  - Start Time: 2024-08-06 11:15:50\n  \
-         - End Time: 2024-08-06 11:15:51\n  - Total: {}ms\n  - Task State: EOF\n  - User: root\n  \
-         - Default Catalog: internal\n  - Default Db: shop\n  - Sql Statement: select count(*) from \
-         store_sales{} where price > {}\nExecution Summary:\n  - Parse SQL Time: {}ms\n  - Plan Time: \
-         {}ms\nMergedProfile:\n  Fragments:\n",
+        "Summary:\n   - Profile ID: {}\n   - Task Type: QUERY\n   - Start Time: {}\n   \
+         - End Time: {}\n   - Total: {total}\n   - Task State: EOF\n   - User: user{}\n   \
+         - Default Catalog: internal\n   - Default Db: db{}\n   - Sql Statement: {}\n\
+         Execution Summary:\n   - Parse SQL Time: {}ms\n   - Nereids Analysis Time: {}ms\n   \
+         - Nereids Rewrite Time: {}ms\n   - Nereids Optimize Time: {}ms\n   \
+         - Nereids Translate Time: {}ms\n   - Workload Group: normal\n   - Analysis Time: N/A\n   \
+         - Plan Time: {planning}ms\n     - JoinReorder Time: N/A\n     - CreateSingleNode Time: N/A\n     \
+         - QueryDistributed Time: N/A\n   - Schedule Time: {scheduling}ms\n     \
+         - Fragment Assign Time: 0ms\n     - Fragment Serialize Time: 1ms\n     \
+         - Fragment RPC Phase1 Time: {}ms\n     - Fragment RPC Phase2 Time: 0ms\n     \
+         - Fragment Compressed Size: {}.00 KB\n     - Fragment RPC Count: 2\n   \
+         - Wait and Fetch Result Time: {}ms\n   - Fetch Result Time: {}ms\n   - Write Result Time: 0ms\n   \
+         - Doris Version: doris-2.1.5\n   - Is Nereids: Yes\n   - Is Cached: No\n   \
+         - Total Instances Num: 24\n   - Instances Num Per BE: 10.16.10.11:8060:24\n   \
+         - Parallel Fragment Exec Instance Num: 8\n   - Trace ID: \n   - Transaction Commit Time: N/A\n\n\
+         Changed Session Variables:\nVarName        | CurrentValue | DefaultValue\n\
+         ---------------|--------------|-------------\nenable_profile | true         | false       \n\n\n \
+         MergedProfile \n     Fragments:\n",
         id(number),
-        random.below(5000),
-        random.below(100),
-        random.below(100_000),
+        time(ended_ms - query.duration_ms),
+        time(ended_ms),
+        query.user,
+        query.db,
+        query.statement,
         random.below(9),
-        random.below(90)
+        planning / 3,
+        planning / 3,
+        planning / 4,
+        planning / 12,
+        scheduling / 2,
+        2 + random.below(9),
+        query.duration_ms.saturating_sub(planning + scheduling),
+        query.duration_ms.saturating_sub(planning + scheduling),
     );
     let operators = [
         "RESULT_SINK_OPERATOR", "AGGREGATION_SINK_OPERATOR", "HASH_JOIN_OPERATOR",
@@ -790,20 +823,22 @@ fn profile(number: u64) -> String {
     let mut fragment = 0;
     let mut rows = random.below(1_000_000);
     // Most are short, and some long, as those of a cluster are.
-    while fragment == 0 || (fragment < 16 && random.below(16) < 11) {
-        writeln!(text, "    Fragment {fragment}:\n      Pipeline : 0(instance_num=8):").unwrap();
+    while fragment == 0 || (fragment < 16 && random.below(48) < 31) {
+        writeln!(text, "       Fragment {fragment}:\n         Pipeline : 0(instance_num=8):")
+            .unwrap();
         for (depth, operator) in operators.iter().enumerate() {
-            let (indent, nereids_id) = (8 + 2 * depth, random.below(99));
-            writeln!(text, "{:indent$}{operator} (id={depth} , nereids_id={nereids_id}):", "")
+            let nereids_id = random.below(99);
+            writeln!(text, "           {operator} (id={depth} , nereids_id={nereids_id}):")
                 .unwrap();
             let mut line = |counter: &str, value: &str| {
-                writeln!(text, "{:indent$}  - {counter}: {value}", "").unwrap();
+                writeln!(text, "              - {counter}: {value}").unwrap();
             };
             for counter in ["ExecTime", "WaitForDependencyTime"] {
                 let least = random.below(400_000);
                 let (average, most) =
                     (least + random.below(200_000), least + 200_000 + random.below(200_000));
-                let us = |ns| format!("{}.{:03}us", ns / 1000, ns % 1000);
+                // Thousandths, without the zeros in front of them.
+                let us = |ns| format!("{}.{}us", ns / 1000, ns % 1000);
                 let value = format!("avg {}, max {}, min {}", us(average), us(most), us(least));
                 line(counter, &value);
             }
@@ -812,12 +847,14 @@ fn profile(number: u64) -> String {
                 line(counter, &format!("avg {ns}ns, max {}ns, min {}ns", ns + 80, ns / 2));
             }
             let of = |sum: u64| {
-                let short = match sum {
-                    ..1000 => String::new(),
-                    _ => format!("{}.{:03}K ", sum / 1000, sum % 1000),
+                let printed = |count: u64| match count {
+                    ..1000 => count.to_string(),
+                    ..1_000_000 => format!("{}.{:03}K ({count})", count / 1000, count % 1000),
+                    _ => format!("{}.{:06}M ({count})", count / 1_000_000, count % 1_000_000),
                 };
                 let part = sum / 8;
-                format!("sum {short}({sum}), avg {part}, max {}, min {}", part + part / 9, part)
+                let (sum, most, part) = (printed(sum), printed(part + part / 9), printed(part));
+                format!("sum {sum}, avg {part}, max {most}, min {part}")
             };
             // What one operator takes in is what the one below it produced.
             line("RowsProduced", &of(rows));
@@ -827,7 +864,8 @@ fn profile(number: u64) -> String {
             }
             line("InputRows", &of(rows));
             let memory = random.below(64);
-            line("MemoryUsagePeak", &format!("sum {memory}.00 MB, avg {}.00 MB", memory / 8));
+            let (all, part) = (format!("{memory}.00 MB"), format!("{}.00 MB", memory / 8));
+            line("MemoryUsagePeak", &format!("sum {all}, avg {part}, max {part}, min {part}"));
             let is_scan = operator.contains("SCAN");
             for counter in &idle_times[..if is_scan { 4 } else { 2 }] {
                 line(counter, "avg 0ns, max 0ns, min 0ns");
@@ -845,42 +883,66 @@ fn profile(number: u64) -> String {
 /// tail, the same at each run.
 fn write_log(path: &Path, queries: std::ops::Range<u64>) {
     let mut log = BufWriter::new(std::fs::File::create(path).unwrap());
-    let mut random = Random(42 ^ queries.start);
-    let mut statement = String::new();
     for number in queries {
         let ms = FIRST_MS + number * STEP_MS;
         let time = chrono::DateTime::from_timestamp_millis(ms as i64).unwrap();
         let time = time.format("%Y-%m-%d %H:%M:%S,%3f");
-        let shape = write_statement(&mut statement, &mut random);
-        if number == ODD {
-            statement.push_str(" -- ");
-            statement.push_str(ONCE);
-        }
+        let mut random = Random(number ^ LOG_SEED);
+        let Query { statement, shape, duration_ms, user, db } = Query::new(number);
+        let scan_bytes = random.below(1_000_000_000);
+        let local_bytes = scan_bytes / 8 * random.below(9);
         writeln!(
             log,
-            "{time} [query] |Client=10.0.{}.{}:{}|User=user{}|Ctl=internal|Db=db{}|State=EOF\
-             |ErrorCode=0|ErrorMessage=|Time(ms)={}|ScanBytes={}|ScanRows={}|ReturnRows={}\
-             |StmtId={number}|QueryId={}|IsQuery=true|isNereids=true|feIp=10.16.10.{}\
-             |Stmt={statement}|CpuTimeMS={}|SqlHash={:032x}|peakMemoryBytes={}|SqlDigest=|TraceId=\
-             |WorkloadGroup=normal|FuzzyVariables=",
+            "{time} [query] |Client=10.0.{}.{}:{}|User=user{user}|Ctl=internal|Db=db{db}|State=EOF\
+             |ErrorCode=0|ErrorMessage=|Time(ms)={duration_ms}|ScanBytes={scan_bytes}|ScanRows={}\
+             |ReturnRows={}|StmtId={number}|QueryId={}|IsQuery=true|isNereids=true|feIp=10.16.10.{}\
+             |StmtType=SELECT|Stmt={statement}|CpuTimeMS={}|ShuffleSendBytes={}|ShuffleSendRows={}\
+             |SqlHash={shape:032x}|peakMemoryBytes={}|SqlDigest=|cloudClusterName=UNKNOWN|TraceId=\
+             |WorkloadGroup=normal|FuzzyVariables=|scanBytesFromLocalStorage={local_bytes}\
+             |scanBytesFromRemoteStorage={}",
             random.below(4),
             random.below(250),
             1024 + random.below(60_000),
-            random.below(40),
-            random.below(20),
-            random.below(5000),
-            random.below(1_000_000_000),
             random.below(10_000_000),
             random.below(1000),
             id(number),
             random.below(5),
             random.below(5000),
-            shape,
+            random.below(10_000_000),
+            random.below(100_000),
             random.below(1_000_000_000),
+            scan_bytes - local_bytes,
         )
         .unwrap();
     }
     log.flush().unwrap();
+}
+
+/// Seeds apart from those of ids and profiles.
+const LOG_SEED: u64 = 42 << 40;
+const QUERY_SEED: u64 = 43 << 40;
+
+/// What the log and the profile of a query both say, the same at each run.
+struct Query {
+    statement: String,
+    shape: u64,
+    duration_ms: u64,
+    user: u64,
+    db: u64,
+}
+
+impl Query {
+    fn new(number: u64) -> Query {
+        let mut random = Random(number ^ QUERY_SEED);
+        let mut statement = String::new();
+        let shape = write_statement(&mut statement, &mut random);
+        if number == ODD {
+            statement.push_str(" -- ");
+            statement.push_str(ONCE);
+        }
+        let (duration_ms, user, db) = (random.below(5000), random.below(40), random.below(20));
+        Query { statement, shape, duration_ms, user, db }
+    }
 }
 
 /// Writes a statement; gives its shape.
@@ -1000,19 +1062,15 @@ impl Client {
     fn push(&mut self, numbers: std::ops::Range<u64>) {
         let mut rows = String::new();
         let mut random = Random(numbers.start);
-        let mut statement = String::new();
         for number in numbers {
-            let shape = write_statement(&mut statement, &mut random);
+            let Query { statement, shape, duration_ms, user, db } = Query::new(number);
             writeln!(
                 rows,
-                "{{\"query_id\":\"{}\",\"time\":{},\"query_time\":{},\"user\":\"user{}\",\"db\":\"db{}\",\
+                "{{\"query_id\":\"{}\",\"time\":{},\"query_time\":{duration_ms},\"user\":\"user{user}\",\"db\":\"db{db}\",\
                  \"state\":\"EOF\",\"client_ip\":\"10.0.0.1:5000\",\"scan_rows\":{},\"scan_bytes\":{},\
                  \"return_rows\":{},\"is_query\":true,\"sql_hash\":\"{shape:032x}\",\"stmt\":\"{statement}\"}}",
                 id(number),
-                FIRST_MS + number * STEP_MS,
-                random.below(5000),
-                random.below(40),
-                random.below(20),
+                FIRST_MS + number * STEP_MS - duration_ms,
                 random.below(10_000_000),
                 random.below(1_000_000_000),
                 random.below(1000),

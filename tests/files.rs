@@ -613,7 +613,8 @@ fn a_wrong_zone_is_said_with_the_likely_one() {
         ("QueryId", "0b1d4c3a-53e1-11ef-9e43-00163e0e2cf9"),
         ("Stmt", "select 1"),
     ];
-    let head = "2026-02-03 18:00:01.000+08:00 INFO (audit-event-processor|7) [AuditLog.log():68] [query]";
+    let head =
+        "2026-02-03 18:00:01.000+08:00 INFO (audit-event-processor|7) [AuditLog.log():68] [query]";
     let starrocks = record_of(STARROCKS_3, head, &values);
     let (said, _) = one("log", starrocks, 0);
     assert!(said.contains("1 x a query that begins after its record was written"), "{said}");
