@@ -283,7 +283,8 @@ impl Unwrapper {
 impl Wrapper {
     /// Takes the wrapper off a line; `None` where the line has none.
     fn unwrap(self, line: &[u8]) -> Option<Piece<'_>> {
-        let whole = |text| Some(Piece { text: Cow::Borrowed(text), stream: 0, goes_on: GoesOn::No });
+        let whole =
+            |text| Some(Piece { text: Cow::Borrowed(text), stream: 0, goes_on: GoesOn::No });
         match self {
             Wrapper::DockerJson => docker_json(line),
             Wrapper::Cri => cri(line),
