@@ -251,6 +251,14 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
 
     /// Reads a text in UTF-8 that begins with `head`.
     fn recognised(&mut self, head: &[u8], input: &mut dyn Read) -> Result<(), Stop<E>> {
+        match has_cr_lines(head) {
+            true => self.recognised_lines(&with_lf(head.to_vec()), &mut WithLf(input)),
+            false => self.recognised_lines(head, input),
+        }
+    }
+
+    /// Reads the same, whose lines end with LF or CR and LF.
+    fn recognised_lines(&mut self, head: &[u8], input: &mut dyn Read) -> Result<(), Stop<E>> {
         match sniff::kind(head, &self.name) {
             // A head of white space says nothing of what comes behind it.
             Kind::Blank if (head.len() as u64) < HEAD_BYTES => Ok(()),
@@ -270,6 +278,10 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
             }
             Kind::Profiles => match self.whole(input, MAX_PROFILE_BYTES)? {
                 Some(text) => self.profiles(text, false),
+                None => Ok(()),
+            },
+            Kind::WrappedProfiles(unwrapper) => match self.whole(input, MAX_JSON_BYTES)? {
+                Some(text) => self.profiles(unwrapper.text(&text), false),
                 None => Ok(()),
             },
             Kind::Html => match self.whole(input, MAX_JSON_BYTES)? {
@@ -428,7 +440,11 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
             }
         }
         log.end().into_iter().try_for_each(|(line, found)| self.found(line, found))?;
-        if log.has_records { Ok(()) } else { self.found(1, Found::OtherFile) }
+        match (log.profile.found, log.has_records) {
+            (Some(line), _) => self.skipped(line, SkipReason::ProfileInLog),
+            (None, true) => Ok(()),
+            (None, false) => self.found(1, Found::OtherFile),
+        }
     }
 }
 
@@ -445,13 +461,50 @@ struct LogLines {
     before: (u64, u64),
     /// Whether a record began, before which nothing is handed on.
     has_records: bool,
+    /// A profile among the lines that are not the audit log's.
+    profile: ProfileSign,
+}
+
+/// Finds a profile among other lines: `Summary:` at a line's end, and its id soon behind it.
+#[derive(Default)]
+struct ProfileSign {
+    /// The line of the last `Summary:`.
+    summary: Option<u64>,
+    /// The line at which the first profile begins.
+    found: Option<u64>,
+}
+
+impl ProfileSign {
+    fn line(&mut self, number: u64, line: &[u8]) {
+        let summary = memchr::memmem::rfind(line, b"Summary:");
+        if summary.is_some_and(|at| line.len() - at < 40) {
+            self.summary = Some(number);
+        }
+        let is_near = |begin: &u64| self.found.is_none() && number - begin <= 16;
+        if let Some(begin) = self.summary.filter(is_near)
+            && [&b"- Profile ID:"[..], b"- Query ID:"]
+                .iter()
+                .any(|key| memchr::memmem::find(line, key).is_some())
+        {
+            self.found = Some(begin);
+        }
+    }
 }
 
 impl LogLines {
     fn new(log: AuditLog, unwrapper: Option<Unwrapper>, may_be_other: bool) -> LogLines {
         let has_records = !may_be_other;
         let (open, before) = ((1, 1), (1, 1));
-        LogLines { log, unwrapper, lines: 0, given: 0, open, before, has_records }
+        LogLines {
+            log,
+            unwrapper,
+            lines: 0,
+            given: 0,
+            open,
+            before,
+            has_records,
+            profile: ProfileSign::default(),
+        }
     }
 
     /// Takes in the half line that a line ends, see [`Unwrapper::ended_by`].
@@ -467,7 +520,10 @@ impl LogLines {
         };
         match unwrapper.line(line) {
             Unwrapped::Line(line) => self.give(&line),
-            Unwrapped::Nothing | Unwrapped::OtherLog => None,
+            Unwrapped::Nothing | Unwrapped::OtherLog => {
+                self.profile.line(self.lines, line);
+                None
+            }
             Unwrapped::NotWrapped if !self.has_records => None,
             Unwrapped::NotWrapped => {
                 let reason = SkipReason::NotWrapped;
@@ -480,6 +536,7 @@ impl LogLines {
         if !self.has_records {
             self.has_records = AuditLog::begins_record(line);
             if !self.has_records {
+                self.profile.line(self.lines, line);
                 return None;
             }
         }
@@ -552,6 +609,35 @@ impl<'de> Visitor<'de> for Elements<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the lines of a text end with CR alone, as those of old Macs do: no LF is in it, and a record or a profile
+/// begins behind a CR.
+fn has_cr_lines(head: &[u8]) -> bool {
+    if memchr::memchr(b'\n', head).is_some() || memchr::memchr(b'\r', head).is_none() {
+        return false;
+    }
+    let mut lines = head.split(|byte| *byte == b'\r').skip(1);
+    lines.any(AuditLog::begins_record)
+        || !AuditLog::recognise(head) && Profile::recognise(&with_lf(head.to_vec()))
+}
+
+/// A text with LF in place of each CR.
+fn with_lf(mut text: Vec<u8>) -> Vec<u8> {
+    text.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
+    text
+}
+
+/// Reads a text with LF in place of each CR.
+struct WithLf<R>(R);
+
+impl<R: Read> Read for WithLf<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.0.read(buffer)?;
+        let read = buffer[..length].iter_mut();
+        read.filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
+        Ok(length)
     }
 }
 

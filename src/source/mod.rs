@@ -117,6 +117,8 @@ pub enum SkipReason {
     ProfileTooLarge,
     #[error("neither an audit log nor a profile")]
     NotRecognised,
+    #[error("a profile within another log: save its lines as a file of their own")]
+    ProfileInLog,
     #[error("a line without the wrapper that the container's other lines have")]
     NotWrapped,
     #[error("a row whose columns cannot be told")]

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Spilled,
     /// One profile or more, perhaps with other text around them.
     Profiles,
+    /// The same, with what a container's runtime or a log shipper puts around each line.
+    WrappedProfiles(Unwrapper),
     /// A profile as HTML.
     Html,
     /// An audit log.
@@ -48,7 +50,15 @@ pub(super) fn kind(head: &[u8], name: &str) -> Kind {
     if Profile::recognise(head) {
         return Kind::Profiles;
     }
-    if let Some(unwrapper) = Unwrapper::detect(head) {
+    let unwrapper = Unwrapper::detect(head);
+    let has_record = |unwrapper: &Unwrapper| unwrapper.clone().finds_record(head);
+    if !AuditLog::recognise(head)
+        && !unwrapper.as_ref().is_some_and(has_record)
+        && let Some(unwrapper) = Unwrapper::detect_profile(head)
+    {
+        return Kind::WrappedProfiles(unwrapper);
+    }
+    if let Some(unwrapper) = unwrapper {
         return Kind::OtherLog(Some(unwrapper));
     }
     if let Some(kind) = json(text) {

@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::answer;
 use super::audit_log::{AuditLog, MAX_LINE_BYTES};
 use crate::time::{leading_local_time, zone_offset};
 
@@ -150,6 +151,63 @@ impl Unwrapper {
         let is_console =
             lines().take(20).any(|line| without_logger(line).is_some() || is_running_log(line));
         if is_console { found(Wrapper::Bare) } else { None }
+    }
+
+    /// Looks at the start of an input whose lines, without what is around them, hold a profile: returns what takes
+    /// it off, or None where nothing is around them or no profile is found.
+    pub(super) fn detect_profile(head: &[u8]) -> Option<Unwrapper> {
+        let has = |words: &[u8]| memchr::memmem::find(head, words).is_some();
+        if !has(b"Summary:") || !has(b"Profile ID") && !has(b"Query ID") {
+            return None;
+        }
+        let first = || {
+            let lines = head.split_inclusive(|byte| *byte == b'\n');
+            lines.filter(|line| !line.trim_ascii().is_empty()).take(20)
+        };
+        let wrappers = [
+            Wrapper::DockerJson,
+            Wrapper::Cri,
+            Wrapper::Pod,
+            Wrapper::Service,
+            Wrapper::Syslog,
+            Wrapper::Time,
+        ];
+        let is_around = |wrapper: &Wrapper| first().any(|line| wrapper.unwrap(line).is_some());
+        wrappers.into_iter().filter(is_around).find_map(|wrapper| {
+            let unwrapper = Unwrapper {
+                wrapper,
+                is_named: false,
+                partial: [Vec::new(), Vec::new()],
+                has_line_ends: wrapper == Wrapper::DockerJson
+                    && first()
+                        .filter_map(|line| wrapper.unwrap(line))
+                        .any(|piece| piece.text.ends_with(b"\n")),
+                foreign: true,
+                stream: 0,
+            };
+            answer::has_profile(&unwrapper.text(head)).then_some(unwrapper)
+        })
+    }
+
+    /// Returns a text without what is around its lines, whatever they are of.
+    pub(super) fn text(&self, wrapped: &[u8]) -> Vec<u8> {
+        let mut text = Vec::with_capacity(wrapped.len());
+        for line in wrapped.split_inclusive(|byte| *byte == b'\n') {
+            let Some(piece) = self.wrapper.unwrap(line) else {
+                text.extend_from_slice(line);
+                continue;
+            };
+            text.extend_from_slice(&piece.text);
+            let goes_on = match piece.goes_on {
+                GoesOn::Yes => true,
+                GoesOn::No => false,
+                GoesOn::Unknown => self.has_line_ends,
+            };
+            if !goes_on && !piece.text.ends_with(b"\n") {
+                text.push(b'\n');
+            }
+        }
+        text
     }
 
     /// Takes in a line with its line end.
