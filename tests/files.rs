@@ -608,7 +608,7 @@ fn a_wrong_zone_is_said_with_the_likely_one() {
     // The line has a zone and the start has none, as StarRocks writes them: an old log shows it, too.
     let start = "2026-02-03 18:00:00.000";
     let values = [
-        ("Timestamp", start.as_str()),
+        ("Timestamp", start),
         ("Time", "900"),
         ("QueryId", "0b1d4c3a-53e1-11ef-9e43-00163e0e2cf9"),
         ("Stmt", "select 1"),
@@ -656,4 +656,134 @@ fn no_file_ends_the_import() {
     let output = scene.import(&[]);
     assert!(output.status.code().is_some_and(|code| code < 2), "{}", support::stderr(&output));
     assert!(scene.records().contains_key("j-5"));
+}
+
+#[test]
+fn docker_lines_whose_line_end_an_agent_took_off() {
+    let long = format!("select '{}'", "seed ".repeat(8000));
+    let log = format!(
+        "{}{}{}",
+        record("n-1", &long),
+        record("n-2", "select 1\nfrom pots"),
+        record("n-3", "x")
+    );
+    let stripped = |tags: bool| {
+        let mut lines = String::new();
+        for line in log.lines() {
+            let pieces: Vec<&[u8]> = line.as_bytes().chunks(1 << 14).collect();
+            for (number, piece) in pieces.iter().enumerate() {
+                let piece = std::str::from_utf8(piece).unwrap();
+                let mut line =
+                    json!({"log": piece, "stream": "stdout", "time": "2026-02-03T10:00:00.1Z"});
+                if tags {
+                    line["_p"] = json!(if number + 1 == pieces.len() { "F" } else { "P" });
+                }
+                lines += &format!("{line}\n");
+            }
+        }
+        lines
+    };
+    for (name, content) in [("plain", stripped(false)), ("tagged", stripped(true))] {
+        let (said, records) = one("fe.log", content, 0);
+        assert_eq!(records.len(), 3, "{name}: {said}");
+        assert_eq!(records["n-1"]["statement"], long, "{name}");
+        assert_eq!(records["n-2"]["statement"], "select 1\nfrom pots", "{name}");
+    }
+    // A container that stops leaves half a line, and begins with a record when it runs again.
+    let whole = docker(&record("n-4", "select 4"), 1 << 14);
+    let half = whole.replace("\\n\"", "\"");
+    let after = docker(&record("n-5", "select 5"), 1 << 14);
+    let (said, records) = one("fe.log", format!("{after}{half}{}", after.replace("n-5", "n-6")), 0);
+    assert_eq!(records.keys().collect::<Vec<_>>(), ["n-4", "n-5", "n-6"], "{said}");
+}
+
+#[test]
+fn nul_bytes_before_a_record_are_passed_over() {
+    let nuls = "\0".repeat(300);
+    let (first, second) = (record("z-1", "select 1"), record("z-2", "select 2"));
+    for text in [
+        format!("{first}{nuls}{second}"),
+        format!("{nuls}{first}{second}"),
+        format!("{first}{nuls}\n{second}"),
+    ] {
+        let (said, records) = one("fe.audit.log", text, 0);
+        assert_eq!(records.len(), 2, "{said}");
+        assert_eq!(records["z-1"]["workload_group"], "normal");
+    }
+}
+
+#[test]
+fn lines_that_end_with_cr_alone() {
+    let log = format!("{}{}", record("z-1", "select 1"), record("z-2", "select 2"));
+    let (said, records) = one("fe.audit.log", log.replace('\n', "\r"), 0);
+    assert_eq!(records.len(), 2, "{said}");
+    let (said, records) = one("p.txt", profile("z-3").replace('\n', "\r"), 0);
+    assert_eq!(records["z-3"]["duration_ms"], 950, "{said}");
+}
+
+#[test]
+fn a_profile_that_is_not_utf8_is_warned_of() {
+    let bytes = |text: &str| encoding_rs::GBK.encode(text).0.into_owned();
+    let text = profile("g-1").replace("plants", "订单");
+    let html = text.replace('\n', "</br>").replace(' ', "&nbsp;&nbsp;");
+    let answer = json!({"msg": "success", "code": 0, "data": {"profile": text}}).to_string();
+    for (name, text) in [("p.txt", &text), ("p.html", &html), ("p.json", &answer)] {
+        let (said, records) = one(name, bytes(text), 0);
+        assert_eq!(records["g-1"]["has_profile"], true, "{name}: {said}");
+        assert!(said.contains("not UTF-8"), "{name}: {said}");
+        assert!(!one(name, text, 0).0.contains("not UTF-8"), "{name}");
+    }
+}
+
+#[test]
+fn no_break_spaces_in_a_profile() {
+    let text = profile("b-1");
+    let pairs = text.replace(' ', "\u{a0}\u{a0}");
+    let mixed = text.replace("   ", "\u{a0} \u{a0}");
+    for text in [text.replace(' ', "\u{a0}"), pairs, mixed] {
+        let (said, records) = one("p.txt", text, 0);
+        let row = &records["b-1"];
+        assert_eq!(row["statement"], "select count(*) from plants where height < 3", "{said}");
+        assert_eq!(row["duration_ms"], 950);
+        assert_eq!(row["workload_group"], "normal");
+    }
+    // A statement's own stays.
+    let (_, records) = one("p.txt", text.replace("count(*) from", "count(*)\u{a0}from"), 0);
+    let kept = "select count(*)\u{a0}from plants where height < 3";
+    assert_eq!(records["b-1"]["statement"], kept);
+}
+
+#[test]
+fn a_profile_behind_the_prefixes_of_a_log() {
+    let text = profile("c-1");
+    for (name, wrapped) in [
+        ("cri", cri(&text, 1 << 14)),
+        ("docker", docker(&text, 1 << 14)),
+        ("pod", prefixed(&text, "[pod/fe-0/fe] ")),
+        ("compose", prefixed(&text, "fe-1  | ")),
+        ("times", prefixed(&text, "2026-02-03T10:00:00.123456789Z ")),
+    ] {
+        let (said, records) = one("fe.log", wrapped, 0);
+        assert_eq!(records["c-1"]["duration_ms"], 950, "{name}: {said}");
+        assert_eq!(records["c-1"]["workload_group"], "normal", "{name}: {said}");
+    }
+    let running = "2026-02-03 10:00:00,500 INFO (x|2) [A.b():1] here it is\n";
+    let (said, _) = one("fe.log", format!("{running}{text}"), 2);
+    assert!(said.contains("a profile within another log"), "{said}");
+    assert!(said.contains("fe.log:2"), "{said}");
+}
+
+#[test]
+fn what_a_client_says_above_a_table_is_passed_over() {
+    let table = "query_id\ttime\tstmt\nt-1\t2026-02-03 10:00:00\tselect 1\nshort\n";
+    for above in [
+        "mysql: [Warning] Using a password on the command line interface can be insecure.\n",
+        "Warning: Using a password on the command line interface can be insecure.\r\n\n",
+        "WARNING: the server's certificate is not verified\nmariadb: [Note] hello\n",
+    ] {
+        let (said, records) = one("dump.tsv", format!("{above}{table}"), 1);
+        assert_eq!(records["t-1"]["statement"], "select 1", "{said}");
+        let line = above.lines().count() + 3;
+        assert!(said.contains(&format!("dump.tsv:{line}\n")), "{said}");
+    }
 }
