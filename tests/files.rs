@@ -608,7 +608,7 @@ fn a_wrong_zone_is_said_with_the_likely_one() {
     // The line has a zone and the start has none, as StarRocks writes them: an old log shows it, too.
     let start = "2026-02-03 18:00:00.000";
     let values = [
-        ("Timestamp", start.as_str()),
+        ("Timestamp", start),
         ("Time", "900"),
         ("QueryId", "0b1d4c3a-53e1-11ef-9e43-00163e0e2cf9"),
         ("Stmt", "select 1"),

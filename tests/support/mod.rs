@@ -88,6 +88,34 @@ pub const DORIS_1: Form = &[
     ("Stmt", ""),
 ];
 
+/// Doris 2.0: the statement stands in the middle, and the last field is mostly empty.
+pub const DORIS_2_0: Form = &[
+    ("Client", "10.0.0.1:5000"),
+    ("User", "root"),
+    ("Ctl", "internal"),
+    ("Db", "test"),
+    ("State", "EOF"),
+    ("ErrorCode", "0"),
+    ("ErrorMessage", ""),
+    ("Time(ms)", "0"),
+    ("ScanBytes", "0"),
+    ("ScanRows", "0"),
+    ("ReturnRows", "1"),
+    ("StmtId", "1"),
+    ("QueryId", ""),
+    ("IsQuery", "true"),
+    ("isNereids", "true"),
+    ("feIp", "10.0.0.2"),
+    ("Stmt", ""),
+    ("CpuTimeMS", "0"),
+    ("SqlHash", "ab"),
+    ("peakMemoryBytes", "0"),
+    ("SqlDigest", ""),
+    ("TraceId", ""),
+    ("WorkloadGroup", ""),
+    ("FuzzyVariables", ""),
+];
+
 /// Doris 2.1: the statement stands in the middle.
 pub const DORIS_2_1: Form = &[
     ("Client", "10.0.0.1:5000"),
