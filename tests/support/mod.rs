@@ -449,7 +449,7 @@ pub fn old_profile(id: &str, values: &[(&str, &str)]) -> String {
 pub fn printed_time(us: u64) -> String {
     match us {
         ..1000 => format!("{us}.0us"),
-        ..1_000_000 => format!("{}.{}ms", us / 1000, us % 1000),
+        1000..1_000_000 => format!("{}.{}ms", us / 1000, us % 1000),
         _ => format!("{}sec{}ms", us / 1_000_000, us / 1000 % 1000),
     }
 }
@@ -458,7 +458,7 @@ pub fn printed_time(us: u64) -> String {
 pub fn printed_count(count: u64) -> String {
     match count {
         ..1000 => count.to_string(),
-        ..1_000_000 => format!("{}.{:03}K ({count})", count / 1000, count % 1000),
+        1000..1_000_000 => format!("{}.{:03}K ({count})", count / 1000, count % 1000),
         _ => format!("{}.{:06}M ({count})", count / 1_000_000, count % 1_000_000),
     }
 }
