@@ -227,7 +227,10 @@ impl Reader {
                 self.report.foreign(foreign, path, place);
                 self.parcel.login(*login);
             }
-            Found::Profile(profile) => {
+            Found::Profile { profile, replaced } => {
+                if replaced {
+                    self.report.warn(Warning::NotUtf8, path, place);
+                }
                 self.report.check_start(&profile.summary, path, place);
                 self.parcel.profile(*profile);
             }

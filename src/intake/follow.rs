@@ -588,6 +588,19 @@ impl Tail {
 
     fn take_line(&mut self, line_start: u64, parcel: &mut Parcel, way: &Way) {
         let line = std::mem::take(&mut self.line);
+        // A half line that this one ends begins where its first part does.
+        if let Some(half) = self.unwrapper.as_mut().and_then(|unwrapper| unwrapper.ended_by(&line))
+        {
+            let half_start = self.part_start.take();
+            if let Some(found) = self.log.line(&half) {
+                self.hand_on(found, parcel, way);
+            }
+            if let Some(start) = half_start
+                && self.log.is_at_first_line() == Some(true)
+            {
+                self.record_start = start;
+            }
+        }
         let start = self.part_start.unwrap_or(line_start);
         let (unwrapped, is_within) = match &mut self.unwrapper {
             None => (Unwrapped::Line(Cow::Borrowed(line.as_slice())), false),
@@ -647,7 +660,7 @@ impl Tail {
                 parcel.login(*login);
                 self.count_foreign(foreign, way);
             }
-            Found::Profile(profile) => parcel.profile(*profile),
+            Found::Profile { profile, .. } => parcel.profile(*profile),
             // Only whole files are.
             Found::OtherFile => {}
             Found::Skipped(Skipped { reason, .. }) => {

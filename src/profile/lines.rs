@@ -100,6 +100,8 @@ struct Form {
     closed: bool,
     /// Two spaces, or no-break spaces, stand for each space.
     doubled: bool,
+    /// No-break spaces stand for spaces, one for one.
+    unbroken: bool,
 }
 
 /// The lines of the profile in a text, as the frontend wrote them: from where it begins to its end, or to the end
@@ -123,11 +125,15 @@ impl Form {
         let framed = FRAMES.iter().any(|frame| first.trim_start().starts_with(frame));
         let closed = framed && first.trim_end().len() > 1 && first.trim_end().ends_with('|');
         let is_doubled = |line: &str| {
-            ["-  ", "-\u{a0}\u{a0}"].iter().any(|start| trim(unframed(line)).starts_with(start))
+            let behind = trim(unframed(line)).strip_prefix('-').unwrap_or_default();
+            behind.chars().take(2).filter(|c| matches!(c, ' ' | '\u{a0}')).count() == 2
         };
+        // A statement may hold a no-break space of its own, a key holds none.
+        let is_unbroken = |line: &str| line.split(':').next().unwrap_or(line).contains('\u{a0}');
         // The first entry of the summary tells.
-        let doubled = lines.take(8).find(|line| trim(unframed(line)).starts_with('-'));
-        Form { framed, closed, doubled: doubled.is_some_and(is_doubled) }
+        let entry = lines.take(8).find(|line| trim(unframed(line)).starts_with('-'));
+        let is = |form: &dyn Fn(&str) -> bool| entry.is_some_and(form);
+        Form { framed, closed, doubled: is(&is_doubled), unbroken: is(&is_unbroken) }
     }
 
     fn plain(self, line: &str) -> Cow<'_, str> {
@@ -140,6 +146,9 @@ impl Form {
         }
         match self.doubled {
             true => Cow::Owned(bare.replace('\u{a0}', " ").replace("  ", " ")),
+            false if self.unbroken && bare.contains('\u{a0}') => {
+                Cow::Owned(bare.replace('\u{a0}', " "))
+            }
             false => Cow::Borrowed(bare),
         }
     }

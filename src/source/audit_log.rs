@@ -64,20 +64,24 @@ impl AuditLog {
     /// Whether a text is an audit log, judged by its first bytes.
     pub fn recognise(head: &[u8]) -> bool {
         head.split(|byte| *byte == b'\n')
-            .map(without_mark)
+            .map(|line| without_mark(without_nuls(line)))
             .filter_map(Prefix::parse)
             .any(|prefix| prefix.kind != RecordKind::Other)
     }
 
     /// Whether a line begins a record, of any type.
     pub fn begins_record(line: &[u8]) -> bool {
-        Prefix::parse(without_mark(line)).is_some()
+        Prefix::parse(without_mark(without_nuls(line))).is_some()
     }
 
     /// Takes in a line, its line end included. Gives the record that it completed, if it did: the one
     /// before it.
     pub fn line(&mut self, line: &[u8]) -> Option<Found> {
         self.lines += 1;
+        let line = without_nuls(line);
+        if line.is_empty() {
+            return None;
+        }
         let line = if self.lines == 1 { without_mark(line) } else { line };
         if let Some(prefix) = Prefix::parse(line) {
             let body = line[prefix.length..].to_vec();
@@ -303,6 +307,17 @@ fn misread(record: &QueryRecord, written_ms: i64) -> Vec<Misread> {
         misread.push(Misread::StartsAfterWritten { by_ms });
     }
     misread
+}
+
+/// Leaves out the NUL bytes that a loss of power, or a copy of the log that truncates it, leaves before a record.
+/// Nothing is left of a line of NUL bytes.
+fn without_nuls(line: &[u8]) -> &[u8] {
+    if line.first() != Some(&0) {
+        return line;
+    }
+    let nuls = line.iter().take_while(|byte| **byte == 0).count();
+    let rest = &line[nuls..];
+    if rest.trim_ascii().is_empty() { &[] } else { rest }
 }
 
 /// Leaves out a byte order mark.

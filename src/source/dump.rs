@@ -15,6 +15,9 @@ use crate::time::Zone;
 /// The columns of a dump, and how its rows are written.
 #[derive(Debug, Clone)]
 pub(super) struct Header {
+    /// Bytes that stand before the line of names: blank lines, and what a client says.
+    above: u64,
+    lines_above: u64,
     names: Vec<String>,
     keys: Vec<Key>,
     separator: u8,
@@ -27,8 +30,16 @@ pub(super) struct Header {
 impl Header {
     /// Reads a line of column names at the start of a text; None where there is none.
     pub(super) fn of(head: &[u8]) -> Option<Header> {
+        let (mut above, mut lines_above) = (0, 0);
         let mut lines = head.split(|byte| *byte == b'\n');
-        let line = lines.find(|line| !line.trim_ascii().is_empty())?;
+        let line = lines.find(|line| {
+            let is_above = line.trim_ascii().is_empty() || is_of_client(line);
+            if is_above {
+                above += line.len() as u64 + 1;
+                lines_above += 1;
+            }
+            !is_above
+        })?;
         let line = std::str::from_utf8(line).ok()?;
         let (line, with_cr) = line.strip_suffix('\r').map_or((line, false), |line| (line, true));
         if line.len() > 1 << 14 {
@@ -43,7 +54,15 @@ impl Header {
             let has = |key| keys.contains(&key);
             let is_header = has(Key::QueryId) && (has(Key::Stmt) || has(Key::Timestamp));
             let quoted = separator != b'\t' || line.starts_with('"');
-            is_header.then_some(Header { names, keys, separator, quoted, with_cr })
+            is_header.then_some(Header {
+                above,
+                lines_above,
+                names,
+                keys,
+                separator,
+                quoted,
+                with_cr,
+            })
         })
     }
 
@@ -58,7 +77,9 @@ impl Header {
     ) -> Result<Result<(), E>, (u64, io::Error)> {
         // A quote that is never closed makes one value of the whole file.
         let left = Rc::new(Cell::new(MAX_LINE_BYTES));
-        let input = Limited { input, left: left.clone() };
+        let mut input = Limited { input, left: left.clone() };
+        let above = io::copy(&mut input.by_ref().take(self.above), &mut io::sink());
+        above.map_err(|error| (1, error))?;
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(self.separator)
             .quoting(self.quoted)
@@ -69,7 +90,7 @@ impl Header {
         let mut is_header = true;
         loop {
             left.set(MAX_LINE_BYTES);
-            let line = reader.position().line();
+            let line = reader.position().line() + self.lines_above;
             match reader.read_byte_record(&mut fields) {
                 Ok(true) => {}
                 Ok(false) => return Ok(Ok(())),
@@ -82,8 +103,8 @@ impl Header {
                 continue;
             }
             // A row is said to begin between the CR and the LF of the one before.
-            let line =
-                fields.position().map_or(line, csv::Position::line) + u64::from(self.with_cr);
+            let line = fields.position().map_or(line, |at| at.line() + self.lines_above)
+                + u64::from(self.with_cr);
             if let Err(error) = row(line, self.record(&fields, zone)) {
                 return Ok(Err(error));
             }
@@ -107,6 +128,15 @@ impl Header {
         let values = values.iter().map(Option::as_deref);
         found(row_of_columns(&self.names, &self.keys, values, zone), replaced)
     }
+}
+
+/// Whether a line is what a client of MySQL or MariaDB says before the answer: `mysql: [Warning] …`, or as versions
+/// before 5.7 and MariaDB have it, `Warning: …`.
+fn is_of_client(line: &[u8]) -> bool {
+    let Some(at) = line.iter().take(40).position(|byte| *byte == b':') else { return false };
+    let (name, rest) = (&line[..at], &line[at + 1..]);
+    name.eq_ignore_ascii_case(b"warning") && rest.starts_with(b" ")
+        || [&b" [Warning]"[..], b" [Note]", b" [ERROR]"].iter().any(|sign| rest.starts_with(sign))
 }
 
 /// What a row is.

@@ -5,6 +5,7 @@
 //! (`wrapper`). Then the text's own reader takes it: `audit_log`, `dump` for tables, or `answer` for JSON, HTML
 //! and texts that hold profiles.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -263,18 +264,19 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
                     return Ok(());
                 };
                 match answer::spilled_text(&bytes) {
-                    Ok(text) => self.profile(1, text),
+                    Ok(text) => self.profile(1, text, false),
                     Err(reason) => self.skipped(1, reason),
                 }
             }
             Kind::Profiles => match self.whole(input, MAX_PROFILE_BYTES)? {
-                Some(text) => self.profiles(text),
+                Some(text) => self.profiles(text, false),
                 None => Ok(()),
             },
             Kind::Html => match self.whole(input, MAX_JSON_BYTES)? {
                 Some(html) => {
-                    let text = answer::text_of_html(&String::from_utf8_lossy(&html));
-                    self.profiles(text.into_bytes())
+                    let html = String::from_utf8_lossy(&html);
+                    let replaced = matches!(html, Cow::Owned(_));
+                    self.profiles(answer::text_of_html(&html).into_bytes(), replaced)
                 }
                 None => Ok(()),
             },
@@ -297,21 +299,23 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
         Ok(None)
     }
 
-    fn profile(&mut self, line: u64, text: Vec<u8>) -> Result<(), Stop<E>> {
+    /// Reads a profile. `replaced` says that bytes were replaced before.
+    fn profile(&mut self, line: u64, text: Vec<u8>, replaced: bool) -> Result<(), Stop<E>> {
+        let replaced = replaced || std::str::from_utf8(&text).is_err();
         let found = match Profile::parse(text, self.options.zone) {
-            Ok(profile) => Found::Profile(Box::new(profile)),
+            Ok(profile) => Found::Profile { profile: Box::new(profile), replaced },
             Err(error) => Found::Skipped(Skipped { line, reason: error.into() }),
         };
         self.found(line, found)
     }
 
     /// The profiles that a text holds.
-    fn profiles(&mut self, text: Vec<u8>) -> Result<(), Stop<E>> {
+    fn profiles(&mut self, text: Vec<u8>, replaced: bool) -> Result<(), Stop<E>> {
         let mut profiles = answer::profiles(text).peekable();
         if profiles.peek().is_none() {
             return self.skipped(1, SkipReason::NotRecognised);
         }
-        profiles.try_for_each(|text| self.profile(1, text))
+        profiles.try_for_each(|text| self.profile(1, text, replaced))
     }
 
     fn table(&mut self, header: &Header, input: &mut dyn Read) -> Result<(), Stop<E>> {
@@ -386,7 +390,7 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
     fn document(&mut self, line: u64, value: Value, text: &[u8]) -> Result<(), Stop<E>> {
         let replaced = std::str::from_utf8(text).is_err();
         answer::pieces(value, self.options.zone, &mut |piece| match piece {
-            Piece::Profile(text) => self.profile(line, text),
+            Piece::Profile(text) => self.profile(line, text, replaced),
             Piece::Row(row) => self.found(line, dump::found(row, replaced)),
             Piece::Skipped(reason) => self.skipped(line, reason),
         })
@@ -405,13 +409,16 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
         let mut line = Vec::new();
         for number in 1.. {
             match read_line(&mut input, &mut line, MAX_LINE_BYTES) {
-                Ok(true) => match log.line(&line) {
-                    // Other logs have types of their own, as StarRocks' fe.big_query.log has.
-                    Some((_, Found::Skipped(skipped)))
-                        if may_be_other && skipped.reason == SkipReason::OtherType => {}
-                    Some((line, found)) => self.found(line, found)?,
-                    None => {}
-                },
+                Ok(true) => {
+                    for (line, found) in log.ended_by(&line).into_iter().chain(log.line(&line)) {
+                        match found {
+                            // Other logs have types of their own, as StarRocks' fe.big_query.log has.
+                            Found::Skipped(skipped)
+                                if may_be_other && skipped.reason == SkipReason::OtherType => {}
+                            found => self.found(line, found)?,
+                        }
+                    }
+                }
                 Ok(false) => break,
                 Err(error) => {
                     // What came before the damage is kept.
@@ -445,6 +452,12 @@ impl LogLines {
         let has_records = !may_be_other;
         let (open, before) = ((1, 1), (1, 1));
         LogLines { log, unwrapper, lines: 0, given: 0, open, before, has_records }
+    }
+
+    /// Takes in the half line that a line ends, see [`Unwrapper::ended_by`].
+    fn ended_by(&mut self, line: &[u8]) -> Option<(u64, Found)> {
+        let ended = self.unwrapper.as_mut()?.ended_by(line)?;
+        self.give(&ended)
     }
 
     fn line(&mut self, line: &[u8]) -> Option<(u64, Found)> {

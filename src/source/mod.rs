@@ -43,7 +43,12 @@ pub enum Found {
         foreign: Option<ForeignLines>,
     },
     /// A profile.
-    Profile(Box<Profile>),
+    Profile {
+        /// What it says.
+        profile: Box<Profile>,
+        /// Whether bytes of it are not UTF-8. They show as U+FFFD.
+        replaced: bool,
+    },
     /// Something that cannot be kept.
     Skipped(Skipped),
     /// A whole file that a frontend, its JVM or a backend writes beside the audit log, and that holds neither

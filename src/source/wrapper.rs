@@ -16,12 +16,16 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::audit_log::{AuditLog, MAX_LINE_BYTES};
 use crate::time::{leading_local_time, zone_offset};
 
 /// How many lines of a head are looked at to find what is around them.
 const DETECTED_LINES: usize = 2000;
+
+/// Docker cuts a line every 16 KiB. A cut within a character or a blank makes the piece a little shorter.
+const DOCKER_CUT_BYTES: usize = 16_000;
 
 /// What is around each line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +47,12 @@ struct DockerLine<'a> {
     log: Cow<'a, str>,
     #[serde(borrow)]
     stream: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    time: Option<Cow<'a, str>>,
+    time: Option<IgnoredAny>,
+    /// The time, as fluent-bit names it.
+    date: Option<IgnoredAny>,
+    /// CRI's tag, as fluent-bit and fluentd keep it: `P` for a part of a line, `F` for its last part.
+    #[serde(borrow, rename = "_p", alias = "logtag")]
+    tag: Option<Cow<'a, str>>,
 }
 
 /// A piece of a line as it stood within its wrapper.
@@ -53,7 +61,16 @@ struct Piece<'a> {
     /// Standard output or standard error, 0 or 1; their pieces mix.
     stream: usize,
     /// Whether the line goes on in the next piece of its stream.
-    partial: bool,
+    goes_on: GoesOn,
+}
+
+/// Whether a line goes on in the next piece of its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GoesOn {
+    Yes,
+    No,
+    /// It does where the other lines keep their line ends: log agents take them off.
+    Unknown,
 }
 
 /// What a line gives once its wrapper is off.
@@ -77,6 +94,8 @@ pub struct Unwrapper {
     is_named: bool,
     /// The parts of a line of standard output and of standard error that came so far.
     partial: [Vec<u8>; 2],
+    /// Whether lines keep their line ends within the wrapper.
+    has_line_ends: bool,
     /// Whether the lines belong to another log until the next record begins.
     foreign: bool,
     /// The stream of the record before.
@@ -102,6 +121,8 @@ impl Unwrapper {
                 wrapper,
                 is_named: lines().take(20).any(is_named),
                 partial: [Vec::new(), Vec::new()],
+                has_line_ends: wrapper == Wrapper::DockerJson
+                    && lines().take(20).filter_map(inner).any(|text| text.ends_with(b"\n")),
                 foreign: true,
                 stream: 0,
             })
@@ -136,7 +157,7 @@ impl Unwrapper {
         if self.wrapper == Wrapper::Bare {
             return self.without_other_logs(Cow::Borrowed(line), 0);
         }
-        let Some(Piece { text, stream, partial }) = self.wrapper.unwrap(line) else {
+        let Some(Piece { text, stream, goes_on }) = self.wrapper.unwrap(line) else {
             return match self.wrapper {
                 _ if line.trim_ascii().is_empty() => Unwrapped::Nothing,
                 Wrapper::DockerJson | Wrapper::Cri => Unwrapped::NotWrapped,
@@ -144,8 +165,14 @@ impl Unwrapper {
                 _ => self.without_other_logs(Cow::Borrowed(line), 0),
             };
         };
+        self.has_line_ends |= self.wrapper == Wrapper::DockerJson && text.ends_with(b"\n");
+        let goes_on = match goes_on {
+            GoesOn::Yes => true,
+            GoesOn::No => false,
+            GoesOn::Unknown => self.has_line_ends,
+        };
         let before = &mut self.partial[stream];
-        if partial {
+        if goes_on {
             let room = MAX_LINE_BYTES.saturating_sub(before.len());
             before.extend_from_slice(&text[..text.len().min(room)]);
             return Unwrapped::Nothing;
@@ -163,7 +190,38 @@ impl Unwrapper {
                 Cow::Owned(whole)
             }
         };
+        let text = match self.wrapper == Wrapper::DockerJson && !text.ends_with(b"\n") {
+            // An agent took the line end off.
+            true => {
+                let mut line = text.into_owned();
+                line.push(b'\n');
+                Cow::Owned(line)
+            }
+            false => text,
+        };
         self.without_other_logs(text, stream)
+    }
+
+    /// Ends a line whose last part did not come, where the next line of its stream begins an entry of a log
+    /// instead of going on: a container that stops leaves half a line. Returns the half line with a line end.
+    /// It is to be called before [`Unwrapper::line`] with the same line.
+    pub fn ended_by(&mut self, line: &[u8]) -> Option<Vec<u8>> {
+        if !self.is_within_line() {
+            return None;
+        }
+        let Piece { text, stream, .. } = self.wrapper.unwrap(line)?;
+        let begins = AuditLog::begins_record(&text)
+            || is_running_log(&text)
+            || without_logger(&text).is_some();
+        if self.partial[stream].is_empty() || !begins {
+            return None;
+        }
+        let mut ended = std::mem::take(&mut self.partial[stream]);
+        ended.push(b'\n');
+        match self.without_other_logs(Cow::Owned(ended), stream) {
+            Unwrapped::Line(line) => Some(line.into_owned()),
+            _ => None,
+        }
     }
 
     /// Ends the input: returns the lines whose end did not come.
@@ -225,7 +283,8 @@ impl Unwrapper {
 impl Wrapper {
     /// Takes the wrapper off a line; `None` where the line has none.
     fn unwrap(self, line: &[u8]) -> Option<Piece<'_>> {
-        let whole = |text| Some(Piece { text: Cow::Borrowed(text), stream: 0, partial: false });
+        let whole =
+            |text| Some(Piece { text: Cow::Borrowed(text), stream: 0, goes_on: GoesOn::No });
         match self {
             Wrapper::DockerJson => docker_json(line),
             Wrapper::Cri => cri(line),
@@ -260,17 +319,24 @@ fn docker_json(line: &[u8]) -> Option<Piece<'_>> {
         return None;
     }
     let docker: DockerLine<'_> = serde_json::from_slice(line).ok()?;
-    if docker.stream.is_none() && docker.time.is_none() {
+    let DockerLine { log, stream, time, date, tag } = docker;
+    if stream.is_none() && time.is_none() && date.is_none() && tag.is_none() {
         return None;
     }
-    let text = match docker.log {
+    let text = match log {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     };
-    let stream = usize::from(docker.stream.as_deref() == Some("stderr"));
-    // Docker cuts a line every 16 KiB; only its last piece has the line end.
-    let partial = !text.ends_with(b"\n");
-    Some(Piece { text, stream, partial })
+    let stream = usize::from(stream.as_deref() == Some("stderr"));
+    let goes_on = match tag.as_deref().and_then(|tag| tag.bytes().next()) {
+        Some(b'P') => GoesOn::Yes,
+        Some(b'F') => GoesOn::No,
+        _ if text.ends_with(b"\n") => GoesOn::No,
+        // Only the last piece of a line that Docker cut has the line end.
+        _ if text.len() >= DOCKER_CUT_BYTES => GoesOn::Yes,
+        _ => GoesOn::Unknown,
+    };
+    Some(Piece { text, stream, goes_on })
 }
 
 fn cri(line: &[u8]) -> Option<Piece<'_>> {
@@ -281,9 +347,9 @@ fn cri(line: &[u8]) -> Option<Piece<'_>> {
     };
     // A tag may have more parts behind a colon.
     let tag = rest.iter().take(64).take_while(|byte| !b" \r\n".contains(byte)).count();
-    let partial = match rest.first()? {
-        b'F' => false,
-        b'P' => true,
+    let goes_on = match rest.first()? {
+        b'F' => GoesOn::No,
+        b'P' => GoesOn::Yes,
         _ => return None,
     };
     if tag > 1 && rest[1] != b':' {
@@ -291,8 +357,8 @@ fn cri(line: &[u8]) -> Option<Piece<'_>> {
     }
     let text = &rest[tag..];
     let text = text.strip_prefix(b" ").unwrap_or(text);
-    let text = if partial { without_line_end(text) } else { text };
-    Some(Piece { text: Cow::Borrowed(text), stream, partial })
+    let text = if goes_on == GoesOn::Yes { without_line_end(text) } else { text };
+    Some(Piece { text: Cow::Borrowed(text), stream, goes_on })
 }
 
 /// A text without one line end.
