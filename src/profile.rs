@@ -22,7 +22,7 @@ use crate::time::Zone;
 
 pub use flame::flame_svg;
 pub use operators::{Operator, OperatorDifference, compare, in_order, operators};
-pub use phases::{Phase, Phases};
+pub use phases::{Phase, Phases, RecordedTimes};
 pub use tree::{Brief, Counter, Fragment, Section};
 
 /// A profile as it was taken in.
