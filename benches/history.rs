@@ -851,7 +851,7 @@ fn profile(number: u64) -> String {
             let of = |sum: u64| {
                 let printed = |count: u64| match count {
                     ..1000 => count.to_string(),
-                    ..1_000_000 => format!("{}.{:03}K ({count})", count / 1000, count % 1000),
+                    1000..1_000_000 => format!("{}.{:03}K ({count})", count / 1000, count % 1000),
                     _ => format!("{}.{:06}M ({count})", count / 1_000_000, count % 1_000_000),
                 };
                 let part = sum / 8;

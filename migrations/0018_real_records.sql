@@ -14,7 +14,8 @@ ALTER TABLE query ADD COLUMN is_start_estimated INTEGER NOT NULL DEFAULT 0;
 -- 1 where the query failed: an error code, or a state that says so. The one place that decides it.
 ALTER TABLE query ADD COLUMN is_failed INTEGER NOT NULL GENERATED ALWAYS AS (
     ifnull(error_code, 0) <> 0
-    OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED', 'CANCELED', 'FAIL', 'FAILED', 'ABORTED')
+    OR upper(ifnull(state, '')) IN (
+        'ERR', 'ERROR', 'CANCELLED', 'CANCELED', 'FAIL', 'FAILED', 'ABORTED')
 ) VIRTUAL;
 
 -- Log-ins that a frontend's audit log reports, good ones and failed ones. They are no queries.

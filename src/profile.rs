@@ -22,7 +22,7 @@ use crate::time::Zone;
 
 pub use flame::flame_svg;
 pub use operators::{Operator, OperatorDifference, compare, in_order, operators};
-pub use phases::{Phase, Phases};
+pub use phases::{Phase, Phases, RecordedTimes};
 pub use tree::{Brief, Counter, Fragment, Section};
 
 /// A profile as it was taken in.
@@ -214,23 +214,25 @@ mod tests {
         Profile::parse(text.as_bytes().to_vec(), Zone::UTC)
     }
 
+    /// As Doris 2.1 writes it, but for a line of the second section that would mislead a reader of the first.
     const NEW: &str = "Summary:
-  - Profile ID: 1a-2b
-  - Task Type: LOAD
-  - Start Time: 2024-01-02 11:15:51
-  - End Time: 2024-01-02 11:15:53
-  - Total: 1s52ms
-  - Task State: OK
-  - User: alice
-  - Default Catalog: internal
-  - Default Db: shop
-  - Sql Statement: insert into t
+   - Profile ID: 1a-2b
+   - Task Type: LOAD
+   - Start Time: 2024-01-02 11:15:51
+   - End Time: 2024-01-02 11:15:53
+   - Total: 1s52ms
+   - Task State: OK
+   - User: alice
+   - Default Catalog: internal
+   - Default Db: shop
+   - Sql Statement: insert into t
 select '- Key: no', 1
 - Total: not a key
  from s
 Execution Summary:
-  - Parse SQL Time: 1ms
-  - User: not alice
+   - Parse SQL Time: 1ms
+   - Workload Group: normal
+   - User: not alice
 ";
 
     #[test]
@@ -252,9 +254,10 @@ Execution Summary:
 
     #[test]
     fn the_summary_of_an_older_profile() {
-        let text = "Query:\n  Summary:\n     - Query ID: 1a-2b\n     - Start Time: N/A\n     \
-                    - Query Type: Query\n     - Total: N/A\n     - Query State: RUNNING\n     \
-                    - Sql Statement: select 1\n     - Default Db: d\n  Fragment 0:\n";
+        let text = "Query:\n  Summary:\n     - Query ID: 1a-2b\n     - Start Time: N/A\n     - End Time: N/A\n     \
+                    - Total: N/A\n     - Query Type: Query\n     - Query State: RUNNING\n     \
+                    - Doris Version: 1.2.3-rc02\n     - User: root\n     - Default Db: default_cluster:d\n     \
+                    - Sql Statement: select 1\n     - Is Cached: N/A\n  Execution Profile 1a-2b:\n    Fragment 0:\n";
         let summary = parse(text).unwrap().summary;
         assert!(summary.is_running());
         assert_eq!((summary.started_ms, summary.duration_ms), (None, None));

@@ -374,16 +374,30 @@ impl QueryRecord {
         let texts = self.statement.as_deref().zip(other.statement.as_deref());
         let same_text = texts.map(|(mine, theirs)| statement::same(mine, theirs));
         let starts_agree = self.start_agrees_with(other, same_text == Some(true));
+        let outcomes = self.outcome().zip(other.outcome());
+        let outcomes_agree = outcomes.is_none_or(|(mine, theirs)| mine == theirs);
         match same_text {
             // A log may have broken off within the statement.
             Some(false) if self.has_number_of(other) && starts_agree == Some(true) => texts
                 .is_some_and(|(mine, theirs)| mine.starts_with(theirs) || theirs.starts_with(mine)),
             // A frontend writes one text into all audit records of a statement.
             Some(false) if self.origin == Origin::Audit && other.origin == Origin::Audit => false,
-            // The text of a profile may be another than that of the audit log, which hides passwords.
-            Some(false) => starts_agree == Some(true),
-            _ => starts_agree != Some(false),
+            // A profile may have another text than the audit log, which hides passwords, but one of the same shape.
+            Some(false) => outcomes_agree && starts_agree == Some(true) && self.has_shape_of(other),
+            None => outcomes_agree && starts_agree != Some(false),
+            Some(true) => starts_agree != Some(false),
         }
+    }
+
+    fn has_shape_of(&self, other: &QueryRecord) -> bool {
+        let shape = |record: &QueryRecord| record.statement.as_deref().map(statement::shape);
+        shape(self) == shape(other)
+    }
+
+    /// Returns whether it failed, or None while it runs and where no state is known.
+    fn outcome(&self) -> Option<bool> {
+        let is_known = self.state.is_some() || self.error_code.is_some();
+        (is_known && !self.is_running()).then(|| self.is_failed())
     }
 
     fn has_number_of(&self, other: &QueryRecord) -> bool {
@@ -399,7 +413,8 @@ impl QueryRecord {
             (false, false) => apart.abs() <= START_TOLERANCE_MS,
             (true, false) => (-START_TOLERANCE_MS..=ESTIMATE_TOLERANCE_MS).contains(&apart),
             (false, true) => (-ESTIMATE_TOLERANCE_MS..=START_TOLERANCE_MS).contains(&apart),
-            (true, true) => apart.abs() <= ESTIMATE_TOLERANCE_MS,
+            // The lines of one statement are written together.
+            (true, true) => apart.abs() <= START_TOLERANCE_MS,
         };
         let of_other_zone = || {
             let rest = apart.abs() % ZONE_STEP_MS;
@@ -425,7 +440,8 @@ impl QueryRecord {
 
     /// Returns whether it failed, as the column `is_failed` decides it.
     pub fn is_failed(&self) -> bool {
-        const FAILED: [&str; 6] = ["ERR", "CANCELLED", "CANCELED", "FAIL", "FAILED", "ABORTED"];
+        const FAILED: [&str; 7] =
+            ["ERR", "ERROR", "CANCELLED", "CANCELED", "FAIL", "FAILED", "ABORTED"];
         let state = self.state.as_deref().unwrap_or_default();
         self.error_code.unwrap_or(0) != 0
             || FAILED.iter().any(|name| state.eq_ignore_ascii_case(name))

@@ -1,5 +1,7 @@
 //! The audit log's parser: any record that a frontend can write comes back as it was.
 
+mod support;
+
 use std::collections::BTreeMap;
 
 use annals::query::{Kind, QueryRecord};
@@ -9,6 +11,7 @@ use annals::statement::as_sent;
 use annals::time::{Zone, parse_instant_ms};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use support::{DORIS_1, DORIS_2_0, DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
 
 /// What a log's text gives, with no regard to where its lines are cut into reads.
 fn parse(log: &[u8]) -> Vec<Found> {
@@ -71,6 +74,11 @@ fn field(record: &QueryRecord, key: &str) -> Option<String> {
             number(record.remote_scan_bytes)
         }
         "SpillWriteBytesToLocalStorage" => number(record.spill_write_bytes),
+        "SpillReadBytesFromLocalStorage" => number(record.spill_read_bytes),
+        "ParseTimeMs" => number(record.parse_time_ms),
+        "HitSqlCache" => truth(record.cache_hit),
+        "chosenMViews" => text(&record.chosen_views),
+        "ChangedVariables" => text(&record.changed_variables),
         "queriedTablesAndViews" | "QueriedTablesAndViews" => text(&record.queried_tables),
         "SessionId" => text(&record.session_id),
         other => record.extra.get(other).cloned(),
@@ -86,7 +94,7 @@ struct Version {
 }
 
 const VERSIONS: &[Version] = &[
-    // 0.13 to 0.15
+    // 1.1
     Version {
         keys: &[
             "Client", "User", "Db", "State", "ErrorCode", "ErrorMessage", "Time", "ScanBytes",
@@ -94,12 +102,12 @@ const VERSIONS: &[Version] = &[
         ],
         behind: &[],
     },
-    // 1.x to 2.1
+    // 1.2 to 2.1
     Version {
         keys: &[
             "Client", "User", "Ctl", "Db", "State", "ErrorCode", "ErrorMessage", "Time(ms)",
             "ScanBytes", "ScanRows", "ReturnRows", "StmtId", "QueryId", "IsQuery", "isNereids",
-            "feIp",
+            "feIp", "StmtType",
         ],
         behind: &[
             "CpuTimeMS", "ShuffleSendBytes", "ShuffleSendRows", "SqlHash", "peakMemoryBytes",
@@ -107,7 +115,7 @@ const VERSIONS: &[Version] = &[
             "scanBytesFromLocalStorage", "scanBytesFromRemoteStorage",
         ],
     },
-    // 3.x
+    // 3.0, with a key that some version to come may have
     Version {
         keys: &[
             "Timestamp", "Client", "User", "Ctl", "Db", "CommandType", "State", "ErrorCode",
@@ -116,21 +124,22 @@ const VERSIONS: &[Version] = &[
         ],
         behind: &[
             "CpuTimeMS", "ShuffleSendBytes", "ShuffleSendRows", "SqlHash", "PeakMemoryBytes",
-            "SqlDigest", "ComputeGroupName", "WorkloadGroup", "SessionId", "NotKnownYet",
-            "FuzzyVariables", "ScanBytesFromLocalStorage", "ScanBytesFromRemoteStorage",
-            "SpillWriteBytesToLocalStorage",
+            "SqlDigest", "ComputeGroupName", "WorkloadGroup", "NotKnownYet", "FuzzyVariables",
+            "ScanBytesFromLocalStorage", "ScanBytesFromRemoteStorage",
         ],
     },
-    // A version in which the statement stands last, and all others before it.
+    // 3.1 and 4.x, with such a key too: the statement stands last, and all others before it.
     Version {
         keys: &[
-            "Timestamp", "Client", "User", "Catalog", "Db", "State", "ErrorCode", "ErrorMessage",
-            "Time(ms)", "CpuTimeMS", "PeakMemoryBytes", "ScanBytes", "ScanRows", "ReturnRows",
-            "ShuffleSendRows", "ShuffleSendBytes", "NotKnownYet", "StmtId", "QueryId", "IsQuery",
-            "IsNereids", "IsInternal", "FeIp", "SqlHash", "SqlDigest", "TraceId", "WorkloadGroup",
-            "FuzzyVariables", "QueriedTablesAndViews", "SessionId", "ComputeGroupName",
-            "ScanBytesFromLocalStorage", "ScanBytesFromRemoteStorage",
-            "SpillWriteBytesToLocalStorage",
+            "QueryId", "Timestamp", "Client", "User", "FeIp", "Ctl", "Db", "State", "ErrorCode",
+            "ErrorMessage", "Time(ms)", "CpuTimeMS", "PeakMemoryBytes", "ScanBytes", "ScanRows",
+            "ReturnRows", "ShuffleSendRows", "ShuffleSendBytes", "SpillWriteBytesToLocalStorage",
+            "SpillReadBytesFromLocalStorage", "ScanBytesFromLocalStorage",
+            "ScanBytesFromRemoteStorage", "ParseTimeMs", "PlanTimesMs", "GetMetaTimesMs",
+            "ScheduleTimesMs", "HitSqlCache", "isHandledInFe", "queriedTablesAndViews",
+            "chosenMViews", "ChangedVariables", "FuzzyVariables", "NotKnownYet", "SqlMode",
+            "CommandType", "StmtType", "StmtId", "SqlHash", "SqlDigest", "IsQuery", "IsNereids",
+            "IsInternal", "WorkloadGroup", "ComputeGroupName",
         ],
         behind: &[],
     },
@@ -141,16 +150,23 @@ fn value(key: &'static str) -> BoxedStrategy<String> {
         // A message that is nothing but what looks like a field could be that field.
         "ErrorMessage" => text(&[]).prop_map(|text| text.strip_prefix('|').unwrap_or(&text).to_string()).boxed(),
         "Client" => "[0-9]{1,3}(\\.[0-9]{1,3}){3}:[0-9]{1,5}".boxed(),
-        "User" | "Db" | "Ctl" | "Catalog" | "WorkloadGroup" | "cloudClusterName"
+        "User" | "Db" | "Ctl" | "WorkloadGroup" | "cloudClusterName"
         | "ComputeGroupName" => "[\\p{L}0-9_:.@-]{0,12}".boxed(),
         "State" => select(&["EOF", "OK", "ERR"][..]).prop_map(str::to_string).boxed(),
-        "QueryId" => "[0-9a-f]{1,16}-[0-9a-f]{1,16}".boxed(),
+        "QueryId" => "[1-9a-f][0-9a-f]{0,15}-[1-9a-f][0-9a-f]{0,15}".boxed(),
         "SqlHash" | "SqlDigest" => "[0-9a-f]{32}|".boxed(),
-        "IsQuery" | "isNereids" | "IsNereids" | "IsInternal" => any::<bool>().prop_map(|b| b.to_string()).boxed(),
+        "IsQuery" | "isNereids" | "IsNereids" | "IsInternal" | "HitSqlCache" | "isHandledInFe" => any::<bool>().prop_map(|b| b.to_string()).boxed(),
         "feIp" | "FeIp" => "[0-9]{1,3}(\\.[0-9]{1,3}){3}|null".boxed(),
         "FuzzyVariables" => "([a-z_]{1,8}=[a-z0-9]{1,5},){0,3}".boxed(),
-        "QueriedTablesAndViews" => "\\[(`[a-z]{1,5}`\\.`[a-z]{1,5}`)?\\]".boxed(),
-        "TraceId" | "SessionId" => "[0-9a-zA-Z-]{0,20}".boxed(),
+        "queriedTablesAndViews" | "chosenMViews" => {
+            "\\[(\"internal\\.[a-z]{1,5}\\.[a-z]{1,5}\")?\\]".boxed()
+        }
+        "PlanTimesMs" => "\\{\"plan\":[1-9][0-9]?,\"analyze\":[0-9]\\}".boxed(),
+        "GetMetaTimesMs" => "\\{\"get_partition_version_time_ms\":[0-9]\\}".boxed(),
+        "ScheduleTimesMs" => "\\{\"schedule_time_ms\":[0-9],\"fragment_rpc_count\":[0-9]\\}".boxed(),
+        "ChangedVariables" => "\\{\"[a-z_]{1,9}\":\"[a-z0-9]{1,5}\"\\}".boxed(),
+        "SqlMode" => "[A-Z_]{1,12}".boxed(),
+        "TraceId" => "[0-9a-zA-Z-]{0,20}".boxed(),
         "CommandType" | "StmtType" => select(&["Query", "SELECT", "Init DB", ""][..]).prop_map(str::to_string).boxed(),
         "NotKnownYet" => "[a-z0-9]{1,9}".boxed(),
         "Timestamp" => "20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8]) (0[0-9]|1[0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\\.[0-9]{3}|1[5-8][0-9]{11}".boxed(),
@@ -209,7 +225,11 @@ fn record() -> impl Strategy<Value = (BTreeMap<&'static str, String>, String)> {
             // A statement begins with a word, and here, where nothing behind it could tell its end from
             // a key's value, it ends with what no value has.
             let end = if behind.is_empty() { " ;" } else { "" };
-            let statement = format!("select{statement}{end}");
+            let mut statement = format!("select{statement}{end}");
+            if version.keys.contains(&"PlanTimesMs") {
+                // From 3.0 on, line ends are written as two characters.
+                statement = statement.replace('\n', "\\n").replace('\r', "\\r");
+            }
             let mut log = format!("2024-01-02 11:15:51{separator}{fraction}{level}[query] ");
             for (key, value) in keys.iter().chain([&("Stmt", statement.clone())]).chain(&behind) {
                 log += &format!("|{key}={value}");
@@ -230,6 +250,7 @@ fn check(record: &QueryRecord, values: &BTreeMap<&str, String>) -> Result<(), Te
         }
         let known = match value.as_str() {
             "null" | "-1" => None,
+            "[]" if *key == "chosenMViews" => None,
             _ if value.trim().is_empty() => None,
             statement if *key == "Stmt" => Some(as_sent(statement).into_owned()),
             value => Some(value.to_string()),
@@ -276,38 +297,37 @@ proptest! {
 
 const HEAD: &str = "2024-01-02 11:15:51,248 [query] ";
 
+/// The statement of a record.
 fn statement(log: &str) -> String {
-    records(&format!("{HEAD}{log}\n")).remove(0).statement.unwrap()
+    records(&format!("{log}\n")).remove(0).statement.unwrap()
 }
 
 #[test]
 fn text_that_looks_like_a_key_stays_text() {
-    let head = "|User=u|ErrorMessage=|Time=5|QueryId=1-2|Stmt=";
     for sql in [
         "select '|CpuTimeMS=1'", "select '|CpuTimeMS=1|SqlHash=ab'", "select 1 -- |CpuTimeMS=one",
         "select a|b=c", "select 1 |User=x", "select 1 |QueryId=3-4",
     ] {
-        assert_eq!(statement(&format!("{head}{sql}")), sql, "last");
-        assert_eq!(statement(&format!("{head}{sql}|CpuTimeMS=0|SqlHash=ef")), sql, "in the middle");
+        for write in [doris1 as Write, doris2, doris2_1, doris4, starrocks] {
+            assert_eq!(statement(&write("1-2", sql)), sql);
+        }
     }
-    assert_eq!(
-        statement(&format!("{head}select 1|CpuTimeMS=1|CpuTimeMS=0")),
-        "select 1|CpuTimeMS=1"
-    );
-    let before = "|User=u|CpuTimeMS=4|SqlHash=ab|QueryId=1-2|Stmt=select 1|CpuTimeMS=4";
-    assert_eq!(statement(before), "select 1|CpuTimeMS=4");
+    for write in [doris2 as Write, doris2_1, doris4] {
+        assert_eq!(statement(&write("1-2", "select 1|CpuTimeMS=1")), "select 1|CpuTimeMS=1");
+    }
 }
 
 #[test]
 fn an_error_message_ends_where_the_fields_begin() {
-    let log = "|State=ERR|ErrorCode=1|ErrorMessage=near '|State=x'|CpuTimeMS=1|Time(ms)=5|QueryId=1-2\
-               |Stmt=select 1|CpuTimeMS=0|TraceId=t";
-    let record = records(&format!("{HEAD}{log}\n")).remove(0);
+    let log = doris2_1("1-2", "select 1")
+        .replace("ErrorMessage=", "ErrorMessage=near '|State=x'|CpuTimeMS=1");
+    let record = records(&(log + "\n")).remove(0);
     assert_eq!(record.error_message.as_deref(), Some("near '|State=x'|CpuTimeMS=1"));
-    assert_eq!((record.duration_ms, record.cpu_time_ms), (Some(5), Some(0)));
+    assert_eq!((record.duration_ms, record.cpu_time_ms), (Some(12), Some(3)));
     assert_eq!(record.statement.as_deref(), Some("select 1"));
-    let record =
-        records(&format!("{HEAD}|ErrorMessage=|NewKey=5|Time=1|QueryId=1-2|Stmt=s\n")).remove(0);
+    // A key of some version to come behind it.
+    let log = doris4("1-2", "s").replace("|Time(ms)=", "|NewKey=5|Time(ms)=");
+    let record = records(&(log + "\n")).remove(0);
     assert_eq!((record.error_message, record.extra["NewKey"].as_str()), (None, "5"));
 }
 
@@ -319,8 +339,9 @@ fn an_error_message_may_quote_a_record() {
     assert_eq!(record.error_message.as_deref(), Some(quoted));
     assert_eq!((record.statement.as_deref(), record.cpu_time_ms), (Some("select 1"), Some(3)));
     for (message, expected) in [("", None), ("no|x=1", Some("no|x=1"))] {
-        let log = format!("{HEAD}|QueryId=1-2|ErrorMessage={message}|Stmt=select 1\n");
-        let record = records(&log).remove(0);
+        let log =
+            doris4("1-2", "select 1").replace("ErrorMessage=", &format!("ErrorMessage={message}"));
+        let record = records(&(log + "\n")).remove(0);
         assert_eq!(record.error_message.as_deref(), expected);
         assert_eq!(record.statement.as_deref(), Some("select 1"));
     }
@@ -328,11 +349,12 @@ fn an_error_message_may_quote_a_record() {
 
 #[test]
 fn a_record_spans_lines_until_the_next_prefix() {
-    let log = format!(
-        "{HEAD}|QueryId=1-1|Stmt=select\n 1\r\n\n\n{HEAD}|QueryId=2-2|Stmt=select 2\n\
-         2024-01-02 11:15:51.248999 INFO [slow_query] |QueryId=3-3|Stmt=select\n3|CpuTimeMS=3\n"
-    );
-    let records = records(&log);
+    let log = [
+        doris1("1-1", "select\n 1") + "\r\n\n\n",
+        doris1("2-2", "select 2") + "\n",
+        doris2_1("3-3", "select\n3").replace(",220 [query]", ".220999 INFO [slow_query]") + "\n",
+    ];
+    let records = records(&log.concat());
     let statements: Vec<_> = records.iter().map(|record| record.statement.as_deref()).collect();
     assert_eq!(statements, [Some("select\n 1"), Some("select 2"), Some("select\n3")]);
     assert_eq!(records[2].cpu_time_ms, Some(3));
@@ -365,38 +387,42 @@ fn loads_have_their_own_fields() {
 
 #[test]
 fn a_statement_without_an_id_and_its_slow_query_line_are_one() {
-    let line = "|Client=a:1|User=u|Time=9|StmtId=4|QueryId=|feIp=f|Stmt=set x = 1\n";
-    let log = format!("{HEAD}{line}2024-01-02 11:15:51,249 [slow_query] {line}");
-    let records = records(&log);
+    let line = doris2_1("NaN", "set x = 1") + "\n";
+    let slow = line.replace(",220 [query]", ",221 [slow_query]");
+    let records = records(&format!("{line}{slow}"));
     assert_eq!(records[0].query_id, records[1].query_id);
-    let other = format!("{HEAD}{}", line.replace("StmtId=4", "StmtId=5"));
+    let other = line.replace("StmtId=31", "StmtId=32");
     let Found::Record { record, .. } = parse(other.as_bytes()).remove(0) else { panic!() };
     assert_ne!(record.query_id, records[0].query_id);
 }
 
 #[test]
 fn starrocks_writes_json_and_its_own_zone() {
-    let log = "2024-01-02 11:15:51.248+08:00 INFO (pool-1|7) [AuditLog.log():68] \
-               {\"QueryId\":\"a-b\",\"Time\":48,\"Stmt\":\"select\\n1\",\"IsQuery\":true,\"New\":{\"x\":1}}\n";
-    let record = records(log).remove(0);
+    // What a version to come may add is kept, and without a Timestamp the line's own time, with its zone, is the end.
+    let log = starrocks_json("0199aa10-5c3e-7d21-9f00-0a1b2c3d4e5f", "select\n1")
+        .replace("2026-01-03 17:10:00.716Z", "2024-01-02 11:15:51.248+08:00")
+        .replace("\"Timestamp\":1767460199503,", "\"New\":{\"x\":1},");
+    let record = records(&(log + "\n")).remove(0);
     assert_eq!(record.ended_ms, parse_instant_ms("2024-01-02 03:15:51.248", Zone::UTC));
     assert_eq!((record.statement.as_deref(), record.is_query), (Some("select\n1"), Some(true)));
-    assert_eq!((record.duration_ms, record.extra["New"].as_str()), (Some(48), "{\"x\":1}"));
+    assert_eq!((record.duration_ms, record.extra["New"].as_str()), (Some(640), "{\"x\":1}"));
 }
 
 #[test]
 fn bytes_that_are_not_utf8_are_replaced_and_a_mark_is_left_out() {
     let mut log = b"\xef\xbb\xbf".to_vec();
-    log.extend_from_slice(HEAD.as_bytes());
-    log.extend_from_slice(b"|QueryId=1-2|Stmt=select '\xff\xfe'\n");
+    let record = doris1("1-2", "select '@@'") + "\n";
+    log.extend(record.bytes().map(|byte| if byte == b'@' { 0xff } else { byte }));
     let Found::Record { record, replaced: true, .. } = parse(&log).remove(0) else { panic!() };
     assert_eq!(record.statement.as_deref(), Some("select '\u{fffd}\u{fffd}'"));
 }
 
 #[test]
 fn what_is_no_number_is_kept_as_it_came() {
-    let record =
-        records(&format!("{HEAD}|ScanRows=many|IsQuery=perhaps|QueryId=1-2|Stmt=s\n")).remove(0);
+    // No version writes that, but a version to come may.
+    let log = doris2_1("1-2", "s").replace("ScanRows=40", "ScanRows=many");
+    let log = log.replace("IsQuery=true", "IsQuery=perhaps");
+    let record = records(&(log + "\n")).remove(0);
     assert_eq!((record.scan_rows, record.is_query), (None, None));
     assert_eq!(
         (record.extra["ScanRows"].as_str(), record.extra["IsQuery"].as_str()),
@@ -646,47 +672,101 @@ proptest! {
 
 // ---- Lines between records.
 
+/// A record of a version, without its line end.
+fn write(form: Form, head: &str, values: &[(&str, &str)]) -> String {
+    record_of(form, head, values).trim_end_matches('\n').to_string()
+}
+
+/// A record of Doris 1.1 and before, whose last field is the statement.
+fn doris1(id: &str, statement: &str) -> String {
+    let values = [("QueryId", id), ("Time", "12"), ("Stmt", statement)];
+    write(DORIS_1, "2024-01-02 11:15:51,248 [query]", &values)
+}
+
+/// What the records of 2.x say.
+fn values_of_2<'a>(id: &'a str, statement: &'a str) -> [(&'a str, &'a str); 11] {
+    [
+        ("User", "ann"),
+        ("Db", "shop"),
+        ("Time(ms)", "12"),
+        ("ScanRows", "40"),
+        ("StmtId", "31"),
+        ("QueryId", id),
+        ("Stmt", statement),
+        ("CpuTimeMS", "3"),
+        ("SqlHash", "5f0c3b"),
+        ("peakMemoryBytes", "2048"),
+        ("WorkloadGroup", "normal"),
+    ]
+}
+
 /// A record of Doris 2.0, whose last field may be empty.
 fn doris2(id: &str, statement: &str) -> String {
-    format!(
-        "2025-07-02 10:00:06,220 [query] |Client=10.0.0.2:50120|User=ann|Db=shop|State=EOF|ErrorCode=0|ErrorMessage=\
-         |Time(ms)=12|ScanBytes=4096|ScanRows=40|ReturnRows=4|StmtId=31|QueryId={id}|IsQuery=true|feIp=10.0.0.1\
-         |Stmt={statement}|CpuTimeMS=3|SqlHash=5f0c3b|peakMemoryBytes=2048|SqlDigest=|TraceId=|WorkloadGroup=normal\
-         |FuzzyVariables="
-    )
+    write(DORIS_2_0, "2025-07-02 10:00:06,220 [query]", &values_of_2(id, statement))
+}
+
+/// A record of Doris 2.1.
+fn doris2_1(id: &str, statement: &str) -> String {
+    write(DORIS_2_1, "2025-07-02 10:00:06,220 [query]", &values_of_2(id, statement))
 }
 
 /// A record of Doris 4.0, whose last field is the statement.
 fn doris4(id: &str, statement: &str) -> String {
-    format!(
-        "2026-02-03 10:00:06,002 [query] |QueryId={id}|Timestamp=2026-02-03 10:00:00.100|Client=10.0.0.2:50122|User=ann\
-         |FeIp=10.0.0.1|Ctl=internal|Db=shop|State=EOF|ErrorCode=0|ErrorMessage=|Time(ms)=9|CpuTimeMS=3\
-         |PeakMemoryBytes=2048|ScanBytes=0|ScanRows=0|ReturnRows=0|ParseTimeMs=1|PlanTimesMs={{\"plan\":6,\"analyze\":4}}\
-         |ScheduleTimesMs={{\"schedule_time_ms\":2}}|HitSqlCache=false|isHandledInFe=false|queriedTablesAndViews=[]\
-         |chosenMViews=[\"internal.shop.sums\"]|ChangedVariables={{\"session_context\":\"trace_id:job-7\"}}|FuzzyVariables=\
-         |SqlMode=ONLY_FULL_GROUP_BY|CommandType=Query|StmtType=SELECT|StmtId=41|WorkloadGroup=normal\
-         |ComputeGroupName=UNKNOWN|Stmt={statement}"
-    )
+    let values = [
+        ("QueryId", id),
+        ("Timestamp", "2026-02-03 10:00:00.100"),
+        ("User", "ann"),
+        ("Db", "shop"),
+        ("Time(ms)", "9"),
+        ("CpuTimeMS", "3"),
+        ("PeakMemoryBytes", "2048"),
+        ("ParseTimeMs", "1"),
+        ("PlanTimesMs", "{\"plan\":6,\"analyze\":4}"),
+        ("ScheduleTimesMs", "{\"schedule_time_ms\":2}"),
+        ("chosenMViews", "[\"internal.shop.sums\"]"),
+        ("ChangedVariables", "{\"session_context\":\"trace_id:job-7\"}"),
+        ("StmtId", "41"),
+        ("WorkloadGroup", "normal"),
+        ("Stmt", statement),
+    ];
+    write(DORIS_4_0, "2026-02-03 10:00:06,002 [query]", &values)
 }
 
 /// A record of StarRocks 3.x as text, whose last key differs from record to record.
 fn starrocks(id: &str, statement: &str) -> String {
-    format!(
-        "2026-01-03 17:10:00.716Z INFO (audit-event-processor|77) [AuditLog.log():68] [query] |Timestamp=1767460199503\
-         |Client=10.0.0.3:40010|User=bo|AuthorizedUser='bo'@'%'|ResourceGroup=etl|Catalog=default_catalog|Db=shop\
-         |State=EOF|ErrorCode=|Time=640|ScanBytes=8192|ScanRows=80|ReturnRows=8|CpuCostNs=119600000\
-         |MemCostBytes=9437184|StmtId=535|QueryId={id}|IsQuery=true|feIp=10.0.0.2|Stmt={statement}|Digest=\
-         |PlanCpuCost=12.0|PlanMemCost=4.0|PendingTimeMs=15|Warehouse=bi_wh|HitMvs=mv1|IsForwardToLeader=false"
-    )
+    let values = [
+        ("Timestamp", "1767460199503"),
+        ("User", "bo"),
+        ("AuthorizedUser", "'bo'@'%'"),
+        ("ResourceGroup", "etl"),
+        ("Db", "shop"),
+        ("Time", "640"),
+        ("ScanRows", "80"),
+        ("CpuCostNs", "119600000"),
+        ("MemCostBytes", "9437184"),
+        ("StmtId", "535"),
+        ("QueryId", id),
+        ("Stmt", statement),
+        ("PendingTimeMs", "15"),
+        ("Warehouse", "bi_wh"),
+        ("HitMvs", "mv1"),
+    ];
+    let head =
+        "2026-01-03 17:10:00.716Z INFO (audit-event-processor|77) [AuditLog.log():68] [query]";
+    write(STARROCKS_3, head, &values)
 }
 
 /// The same as JSON.
 fn starrocks_json(id: &str, statement: &str) -> String {
     let record = serde_json::json!({
-        "Timestamp": 1_767_460_199_503_i64, "Client": "10.0.0.3:40010", "User": "bo", "Db": "shop", "State": "EOF",
-        "ErrorCode": "", "Time": 640, "ScanRows": 80, "QueryId": id, "Stmt": statement, "WorkloadGroup": "etl",
+        "Timestamp": 1_767_460_199_503_i64, "Client": "10.0.0.3:40010", "User": "bo", "AuthorizedUser": "'bo'@'%'",
+        "ResourceGroup": "etl", "Catalog": "default_catalog", "Db": "shop", "State": "EOF", "ErrorCode": "",
+        "Time": 640, "ScanBytes": 8192, "ScanRows": 80, "ReturnRows": 8, "CpuCostNs": 119_600_000,
+        "MemCostBytes": 9_437_184, "StmtId": 535, "QueryId": id, "IsQuery": true, "feIp": "10.0.0.2",
+        "Stmt": statement, "Digest": "", "PlanCpuCost": 12.0, "PlanMemCost": 4.0, "PendingTimeMs": 15,
+        "Warehouse": "bi_wh", "HitMvs": "mv1", "IsForwardToLeader": false,
     });
-    format!("2026-01-03 17:10:00.716Z INFO (p|7) [AuditLog.log():68] {record}")
+    format!("2026-01-03 17:10:00.716Z INFO (audit-event-processor|77) [AuditLog.log():68] {record}")
 }
 
 /// Writes a record of a dialect: its id and its statement.
@@ -750,9 +830,7 @@ fn a_statement_of_many_lines_keeps_its_blank_ones() {
         assert_eq!(statements, [sql, sql]);
     }
     // As old versions wrote it, with the statement last.
-    let log = format!(
-        "{HEAD}|User=u|Time=5|QueryId=1-2|Stmt=select 1,\n\n 2\n\n{HEAD}|QueryId=3-4|Stmt=s\n"
-    );
+    let log = format!("{}\n\n{}\n", doris1("1-2", "select 1,\n\n 2"), doris1("3-4", "select 3"));
     assert_eq!(records(&log)[0].statement.as_deref(), Some("select 1,\n\n 2"));
 }
 
@@ -899,14 +977,15 @@ fn a_start_without_a_timestamp_is_a_guess() {
 
 #[test]
 fn names_of_old_clusters_and_wrapped_statements_are_bare() {
-    let log =
-        doris2("1-a", "OriginStatement{originStmt='insert into t values ('a', 'b|c')', idx=0}")
-            .replace("User=ann|Db=shop", "User=default_cluster:ann|Db=default_cluster:shop");
+    let log = doris1("1-a", "s").replace("User=root", "User=default_cluster:ann");
     let record = records(&(log + "\n")).remove(0);
-    assert_eq!((record.user.as_deref(), record.db.as_deref()), (Some("ann"), Some("shop")));
-    assert_eq!(record.statement.as_deref(), Some("insert into t values ('a', 'b|c')"));
+    assert_eq!((record.user.as_deref(), record.db.as_deref()), (Some("ann"), Some("test")));
+    let wrapped = "OriginStatement{originStmt='insert into t values ('a', 'b|c')', idx=0}";
+    for write in [doris2 as Write, doris2_1] {
+        assert_eq!(statement(&write("1-a", wrapped)), "insert into t values ('a', 'b|c')");
+    }
     assert_eq!(
-        statement("|QueryId=1-2|Stmt=OriginStatement{originStmt='select 1 ..."),
+        statement(&doris2_1("1-2", "OriginStatement{originStmt='select 1 ...")),
         "select 1 ..."
     );
 }

@@ -95,6 +95,15 @@ fn a_query_is_named_by_the_start_of_its_id() {
     assert!(shown.contains("query_id             1f4e-a2b\n"), "{shown}");
     assert!(shown.contains("\n\nselect a || '|' || b,\n  c = 'x=1'\nfrom t"), "{shown}");
     assert_eq!(json(&db, &["show", "fbb", "--json"])["query_id"], ID);
+    // Without a profile, its record reports where the time went.
+    let shown = said(&db, &["show", "d40a6b1c2d3e4f50-a1b2c3d4e5f60711"]);
+    assert!(shown.contains("\n\nparse                             2ms   0.3%\nplan "), "{shown}");
+    assert!(shown.contains("\n  serialize fragments             3ms   0.4%\n"), "{shown}");
+    assert!(
+        shown.contains("\nexecute                         702ms  95.6% ##########\n\nselect"),
+        "{shown}"
+    );
+    assert!(!said(&db, &["show", "fbb"]).contains("\nplan "));
     let ambiguous = run(&db, &["show", "8c1d"]);
     assert_eq!(ambiguous.status.code(), Some(2));
     assert!(stderr(&ambiguous).contains("8c1d2e3f40516273-b4c5d6e7f8091a2b\n8c1d2e3f40516273-"));

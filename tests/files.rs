@@ -84,13 +84,15 @@ fn record(id: &str, statement: &str) -> String {
 }
 
 fn profile(id: &str) -> String {
-    format!(
-        "Summary:\n   - Profile ID: {id}\n   - Task Type: QUERY\n   - Start Time: 2026-02-03 10:00:00\n   \
-         - End Time: 2026-02-03 10:00:01\n   - Total: 950ms\n   - Task State: OK\n   - User: dora\n   \
-         - Default Db: garden\n   - Sql Statement: select count(*) from plants where height < 3\n\
-         Execution Summary:\n   - Workload Group: normal\n\n\
-         Execution Profile {id}:\n  Fragments:\n    Fragment 0:\n"
-    )
+    let values = [
+        ("Start Time", "2026-02-03 10:00:00"),
+        ("End Time", "2026-02-03 10:00:01"),
+        ("Task State", "OK"),
+        ("User", "dora"),
+        ("Default Db", "garden"),
+        ("Sql Statement", "select count(*) from plants where height < 3"),
+    ];
+    support::profile(id, &values)
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -99,6 +99,21 @@ fn every_page_shows_what_there_is_and_allows_nothing_within_it() {
     assert_eq!(text.body, std::fs::read_to_string(data("profiles/doris-2.1.txt")).unwrap());
 }
 
+/// Most queries have no profile; what their audit record reports of their time is shown all the same.
+#[test]
+fn a_query_without_a_profile_has_its_phases() {
+    let (_folder, server) = samples();
+    let body = page(&server, "/query_profile/d40a6b1c2d3e4f50-a1b2c3d4e5f60711");
+    assert!(body.contains("No profile of it was taken in"), "{body}");
+    for expected in [
+        "<li class=\"key plan\">plan <strong>19ms</strong> (2.6 %)</li>",
+        "<li class=\"key run\">execute <strong>702ms</strong> (95.6 %)</li>",
+        "<dt>schedule: serialize fragments</dt><dd>3ms</dd>",
+    ] {
+        assert!(body.contains(expected), "{expected}: {body}");
+    }
+}
+
 #[test]
 fn assets_are_kept_for_good() {
     let (_folder, server) = samples();

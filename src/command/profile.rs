@@ -89,8 +89,8 @@ pub fn time_text(ns: Option<u64>) -> String {
 /// So many characters is a bar of all time long.
 const BAR: f64 = 10.0;
 
-/// The phases and their steps, a line each; nothing where the profile tells of none.
-fn phases_text(phases: &Phases) -> String {
+/// The phases and their steps, a line each; nothing where none is known.
+pub(super) fn phases_text(phases: &Phases) -> String {
     let line = |indent: &str, phase: &Phase| {
         let bar = "#".repeat((phase.share * BAR).round() as usize);
         let name = format!("{indent}{}", phase.name);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::output::{Style, visible};
+use super::profile::phases_text;
 use super::reading::{COLUMNS, ReadError, Reading, plain};
 
 /// Show everything that is known of a query
@@ -53,6 +54,12 @@ pub async fn run(args: ShowArgs) -> Result<ExitCode, ReadError> {
             }
             name => line(name, &plain(value.get(name))),
         }
+    }
+    // Where there is a profile, `annals profile --tree` prints its phases.
+    let phases = if query.has_profile { String::new() } else { phases_text(&query.phases()) };
+    if !phases.is_empty() {
+        text.push_str(&format!("\n{}", phases.trim_end_matches('\n')));
+        text.push('\n');
     }
     if let Some(statement) = &query.statement {
         text.push_str(&format!("\n{}\n", output.statement(statement)));

@@ -97,6 +97,14 @@ fn doris_2_0() {
     assert_eq!(
         read(text),
         [
+            expected(
+                0,
+                "VDataBufferSender (dst_fragment_instance_id=7be0c1d2e3f44a5b-8c9dae0fb1c2d3e5)",
+                "0",
+                40_022,
+                None,
+                None
+            ),
             expected(0, "VSORT_NODE (id=2)", "0", 2_670_000, 3, 33_792),
             expected(
                 1,

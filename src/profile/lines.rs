@@ -106,7 +106,7 @@ struct Form {
 
 /// The lines of the profile in a text, as the frontend wrote them: from where it begins to its end, or to the end
 /// of the code fence or table that it stands in. Of a text without a profile, all lines.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+pub(super) fn lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> + Clone {
     let start = find(text.as_bytes()).filter(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let text = &text[start..];
     let form = Form::of(text);

@@ -173,6 +173,17 @@ fn is_operator(name: &str) -> bool {
     !is_part && (shouts || kind_and_id(name).1.is_some())
 }
 
+/// Whether a section within a fragment is the sink of one of its instances, as Doris up to 2.0 and StarRocks up to 2.x
+/// without its pipeline engine write it: `OlapTableSink:(Active: ...)`, `VDataBufferSender
+/// (dst_fragment_instance_id=...):(Active: ...)`. Such a name has neither capitals only nor the id of a plan node.
+fn is_legacy_sink(section: &Section) -> bool {
+    const ENDS: [&str; 3] = ["Sink", "SinkV2", "Sender"];
+    let kind = kind(&section.name);
+    ENDS.iter().any(|end| kind.ends_with(end))
+        && dialects::of(section).is_inclusive()
+        && section.time().is_some()
+}
+
 /// What stands in a section's place: an operator, or what instances of one part have in common.
 enum Place {
     Operator(Operator),
@@ -219,7 +230,8 @@ impl Reading {
         let mut parts: HashMap<&str, usize> = HashMap::new();
         let mut told_ns = 0_u64;
         for child in &section.children {
-            if is_operator(&child.name) {
+            let is_in_instance = within.depth == 0 && within.fragment.is_some();
+            if is_operator(&child.name) || is_in_instance && is_legacy_sink(child) {
                 let (operator, ns) = self.operator(child, within);
                 places.push(Place::Operator(operator));
                 told_ns = told_ns.saturating_add(ns);
@@ -409,6 +421,38 @@ mod tests {
             [
                 (0, "AGGREGATION_NODE (id=1)", Some(6_910_000), Some(1), true),
                 (1, "VOLAP_SCAN_NODE (id=0)", Some(4_396_000), Some(27_667), true),
+            ]
+        );
+    }
+
+    #[test]
+    fn sinks_of_older_profiles_are_operators_in_an_instance_only() {
+        let text = "Execution Profile 1a-2b:(Active: 9ms, % non-child: 0.00%)\n  AuditSink:(Active: 9ms)\n  \
+             Fragment 0:\n    \
+             Instance 1a-2c (host=a):(Active: 4ms, % non-child: 0.10%)\n      \
+             VOlapTableSink:(Active: 3ms, % non-child: 40.00%)\n         - RowsReturned: 12\n        \
+             RowSender:(Active: 2ms, % non-child: 1.00%)\n      \
+             BROKER_SCAN_NODE (id=0):(Active: 1ms, % non-child: 9.00%)\n    \
+             Instance 1a-2d (host=b):(Active: 4ms, % non-child: 0.10%)\n      \
+             VOlapTableSink:(Active: 2ms, % non-child: 40.00%)\n         - RowsReturned: 30\n  \
+             Fragment 1:\n    Instance 1a-2e (host=a):(Active: 4ms, % non-child: 0.10%)\n      \
+             VDataBufferSender  (dst_fragment_instance_id=-7b--3c):(Active: 68us, % non-child: 1.00%)\n      \
+             VFileResultSink:(ExecTime: 1ms, % non-child: 1.00%)\n      \
+             QuietSink:\n         - Rows: 1\n      \
+             LoadChannels:\n        TabletSink:(Active: 1ms)\n";
+        assert_eq!(
+            told(&operators(&Section::parse(text))),
+            [
+                (0, "VOlapTableSink", Some(3_000_000), Some(42), true),
+                (0, "BROKER_SCAN_NODE (id=0)", Some(1_000_000), None, true),
+                (
+                    0,
+                    "VDataBufferSender  (dst_fragment_instance_id=-7b--3c)",
+                    Some(68_000),
+                    None,
+                    false
+                ),
+                (0, "VFileResultSink", Some(1_000_000), None, true),
             ]
         );
     }

@@ -1,6 +1,8 @@
 //! A profile's text as the tree its indentation draws: fragments, pipelines, operators, and what each of
 //! them counted.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -79,8 +81,9 @@ impl Section {
     /// Reads a profile's text. The tree's root has no name. Any text gives a tree.
     pub fn parse(text: &str) -> Section {
         let mut reader = Reader::default();
-        for line in lines(text) {
-            reader.line(&line);
+        let mut lines = lines(text);
+        while let Some(line) = lines.next() {
+            reader.line(&line, || next_content(&lines));
         }
         reader.finish()
     }
@@ -88,8 +91,9 @@ impl Section {
     /// Reads what stands before the execution: the summaries, the planner, the variables.
     pub(super) fn parse_head(text: &str) -> Section {
         let mut reader = Reader::default();
-        for line in lines(text) {
-            reader.line(&line);
+        let mut lines = lines(text);
+        while let Some(line) = lines.next() {
+            reader.line(&line, || next_content(&lines));
             if reader.in_execution {
                 break;
             }
@@ -299,6 +303,38 @@ fn is_execution(name: &str) -> bool {
         || fragment_id(name).is_some()
 }
 
+/// Returns the next line that is not empty.
+fn next_content<'a>(lines: &(impl Iterator<Item = Cow<'a, str>> + Clone)) -> Option<Cow<'a, str>> {
+    lines.clone().find(|line| !trim(line).is_empty())
+}
+
+/// The column in which a line's text begins.
+fn column_of(line: &str) -> usize {
+    line.chars().take_while(|c| is_space(*c)).count()
+}
+
+/// Whether a section of that name, of which the heading stands in `column`, can follow an entry and begin with the line
+/// `next`. A line of a statement may look like a heading as well.
+fn can_begin(name: &str, column: usize, next: Option<&str>) -> bool {
+    // The only section of that name holds the entry.
+    if name == "Summary" {
+        return false;
+    }
+    let Some(next) = next else { return true };
+    if FREE_SECTIONS.contains(&name) {
+        return true;
+    }
+    let content = trim(next);
+    let is_section = heading(content).or_else(|| header(content)).is_some();
+    let is_deeper = column_of(next) > column;
+    // These hold fragments or executions, and have no entries of their own.
+    if is_merged(name) || name.starts_with("DetailProfile") || name == "Fragments" {
+        return is_deeper && is_section;
+    }
+    let is_empty = !is_execution(name) && heading(content).is_some();
+    is_deeper && (is_section || content.starts_with("- ")) || is_empty
+}
+
 /// Splits `- Key: value`. A key is words with a capital first.
 fn entry(content: &str) -> Option<(&str, &str)> {
     let (key, value) = content.strip_prefix("- ")?.split_once(':')?;
@@ -345,11 +381,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn line(&mut self, line: &str) {
+    /// Reads a line. `next` gives the next one that is not empty.
+    fn line<'a>(&mut self, line: &str, next: impl Fn() -> Option<Cow<'a, str>>) {
         let content = trim(line);
-        let column = line.chars().take_while(|c| is_space(*c)).count();
+        let column = column_of(line);
         if let Some(open) = self.open {
-            if !open.ends_at(column, content) {
+            if !open.ends_at(column, content, next) {
                 if let Some((_, counter)) = self.counters.last_mut() {
                     counter.value.push('\n');
                     counter.value.push_str(line);
@@ -449,8 +486,13 @@ impl Reader {
 
 impl Open {
     /// Whether the value ends before a line: SQL has lines of any kind, so only an entry in the column of its own
-    /// key or a heading no further in does it.
-    fn ends_at(self, column: usize, content: &str) -> bool {
+    /// key does it, or a heading no further in before a line that such a section begins with.
+    fn ends_at<'a>(
+        self,
+        column: usize,
+        content: &str,
+        next: impl Fn() -> Option<Cow<'a, str>>,
+    ) -> bool {
         let is_entry = || match self.dashed {
             true => {
                 let bare = content.strip_prefix("- ").is_some_and(|key| BARE_KEYS.contains(&key));
@@ -458,7 +500,9 @@ impl Open {
             }
             false => dashless(content).is_some(),
         };
-        column == self.column && is_entry() || column <= self.column && heading(content).is_some()
+        let is_heading =
+            || heading(content).is_some_and(|(name, _)| can_begin(name, column, next().as_deref()));
+        column == self.column && is_entry() || column <= self.column && is_heading()
     }
 }
 
@@ -553,6 +597,35 @@ mod tests {
         assert_eq!(execution.counters[0].children[0].name, "Rewrite Time");
         assert_eq!(execution.counters[1].name, "End");
         assert_eq!(execution.lines, ["text"]);
+    }
+
+    #[test]
+    fn a_statement_may_hold_lines_like_headings() {
+        let statement = "select a\nSummary:\nMergedProfile \n\nfrom x\nFragments:\n-- DetailProfile\nPlanner:\n/*\n\
+                         Execution Summary:\n*/\nFragment 0:\nunion\n MergedProfile ";
+        for (entry, sections) in [
+            (
+                "   - Is Cached: No\n",
+                "Execution Summary:\n   - Plan Time: 3ms\n MergedProfile \n     Fragments:\n",
+            ),
+            ("", "Execution Summary:\n   - Plan Time: 3ms\nMergedProfile:\n  Fragments:\n"),
+            ("", "Planner:\nExecution Summary:\n   - Plan Time: 3ms\n"),
+        ] {
+            let text = format!(
+                "Summary:\n   - User: a\n   - Sql Statement: {statement}\n{entry}{sections}"
+            );
+            for tree in [Section::parse(&text), Section::parse_head(&text)] {
+                assert_eq!(
+                    tree.children[0].counter("Sql Statement"),
+                    Some(statement.trim()),
+                    "{text}"
+                );
+                let execution = tree.part(|name| name == "Execution Summary").unwrap();
+                assert_eq!(execution.counter("Plan Time"), Some("3ms"), "{text}");
+            }
+        }
+        let cut = Section::parse("Summary:\n  - Sql Statement: select 1\nExecution Summary:\n");
+        assert_eq!(cut.children.len(), 2);
     }
 
     #[test]

@@ -436,7 +436,9 @@ mod tests {
 
     fn profile(id: &str) -> String {
         format!(
-            "Summary:\n   - Profile ID: {id}\n   - Task Type: QUERY\n   - Sql Statement: select 1\n"
+            "Summary:\n   - Profile ID: {id}\n   - Task Type: QUERY\n   - Start Time: 2026-03-01 10:00:00\n   \
+             - End Time: 2026-03-01 10:00:01\n   - Total: 950ms\n   - Task State: EOF\n   - User: mira\n   \
+             - Default Catalog: internal\n   - Default Db: shop\n   - Sql Statement: select 1\n"
         )
     }
 

@@ -624,6 +624,14 @@ struct Placed<'a> {
     field: Field<'a>,
 }
 
+impl<'a> Placed<'a> {
+    /// The field with its value to its end in `text`.
+    fn whole(&self, text: &'a str) -> Field<'a> {
+        let start = offset_of(text, self.field.value);
+        Field { value: &text[start..self.end], ..self.field }
+    }
+}
+
 impl<'a> Fields<'a> {
     /// The fields of a text from the first bar that begins one, at `from` or behind.
     fn new(kind: RecordKind, text: &'a str, from: usize) -> Fields<'a> {
@@ -699,13 +707,12 @@ struct Rows<'a, 's> {
     anchored_seen: Seen<'a>,
     plausible: VecDeque<Placed<'a>>,
     plausible_seen: Seen<'a>,
-    /// Where the text begins, as long as nothing but plausible fields was met.
-    start: Option<usize>,
+    /// The plausible fields that stand directly before the anchored row.
     leading: Vec<Placed<'a>>,
 }
 
 impl<'a, 's> Rows<'a, 's> {
-    fn new(before: &'s Seen<'a>, anchor: Option<Key>, start: usize) -> Rows<'a, 's> {
+    fn new(before: &'s Seen<'a>, anchor: Option<Key>) -> Rows<'a, 's> {
         Rows {
             before,
             anchor: anchor.filter(|key| !before.has_key(*key)),
@@ -713,7 +720,6 @@ impl<'a, 's> Rows<'a, 's> {
             anchored_seen: Seen::default(),
             plausible: VecDeque::new(),
             plausible_seen: Seen::default(),
-            start: Some(start),
             leading: Vec::new(),
         }
     }
@@ -721,11 +727,13 @@ impl<'a, 's> Rows<'a, 's> {
     fn add(&mut self, placed: Placed<'a>) {
         let Placed { bar, end, field } = placed;
         let first_line = Field { value: field.first_line(), ..field };
-        if Some(field.key) == self.anchor && first_line.is_plausible() {
+        let begins = Some(field.key) == self.anchor && first_line.is_plausible();
+        if begins {
             self.anchored.clear();
             self.anchored_seen.clear();
+            self.leading.clear();
+            self.leading.extend(&self.plausible);
         }
-        let begins = Some(field.key) == self.anchor && first_line.is_plausible();
         if begins || !self.anchored.is_empty() {
             let is_new = !self.before.has(&field) && self.anchored_seen.add(&field);
             match self.anchored.last_mut() {
@@ -752,21 +760,9 @@ impl<'a, 's> Rows<'a, 's> {
         if !field.is_plausible() || self.before.has(&field) {
             self.plausible.clear();
             self.plausible_seen.clear();
-            self.start = None;
             return;
         }
-        let is_new = self.plausible_seen.add(&field);
-        match self.start {
-            Some(start) if is_new && self.leading.len() < MAX_ROW => {
-                if self.leading.is_empty() && placed.bar != start {
-                    self.start = None;
-                } else {
-                    self.leading.push(placed);
-                }
-            }
-            _ => self.start = None,
-        }
-        if !is_new {
+        if !self.plausible_seen.add(&field) {
             while let Some(dropped) = self.plausible.pop_front() {
                 if dropped.field.name == field.name
                     || is_known(dropped.field.key) && dropped.field.key == field.key
@@ -794,24 +790,11 @@ impl<'a, 's> Rows<'a, 's> {
         is_row.then(|| std::mem::take(&mut self.anchored))
     }
 
-    /// The row with the fields before it, where there is no text before them.
-    fn with_leading(&mut self, row: Vec<Placed<'a>>) -> Vec<Placed<'a>> {
-        let begin = row.first().map(|first| first.bar);
-        let at = self.leading.iter().position(|placed| Some(placed.bar) == begin);
-        let mut whole = std::mem::take(&mut self.leading);
-        whole.truncate(at.unwrap_or(0));
-        // A known key there is text of a message that quotes a record: every version writes the anchor first.
-        let is_text = |field: &Field<'_>| is_known(field.key) || self.anchored_seen.has(field);
-        if whole.iter().any(|placed| is_text(&placed.field)) {
-            whole.clear();
-        }
-        whole.extend(row);
-        whole
-    }
-
-    /// The row of plausible fields of the text that begins at `start`; it may be empty.
-    fn plausible(self, start: usize) -> Vec<Placed<'a>> {
-        let mut row: Vec<Placed<'a>> = self.plausible.into();
+    /// The plausible fields directly before the row of plausible fields, and that row, which may be empty. The text
+    /// begins at `start`.
+    fn plausible(self, start: usize) -> (Vec<Placed<'a>>, Vec<Placed<'a>>) {
+        let mut leading: Vec<Placed<'a>> = self.plausible.into();
+        let row = &leading;
         // The text may end with what looks like a field, too. Only where there is no text before it may the row
         // begin with a key nobody knows.
         let begin = row
@@ -821,11 +804,37 @@ impl<'a, 's> Rows<'a, 's> {
             .unwrap_or(row.len());
         let no_text = row.first().is_some_and(|first| first.bar == start)
             && row[..begin].iter().all(|placed| placed.field.key == Key::Unknown);
-        if !no_text {
-            row.drain(..begin);
-        }
-        row
+        let row = leading.split_off(if no_text { 0 } else { begin });
+        (leading, row)
     }
+}
+
+/// Whether versions with fields behind the statement write this one before it. It is true for a key nobody knows yet.
+fn is_before_statement(key: Key) -> bool {
+    matches!(
+        key,
+        Key::Timestamp
+            | Key::Client
+            | Key::User
+            | Key::Catalog
+            | Key::Db
+            | Key::State
+            | Key::ErrorCode
+            | Key::Time
+            | Key::ScanBytes
+            | Key::ScanRows
+            | Key::ReturnRows
+            | Key::StmtId
+            | Key::QueryId
+            | Key::IsQuery
+            | Key::IsNereids
+            | Key::IsInternal
+            | Key::FeIp
+            | Key::StmtType
+            | Key::CommandType
+            | Key::Known
+            | Key::Unknown
+    )
 }
 
 fn is_known(key: Key) -> bool {
@@ -849,6 +858,11 @@ struct Split<'a> {
     foreign: Option<ForeignLines>,
     /// Whether every record with such fields has a row behind its statement, always with the same keys.
     has_row: bool,
+    /// Plausible fields at the end of a message, directly before the row behind it. They are fields or the message's
+    /// text; which of both is known once the whole record is read.
+    leading: Vec<Placed<'a>>,
+    /// Whether the record is of a version that writes all other fields before the statement.
+    is_statement_last: bool,
 }
 
 impl<'a> Split<'a> {
@@ -868,7 +882,13 @@ impl<'a> Split<'a> {
 fn split<'a>(prefix: &Prefix, text: &'a str) -> Split<'a> {
     let kind = prefix.kind;
     let text = without_end_bar(text);
-    let mut out = Split { fields: Vec::with_capacity(64), foreign: None, has_row: false };
+    let mut out = Split {
+        fields: Vec::with_capacity(64),
+        foreign: None,
+        has_row: false,
+        leading: Vec::new(),
+        is_statement_last: false,
+    };
     let mut seen = Seen::default();
     let mut fields = Fields::new(kind, text, 0);
     if fields.bar != Some(0) {
@@ -889,6 +909,9 @@ fn split<'a>(prefix: &Prefix, text: &'a str) -> Split<'a> {
                 for field in &out.fields {
                     seen.add(field);
                 }
+                // A record has no key twice.
+                let text = out.leading.iter().rposition(|placed| seen.has(&placed.field));
+                out.leading.drain(..text.map_or(0, |at| at + 1));
                 fields.bar = next;
             }
             // A key that was met is text in the value before it.
@@ -903,6 +926,7 @@ fn split<'a>(prefix: &Prefix, text: &'a str) -> Split<'a> {
             _ => out.fields.push(field),
         }
     }
+    out.add_leading(text);
     out.cut_lines(text);
     out
 }
@@ -922,7 +946,7 @@ impl<'a> Split<'a> {
             Key::Message => Key::Url,
             _ => Key::Time,
         };
-        let mut rows = Rows::new(seen, Some(anchor), start);
+        let mut rows = Rows::new(seen, Some(anchor));
         let (mut next, mut quoted) = (None, None);
         for placed in Fields::new(kind, text, start) {
             if placed.field.key == Key::Stmt && message.key == Key::ErrorMessage {
@@ -939,13 +963,21 @@ impl<'a> Split<'a> {
         if next.is_none() && quoted.is_some() {
             // It is the only one.
             next = quoted;
-            rows = Rows::new(seen, Some(anchor), start);
+            rows = Rows::new(seen, Some(anchor));
             let before = |placed: &Placed<'_>| Some(placed.bar) < next;
             Fields::new(kind, text, start).take_while(before).for_each(|placed| rows.add(placed));
         }
         let end = next.unwrap_or(text.len());
-        let row = rows.anchored(true).map(|row| rows.with_leading(row));
-        let row = row.unwrap_or_else(|| rows.plausible(start));
+        let (leading, row) = match rows.anchored(true) {
+            Some(row) => (rows.leading, row),
+            None => {
+                let has_anchor = seen.has_key(anchor) && next.is_some();
+                let (leading, row) = rows.plausible(start);
+                // Where the anchor stands before the message, the statement ends the row.
+                (if has_anchor || !row.is_empty() { leading } else { Vec::new() }, row)
+            }
+        };
+        self.leading = leading;
         self.add_row(text, message, start, end, row);
         next
     }
@@ -955,11 +987,14 @@ impl<'a> Split<'a> {
         let statement = Field { key: Key::Stmt, name: "Stmt", value: &text[start..] };
         let has = |name: &str| self.fields.iter().any(|field| field.name == name);
         // Doris 3.1 and later write the statement last, and its line ends as `\n`.
-        let is_last = seen.has_key(Key::CpuTimeMs)
+        let is_met = |key: Key| {
+            seen.has_key(key) || self.leading.iter().any(|placed| placed.field.key == key)
+        };
+        self.is_statement_last = is_met(Key::CpuTimeMs)
             && [Key::ParseTimeMs, Key::PlanTimes, Key::CacheHit, Key::ChangedVariables]
-                .iter()
-                .any(|key| seen.has_key(*key));
-        if is_last {
+                .into_iter()
+                .any(is_met);
+        if self.is_statement_last {
             let end = start + statement.first_line().len();
             let value = &text[start..end];
             let value = value.strip_suffix('\r').unwrap_or(value);
@@ -975,12 +1010,12 @@ impl<'a> Split<'a> {
         // What versions with these keys write has the anchor. Older ones had nothing behind the statement at first.
         self.has_row = !is_starrocks && has("Time(ms)");
         let sure = is_starrocks || self.has_row;
-        let mut rows = Rows::new(seen, Some(anchor), start);
+        let mut rows = Rows::new(seen, Some(anchor));
         for placed in Fields::new(prefix.kind, text, start) {
             rows.add(placed);
         }
         let row = rows.anchored(sure);
-        let row = row.unwrap_or_else(|| rows.plausible(start));
+        let row = row.unwrap_or_else(|| rows.plausible(start).1);
         self.add_row(text, statement, start, text.len(), row);
     }
 
@@ -997,10 +1032,33 @@ impl<'a> Split<'a> {
         let value = &text[start..free_end];
         let value = if row.is_empty() { without_blank_lines(value) } else { value };
         self.fields.push(Field { value, ..free });
-        self.fields.extend(row.into_iter().map(|placed| {
-            let value_start = offset_of(text, placed.field.value);
-            Field { value: &text[value_start..placed.end], ..placed.field }
-        }));
+        self.fields.extend(row.iter().map(|placed| placed.whole(text)));
+    }
+
+    /// Takes the fields at the end of a message out of it: those whose keys stand nowhere else in the record, and that
+    /// its version writes before the statement. A message that quotes a record repeats keys of its own record.
+    fn add_leading(&mut self, text: &'a str) {
+        let is_message = |field: &Field<'_>| matches!(field.key, Key::ErrorMessage | Key::Message);
+        let message = self.fields.iter().position(is_message);
+        let Some(at) = message.filter(|_| !self.leading.is_empty()) else {
+            return;
+        };
+        let mut behind = Seen::default();
+        for field in self.row() {
+            behind.add(field);
+        }
+        let any_key = self.is_statement_last || self.fields[at].key == Key::Message;
+        let is_text = |placed: &Placed<'_>| {
+            behind.has(&placed.field) || !any_key && !is_before_statement(placed.field.key)
+        };
+        let begin = self.leading.iter().rposition(is_text).map_or(0, |at| at + 1);
+        let leading = self.leading.split_off(begin);
+        if let Some(first) = leading.first() {
+            let start = offset_of(text, self.fields[at].value);
+            self.fields[at].value = &text[start..first.bar];
+            let fields = leading.iter().map(|placed| placed.whole(text));
+            self.fields.splice(at + 1..at + 1, fields);
+        }
     }
 
     /// Takes lines out of the values that hold none: those of other programs, which stand behind a record or, where

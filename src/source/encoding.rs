@@ -92,7 +92,11 @@ mod tests {
 
     #[test]
     fn utf16_is_told_by_its_mark_or_its_zeros() {
-        let text = "2026-03-01 10:00:00,000 [query] |Stmt=select '北京'\r\n";
+        let text = "2026-03-01 10:00:00,000 [query] |Client=10.0.0.1:5000|User=mira|Ctl=internal\
+        |Db=shop|State=EOF|ErrorCode=0|ErrorMessage=|Time(ms)=12|ScanBytes=0|ScanRows=0|ReturnRows=1|StmtId=1\
+        |QueryId=a-1|IsQuery=true|isNereids=true|feIp=10.0.0.2|StmtType=SELECT|Stmt=select '北京'|CpuTimeMS=3|ShuffleSendBytes=0|ShuffleSendRows=0\
+        |SqlHash=5f0c|peakMemoryBytes=2048|SqlDigest=|cloudClusterName=UNKNOWN|TraceId=|WorkloadGroup=normal\
+        |FuzzyVariables=|scanBytesFromLocalStorage=0|scanBytesFromRemoteStorage=0\r\n";
         for little in [true, false] {
             for mark in [true, false] {
                 assert_eq!(decoded(&utf16(text, little, mark), None), text, "{little} {mark}");

@@ -207,13 +207,21 @@ mod tests {
     #[test]
     fn each_kind_is_told_by_its_start() {
         let running = "2026-03-01 10:00:00,000 INFO (main|1) [Place.at():3] it starts\n";
-        let record = "2026-03-01 10:00:00,000 [query] |QueryId=1-2|Stmt=select 1\n";
-        let profile = "Summary:\n   - Profile ID: 1-2\n";
+        let record = "2026-03-01 10:00:00,000 [query] |Client=10.0.0.1:5000|User=mira|Ctl=internal\
+        |Db=shop|State=EOF|ErrorCode=0|ErrorMessage=|Time(ms)=12|ScanBytes=0|ScanRows=0|ReturnRows=1|StmtId=1\
+        |QueryId=1-2|IsQuery=true|isNereids=true|feIp=10.0.0.2|StmtType=SELECT|Stmt=select 1|CpuTimeMS=3|ShuffleSendBytes=0|ShuffleSendRows=0\
+        |SqlHash=5f0c|peakMemoryBytes=2048|SqlDigest=|cloudClusterName=UNKNOWN|TraceId=|WorkloadGroup=normal\
+        |FuzzyVariables=|scanBytesFromLocalStorage=0|scanBytesFromRemoteStorage=0\n";
+        let profile = "Summary:\n   - Profile ID: 1-2\n   - Task Type: QUERY\n   \
+                       - Start Time: 2026-03-01 10:00:00\n   - End Time: 2026-03-01 10:00:01\n   \
+                       - Total: 950ms\n   - Task State: EOF\n   - User: mira\n   \
+                       - Default Catalog: internal\n   - Default Db: shop\n   \
+                       - Sql Statement: select 1\nExecution Summary:\n   - Workload Group: normal\n";
         for (expected, text) in [
             ("Blank", " \n\n"),
             ("Profiles", profile),
             ("Profiles", &format!("# A slow one\n\n```\n{profile}```\n")),
-            ("Html", "Summary:</br>&nbsp;&nbsp;-&nbsp;&nbsp;Profile&nbsp;&nbsp;ID:&nbsp;&nbsp;1-2"),
+            ("Html", &profile.replace('\n', "</br>").replace(' ', "&nbsp;&nbsp;")),
             ("Log", record),
             ("Log", &format!("notes of mine\n{record}")),
             ("OtherLog", &format!("{running}{record}")),

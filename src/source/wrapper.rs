@@ -498,7 +498,12 @@ mod tests {
 
     use super::*;
 
-    const RECORD: &str = "2026-03-01 10:00:00,000 [query] |QueryId=a-1|Stmt=select 1\n";
+    /// As Doris 2.1 writes it.
+    const RECORD: &str = "2026-03-01 10:00:00,000 [query] |Client=10.0.0.1:5000|User=mira|Ctl=internal\
+        |Db=shop|State=EOF|ErrorCode=0|ErrorMessage=|Time(ms)=12|ScanBytes=0|ScanRows=0|ReturnRows=1|StmtId=1\
+        |QueryId=a-1|IsQuery=true|isNereids=true|feIp=10.0.0.2|StmtType=SELECT|Stmt=select 1|CpuTimeMS=3|ShuffleSendBytes=0|ShuffleSendRows=0\
+        |SqlHash=5f0c|peakMemoryBytes=2048|SqlDigest=|cloudClusterName=UNKNOWN|TraceId=|WorkloadGroup=normal\
+        |FuzzyVariables=|scanBytesFromLocalStorage=0|scanBytesFromRemoteStorage=0\n";
 
     /// The lines of a text without their wrappers.
     fn lines(text: &str) -> Vec<String> {

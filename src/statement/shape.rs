@@ -165,6 +165,9 @@ const NOT_NAMES: [&str; 4] = ["blackhole", "extended", "files", "function"];
 /// Words that are not taken for the name of a partition behind PARTITION.
 const NOT_PARTITIONS: [&str; 4] = ["column", "field", "key", "start"];
 
+/// Clauses that begin with an expression, in which `true` is a value.
+const EXPRESSION_CLAUSES: [&str; 4] = ["having", "qualify", "select", "where"];
+
 /// How deep lists are looked at. Deeper ones are written as they are.
 const MAX_DEPTH: usize = 256;
 
@@ -285,10 +288,13 @@ impl<'a, 's> Writer<'a, 's> {
             Token::Word(word) => self.word(word, keyword(word)),
             Token::Quoted(name) => self.quoted(name),
             Token::Symbol(symbol) => {
-                if let Some(last) = last {
-                    self.decide_case(&last, symbol);
+                if let Some(last) = &last {
+                    self.decide_case(last, symbol);
                 }
-                self.symbol(symbol, signs);
+                let is_array = last.is_some_and(|last| {
+                    last.before != Before::Dot && last.text.eq_ignore_ascii_case("array")
+                });
+                self.symbol(symbol, signs, is_array);
             }
         }
     }
@@ -367,7 +373,9 @@ impl<'a, 's> Writer<'a, 's> {
 
     fn word(&mut self, word: &'a str, keyword: Option<Keyword>) {
         let before = self.before;
-        if before == Before::Label {
+        // CLEAN LABEL FROM has none.
+        let is_missing = keyword.is_some_and(|keyword| keyword.word == "from");
+        if before == Before::Label && (!is_missing || self.shape.ends_with('.')) {
             return self.label_part(word);
         }
         let Some(keyword) = keyword.filter(|_| before != Before::Dot) else {
@@ -396,9 +404,13 @@ impl<'a, 's> Writer<'a, 's> {
             return self.partition();
         }
         let becomes = match keyword.role {
+            Role::Clause if EXPRESSION_CLAUSES.contains(&keyword.word) => Before::Expression,
             Role::Constant | Role::Clause if keyword.is_reserved => Before::Keyword,
-            Role::Expression => Before::Expression,
-            Role::Value => Before::Keyword,
+            Role::Expression | Role::Value => Before::Expression,
+            // SELECT DISTINCT TRUE, WHERE NOT TRUE; a column that is NOT NULL and `is not true` stay.
+            _ if ["all", "distinct", "not"].contains(&keyword.word) && before.is_value_next() => {
+                Before::Expression
+            }
             // ALTER TABLE … SWAP WITH of StarRocks.
             Role::With if self.shape.ends_with("swap") => Before::NameFollows,
             Role::List => Before::List,
@@ -419,7 +431,8 @@ impl<'a, 's> Writer<'a, 's> {
             Role::With => Before::With,
             Role::Between if before.is_name_next() || before == Before::Partition => before,
             Role::Partition if !self.is_refresh => Before::Partition,
-            Role::Labelled => Before::Labelled,
+            // The others may be names of columns elsewhere.
+            Role::Labelled if keyword.is_reserved || before == Before::Start => Before::Labelled,
             Role::Label if matches!(before, Before::Labelled | Before::With) => Before::Label,
             Role::Describe if before == Before::Start => Before::NameFollows,
             // MERGE … WHEN NOT MATCHED THEN INSERT has expressions in its rows.
@@ -479,7 +492,8 @@ impl<'a, 's> Writer<'a, 's> {
         });
     }
 
-    fn symbol(&mut self, symbol: &'a str, signs: Option<(usize, Before)>) {
+    /// Writes a symbol; `is_array` tells whether the word `array` stands before it.
+    fn symbol(&mut self, symbol: &'a str, signs: Option<(usize, Before)>, is_array: bool) {
         // Longer ones are operators.
         let sign = if let [sign] = symbol.as_bytes() { *sign } else { 0 };
         match sign {
@@ -497,6 +511,8 @@ impl<'a, 's> Writer<'a, 's> {
                 let kind = match self.before {
                     _ if sign == b'[' => ListKind::Values,
                     Before::List => ListKind::Values,
+                    // The same as `[1, 2]`.
+                    Before::Word if is_array => ListKind::Values,
                     Before::Partition => ListKind::Partitions,
                     _ => ListKind::Other,
                 };
@@ -755,6 +771,11 @@ mod tests {
     fn the_letter_case_of_words_does_not_matter_unless_they_are_names() {
         assert_apart(&[
             &["SHOW PROCESSLIST", "show processlist"],
+            &["select a from p ASOF JOIN q", "select a from p asof join q"],
+            &[
+                "select a from p NULL AWARE LEFT ANTI JOIN q",
+                "select a from p null aware left anti join q",
+            ],
             &["Show Table Status", "SHOW TABLE STATUS"],
             &["SHOW ROUTINE LOAD TASK", "show routine load task"],
             &["CREATE ROLE packer", "create role packer"],
@@ -840,6 +861,13 @@ mod tests {
                 "load label depot.?(data infile (?) into table p) with broker x(? = ?)",
             ),
             ("load label `depot` . `l1` (x)", "load label depot.?(x)"),
+            ("CLEAN LABEL l1 FROM depot", "clean label ? from depot"),
+            ("clean label l2 from `depot`", "clean label ? from depot"),
+            ("CLEAN LABEL FROM depot", "clean label from depot"),
+            (
+                "select clean, restore-1, Clean(2) from p",
+                "select clean, restore - ?, clean(?) from p",
+            ),
             ("load label l1 (x)", "load label ?(x)"),
             ("insert into p WITH LABEL `l1` select 1", "insert into p with label ? select ?"),
             (
@@ -958,6 +986,21 @@ mod tests {
             ],
             &["select * from p where a is null"],
             &["select * from p where a is not true"],
+            &["SELECT TRUE", "select false", "select null", "select 1"],
+            &["select distinct true", "SELECT DISTINCT 'x'"],
+            &["select a from p where true", "select a from p where 1"],
+            &["select a from p where not true", "select a from p where NOT FALSE"],
+            &["select a from p group by a having true", "select a from p group by a having false"],
+            &[
+                "create table p (a boolean default true)",
+                "create table p (a boolean default false)",
+            ],
+            &["create table p (a boolean not null)"],
+            &["create table p (a boolean null)"],
+            &["select array(1, 2, 3)", "SELECT ARRAY(4)"],
+            &["select array_size(1, 2, 3)"],
+            &["select map(1, 2, 3, 4)"],
+            &["select p.array(1, 2, 3)"],
             &["select a from p limit 10", "select a from p limit 20"],
             &[
                 "insert into p values (1, default), (now(), 2)",

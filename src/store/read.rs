@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::profile::unpack;
 use super::{FollowedFile, Store};
+use crate::profile::{Phases, RecordedTimes};
 use crate::query::{Kind, QueryId};
 use crate::search::Search;
 use crate::statement::Fingerprint;
@@ -166,6 +167,22 @@ impl StoredQuery {
     /// Where in a list it stands.
     pub fn place(&self) -> Place {
         Place { started_ms: self.started_ms, id: self.id }
+    }
+
+    /// The phases that the record itself reports, for queries without a profile.
+    pub fn phases(&self) -> Phases {
+        let phases = Phases::of_record(RecordedTimes {
+            total_ms: self.duration_ms,
+            queue_ms: self.queue_time_ms,
+            parse_ms: self.parse_time_ms,
+            plan_ms: self.plan_time_ms,
+            schedule_ms: self.schedule_time_ms,
+        });
+        let extra = self.extra.as_ref().and_then(|extra| serde_json::to_value(extra).ok());
+        match extra {
+            Some(serde_json::Value::Object(extra)) => phases.with_steps(&extra),
+            _ => phases,
+        }
     }
 }
 

@@ -1205,6 +1205,8 @@ mod tests {
         is_slow: bool,
         /// A profile, which only the statement that ran has.
         is_profile: bool,
+        /// An audit record without a start, which was written five seconds late.
+        is_late: bool,
     }
 
     /// A report of one of several statements of one id. Each value tells which statement it is of.
@@ -1216,7 +1218,12 @@ mod tests {
         record.state = Some(if number == 0 { "EOF" } else { "ERR" }.to_string());
         record.error_code = (!report.is_profile).then_some(if number == 0 { 0 } else { 1105 });
         let start_ms = START_MS + number * 67_000 + number;
-        record.started_ms = Some(if report.is_profile { start_ms / 1000 * 1000 } else { start_ms });
+        record.started_ms = Some(match (report.is_profile, report.is_late) {
+            (true, _) => start_ms / 1000 * 1000,
+            (false, true) => start_ms + 5000,
+            (false, false) => start_ms,
+        });
+        record.is_start_estimated = report.is_late;
         record.user = Some(format!("user{number}"));
         record.statement = report.has_text.then(|| format!("select {number} from t{number}"));
         record.statement_id = (report.has_number && !report.is_profile).then_some(number);
@@ -1226,14 +1233,20 @@ mod tests {
     }
 
     fn reports() -> impl Strategy<Value = Vec<Report>> {
-        let report = (0..3_i64, any::<[bool; 4]>()).prop_map(
-            |(statement, [number, text, slow, profile])| {
-                let is_profile = profile && statement == 0;
-                // A report that tells neither its number nor its text still has its start.
-                let [has_number, has_text] = [number, text];
-                Report { statement, has_number, has_text, is_slow: slow && !is_profile, is_profile }
-            },
-        );
+        let report = (0..3_i64, any::<[bool; 5]>()).prop_map(|(statement, told)| {
+            let [number, text, slow, profile, late] = told;
+            let is_profile = profile && statement == 0;
+            let is_late = late && !is_profile;
+            Report {
+                statement,
+                // An audit record has a number or a text, and both where its start is a guess.
+                has_number: number || is_late || !text,
+                has_text: text || is_late,
+                is_slow: slow && !is_profile,
+                is_profile,
+                is_late,
+            }
+        });
         prop::collection::vec(report, 1..12)
     }
 

@@ -71,7 +71,10 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
     let first = first_operator(&parameters)?;
     let path = path_of(&query.query_id);
     let bytes = profile.as_ref().map_or(0, Vec::len);
-    let phases = profile.as_deref().map(Phases::of_text).unwrap_or_default();
+    let mut phases = profile.as_deref().map(Phases::of_text).unwrap_or_default();
+    if phases.phases.is_empty() {
+        phases = query.phases();
+    }
     let phases = phases.with_queue(query.queue_time_ms);
     let profile = match (profile, shown) {
         (None, _) => None,
@@ -377,7 +380,7 @@ fn plain(text: &[u8], id: &QueryId) -> Markup {
     }
 }
 
-/// The phases of a query as one bar, and below it each with its time; nothing where no profile tells of them.
+/// The phases of a query as one bar, and below it each with its time; nothing where none is known.
 fn phases_of(phases: &Phases) -> Markup {
     let sum: f64 = phases.phases.iter().map(|phase| phase.share).sum();
     let mut from = 0.0;
@@ -466,8 +469,9 @@ fn tree(text: &[u8], first: Option<usize>, path: &str) -> Markup {
         None => costliest(&all),
     };
     add_those_above(&all, &mut shown);
-    let costly: Vec<&Operator> =
+    let mut costly: Vec<&Operator> =
         all.iter().map(|(_, operator)| *operator).filter(|operator| operator.is_costly).collect();
+    costly.sort_by(|a, b| b.share.total_cmp(&a.share));
     let begins = |at: usize| at == 0 || roots[at - 1].fragment != roots[at].fragment;
     let rows = Rows {
         shown,
@@ -752,6 +756,19 @@ mod tests {
             .sum();
         assert!((widths - 1000.0).abs() < 0.1, "{widths}");
         assert_eq!(phases_of(&Phases::default()).into_string(), "");
+    }
+
+    #[test]
+    fn the_costliest_operator_is_named_first() {
+        let mut text = String::from("Fragment 0:\n");
+        for (id, ms) in [(0, 130), (1, 347), (2, 144)] {
+            text.push_str(&format!("  A_SCAN (id={id}):\n    - ExecTime: {ms}ms\n"));
+        }
+        let markup = tree(text.as_bytes(), None, "").into_string();
+        let note = markup.split("</p>").next().unwrap();
+        let places: Vec<Option<usize>> =
+            ["(id=1)", "(id=2)", "(id=0)"].map(|id| note.find(id)).to_vec();
+        assert!(places.is_sorted() && places[0].is_some(), "{note}");
     }
 
     #[test]

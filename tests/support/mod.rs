@@ -88,6 +88,34 @@ pub const DORIS_1: Form = &[
     ("Stmt", ""),
 ];
 
+/// Doris 2.0: the statement stands in the middle, and the last field is mostly empty.
+pub const DORIS_2_0: Form = &[
+    ("Client", "10.0.0.1:5000"),
+    ("User", "root"),
+    ("Ctl", "internal"),
+    ("Db", "test"),
+    ("State", "EOF"),
+    ("ErrorCode", "0"),
+    ("ErrorMessage", ""),
+    ("Time(ms)", "0"),
+    ("ScanBytes", "0"),
+    ("ScanRows", "0"),
+    ("ReturnRows", "1"),
+    ("StmtId", "1"),
+    ("QueryId", ""),
+    ("IsQuery", "true"),
+    ("isNereids", "true"),
+    ("feIp", "10.0.0.2"),
+    ("Stmt", ""),
+    ("CpuTimeMS", "0"),
+    ("SqlHash", "ab"),
+    ("peakMemoryBytes", "0"),
+    ("SqlDigest", ""),
+    ("TraceId", ""),
+    ("WorkloadGroup", ""),
+    ("FuzzyVariables", ""),
+];
+
 /// Doris 2.1: the statement stands in the middle.
 pub const DORIS_2_1: Form = &[
     ("Client", "10.0.0.1:5000"),
@@ -421,7 +449,7 @@ pub fn old_profile(id: &str, values: &[(&str, &str)]) -> String {
 pub fn printed_time(us: u64) -> String {
     match us {
         ..1000 => format!("{us}.0us"),
-        ..1_000_000 => format!("{}.{}ms", us / 1000, us % 1000),
+        1000..1_000_000 => format!("{}.{}ms", us / 1000, us % 1000),
         _ => format!("{}sec{}ms", us / 1_000_000, us / 1000 % 1000),
     }
 }
@@ -430,7 +458,7 @@ pub fn printed_time(us: u64) -> String {
 pub fn printed_count(count: u64) -> String {
     match count {
         ..1000 => count.to_string(),
-        ..1_000_000 => format!("{}.{:03}K ({count})", count / 1000, count % 1000),
+        1000..1_000_000 => format!("{}.{:03}K ({count})", count / 1000, count % 1000),
         _ => format!("{}.{:06}M ({count})", count / 1_000_000, count % 1_000_000),
     }
 }
