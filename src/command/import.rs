@@ -234,6 +234,11 @@ impl Reader {
                 self.report.check_start(&profile.summary, path, place);
                 self.parcel.profile(*profile);
             }
+            // A running log is nobody's mistake, whatever it holds.
+            Found::Skipped(Skipped { reason: SkipReason::ProfileInLog, .. }) => {
+                self.report.other_files += 1;
+                self.report.warn(Warning::ProfileInLog, path, place);
+            }
             Found::Skipped(Skipped { reason, .. }) => {
                 self.report.problem(Problem::Skipped(reason), path, place);
             }
@@ -315,6 +320,8 @@ enum Warning {
     AfterWritten,
     #[error("a query that begins in the future")]
     Future,
+    #[error("{}", SkipReason::ProfileInLog)]
+    ProfileInLog,
 }
 
 /// How often something was met, and the first places.
@@ -530,7 +537,7 @@ impl fmt::Display for Report {
                 Warning::AfterWritten => {
                     writeln!(f, "        {}", self.advice(self.after_written_ms))?;
                 }
-                Warning::NotUtf8 | Warning::Misread => {}
+                Warning::NotUtf8 | Warning::Misread | Warning::ProfileInLog => {}
             }
         }
         Ok(())
