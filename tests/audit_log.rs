@@ -148,7 +148,7 @@ const VERSIONS: &[Version] = &[
 fn value(key: &'static str) -> BoxedStrategy<String> {
     match key {
         // A message that is nothing but what looks like a field could be that field.
-        "ErrorMessage" => text(&[]).prop_map(|text| text.strip_prefix('|').unwrap_or(&text).to_string()).boxed(),
+        "ErrorMessage" => message_text().prop_map(|text| text.strip_prefix('|').unwrap_or(&text).to_string()).boxed(),
         "Client" => "[0-9]{1,3}(\\.[0-9]{1,3}){3}:[0-9]{1,5}".boxed(),
         "User" | "Db" | "Ctl" | "WorkloadGroup" | "cloudClusterName"
         | "ComputeGroupName" => "[\\p{L}0-9_:.@-]{0,12}".boxed(),
@@ -185,6 +185,11 @@ fn text(more: &'static [&'static str]) -> impl Strategy<Value = String> {
     let pieces: Vec<&'static str> = hostile.iter().chain(more).copied().collect();
     let piece = prop_oneof![4 => select(pieces).prop_map(str::to_string), 1 => "\\PC{0,8}"];
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+/// Text of a message. It does not end with what looks like a field of a new key, for that is read as one.
+fn message_text() -> impl Strategy<Value = String> {
+    text(&[]).prop_map(|text| text.replace("|Db", "|Db,"))
 }
 
 /// A record: the values by key, and its text.
@@ -329,6 +334,89 @@ fn an_error_message_ends_where_the_fields_begin() {
     let log = doris4("1-2", "s").replace("|Time(ms)=", "|NewKey=5|Time(ms)=");
     let record = records(&(log + "\n")).remove(0);
     assert_eq!((record.error_message, record.extra["NewKey"].as_str()), (None, "5"));
+}
+
+#[test]
+fn an_error_message_ends_where_fields_in_any_order_begin() {
+    let log = doris2("1-a", "select 1").replace("State=EOF", "State=ERR");
+    for (message, more) in [
+        ("oops", "|NewKey=5"),
+        ("oops", "|NewKey={\"a\":\"|Stmt=x\"}|OtherKey=a"),
+        ("", "|NewKey=5"),
+        ("near '|User=x'", "|NewKey=5"),
+        ("near |User=x|SqlHash=3", "|NewKey=5"),
+    ] {
+        let log = log.replace("ErrorMessage=", &format!("ErrorMessage={message}{more}"));
+        let record = records(&(log + "\n")).remove(0);
+        assert_eq!(record.error_message.as_deref().unwrap_or_default(), message);
+        assert_eq!(record.extra.len(), more.matches("Key=").count(), "{message}{more}");
+        assert_eq!((record.duration_ms, record.sql_hash.as_deref()), (Some(12), Some("5f0c3b")));
+    }
+    // What stands behind the statement stands before it in no record of the same version.
+    let both = log.replace("ErrorMessage=", "ErrorMessage=near|WorkloadGroup=etl|NewKey=5");
+    let record = records(&(both.replace("|FuzzyVariables=", "|NewKey=6") + "\n")).remove(0);
+    assert_eq!(record.error_message.as_deref(), Some("near|WorkloadGroup=etl|NewKey=5"));
+    assert_eq!(record.extra["NewKey"], "6");
+    // Keys of Doris 4 in another order, the time in front, in the middle or at the end.
+    let fields = [
+        "SqlMode=A,B", "User=alice", "WorkloadGroup=normal", "PlanTimesMs={\"plan\":6}",
+        "CpuTimeMS=3", "HitSqlCache=false", "QueryId=1-a", "Time(ms)=417", "ParseTimeMs=1",
+        "queriedTablesAndViews=[\"a.b\"]",
+    ];
+    for turn in 0..fields.len() {
+        let mut fields = fields;
+        fields.rotate_left(turn);
+        for at in [0, 4, 9] {
+            for message in ["errCode = 2, detail: no |x=1 'a'", ""] {
+                let (first, rest) = fields.split_at(at);
+                let message_field = format!("ErrorMessage={message}");
+                let log = [first, &[&message_field], rest, &["Stmt=select 1"]].concat();
+                let record = records(&format!("{HEAD}|State=ERR|{}\n", log.join("|"))).remove(0);
+                let is = |key: &str| field(&record, key).unwrap_or_default();
+                let found = [
+                    "ErrorMessage", "User", "WorkloadGroup", "Time(ms)", "CpuTimeMS", "SqlMode",
+                    "Stmt",
+                ]
+                .map(is);
+                assert_eq!(
+                    found,
+                    [message, "alice", "normal", "417", "3", "A,B", "select 1"],
+                    "{log:?}"
+                );
+                assert_eq!((record.plan_time_ms, record.query_id.as_str()), (Some(6), "1-a"));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_message_behind_the_statement_is_any_text() {
+    let failed =
+        starrocks("1-a", "select '|Digest=9|ErrorMessage=x'").replace("State=EOF", "State=ERR");
+    for message in ["foo\nbar", "foo\n\nbar: 'x'", "near |Digest=3|x=1", "a|State=EOF\n|Digest=\nb"]
+    {
+        for (behind, end) in
+            [("", "\n"), ("", "\r\n\n"), ("", "|\n\n"), ("|NewKey=5", "\n"), ("|SessionId=s", "\n")]
+        {
+            let log = format!("{failed}|ErrorMessage={message}{behind}{end}");
+            let record = records(&(log.clone() + &log)).remove(0);
+            assert_eq!(record.error_message.as_deref(), Some(message), "{behind} {end:?}");
+            assert_eq!(record.statement.as_deref(), Some("select '|Digest=9|ErrorMessage=x'"));
+            assert_eq!(
+                (record.queue_time_ms, record.compute_group.as_deref()),
+                (Some(15), Some("bi_wh"))
+            );
+            assert_eq!(
+                record.extra.get("NewKey").map(String::as_str),
+                behind.strip_prefix("|NewKey=")
+            );
+        }
+    }
+    // Without a failure, or a message, lines behind it are those of others.
+    for log in [format!("{failed}|ErrorMessage="), starrocks("1-a", "s") + "|ErrorMessage=foo"] {
+        let found = parse(format!("{log}\nagent: rotated\n").as_bytes());
+        assert!(matches!(found[..], [Found::Record { foreign: Some(_), .. }]), "{found:?}");
+    }
 }
 
 #[test]
@@ -530,6 +618,24 @@ fn shuffled(known: &[(&str, &str)]) -> impl Strategy<Value = Vec<(String, String
     new_fields().prop_flat_map(move |new| Just([known.clone(), new].concat()).prop_shuffle())
 }
 
+/// New fields between a message and the row behind it. A value there that looks like text is the message's.
+fn plain_fields() -> impl Strategy<Value = Vec<(String, String)>> {
+    let value =
+        prop_oneof![json().prop_map(|json| json.to_string()), "[a-zA-Z0-9_.]{1,12}", "[0-9]{1,9}"];
+    proptest::collection::btree_map("X[a-z]{1,5}[A-Z][a-zA-Z]{0,6}", value, 0..4)
+        .prop_map(|fields| fields.into_iter().collect())
+}
+
+/// An error message that StarRocks writes behind the statement.
+fn message_behind() -> impl Strategy<Value = String> {
+    let pieces = [
+        "\n", "\n\n", "|Digest=3", "|Digest=", "|State=EOF", "|x=1", "|User=eve", "'", "\"", "; ",
+        "|", "名", " at line 1",
+    ];
+    proptest::collection::vec(select(pieces.to_vec()), 0..8)
+        .prop_map(|pieces| format!("no table {}.", pieces.concat()))
+}
+
 /// A record of a dialect: its fields, and its line.
 fn any_record() -> impl Strategy<Value = (Vec<(String, String)>, String)> {
     let dialect =
@@ -554,18 +660,29 @@ fn any_record() -> impl Strategy<Value = (Vec<(String, String)>, String)> {
     let behind = shuffled(&[("SessionId", "s-1"), ("WorkloadGroup", "etl")]);
     let message = prop_oneof![
         Just(String::new()),
-        text(&[]).prop_map(|text| format!("errCode = 2, detail: {text}")),
+        message_text().prop_map(|text| format!("errCode = 2, detail: {text}")),
     ];
     let statement =
         text(&["|NotKnown=1", "|QueryId=1-2", "|Time(ms)=5", "|ScanRows=7", "|Digest=x'"]);
+    let message = (message, message_behind(), plain_fields(), any::<bool>(), 0..100usize);
     (dialect, head, (message, plan), figures, statement, behind).prop_map(
-        |(dialect, head, (message, plan), figures, statement, mut behind)| {
+        |(dialect, head, (message, plan), mut figures, statement, mut behind)| {
+            let (message, message_behind, mut middle, is_early, turn) = message;
+            if is_early {
+                // The figures stand in front of the time, too.
+                let is_known = |(key, _): &(String, String)| !key.starts_with(['X', 'i']);
+                middle.extend(figures.iter().filter(|field| is_known(field)).cloned());
+                figures.retain(|field| !is_known(field));
+                let turn = turn % middle.len().max(1);
+                middle.rotate_left(turn);
+            }
             let field = |key: &str, value: &str| (key.to_string(), value.to_string());
             let mut statement = format!("select 1 {statement} from t;");
             let mut fields = head;
             match dialect {
                 Dialect::Doris2 => {
                     fields.push(field("ErrorMessage", &message));
+                    fields.extend(middle);
                     fields.push(field("Time(ms)", "15"));
                     fields.extend(figures);
                     fields.push(field("Stmt", &statement));
@@ -575,8 +692,11 @@ fn any_record() -> impl Strategy<Value = (Vec<(String, String)>, String)> {
                     // It writes line ends of a statement as two characters.
                     statement = statement.replace(['\n', '\r'], " ");
                     fields.push(field("ErrorMessage", &message));
+                    fields.extend(middle);
                     fields.push(field("Time(ms)", "15"));
                     fields.push(field("CpuTimeMS", "16"));
+                    // A message with this key, too, would be that of the record.
+                    fields.push(field("SqlHash", "5f0c3b"));
                     fields.push(field("GetMetaTimesMs", &plan));
                     fields.push(field("HitSqlCache", "true"));
                     fields.extend(figures);
@@ -588,10 +708,13 @@ fn any_record() -> impl Strategy<Value = (Vec<(String, String)>, String)> {
                     fields.push(field("Time", "15"));
                     fields.push(field("CpuCostNs", "15600000"));
                     fields.extend(figures);
+                    fields.extend(middle);
                     fields.push(field("Stmt", &statement));
                     fields.push(field("Digest", "0af1"));
                     // It goes by another name there.
                     behind.retain(|(key, _)| key != "WorkloadGroup");
+                    let at = turn % (behind.len() + 1);
+                    behind.insert(at, field("ErrorMessage", &message_behind));
                 }
             }
             if !matches!(dialect, Dialect::Doris4) {
@@ -1071,14 +1194,18 @@ fn reading_is_linear() {
         |bytes: usize| (0..bytes / 11).map(|n| format!("|K{n:06}=1")).collect::<String>();
     for name in [
         "|Key000001=1|Key000002=1", "|Xy={\"a\":[1,", "|CpuTimeMS=1|Digest=a|Time(ms)=1",
-        "|A=[{\"\\n",
+        "|Digest=a|ErrorMessage=x", "|A=[{\"\\n",
     ] {
         let text =
             |bytes| if name.starts_with("|Key") { numbered(bytes) } else { repeated(name, bytes) };
         let message = |id: &str, text: &str| {
             doris2(id, "s").replace("ErrorMessage=", &format!("ErrorMessage=no {text}"))
         };
-        for write in [doris2 as Write, doris4, starrocks, message] {
+        let message_behind = |id: &str, text: &str| {
+            let failed = starrocks(id, text).replace("State=EOF", "State=ERR");
+            format!("{failed}|ErrorMessage=no {text}")
+        };
+        for write in [doris2 as Write, doris4, starrocks, message, message_behind] {
             let logs = [50_000, 200_000]
                 .map(|bytes| write("1-a", &format!("select 1 -- {}", text(bytes))) + "\n");
             let [short, long] = logs.map(|log| time_of(&log));

@@ -522,6 +522,11 @@ impl<'a> Field<'a> {
         self.value.split('\n').next().unwrap_or_default()
     }
 
+    /// Whether it is an error message that is not empty.
+    fn is_message_text(&self) -> bool {
+        self.key == Key::ErrorMessage && !self.first_line().trim().is_empty()
+    }
+
     /// Whether a value is one that frontends write there often enough to tell a field from text that looks like one:
     /// a number where one belongs, a token, JSON, or plain text.
     fn is_plausible(&self) -> bool {
@@ -703,12 +708,57 @@ struct Rows<'a, 's> {
     before: &'s Seen<'a>,
     /// The key that begins a row.
     anchor: Option<Key>,
-    anchored: Vec<Placed<'a>>,
-    anchored_seen: Seen<'a>,
+    anchored: Row<'a>,
+    /// Whether the row may hold an error message, which may be any text.
+    may_hold_message: bool,
+    /// An anchored row with an error message behind which the anchor stands again.
+    with_message: Option<Row<'a>>,
     plausible: VecDeque<Placed<'a>>,
     plausible_seen: Seen<'a>,
     /// The plausible fields that stand directly before the anchored row.
     leading: Vec<Placed<'a>>,
+}
+
+/// A row of fields of any values, each key there once.
+#[derive(Default)]
+struct Row<'a> {
+    fields: Vec<Placed<'a>>,
+    seen: Seen<'a>,
+}
+
+impl<'a> Row<'a> {
+    fn clear(&mut self) {
+        self.fields.clear();
+        self.seen.clear();
+    }
+
+    /// Adds a field of a record with the keys `before`.
+    fn add(&mut self, placed: Placed<'a>, before: &Seen<'a>) {
+        let is_new = !before.has(&placed.field) && self.seen.add(&placed.field);
+        match self.fields.last_mut() {
+            // A key that was met is text in the value before it.
+            Some(last) if !is_new => {
+                if !last.field.key.is_number() {
+                    last.end = placed.end;
+                }
+            }
+            _ => self.fields.push(placed),
+        }
+        if self.fields.len() > MAX_ROW {
+            self.clear();
+        }
+    }
+
+    /// Whether it has all keys of another row.
+    fn repeats(&self, other: &Row<'_>) -> bool {
+        other.fields.iter().all(|placed| self.seen.has(&placed.field))
+    }
+
+    /// Whether it has an error message that is not empty.
+    fn has_message(&self) -> bool {
+        self.seen.has_key(Key::ErrorMessage)
+            && self.fields.iter().any(|placed| placed.field.is_message_text())
+    }
 }
 
 impl<'a, 's> Rows<'a, 's> {
@@ -716,8 +766,9 @@ impl<'a, 's> Rows<'a, 's> {
         Rows {
             before,
             anchor: anchor.filter(|key| !before.has_key(*key)),
-            anchored: Vec::new(),
-            anchored_seen: Seen::default(),
+            anchored: Row::default(),
+            may_hold_message: false,
+            with_message: None,
             plausible: VecDeque::new(),
             plausible_seen: Seen::default(),
             leading: Vec::new(),
@@ -725,32 +776,33 @@ impl<'a, 's> Rows<'a, 's> {
     }
 
     fn add(&mut self, placed: Placed<'a>) {
-        let Placed { bar, end, field } = placed;
+        let field = placed.field;
         let first_line = Field { value: field.first_line(), ..field };
         let begins = Some(field.key) == self.anchor && first_line.is_plausible();
         if begins {
+            if self.may_hold_message {
+                self.keep_message();
+            }
             self.anchored.clear();
-            self.anchored_seen.clear();
             self.leading.clear();
             self.leading.extend(&self.plausible);
         }
-        if begins || !self.anchored.is_empty() {
-            let is_new = !self.before.has(&field) && self.anchored_seen.add(&field);
-            match self.anchored.last_mut() {
-                // A key that was met is text in the value before it.
-                Some(last) if !is_new => {
-                    if !last.field.key.is_number() {
-                        last.end = end;
-                    }
-                }
-                _ => self.anchored.push(Placed { bar, end, field }),
-            }
-            if self.anchored.len() > MAX_ROW {
-                self.anchored.clear();
-                self.anchored_seen.clear();
-            }
+        if begins || !self.anchored.fields.is_empty() {
+            self.anchored.add(placed, self.before);
         }
-        self.add_plausible(Placed { bar, end, field });
+        if let Some(row) = &mut self.with_message {
+            row.add(placed, self.before);
+        }
+        self.add_plausible(placed);
+    }
+
+    /// Keeps an anchored row with an error message where the anchor stands again: behind it begins a next row, or the
+    /// anchor is text of the message. A next row repeats all keys of this one, which then stands in a quoted record.
+    fn keep_message(&mut self) {
+        if self.with_message.as_ref().is_none_or(|row| self.anchored.repeats(row)) {
+            let row = std::mem::take(&mut self.anchored);
+            self.with_message = row.has_message().then_some(row);
+        }
     }
 
     fn add_plausible(&mut self, placed: Placed<'a>) {
@@ -782,12 +834,18 @@ impl<'a, 's> Rows<'a, 's> {
 
     /// The row of any values, if there is one and `sure`, or if three of its keys are known and have plausible values.
     fn anchored(&mut self, sure: bool) -> Option<Vec<Placed<'a>>> {
-        let known = self.anchored.iter().filter(|placed| {
+        if let Some(row) = self.with_message.take()
+            && !row.fields.is_empty()
+            && !self.anchored.repeats(&row)
+        {
+            self.anchored = row;
+        }
+        let known = self.anchored.fields.iter().filter(|placed| {
             is_known(placed.field.key)
                 && Field { value: placed.field.first_line(), ..placed.field }.is_plausible()
         });
-        let is_row = !self.anchored.is_empty() && (sure || known.count() >= 3);
-        is_row.then(|| std::mem::take(&mut self.anchored))
+        let is_row = !self.anchored.fields.is_empty() && (sure || known.count() >= 3);
+        is_row.then(|| std::mem::take(&mut self.anchored.fields))
     }
 
     /// The plausible fields directly before the row of plausible fields, and that row, which may be empty. The text
@@ -863,6 +921,8 @@ struct Split<'a> {
     leading: Vec<Placed<'a>>,
     /// Whether the record is of a version that writes all other fields before the statement.
     is_statement_last: bool,
+    /// Whether an error message behind the statement may be any text.
+    has_message_behind: bool,
 }
 
 impl<'a> Split<'a> {
@@ -888,6 +948,7 @@ fn split<'a>(prefix: &Prefix, text: &'a str) -> Split<'a> {
         has_row: false,
         leading: Vec::new(),
         is_statement_last: false,
+        has_message_behind: false,
     };
     let mut seen = Seen::default();
     let mut fields = Fields::new(kind, text, 0);
@@ -952,7 +1013,7 @@ impl<'a> Split<'a> {
             if placed.field.key == Key::Stmt && message.key == Key::ErrorMessage {
                 // Every version writes fields between them: a statement directly behind a message is in most cases
                 // within a text that quotes a record.
-                if !rows.anchored.is_empty() || !rows.plausible.is_empty() {
+                if !rows.anchored.fields.is_empty() || !rows.plausible.is_empty() {
                     next = Some(placed.bar);
                     break;
                 }
@@ -1010,12 +1071,19 @@ impl<'a> Split<'a> {
         // What versions with these keys write has the anchor. Older ones had nothing behind the statement at first.
         self.has_row = !is_starrocks && has("Time(ms)");
         let sure = is_starrocks || self.has_row;
+        // StarRocks writes the error message of a failure behind the statement.
+        let is_error = |field: &Field<'_>| field.key == Key::State && field.value.trim() == "ERR";
+        self.has_message_behind = is_starrocks && self.fields.iter().any(is_error);
         let mut rows = Rows::new(seen, Some(anchor));
+        rows.may_hold_message = self.has_message_behind;
         for placed in Fields::new(prefix.kind, text, start) {
             rows.add(placed);
         }
         let row = rows.anchored(sure);
-        let row = row.unwrap_or_else(|| rows.plausible(start).1);
+        let mut row = row.unwrap_or_else(|| rows.plausible(start).1);
+        if self.has_message_behind {
+            extend_message(&mut row);
+        }
         self.add_row(text, statement, start, text.len(), row);
     }
 
@@ -1070,6 +1138,12 @@ impl<'a> Split<'a> {
         for at in 0..self.fields.len() {
             let field = self.fields[at];
             let is_free = field.key.is_free_text() && free.is_none_or(|free| at <= free);
+            if self.has_message_behind && Some(at) > free && field.is_message_text() {
+                if at + 1 == self.fields.len() {
+                    self.fields[at].value = without_end_bar(without_blank_lines(field.value));
+                }
+                continue;
+            }
             if is_free || !field.value.contains('\n') {
                 continue;
             }
@@ -1099,6 +1173,19 @@ impl<'a> Split<'a> {
             }
         }
     }
+}
+
+/// Adds to an error message in a row what looks like fields directly behind it and has no frontend's keys.
+fn extend_message(row: &mut Vec<Placed<'_>>) {
+    let Some(at) = row.iter().position(|placed| placed.field.is_message_text()) else {
+        return;
+    };
+    let is_text = |field: &Field<'_>| {
+        field.key == Key::Unknown && !field.name.contains(|c: char| c.is_ascii_uppercase())
+    };
+    let count = row[at + 1..].iter().take_while(|placed| is_text(&placed.field)).count();
+    row[at].end = row[at + count].end;
+    row.drain(at + 1..at + 1 + count);
 }
 
 /// Whether a value is one word or number.
