@@ -49,10 +49,13 @@ pub struct RecordedTimes {
     pub schedule_ms: Option<i64>,
 }
 
+/// The keys under which a phase's steps stand, in the log and in the loader's table, and each step's key and name.
+type AuditSteps = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// The steps that a field of Doris' audit records reports (`AuditLogHelper.java`, 3.1 and 4.x): the phase, the field's
 /// name in lower case without underscores, and the steps with their keys. They have the names of the profile's steps;
 /// keys whose time is a part of another's are absent.
-const AUDIT_STEPS: [(&str, &str, &[(&str, &str)]); 2] = [
+const AUDIT_STEPS: [AuditSteps; 2] = [
     (
         Phases::PLAN,
         "plantimesms",
