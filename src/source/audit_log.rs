@@ -309,15 +309,22 @@ fn misread(record: &QueryRecord, written_ms: i64) -> Vec<Misread> {
     misread
 }
 
-/// Leaves out the NUL bytes that a loss of power, or a copy of the log that truncates it, leaves before a record.
-/// Nothing is left of a line of NUL bytes.
+/// Fewer NUL bytes in a line of nothing else may be a statement's own: a hole in a file is larger.
+const MIN_HOLE_BYTES: usize = 64;
+
+/// Returns a line without the NUL bytes that a loss of power, or a copy of the log that truncates it, leaves before a
+/// record; nothing of a line of such bytes alone.
 fn without_nuls(line: &[u8]) -> &[u8] {
     if line.first() != Some(&0) {
         return line;
     }
     let nuls = line.iter().take_while(|byte| **byte == 0).count();
     let rest = &line[nuls..];
-    if rest.trim_ascii().is_empty() { &[] } else { rest }
+    match rest.trim_ascii().is_empty() {
+        true if nuls >= MIN_HOLE_BYTES => &[],
+        false if Prefix::parse(without_mark(rest)).is_some() => rest,
+        _ => line,
+    }
 }
 
 /// Leaves out a byte order mark.
