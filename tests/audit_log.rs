@@ -189,7 +189,17 @@ fn text(more: &'static [&'static str]) -> impl Strategy<Value = String> {
 
 /// Text of a message. It does not end with what looks like a field of a new key, for that is read as one.
 fn message_text() -> impl Strategy<Value = String> {
-    text(&[]).prop_map(|text| text.replace("|Db", "|Db,"))
+    let field = regex::Regex::new(r"\|([A-Za-z][A-Za-z0-9_()]*)=").unwrap();
+    let of_other_fields = ["State", "CpuTimeMS", "SqlHash", "ErrorCode", "x"];
+    text(&[]).prop_map(move |text| {
+        let text = field.replace_all(&text, |found: &regex::Captures<'_>| {
+            match of_other_fields.contains(&&found[1]) {
+                true => found[0].to_string(),
+                false => format!("|,{}=", &found[1]),
+            }
+        });
+        text.replace("|Db", "|Db,")
+    })
 }
 
 /// A record: the values by key, and its text.
