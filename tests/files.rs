@@ -496,7 +496,7 @@ fn lists_of_queries_are_records() {
     assert_eq!(records["e-1"]["duration_ms"], 950, "{said}");
     assert_eq!(records["e-1"]["user"], "dora");
     let detail = json!([{"queryId": "e-2", "startTime": 1_770_112_800_000_i64, "latency": 7, "state":
-        "FINISHED", "sql": "select 2", "profile": profile("e-2")}]);
+        "FINISHED", "sql": "select count(*) from plants where height < 3", "profile": profile("e-2")}]);
     let (said, records) = one("detail.json", detail.to_string(), 0);
     assert_eq!(records["e-2"]["has_profile"], true, "{said}");
     let logged = format!("2026-02-03 10:00:00.000+08:00 {}\n", detail[0]);
