@@ -244,7 +244,7 @@ fn the_slowest_run_is_compared_with_the_fastest() {
         browser.run(&script)
     };
     assert_eq!(cells(".sides tbody tr:nth-child(1) td"), json!(["run-1", "run-2"]));
-    assert_eq!(cells(".sides tbody tr:nth-child(3) td"), json!(["580ms", "2s800ms"]));
+    assert_eq!(cells(".sides tbody tr:nth-child(3) td"), json!(["580ms", "2sec800ms"]));
     // What got slower most comes first.
     let join = "HASH_JOIN_OPERATOR (id=5 , nereids_id=171)";
     assert_eq!(

@@ -313,7 +313,6 @@ fn what_annals_does_not_do_is_refused_in_a_sentence() {
         ),
         (vec![COLUMNS, ("negative", "TRUE")], "the header negative"),
         (vec![COLUMNS, ("num_as_string", "true")], "the header num_as_string"),
-        (vec![COLUMNS, ("fuzzy_parse", "true")], "the header fuzzy_parse"),
         (vec![COLUMNS, ("partial_columns", "true")], "the header partial_columns"),
         (vec![COLUMNS, ("group_commit", "async_mode")], "the header group_commit"),
         (vec![COLUMNS, ("negative", "maybe")], "the header negative must be true or false"),

@@ -247,9 +247,9 @@ const REFUSED: [&str; 14] = [
     "hidden_columns", "merge_condition", "partial_update_mode", "partial_update_new_key_behavior",
 ];
 /// The same of those that are off by default.
-const REFUSED_IF_TRUE: [&str; 8] = [
-    "negative", "num_as_string", "fuzzy_parse", "two_phase_commit", "partial_columns",
-    "partial_update", "empty_field_as_null", "trim_space",
+const REFUSED_IF_TRUE: [&str; 7] = [
+    "negative", "num_as_string", "two_phase_commit", "partial_columns", "partial_update",
+    "empty_field_as_null", "trim_space",
 ];
 /// The same of those that have a name for what is the default.
 const REFUSED_BUT_FOR: [(&str, &str); 3] =
@@ -295,7 +295,7 @@ impl<'h> Headers<'h> {
 }
 
 /// Reads the headers that shape a load. What Doris does and annals does not is refused, not passed over. What only
-/// says how a cluster goes about the load is passed over: `timeout`, `exec_mem_limit`, `load_to_single_tablet`,
+/// says how a cluster goes about the load is passed over: `timeout`, `fuzzy_parse`, `exec_mem_limit`, `load_to_single_tablet`,
 /// `send_batch_parallelism`, `token`, `compute_group` and the like.
 fn asked(headers: &HeaderMap) -> Result<Load, String> {
     let headers = Headers(headers);
