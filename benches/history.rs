@@ -265,6 +265,10 @@ fn import_into(bench: &mut Bench) {
     std::fs::copy(&ours, &theirs).unwrap();
     // The reference fills the table and its indexes, and no index for searching.
     shell(&theirs, "DELETE FROM search_page; DELETE FROM search_segment");
+    // The shell's `.import` takes no table with a computed column, which views name.
+    let views =
+        shell(&theirs, "SELECT 'DROP VIEW ' || name || ';' FROM sqlite_schema WHERE type = 'view'");
+    shell(&theirs, &format!("{views}ALTER TABLE query DROP COLUMN is_failed"));
     let added = bench.size.queries / 5;
     let pairs = (0..bench.size.pairs as u64)
         .map(|pair| {
