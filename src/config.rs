@@ -10,11 +10,11 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::account::{Account, NotARole};
-use crate::filter::Filter;
-use crate::retention::Retention;
-use crate::source::frontend::Frontend;
-use crate::time::Zone;
+use crate::domain::account::{Account, NotARole};
+use crate::domain::filter::Filter;
+use crate::domain::retention::Retention;
+use crate::domain::time::Zone;
+use crate::formats::frontend::Frontend;
 
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "annals.toml";

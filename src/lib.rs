@@ -1,61 +1,27 @@
-//! annals: the query history that Apache Doris does not keep.
+//! annals: the query history that Apache Doris and StarRocks do not keep.
 //!
 //! Data flows one way, and the modules stand in that order:
 //!
 //! ```text
-//! source ──▶ query, profile, statement, filter, time ──▶ intake ──▶ store ──▶ rest, web ──▶ command
-//!  (in)                    (the domain)                            (SQLite)     (out)
+//! formats ──▶ domain ──▶ ingest ──▶ store ──▶ http, web, cli
+//! (bytes)    (no I/O)   (running)  (SQLite)       (out)
 //! ```
 //!
-//! - [`source`], the ways in: audit logs and profile texts, plain or compressed, become domain values.
-//! - [`query`]: what a query record is, and how two tellings of one query become one.
-//! - [`login`]: what a log-in is.
-//! - [`profile`]: what a profile is, and what its summary says of its query.
-//! - [`statement`]: which statements are of one shape, and the fingerprint of that shape.
-//! - [`search`]: what is looked for in statements.
-//! - [`filter`]: which queries people do not want kept.
-//! - [`retention`]: how long a history is kept.
-//! - [`account`]: who may ask, and for what.
-//! - [`time`]: Doris' text forms of times and durations.
-//! - [`statistics`]: many durations together, and whether they got longer.
-//! - [`intake`]: what comes in while annals serves, on its way to the store.
-//! - [`store`]: one SQLite file, one writer that commits in groups, readers beside it.
-//! - [`rest`], a way out: the REST interface of a Doris frontend.
-//! - [`web`], another: the pages that a person looks at.
-//! - [`config`]: what annals is told to do.
-//! - [`command`]: the commands, which wire the rest together.
+//! - [`domain`] says what a query record, a profile and a fingerprint are. It knows no file, no SQL and no HTTP.
+//! - [`formats`] turns the bytes that frontends write into values of the domain.
+//! - [`ingest`] follows logs, polls frontends and accepts pushes while annals serves.
+//! - [`store`] owns every SQL statement. One writer commits in groups; readers never wait for it.
+//! - [`http`] serves the interface of a Doris frontend and annals' own REST interface.
+//! - [`web`] serves the pages.
+//! - [`cli`] has the commands.
+//! - [`config`] reads the settings: defaults, file, environment, flags.
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-pub mod source;
-
-pub mod query;
-
-pub mod login;
-
-pub mod profile;
-
-pub mod statement;
-
-pub mod search;
-
-pub mod filter;
-
-pub mod retention;
-
-pub mod account;
-
-pub mod time;
-
-pub mod statistics;
-
-pub mod intake;
-
-pub mod store;
-
-pub mod rest;
-
-pub mod web;
-
+pub mod cli;
 pub mod config;
-
-pub mod command;
+pub mod domain;
+pub mod formats;
+pub mod http;
+pub mod ingest;
+pub mod store;
+pub mod web;

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use annals::command::{
+use annals::cli::{
     backup, check, diff, export, generated, import, list, merge, profile, prune, serve, show,
     stats, top, user,
 };

@@ -3,13 +3,13 @@
 
 use maud::{Markup, html};
 
+use super::format;
 use super::history::path_of;
 use super::range::Range;
-use super::show;
-use crate::rest::Parameters;
-use crate::rest::selection::address;
+use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::query_parameters::address;
 use crate::store::{Bucket, StoredQuery};
-use crate::time::Zone;
 
 /// Width of a bar's place in the coordinates of a timeline.
 const STEP: usize = 10;
@@ -47,19 +47,19 @@ pub fn timeline(
     let sentence = format!(
         "{}, {} failed, {} in all; at most {} and {} in each {part}",
         queries(count),
-        show::whole(errors),
-        show::duration(Some(total_ms)),
+        format::whole(errors),
+        format::duration(Some(total_ms)),
         queries(most),
-        show::duration(Some(longest)),
+        format::duration(Some(longest)),
     );
     html! {
         figure.timeline {
             figcaption {
                 span.key.count { (queries(count)) }
-                span.key.errors { (show::whole(errors)) " failed" }
-                span.key.total { (show::duration(Some(total_ms))) " in all" }
+                span.key.errors { (format::whole(errors)) " failed" }
+                span.key.total { (format::duration(Some(total_ms))) " in all" }
                 span.most { "a bar for each " (part) ": at most " (queries(most)) ", "
-                    (show::duration(Some(longest))) }
+                    (format::duration(Some(longest))) }
             }
             svg viewBox=(size) preserveAspectRatio="none" role="img" aria-label=(sentence)
                 data-step=(STEP) data-base=(address(path, parameters, &[("from", ""), ("to", ""), ("cursor", "")])) {
@@ -105,9 +105,9 @@ fn column(
         g data-from=(from) data-to=(to) {
             a href=(address(path, parameters, &[("from", &from), ("to", &to), ("cursor", "")])) tabindex="-1" {
                 title {
-                    (from) ": " (queries(bucket.count)) ", " (show::whole(bucket.errors))
-                    " failed, " (show::duration(Some(bucket.total_ms))) " in all, longest "
-                    (show::duration(Some(bucket.max_ms)))
+                    (from) ": " (queries(bucket.count)) ", " (format::whole(bucket.errors))
+                    " failed, " (format::duration(Some(bucket.total_ms))) " in all, longest "
+                    (format::duration(Some(bucket.max_ms)))
                 }
                 (area)
                 rect.count x=(x + 1) y=(coordinate(COUNTS_HIGH - count)) width=(STEP - 2) height=(coordinate(count)) {}
@@ -149,11 +149,11 @@ pub fn runs(runs: &[StoredQuery], this: Option<&str>, zone: Zone) -> Markup {
     let longest = timed.iter().map(|(.., duration_ms)| *duration_ms).max().unwrap_or(0);
     let span = (last.saturating_sub(first) as f64).max(1.0);
     let sentence =
-        format!("{} runs, the longest took {}", timed.len(), show::duration(Some(longest)));
+        format!("{} runs, the longest took {}", timed.len(), format::duration(Some(longest)));
     html! {
         figure.runs {
             figcaption {
-                (show::whole(timed.len() as i64)) " runs, the highest " (show::duration(Some(longest)))
+                (format::whole(timed.len() as i64)) " runs, the highest " (format::duration(Some(longest)))
             }
             svg viewBox="0 0 1000 120" preserveAspectRatio="none" role="group" aria-label=(sentence) {
                 line.ground x1="0" y1="120" x2="1000" y2="120" {}
@@ -162,10 +162,10 @@ pub fn runs(runs: &[StoredQuery], this: Option<&str>, zone: Zone) -> Markup {
                     @let x = if first == last { 500.0 } else { x };
                     @let y = 120.0 - *duration_ms as f64 / (longest as f64).max(1.0) * 120.0;
                     @let here = this == Some(run.query_id.as_str());
-                    @let outcome = show::Outcome::of(run.state.as_deref(), run.is_failed).class();
+                    @let outcome = format::Outcome::of(run.state.as_deref(), run.is_failed).class();
                     a href=(path_of(&run.query_id)) aria-current=[here.then_some("true")] {
                         title {
-                            (zone.text(*started_ms)) ": " (show::duration(Some(*duration_ms))) " "
+                            (zone.text(*started_ms)) ": " (format::duration(Some(*duration_ms))) " "
                             (run.state.as_deref().unwrap_or_default())
                         }
                         // A line to itself with round ends is a dot, however the picture is stretched.
@@ -180,7 +180,7 @@ pub fn runs(runs: &[StoredQuery], this: Option<&str>, zone: Zone) -> Markup {
 }
 
 fn queries(count: i64) -> String {
-    format!("{} {}", show::whole(count), if count == 1 { "query" } else { "queries" })
+    format!("{} {}", format::whole(count), if count == 1 { "query" } else { "queries" })
 }
 
 fn coordinate(value: f64) -> String {

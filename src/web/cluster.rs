@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
+use super::format;
 use super::layout::{Here, Page};
-use super::show;
-use crate::intake::{Intake, WayReport};
-use crate::rest::History;
-use crate::rest::envelope::Refusal;
-use crate::rest::view::View;
-use crate::time::Zone;
+use crate::domain::time::Zone;
+use crate::http::History;
+use crate::http::envelope::Refusal;
+use crate::http::view::View;
+use crate::ingest::{Intake, WayReport};
 
 /// The page, for those who see everybody's queries.
 pub async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
@@ -37,23 +37,23 @@ pub async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
         section aria-labelledby="size" {
             h2 #size { "How much there is" }
             dl.facts {
-                div { dt { "Queries and loads" } dd { (show::whole(sizes.queries)) } }
+                div { dt { "Queries and loads" } dd { (format::whole(sizes.queries)) } }
                 @if let Some((first_ms, last_ms)) = span {
-                    div { dt { "The first started" } dd { (show::time(Some(first_ms), view.zone)) } }
-                    div { dt { "The last started" } dd { (show::time(Some(last_ms), view.zone)) } }
+                    div { dt { "The first started" } dd { (format::time(Some(first_ms), view.zone)) } }
+                    div { dt { "The last started" } dd { (format::time(Some(last_ms), view.zone)) } }
                 }
-                div { dt { "Profiles" } dd { (show::whole(sizes.profiles)) } }
+                div { dt { "Profiles" } dd { (format::whole(sizes.profiles)) } }
                 div {
                     dt { "Profiles as stored" }
                     dd {
-                        (show::bytes(Some(sizes.profile_bytes))) " of "
-                        (show::bytes(Some(sizes.profile_text_bytes))) " text"
+                        (format::bytes(Some(sizes.profile_bytes))) " of "
+                        (format::bytes(Some(sizes.profile_text_bytes))) " text"
                     }
                 }
-                div { dt { "Batches that wait" } dd { (show::whole(intake.queued())) } }
-                div { dt { "Size of the file" } dd { (show::bytes(Some(room.file_bytes()))) } }
-                div { dt { "Free in it" } dd { (show::bytes(Some(room.free_bytes()))) } }
-                div { dt { "Write-ahead log" } dd { (show::bytes(i64::try_from(store.log_bytes()).ok())) } }
+                div { dt { "Batches that wait" } dd { (format::whole(intake.queued())) } }
+                div { dt { "Size of the file" } dd { (format::bytes(Some(room.file_bytes()))) } }
+                div { dt { "Free in it" } dd { (format::bytes(Some(room.free_bytes()))) } }
+                div { dt { "Write-ahead log" } dd { (format::bytes(i64::try_from(store.log_bytes()).ok())) } }
                 div { dt { "File" } dd { bdi { (store.path().display()) } } }
             }
         }
@@ -75,7 +75,7 @@ fn kept(intake: &Intake, zone: Zone) -> Markup {
     let pruned = intake.pruned();
     let bound = |age: Option<Duration>, size: Option<u64>| {
         let age = age.map(|age| format!("for {}", age_text(age)));
-        let size = size.map(|size| format!("within {}", show::bytes(i64::try_from(size).ok())));
+        let size = size.map(|size| format!("within {}", format::bytes(i64::try_from(size).ok())));
         let bounds: Vec<String> = age.into_iter().chain(size).collect();
         if bounds.is_empty() { "all".to_string() } else { bounds.join(", ") }
     };
@@ -92,11 +92,11 @@ fn kept(intake: &Intake, zone: Zone) -> Markup {
                     dd { (bound(retention.keep_profiles, retention.profiles_max_size)) }
                 }
                 @if retention.is_bounded() {
-                    div { dt { "Queries and loads removed" } dd { (show::counted(pruned.queries)) } }
-                    div { dt { "Profiles removed alone" } dd { (show::counted(pruned.profiles)) } }
-                    div { dt { "Removed last" } dd { (show::time(pruned.last_ms, zone)) } }
+                    div { dt { "Queries and loads removed" } dd { (format::counted(pruned.queries)) } }
+                    div { dt { "Profiles removed alone" } dd { (format::counted(pruned.profiles)) } }
+                    div { dt { "Removed last" } dd { (format::time(pruned.last_ms, zone)) } }
                     @if pruned.last_error_ms.is_some() {
-                        div { dt { "Failed last" } dd { (show::time(pruned.last_error_ms, zone)) } }
+                        div { dt { "Failed last" } dd { (format::time(pruned.last_error_ms, zone)) } }
                     }
                 }
             }
@@ -122,9 +122,9 @@ fn age_text(age: Duration) -> String {
 /// How much waits: bytes of a log, profiles of a frontend.
 fn waiting(way: &str, behind: u64) -> String {
     match behind {
-        behind if way.starts_with("follow ") => show::bytes(i64::try_from(behind).ok()),
+        behind if way.starts_with("follow ") => format::bytes(i64::try_from(behind).ok()),
         1 => "1 profile".to_string(),
-        behind => format!("{} profiles", show::counted(behind)),
+        behind => format!("{} profiles", format::counted(behind)),
     }
 }
 
@@ -139,25 +139,25 @@ fn way(name: &str, report: &WayReport, view: &View) -> Markup {
                 @else { span.state.good { "works" } }
             }
             dl.facts {
-                div { dt { "New records" } dd { (show::counted(report.records_new)) } }
-                div { dt { "Joined to known ones" } dd { (show::counted(report.records_merged)) } }
-                div { dt { "Known already" } dd { (show::counted(report.records_unchanged)) } }
-                div { dt { "Profiles" } dd { (show::counted(report.profiles)) } }
-                div { dt { "Left out by rules" } dd { (show::counted(report.left_out)) } }
-                div { dt { "Not understood" } dd { (show::counted(refused)) } }
+                div { dt { "New records" } dd { (format::counted(report.records_new)) } }
+                div { dt { "Joined to known ones" } dd { (format::counted(report.records_merged)) } }
+                div { dt { "Known already" } dd { (format::counted(report.records_unchanged)) } }
+                div { dt { "Profiles" } dd { (format::counted(report.profiles)) } }
+                div { dt { "Left out by rules" } dd { (format::counted(report.left_out)) } }
+                div { dt { "Not understood" } dd { (format::counted(refused)) } }
                 @if let Some(behind) = report.behind {
                     div { dt { "Waits to be taken in" } dd { (waiting(name, behind)) } }
                 }
-                div { dt { "Worked last" } dd { (show::time(report.last_success_ms, view.zone)) } }
+                div { dt { "Worked last" } dd { (format::time(report.last_success_ms, view.zone)) } }
                 @if report.last_error_ms.is_some() {
-                    div { dt { "Failed last" } dd { (show::time(report.last_error_ms, view.zone)) } }
+                    div { dt { "Failed last" } dd { (format::time(report.last_error_ms, view.zone)) } }
                 }
             }
             @if let Some(error) = &report.last_error { p.wrong { bdi { (error) } } }
             @if refused > 0 {
                 details {
                     summary { "What was not understood" }
-                    ul { @for (reason, count) in &report.refused { li { (show::counted(*count)) ": " bdi { (reason) } } } }
+                    ul { @for (reason, count) in &report.refused { li { (format::counted(*count)) ": " bdi { (reason) } } } }
                 }
             }
         }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use super::layout::{Here, Page};
-use super::over_time::{Timeline, Timelines};
-use super::{chart, show};
-use crate::query::Kind;
-use crate::rest::Parameters;
-use crate::rest::envelope::Refusal;
-use crate::rest::selection::{self, address, cursor, last_of_full};
-use crate::rest::view::View;
+use super::timeline_cache::{Timeline, Timelines};
+use super::{chart, format};
+use crate::domain::record::Kind;
+use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::envelope::Refusal;
+use crate::http::query_parameters::{self, address, cursor, last_of_full};
+use crate::http::view::View;
 use crate::store::{Selection, StoredQuery};
-use crate::time::Zone;
 
 /// Where the page is.
 const PATH: &str = "/";
@@ -35,7 +35,7 @@ pub fn selected(view: &View, parameters: &Parameters) -> Result<Selection, Refus
             time.push_str(":00");
         }
     }
-    selection::selection(view, &parameters)
+    query_parameters::selection(view, &parameters)
 }
 
 /// The page.
@@ -203,20 +203,20 @@ pub fn tag<'a>(parts: impl IntoIterator<Item = &'a Markup>) -> String {
 }
 
 fn row(query: &StoredQuery, longest: i64, zone: Zone) -> Markup {
-    let statement = query.statement.as_deref().map(|text| show::excerpt(text, EXCERPT_CHARS));
+    let statement = query.statement.as_deref().map(|text| format::excerpt(text, EXCERPT_CHARS));
     let statement = statement.filter(|text| !text.is_empty());
     html! {
         tr data-row=(query.id) {
-            td.started { (show::time(query.started_ms, zone)) }
+            td.started { (format::time(query.started_ms, zone)) }
             td.took {
                 (chart::bar(query.duration_ms.unwrap_or(0), longest))
-                span { (show::duration(query.duration_ms)) }
+                span { (format::duration(query.duration_ms)) }
             }
-            td.outcome { (show::state(query.state.as_deref(), query.is_failed)) }
-            td.user { (show::text(query.user.as_deref())) }
-            td.db { (show::text(query.db.as_deref())) }
-            td.number { (show::number(query.scan_rows)) }
-            td.number { (show::bytes(query.scan_bytes)) }
+            td.outcome { (format::state(query.state.as_deref(), query.is_failed)) }
+            td.user { (format::text(query.user.as_deref())) }
+            td.db { (format::text(query.db.as_deref())) }
+            td.number { (format::number(query.scan_rows)) }
+            td.number { (format::bytes(query.scan_bytes)) }
             td.statement {
                 a href=(path_of(&query.query_id)) {
                     @match statement {

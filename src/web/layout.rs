@@ -4,8 +4,8 @@ use maud::{DOCTYPE, Markup, html};
 use warp::http::StatusCode;
 
 use super::assets::{ICON, SCRIPT, STYLE};
-use crate::rest::view::View;
-use crate::time::Zone;
+use crate::domain::time::Zone;
+use crate::http::view::View;
 
 /// A page, without what all have.
 pub struct Page {

@@ -18,10 +18,10 @@ use warp::http::header::CACHE_CONTROL;
 use warp::sse::Event;
 
 use super::history;
-use super::over_time::Timelines;
-use crate::rest::envelope::Refusal;
-use crate::rest::view::View;
-use crate::rest::{Asked, Parameters};
+use super::timeline_cache::Timelines;
+use crate::http::envelope::Refusal;
+use crate::http::view::View;
+use crate::http::{Asked, Parameters};
 use crate::store::{Selection, Watch};
 
 /// Listeners at the same time, by all users together.

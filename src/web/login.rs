@@ -12,10 +12,10 @@ use warp::hyper::body::Bytes;
 
 use super::layout::{Here, Page};
 use super::{html as answer_of, redirect, refused};
-use crate::rest::auth::SESSION_LASTS;
-use crate::rest::envelope::{Answer, Refusal};
-use crate::rest::selection::address as address_of;
-use crate::rest::{History, Parameters, not_from_another_site};
+use crate::http::auth::SESSION_LASTS;
+use crate::http::envelope::{Answer, Refusal};
+use crate::http::query_parameters::address as address_of;
+use crate::http::{History, Parameters, not_from_another_site};
 
 /// The cookie that carries a session's id.
 pub const COOKIE: &str = "annals_session";

@@ -1,21 +1,21 @@
 //! The pages: what a person sees in a browser. They are made whole on the server; the little script there is
 //! adds what lives (new queries, picking a range, copying), and everything else works without it.
 //!
-//! Every page reads through [`crate::rest`]'s view of the history, so it shows no more than the REST interface
+//! Every page reads through [`crate::http`]'s view of the history, so it shows no more than the REST interface
 //! tells the same user.
 
 mod assets;
 mod chart;
 mod cluster;
+mod format;
 mod history;
 mod layout;
 mod live;
 mod login;
-mod over_time;
 mod query;
 mod range;
-mod show;
 mod statements;
+mod timeline_cache;
 
 use std::sync::Arc;
 
@@ -30,9 +30,9 @@ use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::body::Bytes;
 use warp::{Filter, Rejection, Reply};
 
-use crate::rest::envelope::{Answer, Refusal};
-use crate::rest::view::View;
-use crate::rest::{Asked, History, Parameters, around};
+use crate::http::envelope::{Answer, Refusal};
+use crate::http::view::View;
+use crate::http::{Asked, History, Parameters, middleware};
 use layout::Page;
 pub use live::Live;
 
@@ -92,7 +92,7 @@ pub fn routes(
     let pages = warp::method()
         .and(warp::header::headers_cloned())
         .and(pages.or(assets::routes()).unify())
-        .map(|method, headers: HeaderMap, answer| around::dressed(&method, &headers, answer));
+        .map(|method, headers: HeaderMap, answer| middleware::dressed(&method, &headers, answer));
     let events = warp::path!("events").and(visit).then(move |visit: Visit| {
         let live = live.clone();
         async move {
@@ -176,7 +176,7 @@ where
     // A form sends its empty fields, too; the address of a view is to be short enough to send around.
     if visit.parameters.values().any(String::is_empty) {
         let (path, _) = visit.address.split_once('?').unwrap_or((&visit.address, ""));
-        return redirect(&crate::rest::selection::address(path, &visit.parameters, &[]));
+        return redirect(&crate::http::query_parameters::address(path, &visit.parameters, &[]));
     }
     let reader = layout::Reader::of(&view);
     match page(view, visit.parameters).await {

@@ -12,13 +12,13 @@ use warp::hyper::body::Bytes;
 
 use super::history::path_of;
 use super::layout::{Here, Page};
-use super::{chart, show};
-use crate::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
-use crate::query::{QueryId, QueryIdError};
-use crate::rest::Parameters;
-use crate::rest::envelope::{Answer, Refusal};
-use crate::rest::view::View;
-use crate::statement::{Kind, laid_out, tokens};
+use super::{chart, format};
+use crate::domain::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
+use crate::domain::record::{QueryId, QueryIdError};
+use crate::domain::statement::{Kind, laid_out, tokens};
+use crate::http::Parameters;
+use crate::http::envelope::{Answer, Refusal};
+use crate::http::view::View;
 use crate::store::{Selection, StoredQuery};
 
 /// A statement is coloured up to so many bytes, and shown up to so many; all of it can be downloaded.
@@ -86,8 +86,8 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
     let body = html! {
         div.heading {
             h1 { "Query " code { (query.query_id) } }
-            (show::state(query.state.as_deref(), query.is_failed))
-            strong { (show::duration(query.duration_ms)) }
+            (format::state(query.state.as_deref(), query.is_failed))
+            strong { (format::duration(query.duration_ms)) }
         }
         @if let Some(message) = &query.error_message { p.wrong { bdi { (message) } } }
         (facts(&view, &query))
@@ -119,7 +119,7 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
                         }
                     }
                     a.button href={ (path_of(&query.query_id)) "/profile.txt" } {
-                        "Download " (show::bytes(i64::try_from(bytes).ok()))
+                        "Download " (format::bytes(i64::try_from(bytes).ok()))
                     }
                 }
             }
@@ -228,13 +228,13 @@ fn facts(view: &View, query: &StoredQuery) -> Markup {
         value.as_ref().map(|value| (name, html! { bdi { (value) } }))
     };
     let number = |name: &'static str, value: Option<i64>| {
-        value.map(|value| (name, html! { (show::whole(value)) }))
+        value.map(|value| (name, html! { (format::whole(value)) }))
     };
     let bytes = |name: &'static str, value: Option<i64>| {
-        value.map(|value| (name, html! { (show::bytes(Some(value))) }))
+        value.map(|value| (name, html! { (format::bytes(Some(value))) }))
     };
     let time = |name: &'static str, value: Option<i64>| {
-        value.map(|ms| (name, html! { (show::duration(Some(ms))) }))
+        value.map(|ms| (name, html! { (format::duration(Some(ms))) }))
     };
     let truth = |name: &'static str, value: Option<bool>| {
         value.map(|value| (name, html! { @if value { "yes" } @else { "no" } }))
@@ -242,9 +242,9 @@ fn facts(view: &View, query: &StoredQuery) -> Markup {
     let first = [
         query.started_ms.map(|ms| {
             let name = if query.is_start_estimated { "Started (estimated)" } else { "Started" };
-            (name, show::time(Some(ms), view.zone))
+            (name, format::time(Some(ms), view.zone))
         }),
-        query.ended_ms.map(|ms| ("Ended", show::time(Some(ms), view.zone))),
+        query.ended_ms.map(|ms| ("Ended", format::time(Some(ms), view.zone))),
         text("User", &query.user),
         text("Client", &query.client),
         text("Catalog", &query.catalog),
@@ -338,8 +338,8 @@ pub fn statement(text: &str) -> Markup {
         }
         @if shown.len() < text.len() {
             p.note {
-                "These are its first " (show::bytes(i64::try_from(shown.len()).ok())) " of "
-                (show::bytes(i64::try_from(text.len()).ok())) "; download it for the rest."
+                "These are its first " (format::bytes(i64::try_from(shown.len()).ok())) " of "
+                (format::bytes(i64::try_from(text.len()).ok())) "; download it for the rest."
             }
         }
     }
@@ -372,7 +372,7 @@ fn plain(text: &[u8], id: &QueryId) -> Markup {
     html! {
         @if shown.len() < text.len() {
             p.note {
-                "This is the beginning, " (show::bytes(i64::try_from(shown.len()).ok())) ". "
+                "This is the beginning, " (format::bytes(i64::try_from(shown.len()).ok())) ". "
                 a href={ (path_of(id.as_str())) "/profile.txt" } { "Download all of it" } "."
             }
         }
@@ -390,7 +390,7 @@ fn phases_of(phases: &Phases) -> Markup {
         (phase, format!("{:.2}", at * 1000.0), format!("{:.2}", width * 1000.0))
     });
     let parts: Vec<(&Phase, String, String)> = parts.collect();
-    let time = |phase: &Phase| show::duration(Some(phase.duration_ms));
+    let time = |phase: &Phase| format::duration(Some(phase.duration_ms));
     let has_steps = phases.phases.iter().any(|phase| !phase.steps.is_empty());
     html! {
         @if !parts.is_empty() {
@@ -485,7 +485,7 @@ fn tree(text: &[u8], first: Option<usize>, path: &str) -> Markup {
                 "Most time went into "
                 @for (place, operator) in costly.iter().enumerate() {
                     @if place > 0 { ", " }
-                    strong { bdi { (show::excerpt(&operator.name, 60)) } } " (" (percent(operator.share)) ")"
+                    strong { bdi { (format::excerpt(&operator.name, 60)) } } " (" (percent(operator.share)) ")"
                 }
                 "."
             }
@@ -536,11 +536,11 @@ fn part_of_tree(count: usize, first: Option<usize>, last: usize, path: &str) -> 
         p.note {
             @match first {
                 Some(first) => {
-                    "Operators " (show::counted(first + 1)) " to " (show::counted(last)) " of " (show::counted(count))
+                    "Operators " (format::counted(first + 1)) " to " (format::counted(last)) " of " (format::counted(count))
                     " in the order of the profile, and those above them."
                 }
                 None => {
-                    "Of " (show::counted(count)) " operators those are shown that took most time, and those above them."
+                    "Of " (format::counted(count)) " operators those are shown that took most time, and those above them."
                 }
             }
         }
@@ -596,7 +596,7 @@ impl Rows {
                         ul {
                             @for child in &children { (child) }
                             @if hidden > 0 {
-                                li.note { (show::counted(hidden))
+                                li.note { (format::counted(hidden))
                                     " more below it are not shown here" }
                             }
                         }
@@ -616,13 +616,13 @@ fn row(operator: &Operator) -> Markup {
     html! {
         summary class=(class) {
             span.name {
-                bdi { (show::excerpt(&operator.name, 300)) }
+                bdi { (format::excerpt(&operator.name, 300)) }
                 @if operator.is_costly { span.badge { "costly" } }
             }
             span.share { (chart::bar(share, 1000)) (percent(operator.share)) }
             (number("Time", nanoseconds(operator.time_ns)))
-            (number("Rows", show::number(signed(operator.rows))))
-            (number("Memory", show::bytes(signed(operator.memory_bytes))))
+            (number("Rows", format::number(signed(operator.rows))))
+            (number("Memory", format::bytes(signed(operator.memory_bytes))))
         }
     }
 }
@@ -634,8 +634,8 @@ fn counters_of(operator: &Operator) -> Markup {
             dl.facts {
                 @for counter in operator.counters.iter().take(60) {
                     div {
-                        dt { bdi { (show::excerpt(&counter.name, 80)) } }
-                        dd { bdi { (show::excerpt(&counter.value, 200)) } }
+                        dt { bdi { (format::excerpt(&counter.name, 80)) } }
+                        dd { bdi { (format::excerpt(&counter.value, 200)) } }
                     }
                 }
             }

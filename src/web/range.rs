@@ -2,13 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::show;
-use crate::rest::Parameters;
-use crate::rest::envelope::Refusal;
-use crate::rest::selection::address;
-use crate::rest::view::View;
+use super::format;
+use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::envelope::Refusal;
+use crate::http::query_parameters::address;
+use crate::http::view::View;
 use crate::store::{Bucket, Selection, Spans};
-use crate::time::Zone;
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -139,8 +139,8 @@ impl Range {
         html! {
             div.range {
                 p {
-                    (show::time(Some(self.from_ms), zone)) " to "
-                    (show::time(Some(self.to_ms), zone))
+                    (format::time(Some(self.from_ms), zone)) " to "
+                    (format::time(Some(self.to_ms), zone))
                 }
                 ul aria-label="Time range" {
                     @for (length_ms, name) in CHOICES {

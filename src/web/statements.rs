@@ -8,15 +8,15 @@ use super::history::{path_of, selected, table};
 use super::layout::{Here, Page};
 use super::query::{nanoseconds, operators_of, statement};
 use super::range::Range;
-use super::{chart, show};
-use crate::profile::{OperatorDifference, compare};
-use crate::rest::Parameters;
-use crate::rest::envelope::Refusal;
-use crate::rest::selection::address;
-use crate::rest::view::View;
-use crate::statement::{Fingerprint, NotAFingerprint};
+use super::{chart, format};
+use crate::domain::profile::{OperatorDifference, compare};
+use crate::domain::statement::{Fingerprint, NotAFingerprint};
+use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::envelope::Refusal;
+use crate::http::query_parameters::address;
+use crate::http::view::View;
 use crate::store::{Selection, StatementOrder, StatementStatistics, StoredQuery};
-use crate::time::Zone;
 
 /// Where the list is.
 const PATH: &str = "/statements";
@@ -98,20 +98,20 @@ fn row(statement: &StatementStatistics, most: i64, trend: Option<&Vec<i64>>) -> 
         tr {
             td.statement {
                 a href={ "/statements/" (statement.fingerprint.get()) } {
-                    bdi { (show::excerpt(&statement.shape, EXCERPT_CHARS)) }
+                    bdi { (format::excerpt(&statement.shape, EXCERPT_CHARS)) }
                 }
             }
             td.trend { @if let Some(trend) = trend { (chart::spark(trend)) } }
-            td.number data-label="Runs" { (show::number(Some(statement.count))) }
-            td.number.errors[statement.errors > 0] data-label="Failed" { (show::number(Some(statement.errors))) }
+            td.number data-label="Runs" { (format::number(Some(statement.count))) }
+            td.number.errors[statement.errors > 0] data-label="Failed" { (format::number(Some(statement.errors))) }
             td.number.took data-label="Total" {
-                (chart::bar(statement.total_ms, most)) (show::duration(Some(statement.total_ms)))
+                (chart::bar(statement.total_ms, most)) (format::duration(Some(statement.total_ms)))
             }
-            td.number data-label="Median" { (show::duration(statement.p50_ms)) }
-            td.number data-label="p95" { (show::duration(statement.p95_ms)) }
-            td.number data-label="Longest" { (show::duration(statement.max_ms)) }
-            td.number data-label="Scanned" { (show::bytes(Some(statement.scan_bytes))) }
-            td.number data-label="Users" { (show::number(Some(statement.users))) }
+            td.number data-label="Median" { (format::duration(statement.p50_ms)) }
+            td.number data-label="p95" { (format::duration(statement.p95_ms)) }
+            td.number data-label="Longest" { (format::duration(statement.max_ms)) }
+            td.number data-label="Scanned" { (format::bytes(Some(statement.scan_bytes))) }
+            td.number data-label="Users" { (format::number(Some(statement.users))) }
         }
     }
 }
@@ -148,17 +148,17 @@ pub async fn one(view: View, path: String, parameters: Parameters) -> Result<Pag
             }
         }
         dl.facts {
-            div { dt { "Runs" } dd { (show::whole(statistics.count)) } }
-            div { dt { "Failed" } dd { (show::whole(statistics.errors)) } }
-            div { dt { "Total" } dd { (show::duration(Some(statistics.total_ms))) } }
-            div { dt { "Median" } dd { (show::duration(statistics.p50_ms)) } }
-            div { dt { "p95" } dd { (show::duration(statistics.p95_ms)) } }
-            div { dt { "p99" } dd { (show::duration(statistics.p99_ms)) } }
-            div { dt { "Longest" } dd { (show::duration(statistics.max_ms)) } }
-            div { dt { "Scanned" } dd { (show::bytes(Some(statistics.scan_bytes))) } }
-            div { dt { "Users" } dd { (show::whole(statistics.users)) } }
-            div { dt { "First" } dd { (show::time(statistics.first_ms, view.zone)) } }
-            div { dt { "Last" } dd { (show::time(statistics.last_ms, view.zone)) } }
+            div { dt { "Runs" } dd { (format::whole(statistics.count)) } }
+            div { dt { "Failed" } dd { (format::whole(statistics.errors)) } }
+            div { dt { "Total" } dd { (format::duration(Some(statistics.total_ms))) } }
+            div { dt { "Median" } dd { (format::duration(statistics.p50_ms)) } }
+            div { dt { "p95" } dd { (format::duration(statistics.p95_ms)) } }
+            div { dt { "p99" } dd { (format::duration(statistics.p99_ms)) } }
+            div { dt { "Longest" } dd { (format::duration(statistics.max_ms)) } }
+            div { dt { "Scanned" } dd { (format::bytes(Some(statistics.scan_bytes))) } }
+            div { dt { "Users" } dd { (format::whole(statistics.users)) } }
+            div { dt { "First" } dd { (format::time(statistics.first_ms, view.zone)) } }
+            div { dt { "Last" } dd { (format::time(statistics.last_ms, view.zone)) } }
         }
         section aria-labelledby="shape" {
             h2 #shape { "Without its values" }
@@ -200,14 +200,14 @@ fn side_by_side(
                     thead { tr { td {} th scope="col" { "Fastest" } th scope="col" { "Slowest" } } }
                     tbody {
                         (cells("Query", &|run| html! { a href=(path_of(&run.query_id)) { code { (run.query_id) } } }))
-                        (cells("Started", &|run| show::time(run.started_ms, zone)))
-                        (cells("Duration", &|run| html! { (show::duration(run.duration_ms)) }))
-                        (cells("State", &|run| show::state(run.state.as_deref(), run.is_failed)))
-                        (cells("User", &|run| show::text(run.user.as_deref())))
-                        (cells("Rows scanned", &|run| html! { (show::number(run.scan_rows)) }))
-                        (cells("Scanned", &|run| html! { (show::bytes(run.scan_bytes)) }))
-                        (cells("Memory at most", &|run| html! { (show::bytes(run.peak_memory_bytes)) }))
-                        (cells("CPU time", &|run| html! { (show::duration(run.cpu_time_ms)) }))
+                        (cells("Started", &|run| format::time(run.started_ms, zone)))
+                        (cells("Duration", &|run| html! { (format::duration(run.duration_ms)) }))
+                        (cells("State", &|run| format::state(run.state.as_deref(), run.is_failed)))
+                        (cells("User", &|run| format::text(run.user.as_deref())))
+                        (cells("Rows scanned", &|run| html! { (format::number(run.scan_rows)) }))
+                        (cells("Scanned", &|run| html! { (format::bytes(run.scan_bytes)) }))
+                        (cells("Memory at most", &|run| html! { (format::bytes(run.peak_memory_bytes)) }))
+                        (cells("CPU time", &|run| html! { (format::duration(run.cpu_time_ms)) }))
                     }
                 }
             }
@@ -225,12 +225,12 @@ fn side_by_side(
                             tbody {
                                 @for difference in differences.iter().take(DIFFERENCES) {
                                     tr {
-                                        td.name { bdi { (show::excerpt(&difference.name, 120)) } }
+                                        td.name { bdi { (format::excerpt(&difference.name, 120)) } }
                                         @for (heading, number) in DIFFERENCE.iter().zip([
                                             nanoseconds(difference.before_ns),
                                             nanoseconds(difference.after_ns),
-                                            show::number(signed(difference.before_rows)),
-                                            show::number(signed(difference.after_rows)),
+                                            format::number(signed(difference.before_rows)),
+                                            format::number(signed(difference.after_rows)),
                                         ]) {
                                             td.number data-label=(heading) { (number) }
                                         }

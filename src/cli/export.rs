@@ -1,0 +1,252 @@
+//! `annals export`: queries for other programs, as a stream.
+
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value};
+
+use super::args::{COLUMNS, Filters, ReadError, Reading, plain};
+use crate::domain::record::QueryId;
+use crate::domain::time::Zone;
+use crate::store::{Selection, StoredQuery};
+
+/// Write queries for other programs, newest first
+///
+/// Statements are whole. Memory does not grow with the number of queries.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    filters: Filters,
+    /// csv with a row of names; ndjson, an object a line, which POST /api/v1/queries takes in; audit, an audit
+    /// log as Doris writes it, which annals import takes in with the same --time-zone
+    #[arg(long, value_enum, default_value = "ndjson")]
+    format: Format,
+    #[command(flatten)]
+    reading: Reading,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    Csv,
+    Ndjson,
+    Audit,
+}
+
+/// So many queries are asked for at once.
+const PAGE: u32 = 200;
+/// Longer statements are cut in lists, in characters.
+const LISTED: usize = 65_536;
+
+/// Runs the command.
+pub async fn run(args: ExportArgs) -> Result<ExitCode, ReadError> {
+    let history = args.reading.open().await?;
+    let mut selection = args.filters.selection(history.zone, PAGE)?;
+    let mut output = BufWriter::new(io::stdout().lock());
+    let mut wrote = Ok(());
+    if args.format == Format::Csv {
+        wrote = csv_row(&mut output, COLUMNS.map(str::to_string).to_vec());
+    }
+    loop {
+        if let Err(error) = wrote {
+            return match error.kind() {
+                ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+                _ => Err(error.into()),
+            };
+        }
+        let mut page = history.store.records(&selection, None).await?;
+        for query in &mut page {
+            let cut =
+                query.statement.as_ref().is_some_and(|it| it.chars().nth(LISTED - 1).is_some());
+            if cut && let Ok(id) = query.query_id.parse::<QueryId>() {
+                query.statement = history.store.statement(&id, None).await?;
+            }
+        }
+        wrote =
+            page.iter().try_for_each(|query| write(&mut output, query, args.format, history.zone));
+        if page.len() < PAGE as usize || wrote.is_err() {
+            let ended = wrote.and_then(|()| output.flush());
+            return match ended {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+                _ => Ok(ExitCode::SUCCESS),
+            };
+        }
+        let after = page.last().map(StoredQuery::place);
+        selection = Selection { after, ..selection };
+    }
+}
+
+fn csv_row(output: &mut impl Write, cells: Vec<String>) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(output);
+    writer.write_record(cells)?;
+    writer.flush()
+}
+
+fn write(
+    output: &mut impl Write,
+    query: &StoredQuery,
+    format: Format,
+    zone: Zone,
+) -> io::Result<()> {
+    let value = serde_json::to_value(query)?;
+    match format {
+        Format::Csv => csv_row(output, COLUMNS.iter().map(|name| plain(value.get(name))).collect()),
+        Format::Ndjson => writeln!(output, "{value}"),
+        Format::Audit => {
+            let kind = match query.kind.as_str() {
+                "load" => "load",
+                _ if query.is_slow => "slow_query",
+                _ => "query",
+            };
+            // A record is written as its statement ends.
+            let written_ms = query.ended_ms.or(query.started_ms).unwrap_or(0);
+            let (time, ms) = (zone.text(written_ms), written_ms.rem_euclid(1000));
+            let record = match &value {
+                Value::Object(columns) if kind != "load" => plain_record(columns),
+                _ => None,
+            };
+            let record = record.unwrap_or_else(|| Value::Object(audit_fields(value)).to_string());
+            writeln!(output, "{time},{ms:03} [{kind}] {record}")
+        }
+    }
+}
+
+/// The keys of a `[query]` record, in the order of Doris 3.0, with our columns. A statement is followed by
+/// the key that each version has there, from which readers tell its end.
+const AUDIT_KEYS: [(&str, &str); 36] = [
+    ("Timestamp", "started_ms"),
+    ("Client", "client"),
+    ("User", "user"),
+    ("Ctl", "catalog"),
+    ("Db", "db"),
+    ("State", "state"),
+    ("ErrorCode", "error_code"),
+    ("ErrorMessage", "error_message"),
+    ("Time(ms)", "duration_ms"),
+    ("ScanBytes", "scan_bytes"),
+    ("ScanRows", "scan_rows"),
+    ("ReturnRows", "return_rows"),
+    ("StmtId", "statement_id"),
+    ("QueryId", "query_id"),
+    ("IsQuery", "is_query"),
+    ("isNereids", "is_nereids"),
+    ("feIp", "frontend"),
+    ("StmtType", "statement_type"),
+    ("CommandType", "command_type"),
+    ("IsInternal", "is_internal"),
+    ("SessionId", "session_id"),
+    ("Stmt", "statement"),
+    ("CpuTimeMS", "cpu_time_ms"),
+    ("ShuffleSendBytes", "shuffle_send_bytes"),
+    ("ShuffleSendRows", "shuffle_send_rows"),
+    ("SqlHash", "sql_hash"),
+    ("peakMemoryBytes", "peak_memory_bytes"),
+    ("SqlDigest", "sql_digest"),
+    ("ComputeGroupName", "compute_group"),
+    ("TraceId", "trace_id"),
+    ("WorkloadGroup", "workload_group"),
+    ("FuzzyVariables", "fuzzy_variables"),
+    ("scanBytesFromLocalStorage", "local_scan_bytes"),
+    ("scanBytesFromRemoteStorage", "remote_scan_bytes"),
+    ("SpillWriteBytesToLocalStorage", "spill_write_bytes"),
+    ("queriedTablesAndViews", "queried_tables"),
+];
+
+/// Columns that Doris 3.0 has no key for, or in which JSON stands.
+const LATER_COLUMNS: [&str; 8] = [
+    "queue_time_ms", "parse_time_ms", "plan_time_ms", "schedule_time_ms", "cache_hit",
+    "spill_read_bytes", "chosen_views", "changed_variables",
+];
+
+/// The fields of a query as Doris writes them; `None` where they would not be read as the same, for nothing
+/// in them is escaped. Such a record is an object instead, as newer StarRocks write all.
+fn plain_record(columns: &Map<String, Value>) -> Option<String> {
+    let extra = columns.get("extra").and_then(Value::as_object);
+    let is_known = |name: &&str| columns.get(*name).is_some_and(|value| !value.is_null());
+    if extra.is_some_and(|keys| !keys.is_empty()) || LATER_COLUMNS.iter().any(is_known) {
+        return None;
+    }
+    let is_estimated = columns.get("is_start_estimated").and_then(Value::as_bool) == Some(true);
+    let mut record = String::new();
+    for (key, column) in AUDIT_KEYS {
+        // A reader guesses the same start from the time of writing.
+        let value = match key == "Timestamp" && is_estimated {
+            true => continue,
+            false => plain(columns.get(column)),
+        };
+        // A line that begins as a record does would end this one.
+        let begins_record =
+            |line: &str| line.bytes().take(4).filter(u8::is_ascii_digit).count() == 4;
+        let is_one_text =
+            || !value.starts_with('|') && !value.split('\n').skip(1).any(begins_record);
+        let is_plain = match key {
+            "Stmt" => is_one_text(),
+            "ErrorMessage" => is_one_text() && !value.contains("|Stmt="),
+            "FuzzyVariables" | "queriedTablesAndViews" => !value.contains(['|', '\n', '\r']),
+            _ => !value.contains(|c: char| c.is_whitespace() || "|'\"`(),;".contains(c)),
+        };
+        if !is_plain {
+            return None;
+        }
+        record.extend(["|", key, "=", &value]);
+    }
+    Some(record)
+}
+
+/// The fields of a query by the names of their columns, and none that annals makes.
+fn audit_fields(value: Value) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let Value::Object(object) = value else { return fields };
+    let is_estimated = object.get("is_start_estimated").and_then(Value::as_bool) == Some(true);
+    for (name, value) in object {
+        match (name.as_str(), value) {
+            (
+                "fingerprint" | "has_profile" | "origin" | "started_at" | "ended_at" | "is_slow"
+                | "is_failed" | "is_start_estimated",
+                _,
+            )
+            | (_, Value::Null) => {}
+            // A reader guesses the same times from the time of writing.
+            ("started_ms" | "ended_ms", _) if is_estimated => {}
+            ("extra" | "load", Value::Object(parts)) => {
+                fields.extend(parts.into_iter().filter(|(_, value)| !value.is_null()));
+            }
+            (_, value) => {
+                fields.insert(name, value);
+            }
+        }
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::formats::{Found, audit_log::AuditLog};
+
+    proptest! {
+        #[test]
+        fn a_plain_record_is_read_as_the_same(
+            statement in "([ -~\\n订]|\\|Stmt=|\\|CpuTimeMS=1|\\|Key=v|\n2024-08-06 11:15:51,248 \\[query\\] \\|){1,12}",
+            message in "([a-z]|\\||\\|Stmt=|\\|Time=1){0,4}",
+            user in "[a-z|;']{1,5}",
+        ) {
+            let columns = serde_json::json!({
+                "query_id": "1-2", "started_ms": 1_700_000_000_000_i64, "duration_ms": 5,
+                "statement": statement, "error_message": message, "user": user, "trace_id": "t",
+            });
+            let Some(record) = plain_record(columns.as_object().unwrap()) else { return Ok(()) };
+            let mut log = AuditLog::new(Zone::UTC);
+            for line in format!("2024-08-06 11:15:51,248 [query] {record}\n").split_inclusive('\n') {
+                prop_assert!(log.line(line.as_bytes()).is_none());
+            }
+            let Some(Found::Record { record, .. }) = log.end() else { panic!("no record") };
+            prop_assert_eq!(record.statement.unwrap_or_default(), if statement.trim().is_empty() { "" } else { &statement });
+            prop_assert_eq!(record.error_message.unwrap_or_default(), message);
+            prop_assert_eq!(record.user.unwrap_or_default(), user);
+            prop_assert_eq!(record.trace_id.unwrap_or_default(), "t");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `annals stats`: what a history holds.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::args::{ReadError, Reading};
+
+/// Show what the history holds: since when, how large, from which sources
+///
+/// Counts all queries, which takes a while on a large history.
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    #[command(flatten)]
+    reading: Reading,
+}
+
+/// Runs the command.
+pub async fn run(args: StatsArgs) -> Result<ExitCode, ReadError> {
+    let history = args.reading.open().await?;
+    let store = &history.store;
+    let sizes = store.sizes().await?;
+    let logins = store.login_counts().await?;
+    let span = store.span(None).await?;
+    let frontends = store.frontends().await?;
+    let followed = store.followed_files().await?;
+    let text = |ms: i64| history.zone.text(ms);
+    let (first, last) = (span.map(|(first, _)| text(first)), span.map(|(_, last)| text(last)));
+    if history.json {
+        history.output.json(&json!({
+            "file": store.path(), "file_bytes": sizes.file_bytes, "queries": sizes.queries,
+            "logins": logins.all,
+            "failed_logins": logins.failed, "profiles": sizes.profiles, "profile_bytes": sizes.profile_bytes,
+            "profile_text_bytes": sizes.profile_text_bytes, "first_started_at": first,
+            "last_started_at": last,
+            "frontends": frontends.iter().map(|(name, count)| json!({"frontend": name, "queries": count})).collect::<Vec<_>>(),
+            "followed_files": followed.iter().map(|file| json!({"path": file.path, "read_bytes": file.read_bytes})).collect::<Vec<_>>(),
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut rows: Vec<Vec<String>> = [
+        ("file", store.path().display().to_string()),
+        ("file_bytes", sizes.file_bytes.to_string()),
+        ("queries", sizes.queries.to_string()),
+        ("logins", logins.all.to_string()),
+        ("failed_logins", logins.failed.to_string()),
+        ("profiles", sizes.profiles.to_string()),
+        ("profile_bytes", sizes.profile_bytes.to_string()),
+        ("profile_text_bytes", sizes.profile_text_bytes.to_string()),
+        ("first_started_at", first.unwrap_or_default()),
+        ("last_started_at", last.unwrap_or_default()),
+    ]
+    .map(|(name, value)| vec![name.to_string(), value])
+    .into();
+    rows.extend(frontends.into_iter().map(|(name, count)| {
+        vec![
+            format!("frontend {}", name.as_deref().unwrap_or("not told")),
+            format!("{count} queries"),
+        ]
+    }));
+    rows.extend(followed.iter().map(|file| {
+        vec![format!("followed {}", file.path), format!("{} bytes read", file.read_bytes)]
+    }));
+    history.output.write(&history.output.table(&["what", "value"], &rows))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,196 @@
+//! The domain: which queries people do not want kept, like the keep-alive statements of their tools.
+
+use regex::{Regex, RegexBuilder};
+use serde::Deserialize;
+
+use crate::domain::record::QueryRecord;
+
+/// Leaves out what any of its rules matches.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Filter(Vec<Rule>);
+
+/// Matches a query that meets each condition it names. What a record does not say meets no condition.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Conditions")]
+struct Rule(Conditions);
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Conditions {
+    user: Option<Pattern>,
+    db: Option<Pattern>,
+    /// The host, or host and port.
+    client: Option<Pattern>,
+    statement: Option<StatementPattern>,
+    shorter_than_ms: Option<i64>,
+}
+
+/// A rule that names no condition, and so would leave out everything.
+#[derive(Debug, thiserror::Error)]
+#[error("a rule needs at least one of user, db, client, statement and shorter_than_ms")]
+struct EmptyRule;
+
+impl TryFrom<Conditions> for Rule {
+    type Error = EmptyRule;
+
+    fn try_from(conditions: Conditions) -> Result<Rule, EmptyRule> {
+        let Conditions { user, db, client, statement, shorter_than_ms } = &conditions;
+        let names = [user, db, client].iter().any(|pattern| pattern.is_some());
+        if names || statement.is_some() || shorter_than_ms.is_some() {
+            Ok(Rule(conditions))
+        } else {
+            Err(EmptyRule)
+        }
+    }
+}
+
+impl Filter {
+    /// Whether a record is to be left out.
+    ///
+    /// How long a running query will take is not known, so a rule that asks for it leaves the query out
+    /// for as long as it runs: what is kept must not stay behind as running.
+    pub fn leaves_out(&self, record: &QueryRecord) -> bool {
+        self.0.iter().any(|rule| rule.0.matches(record))
+    }
+}
+
+impl Conditions {
+    fn matches(&self, record: &QueryRecord) -> bool {
+        let meets = |pattern: &Option<Pattern>, value: &Option<String>| match (pattern, value) {
+            (None, _) => true,
+            (Some(pattern), Some(value)) => pattern.0.is_match(value),
+            (Some(_), None) => false,
+        };
+        let client_meets = match (&self.client, &record.client) {
+            (Some(Pattern(pattern)), Some(client)) => {
+                let host = client.rsplit_once(':').map_or(client.as_str(), |(host, _)| host);
+                pattern.is_match(host) || pattern.is_match(client)
+            }
+            (pattern, _) => pattern.is_none(),
+        };
+        let statement_meets = match (&self.statement, &record.statement) {
+            (Some(StatementPattern(pattern)), Some(statement)) => pattern.is_match(statement),
+            (pattern, _) => pattern.is_none(),
+        };
+        let short = self.shorter_than_ms.is_none_or(|bound_ms| {
+            record.is_running() || record.duration_ms.is_some_and(|ms| ms < bound_ms)
+        });
+        meets(&self.user, &record.user)
+            && meets(&self.db, &record.db)
+            && client_meets
+            && statement_meets
+            && short
+    }
+}
+
+/// A whole name, in which `*` stands for any text.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct Pattern(Regex);
+
+impl TryFrom<String> for Pattern {
+    type Error = regex::Error;
+
+    fn try_from(text: String) -> Result<Pattern, regex::Error> {
+        let expression = format!("^{}$", regex::escape(&text).replace(r"\*", ".*"));
+        RegexBuilder::new(&expression).dot_matches_new_line(true).build().map(Pattern)
+    }
+}
+
+/// A regular expression that is looked for anywhere in a statement, in any letter case.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct StatementPattern(Regex);
+
+impl TryFrom<String> for StatementPattern {
+    type Error = regex::Error;
+
+    fn try_from(text: String) -> Result<StatementPattern, regex::Error> {
+        let mut builder = RegexBuilder::new(&text);
+        builder.case_insensitive(true).dot_matches_new_line(true).build().map(StatementPattern)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::record::{Kind, Origin};
+
+    fn filter(text: &str) -> Result<Filter, toml::de::Error> {
+        #[derive(Deserialize)]
+        struct File {
+            leave_out: Filter,
+        }
+        toml::from_str::<File>(text).map(|file| file.leave_out)
+    }
+
+    fn query(statement: &str) -> QueryRecord {
+        let mut record = QueryRecord::new("1-2".parse().unwrap(), Kind::Query, Origin::Audit);
+        record.statement = Some(statement.to_string());
+        record.user = Some("bi".to_string());
+        record.db = Some("shop".to_string());
+        record.client = Some("10.0.0.7:5123".to_string());
+        record.state = Some("EOF".to_string());
+        record.duration_ms = Some(3);
+        record
+    }
+
+    #[test]
+    fn a_rule_matches_what_meets_all_its_conditions() {
+        let keep_alive = filter("[[leave_out]]\nuser = 'b*'\nstatement = '^\\s*select 1\\s*;?$'");
+        let keep_alive = keep_alive.unwrap();
+        assert!(keep_alive.leaves_out(&query("SELECT 1;")));
+        assert!(!keep_alive.leaves_out(&query("select 1 from t")));
+        let mut other = query("select 1");
+        other.user = Some("abi".to_string());
+        assert!(!keep_alive.leaves_out(&other));
+        other.user = None;
+        assert!(!keep_alive.leaves_out(&other));
+    }
+
+    #[test]
+    fn each_condition_alone() {
+        for (text, left_out) in [
+            ("user = 'bi'", true),
+            ("user = 'b'", false),
+            ("user = 'b.'", false),
+            ("db = 'sh*p'", true),
+            ("client = '10.0.0.7'", true),
+            ("client = '10.0.0.7:5123'", true),
+            ("client = '10.0.0.*'", true),
+            ("client = '10.0.0'", false),
+            ("statement = 'FROM\\s+T'", true),
+            ("shorter_than_ms = 4", true),
+            ("shorter_than_ms = 3", false),
+        ] {
+            let filter = filter(&format!("[[leave_out]]\n{text}")).unwrap();
+            assert_eq!(filter.leaves_out(&query("select *\nfrom\nt")), left_out, "{text}");
+        }
+        assert!(!Filter::default().leaves_out(&query("select 1")));
+    }
+
+    #[test]
+    fn a_running_query_is_left_out_where_its_duration_matters() {
+        let short = filter("[[leave_out]]\nshorter_than_ms = 10").unwrap();
+        let mut running = query("select 1");
+        running.state = Some("RUNNING".to_string());
+        running.duration_ms = None;
+        assert!(short.leaves_out(&running));
+        running.state = Some("EOF".to_string());
+        running.duration_ms = Some(5000);
+        assert!(!short.leaves_out(&running));
+    }
+
+    #[test]
+    fn rules_that_cannot_be_meant_are_refused() {
+        for (text, sentence) in [
+            ("[[leave_out]]\n", "at least one of"),
+            ("[[leave_out]]\nusr = 'a'", "unknown field `usr`"),
+            ("[[leave_out]]\nstatement = '('", "unclosed group"),
+        ] {
+            let error = filter(text).unwrap_err().to_string();
+            assert!(error.contains(sentence), "{error}");
+        }
+    }
+}

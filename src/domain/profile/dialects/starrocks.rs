@@ -1,0 +1,42 @@
+//! StarRocks' pipeline engine, 2.x to 4.x: an operator's counters stand in `CommonMetrics` and `UniqueMetrics`. Since
+//! 3.0 the instances are merged, and beside the average of a time stand `__MAX_OF_` and `__MIN_OF_` a level in
+//! (`RuntimeProfile.mergeIsomorphicProfiles`).
+
+use super::{Dialect, bytes, find, kind, read, rows, time_of_detail};
+use crate::domain::profile::tree::{Counter, Section};
+
+pub(super) struct StarRocks;
+
+impl Dialect for StarRocks {
+    fn wrote(&self, section: &Section) -> bool {
+        let has_metrics =
+            |child: &Section| ["CommonMetrics", "UniqueMetrics"].contains(&child.name.as_str());
+        section.name.contains("plan_node_id=")
+            || section.children.iter().any(has_metrics)
+            || section.name.starts_with("Pipeline (id=")
+    }
+
+    fn time<'a>(&self, section: &'a Section) -> Option<&'a str> {
+        let counter = || find(section, &["OperatorTotalTime", "ActiveTime"]);
+        time_of_detail(section).or_else(|| Some(longest(counter()?)))
+    }
+
+    /// Operators that end a pipeline take rows and give none on within it.
+    fn rows(&self, section: &Section) -> Option<u64> {
+        let kind = kind(&section.name);
+        let takes = kind.ends_with("_SINK")
+            || kind.ends_with("_BUILD")
+            || find(section, &["IsFinalSink"]).is_some();
+        read(section, if takes { &["PushRowNum"] } else { &["PullRowNum"] }, rows)
+    }
+
+    fn memory_bytes(&self, section: &Section) -> Option<u64> {
+        read(section, &["OperatorPeakMemoryUsage", "PeakMemoryUsage"], bytes)
+    }
+}
+
+/// The longest of all instances, where the counter says.
+fn longest(counter: &Counter) -> &str {
+    let longest = counter.children.iter().find(|child| child.name.starts_with("__MAX_OF_"));
+    &longest.unwrap_or(counter).value
+}

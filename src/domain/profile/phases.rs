@@ -1,0 +1,389 @@
+//! Where the time of a query went before and beside its execution.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::tree::{Counter, Section};
+use crate::domain::time::parse_duration_ms;
+
+/// The phases of a query, in their order, as the frontend reports them.
+///
+/// Doris writes them into `Execution Summary` (`SummaryProfile.java`, 1.2 to 4.x; parsing and the steps of Nereids
+/// since 2.1), StarRocks into `Planner` (`Tracers.java`, 2.5 to 4.x).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct Phases {
+    /// How long the query took, in milliseconds; none where nothing reports it.
+    pub total_ms: Option<i64>,
+    /// The phases whose time is known.
+    pub phases: Vec<Phase>,
+}
+
+/// A phase of a query.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct Phase {
+    /// What was done: `parse`, `analyze`, `plan`, `queue`, `prepare`, `schedule`, `wait and fetch`, `execute`,
+    /// `other`; a step has the name that the engine gives it.
+    pub name: String,
+    /// How long, in milliseconds.
+    pub duration_ms: i64,
+    /// Its part of the query's time, from 0 to 1; of the sum of all phases where that is more.
+    pub share: f64,
+    /// Of which steps it consisted, where the profile says. They may leave some of its time out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
+    pub steps: Vec<Phase>,
+}
+
+/// The times of a query that its record reports, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecordedTimes {
+    /// How long the query took.
+    pub total_ms: Option<i64>,
+    /// How long it waited in the queue of its workload or resource group.
+    pub queue_ms: Option<i64>,
+    /// How long its statement was parsed.
+    pub parse_ms: Option<i64>,
+    /// How long it was planned.
+    pub plan_ms: Option<i64>,
+    /// How long it was scheduled. Doris counts the time in the queue in.
+    pub schedule_ms: Option<i64>,
+}
+
+/// The keys under which a phase's steps stand, in the log and in the loader's table, and each step's key and name.
+type AuditSteps = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// The steps that a field of Doris' audit records reports (`AuditLogHelper.java`, 3.1 and 4.x): the phase, the field's
+/// name in lower case without underscores, and the steps with their keys. They have the names of the profile's steps;
+/// keys whose time is a part of another's are absent.
+const AUDIT_STEPS: [AuditSteps; 2] = [
+    (
+        Phases::PLAN,
+        "plantimesms",
+        &[
+            ("lock tables", "lock_tables"),
+            ("analyze", "analyze"),
+            ("rewrite", "rewrite"),
+            ("collect partitions", "collect_partitions"),
+            ("optimize", "optimize"),
+            ("translate", "translate"),
+            ("distribute", "distribute"),
+        ],
+    ),
+    (
+        Phases::SCHEDULE,
+        "scheduletimesms",
+        &[
+            ("assign fragments", "fragment_assign_time_ms"),
+            ("serialize fragments", "fragment_serialize_time_ms"),
+            ("send fragments, phase 1", "fragment_rpc_phase_1_time_ms"),
+            ("send fragments, phase 2", "fragment_rpc_phase_2_time_ms"),
+        ],
+    ),
+];
+
+/// A phase by its name, the keys of its time and those of its steps.
+type Keys = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+
+/// The phases of Doris' execution summary, in order.
+const DORIS: [Keys; 5] = [
+    (Phases::PARSE, &["Parse SQL Time"], &[]),
+    (Phases::ANALYZE, &["Analysis Time"], &[]),
+    (
+        Phases::PLAN,
+        &["Plan Time"],
+        &[
+            ("lock tables", "Nereids Lock Table Time"),
+            ("analyze", "Nereids Analysis Time"),
+            ("rewrite", "Nereids Rewrite Time"),
+            ("collect partitions", "Nereids Collect Table Partition Time"),
+            ("rewrite by views", "Nereids Pre Rewrite By Mv Time"),
+            ("optimize", "Nereids Optimize Time"),
+            ("translate", "Nereids Translate Time"),
+            ("distribute", "Nereids Distribute Time"),
+            ("reorder joins", "JoinReorder Time"),
+            ("create single-node plan", "CreateSingleNode Time"),
+            ("distribute plan", "QueryDistributed Time"),
+        ],
+    ),
+    (
+        Phases::SCHEDULE,
+        &["Schedule Time"],
+        &[
+            ("assign fragments", "Fragment Assign Time"),
+            ("serialize fragments", "Fragment Serialize Time"),
+            ("send fragments, phase 1", "Fragment RPC Phase1 Time"),
+            ("send fragments, phase 2", "Fragment RPC Phase2 Time"),
+        ],
+    ),
+    (
+        "wait and fetch",
+        &["Wait and Fetch Result Time"],
+        &[("fetch result", "Fetch Result Time"), ("write result", "Write Result Time")],
+    ),
+];
+
+/// The phases of StarRocks' planner, in order.
+const STARROCKS: [Keys; 5] = [
+    (Phases::PARSE, &["Parser"], &[]),
+    (
+        Phases::PLAN,
+        &["Total"],
+        &[
+            ("analyze", "Analyzer"),
+            ("transform", "Transformer"),
+            ("optimize", "Optimizer"),
+            ("build plan", "ExecPlanBuild"),
+        ],
+    ),
+    (Phases::QUEUE, &["Pending"], &[]),
+    ("prepare", &["Prepare"], &[]),
+    (Phases::SCHEDULE, &["Deploy"], &[]),
+];
+
+impl Phases {
+    /// The text of the statement was read.
+    pub const PARSE: &'static str = "parse";
+    /// Names and types were resolved, in planners older than Nereids.
+    pub const ANALYZE: &'static str = "analyze";
+    /// The plan was made.
+    pub const PLAN: &'static str = "plan";
+    /// The query waited for its turn in a workload or resource group.
+    pub const QUEUE: &'static str = "queue";
+    /// The plan's fragments were sent to the backends.
+    pub const SCHEDULE: &'static str = "schedule";
+
+    /// Reads the phases of a profile; none are told of where it has neither an execution summary nor a planner's part.
+    pub fn of(profile: &Section) -> Phases {
+        let total =
+            profile.part(|name| name == "Summary").and_then(|summary| summary.counter("Total"));
+        let total_ms = total.and_then(parse_duration_ms);
+        let doris = profile.part(|name| ["Execution Summary", "ExecutionSummary"].contains(&name));
+        let starrocks = profile.part(|name| name == "Planner");
+        let mut phases = match (doris, starrocks) {
+            (Some(section), _) => read(section, &DORIS),
+            (None, Some(section)) => {
+                let mut phases = read(section, &STARROCKS);
+                let wall = profile.part(|name| name == "Execution");
+                let wall = wall.and_then(|section| section.counter("QueryExecutionWallTime"));
+                let wall_ms = wall.and_then(parse_duration_ms).filter(|_| !phases.is_empty());
+                phases.extend(wall_ms.map(|ms| Phase::new("execute", ms)));
+                phases
+            }
+            (None, None) => Vec::new(),
+        };
+        let sum = phases.iter().map(|phase| phase.duration_ms).fold(0, i64::saturating_add);
+        if let Some(other) = total_ms.map(|total| total.saturating_sub(sum))
+            && other > 0
+            && !phases.is_empty()
+        {
+            phases.push(Phase::new("other", other));
+        }
+        let mut phases = Phases { total_ms, phases };
+        phases.share_out();
+        phases
+    }
+
+    /// Reads the same of a profile's text, of which only the beginning is looked at.
+    pub fn of_text(text: &[u8]) -> Phases {
+        Phases::of(&Section::parse_head(&String::from_utf8_lossy(text)))
+    }
+
+    /// The phases that a record reports; none where it has only the duration.
+    ///
+    /// Doris measures scheduling from the end of planning on, the wait in the queue included (`SummaryProfile.java`);
+    /// StarRocks' audit records report the queue alone (`PendingTimeMs`). So the queue's time is taken off scheduling
+    /// where that is as long or longer, and stands beside it otherwise. The rest of the duration is `execute` where
+    /// fragments were scheduled. Where that is not known, as with StarRocks, or where it took no time, as with errors
+    /// in the planner and answers from the cache, the rest is `other`.
+    pub fn of_record(times: RecordedTimes) -> Phases {
+        let known = |time: Option<i64>| time.filter(|ms| *ms >= 0);
+        let total_ms = known(times.total_ms);
+        let queue_ms = known(times.queue_ms).filter(|ms| *ms > 0);
+        let told_ms = known(times.schedule_ms);
+        let schedule_ms = match (told_ms, queue_ms) {
+            (Some(schedule), Some(queue)) if schedule >= queue => Some(schedule - queue),
+            _ => told_ms,
+        };
+        let parts = [
+            (Phases::PARSE, known(times.parse_ms)),
+            (Phases::PLAN, known(times.plan_ms)),
+            (Phases::QUEUE, queue_ms),
+            (Phases::SCHEDULE, schedule_ms),
+        ];
+        let parts = parts.into_iter().filter_map(|(name, ms)| Some(Phase::new(name, ms?)));
+        let mut phases: Vec<Phase> = parts.collect();
+        let sum = phases.iter().map(|phase| phase.duration_ms).fold(0, i64::saturating_add);
+        let rest = total_ms.map_or(0, |total| total.saturating_sub(sum));
+        if rest > 0 && !phases.is_empty() {
+            let is_scheduled = told_ms.is_some_and(|ms| ms > 0);
+            phases.push(Phase::new(if is_scheduled { "execute" } else { "other" }, rest));
+        }
+        let mut phases = Phases { total_ms, phases };
+        phases.share_out();
+        phases
+    }
+
+    /// The phases with the steps that stand as JSON text among a record's other fields: `PlanTimesMs` and
+    /// `ScheduleTimesMs`, which Doris' audit loader calls `plan_times_ms` and `schedule_times_ms`.
+    #[must_use]
+    pub fn with_steps(mut self, fields: &serde_json::Map<String, serde_json::Value>) -> Phases {
+        for (name, value) in fields {
+            let key = name.replace('_', "").to_ascii_lowercase();
+            let Some((phase, _, steps)) = AUDIT_STEPS.iter().find(|(_, field, _)| *field == key)
+            else {
+                continue;
+            };
+            let times = value.as_str().map(serde_json::from_str::<serde_json::Value>);
+            let Some(Ok(times)) = times else { continue };
+            let time = |key: &str| times.get(key)?.as_i64().filter(|ms| *ms > 0);
+            if let Some(phase) = self.phases.iter_mut().find(|other| other.name == *phase) {
+                let steps = steps.iter().filter_map(|(name, key)| Some((name, time(key)?)));
+                phase.steps = steps.map(|(name, ms)| Phase::new(name, ms)).collect();
+            }
+        }
+        self.share_out();
+        self
+    }
+
+    /// The duration of a phase by name, in milliseconds.
+    pub fn duration_ms(&self, name: &str) -> Option<i64> {
+        self.phases.iter().find(|phase| phase.name == name).map(|phase| phase.duration_ms)
+    }
+
+    /// The phases with the time in the queue, which an audit record tells and Doris' profile counts as scheduling.
+    #[must_use]
+    pub fn with_queue(mut self, queue_ms: Option<i64>) -> Phases {
+        let is_told = self.duration_ms(Phases::QUEUE).is_some();
+        let Some(queue_ms) = queue_ms.filter(|ms| *ms > 0 && !is_told) else { return self };
+        let at = self.phases.iter().position(|phase| phase.name == Phases::SCHEDULE);
+        if let Some(at) = at
+            && let Some(schedule) = self.phases.get_mut(at)
+            && schedule.duration_ms >= queue_ms
+        {
+            schedule.duration_ms -= queue_ms;
+            self.phases.insert(at, Phase::new(Phases::QUEUE, queue_ms));
+            self.share_out();
+        }
+        self
+    }
+
+    fn share_out(&mut self) {
+        let sum = self.phases.iter().map(|phase| phase.duration_ms).fold(0, i64::saturating_add);
+        let whole = sum.max(self.total_ms.unwrap_or(0)).max(1) as f64;
+        for phase in &mut self.phases {
+            phase.share = phase.duration_ms as f64 / whole;
+            for step in &mut phase.steps {
+                step.share = step.duration_ms as f64 / whole;
+            }
+        }
+    }
+}
+
+impl Phase {
+    fn new(name: &str, duration_ms: i64) -> Phase {
+        Phase { name: name.to_string(), duration_ms, ..Phase::default() }
+    }
+}
+
+/// The phases of which a section tells the time. Steps may stand beside their phase or below it.
+fn read(section: &Section, keys: &[Keys]) -> Vec<Phase> {
+    let mut all: Vec<&Counter> = Vec::new();
+    add_all(&section.counters, &mut all);
+    let time = |names: &[&str]| {
+        let found = all.iter().find(|counter| names.contains(&counter.name.as_str()))?;
+        // StarRocks up to 2.5: `- Total: 3ms / 1`.
+        parse_duration_ms(found.value.split(" / ").next()?)
+    };
+    let phase = |(name, keys, steps): &Keys| {
+        let mut phase = Phase::new(name, time(keys)?);
+        let steps = steps.iter().filter_map(|(name, key)| Some(Phase::new(name, time(&[key])?)));
+        phase.steps = steps.filter(|step| step.duration_ms > 0).collect();
+        Some(phase)
+    };
+    keys.iter().filter_map(phase).collect()
+}
+
+fn add_all<'a>(counters: &'a [Counter], all: &mut Vec<&'a Counter>) {
+    for counter in counters {
+        all.push(counter);
+        add_all(&counter.children, all);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(times: [Option<i64>; 5]) -> Vec<(String, i64)> {
+        let [total_ms, queue_ms, parse_ms, plan_ms, schedule_ms] = times;
+        let times = RecordedTimes { total_ms, queue_ms, parse_ms, plan_ms, schedule_ms };
+        let phases = Phases::of_record(times);
+        // A queue that is in the record is not taken off a second time.
+        assert_eq!(phases.clone().with_queue(queue_ms), phases);
+        phases.phases.into_iter().map(|phase| (phase.name, phase.duration_ms)).collect()
+    }
+
+    #[test]
+    fn a_record_without_a_profile_has_phases() {
+        let shown = |phases: &[(&str, i64)]| -> Vec<(String, i64)> {
+            phases.iter().map(|(name, ms)| (name.to_string(), *ms)).collect()
+        };
+        assert_eq!(
+            told([Some(734), None, Some(2), Some(19), Some(11)]),
+            shown(&[("parse", 2), ("plan", 19), ("schedule", 11), ("execute", 702)])
+        );
+        // Doris counts the queue as scheduling; what is shorter cannot have it in.
+        assert_eq!(
+            told([Some(900), Some(300), Some(1), Some(9), Some(310)]),
+            shown(&[("parse", 1), ("plan", 9), ("queue", 300), ("schedule", 10), ("execute", 580)])
+        );
+        assert_eq!(
+            told([Some(900), Some(300), None, None, Some(20)]),
+            shown(&[("queue", 300), ("schedule", 20), ("execute", 580)])
+        );
+        // StarRocks reports the queue alone; an error in the planner leaves nothing to execute.
+        assert_eq!(
+            told([Some(900), Some(300), None, None, None]),
+            shown(&[("queue", 300), ("other", 600)])
+        );
+        assert_eq!(
+            told([Some(6), Some(0), Some(1), Some(4), Some(0)]),
+            shown(&[("parse", 1), ("plan", 4), ("schedule", 0), ("other", 1)])
+        );
+        assert!(told([Some(6), Some(0), None, Some(-1), None]).is_empty());
+        assert_eq!(told([None, None, None, Some(4), None]), shown(&[("plan", 4)]));
+        assert_eq!(told([Some(1), None, Some(i64::MAX), Some(4), Some(i64::MAX)]).len(), 3);
+    }
+
+    #[test]
+    fn shares_of_a_record_make_up_the_whole() {
+        let times = RecordedTimes {
+            total_ms: Some(100),
+            plan_ms: Some(20),
+            schedule_ms: Some(5),
+            ..RecordedTimes::default()
+        };
+        let shares: Vec<f64> =
+            Phases::of_record(times).phases.iter().map(|phase| phase.share).collect();
+        assert_eq!(shares, [0.2, 0.05, 0.75]);
+    }
+
+    #[test]
+    fn steps_of_an_audit_record_are_read() {
+        let times =
+            RecordedTimes { plan_ms: Some(10), schedule_ms: Some(6), ..RecordedTimes::default() };
+        let fields = serde_json::json!({
+            "PlanTimesMs": "{\"plan\":10,\"analyze\":3,\"rewrite\":0,\"optimize\":-1,\"translate\":2}",
+            "schedule_times_ms": "{\"schedule_time_ms\":6,\"fragment_rpc_phase_1_time_ms\":4}",
+            "GetMetaTimesMs": "{\"analyze\":3}",
+        });
+        let fields = fields.as_object().expect("an object");
+        let phases = Phases::of_record(times).with_steps(fields).phases;
+        let steps = |at: usize| -> Vec<(&str, i64)> {
+            phases[at].steps.iter().map(|step| (step.name.as_str(), step.duration_ms)).collect()
+        };
+        assert_eq!(steps(0), [("analyze", 3), ("translate", 2)]);
+        assert_eq!(steps(1), [("send fragments, phase 1", 4)]);
+        assert_eq!(phases[1].steps[0].share, 0.25);
+    }
+}

@@ -1,0 +1,163 @@
+//! What stands before a profile's execution: whose it is, and what the frontend says of the query as a whole.
+//!
+//! Doris: `SummaryProfile.java` (`Summary` and `Execution Summary`, 1.2 to 4.x), before it `StmtExecutor.initProfile`
+//! (0.8 to 1.1, where all keys stand in `Summary`); the variables are from `Profile.getChangedSessionVars` (2.1 on).
+//! StarRocks: `ProfileManager.java` and `StmtExecutor.buildTopLevelProfile` (2.x to 4.x), for loads
+//! `StreamLoadTask` and `LoadLoadingTask`.
+
+use super::phases::Phases;
+use super::tree::Section;
+use crate::domain::record::{Kind, Load, Origin, QueryIdError, QueryRecord};
+use crate::domain::time::{Zone, parse_duration_ms, parse_instant_ms};
+
+/// The part of a profile before its execution.
+pub(super) struct Summary(Section);
+
+impl Summary {
+    pub fn read(text: &str) -> Summary {
+        Summary(Section::parse_head(text))
+    }
+
+    fn section(&self, name: &str) -> Option<&Section> {
+        self.0.part(|section| section == name)
+    }
+
+    /// The value of one of the keys in a section, if it is told there and known.
+    fn value(&self, section: &str, keys: &[&str]) -> Option<&str> {
+        let section = self.section(section)?;
+        let nested = section.counters.iter().flat_map(|counter| &counter.children);
+        let mut all = section.counters.iter().chain(nested);
+        let found = all.find(|counter| keys.contains(&counter.name.as_str()))?;
+        known(&found.value)
+    }
+
+    fn get(&self, keys: &[&str]) -> Option<&str> {
+        self.value("Summary", keys)
+    }
+
+    /// What older versions write in the summary, and newer ones in the execution summary.
+    fn get_anywhere(&self, keys: &[&str]) -> Option<&str> {
+        let behind = || self.value("ExecutionSummary", keys).or_else(|| self.get(keys));
+        self.value("Execution Summary", keys).or_else(behind)
+    }
+
+    pub fn state(&self) -> Option<&str> {
+        self.get(&["Task State", "Query State"])
+    }
+
+    fn kind(&self) -> Kind {
+        match self.get(&["Task Type", "Query Type"]) {
+            Some(name) => Kind::of_name(name),
+            None if self.0.children.iter().any(|root| root.name == "Load") => Kind::Load,
+            None => Kind::Query,
+        }
+    }
+
+    pub fn into_record(self, zone: Zone) -> Result<QueryRecord, QueryIdError> {
+        let owned = |keys: &[&str]| self.get(keys).map(str::to_string);
+        let truth = |keys: &[&str]| self.get_anywhere(keys).and_then(truth_of);
+        let id = self.get(&["Profile ID", "Query ID"]).unwrap_or_default().parse()?;
+        let mut record = QueryRecord::new(id, self.kind(), Origin::Summary);
+        record.state = owned(&["Task State", "Query State"]);
+        record.user = self.get(&["User"]).map(without_cluster);
+        record.catalog = owned(&["Default Catalog"]);
+        record.db = self.get(&["Default Db"]).map(without_cluster);
+        record.statement = owned(&["Sql Statement"]);
+        record.compute_group = owned(&["Warehouse"]);
+        record.workload_group = self.get_anywhere(&["Workload Group"]).map(str::to_string);
+        record.is_nereids = truth(&["Is Nereids"]);
+        record.cache_hit = truth(&["Is Cached"]);
+        let variables = self.variables();
+        let context = variables.get("session_context").and_then(|value| value.as_str());
+        let trace_id = self.get_anywhere(&["Trace ID"]);
+        record.trace_id = trace_id.or_else(|| trace_id_of(context?)).map(str::to_string);
+        record.started_ms = self.get(&["Start Time"]).and_then(|time| parse_instant_ms(time, zone));
+        // What a running query has of these is not how it ended.
+        if !record.is_running() {
+            record.ended_ms = self.get(&["End Time"]).and_then(|time| parse_instant_ms(time, zone));
+            record.duration_ms = self.get(&["Total"]).and_then(parse_duration_ms);
+        }
+        let phases = Phases::of(&self.0);
+        record.queue_time_ms = phases.duration_ms(Phases::QUEUE);
+        record.parse_time_ms = phases.duration_ms(Phases::PARSE);
+        record.plan_time_ms = phases.duration_ms(Phases::PLAN);
+        record.schedule_time_ms = phases.duration_ms(Phases::SCHEDULE);
+        if !variables.is_empty() {
+            record.changed_variables = Some(serde_json::Value::Object(variables).to_string());
+        }
+        record.load = self.load().map(Box::new);
+        Ok(record)
+    }
+
+    /// What StarRocks tells of a load.
+    fn load(&self) -> Option<Load> {
+        let number = |keys: &[&str]| self.get(keys)?.parse().ok();
+        let load = Load {
+            load_type: self.get(&["Load Type"]).map(str::to_string),
+            loaded_rows: number(&["NumRowsNormal"]),
+            filtered_rows: number(&["NumRowsAbnormal"]),
+            unselected_rows: number(&["NumRowsUnselected", "numRowsUnselected"]),
+            load_bytes: number(&["NumLoadBytesTotal"]),
+            ..Load::default()
+        };
+        (load != Load::default()).then_some(load)
+    }
+
+    /// The session variables that differ from their defaults, as Doris lists them: up to 3.0 as a table
+    /// (`VarName | CurrentValue | DefaultValue`), later as JSON.
+    fn variables(&self) -> serde_json::Map<String, serde_json::Value> {
+        let section = self.section("Changed Session Variables");
+        let section = section.or_else(|| self.section("ChangedSessionVariables"));
+        let mut variables = serde_json::Map::new();
+        let Some(lines) = section.map(|section| &section.lines) else { return variables };
+        if lines.first().is_some_and(|line| line.starts_with('[')) {
+            let rows: Vec<Variable> = serde_json::from_str(&lines.join("\n")).unwrap_or_default();
+            variables.extend(rows.into_iter().map(|row| (row.name, row.value.into())));
+            return variables;
+        }
+        // Behind the heading and the rule below it.
+        for line in lines.iter().skip(2) {
+            let mut cells = line.split('|').map(str::trim);
+            if let (Some(name), Some(value), Some(_)) = (cells.next(), cells.next(), cells.next()) {
+                variables.insert(name.to_string(), value.into());
+            }
+        }
+        variables
+    }
+}
+
+/// A variable that differs from its default.
+#[derive(serde::Deserialize)]
+struct Variable {
+    #[serde(rename = "VarName")]
+    name: String,
+    #[serde(rename = "CurrentValue")]
+    value: String,
+}
+
+/// A value that is not one of those that frontends write for nothing.
+fn known(value: &str) -> Option<&str> {
+    let value = value.trim();
+    let nothing = ["", "N/A", "null", "UNKNOWN", "NULL"];
+    (!nothing.contains(&value)).then_some(value)
+}
+
+fn truth_of(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "yes" | "true" => Some(true),
+        "no" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// A name without the cluster that Doris up to 1.2 and StarRocks up to 2.5 write before it.
+fn without_cluster(name: &str) -> String {
+    name.strip_prefix("default_cluster:").unwrap_or(name).to_string()
+}
+
+/// The trace id of the variable `session_context`: `trace_id:checkout-7;shop:12` (`SessionVariable.getTraceId`).
+fn trace_id_of(context: &str) -> Option<&str> {
+    let pairs = context.split(';').filter_map(|pair| pair.split_once(':'));
+    let (_, id) = pairs.into_iter().find(|(key, _)| key.trim() == "trace_id")?;
+    known(id)
+}

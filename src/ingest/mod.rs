@@ -1,0 +1,321 @@
+//! What comes in while annals serves: everything passes here on its way from a source to the store.
+//!
+//! Each way in has a [`Way`], which counts what it brought and remembers how it fares. Those that can
+//! wait (a followed log, a frontend that is asked) wait for the writer; those that are waited for (a
+//! client that pushes) are told to come back.
+
+pub mod follow;
+pub mod frontend;
+mod retention;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::metrics::histogram::Histogram;
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::ToSchema;
+
+use crate::domain::filter::Filter;
+use crate::domain::login::Login;
+use crate::domain::profile::Profile;
+use crate::domain::record::QueryRecord;
+use crate::domain::retention::Retention;
+use crate::domain::time::Zone;
+use crate::formats::SkipReason;
+use crate::formats::rows::Row;
+use crate::store::{Batch, FollowedFile, WriteError, Writer, Written};
+pub use retention::{PruneReport, retain};
+
+/// How long a client that pushes waits for the writer, before it is told to come back.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of pushed bodies that are held at the same time, by all clients together. Beyond that,
+/// clients wait for one another.
+const ROOM_BYTES: usize = 512 << 20;
+/// What a permit of the room stands for.
+const ROOM_UNIT: usize = 1 << 10;
+
+/// The way to the store for all that comes in while annals serves.
+#[derive(Debug)]
+pub struct Intake {
+    writer: Writer,
+    filter: Filter,
+    retention: Retention,
+    zone: Zone,
+    ways: Mutex<BTreeMap<String, Arc<Way>>>,
+    pruned: Mutex<PruneReport>,
+    room: Arc<Semaphore>,
+}
+
+/// Why a push was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// The writer, or the bodies that came before, took too long.
+    #[error("annals is busy; send it again later")]
+    Busy,
+    /// It was refused.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Records and profiles on their way, less what the filter leaves out.
+#[derive(Debug)]
+pub struct Parcel {
+    batch: Batch,
+    filter: Filter,
+    left_out: u64,
+}
+
+impl Intake {
+    /// An intake to the writer of a history that is kept within bounds. Times that name no zone are local
+    /// to `zone`.
+    pub fn new(writer: Writer, filter: Filter, retention: Retention, zone: Zone) -> Intake {
+        Intake {
+            writer,
+            filter,
+            retention,
+            zone,
+            ways: Mutex::default(),
+            pruned: Mutex::default(),
+            room: Arc::new(Semaphore::new(ROOM_BYTES / ROOM_UNIT)),
+        }
+    }
+
+    /// The zone of times that name none.
+    pub fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// The way in of a name, made where there is none.
+    pub fn way(&self, name: &str) -> Arc<Way> {
+        let mut ways = unpoisoned(&self.ways);
+        ways.entry(name.to_string()).or_insert_with(|| Arc::new(Way::default())).clone()
+    }
+
+    /// How every way in fares, by name.
+    pub fn report(&self) -> BTreeMap<String, WayReport> {
+        let ways = unpoisoned(&self.ways);
+        ways.iter().map(|(name, way)| (name.clone(), unpoisoned(&way.0).clone())).collect()
+    }
+
+    /// How long commits took.
+    pub fn commit_seconds(&self) -> Histogram {
+        self.writer.commit_seconds()
+    }
+
+    /// Batches that wait for the writer.
+    pub fn queued(&self) -> i64 {
+        self.writer.queued()
+    }
+
+    /// Something to put records and profiles into.
+    pub fn parcel(&self) -> Parcel {
+        Parcel::new(self.filter.clone())
+    }
+
+    /// Whether the filter leaves a record out.
+    pub fn leaves_out(&self, record: &QueryRecord) -> bool {
+        self.filter.leaves_out(record)
+    }
+
+    /// Writes a parcel; waits as long as it takes. It is on the disk when this returns.
+    pub async fn write(&self, way: &Way, parcel: Parcel) -> Result<Written, WriteError> {
+        let left_out = parcel.left_out;
+        let written = self.writer.write(parcel.batch).await;
+        match &written {
+            Ok(written) => way.took(*written, left_out),
+            Err(error) => way.failed(error),
+        }
+        written
+    }
+
+    /// Writes a parcel that somebody waits for; gives up, and writes none of it, when that takes too
+    /// long.
+    pub async fn push(&self, way: &Way, parcel: Parcel) -> Result<Written, PushError> {
+        match tokio::time::timeout(PATIENCE, self.write(way, parcel)).await {
+            Ok(written) => Ok(written?),
+            Err(_) => {
+                way.failed(&PushError::Busy);
+                Err(PushError::Busy)
+            }
+        }
+    }
+
+    /// Room for a body of so many bytes, given back when dropped; waits for those who were earlier.
+    pub async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, PushError> {
+        let units = bytes.div_ceil(ROOM_UNIT).min(ROOM_BYTES / ROOM_UNIT) as u32;
+        let room = self.room.clone().acquire_many_owned(units);
+        match tokio::time::timeout(PATIENCE, room).await {
+            Ok(Ok(room)) => Ok(room),
+            _ => Err(PushError::Busy),
+        }
+    }
+
+    /// Whether the writer still takes what is sent to it.
+    pub fn is_open(&self) -> bool {
+        self.writer.is_open()
+    }
+
+    /// Waits until all that was taken in is written and moved into the file itself.
+    pub async fn finish(&self) -> Result<(), WriteError> {
+        self.writer.finish().await
+    }
+}
+
+impl Parcel {
+    /// An empty one.
+    pub fn new(filter: Filter) -> Parcel {
+        Parcel { batch: Batch::default(), filter, left_out: 0 }
+    }
+
+    /// What is to be written.
+    pub fn into_batch(self) -> Batch {
+        self.batch
+    }
+
+    /// Adds a record, unless the filter leaves it out.
+    pub fn record(&mut self, record: QueryRecord) {
+        if self.filter.leaves_out(&record) {
+            self.left_out += 1;
+        } else {
+            self.batch.record(record);
+        }
+    }
+
+    /// Adds what a pushed row says.
+    pub fn row(&mut self, row: Row) {
+        match row {
+            Row::Record(record) => self.record(*record),
+            Row::Login(login) => self.login(*login),
+        }
+    }
+
+    /// Adds a profile, unless the filter leaves its query out; compresses it on this thread.
+    pub fn profile(&mut self, profile: Profile) {
+        if self.filter.leaves_out(&profile.summary) {
+            self.left_out += 1;
+        } else {
+            self.batch.profile(profile);
+        }
+    }
+
+    /// Adds a log-in, which no rule excludes.
+    pub fn login(&mut self, login: Login) {
+        self.batch.login(login);
+    }
+
+    /// Makes it a stream load: see [`Batch::label`].
+    pub fn label(&mut self, db: &str, label: &str) {
+        self.batch.label(db, label);
+    }
+
+    /// Notes how far a followed file is in the history once this is.
+    pub fn followed(&mut self, file: FollowedFile) {
+        self.batch.followed(file);
+    }
+
+    /// Whether it is time to write it.
+    pub fn is_full(&self) -> bool {
+        self.batch.is_full()
+    }
+
+    /// Whether it takes much memory, however few its records.
+    pub fn is_large(&self) -> bool {
+        self.batch.is_large()
+    }
+
+    /// How many records it has.
+    pub fn records(&self) -> usize {
+        self.batch.records()
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty() && self.left_out == 0
+    }
+
+    /// What the filter left out so far.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+}
+
+/// One way in.
+#[derive(Debug, Default)]
+pub struct Way(Mutex<WayReport>);
+
+/// How a way in fares, since annals started. Times are Unix milliseconds.
+#[derive(Debug, Default, Clone, Serialize, ToSchema)]
+#[allow(missing_docs)]
+pub struct WayReport {
+    pub records_new: u64,
+    pub records_merged: u64,
+    pub records_unchanged: u64,
+    pub profiles: u64,
+    /// Log-ins that were new.
+    pub logins: u64,
+    /// Records and profiles that the filter left out.
+    pub left_out: u64,
+    /// What could not be understood, by reason.
+    pub refused: BTreeMap<String, u64>,
+    pub last_success_ms: Option<i64>,
+    pub last_error: Option<String>,
+    pub last_error_ms: Option<i64>,
+    /// How much waits to be taken in: bytes of a followed log, profiles of a frontend.
+    pub behind: Option<u64>,
+}
+
+impl Way {
+    fn took(&self, written: Written, left_out: u64) {
+        let mut report = unpoisoned(&self.0);
+        report.records_new += written.records.new;
+        report.records_merged += written.records.merged;
+        report.records_unchanged += written.records.unchanged;
+        report.profiles += written.profiles.new + written.profiles.merged;
+        report.logins += written.logins.new;
+        report.left_out += left_out;
+        report.last_success_ms = Some(now_ms());
+    }
+
+    /// Notes that it worked, though nothing came.
+    pub fn succeeded(&self) {
+        unpoisoned(&self.0).last_success_ms = Some(now_ms());
+    }
+
+    /// Notes that it did not work.
+    pub fn failed(&self, error: &dyn std::error::Error) {
+        let mut report = unpoisoned(&self.0);
+        report.last_error = Some(error.to_string());
+        report.last_error_ms = Some(now_ms());
+    }
+
+    /// Counts a piece of input that was not understood.
+    pub fn refused(&self, reason: SkipReason) {
+        *unpoisoned(&self.0).refused.entry(reason.to_string()).or_default() += 1;
+    }
+
+    /// Counts rows that were pushed and not understood; who pushed them is told why.
+    pub fn refused_rows(&self, count: u64) {
+        if count > 0 {
+            let mut report = unpoisoned(&self.0);
+            *report.refused.entry("a row that is no record".to_string()).or_default() += count;
+        }
+    }
+
+    /// Notes how much waits to be taken in.
+    pub fn behind(&self, behind: u64) {
+        unpoisoned(&self.0).behind = Some(behind);
+    }
+}
+
+fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
+
+/// What is kept there is whole after every statement, so a thread that died while it held the lock left
+/// nothing broken.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

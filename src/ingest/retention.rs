@@ -1,0 +1,81 @@
+//! Keeping the history within its bounds while annals serves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Intake, now_ms, unpoisoned};
+use crate::domain::retention::Retention;
+use crate::store::{Batch, Pruner, Store};
+
+/// How often it is looked at whether something is to go. At a thousand queries a second, a file grows by
+/// some hundred kilobytes meanwhile.
+const EVERY: Duration = Duration::from_millis(250);
+/// From an error to the next try.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// What was removed since annals started. Times are Unix milliseconds.
+#[derive(Debug, Default, Clone, Serialize, ToSchema)]
+pub struct PruneReport {
+    /// Queries and loads, with their profiles.
+    pub queries: u64,
+    /// Profiles whose queries stay.
+    pub profiles: u64,
+    /// When something was removed last.
+    pub last_ms: Option<i64>,
+    /// Why something could not be removed.
+    pub last_error: Option<String>,
+    /// And when.
+    pub last_error_ms: Option<i64>,
+}
+
+/// Removes what goes beyond the bounds, for as long as annals serves: a little at a time, so that those who
+/// write meanwhile wait no longer than for one another.
+pub async fn retain(intake: Arc<Intake>, store: Store) {
+    let mut pruner = Pruner::new(store, intake.retention.clone());
+    loop {
+        let wait = match step(&intake, &mut pruner).await {
+            Ok(true) => continue,
+            Ok(false) => EVERY,
+            Err(error) => {
+                tracing::error!(error = &*error, "old queries were not removed");
+                let mut report = unpoisoned(&intake.pruned);
+                report.last_error = Some(error.to_string());
+                report.last_error_ms = Some(now_ms());
+                AGAIN
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Whether there was something to remove.
+async fn step(
+    intake: &Intake,
+    pruner: &mut Pruner,
+) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let removal = pruner.next(now_ms()).await?;
+    if removal.is_empty() {
+        return Ok(false);
+    }
+    let written = intake.writer.write(Batch::removal(removal)).await?;
+    let mut report = unpoisoned(&intake.pruned);
+    report.queries += written.removed_queries;
+    report.profiles += written.removed_profiles;
+    report.last_ms = Some(now_ms());
+    Ok(true)
+}
+
+impl Intake {
+    /// What bounds the history.
+    pub fn retention(&self) -> &Retention {
+        &self.retention
+    }
+
+    /// What was removed since annals started.
+    pub fn pruned(&self) -> PruneReport {
+        unpoisoned(&self.pruned).clone()
+    }
+}

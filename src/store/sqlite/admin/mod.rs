@@ -1,0 +1,6 @@
+//! What keeps a file in shape: backup, check, merge and retention.
+
+pub(super) mod backup;
+pub(super) mod check;
+pub(super) mod merge;
+pub(super) mod retention;

@@ -1,0 +1,127 @@
+//! Log-ins: what the audit log reports of connections, apart from queries.
+
+use std::collections::BTreeMap;
+
+use sqlx::sqlite::SqliteTransaction;
+
+use super::Store;
+use super::write::Counts;
+use crate::domain::login::Login;
+
+/// Log-ins that are read at a time.
+const PAGE: i64 = 1000;
+
+/// How many log-ins a history holds.
+#[derive(Debug, Clone, Copy)]
+pub struct LoginCounts {
+    /// All of them.
+    pub all: i64,
+    /// Those that failed.
+    pub failed: i64,
+}
+
+/// Writes log-ins. One that is stored already counts as unchanged.
+pub(super) async fn write_logins(
+    transaction: &mut SqliteTransaction<'_>,
+    logins: &[Login],
+) -> Result<Counts, sqlx::Error> {
+    let mut counts = Counts::default();
+    for login in logins {
+        let extra = (!login.extra.is_empty()).then(|| serde_json::json!(login.extra).to_string());
+        let inserted = sqlx::query!(
+            "INSERT INTO login (login_id, at_ms, user, client, frontend, catalog, db, succeeded,
+                                error_code, error_message, extra)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (login_id) DO NOTHING",
+            login.id,
+            login.at_ms,
+            login.user,
+            login.client,
+            login.frontend,
+            login.catalog,
+            login.db,
+            login.succeeded,
+            login.error_code,
+            login.error_message,
+            extra
+        )
+        .execute(&mut **transaction)
+        .await?;
+        match inserted.rows_affected() {
+            0 => counts.unchanged += 1,
+            _ => counts.new += 1,
+        }
+    }
+    Ok(counts)
+}
+
+/// Removes the log-ins before a time, in Unix milliseconds, at most so many at once.
+pub(super) async fn remove_logins(
+    transaction: &mut SqliteTransaction<'_>,
+    before_ms: i64,
+) -> Result<u64, sqlx::Error> {
+    let removed = sqlx::query!(
+        "DELETE FROM login WHERE id IN (SELECT id FROM login WHERE at_ms < ? LIMIT ?)",
+        before_ms,
+        PAGE
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(removed.rows_affected())
+}
+
+impl Store {
+    /// Returns how many log-ins the history holds. Reads all of them.
+    pub async fn login_counts(&self) -> Result<LoginCounts, sqlx::Error> {
+        sqlx::query_as!(
+            LoginCounts,
+            r#"SELECT count(*) AS "all!: i64", count(*) - ifnull(sum(succeeded), 0) AS "failed!: i64"
+               FROM login"#
+        )
+        .fetch_one(&self.reporters)
+        .await
+    }
+
+    /// Returns whether there is a log-in before a time, in Unix milliseconds.
+    pub(super) async fn has_login_before(&self, before_ms: i64) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM login WHERE at_ms < ?) AS "found!: bool""#,
+            before_ms
+        )
+        .fetch_one(&self.reporters)
+        .await
+    }
+
+    /// Returns the log-ins behind a row, in the order of their arrival, with the row of the last; None where there are no
+    /// more.
+    pub async fn logins_behind(&self, row: i64) -> Result<Option<(Vec<Login>, i64)>, sqlx::Error> {
+        let rows = sqlx::query!(
+            r#"SELECT id, login_id, at_ms, user, client, frontend, catalog, db,
+                      succeeded AS "succeeded: bool", error_code, error_message, extra
+               FROM login WHERE id > ? ORDER BY id LIMIT ?"#,
+            row,
+            PAGE
+        )
+        .fetch_all(&self.reporters)
+        .await?;
+        let Some(last) = rows.last().map(|last| last.id) else { return Ok(None) };
+        let logins = rows.into_iter().map(|row| Login {
+            id: row.login_id,
+            at_ms: row.at_ms,
+            user: row.user,
+            client: row.client,
+            frontend: row.frontend,
+            catalog: row.catalog,
+            db: row.db,
+            succeeded: row.succeeded,
+            error_code: row.error_code,
+            error_message: row.error_message,
+            // Something else that was written there by hand counts as nothing.
+            extra: row
+                .extra
+                .and_then(|json| serde_json::from_str::<BTreeMap<_, _>>(&json).ok())
+                .unwrap_or_default(),
+        });
+        Ok(Some((logins.collect(), last)))
+    }
+}

@@ -1,0 +1,174 @@
+//! The care of the file: backups and checks.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use crate::support::{Server, annals, audit_records, data, import, number, stderr, stdout};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn run(command: &str, db: &Path, arguments: &[&Path]) -> Output {
+    annals().arg(command).args(arguments).arg("--db").arg(db).output().unwrap()
+}
+
+fn sample(folder: &TempDir) -> PathBuf {
+    let db = folder.path().join("annals.db");
+    import(&db, &[&data("")]);
+    db
+}
+
+#[test]
+fn a_backup_holds_the_same_and_is_served_at_once() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    let copy = folder.path().join("backup.db");
+    let output = run("backup", &db, &[&copy]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("backup.db holds the history"), "{}", stdout(&output));
+    assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    for table in ["query", "load", "profile", "statement", "account"] {
+        let rows = format!("SELECT count(*) FROM {table}");
+        assert_eq!(number(&copy, &rows), number(&db, &rows), "{table}");
+    }
+    // What makes it a history, and lets pruning give room back.
+    assert_eq!(number(&copy, "SELECT auto_vacuum FROM pragma_auto_vacuum"), 2);
+    let of = |db: &Path| {
+        let server = Server::start(db, &["--time-zone", "UTC"]);
+        let id = "fbb2582c72884d29-9dd9de3b42b740e9";
+        (
+            server.envelope("/rest/v1/session?limit=1000")["data"]["rows"].clone(),
+            server.get(&format!("/api/profile/text?query_id={id}")).2,
+        )
+    };
+    let (mut copied, mut own) = (of(&copy), of(&db));
+    for (rows, _) in [&mut copied, &mut own] {
+        assert!(rows.as_array().unwrap().len() > 10);
+    }
+    assert_eq!(copied, own);
+    // What is there is not written over, and nothing stays behind.
+    let again = run("backup", &db, &[&copy]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+    let nowhere = run("backup", &db, &[&folder.path().join("no/where.db")]);
+    assert!(stderr(&nowhere).contains("cannot be written"), "{}", stderr(&nowhere));
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name.to_string_lossy().contains("annals-backup")));
+}
+
+#[test]
+fn a_backup_beside_a_server_that_writes_is_one_moment() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("annals.db");
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(0..20_000)).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    let server = Server::start(&db, &[]);
+    std::thread::scope(|scope| {
+        let pushes = scope.spawn(|| {
+            for number in 0..60 {
+                let pair = [0, 1].map(|of| {
+                    json!({"query_id": format!("pair-{number}-{of}"), "time": 1_700_000_000_000_i64,
+                           "stmt": "select 1"})
+                });
+                let body = json!(pair).to_string();
+                assert_eq!(server.send("POST", "/api/v1/queries", &[], body.as_bytes()).0, 200);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        for name in ["1.db", "2.db", "3.db"] {
+            let copy = folder.path().join(name);
+            let output = run("backup", &db, &[&copy]);
+            assert!(output.status.success(), "{}", stderr(&output));
+            // What is pushed together is there together.
+            let pairs = "SELECT count(*) FROM query WHERE query_id LIKE 'pair-%'";
+            assert_eq!(number(&copy, pairs) % 2, 0);
+            assert!(number(&copy, "SELECT count(*) FROM query") >= 20_000);
+        }
+        pushes.join().unwrap();
+    });
+}
+
+#[test]
+fn a_check_says_what_each_table_takes() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(0..20_000)).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    let output = annals().args(["check", "--json", "--db"]).arg(&db).output().unwrap();
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let tables = report["tables"].as_array().unwrap();
+    let bytes = |table: &Value, name: &str| table[name].as_i64().unwrap();
+    for table in tables {
+        let name = table["table"].as_str().unwrap();
+        let rows = format!("SELECT count(*) FROM {name}");
+        assert_eq!(bytes(table, "rows"), number(&db, &rows), "{name}");
+        let pages = format!("SELECT sum(pgsize) FROM dbstat WHERE name = '{name}'");
+        assert_eq!(bytes(table, "bytes"), number(&db, &pages), "{name}");
+    }
+    let indexes = "SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'query\\_by\\_%' ESCAPE '\\'";
+    assert_eq!(tables[0]["table"], "query");
+    assert_eq!(bytes(&tables[0], "index_bytes"), number(&db, indexes));
+    // The largest first, and together nearly all of the file.
+    let sizes: Vec<i64> =
+        tables.iter().map(|table| bytes(table, "bytes") + bytes(table, "index_bytes")).collect();
+    assert!(sizes.is_sorted_by(|one, next| one >= next), "{sizes:?}");
+    let (all, file) = (sizes.iter().sum::<i64>(), report["file_bytes"].as_i64().unwrap());
+    assert!(all <= file && all > file * 9 / 10, "{all} of {file}");
+    let known = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' \
+                 ESCAPE '\\'";
+    assert_eq!(tables.len() as i64, number(&db, known), "each table is counted");
+    let said = stdout(&run("check", &db, &[]));
+    let line = said.lines().find(|line| line.starts_with("  query ")).unwrap();
+    assert!(line.contains(" 20021 rows ") && line.contains("MiB, indexes "), "{line}");
+}
+
+#[test]
+fn a_sound_history_and_a_damaged_one() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    let output = run("check", &db, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(stdout(&output).contains("it is sound"), "{}", stdout(&output));
+    let output = annals().args(["check", "--json", "--db"]).arg(&db).output().unwrap();
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&report["sound"], &report["findings"]), (&json!(true), &json!([])));
+
+    // Halves without their other half, and a profile that is none.
+    let sqlite = rusqlite::Connection::open(&db).unwrap();
+    sqlite
+        .execute_batch(
+            "PRAGMA foreign_keys = OFF;
+             INSERT INTO profile VALUES (9999, 3, CAST('abc' AS BLOB));
+             INSERT INTO statement VALUES (1, 'select nothing');
+             UPDATE profile SET body = x'00ff' WHERE query = (SELECT min(query) FROM profile);",
+        )
+        .unwrap();
+    drop(sqlite);
+    let output = run("check", &db, &[]);
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [
+        "1 x profiles without a query", "1 x shapes of no query", "cannot be unpacked",
+        "it is damaged",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+
+    // Pages written over.
+    let mut bytes = std::fs::read(&db).unwrap();
+    for page in (9..bytes.len() / 4096).step_by(3) {
+        bytes[page * 4096..page * 4096 + 600].fill(0xa5);
+    }
+    let broken = folder.path().join("broken.db");
+    std::fs::write(&broken, &bytes).unwrap();
+    let output = run("check", &broken, &[]);
+    assert_ne!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+    assert!(std::fs::read(&broken).unwrap() == bytes);
+    let missing = run("check", &folder.path().join("none.db"), &[]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(!folder.path().join("none.db").exists());
+}

@@ -1,0 +1,136 @@
+//! Third-party clients, unchanged: those that load rows, those that ask, and one that looks for faults.
+//!
+//! These need `curl`, and a Python with the packages of `tests/clients/requirements.txt`:
+//!
+//! ```sh
+//! python3 -m venv target/clients
+//! target/clients/bin/pip install --no-deps --ignore-requires-python \
+//!     --requirement tests/clients/requirements.txt
+//! cargo test --test clients -- --include-ignored
+//! ```
+//!
+//! `ANNALS_TEST_PYTHON` names another Python.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Server, add_user, data, import, number, stdout};
+use tempfile::TempDir;
+
+/// Runs a script against a server of its own; gives its database.
+fn run(script: &str, count: &str) -> (TempDir, Server) {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    run_against(&server, script, count);
+    (folder, server)
+}
+
+fn run_against(server: &Server, script: &str, count: &str) {
+    let (host, port) = server.address().split_once(':').unwrap();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(python())
+        .arg(tests.join("tests/clients").join(script))
+        .args([host, port, count])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn python() -> PathBuf {
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/bin/python");
+    std::env::var_os("ANNALS_TEST_PYTHON").map_or(usual, Into::into)
+}
+
+fn rows(folder: &TempDir, condition: &str) -> i64 {
+    number(&folder.path().join("a.db"), &format!("SELECT count(*) FROM query WHERE {condition}"))
+}
+
+#[test]
+#[ignore = "needs Python with pydoris"]
+fn pydoris_loads() {
+    let (folder, server) = run("load_with_pydoris.py", "20000");
+    assert_eq!(
+        rows(&folder, "user = 'alice' AND duration_ms = 12 AND query_id LIKE 'pydoris-%'"),
+        20_000
+    );
+    assert_eq!(rows(&folder, "query_id LIKE 'again-%'"), 0);
+    let newest = server.envelope("/rest/v1/session?limit=1")["data"]["rows"][0].clone();
+    assert_eq!(newest["QueryId"], "pydoris-json");
+}
+
+#[test]
+#[ignore = "needs Python with DorisClient"]
+fn dorisclient_loads() {
+    let (_folder, server) = run("load_with_dorisclient.py", "500");
+    let envelope = server.envelope("/rest/v1/session?limit=1000&user=bob");
+    assert_eq!(envelope["count"], 500);
+    assert_eq!(envelope["data"]["rows"][0]["Sql Statement"], "select '中文', 499");
+}
+
+#[test]
+#[ignore = "needs Python"]
+fn the_audit_loader_of_each_version_loads() {
+    let (folder, server) = run("load_as_audit_loader.py", "");
+    let envelope = server.envelope("/rest/v1/session?user=carol");
+    assert_eq!(envelope["count"], 3);
+    assert_eq!(rows(&folder, "catalog = 'internal' AND workload_group = 'normal'"), 2);
+    let newest = "query_id = 'loader-3.0' AND trace_id = 'trace-1' AND is_nereids = 1
+        AND shuffle_send_bytes = 20 AND remote_scan_bytes = 4 AND compute_group = 'g1'
+        AND statement = 'select ''3.0'' from a | b' AND extra IS NULL";
+    assert_eq!(rows(&folder, newest), 1);
+}
+
+#[test]
+#[ignore = "needs curl"]
+fn curl_loads() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    let file = folder.path().join("rows.csv");
+    std::fs::write(&file, "1-2|2024-08-06 11:16:00|select 1\n3-4|2024-08-06 11:16:01|select 2\n")
+        .unwrap();
+    let output = Command::new("curl")
+        .args(["-sS", "--location-trusted", "-u", "root:", "-H", "label: curl-1"])
+        .args(["-H", "column_separator: |", "-H", "columns: query_id, time, stmt", "-T"])
+        .arg(&file)
+        .arg(format!("{}/api/db/audit/_stream_load", server.url))
+        .output()
+        .unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["Status"], "Success", "{answer}");
+    assert_eq!(server.envelope("/rest/v1/session")["count"], 2);
+}
+
+#[test]
+#[ignore = "needs Python with doris-mcp-server"]
+fn doris_mcp_server_asks_for_profile_sql_and_trace_id() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    add_user(&db, "root", "admin");
+    let server = Server::start(&db, &[]);
+    run_against(&server, "ask_as_mcp_server.py", "");
+}
+
+#[test]
+#[ignore = "needs Python with schemathesis"]
+fn schemathesis_finds_nothing_in_the_described_interface() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    let server = Server::start(&db, &[]);
+    // A schema cannot say which texts are profiles: one that is none is answered with 400.
+    let config = "[[operations]]\ninclude-name = \"PUT /api/v1/queries/{query_id}/profile\"\n\
+                  checks.positive_data_acceptance.expected-statuses = [200, 400]\n";
+    std::fs::write(folder.path().join("schemathesis.toml"), config).unwrap();
+    let output = Command::new(python().with_file_name("schemathesis"))
+        .current_dir(folder.path())
+        .args(["run", "--no-color", "--max-examples", "550", "--workers", "2"])
+        .arg(format!("{}/api/v1/openapi.json", server.url))
+        .output()
+        .unwrap();
+    let said = stdout(&output);
+    assert!(output.status.success(), "{said}");
+    let line = said.lines().find(|line| line.contains(" generated, ")).expect(&said);
+    let requests: u32 = line.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(requests >= 5000, "{line}");
+}

@@ -1,0 +1,297 @@
+//! The commands that look into a history without a server.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::support::{self, annals, audit_record, audit_records, data, import, stderr, stdout};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const ID: &str = "fbb2582c72884d29-9dd9de3b42b740e9";
+
+fn sample() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("history.db");
+    import(&db, &[&data("")]);
+    (folder, db)
+}
+
+fn run(db: &Path, arguments: &[&str]) -> Output {
+    let mut command: Command = annals();
+    command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    command.args(arguments).arg("--db").arg(db).output().unwrap()
+}
+
+fn said(db: &Path, arguments: &[&str]) -> String {
+    let output = run(db, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+fn json(db: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&said(db, arguments)).unwrap()
+}
+
+/// Runs what stands behind each `$` of `tests/it/commands.txt` on the samples, and compares what is printed
+/// with what stands below it. With `ANNALS_TEST_EXPECT=write` it is written there instead.
+#[test]
+fn each_command_prints_what_is_expected_of_the_samples() {
+    let folder = TempDir::new().unwrap();
+    import(&folder.path().join("annals.db"), &[&data("")]);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/commands.txt");
+    let expected = std::fs::read_to_string(&file).unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_annals")).parent().unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let write = std::env::var("ANNALS_TEST_EXPECT").is_ok_and(|what| what == "write");
+    let mut printed = String::new();
+    for part in format!("\n{}", expected.trim_end()).split("\n$ ").skip(1) {
+        let command = part.lines().next().unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(folder.path()).env("PATH", &path).env("TZ", "UTC");
+        for name in
+            ["ANNALS_DB", "ANNALS_CONFIG", "ANNALS_TIME_ZONE", "ANNALS_LOG", "CLICOLOR_FORCE"]
+        {
+            shell.env_remove(name);
+        }
+        let output = shell.output().unwrap();
+        assert_eq!(stderr(&output), "", "{command}");
+        let prints = format!("{command}\n{}", stdout(&output));
+        if !write {
+            assert_eq!(prints.trim_end(), part.trim_end());
+        }
+        printed.push_str(&format!("$ {prints}"));
+    }
+    if write {
+        std::fs::write(&file, printed).unwrap();
+    }
+}
+
+#[test]
+fn a_list_has_the_columns_and_the_queries_that_are_asked_for() {
+    let (_folder, db) = sample();
+    assert_eq!(
+        said(&db, &["list", "--user", "alice", "-c", "query_id,started_at,duration_ms,statement"]),
+        "query_id\tstarted_at\tduration_ms\tstatement\n\
+         77aa0c19b2f04cfe-8e5d1c2b3a495867\t2024-08-06 11:18:00\t3\tselec 1\n\
+         1f4e-a2b\t2024-08-06 11:16:00\t1052\tselect a || '|' || b, c = 'x=1'\\nfrom t -- a second \
+         line\\r\\nwhere note = '|CpuTimeMS=1' or note like '%|SqlHash=abc'\n"
+    );
+    assert_eq!(said(&db, &["list", "-n", "3", "--json"]).lines().count(), 3);
+    let unknown = run(&db, &["list", "-c", "nothing"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("there is no column nothing; there are query_id, kind"));
+}
+
+#[test]
+fn a_query_is_named_by_the_start_of_its_id() {
+    let (_folder, db) = sample();
+    let shown = said(&db, &["show", "1f4e"]);
+    assert!(shown.contains("query_id             1f4e-a2b\n"), "{shown}");
+    assert!(shown.contains("\n\nselect a || '|' || b,\n  c = 'x=1'\nfrom t"), "{shown}");
+    assert_eq!(json(&db, &["show", "fbb", "--json"])["query_id"], ID);
+    // Without a profile, its record reports where the time went.
+    let shown = said(&db, &["show", "d40a6b1c2d3e4f50-a1b2c3d4e5f60711"]);
+    assert!(shown.contains("\n\nparse                             2ms   0.3%\nplan "), "{shown}");
+    assert!(shown.contains("\n  serialize fragments             3ms   0.4%\n"), "{shown}");
+    assert!(
+        shown.contains("\nexecute                         702ms  95.6% ##########\n\nselect"),
+        "{shown}"
+    );
+    assert!(!said(&db, &["show", "fbb"]).contains("\nplan "));
+    let ambiguous = run(&db, &["show", "8c1d"]);
+    assert_eq!(ambiguous.status.code(), Some(2));
+    assert!(stderr(&ambiguous).contains("8c1d2e3f40516273-b4c5d6e7f8091a2b\n8c1d2e3f40516273-"));
+    assert!(stderr(&run(&db, &["show", "nobody"])).contains("no query's id is nobody"));
+}
+
+#[test]
+fn a_profile_is_text_a_tree_and_a_picture() {
+    let (folder, db) = sample();
+    let text = std::fs::read_to_string(data("profiles/doris-2.1.txt")).unwrap();
+    assert_eq!(said(&db, &["profile", ID]), text);
+    let tree = said(&db, &["profile", ID, "--tree"]);
+    let costly = "!    36.2ms  98.8% ########## OLAP_SCAN_OPERATOR (id=0. nereids_id=71.";
+    assert!(tree.lines().any(|line| line.starts_with(costly)), "{tree}");
+    let picture = folder.path().join("flame.svg");
+    said(&db, &["profile", ID, "--flame", picture.to_str().unwrap()]);
+    assert!(std::fs::read_to_string(picture).unwrap().contains("OLAP_SCAN_OPERATOR"));
+    let none = run(&db, &["profile", "1f4e"]);
+    assert!(stderr(&none).contains("no profile of query 1f4e-a2b was taken in"));
+    let diff = said(&db, &["diff", "fbb", "8c1d2e3f40516273-b4c5d6e7f8091a2c"]);
+    assert!(diff.starts_with("these are two different statements\n"), "{diff}");
+    assert!(diff.contains("duration_ms\t316\t1000\t+684\n"), "{diff}");
+    assert!(diff.contains("\t+4.0ms\t\t8200\t0\tOLAP_TABLE_SINK_OPERATOR (id=0)\n"), "{diff}");
+}
+
+#[test]
+fn the_top_is_by_what_it_costs_and_says_what_got_slower() {
+    let (folder, db) = sample();
+    let users = said(&db, &["top", "--by", "user", "--from", "2024-08-06", "--to", "2024-08-07"]);
+    assert!(
+        users.lines().nth(2).unwrap().starts_with("1\t0\t62003\t62003\t62003\t62003\t"),
+        "{users}"
+    );
+    let hours = json(&db, &["top", "--by", "hour", "--from", "2024-01-01", "--json"]);
+    assert_eq!(hours[0]["name"], "2024-08-06 11:00");
+    let log = folder.path().join("log");
+    let mut lines = String::new();
+    for (day, base) in [("2024-09-01", 100), ("2024-09-08", 150)] {
+        for number in 0..40 {
+            lines += &audit_record(
+                &format!("{day} 10:00:{number:02},000"),
+                &[
+                    ("User", "u"),
+                    ("Time(ms)", &(base + number).to_string()),
+                    ("StmtId", &number.to_string()),
+                    ("QueryId", &format!("{day}-{number}")),
+                    ("Stmt", &format!("select * from t where a = {number}")),
+                ],
+            );
+        }
+    }
+    std::fs::write(&log, lines).unwrap();
+    import(&db, &[&log]);
+    let slower = json(
+        &db,
+        &["top", "--from", "2024-09-08", "--to", "2024-09-09", "--against", "7d", "--json"],
+    );
+    assert_eq!(slower[0]["name"], "select * from t where a = ?");
+    let found = json(&db, &["top", "--from", "2024-09-01", "--search", "A = 7", "--json"]);
+    assert_eq!(found[0]["name"], "select * from t where a = ?");
+    assert_eq!(json(&db, &["top", "--words", "nowhere", "--json"]), serde_json::json!([]));
+    assert_eq!((&slower[0]["p50_ms"], &slower[0]["against"]["p50_ms"]), (&169.into(), &119.into()));
+    assert!(slower[0]["against"]["sure"].as_f64().unwrap() > 0.999, "{slower}");
+}
+
+#[test]
+fn an_audit_export_comes_back_as_the_same() {
+    let (folder, db) = sample();
+    let log = folder.path().join("export.log");
+    let text = said(&db, &["export", "--format", "audit"]);
+    assert!(text.contains(",250 [query] |Timestamp=17"), "{text}");
+    assert!(
+        text.contains("\nwhere note = '|CpuTimeMS=1' or note like '%|SqlHash=abc'|CpuTimeMS=900|")
+    );
+    std::fs::write(&log, text).unwrap();
+    let again = folder.path().join("again.db");
+    let output = import(&again, &[&log]);
+    assert!(output.status.success(), "{}", stdout(&output));
+    let exported = |db| -> Vec<Value> {
+        let text = said(db, &["export"]);
+        let mut rows: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for row in &mut rows {
+            let row = row.as_object_mut().unwrap();
+            row.remove("origin");
+            row.remove("has_profile");
+        }
+        rows.sort_by_key(|row| row["query_id"].to_string());
+        rows
+    };
+    assert_eq!(exported(&again), exported(&db));
+    let csv = said(&db, &["export", "--format", "csv", "--user", "bob"]);
+    assert!(csv.starts_with("query_id,kind,state,started_at,"), "{csv}");
+    assert!(csv.ends_with(
+        "\"select * from orders o join lineitem l on o.id = l.order_id\n where o.total > 100\"\n"
+    ));
+    assert!(said(&db, &["stats"]).contains("\nprofiles\t4\n"));
+}
+
+#[test]
+fn what_is_generated_names_every_command() {
+    let folder = TempDir::new().unwrap();
+    let script = stdout(&annals().args(["completions", "bash"]).output().unwrap());
+    assert!(script.contains("profile") && script.contains("--against"));
+    assert!(annals().arg("man").arg(folder.path()).status().unwrap().success());
+    let page = std::fs::read_to_string(folder.path().join("annals-top.1")).unwrap();
+    assert!(page.contains("Mann and Whitney"));
+}
+
+#[test]
+fn control_characters_are_not_sent_as_they_are_and_a_reader_may_leave() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let log = folder.path().join("log");
+    std::fs::write(
+        &log,
+        audit_records(0..500).replace("Stmt=select 7|", "Stmt=select '\u{1b}[2J'|"),
+    )
+    .unwrap();
+    import(&db, &[&log]);
+    let list = said(&db, &["list", "-n", "500"]);
+    assert!(list.contains("\\x1b[2J") && !list.contains('\u{1b}'));
+    assert!(!said(&db, &["list", "--json", "-n", "500"]).contains('\u{1b}'));
+    let (annals, db, log) = (env!("CARGO_BIN_EXE_annals"), db.display(), log.display());
+    for command in [
+        format!("{annals} list -n 500 --db {db} | head -n 1"),
+        format!("{annals} import --db {db} {log} | true"),
+        format!("{annals} check --db {db} | true"),
+    ] {
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        assert_eq!(stderr(&output), "", "{command}");
+    }
+}
+
+/// A running `annals list -f`.
+fn follow(db: &Path, arguments: &[&str]) -> Child {
+    let mut command = annals();
+    command.args(["list", "-f", "--db"]).arg(db).args(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn a_list_follows_what_a_server_takes_in() {
+    let (_folder, db) = sample();
+    let server = support::Server::start(&db, &[]);
+    let push = |id: &str, time: i64| {
+        let row = serde_json::json!({"query_id": id, "time": time, "stmt": "select 1\n"});
+        let body = row.to_string();
+        assert_eq!(server.send("POST", "/api/v1/queries", &[], body.as_bytes()).0, 200);
+    };
+    let mut process = follow(&db, &["-n", "2", "-c", "query_id,statement"]);
+    let output = BufReader::new(process.stdout.take().unwrap());
+    let (send, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        output.lines().map_while(Result::ok).all(|line| send.send(line).is_ok())
+    });
+    let next = || lines.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(next(), "query_id\tstatement");
+    // The newest comes last.
+    assert!(next().starts_with("d40a6b1c2d3e4f50-a1b2c3d4e5f60713\t"));
+    assert!(next().starts_with("d40a6b1c2d3e4f50-a1b2c3d4e5f60714\t"));
+    push("new-2", 1_800_000_002_000);
+    assert_eq!(next(), "new-2\tselect 1\\n");
+    // One that started before, but is told of later, and one that is told of again.
+    push("new-2", 1_800_000_002_000);
+    push("new-1", 1_800_000_001_000);
+    assert_eq!(next(), "new-1\tselect 1\\n");
+    push("new-3", 1_800_000_003_000);
+    assert_eq!(next(), "new-3\tselect 1\\n");
+    // Somebody ends it; with TERM, for what runs in the background may have been told to ignore INT.
+    let id = process.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.signal(), stderr(&output)), (Some(15), String::new()));
+    assert_eq!(lines.recv_timeout(Duration::from_secs(10)).ok(), None, "each is written once");
+
+    // Whoever reads goes away, though there is nothing more to write.
+    let mut process = follow(&db, &["--json", "-n", "1"]);
+    let mut output = BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["query_id"], "new-3");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(process.try_wait().unwrap().is_none(), "it waits for more");
+    drop(output);
+    let begun = Instant::now();
+    while process.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+}

@@ -1,0 +1,361 @@
+//! `annals serve --follow`: logs that grow, roll and are cut, and an annals that is killed.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::support::{Server, audit_records, number};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Scene {
+    folder: TempDir,
+    log: PathBuf,
+    db: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let folder = TempDir::new().unwrap();
+        let (log, db) = (folder.path().join("fe.audit.log"), folder.path().join("history.db"));
+        Scene { folder, log, db }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn serve(&self) -> Server {
+        Server::start(&self.db, &["--follow", self.log.to_str().unwrap()])
+    }
+
+    fn append(&self, text: &str) {
+        append(&self.log, text.as_bytes());
+    }
+
+    fn count(&self) -> i64 {
+        number(&self.db, "SELECT count(*) FROM query")
+    }
+
+    /// Waits until so many queries are in the history.
+    fn wait_for(&self, queries: i64) {
+        wait(|| self.count() >= queries, || format!("{} of {queries}", self.count()));
+        assert_eq!(self.count(), queries);
+    }
+}
+
+fn append(path: &Path, text: &[u8]) {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+    file.write_all(text).unwrap();
+}
+
+fn wait(mut until: impl FnMut() -> bool, seen: impl Fn() -> String) {
+    let began = Instant::now();
+    while !until() {
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", seen());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn gzip(from: &Path, to: &Path) {
+    let mut encoder = GzEncoder::new(File::create(to).unwrap(), Compression::fast());
+    encoder.write_all(&std::fs::read(from).unwrap()).unwrap();
+    encoder.finish().unwrap();
+    std::fs::remove_file(from).unwrap();
+}
+
+fn way(server: &Server, scene: &Scene) -> Value {
+    let name = format!("follow {}", scene.log.display());
+    server.envelope("/api/v1/status")["data"]["ways_in"][name].clone()
+}
+
+#[test]
+fn a_missing_log_is_waited_for_and_its_lines_arrive() {
+    let scene = Scene::new();
+    let server = scene.serve();
+    std::thread::sleep(Duration::from_millis(300));
+    scene.append(&audit_records(0..3));
+    scene.wait_for(3);
+    scene.append(&audit_records(3..5));
+    scene.wait_for(5);
+    let rows = server.envelope("/rest/v1/session");
+    assert_eq!(rows["data"]["rows"][0]["Sql Statement"], "select 4");
+    wait(|| way(&server, &scene)["behind"] == 0, || way(&server, &scene).to_string());
+    assert_eq!(way(&server, &scene)["records_new"], 5);
+}
+
+#[test]
+fn a_record_of_many_lines_is_whole_however_slowly_it_is_written() {
+    let scene = Scene::new();
+    let _server = scene.serve();
+    let whole = audit_records(0..1).replace("select 0", "select 0,\n  1\nfrom t");
+    let (start, rest) = whole.split_at(whole.find("  1").unwrap());
+    let (middle, end) = rest.split_at(rest.find("from t").unwrap());
+    // Longer than the quiet time between the parts: a reader sees a record that looks whole.
+    for part in [start, middle, end] {
+        scene.append(part);
+        std::thread::sleep(Duration::from_millis(1500));
+    }
+    let is_whole = "SELECT count(*) FROM query
+        WHERE statement = 'select 0,' || char(10) || '  1' || char(10) || 'from t' AND cpu_time_ms = 0";
+    wait(|| number(&scene.db, is_whole) == 1, || "not whole".to_string());
+    assert_eq!(scene.count(), 1);
+}
+
+#[test]
+fn rolling_loses_and_doubles_nothing() {
+    let scene = Scene::new();
+    let server = scene.serve();
+    for part in 0..5 {
+        scene.append(&audit_records(part * 10..part * 10 + 6));
+        if part % 2 == 0 {
+            scene.wait_for(part as i64 * 11 + 6);
+        }
+        scene.append(&audit_records(part * 10 + 6..part * 10 + 10));
+        let rolled = scene.path(&format!("fe.audit.log.2024010{part}-1"));
+        std::fs::rename(&scene.log, &rolled).unwrap();
+        scene.append(&audit_records(1000 + part..1001 + part));
+        if part == 1 {
+            scene.wait_for(22);
+            gzip(&rolled, &scene.path("fe.audit.log.20240101-1.gz"));
+        }
+        if part == 3 {
+            // Gone before anybody could look at its new name.
+            scene.wait_for(44);
+            std::fs::remove_file(&rolled).unwrap();
+        }
+    }
+    scene.wait_for(55);
+    drop(server);
+    // Nothing is read again.
+    let server = scene.serve();
+    scene.append(&audit_records(2000..2001));
+    scene.wait_for(56);
+    std::thread::sleep(Duration::from_millis(500));
+    let report = way(&server, &scene);
+    assert_eq!(report["records_new"], 1, "{report}");
+    assert!(report["records_unchanged"].as_u64().unwrap() <= 2, "{report}");
+}
+
+#[test]
+fn a_log_that_is_copied_and_cut_goes_on() {
+    let scene = Scene::new();
+    let _server = scene.serve();
+    scene.append(&audit_records(0..500));
+    scene.wait_for(500);
+    scene.append(&audit_records(500..505));
+    std::fs::copy(&scene.log, scene.path("fe.audit.log.1")).unwrap();
+    OpenOptions::new().write(true).open(&scene.log).unwrap().set_len(0).unwrap();
+    scene.append(&audit_records(1000..1003));
+    scene.wait_for(508);
+    // Cut, and longer than before when it is looked at next.
+    OpenOptions::new().write(true).open(&scene.log).unwrap().set_len(0).unwrap();
+    scene.append(&audit_records(2000..2400));
+    scene.wait_for(908);
+}
+
+#[test]
+fn what_was_rolled_while_annals_was_down_is_read_first_and_in_order() {
+    let scene = Scene::new();
+    let parts = [(3, 0), (1, 10), (2, 20), (4, 30)];
+    for (name, first) in parts {
+        let path = scene.path(&format!("fe.audit.log.{name}"));
+        std::fs::write(&path, audit_records(first..first + 10)).unwrap();
+        if name == 2 {
+            gzip(&path, &scene.path("fe.audit.log.2.gz"));
+        } else {
+            let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+            File::options().write(true).open(&path).unwrap().set_modified(an_hour_ago).unwrap();
+        }
+    }
+    std::fs::write(scene.path("fe.audit.logs"), audit_records(900..901)).unwrap();
+    std::fs::write(scene.path("fe.audit.log.notes"), "not a log\n").unwrap();
+    scene.append(&audit_records(40..50));
+    let server = scene.serve();
+    scene.wait_for(50);
+    let out_of_order = "SELECT count(*) FROM query a JOIN query b ON b.id = a.id + 1
+        WHERE b.started_ms < a.started_ms";
+    assert_eq!(number(&scene.db, out_of_order), 0);
+    assert_eq!(way(&server, &scene)["refused"], serde_json::json!({}));
+}
+
+#[test]
+fn patterns_name_several_logs_each_read_once() {
+    let scene = Scene::new();
+    for (name, first) in [("a", 0), ("b", 10)] {
+        std::fs::create_dir(scene.path(name)).unwrap();
+        let log = scene.path(&format!("{name}/fe.audit.log"));
+        std::fs::write(log, audit_records(first..first + 10)).unwrap();
+    }
+    let pattern = scene.path("*/fe.audit.log");
+    let name = scene.path("a/fe.audit.log");
+    let arguments = ["--follow", pattern.to_str().unwrap(), name.to_str().unwrap()];
+    let server = Server::start(&scene.db, &arguments);
+    scene.wait_for(20);
+    append(&scene.path("b/fe.audit.log"), audit_records(20..21).as_bytes());
+    scene.wait_for(21);
+    let ways = server.envelope("/api/v1/status")["data"]["ways_in"].clone();
+    let new: u64 =
+        ways.as_object().unwrap().values().map(|way| way["records_new"].as_u64().unwrap()).sum();
+    assert_eq!(new, 21);
+}
+
+#[test]
+fn bad_lines_are_counted_and_good_ones_kept() {
+    let scene = Scene::new();
+    let server = scene.serve();
+    // A log-in of StarRocks, and a record that was cut off.
+    let other = "2024-01-02 11:15:51,248 [connection] |Client=10.0.0.3:4000|User=root|AuthorizedUser='root'@'%'\
+                 |ResourceGroup=|Catalog=|Db=test|State=OK|ErrorCode=|QueryId=|IsQuery=false|feIp=10.0.0.4|Stmt=\
+                 |Digest=|Warehouse=default_warehouse|IsForwardToLeader=false\n";
+    let bad = "2024-01-02 11:15:51,248 [query] |Client=10.0.0.1:5000|User=root|State=EOF\n";
+    scene.append("before any record\n");
+    scene.append(&audit_records(0..2));
+    scene.append(&format!("{other}{bad}"));
+    scene.append(&audit_records(2..4).replace("select 2", "select '\u{0}'"));
+    append(&scene.log, b"\xff\xfe\n");
+    scene.append(&audit_records(4..5));
+    scene.wait_for(5);
+    let refused = way(&server, &scene)["refused"].clone();
+    // The line before any record, and the one behind a record that is whole.
+    assert_eq!(refused["not part of any record"], 2, "{refused}");
+    assert_eq!(refused["a record without a query id"], 1, "{refused}");
+    assert_eq!(refused.as_object().unwrap().len(), 2, "{refused}");
+    assert_eq!(way(&server, &scene)["logins"], 1);
+}
+
+#[test]
+fn while_another_holds_the_file_it_holds_its_place() {
+    let scene = Scene::new();
+    let server = scene.serve();
+    scene.append(&audit_records(0..10));
+    scene.wait_for(10);
+    let other = rusqlite::Connection::open(&scene.db).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    scene.append(&audit_records(10..20));
+    wait(|| way(&server, &scene)["last_error"].is_string(), || "no error".to_string());
+    assert_eq!(server.envelope("/rest/v1/session")["count"], 10);
+    other.execute_batch("ROLLBACK").unwrap();
+    scene.wait_for(20);
+}
+
+/// What the killed annals is to take in: of every tenth record the statement has lines of its own.
+fn written(number: u64) -> String {
+    let record = audit_records(number..number + 1);
+    match number % 10 {
+        0 => record.replace("|Stmt=select ", "|Stmt=select -- a\n |State=x\n"),
+        _ => record,
+    }
+}
+
+#[test]
+fn killed_again_and_again_it_has_every_record_once() {
+    const RECORDS: u64 = 100_000;
+    const KILLS: u64 = 20;
+    let scene = Scene::new();
+    let all_written = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut rolled = 0;
+            for first in (0..RECORDS).step_by(500) {
+                let text: String = (first..first + 500).map(written).collect();
+                // Records are torn between two writes.
+                let (start, rest) = text.as_bytes().split_at(text.len() / 3);
+                append(&scene.log, start);
+                std::thread::sleep(Duration::from_millis(40));
+                append(&scene.log, rest);
+                std::thread::sleep(Duration::from_millis(30));
+                if first % 7000 == 3500 {
+                    rolled += 1;
+                    let path = scene.path(&format!("fe.audit.log.2024-{rolled:03}"));
+                    std::fs::rename(&scene.log, &path).unwrap();
+                    if rolled % 3 == 0 {
+                        gzip(&path, &scene.path(&format!("fe.audit.log.2024-{rolled:03}.gz")));
+                    }
+                }
+            }
+            all_written.store(true, Ordering::SeqCst);
+        });
+        let mut random = 42_u64;
+        for _ in 0..KILLS {
+            let mut server = scene.serve();
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            std::thread::sleep(Duration::from_millis(50 + (random >> 33) % 1100));
+            server.process.kill().unwrap();
+            server.process.wait().unwrap();
+        }
+        let _server = scene.serve();
+        wait(|| all_written.load(Ordering::SeqCst), || "still writing".to_string());
+        scene.wait_for(RECORDS as i64);
+        // The last one, too, is whole.
+        std::thread::sleep(Duration::from_millis(1500));
+    });
+    assert_eq!(scene.count(), RECORDS as i64);
+    let plain = "SELECT count(*) FROM query WHERE statement = 'select ' || statement_id";
+    let lines = "SELECT count(*) FROM query
+        WHERE statement = 'select -- a' || char(10) || ' |State=x' || char(10) || statement_id";
+    assert_eq!(number(&scene.db, plain), (RECORDS - RECORDS / 10) as i64);
+    assert_eq!(number(&scene.db, lines), (RECORDS / 10) as i64);
+    let ids = "SELECT count(DISTINCT statement_id) FROM query";
+    assert_eq!(number(&scene.db, ids), RECORDS as i64);
+}
+
+/// Lines as containerd writes them, in parts of 60 bytes.
+fn cri(text: &str) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let parts: Vec<&[u8]> = line.as_bytes().chunks(60).collect();
+        for (number, part) in parts.iter().enumerate() {
+            let tag = if number + 1 == parts.len() { 'F' } else { 'P' };
+            let part = std::str::from_utf8(part).unwrap();
+            lines += &format!("2024-01-02T11:00:00.123456789Z stdout {tag} {part}\n");
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_log_of_a_container_is_followed_through_kills_between_the_parts_of_a_line() {
+    let scene = Scene::new();
+    let running =
+        "RuntimeLogger 2024-01-02 11:00:00,000 INFO (main|1) [A.b():1] ready\n\tand more\n";
+    let lines: Vec<String> = (0..40)
+        .map(|number| format!("{running}AuditLogger {}", audit_records(number..number + 1)))
+        .collect();
+    let text = cri(&lines.concat());
+    let mut written = 0;
+    for round in 1..=4 {
+        // To the middle of a line of the file, and between the parts of one of the log.
+        let until = if round == 4 { text.len() } else { text.len() * round / 4 - 7 };
+        let mut server = scene.serve();
+        append(&scene.log, &text.as_bytes()[written..until]);
+        written = until;
+        let whole = cri(&lines.concat())[..until].matches("AuditLogger").count() as i64;
+        wait(|| scene.count() >= whole - 1, || format!("{} of {whole}", scene.count()));
+        server.process.kill().unwrap();
+        server.process.wait().unwrap();
+    }
+    let server = scene.serve();
+    scene.wait_for(40);
+    assert_eq!(number(&scene.db, "SELECT count(DISTINCT statement) FROM query"), 40);
+    assert_eq!(number(&scene.db, "SELECT count(*) FROM query WHERE statement LIKE '%Logger%'"), 0);
+    // The last record is whole as the running log goes on, though no other record comes.
+    append(&scene.log, cri(&format!("AuditLogger {}{running}", audit_records(40..41))).as_bytes());
+    scene.wait_for(41);
+    assert_eq!(way(&server, &scene)["refused"], serde_json::json!({}));
+}
+
+#[test]
+fn a_log_in_another_encoding_is_an_error_that_is_shown() {
+    let scene = Scene::new();
+    let units = audit_records(0..10);
+    let bytes: Vec<u8> = units.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    append(&scene.log, &[b"\xff\xfe", &bytes[..]].concat());
+    let server = scene.serve();
+    let error = || way(&server, &scene)["last_error"].as_str().unwrap_or_default().to_string();
+    wait(|| error().contains("UTF-16LE; a followed log must be in UTF-8"), error);
+}

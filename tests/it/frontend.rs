@@ -1,0 +1,575 @@
+//! `annals serve --frontend`: history collected from live frontends, of several versions, good and bad.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::support::{self, Server, annals, audit_records, data, import, number};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use warp::Filter;
+use warp::http::Response;
+
+const PASSWORD: &str = "s3cret-Pa55";
+
+/// What a frontend answers, and what it was asked.
+#[derive(Default)]
+struct Script {
+    /// Status and body, by path and query; of a redirect, the place.
+    answers: HashMap<String, (u16, String)>,
+    asked: Vec<String>,
+    refuses: bool,
+    hangs: bool,
+}
+
+/// A frontend that plays a script.
+#[derive(Clone)]
+struct Frontend {
+    address: String,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Frontend {
+    fn start() -> Frontend {
+        let script = Arc::new(Mutex::new(Script::default()));
+        let (address, started) = std::sync::mpsc::channel();
+        let played = script.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                address.send(listener.local_addr().unwrap().to_string()).unwrap();
+                let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+                let routes = warp::path::full()
+                    .and(query)
+                    .and(warp::header::optional("authorization"))
+                    .then(move |path: warp::path::FullPath, query: String, who: Option<String>| {
+                        answer(played.clone(), path.as_str().to_string(), query, who)
+                    });
+                warp::serve(routes).incoming(listener).run().await;
+            });
+        });
+        Frontend { address: started.recv().unwrap(), script }
+    }
+
+    fn answers(&self, path: &str, body: impl ToString) {
+        self.script.lock().unwrap().answers.insert(path.to_string(), (200, body.to_string()));
+    }
+
+    fn fails(&self, path: &str, status: u16) {
+        let answer = (status, "no JSON".to_string());
+        self.script.lock().unwrap().answers.insert(path.to_string(), answer);
+    }
+
+    /// How often it was asked for what starts so.
+    fn asked(&self, start: &str) -> usize {
+        let script = self.script.lock().unwrap();
+        script.asked.iter().filter(|path| path.starts_with(start)).count()
+    }
+}
+
+async fn answer(
+    script: Arc<Mutex<Script>>,
+    path: String,
+    query: String,
+    who: Option<String>,
+) -> Response<String> {
+    // Parameters that ask for nothing that is told of here are left out of the script.
+    let query: Vec<&str> = query.split('&').filter(|one| one.starts_with("query_id=")).collect();
+    let path = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
+    let (status, body, hangs) = {
+        let mut script = script.lock().unwrap();
+        script.asked.push(path.clone());
+        // root:s3cret-Pa55
+        let known = who.as_deref() == Some("Basic cm9vdDpzM2NyZXQtUGE1NQ==");
+        let (status, body) = match script.answers.get(&path) {
+            _ if script.refuses || !known => (401, json!({"code": 401}).to_string()),
+            Some(answer) => answer.clone(),
+            None => (404, "<html>nothing here</html>".to_string()),
+        };
+        (status, body, script.hangs)
+    };
+    if hangs {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+    match status {
+        302 => {
+            Response::builder().status(302).header("location", body).body(String::new()).unwrap()
+        }
+        _ => Response::builder().status(status).body(body).unwrap(),
+    }
+}
+
+fn ok(data: Value) -> String {
+    json!({"msg": "success", "code": 0, "data": data, "count": 0}).to_string()
+}
+
+fn row(id: &str, state: &str) -> Value {
+    json!({
+        "Profile ID": id, "Task Type": "QUERY", "Start Time": "2024-08-06 11:16:00",
+        "End Time": "2024-08-06 11:16:01", "Total": "1sec52ms", "Task State": state, "User": "alice",
+        "Default Catalog": "internal", "Default Db": "shop", "Sql Statement": format!("select '{id}'"),
+        "__hrefPaths": [format!("/query_profile/{id}")],
+    })
+}
+
+fn list(rows: &[Value]) -> String {
+    ok(json!({"column_names": [], "href_column": ["Profile ID"], "rows": rows}))
+}
+
+/// The profile of a query that some list of these tests names.
+fn profile(id: &str) -> String {
+    let of_1_1 = [
+        ("Start Time", "2022-08-06 11:16:00"),
+        ("End Time", "2022-08-06 11:16:03"),
+        ("Total", "3s1ms"),
+        ("Doris Version", "1.1.2-rc05"),
+        ("User", "bob"),
+        ("Default Db", "default_cluster:lake"),
+        ("Sql Statement", "select 'l'"),
+    ];
+    let of_0_15 = [
+        ("Start Time", "2020-08-26 16:27:20"),
+        ("End Time", "2020-08-26 16:27:20"),
+        ("Total", "316ms"),
+        ("Default Db", "default_cluster:db1"),
+        ("Sql Statement", "select a < b"),
+    ];
+    let of_bob = [
+        ("Start Time", "2024-08-06 11:16:00"),
+        ("End Time", "2024-08-06 11:16:03"),
+        ("Total", "3sec1ms"),
+        ("User", "bob"),
+        ("Default Db", "lake"),
+        ("Sql Statement", "select 'm'"),
+    ];
+    match id {
+        "l-1" => return support::old_profile(id, &of_1_1),
+        "p-1" => return support::old_profile(id, &of_0_15),
+        "m-1" => return support::profile(id, &of_bob),
+        _ => {}
+    }
+    let statement = format!("select '{id}'");
+    let values = [
+        ("Start Time", "2024-08-06 11:16:00"),
+        ("End Time", "2024-08-06 11:16:01"),
+        ("Total", "1sec52ms"),
+        ("User", "alice"),
+        ("Default Db", "shop"),
+        ("Sql Statement", &statement),
+    ];
+    support::profile(id, &values)
+}
+
+struct Scene {
+    folder: TempDir,
+    config: String,
+}
+
+impl Scene {
+    fn new(frontends: &[&Frontend]) -> Scene {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("password"), format!("{PASSWORD}\n")).unwrap();
+        let file = folder.path().join("password");
+        let config = frontends.iter().map(|frontend| {
+            format!(
+                "[[frontend]]\nurl = 'http://root@{}'\npassword_file = '{}'\nevery_seconds = 1\n",
+                frontend.address,
+                file.display()
+            )
+        });
+        let config = config.collect();
+        Scene { folder, config }
+    }
+
+    fn db(&self) -> std::path::PathBuf {
+        self.folder.path().join("a.db")
+    }
+
+    fn serve(&self) -> Server {
+        let file = self.folder.path().join("annals.toml");
+        std::fs::write(&file, &self.config).unwrap();
+        let arguments = ["--time-zone", "UTC", "--config", file.to_str().unwrap()];
+        Server::start(&self.db(), &arguments)
+    }
+
+    fn wait_for(&self, sql: &str, count: i64) {
+        let began = Instant::now();
+        while number(&self.db(), sql) != count {
+            let seen = number(&self.db(), sql);
+            assert!(began.elapsed() < Duration::from_secs(20), "{sql}: {seen}, not {count}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn way(server: &Server, frontend: &Frontend) -> Value {
+    let name = format!("frontend http://{}/", frontend.address);
+    server.envelope("/api/v1/status")["data"]["ways_in"][name].clone()
+}
+
+fn wait(mut until: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !until() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+const PROFILES: &str = "SELECT count(*) FROM profile";
+const QUERIES: &str = "SELECT count(*) FROM query";
+
+#[test]
+fn one_annals_collects_from_another() {
+    let folder = TempDir::new().unwrap();
+    let (first, second) = (folder.path().join("first.db"), folder.path().join("second.db"));
+    import(&first, &[&data("")]);
+    let from = Server::start(&first, &[]);
+    let url = format!("http://root@{}", from.address());
+    let to = Server::start(&second, &["--frontend", &url]);
+    wait(|| number(&second, QUERIES) == 21 && number(&second, PROFILES) == 4);
+    let rows = |server: &Server| {
+        let list = server.envelope("/rest/v1/session")["data"]["rows"].clone();
+        let list = list.as_array().unwrap().clone();
+        let key = |row: &Value| row["QueryId"].as_str().unwrap().to_string();
+        let mut rows: Vec<(String, Value)> =
+            list.iter().map(|row| (key(row), row.clone())).collect();
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        rows
+    };
+    assert_eq!(rows(&from), rows(&to));
+    for (id, row) in rows(&from) {
+        let path = format!("/api/profile/text?query_id={id}");
+        assert_eq!(from.get(&path).2, to.get(&path).2, "{row}");
+    }
+}
+
+#[test]
+fn each_version_is_understood_and_each_profile_fetched_once() {
+    let columns = json!([
+        "Query ID", "FE节点", "查询用户", "执行数据库", "Sql", "查询类型", "开始时间", "结束时间",
+        "执行时长", "状态"
+    ]);
+    // 4.x without its page: eleven cells, not in the order of the ten titles.
+    let manager = Frontend::start();
+    manager.answers(
+        "/rest/v1/query_profile",
+        json!({"msg": "Unauthorized", "code": 401, "data": "Access denied", "count": 0}),
+    );
+    manager.answers(
+        "/rest/v2/manager/query/query_info",
+        ok(json!({"columnNames": columns, "rows": [
+            ["m-1", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:03", "3sec1ms", "EOF",
+             "bob", "internal", "lake", "select 'm'"],
+            ["m-2", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:03", "3sec1ms", "OK",
+             "bob", "internal", "lake", "select 'n'"]
+        ]})),
+    );
+    // 1.1: ten cells in the order of the titles, under the older key.
+    let older_manager = Frontend::start();
+    older_manager.fails("/rest/v1/query_profile", 500);
+    older_manager.answers(
+        "/rest/v2/manager/query/query_info",
+        ok(json!({"column_names": columns, "rows": [
+            ["l-1", "10.0.0.1:8030", "default_cluster:bob", "default_cluster:lake", "select 'l'", "Query",
+             "2022-08-06 11:16:00", "2022-08-06 11:16:03", "3s1ms", "EOF"]
+        ]})),
+    );
+    older_manager.answers(
+        "/rest/v2/manager/query/profile/text/l-1",
+        ok(json!({ "profile": profile("l-1") })),
+    );
+    manager.answers(
+        "/rest/v2/manager/query/profile/text/m-1",
+        ok(json!({ "profile": profile("m-1") })),
+    );
+    manager.answers("/rest/v2/manager/query/profile/text/m-2", ok(json!({})));
+
+    let newer = Frontend::start();
+    // A page for browsers where it knows nothing.
+    newer.answers("/rest/v2/manager/query/profile/text/n-1", "<!DOCTYPE html><html></html>");
+    newer.answers("/rest/v1/query_profile", list(&[row("n-2", "EOF"), row("n-1", "EOF")]));
+    for id in ["n-1", "n-2"] {
+        newer.answers(&format!("/api/profile/text?query_id={id}"), profile(id));
+    }
+
+    let older = Frontend::start();
+    older.answers("/rest/v1/query_profile", list(&[row("o-1", "EOF")]));
+    older.answers("/api/profile?query_id=o-1", ok(json!({ "profile": profile("o-1") })));
+
+    let oldest = Frontend::start();
+    let old_row = json!({
+        "Query ID": "p-1", "Query Type": "Query", "Query State": "EOF", "User": "root",
+        "Start Time": "2020-08-26 16:27:20", "End Time": "2020-08-26 16:27:20", "Total": "316ms",
+        "Default Db": "db1", "Sql Statement": "select a < b", "__hrefPath": ["/query_profile/p-1"],
+    });
+    oldest.answers("/rest/v1/query_profile", list(&[old_row]));
+    let html = profile("p-1").replace('\n', "</br>").replace(' ', "&nbsp;&nbsp;");
+    oldest.answers("/rest/v1/query_profile/p-1", ok(json!(html)));
+
+    let scene = Scene::new(&[&manager, &older_manager, &newer, &older, &oldest]);
+    let server = scene.serve();
+    scene.wait_for(QUERIES, 7);
+    scene.wait_for(PROFILES, 6);
+    assert_eq!(
+        number(
+            &scene.db(),
+            "SELECT count(*) FROM query WHERE query_id = 'm-1' AND user = 'bob' AND catalog = 'internal'
+            AND db = 'lake' AND frontend = '10.0.0.1:8030' AND kind = 'query' AND state = 'EOF'
+            AND duration_ms = 3001 AND statement = 'select ''m''' AND started_ms = 1722942960000"
+        ),
+        1
+    );
+    assert_eq!(
+        number(
+            &scene.db(),
+            "SELECT count(*) FROM query WHERE query_id = 'l-1' AND user = 'bob' AND db = 'lake'
+            AND duration_ms = 3001 AND statement = 'select ''l'''"
+        ),
+        1
+    );
+    for id in ["m-1", "l-1", "n-1", "n-2", "o-1", "p-1"] {
+        let text = server.get(&format!("/api/profile/text?query_id={id}")).2;
+        assert_eq!(String::from_utf8(text).unwrap(), profile(id));
+    }
+    // They are looked at again, and nothing is fetched again; what is missing is given up.
+    let looks = newer.asked("/rest/v1/query_profile");
+    wait(|| newer.asked("/rest/v1/query_profile") >= looks + 4);
+    assert_eq!(newer.asked("/api/profile/text?query_id=n-1"), 1);
+    assert_eq!(manager.asked("/rest/v2/manager/query/profile/text/m-1"), 1);
+    assert_eq!(manager.asked("/rest/v2/manager/query/profile/text/m-2"), 3);
+    drop(server);
+    // Nor by another annals on the same history.
+    let _server = scene.serve();
+    let looks = newer.asked("/rest/v1/query_profile");
+    wait(|| newer.asked("/rest/v1/query_profile") >= looks + 2);
+    assert_eq!(newer.asked("/api/profile/text?query_id=n-1"), 1);
+}
+
+#[test]
+fn a_frontend_of_starrocks_is_collected_from_by_its_query_details() {
+    const ID: &str = "0195feed-2b5f-11ee-bdee-00000000f101";
+    let starrocks = Frontend::start();
+    let detail = |state: &str, ended_ms: i64, latency_ms: i64| {
+        json!({
+            "eventTime": 1_772_600_767_000_000_000_i64, "queryId": ID, "isQuery": true, "remoteIP": "10.0.0.9",
+            "connId": 7, "startTime": 1_772_600_767_000_i64, "endTime": ended_ms, "latency": latency_ms,
+            "state": state, "database": "shop", "sql": "select max(t) from orders", "user": "bob",
+            "scanRows": 12, "warehouse": "default_warehouse", "catalog": "default_catalog"
+        })
+    };
+    let details = json!([detail("RUNNING", -1, -1), detail("FINISHED", 1_772_600_768_500, 1500)]);
+    starrocks
+        .answers("/api/v2/query_detail", json!({"result": details, "code": "0", "message": "OK"}));
+    let profile = format!(
+        "Query:\n  Summary:\n     - Query ID: {ID}\n     - Start Time: 2026-03-04 05:06:07\n     \
+         - End Time: 2026-03-04 05:06:08\n     - Total: 1s500ms\n     - Query Type: Query\n     \
+         - Query State: Finished\n     - StarRocks Version: 3.3.2-857dd73\n     - User: bob\n     \
+         - Default Db: shop\n     - Sql Statement: select max(t) from orders\n     - Variables: \n     \
+         - NonDefaultSessionVariables: {{}}\n  Planner:\n  Execution:\n"
+    );
+    // The bare text.
+    starrocks.answers(&format!("/api/profile?query_id={ID}"), &profile);
+    // An older one has the first path alone, a bare list.
+    let older = Frontend::start();
+    let mut failed = detail("FAILED", 1_772_600_768_500, 1500);
+    failed["queryId"] = json!("0195feed-2b5f-11ee-bdee-00000000f102");
+    older.answers("/api/query_detail", json!([failed]));
+    let scene = Scene::new(&[&starrocks, &older]);
+    let server = scene.serve();
+    scene.wait_for(
+        "SELECT count(*) FROM query WHERE duration_ms = 1500 AND ended_ms = 1772600768500 AND user = 'bob'",
+        2,
+    );
+    scene.wait_for(PROFILES, 1);
+    assert_eq!(server.get(&format!("/api/profile/text?query_id={ID}")).2, profile.as_bytes());
+    assert!(way(&server, &older)["last_error"].is_null());
+}
+
+#[test]
+fn a_list_that_nobody_understands_is_an_error() {
+    let mute = Frontend::start();
+    let rows = json!([["7", "no time", "here"], ["8", "no time", "there"]]);
+    let strange = ok(json!({"columnNames": ["Number", "What", "Where"], "rows": rows}));
+    mute.answers("/rest/v2/manager/query/query_info", &strange);
+    mute.answers("/rest/v1/query_profile", strange);
+    let empty = Frontend::start();
+    empty.answers("/rest/v1/query_profile", list(&[]));
+    let scene = Scene::new(&[&mute, &empty]);
+    let server = scene.serve();
+    wait(|| way(&server, &mute)["last_error"].is_string());
+    let error = way(&server, &mute)["last_error"].as_str().unwrap().to_string();
+    assert!(error.contains("lists 2 queries, of which annals understands none"), "{error}");
+    assert!(way(&server, &mute)["last_success_ms"].is_null());
+    // One that has nothing to list is well.
+    wait(|| way(&server, &empty)["last_success_ms"].is_i64());
+    assert!(way(&server, &empty)["last_error"].is_null());
+    // What it says once it is understood is taken in.
+    mute.answers("/rest/v1/query_profile", list(&[row("u-1", "EOF")]));
+    scene.wait_for(QUERIES, 1);
+}
+
+#[test]
+fn a_running_query_is_looked_at_until_it_ends() {
+    let frontend = Frontend::start();
+    let mut running = row("r-1", "RUNNING");
+    running["End Time"] = json!("N/A");
+    running["Total"] = json!("N/A");
+    frontend.answers("/rest/v1/query_profile", list(&[running]));
+    frontend.answers("/api/profile/text?query_id=r-1", profile("r-1"));
+    let scene = Scene::new(&[&frontend]);
+    let _server = scene.serve();
+    scene.wait_for("SELECT count(*) FROM query WHERE state = 'RUNNING' AND ended_ms IS NULL", 1);
+    assert_eq!(frontend.asked("/api/profile/text?query_id=r-1"), 0);
+    frontend.answers("/rest/v1/query_profile", list(&[row("r-1", "EOF")]));
+    scene.wait_for("SELECT count(*) FROM query WHERE state = 'EOF' AND duration_ms = 1052", 1);
+    scene.wait_for(PROFILES, 1);
+    assert_eq!(frontend.asked("/api/profile/text?query_id=r-1"), 1);
+}
+
+#[test]
+fn one_that_fails_is_told_of_and_disturbs_no_other() {
+    let good = Frontend::start();
+    good.answers("/rest/v1/query_profile", list(&[row("g-1", "EOF")]));
+    good.answers("/api/profile/text?query_id=g-1", profile("g-1"));
+    let hangs = Frontend::start();
+    hangs.script.lock().unwrap().hangs = true;
+    let refuses = Frontend::start();
+    refuses.script.lock().unwrap().refuses = true;
+    let garbage = Frontend::start();
+    garbage.answers("/rest/v2/manager/query/query_info", r#"{"code": 0, "data": {"rows": 7}}"#);
+    garbage.answers("/rest/v1/query_profile", r#"{"code": 0, "data": {"rows": [{"Profile"#);
+    let broken = Frontend::start();
+    broken.fails("/rest/v2/manager/query/query_info", 500);
+    let mixed = Frontend::start();
+    let rows = [
+        row("x-1", "EOF"),
+        json!(7),
+        json!({"Profile ID": "a b"}),
+        row("x-2", "EOF"),
+        row("x-3", "EOF"),
+    ];
+    mixed.answers("/rest/v1/query_profile", list(&rows));
+    mixed.answers("/api/profile/text?query_id=x-1", profile("other"));
+    mixed.answers("/api/profile/text?query_id=x-2", "x".repeat(1000));
+    mixed.fails("/api/profile/text?query_id=x-3", 503);
+    let all = [&good, &hangs, &refuses, &garbage, &broken, &mixed];
+    let scene = Scene::new(&all);
+    let server = scene.serve();
+    scene.wait_for("SELECT count(*) FROM query WHERE query_id LIKE 'g-%'", 1);
+    scene.wait_for(PROFILES, 1);
+    scene.wait_for("SELECT count(*) FROM query WHERE query_id LIKE 'x-%'", 3);
+    let error = |frontend: &Frontend| {
+        wait(|| way(&server, frontend)["last_error"].is_string());
+        way(&server, frontend)["last_error"].as_str().unwrap().to_string()
+    };
+    assert!(error(&refuses).contains("refuses the user or the password"));
+    assert!(error(&garbage).contains("does not answer as a frontend"));
+    assert!(error(&broken).contains("status 500"));
+    assert!(error(&mixed).contains("status 503"));
+    let refused = way(&server, &mixed)["refused"].clone();
+    assert!(refused["a profile of another query than was asked for"].is_u64(), "{refused}");
+    assert!(way(&server, &good)["last_error"].is_null());
+    assert!(way(&server, &good)["last_success_ms"].is_i64());
+    assert!(way(&server, &hangs)["last_success_ms"].is_null());
+    assert!(!server.envelope("/api/v1/status").to_string().contains(PASSWORD));
+
+    // It gets well, and is collected from by itself.
+    broken.answers("/rest/v2/manager/query/query_info", "");
+    broken.answers("/rest/v1/query_profile", list(&[row("b-1", "EOF")]));
+    scene.wait_for("SELECT count(*) FROM query WHERE query_id LIKE 'b-%'", 1);
+}
+
+#[test]
+fn the_password_comes_from_the_environment_and_goes_nowhere() {
+    let frontend = Frontend::start();
+    let row = json!([
+        "e-1", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:01", "1sec52ms",
+        "EOF", "alice", "internal", "shop", "select 1"
+    ]);
+    frontend.answers(
+        "/rest/v2/manager/query/query_info",
+        ok(json!({"columnNames": ["Query ID"], "rows": [row]})),
+    );
+    // Another place, to which it is sent with every question.
+    let elsewhere = Frontend::start();
+    frontend.script.lock().unwrap().answers.insert(
+        "/rest/v1/query_profile".to_string(),
+        (302, format!("http://{}/rest/v1", elsewhere.address)),
+    );
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let mut process = annals()
+        .args(["serve", "--listen", "127.0.0.1:0", "--db"])
+        .arg(&db)
+        .args(["--frontend", &format!("http://root@{}", frontend.address)])
+        .env("ANNALS_FRONTEND_PASSWORD", PASSWORD)
+        .env("ANNALS_LOG", "trace")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait(|| frontend.asked("/rest/v1/query_profile") + frontend.asked("/rest/v2") > 0);
+    std::thread::sleep(Duration::from_millis(500));
+    process.kill().unwrap();
+    let mut said = String::new();
+    process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    process.wait().unwrap();
+    assert!(!said.contains(PASSWORD) && !said.contains("cm9vdDpzM2NyZXQ"), "{said}");
+    assert_eq!(elsewhere.asked(""), 0);
+}
+
+#[test]
+fn what_is_not_wanted_is_not_even_fetched() {
+    let frontend = Frontend::start();
+    frontend.answers("/rest/v1/query_profile", list(&[row("k-1", "EOF"), row("k-2", "EOF")]));
+    for id in ["k-1", "k-2"] {
+        frontend.answers(&format!("/api/profile/text?query_id={id}"), profile(id));
+    }
+    let mut scene = Scene::new(&[&frontend]);
+    scene.config.push_str("[[leave_out]]\nstatement = 'k-1'\n");
+    let server = scene.serve();
+    scene.wait_for(PROFILES, 1);
+    scene.wait_for(QUERIES, 1);
+    assert_eq!(frontend.asked("/api/profile/text?query_id=k-1"), 0);
+    assert_eq!(way(&server, &frontend)["left_out"], 1);
+}
+
+#[test]
+fn beside_other_ways_a_query_is_there_once() {
+    let frontend = Frontend::start();
+    let scene = Scene::new(&[&frontend]);
+    let log = scene.folder.path().join("log");
+    std::fs::write(&log, audit_records(7..8)).unwrap();
+    assert!(import(&scene.db(), &[&log]).status.success());
+    let id = format!("{:x}-7", 8u64.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut listed = row(&id, "EOF");
+    for (key, value) in [
+        ("Start Time", "2024-01-02 11:00:00"),
+        ("End Time", "2024-01-02 11:00:00"),
+        ("Total", "1ms"),
+        ("Sql Statement", "select 7"),
+        ("Default Catalog", "internal"),
+        ("Default Db", "of_the_session"),
+    ] {
+        listed[key] = json!(value);
+    }
+    frontend.answers("/rest/v1/query_profile", list(&[listed]));
+    let values = [
+        ("Start Time", "2024-01-02 11:00:00"),
+        ("End Time", "2024-01-02 11:00:00"),
+        ("Total", "1ms"),
+        ("Default Db", "of_the_session"),
+        ("Sql Statement", "select 7"),
+    ];
+    let text = support::profile(&id, &values);
+    frontend.answers(&format!("/api/profile/text?query_id={id}"), text);
+    let _server = scene.serve();
+    scene.wait_for(PROFILES, 1);
+    assert_eq!(number(&scene.db(), QUERIES), 1);
+    // The audit log's own word stands.
+    assert_eq!(number(&scene.db(), "SELECT count(*) FROM query WHERE db = 'test'"), 1);
+}

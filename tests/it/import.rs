@@ -1,0 +1,306 @@
+//! `annals import`, run as a user runs it.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{annals, audit_record, audit_records, data, import, number, stderr, stdout};
+use flate2::write::GzEncoder;
+use tempfile::TempDir;
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn what_is_understood_ends_with_0_and_again_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let log = folder.path().join("whatever.name");
+    std::fs::write(&log, audit_records(0..2500)).unwrap();
+    let first = import(&db, &[&log]);
+    assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
+    assert!(stdout(&first).contains("records:  2500 new, 0 merged, 0 unchanged"));
+    assert!(!stdout(&first).contains("not understood"));
+    assert_eq!(stderr(&first), "", "no progress bar where there is no terminal");
+    let before = std::fs::read(&db).unwrap();
+    let again = import(&db, &[&log]);
+    assert_eq!(again.status.code(), Some(0));
+    assert!(stdout(&again).contains("records:  0 new, 0 merged, 2500 unchanged"));
+    assert!(before == std::fs::read(&db).unwrap(), "the file changed");
+}
+
+#[test]
+fn some_not_understood_ends_with_1_and_says_where() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let log = folder.path().join("log");
+    let good = audit_records(0..1);
+    let head = "2024-01-02 11:15:51,248";
+    // None of these is written by a frontend: what a frontend writes is understood.
+    let with_id = |id: &str| audit_record(head, &[("QueryId", id), ("Stmt", "select 1")]);
+    let bad = format!(
+        "a line before any record\n{good}{head} [disconnection] |Client=10.0.0.1:5000|User=a\n\
+         {head} [query] |Client=10.0.0.1:5000|User=a\n{}{}\
+         {head} INFO (audit-event-processor|7) [AuditLog.log():68] {{\"QueryId\": \n{}",
+        with_id(&"x".repeat(129)),
+        with_id("a b"),
+        audit_records(1..2),
+    );
+    std::fs::write(&log, bad).unwrap();
+    let output = import(&db, &[&log]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stdout(&output);
+    assert!(said.contains("records:  2 new"), "{said}");
+    for (reason, line) in [
+        ("1 x not part of any record", 1),
+        ("1 x a record of a type other than", 3),
+        ("1 x a record without a query id", 4),
+        ("the query id is longer than 128 characters", 5),
+        ("the query id holds white space", 6),
+        ("1 x a record whose JSON cannot be read", 7),
+    ] {
+        assert!(said.contains(reason), "{reason}: {said}");
+        assert!(said.contains(&format!("{}:{line}\n", log.display())), "{line}: {said}");
+    }
+}
+
+#[test]
+fn nothing_understood_ends_with_2() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let junk = folder.path().join("junk");
+    std::fs::write(&junk, "neither this\nnor that\n").unwrap();
+    let output = import(&db, &[&junk]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stdout(&output).contains("neither an audit log nor a profile"));
+
+    let missing = import(&db, &[&folder.path().join("missing")]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(stderr(&missing).contains("there is no file or folder"));
+
+    let zone = annals().args(["import", "--time-zone", "Mars/Olympus", "x"]).output().unwrap();
+    assert_eq!(zone.status.code(), Some(2));
+    assert!(stderr(&zone).contains("not an IANA time zone"));
+}
+
+#[test]
+fn an_empty_file_is_nothing_to_complain_about() {
+    let folder = TempDir::new().unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    assert_eq!(import(&folder.path().join("a.db"), &[&empty]).status.code(), Some(0));
+}
+
+#[test]
+fn files_are_known_by_content_compressed_or_not_and_folders_are_searched() {
+    let folder = TempDir::new().unwrap();
+    let input = folder.path().join("input");
+    std::fs::create_dir_all(input.join("deep/deeper")).unwrap();
+    // A member for each log, as `cat a.gz b.gz` makes it.
+    let log = [gzip(audit_records(0..10).as_bytes()), gzip(audit_records(10..20).as_bytes())];
+    std::fs::write(input.join("deep/profile.txt"), log.concat()).unwrap();
+    let profile = std::fs::read(data("profiles/doris-2.1.txt")).unwrap();
+    std::fs::write(input.join("deep/deeper/fe.audit.log"), gzip(&profile)).unwrap();
+    // The history itself, which is there too, is passed over.
+    let db = input.join("a.db");
+    let output = import(&db, &[&input]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(stdout(&output).contains("records:  21 new"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("profiles: 1 new"));
+}
+
+#[test]
+fn standard_input_is_read() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let mut process = annals()
+        .args(["import", "-"])
+        .env("ANNALS_DB", &db)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = process.stdin.take().unwrap();
+    input.write_all(&gzip(audit_records(0..10).as_bytes())).unwrap();
+    drop(input);
+    assert_eq!(process.wait_with_output().unwrap().status.code(), Some(0));
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 10);
+}
+
+#[test]
+fn damaged_compression_keeps_what_came_before() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let log = folder.path().join("log.gz");
+    let whole = gzip(audit_records(0..20_000).as_bytes());
+    std::fs::write(&log, &whole[..whole.len() / 2]).unwrap();
+    let output = import(&db, &[&log]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(stdout(&output).contains("its compression is damaged or cut off"));
+    assert!(number(&db, "SELECT count(*) FROM query") > 5000);
+}
+
+#[test]
+fn a_log_cut_off_anywhere_never_makes_a_wrong_record() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let log = folder.path().join("log");
+    let (first, second) = (audit_records(0..1), audit_records(7..8));
+    std::fs::write(&log, format!("{first}{second}")).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    let dump = |db: &std::path::Path| {
+        let sqlite = rusqlite::Connection::open(db).unwrap();
+        let mut rows = sqlite.prepare("SELECT * FROM query ORDER BY query_id").unwrap();
+        let columns = rows.column_count();
+        let rows = rows.query_map((), |row| {
+            (1..columns)
+                .map(|at| row.get::<_, rusqlite::types::Value>(at))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        rows.unwrap().collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let whole = dump(&db);
+    // Every fifth place, which meets each key and each value; all of them take long.
+    for cut in (0..second.len()).step_by(5) {
+        let db = folder.path().join(format!("{cut}.db"));
+        std::fs::write(&log, format!("{first}{}", &second[..cut])).unwrap();
+        import(&db, &[&log]);
+        // The log as it grew meanwhile, imported after the cut one, gives what it gives alone.
+        std::fs::write(&log, format!("{first}{second}")).unwrap();
+        assert!(import(&db, &[&log]).status.success());
+        assert_eq!(dump(&db), whole, "cut at {cut}: {}", &second[..cut]);
+    }
+}
+
+#[test]
+fn an_audit_line_and_a_profile_give_the_same_row_in_either_order() {
+    let folder = TempDir::new().unwrap();
+    let (log, profile) = (data("fe.audit.log"), data("profiles"));
+    let row = |db: &str, paths: &[&std::path::Path]| {
+        let db = folder.path().join(db);
+        for path in paths {
+            import(&db, &[path]);
+        }
+        let sqlite = rusqlite::Connection::open(&db).unwrap();
+        let mut query = sqlite.prepare("SELECT * FROM query WHERE query_id LIKE 'fbb2%'").unwrap();
+        let columns = query.column_count();
+        // All but the order of arrival.
+        let values = query.query_row((), |row| {
+            (1..columns)
+                .map(|at| row.get::<_, rusqlite::types::Value>(at))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        values.unwrap()
+    };
+    let one_way = row("a.db", &[&log, &profile]);
+    assert_eq!(one_way, row("b.db", &[&profile, &log]));
+    assert_eq!(one_way, row("c.db", &[&profile, &log, &profile, &log]));
+}
+
+#[test]
+fn a_record_of_many_megabytes_is_kept_and_one_beyond_the_bound_is_counted() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let mut process = annals()
+        .args(["import", "-", "--db"])
+        .arg(&db)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = process.stdin.take().unwrap();
+    // The parts of a record before its id, between id and statement, and behind the statement.
+    let values = [("QueryId", "@"), ("Stmt", "@"), ("CpuTimeMS", "5")];
+    let record = audit_record("2024-01-02 11:15:51,248", &values);
+    let parts: Vec<&str> = record.split('@').collect();
+    let [head, middle, tail] = parts[..] else { panic!("{record}") };
+    let line = "x, -- a line of a long statement\n".repeat(1 << 15);
+    write!(input, "{head}1-1{middle}select {line}{line}{tail}{head}2-2{middle}select ").unwrap();
+    for _ in 0..70 {
+        input.write_all(line.as_bytes()).unwrap();
+    }
+    // And one without any line end.
+    write!(input, "{tail}{head}3-3{middle}select ").unwrap();
+    for _ in 0..70 {
+        input.write_all("y".repeat(1 << 20).as_bytes()).unwrap();
+    }
+    write!(input, "{tail}{head}4-4{middle}select 4{tail}").unwrap();
+    drop(input);
+    let output = process.wait_with_output().unwrap();
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("2 x a record larger than 64 MiB"), "{said}");
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 2);
+    assert_eq!(
+        number(&db, "SELECT length(statement) FROM query WHERE query_id = '1-1'"),
+        7 + 2 * line.len() as i64
+    );
+    assert_eq!(number(&db, "SELECT cpu_time_ms FROM query WHERE query_id = '1-1'"), 5);
+}
+
+#[test]
+fn kill_9_loses_nothing_that_the_next_import_does_not_find_and_doubles_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("log"));
+    let records = audit_records(0..60_000);
+    std::fs::write(&log, &records).unwrap();
+    let mut process = annals()
+        .args(["import", "-", "--db"])
+        .arg(&db)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Half of the input, and more than a megabyte of it is committed before more comes.
+    let mut input = process.stdin.take().unwrap();
+    input.write_all(&records.as_bytes()[..records.len() / 2]).unwrap();
+    let began = Instant::now();
+    let committed = loop {
+        let count = if db.exists() { committed(&db) } else { 0 };
+        if count > 0 || began.elapsed() > Duration::from_secs(30) {
+            break count;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert!(committed > 0 && committed < 60_000, "{committed}");
+    let output = import(&db, &[&log]);
+    let said = stdout(&output);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 60_000);
+    assert_eq!(number(&db, "SELECT count(DISTINCT query_id) FROM query"), 60_000);
+    assert_eq!(number(&db, "SELECT count(DISTINCT statement) FROM query"), 60_000);
+    assert!(!said.contains("60000 new"), "it began anew: {said}");
+}
+
+/// Rows that are committed, as far as another process sees; 0 before there are tables.
+fn committed(db: &std::path::Path) -> i64 {
+    let sqlite = rusqlite::Connection::open(db).unwrap();
+    sqlite.query_row("SELECT count(*) FROM query", (), |row| row.get(0)).unwrap_or(0)
+}
+
+#[test]
+fn local_times_are_taken_in_the_zone_named() {
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(0..1)).unwrap();
+    for (name, zone, started_ms) in
+        [("utc", "UTC", 1_704_193_200_000), ("shanghai", "Asia/Shanghai", 1_704_164_400_000_i64)]
+    {
+        let db = folder.path().join(name);
+        let ran =
+            annals().args(["import", "--time-zone", zone]).arg(&log).arg("--db").arg(&db).output();
+        assert!(ran.unwrap().status.success());
+        assert_eq!(number(&db, "SELECT started_ms FROM query"), started_ms);
+    }
+    // Without one, the machine's own.
+    let db = folder.path().join("own");
+    let ran =
+        annals().env("TZ", "Asia/Shanghai").arg("import").arg(&log).arg("--db").arg(&db).output();
+    assert!(ran.unwrap().status.success());
+    assert_eq!(number(&db, "SELECT started_ms FROM query"), 1_704_164_400_000);
+}

@@ -1,0 +1,207 @@
+//! `/api/v1/...`: what Doris' shapes cannot carry.
+
+use crate::support::{Server, data, import};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn sample() -> (TempDir, Server) {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("annals.db");
+    import(&db, &[&data("")]);
+    let server = Server::start(&db, &[]);
+    (folder, server)
+}
+
+/// A server of its own with these rows pushed to it.
+fn pushed(rows: &Value) -> (TempDir, Server) {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("annals.db"), &[]);
+    let (status, answer, _) =
+        server.send("POST", "/api/v1/queries", &[], rows.to_string().as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    (folder, server)
+}
+
+#[test]
+fn a_query_with_all_its_fields_its_profile_and_its_tree() {
+    let (_folder, server) = sample();
+    let path = "/api/v1/queries/fbb2582c72884d29-9dd9de3b42b740e9";
+    let query = server.envelope(path)["data"].clone();
+    for (field, value) in [
+        ("kind", json!("query")),
+        // Its record has no start, so the profile's goes over what the record's time says.
+        ("started_ms", json!(1_722_942_950_932_i64)),
+        ("started_at", json!("2024-08-06T11:15:50.932Z")),
+        ("duration_ms", json!(316)),
+        ("client", json!("10.16.10.21:53450")),
+        ("trace_id", json!("checkout-7")),
+        ("peak_memory_bytes", json!(1_268_776)),
+        ("is_nereids", json!(true)),
+        ("is_slow", json!(false)),
+        ("fingerprint", json!("86492539eca2b5c2")),
+        ("has_profile", json!(true)),
+        ("load", Value::Null),
+    ] {
+        assert_eq!(query[field], value, "{field}");
+    }
+    let (status, content_type, text) = server.get(&format!("{path}/profile"));
+    assert_eq!((status, content_type.as_str()), (200, "text/plain; charset=utf-8"));
+    assert_eq!(text, std::fs::read(data("profiles/doris-2.1.txt")).unwrap());
+    let tree = server.envelope(&format!("{path}/profile/tree"));
+    assert!(tree["data"]["children"][0]["name"].is_string(), "{tree}");
+    // The list tells the same.
+    let listed = server.envelope("/api/v1/queries?search=store_sales5&type=query");
+    assert!(listed["data"].as_array().unwrap().contains(&query));
+    // A load has more.
+    let load = server.envelope("/api/v1/queries?type=load&limit=1000");
+    let labels = load["data"].as_array().unwrap().iter().filter(|load| load["load"].is_object());
+    assert!(labels.count() >= 2, "{load}");
+}
+
+#[test]
+fn pages_follow_the_link() {
+    let (_folder, server) = sample();
+    let all = server.envelope("/api/v1/queries")["count"].as_u64().unwrap();
+    let mut next = Some("/api/v1/queries?limit=4".to_string());
+    let mut seen = std::collections::HashSet::new();
+    while let Some(path) = next {
+        let page = server.envelope(&path);
+        for query in page["data"].as_array().unwrap() {
+            assert!(seen.insert(query["query_id"].as_str().unwrap().to_string()));
+        }
+        next = server.next_page(&path);
+    }
+    assert_eq!(seen.len() as u64, all);
+}
+
+#[test]
+fn statements_of_one_shape_are_counted_together() {
+    let mut rows: Vec<Value> = (1..=100)
+        .map(|number| {
+            json!({
+                "query_id": format!("a-{number}"), "time": 1_700_000_000_000_i64 + number * 1000,
+                "user": if number % 2 == 0 { "alice" } else { "bob" }, "db": "shop",
+                "query_time": number, "scan_rows": 10, "scan_bytes": 100,
+                "error_code": if number > 97 { 1064 } else { 0 },
+                "stmt": format!("SELECT * FROM t WHERE a = {number}"),
+            })
+        })
+        .collect();
+    rows.push(json!({
+        "query_id": "b", "time": 1_700_000_000_000_i64, "query_time": 3, "stmt": "select now()",
+    }));
+    rows.push(json!({"query_id": "c", "time": 1_700_000_000_000_i64}));
+    let (_folder, server) = pushed(&json!(rows));
+    let statements = server.envelope("/api/v1/statements")["data"].clone();
+    assert_eq!(statements.as_array().unwrap().len(), 2);
+    let first = &statements[0];
+    assert_eq!(
+        *first,
+        json!({
+            "fingerprint": first["fingerprint"], "shape": "select * from t where a = ?",
+            "count": 100, "errors": 3, "total_ms": 5050, "p50_ms": 50, "p95_ms": 95, "p99_ms": 99,
+            "max_ms": 100, "scan_rows": 1000, "scan_bytes": 10_000, "users": 2,
+            "first_ms": 1_700_000_001_000_i64, "last_ms": 1_700_000_100_000_i64,
+        })
+    );
+    let fingerprint = first["fingerprint"].as_str().unwrap();
+    let count = |path: &str| server.envelope(path)["count"].clone();
+    assert_eq!(count(&format!("/api/v1/queries?fingerprint={fingerprint}")), 100);
+    assert_eq!(count(&format!("/rest/v1/session?fingerprint={fingerprint}&limit=1000")), 100);
+    let alices = server.envelope("/api/v1/statements?user=alice&from=1700000050000");
+    assert_eq!(alices["data"][0]["count"], 26);
+    assert_eq!(server.envelope("/api/v1/statements?order=p50_ms&limit=1")["count"], 1);
+    assert_eq!(server.envelope("/api/v1/statements?search=A+%3D+7")["data"][0]["count"], 11);
+    assert_eq!(count("/api/v1/statements?words=now"), 1);
+    let timeline = server.envelope("/api/v1/timeline?buckets=1&words=now");
+    assert_eq!(timeline["data"][0]["count"], 1);
+}
+
+#[test]
+fn time_is_cut_into_buckets() {
+    let rows: Vec<Value> = [0, 10, 10, 35]
+        .iter()
+        .enumerate()
+        .map(|(number, second)| {
+            json!({
+                "query_id": format!("a-{number}"), "query_time": 5, "scan_bytes": 7,
+                "time": 1_700_000_000_000_i64 + second * 1000,
+                "state": if number == 3 { "ERR" } else { "EOF" },
+            })
+        })
+        .collect();
+    let (_folder, server) = pushed(&json!(rows));
+    let asked = "/api/v1/timeline?from=1700000000000&to=1700000040000&buckets=4";
+    let timeline = server.envelope(asked)["data"].clone();
+    let of = |field: &str| -> Vec<i64> {
+        timeline.as_array().unwrap().iter().map(|bucket| bucket[field].as_i64().unwrap()).collect()
+    };
+    assert_eq!(of("count"), [1, 2, 0, 1]);
+    assert_eq!(of("errors"), [0, 0, 0, 1]);
+    assert_eq!(of("total_ms"), [5, 10, 0, 5]);
+    assert_eq!(of("scan_bytes"), [7, 14, 0, 7]);
+    assert_eq!(of("from_ms")[3], 1_700_000_030_000);
+    // Without bounds, all there is.
+    let all = server.envelope("/api/v1/timeline?buckets=1000")["data"].clone();
+    let counted = all.as_array().unwrap().iter().map(|bucket| bucket["count"].as_i64().unwrap());
+    assert_eq!(counted.sum::<i64>(), 4);
+    assert_eq!(server.envelope("/api/v1/timeline?from=2030-01-01")["data"], json!([]));
+}
+
+#[test]
+fn an_empty_history_answers_too() {
+    let (_folder, server) = pushed(&json!([]));
+    for path in ["queries", "statements", "timeline"] {
+        assert_eq!(server.envelope(&format!("/api/v1/{path}"))["data"], json!([]), "{path}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_refused_by_name() {
+    let (_folder, server) = sample();
+    for (method, path, status, sentence) in [
+        ("GET", "queries?usr=alice", 400, "there is no parameter \"usr\" here; there are limit,"),
+        ("GET", "queries?user=", 400, "user is empty"),
+        ("GET", "queries?fingerprint=12", 400, "a fingerprint is 16 hex digits"),
+        ("GET", "queries/1-2", 404, "query 1-2 is not known"),
+        ("GET", "queries/1-2/profile", 404, "query 1-2 is not known"),
+        ("GET", "queries/1-2/profile/tree", 404, "query 1-2 is not known"),
+        ("GET", "queries/1f4e-a2b/profile", 404, "no profile of it was taken in"),
+        ("GET", "queries/a%20b", 400, "white space"),
+        ("GET", "queries/%20a", 400, "white space"),
+        ("GET", "status?x=1", 400, "there are no parameters here"),
+        ("GET", "statements?order=best", 400, "order must be one of total_ms,"),
+        ("GET", "timeline?buckets=0", 400, "from 1 to 1000"),
+        ("DELETE", "queries", 405, "this path answers GET, HEAD, POST only"),
+        ("DELETE", "queries/1-2/profile", 405, "this path answers GET, HEAD, PUT only"),
+        ("DELETE", "statements", 405, "GET"),
+    ] {
+        let (answered, _, body) = server.request(method, &format!("/api/v1/{path}"));
+        let envelope: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(answered, status, "{path}: {envelope}");
+        assert!(envelope["data"].as_str().unwrap().contains(sentence), "{path}: {envelope}");
+    }
+}
+
+#[test]
+fn the_description_names_every_route() {
+    let (_folder, server) = sample();
+    let (_, _, body) = server.get("/api/v1/openapi.json");
+    let description: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(description["openapi"], "3.1.0");
+    assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let paths: Vec<&str> =
+        description["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        paths,
+        [
+            "/api/v1/queries",
+            "/api/v1/queries/{query_id}",
+            "/api/v1/queries/{query_id}/profile",
+            "/api/v1/queries/{query_id}/profile/tree",
+            "/api/v1/statements",
+            "/api/v1/status",
+            "/api/v1/timeline",
+        ]
+    );
+}

@@ -1,0 +1,131 @@
+//! The lists beyond a frontend's: filters, and pages that nothing shifts.
+
+use crate::support::{self, Server, audit_records, data, import};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn sample() -> (TempDir, Server) {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("annals.db");
+    import(&db, &[&data("")]);
+    let server = Server::start(&db, &[]);
+    (folder, server)
+}
+
+fn ids(server: &Server, path: &str) -> Vec<String> {
+    let envelope = server.envelope(path);
+    let rows = envelope["data"]["rows"].as_array().unwrap().clone();
+    let id =
+        |row: &Value| row["QueryId"].as_str().or(row["Profile ID"].as_str()).unwrap().to_string();
+    rows.iter().map(id).collect()
+}
+
+/// Follows the links to the last page.
+fn pages(server: &Server, path: &str, mut between: impl FnMut()) -> Vec<Vec<String>> {
+    let mut next = Some(path.to_string());
+    let mut pages = Vec::new();
+    while let Some(path) = next {
+        pages.push(ids(server, &path));
+        next = server.next_page(&path);
+        between();
+    }
+    pages
+}
+
+#[test]
+fn each_filter_selects() {
+    let (_folder, server) = sample();
+    let count = |parameters: &str| ids(&server, &format!("/rest/v1/session?{parameters}")).len();
+    let all = count("");
+    assert_eq!(count("type=load") + count("type=QUERY"), all);
+    assert_eq!(count("type=load"), 3);
+    assert_eq!(count("user=carol"), 2);
+    assert_eq!(count("user=carol&type=load"), 1);
+    assert_eq!(count("user=car"), 0);
+    assert_eq!(count("user="), all, "a field of a form that was left empty");
+    assert_eq!(count("db=lake"), 1);
+    assert_eq!(count("db=%E6%95%B0%E6%8D%AE"), 1);
+    assert_eq!(count("state=err"), 3);
+    assert_eq!(count("search=STORE_sales5"), 2);
+    assert_eq!(count("search=store%25sales5"), 0, "% is a sign like others");
+    assert_eq!(count("search=s_ore_sales5"), 0, "and so is _");
+    assert_eq!(count("search=alice"), 0);
+    assert_eq!(count("min_ms=62003"), 2);
+    assert_eq!(count("from=2024-08-07"), count("from=2024-08-07%2000:00:00"));
+    assert_eq!(count("from=2024-08-07%2009:00:00&to=2024-08-07%2009:01:00"), 1);
+    // From is within, to is not.
+    assert_eq!(count("from=1722942950932&to=1722942950933"), 1);
+    assert_eq!(count("from=1722942950931&to=1722942950932"), 0);
+    for (parameters, sentence) in [
+        ("type=both", "type must be query or load"),
+        ("min_ms=-1", "min_ms must be"),
+        ("from=yesterday", "from must be a time"),
+        ("to=x", "to must be a time"),
+        ("cursor=1", "Link header"),
+        ("cursor=a.b", "Link header"),
+        (&format!("search={}", "x".repeat(1001)), "at most 1000 characters"),
+    ] {
+        let (status, _, body) = server.get(&format!("/rest/v1/session?{parameters}"));
+        assert_eq!(status, 400, "{parameters}");
+        assert!(String::from_utf8(body).unwrap().contains(sentence), "{parameters}");
+    }
+}
+
+#[test]
+fn pages_hold_every_query_once_in_order() {
+    let (_folder, server) = sample();
+    for list in ["/rest/v1/session", "/rest/v1/query_profile"] {
+        let all = ids(&server, list);
+        assert_eq!(server.next_page(list), None, "the only page");
+        for limit in [1, 2, 5, 21] {
+            let pages = pages(&server, &format!("{list}?limit={limit}"), || {});
+            assert!(pages.iter().all(|page| page.len() <= limit));
+            assert_eq!(pages.concat(), all);
+        }
+    }
+    let load = pages(&server, "/rest/v1/session?limit=1&type=load&search=%26", || {});
+    assert_eq!(load.concat(), ["8c1d2e3f40516273-b4c5d6e7f8091a2c"]);
+}
+
+#[test]
+fn what_arrives_meanwhile_shifts_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("log"));
+    // All of one millisecond start together, and only their rows tell them apart.
+    let same = audit_records(0..40).replace(",0", ",");
+    std::fs::write(&log, same).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    let server = Server::start(&db, &[]);
+    let before = ids(&server, "/rest/v1/session");
+    let mut number = 1000;
+    let read = pages(&server, "/rest/v1/session?limit=7", || {
+        std::fs::write(&log, audit_records(number..number + 3)).unwrap();
+        number += 3;
+        assert!(import(&db, &[&log]).status.success());
+    });
+    assert_eq!(read.concat(), before);
+}
+
+#[test]
+fn what_has_no_start_comes_last() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    for number in 0..3 {
+        let profile = folder.path().join(format!("profile-{number}"));
+        // A frontend writes N/A where nothing was said yet.
+        let values = [("Start Time", "N/A"), ("End Time", "N/A"), ("Total", "N/A")];
+        std::fs::write(&profile, support::profile(&format!("a-{number}"), &values)).unwrap();
+    }
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(0..3)).unwrap();
+    import(&db, &[folder.path()]);
+    let server = Server::start(&db, &[]);
+    let all = ids(&server, "/rest/v1/session");
+    assert_eq!(all.len(), 6);
+    assert_eq!(all[3..], ["a-2", "a-1", "a-0"]);
+    for limit in [1, 2, 3, 4] {
+        let pages = pages(&server, &format!("/rest/v1/session?limit={limit}"), || {});
+        assert_eq!(pages.concat(), all, "{limit}");
+    }
+    assert_eq!(ids(&server, "/rest/v1/session?from=1").len(), 3, "when it started is not known");
+}

@@ -1,0 +1,274 @@
+//! Each command that looks into a history or cares for one, on files that are not as usual: a result or
+//! a clear sentence, and the file as it was.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Server, annals, data, import, number, older, stderr, stdout, unprivileged};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// The commands, and what they say of the samples.
+const COMMANDS: [(&str, &[&str], &str); 11] = [
+    ("list", &["-n", "1000"], "fbb2582c72884d29-9dd9de3b42b740e9\t2024-08-06 11:15:50\t316"),
+    ("show", &["fbb"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
+    ("profile", &["fbb"], "  - Profile ID: fbb2582c72884d29-9dd9de3b42b740e9\n"),
+    ("top", &["--from", "2020-01-01"], "\tselect count(*) from store_sales5\n"),
+    ("diff", &["fbb", "91ff"], "duration_ms\t316\t62003\t"),
+    ("export", &[], "\"query_id\":\"fbb2582c72884d29-9dd9de3b42b740e9\""),
+    ("stats", &[], "\nprofiles\t4\n"),
+    ("check", &[], "it is sound\n"),
+    ("backup", &[], "out.db holds the history, "),
+    ("merge", &[], "  profiles: 4 new, "),
+    // Last, for it writes.
+    (
+        "prune",
+        &["--keep-queries", "1000years"],
+        "removed 0 queries and loads, and 0 more profiles\n",
+    ),
+];
+
+/// Those that change no file but make another.
+const MAKING: [&str; 2] = ["backup", "merge"];
+
+/// What is expected of a command: that it ends well and says so, or is refused with a sentence.
+#[derive(Debug, Clone, Copy)]
+enum Expected {
+    Result(&'static str),
+    Refused(&'static str),
+}
+use Expected::{Refused, Result};
+
+/// Runs a command on a file, in a way that `annals` begins.
+fn check_one(annals: Command, file: &Path, command: &str, arguments: &[&str], expected: Expected) {
+    let elsewhere = TempDir::new().unwrap();
+    std::fs::set_permissions(elsewhere.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let out = elsewhere.path().join("out.db");
+    let mut annals = annals;
+    annals.arg(command).args(arguments).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    match command {
+        "merge" => annals.arg(file).arg("--db").arg(&out),
+        "backup" => annals.arg(&out).arg("--db").arg(file),
+        _ => annals.arg("--db").arg(file),
+    };
+    let before = std::fs::read(file).ok();
+    let output = annals.output().unwrap();
+    let what = format!("{command} {}", file.display());
+    let (said, refused) = (stdout(&output), stderr(&output));
+    match expected {
+        Result(part) => {
+            assert_eq!((output.status.code(), refused.as_str()), (Some(0), ""), "{what}: {said}");
+            assert!(said.contains(part), "{what}: {said}");
+            assert_eq!(out.exists(), MAKING.contains(&command), "{what}");
+        }
+        Refused(sentence) => {
+            assert_eq!((output.status.code(), said.as_str()), (Some(2), ""), "{what}: {refused}");
+            assert!(
+                refused.starts_with("annals: ") && refused.contains(sentence),
+                "{what}: {refused}"
+            );
+            assert_eq!(refused.lines().count(), 1, "{what}: {refused}");
+            assert!(!out.exists(), "{what}");
+        }
+    }
+    if command != "prune" {
+        assert!(std::fs::read(file).ok() == before, "{what} changed it");
+    }
+}
+
+/// Runs all commands on a file; what is not told otherwise is as on the samples.
+fn check_all(
+    annals: impl Fn() -> Command,
+    file: &Path,
+    expected: impl Fn(&str) -> Option<Expected>,
+) {
+    for (command, arguments, result) in COMMANDS {
+        let expected = expected(command).unwrap_or(Result(result));
+        check_one(annals(), file, command, arguments, expected);
+    }
+}
+
+fn sample(folder: &TempDir) -> PathBuf {
+    let db = folder.path().join("history.db");
+    import(&db, &[&data("")]);
+    db
+}
+
+/// Copies a history, with or without its write-ahead log.
+fn copy(db: &Path, to: &Path, ends: &[&str]) {
+    for end in ends {
+        let name = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
+        std::fs::copy(name(db), name(to)).unwrap();
+    }
+}
+
+fn push(server: &Server, number: u32) {
+    let row = json!({"query_id": format!("new-{number}"), "time": 1_800_000_000_000_u64 + u64::from(number)});
+    let (status, answer, _) =
+        server.send("POST", "/api/v1/queries", &[], row.to_string().as_bytes());
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[test]
+fn every_command_is_looked_at() {
+    let help = stdout(&annals().arg("help").output().unwrap());
+    let list = help.split_once("Commands:\n").unwrap().1.split("\n\n").next().unwrap();
+    let mut named: BTreeSet<&str> =
+        list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    // Those that take something in, and those that need no file. tests/open.rs looks at the former.
+    for other in ["import", "serve", "user", "completions", "man", "help"] {
+        assert!(named.remove(other), "{other}");
+    }
+    assert_eq!(named, COMMANDS.map(|(command, ..)| command).into_iter().collect());
+}
+
+#[test]
+fn what_is_no_history_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("notes.db"), "notes ".repeat(1000)).unwrap();
+    let other = rusqlite::Connection::open(path("other.db")).unwrap();
+    other.execute_batch("CREATE TABLE a (b)").unwrap();
+    drop(other);
+    check_all(annals, &path("missing.db"), |_| Some(Refused("there is no file")));
+    assert!(!path("missing.db").exists());
+    check_all(annals, folder.path(), |_| Some(Refused("is a folder")));
+    check_all(annals, &path("notes.db"), |_| Some(Refused("is not an SQLite database")));
+    check_all(annals, &path("other.db"), |_| Some(Refused("is a database of another program")));
+    std::fs::write(path("empty.db"), "").unwrap();
+    check_all(annals, &path("empty.db"), |command| match command {
+        "prune" => None,
+        _ => Some(Refused("holds no history yet")),
+    });
+}
+
+#[test]
+fn a_history_of_nothing_has_nothing() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("history.db");
+    let nothing = TempDir::new().unwrap();
+    assert!(import(&db, &[nothing.path()]).status.success());
+    check_all(annals, &db, |command| match command {
+        "list" => Some(Result("query_id\tstarted_at\tduration_ms")),
+        "show" | "profile" | "diff" => Some(Refused("no query's id is fbb, or begins so")),
+        "top" => Some(Result("count\terrors\ttotal_ms")),
+        "export" => Some(Result("")),
+        "stats" => Some(Result("\nqueries\t0\n")),
+        "merge" => Some(Result("  records:  0 new, ")),
+        _ => None,
+    });
+}
+
+#[test]
+fn a_history_that_is_written_to_and_copies_of_it() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    let path = |name: &str| folder.path().join(name);
+    let server = Server::start(&db, &[]);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| (0..200).for_each(|number| push(&server, number)));
+        for round in 0..20 {
+            let copied = path(&format!("with-log-{round}.db"));
+            let pushed = number(&db, "SELECT count(*) FROM query");
+            copy(&db, &copied, &["", "-wal"]);
+            let in_copy = number(&copied, "SELECT count(*) FROM query");
+            assert!(in_copy >= pushed && pushed >= 21, "{in_copy} of {pushed}");
+        }
+        check_all(annals, &path("with-log-0.db"), |_| None);
+        writing.join().unwrap();
+    });
+    // In use; pruning moves what the log holds into the file.
+    check_all(annals, &db, |_| None);
+    // Copied with what was written last, and without.
+    push(&server, 1000);
+    copy(&db, &path("with-log.db"), &["", "-wal"]);
+    copy(&db, &path("without-log.db"), &[""]);
+    for (name, rows) in [("history.db", 222), ("with-log.db", 222), ("without-log.db", 221)] {
+        let list = annals().args(["list", "-n", "1000", "--db"]).arg(path(name)).output().unwrap();
+        assert_eq!(stdout(&list).lines().count(), rows + 1, "{name}");
+        assert_eq!(stdout(&list).contains("new-1000"), rows == 222, "{name}");
+    }
+    check_all(annals, &path("with-log.db"), |_| None);
+    check_all(annals, &path("without-log.db"), |_| None);
+    // A copy that was broken off, of the file or of its log.
+    let bytes = std::fs::read(&db).unwrap();
+    std::fs::write(path("half.db"), &bytes[..bytes.len() / 2]).unwrap();
+    check_all(annals, &path("half.db"), |_| Some(Refused("is damaged, or was copied while")));
+    copy(&db, &path("cut-log.db"), &["", "-wal"]);
+    let log = std::fs::read(path("cut-log.db-wal")).unwrap();
+    std::fs::write(path("cut-log.db-wal"), &log[..log.len() - 1000]).unwrap();
+    check_all(annals, &path("cut-log.db"), |_| None);
+}
+
+#[test]
+fn a_history_of_an_older_annals_is_not_changed_by_a_look() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("older.db");
+    let rows = "INSERT INTO query (query_id, kind, origin, is_slow, statement)
+                VALUES ('fbb', 'query', 'audit', 0, 'select 1')";
+    older(&file, 4, rows);
+    check_all(annals, &file, |command| match command {
+        "prune" => None,
+        _ => Some(Refused(
+            "was written by an older annals; open it once with annals serve, or a copy of it, which \
+             brings it up to date",
+        )),
+    });
+    // Pruning writes, and so has brought it up to date.
+    check_all(annals, &file, |command| match command {
+        "list" | "export" => Some(Result("select 1")),
+        "show" => Some(Result("query_id             fbb\n")),
+        "profile" => Some(Refused("no profile of query fbb was taken in")),
+        "diff" => Some(Refused("no query's id is 91ff")),
+        "top" => Some(Result("count\terrors\ttotal_ms")),
+        "stats" => Some(Result("\nqueries\t1\n")),
+        "merge" => Some(Result("  records:  1 new, ")),
+        _ => None,
+    });
+}
+
+#[test]
+fn a_folder_that_may_only_be_read() {
+    let folder = TempDir::new().unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    mode(folder.path(), 0o755);
+    let annals = || unprivileged(folder.path());
+    // A name that an address would read otherwise.
+    let read_only = folder.path().join("a ? of #1 %41");
+    std::fs::create_dir(&read_only).unwrap();
+    let db = sample(&folder);
+    let server = Server::start(&db, &[]);
+    push(&server, 1);
+    copy(&db, &read_only.join("log-and-index.db"), &["", "-wal", "-shm"]);
+    copy(&db, &read_only.join("log.db"), &["", "-wal"]);
+    drop(server);
+    copy(&db, &read_only.join("closed.db"), &[""]);
+    for copied in std::fs::read_dir(&read_only).unwrap() {
+        mode(&copied.unwrap().path(), 0o444);
+    }
+    mode(&read_only, 0o555);
+    let not_pruned = |command: &str| match command {
+        "prune" => Some(Refused("cannot be written to; annals needs to write to the file and to")),
+        _ => None,
+    };
+    let names = || {
+        let names = std::fs::read_dir(&read_only).unwrap();
+        names.map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()
+    };
+    let before = names();
+    check_all(annals, &read_only.join("closed.db"), not_pruned);
+    check_all(annals, &read_only.join("log-and-index.db"), not_pruned);
+    let mut list = annals();
+    list.args(["list", "-n", "1", "--db"]).arg(read_only.join("log-and-index.db"));
+    assert!(stdout(&list.output().unwrap()).contains("new-1"));
+    // What was written last is not left out without a word.
+    check_all(annals, &read_only.join("log.db"), |command| {
+        not_pruned(command).or(Some(Refused("was last written to in the -wal file beside it")))
+    });
+    assert_eq!(names(), before);
+    mode(&read_only, 0o755);
+}

@@ -1,0 +1,198 @@
+//! How long queries waited, what the cache answered, who logged in, and what failed: in each list, view and page.
+
+use std::path::Path;
+
+use crate::support::{
+    DORIS_4_0, STARROCKS_3, Server, annals, import, number, record_of, stderr, stdout,
+    stream_load_record,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A history of what some log says.
+fn history(log: &str) -> (TempDir, std::path::PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let (db, file) = (folder.path().join("a.db"), folder.path().join("fe.audit.log"));
+    std::fs::write(&file, log).unwrap();
+    let output = import(&db, &[&file]);
+    assert!(output.status.success(), "{}", stdout(&output));
+    (folder, db)
+}
+
+/// The ids that `annals list` gives, sorted.
+fn listed(db: &Path, arguments: &[&str]) -> Vec<String> {
+    let output =
+        annals().args(["list", "--json", "--db"]).arg(db).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["query_id"].clone();
+    let mut ids: Vec<String> =
+        stdout(&output).lines().map(|line| id(line).as_str().unwrap().to_string()).collect();
+    ids.sort();
+    ids
+}
+
+/// The ids of the rows that are answered, under the name that the list has for an id, sorted.
+fn answered(rows: &Value, name: &str) -> Vec<String> {
+    let rows = rows.as_array().unwrap().iter();
+    let mut ids: Vec<String> = rows.map(|row| row[name].as_str().unwrap().to_string()).collect();
+    ids.sort();
+    ids
+}
+
+const STARROCKS: &str =
+    "2024-01-02 11:15:52.400Z INFO (audit-event-processor|7) [AuditLog.log():68] [query]";
+const LOG_IN: &str =
+    "2024-01-02 11:15:52.400Z INFO (audit-event-processor|7) [AuditLog.log():68] [connection]";
+
+/// Two queries of Doris 4.0, one answered from its cache, and three of StarRocks, two of which waited.
+fn waiting_and_cached() -> String {
+    let doris = |id: &str, hit: &str| {
+        let values = [("QueryId", id), ("HitSqlCache", hit), ("Stmt", "select count(*) from t")];
+        record_of(DORIS_4_0, "2024-01-02 11:15:52,400 [query]", &values)
+    };
+    let starrocks = |id: &str, waited: &str| {
+        let values = [("QueryId", id), ("PendingTimeMs", waited), ("Stmt", "select max(a) from t")];
+        record_of(STARROCKS_3, STARROCKS, &values)
+    };
+    [
+        doris("d-1", "true"),
+        doris("d-2", "false"),
+        starrocks("a-1", "-1"),
+        starrocks("a-2", "40"),
+        starrocks("a-3", "1500"),
+    ]
+    .concat()
+}
+
+#[test]
+fn queries_are_selected_by_their_queue_time_and_by_the_cache() {
+    let (_folder, db) = history(&waiting_and_cached());
+    let server = Server::start(&db, &[]);
+    let cases: [(&str, &[&str], &[&str]); 8] = [
+        ("", &[], &["a-1", "a-2", "a-3", "d-1", "d-2"]),
+        // Nobody knows how long the others waited.
+        ("min_queue_ms=0", &["--min-queue-ms", "0"], &["a-2", "a-3"]),
+        ("min_queue_ms=40", &["--min-queue-ms", "40"], &["a-2", "a-3"]),
+        ("min_queue_ms=41", &["--min-queue-ms", "41"], &["a-3"]),
+        ("min_queue_ms=1501", &["--min-queue-ms", "1501"], &[]),
+        ("cache_hit=true", &["--cache-hit", "true"], &["d-1"]),
+        ("cache_hit=false", &["--cache-hit", "false"], &["d-2"]),
+        ("cache_hit=true&min_queue_ms=1", &["--cache-hit", "true", "--min-queue-ms", "1"], &[]),
+    ];
+    for (parameters, arguments, expected) in cases {
+        let rows = server.envelope(&format!("/api/v1/queries?{parameters}"))["data"].clone();
+        assert_eq!(answered(&rows, "query_id"), expected, "{parameters}");
+        let list = server.envelope(&format!("/rest/v1/session?{parameters}"));
+        assert_eq!(answered(&list["data"]["rows"], "QueryId"), expected, "{parameters}");
+        let list = server.envelope(&format!("/rest/v1/query_profile?{parameters}"));
+        assert_eq!(answered(&list["data"]["rows"], "Profile ID"), expected, "{parameters}");
+        assert_eq!(listed(&db, arguments), expected, "{arguments:?}");
+        let page = server.get(&format!("/?from=2024-01-01&{parameters}")).2;
+        let page = String::from_utf8(page).unwrap();
+        assert_eq!(page.matches("<tr data-row").count(), expected.len(), "{parameters}");
+    }
+    let waited = server.envelope("/api/v1/queries/a-3")["data"]["queue_time_ms"].clone();
+    assert_eq!(waited, 1500);
+    for path in ["/api/v1/queries", "/rest/v1/session", "/rest/v1/query_profile"] {
+        for wrong in ["min_queue_ms=-1", "min_queue_ms=long", "cache_hit=perhaps"] {
+            assert_eq!(server.get(&format!("{path}?{wrong}")).0, 400, "{path}?{wrong}");
+        }
+    }
+    for wrong in [["--min-queue-ms", "-1"], ["--cache-hit", "perhaps"]] {
+        let output = annals().arg("list").args(wrong).arg("--db").arg(&db).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+/// A log-in as StarRocks writes it, where `connection` is one of its `audit_log_modules`.
+fn log_in(user: &str, client: &str, state: &str, error: &str) -> String {
+    format!(
+        "{LOG_IN} |Client={client}|User={user}|AuthorizedUser='{user}'@'%'|ResourceGroup=|Catalog=|Db=|State={state}\
+         |ErrorCode={error}|QueryId=|IsQuery=false|feIp=10.0.0.4|Stmt=|Digest=|Warehouse=default_warehouse\
+         |IsForwardToLeader=false\n"
+    )
+}
+
+#[test]
+fn log_ins_are_counted_apart_from_queries() {
+    let denied = "Access denied for user 'eva' (using password: YES)";
+    let log = [
+        log_in("ida", "10.0.0.3:4000", "OK", ""),
+        log_in("eva", "10.0.0.3:4001", "ERR", denied),
+        log_in("eva", "10.0.0.3:4002", "ERR", denied),
+        waiting_and_cached(),
+    ];
+    let (folder, db) = history(&log.concat());
+    let stats = stdout(&annals().args(["stats", "--db"]).arg(&db).output().unwrap());
+    for line in ["queries\t5", "logins\t3", "failed_logins\t2"] {
+        assert!(stats.contains(&format!("\n{line}\n")), "no {line} in {stats}");
+    }
+    let failed = format!(
+        "SELECT count(*) FROM login_history WHERE user = 'eva' AND succeeded = 0 AND frontend = '10.0.0.4'
+         AND error_message = '{}' AND at = '2024-01-02 11:15:52.400'",
+        denied.replace('\'', "''")
+    );
+    assert_eq!(number(&db, &failed), 2);
+    let succeeded = "SELECT count(*) FROM login_history WHERE user = 'ida' AND succeeded = 1
+        AND client = '10.0.0.3:4000' AND error_message IS NULL";
+    assert_eq!(number(&db, succeeded), 1);
+    assert_eq!(number(&db, "SELECT count(*) FROM query_history"), 5);
+    // The same log again adds none.
+    let again = stdout(&import(&db, &[&folder.path().join("fe.audit.log")]));
+    assert!(again.contains("log-ins:  0 new, 0 merged, 3 unchanged"), "{again}");
+}
+
+#[test]
+fn a_load_that_failed_counts_as_failed_everywhere() {
+    let load = |label: &str, values: &[(&str, &str)]| {
+        stream_load_record("2024-01-02 11:15:51,600", &[&[("Label", label)], values].concat())
+    };
+    let log = [
+        load("fine", &[]),
+        load("late", &[("Status", "Publish Timeout")]),
+        load(
+            "broken",
+            &[
+                ("Status", "Fail"),
+                ("Message", "[DATA_QUALITY_ERROR]too many filtered rows"),
+                ("LoadedRows", "0"),
+                ("FilteredRows", "10"),
+            ],
+        ),
+    ];
+    let (_folder, db) = history(&log.concat());
+    let is_failed = "SELECT count(*) FROM query JOIN load ON load.query = query.id
+        WHERE is_failed AND label = 'broken'";
+    assert_eq!(number(&db, is_failed), 1);
+    assert_eq!(number(&db, "SELECT sum(is_failed) FROM query"), 1);
+    assert_eq!(number(&db, "SELECT errors FROM daily_load WHERE loads = 3"), 1);
+    assert_eq!(number(&db, "SELECT count(*) FROM failed_queries WHERE state = 'Fail'"), 1);
+    assert_eq!(number(&db, "SELECT errors FROM user_load WHERE user = 'root'"), 1);
+    let server = Server::start(&db, &[]);
+    let failed = |label: &str| {
+        let loads = server.envelope("/api/v1/queries?type=load")["data"].clone();
+        let loads = loads.as_array().unwrap();
+        loads.iter().find(|load| load["load"]["label"] == label).unwrap()["is_failed"].clone()
+    };
+    assert_eq!([failed("fine"), failed("late"), failed("broken")], [false, false, true]);
+    let timeline = server.envelope("/api/v1/timeline?buckets=1")["data"].clone();
+    assert_eq!((&timeline[0]["count"], &timeline[0]["errors"]), (&json!(3), &json!(1)));
+    // Its state is in the colour of what failed, and only its.
+    let page = String::from_utf8(server.get("/?from=2024-01-01").2).unwrap();
+    assert_eq!(page.matches("class=\"state failed\"").count(), 1, "{page}");
+    let (_, row) = page.split_once("class=\"state failed\"").unwrap();
+    assert!(row.split("</td>").next().unwrap().contains("Fail"), "{row}");
+    // A statement counts the failures of its runs by any word for them.
+    for (number, state) in ["FINISHED", "FAILED", "CANCELLED", "EOF"].iter().enumerate() {
+        let run = json!({
+            "query_id": format!("c-{number}"), "time": "2024-01-02 12:00:00", "state": state,
+            "query_time": 5, "stmt": format!("insert into t select {number} from s"),
+        });
+        let (status, answer, _) =
+            server.send("POST", "/api/v1/queries", &[], run.to_string().as_bytes());
+        assert_eq!(status, 200, "{answer}");
+    }
+    let statements = server.envelope("/api/v1/statements")["data"].clone();
+    assert_eq!((&statements[0]["count"], &statements[0]["errors"]), (&json!(4), &json!(2)));
+    assert_eq!(number(&db, "SELECT errors FROM top_statements"), 2);
+}

@@ -1,0 +1,313 @@
+//! The pages over plain HTTP: what stands in them, who sees it, and what a browser is told to allow.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::support::{Server, add_user, annals, data, import};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Of the query with a profile that carol ran.
+const CAROLS: &str = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
+const ROOTS: &str = "fbb2582c72884d29-9dd9de3b42b740e9";
+
+fn samples() -> (TempDir, Server) {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    (folder, server)
+}
+
+struct Answer {
+    status: u16,
+    headers: ureq::http::HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// Asks as a browser does, which follows no redirect here.
+fn ask(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
+    let agent: ureq::Agent = config.build().into();
+    let mut request = ureq::http::Request::builder().method(method);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.uri(format!("{}{path}", server.url)).body(body.to_string()).unwrap();
+    let mut answer = agent.run(request).unwrap();
+    let bytes = answer.body_mut().with_config().limit(1 << 28).read_to_vec().unwrap();
+    Answer {
+        status: answer.status().as_u16(),
+        headers: answer.headers().clone(),
+        body: String::from_utf8(bytes).unwrap(),
+    }
+}
+
+fn page(server: &Server, path: &str) -> String {
+    let answer = ask(server, "GET", path, &[], "");
+    assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    answer.body
+}
+
+/// Logs in; gives the cookie.
+fn log_in(server: &Server, name: &str) -> String {
+    let body = format!("name={name}&password=pass-word-of-{name}&next=%2Fstatements");
+    let answer = ask(server, "POST", "/login", &[], &body);
+    assert_eq!((answer.status, answer.header("location")), (303, "/statements"));
+    let cookie = answer.header("set-cookie");
+    assert!(cookie.contains("; HttpOnly; SameSite=Lax") && cookie.contains("; Max-Age=43200"));
+    cookie.split(';').next().unwrap().to_string()
+}
+
+#[test]
+fn every_page_shows_what_there_is_and_allows_nothing_within_it() {
+    let (_folder, server) = samples();
+    let envelope = server.envelope("/rest/v1/session?limit=1000");
+    let href = envelope["data"]["rows"][0]["__hrefPath"].as_str().unwrap();
+    for (path, expected) in [
+        ("/", "select count(*) from store_sales5"),
+        (href, "insert"),
+        (&format!("/query_profile/{ROOTS}"), "OLAP_SCAN_OPERATOR"),
+        (&format!("/query_profile/{ROOTS}?show=text"), "MergedProfile"),
+        (&format!("/query_profile/{ROOTS}?show=flame"), "/flame.svg"),
+        ("/statements?from=2020-01-01", "select count(*) from store_sales5"),
+        ("/status", "How much there is"),
+    ] {
+        let answer = ask(&server, "GET", path, &[], "");
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.body.contains(expected), "{path}: {}", answer.body);
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"));
+        assert!(!policy.contains("unsafe") && answer.header("vary").contains("cookie"));
+        assert!(!answer.body.contains(" style=") && !answer.body.contains("<style"), "{path}");
+        assert!(!answer.body.contains(" onclick=") && !answer.body.contains("<script>"), "{path}");
+    }
+    let svg = ask(&server, "GET", &format!("/query_profile/{ROOTS}/flame.svg"), &[], "");
+    assert_eq!((svg.status, svg.header("content-type")), (200, "image/svg+xml"));
+    assert!(svg.header("content-security-policy").ends_with("sandbox"));
+    let text = ask(&server, "GET", &format!("/query_profile/{ROOTS}/profile.txt"), &[], "");
+    assert_eq!(text.body, std::fs::read_to_string(data("profiles/doris-2.1.txt")).unwrap());
+}
+
+/// Most queries have no profile; what their audit record reports of their time is shown all the same.
+#[test]
+fn a_query_without_a_profile_has_its_phases() {
+    let (_folder, server) = samples();
+    let body = page(&server, "/query_profile/d40a6b1c2d3e4f50-a1b2c3d4e5f60711");
+    assert!(body.contains("No profile of it was taken in"), "{body}");
+    for expected in [
+        "<li class=\"key plan\">plan <strong>19ms</strong> (2.6 %)</li>",
+        "<li class=\"key run\">execute <strong>702ms</strong> (95.6 %)</li>",
+        "<dt>schedule: serialize fragments</dt><dd>3ms</dd>",
+    ] {
+        assert!(body.contains(expected), "{expected}: {body}");
+    }
+}
+
+#[test]
+fn assets_are_kept_for_good() {
+    let (_folder, server) = samples();
+    let start = page(&server, "/");
+    for found in start.split('"').filter(|part| part.starts_with("/assets/")) {
+        let answer = ask(&server, "GET", found, &[], "");
+        assert_eq!(answer.status, 200, "{found}");
+        assert!(answer.header("cache-control").ends_with("immutable"), "{found}");
+    }
+    assert_eq!(start.matches("\"/assets/").count(), 3);
+    assert_eq!(ask(&server, "GET", "/assets/none.js", &[], "").status, 404);
+}
+
+#[test]
+fn the_view_of_a_list_is_in_its_address() {
+    let (_folder, server) = samples();
+    let answer = ask(&server, "GET", "/?user=alice&db=&search=", &[], "");
+    assert_eq!((answer.status, answer.header("location")), (303, "/?user=alice"));
+    let alices = page(&server, "/?user=alice");
+    assert_eq!(alices.matches("<tr data-row").count(), 2);
+    assert_eq!(page(&server, "/?state=err").matches("<tr data-row").count(), 3);
+    assert_eq!(page(&server, "/?search=STORE_SALES5").matches("<tr data-row").count(), 2);
+    let day = page(&server, "/?from=2024-08-06T11:15&to=2024-08-06T11:16");
+    assert_eq!(day.matches("<tr data-row").count(), 1);
+    for path in ["/?min_ms=x", &format!("/query_profile/{ROOTS}?operators=0")] {
+        assert_eq!(ask(&server, "GET", path, &[], "").status, 400, "{path}");
+    }
+    // Page by page, every query once.
+    let mut path = "/?limit=4".to_string();
+    let mut rows = Vec::new();
+    loop {
+        let body = page(&server, &path);
+        rows.extend(
+            body.split("data-row=\"").skip(1).map(|row| row.split('"').next().unwrap().to_string()),
+        );
+        let Some((_, next)) = body.split_once("rel=\"next\" href=\"") else { break };
+        path = next.split('"').next().unwrap().replace("&amp;", "&");
+    }
+    let count = rows.len();
+    rows.sort();
+    rows.dedup();
+    assert_eq!((rows.len(), count), (21, 21));
+}
+
+/// The page of the history once its chart is counted: a page does not wait long for it.
+fn charted(server: &Server, path: &str) -> String {
+    let began = Instant::now();
+    loop {
+        let body = page(server, path);
+        if body.contains("<figcaption>") {
+            return body;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{path}: {body}");
+    }
+}
+
+#[test]
+fn the_chart_counts_what_the_list_shows() {
+    let (_folder, server) = samples();
+    for (path, count) in [
+        ("/?from=2020-01-01", 21),
+        ("/?from=2020-01-01&search=STORE_SALES5", 2),
+        ("/?from=2020-01-01&words=store_sales5+count", 2),
+        ("/?from=2020-01-01&search=no+such+text", 0),
+        ("/?from=2020-01-01&user=alice", 2),
+        ("/?from=2020-01-01&state=err", 3),
+        ("/?from=2024-08-06T11:15&to=2024-08-06T11:16", 1),
+    ] {
+        let body = charted(&server, path);
+        assert_eq!(body.matches("<tr data-row").count(), count, "{path}");
+        let queries = if count == 1 { "query" } else { "queries" };
+        let counted = format!("<span class=\"key count\">{count} {queries}</span>");
+        assert!(body.contains(&counted), "{path}");
+    }
+    let one = server.envelope("/api/v1/queries?search=store_sales5");
+    let fingerprint = one["data"][0]["fingerprint"].as_str().unwrap();
+    let body = charted(&server, &format!("/?from=2020-01-01&fingerprint={fingerprint}"));
+    assert!(body.contains("<span class=\"key count\">1 query</span>"), "{fingerprint}");
+}
+
+#[test]
+fn new_queries_are_sent_as_they_come() {
+    let (_folder, server) = samples();
+    let body = page(&server, "/?user=newcomer");
+    let events = body.split("data-events=\"").nth(1).unwrap().split('"').next().unwrap();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let path = events.replace("&amp;", "&");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", server.address()).unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "HTTP/1.1 200 OK");
+    let began = Instant::now();
+    for (id, user) in [("a-1", "somebody"), ("a-2", "newcomer")] {
+        let query = json!({ "query_id": id, "user": user, "time": "2026-08-09 00:00:00",
+            "stmt": "select '<b>'" });
+        server.send("POST", "/api/v1/queries", &[], query.to_string().as_bytes());
+    }
+    let mut lines = lines.map(|line| line.unwrap());
+    let news = lines.find(|line| line.starts_with("data:{\"order\"")).unwrap();
+    assert!(news.contains("a-2") && news.contains("&lt;b&gt;") && !news.contains("a-1"), "{news}");
+    let chart = lines.find(|line| line.starts_with("data:\"")).unwrap();
+    assert!(chart.contains("1 query<"), "{chart}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    // Who listens does not keep annals from stopping.
+    let began = Instant::now();
+    server.signal("TERM");
+    let mut server = server;
+    server.process.wait().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_browser_logs_in_and_sees_what_is_its_own() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    import(&db, &[&data("")]);
+    for (name, role) in [("root", "admin"), ("carol", "user"), ("alice", "user")] {
+        add_user(&db, name, role);
+    }
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let carols = format!("/query_profile/query_id={CAROLS}");
+    let answer = ask(&server, "GET", &carols, &[], "");
+    let encoded =
+        format!("/login?next=%2Fquery%5Fprofile%2Fquery%5Fid%3D{}", CAROLS.replace('-', "%2D"));
+    assert_eq!((answer.status, answer.header("location")), (303, encoded.as_str()));
+    assert_eq!(ask(&server, "GET", "/rest/v1/session", &[], "").status, 401);
+    let wrong = ask(&server, "POST", "/login", &[], "name=carol&password=wrong-one");
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.body.contains("the user or the password is wrong"));
+    let foreign = [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")];
+    let body = "name=carol&password=pass-word-of-carol";
+    assert_eq!(ask(&server, "POST", "/login", &foreign, body).status, 403);
+
+    let (carol, alice, root) =
+        (log_in(&server, "carol"), log_in(&server, "alice"), log_in(&server, "root"));
+    let of = |cookie: &str, path: &str| ask(&server, "GET", path, &[("cookie", cookie)], "");
+    assert_eq!(of(&carol, &carols).status, 200);
+    assert!(of(&carol, &carols).body.contains("staging"));
+    // A cookie is for pages alone.
+    assert_eq!(of(&carol, "/rest/v1/session").status, 401);
+    let fingerprint = of(&root, &carols).body;
+    let fingerprint = fingerprint.split("/statements/").nth(1).unwrap();
+    let statement = format!("/statements/{}", fingerprint.split('"').next().unwrap());
+    assert_eq!(of(&carol, &statement).status, 200);
+    for path in [
+        carols.as_str(),
+        &format!("/query_profile/{CAROLS}/flame.svg"),
+        &statement,
+        &format!("/query_profile/{CAROLS}/profile.txt"),
+        &format!("/query_profile/{CAROLS}/statement.sql"),
+    ] {
+        assert_eq!(of(&alice, path).status, 404, "{path}");
+        assert!(!of(&alice, path).body.contains("staging"), "{path}");
+    }
+    for path in ["/", "/?user=carol", "/statements?from=2020-01-01"] {
+        assert!(!of(&alice, path).body.contains("staging"), "{path}");
+    }
+    assert_eq!((of(&alice, "/status").status, of(&root, "/status").status), (403, 200));
+    // What is kept of a chart is kept for each apart.
+    for (cookie, counted) in [(&root, "21 queries"), (&alice, "2 queries"), (&root, "21 queries")] {
+        let began = Instant::now();
+        let chart = format!("<span class=\"key count\">{counted}</span>");
+        while !of(cookie, "/?from=2020-01-01").body.contains(&chart) {
+            assert!(began.elapsed() < Duration::from_secs(10), "{counted}");
+        }
+    }
+
+    let out = ask(&server, "POST", "/logout", &[("cookie", &carol)], "");
+    assert_eq!((out.status, out.header("location")), (303, "/login"));
+    assert_eq!(of(&carol, "/").status, 303);
+    // A new password ends the sessions of the old one.
+    let removed = annals().args(["user", "remove", "alice", "--db"]).arg(&db).output().unwrap();
+    assert!(removed.status.success());
+    let began = Instant::now();
+    while of(&alice, "/").status == 200 {
+        assert!(began.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn without_users_pages_answer_to_this_machines_names_only() {
+    let (_folder, server) = samples();
+    for path in ["/", "/events", "/login", "/status"] {
+        let answer = ask(&server, "GET", path, &[("host", "rebound.example")], "");
+        assert_eq!(answer.status, 403, "{path}");
+    }
+    assert_eq!(ask(&server, "GET", "/login?next=//evil.example", &[], "").header("location"), "/");
+}
+
+#[test]
+fn an_empty_history_says_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    assert!(page(&server, "/").contains("annals import"));
+    assert!(page(&server, "/statements").contains("No statement ran then"));
+    assert_eq!(ask(&server, "GET", "/query_profile/1-2", &[], "").status, 404);
+    assert_eq!(ask(&server, "GET", "/statements/0123456789abcdef", &[], "").status, 404);
+}

@@ -1,0 +1,114 @@
+//! The database as people open it: with the stock `sqlite3` shell, while a server runs.
+//!
+//! These need `sqlite3` (Debian's package of that name, 3.40 or later):
+//! `cargo test -- --include-ignored`.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Server, annals, data, stderr, stdout};
+use tempfile::TempDir;
+
+fn shell(db: &Path, sql: &str) -> String {
+    let output = Command::new("sqlite3").arg("-readonly").arg(db).arg(sql).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs the sqlite3 shell"]
+fn the_views_read_well_while_the_server_runs() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("annals.db");
+    let samples = data("");
+    let _server =
+        Server::start(&db, &["--import", samples.to_str().unwrap(), "--time-zone", "UTC"]);
+    let lines = shell(&db, "select * from query_history limit 5");
+    assert!(lines.lines().count() >= 5, "{lines}");
+    assert_eq!(
+        shell(
+            &db,
+            "select started_at, user, db, statement from query_history where query_id = 'fbb2582c72884d29-9dd9de3b42b740e9'"
+        ),
+        "2024-08-06 11:15:50.932|root|shop|select count(*) from store_sales5\n"
+    );
+    assert_eq!(
+        shell(
+            &db,
+            "select kind, count(*), sum(has_profile) from query_history group by kind order by kind"
+        ),
+        "load|3|1\nquery|18|3\n"
+    );
+    assert_eq!(
+        shell(
+            &db,
+            "select label, table_list, loaded_rows, state from load_history where label like 'audit%'"
+        ),
+        "audit_20240806_112055|clicks|998|Success\n"
+    );
+    let text = std::fs::read_to_string(data("profiles/doris-2.1.txt")).unwrap();
+    assert_eq!(
+        shell(
+            &db,
+            "select profile from profile_text where query_id = 'fbb2582c72884d29-9dd9de3b42b740e9'"
+        ),
+        text + "\n"
+    );
+    // What people type is found by an index, not by reading all there is.
+    for view in ["query_history", "profile_text"] {
+        let plan =
+            shell(&db, &format!("explain query plan select * from {view} where query_id = 'x'"));
+        assert!(plan.contains("query_by_query_id (query_id=?)"), "{plan}");
+    }
+    assert_eq!(shell(&db, "pragma integrity_check; pragma foreign_key_check"), "ok\n");
+}
+
+/// The README's examples that ask `sqlite3`, in their order, each block with what it is said to print.
+fn examples() -> Vec<(&'static str, &'static str)> {
+    let blocks: Vec<&str> =
+        include_str!("../../README.md").split("```").skip(1).step_by(2).collect();
+    let mut pairs = Vec::new();
+    for (at, block) in blocks.iter().enumerate() {
+        let Some(commands) = block.strip_prefix("sh\n") else { continue };
+        if commands.lines().any(|line| line.starts_with("sqlite3 ")) {
+            let printed = blocks.get(at + 1).and_then(|block| block.strip_prefix("text\n"));
+            pairs.push((
+                commands,
+                printed.unwrap_or_else(|| panic!("what does it print? {commands}")),
+            ));
+        }
+    }
+    pairs
+}
+
+#[test]
+#[ignore = "needs the sqlite3 shell"]
+fn the_examples_of_the_readme_print_what_it_says() {
+    let folder = TempDir::new().unwrap();
+    let imported = annals()
+        .args(["import", "--time-zone", "UTC", "--db", "annals.db"])
+        .arg(data(""))
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(folder.path().join("annals.db").exists(), "{}", stderr(&imported));
+    let examples = examples();
+    let mut named = String::new();
+    for (commands, printed) in &examples {
+        let output = Command::new("sh")
+            .args(["-e", "-c", commands])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{commands}{}", stderr(&output));
+        assert_eq!(stdout(&output), *printed, "{commands}");
+        named.push_str(commands);
+    }
+    // None is passed over, and every view stands there.
+    let all = include_str!("../../README.md").lines().filter(|line| line.starts_with("sqlite3 "));
+    assert_eq!(named.lines().count(), all.count());
+    let views = "select name from sqlite_schema where type = 'view'";
+    for view in shell(&folder.path().join("annals.db"), views).lines() {
+        assert!(named.contains(view), "{view}");
+    }
+}

@@ -1,0 +1,154 @@
+//! What somebody sees who sits at a terminal: a table as wide as it is, colours, and a pager where the
+//! table is longer.
+//!
+//! These need the `script` of util-linux, which makes a terminal: `cargo test -- --include-ignored`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::{audit_record, import, stdout};
+use tempfile::TempDir;
+
+/// A history of so many queries, whose statements are longer than a terminal is wide.
+fn history(folder: &Path, queries: u32) {
+    let db = folder.join("annals.db");
+    let log = folder.join("log");
+    let lines = (0..queries).map(|number| {
+        audit_record(
+            &format!("2024-09-01 10:00:{number:02},000"),
+            &[
+                ("User", "somebody"),
+                ("Db", "a_database"),
+                ("Time(ms)", &number.to_string()),
+                ("StmtId", &number.to_string()),
+                ("QueryId", &format!("{:016x}-{:016x}", number + 1, number + 1)),
+                ("Stmt", &format!("select {}from t", "a_column, ".repeat(40))),
+            ],
+        )
+    });
+    std::fs::write(&log, lines.collect::<String>()).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+}
+
+/// A terminal, and what was seen on it and through the pager.
+struct Terminal {
+    columns: u32,
+    rows: u32,
+    environment: &'static [(&'static str, &'static str)],
+}
+
+impl Terminal {
+    /// Runs annals in it; gives what was written to the terminal, and what a pager got if one was run.
+    fn run(&self, folder: &Path, arguments: &str) -> (String, Option<String>) {
+        let paged = folder.join("paged");
+        let _ = std::fs::remove_file(&paged);
+        let pager = format!("cat > {}", paged.display());
+        let command = format!(
+            "stty cols {} rows {}; {} {arguments}",
+            self.columns,
+            self.rows,
+            env!("CARGO_BIN_EXE_annals"),
+        );
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+        script.env("TZ", "UTC").env("PAGER", pager).env("ANNALS_DB", folder.join("annals.db"));
+        for name in ["NO_COLOR", "CLICOLOR_FORCE", "ANNALS_LOG", "LESS"] {
+            script.env_remove(name);
+        }
+        let output =
+            script.envs(self.environment.iter().copied()).stdin(Stdio::null()).output().unwrap();
+        let shown = stdout(&output).replace("\r\n", "\n");
+        assert!(output.status.success(), "{shown}");
+        (shown, std::fs::read_to_string(paged).ok())
+    }
+}
+
+const WIDE: Terminal = Terminal { columns: 200, rows: 24, environment: &[] };
+
+#[test]
+#[ignore = "needs script, of util-linux"]
+fn what_is_longer_than_the_terminal_goes_through_the_pager() {
+    let folder = TempDir::new().unwrap();
+    history(folder.path(), 30);
+    let (shown, paged) = WIDE.run(folder.path(), "list");
+    let paged = paged.unwrap();
+    assert_eq!((shown.as_str(), paged.lines().count()), ("", 31));
+    let (first, last) = (paged.lines().nth(1).unwrap(), paged.lines().last().unwrap());
+    assert!(
+        first.starts_with("000000000000001e-000000000000001e 2024-09-01 10:00:28 29"),
+        "{first}"
+    );
+    assert!(last.starts_with("0000000000000001-0000000000000001 2024-09-01 10:00:00 0"), "{last}");
+    // What fits is not paged: the table has a line more than queries, and the prompt takes one.
+    let (shown, paged) = WIDE.run(folder.path(), "list -n 22");
+    assert_eq!((shown.lines().count(), paged), (23, None));
+    assert!(WIDE.run(folder.path(), "list -n 23").1.is_some());
+    // Nor what somebody wants without a pager.
+    for environment in [&[("PAGER", "")], &[("PAGER", "cat")]] {
+        let (shown, paged) = Terminal { environment, ..WIDE }.run(folder.path(), "list");
+        assert_eq!((shown.lines().count(), paged), (31, None));
+    }
+    // Nor what a program reads.
+    let (shown, paged) = WIDE.run(folder.path(), "list | cat");
+    assert_eq!((shown.lines().count(), paged), (31, None), "{shown}");
+    assert!(shown.starts_with("query_id\tstarted_at\tduration_ms\t"), "{shown}");
+}
+
+#[test]
+#[ignore = "needs script, of util-linux"]
+fn no_line_is_longer_than_the_terminal_is_wide() {
+    let folder = TempDir::new().unwrap();
+    history(folder.path(), 10);
+    let shown = |columns, arguments: &str| {
+        let terminal = Terminal { columns, environment: &[("NO_COLOR", "1")], ..WIDE };
+        let (shown, _) = terminal.run(folder.path(), arguments);
+        let widest = shown.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= columns as usize, "{columns}\n{shown}");
+        // A cell is one line.
+        if arguments.starts_with("list") {
+            assert_eq!(shown.lines().count(), 11, "{columns}\n{shown}");
+        }
+        shown
+    };
+    let names = |shown: &str| {
+        shown.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    // The statement takes what the others leave.
+    let wide = shown(200, "list");
+    assert_eq!(names(&wide), "query_id started_at duration_ms state user db statement");
+    assert!(wide.lines().skip(1).all(|line| line.chars().count() > 190), "{wide}");
+    let narrow = shown(80, "list");
+    assert_eq!(names(&narrow), "query_id started_at duration_ms statement");
+    let first = narrow.lines().nth(1).unwrap();
+    assert!(
+        first.starts_with(
+            "000000000000000a-000000000000000a 2024-09-01 10:00:08 9           select…"
+        ),
+        "{narrow}"
+    );
+    assert_eq!(names(&shown(40, "list")), "query_id stat…");
+    for columns in [20, 40, 80, 120, 500] {
+        for command in ["list", "list -c query_id", "top --from 2024-09-01", "stats"] {
+            shown(columns, command);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs script, of util-linux"]
+fn colours_are_for_those_who_want_them() {
+    let folder = TempDir::new().unwrap();
+    history(folder.path(), 1);
+    let coloured = |environment| {
+        let (shown, _) = Terminal { environment, rows: 200, ..WIDE }.run(folder.path(), "show 0");
+        assert!(shown.contains("select"), "{shown}");
+        let (piped, _) =
+            Terminal { environment, rows: 200, ..WIDE }.run(folder.path(), "show 0 | cat");
+        (shown.contains("\x1b["), piped.contains("\x1b["))
+    };
+    assert_eq!(coloured(&[]), (true, false));
+    assert_eq!(coloured(&[("NO_COLOR", "1")]), (false, false));
+    assert_eq!(coloured(&[("NO_COLOR", "")]), (true, false));
+    assert_eq!(coloured(&[("CLICOLOR_FORCE", "1")]), (true, true));
+    assert_eq!(coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), (false, false));
+}
