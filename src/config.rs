@@ -17,13 +17,13 @@ use crate::domain::time::Zone;
 use crate::formats::frontend::Frontend;
 
 /// The file that is read where none is named.
-pub const DEFAULT_FILE: &str = "annals.toml";
+pub(crate) const DEFAULT_FILE: &str = "annals.toml";
 
 /// What a configuration file says. `annals.example.toml` explains each setting.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
-pub struct Config {
+pub(crate) struct Config {
     pub db: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
     pub time_zone: Option<Zone>,
@@ -45,7 +45,7 @@ pub struct Config {
 /// Somebody who may ask, as the configuration file names them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "UserText")]
-pub struct UserConfig(pub Account);
+pub(crate) struct UserConfig(pub Account);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +70,7 @@ impl TryFrom<UserText> for UserConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
-pub struct FrontendConfig {
+pub(crate) struct FrontendConfig {
     pub url: FrontendUrl,
     pub password_file: Option<PathBuf>,
     pub password_env: Option<String>,
@@ -82,7 +82,7 @@ pub struct FrontendConfig {
 /// How often a frontend is asked, in seconds from 1 to 3600.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "u64")]
-pub struct Seconds(u64);
+pub(crate) struct Seconds(u64);
 
 fn default_seconds() -> Seconds {
     Seconds(5)
@@ -102,7 +102,7 @@ impl TryFrom<u64> for Seconds {
 /// Where a frontend is and who asks it: `http://user@host:8030`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct FrontendUrl {
+pub(crate) struct FrontendUrl {
     url: Url,
     user: String,
 }
@@ -110,7 +110,7 @@ pub struct FrontendUrl {
 /// Why a text is not the address of a frontend.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
-pub enum FrontendUrlError {
+pub(crate) enum FrontendUrlError {
     #[error("a frontend is named like http://user@host:8030")]
     NotAnAddress,
     #[error(
@@ -169,7 +169,7 @@ pub enum ConfigError {
 
 impl Config {
     /// Reads a file; where none is named, the one in the working folder if it is there.
-    pub fn read(named: Option<&Path>) -> Result<Config, ConfigError> {
+    pub(crate) fn read(named: Option<&Path>) -> Result<Config, ConfigError> {
         let file = named.unwrap_or(Path::new(DEFAULT_FILE));
         match std::fs::read_to_string(file) {
             Ok(text) => Config::parse(&text, file),
@@ -181,12 +181,12 @@ impl Config {
     }
 
     /// The file that holds the history.
-    pub fn db(&self) -> PathBuf {
+    pub(crate) fn db(&self) -> PathBuf {
         self.db.clone().unwrap_or_else(|| PathBuf::from("annals.db"))
     }
 
     /// The zone of times that name none.
-    pub fn zone(&self) -> Zone {
+    pub(crate) fn zone(&self) -> Zone {
         self.time_zone.unwrap_or_else(Zone::of_machine)
     }
 
@@ -202,7 +202,7 @@ impl Config {
 
 impl FrontendConfig {
     /// A frontend that only an address names.
-    pub fn of_url(url: FrontendUrl) -> FrontendConfig {
+    pub(crate) fn of_url(url: FrontendUrl) -> FrontendConfig {
         FrontendConfig {
             url,
             password_file: None,
@@ -214,7 +214,7 @@ impl FrontendConfig {
 
     /// How the frontend is asked. Its password is in the file or the variable it names, else in what
     /// ANNALS_FRONTEND_PASSWORD_FILE or ANNALS_FRONTEND_PASSWORD say; else it has none.
-    pub fn settings(&self, zone: Zone) -> Result<Frontend, ConfigError> {
+    pub(crate) fn settings(&self, zone: Zone) -> Result<Frontend, ConfigError> {
         let variable = |name: &str| std::env::var(name).ok();
         let file = |path: &Path| {
             let text = std::fs::read_to_string(path).map_err(|error| {
@@ -241,7 +241,7 @@ impl FrontendConfig {
     }
 
     /// How long after one look at its list the next comes.
-    pub fn every(&self) -> Duration {
+    pub(crate) fn every(&self) -> Duration {
         Duration::from_secs(self.every_seconds.0)
     }
 }

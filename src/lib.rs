@@ -15,13 +15,13 @@
 //! - [`web`] serves the pages.
 //! - [`cli`] has the commands.
 //! - [`config`] reads the settings: defaults, file, environment, flags.
-#![warn(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![warn(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod cli;
-pub mod config;
-pub mod domain;
-pub mod formats;
-pub mod http;
-pub mod ingest;
-pub mod store;
-pub mod web;
+mod config;
+mod domain;
+mod formats;
+mod http;
+mod ingest;
+mod store;
+mod web;

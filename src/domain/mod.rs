@@ -1,12 +1,12 @@
 //! What the words mean: records, profiles, statements, accounts and times. No I/O, no SQL, no HTTP.
 
-pub mod account;
-pub mod filter;
-pub mod login;
-pub mod profile;
-pub mod record;
-pub mod retention;
-pub mod search;
-pub mod statement;
-pub mod statistics;
-pub mod time;
+pub(crate) mod account;
+pub(crate) mod filter;
+pub(crate) mod login;
+pub(crate) mod profile;
+pub(crate) mod record;
+pub(crate) mod retention;
+pub(crate) mod search;
+pub(crate) mod statement;
+pub(crate) mod statistics;
+pub(crate) mod time;

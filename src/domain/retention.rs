@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 /// What bounds a history. What is `None` bounds nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Retention {
+pub(crate) struct Retention {
     /// Queries and loads whose start is longer ago go, with their profiles.
     #[serde(default, deserialize_with = "age")]
     pub keep_queries: Option<Duration>,
@@ -26,17 +26,17 @@ pub struct Retention {
 
 impl Retention {
     /// Whether it bounds anything.
-    pub fn is_bounded(&self) -> bool {
+    pub(crate) fn is_bounded(&self) -> bool {
         *self != Retention::default()
     }
 
     /// Queries that started before this go; `None` where none go for their age.
-    pub fn queries_from_ms(&self, now_ms: i64) -> Option<i64> {
+    pub(crate) fn queries_from_ms(&self, now_ms: i64) -> Option<i64> {
         Some(before(now_ms, self.keep_queries?))
     }
 
     /// Profiles of queries that started before this go; `None` where none go for their age.
-    pub fn profiles_from_ms(&self, now_ms: i64) -> Option<i64> {
+    pub(crate) fn profiles_from_ms(&self, now_ms: i64) -> Option<i64> {
         Some(before(now_ms, self.keep_profiles?))
     }
 }
@@ -46,12 +46,12 @@ fn before(now_ms: i64, age: Duration) -> i64 {
 }
 
 /// The smallest size that a history can be kept within, in bytes.
-pub const MIN_SIZE: u64 = 16 << 20;
+pub(crate) const MIN_SIZE: u64 = 16 << 20;
 
 /// Why a text is no bound.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
-pub enum BoundError {
+pub(crate) enum BoundError {
     #[error("an age is written like 90d, 12h or 2years")]
     Age,
     #[error("a size is written like 20GB or 512MiB, and is at least 16MiB")]
@@ -59,13 +59,13 @@ pub enum BoundError {
 }
 
 /// Reads an age, like `90d`.
-pub fn parse_age(text: &str) -> Result<Duration, BoundError> {
+pub(crate) fn parse_age(text: &str) -> Result<Duration, BoundError> {
     let age = humantime::parse_duration(text).map_err(|_| BoundError::Age)?;
     if age.is_zero() { Err(BoundError::Age) } else { Ok(age) }
 }
 
 /// Reads a size, like `20GB`.
-pub fn parse_size(text: &str) -> Result<u64, BoundError> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, BoundError> {
     let size: ByteSize = text.parse().map_err(|_| BoundError::Size)?;
     if size.as_u64() < MIN_SIZE { Err(BoundError::Size) } else { Ok(size.as_u64()) }
 }

@@ -4,7 +4,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 /// The sequences of bytes that [`grams`] gives are so long. Shorter ones stand in every statement: of the
 /// three-digit numbers all. Longer ones would not find short texts.
-pub const GRAM_BYTES: usize = 5;
+pub(crate) const GRAM_BYTES: usize = 5;
 
 /// A text or words that are looked for in statements, in any case of ASCII letters.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ fn whole_word(word: &str) -> String {
 }
 
 /// Gives every sequence of [`GRAM_BYTES`] bytes of a text, ASCII letters in lower case, as a number.
-pub fn grams(text: &[u8], mut give: impl FnMut(u64)) {
+pub(crate) fn grams(text: &[u8], mut give: impl FnMut(u64)) {
     const MASK: u64 = (1 << (8 * GRAM_BYTES)) - 1;
     let mut gram = 0;
     for (at, byte) in text.iter().enumerate() {

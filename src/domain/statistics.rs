@@ -113,7 +113,7 @@ impl Durations {
 }
 
 /// Fewer durations than these are not compared: the normal distribution does not describe them.
-pub const LEAST_FOR_TEST: u64 = 8;
+pub(crate) const LEAST_FOR_TEST: u64 = 8;
 
 #[cfg(test)]
 mod tests {

@@ -113,7 +113,7 @@ impl std::fmt::Display for Zone {
 
 /// Reads a local time at the start of `text`: `yyyy-MM-dd HH:mm:ss`, with `T` for the space and a
 /// fraction of one to nine digits behind `.` or `,` allowed. Gives it and the bytes it took.
-pub fn leading_local_time(text: &[u8]) -> Option<(NaiveDateTime, usize)> {
+pub(crate) fn leading_local_time(text: &[u8]) -> Option<(NaiveDateTime, usize)> {
     let number = |from: usize, digits: usize| {
         text.get(from..from + digits)?.iter().try_fold(0u32, |number, byte| {
             byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
@@ -141,7 +141,7 @@ pub fn leading_local_time(text: &[u8]) -> Option<(NaiveDateTime, usize)> {
 }
 
 /// Reads `Z`, `+08:00` or `+0800`: seconds east of UTC and the bytes it took.
-pub fn zone_offset(text: &[u8]) -> Option<(i64, usize)> {
+pub(crate) fn zone_offset(text: &[u8]) -> Option<(i64, usize)> {
     let sign = match text.first()? {
         b'Z' => return Some((0, 1)),
         b'+' => 1,
@@ -165,7 +165,7 @@ const LAST_MS: i64 = 253_402_300_799_999;
 
 /// Reads what somebody who asks calls a time: what [`parse_instant_ms`] reads, or a day, which is its
 /// first moment in `zone`.
-pub fn parse_asked_ms(text: &str, zone: Zone) -> Option<i64> {
+pub(crate) fn parse_asked_ms(text: &str, zone: Zone) -> Option<i64> {
     parse_instant_ms(text, zone).or_else(|| parse_instant_ms(&format!("{text} 00:00:00"), zone))
 }
 
@@ -174,7 +174,7 @@ pub fn parse_asked_ms(text: &str, zone: Zone) -> Option<i64> {
 /// StarRocks 4 may write its zone behind the time in parentheses, `2024-01-02 11:15:51 (Z)`: an offset or a
 /// name of the IANA database goes over `zone`, any other abbreviation does not.
 /// Anything else, `N/A` and `null` among it, is not known.
-pub fn parse_instant_ms(text: &str, zone: Zone) -> Option<i64> {
+pub(crate) fn parse_instant_ms(text: &str, zone: Zone) -> Option<i64> {
     let text = text.trim();
     let Some((local, length)) = leading_local_time(text.as_bytes()) else {
         return text.parse().ok().filter(|epoch_ms| (1..=LAST_MS).contains(epoch_ms));
@@ -198,7 +198,7 @@ pub fn parse_instant_ms(text: &str, zone: Zone) -> Option<i64> {
 /// Reads a duration as frontends write it, in whole milliseconds, what is less rounded down: `0`, `316ms`,
 /// `1sec150ms`, `1min2sec`, `1hour3min` (Doris since 2.1.5), `1s52ms`, `1m2s`, `1h3m` (before, and StarRocks),
 /// `28.341us`. `N/A` and the like are not known.
-pub fn parse_duration_ms(text: &str) -> Option<i64> {
+pub(crate) fn parse_duration_ms(text: &str) -> Option<i64> {
     i64::try_from(parse_duration_ns(text)? / 1_000_000).ok()
 }
 
@@ -224,7 +224,7 @@ const UNITS: [(&str, u64); 12] = [
 /// (`RuntimeProfile.printCounter` of Doris and of StarRocks 2.x): `5.7us` is 5,007 ns, `351.4ms` is 351,004,000 ns.
 /// Backends and StarRocks 3.x pad them to three digits, which is the same number. Exact nanoseconds in brackets
 /// behind a time (`1.804ms[1804089ns]`, StarRocks 2.x) go over it.
-pub fn parse_duration_ns(text: &str) -> Option<u64> {
+pub(crate) fn parse_duration_ns(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     if let Some((rounded, exact)) = rest.strip_suffix(']').and_then(|text| text.split_once('[')) {
         return parse_duration_ns(exact).or_else(|| parse_duration_ns(rounded));
@@ -272,7 +272,7 @@ fn split_where(text: &str, end: impl Fn(char) -> bool) -> (&str, &str) {
 /// A duration as the newest Doris writes it (`DebugUtil.printTimeMs` since 2.1.5): `0`, below a minute down to the
 /// millisecond (`316ms`, `1sec150ms`), below an hour down to the second (`1min2sec`), else down to the minute
 /// (`1hour3min`). From a minute on, a part that is zero is left out.
-pub fn duration_text(duration_ms: i64) -> String {
+pub(crate) fn duration_text(duration_ms: i64) -> String {
     let (seconds, ms) = (duration_ms / 1000, duration_ms % 1000);
     let (minutes, second) = (seconds / 60, seconds % 60);
     let (hours, minute) = (minutes / 60, minutes % 60);

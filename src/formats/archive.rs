@@ -12,7 +12,7 @@ use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 use super::SkipReason;
 
 /// The most that the entries of one archive may unpack to, in bytes.
-pub const MAX_UNPACKED_BYTES: u64 = 64 << 30;
+pub(crate) const MAX_UNPACKED_BYTES: u64 = 64 << 30;
 
 /// The most that is copied of an archive that comes through a pipe, in bytes; zip needs a file to jump in.
 const MAX_COPIED_BYTES: u64 = 16 << 30;

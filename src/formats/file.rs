@@ -27,7 +27,7 @@ use crate::domain::profile::Profile;
 use crate::domain::time::Zone;
 
 /// The largest profile taken in, in bytes.
-pub const MAX_PROFILE_BYTES: usize = 128 << 20;
+pub(crate) const MAX_PROFILE_BYTES: usize = 128 << 20;
 
 /// The largest JSON document taken in, in bytes: a profile, each of its bytes escaped.
 const MAX_JSON_BYTES: usize = 2 * MAX_PROFILE_BYTES;
@@ -49,7 +49,7 @@ pub struct Options {
 
 /// Where something was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// The file within an archive.
     pub entry: Option<&'a str>,
     /// The line it begins at, from 1. Within a JSON array it is the number of the element.
@@ -57,14 +57,14 @@ pub struct Place<'a> {
 }
 
 /// Takes what is found in an input; ends the reading by answering with an error.
-pub type Take<'a, E> = dyn FnMut(Place<'_>, Found) -> Result<(), E> + 'a;
+pub(crate) type Take<'a, E> = dyn FnMut(Place<'_>, Found) -> Result<(), E> + 'a;
 
 /// Reads an input to its end and hands what it finds to `take`, in order. `name` is that of its file, which
 /// tells other files of a frontend from files that nobody knows. Memory does not grow with the input: at most
 /// one record, profile or JSON document is held.
 ///
 /// An input that cannot be read is a [`Found::Skipped`] too. Errors as `take` does.
-pub fn read<E>(
+pub(crate) fn read<E>(
     mut input: impl Read,
     name: &Path,
     options: Options,
@@ -76,7 +76,7 @@ pub fn read<E>(
 }
 
 /// Reads the same of a file, which need not be copied where it is a zip archive.
-pub fn read_seekable<E>(
+pub(crate) fn read_seekable<E>(
     mut input: impl Read + Seek,
     name: &Path,
     options: Options,

@@ -2,17 +2,17 @@
 //! nor of the store.
 
 mod answer;
-pub mod archive;
-pub mod audit_log;
+pub(crate) mod archive;
+pub(crate) mod audit_log;
 mod dump;
-pub mod encoding;
-pub mod file;
-pub mod frontend;
+pub(crate) mod encoding;
+pub(crate) mod file;
+pub(crate) mod frontend;
 mod record_builder;
-pub mod reparse;
-pub mod rows;
+pub(crate) mod reparse;
+pub(crate) mod rows;
 mod sniff;
-pub mod wrapper;
+pub(crate) mod wrapper;
 
 use crate::domain::login::Login;
 use crate::domain::profile::{Profile, ProfileError};
@@ -20,7 +20,7 @@ use crate::domain::record::{QueryIdError, QueryRecord};
 
 /// What a source found at one place of its input.
 #[derive(Debug)]
-pub enum Found {
+pub(crate) enum Found {
     /// A record.
     Record {
         /// What it says.
@@ -58,7 +58,7 @@ pub enum Found {
 
 /// Lines between records that are part of none, blank ones not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ForeignLines {
+pub(crate) struct ForeignLines {
     /// The first of them, from 1.
     pub first: u64,
     /// How many there are; at least one.
@@ -67,7 +67,7 @@ pub struct ForeignLines {
 
 /// What hints that a record was not read right. It is kept as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Misread {
+pub(crate) enum Misread {
     /// The error message holds what looks like fields behind it, `|Time(ms)=`.
     MessageHoldsFields,
     /// The statement started later than the record was written, by more than ten minutes: the log's times are of
@@ -80,7 +80,7 @@ pub enum Misread {
 
 /// A piece of input that was not kept.
 #[derive(Debug, PartialEq)]
-pub struct Skipped {
+pub(crate) struct Skipped {
     /// The line where it starts, from 1.
     pub line: u64,
     /// Why.
@@ -90,7 +90,7 @@ pub struct Skipped {
 /// Why a piece of input was not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[allow(missing_docs)] // the messages say it
-pub enum SkipReason {
+pub(crate) enum SkipReason {
     #[error("not part of any record")]
     OutsideRecord,
     #[error(

@@ -12,7 +12,7 @@ use crate::domain::time::Zone;
 
 /// Returns a stored record as it is read today, and whether that changed something. Values that are known stay; the
 /// error message and the statement lose what was fields behind them.
-pub fn heal(stored: &QueryRecord) -> (QueryRecord, bool) {
+pub(crate) fn heal(stored: &QueryRecord) -> (QueryRecord, bool) {
     let mut healed = stored.clone();
     for name in [&mut healed.user, &mut healed.db] {
         if let Some(text) = name

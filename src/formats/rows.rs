@@ -15,7 +15,7 @@ use crate::domain::time::Zone;
 
 /// How a body holds its rows.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Format {
+pub(crate) enum Format {
     /// Texts between separators, in the order of `columns`.
     Csv {
         /// The columns' names.
@@ -47,14 +47,14 @@ pub enum Format {
 
 impl Format {
     /// Returns the format of JSON objects whose keys are the columns.
-    pub fn json(kind: JsonKind) -> Format {
+    pub(crate) fn json(kind: JsonKind) -> Format {
         Format::Json { kind, json_root: None, jsonpaths: None, columns: Vec::new() }
     }
 }
 
 /// How JSON objects stand in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JsonKind {
+pub(crate) enum JsonKind {
     /// An object a line.
     Lines,
     /// One array of objects.
@@ -65,7 +65,7 @@ pub enum JsonKind {
 
 /// What a row says.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Row {
+pub(crate) enum Row {
     /// A query or a load.
     Record(Box<QueryRecord>),
     /// A log-in.
@@ -75,7 +75,7 @@ pub enum Row {
 /// Why a row was not taken in.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[allow(missing_docs)] // the messages say it
-pub enum RowError {
+pub(crate) enum RowError {
     #[error("it has {found} columns where {expected} are named")]
     Columns { found: usize, expected: usize },
     #[error("it is not JSON: {0}")]
@@ -95,7 +95,7 @@ pub enum RowError {
 /// Why a body cannot be read at all.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[allow(missing_docs)] // the messages say it
-pub enum BodyError {
+pub(crate) enum BodyError {
     #[error("the body is not one JSON array of objects: {0}")]
     NotAnArray(String),
     #[error(
@@ -106,7 +106,7 @@ pub enum BodyError {
 
 /// Returns a column of which a record could not take the value, and so keeps it as `extra`: a text for a number, a
 /// truth value or a time. A strict load does not take such a record.
-pub fn misread(record: &QueryRecord) -> Option<&str> {
+pub(crate) fn misread(record: &QueryRecord) -> Option<&str> {
     let is_typed = |name: &&String| {
         matches!(
             Key::of_column(name),
@@ -136,7 +136,7 @@ pub fn misread(record: &QueryRecord) -> Option<&str> {
 /// that are not UTF-8 become U+FFFD. Times without a zone are local to `zone`.
 ///
 /// An array that breaks off is an error, though rows before were handed on.
-pub fn read(
+pub(crate) fn read(
     body: &[u8],
     format: &Format,
     zone: Zone,
@@ -477,21 +477,9 @@ impl<'de, F: FnMut(u64, Result<Row, RowError>)> Visitor<'de> for Rows<'_, F> {
     }
 }
 
-/// Reads the `jsonpaths` header of a stream load, a JSON array of paths. `None` where it is not one, or holds a
-/// path that annals does not know.
-pub fn jsonpaths(header: &str) -> Option<Vec<String>> {
-    let paths: Vec<String> = serde_json::from_str(header).ok()?;
-    paths.iter().all(|path| Path::parse(path).is_ok()).then_some(paths)
-}
-
-/// Whether the `json_root` header of a stream load is a path that annals knows.
-pub fn is_json_root(header: &str) -> bool {
-    Path::parse(header).is_ok()
-}
-
 /// Reads the `columns` header of a stream load: names, perhaps in backquotes. `None` where it holds what
 /// annals does not do, like expressions.
-pub fn columns(header: &str) -> Option<Vec<String>> {
+pub(crate) fn columns(header: &str) -> Option<Vec<String>> {
     let names = header.split(',').map(|name| {
         let name = name.trim();
         let bare = name.strip_prefix('`').and_then(|name| name.strip_suffix('`')).unwrap_or(name);
@@ -503,7 +491,7 @@ pub fn columns(header: &str) -> Option<Vec<String>> {
 
 /// Reads a separator as stream loads write it: as it is, or with escapes: `\x01`, `\t`, `\n`, `\r`, `\\`.
 /// `None` where an escape is not one, or nothing is left.
-pub fn separator(header: &str) -> Option<String> {
+pub(crate) fn separator(header: &str) -> Option<String> {
     let mut text = String::new();
     let mut signs = header.chars();
     while let Some(sign) = signs.next() {
@@ -803,11 +791,6 @@ mod tests {
             let body = format!("{{\"id\": 1, \"other\": [{row}]}}");
             assert!(rows(body.as_bytes(), &format(JsonKind::Array, root, &[], &[])).1.is_err());
         }
-        assert_eq!(jsonpaths(r#"["$.a", "$.b[0].c"]"#).unwrap(), ["$.a", "$.b[0].c"]);
-        for header in ["", "$.a", r#"["a"]"#, r#"["$.a[*]"]"#, r#"["$..a"]"#, r#"[1]"#] {
-            assert_eq!(jsonpaths(header), None, "{header}");
-        }
-        assert!(is_json_root("$.a") && is_json_root("$") && !is_json_root("a"));
     }
 
     #[test]

@@ -76,7 +76,7 @@ enum GoesOn {
 
 /// What a line gives once its wrapper is off.
 #[derive(Debug, PartialEq)]
-pub enum Unwrapped<'a> {
+pub(crate) enum Unwrapped<'a> {
     /// A line of an audit log, with its line end.
     Line(Cow<'a, [u8]>),
     /// Nothing yet: a part of a line, or one more line of another log in the same stream.
@@ -89,7 +89,7 @@ pub enum Unwrapped<'a> {
 
 /// Takes the wrappers off the lines of one input. It holds at most two lines: one of each stream.
 #[derive(Debug, Clone)]
-pub struct Unwrapper {
+pub(crate) struct Unwrapper {
     wrapper: Wrapper,
     /// Whether the names of loggers stand before lines.
     is_named: bool,
@@ -106,7 +106,7 @@ pub struct Unwrapper {
 impl Unwrapper {
     /// Looks at the start of an input and returns what takes its wrappers off, or None if its lines stand
     /// there as an audit log has them.
-    pub fn detect(head: &[u8]) -> Option<Unwrapper> {
+    pub(crate) fn detect(head: &[u8]) -> Option<Unwrapper> {
         let lines = || {
             let lines = head.split_inclusive(|byte| *byte == b'\n');
             lines.filter(|line| !line.trim_ascii().is_empty()).take(DETECTED_LINES)
@@ -211,7 +211,7 @@ impl Unwrapper {
     }
 
     /// Takes in a line with its line end.
-    pub fn line<'a>(&mut self, line: &'a [u8]) -> Unwrapped<'a> {
+    pub(crate) fn line<'a>(&mut self, line: &'a [u8]) -> Unwrapped<'a> {
         if self.wrapper == Wrapper::Bare {
             return self.without_other_logs(Cow::Borrowed(line), 0);
         }
@@ -263,7 +263,7 @@ impl Unwrapper {
     /// Ends a line whose last part did not come, where the next line of its stream begins an entry of a log
     /// instead of going on: a container that stops leaves half a line. Returns the half line with a line end.
     /// It is to be called before [`Unwrapper::line`] with the same line.
-    pub fn ended_by(&mut self, line: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn ended_by(&mut self, line: &[u8]) -> Option<Vec<u8>> {
         if !self.is_within_line() {
             return None;
         }
@@ -283,7 +283,7 @@ impl Unwrapper {
     }
 
     /// Ends the input: returns the lines whose end did not come.
-    pub fn end(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn end(&mut self) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         for (stream, text) in std::mem::take(&mut self.partial).into_iter().enumerate() {
             if !text.is_empty()
@@ -297,18 +297,18 @@ impl Unwrapper {
 
     /// Whether the lines have a wrapper that no other text has, so that they are a container's even where no
     /// record is among the first.
-    pub fn is_certain(&self) -> bool {
+    pub(crate) fn is_certain(&self) -> bool {
         matches!(self.wrapper, Wrapper::DockerJson | Wrapper::Cri) || self.is_named
     }
 
     /// Whether a record begins in a text.
-    pub fn finds_record(mut self, text: &[u8]) -> bool {
+    pub(crate) fn finds_record(mut self, text: &[u8]) -> bool {
         text.split_inclusive(|byte| *byte == b'\n')
             .any(|line| matches!(self.line(line), Unwrapped::Line(_)))
     }
 
     /// Whether a line is begun whose end did not come yet.
-    pub fn is_within_line(&self) -> bool {
+    pub(crate) fn is_within_line(&self) -> bool {
         self.partial.iter().any(|partial| !partial.is_empty())
     }
 
@@ -478,7 +478,7 @@ fn without_logger(line: &[u8]) -> Option<(&[u8], usize)> {
 
 /// Whether a line begins an entry of a frontend's running log: a time, a level, and a thread or a place in
 /// brackets.
-pub fn is_running_log(line: &[u8]) -> bool {
+pub(crate) fn is_running_log(line: &[u8]) -> bool {
     let Some((_, mut at)) = leading_local_time(line) else {
         return false;
     };

@@ -18,12 +18,12 @@ const MAX_BYTES: usize = 128 << 20;
 /// A body that says nothing of its size is given room in such steps.
 const STEP_BYTES: usize = 8 << 20;
 /// How long a client may be silent amid its body.
-pub const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
 /// How long a whole body may take.
 const WHOLE: Duration = Duration::from_secs(600);
 
 /// A body, and the room it takes until it is dropped.
-pub struct Body {
+pub(super) struct Body {
     /// What was sent, unpacked.
     pub bytes: Vec<u8>,
     _room: Vec<OwnedSemaphorePermit>,
@@ -31,7 +31,7 @@ pub struct Body {
 
 /// Why a body was not taken in.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
+pub(crate) enum BodyError {
     /// It is too large.
     #[error("the body is larger than {} MiB; send it in parts", MAX_BYTES >> 20)]
     TooLarge,
@@ -63,7 +63,7 @@ impl From<BodyError> for Refusal {
 
 /// Takes in a body, and unpacks it if it is `gzip`. Room for it is taken first: twice the size of what is
 /// read, since it is there as bytes and as records at the same time.
-pub async fn read(
+pub(super) async fn read(
     intake: &Intake,
     headers: &HeaderMap,
     gzip: bool,

@@ -15,11 +15,11 @@ use crate::store::{Place, WriteError};
 const RETRY_AFTER_SECONDS: &str = "5";
 
 /// What the routes answer with.
-pub type Answer = Response<Bytes>;
+pub(crate) type Answer = Response<Bytes>;
 
 /// What every answer of Doris is wrapped in.
 #[derive(Serialize, ToSchema)]
-pub struct Envelope<T> {
+pub(crate) struct Envelope<T> {
     /// `success`, or the name of the code.
     msg: &'static str,
     /// 0 where it went well.
@@ -31,12 +31,12 @@ pub struct Envelope<T> {
 }
 
 /// An answer that carries `data`; `count` is the number of its rows, 0 for what is no list.
-pub fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
+pub(crate) fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
     envelope(StatusCode::OK, &Envelope { msg: "success", code: 0, data, count })
 }
 
 /// An answer that carries a profile as HTML, tagged by the hash of what is stored, which is a thirtieth as long.
-pub fn profile_html(text: &[u8], hash: u128) -> Answer {
+pub(crate) fn profile_html(text: &[u8], hash: u128) -> Answer {
     let mut body = br#"{"msg":"success","code":0,"data":"#.to_vec();
     write_html_json(text, &mut body);
     body.extend_from_slice(br#","count":0}"#);
@@ -44,13 +44,13 @@ pub fn profile_html(text: &[u8], hash: u128) -> Answer {
 }
 
 /// An answer of its own JSON, for the routes of Doris that answer without the envelope.
-pub fn json(status: StatusCode, body: impl Serialize) -> Result<Answer, Refusal> {
+pub(crate) fn json(status: StatusCode, body: impl Serialize) -> Result<Answer, Refusal> {
     let body = serde_json::to_vec(&body).map_err(|error| Refusal::Internal(error.into()))?;
     Ok(answer(status, "application/json", body))
 }
 
 /// The answer of a list, written row by row: what SQLite has at hand goes into it without being kept.
-pub struct Rows {
+pub(crate) struct Rows {
     /// The envelope up to the last row.
     body: Vec<u8>,
     count: usize,
@@ -60,7 +60,7 @@ pub struct Rows {
 
 impl Rows {
     /// A list without rows; `columns` serialises to an object, which gets them as its `rows`.
-    pub fn of(columns: &impl Serialize) -> Rows {
+    pub(crate) fn of(columns: &impl Serialize) -> Rows {
         let mut rows =
             Rows { body: Vec::with_capacity(1 << 16), count: 0, last: None, failed: None };
         rows.body.extend(br#"{"msg":"success","code":0,"data":"#);
@@ -71,7 +71,7 @@ impl Rows {
     }
 
     /// Adds a row, and the place it has in the list.
-    pub fn add(&mut self, row: &impl Serialize, place: Place) {
+    pub(crate) fn add(&mut self, row: &impl Serialize, place: Place) {
         if self.count > 0 {
             self.body.push(b',');
         }
@@ -87,17 +87,17 @@ impl Rows {
     }
 
     /// The place of the last row where there are `limit` of them, and so may be more.
-    pub fn last_of_full(&self, limit: u32) -> Option<Place> {
+    pub(crate) fn last_of_full(&self, limit: u32) -> Option<Place> {
         self.last.filter(|_| self.count >= limit as usize)
     }
 
     /// How many there are.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 
     /// The whole answer, in which `count` stands.
-    pub fn answer(mut self, count: usize) -> Result<Answer, Refusal> {
+    pub(crate) fn answer(mut self, count: usize) -> Result<Answer, Refusal> {
         if let Some(error) = self.failed {
             return Err(Refusal::Internal(error.into()));
         }
@@ -109,12 +109,12 @@ impl Rows {
 }
 
 /// A bare text, for the routes of Doris that answer without the envelope.
-pub fn text(body: Vec<u8>) -> Answer {
+pub(crate) fn text(body: Vec<u8>) -> Answer {
     answer(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
 
 /// A profile as it is, without the envelope, tagged as its HTML is.
-pub fn profile_text(profile: Vec<u8>, hash: u128) -> Answer {
+pub(crate) fn profile_text(profile: Vec<u8>, hash: u128) -> Answer {
     tagged(hash, text(profile))
 }
 
@@ -124,7 +124,7 @@ fn tagged(hash: u128, mut answer: Answer) -> Answer {
 }
 
 /// The text form of metrics.
-pub fn open_metrics(body: String) -> Answer {
+pub(crate) fn open_metrics(body: String) -> Answer {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     answer(StatusCode::OK, content_type, body.into_bytes())
 }
@@ -142,7 +142,7 @@ fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answ
 
 /// Why a request is not answered with what it asks for. The sentence is for the person who asked.
 #[derive(Debug)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Doris' own refusal, with HTTP status 200: an unknown id, a query without a profile.
     Common(String),
     /// Doris' own refusal of what it is asked for, code 403 with HTTP status 200: a trace id or a form of a profile
@@ -184,7 +184,7 @@ impl From<PushError> for Refusal {
 }
 
 /// What a client is told whose push was not written. Why goes to the log.
-pub fn not_written(error: &WriteError) -> String {
+pub(crate) fn not_written(error: &WriteError) -> String {
     tracing::error!(error = error as &dyn std::error::Error, "a push was not written");
     "annals cannot write now: its disk may be full, or another program holds its file; nothing was \
      stored, send it again later"
@@ -192,13 +192,13 @@ pub fn not_written(error: &WriteError) -> String {
 }
 
 /// Tells a client when to come back.
-pub fn retry_later(answer: &mut Answer) {
+pub(crate) fn retry_later(answer: &mut Answer) {
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
 }
 
 impl Refusal {
     /// The answer.
-    pub fn into_answer(self) -> Answer {
+    pub(crate) fn into_answer(self) -> Answer {
         let allow = match &self {
             Refusal::MethodNotAllowed(methods) => Some(*methods),
             _ => None,
@@ -219,7 +219,7 @@ impl Refusal {
         answer
     }
     /// What a person is told, and with which status.
-    pub fn into_sentence(self) -> (StatusCode, String) {
+    pub(crate) fn into_sentence(self) -> (StatusCode, String) {
         let (status, _, _, sentence) = self.told();
         (status, sentence)
     }

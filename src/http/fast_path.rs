@@ -18,7 +18,7 @@ use crate::http::response_cache::host;
 const COMPRESSED_FROM_BYTES: usize = 32;
 
 /// The profile that is asked for, where it can be answered without waiting for anybody.
-pub fn profile<In>(history: &History, request: &Request<In>) -> Option<Answer> {
+pub(super) fn profile<In>(history: &History, request: &Request<In>) -> Option<Answer> {
     let (as_html, query_id) = asked(request.uri())?;
     let headers = request.headers();
     if *request.method() != Method::GET

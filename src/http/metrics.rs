@@ -45,7 +45,7 @@ struct WayLabel {
 
 /// What is counted of requests and connections, and what was counted of the history last.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabel, Histogram, fn() -> Histogram>,
     /// Connections that are open.
@@ -68,7 +68,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts an answer.
-    pub fn answered(&self, method: &Method, path: &str, status: StatusCode, took: Duration) {
+    pub(crate) fn answered(&self, method: &Method, path: &str, status: StatusCode, took: Duration) {
         let route = route(path);
         let method = match *method {
             Method::GET => "GET",
@@ -154,7 +154,7 @@ fn route(path: &str) -> &'static str {
 }
 
 /// Everything that is counted, in the text form of OpenMetrics.
-pub async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Refusal> {
+pub(super) async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Refusal> {
     let intake = view.all_of_intake()?;
     let sizes = metrics.sizes(view.store()?).await?;
     let mut registry = Registry::with_prefix("annals");

@@ -21,7 +21,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 64;
 
 /// A request, as far as its answer is logged and counted.
-pub struct InFlight {
+pub(crate) struct InFlight {
     began: Instant,
     id: HeaderValue,
     method: Method,
@@ -30,7 +30,7 @@ pub struct InFlight {
 
 impl InFlight {
     /// Of a request that has just come.
-    pub fn of<In>(request: &Request<In>) -> InFlight {
+    pub(crate) fn of<In>(request: &Request<In>) -> InFlight {
         InFlight {
             began: Instant::now(),
             id: request_id(request.headers()),
@@ -46,7 +46,7 @@ impl InFlight {
 
     /// Logs and counts its answer, and gives it the request's id. The path is logged without what is behind the
     /// question mark, which may hold SQL.
-    pub fn answered<Out>(self, answer: &mut Response<Out>, metrics: &Metrics) {
+    pub(crate) fn answered<Out>(self, answer: &mut Response<Out>, metrics: &Metrics) {
         let (status, took) = (answer.status(), self.began.elapsed());
         metrics.answered(&self.method, &self.path, status, took);
         if tracing::enabled!(Level::INFO) {
@@ -60,7 +60,7 @@ impl InFlight {
     }
 
     /// Has `answer` made, what is logged meanwhile with the request's id.
-    pub async fn answered_by<Out>(
+    pub(crate) async fn answered_by<Out>(
         self,
         answer: impl Future<Output = Result<Response<Out>, Infallible>>,
         metrics: &Metrics,
@@ -84,13 +84,13 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// Keeps the place of a request's id in headers of which many answers are made.
-pub fn keep_place(headers: &mut HeaderMap) {
+pub(crate) fn keep_place(headers: &mut HeaderMap) {
     headers.insert(REQUEST_ID, HeaderValue::from_static(""));
 }
 
 /// Adds the headers that every answer has and this one has not yet, and answers 304 where the client has these
 /// bytes already.
-pub fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer {
+pub(crate) fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer {
     let reads = *method == Method::GET || *method == Method::HEAD;
     let own = answer.headers_mut().remove(ETAG);
     let tag = (reads && answer.status() == StatusCode::OK)
@@ -124,14 +124,14 @@ pub fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer
 }
 
 /// Whether somebody who asks has an answer with these headers already.
-pub fn is_known(asked: &HeaderMap, headers: &HeaderMap) -> bool {
+pub(crate) fn is_known(asked: &HeaderMap, headers: &HeaderMap) -> bool {
     let tag = headers.get(ETAG);
     let mut known = asked.get_all(IF_NONE_MATCH).iter();
     tag.is_some_and(|tag| known.any(|known| knows(known, tag)))
 }
 
 /// The tag of what has this hash: a weak one, for the same bytes may go out with gzip and without.
-pub fn tag(hash: u128) -> Option<HeaderValue> {
+pub(crate) fn tag(hash: u128) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("W/\"{hash:032x}\"")).ok()
 }
 

@@ -1,6 +1,6 @@
 //! The REST interface of a Doris frontend, as far as it tells of query history.
 
-pub mod auth;
+pub(crate) mod auth;
 mod body;
 mod doris;
 pub(crate) mod envelope;
@@ -10,7 +10,7 @@ pub(crate) mod middleware;
 pub(crate) mod query_parameters;
 mod raw_head;
 mod response_cache;
-pub mod server;
+pub(crate) mod server;
 mod v1;
 pub(crate) mod view;
 
@@ -37,14 +37,14 @@ use crate::store::{Store, StoredProfile};
 use auth::{Caller, Guard};
 use doris::{login, manager, query_detail, query_profile, session, stream_load};
 use envelope::{Answer, Refusal};
-pub use metrics::Metrics;
-pub use response_cache::Ready;
+pub(crate) use metrics::Metrics;
+pub(crate) use response_cache::Ready;
 use v1::{openapi, push, queries, statements, status};
 use view::View;
 
 /// What the routes answer from.
 #[derive(Debug)]
-pub struct History {
+pub(crate) struct History {
     /// The history.
     pub store: Store,
     /// The zone in which times are written.
@@ -161,7 +161,7 @@ fn any_of(routes: impl IntoIterator<Item = BoxedFilter<(Answer,)>>) -> BoxedFilt
 }
 
 /// Every route there is.
-pub fn routes(
+pub(crate) fn routes(
     history: Arc<History>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
     let scraped = history.clone();

@@ -23,11 +23,11 @@ const MAX_MS: i64 = (1 << 53) - 1;
 
 /// Where a path takes no parameters.
 #[derive(IntoParams)]
-pub struct NoParameters {}
+pub(crate) struct NoParameters {}
 
 /// Refuses parameters that `P` does not describe, and empty ones: a misspelt filter must not look like
 /// none.
-pub fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result<(), Refusal> {
+pub(crate) fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result<(), Refusal> {
     let known: Vec<String> =
         P::into_params(|| None).into_iter().map(|parameter| parameter.name).collect();
     if let Some((name, _)) = parameters.iter().find(|(_, value)| value.is_empty()) {
@@ -48,7 +48,7 @@ pub fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result<(), Re
 /// Reads the parameters of a list: `limit`, `user`, `db`, `state`, `type`, `fingerprint`, `search`, `words`,
 /// `min_ms`, `min_queue_ms`, `cache_hit`, `from`, `to` and `cursor`. An empty one counts as not given, as forms send them; others are not heeded, for
 /// Doris' clients send more.
-pub fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
+pub(crate) fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
     let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
     let text = |name: &str| given(name).cloned();
     // Older frontends name the cluster before a user or a database; it is no part of the name.
@@ -143,7 +143,7 @@ fn place(cursor: &str) -> Result<Place, Refusal> {
 
 /// Adds to a page the link to the next one, so that the envelope stays as Doris makes it. `last` is the
 /// last row of a page that is full.
-pub fn with_next(
+pub(crate) fn with_next(
     mut answer: Answer,
     path: &str,
     parameters: &Parameters,
@@ -162,13 +162,13 @@ pub fn with_next(
 }
 
 /// The cursor of what lies behind a place.
-pub fn cursor(Place { started_ms, id }: Place) -> String {
+pub(crate) fn cursor(Place { started_ms, id }: Place) -> String {
     let started_ms = started_ms.map_or("none".to_string(), |ms| ms.to_string());
     format!("{started_ms}.{id}")
 }
 
 /// The address of a path with these parameters, some of them changed. Empty ones are left out.
-pub fn address(path: &str, parameters: &Parameters, changed: &[(&str, &str)]) -> String {
+pub(crate) fn address(path: &str, parameters: &Parameters, changed: &[(&str, &str)]) -> String {
     let mut all: BTreeMap<&str, &str> =
         parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     all.extend(changed.iter().copied());
@@ -180,7 +180,7 @@ pub fn address(path: &str, parameters: &Parameters, changed: &[(&str, &str)]) ->
 }
 
 /// The place of the last of `rows` where a page is full, and so may not be the last.
-pub fn last_of_full<T>(
+pub(crate) fn last_of_full<T>(
     selection: &Selection,
     rows: &[T],
     place: impl Fn(&T) -> Place,

@@ -18,7 +18,7 @@ const START: &[u8] = b"PUT /api/";
 
 /// A connection whose stream loads may have raw control bytes in their heads.
 #[derive(Debug)]
-pub struct RawHeads<S> {
+pub(super) struct RawHeads<S> {
     stream: S,
     head: Head,
 }
@@ -33,7 +33,7 @@ struct Head {
 
 impl<S> RawHeads<S> {
     /// Wraps a connection.
-    pub fn new(stream: S) -> RawHeads<S> {
+    pub(super) fn new(stream: S) -> RawHeads<S> {
         RawHeads { stream, head: Head::default() }
     }
 }
@@ -67,7 +67,7 @@ impl Head {
 }
 
 /// Returns a header's value as it was sent, control bytes included; `None` where it has other bytes beyond ASCII.
-pub fn value(header: &HeaderValue) -> Option<String> {
+pub(super) fn value(header: &HeaderValue) -> Option<String> {
     let sent = header.as_bytes().iter().map(|byte| match byte {
         0x80..0xa0 => Some(char::from(byte & 0x7f)),
         byte => byte.is_ascii().then(|| char::from(*byte)),

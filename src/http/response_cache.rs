@@ -41,7 +41,7 @@ const PATHS: [&str; 6] = [
 
 /// Answers that are ready.
 #[derive(Debug)]
-pub struct Ready {
+pub(crate) struct Ready {
     watch: Watch,
     places: Mutex<Places>,
 }
@@ -74,19 +74,19 @@ struct Kept {
 type Out<B> = Response<Either<Full<Bytes>, B>>;
 
 /// The body of an answer that is made whole.
-pub fn made<B>(body: Bytes) -> Either<Full<Bytes>, B> {
+pub(super) fn made<B>(body: Bytes) -> Either<Full<Bytes>, B> {
     Either::Left(Full::new(body))
 }
 
 impl Ready {
     /// Keeps answers for as long as what it watches stays the same.
-    pub fn new(watch: Watch) -> Ready {
+    pub(crate) fn new(watch: Watch) -> Ready {
         Ready { watch, places: Mutex::default() }
     }
 
     /// The answer that is kept, where there is one and nobody has to be waited for. Most answers are: what this
     /// takes is what annals takes beside a bare route.
-    pub fn kept<In>(&self, history: &History, request: &Request<In>) -> Option<Answer> {
+    pub(crate) fn kept<In>(&self, history: &History, request: &Request<In>) -> Option<Answer> {
         if !is_list(request) {
             return None;
         }
@@ -105,7 +105,7 @@ impl Ready {
     }
 
     /// Answers by `routes`, or from what is kept of a list, and keeps that.
-    pub async fn answer<S, In, B>(
+    pub(crate) async fn answer<S, In, B>(
         &self,
         history: &History,
         routes: S,
@@ -244,7 +244,7 @@ fn is_list<In>(request: &Request<In>) -> bool {
 }
 
 /// The host that is asked; `None` where it cannot be read, which is left to the routes.
-pub fn host(headers: &HeaderMap) -> Option<Option<Authority>> {
+pub(super) fn host(headers: &HeaderMap) -> Option<Option<Authority>> {
     match headers.get(HOST) {
         None => Some(None),
         Some(host) => host.to_str().ok()?.parse().ok().map(Some),

@@ -40,7 +40,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// A certificate and its key, read anew when told so.
 #[derive(Debug)]
-pub struct Tls {
+pub(crate) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
     current: watch::Sender<Arc<ServerConfig>>,
@@ -62,14 +62,14 @@ pub enum TlsError {
 
 impl Tls {
     /// Reads a certificate, with those that vouch for it, and its key, both in PEM form.
-    pub fn read(certificate: PathBuf, key: PathBuf) -> Result<Tls, TlsError> {
+    pub(crate) fn read(certificate: PathBuf, key: PathBuf) -> Result<Tls, TlsError> {
         let (current, _) = watch::channel(config(&certificate, &key)?);
         Ok(Tls { certificate, key, current })
     }
 
     /// Reads both again, for the connections that come from now on. If they cannot be used, those from
     /// before stay.
-    pub fn read_again(&self) -> Result<(), TlsError> {
+    pub(crate) fn read_again(&self) -> Result<(), TlsError> {
         self.current.send_replace(config(&self.certificate, &self.key)?);
         Ok(())
     }
@@ -95,7 +95,7 @@ fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError>
 
 /// Serves routes of a history until `stop` comes, then lets the answers in flight finish, for as long as `grace`.
 /// Each request clones the routes, which is cheap as they are boxed.
-pub async fn serve<R>(
+pub(crate) async fn serve<R>(
     history: Arc<History>,
     routes: BoxedFilter<(R,)>,
     listener: TcpListener,

@@ -17,7 +17,7 @@ use crate::store::{
 
 /// What one caller sees.
 #[derive(Debug, Clone)]
-pub struct View {
+pub(crate) struct View {
     /// The zone in which times are written.
     pub zone: Zone,
     /// `http` or `https`: how annals is reached.
@@ -29,7 +29,7 @@ pub struct View {
 
 impl View {
     /// What a caller sees of a history.
-    pub fn new(
+    pub(crate) fn new(
         store: Store,
         zone: Zone,
         scheme: &'static str,
@@ -40,17 +40,17 @@ impl View {
     }
 
     /// What those who ask are called, where they are asked.
-    pub fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         self.caller.name.as_deref()
     }
 
     /// Whose queries alone they see; `None` where they see all.
-    pub fn owner(&self) -> Option<&str> {
+    pub(crate) fn owner(&self) -> Option<&str> {
         self.caller.sees_only.as_deref()
     }
 
     /// The way to the store, for those who may push.
-    pub fn intake(&self) -> Result<&Intake, Refusal> {
+    pub(crate) fn intake(&self) -> Result<&Intake, Refusal> {
         if self.caller.may_push {
             Ok(&self.intake)
         } else {
@@ -59,7 +59,7 @@ impl View {
     }
 
     /// The way to the store, for those who may see what all of it brings.
-    pub fn all_of_intake(&self) -> Result<&Intake, Refusal> {
+    pub(crate) fn all_of_intake(&self) -> Result<&Intake, Refusal> {
         if self.caller.sees_only.is_none() {
             Ok(&self.intake)
         } else {
@@ -68,12 +68,12 @@ impl View {
     }
 
     /// The whole history, for those who may see what all of it is.
-    pub fn store(&self) -> Result<&Store, Refusal> {
+    pub(crate) fn store(&self) -> Result<&Store, Refusal> {
         self.all_of_intake().map(|_| &self.store)
     }
 
     /// See [`Store::list`].
-    pub async fn list(
+    pub(crate) async fn list(
         &self,
         selection: &Selection,
         each: impl FnMut(ListedQuery<'_>),
@@ -82,7 +82,7 @@ impl View {
     }
 
     /// See [`Store::listed`].
-    pub async fn listed(
+    pub(crate) async fn listed(
         &self,
         query_id: &QueryId,
         each: impl FnMut(ListedQuery<'_>),
@@ -91,37 +91,46 @@ impl View {
     }
 
     /// See [`Store::statement`].
-    pub async fn statement(&self, query_id: &QueryId) -> Result<Option<String>, sqlx::Error> {
+    pub(crate) async fn statement(
+        &self,
+        query_id: &QueryId,
+    ) -> Result<Option<String>, sqlx::Error> {
         self.store.statement(query_id, self.owner()).await
     }
 
     /// See [`Store::traced`].
-    pub async fn traced(&self, trace_id: &str) -> Result<Option<String>, sqlx::Error> {
+    pub(crate) async fn traced(&self, trace_id: &str) -> Result<Option<String>, sqlx::Error> {
         self.store.traced(trace_id, self.owner()).await
     }
 
     /// See [`Store::profile`].
-    pub async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, sqlx::Error> {
+    pub(crate) async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, sqlx::Error> {
         self.store.profile(query_id, self.owner()).await
     }
 
     /// See [`Store::newest_profile`].
-    pub async fn newest_profile(&self) -> Result<Option<QueryId>, sqlx::Error> {
+    pub(crate) async fn newest_profile(&self) -> Result<Option<QueryId>, sqlx::Error> {
         self.store.newest_profile(self.owner()).await
     }
 
     /// See [`Store::records`].
-    pub async fn records(&self, selection: &Selection) -> Result<Vec<StoredQuery>, sqlx::Error> {
+    pub(crate) async fn records(
+        &self,
+        selection: &Selection,
+    ) -> Result<Vec<StoredQuery>, sqlx::Error> {
         self.store.records(selection, self.owner()).await
     }
 
     /// See [`Store::record`].
-    pub async fn record(&self, query_id: &QueryId) -> Result<Option<StoredQuery>, sqlx::Error> {
+    pub(crate) async fn record(
+        &self,
+        query_id: &QueryId,
+    ) -> Result<Option<StoredQuery>, sqlx::Error> {
         self.store.record(query_id, self.owner()).await
     }
 
     /// See [`Store::statements`].
-    pub async fn statements(
+    pub(crate) async fn statements(
         &self,
         selection: &Selection,
         order: StatementOrder,
@@ -130,7 +139,7 @@ impl View {
     }
 
     /// See [`Store::trends`].
-    pub async fn trends(
+    pub(crate) async fn trends(
         &self,
         fingerprints: &[Fingerprint],
         from_ms: i64,
@@ -141,12 +150,12 @@ impl View {
     }
 
     /// See [`Store::span`].
-    pub async fn span(&self) -> Result<Option<(i64, i64)>, sqlx::Error> {
+    pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, sqlx::Error> {
         self.store.span(self.owner()).await
     }
 
     /// See [`Store::timeline`].
-    pub async fn timeline(
+    pub(crate) async fn timeline(
         &self,
         selection: &Selection,
         spans: Spans,

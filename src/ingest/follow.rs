@@ -48,7 +48,7 @@ const FULL_RECORDS: usize = 10_000;
 const PLACES: u64 = 3;
 
 /// Follows what `patterns` name, for ever.
-pub async fn follow(intake: Arc<Intake>, store: Store, patterns: Vec<String>) {
+pub(crate) async fn follow(intake: Arc<Intake>, store: Store, patterns: Vec<String>) {
     let ways: Vec<Arc<Way>> =
         patterns.iter().map(|pattern| intake.way(&format!("follow {pattern}"))).collect();
     let known = loop {

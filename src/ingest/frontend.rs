@@ -28,7 +28,12 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 const ROUTES_KEPT: Duration = Duration::from_secs(600);
 
 /// Collects from a frontend for ever; one look at its list comes `every` so long after the one before.
-pub async fn collect(intake: Arc<Intake>, store: Store, frontend: Frontend, every: Duration) {
+pub(crate) async fn collect(
+    intake: Arc<Intake>,
+    store: Store,
+    frontend: Frontend,
+    every: Duration,
+) {
     let name = format!("frontend {}", frontend.url);
     let way = intake.way(&name);
     let client = match FrontendClient::new(frontend) {

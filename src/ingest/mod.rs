@@ -4,8 +4,8 @@
 //! wait (a followed log, a frontend that is asked) wait for the writer; those that are waited for (a
 //! client that pushes) are told to come back.
 
-pub mod follow;
-pub mod frontend;
+pub(crate) mod follow;
+pub(crate) mod frontend;
 mod retention;
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ use crate::domain::time::Zone;
 use crate::formats::SkipReason;
 use crate::formats::rows::Row;
 use crate::store::{Batch, FollowedFile, WriteError, Writer, Written};
-pub use retention::{PruneReport, retain};
+pub(crate) use retention::{PruneReport, retain};
 
 /// How long a client that pushes waits for the writer, before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ const ROOM_UNIT: usize = 1 << 10;
 
 /// The way to the store for all that comes in while annals serves.
 #[derive(Debug)]
-pub struct Intake {
+pub(crate) struct Intake {
     writer: Writer,
     filter: Filter,
     retention: Retention,
@@ -51,7 +51,7 @@ pub struct Intake {
 
 /// Why a push was not written.
 #[derive(Debug, thiserror::Error)]
-pub enum PushError {
+pub(crate) enum PushError {
     /// The writer, or the bodies that came before, took too long.
     #[error("annals is busy; send it again later")]
     Busy,
@@ -62,7 +62,7 @@ pub enum PushError {
 
 /// Records and profiles on their way, less what the filter leaves out.
 #[derive(Debug)]
-pub struct Parcel {
+pub(crate) struct Parcel {
     batch: Batch,
     filter: Filter,
     left_out: u64,
@@ -71,7 +71,7 @@ pub struct Parcel {
 impl Intake {
     /// An intake to the writer of a history that is kept within bounds. Times that name no zone are local
     /// to `zone`.
-    pub fn new(writer: Writer, filter: Filter, retention: Retention, zone: Zone) -> Intake {
+    pub(crate) fn new(writer: Writer, filter: Filter, retention: Retention, zone: Zone) -> Intake {
         Intake {
             writer,
             filter,
@@ -84,44 +84,44 @@ impl Intake {
     }
 
     /// The zone of times that name none.
-    pub fn zone(&self) -> Zone {
+    pub(crate) fn zone(&self) -> Zone {
         self.zone
     }
 
     /// The way in of a name, made where there is none.
-    pub fn way(&self, name: &str) -> Arc<Way> {
+    pub(crate) fn way(&self, name: &str) -> Arc<Way> {
         let mut ways = unpoisoned(&self.ways);
         ways.entry(name.to_string()).or_insert_with(|| Arc::new(Way::default())).clone()
     }
 
     /// How every way in fares, by name.
-    pub fn report(&self) -> BTreeMap<String, WayReport> {
+    pub(crate) fn report(&self) -> BTreeMap<String, WayReport> {
         let ways = unpoisoned(&self.ways);
         ways.iter().map(|(name, way)| (name.clone(), unpoisoned(&way.0).clone())).collect()
     }
 
     /// How long commits took.
-    pub fn commit_seconds(&self) -> Histogram {
+    pub(crate) fn commit_seconds(&self) -> Histogram {
         self.writer.commit_seconds()
     }
 
     /// Batches that wait for the writer.
-    pub fn queued(&self) -> i64 {
+    pub(crate) fn queued(&self) -> i64 {
         self.writer.queued()
     }
 
     /// Something to put records and profiles into.
-    pub fn parcel(&self) -> Parcel {
+    pub(crate) fn parcel(&self) -> Parcel {
         Parcel::new(self.filter.clone())
     }
 
     /// Whether the filter leaves a record out.
-    pub fn leaves_out(&self, record: &QueryRecord) -> bool {
+    pub(crate) fn leaves_out(&self, record: &QueryRecord) -> bool {
         self.filter.leaves_out(record)
     }
 
     /// Writes a parcel; waits as long as it takes. It is on the disk when this returns.
-    pub async fn write(&self, way: &Way, parcel: Parcel) -> Result<Written, WriteError> {
+    pub(crate) async fn write(&self, way: &Way, parcel: Parcel) -> Result<Written, WriteError> {
         let left_out = parcel.left_out;
         let written = self.writer.write(parcel.batch).await;
         match &written {
@@ -133,7 +133,7 @@ impl Intake {
 
     /// Writes a parcel that somebody waits for; gives up, and writes none of it, when that takes too
     /// long.
-    pub async fn push(&self, way: &Way, parcel: Parcel) -> Result<Written, PushError> {
+    pub(crate) async fn push(&self, way: &Way, parcel: Parcel) -> Result<Written, PushError> {
         match tokio::time::timeout(PATIENCE, self.write(way, parcel)).await {
             Ok(written) => Ok(written?),
             Err(_) => {
@@ -144,7 +144,7 @@ impl Intake {
     }
 
     /// Room for a body of so many bytes, given back when dropped; waits for those who were earlier.
-    pub async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, PushError> {
+    pub(crate) async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, PushError> {
         let units = bytes.div_ceil(ROOM_UNIT).min(ROOM_BYTES / ROOM_UNIT) as u32;
         let room = self.room.clone().acquire_many_owned(units);
         match tokio::time::timeout(PATIENCE, room).await {
@@ -154,29 +154,29 @@ impl Intake {
     }
 
     /// Whether the writer still takes what is sent to it.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.writer.is_open()
     }
 
     /// Waits until all that was taken in is written and moved into the file itself.
-    pub async fn finish(&self) -> Result<(), WriteError> {
+    pub(crate) async fn finish(&self) -> Result<(), WriteError> {
         self.writer.finish().await
     }
 }
 
 impl Parcel {
     /// An empty one.
-    pub fn new(filter: Filter) -> Parcel {
+    pub(crate) fn new(filter: Filter) -> Parcel {
         Parcel { batch: Batch::default(), filter, left_out: 0 }
     }
 
     /// What is to be written.
-    pub fn into_batch(self) -> Batch {
+    pub(crate) fn into_batch(self) -> Batch {
         self.batch
     }
 
     /// Adds a record, unless the filter leaves it out.
-    pub fn record(&mut self, record: QueryRecord) {
+    pub(crate) fn record(&mut self, record: QueryRecord) {
         if self.filter.leaves_out(&record) {
             self.left_out += 1;
         } else {
@@ -185,7 +185,7 @@ impl Parcel {
     }
 
     /// Adds what a pushed row says.
-    pub fn row(&mut self, row: Row) {
+    pub(crate) fn row(&mut self, row: Row) {
         match row {
             Row::Record(record) => self.record(*record),
             Row::Login(login) => self.login(*login),
@@ -193,7 +193,7 @@ impl Parcel {
     }
 
     /// Adds a profile, unless the filter leaves its query out; compresses it on this thread.
-    pub fn profile(&mut self, profile: Profile) {
+    pub(crate) fn profile(&mut self, profile: Profile) {
         if self.filter.leaves_out(&profile.summary) {
             self.left_out += 1;
         } else {
@@ -202,54 +202,54 @@ impl Parcel {
     }
 
     /// Adds a log-in, which no rule excludes.
-    pub fn login(&mut self, login: Login) {
+    pub(crate) fn login(&mut self, login: Login) {
         self.batch.login(login);
     }
 
     /// Makes it a stream load: see [`Batch::label`].
-    pub fn label(&mut self, db: &str, label: &str) {
+    pub(crate) fn label(&mut self, db: &str, label: &str) {
         self.batch.label(db, label);
     }
 
     /// Notes how far a followed file is in the history once this is.
-    pub fn followed(&mut self, file: FollowedFile) {
+    pub(crate) fn followed(&mut self, file: FollowedFile) {
         self.batch.followed(file);
     }
 
     /// Whether it is time to write it.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.batch.is_full()
     }
 
     /// Whether it takes much memory, however few its records.
-    pub fn is_large(&self) -> bool {
+    pub(crate) fn is_large(&self) -> bool {
         self.batch.is_large()
     }
 
     /// How many records it has.
-    pub fn records(&self) -> usize {
+    pub(crate) fn records(&self) -> usize {
         self.batch.records()
     }
 
     /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.batch.is_empty() && self.left_out == 0
     }
 
     /// What the filter left out so far.
-    pub fn left_out(&self) -> u64 {
+    pub(crate) fn left_out(&self) -> u64 {
         self.left_out
     }
 }
 
 /// One way in.
 #[derive(Debug, Default)]
-pub struct Way(Mutex<WayReport>);
+pub(crate) struct Way(Mutex<WayReport>);
 
 /// How a way in fares, since annals started. Times are Unix milliseconds.
 #[derive(Debug, Default, Clone, Serialize, ToSchema)]
 #[allow(missing_docs)]
-pub struct WayReport {
+pub(crate) struct WayReport {
     pub records_new: u64,
     pub records_merged: u64,
     pub records_unchanged: u64,
@@ -280,24 +280,24 @@ impl Way {
     }
 
     /// Notes that it worked, though nothing came.
-    pub fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         unpoisoned(&self.0).last_success_ms = Some(now_ms());
     }
 
     /// Notes that it did not work.
-    pub fn failed(&self, error: &dyn std::error::Error) {
+    pub(crate) fn failed(&self, error: &dyn std::error::Error) {
         let mut report = unpoisoned(&self.0);
         report.last_error = Some(error.to_string());
         report.last_error_ms = Some(now_ms());
     }
 
     /// Counts a piece of input that was not understood.
-    pub fn refused(&self, reason: SkipReason) {
+    pub(crate) fn refused(&self, reason: SkipReason) {
         *unpoisoned(&self.0).refused.entry(reason.to_string()).or_default() += 1;
     }
 
     /// Counts rows that were pushed and not understood; who pushed them is told why.
-    pub fn refused_rows(&self, count: u64) {
+    pub(crate) fn refused_rows(&self, count: u64) {
         if count > 0 {
             let mut report = unpoisoned(&self.0);
             *report.refused.entry("a row that is no record".to_string()).or_default() += count;
@@ -305,7 +305,7 @@ impl Way {
     }
 
     /// Notes how much waits to be taken in.
-    pub fn behind(&self, behind: u64) {
+    pub(crate) fn behind(&self, behind: u64) {
         unpoisoned(&self.0).behind = Some(behind);
     }
 }

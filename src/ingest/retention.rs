@@ -18,7 +18,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// What was removed since annals started. Times are Unix milliseconds.
 #[derive(Debug, Default, Clone, Serialize, ToSchema)]
-pub struct PruneReport {
+pub(crate) struct PruneReport {
     /// Queries and loads, with their profiles.
     pub queries: u64,
     /// Profiles whose queries stay.
@@ -33,7 +33,7 @@ pub struct PruneReport {
 
 /// Removes what goes beyond the bounds, for as long as annals serves: a little at a time, so that those who
 /// write meanwhile wait no longer than for one another.
-pub async fn retain(intake: Arc<Intake>, store: Store) {
+pub(crate) async fn retain(intake: Arc<Intake>, store: Store) {
     let mut pruner = Pruner::new(store, intake.retention.clone());
     loop {
         let wait = match step(&intake, &mut pruner).await {
@@ -70,12 +70,12 @@ async fn step(
 
 impl Intake {
     /// What bounds the history.
-    pub fn retention(&self) -> &Retention {
+    pub(crate) fn retention(&self) -> &Retention {
         &self.retention
     }
 
     /// What was removed since annals started.
-    pub fn pruned(&self) -> PruneReport {
+    pub(crate) fn pruned(&self) -> PruneReport {
         unpoisoned(&self.pruned).clone()
     }
 }

@@ -2,4 +2,4 @@
 
 mod sqlite;
 
-pub use sqlite::*;
+pub(crate) use sqlite::*;

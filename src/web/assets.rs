@@ -12,7 +12,7 @@ use warp::{Filter, Rejection};
 use crate::http::envelope::Answer;
 
 /// A file that is in the binary.
-pub struct Asset {
+pub(super) struct Asset {
     /// Where it is served.
     pub path: String,
     content_type: &'static str,
@@ -27,20 +27,20 @@ impl Asset {
 }
 
 /// The style of all pages.
-pub static STYLE: LazyLock<Asset> =
+pub(super) static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("css", "text/css; charset=utf-8", include_str!("assets/page.css")));
 
 /// The script of all pages.
-pub static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("js", "text/javascript; charset=utf-8", include_str!("assets/page.js"))
 });
 
 /// The icon.
-pub static ICON: LazyLock<Asset> =
+pub(super) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("svg", "image/svg+xml", include_str!("assets/icon.svg")));
 
 /// Serves them, to anybody: they tell nothing of a history.
-pub fn routes() -> BoxedFilter<(Answer,)> {
+pub(super) fn routes() -> BoxedFilter<(Answer,)> {
     warp::path!("assets" / String)
         .and(warp::get().or(warp::head()).unify())
         .and_then(|name: String| async move {

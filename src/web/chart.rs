@@ -19,7 +19,7 @@ const TIMES_FROM: f64 = 68.0;
 const TIMES_HIGH: f64 = 32.0;
 
 /// A share of the longest, as a bar beside its number.
-pub fn bar(value: i64, longest: i64) -> Markup {
+pub(super) fn bar(value: i64, longest: i64) -> Markup {
     let share = if longest > 0 { value.max(0) as f64 / longest as f64 * 100.0 } else { 0.0 };
     let width = coordinate(share.clamp(0.0, 100.0));
     html! {
@@ -30,7 +30,7 @@ pub fn bar(value: i64, longest: i64) -> Markup {
 }
 
 /// What ran over time. Each bar is a link to its part of the range.
-pub fn timeline(
+pub(super) fn timeline(
     buckets: &[Bucket],
     range: &Range,
     path: &str,
@@ -123,7 +123,7 @@ fn column(
 }
 
 /// How a number went over time, without axes.
-pub fn spark(values: &[i64]) -> Markup {
+pub(super) fn spark(values: &[i64]) -> Markup {
     let most = values.iter().copied().max().unwrap_or(0).max(1) as f64;
     let size = format!("0 0 {} 20", values.len() * 4);
     html! {
@@ -137,7 +137,7 @@ pub fn spark(values: &[i64]) -> Markup {
 }
 
 /// Runs of a statement: when each was, and how long it took. Each is a link; `this` one is marked.
-pub fn runs(runs: &[StoredQuery], this: Option<&str>, zone: Zone) -> Markup {
+pub(super) fn runs(runs: &[StoredQuery], this: Option<&str>, zone: Zone) -> Markup {
     let timed: Vec<(&StoredQuery, i64, i64)> = runs
         .iter()
         .filter_map(|run| Some((run, run.started_ms?, run.duration_ms?.max(0))))

@@ -14,7 +14,7 @@ use crate::http::view::View;
 use crate::ingest::{Intake, WayReport};
 
 /// The page, for those who see everybody's queries.
-pub async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
+pub(super) async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
     let intake = view.all_of_intake()?;
     let store = view.store()?;
     let sizes = history.metrics.sizes(store).await?;

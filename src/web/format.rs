@@ -8,7 +8,7 @@ use crate::domain::time::{Zone, duration_text};
 const UNKNOWN: &str = "–";
 
 /// A time in a zone, with the instant itself for programs.
-pub fn time(ms: Option<i64>, zone: Zone) -> Markup {
+pub(super) fn time(ms: Option<i64>, zone: Zone) -> Markup {
     match ms {
         Some(ms) => {
             html! { time datetime=(Zone::UTC.text(ms).replace(' ', "T") + "Z") { (zone.text(ms)) } }
@@ -18,17 +18,17 @@ pub fn time(ms: Option<i64>, zone: Zone) -> Markup {
 }
 
 /// A duration as Doris writes it.
-pub fn duration(ms: Option<i64>) -> String {
+pub(super) fn duration(ms: Option<i64>) -> String {
     ms.filter(|ms| *ms >= 0).map_or(UNKNOWN.to_string(), duration_text)
 }
 
 /// A number in three digits: `999`, `1.2K`, `34M`.
-pub fn number(value: Option<i64>) -> String {
+pub(super) fn number(value: Option<i64>) -> String {
     value.map_or(UNKNOWN.to_string(), |value| scaled(value, 1000.0, &["", "K", "M", "G", "T", "P"]))
 }
 
 /// A size in three digits: `999 B`, `1.2 KB`, by 1024 as Doris does.
-pub fn bytes(value: Option<i64>) -> String {
+pub(super) fn bytes(value: Option<i64>) -> String {
     let units = [" B", " KB", " MB", " GB", " TB", " PB"];
     value.map_or(UNKNOWN.to_string(), |value| scaled(value, 1024.0, &units))
 }
@@ -45,12 +45,12 @@ fn scaled(value: i64, step: f64, units: &[&str]) -> String {
 }
 
 /// A count with its thousands apart.
-pub fn counted(count: impl TryInto<i64>) -> String {
+pub(super) fn counted(count: impl TryInto<i64>) -> String {
     whole(count.try_into().unwrap_or(i64::MAX))
 }
 
 /// A whole number with its thousands apart: `1,234,567`.
-pub fn whole(value: i64) -> String {
+pub(super) fn whole(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
     if value < 0 {
@@ -66,7 +66,7 @@ pub fn whole(value: i64) -> String {
 }
 
 /// A text, or that nobody said.
-pub fn text(text: Option<&str>) -> Markup {
+pub(super) fn text(text: Option<&str>) -> Markup {
     match text {
         Some(text) => html! { bdi { (text) } },
         None => html! { span.unknown { (UNKNOWN) } },
@@ -74,7 +74,7 @@ pub fn text(text: Option<&str>) -> Markup {
 }
 
 /// The beginning of a statement in one line.
-pub fn excerpt(statement: &str, chars: usize) -> String {
+pub(super) fn excerpt(statement: &str, chars: usize) -> String {
     let mut line = String::new();
     let mut taken = 0;
     // A statement may be megabytes of white space: what is looked at is bounded, too.
@@ -101,7 +101,7 @@ pub fn excerpt(statement: &str, chars: usize) -> String {
 
 /// How a query ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     Good,
     Failed,
     Running,
@@ -110,7 +110,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Returns how a query of this state ended.
-    pub fn of(state: Option<&str>, is_failed: bool) -> Outcome {
+    pub(super) fn of(state: Option<&str>, is_failed: bool) -> Outcome {
         let state = state.unwrap_or_default().to_ascii_uppercase();
         match state.as_str() {
             _ if is_failed => Outcome::Failed,
@@ -121,7 +121,7 @@ impl Outcome {
     }
 
     /// The class that colours it.
-    pub fn class(self) -> &'static str {
+    pub(super) fn class(self) -> &'static str {
         match self {
             Outcome::Good => "good",
             Outcome::Failed => "failed",
@@ -132,7 +132,7 @@ impl Outcome {
 }
 
 /// A state with its colour; the word alone tells it, too.
-pub fn state(state: Option<&str>, is_failed: bool) -> Markup {
+pub(super) fn state(state: Option<&str>, is_failed: bool) -> Markup {
     let outcome = Outcome::of(state, is_failed);
     html! { span class={ "state " (outcome.class()) } { bdi { (state.unwrap_or(UNKNOWN)) } } }
 }

@@ -24,7 +24,7 @@ const EXCERPT_CHARS: usize = 180;
 
 /// What the parameters of a page select. They are those of the lists of the REST interface; a time may also be
 /// without seconds, as browsers send it.
-pub fn selected(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
+pub(super) fn selected(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
     let mut parameters = parameters.clone();
     parameters.entry("limit".to_string()).or_insert(ROWS.to_string());
     for name in ["from", "to"] {
@@ -39,7 +39,7 @@ pub fn selected(view: &View, parameters: &Parameters) -> Result<Selection, Refus
 }
 
 /// The page.
-pub async fn page(
+pub(super) async fn page(
     view: View,
     parameters: Parameters,
     timelines: Arc<Timelines>,
@@ -96,7 +96,7 @@ pub async fn page(
 }
 
 /// What ran over time, as it stands above the list.
-pub fn over_time(timeline: &Timeline, parameters: &Parameters, view: &View) -> Markup {
+pub(super) fn over_time(timeline: &Timeline, parameters: &Parameters, view: &View) -> Markup {
     html! {
         @if let Some((range, buckets)) = &timeline.parts {
             (range.choices(PATH, parameters, view.zone))
@@ -165,7 +165,7 @@ fn filters(selection: &Selection, parameters: &Parameters, zone: Zone) -> Markup
 }
 
 /// A table of queries. `events` is where its new rows come from.
-pub fn table(queries: &[StoredQuery], events: Option<&str>, zone: Zone) -> Markup {
+pub(super) fn table(queries: &[StoredQuery], events: Option<&str>, zone: Zone) -> Markup {
     html! {
         table.queries {
             thead {
@@ -188,13 +188,13 @@ pub fn table(queries: &[StoredQuery], events: Option<&str>, zone: Zone) -> Marku
 }
 
 /// The rows of a table, each with what it is known by.
-pub fn rows(queries: &[StoredQuery], zone: Zone) -> Vec<(i64, Markup)> {
+pub(super) fn rows(queries: &[StoredQuery], zone: Zone) -> Vec<(i64, Markup)> {
     let longest = queries.iter().filter_map(|query| query.duration_ms).max().unwrap_or(0);
     queries.iter().map(|query| (query.id, row(query, longest, zone))).collect()
 }
 
 /// A text that is another one when any of these is.
-pub fn tag<'a>(parts: impl IntoIterator<Item = &'a Markup>) -> String {
+pub(super) fn tag<'a>(parts: impl IntoIterator<Item = &'a Markup>) -> String {
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
     for part in parts {
         hash.update(part.0.as_bytes());
@@ -231,7 +231,7 @@ fn row(query: &StoredQuery, longest: i64, zone: Zone) -> Markup {
 }
 
 /// The page of one query.
-pub fn path_of(query_id: &str) -> String {
+pub(super) fn path_of(query_id: &str) -> String {
     let id = percent_encoding::utf8_percent_encode(query_id, percent_encoding::NON_ALPHANUMERIC);
     // Doris' ids are hex numbers with a dash, which need no escape.
     format!("/query_profile/{}", id.to_string().replace("%2D", "-"))

@@ -8,7 +8,7 @@ use crate::domain::time::Zone;
 use crate::http::view::View;
 
 /// A page, without what all have.
-pub struct Page {
+pub(super) struct Page {
     /// What it is called.
     pub title: String,
     /// Where it stands.
@@ -19,7 +19,7 @@ pub struct Page {
 
 /// The places of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Here {
+pub(super) enum Here {
     History,
     Statements,
     Cluster,
@@ -27,7 +27,7 @@ pub enum Here {
 }
 
 /// Who looks at a page.
-pub struct Reader {
+pub(super) struct Reader {
     name: Option<String>,
     sees_all: bool,
     zone: Zone,
@@ -35,14 +35,14 @@ pub struct Reader {
 
 impl Reader {
     /// Who has this view.
-    pub fn of(view: &View) -> Reader {
+    pub(super) fn of(view: &View) -> Reader {
         let sees_all = view.all_of_intake().is_ok();
         Reader { name: view.name().map(str::to_string), sees_all, zone: view.zone }
     }
 }
 
 /// A page as it is sent. Nobody is named on one that is for anybody.
-pub fn whole(page: &Page, reader: Option<&Reader>) -> Markup {
+pub(super) fn whole(page: &Page, reader: Option<&Reader>) -> Markup {
     let place = |here: Here, path: &str, name: &str| {
         let current = (page.here == here).then_some("page");
         html! { li { a href=(path) aria-current=[current] { (name) } } }
@@ -87,7 +87,7 @@ pub fn whole(page: &Page, reader: Option<&Reader>) -> Markup {
 }
 
 /// The page that says why there is none.
-pub fn refusal(status: StatusCode, sentence: &str) -> Page {
+pub(super) fn refusal(status: StatusCode, sentence: &str) -> Page {
     let title = match status {
         StatusCode::NOT_FOUND => "Not found",
         StatusCode::FORBIDDEN => "Not allowed",

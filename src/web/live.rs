@@ -39,7 +39,7 @@ const LASTS: Duration = Duration::from_secs(300);
 
 /// Tells listeners that the history has changed.
 #[derive(Debug)]
-pub struct Live {
+pub(crate) struct Live {
     /// Goes up with each change; `None` as annals stops.
     changed: watch::Sender<Option<u64>>,
     listeners: Arc<Semaphore>,
@@ -50,7 +50,7 @@ pub struct Live {
 
 impl Live {
     /// Tells of what it watches, once it is run.
-    pub fn new(watch: Watch) -> Live {
+    pub(crate) fn new(watch: Watch) -> Live {
         let (changed, _) = watch::channel(Some(0));
         let watch = Arc::new(watch);
         let timelines = Arc::new(Timelines::new(watch.clone()));
@@ -58,7 +58,7 @@ impl Live {
     }
 
     /// Looks for changes for as long as it is run.
-    pub async fn look(self: Arc<Live>) {
+    pub(crate) async fn look(self: Arc<Live>) {
         let mut known = self.watch.now();
         loop {
             tokio::time::sleep(EVERY).await;
@@ -71,7 +71,7 @@ impl Live {
     }
 
     /// Ends all listeners, so that annals can stop.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.changed.send_replace(None);
     }
 }
@@ -112,7 +112,7 @@ type Events = mpsc::Sender<Result<Event, Infallible>>;
 
 /// Begins to send what is new in the list that the parameters select, and the chart above it where that is another.
 /// `seen` is the tag of the rows that are known, `drawn` that of the chart.
-pub fn events(
+pub(super) fn events(
     live: &Live,
     asked: Asked,
     mut parameters: Parameters,

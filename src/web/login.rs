@@ -18,18 +18,18 @@ use crate::http::query_parameters::address as address_of;
 use crate::http::{History, Parameters, not_from_another_site};
 
 /// The cookie that carries a session's id.
-pub const COOKIE: &str = "annals_session";
+pub(super) const COOKIE: &str = "annals_session";
 /// What a log-in may be long: a name, a password, a path.
 const MAX_FORM_BYTES: u64 = 32 << 10;
 
 /// Where somebody logs in who then goes on to `next`.
-pub fn address(next: &str) -> String {
+pub(super) fn address(next: &str) -> String {
     let next = if next == "/" { "" } else { next };
     address_of("/login", &Parameters::new(), &[("next", next)])
 }
 
 /// The routes.
-pub fn routes(history: Arc<History>) -> BoxedFilter<(Answer,)> {
+pub(super) fn routes(history: Arc<History>) -> BoxedFilter<(Answer,)> {
     let with_history = warp::any().map(move || history.clone());
     let asked = with_history.clone().and(warp::host::optional());
     let form = warp::path!("login")

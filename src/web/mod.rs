@@ -34,7 +34,7 @@ use crate::http::envelope::{Answer, Refusal};
 use crate::http::view::View;
 use crate::http::{Asked, History, Parameters, middleware};
 use layout::Page;
-pub use live::Live;
+pub(crate) use live::Live;
 
 /// What pages may do: use what annals itself serves, and nothing that stands within the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -50,7 +50,7 @@ struct Visit {
 }
 
 /// Every page. What is none of them is left to the routes that come behind.
-pub fn routes(
+pub(crate) fn routes(
     history: Arc<History>,
     live: Arc<Live>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {

@@ -36,7 +36,7 @@ const RUNS: u32 = 100;
 const RUNS_WITHIN_MS: i64 = 7 * 24 * 3_600_000;
 
 /// What is asked for of a query.
-pub enum Part {
+pub(super) enum Part {
     Page,
     Flame,
     Profile,
@@ -44,7 +44,7 @@ pub enum Part {
 }
 
 /// Reads the end of a path: the id with Doris' `query_id=` before it or without, and what of it.
-pub fn of_path(tail: &str) -> Result<(QueryId, Part), Refusal> {
+pub(super) fn of_path(tail: &str) -> Result<(QueryId, Part), Refusal> {
     let parts = [
         ("/flame.svg", Part::Flame),
         ("/profile.txt", Part::Profile),
@@ -64,7 +64,7 @@ pub fn of_path(tail: &str) -> Result<(QueryId, Part), Refusal> {
 }
 
 /// The page.
-pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, Refusal> {
+pub(super) async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, Refusal> {
     let query = known(&view, &id).await?;
     let profile = view.profile(&id).await?.text();
     let shown = Shown::of(parameters.get("show").map_or("", String::as_str))?;
@@ -141,7 +141,7 @@ pub async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Pag
 }
 
 /// A part of a query that is no page.
-pub async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, Refusal> {
+pub(super) async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, Refusal> {
     let query = known(&view, &id).await?;
     let profile = async || {
         let missing = || Refusal::NotFound(format!("no profile of query {id} was taken in"));
@@ -322,7 +322,7 @@ fn others(query: &StoredQuery) -> Vec<(String, String)> {
 }
 
 /// A statement, laid out and coloured.
-pub fn statement(text: &str) -> Markup {
+pub(super) fn statement(text: &str) -> Markup {
     let text = laid_out(text);
     let shown = &text[..text.floor_char_boundary(SHOWN_BYTES)];
     html! {
@@ -652,7 +652,7 @@ fn percent(share: f64) -> String {
 }
 
 /// A duration in its largest unit: `1.23 ms`.
-pub fn nanoseconds(ns: Option<u64>) -> String {
+pub(super) fn nanoseconds(ns: Option<u64>) -> String {
     let Some(ns) = ns else {
         return "–".to_string();
     };
@@ -681,7 +681,7 @@ async fn runs(view: &View, query: &StoredQuery) -> Result<Vec<StoredQuery>, Refu
 }
 
 /// The operators of a query's profile, where there is one.
-pub async fn operators_of(view: &View, id: &str) -> Result<Option<Vec<Operator>>, Refusal> {
+pub(super) async fn operators_of(view: &View, id: &str) -> Result<Option<Vec<Operator>>, Refusal> {
     let Ok(id) = id.parse::<QueryId>() else {
         return Ok(None);
     };

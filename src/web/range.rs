@@ -52,7 +52,7 @@ const CHOICES: [(i64, &str); 4] =
 
 /// A span of time, cut into parts of the same length that begin at round times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+pub(crate) struct Range {
     /// Its begin, in Unix milliseconds.
     pub from_ms: i64,
     /// Its end, which is not in it.
@@ -68,7 +68,7 @@ pub struct Range {
 impl Range {
     /// What a selection's `from` and `to` say, else the usual time before the newest query; `None` where there
     /// is nothing.
-    pub async fn of(view: &View, selection: &Selection) -> Result<Option<Range>, Refusal> {
+    pub(crate) async fn of(view: &View, selection: &Selection) -> Result<Option<Range>, Refusal> {
         let Some((first_ms, last_ms)) = view.span().await? else {
             return Ok(None);
         };
@@ -93,7 +93,7 @@ impl Range {
     }
 
     /// A selection of this range alone.
-    pub fn within(&self, selection: &Selection) -> Selection {
+    pub(crate) fn within(&self, selection: &Selection) -> Selection {
         Selection {
             from_ms: Some(self.from_ms),
             to_ms: Some(self.to_ms),
@@ -103,12 +103,12 @@ impl Range {
     }
 
     /// How long it is.
-    pub fn length_ms(&self) -> u64 {
+    pub(crate) fn length_ms(&self) -> u64 {
         self.from_ms.abs_diff(self.to_ms)
     }
 
     /// What ran in each part.
-    pub async fn timeline(
+    pub(crate) async fn timeline(
         &self,
         view: &View,
         selection: &Selection,
@@ -119,7 +119,7 @@ impl Range {
     }
 
     /// How long a part is, in words.
-    pub fn width_text(&self) -> String {
+    pub(crate) fn width_text(&self) -> String {
         let ms = self.width_ms;
         let (count, unit) = match ms {
             _ if ms % DAY == 0 => (ms / DAY, "day"),
@@ -131,7 +131,7 @@ impl Range {
     }
 
     /// The heading of a range, with links to other ones.
-    pub fn choices(&self, path: &str, parameters: &Parameters, zone: Zone) -> Markup {
+    pub(crate) fn choices(&self, path: &str, parameters: &Parameters, zone: Zone) -> Markup {
         let chosen = |from_ms: i64| self.to_ms == self.end_ms && self.from_ms == from_ms;
         let to =
             |from: &str| address(path, parameters, &[("from", from), ("to", ""), ("cursor", "")]);

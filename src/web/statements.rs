@@ -43,7 +43,7 @@ const ORDERS: [(&str, &str); 6] = [
 ];
 
 /// The list.
-pub async fn page(view: View, parameters: Parameters) -> Result<Page, Refusal> {
+pub(super) async fn page(view: View, parameters: Parameters) -> Result<Page, Refusal> {
     let asked = parameters.get("order").map_or("total_ms", String::as_str);
     let named = StatementOrder::NAMES.into_iter().find(|(name, _)| *name == asked);
     let (_, order) =
@@ -117,7 +117,7 @@ fn row(statement: &StatementStatistics, most: i64, trend: Option<&Vec<i64>>) -> 
 }
 
 /// One statement.
-pub async fn one(view: View, path: String, parameters: Parameters) -> Result<Page, Refusal> {
+pub(super) async fn one(view: View, path: String, parameters: Parameters) -> Result<Page, Refusal> {
     let fingerprint: Fingerprint =
         path.parse().map_err(|error: NotAFingerprint| Refusal::BadRequest(error.to_string()))?;
     let selection =

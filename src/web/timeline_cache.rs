@@ -26,7 +26,7 @@ const MOST_KEPT: usize = 256;
 
 /// What ran in the parts of a range, as it was counted once.
 #[derive(Debug)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     /// `None` where nothing ever ran.
     pub parts: Option<(Range, Vec<Bucket>)>,
     version: Version,
@@ -39,7 +39,7 @@ type Place = Arc<tokio::sync::Mutex<Option<Arc<Timeline>>>>;
 
 /// Timelines that are ready, and the making of others.
 #[derive(Debug)]
-pub struct Timelines {
+pub(crate) struct Timelines {
     watch: Arc<Watch>,
     places: Mutex<HashMap<(Option<String>, String), Place>>,
     asked: Arc<Semaphore>,
@@ -47,19 +47,19 @@ pub struct Timelines {
 
 impl Timelines {
     /// Keeps timelines for as long as what it watches stays the same, and a little longer.
-    pub fn new(watch: Arc<Watch>) -> Timelines {
+    pub(crate) fn new(watch: Arc<Watch>) -> Timelines {
         let asked = Arc::new(Semaphore::new(ASKED_AT_ONCE));
         Timelines { watch, places: Mutex::default(), asked }
     }
 
     /// Whether a timeline is of the history as it is now.
-    pub fn is_of_now(&self, counted: &Timeline) -> bool {
+    pub(crate) fn is_of_now(&self, counted: &Timeline) -> bool {
         counted.version == self.watch.now()
     }
 
     /// What the parameters select, over time; `None` where it is not counted soon. Then it is counted on, to be
     /// there for the next who ask.
-    pub async fn soon(
+    pub(crate) async fn soon(
         self: &Arc<Timelines>,
         view: &View,
         selection: &Selection,
@@ -70,7 +70,7 @@ impl Timelines {
     }
 
     /// The same for those who can wait; `None` where too many ask.
-    pub async fn count(
+    pub(crate) async fn count(
         self: &Arc<Timelines>,
         view: &View,
         selection: &Selection,

@@ -4,7 +4,6 @@
 //! `cargo test` runs all that need no more than Rust and `sqlite3`; the others are ignored unless asked for
 //! (`-- --include-ignored`), and say here what they need. `cargo test --test it follow::` runs one module.
 
-mod audit_log;
 mod browser;
 mod care;
 mod clients;

@@ -15,7 +15,7 @@ const MAX_NAME_CHARS: usize = 80;
 
 /// A flame graph of the own times of operators as SVG: the operators of a plan stand on each other, as wide
 /// as the time of them and of all above them. With a script that zooms and finds, where it may run.
-pub fn flame_svg(operators: &[Operator], title: &str) -> io::Result<Vec<u8>> {
+pub(crate) fn flame_svg(operators: &[Operator], title: &str) -> io::Result<Vec<u8>> {
     let mut lines = Vec::new();
     let mut stack = Vec::new();
     for operator in operators {

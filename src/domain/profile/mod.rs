@@ -20,10 +20,10 @@ use self::summary::Summary;
 use crate::domain::record::{QueryIdError, QueryRecord};
 use crate::domain::time::Zone;
 
-pub use flame::flame_svg;
-pub use operators::{Operator, OperatorDifference, compare, in_order, operators};
-pub use phases::{Phase, Phases, RecordedTimes};
-pub use tree::{Brief, Counter, Fragment, Section};
+pub(crate) use flame::flame_svg;
+pub(crate) use operators::{Operator, OperatorDifference, compare, in_order, operators};
+pub(crate) use phases::{Phase, Phases, RecordedTimes};
+pub(crate) use tree::Section;
 
 /// A profile as it was taken in.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,7 +136,7 @@ static PIECES: [Piece; 256] = {
 ///
 /// Spaces are a third of a profile, so its HTML is four times as long. Both in one pass, of pieces of one
 /// size that are copied without a call, take 18 µs of 25 KB; one behind the other, with `serde_json`, 90 µs.
-pub fn write_html_json(text: &[u8], into: &mut Vec<u8>) {
+pub(crate) fn write_html_json(text: &[u8], into: &mut Vec<u8>) {
     const ROOM: usize = 4096;
     let text = lossy(text);
     into.reserve(text.len() * 5);
@@ -166,7 +166,7 @@ fn lossy(text: &[u8]) -> Cow<'_, str> {
 /// Doris writes `</br>` for each line end and `&nbsp;&nbsp;` for each space and escapes nothing else, so `&lt;` in it
 /// is part of a statement. Where the HTML has no bare `<` but that of line ends, as annals' own and that which a
 /// browser saves, `&lt;`, `&gt;`, `&quot;` and `&amp;` are escapes and are taken back.
-pub fn from_html(html: &str) -> String {
+pub(crate) fn from_html(html: &str) -> String {
     let mut text = String::with_capacity(html.len() / 2);
     let mut escaped = true;
     let mut rest = html;

@@ -10,7 +10,7 @@ use crate::domain::time::parse_duration_ns;
 
 /// An operator of a plan, all its instances together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Operator {
+pub(crate) struct Operator {
     /// As the text has it: `AGGREGATION_OPERATOR (id=3)`.
     pub name: String,
     /// The number of the fragment it belongs to.
@@ -34,7 +34,7 @@ pub struct Operator {
 
 /// An operator in two runs of a statement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct OperatorDifference {
+pub(crate) struct OperatorDifference {
     /// As the later run has it, or the earlier one where it is missing there.
     pub name: String,
     /// The number of its fragment.
@@ -67,7 +67,7 @@ const MAX_INNER_CHAIN: usize = 8;
 ///
 /// In a pipeline each operator takes the rows of the one printed below it, so it hangs there.
 /// Older versions (`Active`, `% non-child`) count the time below an operator into its own. It is taken out here.
-pub fn operators(profile: &Section) -> Vec<Operator> {
+pub(crate) fn operators(profile: &Section) -> Vec<Operator> {
     let reading = Reading { flat: FlatChildren::of(profile) };
     let merged = profile.part(is_merged);
     let mut operators = merged.map(|merged| reading.forest(merged)).unwrap_or_default();
@@ -79,7 +79,7 @@ pub fn operators(profile: &Section) -> Vec<Operator> {
 }
 
 /// The operators of trees, each with its depth, from the root down.
-pub fn in_order(operators: &[Operator]) -> impl Iterator<Item = (usize, &Operator)> {
+pub(crate) fn in_order(operators: &[Operator]) -> impl Iterator<Item = (usize, &Operator)> {
     let mut open = vec![operators.iter()];
     std::iter::from_fn(move || {
         loop {
@@ -99,7 +99,7 @@ pub fn in_order(operators: &[Operator]) -> impl Iterator<Item = (usize, &Operato
 
 /// What got slower from one run to another, the most first. An operator is the same in both if its fragment,
 /// its kind and its id are; where ids differ, the first of a kind is taken to be the first of the other.
-pub fn compare(before: &[Operator], after: &[Operator]) -> Vec<OperatorDifference> {
+pub(crate) fn compare(before: &[Operator], after: &[Operator]) -> Vec<OperatorDifference> {
     let mut differences = Vec::new();
     let mut unmatched_after = Vec::new();
     let mut known: HashMap<_, Vec<&Operator>> = HashMap::new();

@@ -14,7 +14,7 @@ use crate::domain::time::{Zone, parse_duration_ms, parse_instant_ms};
 pub(super) struct Summary(Section);
 
 impl Summary {
-    pub fn read(text: &str) -> Summary {
+    pub(super) fn read(text: &str) -> Summary {
         Summary(Section::parse_head(text))
     }
 
@@ -41,7 +41,7 @@ impl Summary {
         self.value("Execution Summary", keys).or_else(behind)
     }
 
-    pub fn state(&self) -> Option<&str> {
+    pub(super) fn state(&self) -> Option<&str> {
         self.get(&["Task State", "Query State"])
     }
 
@@ -53,7 +53,7 @@ impl Summary {
         }
     }
 
-    pub fn into_record(self, zone: Zone) -> Result<QueryRecord, QueryIdError> {
+    pub(super) fn into_record(self, zone: Zone) -> Result<QueryRecord, QueryIdError> {
         let owned = |keys: &[&str]| self.get(keys).map(str::to_string);
         let truth = |keys: &[&str]| self.get_anywhere(keys).and_then(truth_of);
         let id = self.get(&["Profile ID", "Query ID"]).unwrap_or_default().parse()?;

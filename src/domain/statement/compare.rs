@@ -12,7 +12,7 @@ const MIN_UNMARKED_CUT_BYTES: usize = 1024;
 ///
 /// A cut is known by its mark (`without_cut`); by its length, where it has 1,024 bytes and more; or by a quote or a
 /// parenthesis that it leaves open.
-pub fn same(a: &str, b: &str) -> bool {
+pub(crate) fn same(a: &str, b: &str) -> bool {
     if a == b {
         return true;
     }
@@ -28,7 +28,7 @@ pub fn same(a: &str, b: &str) -> bool {
 /// Returns whether the second of two reports of one statement says more of it than the first: it is the whole of what
 /// the first is a cut of, or has line ends where the first has escapes or spaces. None where neither says more, or they
 /// are two statements.
-pub fn says_more(first: &str, second: &str) -> Option<bool> {
+pub(crate) fn says_more(first: &str, second: &str) -> Option<bool> {
     if first == second {
         return None;
     }

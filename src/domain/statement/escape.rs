@@ -10,7 +10,7 @@ const WRAPPER: &str = "OriginStatement{originStmt='";
 
 /// Returns the statement as its client sent it: without the wrapper of `OriginStatement{originStmt='…', idx=0}`, and
 /// [unescaped](unescape).
-pub fn as_sent(text: &str) -> Cow<'_, str> {
+pub(crate) fn as_sent(text: &str) -> Cow<'_, str> {
     unescape(unwrap(text))
 }
 
@@ -34,7 +34,7 @@ pub(super) fn unwrap(text: &str) -> &str {
 /// a backslash, so within quotes and backquotes an escape cannot be told from the statement's own text: it stays there.
 /// Where a real line feed stands in the text the frontend escaped nothing, and where a real carriage return or tab
 /// stands it did not escape those. Takes time that grows with the text's length alone.
-pub fn unescape(text: &str) -> Cow<'_, str> {
+pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
     if memchr::memchr(b'\\', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }

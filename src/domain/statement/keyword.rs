@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 /// A word of the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keyword {
+pub(super) struct Keyword {
     /// In lower case.
     pub word: &'static str,
     /// Whether it is no name unless it stands in backquotes or behind a dot.
@@ -20,7 +20,7 @@ pub struct Keyword {
 
 /// What a word makes of that which follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(super) enum Role {
     /// Nothing.
     Plain,
     /// The word begins another part of its statement.
@@ -109,7 +109,7 @@ static TABLE: LazyLock<Box<[Option<Keyword>; SLOTS]>> = LazyLock::new(|| {
 });
 
 /// Returns the keyword that a word is, in any letter case.
-pub fn keyword(word: &str) -> Option<Keyword> {
+pub(super) fn keyword(word: &str) -> Option<Keyword> {
     let bytes = word.as_bytes();
     if bytes.len() > LONGEST || bytes.is_empty() {
         return None;

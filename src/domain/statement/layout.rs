@@ -9,7 +9,7 @@ const MAX_LAID_OUT_BYTES: usize = 100_000;
 
 /// What a part of a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A word of the language.
     Keyword,
     /// The name of a function that is called.
@@ -41,7 +41,7 @@ enum Before {
 }
 
 /// The parts of a statement, in order. Put together they are the statement, byte for byte, whatever it is.
-pub fn tokens(statement: &str) -> impl Iterator<Item = (Kind, &str)> {
+pub(crate) fn tokens(statement: &str) -> impl Iterator<Item = (Kind, &str)> {
     let mut tokens = Tokens::of(statement);
     let mut before = Before::Other;
     std::iter::from_fn(move || {
@@ -116,7 +116,7 @@ fn becomes(token: Token<'_>, kind: Kind, before: Before) -> Before {
 ///
 /// Own code, for crates that lay out SQL take time that grows with the square of a statement's length: ten
 /// seconds for a list of 8,000 columns.
-pub fn laid_out(statement: &str) -> String {
+pub(crate) fn laid_out(statement: &str) -> String {
     if statement.len() > MAX_LAID_OUT_BYTES {
         return statement.to_string();
     }

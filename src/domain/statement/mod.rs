@@ -14,11 +14,11 @@ mod token;
 use std::fmt;
 use std::str::FromStr;
 
-pub use compare::{same, says_more};
-pub use escape::{as_sent, unescape};
-pub use layout::{Kind, laid_out, tokens};
+pub(crate) use compare::{same, says_more};
+pub(crate) use escape::as_sent;
+pub(crate) use layout::{Kind, laid_out, tokens};
 use shape::is_left_open;
-pub use shape::{SHAPE_VERSION, shape, shape_into};
+pub(crate) use shape::{SHAPE_VERSION, shape, shape_into};
 
 /// The name of a shape: 64 bits of XXH3 over [`shape()`], in hex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

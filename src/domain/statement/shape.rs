@@ -7,7 +7,7 @@ use super::token::{Token, Tokens, is_word};
 
 /// The version of [`shape`]. Raise it with every change after which some statement has another shape: fingerprints that
 /// are stored were made by an older version then, and a migration renews them.
-pub const SHAPE_VERSION: i64 = 2;
+pub(crate) const SHAPE_VERSION: i64 = 2;
 
 /// Returns the shape of a statement: `SELECT  a FROM t WHERE b IN (1, 2) -- x` gives `select a from t where b in (?)`.
 ///
@@ -19,14 +19,14 @@ pub const SHAPE_VERSION: i64 = 2;
 /// - Labels of loads and names of partitions are `?`, for they are other ones in each run.
 /// - What a frontend wraps around a statement is no part of it.
 /// - A statement that was cut ends in ` ...` behind the last of its parts that is whole.
-pub fn shape(statement: &str) -> String {
+pub(crate) fn shape(statement: &str) -> String {
     let mut shape = String::with_capacity(statement.len().min(1024));
     shape_into(statement, &mut shape);
     shape
 }
 
 /// Writes the [`shape`] of a statement into a buffer, in place of what is there.
-pub fn shape_into(statement: &str, shape: &mut String) {
+pub(crate) fn shape_into(statement: &str, shape: &mut String) {
     shape.clear();
     let statement = unwrap(statement);
     let whole = without_cut(statement);

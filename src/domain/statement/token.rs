@@ -4,7 +4,7 @@ use super::escape::Escapes;
 
 /// A part of a statement that is neither white space nor a comment.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Token<'a> {
+pub(super) enum Token<'a> {
     Word(&'a str),
     /// A name in backquotes, without them.
     Quoted(&'a str),
@@ -13,7 +13,7 @@ pub enum Token<'a> {
 }
 
 /// Reads a statement token by token.
-pub struct Tokens<'a> {
+pub(super) struct Tokens<'a> {
     pub text: &'a str,
     /// Where the next token is looked for.
     pub at: usize,
@@ -27,13 +27,13 @@ pub struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    pub fn of(text: &'a str) -> Tokens<'a> {
+    pub(super) fn of(text: &'a str) -> Tokens<'a> {
         Tokens { text, at: 0, is_unclosed: false, escapes: None, is_unnested: false }
     }
 
     /// The next token. A sign belongs to a number only where a value may begin (`awaits_value`), and behind a dot
     /// (`after_dot`) only a name can stand.
-    pub fn next(&mut self, awaits_value: bool, after_dot: bool) -> Option<Token<'a>> {
+    pub(super) fn next(&mut self, awaits_value: bool, after_dot: bool) -> Option<Token<'a>> {
         while let Some((_, length)) = self.gap() {
             self.at += length;
         }
@@ -128,7 +128,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// The white space or the comment that stands next, and its length.
-    pub fn gap(&mut self) -> Option<(Gap, usize)> {
+    pub(super) fn gap(&mut self) -> Option<(Gap, usize)> {
         let rest = &self.text.as_bytes()[self.at..];
         // Most words have one space before them.
         if rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric()) {
@@ -200,7 +200,7 @@ impl<'a> Tokens<'a> {
 
 /// What stands between tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gap {
+pub(super) enum Gap {
     Space,
     Comment,
 }
@@ -215,7 +215,7 @@ fn operator(text: &[u8]) -> usize {
 const OPERATORS: [&str; 11] = ["<=>", "<=", ">=", "<>", "!=", "==", "||", "&&", "->", "::", ":="];
 
 /// Whether a byte is one of a word. Every byte of a character beyond ASCII is.
-pub fn is_word(byte: u8) -> bool {
+pub(super) fn is_word(byte: u8) -> bool {
     const IS_WORD: [bool; 256] = {
         let mut is_word = [false; 256];
         let mut byte = 0;

@@ -31,7 +31,7 @@ const MAX_PROFILE_ANSWER_BYTES: usize = 2 * MAX_PROFILE_BYTES;
 
 /// A frontend, and how it is asked.
 #[derive(Clone)]
-pub struct Frontend {
+pub(crate) struct Frontend {
     /// Where it is, without a user: `http://fe1:8030`.
     pub url: Url,
     /// Who asks.
@@ -51,7 +51,7 @@ impl fmt::Debug for Frontend {
 
 /// Why a frontend did not give what it was asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum FrontendError {
+pub(crate) enum FrontendError {
     /// It did not answer, or not in time.
     #[error("it does not answer; is it there, and is this its HTTP port, 8030 by default?")]
     NoAnswer(#[source] reqwest::Error),
@@ -86,7 +86,7 @@ const FIRST_SHORT_LIST: usize = 2;
 
 /// What a frontend lists.
 #[derive(Debug, Default)]
-pub struct List {
+pub(crate) struct List {
     /// The queries, newest first; their times are to the second in lists of Doris.
     pub queries: Vec<QueryRecord>,
     /// How many rows were not understood.
@@ -119,7 +119,7 @@ enum Said<T> {
 
 /// A frontend's ear.
 #[derive(Debug)]
-pub struct FrontendClient {
+pub(crate) struct FrontendClient {
     frontend: Frontend,
     http: Client,
     /// The routes that this frontend knows, as far as was found out.
@@ -129,7 +129,7 @@ pub struct FrontendClient {
 
 impl FrontendClient {
     /// A client of a frontend.
-    pub fn new(frontend: Frontend) -> Result<FrontendClient, FrontendError> {
+    pub(crate) fn new(frontend: Frontend) -> Result<FrontendClient, FrontendError> {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             // An error says that there is one already, which is as good.
@@ -154,14 +154,14 @@ impl FrontendClient {
     }
 
     /// Finds out anew what the frontend knows: it may be another version than before.
-    pub fn forget_routes(&mut self) {
+    pub(crate) fn forget_routes(&mut self) {
         self.list_route = 0;
         self.profile_route = 0;
     }
 
     /// Returns the queries that the frontend remembers. A path that it does not know, that it refuses to this
     /// user, or whose rows cannot be understood gives way to the next one.
-    pub async fn list(&mut self) -> Result<List, FrontendError> {
+    pub(crate) async fn list(&mut self) -> Result<List, FrontendError> {
         let mut failed = FrontendError::NotAFrontend;
         for (route, path) in LISTS.iter().enumerate().skip(self.list_route) {
             let answer = match self.get(self.at(path)?, MAX_LIST_BYTES).await {
@@ -204,17 +204,17 @@ impl FrontendClient {
     }
 
     /// The zone of the times that the frontend writes.
-    pub fn zone(&self) -> Zone {
+    pub(crate) fn zone(&self) -> Zone {
         self.frontend.zone
     }
 
     /// Remembers the way that [`FrontendClient::profile`] found.
-    pub fn prefer_profile_route(&mut self, route: usize) {
+    pub(crate) fn prefer_profile_route(&mut self, route: usize) {
         self.profile_route = route;
     }
 
     /// The text of a profile and the way by which it came; `None` where the frontend has none.
-    pub async fn profile(
+    pub(crate) async fn profile(
         &self,
         query_id: &QueryId,
     ) -> Result<Option<(Vec<u8>, usize)>, FrontendError> {

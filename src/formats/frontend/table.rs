@@ -22,7 +22,7 @@ use crate::domain::time::{Zone, leading_local_time, parse_duration_ms, parse_ins
 
 /// Returns the records of a list, newest first, and how many rows were not understood; `None` where `data` is no
 /// list. Times are local to `zone`.
-pub fn records(data: &Value, zone: Zone) -> Option<(Vec<QueryRecord>, usize)> {
+pub(crate) fn records(data: &Value, zone: Zone) -> Option<(Vec<QueryRecord>, usize)> {
     let details = data.as_array().or_else(|| data.get("query_details")?.as_array());
     if let Some(details) = details {
         return Some(of_details(details));

@@ -23,7 +23,7 @@ const FREE_TRIES: u32 = 5;
 /// The wait before a password is looked at, at first and at most. Nobody is locked out.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 /// How long somebody who logged in stays so.
-pub const SESSION_LASTS: Duration = Duration::from_secs(12 * 3600);
+pub(crate) const SESSION_LASTS: Duration = Duration::from_secs(12 * 3600);
 /// Sessions at the same time. Beyond that the one that would end first is ended.
 const SESSIONS: usize = 10_000;
 /// Names whose failures are remembered. Beyond that all are forgotten, which lets a guesser begin anew
@@ -32,7 +32,7 @@ const REMEMBERED_NAMES: usize = 10_000;
 
 /// Who asks, and what they may.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// What they are called; `None` where nobody is asked.
     pub name: Option<String>,
     /// Whose queries they see; `None` for everybody's.
@@ -52,7 +52,7 @@ struct Session {
 type ReadAccounts = (Instant, Arc<HashMap<String, Account>>);
 
 /// Tells who asks by what they send.
-pub struct Guard {
+pub(crate) struct Guard {
     store: Store,
     /// Those of the configuration, who go over those of the history.
     configured: Vec<Account>,
@@ -92,7 +92,7 @@ pub enum GuardError {
 impl Guard {
     /// A guard of a history. Once it has accounts, or the configuration has, only they may ask, for as long
     /// as this guard stands.
-    pub async fn new(store: Store, configured: Vec<Account>) -> Result<Guard, GuardError> {
+    pub(crate) async fn new(store: Store, configured: Vec<Account>) -> Result<Guard, GuardError> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(GuardError::Random)?;
         let mut hash = [0; 32];
@@ -114,12 +114,12 @@ impl Guard {
     }
 
     /// Whether only those with an account may ask.
-    pub fn stands(&self) -> bool {
+    pub(crate) fn stands(&self) -> bool {
         self.always
     }
 
     /// Who sent this `Authorization` header.
-    pub async fn caller(&self, authorization: Option<&str>) -> Result<Caller, Refusal> {
+    pub(crate) async fn caller(&self, authorization: Option<&str>) -> Result<Caller, Refusal> {
         if let Some(caller) = self.known_caller(authorization) {
             return Ok(caller);
         }
@@ -135,7 +135,7 @@ impl Guard {
     }
 
     /// The same where it is known already, without reading accounts or verifying a password.
-    pub fn known_caller(&self, authorization: Option<&str>) -> Option<Caller> {
+    pub(crate) fn known_caller(&self, authorization: Option<&str>) -> Option<Caller> {
         let accounts = self.fresh_accounts()?;
         if self.asks_nobody(&accounts) {
             return Some(Caller::ANYBODY);
@@ -150,7 +150,7 @@ impl Guard {
     }
 
     /// Begins a session of those whose password this is; gives its id.
-    pub async fn log_in(&self, name: String, password: &str) -> Result<String, Refusal> {
+    pub(crate) async fn log_in(&self, name: String, password: &str) -> Result<String, Refusal> {
         let account = self.account(name, password).await?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| Refusal::Internal(error.into()))?;
@@ -172,7 +172,10 @@ impl Guard {
 
     /// Begins a session of those who sent this `Authorization` header; gives its id, or `None` where annals asks
     /// nobody who they are.
-    pub async fn log_in_by(&self, authorization: Option<&str>) -> Result<Option<String>, Refusal> {
+    pub(crate) async fn log_in_by(
+        &self,
+        authorization: Option<&str>,
+    ) -> Result<Option<String>, Refusal> {
         if self.asks_nobody(&*self.accounts().await?) {
             return Ok(None);
         }
@@ -181,7 +184,7 @@ impl Guard {
     }
 
     /// Whose session this is; `None` where it ended or never was.
-    pub async fn in_session(&self, id: &str) -> Result<Option<Caller>, Refusal> {
+    pub(crate) async fn in_session(&self, id: &str) -> Result<Option<Caller>, Refusal> {
         let accounts = self.accounts().await?;
         let sessions = unpoisoned(&self.sessions);
         let session = sessions.get(&hash(id)).filter(|session| session.ends > Instant::now());
@@ -191,7 +194,7 @@ impl Guard {
     }
 
     /// Ends a session.
-    pub fn log_out(&self, id: &str) {
+    pub(crate) fn log_out(&self, id: &str) {
         unpoisoned(&self.sessions).remove(&hash(id));
     }
 

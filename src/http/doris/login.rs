@@ -14,10 +14,10 @@ use crate::http::envelope::{self, Answer, Refusal, success};
 use crate::http::{Asker, History, not_from_another_site};
 
 /// The cookie of a session, as Doris names it.
-pub const NAME: &str = "PALO_SESSION_ID";
+pub(crate) const NAME: &str = "PALO_SESSION_ID";
 
 /// Returns the id of the session that a client names in its cookie.
-pub fn session_of(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn session_of(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
     cookies.flat_map(|cookies| cookies.split(';')).find_map(|cookie| {
         let (name, id) = cookie.trim().split_once('=')?;
@@ -26,7 +26,7 @@ pub fn session_of(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Begins a session. Without users there is none to begin, and the answer has no cookie.
-pub async fn log_in(
+pub(crate) async fn log_in(
     history: &History,
     headers: &HeaderMap,
     host: Option<Authority>,
@@ -44,7 +44,7 @@ pub async fn log_in(
 }
 
 /// Ends the session of the cookie.
-pub fn log_out(
+pub(crate) fn log_out(
     history: &History,
     headers: &HeaderMap,
     host: Option<Authority>,

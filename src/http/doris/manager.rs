@@ -17,7 +17,7 @@ use crate::http::{Parameters, View, known_profile, text_or_na};
 use crate::store::{ListedQuery, Place, Selection};
 
 /// Where these routes are.
-pub const QUERY_INFO: &str = "/rest/v2/manager/query/query_info";
+pub(crate) const QUERY_INFO: &str = "/rest/v2/manager/query/query_info";
 
 /// A table of Doris' manager: its rows are lists of texts in the order of the columns.
 /// Doris names the titles in another key since 1.1 (`NodeAction.NodeInfo`); clients read either.
@@ -43,7 +43,7 @@ const MOST_READ: usize = 50_000;
 const CUT_FROM_BYTES: usize = 1 << 16;
 
 /// The newest queries, without loads, in the order of the titles, which Doris itself has not kept to since 2.0.
-pub async fn query_info(view: &View, mut parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn query_info(view: &View, mut parameters: Parameters) -> Result<Answer, Refusal> {
     let table = Table { column_names: TITLES, old_column_names: TITLES };
     let mut rows = Rows::of(&table);
     if let Some(id) = parameters.get("query_id").filter(|id| !id.is_empty()) {
@@ -141,7 +141,7 @@ fn cells<'q>(zone: Zone, query: &ListedQuery<'q>) -> [Cow<'q, str>; 10] {
 }
 
 /// What was running when it was told of last, in the columns that Doris has since 3.0.
-pub async fn current_queries(view: &View) -> Result<Answer, Refusal> {
+pub(crate) async fn current_queries(view: &View) -> Result<Answer, Refusal> {
     #[derive(Serialize)]
     struct Running {
         #[serde(rename = "columnNames")]
@@ -177,13 +177,13 @@ pub async fn current_queries(view: &View) -> Result<Answer, Refusal> {
 }
 
 /// The whole statement; an empty object where it is not known.
-pub async fn sql(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn sql(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     let statement = view.statement(&query_id).await?;
     success(statement.map_or(json!({}), |sql| json!({ "sql": sql })), 0)
 }
 
 /// The profile's text; an empty object where there is none.
-pub async fn profile_text(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn profile_text(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     let text = view.profile(&query_id).await?.text();
     let profile = |text: Vec<u8>| json!({ "profile": String::from_utf8_lossy(&text) });
     success(text.map_or(json!({}), profile), 0)
@@ -191,7 +191,7 @@ pub async fn profile_text(view: &View, query_id: QueryId) -> Result<Answer, Refu
 
 /// The profile as a brief of its tree, as JSON within a string, which is how Doris sends it; an empty object where
 /// there is none.
-pub async fn profile_json(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn profile_json(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     let Some(text) = view.profile(&query_id).await?.text() else {
         return success(json!({}), 0);
     };
@@ -202,19 +202,19 @@ pub async fn profile_json(view: &View, query_id: QueryId) -> Result<Answer, Refu
 }
 
 /// Refuses a form of a profile that there is not.
-pub fn no_such_form(form: &str) -> Refusal {
+pub(crate) fn no_such_form(form: &str) -> Refusal {
     Refusal::NotOffered(format!("Invalid profile format: {form}"))
 }
 
 /// How far the planner's estimates were off: what Doris answers where it has none, for no log tells.
-pub fn no_estimates() -> Result<Answer, Refusal> {
+pub(crate) fn no_estimates() -> Result<Answer, Refusal> {
     let none = json!({ "msg": "Not Found", "code": 404, "data": null, "count": 0 });
     envelope::json(StatusCode::OK, none)
 }
 
 /// What the newest query of a trace id cost, as far as it was reported; what is not known is 0. Doris 4.x answers for
 /// queries that run, annals for those that have ended too.
-pub async fn statistics(view: &View, trace_id: &str) -> Result<Answer, Refusal> {
+pub(crate) async fn statistics(view: &View, trace_id: &str) -> Result<Answer, Refusal> {
     let query = match view.traced(trace_id).await?.and_then(|id| id.parse().ok()) {
         Some(id) => view.record(&id).await?,
         None => None,
@@ -245,7 +245,7 @@ fn no_trace(trace_id: &str) -> Refusal {
 }
 
 /// The query of a trace id, its newest where it is of several.
-pub async fn traced(view: &View, trace_id: &str) -> Result<Answer, Refusal> {
+pub(crate) async fn traced(view: &View, trace_id: &str) -> Result<Answer, Refusal> {
     match view.traced(trace_id).await? {
         Some(query_id) => success(query_id, 0),
         None => Err(no_trace(trace_id)),
@@ -253,14 +253,14 @@ pub async fn traced(view: &View, trace_id: &str) -> Result<Answer, Refusal> {
 }
 
 /// Refuses what would act on a live cluster.
-pub fn kill() -> Refusal {
+pub(crate) fn kill() -> Refusal {
     Refusal::Common(
         "annals keeps the history of queries and cannot act on the cluster; ask a frontend".into(),
     )
 }
 
 /// What a frontend says of itself to those who look for one. It tells its version only to those who name its cluster.
-pub fn bootstrap(parameters: &Parameters) -> Result<Answer, Refusal> {
+pub(crate) fn bootstrap(parameters: &Parameters) -> Result<Answer, Refusal> {
     let names_cluster = parameters.contains_key("cluster_id");
     let version = concat!("annals-", env!("CARGO_PKG_VERSION"));
     success(
@@ -276,19 +276,19 @@ pub fn bootstrap(parameters: &Parameters) -> Result<Answer, Refusal> {
 }
 
 /// How many backends there are and live: a history has none.
-pub fn health() -> Result<Answer, Refusal> {
+pub(crate) fn health() -> Result<Answer, Refusal> {
     success(json!({ "total_backend_num": 0, "online_backend_num": 0 }), 0)
 }
 
 /// The operators of a profile, drawn as a tree in plain text.
-pub async fn profile_graph(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn profile_graph(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     let tree = tree(view, &query_id).await?;
     success(json!({ "graph": tree.drawn() }), 0)
 }
 
 /// How long each fragment took, and each instance of it, with the backend where it ran. Profiles from 2.1 on do not
 /// tell instances apart.
-pub async fn profile_fragments(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn profile_fragments(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     let tree = tree(view, &query_id).await?;
     let mut hosts = HashMap::new();
     instance_hosts(&tree, &mut hosts);

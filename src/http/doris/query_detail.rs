@@ -96,13 +96,13 @@ impl Detail {
 }
 
 /// As Doris answers: in its envelope, event times in milliseconds.
-pub async fn doris(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn doris(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     let details = since(view, &parameters).await?;
     success(json!({ "query_details": details }), 0)
 }
 
 /// As StarRocks answers its second version of the path: event times in nanoseconds.
-pub async fn starrocks(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn starrocks(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     let mut details = since(view, &parameters).await?;
     for detail in &mut details {
         detail.event_time = detail.event_time.saturating_mul(1_000_000);

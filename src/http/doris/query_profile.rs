@@ -45,7 +45,7 @@ struct ProfileRow<'r> {
 
 /// The queries that the parameters select, newest first, whether a profile of them is known or not: a
 /// client that collects history wants all.
-pub async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     let selection = selection(view, &parameters)?;
     let mut rows = Rows::of(&ProfileList {
         column_names: [
@@ -88,13 +88,13 @@ struct ProfileText<'a> {
 }
 
 /// The profile of a query as text, in the envelope.
-pub async fn enveloped(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn enveloped(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     let (text, _) = known_profile(view, &query_id).await?;
     success(ProfileText { profile: &String::from_utf8_lossy(&text) }, 0)
 }
 
 /// The profile of a query, byte for byte as it was taken in. What is not there is said in plain text, as Doris does.
-pub async fn bare(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn bare(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     Ok(match view.profile(&query_id).await? {
         StoredProfile::Text(text, hash) => profile_text(text, hash),
         StoredProfile::None => text(
@@ -106,7 +106,7 @@ pub async fn bare(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
 }
 
 /// Answers with the profile of the newest query that has one, of those that the caller may see.
-pub async fn newest(view: &View) -> Result<Answer, Refusal> {
+pub(crate) async fn newest(view: &View) -> Result<Answer, Refusal> {
     match view.newest_profile().await? {
         Some(id) => bare(view, id).await,
         None => Ok(text(b"no query has a profile".to_vec())),

@@ -44,7 +44,7 @@ struct SessionRow<'r> {
 }
 
 /// The queries that the parameters select, newest first.
-pub async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     let selection = selection(view, &parameters)?;
     let mut rows = Rows::of(&SessionList {
         columns_names: [
@@ -81,7 +81,7 @@ impl<'r> SessionRow<'r> {
 }
 
 /// The profile of a query as HTML; also what `/rest/v1/query_profile/<id>` answers.
-pub async fn profile(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn profile(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
     let (text, hash) = known_profile(view, &query_id).await?;
     Ok(profile_html(&text, hash))
 }

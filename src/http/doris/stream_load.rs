@@ -66,7 +66,7 @@ struct Load {
 }
 
 /// Answers either step.
-pub async fn load(
+pub(crate) async fn load(
     view: &View,
     path: &str,
     db: &str,

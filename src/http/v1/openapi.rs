@@ -69,7 +69,7 @@ impl Modify for Common {
 }
 
 /// The description.
-pub fn description() -> Result<Answer, Refusal> {
+pub(crate) fn description() -> Result<Answer, Refusal> {
     json(StatusCode::OK, Description::openapi())
 }
 
@@ -77,7 +77,7 @@ pub fn description() -> Result<Answer, Refusal> {
 const QUERY_ID: &str = r"^[^\s\x00-\x1f\x7f-\x9f]{1,128}$";
 
 /// A query id in a path.
-pub struct QueryIdText;
+pub(crate) struct QueryIdText;
 
 impl ToSchema for QueryIdText {}
 
@@ -89,7 +89,7 @@ impl PartialSchema for QueryIdText {
 }
 
 /// A text that is looked for.
-pub struct SearchText;
+pub(crate) struct SearchText;
 
 impl ToSchema for SearchText {}
 
@@ -104,7 +104,7 @@ const NOT_ALL_SPACE: &str =
     r"[^\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]";
 
 /// Words that are looked for, with spaces between them.
-pub struct SearchWords;
+pub(crate) struct SearchWords;
 
 impl ToSchema for SearchWords {}
 
@@ -115,7 +115,7 @@ impl PartialSchema for SearchWords {
 }
 
 /// The place of a page.
-pub struct Cursor;
+pub(crate) struct Cursor;
 
 impl ToSchema for Cursor {}
 
@@ -127,7 +127,7 @@ impl PartialSchema for Cursor {
 }
 
 /// A time, in one of its spellings. A text without a zone is local to the zone that annals writes in.
-pub struct Time;
+pub(crate) struct Time;
 
 impl ToSchema for Time {}
 
@@ -149,7 +149,7 @@ fn instant() -> OneOfBuilder {
 }
 
 /// A query that is pushed.
-pub struct Row;
+pub(crate) struct Row;
 
 impl ToSchema for Row {}
 
@@ -172,7 +172,7 @@ impl PartialSchema for Row {
 }
 
 /// The text of a profile.
-pub struct ProfileText;
+pub(crate) struct ProfileText;
 
 impl ToSchema for ProfileText {}
 
@@ -185,7 +185,7 @@ impl PartialSchema for ProfileText {
 }
 
 /// What a query was.
-pub fn kind() -> Object {
+pub(crate) fn kind() -> Object {
     text().enum_values(Some(["query", "load"])).build()
 }
 

@@ -19,7 +19,7 @@ const REASONS: usize = 10;
 
 /// Rows that were not taken in: how many, and the first of them.
 #[derive(Default)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// All of them.
     pub count: u64,
     /// The first few, with their number and why.
@@ -28,14 +28,14 @@ pub struct Refused {
 
 /// A row, and why it was refused.
 #[derive(Serialize, ToSchema)]
-pub struct Reason {
+pub(crate) struct Reason {
     line: u64,
     reason: String,
 }
 
 impl Refused {
     /// Adds a row.
-    pub fn add(&mut self, line: u64, error: &RowError) {
+    pub(crate) fn add(&mut self, line: u64, error: &RowError) {
         self.count += 1;
         if self.first.len() < REASONS {
             self.first.push(Reason { line, reason: error.to_string() });
@@ -43,7 +43,7 @@ impl Refused {
     }
 
     /// The first few in one sentence.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let told = self.first.iter().map(|Reason { line, reason }| format!("row {line}: {reason}"));
         told.collect::<Vec<_>>().join("; ")
     }
@@ -51,7 +51,7 @@ impl Refused {
 
 /// What became of the rows.
 #[derive(Serialize, ToSchema)]
-pub struct Pushed {
+pub(crate) struct Pushed {
     new: u64,
     merged: u64,
     unchanged: u64,
@@ -73,7 +73,7 @@ pub struct Pushed {
         (status = 422, description = "some rows were refused, the others are on the disk",
             body = Envelope<Pushed>))
 )]
-pub async fn queries(
+pub(crate) async fn queries(
     view: &View,
     headers: HeaderMap,
     chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
@@ -117,7 +117,7 @@ pub async fn queries(
 
 /// What became of a profile.
 #[derive(Serialize, ToSchema)]
-pub struct PushedProfile {
+pub(crate) struct PushedProfile {
     /// `new`, `merged`, `unchanged` or `left out`.
     profile: &'static str,
 }
@@ -129,7 +129,7 @@ pub struct PushedProfile {
     request_body(content((crate::http::v1::openapi::ProfileText = "text/plain"))),
     responses((status = 200, body = Envelope<PushedProfile>))
 )]
-pub async fn profile(
+pub(crate) async fn profile(
     view: &View,
     query_id: QueryId,
     headers: HeaderMap,

@@ -19,7 +19,7 @@ const PATH: &str = "/api/v1/queries";
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code)] // a description; `selection` reads the parameters
-pub struct ListParameters {
+pub(crate) struct ListParameters {
     /// At most so many; 100 where it is not given.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -71,7 +71,7 @@ pub struct ListParameters {
     responses((status = 200, body = Envelope<Vec<StoredQuery>>,
         headers(("link" = Option<String>, description = "the next page, where there may be one"))))
 )]
-pub async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     known_parameters::<ListParameters>(&parameters)?;
     let selection = selection(view, &parameters)?;
     let rows = view.records(&selection).await?;
@@ -85,7 +85,7 @@ pub async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal
     params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
     responses((status = 200, body = Envelope<StoredQuery>))
 )]
-pub async fn one(
+pub(crate) async fn one(
     view: &View,
     query_id: QueryId,
     parameters: Parameters,
@@ -103,7 +103,7 @@ pub async fn one(
     params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
     responses((status = 200, body = String, content_type = "text/plain; charset=utf-8"))
 )]
-pub async fn profile(
+pub(crate) async fn profile(
     view: &View,
     query_id: QueryId,
     parameters: Parameters,
@@ -119,7 +119,7 @@ pub async fn profile(
     params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
     responses((status = 200, body = Envelope<Section>))
 )]
-pub async fn profile_tree(
+pub(crate) async fn profile_tree(
     view: &View,
     query_id: QueryId,
     parameters: Parameters,

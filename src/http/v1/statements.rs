@@ -17,7 +17,7 @@ const MAX_BUCKETS: i64 = 1000;
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code)] // a description; `statements` reads the parameters
-pub struct StatementParameters {
+pub(crate) struct StatementParameters {
     /// At most so many; 100 where it is not given.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -63,7 +63,7 @@ fn order() -> utoipa::openapi::schema::Object {
     get, path = "/api/v1/statements", params(StatementParameters), tag = "statements",
     responses((status = 200, body = Envelope<Vec<StatementStatistics>>))
 )]
-pub async fn statements(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn statements(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     known_parameters::<StatementParameters>(&parameters)?;
     let order = match parameters.get("order") {
         None => StatementOrder::Total,
@@ -84,7 +84,7 @@ pub async fn statements(view: &View, parameters: Parameters) -> Result<Answer, R
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code)] // a description; `timeline` reads the parameters
-pub struct TimelineParameters {
+pub(crate) struct TimelineParameters {
     /// Into how many spans the time is cut; 60 where it is not given.
     #[param(minimum = 1, maximum = 1000)]
     buckets: Option<u32>,
@@ -121,7 +121,7 @@ pub struct TimelineParameters {
     get, path = "/api/v1/timeline", params(TimelineParameters), tag = "statements",
     responses((status = 200, body = Envelope<Vec<Bucket>>))
 )]
-pub async fn timeline(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn timeline(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     known_parameters::<TimelineParameters>(&parameters)?;
     let buckets = match parameters.get("buckets") {
         None => DEFAULT_BUCKETS,

@@ -14,7 +14,7 @@ use crate::ingest::{PruneReport, WayReport};
 
 /// How annals fares.
 #[derive(Serialize, ToSchema)]
-pub struct Status {
+pub(crate) struct Status {
     version: &'static str,
     /// Each way in that was used or is configured.
     ways_in: BTreeMap<String, WayReport>,
@@ -69,7 +69,7 @@ impl Bounds {
     get, path = "/api/v1/status", tag = "operation",
     responses((status = 200, body = Envelope<Status>))
 )]
-pub async fn report(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn report(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
     known_parameters::<NoParameters>(&parameters)?;
     let intake = view.all_of_intake()?;
     let store = view.store()?;

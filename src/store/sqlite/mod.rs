@@ -32,19 +32,16 @@ use sqlx::{ConnectOptions, Connection};
 use read_pool::Handles;
 use write::Pace;
 
-pub use admin::backup::BackupError;
-pub use admin::check::{Finding, TableSize};
-pub use admin::retention::{Pruner, Removal, Room};
-pub use login::LoginCounts;
-pub use read::{
-    Json, ListedQuery, Place, Selection, StoredFingerprint, StoredProfile, StoredQuery,
-};
-pub use reparse::Healed;
-pub use report::{Sizes, StatementOrder, StatementStatistics};
-pub use timeline::{Bucket, Spans};
-pub use top::{Group, GroupBy};
-pub use version::{Version, Watch};
-pub use write::{Batch, Counts, FollowedFile, WriteError, Writer, Written};
+pub(crate) use admin::backup::BackupError;
+pub(crate) use admin::check::{Finding, TableSize};
+pub(crate) use admin::retention::{Pruner, Removal};
+pub(crate) use read::{ListedQuery, Place, Selection, StoredProfile, StoredQuery};
+pub(crate) use reparse::Healed;
+pub(crate) use report::{Sizes, StatementOrder, StatementStatistics};
+pub(crate) use timeline::{Bucket, Spans};
+pub(crate) use top::{Group, GroupBy};
+pub(crate) use version::{Version, Watch};
+pub(crate) use write::{Batch, FollowedFile, WriteError, Writer, Written};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -52,7 +49,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const APPLICATION_ID: i32 = 0x616e_6c73;
 
 /// How long a statement waits for another process that writes to the same file.
-pub const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A page of SQLite.
 const PAGE_BYTES: u64 = 4096;
@@ -65,7 +62,7 @@ const HANDLES: usize = 4;
 const REPORTERS: u32 = 2;
 
 /// The version of the SQLite that is in annals.
-pub fn sqlite_version() -> &'static str {
+pub(crate) fn sqlite_version() -> &'static str {
     rusqlite::version()
 }
 

@@ -46,7 +46,9 @@ fn bucket(gram: u64) -> usize {
 
 /// Takes the segments out of the index into which new rows will come: the newest rows were deleted, and
 /// their ids will be taken again. Is to run before rows are inserted, in the same transaction.
-pub async fn forget_unfilled(transaction: &mut SqliteTransaction<'_>) -> Result<(), sqlx::Error> {
+pub(super) async fn forget_unfilled(
+    transaction: &mut SqliteTransaction<'_>,
+) -> Result<(), sqlx::Error> {
     let forgotten = sqlx::query!(
         "DELETE FROM search_segment
          WHERE segment >= (SELECT ifnull(max(id) + 1, 0) FROM query) / ?",
@@ -68,7 +70,7 @@ pub async fn forget_unfilled(transaction: &mut SqliteTransaction<'_>) -> Result<
 
 /// Makes the next segment of the index, or one anew that is stale; `false` where there is none to make.
 /// Takes some 20 ms. Is to run within a transaction.
-pub fn make_segment(sqlite: &Connection) -> Result<bool, rusqlite::Error> {
+pub(super) fn make_segment(sqlite: &Connection) -> Result<bool, rusqlite::Error> {
     let Some((first, last)) = ids(sqlite)? else { return Ok(false) };
     // Those that hold no rows any more.
     let emptied = first / SEGMENT_ROWS;

@@ -18,7 +18,7 @@ use super::{Store, on_bare, raw_error};
 /// of 100 rows, sqlx takes most of the time to hand each row from that thread to the one that asks, and to
 /// copy what SQLite has at hand. `benches/README.md` has the figures.
 #[derive(Debug)]
-pub struct Handles {
+pub(super) struct Handles {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     free: Semaphore,
@@ -27,13 +27,13 @@ pub struct Handles {
 impl Handles {
     /// At most so many handles, each opened once it is needed; to an immutable history as if nobody
     /// wrote to it.
-    pub fn new(path: &Path, immutable: bool, at_once: usize) -> Handles {
+    pub(super) fn new(path: &Path, immutable: bool, at_once: usize) -> Handles {
         let path = if immutable { immutable_name(path) } else { path.to_path_buf() };
         Handles { path, idle: Mutex::default(), free: Semaphore::new(at_once) }
     }
 
     /// Reads with one of the handles what may take long: others move to another thread meanwhile.
-    pub async fn read<T>(
+    pub(super) async fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, sqlx::Error> {
@@ -43,7 +43,7 @@ impl Handles {
 
     /// Reads what takes less than a millisecond, on this thread: to have others move takes as long as such
     /// a read.
-    pub async fn read_briefly<T>(
+    pub(super) async fn read_briefly<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, sqlx::Error> {
@@ -65,7 +65,7 @@ impl Handles {
     }
 
     /// Closes the handles; none is given out from now on.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.free.close();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

@@ -67,7 +67,7 @@ const COUNTED: &str = "started_ms, duration_ms,
 pub(super) const OWN: usize = 5;
 
 impl Counted {
-    pub fn of(row: &Row<'_>) -> Result<Counted, rusqlite::Error> {
+    pub(super) fn of(row: &Row<'_>) -> Result<Counted, rusqlite::Error> {
         Ok(Counted {
             started_ms: row.get(0)?,
             duration_ms: row.get(1)?,
@@ -96,7 +96,7 @@ impl Selected<'_> {
     ///
     /// The index tells the rows by start, and a history has them about in the order of their ends: so many of
     /// them are neighbours, and are read as such. To find each by itself took a third of the time.
-    pub fn each(
+    pub(super) fn each(
         &self,
         columns: &str,
         mut each: impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,

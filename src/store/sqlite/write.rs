@@ -32,7 +32,7 @@ const QUEUE: usize = 8;
 
 /// How a writer groups what it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub(super) enum Pace {
     /// Somebody waits for each answer: what is there is committed at once.
     Live,
     /// Nobody waits before the end: a commit waits for more. Query ids are random, so every commit writes

@@ -40,7 +40,7 @@ pub(in crate::domain::profile) struct FlatChildren {
 
 impl FlatChildren {
     /// Returns how a profile is to be read if it is such a one: an instance holds several nodes beside each other.
-    pub fn of(profile: &Section) -> Option<FlatChildren> {
+    pub(crate) fn of(profile: &Section) -> Option<FlatChildren> {
         let mut found = (false, 0);
         look(profile, &mut found);
         let (is_flat, total_ns) = found;
@@ -48,7 +48,7 @@ impl FlatChildren {
     }
 
     /// A node's own time in nanoseconds; that of a sink holds nothing else, so it is not asked for here.
-    pub fn own_ns(self, section: &Section) -> Option<u64> {
+    pub(crate) fn own_ns(self, section: &Section) -> Option<u64> {
         if !super::kind(&section.name).ends_with("_NODE") {
             return None;
         }

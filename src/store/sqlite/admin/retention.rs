@@ -86,14 +86,14 @@ impl Room {
 
 /// How far the write-ahead log may grow before it is moved into the file, in pages. Of a file that is
 /// bounded it is a small part.
-pub fn log_pages(max_size: Option<u64>) -> u64 {
+pub(crate) fn log_pages(max_size: Option<u64>) -> u64 {
     const USUAL: u64 = 16_384;
     max_size.map_or(USUAL, |bound| (bound / super::super::PAGE_BYTES / 64).clamp(64, USUAL))
 }
 
 /// Finds what is to go, step by step.
 #[derive(Debug)]
-pub struct Pruner {
+pub(crate) struct Pruner {
     store: Store,
     retention: Retention,
     /// Whether all free pages are given back, not just those beyond a little room.
@@ -107,18 +107,18 @@ pub struct Pruner {
 
 impl Pruner {
     /// What keeps a history within these bounds as it grows.
-    pub fn new(store: Store, retention: Retention) -> Pruner {
+    pub(crate) fn new(store: Store, retention: Retention) -> Pruner {
         let profiles = VecDeque::new();
         Pruner { store, retention, all_free_pages: false, profiles, looked: None, shrinking: false }
     }
 
     /// The same for once, and all free pages are given back.
-    pub fn once(store: Store, retention: Retention) -> Pruner {
+    pub(crate) fn once(store: Store, retention: Retention) -> Pruner {
         Pruner { all_free_pages: true, ..Pruner::new(store, retention) }
     }
 
     /// What is to go next; nothing where the history is within its bounds.
-    pub async fn next(&mut self, now_ms: i64) -> Result<Removal, sqlx::Error> {
+    pub(crate) async fn next(&mut self, now_ms: i64) -> Result<Removal, sqlx::Error> {
         let room = self.store.room().await?;
         let mut removal = Removal::default();
         if let Some(from_ms) = self.retention.queries_from_ms(now_ms) {

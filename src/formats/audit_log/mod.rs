@@ -11,6 +11,9 @@
 //! looks like a key. Hence a record ends where the next prefix begins a line, and the keys behind a
 //! statement are found from the record's end (see `split`).
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 
@@ -25,17 +28,17 @@ use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::{Zone, leading_local_time, zone_offset};
 
 /// The largest record taken in, in bytes. Doris refuses statements far smaller.
-pub const MAX_RECORD_BYTES: usize = 64 << 20;
+pub(crate) const MAX_RECORD_BYTES: usize = 64 << 20;
 
 /// As much of a line as a record can need: its prefix stands beside the record.
-pub const MAX_LINE_BYTES: usize = MAX_RECORD_BYTES + 1024;
+pub(crate) const MAX_LINE_BYTES: usize = MAX_RECORD_BYTES + 1024;
 
 /// So many records with the same fields tell what a log's records have.
 const SETTLED: u64 = 3;
 
 /// Turns the lines of one audit log into records, one line at a time: what it holds is never more than
 /// one record.
-pub struct AuditLog {
+pub(crate) struct AuditLog {
     zone: Zone,
     /// Lines seen so far.
     lines: u64,
@@ -57,12 +60,12 @@ struct OpenRecord {
 
 impl AuditLog {
     /// A reader of a log whose times are local to `zone`.
-    pub fn new(zone: Zone) -> AuditLog {
+    pub(crate) fn new(zone: Zone) -> AuditLog {
         AuditLog { zone, lines: 0, open: None, last_key: None, last_row: (Vec::new(), 0) }
     }
 
     /// Whether a text is an audit log, judged by its first bytes.
-    pub fn recognise(head: &[u8]) -> bool {
+    pub(crate) fn recognise(head: &[u8]) -> bool {
         head.split(|byte| *byte == b'\n')
             .map(|line| without_mark(without_nuls(line)))
             .filter_map(Prefix::parse)
@@ -70,13 +73,13 @@ impl AuditLog {
     }
 
     /// Whether a line begins a record, of any type.
-    pub fn begins_record(line: &[u8]) -> bool {
+    pub(crate) fn begins_record(line: &[u8]) -> bool {
         Prefix::parse(without_mark(without_nuls(line))).is_some()
     }
 
     /// Takes in a line, its line end included. Gives the record that it completed, if it did: the one
     /// before it.
-    pub fn line(&mut self, line: &[u8]) -> Option<Found> {
+    pub(crate) fn line(&mut self, line: &[u8]) -> Option<Found> {
         self.lines += 1;
         let line = without_nuls(line);
         if line.is_empty() {
@@ -108,12 +111,12 @@ impl AuditLog {
     }
 
     /// Whether the line taken in last is the first of its record; `None` where it belongs to none.
-    pub fn is_at_first_line(&self) -> Option<bool> {
+    pub(crate) fn is_at_first_line(&self) -> Option<bool> {
         self.open.as_ref().map(|record| record.first_line == self.lines)
     }
 
     /// Gives the record whose lines are being gathered as if it were whole, without ending it.
-    pub fn peek(&mut self) -> Option<Found> {
+    pub(crate) fn peek(&mut self) -> Option<Found> {
         let record = self.open.clone()?;
         let (last_key, last_row) = (self.last_key, self.last_row.clone());
         let found = self.finish(record, true);
@@ -122,7 +125,7 @@ impl AuditLog {
     }
 
     /// Ends the log: gives the last record.
-    pub fn end(&mut self) -> Option<Found> {
+    pub(crate) fn end(&mut self) -> Option<Found> {
         let mut record = self.open.take()?;
         let mut whole = record.body.ends_with(b"\n");
         // A last line that may be the start of a next prefix is not taken for text of this record: what

@@ -1,13 +1,16 @@
 //! The audit log's parser: any record that a frontend can write comes back as it was.
 
+#[path = "../../../tests/it/support/audit_log.rs"]
+mod forms;
+
 use std::collections::BTreeMap;
 
-use crate::support::{DORIS_1, DORIS_2_0, DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
-use annals::domain::record::{Kind, QueryRecord};
-use annals::domain::statement::as_sent;
-use annals::domain::time::{Zone, parse_instant_ms};
-use annals::formats::audit_log::AuditLog;
-use annals::formats::{Found, Misread, SkipReason};
+use self::forms::{DORIS_1, DORIS_2_0, DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
+use super::AuditLog;
+use crate::domain::record::{Kind, QueryRecord};
+use crate::domain::statement::as_sent;
+use crate::domain::time::{Zone, parse_instant_ms};
+use crate::formats::{Found, Misread, SkipReason};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -1132,7 +1135,7 @@ fn log_ins_are_records_of_their_own() {
     let json = "2026-01-03 17:10:00.716Z INFO (p|7) [AuditLog.log():68] {\"Client\":\"10.0.0.3:40010\",\"User\":\"bo\",\
                 \"Db\":\"shop\",\"State\":\"OK\",\"ErrorCode\":\"\",\"QueryId\":\"\",\"IsQuery\":false,\"feIp\":\"10.0.0.2\",\
                 \"Stmt\":\"\",\"Digest\":\"\",\"AuthorizedUser\":\"'bo'@'%'\"}\n";
-    let logins = |log: &str| -> Vec<annals::domain::login::Login> {
+    let logins = |log: &str| -> Vec<crate::domain::login::Login> {
         let login = |found| match found {
             Found::Login { login, foreign: None } => *login,
             other => panic!("{other:?}"),
