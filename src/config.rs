@@ -11,7 +11,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use crate::domain::account::{Account, NotARole};
-use crate::domain::filter::Filter;
+use crate::domain::exclusion::ExclusionRules;
 use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
 use crate::formats::frontend::Frontend;
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     #[serde(default)]
     pub user: Vec<UserConfig>,
     #[serde(default)]
-    pub leave_out: Filter,
+    pub exclude: ExclusionRules,
     #[serde(default)]
     pub retention: Retention,
 }

@@ -1,6 +1,6 @@
 //! annals: the query history that Apache Doris and StarRocks do not keep.
 //!
-//! Data flows one way, and the modules stand in that order:
+//! Data flows one source, and the modules stand in that order:
 //!
 //! ```text
 //! formats ──▶ domain ──▶ ingest ──▶ store ──▶ http, web, cli

@@ -11,7 +11,7 @@ use crate::domain::record::{Kind, QueryId};
 use crate::domain::search::{Search, SearchError};
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, parse_asked_ms, parse_duration_ms};
-use crate::store::{OpenError, Selection, Store, StoredQuery};
+use crate::store::{OpenError, QueryFilter, Store, StoredQuery};
 
 /// How many candidates an ambiguous id is answered with.
 const CANDIDATES: u32 = 10;
@@ -139,14 +139,14 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// The selection they name, of at most `limit` queries.
-    pub fn selection(&self, zone: Zone, limit: u32) -> Result<Selection, ReadError> {
+    /// The filter they name, of at most `limit` queries.
+    pub fn filter(&self, zone: Zone, limit: u32) -> Result<QueryFilter, ReadError> {
         let time = |text: &Option<String>| text.as_deref().map(|text| time(text, zone)).transpose();
         let search = match (&self.search, &self.words) {
             (None, None) => None,
             (text, words) => Some(Search::new(text.as_deref(), words.as_deref())?),
         };
-        Ok(Selection {
+        Ok(QueryFilter {
             limit,
             after: None,
             user: self.user.clone(),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::args::{COLUMNS, Filters, ReadError, Reading, plain};
 use crate::domain::record::QueryId;
 use crate::domain::time::Zone;
-use crate::store::{Selection, StoredQuery};
+use crate::store::{QueryFilter, StoredQuery};
 
 /// Write queries for other programs, newest first
 ///
@@ -41,7 +41,7 @@ const LISTED: usize = 65_536;
 /// Runs the command.
 pub async fn run(args: ExportArgs) -> Result<ExitCode, ReadError> {
     let history = args.reading.open().await?;
-    let mut selection = args.filters.selection(history.zone, PAGE)?;
+    let mut filter = args.filters.filter(history.zone, PAGE)?;
     let mut output = BufWriter::new(io::stdout().lock());
     let mut wrote = Ok(());
     if args.format == Format::Csv {
@@ -54,7 +54,7 @@ pub async fn run(args: ExportArgs) -> Result<ExitCode, ReadError> {
                 _ => Err(error.into()),
             };
         }
-        let mut page = history.store.records(&selection, None).await?;
+        let mut page = history.store.records(&filter, None).await?;
         for query in &mut page {
             let cut =
                 query.statement.as_ref().is_some_and(|it| it.chars().nth(LISTED - 1).is_some());
@@ -72,7 +72,7 @@ pub async fn run(args: ExportArgs) -> Result<ExitCode, ReadError> {
             };
         }
         let after = page.last().map(StoredQuery::place);
-        selection = Selection { after, ..selection };
+        filter = QueryFilter { after, ..filter };
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::formats::{Found, audit_log::AuditLog};
+    use crate::formats::{Item, audit_log::AuditLog};
 
     proptest! {
         #[test]
@@ -242,7 +242,7 @@ mod tests {
             for line in format!("2024-08-06 11:15:51,248 [query] {record}\n").split_inclusive('\n') {
                 prop_assert!(log.line(line.as_bytes()).is_none());
             }
-            let Some(Found::Record { record, .. }) = log.end() else { panic!("no record") };
+            let Some(Item::Record { record, .. }) = log.end() else { panic!("no record") };
             prop_assert_eq!(record.statement.unwrap_or_default(), if statement.trim().is_empty() { "" } else { &statement });
             prop_assert_eq!(record.error_message.unwrap_or_default(), message);
             prop_assert_eq!(record.user.unwrap_or_default(), user);

@@ -19,14 +19,14 @@ use walkdir::WalkDir;
 use super::Common;
 use super::output::say;
 use crate::config::ConfigError;
-use crate::domain::filter::Filter;
+use crate::domain::exclusion::ExclusionRules;
 use crate::domain::record::QueryRecord;
 use crate::domain::time::Zone;
 use crate::formats::encoding::Encoding;
 use crate::formats::file::{self, Options, Place};
-use crate::formats::{ForeignLines, Found, Misread, SkipReason, Skipped};
+use crate::formats::{ForeignLines, Item, Misread, SkipReason, Skipped};
 use crate::ingest::Parcel;
-use crate::store::{OpenError, Store, WriteError, Writer, Written};
+use crate::store::{OpenError, Store, WriteError, WriteSummary, Writer};
 
 /// Take in audit logs and profiles
 ///
@@ -75,7 +75,7 @@ pub async fn run(args: ImportArgs) -> Result<ExitCode, ImportError> {
     let store = Store::open(&config.db()).await?;
     super::report_healed(&store);
     let options = Options { zone: config.zone(), encoding: args.encoding };
-    let report = import(&store, args.paths, options, config.leave_out.clone()).await?;
+    let report = import(&store, args.paths, options, config.exclude.clone()).await?;
     store.close().await.map_err(|error| OpenError::Other(config.db(), error))?;
     say(report.to_string().trim_end());
     Ok(report.exit_code())
@@ -98,7 +98,7 @@ pub async fn import(
     store: &Store,
     paths: Vec<PathBuf>,
     options: Options,
-    filter: Filter,
+    filter: ExclusionRules,
 ) -> Result<Report, ImportError> {
     let writer = store.bulk_writer().await?;
     let own_file = store.path().canonicalize().ok();
@@ -164,10 +164,10 @@ struct Reader {
     runtime: Handle,
     writer: Writer,
     options: Options,
-    filter: Filter,
+    filter: ExclusionRules,
     parcel: Parcel,
     /// Batches that are sent and, as far as is known, not yet written.
-    unanswered: VecDeque<oneshot::Receiver<Result<Written, WriteError>>>,
+    unanswered: VecDeque<oneshot::Receiver<Result<WriteSummary, WriteError>>>,
     progress: ProgressBar,
     started: Instant,
     report: Report,
@@ -207,9 +207,9 @@ impl Reader {
         }
     }
 
-    fn take(&mut self, found: Found, path: &Path, place: Place<'_>) -> Result<(), WriteError> {
+    fn take(&mut self, found: Item, path: &Path, place: Place<'_>) -> Result<(), WriteError> {
         match found {
-            Found::Record { record, replaced, cut, foreign, misread } => {
+            Item::Record { record, replaced, cut, foreign, misread } => {
                 if replaced {
                     self.report.warn(Warning::NotUtf8, path, place);
                 }
@@ -223,11 +223,11 @@ impl Reader {
                 self.report.foreign(foreign, path, place);
                 self.parcel.record(*record);
             }
-            Found::Login { login, foreign } => {
+            Item::Login { login, foreign } => {
                 self.report.foreign(foreign, path, place);
                 self.parcel.login(*login);
             }
-            Found::Profile { profile, replaced } => {
+            Item::Profile { profile, replaced } => {
                 if replaced {
                     self.report.warn(Warning::NotUtf8, path, place);
                 }
@@ -235,21 +235,21 @@ impl Reader {
                 self.parcel.profile(*profile);
             }
             // A running log is nobody's mistake, whatever it holds.
-            Found::Skipped(Skipped { reason: SkipReason::ProfileInLog, .. }) => {
+            Item::Skipped(Skipped { reason: SkipReason::ProfileInLog, .. }) => {
                 self.report.other_files += 1;
                 self.report.warn(Warning::ProfileInLog, path, place);
             }
-            Found::Skipped(Skipped { reason, .. }) => {
+            Item::Skipped(Skipped { reason, .. }) => {
                 self.report.problem(Problem::Skipped(reason), path, place);
             }
-            Found::OtherFile => self.report.other_files += 1,
+            Item::OtherFile => self.report.other_files += 1,
         }
         if self.parcel.is_full() { self.send() } else { Ok(()) }
     }
 
     fn send(&mut self) -> Result<(), WriteError> {
         let parcel = std::mem::replace(&mut self.parcel, Parcel::new(self.filter.clone()));
-        self.report.left_out += parcel.left_out();
+        self.report.excluded += parcel.excluded();
         let answer = self.runtime.block_on(self.writer.send(parcel.into_batch()))?;
         self.unanswered.push_back(answer);
         // An answer that is there is taken at once: a full disk ends the import where it happens.
@@ -346,9 +346,9 @@ pub struct Report {
     files: u64,
     /// Files that a frontend writes beside its audit log, and that hold neither records nor profiles.
     other_files: u64,
-    written: Written,
+    written: WriteSummary,
     /// Records and profiles that the filter left out.
-    left_out: u64,
+    excluded: u64,
     problems: BTreeMap<Problem, Met>,
     warnings: BTreeMap<Warning, Met>,
     /// The zone of times that name none.
@@ -380,8 +380,8 @@ impl Report {
         Report {
             files: 0,
             other_files: 0,
-            written: Written::default(),
-            left_out: 0,
+            written: WriteSummary::default(),
+            excluded: 0,
             problems: BTreeMap::new(),
             warnings: BTreeMap::new(),
             zone,
@@ -479,8 +479,8 @@ impl Report {
 
     /// 0 if all input was understood, 1 if some was not, 2 if none was.
     fn exit_code(&self) -> ExitCode {
-        let Written { records, profiles, logins, .. } = self.written;
-        let taken = records.total() + profiles.total() + logins.total() + self.left_out;
+        let WriteSummary { records, profiles, logins, .. } = self.written;
+        let taken = records.total() + profiles.total() + logins.total() + self.excluded;
         match (self.problems.is_empty(), taken) {
             (true, _) => ExitCode::SUCCESS,
             (false, 0) => ExitCode::from(2),
@@ -516,8 +516,8 @@ impl fmt::Display for Report {
         if self.other_files > 0 {
             writeln!(f, "  other files: {}", self.other_files)?;
         }
-        if self.left_out > 0 {
-            writeln!(f, "  left out as the configuration says: {}", self.left_out)?;
+        if self.excluded > 0 {
+            writeln!(f, "  left out as the configuration says: {}", self.excluded)?;
         }
         if !self.problems.is_empty() {
             writeln!(f, "  not understood:")?;

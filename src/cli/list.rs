@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::args::{COLUMNS, Filters, History, ReadError, Reading, plain};
 use super::output::{is_read, write_bytes};
-use crate::store::{Selection, StoredQuery};
+use crate::store::{QueryFilter, StoredQuery};
 
 /// List queries, newest first
 ///
@@ -49,8 +49,8 @@ pub async fn run(args: ListArgs) -> Result<ExitCode, ReadError> {
         return Err(ReadError::NoColumn(unknown.clone(), COLUMNS.join(", ")));
     }
     let history = args.reading.open().await?;
-    let selection = args.filters.selection(history.zone, args.limit)?;
-    let mut queries = pages(&history, &selection).await?;
+    let filter = args.filters.filter(history.zone, args.limit)?;
+    let mut queries = pages(&history, &filter).await?;
     if !args.follow {
         let text = text(&history, &args.columns, &queries)?;
         match history.json {
@@ -67,8 +67,8 @@ pub async fn run(args: ListArgs) -> Result<ExitCode, ReadError> {
     // Whoever reads may leave before there is something to write.
     while is_read() {
         tokio::time::sleep(EVERY).await;
-        let from_ms = newest_ms.map(|ms| ms - LATE_MS).max(selection.from_ms);
-        let next = Selection { limit: PAGE, from_ms, ..selection.clone() };
+        let from_ms = newest_ms.map(|ms| ms - LATE_MS).max(filter.from_ms);
+        let next = QueryFilter { limit: PAGE, from_ms, ..filter.clone() };
         let mut new = history.store.records(&next, None).await?;
         new.retain(|query| !seen.contains(&query.id));
         new.reverse();
@@ -84,17 +84,17 @@ pub async fn run(args: ListArgs) -> Result<ExitCode, ReadError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The queries of a selection, asked for page by page.
-async fn pages(history: &History, selection: &Selection) -> Result<Vec<StoredQuery>, ReadError> {
+/// The queries of a filter, asked for page by page.
+async fn pages(history: &History, filter: &QueryFilter) -> Result<Vec<StoredQuery>, ReadError> {
     let mut queries: Vec<StoredQuery> = Vec::new();
     loop {
-        let missing = selection.limit - queries.len() as u32;
+        let missing = filter.limit - queries.len() as u32;
         let after = queries.last().map(StoredQuery::place);
-        let page = Selection { limit: missing.min(PAGE), after, ..selection.clone() };
+        let page = QueryFilter { limit: missing.min(PAGE), after, ..filter.clone() };
         let found = history.store.records(&page, None).await?;
         let full = found.len() as u32 == page.limit;
         queries.extend(found);
-        if !full || queries.len() as u32 >= selection.limit {
+        if !full || queries.len() as u32 >= filter.limit {
             return Ok(queries);
         }
     }

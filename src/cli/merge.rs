@@ -8,7 +8,7 @@ use clap::Args;
 use super::Common;
 use super::output::say;
 use crate::config::ConfigError;
-use crate::store::{BUSY_TIMEOUT, Batch, OpenError, Store, WriteError, Writer, Written};
+use crate::store::{BUSY_TIMEOUT, Batch, OpenError, Store, WriteError, WriteSummary, Writer};
 
 /// Join other histories to one
 ///
@@ -83,9 +83,9 @@ async fn take_in(
     other: &Store,
     file: &Path,
     writer: &Writer,
-) -> Result<(Written, u64), MergeError> {
+) -> Result<(WriteSummary, u64), MergeError> {
     let unreadable = |error| MergeError::Read(file.to_path_buf(), error);
-    let (mut written, mut refused, mut last) = (Written::default(), 0, i64::MIN);
+    let (mut written, mut refused, mut last) = (WriteSummary::default(), 0, i64::MIN);
     let mut batch = Batch::default();
     while let Some(page) = other.page_behind(last).await.map_err(unreadable)? {
         last = page.last;

@@ -24,9 +24,9 @@ use clap::Args;
 
 use crate::config::{Config, ConfigError};
 use crate::domain::time::Zone;
-use crate::store::{Healed, Store};
+use crate::store::{ReparseSummary, Store};
 
-/// What every command is told in the same way.
+/// What every command is told in the same source.
 #[derive(Debug, Args)]
 pub struct Common {
     /// The configuration file; without it, annals.toml of the working folder where there is one
@@ -54,7 +54,7 @@ impl Common {
 
 /// Tells a person what was done to a history of an older annals as it was opened.
 fn report_healed(store: &Store) {
-    let Healed { records, mixed } = store.healed();
+    let ReparseSummary { records, mixed } = store.healed();
     if records > 0 {
         eprintln!(
             "annals: the history is of an older annals; {records} queries were read again as they are read today"

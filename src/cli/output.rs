@@ -64,8 +64,8 @@ impl Output {
 
     /// A statement laid out, in colours where there are some.
     pub fn statement(self, statement: &str) -> String {
-        let laid_out = visible(&statement::laid_out(statement));
-        let parts = statement::tokens(&laid_out).map(|(kind, text)| match kind {
+        let format_sql = visible(&statement::format_sql(statement));
+        let parts = statement::tokens(&format_sql).map(|(kind, text)| match kind {
             Kind::Keyword => self.styled(Style::Blue, text),
             Kind::Function => self.styled(Style::Yellow, text),
             Kind::Literal => self.styled(Style::Green, text),

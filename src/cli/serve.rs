@@ -21,12 +21,12 @@ use super::output::say;
 use crate::config::{ConfigError, FrontendConfig, FrontendUrl};
 use crate::domain::account::Account;
 use crate::formats::file::Options;
-use crate::http::auth::{Guard, GuardError};
+use crate::http::auth::{Authenticator, AuthenticatorError};
 use crate::http::server::{self, Tls, TlsError};
-use crate::http::{self, History, Metrics, Ready};
+use crate::http::{self, AppState, Metrics, ResponseCache};
 use crate::ingest::follow::follow;
 use crate::ingest::frontend::collect;
-use crate::ingest::{Intake, retain};
+use crate::ingest::{Pipeline, retain};
 use crate::store::{OpenError, Store, WriteError};
 use crate::web::{self, Live};
 
@@ -100,7 +100,7 @@ pub enum ServeError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
-    Guard(#[from] GuardError),
+    Authenticator(#[from] AuthenticatorError),
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("cannot wait for signals")]
@@ -154,39 +154,39 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let address = listener.local_addr().map_err(cannot_listen)?;
     let store = Store::open(&config.db()).await?;
     super::report_healed(&store);
-    let guard = Guard::new(store.clone(), users).await?;
-    if asks_nobody && !guard.stands() {
+    let authenticator = Authenticator::new(store.clone(), users).await?;
+    if asks_nobody && !authenticator.is_enabled() {
         return Err(ServeError::NotLoopback(listen));
     }
     let mut output = std::io::stdout();
     if !args.import.is_empty() {
         let options = Options { zone, encoding: None };
-        let report = import::import(&store, args.import, options, config.leave_out.clone()).await?;
+        let report = import::import(&store, args.import, options, config.exclude.clone()).await?;
         write!(output, "{report}").map_err(ServeError::Output)?;
     }
     let writer = store.writer(PATIENCE, config.retention.max_size).await?;
-    let (filter, retention) = (config.leave_out.clone(), config.retention.clone());
-    let intake = Arc::new(Intake::new(writer, filter, retention, zone));
+    let (filter, retention) = (config.exclude.clone(), config.retention.clone());
+    let pipeline = Arc::new(Pipeline::new(writer, filter, retention, zone));
     let mut sources = JoinSet::new();
     if !config.follow.is_empty() {
-        sources.spawn(follow(intake.clone(), store.clone(), config.follow.clone()));
+        sources.spawn(follow(pipeline.clone(), store.clone(), config.follow.clone()));
     }
     if config.retention.is_bounded() {
-        sources.spawn(retain(intake.clone(), store.clone()));
+        sources.spawn(retain(pipeline.clone(), store.clone()));
     }
     for (frontend, every) in frontends {
-        sources.spawn(collect(intake.clone(), store.clone(), frontend, every));
+        sources.spawn(collect(pipeline.clone(), store.clone(), frontend, every));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let history = Arc::new(History {
+    let history = Arc::new(AppState {
         store: store.clone(),
         zone,
-        intake: intake.clone(),
+        pipeline: pipeline.clone(),
         scheme,
-        guard,
+        authenticator,
         open_to_all,
         metrics: Arc::new(Metrics::default()),
-        ready: Ready::new(store.watch()?),
+        response_cache: ResponseCache::new(store.watch()?),
     });
     let db = config.db();
     let file = db.display();
@@ -202,7 +202,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     }
     tell_systemd(NotifyState::Ready);
     if let Some(within) = sd_notify::watchdog_enabled() {
-        sources.spawn(watch(store.clone(), intake.clone(), within / 3));
+        sources.spawn(watch(store.clone(), pipeline.clone(), within / 3));
     }
     let live = Arc::new(Live::new(store.watch()?));
     sources.spawn(live.clone().look());
@@ -216,7 +216,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     tell_systemd(NotifyState::Stopping);
     // What they had not sent yet, they read again the next time.
     sources.shutdown().await;
-    intake.finish().await?;
+    pipeline.finish().await?;
     store.close().await.map_err(ServeError::Close)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -243,11 +243,11 @@ fn tell_systemd(state: NotifyState<'_>) {
 
 /// Tells systemd that annals lives, as long as the history can be read and the writer takes what is sent. If
 /// it is told nothing for long, it starts annals anew.
-async fn watch(store: Store, intake: Arc<Intake>, every: Duration) {
+async fn watch(store: Store, pipeline: Arc<Pipeline>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         match store.accounts().await {
-            Ok(_) if intake.is_open() => tell_systemd(NotifyState::Watchdog),
+            Ok(_) if pipeline.is_open() => tell_systemd(NotifyState::Watchdog),
             Ok(_) => tracing::error!("the writer has ended"),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;

@@ -10,13 +10,13 @@ use serde::Serialize;
 use super::args::{Filters, ReadError, Reading, time};
 use crate::domain::statistics::Durations;
 use crate::domain::time::parse_duration_ms;
-use crate::store::{Group, GroupBy, Selection};
+use crate::store::{Group, GroupBy, QueryFilter};
 
 /// Show what costs most: statements that differ only in their values, together
 ///
-/// Without --from, of the last day that the history holds. With --against, what got slower than in an earlier
+/// Without --from, of the last day that the history holds. With --baseline, what got slower than in an earlier
 /// period, the surest first: the test of Mann and Whitney compares the ranks of durations, so that a few slow
-/// runs do not decide it, and `sure` is 1 less the chance that nothing changed, times the number of groups
+/// runs do not decide it, and `confidence` is 1 less the chance that nothing changed, times the number of groups
 /// that were compared. Fewer than 8 runs in a period are not compared.
 #[derive(Debug, Args)]
 pub struct TopArgs {
@@ -27,10 +27,10 @@ pub struct TopArgs {
     by: By,
     /// What there is most of comes first
     #[arg(long, value_enum, default_value = "total-ms")]
-    order: Order,
+    sort: Order,
     /// An earlier period to compare with: FROM..TO, or by how much earlier, like 7d
     #[arg(long, value_name = "PERIOD")]
-    against: Option<String>,
+    baseline: Option<String>,
     /// At most so many
     #[arg(long, short = 'n', default_value_t = 20)]
     limit: usize,
@@ -74,27 +74,27 @@ struct Row {
     scan_rows: i64,
     scan_bytes: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    against: Option<Against>,
+    baseline: Option<Baseline>,
 }
 
 #[derive(Serialize)]
-struct Against {
+struct Baseline {
     count: u64,
     p50_ms: Option<i64>,
     p95_ms: Option<i64>,
     /// From 0 to 1.
-    sure: Option<f64>,
+    confidence: Option<f64>,
 }
 
 /// Runs the command.
 pub async fn run(args: TopArgs) -> Result<ExitCode, ReadError> {
     let history = args.reading.open().await?;
-    let mut selection = args.filters.selection(history.zone, u32::MAX)?;
-    if selection.from_ms.is_none() {
+    let mut filter = args.filters.filter(history.zone, u32::MAX)?;
+    if filter.from_ms.is_none() {
         let last_ms = history.store.span(None).await?.map_or(0, |(_, last_ms)| last_ms);
-        let end_ms = selection.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
-        selection.from_ms = Some(end_ms.saturating_sub(DAY_MS));
-        selection.to_ms = Some(end_ms);
+        let end_ms = filter.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
+        filter.from_ms = Some(end_ms.saturating_sub(DAY_MS));
+        filter.to_ms = Some(end_ms);
     }
     let by = match args.by {
         By::Statement => GroupBy::Statement,
@@ -102,12 +102,12 @@ pub async fn run(args: TopArgs) -> Result<ExitCode, ReadError> {
         By::Db => GroupBy::Db,
         By::Hour => GroupBy::Hour(history.zone),
     };
-    let groups = history.store.top(&selection, by, None).await?;
+    let groups = history.store.top(&filter, by, None).await?;
     let mut rows: Vec<Row> = Vec::new();
-    if let Some(period) = &args.against {
-        let (from_ms, to_ms) = earlier(period, &selection, history.zone)?;
-        let selection = Selection { from_ms: Some(from_ms), to_ms: Some(to_ms), ..selection };
-        let earlier = history.store.top(&selection, by, None).await?;
+    if let Some(period) = &args.baseline {
+        let (from_ms, to_ms) = earlier(period, &filter, history.zone)?;
+        let filter = QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter };
+        let earlier = history.store.top(&filter, by, None).await?;
         let earlier: HashMap<_, Durations> = earlier
             .into_iter()
             .map(|group| ((group.fingerprint, group.name), group.durations))
@@ -122,21 +122,25 @@ pub async fn run(args: TopArgs) -> Result<ExitCode, ReadError> {
             .collect();
         let tested = compared.iter().filter(|(.., chance)| chance.is_some()).count() as f64;
         rows.extend(compared.into_iter().map(|(mut row, before, chance)| {
-            row.against = Some(Against {
+            row.baseline = Some(Baseline {
                 count: before.count(),
                 p50_ms: before.percentile(50),
                 p95_ms: before.percentile(95),
-                sure: chance.map(|chance| (1.0 - chance * tested).max(0.0)),
+                confidence: chance.map(|chance| (1.0 - chance * tested).max(0.0)),
             });
             row
         }));
-        let sure = |row: &Row| row.against.as_ref().and_then(|it| it.sure).unwrap_or(-1.0);
+        let confidence =
+            |row: &Row| row.baseline.as_ref().and_then(|it| it.confidence).unwrap_or(-1.0);
         rows.sort_by(|a, b| {
-            sure(b).total_cmp(&sure(a)).then(b.total_ms.cmp(&a.total_ms)).then(a.name.cmp(&b.name))
+            confidence(b)
+                .total_cmp(&confidence(a))
+                .then(b.total_ms.cmp(&a.total_ms))
+                .then(a.name.cmp(&b.name))
         });
     } else {
         rows.extend(groups.iter().map(row));
-        let most = |row: &Row| match args.order {
+        let most = |row: &Row| match args.sort {
             Order::TotalMs => row.total_ms,
             Order::Count => row.count,
             Order::Errors => row.errors,
@@ -164,11 +168,11 @@ pub async fn run(args: TopArgs) -> Result<ExitCode, ReadError> {
         history.output.json(&rows)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let is_compared = args.against.is_some();
+    let is_compared = args.baseline.is_some();
     let mut names = vec!["count", "errors", "total_ms", "p50_ms", "p95_ms", "p99_ms"];
     names.extend(["scan_rows", "scan_bytes"]);
     if is_compared {
-        names.extend(["earlier_count", "earlier_p50_ms", "earlier_p95_ms", "sure"]);
+        names.extend(["earlier_count", "earlier_p50_ms", "earlier_p95_ms", "confidence"]);
     }
     match args.by {
         By::Statement => names.extend(["fingerprint", "statement"]),
@@ -193,7 +197,7 @@ fn row(group: &Group) -> Row {
         p99_ms: group.durations.percentile(99),
         scan_rows: group.scan_rows,
         scan_bytes: group.scan_bytes,
-        against: None,
+        baseline: None,
     }
 }
 
@@ -202,11 +206,13 @@ fn cells(row: &Row, is_compared: bool) -> Vec<String> {
     let mut cells = vec![row.count.to_string(), row.errors.to_string(), row.total_ms.to_string()];
     cells.extend([row.p50_ms, row.p95_ms, row.p99_ms].map(known));
     cells.extend([row.scan_rows.to_string(), row.scan_bytes.to_string()]);
-    if is_compared && let Some(against) = &row.against {
-        cells.push(against.count.to_string());
-        cells.extend([against.p50_ms, against.p95_ms].map(known));
-        let sure = against.sure.map(|sure| format!("{:.1}%", (sure * 1000.0).floor() / 10.0));
-        cells.push(sure.unwrap_or_default());
+    if is_compared && let Some(baseline) = &row.baseline {
+        cells.push(baseline.count.to_string());
+        cells.extend([baseline.p50_ms, baseline.p95_ms].map(known));
+        let confidence = baseline
+            .confidence
+            .map(|confidence| format!("{:.1}%", (confidence * 1000.0).floor() / 10.0));
+        cells.push(confidence.unwrap_or_default());
     }
     cells.extend(row.fingerprint.clone());
     cells.push(row.name.clone().unwrap_or_default());
@@ -216,7 +222,7 @@ fn cells(row: &Row, is_compared: bool) -> Vec<String> {
 /// The earlier period: named whole, or as long as the later one and so much before it.
 fn earlier(
     period: &str,
-    selection: &Selection,
+    filter: &QueryFilter,
     zone: crate::domain::time::Zone,
 ) -> Result<(i64, i64), ReadError> {
     if let Some((from, to)) = period.split_once("..") {
@@ -227,7 +233,7 @@ fn earlier(
             "{period} is no period; name one like 7d or 2024-08-01..2024-08-02"
         ))
     })?;
-    let to_ms = selection.to_ms.unwrap_or_else(|| chrono::Utc::now().timestamp_millis());
-    let from_ms = selection.from_ms.unwrap_or(0);
+    let to_ms = filter.to_ms.unwrap_or_else(|| chrono::Utc::now().timestamp_millis());
+    let from_ms = filter.from_ms.unwrap_or(0);
     Ok((from_ms.saturating_sub(by_ms), to_ms.saturating_sub(by_ms)))
 }

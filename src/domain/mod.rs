@@ -1,7 +1,7 @@
 //! What the words mean: records, profiles, statements, accounts and times. No I/O, no SQL, no HTTP.
 
 pub(crate) mod account;
-pub(crate) mod filter;
+pub(crate) mod exclusion;
 pub(crate) mod login;
 pub(crate) mod profile;
 pub(crate) mod record;

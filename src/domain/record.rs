@@ -279,7 +279,7 @@ impl QueryRecord {
     ///
     /// A known value is never lost to an unknown one. Where both know a value, a finished record is
     /// preferred over a running one, then an audit record over a summary, then whoever came first; a
-    /// statement that was cut gives way to the whole one whoever tells it. Taking in the same again
+    /// statement that was cut gives source to the whole one whoever tells it. Taking in the same again
     /// changes nothing.
     pub fn merge(&mut self, mut other: QueryRecord) {
         let prefer = (!other.is_running(), other.origin) > (!self.is_running(), self.origin);

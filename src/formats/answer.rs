@@ -143,7 +143,7 @@ fn is_row(object: &Map<String, Value>) -> bool {
 
 /// Whether a text holds the beginning of a profile.
 pub(super) fn has_profile(text: &[u8]) -> bool {
-    Profile::recognise(text) || beginnings(text, 1).next().is_some()
+    Profile::sniff(text) || beginnings(text, 1).next().is_some()
 }
 
 /// The profiles in a text, in their order, each from its beginning to where the next begins or the code fence
@@ -152,9 +152,9 @@ pub(super) fn profiles(text: Vec<u8>) -> impl Iterator<Item = Vec<u8>> {
     let starts: Vec<Beginning> = beginnings(&text, usize::MAX).collect();
     let mut pieces = Vec::new();
     match starts.as_slice() {
-        [] if Profile::recognise(&text) => pieces.push(0..text.len()),
+        [] if Profile::sniff(&text) => pieces.push(0..text.len()),
         // What stands alone is kept byte for byte.
-        [one] if one.fence.is_none() && !one.is_quoted && Profile::recognise(&text) => {
+        [one] if one.fence.is_none() && !one.is_quoted && Profile::sniff(&text) => {
             pieces.push(0..text.len())
         }
         _ => {
@@ -304,7 +304,7 @@ pub(super) fn is_html(head: &[u8]) -> bool {
         let from = at.saturating_sub(1 << 16);
         let around = &head[from..head.len().min(at + 200)];
         let opens = head.trim_ascii_start().starts_with(b"<");
-        !Profile::recognise(head)
+        !Profile::sniff(head)
             && (opens || SIGNS.iter().any(|sign| memmem::find(around, sign).is_some()))
     })
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::audit_log::MAX_LINE_BYTES;
 use super::record_builder::Key;
 use super::rows::{Row, RowError, row_of_columns};
-use super::{Found, SkipReason, Skipped};
+use super::{Item, SkipReason, Skipped};
 use crate::domain::time::Zone;
 
 /// The columns of a dump, and how its rows are written.
@@ -73,7 +73,7 @@ impl Header {
         &self,
         input: impl Read,
         zone: Zone,
-        row: &mut dyn FnMut(u64, Found) -> Result<(), E>,
+        row: &mut dyn FnMut(u64, Item) -> Result<(), E>,
     ) -> Result<Result<(), E>, (u64, io::Error)> {
         // A quote that is never closed makes one value of the whole file.
         let left = Rc::new(Cell::new(MAX_LINE_BYTES));
@@ -111,7 +111,7 @@ impl Header {
         }
     }
 
-    fn record(&self, fields: &csv::ByteRecord, zone: Zone) -> Found {
+    fn record(&self, fields: &csv::ByteRecord, zone: Zone) -> Item {
         let mut replaced = false;
         let values: Vec<Option<String>> = fields
             .iter()
@@ -140,10 +140,10 @@ fn is_of_client(line: &[u8]) -> bool {
 }
 
 /// What a row is.
-pub(super) fn found(row: Result<Row, RowError>, replaced: bool) -> Found {
+pub(super) fn found(row: Result<Row, RowError>, replaced: bool) -> Item {
     let reason = match row {
         Ok(Row::Record(record)) => {
-            return Found::Record {
+            return Item::Record {
                 record,
                 replaced,
                 cut: None,
@@ -151,7 +151,7 @@ pub(super) fn found(row: Result<Row, RowError>, replaced: bool) -> Found {
                 misread: Vec::new(),
             };
         }
-        Ok(Row::Login(login)) => return Found::Login { login, foreign: None },
+        Ok(Row::Login(login)) => return Item::Login { login, foreign: None },
         Err(RowError::Record(reason)) => reason,
         Err(RowError::Columns { .. } | RowError::Misread(_)) => SkipReason::BadRow,
         Err(RowError::NotJson(_) | RowError::NotAnObject | RowError::NoRoot(_)) => {
@@ -160,7 +160,7 @@ pub(super) fn found(row: Result<Row, RowError>, replaced: bool) -> Found {
         Err(RowError::QueryIdType) => SkipReason::NoQueryId,
     };
     // The line is told by who knows it.
-    Found::Skipped(Skipped { line: 0, reason })
+    Item::Skipped(Skipped { line: 0, reason })
 }
 
 /// A value as the mysql client's batch mode escapes it: `\n`, `\t`, `\0` and `\\`.
@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    fn rows(text: &[u8]) -> Vec<(u64, Found)> {
+    fn rows(text: &[u8]) -> Vec<(u64, Item)> {
         let mut rows = Vec::new();
         let header = Header::of(text).unwrap();
         let read = header.read(text, Zone::UTC, &mut |line, found| {
@@ -219,9 +219,9 @@ mod tests {
         rows
     }
 
-    fn statement(found: &Found) -> &str {
+    fn statement(found: &Item) -> &str {
         match found {
-            Found::Record { record, .. } => record.statement.as_deref().unwrap_or_default(),
+            Item::Record { record, .. } => record.statement.as_deref().unwrap_or_default(),
             _ => "no record",
         }
     }
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(lines, [2, 4, 5]);
         assert_eq!(statement(&rows[0].1), "select \"a\",\n1");
         assert_eq!(statement(&rows[1].1), "");
-        let Found::Skipped(skipped) = &rows[2].1 else { panic!("{:?}", rows[2]) };
+        let Item::Skipped(skipped) = &rows[2].1 else { panic!("{:?}", rows[2]) };
         assert_eq!(skipped.reason, SkipReason::BadRow);
     }
 
@@ -247,7 +247,7 @@ mod tests {
                     1-2\t2026-03-01 10:00:00\tNULL\tselect 'a\\tb',\\n\"c\\\\d\"\n";
         let rows = rows(text.as_bytes());
         assert_eq!(statement(&rows[0].1), "select 'a\tb',\n\"c\\d\"");
-        let Found::Record { record, .. } = &rows[0].1 else { panic!("no record") };
+        let Item::Record { record, .. } = &rows[0].1 else { panic!("no record") };
         assert_eq!(record.db, None);
     }
 

@@ -22,7 +22,7 @@ use super::dump::{self, Header, Limited};
 use super::encoding::Encoding;
 use super::sniff::{self, Kind};
 use super::wrapper::{Unwrapped, Unwrapper};
-use super::{Found, SkipReason, Skipped};
+use super::{Item, SkipReason, Skipped};
 use crate::domain::profile::Profile;
 use crate::domain::time::Zone;
 
@@ -32,7 +32,7 @@ pub(crate) const MAX_PROFILE_BYTES: usize = 128 << 20;
 /// The largest JSON document taken in, in bytes: a profile, each of its bytes escaped.
 const MAX_JSON_BYTES: usize = 2 * MAX_PROFILE_BYTES;
 
-/// How much of an input is looked at to recognise it.
+/// How much of an input is looked at to sniff it.
 const HEAD_BYTES: u64 = 1 << 20;
 
 /// How many times an input may be packed: a packed log within a packed archive.
@@ -57,13 +57,13 @@ pub(crate) struct Place<'a> {
 }
 
 /// Takes what is found in an input; ends the reading by answering with an error.
-pub(crate) type Take<'a, E> = dyn FnMut(Place<'_>, Found) -> Result<(), E> + 'a;
+pub(crate) type Take<'a, E> = dyn FnMut(Place<'_>, Item) -> Result<(), E> + 'a;
 
 /// Reads an input to its end and hands what it finds to `take`, in order. `name` is that of its file, which
 /// tells other files of a frontend from files that nobody knows. Memory does not grow with the input: at most
 /// one record, profile or JSON document is held.
 ///
-/// An input that cannot be read is a [`Found::Skipped`] too. Errors as `take` does.
+/// An input that cannot be read is a [`Item::Skipped`] too. Errors as `take` does.
 pub(crate) fn read<E>(
     mut input: impl Read,
     name: &Path,
@@ -120,17 +120,17 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
     }
 
     /// Hands on what was found at a line.
-    fn found(&mut self, line: u64, found: Found) -> Result<(), Stop<E>> {
+    fn found(&mut self, line: u64, found: Item) -> Result<(), Stop<E>> {
         let place = Place { entry: self.entry.as_deref(), line };
         let found = match found {
-            Found::Skipped(skipped) => Found::Skipped(Skipped { line, ..skipped }),
+            Item::Skipped(skipped) => Item::Skipped(Skipped { line, ..skipped }),
             found => found,
         };
         (self.take)(place, found).map_err(Stop::Told)
     }
 
     fn skipped(&mut self, line: u64, reason: SkipReason) -> Result<(), Stop<E>> {
-        self.found(line, Found::Skipped(Skipped { line, reason }))
+        self.found(line, Item::Skipped(Skipped { line, reason }))
     }
 
     /// What ended the reading, told to who takes where the input did.
@@ -263,7 +263,7 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
             // A head of white space says nothing of what comes behind it.
             Kind::Blank if (head.len() as u64) < HEAD_BYTES => Ok(()),
             Kind::Blank | Kind::Unknown => self.skipped(1, SkipReason::NotRecognised),
-            Kind::OtherFile => self.found(1, Found::OtherFile),
+            Kind::OtherFile => self.found(1, Item::OtherFile),
             Kind::Log(unwrapper) => self.log(input, unwrapper, false),
             Kind::OtherLog(unwrapper) => self.log(input, unwrapper, true),
             Kind::Spilled => {
@@ -315,8 +315,8 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
     fn profile(&mut self, line: u64, text: Vec<u8>, replaced: bool) -> Result<(), Stop<E>> {
         let replaced = replaced || std::str::from_utf8(&text).is_err();
         let found = match Profile::parse(text, self.options.zone) {
-            Ok(profile) => Found::Profile { profile: Box::new(profile), replaced },
-            Err(error) => Found::Skipped(Skipped { line, reason: error.into() }),
+            Ok(profile) => Item::Profile { profile: Box::new(profile), replaced },
+            Err(error) => Item::Skipped(Skipped { line, reason: error.into() }),
         };
         self.found(line, found)
     }
@@ -425,7 +425,7 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
                     for (line, found) in log.ended_by(&line).into_iter().chain(log.line(&line)) {
                         match found {
                             // Other logs have types of their own, as StarRocks' fe.big_query.log has.
-                            Found::Skipped(skipped)
+                            Item::Skipped(skipped)
                                 if may_be_other && skipped.reason == SkipReason::OtherType => {}
                             found => self.found(line, found)?,
                         }
@@ -443,12 +443,12 @@ impl<'t, 'a, E> Reading<'t, 'a, E> {
         match (log.profile.found, log.has_records) {
             (Some(line), _) => self.skipped(line, SkipReason::ProfileInLog),
             (None, true) => Ok(()),
-            (None, false) => self.found(1, Found::OtherFile),
+            (None, false) => self.found(1, Item::OtherFile),
         }
     }
 }
 
-/// The lines of an audit log on their way to it, with their numbers in the file: those that the log itself
+/// The lines of an audit log on their source to it, with their numbers in the file: those that the log itself
 /// counts are fewer where wrappers join lines or other logs are left out.
 struct LogLines {
     log: AuditLog,
@@ -508,12 +508,12 @@ impl LogLines {
     }
 
     /// Takes in the half line that a line ends, see [`Unwrapper::ended_by`].
-    fn ended_by(&mut self, line: &[u8]) -> Option<(u64, Found)> {
+    fn ended_by(&mut self, line: &[u8]) -> Option<(u64, Item)> {
         let ended = self.unwrapper.as_mut()?.ended_by(line)?;
         self.give(&ended)
     }
 
-    fn line(&mut self, line: &[u8]) -> Option<(u64, Found)> {
+    fn line(&mut self, line: &[u8]) -> Option<(u64, Item)> {
         self.lines += 1;
         let Some(unwrapper) = &mut self.unwrapper else {
             return self.give(line);
@@ -527,12 +527,12 @@ impl LogLines {
             Unwrapped::NotWrapped if !self.has_records => None,
             Unwrapped::NotWrapped => {
                 let reason = SkipReason::NotWrapped;
-                Some((self.lines, Found::Skipped(Skipped { line: self.lines, reason })))
+                Some((self.lines, Item::Skipped(Skipped { line: self.lines, reason })))
             }
         }
     }
 
-    fn give(&mut self, line: &[u8]) -> Option<(u64, Found)> {
+    fn give(&mut self, line: &[u8]) -> Option<(u64, Item)> {
         if !self.has_records {
             self.has_records = AuditLog::begins_record(line);
             if !self.has_records {
@@ -549,10 +549,10 @@ impl LogLines {
     }
 
     /// What was found with the line of the file at which it begins, and its other lines as those of the file.
-    fn placed(&self, mut found: Found) -> (u64, Found) {
+    fn placed(&self, mut found: Item) -> (u64, Item) {
         let line = self.line_of(&found);
-        if let Found::Record { foreign: Some(foreign), .. }
-        | Found::Login { foreign: Some(foreign), .. } = &mut found
+        if let Item::Record { foreign: Some(foreign), .. }
+        | Item::Login { foreign: Some(foreign), .. } = &mut found
         {
             let behind = foreign.first.saturating_sub(self.before.1);
             foreign.first = self.before.0 + behind;
@@ -561,18 +561,18 @@ impl LogLines {
     }
 
     /// The line of the file at which what was found begins.
-    fn line_of(&self, found: &Found) -> u64 {
+    fn line_of(&self, found: &Item) -> u64 {
         let from = |(lines, given): (u64, u64), line: u64| lines + line.saturating_sub(given);
         match found {
-            Found::Skipped(skipped) if skipped.line >= self.open.1 => {
+            Item::Skipped(skipped) if skipped.line >= self.open.1 => {
                 from(self.open, skipped.line).min(self.lines)
             }
-            Found::Skipped(skipped) => from(self.before, skipped.line),
+            Item::Skipped(skipped) => from(self.before, skipped.line),
             _ => self.before.0,
         }
     }
 
-    fn end(&mut self) -> Vec<(u64, Found)> {
+    fn end(&mut self) -> Vec<(u64, Item)> {
         let rest = self.unwrapper.as_mut().map(Unwrapper::end).unwrap_or_default();
         let mut found: Vec<_> = rest.iter().filter_map(|line| self.give(line)).collect();
         // What ends here is the record that is open.
@@ -620,7 +620,7 @@ fn has_cr_lines(head: &[u8]) -> bool {
     }
     let mut lines = head.split(|byte| *byte == b'\r').skip(1);
     lines.any(AuditLog::begins_record)
-        || !AuditLog::recognise(head) && Profile::recognise(&with_lf(head.to_vec()))
+        || !AuditLog::sniff(head) && Profile::sniff(&with_lf(head.to_vec()))
 }
 
 /// A text with LF in place of each CR.

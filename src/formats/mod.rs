@@ -1,4 +1,4 @@
-//! The ways in: what a cluster emits, turned into domain values. Sources know nothing of each other,
+//! The sources in: what a cluster emits, turned into domain values. Sources know nothing of each other,
 //! nor of the store.
 
 mod answer;
@@ -20,7 +20,7 @@ use crate::domain::record::{QueryIdError, QueryRecord};
 
 /// What a source found at one place of its input.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum Item {
     /// A record.
     Record {
         /// What it says.

@@ -273,7 +273,7 @@ pub(super) enum Expected {
 }
 
 /// A record being filled in.
-pub(super) struct Draft {
+pub(super) struct RecordBuilder {
     record: QueryRecord,
     load: Load,
     zone: Zone,
@@ -294,10 +294,10 @@ pub(super) struct Written {
     pub local: NaiveDateTime,
 }
 
-impl Draft {
+impl RecordBuilder {
     /// A record of which nothing is known; its times without a zone are local to `zone`.
-    pub(super) fn new(kind: Kind, zone: Zone) -> Draft {
-        Draft {
+    pub(super) fn new(kind: Kind, zone: Zone) -> RecordBuilder {
+        RecordBuilder {
             record: QueryRecord::new(QueryId::derived(&[]), kind, Origin::Audit),
             load: Load::default(),
             zone,

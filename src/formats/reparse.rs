@@ -3,9 +3,9 @@
 //! They took everything behind a JSON value for the error message, or for the statement; kept StarRocks' own keys by
 //! name alone; and left escapes, wrappers and clusters' names as they stood.
 
-use super::Found;
+use super::Item;
 use super::audit_log::AuditLog;
-use super::record_builder::{Built, Draft, Key, without_cluster};
+use super::record_builder::{Built, Key, RecordBuilder, without_cluster};
 use crate::domain::record::{Origin, QueryRecord};
 use crate::domain::statement;
 use crate::domain::time::Zone;
@@ -86,7 +86,7 @@ fn fields_in_free_text(stored: &QueryRecord) -> Option<QueryRecord> {
             return None;
         }
     }
-    let Some(Found::Record { mut record, .. }) = log.end() else { return None };
+    let Some(Item::Record { mut record, .. }) = log.end() else { return None };
     let untouched = record.error_message.as_deref().unwrap_or_default() == message
         && record.statement.as_deref().unwrap_or_default() == statement;
     if untouched {
@@ -111,7 +111,7 @@ fn fields_in_extra(stored: &QueryRecord) -> Option<QueryRecord> {
     if stored.extra.is_empty() || stored.started_ms.is_none() {
         return None;
     }
-    let mut draft = Draft::new(stored.kind, Zone::UTC);
+    let mut draft = RecordBuilder::new(stored.kind, Zone::UTC);
     draft.set(Key::QueryId, "QueryId", "1-1");
     draft.set(Key::Timestamp, "Timestamp", &stored.started_ms.unwrap_or(1).to_string());
     draft.set(Key::State, "State", stored.state.as_deref().unwrap_or_default());

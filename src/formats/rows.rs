@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::SkipReason;
-use super::record_builder::{Built, Draft, Key};
+use super::record_builder::{Built, Key, RecordBuilder};
 use crate::domain::login::Login;
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::Zone;
@@ -214,7 +214,7 @@ fn csv_row<'a>(
     values: impl Iterator<Item = &'a str>,
     zone: Zone,
 ) -> Result<Row, RowError> {
-    let mut draft = Draft::new(Kind::Query, zone);
+    let mut draft = RecordBuilder::new(Kind::Query, zone);
     for ((value, name), key) in values.zip(columns).zip(keys) {
         if value != "\\N" {
             draft.set(*key, name, value);
@@ -223,7 +223,7 @@ fn csv_row<'a>(
     finish(draft)
 }
 
-fn finish(draft: Draft) -> Result<Row, RowError> {
+fn finish(draft: RecordBuilder) -> Result<Row, RowError> {
     Ok(match draft.finish(None)? {
         Built::Record(record) => Row::Record(record),
         Built::Login(login) => Row::Login(login),
@@ -245,7 +245,7 @@ pub(super) fn row_of_columns<'a>(
     if found != columns.len() {
         return Err(RowError::Columns { found, expected: columns.len() });
     }
-    let mut draft = Draft::new(Kind::Query, zone);
+    let mut draft = RecordBuilder::new(Kind::Query, zone);
     for ((value, name), key) in values.zip(columns).zip(keys) {
         if let Some(value) = value {
             draft.set(*key, name, value);
@@ -297,7 +297,7 @@ impl JsonReading<'_> {
         &self,
         values: impl Iterator<Item = (&'v str, &'v Value)>,
     ) -> Result<Row, RowError> {
-        let mut draft = Draft::new(Kind::Query, self.zone);
+        let mut draft = RecordBuilder::new(Kind::Query, self.zone);
         for (name, value) in values {
             let key = Key::of_column(name);
             if key == Key::QueryId

@@ -47,12 +47,12 @@ pub(super) fn kind(head: &[u8], name: &str) -> Kind {
     if answer::is_spilled(head) {
         return Kind::Spilled;
     }
-    if Profile::recognise(head) {
+    if Profile::sniff(head) {
         return Kind::Profiles;
     }
     let unwrapper = Unwrapper::detect(head);
     let has_record = |unwrapper: &Unwrapper| unwrapper.clone().finds_record(head);
-    if !AuditLog::recognise(head)
+    if !AuditLog::sniff(head)
         && !unwrapper.as_ref().is_some_and(has_record)
         && let Some(unwrapper) = Unwrapper::detect_profile(head)
     {
@@ -69,7 +69,7 @@ pub(super) fn kind(head: &[u8], name: &str) -> Kind {
     if let Some(header) = Header::of(head) {
         return Kind::Table(header);
     }
-    if AuditLog::recognise(head) {
+    if AuditLog::sniff(head) {
         return Kind::Log(None);
     }
     if answer::is_html(head) {

@@ -10,8 +10,8 @@ use warp::Buf;
 use warp::http::HeaderMap;
 use warp::http::header::CONTENT_LENGTH;
 
-use crate::http::envelope::Refusal;
-use crate::ingest::{Intake, PushError};
+use crate::http::envelope::ApiError;
+use crate::ingest::{Pipeline, PushError};
 
 /// The largest body taken in, in bytes, as sent and unpacked.
 const MAX_BYTES: usize = 128 << 20;
@@ -49,13 +49,13 @@ pub(crate) enum BodyError {
     Busy(#[from] PushError),
 }
 
-impl From<BodyError> for Refusal {
-    fn from(error: BodyError) -> Refusal {
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> ApiError {
         let sentence = error.to_string();
         match error {
-            BodyError::TooLarge => Refusal::TooLarge(sentence),
-            BodyError::TooSlow => Refusal::TooSlow(sentence),
-            BodyError::Broken | BodyError::NotGzip => Refusal::BadRequest(sentence),
+            BodyError::TooLarge => ApiError::TooLarge(sentence),
+            BodyError::TooSlow => ApiError::TooSlow(sentence),
+            BodyError::Broken | BodyError::NotGzip => ApiError::BadRequest(sentence),
             BodyError::Busy(error) => error.into(),
         }
     }
@@ -64,7 +64,7 @@ impl From<BodyError> for Refusal {
 /// Takes in a body, and unpacks it if it is `gzip`. Room for it is taken first: twice the size of what is
 /// read, since it is there as bytes and as records at the same time.
 pub(super) async fn read(
-    intake: &Intake,
+    pipeline: &Pipeline,
     headers: &HeaderMap,
     gzip: bool,
     chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
@@ -76,7 +76,7 @@ pub(super) async fn read(
     let mut body = Body { bytes: Vec::new(), _room: Vec::new() };
     let times = if gzip { 1 } else { 2 };
     let mut room_bytes = length.unwrap_or(0);
-    body._room.push(intake.room(times * room_bytes).await?);
+    body._room.push(pipeline.room(times * room_bytes).await?);
     let whole = async {
         let mut chunks = std::pin::pin!(chunks);
         loop {
@@ -89,7 +89,7 @@ pub(super) async fn read(
                 return Err(BodyError::TooLarge);
             }
             while body.bytes.len() + chunk.remaining() > room_bytes {
-                body._room.push(intake.room(times * STEP_BYTES).await?);
+                body._room.push(pipeline.room(times * STEP_BYTES).await?);
                 room_bytes += STEP_BYTES;
             }
             while chunk.has_remaining() {
@@ -101,14 +101,14 @@ pub(super) async fn read(
         }
     };
     tokio::time::timeout(WHOLE, whole).await.map_err(|_| BodyError::TooSlow)??;
-    if gzip { unpack(intake, body).await } else { Ok(body) }
+    if gzip { unpack(pipeline, body).await } else { Ok(body) }
 }
 
-async fn unpack(intake: &Intake, packed: Body) -> Result<Body, BodyError> {
+async fn unpack(pipeline: &Pipeline, packed: Body) -> Result<Body, BodyError> {
     let mut body = Body { bytes: Vec::new(), _room: Vec::new() };
     let mut unpacker = MultiGzDecoder::new(packed.bytes.as_slice());
     loop {
-        body._room.push(intake.room(2 * STEP_BYTES).await?);
+        body._room.push(pipeline.room(2 * STEP_BYTES).await?);
         let step = tokio::task::block_in_place(|| {
             unpacker.by_ref().take(STEP_BYTES as u64).read_to_end(&mut body.bytes)
         });

@@ -9,7 +9,7 @@ use warp::hyper::body::Bytes;
 use crate::domain::profile::write_html_json;
 use crate::http::middleware::tag;
 use crate::ingest::PushError;
-use crate::store::{Place, WriteError};
+use crate::store::{Cursor, WriteError};
 
 /// When those who were told that annals is busy should come back.
 const RETRY_AFTER_SECONDS: &str = "5";
@@ -31,7 +31,7 @@ pub(crate) struct Envelope<T> {
 }
 
 /// An answer that carries `data`; `count` is the number of its rows, 0 for what is no list.
-pub(crate) fn success(data: impl Serialize, count: usize) -> Result<Answer, Refusal> {
+pub(crate) fn success(data: impl Serialize, count: usize) -> Result<Answer, ApiError> {
     envelope(StatusCode::OK, &Envelope { msg: "success", code: 0, data, count })
 }
 
@@ -44,8 +44,8 @@ pub(crate) fn profile_html(text: &[u8], hash: u128) -> Answer {
 }
 
 /// An answer of its own JSON, for the routes of Doris that answer without the envelope.
-pub(crate) fn json(status: StatusCode, body: impl Serialize) -> Result<Answer, Refusal> {
-    let body = serde_json::to_vec(&body).map_err(|error| Refusal::Internal(error.into()))?;
+pub(crate) fn json(status: StatusCode, body: impl Serialize) -> Result<Answer, ApiError> {
+    let body = serde_json::to_vec(&body).map_err(|error| ApiError::Internal(error.into()))?;
     Ok(answer(status, "application/json", body))
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Rows {
     /// The envelope up to the last row.
     body: Vec<u8>,
     count: usize,
-    last: Option<Place>,
+    last: Option<Cursor>,
     failed: Option<serde_json::Error>,
 }
 
@@ -71,7 +71,7 @@ impl Rows {
     }
 
     /// Adds a row, and the place it has in the list.
-    pub(crate) fn add(&mut self, row: &impl Serialize, place: Place) {
+    pub(crate) fn add(&mut self, row: &impl Serialize, place: Cursor) {
         if self.count > 0 {
             self.body.push(b',');
         }
@@ -87,7 +87,7 @@ impl Rows {
     }
 
     /// The place of the last row where there are `limit` of them, and so may be more.
-    pub(crate) fn last_of_full(&self, limit: u32) -> Option<Place> {
+    pub(crate) fn last_of_full(&self, limit: u32) -> Option<Cursor> {
         self.last.filter(|_| self.count >= limit as usize)
     }
 
@@ -96,10 +96,10 @@ impl Rows {
         self.count
     }
 
-    /// The whole answer, in which `count` stands.
-    pub(crate) fn answer(mut self, count: usize) -> Result<Answer, Refusal> {
+    /// The whole answer, in which `count` is_enabled.
+    pub(crate) fn answer(mut self, count: usize) -> Result<Answer, ApiError> {
         if let Some(error) = self.failed {
-            return Err(Refusal::Internal(error.into()));
+            return Err(ApiError::Internal(error.into()));
         }
         self.body.extend(format!("]}},\"count\":{count}}}").into_bytes());
         // It may be kept, and takes no more room than its length so. Shrunk in place it would leave rests between
@@ -129,7 +129,7 @@ pub(crate) fn open_metrics(body: String) -> Answer {
     answer(StatusCode::OK, content_type, body.into_bytes())
 }
 
-fn envelope(status: StatusCode, envelope: &Envelope<impl Serialize>) -> Result<Answer, Refusal> {
+fn envelope(status: StatusCode, envelope: &Envelope<impl Serialize>) -> Result<Answer, ApiError> {
     json(status, envelope)
 }
 
@@ -142,7 +142,7 @@ fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answ
 
 /// Why a request is not answered with what it asks for. The sentence is for the person who asked.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum ApiError {
     /// Doris' own refusal, with HTTP status 200: an unknown id, a query without a profile.
     Common(String),
     /// Doris' own refusal of what it is asked for, code 403 with HTTP status 200: a trace id or a form of a profile
@@ -168,17 +168,17 @@ pub(crate) enum Refusal {
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl From<sqlx::Error> for Refusal {
-    fn from(error: sqlx::Error) -> Refusal {
-        Refusal::Internal(error.into())
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> ApiError {
+        ApiError::Internal(error.into())
     }
 }
 
-impl From<PushError> for Refusal {
-    fn from(error: PushError) -> Refusal {
+impl From<PushError> for ApiError {
+    fn from(error: PushError) -> ApiError {
         match error {
-            PushError::Busy => Refusal::Busy(error.to_string()),
-            PushError::Write(error) => Refusal::Busy(not_written(&error)),
+            PushError::Busy => ApiError::Busy(error.to_string()),
+            PushError::Write(error) => ApiError::Busy(not_written(&error)),
         }
     }
 }
@@ -196,11 +196,11 @@ pub(crate) fn retry_later(answer: &mut Answer) {
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
 }
 
-impl Refusal {
+impl ApiError {
     /// The answer.
     pub(crate) fn into_answer(self) -> Answer {
         let allow = match &self {
-            Refusal::MethodNotAllowed(methods) => Some(*methods),
+            ApiError::MethodNotAllowed(methods) => Some(*methods),
             _ => None,
         };
         let (status, code, msg, data) = self.told();
@@ -228,22 +228,22 @@ impl Refusal {
     /// "Bad Request".
     fn told(self) -> (StatusCode, u16, &'static str, String) {
         match self {
-            Refusal::Common(data) => (StatusCode::OK, 1, "Error", data),
-            Refusal::NotOffered(data) => (StatusCode::OK, 403, "Bad Request", data),
-            Refusal::BadRequest(data) => (StatusCode::BAD_REQUEST, 403, "Bad Request", data),
-            Refusal::Unauthorized(data) => (StatusCode::UNAUTHORIZED, 401, "Unauthorized", data),
-            Refusal::Forbidden(data) => (StatusCode::FORBIDDEN, 403, "Bad Request", data),
-            Refusal::NotFound(data) => (StatusCode::NOT_FOUND, 404, "Not Found", data),
-            Refusal::MethodNotAllowed(methods) => {
+            ApiError::Common(data) => (StatusCode::OK, 1, "Error", data),
+            ApiError::NotOffered(data) => (StatusCode::OK, 403, "Bad Request", data),
+            ApiError::BadRequest(data) => (StatusCode::BAD_REQUEST, 403, "Bad Request", data),
+            ApiError::Unauthorized(data) => (StatusCode::UNAUTHORIZED, 401, "Unauthorized", data),
+            ApiError::Forbidden(data) => (StatusCode::FORBIDDEN, 403, "Bad Request", data),
+            ApiError::NotFound(data) => (StatusCode::NOT_FOUND, 404, "Not Found", data),
+            ApiError::MethodNotAllowed(methods) => {
                 let sentence = format!("this path answers {methods} only");
                 (StatusCode::METHOD_NOT_ALLOWED, 403, "Bad Request", sentence)
             }
-            Refusal::TooLarge(data) => (StatusCode::PAYLOAD_TOO_LARGE, 403, "Bad Request", data),
-            Refusal::TooSlow(data) => (StatusCode::REQUEST_TIMEOUT, 403, "Bad Request", data),
-            Refusal::Busy(data) => {
+            ApiError::TooLarge(data) => (StatusCode::PAYLOAD_TOO_LARGE, 403, "Bad Request", data),
+            ApiError::TooSlow(data) => (StatusCode::REQUEST_TIMEOUT, 403, "Bad Request", data),
+            ApiError::Busy(data) => {
                 (StatusCode::SERVICE_UNAVAILABLE, 503, "Service Unavailable", data)
             }
-            Refusal::Internal(error) => {
+            ApiError::Internal(error) => {
                 tracing::error!(error = &*error as &dyn std::error::Error, "a request failed");
                 (
                     StatusCode::INTERNAL_SERVER_ERROR,

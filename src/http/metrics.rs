@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use warp::http::{Method, StatusCode};
 
 use super::View;
-use crate::http::envelope::{Answer, Refusal, open_metrics};
+use crate::http::envelope::{Answer, ApiError, open_metrics};
 use crate::store::{Sizes, Store};
 
 /// The sizes of a history are counted anew after so long: that reads every page of an index.
@@ -34,13 +34,13 @@ struct RouteLabel {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RecordLabels {
-    way: String,
+    source: String,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WayLabel {
-    way: String,
+    source: String,
 }
 
 /// What is counted of requests and connections, and what was counted of the history last.
@@ -154,8 +154,8 @@ fn route(path: &str) -> &'static str {
 }
 
 /// Everything that is counted, in the text form of OpenMetrics.
-pub(super) async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Refusal> {
-    let intake = view.all_of_intake()?;
+pub(super) async fn report(view: &View, metrics: &Metrics) -> Result<Answer, ApiError> {
+    let pipeline = view.pipeline_for_all()?;
     let sizes = metrics.sizes(view.store()?).await?;
     let mut registry = Registry::with_prefix("annals");
     registry.register(
@@ -181,10 +181,10 @@ pub(super) async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Ref
         "commit",
         "Time from the begin of a transaction to its commit",
         Unit::Seconds,
-        intake.commit_seconds(),
+        pipeline.commit_seconds(),
     );
-    registry.register("write_queue", "Batches that wait for the writer", from(intake.queued()));
-    let pruned = intake.pruned();
+    registry.register("write_queue", "Batches that wait for the writer", from(pipeline.queued()));
+    let pruned = pipeline.pruned();
     let count = |value: u64| {
         let counter = Counter::<u64>::default();
         counter.inc_by(value);
@@ -213,19 +213,19 @@ pub(super) async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Ref
     let behind = Family::<WayLabel, Gauge>::default();
     let last_success = Family::<WayLabel, Gauge>::default();
     let last_error = Family::<WayLabel, Gauge>::default();
-    for (way, report) in intake.report() {
+    for (source, report) in pipeline.report() {
         for (outcome, count) in [
             ("new", report.records_new),
             ("merged", report.records_merged),
             ("unchanged", report.records_unchanged),
-            ("left_out", report.left_out),
-            ("refused", report.refused.values().sum()),
+            ("excluded", report.excluded),
+            ("rejected", report.rejected.values().sum()),
         ] {
-            records.get_or_create(&RecordLabels { way: way.clone(), outcome }).inc_by(count);
+            records.get_or_create(&RecordLabels { source: source.clone(), outcome }).inc_by(count);
         }
-        let label = WayLabel { way };
+        let label = WayLabel { source };
         profiles.get_or_create(&label).inc_by(report.profiles);
-        if let Some(waiting) = report.behind {
+        if let Some(waiting) = report.lag {
             behind.get_or_create(&label).set(i64::try_from(waiting).unwrap_or(i64::MAX));
         }
         if let Some(ms) = report.last_success_ms {
@@ -235,24 +235,24 @@ pub(super) async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Ref
             last_error.get_or_create(&label).set(ms / 1000);
         }
     }
-    registry.register("records", "Records taken in, by way in and outcome", records);
-    registry.register("profiles_taken", "Profiles taken in, by way in", profiles);
+    registry.register("records", "Records taken in, by source in and outcome", records);
+    registry.register("profiles_taken", "Profiles taken in, by source in", profiles);
     registry.register(
-        "behind",
+        "lag",
         "What waits to be taken in: bytes of a followed log, profiles of a frontend",
         behind,
     );
     let seconds = Unit::Seconds;
     registry.register_with_unit(
         "last_success_timestamp",
-        "When a way in worked last",
+        "When a source in worked last",
         seconds.clone(),
         last_success,
     );
     registry.register_with_unit(
-        "last_error_timestamp", "When a way in failed last", seconds, last_error,
+        "last_error_timestamp", "When a source in failed last", seconds, last_error,
     );
     let mut text = String::new();
-    encode(&mut text, &registry).map_err(|error| Refusal::Internal(error.into()))?;
+    encode(&mut text, &registry).map_err(|error| ApiError::Internal(error.into()))?;
     Ok(open_metrics(text))
 }

@@ -1,4 +1,4 @@
-//! What every request passes on its way in and out: its id, the log, the metrics, and the headers that every
+//! What every request passes on its source in and out: its id, the log, the metrics, and the headers that every
 //! answer has.
 
 use std::convert::Infallible;
@@ -39,7 +39,7 @@ impl InFlight {
         }
     }
 
-    /// What is logged of it stands in this.
+    /// What is logged of it is_enabled in this.
     fn span(&self) -> Span {
         tracing::error_span!("request", id = self.id.to_str().unwrap_or_default())
     }
@@ -90,7 +90,7 @@ pub(crate) fn keep_place(headers: &mut HeaderMap) {
 
 /// Adds the headers that every answer has and this one has not yet, and answers 304 where the client has these
 /// bytes already.
-pub(crate) fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer {
+pub(crate) fn finalize_response(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer {
     let reads = *method == Method::GET || *method == Method::HEAD;
     let own = answer.headers_mut().remove(ETAG);
     let tag = (reads && answer.status() == StatusCode::OK)
@@ -114,7 +114,7 @@ pub(crate) fn dressed(method: &Method, asked: &HeaderMap, mut answer: Answer) ->
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    // SQL is nobody's to keep on the way; its reader may keep it and ask whether it is still so.
+    // SQL is nobody's to keep on the source; its reader may keep it and ask whether it is still so.
     let kept = if tag.is_some() { "private, no-cache" } else { "no-store" };
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(kept));
     if let Some(tag) = tag {

@@ -32,40 +32,40 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::domain::record::{QueryId, QueryIdError};
 use crate::domain::time::Zone;
-use crate::ingest::Intake;
+use crate::ingest::Pipeline;
 use crate::store::{Store, StoredProfile};
-use auth::{Caller, Guard};
+use auth::{Authenticator, Principal};
 use doris::{login, manager, query_detail, query_profile, session, stream_load};
-use envelope::{Answer, Refusal};
+use envelope::{Answer, ApiError};
 pub(crate) use metrics::Metrics;
-pub(crate) use response_cache::Ready;
+pub(crate) use response_cache::ResponseCache;
 use v1::{openapi, push, queries, statements, status};
 use view::View;
 
 /// What the routes answer from.
 #[derive(Debug)]
-pub(crate) struct History {
+pub(crate) struct AppState {
     /// The history.
     pub store: Store,
     /// The zone in which times are written.
     pub zone: Zone,
-    /// The way to the store for what is pushed.
-    pub intake: Arc<Intake>,
+    /// The source to the store for what is pushed.
+    pub pipeline: Arc<Pipeline>,
     /// `http`, or `https` where annals serves with TLS.
     pub scheme: &'static str,
     /// Who may ask.
-    pub guard: Guard,
+    pub authenticator: Authenticator,
     /// Whether those who reach it by any name may ask, though annals asks nobody who they are.
     pub open_to_all: bool,
     /// What is counted of requests.
     pub metrics: Arc<Metrics>,
-    /// Answers that are ready.
-    pub ready: Ready,
+    /// Answers that are response_cache.
+    pub response_cache: ResponseCache,
 }
 
 /// What a client says of who it is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asker<'a> {
+pub(crate) struct Credentials<'a> {
     /// Its `Authorization` header.
     authorization: Option<&'a str>,
     /// The id of its session on Doris' paths.
@@ -74,25 +74,29 @@ pub(crate) struct Asker<'a> {
     path: &'a str,
 }
 
-impl Asker<'_> {
+impl Credentials<'_> {
     /// What it is told whom nobody knows. Doris' page knows by these words that it has to log in.
-    fn told(&self, refusal: Refusal) -> Refusal {
+    fn told(&self, refusal: ApiError) -> ApiError {
         match refusal {
-            Refusal::Unauthorized(_)
+            ApiError::Unauthorized(_)
                 if self.authorization.is_none() && self.path.starts_with("/rest/v1/") =>
             {
-                Refusal::Unauthorized("Cookie is invalid".to_string())
+                ApiError::Unauthorized("Cookie is invalid".to_string())
             }
             refusal => refusal,
         }
     }
 }
 
-impl History {
+impl AppState {
     /// The history as far as those may see it who asked this host so.
-    async fn view(&self, asker: Asker<'_>, host: Option<Authority>) -> Asked {
-        let caller = self.caller(asker, host.as_ref()).await?;
-        Ok(self.seen_by(caller))
+    async fn view(
+        &self,
+        credentials: Credentials<'_>,
+        host: Option<Authority>,
+    ) -> Result<View, ApiError> {
+        let principal = self.principal(credentials, host.as_ref()).await?;
+        Ok(self.seen_by(principal))
     }
 
     /// The same for a browser, which sends the id of its session rather than the header.
@@ -101,42 +105,46 @@ impl History {
         session: Option<&str>,
         authorization: Option<String>,
         host: Option<Authority>,
-    ) -> Asked {
+    ) -> Result<View, ApiError> {
         if let Some(id) = session
-            && let Some(caller) = self.guard.in_session(id).await?
+            && let Some(principal) = self.authenticator.principal_in_session(id).await?
         {
-            return Ok(self.seen_by(caller));
+            return Ok(self.seen_by(principal));
         }
         let authorization = authorization.as_deref();
-        self.view(Asker { authorization, session: None, path: "" }, host).await
+        self.view(Credentials { authorization, session: None, path: "" }, host).await
     }
 
     /// Refuses those who came by a name that annals does not answer to.
-    pub(crate) fn reached(&self, host: Option<&Authority>) -> Result<(), Refusal> {
-        if self.guard.stands() || self.open_to_all {
+    pub(crate) fn reached(&self, host: Option<&Authority>) -> Result<(), ApiError> {
+        if self.authenticator.is_enabled() || self.open_to_all {
             return Ok(());
         }
         reached_as_this_machine(host)
     }
 
-    fn seen_by(&self, caller: Caller) -> View {
-        View::new(self.store.clone(), self.zone, self.scheme, self.intake.clone(), caller)
+    fn seen_by(&self, principal: Principal) -> View {
+        View::new(self.store.clone(), self.zone, self.scheme, self.pipeline.clone(), principal)
     }
 
     /// Who asked this host so.
-    async fn caller(&self, asker: Asker<'_>, host: Option<&Authority>) -> Result<Caller, Refusal> {
+    async fn principal(
+        &self,
+        credentials: Credentials<'_>,
+        host: Option<&Authority>,
+    ) -> Result<Principal, ApiError> {
         self.reached(host)?;
-        if let (None, Some(id)) = (asker.authorization, asker.session)
-            && let Some(caller) = self.guard.in_session(id).await?
+        if let (None, Some(id)) = (credentials.authorization, credentials.session)
+            && let Some(principal) = self.authenticator.principal_in_session(id).await?
         {
-            return Ok(caller);
+            return Ok(principal);
         }
-        self.guard.caller(asker.authorization).await.map_err(|refusal| asker.told(refusal))
+        self.authenticator
+            .principal(credentials.authorization)
+            .await
+            .map_err(|refusal| credentials.told(refusal))
     }
 }
-
-/// What somebody who asks may see, or why nothing.
-pub(crate) type Asked = Result<View, Refusal>;
 
 /// The parameters behind the question mark.
 pub(crate) type Parameters = HashMap<String, String>;
@@ -162,7 +170,7 @@ fn any_of(routes: impl IntoIterator<Item = BoxedFilter<(Answer,)>>) -> BoxedFilt
 
 /// Every route there is.
 pub(crate) fn routes(
-    history: Arc<History>,
+    history: Arc<AppState>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
     let scraped = history.clone();
     let sessions = session_routes(history.clone());
@@ -176,7 +184,9 @@ pub(crate) fn routes(
                 let history = history.clone();
                 async move {
                     let (authorization, session) = (authorization.as_deref(), session.as_deref());
-                    history.view(Asker { authorization, session, path: path.as_str() }, host).await
+                    history
+                        .view(Credentials { authorization, session, path: path.as_str() }, host)
+                        .await
                 }
             },
         );
@@ -186,7 +196,7 @@ pub(crate) fn routes(
             let history = pushed.clone();
             async move {
                 let authorization = authorization.as_deref();
-                history.view(Asker { authorization, session: None, path: "" }, host).await
+                history.view(Credentials { authorization, session: None, path: "" }, host).await
             }
         },
     );
@@ -199,7 +209,7 @@ pub(crate) fn routes(
     let before_id = read.and(history.clone()).and(warp::path::tail()).boxed();
 
     let session = warp::path!("rest" / "v1" / "session" / ..).and(at_end.clone()).then(
-        |view: Asked, parameters: Parameters| {
+        |view: Result<View, ApiError>, parameters: Parameters| {
             answered(async move {
                 match parameters.get("query_id") {
                     Some(id) => session::profile(&view?, query_id(id)?).await,
@@ -210,33 +220,33 @@ pub(crate) fn routes(
     );
     let all_sessions = warp::path!("rest" / "v1" / "session" / "all" / ..)
         .and(at_end.clone())
-        .then(|view: Asked, parameters: Parameters| {
+        .then(|view: Result<View, ApiError>, parameters: Parameters| {
             answered(async move { session::list(&view?, parameters).await })
         });
     let session_profile = warp::path!("rest" / "v1" / "session" / ..).and(before_id.clone()).then(
-        |view: Asked, id: Tail| {
+        |view: Result<View, ApiError>, id: Tail| {
             answered(async move { session::profile(&view?, query_id_in_path(&id)?).await })
         },
     );
     let query_profiles = warp::path!("rest" / "v1" / "query_profile" / ..)
         .and(at_end.clone())
-        .then(|view: Asked, parameters: Parameters| {
+        .then(|view: Result<View, ApiError>, parameters: Parameters| {
             answered(async move { query_profile::list(&view?, parameters).await })
         });
     let query_profile = warp::path!("rest" / "v1" / "query_profile" / ..)
         .and(before_id.clone())
-        .then(|view: Asked, id: Tail| {
+        .then(|view: Result<View, ApiError>, id: Tail| {
             answered(async move { session::profile(&view?, query_id_in_path(&id)?).await })
         });
     let profile = warp::path!("api" / "profile" / ..).and(at_end.clone()).then(
-        |view: Asked, parameters: Parameters| {
+        |view: Result<View, ApiError>, parameters: Parameters| {
             answered(async move {
                 query_profile::enveloped(&view?, query_id_parameter(&parameters)?).await
             })
         },
     );
     let profile_text = warp::path!("api" / "profile" / "text" / ..).and(at_end.clone()).then(
-        |view: Asked, parameters: Parameters| {
+        |view: Result<View, ApiError>, parameters: Parameters| {
             answered(async move {
                 match parameters.get("query_id").is_some_and(|id| !id.is_empty()) {
                     true => query_profile::bare(&view?, query_id_parameter(&parameters)?).await,
@@ -246,20 +256,22 @@ pub(crate) fn routes(
         },
     );
     let details = warp::path!("api" / "query_detail" / ..).and(at_end.clone()).then(
-        |view: Asked, parameters| {
+        |view: Result<View, ApiError>, parameters| {
             answered(async move { query_detail::doris(&view?, parameters).await })
         },
     );
     let details_v2 = warp::path!("api" / "v2" / "query_detail" / ..).and(at_end.clone()).then(
-        |view: Asked, parameters| {
+        |view: Result<View, ApiError>, parameters| {
             answered(async move { query_detail::starrocks(&view?, parameters).await })
         },
     );
 
-    let metrics = warp::path!("metrics" / ..).and(at_end.clone()).then(move |view: Asked, _| {
-        let metrics = scraped.metrics.clone();
-        answered(async move { metrics::report(&view?, &metrics).await })
-    });
+    let metrics = warp::path!("metrics" / ..).and(at_end.clone()).then(
+        move |view: Result<View, ApiError>, _| {
+            let metrics = scraped.metrics.clone();
+            answered(async move { metrics::report(&view?, &metrics).await })
+        },
+    );
     let own = own_routes(at_end.clone());
     let pushes = push_routes(pushing.boxed());
     let manager = manager_routes(at_end.clone(), before_id.clone());
@@ -279,15 +291,16 @@ pub(crate) fn routes(
         manager.boxed(),
         pushes.boxed(),
     ]);
-    warp::method()
-        .and(warp::header::headers_cloned())
-        .and(routes.recover(refuse).unify())
-        .map(|method, headers: HeaderMap, answer| middleware::dressed(&method, &headers, answer))
+    warp::method().and(warp::header::headers_cloned()).and(routes.recover(refuse).unify()).map(
+        |method, headers: HeaderMap, answer| {
+            middleware::finalize_response(&method, &headers, answer)
+        },
+    )
 }
 
 /// Refuses what comes to a name that is not this machine's: a page in somebody's browser may have its own
 /// name point to the loopback, and would read the history as if it were of its site.
-fn reached_as_this_machine(host: Option<&Authority>) -> Result<(), Refusal> {
+fn reached_as_this_machine(host: Option<&Authority>) -> Result<(), ApiError> {
     let Some(host) = host.map(Authority::host) else {
         return Ok(());
     };
@@ -296,19 +309,19 @@ fn reached_as_this_machine(host: Option<&Authority>) -> Result<(), Refusal> {
     if address.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost") {
         return Ok(());
     }
-    Err(Refusal::Forbidden(format!(
+    Err(ApiError::Forbidden(format!(
         "annals is asked for as {host}, but without users it answers to 127.0.0.1 and localhost only"
     )))
 }
 
 /// The routes that begin and end a session, as Doris' page and its manager ask for one.
-fn session_routes(history: Arc<History>) -> BoxedFilter<(Answer,)> {
+fn session_routes(history: Arc<AppState>) -> BoxedFilter<(Answer,)> {
     let asked = warp::method()
         .and(warp::header::headers_cloned())
         .and(warp::host::optional())
         .map(move |method, headers, host| (history.clone(), method, headers, host))
         .boxed();
-    type Sent = (Arc<History>, Method, HeaderMap, Option<Authority>);
+    type Sent = (Arc<AppState>, Method, HeaderMap, Option<Authority>);
     let log_in = warp::path!("rest" / "v1" / "login").and(asked.clone()).then(
         |(history, method, headers, host): Sent| {
             answered(async move {
@@ -329,41 +342,46 @@ fn session_routes(history: Arc<History>) -> BoxedFilter<(Answer,)> {
 }
 
 /// The routes of annals' own that read.
-fn own_routes(at_end: BoxedFilter<(Asked, Parameters)>) -> BoxedFilter<(Answer,)> {
+fn own_routes(at_end: BoxedFilter<(Result<View, ApiError>, Parameters)>) -> BoxedFilter<(Answer,)> {
     let own = warp::path!("api" / "v1" / ..);
     let description = warp::path!("openapi.json" / ..)
         .and(at_end.clone())
         .then(|_, _| answered(async { openapi::description() }));
     let status = warp::path!("status" / ..).and(at_end.clone()).then(
-        |view: Asked, parameters: Parameters| {
+        |view: Result<View, ApiError>, parameters: Parameters| {
             answered(async move { status::report(&view?, parameters).await })
         },
     );
-    let list = warp::path!("queries" / ..).and(at_end.clone()).then(|view: Asked, parameters| {
-        answered(async move { queries::list(&view?, parameters).await })
-    });
+    let list = warp::path!("queries" / ..).and(at_end.clone()).then(
+        |view: Result<View, ApiError>, parameters| {
+            answered(async move { queries::list(&view?, parameters).await })
+        },
+    );
     let one = warp::path!("queries" / String / ..).and(at_end.clone()).then(
-        |id: String, view: Asked, parameters| {
+        |id: String, view: Result<View, ApiError>, parameters| {
             answered(async move { queries::one(&view?, segment(&id)?, parameters).await })
         },
     );
     let profile = warp::path!("queries" / String / "profile" / ..).and(at_end.clone()).then(
-        |id: String, view: Asked, parameters| {
+        |id: String, view: Result<View, ApiError>, parameters| {
             answered(async move { queries::profile(&view?, segment(&id)?, parameters).await })
         },
     );
     let tree = warp::path!("queries" / String / "profile" / "tree" / ..).and(at_end.clone()).then(
-        |id: String, view: Asked, parameters| {
+        |id: String, view: Result<View, ApiError>, parameters| {
             answered(async move { queries::profile_tree(&view?, segment(&id)?, parameters).await })
         },
     );
-    let statements =
-        warp::path!("statements" / ..).and(at_end.clone()).then(|view: Asked, parameters| {
+    let statements = warp::path!("statements" / ..).and(at_end.clone()).then(
+        |view: Result<View, ApiError>, parameters| {
             answered(async move { statements::statements(&view?, parameters).await })
-        });
-    let timeline = warp::path!("timeline" / ..).and(at_end).then(|view: Asked, parameters| {
-        answered(async move { statements::timeline(&view?, parameters).await })
-    });
+        },
+    );
+    let timeline = warp::path!("timeline" / ..).and(at_end).then(
+        |view: Result<View, ApiError>, parameters| {
+            answered(async move { statements::timeline(&view?, parameters).await })
+        },
+    );
     let routes = any_of([
         description.boxed(),
         status.boxed(),
@@ -378,11 +396,11 @@ fn own_routes(at_end: BoxedFilter<(Asked, Parameters)>) -> BoxedFilter<(Answer,)
 }
 
 /// The routes that take something in.
-fn push_routes(history: BoxedFilter<(Asked,)>) -> BoxedFilter<(Answer,)> {
+fn push_routes(history: BoxedFilter<(Result<View, ApiError>,)>) -> BoxedFilter<(Answer,)> {
     let asked =
         warp::method().and(history).and(warp::header::headers_cloned()).and(warp::body::stream());
     let queries = warp::path!("api" / "v1" / "queries").and(asked.clone()).then(
-        |method, view: Asked, headers: HeaderMap, chunks| {
+        |method, view: Result<View, ApiError>, headers: HeaderMap, chunks| {
             answered(async move {
                 only(method, Method::POST, "GET, HEAD, POST")?;
                 not_from_another_site(&headers)?;
@@ -392,7 +410,7 @@ fn push_routes(history: BoxedFilter<(Asked,)>) -> BoxedFilter<(Answer,)> {
     );
     let profile = warp::path!("api" / "v1" / "queries" / String / "profile")
         .and(asked.clone())
-        .then(|id: String, method, view: Asked, headers: HeaderMap, chunks| {
+        .then(|id: String, method, view: Result<View, ApiError>, headers: HeaderMap, chunks| {
             answered(async move {
                 only(method, Method::PUT, "GET, HEAD, PUT")?;
                 not_from_another_site(&headers)?;
@@ -409,7 +427,7 @@ fn push_routes(history: BoxedFilter<(Asked,)>) -> BoxedFilter<(Answer,)> {
              path: FullPath,
              parameters,
              method,
-             view: Asked,
+             view: Result<View, ApiError>,
              headers: HeaderMap,
              chunks| {
                 answered(async move {
@@ -423,13 +441,13 @@ fn push_routes(history: BoxedFilter<(Asked,)>) -> BoxedFilter<(Answer,)> {
     any_of([queries.boxed(), profile.boxed(), stream_load.boxed()])
 }
 
-fn only(method: Method, allowed: Method, name: &'static str) -> Result<(), Refusal> {
-    if method == allowed { Ok(()) } else { Err(Refusal::MethodNotAllowed(name)) }
+fn only(method: Method, allowed: Method, name: &'static str) -> Result<(), ApiError> {
+    if method == allowed { Ok(()) } else { Err(ApiError::MethodNotAllowed(name)) }
 }
 
 /// Refuses what a browser sends for a page of another site: annals may listen on the machine of somebody
 /// who surfs.
-pub(crate) fn not_from_another_site(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn not_from_another_site(headers: &HeaderMap) -> Result<(), ApiError> {
     let host = headers.get(HOST).map(|host| host.as_bytes());
     let foreign_origin = headers.get(ORIGIN).is_some_and(|origin| {
         let origin = origin.as_bytes();
@@ -439,65 +457,74 @@ pub(crate) fn not_from_another_site(headers: &HeaderMap) -> Result<(), Refusal> 
     let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
     if foreign_origin || site.is_some_and(|site| ![&b"same-origin"[..], b"none"].contains(&site)) {
         let sentence = "a page of another site may not send anything here";
-        return Err(Refusal::Forbidden(sentence.to_string()));
+        return Err(ApiError::Forbidden(sentence.to_string()));
     }
     Ok(())
 }
 
 /// The routes of Doris' manager, and those with which a frontend is looked for.
 fn manager_routes(
-    at_end: BoxedFilter<(Asked, Parameters)>,
-    before_id: BoxedFilter<(Asked, Tail)>,
+    at_end: BoxedFilter<(Result<View, ApiError>, Parameters)>,
+    before_id: BoxedFilter<(Result<View, ApiError>, Tail)>,
 ) -> BoxedFilter<(Answer,)> {
     let query = warp::path!("rest" / "v2" / "manager" / "query" / ..);
-    let query_info =
-        warp::path!("query_info" / ..).and(at_end.clone()).then(|view: Asked, parameters| {
+    let query_info = warp::path!("query_info" / ..).and(at_end.clone()).then(
+        |view: Result<View, ApiError>, parameters| {
             answered(async move { manager::query_info(&view?, parameters).await })
-        });
-    let current_queries = warp::path!("current_queries" / ..)
-        .and(at_end.clone())
-        .then(|view: Asked, _| answered(async move { manager::current_queries(&view?).await }));
-    let sql = warp::path!("sql" / ..).and(before_id.clone()).then(|view: Asked, id: Tail| {
-        answered(async move { manager::sql(&view?, query_id_in_path(&id)?).await })
-    });
+        },
+    );
+    let current_queries = warp::path!("current_queries" / ..).and(at_end.clone()).then(
+        |view: Result<View, ApiError>, _| {
+            answered(async move { manager::current_queries(&view?).await })
+        },
+    );
+    let sql = warp::path!("sql" / ..).and(before_id.clone()).then(
+        |view: Result<View, ApiError>, id: Tail| {
+            answered(async move { manager::sql(&view?, query_id_in_path(&id)?).await })
+        },
+    );
     let text = warp::path!("profile" / "text" / ..).and(before_id.clone()).then(
-        |view: Asked, id: Tail| {
+        |view: Result<View, ApiError>, id: Tail| {
             answered(async move { manager::profile_text(&view?, query_id_in_path(&id)?).await })
         },
     );
     let json = warp::path!("profile" / "json" / ..).and(before_id.clone()).then(
-        |view: Asked, id: Tail| {
+        |view: Result<View, ApiError>, id: Tail| {
             answered(async move { manager::profile_json(&view?, query_id_in_path(&id)?).await })
         },
     );
     let fragments = warp::path!("profile" / "fragments" / ..).and(before_id.clone()).then(
-        |view: Asked, id: Tail| {
+        |view: Result<View, ApiError>, id: Tail| {
             answered(
                 async move { manager::profile_fragments(&view?, query_id_in_path(&id)?).await },
             )
         },
     );
     let graph = warp::path!("profile" / "graph" / ..).and(before_id.clone()).then(
-        |view: Asked, id: Tail| {
+        |view: Result<View, ApiError>, id: Tail| {
             answered(async move { manager::profile_graph(&view?, query_id_in_path(&id)?).await })
         },
     );
-    let traced =
-        warp::path!("trace_id" / ..).and(before_id.clone()).then(|view: Asked, id: Tail| {
+    let traced = warp::path!("trace_id" / ..).and(before_id.clone()).then(
+        |view: Result<View, ApiError>, id: Tail| {
             answered(async move { manager::traced(&view?, &trace_id_in_path(&id)).await })
-        });
+        },
+    );
     let other_form = warp::path!("profile" / String / ..).and(before_id.clone()).then(
-        |form: String, view: Asked, _| {
+        |form: String, view: Result<View, ApiError>, _| {
             answered(async move { view.and_then(|_| Err(manager::no_such_form(&form))) })
         },
     );
-    let statistics =
-        warp::path!("statistics" / ..).and(before_id.clone()).then(|view: Asked, id: Tail| {
+    let statistics = warp::path!("statistics" / ..).and(before_id.clone()).then(
+        |view: Result<View, ApiError>, id: Tail| {
             answered(async move { manager::statistics(&view?, &trace_id_in_path(&id)).await })
-        });
-    let qerror = warp::path!("qerror" / ..)
-        .and(before_id.clone())
-        .then(|view: Asked, _| answered(async move { view.and_then(|_| manager::no_estimates()) }));
+        },
+    );
+    let qerror = warp::path!("qerror" / ..).and(before_id.clone()).then(
+        |view: Result<View, ApiError>, _| {
+            answered(async move { view.and_then(|_| manager::no_estimates()) })
+        },
+    );
     let kill = warp::path!("kill" / ..)
         .and(warp::post())
         .and(warp::path::tail())
@@ -527,29 +554,29 @@ fn manager_routes(
 
 /// Makes the answer of a refusal. Boxed: the state of all routes holds this, and is moved for each request.
 fn answered(
-    answer: impl Future<Output = Result<Answer, Refusal>> + Send + 'static,
+    answer: impl Future<Output = Result<Answer, ApiError>> + Send + 'static,
 ) -> BoxFuture<'static, Answer> {
-    Box::pin(async { answer.await.unwrap_or_else(Refusal::into_answer) })
+    Box::pin(async { answer.await.unwrap_or_else(ApiError::into_answer) })
 }
 
 /// Makes the answer to a request that no route took.
 async fn refuse(rejection: Rejection) -> Result<Answer, Infallible> {
     let refusal = if rejection.is_not_found() {
-        Refusal::NotFound(
+        ApiError::NotFound(
             "there is nothing at this path; the session list is at /rest/v1/session".to_string(),
         )
     } else if rejection.find::<MethodNotAllowed>().is_some() {
-        Refusal::MethodNotAllowed("GET, HEAD")
+        ApiError::MethodNotAllowed("GET, HEAD")
     } else if rejection.find::<InvalidQuery>().is_some() {
-        Refusal::BadRequest("the parameters behind the ? cannot be read".to_string())
+        ApiError::BadRequest("the parameters behind the ? cannot be read".to_string())
     } else {
-        Refusal::BadRequest("the request cannot be read".to_string())
+        ApiError::BadRequest("the request cannot be read".to_string())
     };
     Ok(refusal.into_answer())
 }
 
 /// The id at the end of a path, with Doris' `query_id=` before it or without. Doris' paths may end in a slash.
-fn query_id_in_path(path: &Tail) -> Result<QueryId, Refusal> {
+fn query_id_in_path(path: &Tail) -> Result<QueryId, ApiError> {
     let path = path.as_str();
     let id = percent_decode_str(path.strip_suffix('/').unwrap_or(path)).decode_utf8_lossy();
     query_id(id.strip_prefix("query_id=").unwrap_or(&id))
@@ -562,33 +589,33 @@ fn trace_id_in_path(path: &Tail) -> Cow<'_, str> {
 }
 
 /// The id that is one part of a path, exactly.
-fn segment(part: &str) -> Result<QueryId, Refusal> {
+fn segment(part: &str) -> Result<QueryId, ApiError> {
     let text = percent_decode_str(part).decode_utf8_lossy();
     let id = query_id(&text)?;
     if id.as_str() == text {
         Ok(id)
     } else {
-        Err(Refusal::BadRequest("the query id has white space around it".to_string()))
+        Err(ApiError::BadRequest("the query id has white space around it".to_string()))
     }
 }
 
-fn query_id_parameter(parameters: &Parameters) -> Result<QueryId, Refusal> {
+fn query_id_parameter(parameters: &Parameters) -> Result<QueryId, ApiError> {
     query_id(parameters.get("query_id").map_or("", String::as_str))
 }
 
-fn query_id(text: &str) -> Result<QueryId, Refusal> {
-    text.parse().map_err(|error: QueryIdError| Refusal::BadRequest(error.to_string()))
+fn query_id(text: &str) -> Result<QueryId, ApiError> {
+    text.parse().map_err(|error: QueryIdError| ApiError::BadRequest(error.to_string()))
 }
 
 /// The profile's text of a query that has one, and the hash of what is stored.
-async fn known_profile(view: &View, query_id: &QueryId) -> Result<(Vec<u8>, u128), Refusal> {
+async fn known_profile(view: &View, query_id: &QueryId) -> Result<(Vec<u8>, u128), ApiError> {
     match view.profile(query_id).await? {
         StoredProfile::Text(text, hash) => Ok((text, hash)),
-        StoredProfile::None => Err(Refusal::Common(format!(
+        StoredProfile::None => Err(ApiError::Common(format!(
             "ID {query_id} is known, but no profile of it was taken in"
         ))),
         StoredProfile::UnknownQuery => {
-            Err(Refusal::Common(format!("ID {query_id} does not exist")))
+            Err(ApiError::Common(format!("ID {query_id} does not exist")))
         }
     }
 }

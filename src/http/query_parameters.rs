@@ -11,8 +11,8 @@ use crate::domain::record::Kind;
 use crate::domain::search::Search;
 use crate::domain::statement::{Fingerprint, NotAFingerprint};
 use crate::domain::time::parse_asked_ms;
-use crate::http::envelope::{Answer, Refusal};
-use crate::store::{Place, Selection};
+use crate::http::envelope::{Answer, ApiError};
+use crate::store::{Cursor, QueryFilter};
 
 /// Rows of a list where the request names no limit.
 const DEFAULT_LIMIT: u32 = 100;
@@ -27,18 +27,18 @@ pub(crate) struct NoParameters {}
 
 /// Refuses parameters that `P` does not describe, and empty ones: a misspelt filter must not look like
 /// none.
-pub(crate) fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result<(), Refusal> {
+pub(crate) fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result<(), ApiError> {
     let known: Vec<String> =
         P::into_params(|| None).into_iter().map(|parameter| parameter.name).collect();
     if let Some((name, _)) = parameters.iter().find(|(_, value)| value.is_empty()) {
-        return Err(Refusal::BadRequest(format!("{name} is empty")));
+        return Err(ApiError::BadRequest(format!("{name} is empty")));
     }
     match parameters.keys().find(|name| !known.contains(name)) {
         None => Ok(()),
         Some(name) if known.is_empty() => {
-            Err(Refusal::BadRequest(format!("there are no parameters here, nor {name:?}")))
+            Err(ApiError::BadRequest(format!("there are no parameters here, nor {name:?}")))
         }
-        Some(name) => Err(Refusal::BadRequest(format!(
+        Some(name) => Err(ApiError::BadRequest(format!(
             "there is no parameter {name:?} here; there are {}",
             known.join(", ")
         ))),
@@ -48,7 +48,7 @@ pub(crate) fn known_parameters<P: IntoParams>(parameters: &Parameters) -> Result
 /// Reads the parameters of a list: `limit`, `user`, `db`, `state`, `type`, `fingerprint`, `search`, `words`,
 /// `min_ms`, `min_queue_ms`, `cache_hit`, `from`, `to` and `cursor`. An empty one counts as not given, as forms send them; others are not heeded, for
 /// Doris' clients send more.
-pub(crate) fn selection(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
+pub(crate) fn filter(view: &View, parameters: &Parameters) -> Result<QueryFilter, ApiError> {
     let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
     let text = |name: &str| given(name).cloned();
     // Older frontends name the cluster before a user or a database; it is no part of the name.
@@ -59,7 +59,7 @@ pub(crate) fn selection(view: &View, parameters: &Parameters) -> Result<Selectio
     let time = |name: &str| match given(name) {
         None => Ok(None),
         Some(text) => parse_asked_ms(text, view.zone).map(Some).ok_or_else(|| {
-            Refusal::BadRequest(format!(
+            ApiError::BadRequest(format!(
                 "{name} must be a time like 2024-08-06 11:15:50, a day like 2024-08-06, or Unix \
                      milliseconds"
             ))
@@ -71,10 +71,10 @@ pub(crate) fn selection(view: &View, parameters: &Parameters) -> Result<Selectio
         (None, None) => None,
         _ => Some(
             Search::new(searched.map(String::as_str), words.map(String::as_str))
-                .map_err(|error| Refusal::BadRequest(error.to_string()))?,
+                .map_err(|error| ApiError::BadRequest(error.to_string()))?,
         ),
     };
-    Ok(Selection {
+    Ok(QueryFilter {
         limit: limit(parameters)?,
         after: given("cursor").map(|cursor| place(cursor)).transpose()?,
         user: bare("user"),
@@ -91,7 +91,7 @@ pub(crate) fn selection(view: &View, parameters: &Parameters) -> Result<Selectio
             Some(Ok(hit)) => Some(hit),
             Some(Err(_)) => {
                 let sentence = "cache_hit must be true or false";
-                return Err(Refusal::BadRequest(sentence.to_string()));
+                return Err(ApiError::BadRequest(sentence.to_string()));
             }
         },
         from_ms: time("from")?,
@@ -99,45 +99,45 @@ pub(crate) fn selection(view: &View, parameters: &Parameters) -> Result<Selectio
     })
 }
 
-fn limit(parameters: &Parameters) -> Result<u32, Refusal> {
+fn limit(parameters: &Parameters) -> Result<u32, ApiError> {
     let Some(text) = parameters.get("limit") else {
         return Ok(DEFAULT_LIMIT);
     };
     match text.parse() {
         Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
         _ => {
-            Err(Refusal::BadRequest(format!("limit must be a whole number from 1 to {MAX_LIMIT}")))
+            Err(ApiError::BadRequest(format!("limit must be a whole number from 1 to {MAX_LIMIT}")))
         }
     }
 }
 
-fn kind_of(text: &str) -> Result<Kind, Refusal> {
+fn kind_of(text: &str) -> Result<Kind, ApiError> {
     [Kind::Query, Kind::Load]
         .into_iter()
         .find(|kind| kind.name().eq_ignore_ascii_case(text))
-        .ok_or_else(|| Refusal::BadRequest("type must be query or load".to_string()))
+        .ok_or_else(|| ApiError::BadRequest("type must be query or load".to_string()))
 }
 
-fn fingerprint(text: &str) -> Result<Fingerprint, Refusal> {
-    text.parse().map_err(|error: NotAFingerprint| Refusal::BadRequest(error.to_string()))
+fn fingerprint(text: &str) -> Result<Fingerprint, ApiError> {
+    text.parse().map_err(|error: NotAFingerprint| ApiError::BadRequest(error.to_string()))
 }
 
-fn milliseconds(name: &str, text: &str) -> Result<i64, Refusal> {
+fn milliseconds(name: &str, text: &str) -> Result<i64, ApiError> {
     let ms = text.parse().ok().filter(|ms| (0..=MAX_MS).contains(ms));
-    ms.ok_or_else(|| Refusal::BadRequest(format!("{name} must be a whole number of milliseconds")))
+    ms.ok_or_else(|| ApiError::BadRequest(format!("{name} must be a whole number of milliseconds")))
 }
 
 /// Reads a cursor, which [`with_next`] wrote.
-fn place(cursor: &str) -> Result<Place, Refusal> {
+fn place(cursor: &str) -> Result<Cursor, ApiError> {
     let parts = cursor.split_once('.').and_then(|(started_ms, id)| {
         let started_ms = match started_ms {
             "none" => None,
             ms => Some(ms.parse().ok()?),
         };
-        Some(Place { started_ms, id: id.parse().ok()? })
+        Some(Cursor { started_ms, id: id.parse().ok()? })
     });
     parts.ok_or_else(|| {
-        Refusal::BadRequest("cursor must come from the Link header of the page before".to_string())
+        ApiError::BadRequest("cursor must come from the Link header of the page before".to_string())
     })
 }
 
@@ -147,7 +147,7 @@ pub(crate) fn with_next(
     mut answer: Answer,
     path: &str,
     parameters: &Parameters,
-    last: Option<Place>,
+    last: Option<Cursor>,
 ) -> Answer {
     let Some(last) = last else {
         return answer;
@@ -162,7 +162,7 @@ pub(crate) fn with_next(
 }
 
 /// The cursor of what lies behind a place.
-pub(crate) fn cursor(Place { started_ms, id }: Place) -> String {
+pub(crate) fn cursor(Cursor { started_ms, id }: Cursor) -> String {
     let started_ms = started_ms.map_or("none".to_string(), |ms| ms.to_string());
     format!("{started_ms}.{id}")
 }
@@ -181,10 +181,10 @@ pub(crate) fn address(path: &str, parameters: &Parameters, changed: &[(&str, &st
 
 /// The place of the last of `rows` where a page is full, and so may not be the last.
 pub(crate) fn last_of_full<T>(
-    selection: &Selection,
+    filter: &QueryFilter,
     rows: &[T],
-    place: impl Fn(&T) -> Place,
-) -> Option<Place> {
-    let full = rows.len() as u32 >= selection.limit;
+    place: impl Fn(&T) -> Cursor,
+) -> Option<Cursor> {
+    let full = rows.len() as u32 >= filter.limit;
     rows.last().filter(|_| full).map(place)
 }

@@ -15,10 +15,10 @@ use warp::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HOST,
 use warp::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use warp::hyper::body::{Body, Bytes};
 
-use super::{Asker, History, login, manager};
-use crate::http::auth::Caller;
-use crate::http::envelope::{Answer, Refusal};
-use crate::http::middleware::{dressed, is_known, keep_place};
+use super::{AppState, Credentials, login, manager};
+use crate::http::auth::Principal;
+use crate::http::envelope::{Answer, ApiError};
+use crate::http::middleware::{finalize_response, is_known, keep_place};
 use crate::store::{Version, Watch};
 
 /// What is kept, in bytes. Beyond that all is forgotten: what is asked for often is soon there again.
@@ -29,7 +29,7 @@ const LARGEST_BYTES: usize = 1 << 20;
 const OVERHEAD_BYTES: usize = 1 << 10;
 
 /// The paths of lists and reports. What they answer depends on the history, on the request and on whose
-/// queries the caller sees, and on nothing else.
+/// queries the principal sees, and on nothing else.
 const PATHS: [&str; 6] = [
     "/rest/v1/session",
     "/rest/v1/query_profile",
@@ -41,7 +41,7 @@ const PATHS: [&str; 6] = [
 
 /// Answers that are ready.
 #[derive(Debug)]
-pub(crate) struct Ready {
+pub(crate) struct ResponseCache {
     watch: Watch,
     places: Mutex<Places>,
 }
@@ -78,23 +78,23 @@ pub(super) fn made<B>(body: Bytes) -> Either<Full<Bytes>, B> {
     Either::Left(Full::new(body))
 }
 
-impl Ready {
+impl ResponseCache {
     /// Keeps answers for as long as what it watches stays the same.
-    pub(crate) fn new(watch: Watch) -> Ready {
-        Ready { watch, places: Mutex::default() }
+    pub(crate) fn new(watch: Watch) -> ResponseCache {
+        ResponseCache { watch, places: Mutex::default() }
     }
 
     /// The answer that is kept, where there is one and nobody has to be waited for. Most answers are: what this
     /// takes is what annals takes beside a bare route.
-    pub(crate) fn kept<In>(&self, history: &History, request: &Request<In>) -> Option<Answer> {
+    pub(crate) fn kept<In>(&self, history: &AppState, request: &Request<In>) -> Option<Answer> {
         if !is_list(request) {
             return None;
         }
         let headers = request.headers();
         let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose().ok()?;
-        let caller = history.guard.known_caller(authorization)?;
+        let principal = history.authenticator.known_principal(authorization)?;
         // The host is a part of the key: an answer is kept only for one at which annals may be asked.
-        Some(self.current(&key(&caller, request))?.answer(headers))
+        Some(self.current(&key(&principal, request))?.answer(headers))
     }
 
     /// What is kept of this question and is not old.
@@ -107,7 +107,7 @@ impl Ready {
     /// Answers by `routes`, or from what is kept of a list, and keeps that.
     pub(crate) async fn answer<S, In, B>(
         &self,
-        history: &History,
+        history: &AppState,
         routes: S,
         mut request: Request<In>,
     ) -> Result<Out<B>, Infallible>
@@ -120,18 +120,19 @@ impl Ready {
             return Ok(routes.oneshot(request).await?.map(Either::Right));
         };
         let headers = request.headers();
-        let caller = match headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose() {
+        let principal = match headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose() {
             Ok(authorization) => {
                 let session = login::session_of(headers);
-                let asker = Asker { authorization, session, path: request.uri().path() };
-                history.caller(asker, host.as_ref()).await
+                let credentials =
+                    Credentials { authorization, session, path: request.uri().path() };
+                history.principal(credentials, host.as_ref()).await
             }
-            Err(_) => Err(Refusal::BadRequest("the request cannot be read".to_string())),
+            Err(_) => Err(ApiError::BadRequest("the request cannot be read".to_string())),
         };
-        let key = match caller {
-            Ok(caller) => key(&caller, &request),
+        let key = match principal {
+            Ok(principal) => key(&principal, &request),
             Err(refusal) => {
-                let answer = dressed(request.method(), headers, refusal.into_answer());
+                let answer = finalize_response(request.method(), headers, refusal.into_answer());
                 return Ok(answer.map(made));
             }
         };
@@ -158,7 +159,7 @@ impl Ready {
         }
         let Ok(body) = body.collect().await else {
             let failed = "the answer could not be made";
-            let answer = Refusal::Internal(failed.into()).into_answer();
+            let answer = ApiError::Internal(failed.into()).into_answer();
             return Ok(answer.map(made));
         };
         let body = body.to_bytes();
@@ -252,7 +253,7 @@ pub(super) fn host(headers: &HeaderMap) -> Option<Option<Authority>> {
 }
 
 /// What an answer depends on, beside the history.
-fn key<In>(caller: &Caller, request: &Request<In>) -> String {
+fn key<In>(principal: &Principal, request: &Request<In>) -> String {
     let question = request.uri().path_and_query().map_or("", |question| question.as_str());
     let headers = request.headers();
     let mut key = String::with_capacity(question.len() + 64);
@@ -261,7 +262,7 @@ fn key<In>(caller: &Caller, request: &Request<In>) -> String {
         key.push('\n');
         key.push_str(&String::from_utf8_lossy(header.as_bytes()));
     }
-    if let Some(owner) = &caller.sees_only {
+    if let Some(owner) = &principal.sees_only {
         // Neither a path nor a header holds a NUL.
         key.push('\0');
         key.push_str(owner);

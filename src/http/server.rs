@@ -24,7 +24,7 @@ use tower_http::compression::CompressionLayer;
 use warp::Reply;
 use warp::filters::BoxedFilter;
 
-use super::{History, fast_path};
+use super::{AppState, fast_path};
 use crate::http::middleware::InFlight;
 use crate::http::raw_head::RawHeads;
 use crate::http::response_cache::made;
@@ -96,7 +96,7 @@ fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError>
 /// Serves routes of a history until `stop` comes, then lets the answers in flight finish, for as long as `grace`.
 /// Each request clones the routes, which is cheap as they are boxed.
 pub(crate) async fn serve<R>(
-    history: Arc<History>,
+    history: Arc<AppState>,
     routes: BoxedFilter<(R,)>,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
@@ -155,7 +155,7 @@ async fn talk<R>(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     routes: BoxedFilter<(R,)>,
     watcher: Watcher,
-    history: Arc<History>,
+    history: Arc<AppState>,
 ) where
     R: Reply + Send + 'static,
 {
@@ -163,7 +163,7 @@ async fn talk<R>(
     let answering = answering.layer(warp::service(routes));
     let service = service_fn(move |request: Request<Incoming>| {
         let in_flight = InFlight::of(&request);
-        let kept = history.ready.kept(&history, &request);
+        let kept = history.response_cache.kept(&history, &request);
         if let Some(mut answer) = kept.or_else(|| fast_path::profile(&history, &request)) {
             in_flight.answered(&mut answer, &history.metrics);
             return Either::Left(ready(Ok(answer.map(made))));
@@ -171,7 +171,7 @@ async fn talk<R>(
         // Boxed: the state of all routes is large, and hyper moves what it is given.
         let (history, answering) = (history.clone(), answering.clone());
         Either::Right(Box::pin(async move {
-            let answer = history.ready.answer(&history, answering, request);
+            let answer = history.response_cache.answer(&history, answering, request);
             in_flight.answered_by(answer, &history.metrics).await
         }))
     });

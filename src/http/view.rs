@@ -7,15 +7,15 @@ use std::sync::Arc;
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
-use crate::http::auth::Caller;
-use crate::http::envelope::Refusal;
-use crate::ingest::Intake;
+use crate::http::auth::Principal;
+use crate::http::envelope::ApiError;
+use crate::ingest::Pipeline;
 use crate::store::{
-    Bucket, ListedQuery, Selection, Spans, StatementOrder, StatementStatistics, Store,
+    Bucket, ListedQuery, QueryFilter, Spans, StatementOrder, StatementStatistics, Store,
     StoredProfile, StoredQuery,
 };
 
-/// What one caller sees.
+/// What one principal sees.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     /// The zone in which times are written.
@@ -23,62 +23,62 @@ pub(crate) struct View {
     /// `http` or `https`: how annals is reached.
     pub scheme: &'static str,
     store: Store,
-    intake: Arc<Intake>,
-    caller: Caller,
+    pipeline: Arc<Pipeline>,
+    principal: Principal,
 }
 
 impl View {
-    /// What a caller sees of a history.
+    /// What a principal sees of a history.
     pub(crate) fn new(
         store: Store,
         zone: Zone,
         scheme: &'static str,
-        intake: Arc<Intake>,
-        caller: Caller,
+        pipeline: Arc<Pipeline>,
+        principal: Principal,
     ) -> View {
-        View { zone, scheme, store, intake, caller }
+        View { zone, scheme, store, pipeline, principal }
     }
 
     /// What those who ask are called, where they are asked.
     pub(crate) fn name(&self) -> Option<&str> {
-        self.caller.name.as_deref()
+        self.principal.name.as_deref()
     }
 
     /// Whose queries alone they see; `None` where they see all.
     pub(crate) fn owner(&self) -> Option<&str> {
-        self.caller.sees_only.as_deref()
+        self.principal.sees_only.as_deref()
     }
 
-    /// The way to the store, for those who may push.
-    pub(crate) fn intake(&self) -> Result<&Intake, Refusal> {
-        if self.caller.may_push {
-            Ok(&self.intake)
+    /// The source to the store, for those who may push.
+    pub(crate) fn pipeline(&self) -> Result<&Pipeline, ApiError> {
+        if self.principal.may_push {
+            Ok(&self.pipeline)
         } else {
-            Err(Refusal::Forbidden("this user may not push; it takes the role writer".to_string()))
+            Err(ApiError::Forbidden("this user may not push; it takes the role writer".to_string()))
         }
     }
 
-    /// The way to the store, for those who may see what all of it brings.
-    pub(crate) fn all_of_intake(&self) -> Result<&Intake, Refusal> {
-        if self.caller.sees_only.is_none() {
-            Ok(&self.intake)
+    /// The source to the store, for those who may see what all of it brings.
+    pub(crate) fn pipeline_for_all(&self) -> Result<&Pipeline, ApiError> {
+        if self.principal.sees_only.is_none() {
+            Ok(&self.pipeline)
         } else {
-            Err(Refusal::Forbidden("this takes the role admin".to_string()))
+            Err(ApiError::Forbidden("this takes the role admin".to_string()))
         }
     }
 
     /// The whole history, for those who may see what all of it is.
-    pub(crate) fn store(&self) -> Result<&Store, Refusal> {
-        self.all_of_intake().map(|_| &self.store)
+    pub(crate) fn store(&self) -> Result<&Store, ApiError> {
+        self.pipeline_for_all().map(|_| &self.store)
     }
 
     /// See [`Store::list`].
     pub(crate) async fn list(
         &self,
-        selection: &Selection,
+        filter: &QueryFilter,
         each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), sqlx::Error> {
-        self.store.list(selection, self.owner(), each).await
+        self.store.list(filter, self.owner(), each).await
     }
 
     /// See [`Store::listed`].
@@ -116,9 +116,9 @@ impl View {
     /// See [`Store::records`].
     pub(crate) async fn records(
         &self,
-        selection: &Selection,
+        filter: &QueryFilter,
     ) -> Result<Vec<StoredQuery>, sqlx::Error> {
-        self.store.records(selection, self.owner()).await
+        self.store.records(filter, self.owner()).await
     }
 
     /// See [`Store::record`].
@@ -132,10 +132,10 @@ impl View {
     /// See [`Store::statements`].
     pub(crate) async fn statements(
         &self,
-        selection: &Selection,
+        filter: &QueryFilter,
         order: StatementOrder,
     ) -> Result<Vec<StatementStatistics>, sqlx::Error> {
-        self.store.statements(selection, order, self.owner()).await
+        self.store.statements(filter, order, self.owner()).await
     }
 
     /// See [`Store::trends`].
@@ -157,9 +157,9 @@ impl View {
     /// See [`Store::timeline`].
     pub(crate) async fn timeline(
         &self,
-        selection: &Selection,
+        filter: &QueryFilter,
         spans: Spans,
     ) -> Result<Vec<Bucket>, sqlx::Error> {
-        self.store.timeline(selection, spans, self.owner()).await
+        self.store.timeline(filter, spans, self.owner()).await
     }
 }

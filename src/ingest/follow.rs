@@ -21,12 +21,12 @@ use chrono::NaiveDateTime;
 use flate2::read::MultiGzDecoder;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Intake, Parcel, Way};
+use super::{Parcel, Pipeline, Source};
 use crate::domain::time::leading_local_time;
 use crate::formats::audit_log::{AuditLog, MAX_LINE_BYTES};
 use crate::formats::encoding::Encoding;
 use crate::formats::wrapper::{Unwrapped, Unwrapper};
-use crate::formats::{ForeignLines, Found, SkipReason, Skipped};
+use crate::formats::{ForeignLines, Item, SkipReason, Skipped};
 use crate::store::{FollowedFile, Store, WriteError};
 
 /// From one look at the files to the next.
@@ -38,7 +38,7 @@ const QUIET: Duration = Duration::from_secs(1);
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// The start of a text that tells it from others: some records, each with a time and an id.
 const HEAD_BYTES: usize = 1024;
-/// How much of a file is looked at to recognise it.
+/// How much of a file is looked at to sniff it.
 const RECOGNISED_BYTES: u64 = 1 << 20;
 /// How much is read at once.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -48,20 +48,26 @@ const FULL_RECORDS: usize = 10_000;
 const PLACES: u64 = 3;
 
 /// Follows what `patterns` name, for ever.
-pub(crate) async fn follow(intake: Arc<Intake>, store: Store, patterns: Vec<String>) {
-    let ways: Vec<Arc<Way>> =
-        patterns.iter().map(|pattern| intake.way(&format!("follow {pattern}"))).collect();
+pub(crate) async fn follow(pipeline: Arc<Pipeline>, store: Store, patterns: Vec<String>) {
+    let sources: Vec<Arc<Source>> =
+        patterns.iter().map(|pattern| pipeline.source(&format!("follow {pattern}"))).collect();
     let known = loop {
         match store.followed_files().await {
             Ok(known) => break known,
             Err(error) => {
-                ways.iter().for_each(|way| way.failed(&error));
+                sources.iter().for_each(|source| source.failed(&error));
                 tokio::time::sleep(RETRY.1).await;
             }
         }
     };
-    let mut follower =
-        Follower { intake, patterns, ways, known, tails: HashMap::new(), seen: HashMap::new() };
+    let mut follower = Follower {
+        pipeline,
+        patterns,
+        sources,
+        known,
+        tails: HashMap::new(),
+        seen: HashMap::new(),
+    };
     let mut retry = RETRY.0;
     loop {
         match follower.look().await {
@@ -85,9 +91,9 @@ pub(crate) async fn follow(intake: Arc<Intake>, store: Store, patterns: Vec<Stri
 }
 
 struct Follower {
-    intake: Arc<Intake>,
+    pipeline: Arc<Pipeline>,
     patterns: Vec<String>,
-    ways: Vec<Arc<Way>>,
+    sources: Vec<Arc<Source>>,
     /// What is committed.
     known: Vec<FollowedFile>,
     /// The files that are open: those that grow, and those that are read to their end.
@@ -159,14 +165,14 @@ impl Follower {
         let mut logs: Vec<(Candidate, Start)> = Vec::new();
         for candidate in changed {
             match tokio::task::block_in_place(|| {
-                Start::read(&candidate, &self.ways[candidate.pattern])
+                Start::read(&candidate, &self.sources[candidate.pattern])
             }) {
                 Ok(Some(start)) => logs.push((candidate, start)),
                 Ok(None) => {
                     self.seen.insert(candidate.id, candidate.stamp);
                 }
                 Err(error) => {
-                    self.ways[candidate.pattern].failed(&Unreadable(candidate.path, error));
+                    self.sources[candidate.pattern].failed(&Unreadable(candidate.path, error));
                 }
             }
         }
@@ -175,10 +181,10 @@ impl Follower {
             self.start(candidate, start).await?;
         }
 
-        for (number, way) in self.ways.iter().enumerate() {
+        for (number, source) in self.sources.iter().enumerate() {
             let of_way = self.tails.values().filter(|tail| tail.pattern == number);
-            way.behind(of_way.map(Tail::behind).sum());
-            way.succeeded();
+            source.lag(of_way.map(Tail::behind).sum());
+            source.succeeded();
         }
         Ok(())
     }
@@ -227,7 +233,7 @@ impl Follower {
             self.seen.insert(id, candidate.stamp);
             return Ok(());
         }
-        let log = AuditLog::new(self.intake.zone());
+        let log = AuditLog::new(self.pipeline.zone());
         let open = || Tail::open(&candidate, start, known, log);
         match tokio::task::block_in_place(open) {
             // Another file took its name meanwhile; the next look finds both.
@@ -237,7 +243,7 @@ impl Follower {
                 self.go_on(id).await
             }
             Err(error) => {
-                self.ways[candidate.pattern].failed(&Unreadable(candidate.path, error));
+                self.sources[candidate.pattern].failed(&Unreadable(candidate.path, error));
                 self.seen.insert(id, candidate.stamp);
                 Ok(())
             }
@@ -262,32 +268,32 @@ impl Follower {
         let Some(mut tail) = self.tails.remove(&id) else {
             return Ok(());
         };
-        let way = self.ways[tail.pattern].clone();
+        let source = self.sources[tail.pattern].clone();
         loop {
-            let mut parcel = self.intake.parcel();
-            let read = tokio::task::block_in_place(|| tail.read(&mut parcel, &way));
+            let mut parcel = self.pipeline.parcel();
+            let read = tokio::task::block_in_place(|| tail.read(&mut parcel, &source));
             let more = match read {
                 Ok(Step::Full) => true,
                 Ok(Step::Waits) => false,
                 Ok(Step::Ended) => {
-                    self.commit(&way, &mut tail, parcel).await?;
+                    self.commit(&source, &mut tail, parcel).await?;
                     self.seen.insert(id, tail.stamp);
                     return Ok(());
                 }
                 Ok(Step::Truncated) => {
                     // The copy that was made of it before, if one was, is another file and goes on.
-                    self.intake.write(&way, parcel).await?;
+                    self.pipeline.write(&source, parcel).await?;
                     return Ok(());
                 }
                 Err(error) => {
-                    way.failed(&Unreadable(tail.path.clone(), error));
-                    self.commit(&way, &mut tail, parcel).await?;
+                    source.failed(&Unreadable(tail.path.clone(), error));
+                    self.commit(&source, &mut tail, parcel).await?;
                     // It is tried again when it changes: a file may be found while it is compressed.
                     self.seen.insert(id, tail.stamp);
                     return Ok(());
                 }
             };
-            self.commit(&way, &mut tail, parcel).await?;
+            self.commit(&source, &mut tail, parcel).await?;
             if !more {
                 self.tails.insert(id, tail);
                 return Ok(());
@@ -298,7 +304,7 @@ impl Follower {
     /// Writes records and how far their file is, in one transaction.
     async fn commit(
         &mut self,
-        way: &Way,
+        source: &Source,
         tail: &mut Tail,
         mut parcel: Parcel,
     ) -> Result<(), WriteError> {
@@ -309,7 +315,7 @@ impl Follower {
         if let Some(place) = &place {
             parcel.followed(place.clone());
         }
-        self.intake.write(way, parcel).await?;
+        self.pipeline.write(source, parcel).await?;
         if let Some(place) = place {
             let replaced = |known: &FollowedFile| {
                 known.head_hash == place.head_hash
@@ -369,7 +375,7 @@ struct NotUtf8 {
 
 impl Start {
     /// Reads the start of a file; `None` where it is not an audit log, or not yet.
-    fn read(candidate: &Candidate, way: &Way) -> io::Result<Option<Start>> {
+    fn read(candidate: &Candidate, source: &Source) -> io::Result<Option<Start>> {
         let mut file = File::open(&candidate.path)?.take(RECOGNISED_BYTES);
         let mut text = Vec::new();
         if is_gzip(&candidate.path) {
@@ -382,11 +388,11 @@ impl Start {
         let is_log = match &unwrapper {
             // A container may write much before its first record.
             Some(unwrapper) => unwrapper.is_certain() || unwrapper.clone().finds_record(&text),
-            None => AuditLog::recognise(&text),
+            None => AuditLog::sniff(&text),
         };
         if !is_log {
             if let Some(encoding) = Encoding::of(&text, None) {
-                way.failed(&NotUtf8 { path: candidate.path.clone(), encoding });
+                source.failed(&NotUtf8 { path: candidate.path.clone(), encoding });
             }
             return Ok(None);
         }
@@ -442,7 +448,7 @@ struct Tail {
     /// Whether the whole of a compressed file was read.
     ended: bool,
     /// Pieces that were not understood.
-    refused: u64,
+    rejected: u64,
 }
 
 impl Tail {
@@ -489,7 +495,7 @@ impl Tail {
             grown: now.checked_sub(age).unwrap_or(now),
             committed,
             ended: false,
-            refused: 0,
+            rejected: 0,
         }))
     }
 
@@ -501,10 +507,10 @@ impl Tail {
     }
 
     /// Reads on, until there is enough to write or nothing more.
-    fn read(&mut self, parcel: &mut Parcel, way: &Way) -> io::Result<Step> {
+    fn read(&mut self, parcel: &mut Parcel, source: &Source) -> io::Result<Step> {
         if self.is_truncated()? {
             if let Some(found) = self.log.end() {
-                self.hand_on(found, parcel, way);
+                self.hand_on(found, parcel, source);
             }
             return Ok(Step::Truncated);
         }
@@ -517,22 +523,22 @@ impl Tail {
             if length == 0 {
                 break;
             }
-            self.take(&chunk[..length], parcel, way);
+            self.take(&chunk[..length], parcel, source);
             if parcel.records() >= FULL_RECORDS || parcel.is_large() {
                 return Ok(Step::Full);
             }
         }
         let quiet = matches!(self.input, Input::Gzip(_)) || self.grown.elapsed() >= QUIET;
         if quiet && self.rolled {
-            self.end(parcel, way);
+            self.end(parcel, source);
             return Ok(Step::Ended);
         }
         if quiet && self.line_bytes == 0 && self.told < self.read_bytes {
             // It is read again from its start should it go on, and the longer takes its place.
             // Lines behind it are counted once it has ended.
             match self.log.peek() {
-                Some(Found::Record { record, .. }) => parcel.record(*record),
-                Some(Found::Login { login, .. }) => parcel.login(*login),
+                Some(Item::Record { record, .. }) => parcel.record(*record),
+                Some(Item::Login { login, .. }) => parcel.login(*login),
                 _ => {}
             }
             self.told = self.read_bytes;
@@ -562,7 +568,7 @@ impl Tail {
         Ok(!same)
     }
 
-    fn take(&mut self, mut chunk: &[u8], parcel: &mut Parcel, way: &Way) {
+    fn take(&mut self, mut chunk: &[u8], parcel: &mut Parcel, source: &Source) {
         let missing = HEAD_BYTES.saturating_sub(self.head.len());
         if missing > 0 {
             let known = (self.head.len() as u64).saturating_sub(self.read_bytes) as usize;
@@ -581,19 +587,19 @@ impl Tail {
             chunk = &chunk[length..];
             if ended {
                 let line_start = self.read_bytes - chunk.len() as u64 - self.line_bytes;
-                self.take_line(line_start, parcel, way);
+                self.take_line(line_start, parcel, source);
             }
         }
     }
 
-    fn take_line(&mut self, line_start: u64, parcel: &mut Parcel, way: &Way) {
+    fn take_line(&mut self, line_start: u64, parcel: &mut Parcel, source: &Source) {
         let line = std::mem::take(&mut self.line);
         // A half line that this one ends begins where its first part does.
         if let Some(half) = self.unwrapper.as_mut().and_then(|unwrapper| unwrapper.ended_by(&line))
         {
             let half_start = self.part_start.take();
             if let Some(found) = self.log.line(&half) {
-                self.hand_on(found, parcel, way);
+                self.hand_on(found, parcel, source);
             }
             if let Some(start) = half_start
                 && self.log.is_at_first_line() == Some(true)
@@ -613,11 +619,11 @@ impl Tail {
             Unwrapped::Nothing => None,
             Unwrapped::NotWrapped => {
                 let reason = SkipReason::NotWrapped;
-                Some(Found::Skipped(Skipped { line: 0, reason }))
+                Some(Item::Skipped(Skipped { line: 0, reason }))
             }
         };
         if let Some(found) = found {
-            self.hand_on(found, parcel, way);
+            self.hand_on(found, parcel, source);
         }
         self.part_start = is_within.then_some(start);
         match self.log.is_at_first_line() {
@@ -634,41 +640,41 @@ impl Tail {
     }
 
     /// Ends a file that does not grow any more.
-    fn end(&mut self, parcel: &mut Parcel, way: &Way) {
+    fn end(&mut self, parcel: &mut Parcel, source: &Source) {
         if self.line_bytes > 0 {
-            self.take_line(self.read_bytes - self.line_bytes, parcel, way);
+            self.take_line(self.read_bytes - self.line_bytes, parcel, source);
         }
         for line in self.unwrapper.as_mut().map(Unwrapper::end).unwrap_or_default() {
             if let Some(found) = self.log.line(&line) {
-                self.hand_on(found, parcel, way);
+                self.hand_on(found, parcel, source);
             }
         }
         if let Some(found) = self.log.end() {
-            self.hand_on(found, parcel, way);
+            self.hand_on(found, parcel, source);
         }
         self.record_start = self.read_bytes;
         self.ended = true;
     }
 
-    fn hand_on(&mut self, found: Found, parcel: &mut Parcel, way: &Way) {
+    fn hand_on(&mut self, found: Item, parcel: &mut Parcel, source: &Source) {
         match found {
-            Found::Record { record, foreign, .. } => {
+            Item::Record { record, foreign, .. } => {
                 parcel.record(*record);
-                self.count_foreign(foreign, way);
+                self.count_foreign(foreign, source);
             }
-            Found::Login { login, foreign } => {
+            Item::Login { login, foreign } => {
                 parcel.login(*login);
-                self.count_foreign(foreign, way);
+                self.count_foreign(foreign, source);
             }
-            Found::Profile { profile, .. } => parcel.profile(*profile),
+            Item::Profile { profile, .. } => parcel.profile(*profile),
             // Only whole files are.
-            Found::OtherFile => {}
-            Found::Skipped(Skipped { reason, .. }) => {
-                way.refused(reason);
+            Item::OtherFile => {}
+            Item::Skipped(Skipped { reason, .. }) => {
+                source.rejected(reason);
                 // Doris writes records of other types all the time.
                 if reason != SkipReason::OtherType {
-                    self.refused += 1;
-                    if self.refused <= PLACES {
+                    self.rejected += 1;
+                    if self.rejected <= PLACES {
                         let (path, byte) = (self.path.display(), self.record_start);
                         tracing::warn!("{path}: {reason}, at byte {byte} or behind");
                     }
@@ -677,9 +683,9 @@ impl Tail {
         }
     }
 
-    fn count_foreign(&self, foreign: Option<ForeignLines>, way: &Way) {
+    fn count_foreign(&self, foreign: Option<ForeignLines>, source: &Source) {
         for _ in 0..foreign.map_or(0, |lines| lines.count) {
-            way.refused(SkipReason::OutsideRecord);
+            source.rejected(SkipReason::OutsideRecord);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 
-use super::{Intake, Parcel, Way};
+use super::{Parcel, Pipeline, Source};
 use crate::domain::profile::Profile;
 use crate::domain::record::{QueryId, QueryRecord};
 use crate::domain::time::Zone;
@@ -22,33 +22,33 @@ const AT_ONCE: usize = 4;
 const TRIES: u8 = 3;
 /// The longest time between two tries at a frontend that does not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// Profiles that came are written after so long, though others of the same look are still on their way.
+/// Profiles that came are written after so long, though others of the same look are still on their source.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is found out anew what a frontend knows, for it may have been upgraded.
 const ROUTES_KEPT: Duration = Duration::from_secs(600);
 
 /// Collects from a frontend for ever; one look at its list comes `every` so long after the one before.
 pub(crate) async fn collect(
-    intake: Arc<Intake>,
+    pipeline: Arc<Pipeline>,
     store: Store,
     frontend: Frontend,
     every: Duration,
 ) {
     let name = format!("frontend {}", frontend.url);
-    let way = intake.way(&name);
+    let source = pipeline.source(&name);
     let client = match FrontendClient::new(frontend) {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "{name} cannot be asked");
-            way.failed(&error);
+            source.failed(&error);
             return;
         }
     };
     let mut collector = Collector {
         name: name.clone(),
-        intake,
+        pipeline,
         store,
-        way: way.clone(),
+        source: source.clone(),
         client,
         routes_found: Instant::now(),
         complete: HashSet::new(),
@@ -66,11 +66,11 @@ pub(crate) async fn collect(
                     tracing::warn!("{name} works again");
                 }
                 failures = 0;
-                way.succeeded();
+                source.succeeded();
                 tokio::time::sleep(every).await;
             }
             Err(error) => {
-                way.failed(&error);
+                source.failed(&error);
                 if failures == 0 {
                     tracing::warn!(error = &error as &dyn std::error::Error, "{name} fails");
                 }
@@ -97,9 +97,9 @@ enum LookError {
 
 struct Collector {
     name: String,
-    intake: Arc<Intake>,
+    pipeline: Arc<Pipeline>,
     store: Store,
-    way: Arc<Way>,
+    source: Arc<Source>,
     client: FrontendClient,
     routes_found: Instant,
     /// What needs nothing more, of those in the list.
@@ -139,14 +139,14 @@ impl Collector {
             .collect();
         self.complete.extend(self.store.complete(&unknown).await?);
 
-        let mut parcel = self.intake.parcel();
+        let mut parcel = self.pipeline.parcel();
         let mut ended = Vec::new();
         // Newest first is how frontends list; those that are forgotten first are fetched first.
         for record in list.into_iter().rev() {
             if self.complete.contains(&record.query_id) {
                 continue;
             }
-            if self.intake.leaves_out(&record) {
+            if self.pipeline.excludes(&record) {
                 if !record.is_running() {
                     self.complete.insert(record.query_id.clone());
                     parcel.record(record);
@@ -158,7 +158,7 @@ impl Collector {
             }
         }
         if !parcel.is_empty() {
-            self.intake.write(&self.way, parcel).await?;
+            self.pipeline.write(&self.source, parcel).await?;
         }
         self.fetch(ended).await
     }
@@ -183,8 +183,8 @@ impl Collector {
     /// Takes in the profiles of queries that have ended, and their rows.
     async fn fetch(&mut self, ended: Vec<QueryRecord>) -> Result<(), LookError> {
         let mut missing = ended.len() as u64;
-        self.way.behind(missing);
-        let mut parcel = self.intake.parcel();
+        self.source.lag(missing);
+        let mut parcel = self.pipeline.parcel();
         let mut taken = Vec::new();
         let mut first_route = None;
         let mut failed = None;
@@ -203,7 +203,7 @@ impl Collector {
                 Ok(Some((text, route))) => {
                     first_route = Some(route);
                     tokio::task::block_in_place(|| {
-                        add_profile(client.zone(), &self.way, &mut parcel, &id, text)
+                        add_profile(client.zone(), &self.source, &mut parcel, &id, text)
                     })
                 }
                 Ok(None) => false,
@@ -212,7 +212,7 @@ impl Collector {
                         error,
                         FrontendError::TooLarge(_) | FrontendError::Failed(_)
                     ) || matches!(&error, FrontendError::NoAnswer(error) if error.is_timeout());
-                    self.way.failed(&error);
+                    self.source.failed(&error);
                     if !single {
                         failed = Some(error);
                         break;
@@ -229,19 +229,19 @@ impl Collector {
                 taken.push(id);
             }
             if parcel.is_full() || written.elapsed() > WRITTEN_WITHIN {
-                let full = std::mem::replace(&mut parcel, self.intake.parcel());
-                self.intake.write(&self.way, full).await?;
+                let full = std::mem::replace(&mut parcel, self.pipeline.parcel());
+                self.pipeline.write(&self.source, full).await?;
                 self.complete.extend(taken.drain(..));
-                self.way.behind(missing);
+                self.source.lag(missing);
                 written = Instant::now();
             }
         }
         drop(answers);
         if !parcel.is_empty() {
-            self.intake.write(&self.way, parcel).await?;
+            self.pipeline.write(&self.source, parcel).await?;
         }
         self.complete.extend(taken);
-        self.way.behind(missing);
+        self.source.lag(missing);
         if let Some(route) = first_route {
             self.client.prefer_profile_route(route);
         }
@@ -250,18 +250,24 @@ impl Collector {
 }
 
 /// Adds a profile to a parcel; `false` where the text is not one of this query.
-fn add_profile(zone: Zone, way: &Way, parcel: &mut Parcel, asked: &QueryId, text: Vec<u8>) -> bool {
+fn add_profile(
+    zone: Zone,
+    source: &Source,
+    parcel: &mut Parcel,
+    asked: &QueryId,
+    text: Vec<u8>,
+) -> bool {
     match Profile::parse(text, zone) {
         Ok(profile) if profile.summary.query_id == *asked => {
             parcel.profile(profile);
             true
         }
         Ok(_) => {
-            way.refused(SkipReason::OtherProfile);
+            source.rejected(SkipReason::OtherProfile);
             false
         }
         Err(error) => {
-            way.refused(error.into());
+            source.rejected(error.into());
             false
         }
     }

@@ -1,6 +1,6 @@
-//! What comes in while annals serves: everything passes here on its way from a source to the store.
+//! What comes in while annals serves: everything passes here on its source from a source to the store.
 //!
-//! Each way in has a [`Way`], which counts what it brought and remembers how it fares. Those that can
+//! Each source in has a [`Source`], which counts what it brought and remembers how it fares. Those that can
 //! wait (a followed log, a frontend that is asked) wait for the writer; those that are waited for (a
 //! client that pushes) are told to come back.
 
@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 
-use crate::domain::filter::Filter;
+use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
 use crate::domain::profile::Profile;
 use crate::domain::record::QueryRecord;
@@ -25,7 +25,7 @@ use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
 use crate::formats::SkipReason;
 use crate::formats::rows::Row;
-use crate::store::{Batch, FollowedFile, WriteError, Writer, Written};
+use crate::store::{Batch, FollowedFile, WriteError, WriteSummary, Writer};
 pub(crate) use retention::{PruneReport, retain};
 
 /// How long a client that pushes waits for the writer, before it is told to come back.
@@ -37,14 +37,14 @@ const ROOM_BYTES: usize = 512 << 20;
 /// What a permit of the room stands for.
 const ROOM_UNIT: usize = 1 << 10;
 
-/// The way to the store for all that comes in while annals serves.
+/// The source to the store for all that comes in while annals serves.
 #[derive(Debug)]
-pub(crate) struct Intake {
+pub(crate) struct Pipeline {
     writer: Writer,
-    filter: Filter,
+    filter: ExclusionRules,
     retention: Retention,
     zone: Zone,
-    ways: Mutex<BTreeMap<String, Arc<Way>>>,
+    sources: Mutex<BTreeMap<String, Arc<Source>>>,
     pruned: Mutex<PruneReport>,
     room: Arc<Semaphore>,
 }
@@ -55,29 +55,34 @@ pub(crate) enum PushError {
     /// The writer, or the bodies that came before, took too long.
     #[error("annals is busy; send it again later")]
     Busy,
-    /// It was refused.
+    /// It was rejected.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
-/// Records and profiles on their way, less what the filter leaves out.
+/// Records and profiles on their source, less what the filter leaves out.
 #[derive(Debug)]
 pub(crate) struct Parcel {
     batch: Batch,
-    filter: Filter,
-    left_out: u64,
+    filter: ExclusionRules,
+    excluded: u64,
 }
 
-impl Intake {
-    /// An intake to the writer of a history that is kept within bounds. Times that name no zone are local
+impl Pipeline {
+    /// An pipeline to the writer of a history that is kept within bounds. Times that name no zone are local
     /// to `zone`.
-    pub(crate) fn new(writer: Writer, filter: Filter, retention: Retention, zone: Zone) -> Intake {
-        Intake {
+    pub(crate) fn new(
+        writer: Writer,
+        filter: ExclusionRules,
+        retention: Retention,
+        zone: Zone,
+    ) -> Pipeline {
+        Pipeline {
             writer,
             filter,
             retention,
             zone,
-            ways: Mutex::default(),
+            sources: Mutex::default(),
             pruned: Mutex::default(),
             room: Arc::new(Semaphore::new(ROOM_BYTES / ROOM_UNIT)),
         }
@@ -88,16 +93,16 @@ impl Intake {
         self.zone
     }
 
-    /// The way in of a name, made where there is none.
-    pub(crate) fn way(&self, name: &str) -> Arc<Way> {
-        let mut ways = unpoisoned(&self.ways);
-        ways.entry(name.to_string()).or_insert_with(|| Arc::new(Way::default())).clone()
+    /// The source in of a name, made where there is none.
+    pub(crate) fn source(&self, name: &str) -> Arc<Source> {
+        let mut sources = unpoisoned(&self.sources);
+        sources.entry(name.to_string()).or_insert_with(|| Arc::new(Source::default())).clone()
     }
 
-    /// How every way in fares, by name.
-    pub(crate) fn report(&self) -> BTreeMap<String, WayReport> {
-        let ways = unpoisoned(&self.ways);
-        ways.iter().map(|(name, way)| (name.clone(), unpoisoned(&way.0).clone())).collect()
+    /// How every source in fares, by name.
+    pub(crate) fn report(&self) -> BTreeMap<String, SourceReport> {
+        let sources = unpoisoned(&self.sources);
+        sources.iter().map(|(name, source)| (name.clone(), unpoisoned(&source.0).clone())).collect()
     }
 
     /// How long commits took.
@@ -116,28 +121,36 @@ impl Intake {
     }
 
     /// Whether the filter leaves a record out.
-    pub(crate) fn leaves_out(&self, record: &QueryRecord) -> bool {
-        self.filter.leaves_out(record)
+    pub(crate) fn excludes(&self, record: &QueryRecord) -> bool {
+        self.filter.excludes(record)
     }
 
     /// Writes a parcel; waits as long as it takes. It is on the disk when this returns.
-    pub(crate) async fn write(&self, way: &Way, parcel: Parcel) -> Result<Written, WriteError> {
-        let left_out = parcel.left_out;
+    pub(crate) async fn write(
+        &self,
+        source: &Source,
+        parcel: Parcel,
+    ) -> Result<WriteSummary, WriteError> {
+        let excluded = parcel.excluded;
         let written = self.writer.write(parcel.batch).await;
         match &written {
-            Ok(written) => way.took(*written, left_out),
-            Err(error) => way.failed(error),
+            Ok(written) => source.took(*written, excluded),
+            Err(error) => source.failed(error),
         }
         written
     }
 
     /// Writes a parcel that somebody waits for; gives up, and writes none of it, when that takes too
     /// long.
-    pub(crate) async fn push(&self, way: &Way, parcel: Parcel) -> Result<Written, PushError> {
-        match tokio::time::timeout(PATIENCE, self.write(way, parcel)).await {
+    pub(crate) async fn push(
+        &self,
+        source: &Source,
+        parcel: Parcel,
+    ) -> Result<WriteSummary, PushError> {
+        match tokio::time::timeout(PATIENCE, self.write(source, parcel)).await {
             Ok(written) => Ok(written?),
             Err(_) => {
-                way.failed(&PushError::Busy);
+                source.failed(&PushError::Busy);
                 Err(PushError::Busy)
             }
         }
@@ -166,8 +179,8 @@ impl Intake {
 
 impl Parcel {
     /// An empty one.
-    pub(crate) fn new(filter: Filter) -> Parcel {
-        Parcel { batch: Batch::default(), filter, left_out: 0 }
+    pub(crate) fn new(filter: ExclusionRules) -> Parcel {
+        Parcel { batch: Batch::default(), filter, excluded: 0 }
     }
 
     /// What is to be written.
@@ -177,8 +190,8 @@ impl Parcel {
 
     /// Adds a record, unless the filter leaves it out.
     pub(crate) fn record(&mut self, record: QueryRecord) {
-        if self.filter.leaves_out(&record) {
-            self.left_out += 1;
+        if self.filter.excludes(&record) {
+            self.excluded += 1;
         } else {
             self.batch.record(record);
         }
@@ -194,8 +207,8 @@ impl Parcel {
 
     /// Adds a profile, unless the filter leaves its query out; compresses it on this thread.
     pub(crate) fn profile(&mut self, profile: Profile) {
-        if self.filter.leaves_out(&profile.summary) {
-            self.left_out += 1;
+        if self.filter.excludes(&profile.summary) {
+            self.excluded += 1;
         } else {
             self.batch.profile(profile);
         }
@@ -233,23 +246,23 @@ impl Parcel {
 
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.left_out == 0
+        self.batch.is_empty() && self.excluded == 0
     }
 
     /// What the filter left out so far.
-    pub(crate) fn left_out(&self) -> u64 {
-        self.left_out
+    pub(crate) fn excluded(&self) -> u64 {
+        self.excluded
     }
 }
 
-/// One way in.
+/// One source in.
 #[derive(Debug, Default)]
-pub(crate) struct Way(Mutex<WayReport>);
+pub(crate) struct Source(Mutex<SourceReport>);
 
-/// How a way in fares, since annals started. Times are Unix milliseconds.
+/// How a source in fares, since annals started. Times are Unix milliseconds.
 #[derive(Debug, Default, Clone, Serialize, ToSchema)]
 #[allow(missing_docs)]
-pub(crate) struct WayReport {
+pub(crate) struct SourceReport {
     pub records_new: u64,
     pub records_merged: u64,
     pub records_unchanged: u64,
@@ -257,25 +270,25 @@ pub(crate) struct WayReport {
     /// Log-ins that were new.
     pub logins: u64,
     /// Records and profiles that the filter left out.
-    pub left_out: u64,
+    pub excluded: u64,
     /// What could not be understood, by reason.
-    pub refused: BTreeMap<String, u64>,
+    pub rejected: BTreeMap<String, u64>,
     pub last_success_ms: Option<i64>,
     pub last_error: Option<String>,
     pub last_error_ms: Option<i64>,
     /// How much waits to be taken in: bytes of a followed log, profiles of a frontend.
-    pub behind: Option<u64>,
+    pub lag: Option<u64>,
 }
 
-impl Way {
-    fn took(&self, written: Written, left_out: u64) {
+impl Source {
+    fn took(&self, written: WriteSummary, excluded: u64) {
         let mut report = unpoisoned(&self.0);
         report.records_new += written.records.new;
         report.records_merged += written.records.merged;
         report.records_unchanged += written.records.unchanged;
         report.profiles += written.profiles.new + written.profiles.merged;
         report.logins += written.logins.new;
-        report.left_out += left_out;
+        report.excluded += excluded;
         report.last_success_ms = Some(now_ms());
     }
 
@@ -292,21 +305,21 @@ impl Way {
     }
 
     /// Counts a piece of input that was not understood.
-    pub(crate) fn refused(&self, reason: SkipReason) {
-        *unpoisoned(&self.0).refused.entry(reason.to_string()).or_default() += 1;
+    pub(crate) fn rejected(&self, reason: SkipReason) {
+        *unpoisoned(&self.0).rejected.entry(reason.to_string()).or_default() += 1;
     }
 
     /// Counts rows that were pushed and not understood; who pushed them is told why.
-    pub(crate) fn refused_rows(&self, count: u64) {
+    pub(crate) fn rejected_rows(&self, count: u64) {
         if count > 0 {
             let mut report = unpoisoned(&self.0);
-            *report.refused.entry("a row that is no record".to_string()).or_default() += count;
+            *report.rejected.entry("a row that is no record".to_string()).or_default() += count;
         }
     }
 
     /// Notes how much waits to be taken in.
-    pub(crate) fn behind(&self, behind: u64) {
-        unpoisoned(&self.0).behind = Some(behind);
+    pub(crate) fn lag(&self, lag: u64) {
+        unpoisoned(&self.0).lag = Some(lag);
     }
 }
 

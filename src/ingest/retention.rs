@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Intake, now_ms, unpoisoned};
+use super::{Pipeline, now_ms, unpoisoned};
 use crate::domain::retention::Retention;
 use crate::store::{Batch, Pruner, Store};
 
@@ -33,15 +33,15 @@ pub(crate) struct PruneReport {
 
 /// Removes what goes beyond the bounds, for as long as annals serves: a little at a time, so that those who
 /// write meanwhile wait no longer than for one another.
-pub(crate) async fn retain(intake: Arc<Intake>, store: Store) {
-    let mut pruner = Pruner::new(store, intake.retention.clone());
+pub(crate) async fn retain(pipeline: Arc<Pipeline>, store: Store) {
+    let mut pruner = Pruner::new(store, pipeline.retention.clone());
     loop {
-        let wait = match step(&intake, &mut pruner).await {
+        let wait = match step(&pipeline, &mut pruner).await {
             Ok(true) => continue,
             Ok(false) => EVERY,
             Err(error) => {
                 tracing::error!(error = &*error, "old queries were not removed");
-                let mut report = unpoisoned(&intake.pruned);
+                let mut report = unpoisoned(&pipeline.pruned);
                 report.last_error = Some(error.to_string());
                 report.last_error_ms = Some(now_ms());
                 AGAIN
@@ -53,22 +53,22 @@ pub(crate) async fn retain(intake: Arc<Intake>, store: Store) {
 
 /// Whether there was something to remove.
 async fn step(
-    intake: &Intake,
+    pipeline: &Pipeline,
     pruner: &mut Pruner,
 ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     let removal = pruner.next(now_ms()).await?;
     if removal.is_empty() {
         return Ok(false);
     }
-    let written = intake.writer.write(Batch::removal(removal)).await?;
-    let mut report = unpoisoned(&intake.pruned);
+    let written = pipeline.writer.write(Batch::removal(removal)).await?;
+    let mut report = unpoisoned(&pipeline.pruned);
     report.queries += written.removed_queries;
     report.profiles += written.removed_profiles;
     report.last_ms = Some(now_ms());
     Ok(true)
 }
 
-impl Intake {
+impl Pipeline {
     /// What bounds the history.
     pub(crate) fn retention(&self) -> &Retention {
         &self.retention

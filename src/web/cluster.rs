@@ -1,4 +1,4 @@
-//! `/status`: how the ways in fare, and how much there is.
+//! `/status`: how the sources in fare, and how much there is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,30 +8,30 @@ use maud::{Markup, html};
 use super::format;
 use super::layout::{Here, Page};
 use crate::domain::time::Zone;
-use crate::http::History;
-use crate::http::envelope::Refusal;
+use crate::http::AppState;
+use crate::http::envelope::ApiError;
 use crate::http::view::View;
-use crate::ingest::{Intake, WayReport};
+use crate::ingest::{Pipeline, SourceReport};
 
 /// The page, for those who see everybody's queries.
-pub(super) async fn page(view: View, history: Arc<History>) -> Result<Page, Refusal> {
-    let intake = view.all_of_intake()?;
+pub(super) async fn page(view: View, history: Arc<AppState>) -> Result<Page, ApiError> {
+    let pipeline = view.pipeline_for_all()?;
     let store = view.store()?;
     let sizes = history.metrics.sizes(store).await?;
     let (room, span) = (store.room().await?, view.span().await?);
-    let ways = intake.report();
+    let sources = pipeline.report();
     let body = html! {
         h1 { "Cluster" }
-        section aria-labelledby="ways" {
-            h2 #ways { "Where queries come from" }
-            @if ways.is_empty() {
+        section aria-labelledby="sources" {
+            h2 #sources { "Where queries come from" }
+            @if sources.is_empty() {
                 p.empty {
                     "Nothing was sent since annals started, and nothing is followed. "
                     code { "annals serve --follow" } " follows an audit log, and "
                     code { "--frontend" } " asks a frontend."
                 }
             } @else {
-                div.cards { @for (name, report) in &ways { (way(name, report, &view)) } }
+                div.cards { @for (name, report) in &sources { (source(name, report, &view)) } }
             }
         }
         section aria-labelledby="size" {
@@ -50,14 +50,14 @@ pub(super) async fn page(view: View, history: Arc<History>) -> Result<Page, Refu
                         (format::bytes(Some(sizes.profile_text_bytes))) " text"
                     }
                 }
-                div { dt { "Batches that wait" } dd { (format::whole(intake.queued())) } }
+                div { dt { "Batches that wait" } dd { (format::whole(pipeline.queued())) } }
                 div { dt { "Size of the file" } dd { (format::bytes(Some(room.file_bytes()))) } }
                 div { dt { "Free in it" } dd { (format::bytes(Some(room.free_bytes()))) } }
                 div { dt { "Write-ahead log" } dd { (format::bytes(i64::try_from(store.log_bytes()).ok())) } }
                 div { dt { "File" } dd { bdi { (store.path().display()) } } }
             }
         }
-        (kept(intake, view.zone))
+        (kept(pipeline, view.zone))
         section aria-labelledby="versions" {
             h2 #versions { "Versions" }
             dl.facts {
@@ -70,9 +70,9 @@ pub(super) async fn page(view: View, history: Arc<History>) -> Result<Page, Refu
 }
 
 /// How long and how much is kept, and what went for it: records and profiles apart.
-fn kept(intake: &Intake, zone: Zone) -> Markup {
-    let retention = intake.retention();
-    let pruned = intake.pruned();
+fn kept(pipeline: &Pipeline, zone: Zone) -> Markup {
+    let retention = pipeline.retention();
+    let pruned = pipeline.pruned();
     let bound = |age: Option<Duration>, size: Option<u64>| {
         let age = age.map(|age| format!("for {}", age_text(age)));
         let size = size.map(|size| format!("within {}", format::bytes(i64::try_from(size).ok())));
@@ -120,17 +120,17 @@ fn age_text(age: Duration) -> String {
 }
 
 /// How much waits: bytes of a log, profiles of a frontend.
-fn waiting(way: &str, behind: u64) -> String {
+fn waiting(source: &str, behind: u64) -> String {
     match behind {
-        behind if way.starts_with("follow ") => format::bytes(i64::try_from(behind).ok()),
+        lag if source.starts_with("follow ") => format::bytes(i64::try_from(lag).ok()),
         1 => "1 profile".to_string(),
-        behind => format!("{} profiles", format::counted(behind)),
+        lag => format!("{} profiles", format::counted(lag)),
     }
 }
 
-fn way(name: &str, report: &WayReport, view: &View) -> Markup {
+fn source(name: &str, report: &SourceReport, view: &View) -> Markup {
     let failing = report.last_error_ms > report.last_success_ms;
-    let refused: u64 = report.refused.values().sum();
+    let rejected: u64 = report.rejected.values().sum();
     html! {
         article.card {
             h3 { bdi { (name) } }
@@ -143,10 +143,10 @@ fn way(name: &str, report: &WayReport, view: &View) -> Markup {
                 div { dt { "Joined to known ones" } dd { (format::counted(report.records_merged)) } }
                 div { dt { "Known already" } dd { (format::counted(report.records_unchanged)) } }
                 div { dt { "Profiles" } dd { (format::counted(report.profiles)) } }
-                div { dt { "Left out by rules" } dd { (format::counted(report.left_out)) } }
-                div { dt { "Not understood" } dd { (format::counted(refused)) } }
-                @if let Some(behind) = report.behind {
-                    div { dt { "Waits to be taken in" } dd { (waiting(name, behind)) } }
+                div { dt { "Left out by rules" } dd { (format::counted(report.excluded)) } }
+                div { dt { "Not understood" } dd { (format::counted(rejected)) } }
+                @if let Some(lag) = report.lag {
+                    div { dt { "Waits to be taken in" } dd { (waiting(name, lag)) } }
                 }
                 div { dt { "Worked last" } dd { (format::time(report.last_success_ms, view.zone)) } }
                 @if report.last_error_ms.is_some() {
@@ -154,10 +154,10 @@ fn way(name: &str, report: &WayReport, view: &View) -> Markup {
                 }
             }
             @if let Some(error) = &report.last_error { p.wrong { bdi { (error) } } }
-            @if refused > 0 {
+            @if rejected > 0 {
                 details {
                     summary { "What was not understood" }
-                    ul { @for (reason, count) in &report.refused { li { (format::counted(*count)) ": " bdi { (reason) } } } }
+                    ul { @for (reason, count) in &report.rejected { li { (format::counted(*count)) ": " bdi { (reason) } } } }
                 }
             }
         }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::domain::time::{Zone, duration_text};
 
-/// What stands where nobody said.
+/// What is_enabled where nobody said.
 const UNKNOWN: &str = "–";
 
 /// A time in a zone, with the instant itself for programs.

@@ -10,10 +10,10 @@ use super::{chart, format};
 use crate::domain::record::Kind;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
-use crate::http::envelope::Refusal;
+use crate::http::envelope::ApiError;
 use crate::http::query_parameters::{self, address, cursor, last_of_full};
 use crate::http::view::View;
-use crate::store::{Selection, StoredQuery};
+use crate::store::{QueryFilter, StoredQuery};
 
 /// Where the page is.
 const PATH: &str = "/";
@@ -24,7 +24,7 @@ const EXCERPT_CHARS: usize = 180;
 
 /// What the parameters of a page select. They are those of the lists of the REST interface; a time may also be
 /// without seconds, as browsers send it.
-pub(super) fn selected(view: &View, parameters: &Parameters) -> Result<Selection, Refusal> {
+pub(super) fn selected(view: &View, parameters: &Parameters) -> Result<QueryFilter, ApiError> {
     let mut parameters = parameters.clone();
     parameters.entry("limit".to_string()).or_insert(ROWS.to_string());
     for name in ["from", "to"] {
@@ -35,7 +35,7 @@ pub(super) fn selected(view: &View, parameters: &Parameters) -> Result<Selection
             time.push_str(":00");
         }
     }
-    query_parameters::selection(view, &parameters)
+    query_parameters::filter(view, &parameters)
 }
 
 /// The page.
@@ -43,22 +43,22 @@ pub(super) async fn page(
     view: View,
     parameters: Parameters,
     timelines: Arc<Timelines>,
-) -> Result<Page, Refusal> {
-    let selection = selected(&view, &parameters)?;
-    let listed = async { view.records(&selection).await.map_err(Refusal::from) };
-    let counted = timelines.soon(&view, &selection, &parameters);
+) -> Result<Page, ApiError> {
+    let filter = selected(&view, &parameters)?;
+    let listed = async { view.records(&filter).await.map_err(ApiError::from) };
+    let counted = timelines.soon(&view, &filter, &parameters);
     let (queries, timeline) = tokio::try_join!(listed, counted)?;
     let chart = timeline.map(|timeline| over_time(&timeline, &parameters, &view));
-    let next = last_of_full(&selection, &queries, StoredQuery::place);
-    let first_page = selection.after.is_none();
+    let next = last_of_full(&filter, &queries, StoredQuery::place);
+    let first_page = filter.after.is_none();
     let events = first_page.then(|| {
         let seen = tag(rows(&queries, view.zone).iter().map(|(_, row)| row));
         let drawn = tag(&chart);
         address("/events", &parameters, &[("seen", &seen), ("drawn", &drawn)])
     });
     let body = html! {
-        h1 { "History" }
-        (filters(&selection, &parameters, view.zone))
+        h1 { "AppState" }
+        (filters(&filter, &parameters, view.zone))
         section.over-time aria-label="Over time" {
             @match &chart {
                 Some(chart) => (chart),
@@ -92,10 +92,10 @@ pub(super) async fn page(
             }
         }
     };
-    Ok(Page { title: "History".to_string(), here: Here::History, body })
+    Ok(Page { title: "AppState".to_string(), here: Here::AppState, body })
 }
 
-/// What ran over time, as it stands above the list.
+/// What ran over time, as it is_enabled above the list.
 pub(super) fn over_time(timeline: &Timeline, parameters: &Parameters, view: &View) -> Markup {
     html! {
         @if let Some((range, buckets)) = &timeline.parts {
@@ -106,10 +106,10 @@ pub(super) fn over_time(timeline: &Timeline, parameters: &Parameters, view: &Vie
 }
 
 /// The form that the view of a history is made with.
-fn filters(selection: &Selection, parameters: &Parameters, zone: Zone) -> Markup {
+fn filters(filter: &QueryFilter, parameters: &Parameters, zone: Zone) -> Markup {
     let given = |name: &str| parameters.get(name).map_or("", String::as_str);
     let local = |ms: Option<i64>| ms.map_or(String::new(), |ms| zone.text(ms).replace(' ', "T"));
-    let kind = selection.kind;
+    let kind = filter.kind;
     let field = |name: &str, label: &str| {
         html! { label { (label) input name=(name) value=(given(name)) autocomplete="off" spellcheck="false"; } }
     };
@@ -141,11 +141,11 @@ fn filters(selection: &Selection, parameters: &Parameters, zone: Zone) -> Markup
             }
             label {
                 "From"
-                input type="datetime-local" step="1" name="from" value=(local(selection.from_ms));
+                input type="datetime-local" step="1" name="from" value=(local(filter.from_ms));
             }
             label {
                 "To"
-                input type="datetime-local" step="1" name="to" value=(local(selection.to_ms));
+                input type="datetime-local" step="1" name="to" value=(local(filter.to_ms));
             }
             @for name in ["fingerprint", "limit", "cache_hit"] {
                 @if parameters.contains_key(name) { input type="hidden" name=(name) value=(given(name)); }

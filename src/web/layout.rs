@@ -11,7 +11,7 @@ use crate::http::view::View;
 pub(super) struct Page {
     /// What it is called.
     pub title: String,
-    /// Where it stands.
+    /// Where it is_enabled.
     pub here: Here,
     /// What it shows, from its heading on.
     pub body: Markup,
@@ -20,7 +20,7 @@ pub(super) struct Page {
 /// The places of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Here {
-    History,
+    AppState,
     Statements,
     Cluster,
     Elsewhere,
@@ -36,7 +36,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Who has this view.
     pub(super) fn of(view: &View) -> Reader {
-        let sees_all = view.all_of_intake().is_ok();
+        let sees_all = view.pipeline_for_all().is_ok();
         Reader { name: view.name().map(str::to_string), sees_all, zone: view.zone }
     }
 }
@@ -66,7 +66,7 @@ pub(super) fn whole(page: &Page, reader: Option<&Reader>) -> Markup {
                     @if let Some(reader) = reader {
                         nav aria-label="Pages" {
                             ul {
-                                (place(Here::History, "/", "History"))
+                                (place(Here::AppState, "/", "AppState"))
                                 (place(Here::Statements, "/statements", "Statements"))
                                 @if reader.sees_all { (place(Here::Cluster, "/status", "Cluster")) }
                             }

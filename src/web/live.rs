@@ -2,7 +2,7 @@
 //!
 //! One task looks once a second whether anybody wrote to the history, whoever listens. Only then each listener's
 //! list is read again, and what changed in it is sent: the order of its rows, and those that are new or others
-//! than before; and as a `chart`, what stands above it.
+//! than before; and as a `chart`, what is_enabled above it.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -19,10 +19,10 @@ use warp::sse::Event;
 
 use super::history;
 use super::timeline_cache::Timelines;
-use crate::http::envelope::Refusal;
+use crate::http::Parameters;
+use crate::http::envelope::ApiError;
 use crate::http::view::View;
-use crate::http::{Asked, Parameters};
-use crate::store::{Selection, Watch};
+use crate::store::{QueryFilter, Watch};
 
 /// Listeners at the same time, by all users together.
 const LISTENERS: usize = 256;
@@ -44,7 +44,7 @@ pub(crate) struct Live {
     changed: watch::Sender<Option<u64>>,
     listeners: Arc<Semaphore>,
     watch: Arc<Watch>,
-    /// What stands above lists.
+    /// What is_enabled above lists.
     pub timelines: Arc<Timelines>,
 }
 
@@ -87,7 +87,7 @@ struct News<'a> {
 
 struct Listener {
     view: View,
-    selection: Selection,
+    filter: QueryFilter,
     changed: watch::Receiver<Option<u64>>,
     /// What the listener has: hashes of rows.
     known: HashMap<i64, u64>,
@@ -99,7 +99,7 @@ struct Listener {
 /// What keeps the chart of a listener.
 struct Drawer {
     view: View,
-    selection: Selection,
+    filter: QueryFilter,
     parameters: Parameters,
     changed: watch::Receiver<Option<u64>>,
     timelines: Arc<Timelines>,
@@ -114,14 +114,14 @@ type Events = mpsc::Sender<Result<Event, Infallible>>;
 /// `seen` is the tag of the rows that are known, `drawn` that of the chart.
 pub(super) fn events(
     live: &Live,
-    asked: Asked,
+    asked: Result<View, ApiError>,
     mut parameters: Parameters,
-) -> Result<impl Reply + use<>, Refusal> {
+) -> Result<impl Reply + use<>, ApiError> {
     let view = asked?;
     let (seen, drawn) = (parameters.remove("seen"), parameters.remove("drawn"));
-    let selection = history::selected(&view, &parameters)?;
+    let filter = history::selected(&view, &parameters)?;
     let permit = live.listeners.clone().try_acquire_owned().map_err(|_| {
-        Refusal::Busy(
+        ApiError::Busy(
             "too many listen for new queries; the page shows them when it is loaded".to_string(),
         )
     })?;
@@ -130,15 +130,14 @@ pub(super) fn events(
     changed.mark_changed();
     let drawer = Drawer {
         view: view.clone(),
-        selection: selection.clone(),
+        filter: filter.clone(),
         parameters,
         changed: changed.clone(),
         timelines: live.timelines.clone(),
         drawn,
         _permit: permit.clone(),
     };
-    let listener =
-        Listener { view, selection, changed, known: HashMap::new(), seen, _permit: permit };
+    let listener = Listener { view, filter, changed, known: HashMap::new(), seen, _permit: permit };
     // A channel, as warp asks for a stream that threads may share, and a read of the store is none.
     let (sender, mut receiver) = mpsc::channel(1);
     tokio::spawn(listening(sender, listener, drawer));
@@ -162,7 +161,7 @@ impl Drawer {
     async fn draw(mut self, sender: &Events) {
         loop {
             self.changed.mark_unchanged();
-            let counted = self.timelines.count(&self.view, &self.selection, &self.parameters);
+            let counted = self.timelines.count(&self.view, &self.filter, &self.parameters);
             let again = match counted.await {
                 Ok(Some(timeline)) => {
                     let chart = history::over_time(&timeline, &self.parameters, &self.view);
@@ -228,7 +227,7 @@ impl Listener {
 
     /// What is new; `None` if nothing is.
     async fn read(&mut self) -> Result<Option<Event>, sqlx::Error> {
-        let queries = self.view.records(&self.selection).await?;
+        let queries = self.view.records(&self.filter).await?;
         let rows = history::rows(&queries, self.view.zone);
         let hash = |row: &str| xxhash_rust::xxh3::xxh3_64(row.as_bytes());
         let now: HashMap<i64, u64> = rows.iter().map(|(id, row)| (*id, hash(&row.0))).collect();

@@ -13,9 +13,9 @@ use warp::hyper::body::Bytes;
 use super::layout::{Here, Page};
 use super::{html as answer_of, redirect, refused};
 use crate::http::auth::SESSION_LASTS;
-use crate::http::envelope::{Answer, Refusal};
+use crate::http::envelope::{Answer, ApiError};
 use crate::http::query_parameters::address as address_of;
-use crate::http::{History, Parameters, not_from_another_site};
+use crate::http::{AppState, Parameters, not_from_another_site};
 
 /// The cookie that carries a session's id.
 pub(super) const COOKIE: &str = "annals_session";
@@ -29,7 +29,7 @@ pub(super) fn address(next: &str) -> String {
 }
 
 /// The routes.
-pub(super) fn routes(history: Arc<History>) -> BoxedFilter<(Answer,)> {
+pub(super) fn routes(history: Arc<AppState>) -> BoxedFilter<(Answer,)> {
     let with_history = warp::any().map(move || history.clone());
     let asked = with_history.clone().and(warp::host::optional());
     let form = warp::path!("login")
@@ -37,11 +37,13 @@ pub(super) fn routes(history: Arc<History>) -> BoxedFilter<(Answer,)> {
         .and(asked.clone())
         .and(warp::query())
         .then(
-            |history: Arc<History>, host: Option<Authority>, parameters: Parameters| async move {
+            |history: Arc<AppState>, host: Option<Authority>, parameters: Parameters| async move {
                 match history.reached(host.as_ref()) {
                     Err(refusal) => refused(refusal, None),
                     // Nobody is asked: there is nothing to log in to.
-                    Ok(()) if !history.guard.stands() => redirect(local(parameters.get("next"))),
+                    Ok(()) if !history.authenticator.is_enabled() => {
+                        redirect(local(parameters.get("next")))
+                    }
                     Ok(()) => answer_of(StatusCode::OK, &page(&parameters, None), None),
                 }
             },
@@ -60,13 +62,13 @@ pub(super) fn routes(history: Arc<History>) -> BoxedFilter<(Answer,)> {
         .and(warp::cookie::optional(COOKIE))
         .then(log_out);
     let neither = warp::path!("login").or(warp::path!("logout")).unify().map(|| {
-        refused(Refusal::BadRequest("this takes the form of the log-in page".to_string()), None)
+        refused(ApiError::BadRequest("this takes the form of the log-in page".to_string()), None)
     });
     form.or(log_in).unify().or(log_out).unify().or(neither).unify().boxed()
 }
 
 async fn log_in(
-    history: Arc<History>,
+    history: Arc<AppState>,
     host: Option<Authority>,
     headers: HeaderMap,
     body: Bytes,
@@ -78,12 +80,12 @@ async fn log_in(
     let mut form: Parameters = form_urlencoded::parse(&body).into_owned().collect();
     let name = form.remove("name").unwrap_or_default();
     let password = form.remove("password").unwrap_or_default();
-    match history.guard.log_in(name, &password).await {
+    match history.authenticator.log_in(name, &password).await {
         Ok(id) => {
             let lasts = SESSION_LASTS.as_secs();
             with_cookie(redirect(local(form.get("next"))), &history, &id, lasts)
         }
-        Err(Refusal::Unauthorized(sentence)) => {
+        Err(ApiError::Unauthorized(sentence)) => {
             answer_of(StatusCode::UNAUTHORIZED, &page(&form, Some(&sentence)), None)
         }
         Err(refusal) => refused(refusal, None),
@@ -91,7 +93,7 @@ async fn log_in(
 }
 
 async fn log_out(
-    history: Arc<History>,
+    history: Arc<AppState>,
     host: Option<Authority>,
     headers: HeaderMap,
     session: Option<String>,
@@ -101,13 +103,13 @@ async fn log_out(
         return refused(refusal, None);
     }
     if let Some(id) = session {
-        history.guard.log_out(&id);
+        history.authenticator.log_out(&id);
     }
     with_cookie(redirect("/login"), &history, "", 0)
 }
 
 /// Gives a browser the id of its session, for so many seconds. No script and no other site gets it.
-fn with_cookie(mut answer: Answer, history: &History, id: &str, seconds: u64) -> Answer {
+fn with_cookie(mut answer: Answer, history: &AppState, id: &str, seconds: u64) -> Answer {
     let secure = if history.scheme == "https" { "; Secure" } else { "" };
     let cookie =
         format!("{COOKIE}={id}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");

@@ -30,20 +30,20 @@ use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::body::Bytes;
 use warp::{Filter, Rejection, Reply};
 
-use crate::http::envelope::{Answer, Refusal};
+use crate::http::envelope::{Answer, ApiError};
 use crate::http::view::View;
-use crate::http::{Asked, History, Parameters, middleware};
+use crate::http::{AppState, Parameters, middleware};
 use layout::Page;
 pub(crate) use live::Live;
 
-/// What pages may do: use what annals itself serves, and nothing that stands within the page.
+/// What pages may do: use what annals itself serves, and nothing that is_enabled within the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Somebody who asks for a page.
 struct Visit {
     /// What they see, or why nothing.
-    asked: Asked,
+    asked: Result<View, ApiError>,
     /// What they asked for, to come back to it behind the log-in.
     address: String,
     parameters: Parameters,
@@ -51,7 +51,7 @@ struct Visit {
 
 /// Every page. What is none of them is left to the routes that come behind.
 pub(crate) fn routes(
-    history: Arc<History>,
+    history: Arc<AppState>,
     live: Arc<Live>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {
     let visit = visit(history.clone());
@@ -92,7 +92,9 @@ pub(crate) fn routes(
     let pages = warp::method()
         .and(warp::header::headers_cloned())
         .and(pages.or(assets::routes()).unify())
-        .map(|method, headers: HeaderMap, answer| middleware::dressed(&method, &headers, answer));
+        .map(|method, headers: HeaderMap, answer| {
+            middleware::finalize_response(&method, &headers, answer)
+        });
     let events = warp::path!("events").and(visit).then(move |visit: Visit| {
         let live = live.clone();
         async move {
@@ -118,7 +120,7 @@ fn not_rest() -> impl Filter<Extract = (), Error = Rejection> + Clone {
 }
 
 /// Reads who asks, and for what.
-fn visit(history: Arc<History>) -> BoxedFilter<(Visit,)> {
+fn visit(history: Arc<AppState>) -> BoxedFilter<(Visit,)> {
     warp::get()
         .or(warp::head())
         .unify()
@@ -158,7 +160,7 @@ fn raw_query() -> BoxedFilter<(String,)> {
 fn shown<P, F>(visit: Visit, page: P) -> BoxFuture<'static, Answer>
 where
     P: FnOnce(View, Parameters) -> F + Send + 'static,
-    F: Future<Output = Result<Page, Refusal>> + Send + 'static,
+    F: Future<Output = Result<Page, ApiError>> + Send + 'static,
 {
     Box::pin(page_of(visit, page))
 }
@@ -166,11 +168,11 @@ where
 async fn page_of<P, F>(visit: Visit, page: P) -> Answer
 where
     P: FnOnce(View, Parameters) -> F,
-    F: Future<Output = Result<Page, Refusal>>,
+    F: Future<Output = Result<Page, ApiError>>,
 {
     let view = match visit.asked {
         Ok(view) => view,
-        Err(Refusal::Unauthorized(_)) => return redirect(&login::address(&visit.address)),
+        Err(ApiError::Unauthorized(_)) => return redirect(&login::address(&visit.address)),
         Err(refusal) => return refused(refusal, None),
     };
     // A form sends its empty fields, too; the address of a view is to be short enough to send around.
@@ -199,13 +201,13 @@ async fn of_query(tail: Tail, visit: Visit) -> Answer {
             Ok(answer) => answer,
             Err(refusal) => refused(refusal, None),
         },
-        Err(Refusal::Unauthorized(_)) => redirect(&login::address(&visit.address)),
+        Err(ApiError::Unauthorized(_)) => redirect(&login::address(&visit.address)),
         Err(refusal) => refused(refusal, None),
     }
 }
 
 /// A page that says why there is none.
-fn refused(refusal: Refusal, reader: Option<&layout::Reader>) -> Answer {
+fn refused(refusal: ApiError, reader: Option<&layout::Reader>) -> Answer {
     let (status, sentence) = refusal.into_sentence();
     html(status, &layout::refusal(status, &sentence), reader)
 }

@@ -15,11 +15,11 @@ use super::layout::{Here, Page};
 use super::{chart, format};
 use crate::domain::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
 use crate::domain::record::{QueryId, QueryIdError};
-use crate::domain::statement::{Kind, laid_out, tokens};
+use crate::domain::statement::{Kind, format_sql, tokens};
 use crate::http::Parameters;
-use crate::http::envelope::{Answer, Refusal};
+use crate::http::envelope::{Answer, ApiError};
 use crate::http::view::View;
-use crate::store::{Selection, StoredQuery};
+use crate::store::{QueryFilter, StoredQuery};
 
 /// A statement is coloured up to so many bytes, and shown up to so many; all of it can be downloaded.
 const COLOURED_BYTES: usize = 64 << 10;
@@ -44,7 +44,7 @@ pub(super) enum Part {
 }
 
 /// Reads the end of a path: the id with Doris' `query_id=` before it or without, and what of it.
-pub(super) fn of_path(tail: &str) -> Result<(QueryId, Part), Refusal> {
+pub(super) fn of_path(tail: &str) -> Result<(QueryId, Part), ApiError> {
     let parts = [
         ("/flame.svg", Part::Flame),
         ("/profile.txt", Part::Profile),
@@ -59,12 +59,16 @@ pub(super) fn of_path(tail: &str) -> Result<(QueryId, Part), Refusal> {
     let (id, part) = asked;
     let id = percent_decode_str(id).decode_utf8_lossy();
     let id = id.strip_prefix("query_id=").unwrap_or(&id);
-    let id = id.parse().map_err(|error: QueryIdError| Refusal::BadRequest(error.to_string()))?;
+    let id = id.parse().map_err(|error: QueryIdError| ApiError::BadRequest(error.to_string()))?;
     Ok((id, part))
 }
 
 /// The page.
-pub(super) async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, Refusal> {
+pub(super) async fn page(
+    view: View,
+    id: QueryId,
+    parameters: Parameters,
+) -> Result<Page, ApiError> {
     let query = known(&view, &id).await?;
     let profile = view.profile(&id).await?.text();
     let shown = Shown::of(parameters.get("show").map_or("", String::as_str))?;
@@ -141,10 +145,10 @@ pub(super) async fn page(view: View, id: QueryId, parameters: Parameters) -> Res
 }
 
 /// A part of a query that is no page.
-pub(super) async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, Refusal> {
+pub(super) async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, ApiError> {
     let query = known(&view, &id).await?;
     let profile = async || {
-        let missing = || Refusal::NotFound(format!("no profile of query {id} was taken in"));
+        let missing = || ApiError::NotFound(format!("no profile of query {id} was taken in"));
         view.profile(&id).await?.text().ok_or_else(missing)
     };
     match part {
@@ -154,7 +158,7 @@ pub(super) async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, 
                 let section = Section::parse(&String::from_utf8_lossy(&text));
                 flame_svg(&operators(&section), &title)
             });
-            let svg = svg.await?.map_err(|error| Refusal::Internal(error.into()))?;
+            let svg = svg.await?.map_err(|error| ApiError::Internal(error.into()))?;
             let mut answer = file("image/svg+xml", svg);
             // It brings colours, and a script which need not run.
             let policy = HeaderValue::from_static(
@@ -170,14 +174,16 @@ pub(super) async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, 
     }
 }
 
-async fn known(view: &View, id: &QueryId) -> Result<StoredQuery, Refusal> {
+async fn known(view: &View, id: &QueryId) -> Result<StoredQuery, ApiError> {
     let query = view.record(id).await?;
-    query.ok_or_else(|| Refusal::NotFound(format!("query {id} is not known")))
+    query.ok_or_else(|| ApiError::NotFound(format!("query {id} is not known")))
 }
 
 /// Does what takes a core for long, so that others are answered meanwhile.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Refusal::Internal(error.into()))
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::Internal(error.into()))
 }
 
 fn file(content_type: &'static str, body: Vec<u8>) -> Answer {
@@ -211,14 +217,14 @@ impl Shown {
         ("text", "Text", Shown::Text),
     ];
 
-    fn of(name: &str) -> Result<Shown, Refusal> {
+    fn of(name: &str) -> Result<Shown, ApiError> {
         if name.is_empty() {
             return Ok(Shown::Tree);
         }
         let named = Shown::ALL.into_iter().find(|(known, ..)| *known == name);
         named
             .map(|(.., shown)| shown)
-            .ok_or_else(|| Refusal::BadRequest("show must be tree, flame or text".to_string()))
+            .ok_or_else(|| ApiError::BadRequest("show must be tree, flame or text".to_string()))
     }
 }
 
@@ -323,7 +329,7 @@ fn others(query: &StoredQuery) -> Vec<(String, String)> {
 
 /// A statement, laid out and coloured.
 pub(super) fn statement(text: &str) -> Markup {
-    let text = laid_out(text);
+    let text = format_sql(text);
     let shown = &text[..text.floor_char_boundary(SHOWN_BYTES)];
     html! {
         pre.sql #statement tabindex="0" dir="auto" {
@@ -357,7 +363,7 @@ fn class(kind: Kind) -> Option<&'static str> {
 
 fn flame(id: &QueryId) -> Markup {
     html! {
-        p.note { "The wider, the longer; what stands on a box is what it waited for. "
+        p.note { "The wider, the longer; what is_enabled on a box is what it waited for. "
             a href={ (path_of(id.as_str())) "/flame.svg" } { "The picture alone" } }
         div.flame tabindex="0" {
             img src={ (path_of(id.as_str())) "/flame.svg" } width="1200"
@@ -442,11 +448,11 @@ fn phase_class(name: &str) -> &'static str {
 }
 
 /// From which operator on they are asked for in their order; `None` where the costliest are.
-fn first_operator(parameters: &Parameters) -> Result<Option<usize>, Refusal> {
+fn first_operator(parameters: &Parameters) -> Result<Option<usize>, ApiError> {
     let number = |text: &String| text.parse().ok().filter(|number| *number >= 1);
     let first = parameters.get("operators").map(|text| {
         number(text).ok_or_else(|| {
-            Refusal::BadRequest("operators must be the number of the first to show".to_string())
+            ApiError::BadRequest("operators must be the number of the first to show".to_string())
         })
     });
     first.transpose()
@@ -459,7 +465,7 @@ fn tree(text: &[u8], first: Option<usize>, path: &str) -> Markup {
     let all: Vec<(usize, &Operator)> = in_order(&roots).collect();
     let count = all.len();
     if count == 0 {
-        return html! { p.empty { "No operator stands in it; the text has all of it." } };
+        return html! { p.empty { "No operator is_enabled in it; the text has all of it." } };
     }
     let first = first.map(|first| (first.min(count) - 1) / SHOWN_OPERATORS * SHOWN_OPERATORS);
     let last = first.map_or(count, |first| (first + SHOWN_OPERATORS).min(count));
@@ -529,7 +535,7 @@ fn add_those_above(all: &[(usize, &Operator)], shown: &mut [bool]) {
     }
 }
 
-/// What of a large tree is shown, and the way to the rest.
+/// What of a large tree is shown, and the source to the rest.
 fn part_of_tree(count: usize, first: Option<usize>, last: usize, path: &str) -> Markup {
     let from = |first: usize| format!("{path}?operators={}#profile-heading", first + 1);
     html! {
@@ -557,7 +563,7 @@ fn part_of_tree(count: usize, first: Option<usize>, last: usize, path: &str) -> 
     }
 }
 
-/// The rows of a tree, on the way through all of it.
+/// The rows of a tree, on the source through all of it.
 struct Rows {
     /// Of each operator in order, whether it is shown.
     shown: Vec<bool>,
@@ -666,22 +672,22 @@ pub(super) fn nanoseconds(ns: Option<u64>) -> String {
 }
 
 /// Runs of the same statement around this one.
-async fn runs(view: &View, query: &StoredQuery) -> Result<Vec<StoredQuery>, Refusal> {
+async fn runs(view: &View, query: &StoredQuery) -> Result<Vec<StoredQuery>, ApiError> {
     let (Some(fingerprint), Some(started_ms)) = (query.fingerprint, query.started_ms) else {
         return Ok(Vec::new());
     };
-    let selection = Selection {
+    let filter = QueryFilter {
         limit: RUNS,
         fingerprint: Some(fingerprint.get()),
         from_ms: Some(started_ms.saturating_sub(RUNS_WITHIN_MS)),
         to_ms: Some(started_ms.saturating_add(RUNS_WITHIN_MS)),
-        ..Selection::default()
+        ..QueryFilter::default()
     };
-    Ok(view.records(&selection).await?)
+    Ok(view.records(&filter).await?)
 }
 
 /// The operators of a query's profile, where there is one.
-pub(super) async fn operators_of(view: &View, id: &str) -> Result<Option<Vec<Operator>>, Refusal> {
+pub(super) async fn operators_of(view: &View, id: &str) -> Result<Option<Vec<Operator>>, ApiError> {
     let Ok(id) = id.parse::<QueryId>() else {
         return Ok(None);
     };

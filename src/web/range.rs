@@ -5,10 +5,10 @@ use maud::{Markup, html};
 use super::format;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
-use crate::http::envelope::Refusal;
+use crate::http::envelope::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{Bucket, Selection, Spans};
+use crate::store::{Bucket, QueryFilter, Spans};
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -66,16 +66,16 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// What a selection's `from` and `to` say, else the usual time before the newest query; `None` where there
+    /// What a filter's `from` and `to` say, else the usual time before the newest query; `None` where there
     /// is nothing.
-    pub(crate) async fn of(view: &View, selection: &Selection) -> Result<Option<Range>, Refusal> {
+    pub(crate) async fn of(view: &View, filter: &QueryFilter) -> Result<Option<Range>, ApiError> {
         let Some((first_ms, last_ms)) = view.span().await? else {
             return Ok(None);
         };
         let end_ms = last_ms.saturating_add(1);
-        let to_ms = selection.to_ms.unwrap_or(end_ms);
-        let usual = if selection.to_ms.is_some() { first_ms } else { to_ms.saturating_sub(USUAL) };
-        let from_ms = selection.from_ms.unwrap_or(usual);
+        let to_ms = filter.to_ms.unwrap_or(end_ms);
+        let usual = if filter.to_ms.is_some() { first_ms } else { to_ms.saturating_sub(USUAL) };
+        let from_ms = filter.from_ms.unwrap_or(usual);
         if from_ms >= to_ms {
             return Ok(None);
         }
@@ -92,13 +92,13 @@ impl Range {
         (self.to_ms - 1 - self.first_part_ms()) / self.width_ms + 1
     }
 
-    /// A selection of this range alone.
-    pub(crate) fn within(&self, selection: &Selection) -> Selection {
-        Selection {
+    /// A filter of this range alone.
+    pub(crate) fn within(&self, filter: &QueryFilter) -> QueryFilter {
+        QueryFilter {
             from_ms: Some(self.from_ms),
             to_ms: Some(self.to_ms),
             after: None,
-            ..selection.clone()
+            ..filter.clone()
         }
     }
 
@@ -111,11 +111,11 @@ impl Range {
     pub(crate) async fn timeline(
         &self,
         view: &View,
-        selection: &Selection,
-    ) -> Result<Vec<Bucket>, Refusal> {
+        filter: &QueryFilter,
+    ) -> Result<Vec<Bucket>, ApiError> {
         let count = usize::try_from(self.parts()).unwrap_or(0);
         let spans = Spans { from_ms: self.first_part_ms(), width_ms: self.width_ms, count };
-        Ok(view.timeline(selection, spans).await?)
+        Ok(view.timeline(filter, spans).await?)
     }
 
     /// How long a part is, in words.

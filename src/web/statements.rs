@@ -13,10 +13,10 @@ use crate::domain::profile::{OperatorDifference, compare};
 use crate::domain::statement::{Fingerprint, NotAFingerprint};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
-use crate::http::envelope::Refusal;
+use crate::http::envelope::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{Selection, StatementOrder, StatementStatistics, StoredQuery};
+use crate::store::{QueryFilter, StatementOrder, StatementStatistics, StoredQuery};
 
 /// Where the list is.
 const PATH: &str = "/statements";
@@ -43,17 +43,17 @@ const ORDERS: [(&str, &str); 6] = [
 ];
 
 /// The list.
-pub(super) async fn page(view: View, parameters: Parameters) -> Result<Page, Refusal> {
+pub(super) async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
     let asked = parameters.get("order").map_or("total_ms", String::as_str);
     let named = StatementOrder::NAMES.into_iter().find(|(name, _)| *name == asked);
     let (_, order) =
-        named.ok_or_else(|| Refusal::BadRequest(format!("there is no order {asked:?}")))?;
-    let selection = selected(&view, &parameters)?;
-    let range = Range::of(&view, &selection).await?;
+        named.ok_or_else(|| ApiError::BadRequest(format!("there is no order {asked:?}")))?;
+    let filter = selected(&view, &parameters)?;
+    let range = Range::of(&view, &filter).await?;
     let (statements, trends) = match &range {
         None => (Vec::new(), HashMap::new()),
         Some(range) => {
-            let within = range.within(&selection);
+            let within = range.within(&filter);
             let statements = view.statements(&within, order).await?;
             let all: Vec<Fingerprint> =
                 statements.iter().map(|statement| statement.fingerprint.get()).collect();
@@ -117,16 +117,23 @@ fn row(statement: &StatementStatistics, most: i64, trend: Option<&Vec<i64>>) -> 
 }
 
 /// One statement.
-pub(super) async fn one(view: View, path: String, parameters: Parameters) -> Result<Page, Refusal> {
+pub(super) async fn one(
+    view: View,
+    path: String,
+    parameters: Parameters,
+) -> Result<Page, ApiError> {
     let fingerprint: Fingerprint =
-        path.parse().map_err(|error: NotAFingerprint| Refusal::BadRequest(error.to_string()))?;
-    let selection =
-        Selection { fingerprint: Some(fingerprint), limit: RUNS, ..selected(&view, &parameters)? };
+        path.parse().map_err(|error: NotAFingerprint| ApiError::BadRequest(error.to_string()))?;
+    let filter = QueryFilter {
+        fingerprint: Some(fingerprint),
+        limit: RUNS,
+        ..selected(&view, &parameters)?
+    };
     // All of its runs, unless a range was chosen: they are few beside all queries.
-    let runs = view.records(&selection).await?;
-    let statistics = view.statements(&selection, StatementOrder::Total).await?;
+    let runs = view.records(&filter).await?;
+    let statistics = view.statements(&filter, StatementOrder::Total).await?;
     let Some(statistics) = statistics.into_iter().next() else {
-        return Err(Refusal::NotFound(format!("no statement {fingerprint} is known here")));
+        return Err(ApiError::NotFound(format!("no statement {fingerprint} is known here")));
     };
     let timed = || runs.iter().filter(|run| run.duration_ms.is_some());
     let slowest = timed().max_by_key(|run| (run.duration_ms, run.has_profile));

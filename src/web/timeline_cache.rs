@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 
 use super::range::Range;
 use crate::http::Parameters;
-use crate::http::envelope::Refusal;
+use crate::http::envelope::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{Bucket, Selection, Version, Watch};
+use crate::store::{Bucket, QueryFilter, Version, Watch};
 
 /// So long a page waits for what is counted; then it goes out without.
 const PATIENCE: Duration = Duration::from_millis(60);
@@ -30,18 +30,18 @@ pub(crate) struct Timeline {
     /// `None` where nothing ever ran.
     pub parts: Option<(Range, Vec<Bucket>)>,
     version: Version,
-    /// Until when it stands for what was written meanwhile, too.
+    /// Until when it is_enabled for what was written meanwhile, too.
     pub holds_until: Instant,
 }
 
 /// Where the count that answers one question is kept; locked while it is made.
-type Place = Arc<tokio::sync::Mutex<Option<Arc<Timeline>>>>;
+type Cursor = Arc<tokio::sync::Mutex<Option<Arc<Timeline>>>>;
 
 /// Timelines that are ready, and the making of others.
 #[derive(Debug)]
 pub(crate) struct Timelines {
     watch: Arc<Watch>,
-    places: Mutex<HashMap<(Option<String>, String), Place>>,
+    places: Mutex<HashMap<(Option<String>, String), Cursor>>,
     asked: Arc<Semaphore>,
 }
 
@@ -62,10 +62,10 @@ impl Timelines {
     pub(crate) async fn soon(
         self: &Arc<Timelines>,
         view: &View,
-        selection: &Selection,
+        filter: &QueryFilter,
         parameters: &Parameters,
-    ) -> Result<Option<Arc<Timeline>>, Refusal> {
-        let counted = self.count(view, selection, parameters);
+    ) -> Result<Option<Arc<Timeline>>, ApiError> {
+        let counted = self.count(view, filter, parameters);
         tokio::time::timeout(PATIENCE, counted).await.unwrap_or(Ok(None))
     }
 
@@ -73,9 +73,9 @@ impl Timelines {
     pub(crate) async fn count(
         self: &Arc<Timelines>,
         view: &View,
-        selection: &Selection,
+        filter: &QueryFilter,
         parameters: &Parameters,
-    ) -> Result<Option<Arc<Timeline>>, Refusal> {
+    ) -> Result<Option<Arc<Timeline>>, ApiError> {
         let place = self.place(view, parameters);
         if let Some(counted) = place.try_lock().ok().and_then(|kept| kept.clone())
             && self.holds(&counted)
@@ -85,7 +85,7 @@ impl Timelines {
         let Ok(asked) = self.asked.clone().try_acquire_owned() else {
             return Ok(None);
         };
-        let (timelines, view, selection) = (self.clone(), view.clone(), selection.clone());
+        let (timelines, view, filter) = (self.clone(), view.clone(), filter.clone());
         // A task of its own goes on when nobody waits any more.
         let counting = tokio::spawn(async move {
             let _asked = asked;
@@ -94,19 +94,19 @@ impl Timelines {
                 return Ok(counted);
             }
             let (version, began) = (timelines.watch.now(), Instant::now());
-            let parts = match Range::of(&view, &selection).await? {
+            let parts = match Range::of(&view, &filter).await? {
                 None => None,
                 Some(range) => {
-                    let buckets = range.timeline(&view, &selection).await?;
+                    let buckets = range.timeline(&view, &filter).await?;
                     Some((range, buckets))
                 }
             };
             let holds_until = Instant::now() + began.elapsed() * HOLDS_TIMES;
             let counted = Arc::new(Timeline { parts, version, holds_until });
             *kept = Some(counted.clone());
-            Ok::<_, Refusal>(counted)
+            Ok::<_, ApiError>(counted)
         });
-        let counted = counting.await.map_err(|error| Refusal::Internal(error.into()))?;
+        let counted = counting.await.map_err(|error| ApiError::Internal(error.into()))?;
         counted.map(Some)
     }
 
@@ -114,7 +114,7 @@ impl Timelines {
         self.is_of_now(counted) || Instant::now() < counted.holds_until
     }
 
-    fn place(&self, view: &View, parameters: &Parameters) -> Place {
+    fn place(&self, view: &View, parameters: &Parameters) -> Cursor {
         let unheeded = [("cursor", ""), ("limit", "")];
         let question = (view.owner().map(str::to_string), address("", parameters, &unheeded));
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);

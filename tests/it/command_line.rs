@@ -157,14 +157,17 @@ fn the_top_is_by_what_it_costs_and_says_what_got_slower() {
     import(&db, &[&log]);
     let slower = json(
         &db,
-        &["top", "--from", "2024-09-08", "--to", "2024-09-09", "--against", "7d", "--json"],
+        &["top", "--from", "2024-09-08", "--to", "2024-09-09", "--baseline", "7d", "--json"],
     );
     assert_eq!(slower[0]["name"], "select * from t where a = ?");
     let found = json(&db, &["top", "--from", "2024-09-01", "--search", "A = 7", "--json"]);
     assert_eq!(found[0]["name"], "select * from t where a = ?");
     assert_eq!(json(&db, &["top", "--words", "nowhere", "--json"]), serde_json::json!([]));
-    assert_eq!((&slower[0]["p50_ms"], &slower[0]["against"]["p50_ms"]), (&169.into(), &119.into()));
-    assert!(slower[0]["against"]["sure"].as_f64().unwrap() > 0.999, "{slower}");
+    assert_eq!(
+        (&slower[0]["p50_ms"], &slower[0]["baseline"]["p50_ms"]),
+        (&169.into(), &119.into())
+    );
+    assert!(slower[0]["baseline"]["confidence"].as_f64().unwrap() > 0.999, "{slower}");
 }
 
 #[test]
@@ -205,7 +208,7 @@ fn an_audit_export_comes_back_as_the_same() {
 fn what_is_generated_names_every_command() {
     let folder = TempDir::new().unwrap();
     let script = stdout(&annals().args(["completions", "bash"]).output().unwrap());
-    assert!(script.contains("profile") && script.contains("--against"));
+    assert!(script.contains("profile") && script.contains("--baseline"));
     assert!(annals().arg("man").arg(folder.path()).status().unwrap().success());
     let page = std::fs::read_to_string(folder.path().join("annals-top.1")).unwrap();
     assert!(page.contains("Mann and Whitney"));

@@ -48,7 +48,7 @@ fn the_example_can_be_used_as_it_is_and_with_every_setting() {
     // Each setting there is stands in the example.
     for setting in [
         "db", "listen", "time_zone", "insecure_no_auth", "tls_cert", "tls_key", "follow", "user",
-        "password_hash", "leave_out",
+        "password_hash", "exclude",
     ] {
         assert!(example().contains(setting), "{setting}");
     }
@@ -69,8 +69,8 @@ fn what_is_wrong_is_said_with_its_file_and_line() {
             "[[frontend]]\nurl = 'http://fe1:8030'\nevery_seconds = 0",
             "annals.toml:3: every_seconds must be from 1 to 3600",
         ),
-        ("db = 'a'\n\n[[leave_out]]\nstatement = '('", "annals.toml:4: regex parse error"),
-        ("db = 'a'\n[[leave_out]]\n", "annals.toml:2: a rule needs at least one of"),
+        ("db = 'a'\n\n[[exclude]]\nstatement = '('", "annals.toml:4: regex parse error"),
+        ("db = 'a'\n[[exclude]]\n", "annals.toml:2: a rule needs at least one of"),
         ("db = ", "annals.toml:1: "),
     ] {
         write(&folder, "annals.toml", text);
@@ -139,7 +139,7 @@ fn what_is_not_wanted_is_left_out_and_counted() {
     write(
         &folder,
         "annals.toml",
-        "[[leave_out]]\nuser = 'carol'\n[[leave_out]]\nstatement = '^selec 1$'\ndb = 'shop'\n",
+        "[[exclude]]\nuser = 'carol'\n[[exclude]]\nstatement = '^selec 1$'\ndb = 'shop'\n",
     );
     let imported = in_folder(&folder, &["import", samples.to_str().unwrap()]).output().unwrap();
     let said = stdout(&imported);

@@ -70,7 +70,7 @@ fn a_full_disk_refuses_pushes_holds_followers_and_heals_by_itself() {
     file.write_all(audit_records(0..5000).as_bytes()).unwrap();
     let way = format!("follow {}", log.display());
     let began = Instant::now();
-    while server.envelope("/api/v1/status")["data"]["ways_in"][&way]["last_error"].is_null() {
+    while server.envelope("/api/v1/status")["data"]["sources"][&way]["last_error"].is_null() {
         assert!(began.elapsed() < Duration::from_secs(20));
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -70,7 +70,7 @@ fn gzip(from: &Path, to: &Path) {
 
 fn way(server: &Server, scene: &Scene) -> Value {
     let name = format!("follow {}", scene.log.display());
-    server.envelope("/api/v1/status")["data"]["ways_in"][name].clone()
+    server.envelope("/api/v1/status")["data"]["sources"][name].clone()
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_missing_log_is_waited_for_and_its_lines_arrive() {
     scene.wait_for(5);
     let rows = server.envelope("/rest/v1/session");
     assert_eq!(rows["data"]["rows"][0]["Sql Statement"], "select 4");
-    wait(|| way(&server, &scene)["behind"] == 0, || way(&server, &scene).to_string());
+    wait(|| way(&server, &scene)["lag"] == 0, || way(&server, &scene).to_string());
     assert_eq!(way(&server, &scene)["records_new"], 5);
 }
 
@@ -180,7 +180,7 @@ fn what_was_rolled_while_annals_was_down_is_read_first_and_in_order() {
     let out_of_order = "SELECT count(*) FROM query a JOIN query b ON b.id = a.id + 1
         WHERE b.started_ms < a.started_ms";
     assert_eq!(number(&scene.db, out_of_order), 0);
-    assert_eq!(way(&server, &scene)["refused"], serde_json::json!({}));
+    assert_eq!(way(&server, &scene)["rejected"], serde_json::json!({}));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn patterns_name_several_logs_each_read_once() {
     scene.wait_for(20);
     append(&scene.path("b/fe.audit.log"), audit_records(20..21).as_bytes());
     scene.wait_for(21);
-    let ways = server.envelope("/api/v1/status")["data"]["ways_in"].clone();
+    let ways = server.envelope("/api/v1/status")["data"]["sources"].clone();
     let new: u64 =
         ways.as_object().unwrap().values().map(|way| way["records_new"].as_u64().unwrap()).sum();
     assert_eq!(new, 21);
@@ -220,7 +220,7 @@ fn bad_lines_are_counted_and_good_ones_kept() {
     append(&scene.log, b"\xff\xfe\n");
     scene.append(&audit_records(4..5));
     scene.wait_for(5);
-    let refused = way(&server, &scene)["refused"].clone();
+    let refused = way(&server, &scene)["rejected"].clone();
     // The line before any record, and the one behind a record that is whole.
     assert_eq!(refused["not part of any record"], 2, "{refused}");
     assert_eq!(refused["a record without a query id"], 1, "{refused}");
@@ -346,7 +346,7 @@ fn the_log_of_a_container_is_followed_through_kills_between_the_parts_of_a_line(
     // The last record is whole as the running log goes on, though no other record comes.
     append(&scene.log, cri(&format!("AuditLogger {}{running}", audit_records(40..41))).as_bytes());
     scene.wait_for(41);
-    assert_eq!(way(&server, &scene)["refused"], serde_json::json!({}));
+    assert_eq!(way(&server, &scene)["rejected"], serde_json::json!({}));
 }
 
 #[test]

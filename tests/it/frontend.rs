@@ -207,7 +207,7 @@ impl Scene {
 
 fn way(server: &Server, frontend: &Frontend) -> Value {
     let name = format!("frontend http://{}/", frontend.address);
-    server.envelope("/api/v1/status")["data"]["ways_in"][name].clone()
+    server.envelope("/api/v1/status")["data"]["sources"][name].clone()
 }
 
 fn wait(mut until: impl FnMut() -> bool) {
@@ -469,7 +469,7 @@ fn one_that_fails_is_told_of_and_disturbs_no_other() {
     assert!(error(&garbage).contains("does not answer as a frontend"));
     assert!(error(&broken).contains("status 500"));
     assert!(error(&mixed).contains("status 503"));
-    let refused = way(&server, &mixed)["refused"].clone();
+    let refused = way(&server, &mixed)["rejected"].clone();
     assert!(refused["a profile of another query than was asked for"].is_u64(), "{refused}");
     assert!(way(&server, &good)["last_error"].is_null());
     assert!(way(&server, &good)["last_success_ms"].is_i64());
@@ -530,12 +530,12 @@ fn what_is_not_wanted_is_not_even_fetched() {
         frontend.answers(&format!("/api/profile/text?query_id={id}"), profile(id));
     }
     let mut scene = Scene::new(&[&frontend]);
-    scene.config.push_str("[[leave_out]]\nstatement = 'k-1'\n");
+    scene.config.push_str("[[exclude]]\nstatement = 'k-1'\n");
     let server = scene.serve();
     scene.wait_for(PROFILES, 1);
     scene.wait_for(QUERIES, 1);
     assert_eq!(frontend.asked("/api/profile/text?query_id=k-1"), 0);
-    assert_eq!(way(&server, &frontend)["left_out"], 1);
+    assert_eq!(way(&server, &frontend)["excluded"], 1);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn queries_are_taken_in_by_line_and_as_an_array() {
     assert_eq!((status, &answer["code"], &answer["count"]), (200, &json!(0), &json!(2)));
     assert_eq!(
         answer["data"],
-        json!({"new": 2, "merged": 0, "unchanged": 0, "left_out": 0, "refused": 0, "reasons": []})
+        json!({"new": 2, "merged": 0, "unchanged": 0, "excluded": 0, "rejected": 0, "reasons": []})
     );
     let array = format!(" [{}, {}]", object("b"), object("c").replace("alice", "bob"));
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
@@ -72,7 +72,7 @@ fn bad_rows_are_told_by_line_and_take_no_good_one_down() {
     let lines = format!("{}\n{{\"query_id\": \"b\"\n{{\"query_id\": \"c\"}}\n7\n", object("a"));
     let (status, answer, _) = server.send("POST", QUERIES, &[], lines.as_bytes());
     assert_eq!(status, 422);
-    assert_eq!((&answer["data"]["new"], &answer["data"]["refused"]), (&json!(1), &json!(3)));
+    assert_eq!((&answer["data"]["new"], &answer["data"]["rejected"]), (&json!(1), &json!(3)));
     let reasons = answer["data"]["reasons"].as_array().unwrap();
     assert_eq!(reasons[0]["line"], 2);
     assert!(reasons[0]["reason"].as_str().unwrap().contains("not JSON"));
@@ -80,7 +80,7 @@ fn bad_rows_are_told_by_line_and_take_no_good_one_down() {
     assert_eq!(reasons[2]["reason"], "it is not a JSON object");
     // All of them bad.
     let (status, answer, _) = server.send("POST", QUERIES, &[], b"{}\n{}\n");
-    assert_eq!((status, &answer["data"]["refused"]), (422, &json!(2)));
+    assert_eq!((status, &answer["data"]["rejected"]), (422, &json!(2)));
     // Half an array is none.
     let half = format!("[{}, {{", object("z"));
     let (status, answer, _) = server.send("POST", QUERIES, &[], half.as_bytes());
@@ -180,7 +180,7 @@ fn many_push_at_the_same_time_and_each_row_is_there_once() {
         }
     });
     assert_eq!(number(&folder.path().join("a.db"), "SELECT count(*) FROM query"), 4000);
-    let report = server.envelope("/api/v1/status")["data"]["ways_in"]["push"].clone();
+    let report = server.envelope("/api/v1/status")["data"]["sources"]["push"].clone();
     assert_eq!(
         (&report["records_new"], &report["records_unchanged"]),
         (&json!(4000), &json!(4000))

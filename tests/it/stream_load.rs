@@ -392,7 +392,7 @@ fn while_another_holds_the_file_pushes_are_refused_and_reads_go_on() {
     assert!(answer["Message"].as_str().unwrap().contains("cannot write now"), "{answer}");
     assert_eq!(retry.as_deref(), Some("5"));
     assert_eq!(server.envelope("/rest/v1/session")["count"], 0);
-    let report = server.envelope("/api/v1/status")["data"]["ways_in"]["stream_load"].clone();
+    let report = server.envelope("/api/v1/status")["data"]["sources"]["stream_load"].clone();
     assert!(report["last_error"].as_str().unwrap().contains("cannot be written"), "{report}");
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(load(&server, &headers, ROW.as_bytes())["Status"], "Success");
@@ -402,7 +402,7 @@ fn while_another_holds_the_file_pushes_are_refused_and_reads_go_on() {
 fn what_is_not_wanted_is_unselected() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("annals.toml");
-    std::fs::write(&config, "[[leave_out]]\nstatement = '^select 1$'\n").unwrap();
+    std::fs::write(&config, "[[exclude]]\nstatement = '^select 1$'\n").unwrap();
     let arguments = ["--config", config.to_str().unwrap()];
     let server = Server::start(&folder.path().join("a.db"), &arguments);
     let body = format!("{ROW}{}", ROW.replace("1-2", "3-4").replace("select 1", "select 2"));
@@ -410,6 +410,6 @@ fn what_is_not_wanted_is_unselected() {
     assert_eq!(answer["Status"], "Success");
     assert_eq!(answer["NumberUnselectedRows"], 1);
     assert_eq!(answer["NumberLoadedRows"], 1);
-    let report = server.envelope("/api/v1/status")["data"]["ways_in"]["stream_load"].clone();
-    assert_eq!((&report["left_out"], &report["records_new"]), (&json!(1), &json!(1)));
+    let report = server.envelope("/api/v1/status")["data"]["sources"]["stream_load"].clone();
+    assert_eq!((&report["excluded"], &report["records_new"]), (&json!(1), &json!(1)));
 }

@@ -42,7 +42,7 @@ pub enum ProfileError {
         "the text is no profile: it does not begin with 'Query:', 'Load:' or 'Summary:' and a summary"
     )]
     NotAProfile,
-    /// The summary names no query, or not in a way that can be kept.
+    /// The summary names no query, or not in a source that can be kept.
     #[error("the summary has no usable 'Profile ID' or 'Query ID': {0}")]
     QueryId(#[from] QueryIdError),
 }
@@ -59,7 +59,7 @@ impl Profile {
     }
 
     /// Whether a text is a profile and nothing stands before it, judged by its first bytes.
-    pub fn recognise(head: &[u8]) -> bool {
+    pub fn sniff(head: &[u8]) -> bool {
         let blank = |before: &[u8]| lines::trim(&String::from_utf8_lossy(before)).is_empty();
         Profile::find(head).is_some_and(|at| blank(&head[..at]))
     }

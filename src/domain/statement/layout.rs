@@ -116,7 +116,7 @@ fn becomes(token: Token<'_>, kind: Kind, before: Before) -> Before {
 ///
 /// Own code, for crates that lay out SQL take time that grows with the square of a statement's length: ten
 /// seconds for a list of 8,000 columns.
-pub(crate) fn laid_out(statement: &str) -> String {
+pub(crate) fn format_sql(statement: &str) -> String {
     if statement.len() > MAX_LAID_OUT_BYTES {
         return statement.to_string();
     }
@@ -301,7 +301,7 @@ mod tests {
              (select * from lineitem) l on o.id = l.order_id where o.note = 'a  b' -- note\\nand o.total \
              between -1 and 3 or (a and b) group by o.id, x; ";
         assert_eq!(
-            laid_out(statement),
+            format_sql(statement),
             "with w as (
   select 1
 )
@@ -321,10 +321,10 @@ group by o.id, x;"
         for statement in
             ["", "selec 1 'abc", "select `a", "select a /* b", "}{)(", "select 'it\\'s'"]
         {
-            assert_eq!(laid_out(statement), statement);
+            assert_eq!(format_sql(statement), statement);
         }
         let huge = format!("select {}1", "1, ".repeat(50_000));
-        assert_eq!(laid_out(&huge), huge);
+        assert_eq!(format_sql(&huge), huge);
     }
 
     #[test]
@@ -332,7 +332,7 @@ group by o.id, x;"
         for piece in ["(", "a,", "case when ", "(select ", "and ", "--\n", "'", "a ", "(a) "] {
             let long = piece.repeat(MAX_LAID_OUT_BYTES / piece.len());
             let begun = Instant::now();
-            assert!(laid_out(&long).len() < 20 * long.len(), "{piece}");
+            assert!(format_sql(&long).len() < 20 * long.len(), "{piece}");
             assert!(begun.elapsed() < Duration::from_secs(2), "{piece}: {:?}", begun.elapsed());
         }
     }
@@ -367,8 +367,8 @@ group by o.id, x;"
                 if text.contains('\\') && text.contains(['\n', '\r', '\t']) {
                     continue;
                 }
-                let laid_out = laid_out(&text);
-                prop_assert_eq!(parts(&laid_out), parts(&unescape(&text)));
+                let format_sql = format_sql(&text);
+                prop_assert_eq!(parts(&format_sql), parts(&unescape(&text)));
             }
         }
     }

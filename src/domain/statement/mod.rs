@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 pub(crate) use compare::{same, says_more};
 pub(crate) use escape::as_sent;
-pub(crate) use layout::{Kind, laid_out, tokens};
+pub(crate) use layout::{Kind, format_sql, tokens};
 use shape::is_left_open;
 pub(crate) use shape::{SHAPE_VERSION, shape, shape_into};
 

@@ -21,9 +21,9 @@ use chrono::NaiveDateTime;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::record_builder::{Built, Draft, Expected, Key, Written, boolean};
+use super::record_builder::{Built, Expected, Key, RecordBuilder, Written, boolean};
 use super::rows::text_of;
-use super::{ForeignLines, Found, Misread, SkipReason, Skipped};
+use super::{ForeignLines, Item, Misread, SkipReason, Skipped};
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::{Zone, leading_local_time, zone_offset};
 
@@ -65,7 +65,7 @@ impl AuditLog {
     }
 
     /// Whether a text is an audit log, judged by its first bytes.
-    pub(crate) fn recognise(head: &[u8]) -> bool {
+    pub(crate) fn sniff(head: &[u8]) -> bool {
         head.split(|byte| *byte == b'\n')
             .map(|line| without_mark(without_nuls(line)))
             .filter_map(Prefix::parse)
@@ -79,7 +79,7 @@ impl AuditLog {
 
     /// Takes in a line, its line end included. Gives the record that it completed, if it did: the one
     /// before it.
-    pub(crate) fn line(&mut self, line: &[u8]) -> Option<Found> {
+    pub(crate) fn line(&mut self, line: &[u8]) -> Option<Item> {
         self.lines += 1;
         let line = without_nuls(line);
         if line.is_empty() {
@@ -103,10 +103,9 @@ impl AuditLog {
                 None
             }
             None if line.trim_ascii().is_empty() => None,
-            None => Some(Found::Skipped(Skipped {
-                line: self.lines,
-                reason: SkipReason::OutsideRecord,
-            })),
+            None => {
+                Some(Item::Skipped(Skipped { line: self.lines, reason: SkipReason::OutsideRecord }))
+            }
         }
     }
 
@@ -116,7 +115,7 @@ impl AuditLog {
     }
 
     /// Gives the record whose lines are being gathered as if it were whole, without ending it.
-    pub(crate) fn peek(&mut self) -> Option<Found> {
+    pub(crate) fn peek(&mut self) -> Option<Item> {
         let record = self.open.clone()?;
         let (last_key, last_row) = (self.last_key, self.last_row.clone());
         let found = self.finish(record, true);
@@ -125,7 +124,7 @@ impl AuditLog {
     }
 
     /// Ends the log: gives the last record.
-    pub(crate) fn end(&mut self) -> Option<Found> {
+    pub(crate) fn end(&mut self) -> Option<Item> {
         let mut record = self.open.take()?;
         let mut whole = record.body.ends_with(b"\n");
         // A last line that may be the start of a next prefix is not taken for text of this record: what
@@ -138,7 +137,7 @@ impl AuditLog {
             whole = true;
         }
         let mut found = self.finish(record, whole);
-        if let Found::Record { cut, .. } = &mut found {
+        if let Item::Record { cut, .. } = &mut found {
             *cut = cut.or(last_line.map(|_| self.lines));
         }
         Some(found)
@@ -146,7 +145,7 @@ impl AuditLog {
 
     /// Makes a record of its lines. `whole` is false where the log ended without a line end, and so
     /// perhaps within the record.
-    fn finish(&mut self, record: OpenRecord, whole: bool) -> Found {
+    fn finish(&mut self, record: OpenRecord, whole: bool) -> Item {
         let OpenRecord { prefix, first_line, body, too_large } = record;
         let parsed = if too_large {
             Err(SkipReason::TooLarge)
@@ -159,8 +158,8 @@ impl AuditLog {
                     .foreign
                     .map(|lines| ForeignLines { first: first_line + lines.first, ..lines });
                 match parsed.built {
-                    Built::Login(login) => Found::Login { login, foreign },
-                    Built::Record(record) => Found::Record {
+                    Built::Login(login) => Item::Login { login, foreign },
+                    Built::Record(record) => Item::Record {
                         misread: misread(&record, prefix.written_ms(self.zone)),
                         record,
                         replaced,
@@ -170,7 +169,7 @@ impl AuditLog {
                 }
             })
         };
-        parsed.unwrap_or_else(|reason| Found::Skipped(Skipped { line: first_line, reason }))
+        parsed.unwrap_or_else(|reason| Item::Skipped(Skipped { line: first_line, reason }))
     }
 
     fn parse(&mut self, prefix: &Prefix, text: &str, whole: bool) -> Result<Parsed, SkipReason> {
@@ -179,7 +178,7 @@ impl AuditLog {
             RecordKind::Load | RecordKind::StreamLoad => Kind::Load,
             RecordKind::Other => return Err(SkipReason::OtherType),
         };
-        let mut draft = Draft::new(kind, self.zone);
+        let mut draft = RecordBuilder::new(kind, self.zone);
         draft.expect(match prefix.kind {
             RecordKind::Connection => Expected::Login,
             _ if prefix.is_untyped => Expected::Either,
@@ -264,7 +263,7 @@ impl AuditLog {
         if let Some(statement) = fields.last().filter(|field| cut && field.key == Key::Stmt)
             && !statement.value.is_empty()
         {
-            // Marked as what it is, it gives way to the whole one, and is not another statement under the same id.
+            // Marked as what it is, it gives source to the whole one, and is not another statement under the same id.
             draft.set(Key::Stmt, statement.name, &format!("{}...", statement.value));
         }
         let built = prefix.finish(draft, self.zone);
@@ -421,7 +420,7 @@ impl Prefix {
     }
 
     /// Ends a record of this prefix.
-    fn finish(&self, draft: Draft, zone: Zone) -> Result<Built, SkipReason> {
+    fn finish(&self, draft: RecordBuilder, zone: Zone) -> Result<Built, SkipReason> {
         let written = Written { ms: self.written_ms(zone), local: self.written };
         let mut built = draft.finish(Some(written))?;
         if let Built::Record(record) = &mut built {

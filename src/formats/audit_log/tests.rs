@@ -10,14 +10,14 @@ use super::AuditLog;
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::statement::as_sent;
 use crate::domain::time::{Zone, parse_instant_ms};
-use crate::formats::{Found, Misread, SkipReason};
+use crate::formats::{Item, Misread, SkipReason};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 /// What a log's text gives, with no regard to where its lines are cut into reads.
-fn parse(log: &[u8]) -> Vec<Found> {
+fn parse(log: &[u8]) -> Vec<Item> {
     let mut reader = AuditLog::new(Zone::UTC);
-    let mut found: Vec<Found> =
+    let mut found: Vec<Item> =
         log.split_inclusive(|byte| *byte == b'\n').filter_map(|line| reader.line(line)).collect();
     found.extend(reader.end());
     found
@@ -26,7 +26,7 @@ fn parse(log: &[u8]) -> Vec<Found> {
 /// The records of a log of which everything is understood.
 fn records(log: &str) -> Vec<QueryRecord> {
     let whole = |found| match found {
-        Found::Record { record, replaced: false, cut: None, foreign: None, .. } => *record,
+        Item::Record { record, replaced: false, cut: None, foreign: None, .. } => *record,
         other => panic!("{other:?} in {log:?}"),
     };
     parse(log.as_bytes()).into_iter().map(whole).collect()
@@ -426,7 +426,7 @@ fn an_error_message_behind_the_statement_is_any_text() {
     // Without a failure, or a message, lines behind it are those of others.
     for log in [format!("{failed}|ErrorMessage="), starrocks("1-a", "s") + "|ErrorMessage=foo"] {
         let found = parse(format!("{log}\nagent: rotated\n").as_bytes());
-        assert!(matches!(found[..], [Found::Record { foreign: Some(_), .. }]), "{found:?}");
+        assert!(matches!(found[..], [Item::Record { foreign: Some(_), .. }]), "{found:?}");
     }
 }
 
@@ -491,7 +491,7 @@ fn a_statement_without_an_id_and_its_slow_query_line_are_one() {
     let records = records(&format!("{line}{slow}"));
     assert_eq!(records[0].query_id, records[1].query_id);
     let other = line.replace("StmtId=31", "StmtId=32");
-    let Found::Record { record, .. } = parse(other.as_bytes()).remove(0) else { panic!() };
+    let Item::Record { record, .. } = parse(other.as_bytes()).remove(0) else { panic!() };
     assert_ne!(record.query_id, records[0].query_id);
 }
 
@@ -512,7 +512,7 @@ fn bytes_that_are_not_utf8_are_replaced_and_a_mark_is_left_out() {
     let mut log = b"\xef\xbb\xbf".to_vec();
     let record = doris1("1-2", "select '@@'") + "\n";
     log.extend(record.bytes().map(|byte| if byte == b'@' { 0xff } else { byte }));
-    let Found::Record { record, replaced: true, .. } = parse(&log).remove(0) else { panic!() };
+    let Item::Record { record, replaced: true, .. } = parse(&log).remove(0) else { panic!() };
     assert_eq!(record.statement.as_deref(), Some("select '\u{fffd}\u{fffd}'"));
 }
 
@@ -533,7 +533,7 @@ fn what_is_no_number_is_kept_as_it_came() {
 fn a_record_cut_off_within_its_id_is_not_kept() {
     for cut in [&format!("{HEAD}|User=a"), &format!("{HEAD}|User=a|QueryId=1a2b")] {
         let found = parse(cut.as_bytes());
-        let [Found::Skipped(skipped)] = found.as_slice() else { panic!("{found:?}") };
+        let [Item::Skipped(skipped)] = found.as_slice() else { panic!("{found:?}") };
         assert!([SkipReason::CutOff, SkipReason::NoQueryId].contains(&skipped.reason), "{cut}");
     }
 }
@@ -932,7 +932,7 @@ fn what_stands_between_records_is_part_of_none() {
                 assert_eq!(found.len(), 2, "{name} {between:?} {found:?}");
                 let mut line = 2;
                 for (found, statement) in found.iter().zip(["select 1", "select 2"]) {
-                    let Found::Record { record, foreign, cut: None, .. } = found else {
+                    let Item::Record { record, foreign, cut: None, .. } = found else {
                         panic!("{found:?}")
                     };
                     assert_eq!(record.statement.as_deref(), Some(statement), "{name} {between:?}");
@@ -983,7 +983,7 @@ fn a_broken_record_keeps_its_fields_and_is_counted() {
         let found = parse(log.concat().as_bytes());
         assert_eq!(found.len(), 5);
         for (at, found) in found.iter().enumerate() {
-            let Found::Record { record, cut, .. } = found else { panic!("{found:?}") };
+            let Item::Record { record, cut, .. } = found else { panic!("{found:?}") };
             assert_eq!(*cut, (at == 3).then_some(4), "{end} {at}");
             assert_eq!(record.cpu_time_ms, Some(cpu_ms));
             if at == 3 {
@@ -997,7 +997,7 @@ fn a_broken_record_keeps_its_fields_and_is_counted() {
     // A line in the middle of it.
     let broken = whole.replace("|peakMemoryBytes", "\nagent: rotated\n|peakMemoryBytes");
     let found = parse(format!("{broken}\n").as_bytes());
-    let [Found::Record { record, foreign: Some(foreign), .. }] = found.as_slice() else {
+    let [Item::Record { record, foreign: Some(foreign), .. }] = found.as_slice() else {
         panic!("{found:?}")
     };
     assert_eq!((foreign.first, foreign.count), (2, 1));
@@ -1137,7 +1137,7 @@ fn log_ins_are_records_of_their_own() {
                 \"Stmt\":\"\",\"Digest\":\"\",\"AuthorizedUser\":\"'bo'@'%'\"}\n";
     let logins = |log: &str| -> Vec<crate::domain::login::Login> {
         let login = |found| match found {
-            Found::Login { login, foreign: None } => *login,
+            Item::Login { login, foreign: None } => *login,
             other => panic!("{other:?}"),
         };
         parse(log.as_bytes()).into_iter().map(login).collect()
@@ -1168,14 +1168,14 @@ fn log_ins_are_records_of_their_own() {
     assert_eq!(logins(json)[0].id, found[0].id);
     let other = text.replace("[connection]", "[disconnection]");
     assert!(parse(other.as_bytes()).iter().all(|found| {
-        matches!(found, Found::Skipped(skipped) if skipped.reason == SkipReason::OtherType)
+        matches!(found, Item::Skipped(skipped) if skipped.reason == SkipReason::OtherType)
     }));
 }
 
 #[test]
 fn what_looks_misread_is_told() {
     let misread = |log: &str| match parse(log.as_bytes()).remove(0) {
-        Found::Record { misread, .. } => misread,
+        Item::Record { misread, .. } => misread,
         other => panic!("{other:?}"),
     };
     assert_eq!(misread(&(doris4("1-a", "s") + "\n")), []);

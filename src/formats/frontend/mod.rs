@@ -96,7 +96,7 @@ pub(crate) struct List {
     pub is_short: bool,
 }
 
-/// The ways to ask for a profile, newest first.
+/// The sources to ask for a profile, newest first.
 #[derive(Debug, Clone, Copy)]
 enum ProfileRoute {
     Manager,
@@ -160,7 +160,7 @@ impl FrontendClient {
     }
 
     /// Returns the queries that the frontend remembers. A path that it does not know, that it refuses to this
-    /// user, or whose rows cannot be understood gives way to the next one.
+    /// user, or whose rows cannot be understood gives source to the next one.
     pub(crate) async fn list(&mut self) -> Result<List, FrontendError> {
         let mut failed = FrontendError::NotAFrontend;
         for (route, path) in LISTS.iter().enumerate().skip(self.list_route) {
@@ -208,12 +208,12 @@ impl FrontendClient {
         self.frontend.zone
     }
 
-    /// Remembers the way that [`FrontendClient::profile`] found.
+    /// Remembers the source that [`FrontendClient::profile`] found.
     pub(crate) fn prefer_profile_route(&mut self, route: usize) {
         self.profile_route = route;
     }
 
-    /// The text of a profile and the way by which it came; `None` where the frontend has none.
+    /// The text of a profile and the source by which it came; `None` where the frontend has none.
     pub(crate) async fn profile(
         &self,
         query_id: &QueryId,
@@ -256,7 +256,7 @@ impl FrontendClient {
             return Ok(Said::NoSuchRoute);
         };
         // StarRocks answers with the bare text where Doris sends it in its envelope.
-        if Profile::recognise(&body[..body.len().min(4096)]) {
+        if Profile::sniff(&body[..body.len().min(4096)]) {
             return Ok(Said::This(body));
         }
         let data = match envelope(&body) {

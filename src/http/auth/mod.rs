@@ -11,7 +11,7 @@ use blake2::{Blake2s256, Digest};
 use tokio::sync::Semaphore;
 
 use crate::domain::account::{Account, Role};
-use crate::http::envelope::Refusal;
+use crate::http::envelope::ApiError;
 use crate::store::Store;
 
 /// An account that was added or removed counts after so long.
@@ -32,7 +32,7 @@ const REMEMBERED_NAMES: usize = 10_000;
 
 /// Who asks, and what they may.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Caller {
+pub(crate) struct Principal {
     /// What they are called; `None` where nobody is asked.
     pub name: Option<String>,
     /// Whose queries they see; `None` for everybody's.
@@ -52,7 +52,7 @@ struct Session {
 type ReadAccounts = (Instant, Arc<HashMap<String, Account>>);
 
 /// Tells who asks by what they send.
-pub(crate) struct Guard {
+pub(crate) struct Authenticator {
     store: Store,
     /// Those of the configuration, who go over those of the history.
     configured: Vec<Account>,
@@ -73,32 +73,35 @@ pub(crate) struct Guard {
     verifying: Semaphore,
 }
 
-impl std::fmt::Debug for Guard {
+impl std::fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guard").field("always", &self.always).finish_non_exhaustive()
+        f.debug_struct("Authenticator").field("always", &self.always).finish_non_exhaustive()
     }
 }
 
 /// Why nobody can be let in.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
-pub enum GuardError {
+pub enum AuthenticatorError {
     #[error("the accounts cannot be read")]
     Accounts(#[from] sqlx::Error),
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
 }
 
-impl Guard {
-    /// A guard of a history. Once it has accounts, or the configuration has, only they may ask, for as long
-    /// as this guard stands.
-    pub(crate) async fn new(store: Store, configured: Vec<Account>) -> Result<Guard, GuardError> {
+impl Authenticator {
+    /// A authenticator of a history. Once it has accounts, or the configuration has, only they may ask, for as long
+    /// as this authenticator is_enabled.
+    pub(crate) async fn new(
+        store: Store,
+        configured: Vec<Account>,
+    ) -> Result<Authenticator, AuthenticatorError> {
         let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(GuardError::Random)?;
+        getrandom::fill(&mut key).map_err(AuthenticatorError::Random)?;
         let mut hash = [0; 32];
-        getrandom::fill(&mut hash).map_err(GuardError::Random)?;
+        getrandom::fill(&mut hash).map_err(AuthenticatorError::Random)?;
         let always = !configured.is_empty() || !store.accounts().await?.is_empty();
-        Ok(Guard {
+        Ok(Authenticator {
             store,
             configured,
             always,
@@ -114,35 +117,39 @@ impl Guard {
     }
 
     /// Whether only those with an account may ask.
-    pub(crate) fn stands(&self) -> bool {
+    pub(crate) fn is_enabled(&self) -> bool {
         self.always
     }
 
     /// Who sent this `Authorization` header.
-    pub(crate) async fn caller(&self, authorization: Option<&str>) -> Result<Caller, Refusal> {
-        if let Some(caller) = self.known_caller(authorization) {
-            return Ok(caller);
+    pub(crate) async fn principal(
+        &self,
+        authorization: Option<&str>,
+    ) -> Result<Principal, ApiError> {
+        if let Some(principal) = self.known_principal(authorization) {
+            return Ok(principal);
         }
         // Of each request this would be a large part, and few come so far.
         Box::pin(async {
             if self.asks_nobody(&*self.accounts().await?) {
-                return Ok(Caller::ANYBODY);
+                return Ok(Principal::ANYBODY);
             }
             let (name, password) = sent(authorization)?;
-            self.account(name, &password).await.map(|account| Caller::of(&account))
+            self.account(name, &password).await.map(|account| Principal::of(&account))
         })
         .await
     }
 
     /// The same where it is known already, without reading accounts or verifying a password.
-    pub(crate) fn known_caller(&self, authorization: Option<&str>) -> Option<Caller> {
+    pub(crate) fn known_principal(&self, authorization: Option<&str>) -> Option<Principal> {
         let accounts = self.fresh_accounts()?;
         if self.asks_nobody(&accounts) {
-            return Some(Caller::ANYBODY);
+            return Some(Principal::ANYBODY);
         }
         let (name, password) = basic(authorization?)?;
         let account = accounts.get(known_name(&accounts, &name))?;
-        self.remembers(account, &self.memory(&account.name, &password)).then(|| Caller::of(account))
+        self.remembers(account, &self.memory(&account.name, &password))
+            .then(|| Principal::of(account))
     }
 
     fn asks_nobody(&self, accounts: &HashMap<String, Account>) -> bool {
@@ -150,10 +157,10 @@ impl Guard {
     }
 
     /// Begins a session of those whose password this is; gives its id.
-    pub(crate) async fn log_in(&self, name: String, password: &str) -> Result<String, Refusal> {
+    pub(crate) async fn log_in(&self, name: String, password: &str) -> Result<String, ApiError> {
         let account = self.account(name, password).await?;
         let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|error| Refusal::Internal(error.into()))?;
+        getrandom::fill(&mut random).map_err(|error| ApiError::Internal(error.into()))?;
         let id = BASE64_URL_SAFE_NO_PAD.encode(random);
         let now = Instant::now();
         let mut sessions = unpoisoned(&self.sessions);
@@ -175,7 +182,7 @@ impl Guard {
     pub(crate) async fn log_in_by(
         &self,
         authorization: Option<&str>,
-    ) -> Result<Option<String>, Refusal> {
+    ) -> Result<Option<String>, ApiError> {
         if self.asks_nobody(&*self.accounts().await?) {
             return Ok(None);
         }
@@ -184,13 +191,16 @@ impl Guard {
     }
 
     /// Whose session this is; `None` where it ended or never was.
-    pub(crate) async fn in_session(&self, id: &str) -> Result<Option<Caller>, Refusal> {
+    pub(crate) async fn principal_in_session(
+        &self,
+        id: &str,
+    ) -> Result<Option<Principal>, ApiError> {
         let accounts = self.accounts().await?;
         let sessions = unpoisoned(&self.sessions);
         let session = sessions.get(&hash(id)).filter(|session| session.ends > Instant::now());
         let account = session.map(|session| &session.account);
         let account = account.filter(|account| accounts.get(&account.name) == Some(account));
-        Ok(account.map(Caller::of))
+        Ok(account.map(Principal::of))
     }
 
     /// Ends a session.
@@ -199,17 +209,17 @@ impl Guard {
     }
 
     /// The account of a name and its password.
-    async fn account(&self, name: String, password: &str) -> Result<Account, Refusal> {
+    async fn account(&self, name: String, password: &str) -> Result<Account, ApiError> {
         let accounts = self.accounts().await?;
         let name = known_name(&accounts, &name).to_string();
         let account = accounts.get(&name);
         let memory = self.memory(&name, password);
         let remembered = account.is_some_and(|account| self.remembers(account, &memory));
         if !remembered && !self.verify(&name, password, account).await {
-            return Err(Refusal::Unauthorized("the user or the password is wrong".to_string()));
+            return Err(ApiError::Unauthorized("the user or the password is wrong".to_string()));
         }
         let Some(account) = account else {
-            return Err(Refusal::Unauthorized("the user or the password is wrong".to_string()));
+            return Err(ApiError::Unauthorized("the user or the password is wrong".to_string()));
         };
         unpoisoned(&self.verified).insert(name, (account.password_hash.clone(), memory));
         Ok(account.clone())
@@ -229,7 +239,7 @@ impl Guard {
         Some(accounts.clone())
     }
 
-    async fn accounts(&self) -> Result<Arc<HashMap<String, Account>>, Refusal> {
+    async fn accounts(&self) -> Result<Arc<HashMap<String, Account>>, ApiError> {
         if let Some(accounts) = self.fresh_accounts() {
             return Ok(accounts);
         }
@@ -285,12 +295,12 @@ impl Guard {
     }
 }
 
-impl Caller {
+impl Principal {
     /// Whoever asks where nobody is asked who they are.
-    const ANYBODY: Caller = Caller { name: None, sees_only: None, may_push: true };
+    const ANYBODY: Principal = Principal { name: None, sees_only: None, may_push: true };
 
-    fn of(account: &Account) -> Caller {
-        Caller {
+    fn of(account: &Account) -> Principal {
+        Principal {
             name: Some(account.name.clone()),
             sees_only: (account.role != Role::Admin).then(|| account.name.clone()),
             may_push: account.role.may_push(),
@@ -303,7 +313,7 @@ fn hash(id: &str) -> [u8; 32] {
 }
 
 /// The name that an account has of those by which Doris lets its user log in: `alice`, or `alice@default_cluster`,
-/// of which Doris takes off what stands behind the `@`. An account whose own name has one goes by all of it.
+/// of which Doris takes off what is_enabled behind the `@`. An account whose own name has one goes by all of it.
 fn known_name<'n>(accounts: &HashMap<String, Account>, name: &'n str) -> &'n str {
     match name.split_once('@') {
         Some((bare, _)) if !accounts.contains_key(name) && accounts.contains_key(bare) => bare,
@@ -312,10 +322,10 @@ fn known_name<'n>(accounts: &HashMap<String, Account>, name: &'n str) -> &'n str
 }
 
 /// The name and the password in an `Authorization` header, or why there are none.
-fn sent(authorization: Option<&str>) -> Result<(String, String), Refusal> {
-    let missing = || Refusal::Unauthorized("say who asks, with HTTP Basic".to_string());
+fn sent(authorization: Option<&str>) -> Result<(String, String), ApiError> {
+    let missing = || ApiError::Unauthorized("say who asks, with HTTP Basic".to_string());
     basic(authorization.ok_or_else(missing)?).ok_or_else(|| {
-        Refusal::Unauthorized("the Authorization header is not HTTP Basic".to_string())
+        ApiError::Unauthorized("the Authorization header is not HTTP Basic".to_string())
     })
 }
 

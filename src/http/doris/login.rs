@@ -10,8 +10,8 @@ use warp::http::header::{AUTHORIZATION, COOKIE, HeaderValue, SET_COOKIE};
 use warp::http::{HeaderMap, StatusCode};
 
 use crate::http::auth::SESSION_LASTS;
-use crate::http::envelope::{self, Answer, Refusal, success};
-use crate::http::{Asker, History, not_from_another_site};
+use crate::http::envelope::{self, Answer, ApiError, success};
+use crate::http::{AppState, Credentials, not_from_another_site};
 
 /// The cookie of a session, as Doris names it.
 pub(crate) const NAME: &str = "PALO_SESSION_ID";
@@ -27,15 +27,16 @@ pub(crate) fn session_of(headers: &HeaderMap) -> Option<&str> {
 
 /// Begins a session. Without users there is none to begin, and the answer has no cookie.
 pub(crate) async fn log_in(
-    history: &History,
+    history: &AppState,
     headers: &HeaderMap,
     host: Option<Authority>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, ApiError> {
     history.reached(host.as_ref())?;
     not_from_another_site(headers)?;
     let sent = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
-    let asker = Asker { authorization: sent, session: None, path: "/rest/v1/login" };
-    let id = history.guard.log_in_by(sent).await.map_err(|refusal| asker.told(refusal))?;
+    let credentials = Credentials { authorization: sent, session: None, path: "/rest/v1/login" };
+    let id =
+        history.authenticator.log_in_by(sent).await.map_err(|refusal| credentials.told(refusal))?;
     let answer = envelope::json(StatusCode::OK, json!({"code": 200, "msg": "Login success!"}))?;
     Ok(match id {
         Some(id) => with_cookie(answer, history, &id, SESSION_LASTS.as_secs()),
@@ -45,20 +46,20 @@ pub(crate) async fn log_in(
 
 /// Ends the session of the cookie.
 pub(crate) fn log_out(
-    history: &History,
+    history: &AppState,
     headers: &HeaderMap,
     host: Option<Authority>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, ApiError> {
     history.reached(host.as_ref())?;
     not_from_another_site(headers)?;
     if let Some(id) = session_of(headers) {
-        history.guard.log_out(id);
+        history.authenticator.log_out(id);
     }
     Ok(with_cookie(success((), 0)?, history, "", 0))
 }
 
 /// Gives a client the id of its session, for so many seconds. No script and no other site gets it.
-fn with_cookie(mut answer: Answer, history: &History, id: &str, seconds: u64) -> Answer {
+fn with_cookie(mut answer: Answer, history: &AppState, id: &str, seconds: u64) -> Answer {
     let secure = if history.scheme == "https" { "; Secure" } else { "" };
     let cookie = format!("{NAME}={id}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {

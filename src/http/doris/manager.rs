@@ -11,10 +11,10 @@ use warp::http::StatusCode;
 use crate::domain::profile::Section;
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
-use crate::http::envelope::{self, Answer, Refusal, Rows, success};
-use crate::http::query_parameters::{selection, with_next};
+use crate::http::envelope::{self, Answer, ApiError, Rows, success};
+use crate::http::query_parameters::{filter, with_next};
 use crate::http::{Parameters, View, known_profile, text_or_na};
-use crate::store::{ListedQuery, Place, Selection};
+use crate::store::{Cursor, ListedQuery, QueryFilter};
 
 /// Where these routes are.
 pub(crate) const QUERY_INFO: &str = "/rest/v2/manager/query/query_info";
@@ -43,7 +43,10 @@ const MOST_READ: usize = 50_000;
 const CUT_FROM_BYTES: usize = 1 << 16;
 
 /// The newest queries, without loads, in the order of the titles, which Doris itself has not kept to since 2.0.
-pub(crate) async fn query_info(view: &View, mut parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn query_info(
+    view: &View,
+    mut parameters: Parameters,
+) -> Result<Answer, ApiError> {
     let table = Table { column_names: TITLES, old_column_names: TITLES };
     let mut rows = Rows::of(&table);
     if let Some(id) = parameters.get("query_id").filter(|id| !id.is_empty()) {
@@ -57,14 +60,14 @@ pub(crate) async fn query_info(view: &View, mut parameters: Parameters) -> Resul
         return rows.answer(0);
     }
     let searched = parameters.remove("search").filter(|text| !text.is_empty());
-    let selection = Selection { kind: Some(Kind::Query), ..selection(view, &parameters)? };
+    let filter = QueryFilter { kind: Some(Kind::Query), ..filter(view, &parameters)? };
     let Some(text) = searched else {
         let add = |query: ListedQuery<'_>| rows.add(&cells(view.zone, &query), query.place());
-        view.list(&selection, add).await?;
-        let last = rows.last_of_full(selection.limit);
+        view.list(&filter, add).await?;
+        let last = rows.last_of_full(filter.limit);
         return Ok(with_next(rows.answer(0)?, QUERY_INFO, &parameters, last));
     };
-    let next = search(view, &selection, &text, &mut rows).await?;
+    let next = search(view, &filter, &text, &mut rows).await?;
     parameters.insert("search".to_string(), text);
     Ok(with_next(rows.answer(0)?, QUERY_INFO, &parameters, next))
 }
@@ -76,14 +79,14 @@ pub(crate) async fn query_info(view: &View, mut parameters: Parameters) -> Resul
 /// where the text may be one of these, rows are read as they come.
 async fn search(
     view: &View,
-    selection: &Selection,
+    filter: &QueryFilter,
     text: &str,
     rows: &mut Rows,
-) -> Result<Option<Place>, Refusal> {
+) -> Result<Option<Cursor>, ApiError> {
     let is_like_a_time =
         text.chars().all(|sign| sign.is_ascii_digit() || "-: .hourminsecdayNA/".contains(sign));
     let anywhere = (!is_like_a_time).then(|| text.to_string());
-    let mut page = Selection { limit: PAGE, anywhere, ..selection.clone() };
+    let mut page = QueryFilter { limit: PAGE, anywhere, ..filter.clone() };
     let mut read = 0;
     loop {
         let mut count = 0;
@@ -109,7 +112,7 @@ async fn search(
                 }
             }
             rows.add(&row, place);
-            if rows.last_of_full(selection.limit).is_some() {
+            if rows.last_of_full(filter.limit).is_some() {
                 return Ok(Some(place));
             }
         }
@@ -141,7 +144,7 @@ fn cells<'q>(zone: Zone, query: &ListedQuery<'q>) -> [Cow<'q, str>; 10] {
 }
 
 /// What was running when it was told of last, in the columns that Doris has since 3.0.
-pub(crate) async fn current_queries(view: &View) -> Result<Answer, Refusal> {
+pub(crate) async fn current_queries(view: &View) -> Result<Answer, ApiError> {
     #[derive(Serialize)]
     struct Running {
         #[serde(rename = "columnNames")]
@@ -153,10 +156,10 @@ pub(crate) async fn current_queries(view: &View) -> Result<Answer, Refusal> {
             "SqlHash", "Statement",
         ],
     });
-    let selection =
-        Selection { limit: 1000, state: Some("RUNNING".to_string()), ..Selection::default() };
+    let filter =
+        QueryFilter { limit: 1000, state: Some("RUNNING".to_string()), ..QueryFilter::default() };
     let now_ms = chrono::Utc::now().timestamp_millis();
-    let listed = view.list(&selection, |query| {
+    let listed = view.list(&filter, |query| {
         let took_ms = query.started_ms.map(|ms| now_ms.saturating_sub(ms).max(0));
         let took = took_ms.map(|ms| ms.to_string()).unwrap_or_default();
         let row = [
@@ -177,13 +180,13 @@ pub(crate) async fn current_queries(view: &View) -> Result<Answer, Refusal> {
 }
 
 /// The whole statement; an empty object where it is not known.
-pub(crate) async fn sql(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn sql(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     let statement = view.statement(&query_id).await?;
     success(statement.map_or(json!({}), |sql| json!({ "sql": sql })), 0)
 }
 
 /// The profile's text; an empty object where there is none.
-pub(crate) async fn profile_text(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn profile_text(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     let text = view.profile(&query_id).await?.text();
     let profile = |text: Vec<u8>| json!({ "profile": String::from_utf8_lossy(&text) });
     success(text.map_or(json!({}), profile), 0)
@@ -191,30 +194,30 @@ pub(crate) async fn profile_text(view: &View, query_id: QueryId) -> Result<Answe
 
 /// The profile as a brief of its tree, as JSON within a string, which is how Doris sends it; an empty object where
 /// there is none.
-pub(crate) async fn profile_json(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn profile_json(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     let Some(text) = view.profile(&query_id).await?.text() else {
         return success(json!({}), 0);
     };
     let tree = Section::parse(&String::from_utf8_lossy(&text));
     let brief = serde_json::to_string(&tree.brief());
-    let brief = brief.map_err(|error| Refusal::Internal(error.into()))?;
+    let brief = brief.map_err(|error| ApiError::Internal(error.into()))?;
     success(json!({ "profile": brief }), 0)
 }
 
 /// Refuses a form of a profile that there is not.
-pub(crate) fn no_such_form(form: &str) -> Refusal {
-    Refusal::NotOffered(format!("Invalid profile format: {form}"))
+pub(crate) fn no_such_form(form: &str) -> ApiError {
+    ApiError::NotOffered(format!("Invalid profile format: {form}"))
 }
 
 /// How far the planner's estimates were off: what Doris answers where it has none, for no log tells.
-pub(crate) fn no_estimates() -> Result<Answer, Refusal> {
+pub(crate) fn no_estimates() -> Result<Answer, ApiError> {
     let none = json!({ "msg": "Not Found", "code": 404, "data": null, "count": 0 });
     envelope::json(StatusCode::OK, none)
 }
 
 /// What the newest query of a trace id cost, as far as it was reported; what is not known is 0. Doris 4.x answers for
 /// queries that run, annals for those that have ended too.
-pub(crate) async fn statistics(view: &View, trace_id: &str) -> Result<Answer, Refusal> {
+pub(crate) async fn statistics(view: &View, trace_id: &str) -> Result<Answer, ApiError> {
     let query = match view.traced(trace_id).await?.and_then(|id| id.parse().ok()) {
         Some(id) => view.record(&id).await?,
         None => None,
@@ -240,12 +243,12 @@ pub(crate) async fn statistics(view: &View, trace_id: &str) -> Result<Answer, Re
     )
 }
 
-fn no_trace(trace_id: &str) -> Refusal {
-    Refusal::NotOffered(format!("no query of trace id {trace_id} is known"))
+fn no_trace(trace_id: &str) -> ApiError {
+    ApiError::NotOffered(format!("no query of trace id {trace_id} is known"))
 }
 
 /// The query of a trace id, its newest where it is of several.
-pub(crate) async fn traced(view: &View, trace_id: &str) -> Result<Answer, Refusal> {
+pub(crate) async fn traced(view: &View, trace_id: &str) -> Result<Answer, ApiError> {
     match view.traced(trace_id).await? {
         Some(query_id) => success(query_id, 0),
         None => Err(no_trace(trace_id)),
@@ -253,14 +256,14 @@ pub(crate) async fn traced(view: &View, trace_id: &str) -> Result<Answer, Refusa
 }
 
 /// Refuses what would act on a live cluster.
-pub(crate) fn kill() -> Refusal {
-    Refusal::Common(
+pub(crate) fn kill() -> ApiError {
+    ApiError::Common(
         "annals keeps the history of queries and cannot act on the cluster; ask a frontend".into(),
     )
 }
 
 /// What a frontend says of itself to those who look for one. It tells its version only to those who name its cluster.
-pub(crate) fn bootstrap(parameters: &Parameters) -> Result<Answer, Refusal> {
+pub(crate) fn bootstrap(parameters: &Parameters) -> Result<Answer, ApiError> {
     let names_cluster = parameters.contains_key("cluster_id");
     let version = concat!("annals-", env!("CARGO_PKG_VERSION"));
     success(
@@ -276,19 +279,19 @@ pub(crate) fn bootstrap(parameters: &Parameters) -> Result<Answer, Refusal> {
 }
 
 /// How many backends there are and live: a history has none.
-pub(crate) fn health() -> Result<Answer, Refusal> {
+pub(crate) fn health() -> Result<Answer, ApiError> {
     success(json!({ "total_backend_num": 0, "online_backend_num": 0 }), 0)
 }
 
 /// The operators of a profile, drawn as a tree in plain text.
-pub(crate) async fn profile_graph(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn profile_graph(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     let tree = tree(view, &query_id).await?;
     success(json!({ "graph": tree.drawn() }), 0)
 }
 
 /// How long each fragment took, and each instance of it, with the backend where it ran. Profiles from 2.1 on do not
 /// tell instances apart.
-pub(crate) async fn profile_fragments(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn profile_fragments(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     let tree = tree(view, &query_id).await?;
     let mut hosts = HashMap::new();
     instance_hosts(&tree, &mut hosts);
@@ -332,7 +335,7 @@ fn instance_hosts<'p>(section: &'p Section, hosts: &mut HashMap<&'p str, String>
     }
 }
 
-async fn tree(view: &View, query_id: &QueryId) -> Result<Section, Refusal> {
+async fn tree(view: &View, query_id: &QueryId) -> Result<Section, ApiError> {
     let (text, _) = known_profile(view, query_id).await?;
     Ok(Section::parse(&String::from_utf8_lossy(&text)))
 }

@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 use warp::http::StatusCode;
 
-use crate::http::envelope::{self, Answer, Refusal, success};
+use crate::http::envelope::{self, Answer, ApiError, success};
 use crate::http::{Parameters, View};
-use crate::store::{Selection, StoredQuery};
+use crate::store::{QueryFilter, StoredQuery};
 
 /// The most details in an answer.
 const MOST: u32 = 1000;
@@ -96,13 +96,13 @@ impl Detail {
 }
 
 /// As Doris answers: in its envelope, event times in milliseconds.
-pub(crate) async fn doris(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn doris(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
     let details = since(view, &parameters).await?;
     success(json!({ "query_details": details }), 0)
 }
 
 /// As StarRocks answers its second version of the path: event times in nanoseconds.
-pub(crate) async fn starrocks(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn starrocks(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
     let mut details = since(view, &parameters).await?;
     for detail in &mut details {
         detail.event_time = detail.event_time.saturating_mul(1_000_000);
@@ -111,23 +111,23 @@ pub(crate) async fn starrocks(view: &View, parameters: Parameters) -> Result<Ans
 }
 
 /// The queries that ended, or began where they run, behind the event time that is asked for, oldest first.
-async fn since(view: &View, parameters: &Parameters) -> Result<Vec<Detail>, Refusal> {
+async fn since(view: &View, parameters: &Parameters) -> Result<Vec<Detail>, ApiError> {
     let text = parameters.get("event_time").map_or("", |text| text.trim());
     if text.is_empty() {
-        return Err(Refusal::BadRequest("Missing event_time".to_string()));
+        return Err(ApiError::BadRequest("Missing event_time".to_string()));
     }
     let asked: i64 = text.parse().map_err(|_| {
         let sentence = "event_time must be Unix milliseconds, or nanoseconds as StarRocks counts";
-        Refusal::BadRequest(sentence.to_string())
+        ApiError::BadRequest(sentence.to_string())
     })?;
     let since_ms = if asked > FIRST_NANOSECONDS { asked / 1_000_000 } else { asked };
-    let selection = Selection {
+    let filter = QueryFilter {
         limit: MOST,
         user: parameters.get("user").filter(|user| !user.is_empty()).cloned(),
         from_ms: (since_ms > 0).then(|| since_ms.saturating_sub(LONGEST_MS)),
-        ..Selection::default()
+        ..QueryFilter::default()
     };
-    let records = view.records(&selection).await?;
+    let records = view.records(&filter).await?;
     let mut details: Vec<Detail> =
         records.into_iter().map(Detail::of).filter(|detail| detail.event_time > since_ms).collect();
     details.sort_by_key(|detail| detail.event_time);

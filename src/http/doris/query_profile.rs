@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
-use crate::http::envelope::{Answer, Refusal, Rows, profile_text, success, text};
-use crate::http::query_parameters::{selection, with_next};
+use crate::http::envelope::{Answer, ApiError, Rows, profile_text, success, text};
+use crate::http::query_parameters::{filter, with_next};
 use crate::http::{Parameters, View, known_profile, text_or_na};
 use crate::store::{ListedQuery, StoredProfile};
 
@@ -45,8 +45,8 @@ struct ProfileRow<'r> {
 
 /// The queries that the parameters select, newest first, whether a profile of them is known or not: a
 /// client that collects history wants all.
-pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
-    let selection = selection(view, &parameters)?;
+pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
+    let filter = filter(view, &parameters)?;
     let mut rows = Rows::of(&ProfileList {
         column_names: [
             "Profile ID", "Task Type", "Start Time", "End Time", "Total", "Task State", "User",
@@ -55,9 +55,9 @@ pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, 
         href_column: ["Profile ID"],
     });
     let listed =
-        view.list(&selection, |query| rows.add(&ProfileRow::new(&query, view.zone), query.place()));
+        view.list(&filter, |query| rows.add(&ProfileRow::new(&query, view.zone), query.place()));
     listed.await?;
-    let (count, last) = (rows.count(), rows.last_of_full(selection.limit));
+    let (count, last) = (rows.count(), rows.last_of_full(filter.limit));
     Ok(with_next(rows.answer(count)?, "/rest/v1/query_profile", &parameters, last))
 }
 
@@ -88,13 +88,13 @@ struct ProfileText<'a> {
 }
 
 /// The profile of a query as text, in the envelope.
-pub(crate) async fn enveloped(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn enveloped(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     let (text, _) = known_profile(view, &query_id).await?;
     success(ProfileText { profile: &String::from_utf8_lossy(&text) }, 0)
 }
 
 /// The profile of a query, byte for byte as it was taken in. What is not there is said in plain text, as Doris does.
-pub(crate) async fn bare(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn bare(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     Ok(match view.profile(&query_id).await? {
         StoredProfile::Text(text, hash) => profile_text(text, hash),
         StoredProfile::None => text(
@@ -105,8 +105,8 @@ pub(crate) async fn bare(view: &View, query_id: QueryId) -> Result<Answer, Refus
     })
 }
 
-/// Answers with the profile of the newest query that has one, of those that the caller may see.
-pub(crate) async fn newest(view: &View) -> Result<Answer, Refusal> {
+/// Answers with the profile of the newest query that has one, of those that the principal may see.
+pub(crate) async fn newest(view: &View) -> Result<Answer, ApiError> {
     match view.newest_profile().await? {
         Some(id) => bare(view, id).await,
         None => Ok(text(b"no query has a profile".to_vec())),

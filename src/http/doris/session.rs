@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
-use crate::http::envelope::{Answer, Refusal, Rows, profile_html};
-use crate::http::query_parameters::{selection, with_next};
+use crate::http::envelope::{Answer, ApiError, Rows, profile_html};
+use crate::http::query_parameters::{filter, with_next};
 use crate::http::{Parameters, View, known_profile, text_or_na};
 use crate::store::ListedQuery;
 
@@ -44,8 +44,8 @@ struct SessionRow<'r> {
 }
 
 /// The queries that the parameters select, newest first.
-pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
-    let selection = selection(view, &parameters)?;
+pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
+    let filter = filter(view, &parameters)?;
     let mut rows = Rows::of(&SessionList {
         columns_names: [
             "User", "Default Db", "SQL", "Query Type", "Start Time", "End Time", "Cost",
@@ -54,9 +54,9 @@ pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, 
         href_column: "Profile",
     });
     let listed =
-        view.list(&selection, |query| rows.add(&SessionRow::new(&query, view.zone), query.place()));
+        view.list(&filter, |query| rows.add(&SessionRow::new(&query, view.zone), query.place()));
     listed.await?;
-    let (count, last) = (rows.count(), rows.last_of_full(selection.limit));
+    let (count, last) = (rows.count(), rows.last_of_full(filter.limit));
     Ok(with_next(rows.answer(count)?, "/rest/v1/session", &parameters, last))
 }
 
@@ -81,7 +81,7 @@ impl<'r> SessionRow<'r> {
 }
 
 /// The profile of a query as HTML; also what `/rest/v1/query_profile/<id>` answers.
-pub(crate) async fn profile(view: &View, query_id: QueryId) -> Result<Answer, Refusal> {
+pub(crate) async fn profile(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     let (text, hash) = known_profile(view, &query_id).await?;
     Ok(profile_html(&text, hash))
 }

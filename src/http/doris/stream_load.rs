@@ -14,10 +14,10 @@ use warp::http::{HeaderMap, StatusCode};
 use crate::domain::time::Zone;
 use crate::formats::rows::{self, Format, JsonKind, Row, RowError};
 use crate::http::body::{self, BodyError};
-use crate::http::envelope::{self, Answer, Refusal};
-use crate::http::v1::push::Refused;
+use crate::http::envelope::{self, Answer, ApiError};
+use crate::http::v1::push::RejectedRows;
 use crate::http::{Parameters, View, raw_head};
-use crate::ingest::{Intake, PushError};
+use crate::ingest::{Pipeline, PushError};
 
 /// The parameter that marks the second step.
 const MARK: &str = "redirected";
@@ -73,8 +73,8 @@ pub(crate) async fn load(
     parameters: Parameters,
     headers: HeaderMap,
     chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
-) -> Result<Answer, Refusal> {
-    let intake = view.intake()?;
+) -> Result<Answer, ApiError> {
+    let pipeline = view.pipeline()?;
     if !parameters.contains_key(MARK) {
         return redirect(view.scheme, path, &headers, chunks).await;
     }
@@ -102,7 +102,7 @@ pub(crate) async fn load(
     let began = Instant::now();
     let status = match asked(&headers) {
         Err(sentence) => loaded.fail(StatusCode::OK, sentence),
-        Ok(load) => loaded.run(intake, db, load, &headers, chunks).await,
+        Ok(load) => loaded.run(pipeline, db, load, &headers, chunks).await,
     };
     loaded.load_time_ms = began.elapsed().as_millis();
     let mut answer = envelope::json(status, loaded)?;
@@ -119,7 +119,7 @@ async fn redirect(
     path: &str,
     headers: &HeaderMap,
     chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, ApiError> {
     if !headers.contains_key(EXPECT) {
         let mut drained = 0;
         let mut chunks = std::pin::pin!(chunks);
@@ -133,7 +133,7 @@ async fn redirect(
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let place = host.map(|host| format!("{scheme}://{host}")).unwrap_or_default();
     let location = HeaderValue::from_str(&format!("{place}{path}?{MARK}=true"))
-        .map_err(|error| Refusal::Internal(error.into()))?;
+        .map_err(|error| ApiError::Internal(error.into()))?;
     let mut answer = envelope::text(Vec::new());
     *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
     answer.headers_mut().insert(LOCATION, location);
@@ -151,17 +151,17 @@ impl Loaded {
     /// The second step.
     async fn run(
         &mut self,
-        intake: &Intake,
+        pipeline: &Pipeline,
         db: &str,
         load: Load,
         headers: &HeaderMap,
         chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
     ) -> StatusCode {
         let Load { label, comment, format, gzip, max_filter_ratio, zone, is_strict } = load;
-        let zone = zone.unwrap_or(intake.zone());
+        let zone = zone.unwrap_or(pipeline.zone());
         (self.label, self.comment) = (label, comment);
         let reading = Instant::now();
-        let body = match body::read(intake, headers, gzip, chunks).await {
+        let body = match body::read(pipeline, headers, gzip, chunks).await {
             Ok(body) => body,
             Err(error) => {
                 let status = match error {
@@ -176,9 +176,9 @@ impl Loaded {
         self.load_bytes = body.bytes.len();
         self.receive_data_time_ms = reading.elapsed().as_millis();
         self.read_data_time_ms = self.receive_data_time_ms;
-        let mut parcel = intake.parcel();
+        let mut parcel = pipeline.parcel();
         parcel.label(db, &self.label);
-        let mut refused = Refused::default();
+        let mut rejected = RejectedRows::default();
         let mut total = 0;
         let read = tokio::task::block_in_place(|| {
             rows::read(&body.bytes, &format, zone, &mut |number, row| {
@@ -192,28 +192,28 @@ impl Loaded {
                 });
                 match row {
                     Ok(row) => parcel.row(row),
-                    Err(error) => refused.add(number, &error),
+                    Err(error) => rejected.add(number, &error),
                 }
             })
         });
         if let Err(error) = read {
             return self.fail(StatusCode::OK, error.to_string());
         }
-        let way = intake.way("stream_load");
-        way.refused_rows(refused.count);
+        let source = pipeline.source("stream_load");
+        source.rejected_rows(rejected.count);
         self.number_total_rows = total;
-        self.number_filtered_rows = refused.count;
-        self.number_unselected_rows = parcel.left_out();
+        self.number_filtered_rows = rejected.count;
+        self.number_unselected_rows = parcel.excluded();
         let selected = total - self.number_unselected_rows;
-        if refused.count as f64 > max_filter_ratio * selected as f64 {
-            let sentence = format!("too many filtered rows: {}", refused.sentence());
+        if rejected.count as f64 > max_filter_ratio * selected as f64 {
+            let sentence = format!("too many filtered rows: {}", rejected.sentence());
             return self.fail(StatusCode::OK, sentence);
         }
-        if refused.count > 0 {
-            self.message = format!("OK, but for {} rows: {}", refused.count, refused.sentence());
+        if rejected.count > 0 {
+            self.message = format!("OK, but for {} rows: {}", rejected.count, rejected.sentence());
         }
         let writing = Instant::now();
-        let written = intake.push(&way, parcel).await;
+        let written = pipeline.push(&source, parcel).await;
         self.write_data_time_ms = writing.elapsed().as_millis();
         match written {
             Ok(written) if written.label_exists => {
@@ -226,7 +226,7 @@ impl Loaded {
                 StatusCode::OK
             }
             Ok(_) => {
-                self.number_loaded_rows = selected - refused.count;
+                self.number_loaded_rows = selected - rejected.count;
                 StatusCode::OK
             }
             Err(error) => {
@@ -240,7 +240,7 @@ impl Loaded {
     }
 }
 
-/// Headers of Doris and StarRocks that would change what is loaded in a way that annals does not.
+/// Headers of Doris and StarRocks that would change what is loaded in a source that annals does not.
 const REFUSED: [&str; 14] = [
     "where", "delete", "function_column.sequence_col", "function_column.sequence_type",
     "sequence_col", "sequence_type", "enclose", "escape", "partitions", "temporary_partitions",
@@ -290,11 +290,13 @@ impl<'h> Headers<'h> {
             return Ok(default.to_string());
         };
         let text = raw_head::value(value).and_then(|text| rows::separator(&text));
-        text.ok_or(format!("the header {name} must be a text, in which \\x01 stands for a byte"))
+        text.ok_or(format!(
+            "the header {name} must be a text, in which \\x01 is_enabled for a byte"
+        ))
     }
 }
 
-/// Reads the headers that shape a load. What Doris does and annals does not is refused, not passed over. What only
+/// Reads the headers that shape a load. What Doris does and annals does not is rejected, not passed over. What only
 /// says how a cluster goes about the load is passed over: `timeout`, `fuzzy_parse`, `exec_mem_limit`, `load_to_single_tablet`,
 /// `send_batch_parallelism`, `token`, `compute_group` and the like.
 fn asked(headers: &HeaderMap) -> Result<Load, String> {
@@ -315,17 +317,17 @@ fn asked(headers: &HeaderMap) -> Result<Load, String> {
             ));
         }
     }
-    let refused = |name: &str| {
+    let rejected = |name: &str| {
         Err(format!("annals does not know the header {name} of a stream load; leave it out"))
     };
     for name in REFUSED {
         if headers.given(name)?.is_some() {
-            return refused(name);
+            return rejected(name);
         }
     }
     for name in REFUSED_IF_TRUE {
         if headers.truth(name)? {
-            return refused(name);
+            return rejected(name);
         }
     }
     let max_filter_ratio = match headers.given("max_filter_ratio")?.map(str::parse) {

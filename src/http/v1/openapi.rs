@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
 
-use crate::http::envelope::{Answer, Envelope, Refusal, json};
+use crate::http::envelope::{Answer, ApiError, Envelope, json};
 use crate::http::{push, queries, statements, status};
 use warp::http::StatusCode;
 
@@ -69,7 +69,7 @@ impl Modify for Common {
 }
 
 /// The description.
-pub(crate) fn description() -> Result<Answer, Refusal> {
+pub(crate) fn description() -> Result<Answer, ApiError> {
     json(StatusCode::OK, Description::openapi())
 }
 
@@ -99,7 +99,7 @@ impl PartialSchema for SearchText {
     }
 }
 
-/// Has something other than Unicode's white space, which stands between words.
+/// Has something other than Unicode's white space, which is_enabled between words.
 const NOT_ALL_SPACE: &str =
     r"[^\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]";
 

@@ -4,9 +4,9 @@ use utoipa::IntoParams;
 
 use crate::domain::profile::Section;
 use crate::domain::record::QueryId;
-use crate::http::envelope::{Answer, Envelope, Refusal, profile_text, success};
+use crate::http::envelope::{Answer, ApiError, Envelope, profile_text, success};
 use crate::http::query_parameters::{
-    NoParameters, known_parameters, last_of_full, selection, with_next,
+    NoParameters, filter, known_parameters, last_of_full, with_next,
 };
 use crate::http::v1::openapi::{Cursor, QueryIdText, SearchText, SearchWords, Time};
 use crate::http::{Parameters, View};
@@ -18,7 +18,7 @@ const PATH: &str = "/api/v1/queries";
 /// Which queries a list shows.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code)] // a description; `selection` reads the parameters
+#[allow(dead_code)] // a description; `filter` reads the parameters
 pub(crate) struct ListParameters {
     /// At most so many; 100 where it is not given.
     #[param(minimum = 1, maximum = 1000)]
@@ -71,11 +71,11 @@ pub(crate) struct ListParameters {
     responses((status = 200, body = Envelope<Vec<StoredQuery>>,
         headers(("link" = Option<String>, description = "the next page, where there may be one"))))
 )]
-pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
     known_parameters::<ListParameters>(&parameters)?;
-    let selection = selection(view, &parameters)?;
-    let rows = view.records(&selection).await?;
-    let last = last_of_full(&selection, &rows, StoredQuery::place);
+    let filter = filter(view, &parameters)?;
+    let rows = view.records(&filter).await?;
+    let last = last_of_full(&filter, &rows, StoredQuery::place);
     Ok(with_next(success(&rows, rows.len())?, PATH, &parameters, last))
 }
 
@@ -89,7 +89,7 @@ pub(crate) async fn one(
     view: &View,
     query_id: QueryId,
     parameters: Parameters,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, ApiError> {
     known_parameters::<NoParameters>(&parameters)?;
     match view.record(&query_id).await? {
         Some(record) => success(record, 0),
@@ -107,7 +107,7 @@ pub(crate) async fn profile(
     view: &View,
     query_id: QueryId,
     parameters: Parameters,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, ApiError> {
     known_parameters::<NoParameters>(&parameters)?;
     let (profile, hash) = known_profile(view, &query_id).await?;
     Ok(profile_text(profile, hash))
@@ -123,22 +123,22 @@ pub(crate) async fn profile_tree(
     view: &View,
     query_id: QueryId,
     parameters: Parameters,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, ApiError> {
     known_parameters::<NoParameters>(&parameters)?;
     let (text, _) = known_profile(view, &query_id).await?;
     success(Section::parse(&String::from_utf8_lossy(&text)), 0)
 }
 
-async fn known_profile(view: &View, query_id: &QueryId) -> Result<(Vec<u8>, u128), Refusal> {
+async fn known_profile(view: &View, query_id: &QueryId) -> Result<(Vec<u8>, u128), ApiError> {
     match view.profile(query_id).await? {
         StoredProfile::Text(text, hash) => Ok((text, hash)),
-        StoredProfile::None => Err(Refusal::NotFound(format!(
+        StoredProfile::None => Err(ApiError::NotFound(format!(
             "query {query_id} is known, but no profile of it was taken in"
         ))),
         StoredProfile::UnknownQuery => Err(unknown(query_id)),
     }
 }
 
-fn unknown(query_id: &QueryId) -> Refusal {
-    Refusal::NotFound(format!("query {query_id} is not known"))
+fn unknown(query_id: &QueryId) -> ApiError {
+    ApiError::NotFound(format!("query {query_id} is not known"))
 }

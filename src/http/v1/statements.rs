@@ -2,8 +2,8 @@
 
 use utoipa::IntoParams;
 
-use crate::http::envelope::{Answer, Envelope, Refusal, success};
-use crate::http::query_parameters::{known_parameters, selection};
+use crate::http::envelope::{Answer, ApiError, Envelope, success};
+use crate::http::query_parameters::{filter, known_parameters};
 use crate::http::v1::openapi::{SearchText, SearchWords, Time};
 use crate::http::{Parameters, View};
 use crate::store::{Bucket, Spans, StatementOrder, StatementStatistics};
@@ -63,7 +63,7 @@ fn order() -> utoipa::openapi::schema::Object {
     get, path = "/api/v1/statements", params(StatementParameters), tag = "statements",
     responses((status = 200, body = Envelope<Vec<StatementStatistics>>))
 )]
-pub(crate) async fn statements(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn statements(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
     known_parameters::<StatementParameters>(&parameters)?;
     let order = match parameters.get("order") {
         None => StatementOrder::Total,
@@ -71,12 +71,12 @@ pub(crate) async fn statements(view: &View, parameters: Parameters) -> Result<An
             let named = StatementOrder::NAMES.into_iter().find(|(name, _)| name == asked);
             let (_, order) = named.ok_or_else(|| {
                 let names = StatementOrder::NAMES.map(|(name, _)| name).join(", ");
-                Refusal::BadRequest(format!("order must be one of {names}"))
+                ApiError::BadRequest(format!("order must be one of {names}"))
             })?;
             order
         }
     };
-    let statements = view.statements(&selection(view, &parameters)?, order).await?;
+    let statements = view.statements(&filter(view, &parameters)?, order).await?;
     success(&statements, statements.len())
 }
 
@@ -121,7 +121,7 @@ pub(crate) struct TimelineParameters {
     get, path = "/api/v1/timeline", params(TimelineParameters), tag = "statements",
     responses((status = 200, body = Envelope<Vec<Bucket>>))
 )]
-pub(crate) async fn timeline(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn timeline(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
     known_parameters::<TimelineParameters>(&parameters)?;
     let buckets = match parameters.get("buckets") {
         None => DEFAULT_BUCKETS,
@@ -129,14 +129,14 @@ pub(crate) async fn timeline(view: &View, parameters: Parameters) -> Result<Answ
             let number = text.parse().ok().filter(|number| (1..=MAX_BUCKETS).contains(number));
             number.ok_or_else(|| {
                 let sentence = format!("buckets must be a whole number from 1 to {MAX_BUCKETS}");
-                Refusal::BadRequest(sentence)
+                ApiError::BadRequest(sentence)
             })?
         }
     };
-    let selection = selection(view, &parameters)?;
+    let filter = filter(view, &parameters)?;
     let span = view.span().await?;
-    let from_ms = selection.from_ms.or(span.map(|(first_ms, _)| first_ms));
-    let to_ms = selection.to_ms.or(span.map(|(_, last_ms)| last_ms.saturating_add(1)));
+    let from_ms = filter.from_ms.or(span.map(|(first_ms, _)| first_ms));
+    let to_ms = filter.to_ms.or(span.map(|(_, last_ms)| last_ms.saturating_add(1)));
     let (Some(from_ms), Some(to_ms)) = (from_ms, to_ms) else {
         return success([(); 0], 0);
     };
@@ -145,6 +145,6 @@ pub(crate) async fn timeline(view: &View, parameters: Parameters) -> Result<Answ
     };
     let width_ms = length_ms.saturating_add(buckets - 1) / buckets;
     let count = usize::try_from((length_ms - 1) / width_ms + 1).unwrap_or(0);
-    let timeline = view.timeline(&selection, Spans { from_ms, width_ms, count }).await?;
+    let timeline = view.timeline(&filter, Spans { from_ms, width_ms, count }).await?;
     success(&timeline, timeline.len())
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/status`: how annals and its ways in fare.
+//! `/api/v1/status`: how annals and its sources in fare.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::retention::Retention;
-use crate::http::envelope::{Answer, Envelope, Refusal, success};
+use crate::http::envelope::{Answer, ApiError, Envelope, success};
 use crate::http::query_parameters::{NoParameters, known_parameters};
 use crate::http::{Parameters, View};
-use crate::ingest::{PruneReport, WayReport};
+use crate::ingest::{PruneReport, SourceReport};
 
 /// How annals fares.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Status {
     version: &'static str,
-    /// Each way in that was used or is configured.
-    ways_in: BTreeMap<String, WayReport>,
+    /// Each source in that was used or is configured.
+    sources: BTreeMap<String, SourceReport>,
     /// How large the history is, and what keeps it so.
     size: Size,
 }
@@ -62,24 +62,24 @@ impl Bounds {
     }
 }
 
-/// How annals and its ways in fare, since it started
+/// How annals and its sources in fare, since it started
 ///
 /// For admins.
 #[utoipa::path(
     get, path = "/api/v1/status", tag = "operation",
     responses((status = 200, body = Envelope<Status>))
 )]
-pub(crate) async fn report(view: &View, parameters: Parameters) -> Result<Answer, Refusal> {
+pub(crate) async fn report(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
     known_parameters::<NoParameters>(&parameters)?;
-    let intake = view.all_of_intake()?;
+    let pipeline = view.pipeline_for_all()?;
     let store = view.store()?;
     let room = store.room().await?;
     let size = Size {
         file_bytes: room.file_bytes(),
         free_bytes: room.free_bytes(),
         log_bytes: store.log_bytes(),
-        bounds: Bounds::of(intake.retention()),
-        pruned: intake.pruned(),
+        bounds: Bounds::of(pipeline.retention()),
+        pruned: pipeline.pruned(),
     };
-    success(Status { version: env!("CARGO_PKG_VERSION"), ways_in: intake.report(), size }, 0)
+    success(Status { version: env!("CARGO_PKG_VERSION"), sources: pipeline.report(), size }, 0)
 }

@@ -29,19 +29,19 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
-use read_pool::Handles;
-use write::Pace;
+use read_pool::ReadPool;
+use write::CommitPolicy;
 
 pub(crate) use admin::backup::BackupError;
 pub(crate) use admin::check::{Finding, TableSize};
 pub(crate) use admin::retention::{Pruner, Removal};
-pub(crate) use read::{ListedQuery, Place, Selection, StoredProfile, StoredQuery};
-pub(crate) use reparse::Healed;
+pub(crate) use read::{Cursor, ListedQuery, QueryFilter, StoredProfile, StoredQuery};
+pub(crate) use reparse::ReparseSummary;
 pub(crate) use report::{Sizes, StatementOrder, StatementStatistics};
 pub(crate) use timeline::{Bucket, Spans};
 pub(crate) use top::{Group, GroupBy};
 pub(crate) use version::{Version, Watch};
-pub(crate) use write::{Batch, FollowedFile, WriteError, Writer, Written};
+pub(crate) use write::{Batch, FollowedFile, WriteError, WriteSummary, Writer};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -72,8 +72,8 @@ pub struct Store {
     path: PathBuf,
     readers: SqlitePool,
     reporters: SqlitePool,
-    handles: Arc<Handles>,
-    healed: Healed,
+    handles: Arc<ReadPool>,
+    healed: ReparseSummary,
 }
 
 /// Why a history could not be opened. In each case the file is as it was.
@@ -149,7 +149,7 @@ impl Store {
             .map_err(refused)?;
         let reporters =
             SqlitePoolOptions::new().max_connections(REPORTERS).connect_lazy_with(options);
-        let handles = Arc::new(Handles::new(path, false, HANDLES));
+        let handles = Arc::new(ReadPool::new(path, false, HANDLES));
         Ok(Store { path: path.to_path_buf(), readers, reporters, handles, healed })
     }
 
@@ -191,13 +191,13 @@ impl Store {
         if MIGRATIONS.iter().any(|known| !applied.contains(&known.version)) {
             return Err(OpenError::Older(named()));
         }
-        let handles = Arc::new(Handles::new(path, immutable, HANDLES));
-        let healed = Healed::default();
+        let handles = Arc::new(ReadPool::new(path, immutable, HANDLES));
+        let healed = ReparseSummary::default();
         Ok(Store { path: named(), reporters: readers.clone(), readers, handles, healed })
     }
 
     /// Returns what was done to a history of an older annals as it was opened.
-    pub fn healed(&self) -> Healed {
+    pub fn healed(&self) -> ReparseSummary {
         self.healed
     }
 
@@ -219,14 +219,14 @@ impl Store {
             .busy_timeout(patience)
             .pragma("wal_autocheckpoint", log_pages.to_string())
             .pragma("journal_size_limit", (log_pages * PAGE_BYTES).to_string());
-        Writer::start(options, Pace::Live).await.map_err(|error| refusal(&self.path, error))
+        Writer::start(options, CommitPolicy::Live).await.map_err(|error| refusal(&self.path, error))
     }
 
     /// The one writer of a process that brings much at once and waits for none of it before the end.
     pub async fn bulk_writer(&self) -> Result<Writer, OpenError> {
         // The index of the ids of ten million queries is larger than what a server may take.
         let options = writing(&self.path).pragma("cache_size", "-262144");
-        Writer::start(options, Pace::Bulk).await.map_err(|error| refusal(&self.path, error))
+        Writer::start(options, CommitPolicy::Bulk).await.map_err(|error| refusal(&self.path, error))
     }
 
     /// Watches for commits, of this process and of others.

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement};
 use sqlx::sqlite::SqliteTransaction;
 
 use super::Store;
-use super::read::Selection;
+use super::read::QueryFilter;
 use super::scan::{CONDITIONS, bind_conditions, indexed};
 use crate::domain::search::{Search, grams};
 use crate::domain::statement::Fingerprint;
@@ -89,7 +89,7 @@ pub(super) fn make_segment(sqlite: &Connection) -> Result<bool, rusqlite::Error>
                 .query_row((), |row| row.get(0))?;
             let next = newest.map_or(first / SEGMENT_ROWS, |newest| newest + 1);
             // The newest rows, as many as a segment has, are of none: their statements are those that
-            // change, as a cut one gives way to the whole.
+            // change, as a cut one gives source to the whole.
             if next.saturating_add(2).saturating_mul(SEGMENT_ROWS) > last {
                 return Ok(false);
             }
@@ -208,7 +208,7 @@ type Key = (Option<i64>, i64);
 struct Finder<'a> {
     sqlite: &'a Connection,
     search: Option<&'a Search>,
-    selection: &'a Selection,
+    filter: &'a QueryFilter,
     owner: Option<&'a str>,
     candidates: Candidates,
     given_up: &'a AtomicBool,
@@ -217,7 +217,7 @@ struct Finder<'a> {
 impl Finder<'_> {
     /// The keys of the first queries of the list that match.
     fn find(&self) -> Result<Vec<Key>, rusqlite::Error> {
-        if self.selection.fingerprint.is_some() {
+        if self.filter.fingerprint.is_some() {
             return Ok(self.by_start(u64::MAX)?.unwrap_or_default());
         }
         if let Some(found) = self.by_start(NEWEST)? {
@@ -236,9 +236,9 @@ impl Finder<'_> {
     /// Goes over the queries newest first, those of the shape or the user alone where one is selected, until
     /// enough match; `None` where `most` are gone over before.
     fn by_start(&self, most: u64) -> Result<Option<Vec<Key>>, rusqlite::Error> {
-        let (first_ms, last_ms) = self.selection.starts();
-        let (start_ms, start_id) = self.selection.starts_behind();
-        let (column, value) = indexed(self.selection, self.owner);
+        let (first_ms, last_ms) = self.filter.starts();
+        let (start_ms, start_id) = self.filter.starts_behind();
+        let (column, value) = indexed(self.filter, self.owner);
         let mut started = self.sqlite.prepare(&format!(
             "SELECT started_ms, id FROM query
              WHERE {column} ?1 AND started_ms BETWEEN ?2 AND ?3 AND (started_ms < ?3 OR id < ?4)
@@ -250,7 +250,7 @@ impl Finder<'_> {
         if !self.take(rows, most, &mut looked_at, &mut found)? {
             return Ok(None);
         }
-        if let Some(below) = self.selection.without_start_below()
+        if let Some(below) = self.filter.without_start_below()
             && !self.is_enough(&found)
         {
             let mut unstarted = self.sqlite.prepare(&format!(
@@ -265,7 +265,7 @@ impl Finder<'_> {
     }
 
     fn is_enough(&self, found: &[Key]) -> bool {
-        found.len() >= self.selection.limit as usize
+        found.len() >= self.filter.limit as usize
     }
 
     /// Takes in those of `rows` that match, until there are enough; `false` where `most` came before.
@@ -310,9 +310,9 @@ impl Finder<'_> {
             let mut rows = within(&mut span, *from, Some(*to))?;
             while let Some(row) = rows.next()? {
                 let key = (row.get(0)?, row.get(1)?);
-                if self.selection.is_here(key) && self.matches(row)? {
+                if self.filter.is_here(key) && self.matches(row)? {
                     newest.push(Reverse(key));
-                    if newest.len() > self.selection.limit as usize {
+                    if newest.len() > self.filter.limit as usize {
                         newest.pop();
                     }
                 }
@@ -333,8 +333,8 @@ impl Finder<'_> {
              WHERE {rows} AND statement IS NOT NULL AND (?9 IS NULL OR fingerprint = ?9)
                AND {CONDITIONS}"
         ))?;
-        bind_conditions(&mut statement, self.selection, self.owner)?;
-        statement.raw_bind_parameter(9, self.selection.fingerprint.map(Fingerprint::to_signed))?;
+        bind_conditions(&mut statement, self.filter, self.owner)?;
+        statement.raw_bind_parameter(9, self.filter.fingerprint.map(Fingerprint::to_signed))?;
         Ok(statement)
     }
 }
@@ -351,17 +351,17 @@ fn within<'b>(
 }
 
 impl Store {
-    /// The rows of the first queries of a selection, in the order of the list, as a JSON array; `None` where
+    /// The rows of the first queries of a filter, in the order of the list, as a JSON array; `None` where
     /// it names neither a text nor a shape, and the list is as quick without.
     pub(super) async fn found(
         &self,
-        selection: &Selection,
+        filter: &QueryFilter,
         owner: Option<&str>,
     ) -> Result<Option<String>, sqlx::Error> {
-        if selection.search.is_none() && selection.fingerprint.is_none() {
+        if filter.search.is_none() && filter.fingerprint.is_none() {
             return Ok(None);
         }
-        let selection = selection.clone();
+        let filter = filter.clone();
         let owner = owner.map(str::to_string);
         let keys = self
             .report_raw(move |sqlite, given_up| {
@@ -369,10 +369,10 @@ impl Store {
                 let transaction = sqlite.unchecked_transaction()?;
                 let finder = Finder {
                     sqlite,
-                    search: selection.search.as_ref(),
-                    selection: &selection,
+                    search: filter.search.as_ref(),
+                    filter: &filter,
                     owner: owner.as_deref(),
-                    candidates: Candidates::read(sqlite, selection.search.as_ref())?,
+                    candidates: Candidates::read(sqlite, filter.search.as_ref())?,
                     given_up,
                 };
                 let keys = finder.find()?;

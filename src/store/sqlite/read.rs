@@ -1,4 +1,4 @@
-//! Reading: what the ways out ask for.
+//! Reading: what the sources out ask for.
 
 use std::collections::HashSet;
 
@@ -70,8 +70,8 @@ impl<'r> ListedQuery<'r> {
     }
 
     /// Where in a list it stands.
-    pub fn place(&self) -> Place {
-        Place { started_ms: self.started_ms, id: self.id }
+    pub fn place(&self) -> Cursor {
+        Cursor { started_ms: self.started_ms, id: self.id }
     }
 }
 
@@ -165,8 +165,8 @@ pub struct StoredQuery {
 
 impl StoredQuery {
     /// Where in a list it stands.
-    pub fn place(&self) -> Place {
-        Place { started_ms: self.started_ms, id: self.id }
+    pub fn place(&self) -> Cursor {
+        Cursor { started_ms: self.started_ms, id: self.id }
     }
 
     /// The phases that the record itself reports, for queries without a profile.
@@ -225,7 +225,7 @@ impl Serialize for Json {
 /// A place in the list of all queries, which is by start, newest first. Those whose start nobody knows
 /// come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Cursor {
     /// The start of the query there.
     pub started_ms: Option<i64>,
     /// Its row, which tells queries of the same start apart.
@@ -234,11 +234,11 @@ pub struct Place {
 
 /// Which queries a list shows. What is `None` does not matter.
 #[derive(Debug, Default, Clone)]
-pub struct Selection {
+pub struct QueryFilter {
     /// At most so many.
     pub limit: u32,
     /// Only those behind this place.
-    pub after: Option<Place>,
+    pub after: Option<Cursor>,
     /// Whoever ran it.
     pub user: Option<String>,
     /// The database it ran in.
@@ -270,11 +270,11 @@ pub struct Selection {
 enum Whose<'a> {
     Everybodys,
     Of(&'a str),
-    /// The selection names one user, and only those of another may be seen.
+    /// The filter names one user, and only those of another may be seen.
     Nobodys,
 }
 
-impl Selection {
+impl QueryFilter {
     fn whose<'a>(&'a self, owner: Option<&'a str>) -> Whose<'a> {
         match (self.user.as_deref(), owner) {
             (Some(user), Some(owner)) if user != owner => Whose::Nobodys,
@@ -285,8 +285,8 @@ impl Selection {
 
     /// Whether each query of its times, or of its user in them, is in it, so that a page reads no others.
     fn takes_all(&self) -> bool {
-        let Selection { db, state, kind, fingerprint, search, anywhere, min_ms, .. } = self;
-        let Selection { min_queue_ms, cache_hit, .. } = self;
+        let QueryFilter { db, state, kind, fingerprint, search, anywhere, min_ms, .. } = self;
+        let QueryFilter { min_queue_ms, cache_hit, .. } = self;
         let texts = [db, state, anywhere];
         texts.iter().all(|text| text.is_none())
             && kind.is_none()
@@ -307,10 +307,10 @@ impl Selection {
     pub(super) fn starts_behind(&self) -> (i64, i64) {
         let (_, last_ms) = self.starts();
         match self.after {
-            Some(Place { started_ms: Some(ms), id }) if ms <= last_ms => (ms, id),
-            None | Some(Place { started_ms: Some(_), .. }) => (last_ms, i64::MAX),
+            Some(Cursor { started_ms: Some(ms), id }) if ms <= last_ms => (ms, id),
+            None | Some(Cursor { started_ms: Some(_), .. }) => (last_ms, i64::MAX),
             // Behind all that have a start.
-            Some(Place { started_ms: None, .. }) => (i64::MIN, i64::MIN),
+            Some(Cursor { started_ms: None, .. }) => (i64::MIN, i64::MIN),
         }
     }
 
@@ -320,7 +320,7 @@ impl Selection {
         let bounded = self.from_ms.is_some() || self.to_ms.is_some();
         match self.after {
             _ if bounded => None,
-            Some(Place { started_ms: None, id }) => Some(id),
+            Some(Cursor { started_ms: None, id }) => Some(id),
             _ => Some(i64::MAX),
         }
     }
@@ -480,42 +480,42 @@ macro_rules! of_rows {
 
 /// The statements of a list's page: of the queries that have a start, and of those that have none.
 macro_rules! with_start {
-    ($columns:ident, $whose:tt, $user:expr, $selection:expr) => {
+    ($columns:ident, $whose:tt, $user:expr, $filter:expr) => {
         $columns!(placed!(
             "started_ms BETWEEN ?11 AND ?12 AND (started_ms < ?12 OR id < ?13)",
             $whose,
             LISTED_STATEMENT_CHARS,
-            $selection.limit,
+            $filter.limit,
             $user,
-            $selection.db,
-            $selection.state,
-            $selection.kind.map(Kind::name),
-            $selection.anywhere.as_deref().map(like),
-            $selection.min_ms,
-            $selection.min_queue_ms,
-            $selection.cache_hit,
-            $selection.starts().0,
-            $selection.starts_behind().0,
-            $selection.starts_behind().1
+            $filter.db,
+            $filter.state,
+            $filter.kind.map(Kind::name),
+            $filter.anywhere.as_deref().map(like),
+            $filter.min_ms,
+            $filter.min_queue_ms,
+            $filter.cache_hit,
+            $filter.starts().0,
+            $filter.starts_behind().0,
+            $filter.starts_behind().1
         ))
     };
 }
 
 macro_rules! without_start {
-    ($columns:ident, $whose:tt, $user:expr, $selection:expr, $missing:expr, $below:expr) => {
+    ($columns:ident, $whose:tt, $user:expr, $filter:expr, $missing:expr, $below:expr) => {
         $columns!(placed!(
             "started_ms IS NULL AND id < ?11",
             $whose,
             LISTED_STATEMENT_CHARS,
             $missing,
             $user,
-            $selection.db,
-            $selection.state,
-            $selection.kind.map(Kind::name),
-            $selection.anywhere.as_deref().map(like),
-            $selection.min_ms,
-            $selection.min_queue_ms,
-            $selection.cache_hit,
+            $filter.db,
+            $filter.state,
+            $filter.kind.map(Kind::name),
+            $filter.anywhere.as_deref().map(like),
+            $filter.min_ms,
+            $filter.min_queue_ms,
+            $filter.cache_hit,
             $below
         ))
     };
@@ -544,17 +544,17 @@ fn step(
 }
 
 impl Store {
-    /// Hands over the queries of a selection, newest first, one by one as SQLite has them; of those of
+    /// Hands over the queries of a filter, newest first, one by one as SQLite has them; of those of
     /// `owner` alone, where one is named, as in all that follows. A page costs the same wherever it is: its
     /// place is found in the index by start.
     pub async fn list(
         &self,
-        selection: &Selection,
+        filter: &QueryFilter,
         owner: Option<&str>,
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), sqlx::Error> {
-        let found = self.found(selection, owner).await?;
-        let whose = selection.whose(owner);
+        let found = self.found(filter, owner).await?;
+        let whose = filter.whose(owner);
         let page = |handle: &Connection| {
             if let Some(found) = &found {
                 let rows = listed_columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
@@ -564,30 +564,30 @@ impl Store {
             let listed = match whose {
                 Whose::Nobodys => return Ok(()),
                 Whose::Of(user) => {
-                    let rows = with_start!(listed_columns, "user = ?3", user, selection);
+                    let rows = with_start!(listed_columns, "user = ?3", user, filter);
                     step(handle, rows, &mut each)?
                 }
                 Whose::Everybodys => {
-                    let rows = with_start!(listed_columns, "?3 IS NULL", nobody, selection);
+                    let rows = with_start!(listed_columns, "?3 IS NULL", nobody, filter);
                     step(handle, rows, &mut each)?
                 }
             };
-            let missing = selection.limit.saturating_sub(listed);
-            let Some(below) = selection.without_start_below().filter(|_| missing > 0) else {
+            let missing = filter.limit.saturating_sub(listed);
+            let Some(below) = filter.without_start_below().filter(|_| missing > 0) else {
                 return Ok(());
             };
             if let Whose::Of(user) = whose {
                 let rows =
-                    without_start!(listed_columns, "user = ?3", user, selection, missing, below);
+                    without_start!(listed_columns, "user = ?3", user, filter, missing, below);
                 step(handle, rows, &mut each)?;
             } else {
                 let rows =
-                    without_start!(listed_columns, "?3 IS NULL", nobody, selection, missing, below);
+                    without_start!(listed_columns, "?3 IS NULL", nobody, filter, missing, below);
                 step(handle, rows, &mut each)?;
             }
             Ok(())
         };
-        if selection.takes_all() {
+        if filter.takes_all() {
             self.handles.read_briefly(page).await
         } else {
             self.handles.read(page).await
@@ -597,36 +597,35 @@ impl Store {
     /// The same with everything that is known of each.
     pub async fn records(
         &self,
-        selection: &Selection,
+        filter: &QueryFilter,
         owner: Option<&str>,
     ) -> Result<Vec<StoredQuery>, sqlx::Error> {
-        if let Some(found) = self.found(selection, owner).await? {
+        if let Some(found) = self.found(filter, owner).await? {
             let rows = stored_columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
             return rows.fetch_all(&self.readers).await;
         }
         let nobody: Option<&str> = None;
-        let whose = selection.whose(owner);
+        let whose = filter.whose(owner);
         let mut rows = match whose {
             Whose::Nobodys => return Ok(Vec::new()),
             Whose::Of(user) => {
-                let rows = with_start!(stored_columns, "user = ?3", user, selection);
+                let rows = with_start!(stored_columns, "user = ?3", user, filter);
                 rows.fetch_all(&self.readers).await?
             }
             Whose::Everybodys => {
-                let rows = with_start!(stored_columns, "?3 IS NULL", nobody, selection);
+                let rows = with_start!(stored_columns, "?3 IS NULL", nobody, filter);
                 rows.fetch_all(&self.readers).await?
             }
         };
-        let missing = selection.limit.saturating_sub(rows.len() as u32);
-        let Some(below) = selection.without_start_below().filter(|_| missing > 0) else {
+        let missing = filter.limit.saturating_sub(rows.len() as u32);
+        let Some(below) = filter.without_start_below().filter(|_| missing > 0) else {
             return Ok(rows);
         };
         rows.extend(if let Whose::Of(user) = whose {
-            let rows = without_start!(stored_columns, "user = ?3", user, selection, missing, below);
+            let rows = without_start!(stored_columns, "user = ?3", user, filter, missing, below);
             rows.fetch_all(&self.readers).await?
         } else {
-            let rows =
-                without_start!(stored_columns, "?3 IS NULL", nobody, selection, missing, below);
+            let rows = without_start!(stored_columns, "?3 IS NULL", nobody, filter, missing, below);
             rows.fetch_all(&self.readers).await?
         });
         Ok(rows)

@@ -18,18 +18,18 @@ use super::{Store, on_bare, raw_error};
 /// of 100 rows, sqlx takes most of the time to hand each row from that thread to the one that asks, and to
 /// copy what SQLite has at hand. `benches/README.md` has the figures.
 #[derive(Debug)]
-pub(super) struct Handles {
+pub(super) struct ReadPool {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     free: Semaphore,
 }
 
-impl Handles {
+impl ReadPool {
     /// At most so many handles, each opened once it is needed; to an immutable history as if nobody
     /// wrote to it.
-    pub(super) fn new(path: &Path, immutable: bool, at_once: usize) -> Handles {
+    pub(super) fn new(path: &Path, immutable: bool, at_once: usize) -> ReadPool {
         let path = if immutable { immutable_name(path) } else { path.to_path_buf() };
-        Handles { path, idle: Mutex::default(), free: Semaphore::new(at_once) }
+        ReadPool { path, idle: Mutex::default(), free: Semaphore::new(at_once) }
     }
 
     /// Reads with one of the handles what may take long: others move to another thread meanwhile.

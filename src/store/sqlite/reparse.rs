@@ -23,7 +23,7 @@ const STEP: i64 = 2000;
 
 /// What was done to an older history as it was opened.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Healed {
+pub struct ReparseSummary {
     /// Queries that are read otherwise today.
     pub records: u64,
     /// Rows under a placeholder in place of an id, like NaN, that an older annals made of several statements. Their
@@ -34,11 +34,11 @@ pub struct Healed {
 /// Brings the rows of a history up to date, once.
 pub(super) async fn bring_up_to_date(
     connection: &mut SqliteConnection,
-) -> Result<Healed, sqlx::Error> {
+) -> Result<ReparseSummary, sqlx::Error> {
     let current = READ_VERSION.max(SHAPE_VERSION);
     let version: i64 =
         sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
-    let mut healed = Healed::default();
+    let mut healed = ReparseSummary::default();
     if version >= current {
         return Ok(healed);
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Store;
-use super::read::{Selection, StoredFingerprint};
+use super::read::{QueryFilter, StoredFingerprint};
 use super::top::{Group, GroupBy};
 use crate::domain::statement::Fingerprint;
 
@@ -128,17 +128,17 @@ pub struct Sizes {
 }
 
 impl Store {
-    /// The shapes of the selected queries, the most first, as many as the selection's limit.
+    /// The shapes of the selected queries, the most first, as many as the filter's limit.
     pub async fn statements(
         &self,
-        selection: &Selection,
+        filter: &QueryFilter,
         order: StatementOrder,
         owner: Option<&str>,
     ) -> Result<Vec<StatementStatistics>, sqlx::Error> {
-        let groups = self.top(selection, GroupBy::Statement, owner).await?;
+        let groups = self.top(filter, GroupBy::Statement, owner).await?;
         let mut all: Vec<_> = groups.into_iter().filter_map(StatementStatistics::of).collect();
         all.sort_by_key(|one| (Reverse(order.of(one)), one.fingerprint.get().to_signed()));
-        all.truncate(selection.limit as usize);
+        all.truncate(filter.limit as usize);
         let fingerprints = all.iter().map(|one| one.fingerprint.get()).collect();
         let mut shapes = self.shapes(&fingerprints).await?;
         for one in &mut all {

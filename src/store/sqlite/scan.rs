@@ -1,4 +1,4 @@
-//! Reading: all queries of a selection, one by one, for what counts them.
+//! Reading: all queries of a filter, one by one, for what counts them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,10 +6,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Statement};
 
 use super::ngram_index::Candidates;
-use super::read::Selection;
+use super::read::QueryFilter;
 use crate::domain::record::Kind;
 
-/// The conditions of a selection other than its times, its shape, its search and its place, and whose queries
+/// The conditions of a filter other than its times, its shape, its search and its place, and whose queries
 /// may be seen. [`bind_conditions`] gives them their values; a statement has `?9` and what follows for its own.
 pub(super) const CONDITIONS: &str = "(?1 IS NULL OR user = ?1)
     AND (?2 IS NULL OR db = ?2)
@@ -23,24 +23,24 @@ pub(super) const CONDITIONS: &str = "(?1 IS NULL OR user = ?1)
 /// Gives [`CONDITIONS`] their values, which a statement keeps from one run to the next.
 pub(super) fn bind_conditions(
     statement: &mut Statement<'_>,
-    selection: &Selection,
+    filter: &QueryFilter,
     owner: Option<&str>,
 ) -> Result<(), rusqlite::Error> {
-    statement.raw_bind_parameter(1, &selection.user)?;
-    statement.raw_bind_parameter(2, &selection.db)?;
-    statement.raw_bind_parameter(3, &selection.state)?;
-    statement.raw_bind_parameter(4, selection.kind.map(Kind::name))?;
-    statement.raw_bind_parameter(5, selection.min_ms)?;
+    statement.raw_bind_parameter(1, &filter.user)?;
+    statement.raw_bind_parameter(2, &filter.db)?;
+    statement.raw_bind_parameter(3, &filter.state)?;
+    statement.raw_bind_parameter(4, filter.kind.map(Kind::name))?;
+    statement.raw_bind_parameter(5, filter.min_ms)?;
     statement.raw_bind_parameter(6, owner)?;
-    statement.raw_bind_parameter(7, selection.min_queue_ms)?;
-    statement.raw_bind_parameter(8, selection.cache_hit)
+    statement.raw_bind_parameter(7, filter.min_queue_ms)?;
+    statement.raw_bind_parameter(8, filter.cache_hit)
 }
 
 /// What an index by start is for: the condition, but for its value at the end, and the value. SQLite does not
 /// use an index for a condition that may not matter, so each statement has the one that does.
-pub(super) fn indexed(selection: &Selection, owner: Option<&str>) -> (&'static str, Value) {
-    let user = owner.or(selection.user.as_deref());
-    match (selection.fingerprint, user) {
+pub(super) fn indexed(filter: &QueryFilter, owner: Option<&str>) -> (&'static str, Value) {
+    let user = owner.or(filter.user.as_deref());
+    match (filter.fingerprint, user) {
         (Some(fingerprint), _) => ("fingerprint =", fingerprint.to_signed().into()),
         (None, Some(user)) => ("user =", user.to_string().into()),
         (None, None) => ("NULL IS", Value::Null),
@@ -81,17 +81,17 @@ impl Counted {
 /// Rows are told by the index so many at once.
 const TOGETHER: usize = 4096;
 
-/// The queries of a selection that its owner may see, on one connection; its limit and its place are not
+/// The queries of a filter that its owner may see, on one connection; its limit and its place are not
 /// heeded. Without times those are among them that have no start.
-pub(super) struct Selected<'a> {
+pub(super) struct Scan<'a> {
     pub sqlite: &'a Connection,
-    pub selection: &'a Selection,
+    pub filter: &'a QueryFilter,
     pub owner: Option<&'a str>,
     /// Whether nobody waits for it any more.
     pub given_up: &'a AtomicBool,
 }
 
-impl Selected<'_> {
+impl Scan<'_> {
     /// Hands over the rows: the columns of a [`Counted`], and behind them `columns`, each with a comma before it.
     ///
     /// The index tells the rows by start, and a history has them about in the order of their ends: so many of
@@ -103,7 +103,7 @@ impl Selected<'_> {
     ) -> Result<(), rusqlite::Error> {
         // One state of the history, from the index of searches to the statements.
         let transaction = self.sqlite.unchecked_transaction()?;
-        let search = self.selection.search.as_ref();
+        let search = self.filter.search.as_ref();
         let candidates = Candidates::read(self.sqlite, search)?;
         let mut all = self.ids()?;
         let mut all = all.raw_query();
@@ -112,7 +112,7 @@ impl Selected<'_> {
             "SELECT {COUNTED}{columns}{statement} FROM query
              WHERE {CONDITIONS} AND id BETWEEN ?9 AND ?10"
         ))?;
-        bind_conditions(&mut neighbours, self.selection, self.owner)?;
+        bind_conditions(&mut neighbours, self.filter, self.owner)?;
         let statement = neighbours.column_count() - 1;
         let mut ids: Vec<i64> = Vec::with_capacity(TOGETHER);
         let mut more = true;
@@ -154,12 +154,12 @@ impl Selected<'_> {
 
     /// The rows of its times that are of its shape or of whose it is, by start.
     fn ids(&self) -> Result<Statement<'_>, rusqlite::Error> {
-        let (column, value) = indexed(self.selection, self.owner);
-        let started = match (self.selection.from_ms, self.selection.to_ms) {
+        let (column, value) = indexed(self.filter, self.owner);
+        let started = match (self.filter.from_ms, self.filter.to_ms) {
             (None, None) => "?2 <= ?3",
             _ => "started_ms BETWEEN ?2 AND ?3",
         };
-        let (from_ms, last_ms) = self.selection.starts();
+        let (from_ms, last_ms) = self.filter.starts();
         let mut ids = self
             .sqlite
             .prepare(&format!("SELECT id FROM query WHERE {column} ?1 AND {started}"))?;

@@ -4,8 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Store;
-use super::read::Selection;
-use super::scan::{Counted, Selected};
+use super::read::QueryFilter;
+use super::scan::{Counted, Scan};
 
 /// What ran within a span of time, by start.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -83,20 +83,20 @@ impl Store {
     /// is only counted is handed from one thread to another in more time than that.
     pub async fn timeline(
         &self,
-        selection: &Selection,
+        filter: &QueryFilter,
         spans: Spans,
         owner: Option<&str>,
     ) -> Result<Vec<Bucket>, sqlx::Error> {
-        let selection = Selection {
+        let filter = QueryFilter {
             from_ms: Some(spans.from_ms),
             to_ms: Some(spans.last_ms().saturating_add(1)),
-            ..selection.clone()
+            ..filter.clone()
         };
         let owner = owner.map(str::to_string);
         self.report_raw(move |sqlite, given_up| {
             let mut buckets = spans.empty();
-            let (selection, owner) = (&selection, owner.as_deref());
-            Selected { sqlite, selection, owner, given_up }.each("", |row| {
+            let (filter, owner) = (&filter, owner.as_deref());
+            Scan { sqlite, filter, owner, given_up }.each("", |row| {
                 let query = Counted::of(row)?;
                 let place = query.started_ms.and_then(|started_ms| spans.place(started_ms));
                 if let Some(bucket) = place.and_then(|place| buckets.get_mut(place)) {

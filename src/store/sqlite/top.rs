@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::types::ValueRef;
 
 use super::Store;
-use super::read::Selection;
-use super::scan::{Counted, OWN, Selected};
+use super::read::QueryFilter;
+use super::scan::{Counted, OWN, Scan};
 use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::Durations;
 use crate::domain::time::Zone;
@@ -60,17 +60,17 @@ impl Store {
     /// than that; and with window functions SQLite sorts all rows by group and duration.
     pub async fn top(
         &self,
-        selection: &Selection,
+        filter: &QueryFilter,
         by: GroupBy,
         owner: Option<&str>,
     ) -> Result<Vec<Group>, sqlx::Error> {
-        let selection = selection.clone();
+        let filter = filter.clone();
         let owner = owner.map(str::to_string);
         self.report_raw(move |sqlite, given_up| {
             let (mut groups, mut users) = (Groups::default(), Names::default());
             let mut hour = (i64::MIN, String::new());
-            let (selection, owner) = (&selection, owner.as_deref());
-            let selected = Selected { sqlite, selection, owner, given_up };
+            let (filter, owner) = (&filter, owner.as_deref());
+            let selected = Scan { sqlite, filter, owner, given_up };
             selected.each(", fingerprint, user, db", |row| {
                 let query = Counted::of(row)?;
                 let user = text(row.get_ref(OWN + 1)?);

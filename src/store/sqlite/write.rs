@@ -32,7 +32,7 @@ const QUEUE: usize = 8;
 
 /// How a writer groups what it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum CommitPolicy {
     /// Somebody waits for each answer: what is there is committed at once.
     Live,
     /// Nobody waits before the end: a commit waits for more. Query ids are random, so every commit writes
@@ -40,20 +40,20 @@ pub(super) enum Pace {
     Bulk,
 }
 
-impl Pace {
+impl CommitPolicy {
     /// A transaction takes in no further batch beyond so many records.
     fn group_records(self) -> usize {
         match self {
-            Pace::Live => 50_000,
-            Pace::Bulk => 200_000,
+            CommitPolicy::Live => 50_000,
+            CommitPolicy::Bulk => 200_000,
         }
     }
 
     /// Nor beyond so many bytes of statement and profile.
     fn group_bytes(self) -> usize {
         match self {
-            Pace::Live => 64 << 20,
-            Pace::Bulk => 256 << 20,
+            CommitPolicy::Live => 64 << 20,
+            CommitPolicy::Bulk => 256 << 20,
         }
     }
 
@@ -61,8 +61,8 @@ impl Pace {
     /// a transaction writes, so that it keeps up, and few enough that nobody waits long.
     fn segments_between_groups(self) -> usize {
         match self {
-            Pace::Live => 4,
-            Pace::Bulk => 16,
+            CommitPolicy::Live => 4,
+            CommitPolicy::Bulk => 16,
         }
     }
 }
@@ -244,7 +244,7 @@ impl Counts {
 
 /// What became of a batch.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub struct WriteSummary {
     /// Records, those of the profiles' summaries among them.
     pub records: Counts,
     /// Profile texts; one that took another's place is merged.
@@ -259,9 +259,9 @@ pub struct Written {
     pub removed_profiles: u64,
 }
 
-impl Written {
+impl WriteSummary {
     /// Adds what became of another batch.
-    pub fn add(&mut self, other: Written) {
+    pub fn add(&mut self, other: WriteSummary) {
         self.records.add(other.records);
         self.profiles.add(other.profiles);
         self.logins.add(other.logins);
@@ -282,9 +282,9 @@ pub enum WriteError {
     Closed,
 }
 
-type Answer = oneshot::Sender<Result<Written, WriteError>>;
+type Answer = oneshot::Sender<Result<WriteSummary, WriteError>>;
 
-/// The way to the writing task.
+/// The source to the writing task.
 #[derive(Debug)]
 pub struct Writer {
     queue: mpsc::Sender<(Batch, Answer)>,
@@ -297,7 +297,7 @@ pub struct Writer {
 impl Writer {
     pub(super) async fn start(
         options: SqliteConnectOptions,
-        pace: Pace,
+        pace: CommitPolicy,
     ) -> Result<Writer, sqlx::Error> {
         let connection = options.connect().await?;
         let (queue, batches) = mpsc::channel(QUEUE);
@@ -325,14 +325,14 @@ impl Writer {
     pub async fn send(
         &self,
         batch: Batch,
-    ) -> Result<oneshot::Receiver<Result<Written, WriteError>>, WriteError> {
+    ) -> Result<oneshot::Receiver<Result<WriteSummary, WriteError>>, WriteError> {
         let (answer, answered) = oneshot::channel();
         self.queue.send((batch, answer)).await.map_err(|_| WriteError::Closed)?;
         Ok(answered)
     }
 
     /// Writes a batch, and waits for its commit, as long as it takes.
-    pub async fn write(&self, batch: Batch) -> Result<Written, WriteError> {
+    pub async fn write(&self, batch: Batch) -> Result<WriteSummary, WriteError> {
         self.send(batch).await?.await.unwrap_or(Err(WriteError::Closed))
     }
 
@@ -357,7 +357,7 @@ impl Writer {
 
 async fn write_all(
     options: SqliteConnectOptions,
-    pace: Pace,
+    pace: CommitPolicy,
     mut connection: SqliteConnection,
     mut batches: mpsc::Receiver<(Batch, Answer)>,
     finish: Arc<Notify>,
@@ -481,7 +481,7 @@ async fn index_segments(
 struct More<'a> {
     batches: &'a mut mpsc::Receiver<(Batch, Answer)>,
     finish: &'a Notify,
-    pace: Pace,
+    pace: CommitPolicy,
 }
 
 impl More<'_> {
@@ -491,8 +491,8 @@ impl More<'_> {
             return Some(next);
         }
         match self.pace {
-            Pace::Live => None,
-            Pace::Bulk => tokio::select! {
+            CommitPolicy::Live => None,
+            CommitPolicy::Bulk => tokio::select! {
                 next = self.batches.recv() => next,
                 () = self.finish.notified() => {
                     self.batches.close();
@@ -510,7 +510,7 @@ async fn write_group(
     connection: &mut SqliteConnection,
     first: (Batch, Answer),
     mut more: More<'_>,
-    answers: &mut Vec<(Answer, Written)>,
+    answers: &mut Vec<(Answer, WriteSummary)>,
 ) -> Result<(), sqlx::Error> {
     let mut next = Some(first);
     let (mut records, mut bytes) = (0, 0);
@@ -524,7 +524,7 @@ async fn write_group(
     let mut transaction = match begun.await {
         Ok(transaction) => transaction,
         Err(error) => {
-            answers.extend(next.map(|(_, answer)| (answer, Written::default())));
+            answers.extend(next.map(|(_, answer)| (answer, WriteSummary::default())));
             return Err(error);
         }
     };
@@ -535,7 +535,7 @@ async fn write_group(
         }
         records += batch.records.len() + batch.profiles.len() + batch.logins.len();
         bytes += batch.bytes;
-        answers.push((answer, Written::default()));
+        answers.push((answer, WriteSummary::default()));
         let written = write_batch(&mut transaction, batch, &mut stored_shapes).await?;
         if let Some((_, answer)) = answers.last_mut() {
             *answer = written;
@@ -551,8 +551,8 @@ async fn write_batch(
     transaction: &mut SqliteTransaction<'_>,
     batch: Batch,
     stored_shapes: &mut foldhash::HashSet<Fingerprint>,
-) -> Result<Written, sqlx::Error> {
-    let mut written = Written::default();
+) -> Result<WriteSummary, sqlx::Error> {
+    let mut written = WriteSummary::default();
     if let Some(label) = &batch.label
         && !take_label(transaction, label).await?
     {
@@ -585,7 +585,7 @@ async fn write_batch(
         match stored {
             None => written.profiles.new += 1,
             Some(stored) => {
-                // A stored text that is damaged tells nothing, and gives way.
+                // A stored text that is damaged tells nothing, and gives source.
                 let text = unpack(&stored.body, stored.text_bytes).unwrap_or_default();
                 if !Profile::replaces(summary.is_running(), text_bytes as usize, &text) {
                     written.profiles.unchanged += 1;
@@ -661,7 +661,7 @@ async fn write_followed(
     Ok(())
 }
 
-/// A record on its way to its row.
+/// A record on its source to its row.
 struct Placing {
     record: QueryRecord,
     fingerprint: Option<Fingerprint>,
@@ -829,9 +829,9 @@ async fn insert_queries(
 
 /// Works on the bare handle of a connection.
 ///
-/// The one way around sqlx's macros and its own thread: an import spends its time in the statements that
+/// The one source around sqlx's macros and its own thread: an import spends its time in the statements that
 /// go it. Of 300,000 records on two cores, `query!` wrote 11,000 a second, with half the time spent waking
-/// the connection's thread for each row; this way writes 97,000 a second. The bare handle belongs to the
+/// the connection's thread for each row; this source writes 97,000 a second. The bare handle belongs to the
 /// connection, which cannot be used by anybody else while it is locked.
 async fn raw<T>(
     transaction: &mut SqliteTransaction<'_>,
@@ -1192,7 +1192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::{Selection, Store};
+    use crate::store::{QueryFilter, Store};
 
     const START_MS: i64 = 1_767_322_800_000;
 
@@ -1268,8 +1268,8 @@ mod tests {
             }
             writer.write(batch).await.unwrap();
         }
-        let selection = Selection { limit: 100, ..Selection::default() };
-        let listed = store.records(&selection, None).await.unwrap();
+        let filter = QueryFilter { limit: 100, ..QueryFilter::default() };
+        let listed = store.records(&filter, None).await.unwrap();
         let ids: Vec<QueryId> = listed.iter().map(|one| one.query_id.parse().unwrap()).collect();
         let mut connection = writing_connection(&store).await;
         let mut known = stored_records(&mut connection, &ids).await.unwrap();

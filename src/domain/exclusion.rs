@@ -8,7 +8,7 @@ use crate::domain::record::QueryRecord;
 /// Leaves out what any of its rules matches.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(transparent)]
-pub struct Filter(Vec<Rule>);
+pub struct ExclusionRules(Vec<Rule>);
 
 /// Matches a query that meets each condition it names. What a record does not say meets no condition.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,12 +45,12 @@ impl TryFrom<Conditions> for Rule {
     }
 }
 
-impl Filter {
+impl ExclusionRules {
     /// Whether a record is to be left out.
     ///
     /// How long a running query will take is not known, so a rule that asks for it leaves the query out
     /// for as long as it runs: what is kept must not stay behind as running.
-    pub fn leaves_out(&self, record: &QueryRecord) -> bool {
+    pub fn excludes(&self, record: &QueryRecord) -> bool {
         self.0.iter().any(|rule| rule.0.matches(record))
     }
 }
@@ -117,12 +117,12 @@ mod tests {
     use super::*;
     use crate::domain::record::{Kind, Origin};
 
-    fn filter(text: &str) -> Result<Filter, toml::de::Error> {
+    fn filter(text: &str) -> Result<ExclusionRules, toml::de::Error> {
         #[derive(Deserialize)]
         struct File {
-            leave_out: Filter,
+            exclude: ExclusionRules,
         }
-        toml::from_str::<File>(text).map(|file| file.leave_out)
+        toml::from_str::<File>(text).map(|file| file.exclude)
     }
 
     fn query(statement: &str) -> QueryRecord {
@@ -138,20 +138,20 @@ mod tests {
 
     #[test]
     fn a_rule_matches_what_meets_all_its_conditions() {
-        let keep_alive = filter("[[leave_out]]\nuser = 'b*'\nstatement = '^\\s*select 1\\s*;?$'");
+        let keep_alive = filter("[[exclude]]\nuser = 'b*'\nstatement = '^\\s*select 1\\s*;?$'");
         let keep_alive = keep_alive.unwrap();
-        assert!(keep_alive.leaves_out(&query("SELECT 1;")));
-        assert!(!keep_alive.leaves_out(&query("select 1 from t")));
+        assert!(keep_alive.excludes(&query("SELECT 1;")));
+        assert!(!keep_alive.excludes(&query("select 1 from t")));
         let mut other = query("select 1");
         other.user = Some("abi".to_string());
-        assert!(!keep_alive.leaves_out(&other));
+        assert!(!keep_alive.excludes(&other));
         other.user = None;
-        assert!(!keep_alive.leaves_out(&other));
+        assert!(!keep_alive.excludes(&other));
     }
 
     #[test]
     fn each_condition_alone() {
-        for (text, left_out) in [
+        for (text, excluded) in [
             ("user = 'bi'", true),
             ("user = 'b'", false),
             ("user = 'b.'", false),
@@ -164,30 +164,30 @@ mod tests {
             ("shorter_than_ms = 4", true),
             ("shorter_than_ms = 3", false),
         ] {
-            let filter = filter(&format!("[[leave_out]]\n{text}")).unwrap();
-            assert_eq!(filter.leaves_out(&query("select *\nfrom\nt")), left_out, "{text}");
+            let filter = filter(&format!("[[exclude]]\n{text}")).unwrap();
+            assert_eq!(filter.excludes(&query("select *\nfrom\nt")), excluded, "{text}");
         }
-        assert!(!Filter::default().leaves_out(&query("select 1")));
+        assert!(!ExclusionRules::default().excludes(&query("select 1")));
     }
 
     #[test]
     fn a_running_query_is_left_out_where_its_duration_matters() {
-        let short = filter("[[leave_out]]\nshorter_than_ms = 10").unwrap();
+        let short = filter("[[exclude]]\nshorter_than_ms = 10").unwrap();
         let mut running = query("select 1");
         running.state = Some("RUNNING".to_string());
         running.duration_ms = None;
-        assert!(short.leaves_out(&running));
+        assert!(short.excludes(&running));
         running.state = Some("EOF".to_string());
         running.duration_ms = Some(5000);
-        assert!(!short.leaves_out(&running));
+        assert!(!short.excludes(&running));
     }
 
     #[test]
     fn rules_that_cannot_be_meant_are_refused() {
         for (text, sentence) in [
-            ("[[leave_out]]\n", "at least one of"),
-            ("[[leave_out]]\nusr = 'a'", "unknown field `usr`"),
-            ("[[leave_out]]\nstatement = '('", "unclosed group"),
+            ("[[exclude]]\n", "at least one of"),
+            ("[[exclude]]\nusr = 'a'", "unknown field `usr`"),
+            ("[[exclude]]\nstatement = '('", "unclosed group"),
         ] {
             let error = filter(text).unwrap_err().to_string();
             assert!(error.contains(sentence), "{error}");
