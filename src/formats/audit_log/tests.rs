@@ -5,7 +5,7 @@ mod forms;
 
 use std::collections::BTreeMap;
 
-use self::forms::{DORIS_1, DORIS_2_0, DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
+use self::forms::{DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
 use super::AuditLog;
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::statement::as_sent;
@@ -13,6 +13,51 @@ use crate::domain::time::{Zone, parse_instant_ms};
 use crate::formats::{Item, Misread, SkipReason};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+
+/// Doris 0.12 to 1.1: the statement stands last, and nothing says when it started.
+const DORIS_1: Form = &[
+    ("Client", "10.0.0.1:5000"),
+    ("User", "root"),
+    ("Db", "default_cluster:test"),
+    ("State", "EOF"),
+    ("Time", "0"),
+    ("ScanBytes", "0"),
+    ("ScanRows", "0"),
+    ("ReturnRows", "1"),
+    ("StmtId", "1"),
+    ("QueryId", ""),
+    ("IsQuery", "true"),
+    ("feIp", "10.0.0.2"),
+    ("Stmt", ""),
+];
+
+/// Doris 2.0: the statement stands in the middle, and the last field is mostly empty.
+const DORIS_2_0: Form = &[
+    ("Client", "10.0.0.1:5000"),
+    ("User", "root"),
+    ("Ctl", "internal"),
+    ("Db", "test"),
+    ("State", "EOF"),
+    ("ErrorCode", "0"),
+    ("ErrorMessage", ""),
+    ("Time(ms)", "0"),
+    ("ScanBytes", "0"),
+    ("ScanRows", "0"),
+    ("ReturnRows", "1"),
+    ("StmtId", "1"),
+    ("QueryId", ""),
+    ("IsQuery", "true"),
+    ("isNereids", "true"),
+    ("feIp", "10.0.0.2"),
+    ("Stmt", ""),
+    ("CpuTimeMS", "0"),
+    ("SqlHash", "ab"),
+    ("peakMemoryBytes", "0"),
+    ("SqlDigest", ""),
+    ("TraceId", ""),
+    ("WorkloadGroup", ""),
+    ("FuzzyVariables", ""),
+];
 
 /// What a log's text gives, with no regard to where its lines are cut into reads.
 fn parse(log: &[u8]) -> Vec<Item> {

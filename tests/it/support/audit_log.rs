@@ -5,51 +5,6 @@ use std::fmt::Write as _;
 /// Keys of an audit record in the order in which a version writes them, with values that say nothing of a statement.
 pub(crate) type Form = &'static [(&'static str, &'static str)];
 
-/// Doris 0.12 to 1.1: the statement stands last, and nothing says when it started.
-pub(crate) const DORIS_1: Form = &[
-    ("Client", "10.0.0.1:5000"),
-    ("User", "root"),
-    ("Db", "default_cluster:test"),
-    ("State", "EOF"),
-    ("Time", "0"),
-    ("ScanBytes", "0"),
-    ("ScanRows", "0"),
-    ("ReturnRows", "1"),
-    ("StmtId", "1"),
-    ("QueryId", ""),
-    ("IsQuery", "true"),
-    ("feIp", "10.0.0.2"),
-    ("Stmt", ""),
-];
-
-/// Doris 2.0: the statement stands in the middle, and the last field is mostly empty.
-pub(crate) const DORIS_2_0: Form = &[
-    ("Client", "10.0.0.1:5000"),
-    ("User", "root"),
-    ("Ctl", "internal"),
-    ("Db", "test"),
-    ("State", "EOF"),
-    ("ErrorCode", "0"),
-    ("ErrorMessage", ""),
-    ("Time(ms)", "0"),
-    ("ScanBytes", "0"),
-    ("ScanRows", "0"),
-    ("ReturnRows", "1"),
-    ("StmtId", "1"),
-    ("QueryId", ""),
-    ("IsQuery", "true"),
-    ("isNereids", "true"),
-    ("feIp", "10.0.0.2"),
-    ("Stmt", ""),
-    ("CpuTimeMS", "0"),
-    ("SqlHash", "ab"),
-    ("peakMemoryBytes", "0"),
-    ("SqlDigest", ""),
-    ("TraceId", ""),
-    ("WorkloadGroup", ""),
-    ("FuzzyVariables", ""),
-];
-
 /// Doris 2.1: the statement stands in the middle.
 pub(crate) const DORIS_2_1: Form = &[
     ("Client", "10.0.0.1:5000"),
