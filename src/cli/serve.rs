@@ -23,7 +23,7 @@ use crate::domain::account::Account;
 use crate::formats::file::Options;
 use crate::http::auth::{Authenticator, AuthenticatorError};
 use crate::http::server::{self, Tls, TlsError};
-use crate::http::{self, AppState, Metrics, ResponseCache};
+use crate::http::{self, AppState};
 use crate::ingest::follow::follow;
 use crate::ingest::frontend::collect;
 use crate::ingest::{Pipeline, retain};
@@ -178,16 +178,9 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         sources.spawn(collect(pipeline.clone(), store.clone(), frontend, every));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let history = Arc::new(AppState {
-        store: store.clone(),
-        zone,
-        pipeline: pipeline.clone(),
-        scheme,
-        authenticator,
-        open_to_all,
-        metrics: Arc::new(Metrics::default()),
-        response_cache: ResponseCache::new(store.watch()?),
-    });
+    let history =
+        AppState::new(store.clone(), pipeline.clone(), authenticator, scheme, open_to_all)?;
+    let history = Arc::new(history);
     let db = config.db();
     let file = db.display();
     writeln!(output, "annals listens on {scheme}://{address} and serves {file}")

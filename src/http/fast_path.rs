@@ -8,7 +8,8 @@ use futures_util::FutureExt;
 use warp::http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, IF_NONE_MATCH, VARY};
 use warp::http::{Method, Request, Uri};
 
-use super::{AppState, query_profile, session};
+use super::AppState;
+use super::doris::{query_profile, session};
 use crate::domain::record::QueryId;
 use crate::http::envelope::Answer;
 use crate::http::middleware::finalize_response;
@@ -26,9 +27,9 @@ pub(super) fn profile<In>(history: &AppState, request: &Request<In>) -> Option<A
     {
         return None;
     }
-    history.reached(host(headers)?.as_ref()).ok()?;
+    history.check_host(host(headers)?.as_ref()).ok()?;
     let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose().ok()?;
-    let view = history.seen_by(history.authenticator.known_principal(authorization)?);
+    let view = history.view_of(history.authenticator().known_principal(authorization)?);
     let answer = match as_html {
         true => session::profile(&view, query_id).now_or_never(),
         false => query_profile::bare(&view, query_id).now_or_never(),

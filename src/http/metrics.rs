@@ -1,6 +1,6 @@
-//! `/metrics`: how annals fares, for Prometheus.
+//! `/metrics`: figures of annals for Prometheus.
 
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -13,11 +13,18 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use warp::http::{Method, StatusCode};
 
-use super::View;
-use crate::http::envelope::{Answer, ApiError, open_metrics};
+use super::all_routes;
+use super::envelope::{Answer, ApiError, open_metrics};
+use super::route::{ReadRequest, Route};
+use crate::ingest::Pipeline;
 use crate::store::{Sizes, Store};
 
-/// The sizes of a history are counted anew after so long: that reads every page of an index.
+pub(super) const ROUTE: Route = Route::new("/metrics", |to, path| to.get(path, report));
+
+/// The labels of pages, which no route of this module answers.
+const PAGES: [&str; 7] =
+    ["/query_profile", "/statements", "/status", "/events", "/login", "/logout", "/assets"];
+/// How long the sizes of a history are kept: to count them reads every page of an index.
 const SIZES_KEPT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,16 +46,16 @@ struct RecordLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WayLabel {
+struct SourceLabel {
     source: String,
 }
 
-/// What is counted of requests and connections, and what was counted of the history last.
+/// Counts of requests and connections, and the sizes of the history as they were counted last.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabel, Histogram, fn() -> Histogram>,
-    /// Connections that are open.
+    /// The connections that are open.
     pub connections: Gauge,
     sizes: Mutex<Option<(Instant, Sizes)>>,
 }
@@ -69,7 +76,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts an answer.
     pub(crate) fn answered(&self, method: &Method, path: &str, status: StatusCode, took: Duration) {
-        let route = route(path);
+        let route = label(path);
         let method = match *method {
             Method::GET => "GET",
             Method::HEAD => "HEAD",
@@ -82,125 +89,114 @@ impl Metrics {
         self.seconds.get_or_create(&RouteLabel { route }).observe(took.as_secs_f64());
     }
 
-    /// How much the history holds, as it was counted within the last minute.
+    /// Returns the sizes of the history, as they were within the last minute. Errors if the store cannot be read.
     pub(crate) async fn sizes(&self, store: &Store) -> Result<Sizes, sqlx::Error> {
-        let kept = *self.sizes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let kept = *self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((counted, sizes)) = kept
             && counted.elapsed() < SIZES_KEPT
         {
             return Ok(sizes);
         }
         let sizes = store.sizes().await?;
-        let mut kept = self.sizes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut kept = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
         *kept = Some((Instant::now(), sizes));
         Ok(sizes)
     }
 }
 
-fn from(value: i64) -> Gauge {
+/// Returns the label of a path. The number of labels is bounded, whatever paths clients ask for.
+pub(super) fn label(path: &str) -> &'static str {
+    // The longest label first: `/api/profile/text` is no part of `/api/profile`.
+    static ROUTES: LazyLock<Vec<&Route>> = LazyLock::new(|| {
+        let mut routes: Vec<_> = all_routes().collect();
+        routes.sort_by_key(|route| std::cmp::Reverse(route.label().len()));
+        routes
+    });
+    if path == "/" {
+        return "/";
+    }
+    let is_below = |page: &&str| {
+        path.strip_prefix(*page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let page = || PAGES.into_iter().find(is_below);
+    let route = ROUTES.iter().find(|route| route.counts(path)).map(|route| route.label());
+    route.or_else(page).unwrap_or("other")
+}
+
+/// Answers with all figures, in the text form of OpenMetrics.
+async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
+    let pipeline = request.view.pipeline_for_all()?;
+    let store = request.view.store()?;
+    let metrics = request.state.metrics();
+    let sizes = metrics.sizes(store).await?;
+    let mut registry = Registry::with_prefix("annals");
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    registry.register("build", "The version of annals", Info::new(version));
+    register_history(&mut registry, &sizes, store.log_bytes());
+    register_writer(&mut registry, pipeline);
+    register_requests(&mut registry, metrics);
+    register_sources(&mut registry, pipeline);
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|error| ApiError::Internal(error.into()))?;
+    Ok(open_metrics(text))
+}
+
+fn gauge(value: i64) -> Gauge {
     let gauge = Gauge::default();
     gauge.set(value);
     gauge
 }
 
-/// The route of a path, of which there is a bounded number.
-fn route(path: &str) -> &'static str {
-    const ROUTES: [&str; 34] = [
-        "/query_profile",
-        "/statements",
-        "/status",
-        "/events",
-        "/login",
-        "/logout",
-        "/assets",
-        "/rest/v1/login",
-        "/rest/v1/logout",
-        "/rest/v1/session",
-        "/rest/v1/query_profile",
-        "/rest/v2/manager/query/query_info",
-        "/rest/v2/manager/query/current_queries",
-        "/rest/v2/manager/query/sql",
-        "/rest/v2/manager/query/profile/text",
-        "/rest/v2/manager/query/profile/json",
-        "/rest/v2/manager/query/profile/fragments",
-        "/rest/v2/manager/query/profile/graph",
-        "/rest/v2/manager/query/trace_id",
-        "/rest/v2/manager/query/statistics",
-        "/rest/v2/manager/query/qerror",
-        "/rest/v2/manager/query/kill",
-        "/api/query_detail",
-        "/api/v2/query_detail",
-        "/api/bootstrap",
-        "/api/health",
-        "/api/profile/text",
-        "/api/profile",
-        "/api/v1/openapi.json",
-        "/api/v1/statements",
-        "/api/v1/status",
-        "/api/v1/timeline",
-        "/api/v1/queries",
-        "/metrics",
-    ];
-    if path.starts_with("/api/") && path.ends_with("/_stream_load") {
-        return "/api/{db}/{table}/_stream_load";
-    }
-    if path == "/" {
-        return "/";
-    }
-    let known = ROUTES.into_iter().find(|route| {
-        path.strip_prefix(route).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    });
-    known.unwrap_or("other")
+fn counter(value: u64) -> Counter {
+    let counter = Counter::default();
+    counter.inc_by(value);
+    counter
 }
 
-/// Everything that is counted, in the text form of OpenMetrics.
-pub(super) async fn report(view: &View, metrics: &Metrics) -> Result<Answer, ApiError> {
-    let pipeline = view.pipeline_for_all()?;
-    let sizes = metrics.sizes(view.store()?).await?;
-    let mut registry = Registry::with_prefix("annals");
-    registry.register(
-        "build",
-        "The version of annals",
-        Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-    );
-    registry.register("queries", "Queries and loads in the history", from(sizes.queries));
-    registry.register("profiles", "Profiles in the history", from(sizes.profiles));
-    let bytes = |registry: &mut Registry, name, help, value| {
-        registry.register_with_unit(name, help, Unit::Bytes, from(value));
-    };
-    bytes(&mut registry, "database", "Size of the history's file", sizes.file_bytes);
-    bytes(
-        &mut registry,
-        "database_log",
-        "Size of its write-ahead log",
-        i64::try_from(view.store()?.log_bytes()).unwrap_or(i64::MAX),
-    );
-    bytes(&mut registry, "profile_stored", "Profiles as they are stored", sizes.profile_bytes);
-    bytes(&mut registry, "profile_text", "Profiles as texts", sizes.profile_text_bytes);
+fn register_history(registry: &mut Registry, sizes: &Sizes, log_bytes: u64) {
+    registry.register("queries", "Queries and loads in the history", gauge(sizes.queries));
+    registry.register("profiles", "Profiles in the history", gauge(sizes.profiles));
+    for (name, help, value) in [
+        ("database", "Size of the history's file", sizes.file_bytes),
+        (
+            "database_log",
+            "Size of its write-ahead log",
+            i64::try_from(log_bytes).unwrap_or(i64::MAX),
+        ),
+        ("profile_stored", "Profiles as they are stored", sizes.profile_bytes),
+        ("profile_text", "Profiles as texts", sizes.profile_text_bytes),
+    ] {
+        registry.register_with_unit(name, help, Unit::Bytes, gauge(value));
+    }
+}
+
+fn register_writer(registry: &mut Registry, pipeline: &Pipeline) {
     registry.register_with_unit(
         "commit",
         "Time from the begin of a transaction to its commit",
         Unit::Seconds,
         pipeline.commit_seconds(),
     );
-    registry.register("write_queue", "Batches that wait for the writer", from(pipeline.queued()));
+    registry.register(
+        "write_queue",
+        "Batches in the queue of the writer",
+        gauge(pipeline.queued()),
+    );
     let pruned = pipeline.pruned();
-    let count = |value: u64| {
-        let counter = Counter::<u64>::default();
-        counter.inc_by(value);
-        counter
-    };
     registry.register(
         "queries_pruned",
         "Queries removed for their age or the size of the history",
-        count(pruned.queries),
+        counter(pruned.queries),
     );
     registry.register(
         "profiles_pruned",
         "Profiles removed while their queries stay",
-        count(pruned.profiles),
+        counter(pruned.profiles),
     );
-    registry.register("connections", "Connections that are open", metrics.connections.clone());
+}
+
+fn register_requests(registry: &mut Registry, metrics: &Metrics) {
+    registry.register("connections", "Open connections", metrics.connections.clone());
     registry.register("http_requests", "Requests answered", metrics.requests.clone());
     registry.register_with_unit(
         "http_request",
@@ -208,11 +204,14 @@ pub(super) async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Api
         Unit::Seconds,
         metrics.seconds.clone(),
     );
+}
+
+fn register_sources(registry: &mut Registry, pipeline: &Pipeline) {
     let records = Family::<RecordLabels, Counter>::default();
-    let profiles = Family::<WayLabel, Counter>::default();
-    let behind = Family::<WayLabel, Gauge>::default();
-    let last_success = Family::<WayLabel, Gauge>::default();
-    let last_error = Family::<WayLabel, Gauge>::default();
+    let profiles = Family::<SourceLabel, Counter>::default();
+    let lag = Family::<SourceLabel, Gauge>::default();
+    let last_success = Family::<SourceLabel, Gauge>::default();
+    let last_error = Family::<SourceLabel, Gauge>::default();
     for (source, report) in pipeline.report() {
         for (outcome, count) in [
             ("new", report.records_new),
@@ -223,10 +222,10 @@ pub(super) async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Api
         ] {
             records.get_or_create(&RecordLabels { source: source.clone(), outcome }).inc_by(count);
         }
-        let label = WayLabel { source };
+        let label = SourceLabel { source };
         profiles.get_or_create(&label).inc_by(report.profiles);
         if let Some(waiting) = report.lag {
-            behind.get_or_create(&label).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            lag.get_or_create(&label).set(i64::try_from(waiting).unwrap_or(i64::MAX));
         }
         if let Some(ms) = report.last_success_ms {
             last_success.get_or_create(&label).set(ms / 1000);
@@ -235,24 +234,15 @@ pub(super) async fn report(view: &View, metrics: &Metrics) -> Result<Answer, Api
             last_error.get_or_create(&label).set(ms / 1000);
         }
     }
-    registry.register("records", "Records taken in, by source in and outcome", records);
-    registry.register("profiles_taken", "Profiles taken in, by source in", profiles);
+    registry.register("records", "Records received, by source and outcome", records);
+    registry.register("profiles_taken", "Profiles stored, by source", profiles);
     registry.register(
         "lag",
-        "What waits to be taken in: bytes of a followed log, profiles of a frontend",
-        behind,
+        "What a source has not read yet: bytes of a followed log, profiles of a frontend",
+        lag,
     );
-    let seconds = Unit::Seconds;
-    registry.register_with_unit(
-        "last_success_timestamp",
-        "When a source in worked last",
-        seconds.clone(),
-        last_success,
-    );
-    registry.register_with_unit(
-        "last_error_timestamp", "When a source in failed last", seconds, last_error,
-    );
-    let mut text = String::new();
-    encode(&mut text, &registry).map_err(|error| ApiError::Internal(error.into()))?;
-    Ok(open_metrics(text))
+    let success = "Time of the last success of a source";
+    registry.register_with_unit("last_success_timestamp", success, Unit::Seconds, last_success);
+    let error = "Time of the last error of a source";
+    registry.register_with_unit("last_error_timestamp", error, Unit::Seconds, last_error);
 }

@@ -15,7 +15,8 @@ use warp::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HOST,
 use warp::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use warp::hyper::body::{Body, Bytes};
 
-use super::{AppState, Credentials, login, manager};
+use super::doris::login;
+use super::{AppState, Credentials, is_cached};
 use crate::http::auth::Principal;
 use crate::http::envelope::{Answer, ApiError};
 use crate::http::middleware::{finalize_response, is_known, keep_place};
@@ -27,17 +28,6 @@ const ROOM_BYTES: usize = 8 << 20;
 const LARGEST_BYTES: usize = 1 << 20;
 /// About what an answer takes beside its body and its key.
 const OVERHEAD_BYTES: usize = 1 << 10;
-
-/// The paths of lists and reports. What they answer depends on the history, on the request and on whose
-/// queries the principal sees, and on nothing else.
-const PATHS: [&str; 6] = [
-    "/rest/v1/session",
-    "/rest/v1/query_profile",
-    manager::QUERY_INFO,
-    "/api/v1/queries",
-    "/api/v1/statements",
-    "/api/v1/timeline",
-];
 
 /// Answers that are ready.
 #[derive(Debug)]
@@ -92,7 +82,7 @@ impl ResponseCache {
         }
         let headers = request.headers();
         let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose().ok()?;
-        let principal = history.authenticator.known_principal(authorization)?;
+        let principal = history.authenticator().known_principal(authorization)?;
         // The host is a part of the key: an answer is kept only for one at which annals may be asked.
         Some(self.current(&key(&principal, request))?.answer(headers))
     }
@@ -239,7 +229,7 @@ fn is_list<In>(request: &Request<In>) -> bool {
     let uri = request.uri();
     *request.method() == Method::GET
         && uri.authority().is_none()
-        && PATHS.contains(&uri.path())
+        && is_cached(uri.path())
         // One query is asked for then.
         && !uri.query().is_some_and(|query| query.contains("query_id"))
 }

@@ -131,7 +131,7 @@ pub(crate) async fn serve<R>(
         let config = tls.as_ref().map(|tls| tls.current.borrow().clone());
         tokio::spawn(async move {
             let _permit = permit;
-            history.metrics.connections.inc();
+            history.metrics().connections.inc();
             match config {
                 None => talk(stream, routes, watcher, history.clone()).await,
                 Some(config) => {
@@ -141,7 +141,7 @@ pub(crate) async fn serve<R>(
                     }
                 }
             }
-            history.metrics.connections.dec();
+            history.metrics().connections.dec();
         });
     }
     drop(listener);
@@ -163,16 +163,16 @@ async fn talk<R>(
     let answering = answering.layer(warp::service(routes));
     let service = service_fn(move |request: Request<Incoming>| {
         let in_flight = InFlight::of(&request);
-        let kept = history.response_cache.kept(&history, &request);
+        let kept = history.response_cache().kept(&history, &request);
         if let Some(mut answer) = kept.or_else(|| fast_path::profile(&history, &request)) {
-            in_flight.answered(&mut answer, &history.metrics);
+            in_flight.answered(&mut answer, history.metrics());
             return Either::Left(ready(Ok(answer.map(made))));
         }
         // Boxed: the state of all routes is large, and hyper moves what it is given.
         let (history, answering) = (history.clone(), answering.clone());
         Either::Right(Box::pin(async move {
-            let answer = history.response_cache.answer(&history, answering, request);
-            in_flight.answered_by(answer, &history.metrics).await
+            let answer = history.response_cache().answer(&history, answering, request);
+            in_flight.answered_by(answer, history.metrics()).await
         }))
     });
     let connection = http1::Builder::new()

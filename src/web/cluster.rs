@@ -17,7 +17,7 @@ use crate::ingest::{Pipeline, SourceReport};
 pub(super) async fn page(view: View, history: Arc<AppState>) -> Result<Page, ApiError> {
     let pipeline = view.pipeline_for_all()?;
     let store = view.store()?;
-    let sizes = history.metrics.sizes(store).await?;
+    let sizes = history.metrics().sizes(store).await?;
     let (room, span) = (store.room().await?, view.span().await?);
     let sources = pipeline.report();
     let body = html! {

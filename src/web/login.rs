@@ -15,7 +15,7 @@ use super::{html as answer_of, redirect, refused};
 use crate::http::auth::SESSION_LASTS;
 use crate::http::envelope::{Answer, ApiError};
 use crate::http::query_parameters::address as address_of;
-use crate::http::{AppState, Parameters, not_from_another_site};
+use crate::http::{AppState, Parameters, reject_cross_site};
 
 /// The cookie that carries a session's id.
 pub(super) const COOKIE: &str = "annals_session";
@@ -38,10 +38,10 @@ pub(super) fn routes(history: Arc<AppState>) -> BoxedFilter<(Answer,)> {
         .and(warp::query())
         .then(
             |history: Arc<AppState>, host: Option<Authority>, parameters: Parameters| async move {
-                match history.reached(host.as_ref()) {
+                match history.check_host(host.as_ref()) {
                     Err(refusal) => refused(refusal, None),
                     // Nobody is asked: there is nothing to log in to.
-                    Ok(()) if !history.authenticator.is_enabled() => {
+                    Ok(()) if !history.authenticator().is_enabled() => {
                         redirect(local(parameters.get("next")))
                     }
                     Ok(()) => answer_of(StatusCode::OK, &page(&parameters, None), None),
@@ -73,14 +73,14 @@ async fn log_in(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    let allowed = history.reached(host.as_ref()).and_then(|()| not_from_another_site(&headers));
+    let allowed = history.check_host(host.as_ref()).and_then(|()| reject_cross_site(&headers));
     if let Err(refusal) = allowed {
         return refused(refusal, None);
     }
     let mut form: Parameters = form_urlencoded::parse(&body).into_owned().collect();
     let name = form.remove("name").unwrap_or_default();
     let password = form.remove("password").unwrap_or_default();
-    match history.authenticator.log_in(name, &password).await {
+    match history.authenticator().log_in(name, &password).await {
         Ok(id) => {
             let lasts = SESSION_LASTS.as_secs();
             with_cookie(redirect(local(form.get("next"))), &history, &id, lasts)
@@ -98,19 +98,19 @@ async fn log_out(
     headers: HeaderMap,
     session: Option<String>,
 ) -> Answer {
-    let allowed = history.reached(host.as_ref()).and_then(|()| not_from_another_site(&headers));
+    let allowed = history.check_host(host.as_ref()).and_then(|()| reject_cross_site(&headers));
     if let Err(refusal) = allowed {
         return refused(refusal, None);
     }
     if let Some(id) = session {
-        history.authenticator.log_out(&id);
+        history.authenticator().log_out(&id);
     }
     with_cookie(redirect("/login"), &history, "", 0)
 }
 
 /// Gives a browser the id of its session, for so many seconds. No script and no other site gets it.
 fn with_cookie(mut answer: Answer, history: &AppState, id: &str, seconds: u64) -> Answer {
-    let secure = if history.scheme == "https" { "; Secure" } else { "" };
+    let secure = if history.scheme() == "https" { "; Secure" } else { "" };
     let cookie =
         format!("{COOKIE}={id}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {

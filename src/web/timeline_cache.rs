@@ -116,7 +116,8 @@ impl Timelines {
 
     fn place(&self, view: &View, parameters: &Parameters) -> Cursor {
         let unheeded = [("cursor", ""), ("limit", "")];
-        let question = (view.owner().map(str::to_string), address("", parameters, &unheeded));
+        let question =
+            (view.restricted_to().map(str::to_string), address("", parameters, &unheeded));
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if places.len() >= MOST_KEPT && !places.contains_key(&question) {
             places.clear();

@@ -166,7 +166,7 @@ fn what_is_wrong_is_refused_by_name() {
         ("GET", "queries/1-2", 404, "query 1-2 is not known"),
         ("GET", "queries/1-2/profile", 404, "query 1-2 is not known"),
         ("GET", "queries/1-2/profile/tree", 404, "query 1-2 is not known"),
-        ("GET", "queries/1f4e-a2b/profile", 404, "no profile of it was taken in"),
+        ("GET", "queries/1f4e-a2b/profile", 404, "no profile is stored for it"),
         ("GET", "queries/a%20b", 400, "white space"),
         ("GET", "queries/%20a", 400, "white space"),
         ("GET", "status?x=1", 400, "there are no parameters here"),
