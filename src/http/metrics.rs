@@ -14,7 +14,9 @@ use prometheus_client::registry::{Registry, Unit};
 use warp::http::{Method, StatusCode};
 
 use super::View;
-use crate::http::envelope::{Answer, ApiError, open_metrics};
+use crate::http::answer::Answer;
+use crate::http::answer::open_metrics;
+use crate::http::error::ApiError;
 use crate::store::{Sizes, Store};
 
 /// The sizes of a history are counted anew after so long: that reads every page of an index.

@@ -1,9 +1,12 @@
 //! The REST interface of a Doris frontend, as far as it tells of query history.
 
+pub(crate) mod answer;
 pub(crate) mod auth;
 mod body;
-mod doris;
-pub(crate) mod envelope;
+pub(crate) mod cache;
+pub(crate) mod doris;
+pub(crate) mod error;
+mod etag;
 mod fast_path;
 mod metrics;
 pub(crate) mod middleware;
@@ -34,9 +37,10 @@ use crate::domain::record::{QueryId, QueryIdError};
 use crate::domain::time::Zone;
 use crate::ingest::Pipeline;
 use crate::store::{Store, StoredProfile};
-use auth::{Authenticator, Principal};
+use answer::Answer;
+use auth::{Authenticator, Principal, SessionCookie};
 use doris::{login, manager, query_detail, query_profile, session, stream_load};
-use envelope::{Answer, ApiError};
+use error::ApiError;
 pub(crate) use metrics::Metrics;
 pub(crate) use response_cache::ResponseCache;
 use v1::{openapi, push, queries, statements, status};
@@ -176,7 +180,7 @@ pub(crate) fn routes(
     let sessions = session_routes(history.clone());
     let pushed = history.clone();
     let history = warp::header::optional("authorization")
-        .and(warp::cookie::optional(login::NAME))
+        .and(warp::cookie::optional(SessionCookie::DORIS.name()))
         .and(warp::path::full())
         .and(warp::host::optional())
         .then(

@@ -11,7 +11,8 @@ use crate::domain::record::Kind;
 use crate::domain::search::Search;
 use crate::domain::statement::{Fingerprint, NotAFingerprint};
 use crate::domain::time::parse_asked_ms;
-use crate::http::envelope::{Answer, ApiError};
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
 use crate::store::{Cursor, QueryFilter};
 
 /// Rows of a list where the request names no limit.

@@ -8,7 +8,7 @@ use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
 use crate::http::auth::Principal;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
     Bucket, ListedQuery, QueryFilter, Spans, StatementOrder, StatementStatistics, Store,
@@ -46,7 +46,7 @@ impl View {
 
     /// Whose queries alone they see; `None` where they see all.
     pub(crate) fn owner(&self) -> Option<&str> {
-        self.principal.sees_only.as_deref()
+        self.principal.restricted_to.as_deref()
     }
 
     /// The source to the store, for those who may push.
@@ -60,7 +60,7 @@ impl View {
 
     /// The source to the store, for those who may see what all of it brings.
     pub(crate) fn pipeline_for_all(&self) -> Result<&Pipeline, ApiError> {
-        if self.principal.sees_only.is_none() {
+        if self.principal.restricted_to.is_none() {
             Ok(&self.pipeline)
         } else {
             Err(ApiError::Forbidden("this takes the role admin".to_string()))

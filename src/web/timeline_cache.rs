@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::range::Range;
 use crate::http::Parameters;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
 use crate::store::{Bucket, QueryFilter, Version, Watch};

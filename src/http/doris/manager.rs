@@ -11,7 +11,9 @@ use warp::http::StatusCode;
 use crate::domain::profile::Section;
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
-use crate::http::envelope::{self, Answer, ApiError, Rows, success};
+use crate::http::answer::{self, Answer};
+use crate::http::doris::envelope::{ListBuilder, success};
+use crate::http::error::ApiError;
 use crate::http::query_parameters::{filter, with_next};
 use crate::http::{Parameters, View, known_profile, text_or_na};
 use crate::store::{Cursor, ListedQuery, QueryFilter};
@@ -48,7 +50,7 @@ pub(crate) async fn query_info(
     mut parameters: Parameters,
 ) -> Result<Answer, ApiError> {
     let table = Table { column_names: TITLES, old_column_names: TITLES };
-    let mut rows = Rows::of(&table);
+    let mut rows = ListBuilder::new(&table);
     if let Some(id) = parameters.get("query_id").filter(|id| !id.is_empty()) {
         let id = crate::http::query_id(id)?;
         let add = |query: ListedQuery<'_>| {
@@ -57,19 +59,19 @@ pub(crate) async fn query_info(
             }
         };
         view.listed(&id, add).await?;
-        return rows.answer(0);
+        return rows.finish(0);
     }
     let searched = parameters.remove("search").filter(|text| !text.is_empty());
     let filter = QueryFilter { kind: Some(Kind::Query), ..filter(view, &parameters)? };
     let Some(text) = searched else {
         let add = |query: ListedQuery<'_>| rows.add(&cells(view.zone, &query), query.place());
         view.list(&filter, add).await?;
-        let last = rows.last_of_full(filter.limit);
-        return Ok(with_next(rows.answer(0)?, QUERY_INFO, &parameters, last));
+        let last = rows.cursor_if_full(filter.limit);
+        return Ok(with_next(rows.finish(0)?, QUERY_INFO, &parameters, last));
     };
     let next = search(view, &filter, &text, &mut rows).await?;
     parameters.insert("search".to_string(), text);
-    Ok(with_next(rows.answer(0)?, QUERY_INFO, &parameters, next))
+    Ok(with_next(rows.finish(0)?, QUERY_INFO, &parameters, next))
 }
 
 /// Adds the rows in which any cell contains a text, letter case included, as Doris' search finds them. Returns the
@@ -81,7 +83,7 @@ async fn search(
     view: &View,
     filter: &QueryFilter,
     text: &str,
-    rows: &mut Rows,
+    rows: &mut ListBuilder,
 ) -> Result<Option<Cursor>, ApiError> {
     let is_like_a_time =
         text.chars().all(|sign| sign.is_ascii_digit() || "-: .hourminsecdayNA/".contains(sign));
@@ -112,7 +114,7 @@ async fn search(
                 }
             }
             rows.add(&row, place);
-            if rows.last_of_full(filter.limit).is_some() {
+            if rows.cursor_if_full(filter.limit).is_some() {
                 return Ok(Some(place));
             }
         }
@@ -150,7 +152,7 @@ pub(crate) async fn current_queries(view: &View) -> Result<Answer, ApiError> {
         #[serde(rename = "columnNames")]
         column_names: [&'static str; 9],
     }
-    let mut rows = Rows::of(&Running {
+    let mut rows = ListBuilder::new(&Running {
         column_names: [
             "Frontend", "QueryId", "ConnectionId", "Catalog", "Database", "User", "ExecTime",
             "SqlHash", "Statement",
@@ -176,7 +178,7 @@ pub(crate) async fn current_queries(view: &View) -> Result<Answer, ApiError> {
         rows.add(&row, query.place());
     });
     listed.await?;
-    rows.answer(0)
+    rows.finish(0)
 }
 
 /// The whole statement; an empty object where it is not known.
@@ -206,13 +208,13 @@ pub(crate) async fn profile_json(view: &View, query_id: QueryId) -> Result<Answe
 
 /// Refuses a form of a profile that there is not.
 pub(crate) fn no_such_form(form: &str) -> ApiError {
-    ApiError::NotOffered(format!("Invalid profile format: {form}"))
+    ApiError::Unsupported(format!("Invalid profile format: {form}"))
 }
 
 /// How far the planner's estimates were off: what Doris answers where it has none, for no log tells.
 pub(crate) fn no_estimates() -> Result<Answer, ApiError> {
     let none = json!({ "msg": "Not Found", "code": 404, "data": null, "count": 0 });
-    envelope::json(StatusCode::OK, none)
+    answer::json(StatusCode::OK, none)
 }
 
 /// What the newest query of a trace id cost, as far as it was reported; what is not known is 0. Doris 4.x answers for
@@ -244,7 +246,7 @@ pub(crate) async fn statistics(view: &View, trace_id: &str) -> Result<Answer, Ap
 }
 
 fn no_trace(trace_id: &str) -> ApiError {
-    ApiError::NotOffered(format!("no query of trace id {trace_id} is known"))
+    ApiError::Unsupported(format!("no query of trace id {trace_id} is known"))
 }
 
 /// The query of a trace id, its newest where it is of several.

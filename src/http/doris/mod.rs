@@ -1,5 +1,6 @@
 //! The interface of a Doris frontend: the paths, envelopes and words that Doris' own clients know.
 
+pub(crate) mod envelope;
 pub(super) mod login;
 pub(super) mod manager;
 pub(super) mod query_detail;

@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 use warp::http::StatusCode;
 
-use crate::http::envelope::{self, Answer, ApiError, success};
+use crate::http::answer::{self, Answer};
+use crate::http::doris::envelope::success;
+use crate::http::error::ApiError;
 use crate::http::{Parameters, View};
 use crate::store::{QueryFilter, StoredQuery};
 
@@ -107,7 +109,7 @@ pub(crate) async fn starrocks(view: &View, parameters: Parameters) -> Result<Ans
     for detail in &mut details {
         detail.event_time = detail.event_time.saturating_mul(1_000_000);
     }
-    envelope::json(StatusCode::OK, json!({ "result": details, "code": "0", "message": "OK" }))
+    answer::json(StatusCode::OK, json!({ "result": details, "code": "0", "message": "OK" }))
 }
 
 /// The queries that ended, or began where they run, behind the event time that is asked for, oldest first.

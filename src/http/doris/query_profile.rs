@@ -6,7 +6,11 @@ use serde::Serialize;
 
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
-use crate::http::envelope::{Answer, ApiError, Rows, profile_text, success, text};
+use crate::http::answer::Answer;
+use crate::http::answer::profile_text;
+use crate::http::answer::text;
+use crate::http::doris::envelope::{ListBuilder, success};
+use crate::http::error::ApiError;
 use crate::http::query_parameters::{filter, with_next};
 use crate::http::{Parameters, View, known_profile, text_or_na};
 use crate::store::{ListedQuery, StoredProfile};
@@ -47,7 +51,7 @@ struct ProfileRow<'r> {
 /// client that collects history wants all.
 pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
     let filter = filter(view, &parameters)?;
-    let mut rows = Rows::of(&ProfileList {
+    let mut rows = ListBuilder::new(&ProfileList {
         column_names: [
             "Profile ID", "Task Type", "Start Time", "End Time", "Total", "Task State", "User",
             "Default Catalog", "Default Db", "Sql Statement",
@@ -57,8 +61,8 @@ pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, 
     let listed =
         view.list(&filter, |query| rows.add(&ProfileRow::new(&query, view.zone), query.place()));
     listed.await?;
-    let (count, last) = (rows.count(), rows.last_of_full(filter.limit));
-    Ok(with_next(rows.answer(count)?, "/rest/v1/query_profile", &parameters, last))
+    let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
+    Ok(with_next(rows.finish(count)?, "/rest/v1/query_profile", &parameters, last))
 }
 
 impl<'r> ProfileRow<'r> {

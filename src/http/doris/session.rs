@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
-use crate::http::envelope::{Answer, ApiError, Rows, profile_html};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::{ListBuilder, profile_html};
+use crate::http::error::ApiError;
 use crate::http::query_parameters::{filter, with_next};
 use crate::http::{Parameters, View, known_profile, text_or_na};
 use crate::store::ListedQuery;
@@ -46,7 +48,7 @@ struct SessionRow<'r> {
 /// The queries that the parameters select, newest first.
 pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
     let filter = filter(view, &parameters)?;
-    let mut rows = Rows::of(&SessionList {
+    let mut rows = ListBuilder::new(&SessionList {
         columns_names: [
             "User", "Default Db", "SQL", "Query Type", "Start Time", "End Time", "Cost",
             "Query State", "Profile",
@@ -56,8 +58,8 @@ pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, 
     let listed =
         view.list(&filter, |query| rows.add(&SessionRow::new(&query, view.zone), query.place()));
     listed.await?;
-    let (count, last) = (rows.count(), rows.last_of_full(filter.limit));
-    Ok(with_next(rows.answer(count)?, "/rest/v1/session", &parameters, last))
+    let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
+    Ok(with_next(rows.finish(count)?, "/rest/v1/session", &parameters, last))
 }
 
 impl<'r> SessionRow<'r> {

@@ -13,11 +13,13 @@ use warp::http::{HeaderMap, StatusCode};
 
 use crate::domain::time::Zone;
 use crate::formats::rows::{self, Format, JsonKind, Row, RowError};
+use crate::http::answer::{self, Answer};
 use crate::http::body::{self, BodyError};
-use crate::http::envelope::{self, Answer, ApiError};
+use crate::http::doris::envelope::set_retry_after;
+use crate::http::error::{ApiError, ErrorParts};
 use crate::http::v1::push::RejectedRows;
 use crate::http::{Parameters, View, raw_head};
-use crate::ingest::{Pipeline, PushError};
+use crate::ingest::Pipeline;
 
 /// The parameter that marks the second step.
 const MARK: &str = "redirected";
@@ -105,9 +107,9 @@ pub(crate) async fn load(
         Ok(load) => loaded.run(pipeline, db, load, &headers, chunks).await,
     };
     loaded.load_time_ms = began.elapsed().as_millis();
-    let mut answer = envelope::json(status, loaded)?;
+    let mut answer = answer::json(status, loaded)?;
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        envelope::retry_later(&mut answer);
+        set_retry_after(&mut answer);
     }
     Ok(answer)
 }
@@ -123,7 +125,9 @@ async fn redirect(
     if !headers.contains_key(EXPECT) {
         let mut drained = 0;
         let mut chunks = std::pin::pin!(chunks);
-        while let Ok(Some(Ok(chunk))) = tokio::time::timeout(body::SILENCE, chunks.next()).await {
+        while let Ok(Some(Ok(chunk))) =
+            tokio::time::timeout(body::CHUNK_TIMEOUT, chunks.next()).await
+        {
             drained += chunk.remaining();
             if drained > MAX_DRAINED_BYTES {
                 return Err(BodyError::TooLarge.into());
@@ -134,7 +138,7 @@ async fn redirect(
     let place = host.map(|host| format!("{scheme}://{host}")).unwrap_or_default();
     let location = HeaderValue::from_str(&format!("{place}{path}?{MARK}=true"))
         .map_err(|error| ApiError::Internal(error.into()))?;
-    let mut answer = envelope::text(Vec::new());
+    let mut answer = answer::text(Vec::new());
     *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
     answer.headers_mut().insert(LOCATION, location);
     Ok(answer)
@@ -230,11 +234,8 @@ impl Loaded {
                 StatusCode::OK
             }
             Err(error) => {
-                let sentence = match error {
-                    PushError::Busy => error.to_string(),
-                    PushError::Write(error) => envelope::not_written(&error),
-                };
-                self.fail(StatusCode::SERVICE_UNAVAILABLE, sentence)
+                let ErrorParts { status, message, .. } = ApiError::from(error).into_parts();
+                self.fail(status, message)
             }
         }
     }

@@ -9,7 +9,10 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
 
-use crate::http::envelope::{Answer, ApiError, Envelope, json};
+use crate::http::answer::Answer;
+use crate::http::answer::json;
+use crate::http::doris::envelope::Envelope;
+use crate::http::error::ApiError;
 use crate::http::{push, queries, statements, status};
 use warp::http::StatusCode;
 

@@ -11,7 +11,9 @@ use crate::domain::profile::{Profile, ProfileError};
 use crate::domain::record::{Kind, Origin, QueryId, QueryRecord};
 use crate::domain::time::Zone;
 use crate::formats::rows::{self, Format, JsonKind, RowError};
-use crate::http::envelope::{Answer, ApiError, Envelope, success};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::{Envelope, success};
+use crate::http::error::ApiError;
 use crate::http::{View, body};
 
 /// Rows that are told of when they are rejected.

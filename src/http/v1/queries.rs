@@ -4,7 +4,10 @@ use utoipa::IntoParams;
 
 use crate::domain::profile::Section;
 use crate::domain::record::QueryId;
-use crate::http::envelope::{Answer, ApiError, Envelope, profile_text, success};
+use crate::http::answer::Answer;
+use crate::http::answer::profile_text;
+use crate::http::doris::envelope::{Envelope, success};
+use crate::http::error::ApiError;
 use crate::http::query_parameters::{
     NoParameters, filter, known_parameters, last_of_full, with_next,
 };

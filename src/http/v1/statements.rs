@@ -2,7 +2,9 @@
 
 use utoipa::IntoParams;
 
-use crate::http::envelope::{Answer, ApiError, Envelope, success};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::{Envelope, success};
+use crate::http::error::ApiError;
 use crate::http::query_parameters::{filter, known_parameters};
 use crate::http::v1::openapi::{SearchText, SearchWords, Time};
 use crate::http::{Parameters, View};
