@@ -1,6 +1,5 @@
 //! `/metrics`: how annals fares, for Prometheus.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -16,6 +15,7 @@ use warp::http::{Method, StatusCode};
 use super::View;
 use crate::http::answer::Answer;
 use crate::http::answer::open_metrics;
+use crate::http::cache::Slot;
 use crate::http::error::ApiError;
 use crate::store::{Sizes, Store};
 
@@ -52,7 +52,7 @@ pub(crate) struct Metrics {
     seconds: Family<RouteLabel, Histogram, fn() -> Histogram>,
     /// Connections that are open.
     pub connections: Gauge,
-    sizes: Mutex<Option<(Instant, Sizes)>>,
+    sizes: Slot<(Instant, Sizes)>,
 }
 
 impl Default for Metrics {
@@ -63,7 +63,7 @@ impl Default for Metrics {
                 Histogram::new(exponential_buckets(0.0005, 4.0, 8))
             }),
             connections: Gauge::default(),
-            sizes: Mutex::default(),
+            sizes: Slot::default(),
         }
     }
 }
@@ -86,16 +86,9 @@ impl Metrics {
 
     /// How much the history holds, as it was counted within the last minute.
     pub(crate) async fn sizes(&self, store: &Store) -> Result<Sizes, sqlx::Error> {
-        let kept = *self.sizes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((counted, sizes)) = kept
-            && counted.elapsed() < SIZES_KEPT
-        {
-            return Ok(sizes);
-        }
-        let sizes = store.sizes().await?;
-        let mut kept = self.sizes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *kept = Some((Instant::now(), sizes));
-        Ok(sizes)
+        let is_fresh = |(counted, _): &(Instant, Sizes)| counted.elapsed() < SIZES_KEPT;
+        let load = async { store.sizes().await.map(|sizes| (Instant::now(), sizes)) };
+        self.sizes.get_or_load(is_fresh, load).await.map(|counted| counted.1)
     }
 }
 
