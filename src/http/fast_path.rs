@@ -8,7 +8,8 @@ use futures_util::FutureExt;
 use warp::http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, IF_NONE_MATCH, VARY};
 use warp::http::{Method, Request, Uri};
 
-use super::{AppState, query_profile, session};
+use super::AppState;
+use super::doris::{query_profile, session};
 use crate::domain::record::QueryId;
 use crate::http::answer::Answer;
 use crate::http::middleware::finalize_response;
@@ -56,4 +57,31 @@ fn requested_profile(uri: &Uri) -> Option<(bool, QueryId)> {
     let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let query_id = id.parse().ok().filter(|_| is_plain && uri.authority().is_none())?;
     Some((as_html, query_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_requested_by_one_of_the_spellings_of_doris_clients() {
+        for (uri, expected) in [
+            ("/api/profile/text?query_id=1-2", Some((false, "1-2"))),
+            ("/rest/v1/query_profile/1-2", Some((true, "1-2"))),
+            ("/rest/v1/query_profile/query_id=1-2", Some((true, "1-2"))),
+            ("/rest/v1/session/1-2", Some((true, "1-2"))),
+            ("/api/profile/text", None),
+            ("/api/profile/text?query_id=", None),
+            ("/api/profile/text?query_id=1-2&x=1", None),
+            ("/api/profile?query_id=1-2", None),
+            ("/rest/v1/query_profile/1-2?x=1", None),
+            ("/rest/v1/query_profile/1-2/", None),
+            ("/rest/v1/query_profile/1%2D2", None),
+            ("http://example.org/rest/v1/session/1-2", None),
+        ] {
+            let requested = requested_profile(&uri.parse().unwrap());
+            let expected = expected.map(|(as_html, id)| (as_html, id.parse().unwrap()));
+            assert_eq!(requested, expected, "{uri}");
+        }
+    }
 }

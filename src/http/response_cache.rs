@@ -18,7 +18,8 @@ use warp::http::header::{
 use warp::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use warp::hyper::body::{Body, Bytes};
 
-use super::{AppState, Credentials, manager};
+use super::doris::manager;
+use super::{AppState, Credentials};
 use crate::http::answer::Answer;
 use crate::http::auth::{Principal, SessionCookie};
 use crate::http::cache::Cache;
@@ -223,4 +224,57 @@ fn key<In>(principal: &Principal, request: &Request<In>) -> String {
         key.push_str(user);
     }
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
+    }
+
+    #[test]
+    fn lists_are_kept_and_single_queries_are_not() {
+        for (method, uri, expected) in [
+            ("GET", "/rest/v1/session", true),
+            ("GET", "/api/v1/queries?limit=3&user=alice", true),
+            ("HEAD", "/rest/v1/session", false),
+            ("POST", "/api/v1/queries", false),
+            ("GET", "/rest/v1/session/1-2", false),
+            ("GET", "/rest/v1/session?query_id=1-2", false),
+            ("GET", "http://example.org/rest/v1/session", false),
+        ] {
+            assert_eq!(is_list(&request(method, uri, &[])), expected, "{method} {uri}");
+        }
+    }
+
+    #[test]
+    fn requests_share_a_response_only_if_it_is_the_same_for_both() {
+        let principal = |user: Option<&str>| {
+            let restricted_to = user.map(str::to_string);
+            Principal { name: None, restricted_to, may_push: false }
+        };
+        let host = ("host", "localhost");
+        let keys = [
+            key(&principal(None), &request("GET", "/api/v1/queries", &[host])),
+            key(&principal(None), &request("GET", "/api/v1/queries?limit=3", &[host])),
+            key(&principal(None), &request("GET", "/api/v1/queries", &[("host", "other")])),
+            key(
+                &principal(None),
+                &request("GET", "/api/v1/queries", &[host, ("accept-encoding", "gzip")]),
+            ),
+            key(&principal(Some("alice")), &request("GET", "/api/v1/queries", &[host])),
+            key(&principal(Some("bob")), &request("GET", "/api/v1/queries", &[host])),
+        ];
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len(), "{keys:?}");
+        let admin = Principal { name: Some("root".to_string()), ..principal(None) };
+        let other = request("GET", "/api/v1/queries", &[host, ("user-agent", "curl")]);
+        assert_eq!(key(&admin, &other), keys[0]);
+    }
 }
