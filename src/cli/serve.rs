@@ -132,7 +132,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         args.tls_cert.or(config.tls_cert.clone()),
         args.tls_key.or(config.tls_key.clone()),
     ) {
-        (Some(certificate), Some(key)) => Some(Arc::new(Tls::read(certificate, key)?)),
+        (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
         (None, None) => None,
         _ => return Err(ServeError::HalfTls),
     };
@@ -217,7 +217,7 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
 /// Reads the certificate again on each SIGHUP, as those send it who renew certificates.
 async fn read_again_on_hangup(tls: Arc<Tls>, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
-        match tokio::task::block_in_place(|| tls.read_again()) {
+        match tokio::task::block_in_place(|| tls.reload()) {
             Ok(()) => tracing::warn!("the certificate was read again"),
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,

@@ -3,16 +3,20 @@
 //! Each endpoint is a module below [`doris`] or [`v1`] with its [`Route`]s, its parameters and its answer. A new one is
 //! a file, and a line in the list of routes of its folder.
 
+pub(crate) mod answer;
 pub(crate) mod auth;
 mod body;
-mod doris;
-pub(crate) mod envelope;
+pub(crate) mod cache;
+pub(crate) mod doris;
+pub(crate) mod error;
+mod etag;
 mod fast_path;
 mod metrics;
 pub(crate) mod middleware;
 mod query_ids;
 pub(crate) mod query_parameters;
 mod raw_head;
+mod rejected_rows;
 mod response_cache;
 mod route;
 mod same_site;
@@ -23,14 +27,16 @@ mod tests;
 mod v1;
 pub(crate) mod view;
 
+use std::cmp::Reverse;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use warp::http::HeaderMap;
 use warp::reject::{InvalidQuery, MethodNotAllowed};
 use warp::{Filter, Rejection, Reply};
 
-use envelope::{Answer, ApiError};
+use answer::Answer;
+use error::ApiError;
 pub(crate) use route::Parameters;
 use route::{Route, RouteBuilder, any_of, below};
 pub(crate) use same_site::reject_cross_site;
@@ -50,8 +56,27 @@ fn all_routes() -> impl Iterator<Item = &'static Route> {
 }
 
 /// Whether answers on this path are kept until the next commit.
-pub(super) fn is_cached(path: &str) -> bool {
+fn is_cached(path: &str) -> bool {
     all_routes().any(|route| route.is_cached && route.path == path)
+}
+
+/// Returns the label of a path in the metrics. The number of labels is bounded, whatever paths clients ask for.
+fn label(path: &str) -> &'static str {
+    /// The labels of pages, which are no routes of this module.
+    const PAGES: [&str; 7] =
+        ["/query_profile", "/statements", "/status", "/events", "/login", "/logout", "/assets"];
+    /// The longest label comes first: `/api/profile/text` does not count as `/api/profile`.
+    static BY_LENGTH: LazyLock<Vec<&Route>> = LazyLock::new(|| {
+        let mut routes: Vec<_> = all_routes().collect();
+        routes.sort_by_key(|route| Reverse(route.label().len()));
+        routes
+    });
+    if path == "/" {
+        return "/";
+    }
+    let route = BY_LENGTH.iter().find(|route| route.counts(path)).map(|route| route.label());
+    let page = || PAGES.into_iter().find(|page| route::is_at_or_below(page, path));
+    route.or_else(page).unwrap_or("other")
 }
 
 /// Joins all routes to one filter that answers every request.

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::envelope::ApiError;
+use super::error::ApiError;
 use crate::domain::record::{QueryId, QueryIdError};
 
 /// Reads an id. Errors if the text is none.

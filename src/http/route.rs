@@ -15,8 +15,9 @@ use warp::http::{HeaderMap, Method};
 use warp::hyper::body::Bytes;
 use warp::{Buf, Filter, Rejection};
 
-use super::doris::login;
-use super::envelope::{Answer, ApiError};
+use super::answer::Answer;
+use super::auth::SessionCookie;
+use super::error::ApiError;
 use super::same_site::reject_cross_site;
 use super::state::{AppState, Credentials};
 use super::view::View;
@@ -69,11 +70,16 @@ impl Route {
     /// Whether the requests to a path count under this route's label.
     pub(super) fn counts(&self, path: &str) -> bool {
         let label = self.label();
-        if label.contains('{') {
-            return values(label, path).is_some();
+        match label.contains('{') {
+            true => values(label, path).is_some(),
+            false => is_at_or_below(label, path),
         }
-        path.strip_prefix(label).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
+}
+
+/// Whether a path is `start`, or `start` and further parts.
+pub(super) fn is_at_or_below(start: &str, path: &str) -> bool {
+    path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A request to a route that reads.
@@ -250,7 +256,7 @@ fn boxed(chunks: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + 'sta
 /// Returns what the client of a request may see.
 fn reader(state: Arc<AppState>) -> BoxedFilter<(Result<View, ApiError>,)> {
     let view = warp::header::optional("authorization")
-        .and(warp::cookie::optional(login::COOKIE_NAME))
+        .and(warp::cookie::optional(SessionCookie::DORIS.name()))
         .and(warp::path::full())
         .and(warp::host::optional())
         .then(

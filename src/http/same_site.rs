@@ -6,7 +6,7 @@ use warp::host::Authority;
 use warp::http::HeaderMap;
 use warp::http::header::{HOST, ORIGIN};
 
-use super::envelope::ApiError;
+use super::error::ApiError;
 
 /// Errors if the host name is not one of this machine. A page in a browser may let its own name point to the loopback
 /// address, and would then read the history as a part of its site.

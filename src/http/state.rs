@@ -6,7 +6,7 @@ use std::sync::Arc;
 use warp::host::Authority;
 
 use super::auth::{Authenticator, Principal};
-use super::envelope::ApiError;
+use super::error::ApiError;
 use super::metrics::Metrics;
 use super::response_cache::ResponseCache;
 use super::same_site::check_host;

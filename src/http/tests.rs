@@ -9,9 +9,9 @@ fn example(route: &Route) -> String {
 #[test]
 fn every_route_has_a_label_in_the_metrics() {
     for route in all_routes() {
-        assert_eq!(metrics::label(&example(route)), route.label(), "{}", route.path);
+        assert_eq!(label(&example(route)), route.label(), "{}", route.path);
     }
-    assert_eq!(metrics::label("/no/such/path"), "other");
+    assert_eq!(label("/no/such/path"), "other");
 }
 
 #[test]

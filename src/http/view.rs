@@ -8,7 +8,7 @@ use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
 use crate::http::auth::Principal;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
     Bucket, ListedQuery, QueryFilter, Spans, StatementOrder, StatementStatistics, Store,
@@ -52,7 +52,7 @@ impl View {
 
     /// Returns the only user whose queries the principal may see, or `None` if the principal may see all.
     pub(crate) fn restricted_to(&self) -> Option<&str> {
-        self.principal.sees_only.as_deref()
+        self.principal.restricted_to.as_deref()
     }
 
     /// Returns the pipeline to push to. Errors if the principal may not push.

@@ -9,7 +9,7 @@ use super::format;
 use super::layout::{Here, Page};
 use crate::domain::time::Zone;
 use crate::http::AppState;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::ingest::{Pipeline, SourceReport};
 

@@ -10,7 +10,7 @@ use super::{chart, format};
 use crate::domain::record::Kind;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::query_parameters::{self, address, cursor, last_of_full};
 use crate::http::view::View;
 use crate::store::{QueryFilter, StoredQuery};

@@ -20,7 +20,7 @@ use warp::sse::Event;
 use super::history;
 use super::timeline_cache::Timelines;
 use crate::http::Parameters;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::{QueryFilter, Watch};
 
@@ -180,7 +180,7 @@ impl Drawer {
                 }
                 Ok(None) => Some(Instant::now() + ASKED_AGAIN),
                 Err(refusal) => {
-                    let (_, sentence) = refusal.into_sentence();
+                    let sentence = refusal.into_parts().message;
                     tracing::warn!(sentence, "a chart cannot be made for who listens");
                     Some(Instant::now() + ASKED_AGAIN)
                 }

@@ -6,19 +6,17 @@ use maud::{Markup, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::host::Authority;
-use warp::http::header::{HeaderValue, SET_COOKIE};
 use warp::http::{HeaderMap, StatusCode};
 use warp::hyper::body::Bytes;
 
 use super::layout::{Here, Page};
 use super::{html as answer_of, redirect, refused};
-use crate::http::auth::SESSION_LASTS;
-use crate::http::envelope::{Answer, ApiError};
+use crate::http::answer::Answer;
+use crate::http::auth::SessionCookie;
+use crate::http::error::ApiError;
 use crate::http::query_parameters::address as address_of;
 use crate::http::{AppState, Parameters, reject_cross_site};
 
-/// The cookie that carries a session's id.
-pub(super) const COOKIE: &str = "annals_session";
 /// What a log-in may be long: a name, a password, a path.
 const MAX_FORM_BYTES: u64 = 32 << 10;
 
@@ -59,7 +57,7 @@ pub(super) fn routes(history: Arc<AppState>) -> BoxedFilter<(Answer,)> {
         .and(warp::post())
         .and(asked)
         .and(warp::header::headers_cloned())
-        .and(warp::cookie::optional(COOKIE))
+        .and(warp::cookie::optional(SessionCookie::PAGES.name()))
         .then(log_out);
     let neither = warp::path!("login").or(warp::path!("logout")).unify().map(|| {
         refused(ApiError::BadRequest("this takes the form of the log-in page".to_string()), None)
@@ -80,10 +78,11 @@ async fn log_in(
     let mut form: Parameters = form_urlencoded::parse(&body).into_owned().collect();
     let name = form.remove("name").unwrap_or_default();
     let password = form.remove("password").unwrap_or_default();
-    match history.authenticator().log_in(name, &password).await {
+    match history.authenticator().log_in(&name, &password).await {
         Ok(id) => {
-            let lasts = SESSION_LASTS.as_secs();
-            with_cookie(redirect(local(form.get("next"))), &history, &id, lasts)
+            let mut answer = redirect(local(form.get("next")));
+            SessionCookie::PAGES.set(answer.headers_mut(), &id, history.scheme() == "https");
+            answer
         }
         Err(ApiError::Unauthorized(sentence)) => {
             answer_of(StatusCode::UNAUTHORIZED, &page(&form, Some(&sentence)), None)
@@ -105,17 +104,8 @@ async fn log_out(
     if let Some(id) = session {
         history.authenticator().log_out(&id);
     }
-    with_cookie(redirect("/login"), &history, "", 0)
-}
-
-/// Gives a browser the id of its session, for so many seconds. No script and no other site gets it.
-fn with_cookie(mut answer: Answer, history: &AppState, id: &str, seconds: u64) -> Answer {
-    let secure = if history.scheme() == "https" { "; Secure" } else { "" };
-    let cookie =
-        format!("{COOKIE}={id}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        answer.headers_mut().insert(SET_COOKIE, cookie);
-    }
+    let mut answer = redirect("/login");
+    SessionCookie::PAGES.clear(answer.headers_mut(), history.scheme() == "https");
     answer
 }
 

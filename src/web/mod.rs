@@ -30,7 +30,9 @@ use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::body::Bytes;
 use warp::{Filter, Rejection, Reply};
 
-use crate::http::envelope::{Answer, ApiError};
+use crate::http::answer::Answer;
+use crate::http::auth::SessionCookie;
+use crate::http::error::{ApiError, ErrorParts};
 use crate::http::view::View;
 use crate::http::{AppState, Parameters, middleware};
 use layout::Page;
@@ -124,7 +126,7 @@ fn visit(history: Arc<AppState>) -> BoxedFilter<(Visit,)> {
     warp::get()
         .or(warp::head())
         .unify()
-        .and(warp::cookie::optional(login::COOKIE))
+        .and(warp::cookie::optional(SessionCookie::PAGES.name()))
         .and(warp::header::optional("authorization"))
         .and(warp::host::optional())
         .and(warp::path::full())
@@ -208,7 +210,7 @@ async fn of_query(tail: Tail, visit: Visit) -> Answer {
 
 /// A page that says why there is none.
 fn refused(refusal: ApiError, reader: Option<&layout::Reader>) -> Answer {
-    let (status, sentence) = refusal.into_sentence();
+    let ErrorParts { status, message: sentence, .. } = refusal.into_parts();
     html(status, &layout::refusal(status, &sentence), reader)
 }
 

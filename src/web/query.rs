@@ -17,7 +17,8 @@ use crate::domain::profile::{Operator, Phase, Phases, Section, flame_svg, in_ord
 use crate::domain::record::{QueryId, QueryIdError};
 use crate::domain::statement::{Kind, format_sql, tokens};
 use crate::http::Parameters;
-use crate::http::envelope::{Answer, ApiError};
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::{QueryFilter, StoredQuery};
 

@@ -13,7 +13,7 @@ use crate::domain::profile::{OperatorDifference, compare};
 use crate::domain::statement::{Fingerprint, NotAFingerprint};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
 use crate::store::{QueryFilter, StatementOrder, StatementStatistics, StoredQuery};

@@ -1,15 +1,15 @@
 //! What ran over time, above the history's list. To count it reads all queries of the range, so it is counted
 //! aside, once for all who look at the same, and kept.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use super::range::Range;
 use crate::http::Parameters;
-use crate::http::envelope::ApiError;
+use crate::http::cache::Cache;
+use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
 use crate::store::{Bucket, QueryFilter, Version, Watch};
@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_millis(60);
 const HOLDS_TIMES: u32 = 20;
 /// Questions that are being asked at the same time.
 const ASKED_AT_ONCE: usize = 32;
-/// Timelines that are kept. Beyond that all are forgotten: those in use are soon there again.
-const MOST_KEPT: usize = 256;
+/// The most timelines that are kept.
+const MAX_TIMELINES: usize = 256;
 
 /// What ran in the parts of a range, as it was counted once.
 #[derive(Debug)]
@@ -34,14 +34,14 @@ pub(crate) struct Timeline {
     pub holds_until: Instant,
 }
 
-/// Where the count that answers one question is kept; locked while it is made.
-type Cursor = Arc<tokio::sync::Mutex<Option<Arc<Timeline>>>>;
+/// The user whose queries are counted, and the parameters.
+type Question = (Option<String>, String);
 
 /// Timelines that are ready, and the making of others.
 #[derive(Debug)]
 pub(crate) struct Timelines {
     watch: Arc<Watch>,
-    places: Mutex<HashMap<(Option<String>, String), Cursor>>,
+    timelines: Cache<Question, Timeline>,
     asked: Arc<Semaphore>,
 }
 
@@ -49,7 +49,7 @@ impl Timelines {
     /// Keeps timelines for as long as what it watches stays the same, and a little longer.
     pub(crate) fn new(watch: Arc<Watch>) -> Timelines {
         let asked = Arc::new(Semaphore::new(ASKED_AT_ONCE));
-        Timelines { watch, places: Mutex::default(), asked }
+        Timelines { watch, timelines: Cache::new(MAX_TIMELINES, |_, _| 1), asked }
     }
 
     /// Whether a timeline is of the history as it is now.
@@ -76,11 +76,9 @@ impl Timelines {
         filter: &QueryFilter,
         parameters: &Parameters,
     ) -> Result<Option<Arc<Timeline>>, ApiError> {
-        let place = self.place(view, parameters);
-        if let Some(counted) = place.try_lock().ok().and_then(|kept| kept.clone())
-            && self.holds(&counted)
-        {
-            return Ok(Some(counted));
+        let question = question(view, parameters);
+        if let Some(timeline) = self.timelines.get(&question).filter(|kept| self.holds(kept)) {
+            return Ok(Some(timeline));
         }
         let Ok(asked) = self.asked.clone().try_acquire_owned() else {
             return Ok(None);
@@ -89,39 +87,33 @@ impl Timelines {
         // A task of its own goes on when nobody waits any more.
         let counting = tokio::spawn(async move {
             let _asked = asked;
-            let mut kept = place.lock().await;
-            if let Some(counted) = kept.clone().filter(|counted| timelines.holds(counted)) {
-                return Ok(counted);
-            }
-            let (version, began) = (timelines.watch.now(), Instant::now());
-            let parts = match Range::of(&view, &filter).await? {
-                None => None,
-                Some(range) => {
-                    let buckets = range.timeline(&view, &filter).await?;
-                    Some((range, buckets))
-                }
-            };
-            let holds_until = Instant::now() + began.elapsed() * HOLDS_TIMES;
-            let counted = Arc::new(Timeline { parts, version, holds_until });
-            *kept = Some(counted.clone());
-            Ok::<_, ApiError>(counted)
+            let is_fresh = |timeline: &Timeline| timelines.holds(timeline);
+            let load = timelines.load(&view, &filter);
+            timelines.timelines.get_or_load(question, is_fresh, load).await
         });
-        let counted = counting.await.map_err(|error| ApiError::Internal(error.into()))?;
-        counted.map(Some)
+        let timeline = counting.await.map_err(|error| ApiError::Internal(error.into()))?;
+        timeline.map(Some)
+    }
+
+    async fn load(&self, view: &View, filter: &QueryFilter) -> Result<Timeline, ApiError> {
+        let (version, began) = (self.watch.now(), Instant::now());
+        let parts = match Range::of(view, filter).await? {
+            None => None,
+            Some(range) => {
+                let buckets = range.timeline(view, filter).await?;
+                Some((range, buckets))
+            }
+        };
+        let holds_until = Instant::now() + began.elapsed() * HOLDS_TIMES;
+        Ok(Timeline { parts, version, holds_until })
     }
 
     fn holds(&self, counted: &Timeline) -> bool {
         self.is_of_now(counted) || Instant::now() < counted.holds_until
     }
+}
 
-    fn place(&self, view: &View, parameters: &Parameters) -> Cursor {
-        let unheeded = [("cursor", ""), ("limit", "")];
-        let question =
-            (view.restricted_to().map(str::to_string), address("", parameters, &unheeded));
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.len() >= MOST_KEPT && !places.contains_key(&question) {
-            places.clear();
-        }
-        places.entry(question).or_default().clone()
-    }
+fn question(view: &View, parameters: &Parameters) -> Question {
+    let ignored = [("cursor", ""), ("limit", "")];
+    (view.restricted_to().map(str::to_string), address("", parameters, &ignored))
 }

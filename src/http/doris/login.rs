@@ -10,11 +10,13 @@ use serde_json::json;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::host::Authority;
-use warp::http::header::{AUTHORIZATION, COOKIE, HeaderValue, SET_COOKIE};
+use warp::http::header::AUTHORIZATION;
 use warp::http::{HeaderMap, Method, StatusCode};
 
-use crate::http::auth::SESSION_LASTS;
-use crate::http::envelope::{self, Answer, ApiError, success};
+use crate::http::answer::{self, Answer};
+use crate::http::auth::SessionCookie;
+use crate::http::doris::envelope::success;
+use crate::http::error::ApiError;
 use crate::http::route::{Route, RouteBuilder, answered, at};
 use crate::http::same_site::reject_cross_site;
 use crate::http::state::{AppState, Credentials};
@@ -25,9 +27,6 @@ pub(super) const LOG_IN: Route = Route::new(LOG_IN_PATH, |to, path| post(to, pat
 pub(super) const LOG_OUT: Route = Route::new("/rest/v1/logout", |to, path| {
     post(to, path, |state, headers| async move { log_out(&state, &headers) })
 });
-
-/// The cookie of a session, as Doris names it.
-pub(in crate::http) const COOKIE_NAME: &str = "PALO_SESSION_ID";
 
 /// A route that answers a POST of annals' own site.
 fn post<F>(
@@ -56,43 +55,25 @@ where
     post.boxed()
 }
 
-/// Returns the id of the session in a client's cookie.
-pub(in crate::http) fn session_of(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    cookies.flat_map(|cookies| cookies.split(';')).find_map(|cookie| {
-        let (name, id) = cookie.trim().split_once('=')?;
-        (name == COOKIE_NAME).then_some(id)
-    })
-}
-
 /// Begins a session. The answer of a server without users has no cookie, for there is no session.
 async fn log_in(state: Arc<AppState>, headers: HeaderMap) -> Result<Answer, ApiError> {
     let authorization = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
     let credentials = Credentials { authorization, session: None, path: LOG_IN_PATH };
     let session = state.authenticator().log_in_by(authorization).await;
     let id = session.map_err(|error| credentials.error(error))?;
-    let answer = envelope::json(StatusCode::OK, json!({"code": 200, "msg": "Login success!"}))?;
-    Ok(match id {
-        Some(id) => with_cookie(answer, &state, &id, SESSION_LASTS.as_secs()),
-        None => answer,
-    })
+    let mut answer = answer::json(StatusCode::OK, json!({"code": 200, "msg": "Login success!"}))?;
+    if let Some(id) = id {
+        SessionCookie::DORIS.set(answer.headers_mut(), &id, state.scheme() == "https");
+    }
+    Ok(answer)
 }
 
 /// Ends the session of the cookie.
 fn log_out(state: &AppState, headers: &HeaderMap) -> Result<Answer, ApiError> {
-    if let Some(id) = session_of(headers) {
-        state.authenticator().log_out(id);
+    if let Some(id) = SessionCookie::DORIS.read(headers) {
+        state.authenticator().log_out(&id);
     }
-    Ok(with_cookie(success((), 0)?, state, "", 0))
-}
-
-/// Sets the cookie of a session for some seconds. No script and no other site can read the cookie.
-fn with_cookie(mut answer: Answer, state: &AppState, id: &str, seconds: u64) -> Answer {
-    let secure = if state.scheme() == "https" { "; Secure" } else { "" };
-    let cookie =
-        format!("{COOKIE_NAME}={id}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        answer.headers_mut().insert(SET_COOKIE, cookie);
-    }
-    answer
+    let mut answer = success((), 0)?;
+    SessionCookie::DORIS.clear(answer.headers_mut(), state.scheme() == "https");
+    Ok(answer)
 }

@@ -1,5 +1,6 @@
 //! The interface of a Doris frontend: the paths, envelopes and words that Doris' own clients know.
 
+pub(crate) mod envelope;
 pub(super) mod login;
 pub(super) mod manager;
 mod probes;
@@ -10,7 +11,7 @@ mod stream_load;
 
 use std::borrow::Cow;
 
-use super::envelope::ApiError;
+use super::error::ApiError;
 use super::route::Route;
 use super::view::NoProfile;
 use crate::domain::record::QueryId;

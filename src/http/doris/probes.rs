@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::http::envelope::{Answer, ApiError, success};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::success;
+use crate::http::error::ApiError;
 use crate::http::route::{Parameters, Route};
 
 pub(super) const BOOTSTRAP: Route =

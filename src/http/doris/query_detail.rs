@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 use warp::http::StatusCode;
 
-use crate::http::envelope::{self, Answer, ApiError, success};
+use crate::http::answer::{self, Answer};
+use crate::http::doris::envelope::success;
+use crate::http::error::ApiError;
 use crate::http::route::{ReadRequest, Route};
 use crate::store::{QueryFilter, StoredQuery};
 
@@ -111,7 +113,7 @@ async fn starrocks(request: ReadRequest) -> Result<Answer, ApiError> {
     for detail in &mut details {
         detail.event_time = detail.event_time.saturating_mul(1_000_000);
     }
-    envelope::json(StatusCode::OK, json!({ "result": details, "code": "0", "message": "OK" }))
+    answer::json(StatusCode::OK, json!({ "result": details, "code": "0", "message": "OK" }))
 }
 
 /// Returns the queries that ended, or began if they still run, after the event time in the request, oldest first.

@@ -7,7 +7,11 @@ use serde::Serialize;
 use super::{no_profile, session, text_or_na};
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
-use crate::http::envelope::{Answer, ApiError, Rows, profile_text, success, text};
+use crate::http::answer::Answer;
+use crate::http::answer::profile_text;
+use crate::http::answer::text;
+use crate::http::doris::envelope::{ListBuilder, success};
+use crate::http::error::ApiError;
 use crate::http::query_ids::query_id;
 use crate::http::query_parameters::{filter, with_next};
 use crate::http::route::{ReadRequest, Route};
@@ -61,7 +65,7 @@ struct ProfileRow<'r> {
 async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
     let ReadRequest { view, parameters, .. } = request;
     let filter = filter(&view, &parameters)?;
-    let mut rows = Rows::of(&ProfileList {
+    let mut rows = ListBuilder::new(&ProfileList {
         column_names: [
             "Profile ID", "Task Type", "Start Time", "End Time", "Total", "Task State", "User",
             "Default Catalog", "Default Db", "Sql Statement",
@@ -71,8 +75,8 @@ async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
     let listed =
         view.list(&filter, |query| rows.add(&ProfileRow::new(&query, view.zone), query.place()));
     listed.await?;
-    let (count, last) = (rows.count(), rows.last_of_full(filter.limit));
-    Ok(with_next(rows.answer(count)?, LIST_PATH, &parameters, last))
+    let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
+    Ok(with_next(rows.finish(count)?, LIST_PATH, &parameters, last))
 }
 
 impl<'r> ProfileRow<'r> {

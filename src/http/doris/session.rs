@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::{no_profile, text_or_na};
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
-use crate::http::envelope::{Answer, ApiError, Rows, profile_html};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::{ListBuilder, profile_html};
+use crate::http::error::ApiError;
 use crate::http::query_ids::{doris_query_id, query_id};
 use crate::http::query_parameters::{filter, with_next};
 use crate::http::route::{Parameters, ReadRequest, Route};
@@ -66,7 +68,7 @@ async fn list_or_profile(request: ReadRequest) -> Result<Answer, ApiError> {
 /// Answers with the queries that the parameters select, newest first.
 async fn list(view: &View, parameters: &Parameters) -> Result<Answer, ApiError> {
     let filter = filter(view, parameters)?;
-    let mut rows = Rows::of(&SessionList {
+    let mut rows = ListBuilder::new(&SessionList {
         columns_names: [
             "User", "Default Db", "SQL", "Query Type", "Start Time", "End Time", "Cost",
             "Query State", "Profile",
@@ -76,8 +78,8 @@ async fn list(view: &View, parameters: &Parameters) -> Result<Answer, ApiError> 
     let listed =
         view.list(&filter, |query| rows.add(&SessionRow::new(&query, view.zone), query.place()));
     listed.await?;
-    let (count, last) = (rows.count(), rows.last_of_full(filter.limit));
-    Ok(with_next(rows.answer(count)?, LIST_PATH, parameters, last))
+    let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
+    Ok(with_next(rows.finish(count)?, LIST_PATH, parameters, last))
 }
 
 impl<'r> SessionRow<'r> {

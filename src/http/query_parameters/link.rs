@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use warp::http::header::{HeaderValue, LINK};
 
-use crate::http::envelope::Answer;
+use crate::http::answer::Answer;
 use crate::http::route::Parameters;
 use crate::store::{Cursor, QueryFilter};
 

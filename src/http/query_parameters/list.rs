@@ -9,7 +9,7 @@ use super::values::{
 };
 use crate::domain::search::Search;
 use crate::domain::time::Zone;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::route::Parameters;
 use crate::http::view::View;
 use crate::store::QueryFilter;

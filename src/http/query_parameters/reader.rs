@@ -10,7 +10,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::route::Parameters;
 
 /// What a path without parameters takes.

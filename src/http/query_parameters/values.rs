@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, parse_asked_ms};
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::store::Cursor;
 
 /// The largest time in milliseconds: what a JSON number holds exactly.

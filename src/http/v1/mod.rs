@@ -1,7 +1,7 @@
 //! annals' own REST interface, `/api/v1`: what Doris' shapes cannot carry.
 
 pub(super) mod openapi;
-pub(super) mod push;
+mod push;
 mod queries;
 mod schema;
 mod statements;

@@ -8,7 +8,8 @@ use warp::http::StatusCode;
 
 use super::ROUTES;
 use super::schema::QueryIdText;
-use crate::http::envelope::{Envelope, json};
+use crate::http::answer::json;
+use crate::http::doris::envelope::Envelope;
 use crate::http::query_parameters::{PageCursor, SearchText, SearchWords, Time};
 use crate::http::route::Route;
 

@@ -13,11 +13,14 @@ use super::schema::{QUERY_ID, QueryIdText};
 use crate::domain::profile::{Profile, ProfileError};
 use crate::domain::record::{Kind, Origin, QueryId, QueryRecord};
 use crate::domain::time::Zone;
-use crate::formats::rows::{self, Format, JsonKind, RowError};
+use crate::formats::rows::{self, Format, JsonKind};
+use crate::http::answer::Answer;
 use crate::http::body;
-use crate::http::envelope::{Answer, ApiError, Envelope, success};
+use crate::http::doris::envelope::{Envelope, success};
+use crate::http::error::ApiError;
 use crate::http::query_ids::exact_query_id;
 use crate::http::query_parameters::Time;
+use crate::http::rejected_rows::{RejectedRow, RejectedRows};
 use crate::http::route::{PushRequest, Route};
 
 pub(super) const QUERIES: Route =
@@ -30,40 +33,6 @@ pub(super) const PROFILE: Route =
 #[openapi(paths(queries, profile), components(schemas(Row, ProfileText)))]
 struct Description;
 
-/// The most rejected rows that an answer names.
-const REASONS: usize = 10;
-
-/// The rejected rows of a push.
-#[derive(Default)]
-pub(in crate::http) struct RejectedRows {
-    /// The number of all of them.
-    pub count: u64,
-    /// The first few.
-    pub first: Vec<Reason>,
-}
-
-/// The number of a row, and why the row was rejected.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Reason {
-    line: u64,
-    reason: String,
-}
-
-impl RejectedRows {
-    pub(in crate::http) fn add(&mut self, line: u64, error: &RowError) {
-        self.count += 1;
-        if self.first.len() < REASONS {
-            self.first.push(Reason { line, reason: error.to_string() });
-        }
-    }
-
-    /// Returns the first few in one sentence.
-    pub(in crate::http) fn sentence(&self) -> String {
-        let rows = self.first.iter().map(|Reason { line, reason }| format!("row {line}: {reason}"));
-        rows.collect::<Vec<_>>().join("; ")
-    }
-}
-
 /// What became of the rows of a push.
 #[derive(Serialize, ToSchema)]
 struct Pushed {
@@ -72,7 +41,7 @@ struct Pushed {
     unchanged: u64,
     excluded: u64,
     rejected: u64,
-    reasons: Vec<Reason>,
+    reasons: Vec<RejectedRow>,
 }
 
 /// Push queries

@@ -5,7 +5,10 @@ use utoipa::OpenApi;
 use super::schema::QueryIdText;
 use crate::domain::profile::Section;
 use crate::domain::record::QueryId;
-use crate::http::envelope::{Answer, ApiError, Envelope, profile_text, success};
+use crate::http::answer::Answer;
+use crate::http::answer::profile_text;
+use crate::http::doris::envelope::{Envelope, success};
+use crate::http::error::ApiError;
 use crate::http::query_ids::exact_query_id;
 use crate::http::query_parameters::{
     ListParameters, NoParameters, last_of_full, read_all, with_next,

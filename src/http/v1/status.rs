@@ -7,7 +7,9 @@ use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::domain::retention::Retention;
-use crate::http::envelope::{Answer, ApiError, Envelope, success};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::{Envelope, success};
+use crate::http::error::ApiError;
 use crate::http::query_parameters::{NoParameters, read_all};
 use crate::http::route::{ReadRequest, Route};
 use crate::ingest::{PruneReport, SourceReport};

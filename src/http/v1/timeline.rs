@@ -4,7 +4,9 @@ use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
 use crate::domain::time::Zone;
-use crate::http::envelope::{Answer, ApiError, Envelope, success};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::{Envelope, success};
+use crate::http::error::ApiError;
 use crate::http::query_parameters::{
     Count, FingerprintText, KindName, ListParameters, SearchText, SearchWords, Time, read_all,
 };

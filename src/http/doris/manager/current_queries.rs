@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::http::envelope::{Answer, ApiError, Rows};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::ListBuilder;
+use crate::http::error::ApiError;
 use crate::http::route::{ReadRequest, Route};
 use crate::store::QueryFilter;
 
@@ -16,7 +18,7 @@ async fn current_queries(request: ReadRequest) -> Result<Answer, ApiError> {
         #[serde(rename = "columnNames")]
         column_names: [&'static str; 9],
     }
-    let mut rows = Rows::of(&Running {
+    let mut rows = ListBuilder::new(&Running {
         column_names: [
             "Frontend", "QueryId", "ConnectionId", "Catalog", "Database", "User", "ExecTime",
             "SqlHash", "Statement",
@@ -42,5 +44,5 @@ async fn current_queries(request: ReadRequest) -> Result<Answer, ApiError> {
         rows.add(&row, query.place());
     });
     listed.await?;
-    rows.answer(0)
+    rows.finish(0)
 }

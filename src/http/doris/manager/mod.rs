@@ -9,7 +9,9 @@ use serde_json::json;
 use warp::Filter;
 use warp::http::StatusCode;
 
-use crate::http::envelope::{self, Answer, ApiError, success};
+use crate::http::answer::{self, Answer};
+use crate::http::doris::envelope::success;
+use crate::http::error::ApiError;
 use crate::http::query_ids::doris_query_id;
 use crate::http::route::{ReadRequest, Route, answered, at};
 
@@ -48,7 +50,7 @@ async fn sql(request: ReadRequest) -> Result<Answer, ApiError> {
 /// Answers as Doris does if it does not know how far the planner's estimates were off: no log says.
 fn no_estimates() -> Result<Answer, ApiError> {
     let none = json!({ "msg": "Not Found", "code": 404, "data": null, "count": 0 });
-    envelope::json(StatusCode::OK, none)
+    answer::json(StatusCode::OK, none)
 }
 
 fn no_kill() -> ApiError {

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use crate::domain::profile::Section;
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::success;
 use crate::http::doris::no_profile;
-use crate::http::envelope::{Answer, ApiError, success};
+use crate::http::error::ApiError;
 use crate::http::query_ids::doris_query_id;
 use crate::http::route::{ReadRequest, Route};
 
@@ -98,7 +100,7 @@ fn instance_hosts<'p>(section: &'p Section, hosts: &mut HashMap<&'p str, String>
 /// Answers as Doris does to a form that it does not have.
 async fn unknown_form(request: ReadRequest) -> Result<Answer, ApiError> {
     let form = request.path.get("form");
-    Err(ApiError::NotOffered(format!("Invalid profile format: {form}")))
+    Err(ApiError::Unsupported(format!("Invalid profile format: {form}")))
 }
 
 async fn stored_text(request: &ReadRequest) -> Result<Option<Vec<u8>>, ApiError> {

@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use crate::domain::record::Kind;
 use crate::domain::time::{Zone, duration_text};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::ListBuilder;
 use crate::http::doris::text_or_na;
-use crate::http::envelope::{Answer, ApiError, Rows};
+use crate::http::error::ApiError;
 use crate::http::query_ids::query_id;
 use crate::http::query_parameters::{ListParameters, SearchText, read_known, with_next};
 use crate::http::route::{ReadRequest, Route};
@@ -46,7 +48,7 @@ const CUT_FROM_BYTES: usize = 1 << 16;
 async fn query_info(request: ReadRequest) -> Result<Answer, ApiError> {
     let ReadRequest { view, parameters, .. } = request;
     let table = Table { column_names: TITLES, old_column_names: TITLES };
-    let mut rows = Rows::of(&table);
+    let mut rows = ListBuilder::new(&table);
     if let Some(id) = parameters.get("query_id").filter(|id| !id.is_empty()) {
         let add = |query: ListedQuery<'_>| {
             if let Kind::Query = query.kind() {
@@ -54,7 +56,7 @@ async fn query_info(request: ReadRequest) -> Result<Answer, ApiError> {
             }
         };
         view.listed(&query_id(id)?, add).await?;
-        return rows.answer(0);
+        return rows.finish(0);
     }
     let mut list: ListParameters = read_known(&parameters)?;
     // The manager searches all cells, not only the statement.
@@ -65,10 +67,10 @@ async fn query_info(request: ReadRequest) -> Result<Answer, ApiError> {
         None => {
             let add = |query: ListedQuery<'_>| rows.add(&cells(view.zone, &query), query.place());
             view.list(&filter, add).await?;
-            rows.last_of_full(filter.limit)
+            rows.cursor_if_full(filter.limit)
         }
     };
-    Ok(with_next(rows.answer(0)?, PATH, &parameters, next))
+    Ok(with_next(rows.finish(0)?, PATH, &parameters, next))
 }
 
 /// Adds the rows in which any cell contains a text, letter case included, as Doris' search finds them. Returns the
@@ -80,7 +82,7 @@ async fn search(
     view: &View,
     filter: &QueryFilter,
     text: &str,
-    rows: &mut Rows,
+    rows: &mut ListBuilder,
 ) -> Result<Option<Cursor>, ApiError> {
     let is_like_a_time =
         text.chars().all(|sign| sign.is_ascii_digit() || "-: .hourminsecdayNA/".contains(sign));
@@ -111,7 +113,7 @@ async fn search(
                 }
             }
             rows.add(&row, place);
-            if rows.last_of_full(filter.limit).is_some() {
+            if rows.cursor_if_full(filter.limit).is_some() {
                 return Ok(Some(place));
             }
         }

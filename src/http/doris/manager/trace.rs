@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::http::envelope::{Answer, ApiError, success};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::success;
+use crate::http::error::ApiError;
 use crate::http::query_ids::doris_id;
 use crate::http::route::{ReadRequest, Route};
 
@@ -52,5 +54,5 @@ async fn statistics(request: ReadRequest) -> Result<Answer, ApiError> {
 }
 
 fn unknown(trace_id: &str) -> ApiError {
-    ApiError::NotOffered(format!("no query of trace id {trace_id} is known"))
+    ApiError::Unsupported(format!("no query of trace id {trace_id} is known"))
 }

@@ -15,10 +15,12 @@ use warp::http::header::{EXPECT, HOST, HeaderValue, LOCATION};
 use warp::http::{HeaderMap, Method, StatusCode};
 
 use crate::formats::rows::{self, Row, RowError};
+use crate::http::answer::{self, Answer};
 use crate::http::body::{self, BodyError};
-use crate::http::envelope::{self, Answer, ApiError};
+use crate::http::doris::envelope::set_retry_after;
+use crate::http::error::{ApiError, ErrorParts};
+use crate::http::rejected_rows::RejectedRows;
 use crate::http::route::{BodyStream, PushRequest, Route};
-use crate::http::v1::push::RejectedRows;
 use crate::ingest::{Parcel, Pipeline};
 use headers::Load;
 
@@ -75,9 +77,9 @@ async fn stream_load(request: PushRequest) -> Result<Answer, ApiError> {
         }
     };
     loaded.load_time_ms = began.elapsed().as_millis();
-    let mut answer = envelope::json(status, loaded)?;
+    let mut answer = answer::json(status, loaded)?;
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        envelope::retry_later(&mut answer);
+        set_retry_after(&mut answer);
     }
     Ok(answer)
 }
@@ -88,7 +90,9 @@ async fn redirect(request: PushRequest) -> Result<Answer, ApiError> {
     let PushRequest { view, headers, full_path, body: mut chunks, .. } = request;
     if !headers.contains_key(EXPECT) {
         let mut drained = 0;
-        while let Ok(Some(Ok(chunk))) = tokio::time::timeout(body::SILENCE, chunks.next()).await {
+        while let Ok(Some(Ok(chunk))) =
+            tokio::time::timeout(body::CHUNK_TIMEOUT, chunks.next()).await
+        {
             drained += chunk.remaining();
             if drained > MAX_DRAINED_BYTES {
                 return Err(BodyError::TooLarge.into());
@@ -99,7 +103,7 @@ async fn redirect(request: PushRequest) -> Result<Answer, ApiError> {
     let start = host.map(|host| format!("{}://{host}", view.scheme)).unwrap_or_default();
     let location = HeaderValue::from_str(&format!("{start}{full_path}?{MARK}=true"))
         .map_err(|error| ApiError::Internal(error.into()))?;
-    let mut answer = envelope::text(Vec::new());
+    let mut answer = answer::text(Vec::new());
     *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
     answer.headers_mut().insert(LOCATION, location);
     Ok(answer)
@@ -139,9 +143,9 @@ impl Loaded {
 
     /// Fails by an error. Doris answers 200 to a body that cannot be understood.
     fn reject(&mut self, error: ApiError) -> StatusCode {
-        let (status, sentence) = error.into_sentence();
+        let ErrorParts { status, message, .. } = error.into_parts();
         let status = if status == StatusCode::BAD_REQUEST { StatusCode::OK } else { status };
-        self.fail(status, sentence)
+        self.fail(status, message)
     }
 
     /// The second step: reads the rows and writes them.

@@ -1,43 +1,21 @@
 //! `/metrics`: figures of annals for Prometheus.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use warp::http::{Method, StatusCode};
 
-use super::all_routes;
-use super::envelope::{Answer, ApiError, open_metrics};
-use super::route::{ReadRequest, Route};
+use super::Metrics;
+use crate::http::answer::{Answer, open_metrics};
+use crate::http::error::ApiError;
+use crate::http::route::{ReadRequest, Route};
 use crate::ingest::Pipeline;
-use crate::store::{Sizes, Store};
+use crate::store::Sizes;
 
-pub(super) const ROUTE: Route = Route::new("/metrics", |to, path| to.get(path, report));
-
-/// The labels of pages, which no route of this module answers.
-const PAGES: [&str; 7] =
-    ["/query_profile", "/statements", "/status", "/events", "/login", "/logout", "/assets"];
-/// How long the sizes of a history are kept: to count them reads every page of an index.
-const SIZES_KEPT: Duration = Duration::from_secs(60);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    route: &'static str,
-    method: &'static str,
-    status: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabel {
-    route: &'static str,
-}
+pub(in crate::http) const ROUTE: Route = Route::new("/metrics", |to, path| to.get(path, report));
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RecordLabels {
@@ -48,79 +26,6 @@ struct RecordLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabel {
     source: String,
-}
-
-/// Counts of requests and connections, and the sizes of the history as they were counted last.
-#[derive(Debug)]
-pub(crate) struct Metrics {
-    requests: Family<RequestLabels, Counter>,
-    seconds: Family<RouteLabel, Histogram, fn() -> Histogram>,
-    /// The connections that are open.
-    pub connections: Gauge,
-    sizes: Mutex<Option<(Instant, Sizes)>>,
-}
-
-impl Default for Metrics {
-    fn default() -> Metrics {
-        Metrics {
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(|| {
-                Histogram::new(exponential_buckets(0.0005, 4.0, 8))
-            }),
-            connections: Gauge::default(),
-            sizes: Mutex::default(),
-        }
-    }
-}
-
-impl Metrics {
-    /// Counts an answer.
-    pub(crate) fn answered(&self, method: &Method, path: &str, status: StatusCode, took: Duration) {
-        let route = label(path);
-        let method = match *method {
-            Method::GET => "GET",
-            Method::HEAD => "HEAD",
-            Method::POST => "POST",
-            Method::PUT => "PUT",
-            _ => "other",
-        };
-        let labels = RequestLabels { route, method, status: status.as_u16() };
-        self.requests.get_or_create(&labels).inc();
-        self.seconds.get_or_create(&RouteLabel { route }).observe(took.as_secs_f64());
-    }
-
-    /// Returns the sizes of the history, as they were within the last minute. Errors if the store cannot be read.
-    pub(crate) async fn sizes(&self, store: &Store) -> Result<Sizes, sqlx::Error> {
-        let kept = *self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((counted, sizes)) = kept
-            && counted.elapsed() < SIZES_KEPT
-        {
-            return Ok(sizes);
-        }
-        let sizes = store.sizes().await?;
-        let mut kept = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = Some((Instant::now(), sizes));
-        Ok(sizes)
-    }
-}
-
-/// Returns the label of a path. The number of labels is bounded, whatever paths clients ask for.
-pub(super) fn label(path: &str) -> &'static str {
-    // The longest label first: `/api/profile/text` is no part of `/api/profile`.
-    static ROUTES: LazyLock<Vec<&Route>> = LazyLock::new(|| {
-        let mut routes: Vec<_> = all_routes().collect();
-        routes.sort_by_key(|route| std::cmp::Reverse(route.label().len()));
-        routes
-    });
-    if path == "/" {
-        return "/";
-    }
-    let is_below = |page: &&str| {
-        path.strip_prefix(*page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let page = || PAGES.into_iter().find(is_below);
-    let route = ROUTES.iter().find(|route| route.counts(path)).map(|route| route.label());
-    route.or_else(page).unwrap_or("other")
 }
 
 /// Answers with all figures, in the text form of OpenMetrics.
