@@ -27,9 +27,8 @@ pub(super) fn profile<In>(state: &AppState, request: &Request<In>) -> Option<Ans
     {
         return None;
     }
-    state.check_host(host(headers)?.as_ref()).ok()?;
     let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose().ok()?;
-    let view = state.view_of(state.authenticator().known_principal(authorization)?);
+    let view = state.known_view(authorization, host(headers)?.as_ref())?;
     let answer = match as_html {
         true => session::profile(&view, query_id).now_or_never(),
         false => query_profile::bare(&view, query_id).now_or_never(),

@@ -40,7 +40,7 @@ use error::ApiError;
 pub(crate) use route::Parameters;
 use route::{Route, RouteBuilder, any_of, below};
 pub(crate) use same_site::reject_cross_site;
-pub(crate) use state::{AppState, Credentials};
+pub(crate) use state::AppState;
 
 /// All routes, by what their paths start with. The first that takes a request answers.
 static ROUTES: [(&str, &[Route]); 4] = [

@@ -18,7 +18,8 @@ use warp::http::header::{
 use warp::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use warp::hyper::body::{Body, Bytes};
 
-use super::{AppState, Credentials, is_cached};
+use super::is_cached;
+use super::state::{AppState, Credentials};
 use crate::http::answer::Answer;
 use crate::http::auth::{Principal, SessionCookie};
 use crate::http::cache::Cache;

@@ -28,7 +28,7 @@ pub(crate) struct AppState {
 
 /// How a client says who it is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Credentials<'a> {
+pub(super) struct Credentials<'a> {
     /// The `Authorization` header.
     pub(super) authorization: Option<&'a str>,
     /// The id of a session on Doris' paths.
@@ -108,8 +108,18 @@ impl AppState {
         self.view(Credentials { authorization, session: None, path: "" }, host).await
     }
 
-    /// Returns what a principal may see of the history.
-    pub(super) fn view_of(&self, principal: Principal) -> View {
+    /// Returns what the client may see of the history, or `None` if the host name is wrong, or if the credentials cannot
+    /// be checked without waiting.
+    pub(super) fn known_view(
+        &self,
+        authorization: Option<&str>,
+        host: Option<&Authority>,
+    ) -> Option<View> {
+        self.check_host(host).ok()?;
+        self.authenticator.known_principal(authorization).map(|principal| self.view_of(principal))
+    }
+
+    fn view_of(&self, principal: Principal) -> View {
         View::new(self.store.clone(), self.scheme, self.pipeline.clone(), principal)
     }
 
