@@ -43,12 +43,13 @@ pub(super) fn profile<In>(state: &AppState, request: &Request<In>) -> Option<Ans
 /// any spelling that no client of Doris uses.
 fn requested_profile(uri: &Uri) -> Option<(bool, QueryId)> {
     let path = uri.path();
-    let (as_html, id) = match (path, uri.query()) {
-        ("/api/profile/text", Some(query)) => (false, query.strip_prefix("query_id=")?),
-        (_, None) => {
-            let id = ["/rest/v1/query_profile/", "/rest/v1/session/"]
-                .iter()
-                .find_map(|start| path.strip_prefix(start))?;
+    let (as_html, id) = match uri.query() {
+        Some(query) if path == query_profile::TEXT.path => {
+            (false, query.strip_prefix("query_id=")?)
+        }
+        None => {
+            let routes = [query_profile::HTML, session::PROFILE];
+            let id = routes.iter().find_map(|route| route.rest(path))?;
             (true, id.strip_prefix("query_id=").unwrap_or(id))
         }
         _ => return None,

@@ -19,7 +19,8 @@ pub(super) const STARROCKS: Route =
 
 /// The most details in an answer.
 const MAX_DETAILS: u32 = 1000;
-/// A query that began so long before the time in the request, in milliseconds, is not found.
+/// The longest duration of a query in milliseconds. A query that began longer before the time in the request is left
+/// away, even if it ended after that time.
 const LONGEST_MS: i64 = 24 * 3600 * 1000;
 /// Event times beyond this are in nanoseconds, as StarRocks counts them; others are in milliseconds, as Doris does.
 const FIRST_NANOSECONDS: i64 = 1_000_000_000_000_000;

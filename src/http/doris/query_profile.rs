@@ -21,11 +21,12 @@ use crate::store::{ListedQuery, StoredProfile};
 const LIST_PATH: &str = "/rest/v1/query_profile";
 
 pub(super) const LIST: Route = Route::new(LIST_PATH, |to, path| to.get(path, list)).cached();
-pub(super) const HTML: Route = Route::new("/rest/v1/query_profile/{*query_id}", |to, path| {
-    to.get(path, session::profile_in_path)
-});
+pub(in crate::http) const HTML: Route =
+    Route::new("/rest/v1/query_profile/{*query_id}", |to, path| {
+        to.get(path, session::profile_in_path)
+    });
 pub(super) const ENVELOPED: Route = Route::new("/api/profile", |to, path| to.get(path, enveloped));
-pub(super) const TEXT: Route =
+pub(in crate::http) const TEXT: Route =
     Route::new("/api/profile/text", |to, path| to.get(path, bare_or_newest));
 
 #[derive(Serialize)]

@@ -1,5 +1,4 @@
-//! `/rest/v1/session`: the session list, and a profile as HTML, as the Session Action of Doris 0.15
-//! answers them.
+//! `/rest/v1/session`: the list of queries, and a profile as HTML, as the Session Action of Doris 0.15 answers.
 
 use std::borrow::Cow;
 
@@ -24,7 +23,7 @@ pub(super) const LIST: Route =
 pub(super) const LIST_OF_ALL: Route = Route::new("/rest/v1/session/all", |to, path| {
     to.get(path, |request| async move { list(&request.view, &request.parameters).await })
 });
-pub(super) const PROFILE: Route =
+pub(in crate::http) const PROFILE: Route =
     Route::new("/rest/v1/session/{*query_id}", |to, path| to.get(path, profile_in_path));
 
 #[derive(Serialize)]

@@ -32,8 +32,8 @@ struct PushParts {
 /// Makes the filters of routes.
 pub(in crate::http) struct RouteBuilder {
     state: Arc<AppState>,
-    /// The method of a route that reads, and what the client may see. Boxed, as all that comes before a handler: warp
-    /// clones the filters for each request, and a boxed filter is one counter.
+    /// What comes behind the path of a route that reads. Boxed: warp clones the filters for each request, and a boxed
+    /// filter is one counter.
     read: BoxedFilter<(Result<View, ApiError>, Parameters)>,
     push: BoxedFilter<(PushParts,)>,
 }
@@ -66,7 +66,7 @@ impl RouteBuilder {
         &self.state
     }
 
-    /// A route that reads the history.
+    /// Returns the filter of a route that reads the history.
     pub(in crate::http) fn get<F>(
         &self,
         path: &'static str,
@@ -85,7 +85,7 @@ impl RouteBuilder {
         read.boxed()
     }
 
-    /// A route that reads nothing of the history, and answers to anybody.
+    /// Returns the filter of a route that reads nothing of the history. The route needs no credentials.
     pub(in crate::http) fn get_public(
         &self,
         path: &'static str,
@@ -97,7 +97,7 @@ impl RouteBuilder {
         read.boxed()
     }
 
-    /// A route that adds to the history. `allowed` are all methods at this path.
+    /// Returns the filter of a route that adds to the history. `allowed` are all methods at this path, for the error.
     pub(in crate::http) fn push<F>(
         &self,
         path: &'static str,
@@ -164,14 +164,14 @@ fn pusher(state: Arc<AppState>) -> BoxedFilter<(Result<View, ApiError>,)> {
     view.boxed()
 }
 
-/// Makes an answer of an error, too. Boxed: the state of all routes holds this, and moves for each request.
+/// Turns an error into its answer. Boxed: the future of all routes contains this one, and moves for each request.
 pub(in crate::http) fn answered(
     answer: impl Future<Output = Result<Answer, ApiError>> + Send + 'static,
 ) -> BoxFuture<'static, Answer> {
     Box::pin(async { answer.await.unwrap_or_else(ApiError::into_answer) })
 }
 
-/// Joins routes below a path: a request to another path passes none of them.
+/// Joins routes whose paths all begin alike. A request to another path tries none of them.
 pub(in crate::http) fn below(
     start: &'static str,
     routes: impl IntoIterator<Item = BoxedFilter<(Answer,)>>,
@@ -183,8 +183,8 @@ pub(in crate::http) fn below(
     checked.untuple_one().and(any_of(routes)).boxed()
 }
 
-/// Returns the first of some routes that takes a request. All are of one type, and joined as a tree: a chain of their own
-/// types takes the compiler minutes, and a chain of boxes nests as deep as there are routes.
+/// Joins routes to one: the first that takes a request answers. The routes are boxed and joined as a balanced tree: the
+/// compiler needs minutes for a chain of unboxed routes, and a chain of boxes nests as deep as there are routes.
 pub(in crate::http) fn any_of(
     routes: impl IntoIterator<Item = BoxedFilter<(Answer,)>>,
 ) -> BoxedFilter<(Answer,)> {

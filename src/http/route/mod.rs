@@ -21,20 +21,20 @@ pub(super) use path::{PathValues, at, is_at_or_below};
 /// The parameters behind the question mark.
 pub(crate) type Parameters = std::collections::HashMap<String, String>;
 
-/// A route.
+/// One endpoint.
 pub(super) struct Route {
-    /// The path. `{name}` is one part of any text, `{*name}` at the end is the rest, which may be empty.
+    /// The pattern of the path. `{name}` stands for one part, `{*name}` at the end for the rest, which may be empty.
     pub path: &'static str,
-    /// Whether an answer depends on nothing but the history, the request and whose queries the principal sees. Such
-    /// answers are kept until the next commit.
+    /// Whether the answer depends on the store, the request and the user whose queries the principal may see, and on
+    /// nothing else. Such answers are kept until the next commit.
     pub is_cached: bool,
-    /// Returns the description of the endpoints of the route's module.
+    /// Describes the endpoints of the route's module; `None` on Doris' paths, and where another route of the module does.
     pub description: Option<fn() -> OpenApi>,
     build: fn(&RouteBuilder, &'static str) -> BoxedFilter<(Answer,)>,
 }
 
 impl Route {
-    /// A route at a path, whose filter `build` makes.
+    /// A route at `path`. `build` makes its filter.
     pub(super) const fn new(
         path: &'static str,
         build: fn(&RouteBuilder, &'static str) -> BoxedFilter<(Answer,)>,
@@ -54,8 +54,8 @@ impl Route {
         (self.build)(builder, self.path)
     }
 
-    /// Returns the label in the metrics: the path up to the part that varies, or the whole pattern where hardly
-    /// anything is before that part.
+    /// Returns the label in the metrics: the path up to the first part that varies, or the whole pattern if only `/api`
+    /// is before that part.
     pub(super) fn label(&self) -> &'static str {
         match self.path.split_once("/{") {
             Some((head, _)) if head != "/api" => head,
@@ -63,7 +63,12 @@ impl Route {
         }
     }
 
-    /// Whether the requests to a path count under this route's label.
+    /// Returns what follows this route's label in a path, or `None` if nothing does.
+    pub(super) fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
+        path.strip_prefix(self.label())?.strip_prefix('/')
+    }
+
+    /// Whether requests to `path` count under this route's label.
     pub(super) fn counts(&self, path: &str) -> bool {
         let label = self.label();
         match label.contains('{') {

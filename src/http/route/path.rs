@@ -37,7 +37,7 @@ pub(super) fn values(pattern: &'static str, path: &str) -> Option<PathValues> {
     rest.is_empty().then_some(values)
 }
 
-/// Passes the requests to a path, with or without a slash at its end.
+/// Passes requests to a path of this pattern, with a slash at its end or without.
 pub(in crate::http) fn at(
     pattern: &'static str,
 ) -> impl Filter<Extract = (PathValues,), Error = Rejection> + Clone {

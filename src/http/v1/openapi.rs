@@ -23,7 +23,7 @@ pub(super) const ROUTE: Route =
     info(
         title = "annals",
         description = "The query history that Apache Doris does not keep. Every answer but the text of a \
-            profile is an envelope: `msg`, `code` (0 where it went well), `data` and `count`."
+            profile is an envelope: `msg`, `code` (0 for success), `data` and `count`."
     ),
     components(schemas(Envelope<String>, PageCursor, QueryIdText, SearchText, SearchWords, Time))
 )]

@@ -73,7 +73,7 @@ impl TimelineParameters {
 
 /// What ran over time, in spans of the same length
 ///
-/// Spans in which nothing started are there, too.
+/// Spans without queries are in the list, too.
 #[utoipa::path(
     get, path = PATH, params(TimelineParameters), tag = "statements",
     responses((status = 200, body = Envelope<Vec<Bucket>>))

@@ -66,8 +66,7 @@ async fn fragments(request: ReadRequest) -> Result<Answer, ApiError> {
                 .into_iter()
                 .map(|(instance, time)| {
                     let host = hosts.get(instance.as_str()).map_or("", String::as_str);
-                    let told = json!({ "host": host, "active_time": time });
-                    (instance, told)
+                    (instance, json!({ "host": host, "active_time": time }))
                 })
                 .collect();
             json!({
@@ -80,12 +79,12 @@ async fn fragments(request: ReadRequest) -> Result<Answer, ApiError> {
     success(fragments, 0)
 }
 
-/// Finds where each instance ran: `Instance ID (host=TNetworkAddress(hostname:10.0.0.1, port:9060))`.
+/// Collects the backend of each instance: `Instance ID (host=TNetworkAddress(hostname:10.0.0.1, port:9060))`.
 fn instance_hosts<'p>(section: &'p Section, hosts: &mut HashMap<&'p str, String>) {
     let instance = section.name.strip_prefix("Instance ").and_then(|name| name.split_once(' '));
-    if let Some((id, place)) = instance {
+    if let Some((id, address)) = instance {
         let part = |key: &str| {
-            let (_, behind) = place.split_once(key)?;
+            let (_, behind) = address.split_once(key)?;
             behind.split([',', ')']).next().map(str::trim)
         };
         if let (Some(host), Some(port)) = (part("hostname:"), part("port:")) {

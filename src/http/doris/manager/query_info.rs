@@ -20,8 +20,8 @@ const PATH: &str = "/rest/v2/manager/query/query_info";
 
 pub(super) const ROUTE: Route = Route::new(PATH, |to, path| to.get(path, query_info)).cached();
 
-/// A table of Doris' manager: its rows are lists of texts in the order of the columns.
-/// Doris names the titles in another key since 1.1 (`NodeAction.NodeInfo`); clients read either.
+/// A table of Doris' manager: a row is a list of texts in the order of the columns. Doris names the titles in another key
+/// since 1.1 (`NodeAction.NodeInfo`), and clients read either key.
 #[derive(Serialize)]
 struct Table {
     #[serde(rename = "columnNames")]
@@ -35,12 +35,12 @@ const TITLES: [&str; 10] = [
     "Query ID", "FE节点", "查询用户", "执行数据库", "Sql", "查询类型", "开始时间", "结束时间",
     "执行时长", "状态",
 ];
-/// Rows that are read at a time for a search.
+/// The rows that a search reads at a time.
 const PAGE: u32 = 1000;
-/// Rows that a search reads for one answer where only the text of their times can tell. The link to the next page
-/// goes on from there.
-const MOST_READ: usize = 50_000;
-/// A statement in a list is at most so many bytes where it is whole.
+/// The most rows that a search reads for one answer if SQLite cannot search for the text. The link to the next page
+/// continues from there.
+const MAX_READ: usize = 50_000;
+/// A list cuts statements to this many characters, so a statement of fewer bytes is whole.
 const CUT_FROM_BYTES: usize = 1 << 16;
 
 /// Answers with the newest queries, without loads. The cells are in the order of the titles, which Doris itself does not
@@ -73,11 +73,11 @@ async fn query_info(request: ReadRequest) -> Result<Answer, ApiError> {
     Ok(with_next(rows.finish(0)?, PATH, &parameters, next))
 }
 
-/// Adds the rows in which any cell contains a text, letter case included, as Doris' search finds them. Returns the
-/// place from which the next page goes on, where there may be more.
+/// Adds the rows in which any cell contains a text, letter case included, as Doris' search does. Returns the cursor from
+/// which the next page continues, or `None` if no row is left.
 ///
-/// SQLite finds the rows whose texts contain it in any letter case. Times and durations are texts only in the row:
-/// where the text may be one of these, rows are read as they come.
+/// SQLite finds the rows with the text in any letter case. But times and durations are texts only in the row: if the
+/// text may be a part of one, all rows are read.
 async fn search(
     view: &View,
     filter: &QueryFilter,
@@ -104,7 +104,7 @@ async fn search(
             }
         };
         view.list(&page, each).await?;
-        for (row, place, is_found) in found {
+        for (row, cursor, is_found) in found {
             if !is_found {
                 let Ok(id) = row[0].parse() else { continue };
                 let whole = view.statement(&id).await?;
@@ -112,9 +112,9 @@ async fn search(
                     continue;
                 }
             }
-            rows.add(&row, place);
+            rows.add(&row, cursor);
             if rows.cursor_if_full(filter.limit).is_some() {
-                return Ok(Some(place));
+                return Ok(Some(cursor));
             }
         }
         read += count;
@@ -122,13 +122,13 @@ async fn search(
         if count < PAGE as usize {
             return Ok(None);
         }
-        if page.anywhere.is_none() && read >= MOST_READ {
+        if page.anywhere.is_none() && read >= MAX_READ {
             return Ok(last);
         }
     }
 }
 
-/// A row of the manager's list. The frontend has its port where who reported the query named it.
+/// Returns a row of the manager's list. The frontend has a port if the source of the query named one.
 fn cells<'q>(zone: Zone, query: &ListedQuery<'q>) -> [Cow<'q, str>; 10] {
     [
         query.query_id.into(),
