@@ -38,7 +38,7 @@ use warp::{Filter, Rejection, Reply};
 use answer::Answer;
 use error::ApiError;
 pub(crate) use route::Parameters;
-use route::{Route, RouteBuilder, any_of, below};
+use route::{Route, RouteBuilder, any_of, below, is_at_or_below, values};
 pub(crate) use same_site::reject_cross_site;
 pub(crate) use state::AppState;
 
@@ -65,18 +65,24 @@ fn label(path: &str) -> &'static str {
     /// The labels of pages, which are no routes of this module.
     const PAGES: [&str; 7] =
         ["/query_profile", "/statements", "/status", "/events", "/login", "/logout", "/assets"];
-    /// The longest label comes first: `/api/profile/text` does not count as `/api/profile`.
-    static BY_LENGTH: LazyLock<Vec<&Route>> = LazyLock::new(|| {
-        let mut routes: Vec<_> = all_routes().collect();
-        routes.sort_by_key(|route| Reverse(route.label().len()));
-        routes
+    /// Each label, and whether it is a pattern. The longest comes first, for `/api/profile/text` does not count as
+    /// `/api/profile`. Made once, for every request passes here.
+    static LABELS: LazyLock<Vec<(&str, bool)>> = LazyLock::new(|| {
+        let labels = all_routes().map(Route::label).chain(PAGES);
+        let mut labels: Vec<_> = labels.map(|label| (label, label.contains('{'))).collect();
+        labels.sort_unstable_by_key(|(label, _)| (Reverse(label.len()), *label));
+        labels.dedup();
+        labels
     });
     if path == "/" {
         return "/";
     }
-    let route = BY_LENGTH.iter().find(|route| route.counts(path)).map(|route| route.label());
-    let page = || PAGES.into_iter().find(|page| route::is_at_or_below(page, path));
-    route.or_else(page).unwrap_or("other")
+    let mut labels = LABELS.iter();
+    let found = labels.find(|(label, is_pattern)| match is_pattern {
+        true => values(label, path).is_some(),
+        false => is_at_or_below(label, path),
+    });
+    found.map_or("other", |(label, _)| label)
 }
 
 /// Joins all routes to one filter that answers every request.

@@ -16,7 +16,7 @@ use super::answer::Answer;
 use super::state::AppState;
 use super::view::View;
 pub(super) use builder::{RouteBuilder, answered, any_of, below};
-pub(super) use path::{PathValues, at, is_at_or_below};
+pub(super) use path::{PathValues, at, is_at_or_below, values};
 
 /// The parameters behind the question mark.
 pub(crate) type Parameters = std::collections::HashMap<String, String>;
@@ -66,15 +66,6 @@ impl Route {
     /// Returns what follows this route's label in a path, or `None` if nothing does.
     pub(super) fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
         path.strip_prefix(self.label())?.strip_prefix('/')
-    }
-
-    /// Whether requests to `path` count under this route's label.
-    pub(super) fn counts(&self, path: &str) -> bool {
-        let label = self.label();
-        match label.contains('{') {
-            true => path::values(label, path).is_some(),
-            false => is_at_or_below(label, path),
-        }
     }
 }
 

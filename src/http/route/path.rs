@@ -17,7 +17,7 @@ impl PathValues {
 }
 
 /// Compares a path with a pattern. Returns the parts that vary, or `None` if the path is another.
-pub(super) fn values(pattern: &'static str, path: &str) -> Option<PathValues> {
+pub(in crate::http) fn values(pattern: &'static str, path: &str) -> Option<PathValues> {
     let mut values = PathValues::default();
     let mut rest = path.strip_prefix('/').unwrap_or(path);
     for part in pattern.split('/').skip(1) {
