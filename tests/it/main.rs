@@ -10,6 +10,7 @@ mod clients;
 mod command_line;
 mod config;
 mod disk_full;
+mod docs;
 mod files;
 mod follow;
 mod frontend;
