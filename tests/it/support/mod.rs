@@ -7,6 +7,7 @@ mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 pub(crate) use audit_log::{DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
 pub(crate) use profile::{old_profile, printed_count, printed_time, profile, profile_of};
@@ -123,6 +124,15 @@ pub fn audit_records(numbers: std::ops::Range<u64>) -> String {
         );
     }
     log
+}
+
+/// Waits until a condition holds, for up to a minute; `seen` says what is seen instead.
+pub fn wait_until(mut holds: impl FnMut() -> bool, seen: impl Fn() -> String) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{}", seen());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// One number out of a database.
