@@ -37,8 +37,8 @@ pub(super) fn timeline(
     parameters: &Parameters,
     zone: Zone,
 ) -> Markup {
-    let max_count = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).max(1);
-    let max_total_ms = buckets.iter().map(|bucket| bucket.total_ms).max().unwrap_or(0).max(1);
+    let max_count = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0);
+    let max_total_ms = buckets.iter().map(|bucket| bucket.total_ms).max().unwrap_or(0);
     let (count, errors, total_ms) = buckets.iter().fold((0, 0, 0), |sum, bucket| {
         (sum.0 + bucket.count, sum.1 + bucket.errors, sum.2 + bucket.total_ms)
     });
@@ -121,9 +121,9 @@ impl Columns<'_> {
     }
 }
 
-/// Returns the height of a bar, which is visible unless the value is 0.
+/// Returns the height of a bar. Every value above 0 is visible.
 fn bar_height(value: i64, max: i64, height: f64) -> f64 {
-    if value == 0 { 0.0 } else { (value as f64 / max as f64 * height).max(1.5) }
+    if value <= 0 { 0.0 } else { (value as f64 / max as f64 * height).max(1.5) }
 }
 
 /// Returns a small chart of values over time, without axes.

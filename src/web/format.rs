@@ -170,7 +170,7 @@ mod tests {
         {
             assert_eq!(number(Some(value)), expected);
         }
-        assert_eq!(bytes(Some(236_667_379_712)), "220 GB");
+        assert_eq!(bytes(Some(236_667_379_712_i64)), "220 GB");
         assert_eq!(bytes(Some(1536)), "1.5 KB");
         assert_eq!(number(None::<i64>), UNKNOWN);
         assert_eq!(integer(-1_234_567), "-1,234,567");

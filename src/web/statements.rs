@@ -41,8 +41,10 @@ pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
 async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
     let order_name = parameters.get("order").map_or("total_ms", String::as_str);
     let order = StatementOrder::NAMES.into_iter().find(|(name, _)| *name == order_name);
-    let (_, order) =
-        order.ok_or_else(|| ApiError::BadRequest(format!("unknown order {order_name:?}")))?;
+    let (_, order) = order.ok_or_else(|| {
+        let names = StatementOrder::NAMES.map(|(name, _)| name).join(", ");
+        ApiError::BadRequest(format!("order must be one of {names}"))
+    })?;
     let filter = query_filter(&view, &parameters)?;
     let range = TimeRange::of(&view, &filter).await?;
     let (statements, trends) = match &range {

@@ -463,7 +463,7 @@ fn screenshots() {
         ("statement", format!("/statements/{fingerprint}")),
         ("comparison", format!("/statements/{compared}")),
         ("status", "/status".to_string()),
-        ("not-found", "/query_profile/none".to_string()),
+        ("not-found", "/query_profile/1-2".to_string()),
     ] {
         browser.open(&format!("{}{path}", server.url));
         if name == "history" {

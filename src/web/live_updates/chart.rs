@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use warp::sse::Event;
 
-use super::Events;
+use super::sender::EventSender;
 use crate::http::Parameters;
 use crate::http::view::View;
 use crate::store::QueryFilter;
@@ -32,14 +32,14 @@ pub(super) struct ChartFeed {
 
 impl ChartFeed {
     /// Sends the chart whenever it changes, until the listener is gone or annals stops.
-    pub(super) async fn send_to(mut self, events: &Events) {
+    pub(super) async fn send_to(mut self, events: &EventSender) {
         loop {
             self.changes.mark_unchanged();
             let retry_at =
                 match self.timelines.get(&self.view, &self.filter, &self.parameters).await {
                     Ok(Some(timeline)) => {
                         if let Some(event) = self.event_of(&timeline)
-                            && events.send(Ok(event)).await.is_err()
+                            && !events.send(event).await
                         {
                             return;
                         }
@@ -48,8 +48,8 @@ impl ChartFeed {
                     }
                     Ok(None) => Some(Instant::now() + RETRY_DELAY),
                     Err(error) => {
-                        let (_, message) = error.into_sentence();
-                        tracing::warn!(message, "live updates: the chart cannot be computed");
+                        let (_, error) = error.into_sentence();
+                        tracing::warn!(error, "cannot compute the chart of a live page");
                         Some(Instant::now() + RETRY_DELAY)
                     }
                 };

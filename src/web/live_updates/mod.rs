@@ -6,16 +6,15 @@
 
 mod chart;
 mod rows;
+mod sender;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::poll_fn;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use warp::filters::BoxedFilter;
 use warp::http::header::CACHE_CONTROL;
-use warp::sse::Event;
 use warp::{Filter, Reply, reply};
 
 use super::request::{PageRequest, PageRequests, query_filter};
@@ -27,6 +26,7 @@ use crate::http::view::View;
 use crate::store::Watch;
 use chart::ChartFeed;
 use rows::RowFeed;
+use sender::EventSender;
 
 /// Listeners at the same time, of all users together.
 const MAX_LISTENERS: usize = 256;
@@ -75,8 +75,6 @@ impl LiveUpdates {
     }
 }
 
-type Events = mpsc::Sender<Result<Event, Infallible>>;
-
 pub(super) fn route(
     requests: PageRequests,
     live_updates: Arc<LiveUpdates>,
@@ -119,7 +117,7 @@ fn events(
     };
     let rows = RowFeed::new(view, filter, changes, shown.rows);
     // A channel, because warp wants a stream that is Sync, and the future of a read is not.
-    let (sender, mut receiver) = mpsc::channel(1);
+    let (sender, mut receiver) = EventSender::channel();
     tokio::spawn(async move {
         let _permit = permit;
         tokio::select! {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use warp::sse::Event;
 
-use super::Events;
+use super::sender::EventSender;
 use crate::http::envelope::ApiError;
 use crate::http::view::View;
 use crate::store::QueryFilter;
@@ -44,18 +44,18 @@ impl RowFeed {
     }
 
     /// Sends the changes of the list until the listener is gone, annals stops or a read fails.
-    pub(super) async fn send_to(mut self, events: &Events) {
+    pub(super) async fn send_to(mut self, events: &EventSender) {
         while self.changes.changed().await.is_ok() && self.changes.borrow_and_update().is_some() {
             match self.next_event().await {
                 Ok(None) => {}
                 Ok(Some(event)) => {
-                    if events.send(Ok(event)).await.is_err() {
+                    if !events.send(event).await {
                         return;
                     }
                 }
                 Err(error) => {
-                    let (_, message) = error.into_sentence();
-                    tracing::warn!(message, "live updates: the list cannot be read");
+                    let (_, error) = error.into_sentence();
+                    tracing::warn!(error, "cannot read the list of a live page");
                     return;
                 }
             }

@@ -6,7 +6,7 @@ use warp::http::header::{
 };
 use warp::hyper::body::Bytes;
 
-use super::{blocking, find, parse_operators};
+use super::lookup::{blocking, find, parse_operators};
 use crate::domain::profile::flame_svg;
 use crate::domain::record::QueryId;
 use crate::http::envelope::{Answer, ApiError};

@@ -1,6 +1,7 @@
 //! `/query_profile/<id>`, the path that Doris calls `__hrefPath`: all that is known of one query.
 
 mod download;
+mod lookup;
 mod operators;
 mod phases;
 mod profile;
@@ -15,13 +16,15 @@ use warp::filters::path::Tail;
 use super::layout::Page;
 use super::request::{PageRequest, PageRequests, log_in_or_error};
 use super::{chart, format, paths, response, sql};
-use crate::domain::profile::{Operator, Phases, Section, operators};
+use crate::domain::profile::Phases;
 use crate::domain::record::{QueryId, QueryIdError};
 use crate::http::Parameters;
 use crate::http::envelope::{Answer, ApiError};
 use crate::http::view::View;
 use crate::store::{QueryFilter, StoredQuery};
 use download::Download;
+use lookup::find;
+pub(super) use lookup::profile_operators;
 
 /// The chart of other runs of the statement has at most this many, from this long before the query to as long after.
 const MAX_RUNS: u32 = 100;
@@ -85,12 +88,6 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
     Ok(Page { title: format!("Query {id}"), nav: None, body })
 }
 
-/// Returns a query. Errors with "not found" also where the user may not see the query.
-async fn find(view: &View, id: &QueryId) -> Result<StoredQuery, ApiError> {
-    let query = view.record(id).await?;
-    query.ok_or_else(|| ApiError::NotFound(format!("no query {id} in the history")))
-}
-
 /// Returns the phases that the profile reports, else those of the record.
 fn phases_of(query: &StoredQuery, profile: Option<&[u8]>) -> Phases {
     let phases = profile.map(Phases::of_text).filter(|phases| !phases.phases.is_empty());
@@ -131,29 +128,4 @@ async fn nearby_runs(view: &View, query: &StoredQuery) -> Result<Vec<StoredQuery
         ..QueryFilter::default()
     };
     Ok(view.records(&filter).await?)
-}
-
-/// Returns the operators of a query's profile; `None` where no profile is stored.
-pub(super) async fn profile_operators(
-    view: &View,
-    id: &str,
-) -> Result<Option<Vec<Operator>>, ApiError> {
-    let Ok(id) = id.parse::<QueryId>() else {
-        return Ok(None);
-    };
-    let Some(text) = view.profile(&id).await?.text() else {
-        return Ok(None);
-    };
-    blocking(move || parse_operators(&text)).await.map(Some)
-}
-
-fn parse_operators(profile: &[u8]) -> Vec<Operator> {
-    operators(&Section::parse(&String::from_utf8_lossy(profile)))
-}
-
-/// Runs work that takes a core for long on a thread of its own, so that other requests are served meanwhile.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::Internal(error.into()))
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::parse_operators;
+use super::lookup::parse_operators;
 use crate::domain::profile::{Operator, in_order};
 use crate::http::Parameters;
 use crate::http::envelope::ApiError;

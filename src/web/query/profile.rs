@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::download::Download;
-use super::{blocking, operators, phases};
+use super::lookup::blocking;
+use super::{operators, phases};
 use crate::domain::profile::Phases;
 use crate::http::Parameters;
 use crate::http::envelope::ApiError;
