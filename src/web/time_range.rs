@@ -15,8 +15,7 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// The range where the address names none: the time before the newest query. The chart of years of history would
-/// read all of it.
+/// The default range ends with the newest query and is this long: a chart of years would read all of the history.
 const DEFAULT_LENGTH: i64 = DAY;
 /// A chart has at most this many bars.
 const MAX_BARS: i64 = 100;

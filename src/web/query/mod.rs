@@ -26,8 +26,9 @@ use download::Download;
 use lookup::find;
 pub(super) use lookup::profile_operators;
 
-/// The chart of other runs of the statement has at most this many, from this long before the query to as long after.
+/// Runs in the chart of the same statement.
 const MAX_RUNS: u32 = 100;
+/// The chart reaches this far before and after the query.
 const RUNS_WITHIN_MS: i64 = 7 * 24 * 3_600_000;
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {

@@ -1,5 +1,7 @@
 //! The operators of a profile as a tree.
 
+use std::ops::Range;
+
 use maud::{Markup, html};
 
 use super::lookup::parse_operators;
@@ -38,7 +40,7 @@ pub(super) fn tree(profile: &[u8], first: Option<usize>, path: &str) -> Markup {
     if all.is_empty() {
         return html! { p.empty { "No operators found in this profile. The Text tab shows all of it." } };
     }
-    let page = Page::of(all.len(), first);
+    let page = OperatorPage::of(all.len(), first);
     let mut tree = Tree {
         shown: page.shown(&all),
         next: 0,
@@ -75,73 +77,54 @@ fn costly_note(all: &[(usize, &Operator)]) -> Markup {
     }
 }
 
-/// The operators that a page shows, as places in the order of the profile.
-enum Page {
-    All {
-        count: usize,
-    },
-    Costliest {
-        count: usize,
-    },
-    /// From `first` up to, but without, `end`.
-    Range {
-        first: usize,
-        end: usize,
-        count: usize,
-    },
+/// The operators that a page shows.
+struct OperatorPage {
+    /// Operators of the profile.
+    count: usize,
+    /// The places of the shown operators in the order of the profile; `None` for the costliest operators.
+    range: Option<Range<usize>>,
 }
 
-impl Page {
-    /// Returns the page of a profile of `count` operators that holds operator number `first`, from 1.
-    fn of(count: usize, first: Option<usize>) -> Page {
-        if count <= PAGE_OPERATORS {
-            return Page::All { count };
-        }
-        let Some(first) = first else {
-            return Page::Costliest { count };
-        };
-        let first = (first.min(count) - 1) / PAGE_OPERATORS * PAGE_OPERATORS;
-        Page::Range { first, end: (first + PAGE_OPERATORS).min(count), count }
+impl OperatorPage {
+    /// Returns the page that holds operator number `first`, from 1. All operators of a small profile are one page.
+    fn of(count: usize, first: Option<usize>) -> OperatorPage {
+        let first = if count <= PAGE_OPERATORS { Some(1) } else { first };
+        let range = first.map(|first| {
+            let start = (first.min(count) - 1) / PAGE_OPERATORS * PAGE_OPERATORS;
+            start..(start + PAGE_OPERATORS).min(count)
+        });
+        OperatorPage { count, range }
     }
 
     /// Returns for each operator whether the page shows it.
     fn shown(&self, all: &[(usize, &Operator)]) -> Vec<bool> {
-        let mut shown = match self {
-            Page::All { count } => vec![true; *count],
-            Page::Costliest { .. } => costliest(all),
-            Page::Range { first, end, count } => {
-                (0..*count).map(|place| (*first..*end).contains(&place)).collect()
-            }
+        let mut shown = match &self.range {
+            Some(range) => (0..all.len()).map(|place| range.contains(&place)).collect(),
+            None => costliest(all),
         };
         add_ancestors(all, &mut shown);
         shown
     }
 
-    /// Returns what the page shows of the profile in words, and the links to the other pages.
+    /// Returns what the page shows of the profile in words, and links to the other pages.
     fn links(&self, path: &str) -> Markup {
-        let from = |first: usize| format!("{path}?operators={}#profile-heading", first + 1);
+        let from = |place: usize| format!("{path}?operators={}#profile-heading", place + 1);
+        let count = format::integer(self.count);
+        let Some(range) = &self.range else {
+            return html! {
+                p.note { "The " (PAGE_OPERATORS) " costliest of " (count) " operators, with their ancestors." }
+                nav.paging aria-label="Operators" { a href=(from(0)) { "All in profile order" } }
+            };
+        };
         html! {
             p.note {
-                @match self {
-                    Page::All { count } => (format::counted(*count, "operator", "operators")),
-                    Page::Costliest { count } => {
-                        "The " (PAGE_OPERATORS) " costliest of " (format::integer(*count))
-                        " operators, with their ancestors."
-                    }
-                    Page::Range { first, end, count } => {
-                        "Operators " (format::integer(first + 1)) " to " (format::integer(*end)) " of "
-                        (format::integer(*count)) " in profile order, with their ancestors."
-                    }
-                }
+                "Operators " (format::integer(range.start + 1)) " to " (format::integer(range.end)) " of "
+                (count) " in profile order, with their ancestors."
             }
             nav.paging aria-label="Operators" {
-                @if let Page::Range { first, end, count } = self {
-                    a href={ (path) "#profile-heading" } { "Costliest" }
-                    @if *first > 0 { a rel="prev" href=(from(first - PAGE_OPERATORS)) { "Previous" } }
-                    @if end < count { a rel="next" href=(from(*end)) { "Next" } }
-                } @else {
-                    a href=(from(0)) { "All in profile order" }
-                }
+                a href={ (path) "#profile-heading" } { "Costliest" }
+                @if range.start > 0 { a rel="prev" href=(from(range.start - PAGE_OPERATORS)) { "Previous" } }
+                @if range.end < self.count { a rel="next" href=(from(range.end)) { "Next" } }
             }
         }
     }
