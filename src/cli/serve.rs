@@ -28,7 +28,7 @@ use crate::ingest::follow::follow;
 use crate::ingest::frontend::collect;
 use crate::ingest::{Pipeline, retain};
 use crate::store::{OpenError, Store, WriteError};
-use crate::web::{self, Live};
+use crate::web::{self, LiveUpdates};
 
 /// Where annals listens unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8130));
@@ -197,13 +197,13 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     if let Some(within) = sd_notify::watchdog_enabled() {
         sources.spawn(watch(store.clone(), pipeline.clone(), within / 3));
     }
-    let live = Arc::new(Live::new(store.watch()?));
-    sources.spawn(live.clone().look());
+    let live = Arc::new(LiveUpdates::new(store.watch()?));
+    sources.spawn(live.clone().watch_store());
     let routes = web::routes(history.clone(), live.clone()).or(http::routes(history.clone()));
     // Those who listen would be waited for.
     let stopped = async move {
         stopped.await;
-        live.end();
+        live.close();
     };
     server::serve(history, routes.boxed(), listener, tls, stopped, GRACE).await;
     tell_systemd(NotifyState::Stopping);
