@@ -1,4 +1,4 @@
-//! Why a request gets no answer, and with which status it is told so.
+//! Why a request fails, and the status of its answer.
 
 use warp::http::StatusCode;
 
