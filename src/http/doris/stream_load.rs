@@ -12,7 +12,7 @@ use warp::http::header::{CONTENT_ENCODING, EXPECT, HOST, HeaderValue, LOCATION};
 use warp::http::{HeaderMap, StatusCode};
 
 use crate::domain::time::Zone;
-use crate::formats::rows::{self, Format, JsonKind, Row, RowError};
+use crate::formats::rows::{self, Entry, Format, JsonKind, RowError};
 use crate::http::body::{self, BodyError};
 use crate::http::envelope::{self, Answer, ApiError};
 use crate::http::v1::push::RejectedRows;
@@ -184,10 +184,12 @@ impl Loaded {
             rows::read(&body.bytes, &format, zone, &mut |number, row| {
                 total += 1;
                 let row = row.and_then(|row| match &row {
-                    Row::Record(record) if is_strict => match rows::misread(record) {
-                        Some(column) => Err(RowError::Misread(column.to_string())),
-                        None => Ok(row),
-                    },
+                    Entry::Record(record) if is_strict => {
+                        match rows::wrongly_typed_column(record) {
+                            Some(column) => Err(RowError::WrongType(column.to_string())),
+                            None => Ok(row),
+                        }
+                    }
                     _ => Ok(row),
                 });
                 match row {

@@ -1,0 +1,47 @@
+//! Reading takes linear time.
+
+use super::{Write, doris2, doris4, parse, starrocks};
+
+/// The time that a log takes, the shorter of two.
+fn time_of(log: &str) -> std::time::Duration {
+    let time = || {
+        let start = std::time::Instant::now();
+        assert!(!parse(log.as_bytes()).is_empty());
+        start.elapsed()
+    };
+    time().min(time())
+}
+
+#[test]
+fn reading_is_linear() {
+    let repeated = |piece: &str, bytes: usize| piece.repeat(bytes / piece.len());
+    let numbered =
+        |bytes: usize| (0..bytes / 11).map(|n| format!("|K{n:06}=1")).collect::<String>();
+    for name in [
+        "|Key000001=1|Key000002=1", "|Xy={\"a\":[1,", "|CpuTimeMS=1|Digest=a|Time(ms)=1",
+        "|Digest=a|ErrorMessage=x", "|A=[{\"\\n",
+    ] {
+        let text =
+            |bytes| if name.starts_with("|Key") { numbered(bytes) } else { repeated(name, bytes) };
+        let message = |id: &str, text: &str| {
+            doris2(id, "s").replace("ErrorMessage=", &format!("ErrorMessage=no {text}"))
+        };
+        let message_behind = |id: &str, text: &str| {
+            let failed = starrocks(id, text).replace("State=EOF", "State=ERR");
+            format!("{failed}|ErrorMessage=no {text}")
+        };
+        for write in [doris2 as Write, doris4, starrocks, message, message_behind] {
+            let logs = [50_000, 200_000]
+                .map(|bytes| write("1-a", &format!("select 1 -- {}", text(bytes))) + "\n");
+            let [short, long] = logs.map(|log| time_of(&log));
+            // Four times as long; sixteen times where it is the square.
+            assert!(
+                long < short * 8 + std::time::Duration::from_millis(40),
+                "{name}: {short:?}, then {long:?}"
+            );
+        }
+    }
+    // The square of this would be minutes.
+    let log = doris2("1-a", &format!("select 1 -- {}", numbered(3_000_000))) + "\n";
+    assert!(time_of(&log) < std::time::Duration::from_secs(20));
+}
