@@ -1,4 +1,4 @@
-//! Packed inputs: what a file is packed with, and the files within zip and tar archives.
+//! Packed inputs: gzip, and the files within zip and tar archives.
 //!
 //! Everything is unpacked while it is read. An archive within an archive is not opened, and the unpacked size of an
 //! archive is limited, so a small file cannot keep annals busy for ever.
@@ -25,7 +25,7 @@ pub(super) const MAGIC_BYTES: u64 = 512;
 /// The longest file name that is shown, in bytes.
 const MAX_NAME_BYTES: usize = 400;
 
-/// What an input is packed with.
+/// The format in which an input is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
     Gzip,
@@ -36,7 +36,7 @@ pub(super) enum Packing {
 }
 
 impl Packing {
-    /// Returns what an input is packed with, by its first bytes, or None if the input is not packed.
+    /// Returns the format of a packed input by its first bytes, or None if the input is not packed.
     pub(super) fn of(magic: &[u8]) -> Option<Packing> {
         const UNKNOWN: [&[u8]; 6] = [
             b"\x28\xb5\x2f\xfd",   // zstd
@@ -161,7 +161,7 @@ fn printable_name(name: &[u8]) -> String {
     name.chars().map(|sign| if sign.is_control() { '\u{fffd}' } else { sign }).collect()
 }
 
-/// Returns whether a desktop added the file to the archive by itself.
+/// Returns whether macOS added the file, and not the person who packed the archive.
 fn is_desktop_file(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or(name);
     name.starts_with("__MACOSX/") || last.starts_with("._") || last == ".DS_Store"

@@ -244,7 +244,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_the_mysql_client_writes_comes_back(value in ".{0,40}") {
+        fn the_values_of_the_mysql_client_come_back(value in ".{0,40}") {
             let escaped = value
                 .replace('\\', "\\\\")
                 .replace('\n', "\\n")
@@ -254,7 +254,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_break_it(rest in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_it_panic(rest in prop::collection::vec(any::<u8>(), 0..200)) {
             for header in ["query_id,time,stmt\n", "query_id\ttime\tstmt\n"] {
                 let text = [header.as_bytes(), &rest].concat();
                 let header = Header::sniff(&text).unwrap();

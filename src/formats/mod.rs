@@ -30,7 +30,7 @@ use crate::domain::login::Login;
 use crate::domain::profile::{Profile, ProfileError};
 use crate::domain::record::{QueryIdError, QueryRecord};
 
-/// What was found at one place of an input.
+/// One finding in an input.
 #[derive(Debug)]
 pub(crate) enum Item {
     Record {
@@ -39,13 +39,13 @@ pub(crate) enum Item {
         replaced: bool,
         /// The line where the record starts, if the input ended within it. The record is kept as far as it goes.
         cut: Option<u64>,
-        /// Lines behind the record that are part of no record.
+        /// Lines after the record that are part of no record.
         foreign: Option<ForeignLines>,
         warnings: Vec<ReadWarning>,
     },
     Login {
         login: Box<Login>,
-        /// Lines behind the log-in that are part of no record.
+        /// Lines after the log-in that are part of no record.
         foreign: Option<ForeignLines>,
     },
     Profile {
@@ -71,7 +71,7 @@ pub(crate) struct ForeignLines {
 /// A sign that a record was not read right. The record is kept as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ReadWarning {
-    /// The error message holds what looks like the fields behind it, `|Time(ms)=`.
+    /// The error message holds what looks like the fields after it, `|Time(ms)=`.
     MessageHoldsFields,
     /// The statement started more than ten minutes after its record was written: the log's times are in another zone
     /// than the configured one.

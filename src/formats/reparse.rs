@@ -1,6 +1,6 @@
 //! Stored audit records that an earlier version of annals misread, read again.
 //!
-//! Earlier versions read everything behind a JSON value as part of the error message or of the statement, kept StarRocks'
+//! Earlier versions read everything after a JSON value as part of the error message or of the statement, kept StarRocks'
 //! own keys only in `extra`, and kept escapes, wrappers and clusters' names as they were.
 
 use super::Item;
@@ -71,7 +71,7 @@ fn fill_unknown(record: &mut QueryRecord, mut reread: QueryRecord) {
     record.merge(reread);
 }
 
-/// Returns the record that is read again if the error message or the statement holds the fields behind it, or None if
+/// Returns the record that is read again if the error message or the statement holds the fields after it, or None if
 /// neither does.
 fn fields_in_free_text(stored: &QueryRecord) -> Option<QueryRecord> {
     let holds_fields = |text: &Option<String>| text.as_deref().is_some_and(has_field);

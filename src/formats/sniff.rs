@@ -1,4 +1,4 @@
-//! What a text is, by its start and, if that is not enough, by the name of its file.
+//! Recognises a text by its start and, if that is not enough, by the name of its file.
 
 use memchr::memmem;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::wrapper::{Unwrapper, is_running_log};
 use crate::domain::profile::Profile;
 use crate::domain::time::{leading_local_time, zone_offset};
 
-/// What a text is.
+/// The content of a text.
 #[derive(Debug)]
 pub(super) enum Content {
     /// Only white space.
@@ -38,7 +38,7 @@ pub(super) enum Content {
     Unknown,
 }
 
-/// Returns what a text is that begins with `head`, in a file of this name.
+/// Returns the content of a text that begins with `head`, in a file of this name.
 pub(super) fn content(head: &[u8], name: &str) -> Content {
     let text = head.trim_ascii_start();
     if text.is_empty() {
@@ -117,12 +117,12 @@ fn json(text: &[u8]) -> Option<Content> {
 
 /// Returns a line without the time that a logger wrote before a JSON document, as in StarRocks' fe.profile.log.
 pub(super) fn without_log_time(line: &[u8]) -> &[u8] {
-    let behind = leading_local_time(line).map(|(_, length)| {
+    let after = leading_local_time(line).map(|(_, length)| {
         let rest = &line[length..];
         let offset = zone_offset(rest).map_or(0, |(_, length)| length);
         rest.get(offset..).unwrap_or_default().trim_ascii_start()
     });
-    behind.filter(|rest| rest.starts_with(b"{")).unwrap_or(line)
+    after.filter(|rest| rest.starts_with(b"{")).unwrap_or(line)
 }
 
 /// Returns whether a text is a log of a frontend, a backend or their JVM.
@@ -153,10 +153,8 @@ fn is_gc_log(line: &[u8]) -> bool {
     });
     let old = || {
         memmem::find(&line[..line.len().min(120)], b": [").is_some_and(|at| {
-            let behind = &line[at + 3..];
-            behind.starts_with(b"GC")
-                || behind.starts_with(b"Full GC")
-                || behind.starts_with(b"CMS")
+            let after = &line[at + 3..];
+            after.starts_with(b"GC") || after.starts_with(b"Full GC") || after.starts_with(b"CMS")
         })
     };
     unified == Some(true) || old()

@@ -8,17 +8,17 @@ use crate::domain::profile::{Profile, from_html};
 
 /// How far before `Summary:` a tag counts as one of the page, in bytes.
 const REACH_BEFORE_BYTES: usize = 1 << 16;
-/// How far behind `Summary:` a tag counts as one of the page, in bytes.
-const REACH_BEHIND_BYTES: usize = 200;
+/// How far after `Summary:` a tag counts as one of the page, in bytes.
+const REACH_AFTER_BYTES: usize = 200;
 
 /// Returns whether a text that begins with `head` is a profile as HTML.
 pub(in crate::formats) fn is_html(head: &[u8]) -> bool {
     const TAGS: [&[u8]; 7] =
         [b"</br>", b"<br>", b"<br/>", b"<br />", b"&nbsp;", b"<pre", b"</html>"];
     memmem::find(head, b"Summary:").is_some_and(|at| {
-        // A statement may hold such tags: those of the page are around its first lines, or open it.
+        // A statement may hold such tags, too. The page's own tags are near its first lines, or open it.
         let from = at.saturating_sub(REACH_BEFORE_BYTES);
-        let around = &head[from..head.len().min(at + REACH_BEHIND_BYTES)];
+        let around = &head[from..head.len().min(at + REACH_AFTER_BYTES)];
         let opens = head.trim_ascii_start().starts_with(b"<");
         !Profile::sniff(head)
             && (opens || TAGS.iter().any(|tag| memmem::find(around, tag).is_some()))

@@ -1,4 +1,4 @@
-//! Profiles among other text: behind headings, in code fences, in quotes.
+//! Profiles among other text: after headings, in code fences, in quotes.
 
 use crate::domain::profile::Profile;
 

@@ -26,8 +26,8 @@ pub(in crate::formats) fn is_spilled(head: &[u8]) -> bool {
 ///
 /// Errors if the input is damaged, or if the text is larger than [`MAX_PROFILE_BYTES`].
 pub(in crate::formats) fn spilled_text(bytes: &[u8]) -> Result<Vec<u8>, SkipReason> {
-    let (json, behind) = split_part(bytes).ok_or(SkipReason::Damaged)?;
-    let (rest, _) = split_part(behind).ok_or(SkipReason::Damaged)?;
+    let (json, after) = split_part(bytes).ok_or(SkipReason::Damaged)?;
+    let (rest, _) = split_part(after).ok_or(SkipReason::Damaged)?;
     let summary: Summary = serde_json::from_slice(json).map_err(|_| SkipReason::Damaged)?;
     let mut text = String::new();
     summary.summary_profile.print("Summary", &mut text);
@@ -49,7 +49,7 @@ pub(in crate::formats) fn spilled_text(bytes: &[u8]) -> Result<Vec<u8>, SkipReas
     }
 }
 
-/// Returns the part behind its length, and what is behind the part, or None if the part is not complete.
+/// Returns the part after its length, and what is after the part, or None if the part is not complete.
 fn split_part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_be_bytes(*length) as usize)

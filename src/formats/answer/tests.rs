@@ -137,7 +137,7 @@ fn answers_of_a_frontend() {
 
 proptest! {
     #[test]
-    fn no_text_breaks_it(
+    fn no_text_makes_it_panic(
         parts in prop::collection::vec(
             prop_oneof![
                 Just("Summary:\n"), Just("Query:\n"), Just(" - Profile ID: 1-2\n"), Just("```\n"),
@@ -154,7 +154,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         is_spilled(&bytes);
         let _ = spilled_text(&bytes);
         is_html(&bytes);

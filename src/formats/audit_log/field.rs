@@ -32,7 +32,7 @@ impl<'a> Field<'a> {
     }
 
     /// Returns whether the value is one that frontends write for the key often enough to tell a field from text that
-    /// looks like one: a number where one belongs, a token, JSON, or plain text.
+    /// looks like one: a number for a number, a token, JSON, or plain text.
     pub(super) fn is_plausible(&self) -> bool {
         let value = self.value;
         let is_nothing = value.is_empty() || value == "null";
@@ -44,7 +44,7 @@ impl<'a> Field<'a> {
             key if is_token(key) => {
                 !value.trim().contains(|c: char| c.is_whitespace() || "'\"`(),;".contains(c))
             }
-            // No version writes free text behind free text, but for StarRocks' error message.
+            // No version writes free text after free text, but for StarRocks' error message.
             Key::Stmt | Key::ErrorMessage | Key::Message => false,
             Key::FuzzyVariables | Key::QueriedTables | Key::ChosenViews | Key::Url => {
                 !value.contains('\n')
@@ -126,7 +126,7 @@ pub(super) struct PlacedField<'a> {
 }
 
 impl<'a> PlacedField<'a> {
-    /// Returns the field with its value up to `end` in `text`, where rows may have moved the end.
+    /// Returns the field with its value up to `end` in `text`. A row may have moved the end.
     pub(super) fn whole(&self, text: &'a str) -> Field<'a> {
         let start = offset_of(text, self.field.value);
         Field { value: &text[start..self.end], ..self.field }
@@ -151,7 +151,7 @@ pub(super) struct FieldStart<'a> {
 }
 
 impl<'a> FieldStart<'a> {
-    /// Returns the first start of a field in `text` at or behind `from`.
+    /// Returns the first start of a field in `text` at or after `from`.
     fn find(kind: RecordKind, text: &'a str, from: usize) -> Option<FieldStart<'a>> {
         memchr::memchr_iter(b'|', &text.as_bytes()[from..]).find_map(|at| {
             let bar = from + at;
@@ -185,7 +185,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Returns the fields of a text from the first one that begins at or behind `from`.
+    /// Returns the fields of a text from the first one that begins at or after `from`.
     pub(super) fn new(kind: RecordKind, text: &'a str, from: usize) -> Fields<'a> {
         let next = FieldStart::find(kind, text, from);
         Fields { kind, text, next, json_budget: text.len().saturating_mul(2) }
@@ -202,7 +202,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the length of the JSON object or array with which a text begins, or None if it begins with none or no
-    /// field can end behind it. A string is not looked for: a quote is more often part of a text.
+    /// field can end after it. A string is not looked for: a quote is more often part of a text.
     fn json_length(&mut self, text: &str) -> Option<usize> {
         if !text.starts_with(['{', '[']) || self.json_budget == 0 {
             return None;
@@ -212,12 +212,12 @@ impl<'a> Fields<'a> {
         let mut reader = serde_json::Deserializer::from_reader(&mut rest);
         let is_whole = IgnoredAny::deserialize(&mut reader).is_ok();
         let length = all - rest.len();
-        let behind = text.get(length..).filter(|_| is_whole);
-        let can_end = |behind: &str| match behind.strip_prefix('|') {
+        let after = text.get(length..).filter(|_| is_whole);
+        let can_end = |after: &str| match after.strip_prefix('|') {
             Some(rest) => is_end(rest) || name_at(rest).is_some(),
-            None => is_end(behind),
+            None => is_end(after),
         };
-        if behind.is_some_and(can_end) && !text[..length].contains('\n') {
+        if after.is_some_and(can_end) && !text[..length].contains('\n') {
             return Some(length);
         }
         self.json_budget -= length.min(self.json_budget);
@@ -231,8 +231,8 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<PlacedField<'a>> {
         let FieldStart { bar, key, name, value } = self.next?;
         let text = self.text;
-        let behind = value + self.json_length(&text[value..]).unwrap_or(0);
-        self.next = FieldStart::find(self.kind, text, behind);
+        let after = value + self.json_length(&text[value..]).unwrap_or(0);
+        self.next = FieldStart::find(self.kind, text, after);
         let end = self.next.map_or(text.len(), |next| next.bar);
         Some(PlacedField { bar, end, field: Field { key, name, value: &text[value..end] } })
     }

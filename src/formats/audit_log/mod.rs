@@ -7,12 +7,12 @@
 //! ```
 //!
 //! The hard part is that a statement is written as it is: it holds `|`, `=`, line ends, even text that looks like a key.
-//! So a record ends where the next prefix begins a line, and the keys behind a statement are found from the record's
+//! So a record ends where the next prefix begins a line, and the keys after a statement are found from the record's
 //! end:
 //!
-//! - `prefix` reads what stands before the fields.
+//! - `prefix` reads the text before the fields.
 //! - `field` reads one field after another.
-//! - `row_search` finds the row of fields behind a free text.
+//! - `row_search` finds the row of fields after a free text.
 //! - `split` puts them together: the fields of a record.
 
 mod field;
@@ -55,7 +55,7 @@ pub(crate) struct AuditLog {
     open: Option<OpenRecord>,
     /// The last key of the record before, which tells a cut record from a whole one.
     last_key: Option<Key>,
-    /// The names of the fields behind the statement of the record before, and how many records in a row had them.
+    /// The names of the fields after the statement of the record before, and how many records in a row had them.
     last_row: (Vec<String>, u64),
 }
 
@@ -67,12 +67,12 @@ struct OpenRecord {
     too_large: bool,
 }
 
-/// What the lines of a record say.
+/// A record that is parsed.
 struct Parsed {
     entry: Entry,
     /// Whether the record was cut off.
     is_cut: bool,
-    /// Lines behind the record, counted from 0 at the record's first.
+    /// Lines after the record, counted from 0 at the record's first.
     foreign: Option<ForeignLines>,
 }
 
@@ -224,7 +224,7 @@ impl AuditLog {
         let half_key = text.rfind('|').map(|bar| HalfKey { bar, text: &text[bar + 1..] });
         let half_key = half_key.filter(|half| half.text.bytes().all(is_key_byte));
         let is_cut = match parts.foreign {
-            // The text behind the record is known, so the log's end does not end the record.
+            // The text after the record is known, so the log's end does not end the record.
             Some(_) => false,
             None if whole => self.drop_half_key(prefix, text, half_key, &mut parts),
             None => self.drop_cut_end(prefix, text, half_key, &mut parts),
@@ -244,9 +244,8 @@ impl AuditLog {
         Ok(Parsed { entry, is_cut, foreign })
     }
 
-    /// Drops the last field of a record within which the log ends, and returns whether the log ends within the record:
-    /// then the record before goes on where this one stops. Half a key or half a value at the end is unknown; a
-    /// statement is kept as far as it goes.
+    /// Drops half a key or half a value at the end of the log's last record, but keeps a statement as far as it goes.
+    /// Returns whether the record was cut off: the record before has more fields.
     fn drop_cut_end<'a>(
         &self,
         prefix: &Prefix,
@@ -268,8 +267,8 @@ impl AuditLog {
         is_cut
     }
 
-    /// Drops half a key at the end of a record behind which another one begins, and returns whether the record was cut
-    /// off: it has half a key, or fewer fields behind its statement than the records before it.
+    /// Drops half a key at the end of a record after which another one begins, and returns whether the record was cut
+    /// off: it has half a key, or fewer fields after its statement than the records before it.
     fn drop_half_key<'a>(
         &mut self,
         prefix: &Prefix,
@@ -310,7 +309,7 @@ impl AuditLog {
     }
 }
 
-/// A text behind the last bar that may be the start of a key.
+/// A text after the last bar that may be the start of a key.
 #[derive(Clone, Copy)]
 struct HalfKey<'a> {
     bar: usize,

@@ -1,4 +1,4 @@
-//! What stands before the fields of a record: the time of writing, and the record's type.
+//! The text before the fields of a record: the time of writing, and the record's type.
 
 use chrono::NaiveDateTime;
 
@@ -44,7 +44,7 @@ impl Prefix {
     /// Returns the prefix at the start of a line, or None if the line has none.
     ///
     /// A prefix is a time, perhaps its offset, perhaps a level word and a thread in parentheses, then the type in
-    /// brackets. StarRocks may write a place in its code there (`[AuditLog.log():68]`), with or without the type behind
+    /// brackets. StarRocks may write a place in its code there (`[AuditLog.log():68]`), with or without the type after
     /// it. Fields or an object must follow: else the line is one of a statement.
     pub(super) fn parse(line: &[u8]) -> Option<Prefix> {
         let (written, mut at) = leading_local_time(line)?;

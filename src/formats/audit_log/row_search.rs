@@ -6,15 +6,15 @@ use super::field::{KeySet, PlacedField};
 use super::split::without_blank_lines;
 use crate::formats::record_builder::Key;
 
-/// How many fields a row may have. No version writes more behind a free text.
+/// How many fields a row may have. No version writes more after a free text.
 const MAX_ROW: usize = 256;
 
 /// Looks for the row of fields that ends a text, while its fields are read one after another. Two rows are looked for:
 ///
-/// - The anchored row begins with its anchor, the key that a version writes first behind the text, at the last place
+/// - The anchored row begins with its anchor, the key that a version writes first after the text, at the last place
 ///   where the anchor has a value that it can have. The other values may be anything.
 /// - The plausible row is the longest one at the end whose fields are all plausible and whose keys all differ. It begins
-///   with the anchor, or with any key that is known. It is for records that may have no row at all, where text must not
+///   with the anchor, or with any key that is known. It is for records that may have no row at all: then text must not
 ///   be read as one.
 pub(super) struct RowSearch<'a, 's> {
     /// The record's keys before the text.
@@ -23,7 +23,7 @@ pub(super) struct RowSearch<'a, 's> {
     pub anchored: Row<'a>,
     /// Whether the row may hold an error message, which may be any text.
     pub may_hold_message: bool,
-    /// An anchored row with an error message behind which the anchor comes again.
+    /// An anchored row with an error message after which the anchor comes again.
     with_message: Option<Row<'a>>,
     pub plausible: VecDeque<PlacedField<'a>>,
     plausible_keys: KeySet<'a>,
@@ -109,8 +109,8 @@ impl<'a, 's> RowSearch<'a, 's> {
     }
 
     /// Keeps an anchored row with an error message when the anchor comes again: then either a next row begins, or the
-    /// anchor is text of the message. A next row repeats all keys of the kept one, which then is part of a quoted
-    /// record.
+    /// anchor is text of the message. A next row repeats all keys of the kept one, which then belongs to a
+    /// quoted record.
     fn keep_message(&mut self) {
         if self.with_message.as_ref().is_none_or(|row| self.anchored.repeats(row)) {
             let row = std::mem::take(&mut self.anchored);
@@ -120,7 +120,7 @@ impl<'a, 's> RowSearch<'a, 's> {
 
     fn add_plausible(&mut self, placed: PlacedField<'a>) {
         let mut field = placed.field;
-        // Blank lines behind the last field are no part of its value.
+        // Blank lines after the last field are no part of its value.
         field.value = without_blank_lines(field.value);
         if !field.is_plausible() || self.before.has(&field) {
             self.plausible.clear();

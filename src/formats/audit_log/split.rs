@@ -6,19 +6,19 @@ use super::row_search::RowSearch;
 use crate::formats::ForeignLines;
 use crate::formats::record_builder::Key;
 
-/// The fields of a record, and the lines behind them that are part of no record.
+/// The fields of a record, and the lines after them that are part of no record.
 pub(super) struct Split<'a> {
     pub fields: Vec<Field<'a>>,
     pub foreign: Option<ForeignLines>,
-    /// Whether every record with such fields has a row behind its statement, always with the same keys.
+    /// Whether every record with such fields has a row after its statement, always with the same keys.
     pub has_row: bool,
-    /// Plausible fields at the end of a message, directly before the row behind it. They are fields or the message's
+    /// Plausible fields at the end of a message, directly before the row after it. They are fields or the message's
     /// text; which of both is known once the whole record is read.
     leading: Vec<PlacedField<'a>>,
     /// Whether the record is of a version that writes all other fields before the statement.
     is_statement_last: bool,
-    /// Whether an error message behind the statement may be any text.
-    has_message_behind: bool,
+    /// Whether an error message after the statement may be any text.
+    has_message_after: bool,
 }
 
 /// Splits `|Key=Value|Key=Value...` into its fields.
@@ -36,7 +36,7 @@ pub(super) fn split<'a>(prefix: &Prefix, text: &'a str) -> Split<'a> {
         has_row: false,
         leading: Vec::new(),
         is_statement_last: false,
-        has_message_behind: false,
+        has_message_after: false,
     };
     let mut keys = KeySet::default();
     let mut fields = Fields::new(kind, text, 0);
@@ -81,7 +81,7 @@ pub(super) fn split<'a>(prefix: &Prefix, text: &'a str) -> Split<'a> {
 }
 
 impl<'a> Split<'a> {
-    /// Returns the fields behind the statement.
+    /// Returns the fields after the statement.
     pub(super) fn row(&self) -> &[Field<'a>] {
         let statement = self.fields.iter().position(|field| field.key == Key::Stmt);
         statement.map_or(&[], |at| &self.fields[at + 1..])
@@ -91,7 +91,7 @@ impl<'a> Split<'a> {
         self.fields.last().map(|field| field.key)
     }
 
-    /// Adds a message, whose value begins at `start`, and the row of fields behind it. Returns the field behind that
+    /// Adds a message, whose value begins at `start`, and the row of fields after it. Returns the field after that
     /// row, the statement's.
     fn add_message(
         &mut self,
@@ -109,7 +109,7 @@ impl<'a> Split<'a> {
         let (mut next, mut quoted) = (None, None);
         for placed in Fields::new(kind, text, start) {
             if placed.field.key == Key::Stmt && message.key == Key::ErrorMessage {
-                // Every version writes fields between them: a statement directly behind a message is in most cases
+                // Every version writes fields between them: a statement directly after a message is in most cases
                 // within a text that quotes a record.
                 if !search.anchored.fields.is_empty() || !search.plausible.is_empty() {
                     next = Some(placed.start(text));
@@ -142,7 +142,7 @@ impl<'a> Split<'a> {
         next
     }
 
-    /// Adds the statement, whose value begins at `start`, and the row of fields behind it.
+    /// Adds the statement, whose value begins at `start`, and the row of fields after it.
     fn add_statement(&mut self, prefix: &Prefix, text: &'a str, start: usize, keys: &KeySet<'a>) {
         let statement = Field { key: Key::Stmt, name: "Stmt", value: &text[start..] };
         let has = |name: &str| self.fields.iter().any(|field| field.name == name);
@@ -166,26 +166,26 @@ impl<'a> Split<'a> {
                 .into_iter()
                 .any(has);
         let anchor = if is_starrocks { Key::SqlDigest } else { Key::CpuTimeMs };
-        // What versions with these keys write has the anchor. Older ones had nothing behind the statement at first.
+        // Versions with these keys write the anchor. Older ones wrote nothing after the statement at first.
         self.has_row = !is_starrocks && has("Time(ms)");
         let sure = is_starrocks || self.has_row;
-        // StarRocks writes the error message of a failure behind the statement.
+        // StarRocks writes the error message of a failure after the statement.
         let is_error = |field: &Field<'_>| field.key == Key::State && field.value.trim() == "ERR";
-        self.has_message_behind = is_starrocks && self.fields.iter().any(is_error);
+        self.has_message_after = is_starrocks && self.fields.iter().any(is_error);
         let mut search = RowSearch::new(keys, anchor);
-        search.may_hold_message = self.has_message_behind;
+        search.may_hold_message = self.has_message_after;
         for placed in Fields::new(prefix.kind, text, start) {
             search.add(placed);
         }
         let row = search.take_anchored(sure);
         let mut row = row.unwrap_or_else(|| search.into_plausible(start).1);
-        if self.has_message_behind {
+        if self.has_message_after {
             extend_message(&mut row);
         }
         self.add_row(text, statement, start, text.len(), row);
     }
 
-    /// Adds a free text, whose value begins at `start`, and the row behind it, which ends at `end`.
+    /// Adds a free text, whose value begins at `start`, and the row after it, which ends at `end`.
     fn add_row(
         &mut self,
         text: &'a str,
@@ -209,13 +209,13 @@ impl<'a> Split<'a> {
         let Some(at) = message.filter(|_| !self.leading.is_empty()) else {
             return;
         };
-        let mut behind = KeySet::default();
+        let mut after = KeySet::default();
         for field in self.row() {
-            behind.add(field);
+            after.add(field);
         }
         let may_be_any_key = self.is_statement_last || self.fields[at].key == Key::Message;
         let is_text = |placed: &PlacedField<'_>| {
-            behind.has(&placed.field) || !may_be_any_key && !is_before_statement(placed.field.key)
+            after.has(&placed.field) || !may_be_any_key && !is_before_statement(placed.field.key)
         };
         let begin = self.leading.iter().rposition(is_text).map_or(0, |at| at + 1);
         let leading = self.leading.split_off(begin);
@@ -227,7 +227,7 @@ impl<'a> Split<'a> {
         }
     }
 
-    /// Drops lines from the values that hold none: lines of other programs behind a record or, if a record was broken,
+    /// Drops lines from the values that hold none: lines of other programs after a record or, if a record was broken,
     /// within it.
     fn cut_lines(&mut self, text: &str) {
         let position = |key: Key| self.fields.iter().position(|field| field.key == key);
@@ -236,7 +236,7 @@ impl<'a> Split<'a> {
         for at in 0..self.fields.len() {
             let field = self.fields[at];
             let is_free = field.key.is_free_text() && free.is_none_or(|free| at <= free);
-            if self.has_message_behind && Some(at) > free && field.is_error_text() {
+            if self.has_message_after && Some(at) > free && field.is_error_text() {
                 if at + 1 == self.fields.len() {
                     self.fields[at].value = without_end_bar(without_blank_lines(field.value));
                 }
@@ -257,7 +257,7 @@ impl<'a> Split<'a> {
             let line = first_line.value;
             let start = offset_of(text, field.value);
             self.fields[at].value = without_end_bar(line.strip_suffix('\r').unwrap_or(line));
-            // What looks like fields in a foreign line is none.
+            // A foreign line has no fields.
             let end = if is_last { text.len() } else { start + field.value.len() };
             if let Some(lines) = foreign_lines(text, start + line.len(), end) {
                 match &mut self.foreign {
@@ -273,7 +273,7 @@ impl<'a> Split<'a> {
     }
 }
 
-/// Adds to an error message in a row what looks like fields directly behind it and has no frontend's keys.
+/// Adds to an error message in a row what looks like fields directly after it and has no frontend's keys.
 fn extend_message(row: &mut Vec<PlacedField<'_>>) {
     let Some(at) = row.iter().position(|placed| placed.field.is_error_text()) else {
         return;
@@ -304,7 +304,7 @@ pub(super) fn foreign_lines(text: &str, start: usize, end: usize) -> Option<Fore
     foreign
 }
 
-/// Returns whether versions with fields behind the statement write this one before it. True for an unknown key.
+/// Returns whether versions with fields after the statement write this one before it. True for an unknown key.
 fn is_before_statement(key: Key) -> bool {
     matches!(
         key,

@@ -54,7 +54,7 @@ pub(super) fn read_line(
 }
 
 /// Returns whether the lines of a text end with CR alone, as those of old Macs do: the text has no LF, and a record or a
-/// profile begins behind a CR.
+/// profile begins after a CR.
 pub(super) fn has_cr_lines(head: &[u8]) -> bool {
     if memchr::memchr(b'\n', head).is_some() || memchr::memchr(b'\r', head).is_none() {
         return false;

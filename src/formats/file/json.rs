@@ -1,4 +1,4 @@
-//! JSON: a document a line, documents one behind the other, or an array.
+//! JSON: a document a line, documents one after the other, or an array.
 
 use std::io::{self, BufReader, Read};
 
@@ -35,7 +35,7 @@ impl<E> Reader<'_, '_, E> {
         Ok(())
     }
 
-    /// Reads JSON documents one behind the other, or the elements of an array.
+    /// Reads JSON documents one after the other, or the elements of an array.
     pub(super) fn read_json(&mut self, head: &[u8], input: &mut dyn Read) -> Result<(), Stop<E>> {
         let budget = Budget::new(MAX_JSON_BYTES as u64, io::ErrorKind::InvalidData);
         let input = BufReader::new(budget.reader(input));

@@ -8,7 +8,7 @@ use crate::formats::audit_log::{AuditLog, MAX_LINE_BYTES};
 use crate::formats::wrapper::{Unwrapped, Unwrapper};
 use crate::formats::{Item, SkipReason, Skipped};
 
-/// How many lines behind `Summary:` the id of a profile may be.
+/// How many lines after `Summary:` the id of a profile may be.
 const MAX_LINES_TO_ID: u64 = 16;
 
 /// How long the end of a line with `Summary:` may be, in bytes.
@@ -140,8 +140,8 @@ impl LogLines {
         if let Item::Record { foreign: Some(foreign), .. }
         | Item::Login { foreign: Some(foreign), .. } = &mut item
         {
-            let behind = foreign.first.saturating_sub(self.before.in_log);
-            foreign.first = self.before.in_file + behind;
+            let after = foreign.first.saturating_sub(self.before.in_log);
+            foreign.first = self.before.in_file + after;
         }
         (line, item)
     }
@@ -170,7 +170,7 @@ impl LogLines {
     }
 }
 
-/// Searches for a profile among other lines: `Summary:` at a line's end, and its id soon behind it.
+/// Searches for a profile among other lines: `Summary:` at a line's end, and its id soon after it.
 #[derive(Default)]
 struct ProfileSearch {
     /// The line of the last `Summary:`.

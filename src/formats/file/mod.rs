@@ -260,14 +260,14 @@ impl<'e, 'a, E> Reader<'e, 'a, E> {
     /// Recognises and reads a text in UTF-8 whose lines end with LF, or with CR and LF.
     fn read_content(&mut self, head: &[u8], input: &mut dyn Read) -> Result<(), Stop<E>> {
         match sniff::content(head, &self.name) {
-            // A head of white space says nothing of the text behind it.
+            // A head of white space says nothing of the text after it.
             Content::Blank if (head.len() as u64) < HEAD_BYTES => Ok(()),
             Content::Blank | Content::Unknown => self.skip(1, SkipReason::NotRecognised),
             Content::OtherFile => self.emit(1, Item::OtherFile),
             Content::Log(unwrapper) => self.read_log(input, unwrapper, false),
             Content::OtherLog(unwrapper) => self.read_log(input, unwrapper, true),
             Content::Spilled => {
-                // Its two parts, each behind a length of four bytes.
+                // Its two parts, each after a length of four bytes.
                 let Some(bytes) = self.read_whole(input, MAX_PROFILE_BYTES + 8)? else {
                     return Ok(());
                 };

@@ -45,10 +45,10 @@ enum ProfileRoute {
 const PROFILE_ROUTES: [ProfileRoute; 4] =
     [ProfileRoute::Manager, ProfileRoute::Text, ProfileRoute::Enveloped, ProfileRoute::Html];
 
-/// What a route answers.
+/// The answer of a route.
 enum RouteAnswer {
     Profile(Vec<u8>),
-    /// The frontend has no such profile.
+    /// The frontend does not have the profile.
     NoProfile,
     /// This version does not have the route.
     NoSuchRoute,
@@ -181,7 +181,7 @@ impl FrontendClient {
         let Some(body) = self.get(url, MAX_PROFILE_ANSWER_BYTES).await? else {
             return Ok(RouteAnswer::NoSuchRoute);
         };
-        // StarRocks answers with the bare text where Doris sends it in its envelope.
+        // StarRocks answers with the bare text, Doris with the text in an envelope.
         if Profile::sniff(&body[..body.len().min(4096)]) {
             return Ok(RouteAnswer::Profile(body));
         }

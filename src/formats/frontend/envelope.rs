@@ -1,4 +1,4 @@
-//! What a frontend wraps an answer in.
+//! The envelope of a frontend's answer: a code beside the data.
 
 use serde_json::{Map, Value};
 

@@ -63,7 +63,7 @@ pub(crate) enum FrontendError {
     TooLarge(usize),
 }
 
-/// What a frontend lists.
+/// The list of a frontend.
 #[derive(Debug, Default)]
 pub(crate) struct List {
     /// The queries, newest first. Lists of Doris have times to the second.

@@ -39,7 +39,7 @@ macro_rules! keys {
             $($known:literal)+
         }
     ) => {
-        /// What a value of a record means.
+        /// The meaning of a value.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(in crate::formats) enum Key {
             $($key,)+
@@ -70,7 +70,7 @@ macro_rules! keys {
                 }
             }
 
-            /// Returns the key of a column whose name in lower case is `lower`, where it is not the audit log's name.
+            /// Returns the key of a column whose name is not one of the audit log's. `lower` is the name in lower case.
             fn of_own_column(lower: &[u8]) -> Option<Key> {
                 Some(match lower {
                     $($($column => Key::$key,)*)+

@@ -14,7 +14,7 @@ use crate::domain::time::{Zone, parse_instant_ms};
 pub(super) use keys::{Key, lower_case};
 pub(super) use value::{parse_boolean, without_cluster};
 
-/// What a line of an audit log, or a row of a load, says.
+/// The content of a record of an audit log, or of a row of a load.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Entry {
     /// A query or a load.
@@ -22,7 +22,7 @@ pub(crate) enum Entry {
     Login(Box<Login>),
 }
 
-/// What the builder's entry is going to be.
+/// The type of the entry that a builder builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntryType {
     /// A query or a load.
@@ -73,7 +73,7 @@ impl RecordBuilder {
         }
     }
 
-    /// Says what the entry is going to be; without it, a query or a load.
+    /// Sets the type of the entry, which else is a query or a load.
     pub(super) fn set_type(&mut self, entry_type: EntryType) {
         self.entry_type = entry_type;
     }
@@ -84,7 +84,7 @@ impl RecordBuilder {
         if key == Key::QueryId || key == Key::JobId {
             self.query_id = trimmed.parse();
         }
-        // What frontends write for nothing. In free text -1 and UNKNOWN may be what somebody wrote.
+        // Frontends write these for nothing. In free text, -1 and UNKNOWN may be text.
         let is_nothing = match trimmed {
             "" | "null" | "N/A" => true,
             "-1" | "UNKNOWN" => !key.is_free_text(),

@@ -21,7 +21,7 @@ pub(super) struct JsonReader {
 }
 
 impl JsonReader {
-    /// Returns a reader of what is at the path `root`. Errors if a path is not supported.
+    /// Returns a reader of the value at the path `root`. Errors if a path is not supported.
     pub(super) fn new(
         zone: Zone,
         root: Option<&str>,

@@ -23,13 +23,13 @@ impl Path {
         let mut rest = text.trim().strip_prefix('$').ok_or_else(bad)?;
         let mut steps = Vec::new();
         while !rest.is_empty() {
-            let (step, behind) = match rest.strip_prefix('[') {
+            let (step, after) = match rest.strip_prefix('[') {
                 Some(inside) => Step::in_brackets(inside),
-                None => rest.strip_prefix('.').and_then(Step::behind_dot),
+                None => rest.strip_prefix('.').and_then(Step::after_dot),
             }
             .ok_or_else(bad)?;
             steps.push(step);
-            rest = behind;
+            rest = after;
         }
         Ok(Path(steps))
     }
@@ -52,27 +52,27 @@ impl Path {
 }
 
 impl Step {
-    /// Returns the step behind a `[`, and the text behind its `]`.
+    /// Returns the step after a `[`, and the text after its `]`.
     fn in_brackets(text: &str) -> Option<(Step, &str)> {
         let quote = text.chars().next().filter(|char| matches!(char, '"' | '\''));
         if let Some(quote) = quote {
-            let (key, behind) = text[1..].split_once(quote)?;
-            return Some((Step::Key(key.to_string()), behind.strip_prefix(']')?));
+            let (key, after) = text[1..].split_once(quote)?;
+            return Some((Step::Key(key.to_string()), after.strip_prefix(']')?));
         }
-        let (position, behind) = text.split_once(']')?;
-        Some((Step::Position(position.trim().parse().ok()?), behind))
+        let (position, after) = text.split_once(']')?;
+        Some((Step::Position(position.trim().parse().ok()?), after))
     }
 
-    /// Returns the step behind a `.`, and the text behind the step.
-    fn behind_dot(text: &str) -> Option<(Step, &str)> {
+    /// Returns the step after a `.`, and the text after the step.
+    fn after_dot(text: &str) -> Option<(Step, &str)> {
         if let Some(quoted) = text.strip_prefix('"') {
-            let (key, behind) = quoted.split_once('"')?;
-            return Some((Step::Key(key.to_string()), behind));
+            let (key, after) = quoted.split_once('"')?;
+            return Some((Step::Key(key.to_string()), after));
         }
         let end = text.find(['.', '[']).unwrap_or(text.len());
-        let (key, behind) = text.split_at(end);
+        let (key, after) = text.split_at(end);
         let is_key = !key.is_empty() && !key.contains(['*', '?', '(', '@']);
-        is_key.then(|| (Step::Key(key.to_string()), behind))
+        is_key.then(|| (Step::Key(key.to_string()), after))
     }
 }
 

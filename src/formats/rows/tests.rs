@@ -66,7 +66,7 @@ fn json_in_every_shape() {
 }
 
 #[test]
-fn bad_rows_are_told_apart_from_good_ones() {
+fn bad_rows_are_rejected_and_good_ones_are_read() {
     let body = b"{\"query_id\": \"1-2\"}\n{\"query_id\": \"1-2\", \"time\": 1\nnull\n\
                  {\"time\": 1722942960951}\n{\"query_id\": \"a\xffb\", \"time\": 1722942960951}\n";
     let (rows, _) = rows(body, &Format::json(JsonKind::Lines));
@@ -293,7 +293,7 @@ fn headers_of_stream_loads() {
 
 proptest! {
     #[test]
-    fn no_body_breaks_it(body in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_body_makes_it_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
         for format in [
             csv("query_id,time,stmt", "\t", "\n"),
             Format::json(JsonKind::Lines),
@@ -305,7 +305,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_loader_writes_comes_back(statement in "[^\u{1}\u{2}\\\\]{0,60}", ms in 0..9_999_i64) {
+    fn the_rows_of_a_loader_come_back(statement in "[^\u{1}\u{2}\\\\]{0,60}", ms in 0..9_999_i64) {
         prop_assume!(!statement.trim().is_empty() && statement != "\\N");
         let body = format!("1-2\u{1}2024-08-06 11:16:00\u{1}{ms}\u{1}{statement}\u{2}");
         let (rows, _) = rows(body.as_bytes(), &csv("query_id,time,query_time,stmt", "\u{1}", "\u{2}"));

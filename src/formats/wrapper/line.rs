@@ -12,7 +12,7 @@ use crate::formats::audit_log::AuditLog;
 /// the part a little shorter.
 const DOCKER_CUT_BYTES: usize = 16_000;
 
-/// What is around each line.
+/// The text around each line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrapper {
     DockerJson,
@@ -81,7 +81,7 @@ impl Wrapper {
                 let end = line.iter().take(400).position(|byte| *byte == b']')?;
                 line.starts_with(b"[pod/").then_some(())?;
                 let text = line[end + 1..].strip_prefix(b" ")?;
-                whole(behind_time(text).unwrap_or(text))
+                whole(after_time(text).unwrap_or(text))
             }
             Wrapper::Service => {
                 let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
@@ -93,10 +93,10 @@ impl Wrapper {
                 }
                 let text = line[name + blanks..].strip_prefix(b"|")?;
                 let text = text.strip_prefix(b" ").unwrap_or(text);
-                whole(behind_time(text).unwrap_or(text))
+                whole(after_time(text).unwrap_or(text))
             }
             Wrapper::Syslog => whole(syslog(line)?),
-            Wrapper::Time => whole(behind_time(line)?),
+            Wrapper::Time => whole(after_time(line)?),
             Wrapper::Bare => whole(line),
         }
     }
@@ -129,12 +129,12 @@ fn docker_json(line: &[u8]) -> Option<WrappedLine<'_>> {
 }
 
 fn cri(line: &[u8]) -> Option<WrappedLine<'_>> {
-    let rest = behind_time(line)?;
+    let rest = after_time(line)?;
     let (stream, rest) = match rest.strip_prefix(b"stdout ") {
         Some(rest) => (0, rest),
         None => (1, rest.strip_prefix(b"stderr ")?),
     };
-    // A tag may have more parts behind a colon.
+    // A tag may have more parts after a colon.
     let tag = rest.iter().take(64).take_while(|byte| !b" \r\n".contains(byte)).count();
     let continues = match rest.first()? {
         b'F' => Continues::No,
@@ -156,15 +156,15 @@ fn without_line_end(text: &[u8]) -> &[u8] {
     text.strip_suffix(b"\r").unwrap_or(text)
 }
 
-/// Returns the text behind a time with its zone, as container runtimes write it, and one blank.
-fn behind_time(line: &[u8]) -> Option<&[u8]> {
+/// Returns the text after a time with its zone, as container runtimes write it, and one blank.
+fn after_time(line: &[u8]) -> Option<&[u8]> {
     let (_, length) = leading_local_time(line)?;
     (line.get(10) == Some(&b'T')).then_some(())?;
     let (_, offset) = zone_offset(&line[length..])?;
     line.get(length + offset..)?.strip_prefix(b" ")
 }
 
-/// Returns the text behind `Mar  1 10:00:00 HOST NAME[PID]: `, or behind the same with a time of RFC 3339.
+/// Returns the text after `Mar  1 10:00:00 HOST NAME[PID]: `, or after the same with a time of RFC 3339.
 fn syslog(line: &[u8]) -> Option<&[u8]> {
     const MONTHS: [&[u8]; 12] = [
         b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
@@ -175,7 +175,7 @@ fn syslog(line: &[u8]) -> Option<&[u8]> {
         Some(rest) => &rest[rest.iter().take(4).position(|byte| *byte == b'>')? + 1..],
         None => line,
     };
-    let rest = match behind_time(line) {
+    let rest = match after_time(line) {
         Some(rest) => rest,
         None => {
             let shape = b"000 00 00:00:00 ";

@@ -1,4 +1,4 @@
-//! What container runtimes and log shippers put around each line of a log, and how it is taken off.
+//! Wrappers: the text that container runtimes and log shippers put around each line of a log.
 //!
 //! | wrapper | a line with it | where it comes from |
 //! |---|---|---|
@@ -25,14 +25,14 @@ use super::audit_log::{AuditLog, MAX_LINE_BYTES};
 
 pub(crate) use self::line::is_running_log;
 
-/// What a line gives without its wrapper.
+/// A line without its wrapper.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Unwrapped<'a> {
     /// A line of an audit log, with its line end.
     Line(Cow<'a, [u8]>),
     /// Nothing yet: a part of a line, or one more line of another log in the same stream.
     Nothing,
-    /// A line of another log, at which the record before it ends.
+    /// A line of another log. It ends the record before it.
     OtherLog,
     /// The line has no wrapper, though the others have one.
     NotWrapped,
@@ -120,9 +120,8 @@ impl Unwrapper {
         self.without_other_logs(text, stream)
     }
 
-    /// Returns the half line before `line`, with a line end, if `line` begins an entry of a log where the half line's
-    /// next part should be: a container that stops leaves half a line. Call it before [`Unwrapper::unwrap_line`] with
-    /// the same line.
+    /// Returns the half line before `line`, with a line end, if `line` does not continue it but begins an entry of a log:
+    /// a container that stops leaves half a line. Call this before [`Unwrapper::unwrap_line`] with the same line.
     pub(crate) fn interrupted_line(&mut self, line: &[u8]) -> Option<Vec<u8>> {
         if !self.is_within_line() {
             return None;
@@ -172,7 +171,7 @@ impl Unwrapper {
     }
 
     /// Returns a line of the audit log without its logger's name, or nothing for a line of another log and for the lines
-    /// behind it, like a stack trace.
+    /// after it, like a stack trace.
     fn without_other_logs<'a>(&mut self, line: Cow<'a, [u8]>, stream: usize) -> Unwrapped<'a> {
         let logger = logger_name(&line);
         let length = logger.map_or(0, |(_, length)| length);

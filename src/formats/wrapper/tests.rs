@@ -98,7 +98,7 @@ fn the_running_log_of_a_console_is_dropped_with_its_stack_traces() {
 
 proptest! {
     #[test]
-    fn no_bytes_break_it(
+    fn no_bytes_make_it_panic(
         parts in prop::collection::vec(
             prop_oneof![
                 Just(b"{\"log\":\"a\",\"time\":\"\"}\n".to_vec()),

@@ -10,12 +10,11 @@ use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::statement::as_sent;
 use crate::domain::time::{Zone, parse_instant_ms};
 
-/// The keys of a version, in its order. What stands before `ErrorMessage` and between it and `Stmt` is
-/// always written, what stands behind `Stmt` varies.
+/// The keys of a version, in its order. The keys before `Stmt` are always written, those after it vary.
 #[derive(Debug)]
 struct Version {
     keys: &'static [&'static str],
-    behind: &'static [&'static str],
+    after: &'static [&'static str],
 }
 
 const VERSIONS: &[Version] = &[
@@ -25,7 +24,7 @@ const VERSIONS: &[Version] = &[
             "Client", "User", "Db", "State", "ErrorCode", "ErrorMessage", "Time", "ScanBytes",
             "ScanRows", "ReturnRows", "StmtId", "QueryId", "IsQuery", "feIp",
         ],
-        behind: &[],
+        after: &[],
     },
     // 1.2 to 2.1
     Version {
@@ -34,26 +33,26 @@ const VERSIONS: &[Version] = &[
             "ScanBytes", "ScanRows", "ReturnRows", "StmtId", "QueryId", "IsQuery", "isNereids",
             "feIp", "StmtType",
         ],
-        behind: &[
+        after: &[
             "CpuTimeMS", "ShuffleSendBytes", "ShuffleSendRows", "SqlHash", "peakMemoryBytes",
             "SqlDigest", "cloudClusterName", "TraceId", "WorkloadGroup", "FuzzyVariables",
             "scanBytesFromLocalStorage", "scanBytesFromRemoteStorage",
         ],
     },
-    // 3.0, with a key that some version to come may have
+    // 3.0, with a new key
     Version {
         keys: &[
             "Timestamp", "Client", "User", "Ctl", "Db", "CommandType", "State", "ErrorCode",
             "ErrorMessage", "Time(ms)", "ScanBytes", "ScanRows", "ReturnRows", "StmtId", "QueryId",
             "IsQuery", "IsNereids", "FeIp", "StmtType",
         ],
-        behind: &[
+        after: &[
             "CpuTimeMS", "ShuffleSendBytes", "ShuffleSendRows", "SqlHash", "PeakMemoryBytes",
             "SqlDigest", "ComputeGroupName", "WorkloadGroup", "NotKnownYet", "FuzzyVariables",
             "ScanBytesFromLocalStorage", "ScanBytesFromRemoteStorage",
         ],
     },
-    // 3.1 and 4.x, with such a key too: the statement stands last, and all others before it.
+    // 3.1 and 4.x, with such a key too: the statement is last.
     Version {
         keys: &[
             "QueryId", "Timestamp", "Client", "User", "FeIp", "Ctl", "Db", "State", "ErrorCode",
@@ -66,13 +65,13 @@ const VERSIONS: &[Version] = &[
             "CommandType", "StmtType", "StmtId", "SqlHash", "SqlDigest", "IsQuery", "IsNereids",
             "IsInternal", "WorkloadGroup", "ComputeGroupName",
         ],
-        behind: &[],
+        after: &[],
     },
 ];
 
 fn value(key: &'static str) -> BoxedStrategy<String> {
     match key {
-        // A message that is nothing but what looks like a field could be that field.
+        // A message that is only what looks like a field could be that field.
         "ErrorMessage" => message_text().prop_map(|text| text.strip_prefix('|').unwrap_or(&text).to_string()).boxed(),
         "Client" => "[0-9]{1,3}(\\.[0-9]{1,3}){3}:[0-9]{1,5}".boxed(),
         "User" | "Db" | "Ctl" | "WorkloadGroup" | "cloudClusterName"
@@ -99,7 +98,7 @@ fn value(key: &'static str) -> BoxedStrategy<String> {
     }
 }
 
-/// Text that may hold anything, and likes to hold what looks like a record.
+/// Any text, which often holds what looks like a record.
 pub(super) fn text(more: &'static [&'static str]) -> impl Strategy<Value = String> {
     let hostile = [
         "|", "=", "'", "\"", "\\", "\n", "\r\n", "\r", "\t", " ", "...", "||", "|x=1",
@@ -112,7 +111,7 @@ pub(super) fn text(more: &'static [&'static str]) -> impl Strategy<Value = Strin
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// Text of a message. It does not end with what looks like a field of a new key, for that is read as one.
+/// Text of a message. It does not end with what looks like a field of a new key: that would be read as a field.
 pub(super) fn message_text() -> impl Strategy<Value = String> {
     let field = regex::Regex::new(r"\|([A-Za-z][A-Za-z0-9_()]*)=").unwrap();
     let of_other_fields = ["State", "CpuTimeMS", "SqlHash", "ErrorCode", "x"];
@@ -142,13 +141,13 @@ fn record() -> impl Strategy<Value = (BTreeMap<&'static str, String>, String)> {
                 })
             })
             .collect();
-        // The first key behind the statement is always there; others come and go with versions.
-        let behind = subsequence(
-            version.behind.get(1..).unwrap_or(&[]).to_vec(),
-            0..version.behind.len().max(1),
+        // The first key after the statement is always there; others come and go with versions.
+        let after = subsequence(
+            version.after.get(1..).unwrap_or(&[]).to_vec(),
+            0..version.after.len().max(1),
         );
-        let behind = behind.prop_flat_map(|behind| {
-            let all = version.behind.iter().take(1).chain(&behind).copied().collect::<Vec<_>>();
+        let after = after.prop_flat_map(|after| {
+            let all = version.after.iter().take(1).chain(&after).copied().collect::<Vec<_>>();
             all.into_iter()
                 .map(|key| value(key).prop_map(move |value| (key, value)))
                 .collect::<Vec<_>>()
@@ -160,28 +159,28 @@ fn record() -> impl Strategy<Value = (BTreeMap<&'static str, String>, String)> {
             select(&["248", "248123"][..]),
             select(&[" ", " INFO ", "  "][..]),
         );
-        (keys, statement, behind, prefix).prop_map(|(keys, statement, behind, prefix)| {
+        (keys, statement, after, prefix).prop_map(|(keys, statement, after, prefix)| {
             let (separator, fraction, level) = prefix;
-            // A statement begins with a word, and here, where nothing behind it could tell its end from
-            // a key's value, it ends with what no value has.
-            let end = if behind.is_empty() { " ;" } else { "" };
+            // A statement begins with a word, and here, where nothing after it could tell its end from
+            // a key's value, it ends with a text that no value has.
+            let end = if after.is_empty() { " ;" } else { "" };
             let mut statement = format!("select{statement}{end}");
             if version.keys.contains(&"PlanTimesMs") {
                 // From 3.0 on, line ends are written as two characters.
                 statement = statement.replace('\n', "\\n").replace('\r', "\\r");
             }
             let mut log = format!("2024-01-02 11:15:51{separator}{fraction}{level}[query] ");
-            for (key, value) in keys.iter().chain([&("Stmt", statement.clone())]).chain(&behind) {
+            for (key, value) in keys.iter().chain([&("Stmt", statement.clone())]).chain(&after) {
                 log += &format!("|{key}={value}");
             }
-            let mut values: BTreeMap<_, _> = keys.into_iter().chain(behind).collect();
+            let mut values: BTreeMap<_, _> = keys.into_iter().chain(after).collect();
             values.insert("Stmt", statement);
             (values, log + "\n")
         })
     })
 }
 
-/// Checks that a record says what was written.
+/// Checks that a record has the values that were written.
 fn check(record: &QueryRecord, values: &BTreeMap<&str, String>) -> Result<(), TestCaseError> {
     for (key, value) in values {
         if *key == "Timestamp" {
@@ -195,7 +194,7 @@ fn check(record: &QueryRecord, values: &BTreeMap<&str, String>) -> Result<(), Te
             statement if *key == "Stmt" => Some(as_sent(statement).into_owned()),
             value => Some(value.to_string()),
         };
-        // Without the time it took, it is what lies between the two times.
+        // An unknown duration is the end less the start.
         if key.starts_with("Time") && known.is_none() {
             continue;
         }

@@ -1,4 +1,4 @@
-//! What becomes of the values of a record.
+//! The field of each value of a record.
 
 use super::{
     Write, doris1, doris2, doris2_1, doris4, parse, records, starrocks, starrocks_json, statement,
@@ -78,7 +78,7 @@ fn a_statement_without_an_id_and_its_slow_query_line_are_one() {
 
 #[test]
 fn starrocks_writes_json_and_its_own_zone() {
-    // What a version to come may add is kept, and without a Timestamp the line's own time, with its zone, is the end.
+    // A new key is kept, and without a Timestamp the line's own time, with its zone, is the end.
     let log = starrocks_json("0199aa10-5c3e-7d21-9f00-0a1b2c3d4e5f", "select\n1")
         .replace("2026-01-03 17:10:00.716Z", "2024-01-02 11:15:51.248+08:00")
         .replace("\"Timestamp\":1767460199503,", "\"New\":{\"x\":1},");
@@ -89,8 +89,8 @@ fn starrocks_writes_json_and_its_own_zone() {
 }
 
 #[test]
-fn what_is_no_number_is_kept_as_it_came() {
-    // No version writes that, but a version to come may.
+fn a_value_that_is_no_number_is_kept_in_extra() {
+    // No version writes such values, but a new one may.
     let log = doris2_1("1-2", "s").replace("ScanRows=40", "ScanRows=many");
     let log = log.replace("IsQuery=true", "IsQuery=perhaps");
     let record = records(&(log + "\n")).remove(0);
@@ -217,7 +217,7 @@ fn log_ins_are_records_of_their_own() {
 }
 
 #[test]
-fn what_looks_misread_is_read() {
+fn signs_of_a_misread_record_are_warnings() {
     let warnings = |log: &str| match parse(log.as_bytes()).remove(0) {
         Item::Record { warnings, .. } => warnings,
         other => panic!("{other:?}"),

@@ -28,7 +28,7 @@ fn an_error_message_ends_where_the_fields_begin() {
     assert_eq!(record.error_message.as_deref(), Some("near '|State=x'|CpuTimeMS=1"));
     assert_eq!((record.duration_ms, record.cpu_time_ms), (Some(12), Some(3)));
     assert_eq!(record.statement.as_deref(), Some("select 1"));
-    // A key of some version to come behind it.
+    // A new key after it.
     let log = doris4("1-2", "s").replace("|Time(ms)=", "|NewKey=5|Time(ms)=");
     let record = records(&(log + "\n")).remove(0);
     assert_eq!((record.error_message, record.extra["NewKey"].as_str()), (None, "5"));
@@ -50,7 +50,7 @@ fn an_error_message_ends_where_fields_in_any_order_begin() {
         assert_eq!(record.extra.len(), more.matches("Key=").count(), "{message}{more}");
         assert_eq!((record.duration_ms, record.sql_hash.as_deref()), (Some(12), Some("5f0c3b")));
     }
-    // What stands behind the statement stands before it in no record of the same version.
+    // A field after the statement is before it in no record of the same version.
     let both = log.replace("ErrorMessage=", "ErrorMessage=near|WorkloadGroup=etl|NewKey=5");
     let record = records(&(both.replace("|FuzzyVariables=", "|NewKey=6") + "\n")).remove(0);
     assert_eq!(record.error_message.as_deref(), Some("near|WorkloadGroup=etl|NewKey=5"));
@@ -88,17 +88,17 @@ fn an_error_message_ends_where_fields_in_any_order_begin() {
 }
 
 #[test]
-fn an_error_message_behind_the_statement_is_any_text() {
+fn an_error_message_after_the_statement_is_any_text() {
     let failed =
         starrocks("1-a", "select '|Digest=9|ErrorMessage=x'").replace("State=EOF", "State=ERR");
     for message in ["foo\nbar", "foo\n\nbar: 'x'", "near |Digest=3|x=1", "a|State=EOF\n|Digest=\nb"]
     {
-        for (behind, end) in
+        for (after, end) in
             [("", "\n"), ("", "\r\n\n"), ("", "|\n\n"), ("|NewKey=5", "\n"), ("|SessionId=s", "\n")]
         {
-            let log = format!("{failed}|ErrorMessage={message}{behind}{end}");
+            let log = format!("{failed}|ErrorMessage={message}{after}{end}");
             let record = records(&(log.clone() + &log)).remove(0);
-            assert_eq!(record.error_message.as_deref(), Some(message), "{behind} {end:?}");
+            assert_eq!(record.error_message.as_deref(), Some(message), "{after} {end:?}");
             assert_eq!(record.statement.as_deref(), Some("select '|Digest=9|ErrorMessage=x'"));
             assert_eq!(
                 (record.queue_time_ms, record.compute_group.as_deref()),
@@ -106,11 +106,11 @@ fn an_error_message_behind_the_statement_is_any_text() {
             );
             assert_eq!(
                 record.extra.get("NewKey").map(String::as_str),
-                behind.strip_prefix("|NewKey=")
+                after.strip_prefix("|NewKey=")
             );
         }
     }
-    // Without a failure, or a message, lines behind it are those of others.
+    // Without a failure, or a message, lines after it are those of others.
     for log in [format!("{failed}|ErrorMessage="), starrocks("1-a", "s") + "|ErrorMessage=foo"] {
         let found = parse(format!("{log}\nagent: rotated\n").as_bytes());
         assert!(matches!(found[..], [Item::Record { foreign: Some(_), .. }]), "{found:?}");

@@ -1,4 +1,4 @@
-//! Lines between records, broken records, and what is no record.
+//! Lines between records, broken records, and lines that are no record.
 
 use super::{
     HEAD, Write, doris1, doris2, doris2_1, doris4, parse, records, starrocks, starrocks_json,
@@ -20,7 +20,7 @@ fn a_record_spans_lines_until_the_next_prefix() {
 }
 
 #[test]
-fn what_stands_between_records_is_part_of_none() {
+fn lines_between_records_are_part_of_none() {
     let lines = [
         ("\n", 0),
         ("\n\r\n  \n", 0),

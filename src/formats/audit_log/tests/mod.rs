@@ -3,8 +3,8 @@
 //! - `any_values`: generated records of every version, with any values.
 //! - `any_fields`: generated records with known and new keys in any order.
 //! - `free_text`: where messages and statements end.
-//! - `lines`: lines between records, broken records, and what is no record.
-//! - `content`: what becomes of the values.
+//! - `lines`: lines between records, broken records, and lines that are no record.
+//! - `content`: the field of each value.
 //! - `speed`: reading takes linear time.
 
 mod any_fields;
@@ -22,7 +22,7 @@ use crate::domain::record::QueryRecord;
 use crate::domain::time::Zone;
 use crate::formats::Item;
 
-/// Doris 0.12 to 1.1: the statement stands last, and nothing says when it started.
+/// Doris 0.12 to 1.1: the statement is last, and there is no start.
 const DORIS_1: Form = &[
     ("Client", "10.0.0.1:5000"),
     ("User", "root"),
@@ -39,7 +39,7 @@ const DORIS_1: Form = &[
     ("Stmt", ""),
 ];
 
-/// Doris 2.0: the statement stands in the middle, and the last field is mostly empty.
+/// Doris 2.0: the statement is in the middle, and the last field is mostly empty.
 const DORIS_2_0: Form = &[
     ("Client", "10.0.0.1:5000"),
     ("User", "root"),
@@ -69,7 +69,7 @@ const DORIS_2_0: Form = &[
 
 const HEAD: &str = "2024-01-02 11:15:51,248 [query] ";
 
-/// What a log's text gives, with no regard to where its lines are cut into reads.
+/// The items of a log.
 fn parse(log: &[u8]) -> Vec<Item> {
     let mut reader = AuditLog::new(Zone::UTC);
     let mut found: Vec<Item> = log
@@ -80,7 +80,7 @@ fn parse(log: &[u8]) -> Vec<Item> {
     found
 }
 
-/// The records of a log of which everything is understood.
+/// The records of a log without anything to report.
 fn records(log: &str) -> Vec<QueryRecord> {
     let whole = |item| match item {
         Item::Record { record, replaced: false, cut: None, foreign: None, .. } => *record,
@@ -94,7 +94,7 @@ fn statement(log: &str) -> String {
     records(&format!("{log}\n")).remove(0).statement.unwrap()
 }
 
-/// A record's field by one of Doris' names for it, as text.
+/// A record's field as text, by one of Doris' names for it.
 fn field(record: &QueryRecord, key: &str) -> Option<String> {
     let text = |value: &Option<String>| value.clone();
     let number = |value: Option<i64>| value.map(|number| number.to_string());
@@ -162,7 +162,7 @@ fn doris1(id: &str, statement: &str) -> String {
     write(DORIS_1, "2024-01-02 11:15:51,248 [query]", &values)
 }
 
-/// What the records of 2.x say.
+/// The values of the records of 2.x.
 fn values_of_2<'a>(id: &'a str, statement: &'a str) -> [(&'a str, &'a str); 11] {
     [
         ("User", "ann"),

@@ -1,15 +1,17 @@
 //! Reading takes linear time.
 
+use std::time::{Duration, Instant};
+
 use super::{Write, doris2, doris4, parse, starrocks};
 
-/// The time that a log takes, the shorter of two.
-fn time_of(log: &str) -> std::time::Duration {
-    let time = || {
-        let start = std::time::Instant::now();
-        assert!(!parse(log.as_bytes()).is_empty());
-        start.elapsed()
-    };
-    time().min(time())
+/// How often a time is measured: another process may take the processor meanwhile.
+const TRIES: usize = 6;
+
+/// Returns the time that a log takes.
+fn time_of(log: &str) -> Duration {
+    let start = Instant::now();
+    assert!(!parse(log.as_bytes()).is_empty());
+    start.elapsed()
 }
 
 #[test]
@@ -26,22 +28,24 @@ fn reading_is_linear() {
         let message = |id: &str, text: &str| {
             doris2(id, "s").replace("ErrorMessage=", &format!("ErrorMessage=no {text}"))
         };
-        let message_behind = |id: &str, text: &str| {
+        let message_after = |id: &str, text: &str| {
             let failed = starrocks(id, text).replace("State=EOF", "State=ERR");
             format!("{failed}|ErrorMessage=no {text}")
         };
-        for write in [doris2 as Write, doris4, starrocks, message, message_behind] {
+        for write in [doris2 as Write, doris4, starrocks, message, message_after] {
             let logs = [50_000, 200_000]
                 .map(|bytes| write("1-a", &format!("select 1 -- {}", text(bytes))) + "\n");
-            let [short, long] = logs.map(|log| time_of(&log));
-            // Four times as long; sixteen times where it is the square.
-            assert!(
-                long < short * 8 + std::time::Duration::from_millis(40),
-                "{name}: {short:?}, then {long:?}"
-            );
+            let (mut short, mut long) = (Duration::MAX, Duration::MAX);
+            // Four times as long; sixteen times if it were the square.
+            let is_linear = (0..TRIES).any(|_| {
+                short = short.min(time_of(&logs[0]));
+                long = long.min(time_of(&logs[1]));
+                long < short * 8 + Duration::from_millis(40)
+            });
+            assert!(is_linear, "{name}: {short:?}, then {long:?}");
         }
     }
     // The square of this would be minutes.
     let log = doris2("1-a", &format!("select 1 -- {}", numbered(3_000_000))) + "\n";
-    assert!(time_of(&log) < std::time::Duration::from_secs(20));
+    assert!(time_of(&log) < Duration::from_secs(60));
 }

@@ -1,4 +1,4 @@
-//! Which cell of a list's rows is which, by the titles or by what the cells hold.
+//! The column of each cell in a list's rows, by the titles or by the content of the cells.
 
 use std::net::IpAddr;
 
@@ -26,10 +26,10 @@ pub(super) enum Column {
 /// How many columns there are.
 pub(super) const COLUMNS: usize = 11;
 
-/// What frontends write as a type.
+/// The types that frontends write, in lower case.
 const TYPES: [&str; 3] = ["query", "load", "insert"];
 
-/// What frontends write as a state.
+/// The states that frontends write, in lower case.
 const STATES: [&str; 14] = [
     "eof", "ok", "err", "error", "noop", "running", "finished", "failed", "cancelled", "canceled",
     "pending", "loading", "committed", "timeout",
@@ -183,7 +183,7 @@ impl Order {
         free
     }
 
-    /// Returns the first cell without a column whose forms are these.
+    /// Returns the first cell without a column for whose forms `is` is true.
     fn find(&self, is: impl Fn(&CellForms) -> bool) -> Option<usize> {
         let mut cells = self.columns.iter().zip(&self.forms);
         cells.position(|(column, forms)| column.is_none() && is(forms))
@@ -194,7 +194,7 @@ impl Order {
         self.find(|forms| forms.are_mostly(count(forms)))
     }
 
-    /// Returns the cell behind another one if its values fit a column.
+    /// Returns the cell after another one if its values fit a column.
     fn next_fits(&self, at: Option<usize>, column: Column) -> Option<usize> {
         at.map(|at| at + 1).filter(|at| self.forms.get(*at).is_some_and(|forms| column.fits(forms)))
     }

@@ -98,7 +98,7 @@ fn cells_in_the_order_of_every_version() {
 }
 
 #[test]
-fn what_is_not_known_keeps_its_column() {
+fn unknown_cells_keep_their_column() {
     // All of them run: no end, no total. The user is called as a state is.
     let records = listed(json!([
         [
@@ -185,7 +185,7 @@ fn details_of_starrocks_and_of_older_frontends() {
 }
 
 proptest! {
-    /// Wherever the cells with a form of their own stand, they are found, and what is left keeps its order.
+    /// The cells with a form of their own are found at any place, and the others by their order.
     #[test]
     fn cells_in_any_order(
         order in Just((0..11_usize).collect::<Vec<_>>()).prop_shuffle(),
