@@ -207,17 +207,18 @@ impl<'a> Fields<'a> {
         if !text.starts_with(['{', '[']) || self.json_budget == 0 {
             return None;
         }
-        let mut rest = &text.as_bytes()[..text.len().min(self.json_budget)];
-        let all = rest.len();
-        let mut reader = serde_json::Deserializer::from_reader(&mut rest);
-        let is_whole = IgnoredAny::deserialize(&mut reader).is_ok();
-        let length = all - rest.len();
-        let after = text.get(length..).filter(|_| is_whole);
+        let bytes = &text.as_bytes()[..text.len().min(self.json_budget)];
+        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
+        let Some(Ok(_)) = values.next() else {
+            self.json_budget -= bytes_until_error(bytes).min(self.json_budget);
+            return None;
+        };
+        let length = values.byte_offset();
         let can_end = |after: &str| match after.strip_prefix('|') {
             Some(rest) => is_end(rest) || name_at(rest).is_some(),
             None => is_end(after),
         };
-        if after.is_some_and(can_end) && !text[..length].contains('\n') {
+        if text.get(length..).is_some_and(can_end) && !text[..length].contains('\n') {
             return Some(length);
         }
         self.json_budget -= length.min(self.json_budget);
@@ -236,6 +237,14 @@ impl<'a> Iterator for Fields<'a> {
         let end = self.next.map_or(text.len(), |next| next.bar);
         Some(PlacedField { bar, end, field: Field { key, name, value: &text[value..end] } })
     }
+}
+
+/// Returns how many bytes of a text are read before it turns out to be no JSON.
+fn bytes_until_error(text: &[u8]) -> usize {
+    let mut rest = text;
+    // Only reading byte by byte shows where it ends.
+    let _ = IgnoredAny::deserialize(&mut serde_json::Deserializer::from_reader(&mut rest));
+    text.len() - rest.len()
 }
 
 /// Returns whether a text is the end of a record, or begins with the end of a line.

@@ -27,7 +27,7 @@ impl RecordBuilder {
             EntryType::Login => self.into_login(written),
             EntryType::QueryOrLogin if self.looks_like_login() => self.into_login(written),
             EntryType::Query | EntryType::QueryOrLogin => {
-                Ok(Entry::Record(Box::new(self.into_record(written)?)))
+                Ok(Entry::Record(self.into_record(written)?))
             }
         }
     }
@@ -44,7 +44,7 @@ impl RecordBuilder {
 
     fn into_login(mut self, written: Option<WrittenAt>) -> Result<Entry, SkipReason> {
         let id = self.login_id(written.as_ref());
-        let mut record = self.record;
+        let mut record = *self.record;
         // StarRocks puts the message into the code's field.
         if let Some((name, word)) = self.error_word.take() {
             match record.error_message {
@@ -108,7 +108,7 @@ impl RecordBuilder {
         ])
     }
 
-    fn into_record(mut self, written: Option<WrittenAt>) -> Result<QueryRecord, SkipReason> {
+    fn into_record(mut self, written: Option<WrittenAt>) -> Result<Box<QueryRecord>, SkipReason> {
         if let Some((name, word)) = self.error_word.take() {
             // The code of a query that went well says nothing; beside a message it says little.
             let failed = !self.record.state.as_deref().is_some_and(|state| {
@@ -124,12 +124,13 @@ impl RecordBuilder {
             self.record.trace_id =
                 self.record.changed_variables.as_deref().and_then(value::trace_id);
         }
-        let query_id = match std::mem::replace(&mut self.query_id, Err(QueryIdError::Missing)) {
-            Ok(id) => id,
-            Err(QueryIdError::Missing) => self.derived_id(written.as_ref())?,
-            Err(error) => return Err(SkipReason::BadQueryId(error)),
-        };
-        let mut record = QueryRecord { query_id, ..self.record };
+        self.record.query_id =
+            match std::mem::replace(&mut self.query_id, Err(QueryIdError::Missing)) {
+                Ok(id) => id,
+                Err(QueryIdError::Missing) => self.derived_id(written.as_ref())?,
+                Err(error) => return Err(SkipReason::BadQueryId(error)),
+            };
+        let mut record = self.record;
         fill_in_times(&mut record, written.map(|written| written.ms))?;
         if self.load != Load::default() {
             record.load = Some(Box::new(self.load));

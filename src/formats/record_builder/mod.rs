@@ -45,7 +45,8 @@ pub(super) struct WrittenAt {
 
 /// A record that is filled in key by key.
 pub(super) struct RecordBuilder {
-    record: QueryRecord,
+    /// Boxed from the start, for the record is large and is moved often.
+    record: Box<QueryRecord>,
     load: Load,
     zone: Zone,
     query_id: Result<QueryId, QueryIdError>,
@@ -62,7 +63,11 @@ impl RecordBuilder {
     /// Returns a builder that knows no value yet. Times without a zone are local to `zone`.
     pub(super) fn new(kind: Kind, zone: Zone) -> RecordBuilder {
         RecordBuilder {
-            record: QueryRecord::new(QueryId::of_stored(String::new()), kind, Origin::Audit),
+            record: Box::new(QueryRecord::new(
+                QueryId::of_stored(String::new()),
+                kind,
+                Origin::Audit,
+            )),
             load: Load::default(),
             zone,
             query_id: Err(QueryIdError::Missing),
@@ -104,7 +109,7 @@ impl RecordBuilder {
 
     /// Sets the value of a key that has a rule of its own. Returns false if the value belongs in `extra`.
     fn set_special(&mut self, key: Key, name: &str, value: &str) -> bool {
-        let record = &mut self.record;
+        let record = &mut *self.record;
         let trimmed = value.trim();
         match key {
             Key::Timestamp | Key::LoadStartTime => return self.set_start(key, trimmed),
