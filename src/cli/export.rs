@@ -240,7 +240,7 @@ mod tests {
             let Some(record) = plain_record(columns.as_object().unwrap()) else { return Ok(()) };
             let mut log = AuditLog::new(Zone::UTC);
             for line in format!("2024-08-06 11:15:51,248 [query] {record}\n").split_inclusive('\n') {
-                prop_assert!(log.line(line.as_bytes()).is_none());
+                prop_assert!(log.push_line(line.as_bytes()).is_none());
             }
             let Some(Item::Record { record, .. }) = log.end() else { panic!("no record") };
             prop_assert_eq!(record.statement.unwrap_or_default(), if statement.trim().is_empty() { "" } else { &statement });

@@ -23,8 +23,8 @@ use crate::domain::exclusion::ExclusionRules;
 use crate::domain::record::QueryRecord;
 use crate::domain::time::Zone;
 use crate::formats::encoding::Encoding;
-use crate::formats::file::{self, Options, Place};
-use crate::formats::{ForeignLines, Item, Misread, SkipReason, Skipped};
+use crate::formats::file::{self, Location, Options};
+use crate::formats::{ForeignLines, Item, ReadWarning, SkipReason, Skipped};
 use crate::ingest::Parcel;
 use crate::store::{OpenError, Store, WriteError, WriteSummary, Writer};
 
@@ -200,23 +200,23 @@ impl Reader {
         let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
         let input = self.progress.wrap_read(file);
         let options = self.options;
-        let mut take = |place: Place<'_>, found| self.take(found, path, place);
+        let mut take = |place: Location<'_>, found| self.take(found, path, place);
         match is_file {
             true => file::read_seekable(input, path, options, &mut take),
             false => file::read(input, path, options, &mut take),
         }
     }
 
-    fn take(&mut self, found: Item, path: &Path, place: Place<'_>) -> Result<(), WriteError> {
+    fn take(&mut self, found: Item, path: &Path, place: Location<'_>) -> Result<(), WriteError> {
         match found {
-            Item::Record { record, replaced, cut, foreign, misread } => {
+            Item::Record { record, replaced, cut, foreign, warnings } => {
                 if replaced {
                     self.report.warn(Warning::NotUtf8, path, place);
                 }
                 if cut.is_some() {
                     self.report.problem(Problem::Cut, path, place);
                 }
-                for misread in misread {
+                for misread in warnings {
                     self.report.misread(misread, path, place);
                 }
                 self.report.check_start(&record, path, place);
@@ -335,7 +335,7 @@ struct Met {
 const PLACES: usize = 3;
 
 /// The start of a file.
-const START: Place<'static> = Place { entry: None, line: 1 };
+const START: Location<'static> = Location { entry: None, line: 1 };
 
 /// A clock may be wrong by so much, but no zone is nearer to another, in milliseconds.
 const FUTURE_MS: i64 = 25 * 60 * 1000;
@@ -362,7 +362,7 @@ pub struct Report {
 }
 
 impl Met {
-    fn add(&mut self, path: &Path, place: Place<'_>) {
+    fn add(&mut self, path: &Path, place: Location<'_>) {
         self.times += 1;
         if self.places.len() < PLACES {
             let name = match is_standard_input(path) {
@@ -392,18 +392,18 @@ impl Report {
         }
     }
 
-    fn problem(&mut self, problem: Problem, path: &Path, place: Place<'_>) {
+    fn problem(&mut self, problem: Problem, path: &Path, place: Location<'_>) {
         self.problems.entry(problem).or_default().add(path, place);
     }
 
-    fn warn(&mut self, warning: Warning, path: &Path, place: Place<'_>) {
+    fn warn(&mut self, warning: Warning, path: &Path, place: Location<'_>) {
         self.warnings.entry(warning).or_default().add(path, place);
     }
 
-    fn misread(&mut self, misread: Misread, path: &Path, place: Place<'_>) {
+    fn misread(&mut self, misread: ReadWarning, path: &Path, place: Location<'_>) {
         let warning = match misread {
-            Misread::MessageHoldsFields => Warning::Misread,
-            Misread::StartsAfterWritten { by_ms } => {
+            ReadWarning::MessageHoldsFields => Warning::Misread,
+            ReadWarning::StartsAfterWritten { by_ms } => {
                 self.after_written_ms = self.after_written_ms.max(by_ms);
                 Warning::AfterWritten
             }
@@ -412,7 +412,7 @@ impl Report {
     }
 
     /// Looks whether a query begins in the future, as it does where times are read in a wrong zone.
-    fn check_start(&mut self, record: &QueryRecord, path: &Path, place: Place<'_>) {
+    fn check_start(&mut self, record: &QueryRecord, path: &Path, place: Location<'_>) {
         if let Some(started_ms) = record.started_ms
             && started_ms > self.now_ms + FUTURE_MS
         {
@@ -470,9 +470,9 @@ impl Report {
     }
 
     /// Counts lines between records.
-    fn foreign(&mut self, foreign: Option<ForeignLines>, path: &Path, place: Place<'_>) {
+    fn foreign(&mut self, foreign: Option<ForeignLines>, path: &Path, place: Location<'_>) {
         for line in foreign.into_iter().flat_map(|lines| lines.first..lines.first + lines.count) {
-            let place = Place { line, ..place };
+            let place = Location { line, ..place };
             self.problem(Problem::Skipped(SkipReason::OutsideRecord), path, place);
         }
     }

@@ -1,9 +1,8 @@
-//! Packed inputs: what a file is packed with, and the entries of zip and tar archives.
+//! Packed inputs: gzip, and the files within zip and tar archives.
 //!
-//! Everything is unpacked while it is read. An archive within an archive is not followed, and what an archive
-//! unpacks to is bounded, so a small file cannot keep annals busy for ever.
+//! Everything is unpacked while it is read. An archive within an archive is not opened, and the unpacked size of an
+//! archive is limited, so a small file cannot keep annals busy for ever.
 
-use std::cell::Cell;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use flate2::bufread::DeflateDecoder;
@@ -11,33 +10,33 @@ use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 
 use super::SkipReason;
 
-/// The most that the entries of one archive may unpack to, in bytes.
+/// The largest unpacked size of all files of one archive, in bytes.
 pub(crate) const MAX_UNPACKED_BYTES: u64 = 64 << 30;
 
-/// The most that is copied of an archive that comes through a pipe, in bytes; zip needs a file to jump in.
+/// The largest zip archive that is read from a pipe, in bytes. It is copied first, for zip needs a file to seek in.
 const MAX_COPIED_BYTES: u64 = 16 << 30;
 
-/// Archives up to this size are copied into memory.
+/// Archives up to this size are copied into memory, in bytes; larger ones into a temporary file.
 const COPIED_IN_MEMORY_BYTES: usize = 8 << 20;
 
-/// How many first bytes tell what an input is packed with.
+/// How many bytes of an input [`Packing::of`] needs.
 pub(super) const MAGIC_BYTES: u64 = 512;
 
-/// The longest name of an entry that is shown, in bytes.
+/// The longest file name that is shown, in bytes.
 const MAX_NAME_BYTES: usize = 400;
 
-/// What an input is packed with.
+/// The format in which an input is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
     Gzip,
     Zip,
     Tar,
-    /// Something that annals does not unpack.
+    /// A format that annals does not unpack.
     Unknown,
 }
 
 impl Packing {
-    /// Returns what an input is packed with, by its first bytes; None where it is not packed.
+    /// Returns the format of a packed input by its first bytes, or None if the input is not packed.
     pub(super) fn of(magic: &[u8]) -> Option<Packing> {
         const UNKNOWN: [&[u8]; 6] = [
             b"\x28\xb5\x2f\xfd",   // zstd
@@ -61,47 +60,13 @@ impl Packing {
     }
 }
 
-/// How far the entries of an archive have been unpacked.
-pub(super) struct Budget(Cell<u64>);
+/// A file within an archive, or why it cannot be read.
+pub(super) type ArchiveFile<'a> = Result<&'a mut dyn Read, SkipReason>;
 
-impl Budget {
-    pub(super) fn new(bytes: u64) -> Budget {
-        Budget(Cell::new(bytes))
-    }
-
-    /// Reads `input` as long as the budget lasts.
-    pub(super) fn bounded<'a, R: Read>(&'a self, input: R) -> impl Read + use<'a, R> {
-        Bounded { input, budget: self }
-    }
-
-    fn is_spent(&self) -> bool {
-        self.0.get() == 0
-    }
-}
-
-struct Bounded<'a, R> {
-    input: R,
-    budget: &'a Budget,
-}
-
-impl<R: Read> Read for Bounded<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.budget.is_spent() {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        let left = self.budget.0.get();
-        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let length = self.input.read(&mut buffer[..most])?;
-        self.budget.0.set(left - length as u64);
-        Ok(length)
-    }
-}
-
-/// An entry that cannot be read, or one that can.
-pub(super) type Entry<'a> = Result<&'a mut dyn Read, SkipReason>;
-
-/// Copies an archive that cannot be jumped in to where it can: memory, or a file that is deleted at the end.
-pub(super) fn copied(input: &mut dyn Read) -> io::Result<impl Read + Seek + use<>> {
+/// Returns a seekable copy of an archive: in memory, or in a temporary file that is deleted at the end.
+///
+/// Errors if the input cannot be read or is larger than 16 GiB.
+pub(super) fn seekable_copy(input: &mut dyn Read) -> io::Result<impl Read + Seek + use<>> {
     let mut copy = tempfile::SpooledTempFile::new(COPIED_IN_MEMORY_BYTES);
     let bytes = io::copy(&mut input.take(MAX_COPIED_BYTES + 1), &mut copy)?;
     if bytes > MAX_COPIED_BYTES {
@@ -110,93 +75,94 @@ pub(super) fn copied(input: &mut dyn Read) -> io::Result<impl Read + Seek + use<
     Ok(copy)
 }
 
-/// Hands each file of a zip archive to `entry` with its name, in the order of the archive's directory.
+/// Calls `emit` with the name of each file of a zip archive and the file, in the order of the archive's directory.
 ///
-/// Errors where the archive itself cannot be read, or as `entry` does.
+/// Errors if the archive itself cannot be read, or as `emit` does.
 pub(super) fn zip<E: From<SkipReason>>(
     mut archive: impl Read + Seek,
-    entry: &mut dyn FnMut(String, Entry<'_>) -> Result<(), E>,
+    emit: &mut dyn FnMut(String, ArchiveFile<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let damaged = |_| SkipReason::Damaged;
     let archive_bytes = archive.seek(SeekFrom::End(0)).map_err(|_| SkipReason::Damaged)?;
     let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
     let archive = ZipArchive::from_seekable(archive, &mut buffer).map_err(damaged)?;
     let mut entries = archive.entries(&mut buffer);
-    // Entries that share their bytes make a small archive unpack to anything: together they are never larger
-    // than the archive.
+    // Files that share their bytes make a small archive unpack to any size. In an honest archive all files together are
+    // no larger than the archive.
     let mut packed_bytes: u64 = 0;
-    while let Some(found) = entries.next_entry().map_err(damaged)? {
-        if found.is_dir() {
+    while let Some(entry) = entries.next_entry().map_err(damaged)? {
+        if entry.is_dir() {
             continue;
         }
-        let name = shown(found.file_path().as_ref());
-        if is_of_the_system(&name) {
+        let name = printable_name(entry.file_path().as_ref());
+        if is_desktop_file(&name) {
             continue;
         }
-        packed_bytes = packed_bytes.saturating_add(found.compressed_size_hint());
+        packed_bytes = packed_bytes.saturating_add(entry.compressed_size_hint());
         if packed_bytes > archive_bytes {
             return Err(SkipReason::Damaged.into());
         }
-        let method = found.compression_method();
-        if found.flags().is_encrypted() {
-            entry(name, Err(SkipReason::Encrypted))?;
+        let method = entry.compression_method();
+        if entry.flags().is_encrypted() {
+            emit(name, Err(SkipReason::Encrypted))?;
             continue;
         }
-        let Ok(found) = archive.get_entry(found.wayfinder()) else {
-            entry(name, Err(SkipReason::Damaged))?;
+        let Ok(entry) = archive.get_entry(entry.wayfinder()) else {
+            emit(name, Err(SkipReason::Damaged))?;
             continue;
         };
-        let packed = BufReader::with_capacity(1 << 16, found.reader());
-        // The checksum tells at the end whether all of it came as it was.
+        let packed = BufReader::with_capacity(1 << 16, entry.reader());
+        // The checksum at the end shows whether the file is whole.
         match method {
-            CompressionMethod::STORE => entry(name, Ok(&mut found.verifying_reader(packed)))?,
+            CompressionMethod::STORE => emit(name, Ok(&mut entry.verifying_reader(packed)))?,
             CompressionMethod::DEFLATE => {
-                entry(name, Ok(&mut found.verifying_reader(DeflateDecoder::new(packed))))?;
+                emit(name, Ok(&mut entry.verifying_reader(DeflateDecoder::new(packed))))?;
             }
-            _ => entry(name, Err(SkipReason::UnknownPacking))?,
+            _ => emit(name, Err(SkipReason::UnknownPacking))?,
         }
     }
     Ok(())
 }
 
-/// Hands each file of a tar archive to `entry` with its name, in the order of the archive.
+/// Calls `emit` with the name of each file of a tar archive and the file, in the order of the archive.
 ///
-/// Errors where the archive itself cannot be read, or as `entry` does.
+/// Errors if the archive itself cannot be read, or as `emit` does.
 pub(super) fn tar<E: From<SkipReason>>(
     archive: &mut dyn Read,
-    entry: &mut dyn FnMut(String, Entry<'_>) -> Result<(), E>,
+    emit: &mut dyn FnMut(String, ArchiveFile<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let damaged = |_| SkipReason::Damaged;
     let mut archive = tar::Archive::new(archive);
-    // Raw, for else the names of entries are read into memory however long they are.
+    // Raw: else the library reads names into memory however long they are.
     let entries = archive.entries().map_err(damaged)?.raw(true);
     let mut long_name = None;
-    for found in entries {
-        let mut found = found.map_err(damaged)?;
-        let kind = found.header().entry_type();
+    for entry in entries {
+        let mut entry = entry.map_err(damaged)?;
+        let kind = entry.header().entry_type();
         if kind.is_gnu_longname() {
             let mut name = Vec::new();
-            found.by_ref().take(4096).read_to_end(&mut name).map_err(damaged)?;
+            entry.by_ref().take(4096).read_to_end(&mut name).map_err(damaged)?;
             let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-            long_name = Some(shown(&name[..end]));
+            long_name = Some(printable_name(&name[..end]));
         } else if kind.is_file() {
-            let name = long_name.take().unwrap_or_else(|| shown(&found.header().path_bytes()));
-            if !is_of_the_system(&name) {
-                entry(name, Ok(&mut found))?;
+            let name =
+                long_name.take().unwrap_or_else(|| printable_name(&entry.header().path_bytes()));
+            if !is_desktop_file(&name) {
+                emit(name, Ok(&mut entry))?;
             }
         }
     }
     Ok(())
 }
 
-/// The name of an entry as text that can be printed, its end if it is long.
-fn shown(name: &[u8]) -> String {
+/// Returns the name of a file as text that can be printed, only its end if it is long.
+fn printable_name(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(&name[name.len().saturating_sub(MAX_NAME_BYTES)..]);
     name.chars().map(|sign| if sign.is_control() { '\u{fffd}' } else { sign }).collect()
 }
 
-/// Whether a file was made by a desktop rather than by who packed the archive.
-fn is_of_the_system(name: &str) -> bool {
+/// Returns whether macOS added the file, and not the person who packed the archive.
+fn is_desktop_file(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or(name);
     name.starts_with("__MACOSX/") || last.starts_with("._") || last == ".DS_Store"
 }
@@ -206,16 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_ends_with_an_error() {
-        let budget = Budget::new(10);
-        let mut text = Vec::new();
-        let error = budget.bounded(&[7_u8; 100][..]).take(20).read_to_end(&mut text).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
-        assert!(budget.is_spent());
-    }
-
-    #[test]
-    fn packings_are_told_by_their_first_bytes() {
+    fn packings_are_known_by_their_first_bytes() {
         let mut tar = vec![0; 512];
         tar[257..262].copy_from_slice(b"ustar");
         for (magic, packing) in [

@@ -1,178 +1,180 @@
-//! Rows of an audit table as people save them: CSV, or TSV as the mysql client's batch mode prints it.
+//! Rows of an audit table that people saved: CSV, or TSV as the batch mode of the mysql client prints it.
 //!
-//! The first line names the columns, as Doris' `audit_log` table, StarRocks' or annals' own export call them.
+//! The first line has the names of the columns: those of Doris' `audit_log` table, of StarRocks' or of annals' own export.
 
-use std::cell::Cell;
 use std::io::{self, Read};
-use std::rc::Rc;
 
 use super::audit_log::MAX_LINE_BYTES;
-use super::record_builder::Key;
-use super::rows::{Row, RowError, row_of_columns};
+use super::budget::Budget;
+use super::encoding::lossy;
+use super::file::Stop;
+use super::record_builder::{Entry, Key};
+use super::rows::{Columns, RowError};
 use super::{Item, SkipReason, Skipped};
 use crate::domain::time::Zone;
+
+/// The longest line of column names, in bytes.
+const MAX_HEADER_BYTES: usize = 1 << 14;
 
 /// The columns of a dump, and how its rows are written.
 #[derive(Debug, Clone)]
 pub(super) struct Header {
-    /// Bytes that stand before the line of names: blank lines, and what a client says.
-    above: u64,
+    /// Bytes before the line of names: blank lines, and messages of a client.
+    bytes_above: u64,
     lines_above: u64,
-    names: Vec<String>,
-    keys: Vec<Key>,
+    columns: Columns,
     separator: u8,
-    /// Whether values may stand in double quotes; else a backslash begins an escape.
-    quoted: bool,
+    /// Whether values may be in double quotes; else a backslash begins an escape.
+    is_quoted: bool,
     /// Whether lines end with CR and LF.
-    with_cr: bool,
+    has_cr: bool,
 }
 
 impl Header {
-    /// Reads a line of column names at the start of a text; None where there is none.
-    pub(super) fn of(head: &[u8]) -> Option<Header> {
-        let (mut above, mut lines_above) = (0, 0);
+    /// Returns the line of column names at the start of a text, or None if the text has none.
+    pub(super) fn sniff(head: &[u8]) -> Option<Header> {
+        let (mut bytes_above, mut lines_above) = (0, 0);
         let mut lines = head.split(|byte| *byte == b'\n');
         let line = lines.find(|line| {
-            let is_above = line.trim_ascii().is_empty() || is_of_client(line);
+            let is_above = line.trim_ascii().is_empty() || is_client_message(line);
             if is_above {
-                above += line.len() as u64 + 1;
+                bytes_above += line.len() as u64 + 1;
                 lines_above += 1;
             }
             !is_above
         })?;
         let line = std::str::from_utf8(line).ok()?;
-        let (line, with_cr) = line.strip_suffix('\r').map_or((line, false), |line| (line, true));
-        if line.len() > 1 << 14 {
+        let (line, has_cr) = line.strip_suffix('\r').map_or((line, false), |line| (line, true));
+        if line.len() > MAX_HEADER_BYTES {
             return None;
         }
         [b'\t', b',', b';', b'|', 1].into_iter().find_map(|separator| {
             let quotes: &[char] = &['"', '`', '\''];
             let names = line.split(char::from(separator));
-            let names: Vec<String> =
-                names.map(|name| name.trim().trim_matches(quotes).to_string()).collect();
-            let keys: Vec<Key> = names.iter().map(|name| Key::of_column(name)).collect();
-            let has = |key| keys.contains(&key);
-            let is_header = has(Key::QueryId) && (has(Key::Stmt) || has(Key::Timestamp));
-            let quoted = separator != b'\t' || line.starts_with('"');
+            let columns = Columns::new(
+                names.map(|name| name.trim().trim_matches(quotes).to_string()).collect(),
+            );
+            let is_header = columns.has(Key::QueryId)
+                && (columns.has(Key::Stmt) || columns.has(Key::Timestamp));
+            let is_quoted = separator != b'\t' || line.starts_with('"');
             is_header.then_some(Header {
-                above,
+                bytes_above,
                 lines_above,
-                names,
-                keys,
+                columns,
                 separator,
-                quoted,
-                with_cr,
+                is_quoted,
+                has_cr,
             })
         })
     }
 
-    /// Hands the record of each row below the header to `row`, with the number of its line.
+    /// Calls `emit` with the item of each row below the header and the number of its line.
     ///
-    /// Errors where the input cannot be read, with the line, or as `row` does.
+    /// Errors if the input cannot be read, or as `emit` does.
     pub(super) fn read<E>(
         &self,
-        input: impl Read,
+        mut input: impl Read,
         zone: Zone,
-        row: &mut dyn FnMut(u64, Item) -> Result<(), E>,
-    ) -> Result<Result<(), E>, (u64, io::Error)> {
+        emit: &mut dyn FnMut(u64, Item) -> Result<(), Stop<E>>,
+    ) -> Result<(), Stop<E>> {
         // A quote that is never closed makes one value of the whole file.
-        let left = Rc::new(Cell::new(MAX_LINE_BYTES));
-        let mut input = Limited { input, left: left.clone() };
-        let above = io::copy(&mut input.by_ref().take(self.above), &mut io::sink());
-        above.map_err(|error| (1, error))?;
+        let budget = Budget::new(MAX_LINE_BYTES as u64, io::ErrorKind::InvalidData);
+        let above = io::copy(&mut input.by_ref().take(self.bytes_above), &mut io::sink());
+        above.map_err(|error| Stop::Input { line: 1, error })?;
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(self.separator)
-            .quoting(self.quoted)
+            .quoting(self.is_quoted)
             .flexible(true)
             .has_headers(false)
-            .from_reader(input);
+            .from_reader(budget.reader(input));
         let mut fields = csv::ByteRecord::new();
         let mut is_header = true;
         loop {
-            left.set(MAX_LINE_BYTES);
+            budget.reset(MAX_LINE_BYTES as u64);
             let line = reader.position().line() + self.lines_above;
             match reader.read_byte_record(&mut fields) {
                 Ok(true) => {}
-                Ok(false) => return Ok(Ok(())),
-                Err(error) => match error.into_kind() {
-                    csv::ErrorKind::Io(error) => return Err((line, error)),
-                    _ => return Err((line, io::ErrorKind::InvalidData.into())),
-                },
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    let error = match error.into_kind() {
+                        csv::ErrorKind::Io(error) => error,
+                        _ => io::ErrorKind::InvalidData.into(),
+                    };
+                    return Err(Stop::Input { line, error });
+                }
             }
             if std::mem::take(&mut is_header) {
                 continue;
             }
-            // A row is said to begin between the CR and the LF of the one before.
+            // The library has a row begin between the CR and the LF of the row before.
             let line = fields.position().map_or(line, |at| at.line() + self.lines_above)
-                + u64::from(self.with_cr);
-            if let Err(error) = row(line, self.record(&fields, zone)) {
-                return Ok(Err(error));
-            }
+                + u64::from(self.has_cr);
+            emit(line, self.item(&fields, zone))?;
         }
     }
 
-    fn record(&self, fields: &csv::ByteRecord, zone: Zone) -> Item {
+    fn item(&self, fields: &csv::ByteRecord, zone: Zone) -> Item {
         let mut replaced = false;
         let values: Vec<Option<String>> = fields
             .iter()
             .map(|field| {
-                let text = String::from_utf8_lossy(field);
+                let text = lossy(field);
                 replaced |= matches!(text, std::borrow::Cow::Owned(_));
                 match &*text {
                     "\\N" | "NULL" => None,
-                    text if self.quoted => Some(text.to_string()),
+                    _ if self.is_quoted => Some(text.into_owned()),
                     text => Some(unescaped(text)),
                 }
             })
             .collect();
         let values = values.iter().map(Option::as_deref);
-        found(row_of_columns(&self.names, &self.keys, values, zone), replaced)
+        item_of_row(self.columns.row(values, zone), replaced)
     }
 }
 
-/// Whether a line is what a client of MySQL or MariaDB says before the answer: `mysql: [Warning] …`, or as versions
-/// before 5.7 and MariaDB have it, `Warning: …`.
-fn is_of_client(line: &[u8]) -> bool {
+/// Returns whether a line is a message that a client of MySQL or MariaDB prints before the answer:
+/// `mysql: [Warning] …`, or, before version 5.7 and in MariaDB, `Warning: …`.
+fn is_client_message(line: &[u8]) -> bool {
     let Some(at) = line.iter().take(40).position(|byte| *byte == b':') else { return false };
     let (name, rest) = (&line[..at], &line[at + 1..]);
     name.eq_ignore_ascii_case(b"warning") && rest.starts_with(b" ")
         || [&b" [Warning]"[..], b" [Note]", b" [ERROR]"].iter().any(|sign| rest.starts_with(sign))
 }
 
-/// What a row is.
-pub(super) fn found(row: Result<Row, RowError>, replaced: bool) -> Item {
+/// Returns the item of a row. `replaced` says that bytes of the row were not UTF-8. The line of a skipped row is 0: the
+/// caller sets it.
+pub(super) fn item_of_row(row: Result<Entry, RowError>, replaced: bool) -> Item {
     let reason = match row {
-        Ok(Row::Record(record)) => {
+        Ok(Entry::Record(record)) => {
             return Item::Record {
                 record,
                 replaced,
                 cut: None,
                 foreign: None,
-                misread: Vec::new(),
+                warnings: Vec::new(),
             };
         }
-        Ok(Row::Login(login)) => return Item::Login { login, foreign: None },
+        Ok(Entry::Login(login)) => return Item::Login { login, foreign: None },
         Err(RowError::Record(reason)) => reason,
-        Err(RowError::Columns { .. } | RowError::Misread(_)) => SkipReason::BadRow,
+        Err(RowError::Columns { .. } | RowError::WrongType(_)) => SkipReason::BadRow,
         Err(RowError::NotJson(_) | RowError::NotAnObject | RowError::NoRoot(_)) => {
             SkipReason::NotJson
         }
         Err(RowError::QueryIdType) => SkipReason::NoQueryId,
     };
-    // The line is told by who knows it.
     Item::Skipped(Skipped { line: 0, reason })
 }
 
-/// A value as the mysql client's batch mode escapes it: `\n`, `\t`, `\0` and `\\`.
+/// Returns a value without the escapes of the mysql client's batch mode: `\n`, `\t`, `\0` and `\\`.
 fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    let mut signs = text.chars();
-    while let Some(sign) = signs.next() {
-        if sign != '\\' {
-            plain.push(sign);
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        if char != '\\' {
+            plain.push(char);
             continue;
         }
-        match signs.next() {
+        match chars.next() {
             Some('n') => plain.push('\n'),
             Some('t') => plain.push('\t'),
             Some('0') => plain.push('\0'),
@@ -184,24 +186,6 @@ fn unescaped(text: &str) -> String {
     plain
 }
 
-/// Reads as long as one row is not larger than can be.
-pub(super) struct Limited<R> {
-    pub(super) input: R,
-    pub(super) left: Rc<Cell<usize>>,
-}
-
-impl<R: Read> Read for Limited<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left.get() == 0 {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let most = buffer.len().min(self.left.get());
-        let length = self.input.read(&mut buffer[..most])?;
-        self.left.set(self.left.get() - length);
-        Ok(length)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -210,17 +194,17 @@ mod tests {
 
     fn rows(text: &[u8]) -> Vec<(u64, Item)> {
         let mut rows = Vec::new();
-        let header = Header::of(text).unwrap();
-        let read = header.read(text, Zone::UTC, &mut |line, found| {
-            rows.push((line, found));
-            Ok::<(), ()>(())
+        let header = Header::sniff(text).unwrap();
+        let read = header.read(text, Zone::UTC, &mut |line, item| {
+            rows.push((line, item));
+            Ok::<(), Stop<()>>(())
         });
-        assert!(matches!(read, Ok(Ok(()))), "{read:?}");
+        assert!(read.is_ok());
         rows
     }
 
-    fn statement(found: &Item) -> &str {
-        match found {
+    fn statement(item: &Item) -> &str {
+        match item {
             Item::Record { record, .. } => record.statement.as_deref().unwrap_or_default(),
             _ => "no record",
         }
@@ -252,15 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn other_tables_are_none() {
+    fn other_tables_have_no_header() {
         for text in ["a,b\n1,2\n", "time,stmt\n", "query_id,db\n", "", "query_id\n"] {
-            assert!(Header::of(text.as_bytes()).is_none(), "{text}");
+            assert!(Header::sniff(text.as_bytes()).is_none(), "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_the_mysql_client_writes_comes_back(value in ".{0,40}") {
+        fn the_values_of_the_mysql_client_come_back(value in ".{0,40}") {
             let escaped = value
                 .replace('\\', "\\\\")
                 .replace('\n', "\\n")
@@ -270,11 +254,11 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_break_it(rest in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_it_panic(rest in prop::collection::vec(any::<u8>(), 0..200)) {
             for header in ["query_id,time,stmt\n", "query_id\ttime\tstmt\n"] {
                 let text = [header.as_bytes(), &rest].concat();
-                let header = Header::of(&text).unwrap();
-                let _ = header.read(&text[..], Zone::UTC, &mut |_, _| Ok::<(), ()>(()));
+                let header = Header::sniff(&text).unwrap();
+                let _ = header.read(&text[..], Zone::UTC, &mut |_, _| Ok::<(), Stop<()>>(()));
             }
         }
     }

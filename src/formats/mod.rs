@@ -1,9 +1,21 @@
-//! The sources in: what a cluster emits, turned into domain values. Sources know nothing of each other,
-//! nor of the store.
+//! Turns the bytes that a cluster writes into domain values. No module here knows the store.
+//!
+//! An input of unknown content passes through `file`, which unpacks it (`archive`), decodes it (`encoding`), tells what
+//! it is (`sniff`) and takes wrappers off its lines (`wrapper`). These read what is inside:
+//!
+//! - `audit_log`: the audit log of a frontend.
+//! - `rows`: the bodies of stream loads, as CSV or JSON.
+//! - `dump`: an audit table that was saved as CSV or TSV.
+//! - `answer`: saved answers of a frontend, and texts that hold profiles.
+//! - `frontend`: the lists and profiles of a live frontend.
+//!
+//! `record_builder` makes a record of keys and values for all of them. `reparse` reads stored rows again that an older
+//! annals misread.
 
 mod answer;
 pub(crate) mod archive;
 pub(crate) mod audit_log;
+mod budget;
 mod dump;
 pub(crate) mod encoding;
 pub(crate) mod file;
@@ -18,78 +30,67 @@ use crate::domain::login::Login;
 use crate::domain::profile::{Profile, ProfileError};
 use crate::domain::record::{QueryIdError, QueryRecord};
 
-/// What a source found at one place of its input.
+/// One finding in an input.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// A record.
     Record {
-        /// What it says.
         record: Box<QueryRecord>,
-        /// Whether bytes of it were not UTF-8 and were replaced with U+FFFD.
+        /// Whether bytes of the record were not UTF-8 and were replaced with U+FFFD.
         replaced: bool,
-        /// The line where it starts, if the input was cut off within it; it is kept as far as it
-        /// goes.
+        /// The line where the record starts, if the input ended within it. The record is kept as far as it goes.
         cut: Option<u64>,
-        /// Lines behind it that are part of no record.
+        /// Lines after the record that are part of no record.
         foreign: Option<ForeignLines>,
-        /// What hints that it was not read right.
-        misread: Vec<Misread>,
+        warnings: Vec<ReadWarning>,
     },
-    /// A log-in.
     Login {
-        /// What it says.
         login: Box<Login>,
-        /// Lines behind it that are part of no record.
+        /// Lines after the log-in that are part of no record.
         foreign: Option<ForeignLines>,
     },
-    /// A profile.
     Profile {
-        /// What it says.
         profile: Box<Profile>,
-        /// Whether bytes of it are not UTF-8. They show as U+FFFD.
+        /// Whether bytes of the profile are not UTF-8. They show as U+FFFD.
         replaced: bool,
     },
-    /// Something that cannot be kept.
     Skipped(Skipped),
-    /// A whole file that a frontend, its JVM or a backend writes beside the audit log, and that holds neither
-    /// records nor profiles.
+    /// A whole file that a frontend, its JVM or a backend writes beside the audit log, and that holds neither records
+    /// nor profiles.
     OtherFile,
 }
 
-/// Lines between records that are part of none, blank ones not counted.
+/// Lines between records that are part of none. Blank lines do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ForeignLines {
-    /// The first of them, from 1.
+    /// The number of the first line, from 1.
     pub first: u64,
-    /// How many there are; at least one.
+    /// How many lines there are, at least one.
     pub count: u64,
 }
 
-/// What hints that a record was not read right. It is kept as it was read.
+/// A sign that a record was not read right. The record is kept as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Misread {
-    /// The error message holds what looks like fields behind it, `|Time(ms)=`.
+pub(crate) enum ReadWarning {
+    /// The error message holds what looks like the fields after it, `|Time(ms)=`.
     MessageHoldsFields,
-    /// The statement started later than the record was written, by more than ten minutes: the log's times are of
-    /// another zone than was said.
+    /// The statement started more than ten minutes after its record was written: the log's times are in another zone
+    /// than the configured one.
     StartsAfterWritten {
-        /// How much later, in milliseconds.
+        /// How much later the start is, in milliseconds.
         by_ms: i64,
     },
 }
 
-/// A piece of input that was not kept.
+/// A piece of input that is not kept.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Skipped {
-    /// The line where it starts, from 1.
+    /// The line where the piece starts, from 1.
     pub line: u64,
-    /// Why.
     pub reason: SkipReason,
 }
 
-/// Why a piece of input was not kept.
+/// Why a piece of input is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[allow(missing_docs)] // the messages say it
 pub(crate) enum SkipReason {
     #[error("not part of any record")]
     OutsideRecord,
@@ -101,39 +102,42 @@ pub(crate) enum SkipReason {
     NoQueryId,
     #[error("a record without a time")]
     NoTime,
-    #[error("a record whose id cannot be kept: {0}")]
+    #[error("a record with an unusable query id: {0}")]
     BadQueryId(QueryIdError),
     #[error("a record larger than {} MiB", audit_log::MAX_RECORD_BYTES >> 20)]
     TooLarge,
-    #[error("a record that the end of the input cut off")]
+    #[error("a record that is cut off at the end of the input")]
     CutOff,
     #[error("a record whose JSON cannot be read")]
     NotJson,
-    #[error("a profile that cannot be kept: {0}")]
+    #[error("an unusable profile: {0}")]
     BadProfile(#[from] ProfileError),
-    #[error("a profile of another query than was asked for")]
+    #[error("a profile of another query than the one requested")]
     OtherProfile,
     #[error("a profile larger than {} MiB", file::MAX_PROFILE_BYTES >> 20)]
     ProfileTooLarge,
     #[error("neither an audit log nor a profile")]
     NotRecognised,
-    #[error("a profile within another log: save its lines as a file of their own")]
+    #[error("a profile within another log; save its lines to a file of their own and import that")]
     ProfileInLog,
     #[error("a line without the wrapper that the container's other lines have")]
     NotWrapped,
-    #[error("a row whose columns cannot be told")]
+    #[error("a row that does not fit its columns")]
     BadRow,
-    #[error("an answer of a frontend that says why there is none")]
+    #[error("an error that a frontend answered in place of a profile or a list")]
     ErrorAnswer,
-    #[error("an archive within an archive: unpack the outer one first")]
+    #[error("an archive within an archive; unpack the outer one first")]
     NestedArchive,
-    #[error("a packed file that annals cannot unpack; it unpacks gzip, zip and tar")]
+    #[error("a packed file of an unsupported format; annals unpacks gzip, zip and tar")]
     UnknownPacking,
-    #[error("an encrypted file within an archive")]
+    #[error("an encrypted file within an archive; decrypt it first")]
     Encrypted,
-    #[error("an archive that unpacks to more than {} GiB", archive::MAX_UNPACKED_BYTES >> 30)]
+    #[error(
+        "an archive that unpacks to more than {} GiB; unpack it first",
+        archive::MAX_UNPACKED_BYTES >> 30
+    )]
     TooMuchUnpacked,
-    #[error("input that cannot be read on: its compression is damaged or cut off")]
+    #[error("an input that ends early: its compression is damaged or cut off")]
     Damaged,
     #[error("a file or folder that cannot be read")]
     Unreadable,

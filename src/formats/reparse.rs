@@ -1,20 +1,48 @@
-//! What earlier versions of annals misread in audit records, read again from what they stored.
+//! Stored audit records that an earlier version of annals misread, read again.
 //!
-//! They took everything behind a JSON value for the error message, or for the statement; kept StarRocks' own keys by
-//! name alone; and left escapes, wrappers and clusters' names as they stood.
+//! Earlier versions read everything after a JSON value as part of the error message or of the statement, kept StarRocks'
+//! own keys only in `extra`, and kept escapes, wrappers and clusters' names as they were.
 
 use super::Item;
 use super::audit_log::AuditLog;
-use super::record_builder::{Built, Key, RecordBuilder, without_cluster};
+use super::record_builder::{Entry, Key, RecordBuilder, without_cluster};
 use crate::domain::record::{Origin, QueryRecord};
 use crate::domain::statement;
 use crate::domain::time::Zone;
 
-/// Returns a stored record as it is read today, and whether that changed something. Values that are known stay; the
-/// error message and the statement lose what was fields behind them.
-pub(crate) fn heal(stored: &QueryRecord) -> (QueryRecord, bool) {
-    let mut healed = stored.clone();
-    for name in [&mut healed.user, &mut healed.db] {
+/// Returns a stored record as this version reads it, and whether anything changed. Known values stay; the error message
+/// and the statement lose the fields that were read as part of them.
+pub(crate) fn reparse(stored: &QueryRecord) -> (QueryRecord, bool) {
+    let mut record = stored.clone();
+    clean_names(&mut record);
+    if stored.origin == Origin::Audit {
+        if let Some(reread) = fields_in_free_text(stored) {
+            record.error_message.clone_from(&reread.error_message);
+            record.statement.clone_from(&reread.statement);
+            fill_unknown(&mut record, reread);
+        } else if let Some(text) = &stored.statement {
+            record.statement = Some(statement::as_sent(text).into_owned());
+        }
+        if let Some(reread) = fields_in_extra(stored) {
+            record.extra.retain(|name, _| reread.extra.contains_key(name));
+            fill_unknown(&mut record, reread);
+        }
+        // Earlier versions stored the time of writing as the end.
+        if let (Some(started_ms), Some(duration_ms), Some(ended_ms)) =
+            (record.started_ms, record.duration_ms, record.ended_ms)
+            && ended_ms > started_ms.saturating_add(duration_ms)
+            && record.load.is_none()
+        {
+            record.ended_ms = Some(started_ms.saturating_add(duration_ms));
+        }
+    }
+    let changed = record != *stored;
+    (record, changed)
+}
+
+/// Removes the clusters of users and databases, and the words that frontends write for nothing.
+fn clean_names(record: &mut QueryRecord) {
+    for name in [&mut record.user, &mut record.db] {
         if let Some(text) = name
             && without_cluster(text).len() < text.len()
         {
@@ -22,51 +50,29 @@ pub(crate) fn heal(stored: &QueryRecord) -> (QueryRecord, bool) {
         }
     }
     let unknown = ["UNKNOWN", "N/A"];
-    for name in [&mut healed.compute_group, &mut healed.workload_group, &mut healed.catalog] {
+    for name in [&mut record.compute_group, &mut record.workload_group, &mut record.catalog] {
         if name.as_deref().is_some_and(|text| unknown.contains(&text)) {
             *name = None;
         }
     }
-    if let Some(load) = &mut healed.load
+    if let Some(load) = &mut record.load
         && load.url.as_deref() == Some("N/A")
     {
         load.url = None;
     }
-    if stored.origin == Origin::Audit {
-        if let Some(found) = fields_in_free_text(stored) {
-            healed.error_message.clone_from(&found.error_message);
-            healed.statement.clone_from(&found.statement);
-            fill(&mut healed, found);
-        } else if let Some(text) = &stored.statement {
-            healed.statement = Some(statement::as_sent(text).into_owned());
-        }
-        if let Some(found) = fields_in_extra(stored) {
-            healed.extra.retain(|name, _| found.extra.contains_key(name));
-            fill(&mut healed, found);
-        }
-        // The time of writing was taken for the end.
-        if let (Some(started_ms), Some(duration_ms), Some(ended_ms)) =
-            (healed.started_ms, healed.duration_ms, healed.ended_ms)
-            && ended_ms > started_ms.saturating_add(duration_ms)
-            && healed.load.is_none()
-        {
-            healed.ended_ms = Some(started_ms.saturating_add(duration_ms));
-        }
-    }
-    let changed = healed != *stored;
-    (healed, changed)
 }
 
-/// Gives a record the values that only another reading of it has.
-fn fill(healed: &mut QueryRecord, mut found: QueryRecord) {
-    // A summary never goes before an audit record, and a guess never before a time.
-    found.origin = Origin::Summary;
-    found.started_ms = None;
-    found.ended_ms = None;
-    healed.merge(found);
+/// Fills the unknown values of a record from the record that was read again.
+fn fill_unknown(record: &mut QueryRecord, mut reread: QueryRecord) {
+    // A summary never overrides an audit record, and an estimated time never a known one.
+    reread.origin = Origin::Summary;
+    reread.started_ms = None;
+    reread.ended_ms = None;
+    record.merge(reread);
 }
 
-/// The record that is read where an error message or a statement holds the fields behind it; None where neither does.
+/// Returns the record that is read again if the error message or the statement holds the fields after it, or None if
+/// neither does.
 fn fields_in_free_text(stored: &QueryRecord) -> Option<QueryRecord> {
     let holds_fields = |text: &Option<String>| text.as_deref().is_some_and(has_field);
     if !holds_fields(&stored.error_message) && !holds_fields(&stored.statement) {
@@ -76,12 +82,12 @@ fn fields_in_free_text(stored: &QueryRecord) -> Option<QueryRecord> {
     let statement = stored.statement.as_deref().unwrap_or_default();
     let record = format!(
         "2000-01-01 00:00:00,000 [query] |QueryId={}|User=u|State=EOF|ErrorMessage={message}|Stmt={statement}\n",
-        // The id decides nothing here.
+        // Any id: the stored one is set below.
         "1-1"
     );
     let mut log = AuditLog::new(Zone::UTC);
     for line in record.split_inclusive('\n') {
-        if log.line(line.as_bytes()).is_some() {
+        if log.push_line(line.as_bytes()).is_some() {
             // A line of the text begins as a record does.
             return None;
         }
@@ -98,7 +104,7 @@ fn fields_in_free_text(stored: &QueryRecord) -> Option<QueryRecord> {
     Some(*record)
 }
 
-/// Whether a text holds `|Key=`.
+/// Returns whether a text holds `|Key=`.
 fn has_field(text: &str) -> bool {
     memchr::memchr_iter(b'|', text.as_bytes()).any(|bar| {
         let name = text[bar + 1..].bytes().take(64).take_while(u8::is_ascii_alphanumeric).count();
@@ -106,24 +112,24 @@ fn has_field(text: &str) -> bool {
     })
 }
 
-/// The record that the keys make which had no column; None where they have none today either.
+/// Returns the record of the keys in `extra`, or None if all of them still belong there.
 fn fields_in_extra(stored: &QueryRecord) -> Option<QueryRecord> {
     if stored.extra.is_empty() || stored.started_ms.is_none() {
         return None;
     }
-    let mut draft = RecordBuilder::new(stored.kind, Zone::UTC);
-    draft.set(Key::QueryId, "QueryId", "1-1");
-    draft.set(Key::Timestamp, "Timestamp", &stored.started_ms.unwrap_or(1).to_string());
-    draft.set(Key::State, "State", stored.state.as_deref().unwrap_or_default());
-    draft.set(
+    let mut builder = RecordBuilder::new(stored.kind, Zone::UTC);
+    builder.set(Key::QueryId, "QueryId", "1-1");
+    builder.set(Key::Timestamp, "Timestamp", &stored.started_ms.unwrap_or(1).to_string());
+    builder.set(Key::State, "State", stored.state.as_deref().unwrap_or_default());
+    builder.set(
         Key::ErrorMessage,
         "ErrorMessage",
         stored.error_message.as_deref().unwrap_or_default(),
     );
     for (name, value) in &stored.extra {
-        draft.set(Key::of_column(name), name, value);
+        builder.set(Key::of_column(name), name, value);
     }
-    let Ok(Built::Record(record)) = draft.finish(None) else { return None };
+    let Ok(Entry::Record(record)) = builder.finish(None) else { return None };
     (record.extra != stored.extra)
         .then(|| QueryRecord { query_id: stored.query_id.clone(), ..*record })
 }
@@ -144,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_were_taken_for_the_error_message_are_found() {
+    fn fields_that_were_read_as_the_error_message_are_found() {
         let mut record = stored();
         record.duration_ms = None;
         record.ended_ms = Some(1_767_322_805_040);
@@ -153,14 +159,14 @@ mod tests {
              |HitSqlCache=false|ChangedVariables={\"enable_profile\":\"true\"}|StmtId=41"
                 .to_string(),
         );
-        let (healed, changed) = heal(&record);
+        let (reread, changed) = reparse(&record);
         assert!(changed);
-        assert_eq!(healed.error_message.as_deref(), Some("no such table"));
-        assert_eq!((healed.duration_ms, healed.plan_time_ms), (Some(9), Some(6)));
-        assert_eq!((healed.scan_rows, healed.statement_id), (Some(7), Some(41)));
-        assert_eq!(healed.ended_ms, Some(1_767_322_800_009));
-        assert_eq!(healed.statement.as_deref(), Some("select 1"));
-        assert!(!heal(&healed).1);
+        assert_eq!(reread.error_message.as_deref(), Some("no such table"));
+        assert_eq!((reread.duration_ms, reread.plan_time_ms), (Some(9), Some(6)));
+        assert_eq!((reread.scan_rows, reread.statement_id), (Some(7), Some(41)));
+        assert_eq!(reread.ended_ms, Some(1_767_322_800_009));
+        assert_eq!(reread.statement.as_deref(), Some("select 1"));
+        assert!(!reparse(&reread).1);
     }
 
     #[test]
@@ -171,12 +177,12 @@ mod tests {
         {
             record.extra.insert(name.to_string(), value.to_string());
         }
-        let (healed, changed) = heal(&record);
+        let (reread, changed) = reparse(&record);
         assert!(changed);
-        assert_eq!(healed.cpu_time_ms, Some(30));
-        assert_eq!(healed.workload_group.as_deref(), Some("rg1"));
-        assert_eq!(healed.extra.keys().collect::<Vec<_>>(), ["PlanCpuCost"]);
-        assert!(!heal(&healed).1);
+        assert_eq!(reread.cpu_time_ms, Some(30));
+        assert_eq!(reread.workload_group.as_deref(), Some("rg1"));
+        assert_eq!(reread.extra.keys().collect::<Vec<_>>(), ["PlanCpuCost"]);
+        assert!(!reparse(&reread).1);
     }
 
     #[test]
@@ -185,12 +191,12 @@ mod tests {
         record.user = Some("default_cluster:alice".to_string());
         record.statement = Some("select 1\\nfrom t".to_string());
         record.ended_ms = Some(1_767_322_806_000);
-        let (healed, _) = heal(&record);
-        assert_eq!(healed.user.as_deref(), Some("alice"));
-        assert_eq!(healed.statement.as_deref(), Some("select 1\nfrom t"));
-        assert_eq!(healed.ended_ms, Some(1_767_322_800_040));
-        let (again, changed) = heal(&healed);
-        assert_eq!((again, changed), (healed, false));
-        assert!(!heal(&stored()).1);
+        let (reread, _) = reparse(&record);
+        assert_eq!(reread.user.as_deref(), Some("alice"));
+        assert_eq!(reread.statement.as_deref(), Some("select 1\nfrom t"));
+        assert_eq!(reread.ended_ms, Some(1_767_322_800_040));
+        let (again, changed) = reparse(&reread);
+        assert_eq!((again, changed), (reread, false));
+        assert!(!reparse(&stored()).1);
     }
 }

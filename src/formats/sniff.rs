@@ -1,4 +1,4 @@
-//! What a text is, judged by its start and, where that does not tell, by the name of its file.
+//! Recognises a text by its start and, if that is not enough, by the name of its file.
 
 use memchr::memmem;
 use serde_json::Value;
@@ -10,22 +10,22 @@ use super::wrapper::{Unwrapper, is_running_log};
 use crate::domain::profile::Profile;
 use crate::domain::time::{leading_local_time, zone_offset};
 
-/// What a text is.
+/// The content of a text.
 #[derive(Debug)]
-pub(super) enum Kind {
-    /// Nothing but white space.
+pub(super) enum Content {
+    /// Only white space.
     Blank,
-    /// What a frontend keeps of a profile on its disk.
+    /// A profile that a frontend spilled to its disk.
     Spilled,
     /// One profile or more, perhaps with other text around them.
     Profiles,
-    /// The same, with what a container's runtime or a log shipper puts around each line.
+    /// The same, with a wrapper around each line.
     WrappedProfiles(Unwrapper),
     /// A profile as HTML.
     Html,
     /// An audit log.
     Log(Option<Unwrapper>),
-    /// A text that may be another log of a frontend, or one that holds an audit log further on.
+    /// A text that may be another log of a frontend, or one that has records further on.
     OtherLog(Option<Unwrapper>),
     /// A file that a frontend writes beside its audit log and that is no text.
     OtherFile,
@@ -38,17 +38,17 @@ pub(super) enum Kind {
     Unknown,
 }
 
-/// Returns what a text is that begins with `head`, in a file of this name.
-pub(super) fn kind(head: &[u8], name: &str) -> Kind {
+/// Returns the content of a text that begins with `head`, in a file of this name.
+pub(super) fn content(head: &[u8], name: &str) -> Content {
     let text = head.trim_ascii_start();
     if text.is_empty() {
-        return Kind::Blank;
+        return Content::Blank;
     }
     if answer::is_spilled(head) {
-        return Kind::Spilled;
+        return Content::Spilled;
     }
     if Profile::sniff(head) {
-        return Kind::Profiles;
+        return Content::Profiles;
     }
     let unwrapper = Unwrapper::detect(head);
     let has_record = |unwrapper: &Unwrapper| unwrapper.clone().finds_record(head);
@@ -56,76 +56,76 @@ pub(super) fn kind(head: &[u8], name: &str) -> Kind {
         && !unwrapper.as_ref().is_some_and(has_record)
         && let Some(unwrapper) = Unwrapper::detect_profile(head)
     {
-        return Kind::WrappedProfiles(unwrapper);
+        return Content::WrappedProfiles(unwrapper);
     }
     if let Some(unwrapper) = unwrapper {
-        return Kind::OtherLog(Some(unwrapper));
+        return Content::OtherLog(Some(unwrapper));
     }
-    if let Some(kind) = json(text) {
+    if let Some(json) = json(text) {
         // StarRocks' fe.features.log is JSON too, and its fe.profile.log holds profiles.
         let is_other = is_named_as_other(name) && !name.contains("profile");
-        return if is_other { Kind::OtherLog(None) } else { kind };
+        return if is_other { Content::OtherLog(None) } else { json };
     }
-    if let Some(header) = Header::of(head) {
-        return Kind::Table(header);
+    if let Some(header) = Header::sniff(head) {
+        return Content::Table(header);
     }
     if AuditLog::sniff(head) {
-        return Kind::Log(None);
+        return Content::Log(None);
     }
     if answer::is_html(head) {
-        return Kind::Html;
+        return Content::Html;
     }
-    // Before a search for profiles: a running log says many things.
+    // Before the search for profiles: a running log may hold any text.
     if is_other_log(head) {
-        return Kind::OtherLog(None);
+        return Content::OtherLog(None);
     }
     if answer::has_profile(head) {
-        return Kind::Profiles;
+        return Content::Profiles;
     }
     match (is_named_as_other(name), memchr::memchr(0, head).is_some()) {
-        (true, true) => Kind::OtherFile,
-        (true, false) => Kind::OtherLog(None),
-        (false, _) => Kind::Unknown,
+        (true, true) => Content::OtherFile,
+        (true, false) => Content::OtherLog(None),
+        (false, _) => Content::Unknown,
     }
 }
 
-/// Whether a text is JSON, and how its documents stand in it.
-fn json(text: &[u8]) -> Option<Kind> {
+/// Returns how the documents of a JSON text are arranged, or None if the text is not JSON.
+fn json(text: &[u8]) -> Option<Content> {
     let line = text.split(|byte| *byte == b'\n').next()?;
-    let line = behind_log_time(line);
+    let line = without_log_time(line);
     match *line.first()? {
         b'{' => {
             let is_whole = serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
             if is_whole {
-                return Some(Kind::JsonLines);
+                return Some(Content::JsonLines);
             }
             let next = line[1..].trim_ascii_start().first();
-            matches!(next, None | Some(b'"')).then_some(Kind::Json)
+            matches!(next, None | Some(b'"')).then_some(Content::Json)
         }
         b'[' => {
             let next = text.get(1..)?.trim_ascii_start().first();
-            matches!(next, Some(b'{')).then_some(Kind::Json)
+            matches!(next, Some(b'{')).then_some(Content::Json)
         }
         b'"' => {
-            // An answer's text alone, as `jq .data` prints it.
+            // Only the text of an answer, as `jq .data` prints it.
             let is_text = matches!(serde_json::from_slice(line), Ok(Value::String(_)));
-            is_text.then_some(Kind::JsonLines)
+            is_text.then_some(Content::JsonLines)
         }
         _ => None,
     }
 }
 
-/// A line without the time that a logger wrote before a JSON document, as StarRocks' fe.profile.log may have.
-pub(super) fn behind_log_time(line: &[u8]) -> &[u8] {
-    let behind = leading_local_time(line).map(|(_, length)| {
+/// Returns a line without the time that a logger wrote before a JSON document, as in StarRocks' fe.profile.log.
+pub(super) fn without_log_time(line: &[u8]) -> &[u8] {
+    let after = leading_local_time(line).map(|(_, length)| {
         let rest = &line[length..];
         let offset = zone_offset(rest).map_or(0, |(_, length)| length);
         rest.get(offset..).unwrap_or_default().trim_ascii_start()
     });
-    behind.filter(|rest| rest.starts_with(b"{")).unwrap_or(line)
+    after.filter(|rest| rest.starts_with(b"{")).unwrap_or(line)
 }
 
-/// Whether a text is a log of a frontend, a backend or their JVM.
+/// Returns whether a text is a log of a frontend, a backend or their JVM.
 fn is_other_log(head: &[u8]) -> bool {
     let lines = head.split(|byte| *byte == b'\n');
     lines.filter(|line| !line.trim_ascii().is_empty()).take(50).any(|line| {
@@ -133,7 +133,7 @@ fn is_other_log(head: &[u8]) -> bool {
     })
 }
 
-/// glog, as backends write it: `I20260301 10:00:00.000000 123 file.cpp:1] …`.
+/// Returns whether a line is one of glog, as backends write it: `I20260301 10:00:00.000000 123 file.cpp:1] …`.
 fn is_backend_log(line: &[u8]) -> bool {
     let digits = line.iter().skip(1).take_while(|byte| byte.is_ascii_digit()).count();
     matches!(line.first(), Some(b'I' | b'W' | b'E' | b'F'))
@@ -143,7 +143,7 @@ fn is_backend_log(line: &[u8]) -> bool {
         || line.starts_with(b"Log file created at:")
 }
 
-/// A line of a garbage collector's log, of Java 8 or later.
+/// Returns whether a line is one of a garbage collector's log, of Java 8 or later.
 fn is_gc_log(line: &[u8]) -> bool {
     let unified = line.strip_prefix(b"[").and_then(|rest| {
         let close = rest.iter().take(60).position(|byte| *byte == b']')?;
@@ -153,16 +153,14 @@ fn is_gc_log(line: &[u8]) -> bool {
     });
     let old = || {
         memmem::find(&line[..line.len().min(120)], b": [").is_some_and(|at| {
-            let behind = &line[at + 3..];
-            behind.starts_with(b"GC")
-                || behind.starts_with(b"Full GC")
-                || behind.starts_with(b"CMS")
+            let after = &line[at + 3..];
+            after.starts_with(b"GC") || after.starts_with(b"Full GC") || after.starts_with(b"CMS")
         })
     };
     unified == Some(true) || old()
 }
 
-/// What a JVM says of itself.
+/// Returns whether a line is a message of a JVM.
 fn is_jvm_text(line: &[u8]) -> bool {
     const STARTS: [&[u8]; 7] = [
         b"OpenJDK ",
@@ -176,7 +174,7 @@ fn is_jvm_text(line: &[u8]) -> bool {
     STARTS.iter().any(|start| line.starts_with(start))
 }
 
-/// Whether a file is named as one that a frontend, a backend or their scripts write beside the audit log:
+/// Returns whether a file is named as one that a frontend, a backend or their scripts write beside the audit log:
 /// `fe.log.20260301-1`, `fe.out`, `jni.log`, `hs_err_pid1.log`.
 fn is_named_as_other(name: &str) -> bool {
     const STARTS: [&str; 19] = [
@@ -199,13 +197,13 @@ mod tests {
 
     use super::*;
 
-    fn name_of(kind: &Kind) -> String {
-        let name = format!("{kind:?}");
+    fn name_of(content: &Content) -> String {
+        let name = format!("{content:?}");
         name.split(['(', ' ']).next().unwrap_or_default().to_string()
     }
 
     #[test]
-    fn each_kind_is_told_by_its_start() {
+    fn each_content_is_known_by_its_start() {
         let running = "2026-03-01 10:00:00,000 INFO (main|1) [Place.at():3] it starts\n";
         let record = "2026-03-01 10:00:00,000 [query] |Client=10.0.0.1:5000|User=mira|Ctl=internal\
         |Db=shop|State=EOF|ErrorCode=0|ErrorMessage=|Time(ms)=12|ScanBytes=0|ScanRows=0|ReturnRows=1|StmtId=1\
@@ -238,7 +236,7 @@ mod tests {
             ("Unknown", "neither this\nnor that\n"),
             ("Unknown", "[1, 2]"),
         ] {
-            assert_eq!(name_of(&kind(text.as_bytes(), "x")), expected, "{text}");
+            assert_eq!(name_of(&content(text.as_bytes(), "x")), expected, "{text}");
         }
     }
 
@@ -248,22 +246,22 @@ mod tests {
             "fe.out", "fe.log.20260301-1", "jni.log", "hs_err_pid7.log", "fe-omm-1-gc.log.2",
             "fe.gc.log.20260301-100000",
         ] {
-            assert_eq!(name_of(&kind(b"anything", name)), "OtherLog", "{name}");
+            assert_eq!(name_of(&content(b"anything", name)), "OtherLog", "{name}");
         }
-        assert_eq!(name_of(&kind(b"\0\x01", "java_pid1.hprof")), "OtherFile");
+        assert_eq!(name_of(&content(b"\0\x01", "java_pid1.hprof")), "OtherFile");
         for name in ["fe.audit.log", "notes.txt", "profile.txt"] {
-            assert_eq!(name_of(&kind(b"anything", name)), "Unknown", "{name}");
+            assert_eq!(name_of(&content(b"anything", name)), "Unknown", "{name}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_bytes_break_it(head in prop::collection::vec(any::<u8>(), 0..300), name in ".{0,20}") {
-            kind(&head, &name);
+        fn no_bytes_make_it_panic(head in prop::collection::vec(any::<u8>(), 0..300), name in ".{0,20}") {
+            content(&head, &name);
         }
 
         #[test]
-        fn no_text_breaks_it(
+        fn no_text_makes_it_panic(
             parts in prop::collection::vec(
                 prop_oneof![
                     Just("Summary:"), Just("\n"), Just("{"), Just("}"), Just("["), Just("\""),
@@ -274,7 +272,7 @@ mod tests {
                 0..30,
             ),
         ) {
-            kind(parts.concat().as_bytes(), "fe.log");
+            content(parts.concat().as_bytes(), "fe.log");
         }
     }
 }

@@ -536,7 +536,7 @@ impl Tail {
         if quiet && self.line_bytes == 0 && self.told < self.read_bytes {
             // It is read again from its start should it go on, and the longer takes its place.
             // Lines behind it are counted once it has ended.
-            match self.log.peek() {
+            match self.log.peek_record() {
                 Some(Item::Record { record, .. }) => parcel.record(*record),
                 Some(Item::Login { login, .. }) => parcel.login(*login),
                 _ => {}
@@ -595,10 +595,11 @@ impl Tail {
     fn take_line(&mut self, line_start: u64, parcel: &mut Parcel, source: &Source) {
         let line = std::mem::take(&mut self.line);
         // A half line that this one ends begins where its first part does.
-        if let Some(half) = self.unwrapper.as_mut().and_then(|unwrapper| unwrapper.ended_by(&line))
+        if let Some(half) =
+            self.unwrapper.as_mut().and_then(|unwrapper| unwrapper.interrupted_line(&line))
         {
             let half_start = self.part_start.take();
-            if let Some(found) = self.log.line(&half) {
+            if let Some(found) = self.log.push_line(&half) {
                 self.hand_on(found, parcel, source);
             }
             if let Some(start) = half_start
@@ -610,10 +611,10 @@ impl Tail {
         let start = self.part_start.unwrap_or(line_start);
         let (unwrapped, is_within) = match &mut self.unwrapper {
             None => (Unwrapped::Line(Cow::Borrowed(line.as_slice())), false),
-            Some(unwrapper) => (unwrapper.line(&line), unwrapper.is_within_line()),
+            Some(unwrapper) => (unwrapper.unwrap_line(&line), unwrapper.is_within_line()),
         };
         let found = match &unwrapped {
-            Unwrapped::Line(line) => self.log.line(line),
+            Unwrapped::Line(line) => self.log.push_line(line),
             // The record before is whole, however long no other comes.
             Unwrapped::OtherLog => self.log.end(),
             Unwrapped::Nothing => None,
@@ -645,7 +646,7 @@ impl Tail {
             self.take_line(self.read_bytes - self.line_bytes, parcel, source);
         }
         for line in self.unwrapper.as_mut().map(Unwrapper::end).unwrap_or_default() {
-            if let Some(found) = self.log.line(&line) {
+            if let Some(found) = self.log.push_line(&line) {
                 self.hand_on(found, parcel, source);
             }
         }

@@ -24,7 +24,7 @@ use crate::domain::record::QueryRecord;
 use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
 use crate::formats::SkipReason;
-use crate::formats::rows::Row;
+use crate::formats::rows::Entry;
 use crate::store::{Batch, FollowedFile, WriteError, WriteSummary, Writer};
 pub(crate) use retention::{PruneReport, retain};
 
@@ -198,10 +198,10 @@ impl Parcel {
     }
 
     /// Adds what a pushed row says.
-    pub(crate) fn row(&mut self, row: Row) {
+    pub(crate) fn row(&mut self, row: Entry) {
         match row {
-            Row::Record(record) => self.record(*record),
-            Row::Login(login) => self.login(*login),
+            Entry::Record(record) => self.record(*record),
+            Entry::Login(login) => self.login(*login),
         }
     }
 

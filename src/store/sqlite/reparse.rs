@@ -13,7 +13,7 @@ use crate::domain::profile::Profile;
 use crate::domain::record::{Origin, QueryId, QueryRecord};
 use crate::domain::statement::{Fingerprint, SHAPE_VERSION};
 use crate::domain::time::Zone;
-use crate::formats::reparse::heal;
+use crate::formats::reparse::reparse;
 
 /// The `user_version` of a history whose records are read as today. An annals that reads them otherwise raises it.
 const READ_VERSION: i64 = 2;
@@ -63,7 +63,7 @@ pub(super) async fn bring_up_to_date(
         for (row, id) in rows.into_iter().zip(ids) {
             let Some(known) = stored.remove(&id) else { continue };
             let (mut record, mut changed) = match version < READ_VERSION {
-                true => heal(&known.record),
+                true => reparse(&known.record),
                 false => (known.record, false),
             };
             if version < READ_VERSION

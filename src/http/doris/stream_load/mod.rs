@@ -14,7 +14,7 @@ use warp::Buf;
 use warp::http::header::{EXPECT, HOST, HeaderValue, LOCATION};
 use warp::http::{HeaderMap, Method, StatusCode};
 
-use crate::formats::rows::{self, Row, RowError};
+use crate::formats::rows::{self, Entry, RowError};
 use crate::http::answer::{self, Answer};
 use crate::http::body::{self, BodyError};
 use crate::http::doris::envelope::set_retry_after;
@@ -211,8 +211,9 @@ fn read_rows(
         rows::read(body, &load.format, zone, &mut |number, row| {
             total += 1;
             let row = row.and_then(|row| match &row {
-                Row::Record(record) if load.is_strict => match rows::misread(record) {
-                    Some(column) => Err(RowError::Misread(column.to_string())),
+                Entry::Record(record) if load.is_strict => match rows::wrongly_typed_column(record)
+                {
+                    Some(column) => Err(RowError::WrongType(column.to_string())),
                     None => Ok(row),
                 },
                 _ => Ok(row),

@@ -1,0 +1,108 @@
+//! JSON: a document a line, documents one after the other, or an array.
+
+use std::io::{self, BufReader, Read};
+
+use serde::de::{DeserializeSeed, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::input::read_line;
+use super::{MAX_JSON_BYTES, Reader, Stop};
+use crate::formats::answer::{self, AnswerPart};
+use crate::formats::budget::Budget;
+use crate::formats::encoding::lossy;
+use crate::formats::{SkipReason, dump, sniff};
+
+impl<E> Reader<'_, '_, E> {
+    /// Reads one JSON document a line.
+    pub(super) fn read_json_lines(&mut self, input: &mut dyn Read) -> Result<(), Stop<E>> {
+        let mut input = BufReader::with_capacity(1 << 18, input);
+        let mut line = Vec::new();
+        for number in 1.. {
+            let has_line = read_line(&mut input, &mut line, MAX_JSON_BYTES);
+            if !has_line.map_err(|error| Stop::Input { line: number, error })? {
+                break;
+            }
+            let text = sniff::without_log_time(line.trim_ascii());
+            if text.is_empty() {
+                continue;
+            }
+            let replaced = std::str::from_utf8(text).is_err();
+            match serde_json::from_str(&lossy(text)) {
+                Ok(document) => self.read_document(number, document, replaced)?,
+                Err(_) => self.skip(number, SkipReason::NotJson)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads JSON documents one after the other, or the elements of an array.
+    pub(super) fn read_json(&mut self, head: &[u8], input: &mut dyn Read) -> Result<(), Stop<E>> {
+        let budget = Budget::new(MAX_JSON_BYTES as u64, io::ErrorKind::InvalidData);
+        let input = BufReader::new(budget.reader(input));
+        let mut json = serde_json::Deserializer::from_reader(input);
+        if head.trim_ascii_start().starts_with(b"[") {
+            let mut stop = None;
+            let mut number = 0;
+            let result = Elements(&mut |element| {
+                budget.reset(MAX_JSON_BYTES as u64);
+                number += 1;
+                stop = self.read_document(number, element, false).err();
+                stop.is_none()
+            })
+            .deserialize(&mut json)
+            .and_then(|()| json.end());
+            return match (stop, result) {
+                (Some(stop), _) => Err(stop),
+                (None, Ok(())) => Ok(()),
+                (None, Err(_)) => self.skip(number + 1, SkipReason::NotJson),
+            };
+        }
+        let mut documents = json.into_iter::<Value>();
+        for number in 1.. {
+            budget.reset(MAX_JSON_BYTES as u64);
+            match documents.next() {
+                None => break,
+                Some(Ok(document)) => self.read_document(number, document, false)?,
+                Some(Err(_)) => return self.skip(number, SkipReason::NotJson),
+            }
+        }
+        Ok(())
+    }
+
+    /// Emits the items of a JSON document. `replaced` says that bytes of its text were not UTF-8.
+    fn read_document(&mut self, line: u64, document: Value, replaced: bool) -> Result<(), Stop<E>> {
+        answer::read_answer(document, self.options.zone, &mut |part| match part {
+            AnswerPart::Profile(text) => self.profile(line, text, replaced),
+            AnswerPart::Row(row) => self.emit(line, dump::item_of_row(row, replaced)),
+            AnswerPart::Skipped(reason) => self.skip(line, reason),
+        })
+    }
+}
+
+/// Calls a function with the elements of an array one by one, until it returns false.
+struct Elements<'a>(&'a mut dyn FnMut(Value) -> bool);
+
+impl<'de> DeserializeSeed<'de> for Elements<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Elements<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(element) = elements.next_element()? {
+            if !(self.0)(element) {
+                return Err(serde::de::Error::custom("stopped"));
+            }
+        }
+        Ok(())
+    }
+}

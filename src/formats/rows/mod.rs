@@ -1,0 +1,193 @@
+//! Rows that others push: the bodies of stream loads, and JSON. Each row becomes a record or a log-in. Its columns go by
+//! the names of Doris' audit table, of StarRocks' or of annals' own.
+
+mod csv;
+mod headers;
+mod json;
+mod json_path;
+#[cfg(test)]
+mod tests;
+
+use super::SkipReason;
+use super::encoding::lossy;
+use super::record_builder::{Key, RecordBuilder};
+use crate::domain::record::{Kind, QueryRecord};
+use crate::domain::time::Zone;
+
+pub(crate) use self::headers::{columns, separator};
+pub(super) use self::json::{row_of_object, text_of};
+pub(crate) use super::record_builder::Entry;
+
+/// How a body holds its rows.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Format {
+    /// Values between separators.
+    Csv {
+        /// The names of the columns, in the order of the values.
+        columns: Vec<String>,
+        /// The text between two columns; not empty.
+        separator: String,
+        /// The text between two rows; not empty.
+        delimiter: String,
+        /// How many rows at the start of the body are not read.
+        skip_lines: usize,
+        /// Whether double quotes around a value are not part of it.
+        trim_double_quotes: bool,
+    },
+    Json {
+        kind: JsonKind,
+        /// The path to the object or the array in the body, or in each line of [`JsonKind::Lines`], like `$.data.rows`.
+        json_root: Option<String>,
+        /// The path to each column's value in an object. Without paths, each key of an object is a column.
+        jsonpaths: Option<Vec<String>>,
+        /// The names of the columns of `jsonpaths`, in their order. A path without a name goes by its last key. Without
+        /// `jsonpaths` the names have no use.
+        columns: Vec<String>,
+    },
+}
+
+impl Format {
+    /// Returns the format of JSON objects whose keys are the columns.
+    pub(crate) fn json(kind: JsonKind) -> Format {
+        Format::Json { kind, json_root: None, jsonpaths: None, columns: Vec::new() }
+    }
+}
+
+/// How JSON objects are arranged in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JsonKind {
+    /// One object a line.
+    Lines,
+    /// One array of objects.
+    Array,
+    /// One object.
+    Object,
+}
+
+/// Why a row is rejected.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum RowError {
+    #[error("the row has {found} columns, but {expected} are named")]
+    Columns { found: usize, expected: usize },
+    #[error("the row is not JSON: {0}")]
+    NotJson(String),
+    #[error("the row is not a JSON object")]
+    NotAnObject,
+    #[error("there is nothing at the path {0}")]
+    NoRoot(String),
+    #[error("the query id is neither text nor a number")]
+    QueryIdType,
+    #[error("the value of {0} does not fit the column's type, and the load is strict")]
+    WrongType(String),
+    #[error(transparent)]
+    Record(#[from] SkipReason),
+}
+
+/// Why a whole body is rejected.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the body is not one JSON array of objects: {0}")]
+    NotAnArray(String),
+    #[error("the JSON path {0:?} is not supported; use keys and positions, like $.rows[0].id")]
+    Path(String),
+}
+
+/// Returns a column whose value does not fit its type, and so is kept in `extra`: a text for a number, a truth value or
+/// a time. A strict load rejects such a row.
+pub(crate) fn wrongly_typed_column(record: &QueryRecord) -> Option<&str> {
+    let is_typed = |name: &&String| {
+        matches!(
+            Key::of_column(name),
+            Key::Timestamp
+                | Key::EndTime
+                | Key::Time
+                | Key::ScanBytes
+                | Key::ScanRows
+                | Key::ReturnRows
+                | Key::StmtId
+                | Key::IsQuery
+                | Key::IsNereids
+                | Key::IsInternal
+                | Key::CpuTimeMs
+                | Key::PeakMemoryBytes
+                | Key::ShuffleSendBytes
+                | Key::ShuffleSendRows
+                | Key::LocalScanBytes
+                | Key::RemoteScanBytes
+                | Key::SpillWriteBytes
+        )
+    };
+    record.extra.keys().find(is_typed).map(String::as_str)
+}
+
+/// Reads a body and calls `emit` with each row and its number from 1: that of its line, or within the array. Bytes that
+/// are not UTF-8 become U+FFFD. Times without a zone are local to `zone`.
+///
+/// Errors if a JSON path is not supported or an array cannot be read to its end; rows before the end were emitted.
+pub(crate) fn read(
+    body: &[u8],
+    format: &Format,
+    zone: Zone,
+    emit: &mut impl FnMut(u64, Result<Entry, RowError>),
+) -> Result<(), BodyError> {
+    let body = lossy(body);
+    let body = body.strip_prefix('\u{feff}').unwrap_or(&body);
+    match format {
+        Format::Csv { columns, separator, delimiter, skip_lines, trim_double_quotes } => {
+            let columns = Columns::new(columns.clone());
+            let reader = csv::CsvReader {
+                columns,
+                separator,
+                delimiter,
+                skip_lines: *skip_lines,
+                trim_double_quotes: *trim_double_quotes,
+            };
+            reader.read(body, zone, emit);
+            Ok(())
+        }
+        Format::Json { kind, json_root, jsonpaths, columns } => {
+            let root = json_root.as_deref();
+            let reader = json::JsonReader::new(zone, root, jsonpaths.as_deref(), columns)?;
+            reader.read(body, *kind, emit)
+        }
+    }
+}
+
+/// The columns of a table, in the order of its values.
+#[derive(Debug, Clone)]
+pub(super) struct Columns {
+    names: Vec<String>,
+    keys: Vec<Key>,
+}
+
+impl Columns {
+    pub(super) fn new(names: Vec<String>) -> Columns {
+        let keys = names.iter().map(|name| Key::of_column(name)).collect();
+        Columns { names, keys }
+    }
+
+    pub(super) fn has(&self, key: Key) -> bool {
+        self.keys.contains(&key)
+    }
+
+    /// Returns the entry of a row's values; None is a value that is NULL. Times without a zone are local to `zone`.
+    ///
+    /// Errors if the row has another number of values than there are columns, or if it makes no entry.
+    pub(super) fn row<'a>(
+        &self,
+        values: impl Iterator<Item = Option<&'a str>> + Clone,
+        zone: Zone,
+    ) -> Result<Entry, RowError> {
+        let (found, expected) = (values.clone().count(), self.names.len());
+        if found != expected {
+            return Err(RowError::Columns { found, expected });
+        }
+        let mut builder = RecordBuilder::new(Kind::Query, zone);
+        for ((value, name), key) in values.zip(&self.names).zip(&self.keys) {
+            if let Some(value) = value {
+                builder.set(*key, name, value);
+            }
+        }
+        Ok(builder.finish(None)?)
+    }
+}

@@ -1,0 +1,224 @@
+//! One line within its wrapper.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::domain::time::{leading_local_time, zone_offset};
+use crate::formats::audit_log::AuditLog;
+
+/// A shorter part of a line is its last one. Docker cuts a line every 16 KiB; a cut within a character or a blank makes
+/// the part a little shorter.
+const DOCKER_CUT_BYTES: usize = 16_000;
+
+/// The text around each line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrapper {
+    DockerJson,
+    Cri,
+    Pod,
+    Service,
+    Syslog,
+    Time,
+    /// Nothing, or only the logger's name.
+    Bare,
+}
+
+/// A line, or a part of one, without its wrapper.
+pub(super) struct WrappedLine<'a> {
+    pub text: Cow<'a, [u8]>,
+    /// Standard output or standard error, 0 or 1; their lines mix.
+    pub stream: usize,
+    pub continues: Continues,
+}
+
+/// Whether a line continues in the next part of its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Continues {
+    Yes,
+    No,
+    /// The line continues if the other lines keep their line ends: log agents take them off.
+    IfLineEndsAreKept,
+}
+
+impl Continues {
+    /// Returns whether the line continues in an input that has line ends or not.
+    pub(super) fn is_true(self, has_line_ends: bool) -> bool {
+        match self {
+            Continues::Yes => true,
+            Continues::No => false,
+            Continues::IfLineEndsAreKept => has_line_ends,
+        }
+    }
+}
+
+/// A line of Docker's json-file driver. Other drivers and shippers add keys of their own.
+#[derive(Deserialize)]
+struct DockerLine<'a> {
+    #[serde(borrow)]
+    log: Cow<'a, str>,
+    #[serde(borrow)]
+    stream: Option<Cow<'a, str>>,
+    time: Option<IgnoredAny>,
+    /// The time, as fluent-bit names it.
+    date: Option<IgnoredAny>,
+    /// CRI's tag, as fluent-bit and fluentd keep it: `P` for a part of a line, `F` for its last part.
+    #[serde(borrow, rename = "_p", alias = "logtag")]
+    tag: Option<Cow<'a, str>>,
+}
+
+impl Wrapper {
+    /// Returns a line without this wrapper, or None if the line does not have it.
+    pub(super) fn unwrap(self, line: &[u8]) -> Option<WrappedLine<'_>> {
+        let whole = |text| {
+            Some(WrappedLine { text: Cow::Borrowed(text), stream: 0, continues: Continues::No })
+        };
+        match self {
+            Wrapper::DockerJson => docker_json(line),
+            Wrapper::Cri => cri(line),
+            Wrapper::Pod => {
+                let end = line.iter().take(400).position(|byte| *byte == b']')?;
+                line.starts_with(b"[pod/").then_some(())?;
+                let text = line[end + 1..].strip_prefix(b" ")?;
+                whole(after_time(text).unwrap_or(text))
+            }
+            Wrapper::Service => {
+                let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+                let name = line.iter().take(200).take_while(|byte| is_name(byte)).count();
+                let blanks =
+                    line[name..].iter().take(200).take_while(|byte| **byte == b' ').count();
+                if name == 0 || blanks == 0 {
+                    return None;
+                }
+                let text = line[name + blanks..].strip_prefix(b"|")?;
+                let text = text.strip_prefix(b" ").unwrap_or(text);
+                whole(after_time(text).unwrap_or(text))
+            }
+            Wrapper::Syslog => whole(syslog(line)?),
+            Wrapper::Time => whole(after_time(line)?),
+            Wrapper::Bare => whole(line),
+        }
+    }
+}
+
+fn docker_json(line: &[u8]) -> Option<WrappedLine<'_>> {
+    let line = line.trim_ascii();
+    if !line.starts_with(b"{") {
+        return None;
+    }
+    let docker: DockerLine<'_> = serde_json::from_slice(line).ok()?;
+    let DockerLine { log, stream, time, date, tag } = docker;
+    if stream.is_none() && time.is_none() && date.is_none() && tag.is_none() {
+        return None;
+    }
+    let text = match log {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    };
+    let stream = usize::from(stream.as_deref() == Some("stderr"));
+    let continues = match tag.as_deref().and_then(|tag| tag.bytes().next()) {
+        Some(b'P') => Continues::Yes,
+        Some(b'F') => Continues::No,
+        _ if text.ends_with(b"\n") => Continues::No,
+        // Only the last part of a line that Docker cut has the line end.
+        _ if text.len() >= DOCKER_CUT_BYTES => Continues::Yes,
+        _ => Continues::IfLineEndsAreKept,
+    };
+    Some(WrappedLine { text, stream, continues })
+}
+
+fn cri(line: &[u8]) -> Option<WrappedLine<'_>> {
+    let rest = after_time(line)?;
+    let (stream, rest) = match rest.strip_prefix(b"stdout ") {
+        Some(rest) => (0, rest),
+        None => (1, rest.strip_prefix(b"stderr ")?),
+    };
+    // A tag may have more parts after a colon.
+    let tag = rest.iter().take(64).take_while(|byte| !b" \r\n".contains(byte)).count();
+    let continues = match rest.first()? {
+        b'F' => Continues::No,
+        b'P' => Continues::Yes,
+        _ => return None,
+    };
+    if tag > 1 && rest[1] != b':' {
+        return None;
+    }
+    let text = &rest[tag..];
+    let text = text.strip_prefix(b" ").unwrap_or(text);
+    let text = if continues == Continues::Yes { without_line_end(text) } else { text };
+    Some(WrappedLine { text: Cow::Borrowed(text), stream, continues })
+}
+
+/// Returns a text without its last line end.
+fn without_line_end(text: &[u8]) -> &[u8] {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    text.strip_suffix(b"\r").unwrap_or(text)
+}
+
+/// Returns the text after a time with its zone, as container runtimes write it, and one blank.
+fn after_time(line: &[u8]) -> Option<&[u8]> {
+    let (_, length) = leading_local_time(line)?;
+    (line.get(10) == Some(&b'T')).then_some(())?;
+    let (_, offset) = zone_offset(&line[length..])?;
+    line.get(length + offset..)?.strip_prefix(b" ")
+}
+
+/// Returns the text after `Mar  1 10:00:00 HOST NAME[PID]: `, or after the same with a time of RFC 3339.
+fn syslog(line: &[u8]) -> Option<&[u8]> {
+    const MONTHS: [&[u8]; 12] = [
+        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
+        b"Dec",
+    ];
+    // RFC 3164 has a priority before the time.
+    let line = match line.strip_prefix(b"<") {
+        Some(rest) => &rest[rest.iter().take(4).position(|byte| *byte == b'>')? + 1..],
+        None => line,
+    };
+    let rest = match after_time(line) {
+        Some(rest) => rest,
+        None => {
+            let shape = b"000 00 00:00:00 ";
+            let fits = line.len() > shape.len()
+                && MONTHS.contains(&&line[..3])
+                && line[3..].iter().zip(&shape[3..]).all(|(byte, shape)| match shape {
+                    b'0' => byte.is_ascii_digit() || *byte == b' ',
+                    _ => byte == shape,
+                });
+            if !fits {
+                return None;
+            }
+            &line[shape.len()..]
+        }
+    };
+    let host = rest.iter().take(256).position(|byte| *byte == b' ')?;
+    let rest = &rest[host + 1..];
+    let name = rest.iter().take(256).position(|byte| b" \r\n".contains(byte))?;
+    rest[..name].strip_suffix(b":")?;
+    Some(&rest[name + 1..])
+}
+
+/// Returns the name of the logger before a line of a frontend's console, and the length of the name with its blank.
+pub(super) fn logger_name(line: &[u8]) -> Option<(&[u8], usize)> {
+    let name = line.iter().take(40).take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let is_logger = line.first()?.is_ascii_uppercase()
+        && line[..name].ends_with(b"Logger")
+        && line.get(name) == Some(&b' ');
+    is_logger.then(|| (&line[..name], name + 1))
+}
+
+/// Returns whether a line begins an entry of a frontend's running log: a time, a level, and a thread or a place in the
+/// code in brackets.
+pub(crate) fn is_running_log(line: &[u8]) -> bool {
+    let Some((_, mut at)) = leading_local_time(line) else {
+        return false;
+    };
+    at += zone_offset(&line[at..]).map_or(0, |(_, length)| length);
+    let rest = line[at..].trim_ascii_start();
+    let level = rest.iter().take(9).take_while(|byte| byte.is_ascii_uppercase()).count();
+    const LEVELS: [&[u8]; 8] =
+        [b"INFO", b"WARN", b"ERROR", b"DEBUG", b"FATAL", b"TRACE", b"WARNING", b"SEVERE"];
+    LEVELS.contains(&&rest[..level])
+        && matches!(rest[level..].trim_ascii_start().first(), Some(b'(' | b'['))
+        && !AuditLog::begins_record(line)
+}

@@ -1,0 +1,124 @@
+//! Tests of wrappers.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// As Doris 2.1 writes it.
+const RECORD: &str = "2026-03-01 10:00:00,000 [query] |Client=10.0.0.1:5000|User=mira|Ctl=internal\
+    |Db=shop|State=EOF|ErrorCode=0|ErrorMessage=|Time(ms)=12|ScanBytes=0|ScanRows=0|ReturnRows=1|StmtId=1\
+    |QueryId=a-1|IsQuery=true|isNereids=true|feIp=10.0.0.2|StmtType=SELECT|Stmt=select 1|CpuTimeMS=3|ShuffleSendBytes=0|ShuffleSendRows=0\
+    |SqlHash=5f0c|peakMemoryBytes=2048|SqlDigest=|cloudClusterName=UNKNOWN|TraceId=|WorkloadGroup=normal\
+    |FuzzyVariables=|scanBytesFromLocalStorage=0|scanBytesFromRemoteStorage=0\n";
+
+/// The lines of a text without their wrappers.
+fn lines(text: &str) -> Vec<String> {
+    let Some(mut unwrapper) = Unwrapper::detect(text.as_bytes()) else {
+        return vec!["plain".to_string()];
+    };
+    let mut lines = Vec::new();
+    for line in text.split_inclusive('\n') {
+        match unwrapper.unwrap_line(line.as_bytes()) {
+            Unwrapped::Line(line) => lines.push(String::from_utf8_lossy(&line).into_owned()),
+            Unwrapped::Nothing | Unwrapped::OtherLog => {}
+            Unwrapped::NotWrapped => lines.push("not wrapped".to_string()),
+        }
+    }
+    let rest = unwrapper.end().into_iter();
+    lines.extend(rest.map(|line| String::from_utf8_lossy(&line).into_owned()));
+    lines
+}
+
+#[test]
+fn each_wrapper_is_taken_off_each_line() {
+    let time = "2026-03-01T10:00:00.123456789Z";
+    let second = "from orders\n";
+    for (name, wrapped) in [
+        ("cri", [format!("{time} stdout F "), format!("{time} stdout F ")]),
+        ("cri of another zone", {
+            let time = "2026-03-01T18:00:00.1+08:00";
+            [format!("{time} stdout F "), format!("{time} stdout F ")]
+        }),
+        ("time", [format!("{time} "), format!("{time} ")]),
+        ("pod", ["[pod/fe-0/fe] ".to_string(), "[pod/fe-0/fe] ".to_string()]),
+        ("pod with time", [format!("[pod/fe-0/fe] {time} "), format!("[pod/fe-0/fe] {time} ")]),
+        ("service", ["fe-1  | ".to_string(), "fe-1  | ".to_string()]),
+        ("syslog", {
+            let prefix = "Mar  1 10:00:00 host1 doris-fe[812]: ".to_string();
+            [prefix.clone(), prefix]
+        }),
+        ("logger", ["AuditLogger ".to_string(), String::new()]),
+        ("cri and logger", {
+            [format!("{time} stdout F AuditLogger "), format!("{time} stdout F ")]
+        }),
+    ] {
+        let text = format!("{}{RECORD}{}{second}", wrapped[0], wrapped[1]);
+        assert_eq!(lines(&text), [RECORD, second], "{name}");
+    }
+    assert_eq!(lines(RECORD), ["plain"]);
+    assert_eq!(lines("some notes\nof mine\n"), ["plain"]);
+}
+
+#[test]
+fn docker_lines_are_json_and_long_ones_come_in_parts() {
+    let time = r#""time":"2026-03-01T10:00:00.1Z""#;
+    let (first, second) = RECORD.trim_end().split_at(30);
+    let text = format!(
+        "{{\"log\":\"{first}\",\"stream\":\"stdout\",{time}}}\n\
+         {{\"log\":\"noise\\n\",\"stream\":\"stderr\",{time}}}\n\
+         {{\"log\":\"{second}\\n\",\"stream\":\"stdout\",\"attrs\":{{\"tag\":\"x\"}},{time}}}\n\
+         {{\"log\":\"cut\n\
+         {{\"log\":\"from \\\"orders\\\"\",\"stream\":\"stdout\",{time}}}\n"
+    );
+    assert_eq!(lines(&text), [RECORD, "not wrapped", "from \"orders\""]);
+}
+
+#[test]
+fn partial_lines_of_cri_are_joined_by_their_stream() {
+    let time = "2026-03-01T10:00:00.1Z";
+    let (first, second) = RECORD.split_at(30);
+    let text = format!(
+        "{time} stdout P {first}\n{time} stderr F noise\n{time} stdout F {second}\
+         {time} stdout F \n{time} stdout P:x from\n{time} stdout F \n"
+    );
+    assert_eq!(lines(&text), [RECORD, "\n", "from\n"]);
+}
+
+#[test]
+fn the_running_log_of_a_console_is_dropped_with_its_stack_traces() {
+    let running = "2026-03-01 10:00:01,000 WARN (main|1) [Place.at():3] it failed\n";
+    let trace = "java.lang.Error: x\n\tat org.example.A.b(A.java:1)\n";
+    let text = format!(
+        "RuntimeLogger {running}{trace}AuditLogger {RECORD}from a\nStdoutLogger 2026 hello\n\
+         AuditLogger {RECORD}"
+    );
+    assert_eq!(lines(&text), [RECORD, "from a\n", RECORD]);
+    assert_eq!(lines(&format!("{running}{trace}{RECORD}from a\n{running}")), [RECORD, "from a\n"]);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(
+        parts in prop::collection::vec(
+            prop_oneof![
+                Just(b"{\"log\":\"a\",\"time\":\"\"}\n".to_vec()),
+                Just(b"2026-03-01T10:00:00Z stdout P x\n".to_vec()),
+                Just(b"2026-03-01T10:00:00Z ".to_vec()),
+                Just(b"[pod/".to_vec()),
+                Just(b"Mar  1 10:00:00 h n: ".to_vec()),
+                Just(b"AuditLogger ".to_vec()),
+                Just(RECORD.as_bytes().to_vec()),
+                prop::collection::vec(any::<u8>(), 0..30),
+            ],
+            0..12,
+        ),
+    ) {
+        let text = parts.concat();
+        if let Some(mut unwrapper) = Unwrapper::detect(&text) {
+            for line in text.split_inclusive(|byte| *byte == b'\n') {
+                unwrapper.unwrap_line(line);
+            }
+            unwrapper.end();
+        }
+    }
+}
