@@ -548,7 +548,7 @@ fn tables_of_the_audit_log() {
     let (said, records) = one("starrocks.csv", starrocks, 1);
     assert_eq!(records["f-3"]["client"], "10.0.0.3:1");
     assert!(
-        said.contains("1 x a row whose columns cannot be told") && said.contains("csv:3\n"),
+        said.contains("1 x a row that does not fit its columns") && said.contains("csv:3\n"),
         "{said}"
     );
     let (said, records) =

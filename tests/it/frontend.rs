@@ -476,7 +476,7 @@ fn one_that_fails_is_told_of_and_disturbs_no_other() {
     assert!(error(&broken).contains("status 500"));
     assert!(error(&mixed).contains("status 503"));
     let refused = source(&server, &mixed)["rejected"].clone();
-    assert!(refused["a profile of another query than was asked for"].is_u64(), "{refused}");
+    assert!(refused["a profile of another query than the one requested"].is_u64(), "{refused}");
     assert!(source(&server, &good)["last_error"].is_null());
     assert!(source(&server, &good)["last_success_ms"].is_i64());
     assert!(source(&server, &hangs)["last_success_ms"].is_null());

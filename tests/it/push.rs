@@ -77,7 +77,7 @@ fn bad_rows_are_told_by_line_and_take_no_good_one_down() {
     assert_eq!(reasons[0]["line"], 2);
     assert!(reasons[0]["reason"].as_str().unwrap().contains("not JSON"));
     assert_eq!(reasons[1], json!({"line": 3, "reason": "a record without a time"}));
-    assert_eq!(reasons[2]["reason"], "it is not a JSON object");
+    assert_eq!(reasons[2]["reason"], "the row is not a JSON object");
     // All of them bad.
     let (status, answer, _) = server.send("POST", QUERIES, &[], b"{}\n{}\n");
     assert_eq!((status, &answer["data"]["rejected"]), (422, &json!(2)));

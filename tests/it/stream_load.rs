@@ -218,7 +218,7 @@ fn strict_mode_filters_what_a_column_cannot_hold() {
         (&json!(1), &json!(1))
     );
     let message = answer["Message"].as_str().unwrap();
-    assert!(message.contains("the value of query_time is not what the column holds"), "{message}");
+    assert!(message.contains("the value of query_time does not fit the column's type"), "{message}");
     assert_eq!(load(&server, &[columns], body.as_bytes())["NumberLoadedRows"], 2);
     let db = folder.path().join("a.db");
     assert_eq!(
@@ -268,7 +268,7 @@ fn filtered_rows_count_against_the_ratio() {
     let strict = load(&server, &[("label", "a"), COLUMNS], body.as_bytes());
     assert_eq!(strict["Status"], "Fail");
     let message = strict["Message"].as_str().unwrap();
-    assert!(message.contains("row 2: it has 1 columns where 4 are named"), "{message}");
+    assert!(message.contains("row 2: the row has 1 columns, but 4 are named"), "{message}");
     assert_eq!(
         (&strict["NumberFilteredRows"], &strict["NumberLoadedRows"]),
         (&json!(1), &json!(0))
@@ -319,7 +319,7 @@ fn what_annals_does_not_do_is_refused_in_a_sentence() {
         (vec![COLUMNS, ("strict_mode", "yes")], "the header strict_mode"),
         (vec![("format", "json"), ("jsonpaths", "$.a")], "the header jsonpaths"),
         (vec![("format", "json"), ("json_root", "$..a")], "JSON path"),
-        (vec![("format", "json")], "it is not JSON"),
+        (vec![("format", "json")], "the row is not JSON"),
         (vec![("format", "json"), ("strip_outer_array", "true")], "not one JSON array"),
     ] {
         let answer = load(&server, &headers, b"{\"query_id\": \"1-2");
