@@ -25,8 +25,8 @@ use crate::domain::time::Zone;
 use crate::formats::encoding::Encoding;
 use crate::formats::file::{self, Options, Place};
 use crate::formats::{ForeignLines, Item, Misread, SkipReason, Skipped};
-use crate::ingest::Parcel;
-use crate::store::{OpenError, Store, WriteError, WriteSummary, Writer};
+
+use crate::store::{Batch, OpenError, Store, WriteError, WriteSummary, Writer};
 
 /// Take in audit logs and profiles
 ///
@@ -110,7 +110,7 @@ pub async fn import(
             runtime,
             writer,
             options,
-            parcel: Parcel::new(filter.clone()),
+            parcel: Batch::new(filter.clone()),
             filter,
             unanswered: VecDeque::new(),
             progress: progress_bar(&files),
@@ -165,7 +165,7 @@ struct Reader {
     writer: Writer,
     options: Options,
     filter: ExclusionRules,
-    parcel: Parcel,
+    parcel: Batch,
     /// Batches that are sent and, as far as is known, not yet written.
     unanswered: VecDeque<oneshot::Receiver<Result<WriteSummary, WriteError>>>,
     progress: ProgressBar,
@@ -248,9 +248,9 @@ impl Reader {
     }
 
     fn send(&mut self) -> Result<(), WriteError> {
-        let parcel = std::mem::replace(&mut self.parcel, Parcel::new(self.filter.clone()));
+        let parcel = std::mem::replace(&mut self.parcel, Batch::new(self.filter.clone()));
         self.report.excluded += parcel.excluded();
-        let answer = self.runtime.block_on(self.writer.send(parcel.into_batch()))?;
+        let answer = self.runtime.block_on(self.writer.send(parcel))?;
         self.unanswered.push_back(answer);
         // An answer that is there is taken at once: a full disk ends the import where it happens.
         while let Some(answer) = self.unanswered.front_mut() {

@@ -25,8 +25,8 @@ use crate::http::auth::{Authenticator, AuthenticatorError};
 use crate::http::server::{self, Tls, TlsError};
 use crate::http::{self, AppState, Metrics, ResponseCache};
 use crate::ingest::follow::follow;
-use crate::ingest::frontend::collect;
-use crate::ingest::{Pipeline, retain};
+use crate::ingest::frontend::poll_frontend;
+use crate::ingest::{Pipeline, run_retention};
 use crate::store::{OpenError, Store, WriteError};
 use crate::web::{self, Live};
 
@@ -172,10 +172,10 @@ pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         sources.spawn(follow(pipeline.clone(), store.clone(), config.follow.clone()));
     }
     if config.retention.is_bounded() {
-        sources.spawn(retain(pipeline.clone(), store.clone()));
+        sources.spawn(run_retention(pipeline.clone(), store.clone()));
     }
     for (frontend, every) in frontends {
-        sources.spawn(collect(pipeline.clone(), store.clone(), frontend, every));
+        sources.spawn(poll_frontend(pipeline.clone(), store.clone(), frontend, every));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     let history = Arc::new(AppState {

@@ -76,7 +76,7 @@ pub(super) async fn read(
     let mut body = Body { bytes: Vec::new(), _room: Vec::new() };
     let times = if gzip { 1 } else { 2 };
     let mut room_bytes = length.unwrap_or(0);
-    body._room.push(pipeline.room(times * room_bytes).await?);
+    body._room.push(pipeline.reserve_bytes(times * room_bytes).await?);
     let whole = async {
         let mut chunks = std::pin::pin!(chunks);
         loop {
@@ -89,7 +89,7 @@ pub(super) async fn read(
                 return Err(BodyError::TooLarge);
             }
             while body.bytes.len() + chunk.remaining() > room_bytes {
-                body._room.push(pipeline.room(times * STEP_BYTES).await?);
+                body._room.push(pipeline.reserve_bytes(times * STEP_BYTES).await?);
                 room_bytes += STEP_BYTES;
             }
             while chunk.has_remaining() {
@@ -108,7 +108,7 @@ async fn unpack(pipeline: &Pipeline, packed: Body) -> Result<Body, BodyError> {
     let mut body = Body { bytes: Vec::new(), _room: Vec::new() };
     let mut unpacker = MultiGzDecoder::new(packed.bytes.as_slice());
     loop {
-        body._room.push(pipeline.room(2 * STEP_BYTES).await?);
+        body._room.push(pipeline.reserve_bytes(2 * STEP_BYTES).await?);
         let step = tokio::task::block_in_place(|| {
             unpacker.by_ref().take(STEP_BYTES as u64).read_to_end(&mut body.bytes)
         });

@@ -176,7 +176,7 @@ impl Loaded {
         self.load_bytes = body.bytes.len();
         self.receive_data_time_ms = reading.elapsed().as_millis();
         self.read_data_time_ms = self.receive_data_time_ms;
-        let mut parcel = pipeline.parcel();
+        let mut parcel = pipeline.batch();
         parcel.label(db, &self.label);
         let mut rejected = RejectedRows::default();
         let mut total = 0;

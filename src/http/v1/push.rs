@@ -86,7 +86,7 @@ pub(crate) async fn queries(
     let first = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     let kind = if first == Some(&b'[') { JsonKind::Array } else { JsonKind::Lines };
     let format = Format::json(kind);
-    let mut parcel = pipeline.parcel();
+    let mut parcel = pipeline.batch();
     let mut rejected = RejectedRows::default();
     tokio::task::block_in_place(|| {
         rows::read(&body.bytes, &format, pipeline.zone(), &mut |line, row| match row {
@@ -141,7 +141,7 @@ pub(crate) async fn profile(
     if text.is_empty() {
         return Err(ApiError::BadRequest("the body is empty; send the profile's text".into()));
     }
-    let mut parcel = pipeline.parcel();
+    let mut parcel = pipeline.batch();
     tokio::task::block_in_place(|| {
         parcel.profile(named(query_id, text, pipeline.zone())?);
         Ok::<_, ApiError>(())
