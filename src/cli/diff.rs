@@ -18,10 +18,8 @@ use crate::store::StoredQuery;
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// The first run: the id of its query, or the start of the id
-    #[arg(value_name = "ID")]
     before: String,
     /// The second run
-    #[arg(value_name = "ID")]
     after: String,
     #[command(flatten)]
     read: ReadArgs,

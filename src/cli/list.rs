@@ -23,7 +23,7 @@ pub struct ListArgs {
     /// List at most this number of queries
     #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
-    /// The columns, separated by commas. `annals show` lists them
+    /// The columns of the output, separated by commas: names that `annals show` prints
     #[arg(
         long,
         short,
