@@ -31,7 +31,7 @@ use crate::ingest::follow::follow;
 use crate::ingest::frontend::poll_frontend;
 use crate::ingest::{Pipeline, run_retention};
 use crate::store::Store;
-use crate::web::{self, Live};
+use crate::web::{self, LiveUpdates};
 
 /// Where annals listens by default.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8130));
@@ -183,13 +183,13 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     if let Some(timeout) = sd_notify::watchdog_enabled() {
         tasks.spawn(feed_watchdog(store.clone(), pipeline.clone(), timeout / 3));
     }
-    let live = Arc::new(Live::new(store.watch()?));
-    tasks.spawn(live.clone().look());
+    let live = Arc::new(LiveUpdates::new(store.watch()?));
+    tasks.spawn(live.clone().watch_store());
     let routes = web::routes(state.clone(), live.clone()).or(http::routes(state.clone()));
     // The streams of live pages have no end of their own.
     let stopped = async move {
         stopped.await;
-        live.end();
+        live.close();
     };
     server::serve(state, routes.boxed(), listener, settings.tls, stopped, GRACE).await;
     notify_systemd(NotifyState::Stopping);

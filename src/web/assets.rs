@@ -1,5 +1,5 @@
-//! What pages need beside themselves: a style, a script, an icon. All are in the binary. Their names hold a hash
-//! of their bytes, so that a browser may keep them for good.
+//! The style sheet, the script and the icon of the pages, compiled into the binary. Each path holds a hash of the
+//! content, so a browser may cache the file forever.
 
 use std::sync::LazyLock;
 
@@ -11,9 +11,7 @@ use warp::{Filter, Rejection};
 
 use crate::http::envelope::Answer;
 
-/// A file that is in the binary.
 pub(super) struct Asset {
-    /// Where it is served.
     pub path: String,
     content_type: &'static str,
     body: &'static str,
@@ -26,28 +24,25 @@ impl Asset {
     }
 }
 
-/// The style of all pages.
 pub(super) static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("css", "text/css; charset=utf-8", include_str!("assets/page.css")));
 
-/// The script of all pages.
 pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("js", "text/javascript; charset=utf-8", include_str!("assets/page.js"))
 });
 
-/// The icon.
 pub(super) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("svg", "image/svg+xml", include_str!("assets/icon.svg")));
 
-/// Serves them, to anybody: they tell nothing of a history.
+/// Serves the assets to everybody, logged in or not: they hold nothing of the history.
 pub(super) fn routes() -> BoxedFilter<(Answer,)> {
     warp::path!("assets" / String)
         .and(warp::get().or(warp::head()).unify())
         .and_then(|name: String| async move {
-            let known = [&STYLE, &SCRIPT, &ICON].into_iter().find(|asset| {
-                asset.path.strip_prefix("/assets/").is_some_and(|known| known == name)
-            });
-            let asset = known.ok_or_else(warp::reject::not_found)?;
+            let asset = [&STYLE, &SCRIPT, &ICON]
+                .into_iter()
+                .find(|asset| asset.path.strip_prefix("/assets/") == Some(name.as_str()))
+                .ok_or_else(warp::reject::not_found)?;
             let mut answer = Response::new(Bytes::from_static(asset.body.as_bytes()));
             let headers = answer.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));

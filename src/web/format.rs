@@ -1,13 +1,13 @@
-//! Values as people read them.
+//! Values as text for people.
 
 use maud::{Markup, html};
 
 use crate::domain::time::{Zone, duration_text};
 
-/// What is_enabled where nobody said.
+/// Shown for a value that is not known.
 const UNKNOWN: &str = "–";
 
-/// A time in a zone, with the instant itself for programs.
+/// Returns a time in a zone as text, with the instant in UTC for programs.
 pub(super) fn time(ms: Option<i64>, zone: Zone) -> Markup {
     match ms {
         Some(ms) => {
@@ -17,40 +17,52 @@ pub(super) fn time(ms: Option<i64>, zone: Zone) -> Markup {
     }
 }
 
-/// A duration as Doris writes it.
+/// Returns milliseconds as Doris writes durations: `2sec800ms`.
 pub(super) fn duration(ms: Option<i64>) -> String {
     ms.filter(|ms| *ms >= 0).map_or(UNKNOWN.to_string(), duration_text)
 }
 
-/// A number in three digits: `999`, `1.2K`, `34M`.
-pub(super) fn number(value: Option<i64>) -> String {
-    value.map_or(UNKNOWN.to_string(), |value| scaled(value, 1000.0, &["", "K", "M", "G", "T", "P"]))
+/// Returns nanoseconds in their largest unit: `1.2 ms`.
+pub(super) fn nanoseconds(ns: Option<u64>) -> String {
+    let Some(ns) = ns else {
+        return UNKNOWN.to_string();
+    };
+    let ns = ns as f64;
+    match ns {
+        _ if ns < 1e3 => format!("{ns:.0} ns"),
+        _ if ns < 1e6 => format!("{:.1} µs", ns / 1e3),
+        _ if ns < 1e9 => format!("{:.1} ms", ns / 1e6),
+        _ => format!("{:.2} s", ns / 1e9),
+    }
 }
 
-/// A size in three digits: `999 B`, `1.2 KB`, by 1024 as Doris does.
-pub(super) fn bytes(value: Option<i64>) -> String {
-    let units = [" B", " KB", " MB", " GB", " TB", " PB"];
-    value.map_or(UNKNOWN.to_string(), |value| scaled(value, 1024.0, &units))
+/// Returns a number in three digits: `999`, `1.2K`, `34M`.
+pub(super) fn number(value: Option<impl TryInto<i64>>) -> String {
+    scaled(value, 1000.0, &["", "K", "M", "G", "T", "P"])
 }
 
-fn scaled(value: i64, step: f64, units: &[&str]) -> String {
-    let mut left = value as f64;
+/// Returns a size in three digits, by 1024 as Doris does: `999 B`, `1.2 KB`.
+pub(super) fn bytes(value: Option<impl TryInto<i64>>) -> String {
+    scaled(value, 1024.0, &[" B", " KB", " MB", " GB", " TB", " PB"])
+}
+
+fn scaled(value: Option<impl TryInto<i64>>, step: f64, units: &[&str]) -> String {
+    let Some(value) = value.and_then(|value| value.try_into().ok()) else {
+        return UNKNOWN.to_string();
+    };
+    let mut value = value as f64;
     let mut unit = 0;
-    while left.abs() >= step && unit + 1 < units.len() {
-        left /= step;
+    while value.abs() >= step && unit + 1 < units.len() {
+        value /= step;
         unit += 1;
     }
-    let digits = if unit == 0 || left.abs() >= 99.95 { 0 } else { 1 };
-    format!("{left:.digits$}{}", units[unit])
+    let digits = if unit == 0 || value.abs() >= 99.95 { 0 } else { 1 };
+    format!("{value:.digits$}{}", units[unit])
 }
 
-/// A count with its thousands apart.
-pub(super) fn counted(count: impl TryInto<i64>) -> String {
-    whole(count.try_into().unwrap_or(i64::MAX))
-}
-
-/// A whole number with its thousands apart: `1,234,567`.
-pub(super) fn whole(value: i64) -> String {
+/// Returns an integer with its thousands separated: `1,234,567`. What does not fit is shown as the largest one.
+pub(super) fn integer(value: impl TryInto<i64>) -> String {
+    let value = value.try_into().unwrap_or(i64::MAX);
     let digits = value.unsigned_abs().to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
     if value < 0 {
@@ -65,7 +77,18 @@ pub(super) fn whole(value: i64) -> String {
     text
 }
 
-/// A text, or that nobody said.
+/// Returns a count with its noun: `1 query`, `2,000 queries`.
+pub(super) fn counted(count: impl TryInto<i64>, singular: &str, plural: &str) -> String {
+    let count = count.try_into().unwrap_or(i64::MAX);
+    format!("{} {}", integer(count), if count == 1 { singular } else { plural })
+}
+
+/// Returns a share of 1 as percent: `12.5 %`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// Returns a text, or a dash where there is none.
 pub(super) fn text(text: Option<&str>) -> Markup {
     match text {
         Some(text) => html! { bdi { (text) } },
@@ -73,11 +96,11 @@ pub(super) fn text(text: Option<&str>) -> Markup {
     }
 }
 
-/// The beginning of a statement in one line.
+/// Returns the first `chars` characters of a statement in one line.
 pub(super) fn excerpt(statement: &str, chars: usize) -> String {
     let mut line = String::new();
     let mut taken = 0;
-    // A statement may be megabytes of white space: what is looked at is bounded, too.
+    // A statement may be megabytes of white space, so the part that is read is bounded too.
     let head: String = statement.chars().take(chars * 8).collect();
     for word in head.split_whitespace() {
         if taken > 0 {
@@ -99,7 +122,7 @@ pub(super) fn excerpt(statement: &str, chars: usize) -> String {
     line
 }
 
-/// How a query ended.
+/// How a query ended, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Good,
@@ -109,7 +132,6 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// Returns how a query of this state ended.
     pub(super) fn of(state: Option<&str>, is_failed: bool) -> Outcome {
         let state = state.unwrap_or_default().to_ascii_uppercase();
         match state.as_str() {
@@ -120,7 +142,7 @@ impl Outcome {
         }
     }
 
-    /// The class that colours it.
+    /// Returns the CSS class of the colour.
     pub(super) fn class(self) -> &'static str {
         match self {
             Outcome::Good => "good",
@@ -131,7 +153,7 @@ impl Outcome {
     }
 }
 
-/// A state with its colour; the word alone tells it, too.
+/// Returns a state with its colour. The word is always there, so the colour is never needed.
 pub(super) fn state(state: Option<&str>, is_failed: bool) -> Markup {
     let outcome = Outcome::of(state, is_failed);
     html! { span class={ "state " (outcome.class()) } { bdi { (state.unwrap_or(UNKNOWN)) } } }
@@ -148,11 +170,11 @@ mod tests {
         {
             assert_eq!(number(Some(value)), expected);
         }
-        assert_eq!(bytes(Some(236_667_379_712)), "220 GB");
+        assert_eq!(bytes(Some(236_667_379_712_i64)), "220 GB");
         assert_eq!(bytes(Some(1536)), "1.5 KB");
-        assert_eq!(number(None), UNKNOWN);
-        assert_eq!(whole(-1_234_567), "-1,234,567");
-        assert_eq!(whole(123), "123");
+        assert_eq!(number(None::<i64>), UNKNOWN);
+        assert_eq!(integer(-1_234_567), "-1,234,567");
+        assert_eq!(integer(123), "123");
     }
 
     #[test]

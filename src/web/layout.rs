@@ -1,52 +1,45 @@
-//! What all pages have in common.
+//! The frame around every page: head, navigation, account.
 
 use maud::{DOCTYPE, Markup, html};
 use warp::http::StatusCode;
 
 use super::assets::{ICON, SCRIPT, STYLE};
+use super::paths;
 use crate::domain::time::Zone;
 use crate::http::view::View;
 
-/// A page, without what all have.
+/// A page without its frame.
 pub(super) struct Page {
-    /// What it is called.
     pub title: String,
-    /// Where it is_enabled.
-    pub here: Here,
-    /// What it shows, from its heading on.
+    /// The navigation item that is marked as current; `None` for pages outside the navigation.
+    pub nav: Option<NavItem>,
+    /// The content of `<main>`, from the heading on.
     pub body: Markup,
 }
 
-/// The places of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Here {
-    AppState,
+pub(super) enum NavItem {
+    History,
     Statements,
-    Cluster,
-    Elsewhere,
+    Status,
 }
 
-/// Who looks at a page.
-pub(super) struct Reader {
+/// The user whom the frame names.
+pub(super) struct Viewer {
     name: Option<String>,
-    sees_all: bool,
+    sees_status: bool,
     zone: Zone,
 }
 
-impl Reader {
-    /// Who has this view.
-    pub(super) fn of(view: &View) -> Reader {
-        let sees_all = view.pipeline_for_all().is_ok();
-        Reader { name: view.name().map(str::to_string), sees_all, zone: view.zone }
+impl Viewer {
+    pub(super) fn of(view: &View) -> Viewer {
+        let sees_status = view.pipeline_for_all().is_ok();
+        Viewer { name: view.name().map(str::to_string), sees_status, zone: view.zone }
     }
 }
 
-/// A page as it is sent. Nobody is named on one that is for anybody.
-pub(super) fn whole(page: &Page, reader: Option<&Reader>) -> Markup {
-    let place = |here: Here, path: &str, name: &str| {
-        let current = (page.here == here).then_some("page");
-        html! { li { a href=(path) aria-current=[current] { (name) } } }
-    };
+/// Returns a complete HTML document. Without a viewer it has no navigation and no account.
+pub(super) fn document(page: &Page, viewer: Option<&Viewer>) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -60,25 +53,10 @@ pub(super) fn whole(page: &Page, reader: Option<&Reader>) -> Markup {
                 script src=(SCRIPT.path) defer {}
             }
             body {
-                a.skip href="#main" { "Skip to the content" }
+                a.skip href="#main" { "Skip to content" }
                 header.top {
-                    a.brand href="/" { "annals" }
-                    @if let Some(reader) = reader {
-                        nav aria-label="Pages" {
-                            ul {
-                                (place(Here::AppState, "/", "AppState"))
-                                (place(Here::Statements, "/statements", "Statements"))
-                                @if reader.sees_all { (place(Here::Cluster, "/status", "Cluster")) }
-                            }
-                        }
-                        p.zone title="The time zone of all times on this page" { (reader.zone) }
-                        @if let Some(name) = &reader.name {
-                            form.who method="post" action="/logout" {
-                                bdi { (name) }
-                                button type="submit" { "Log out" }
-                            }
-                        }
-                    }
+                    a.brand href=(paths::HISTORY) { "annals" }
+                    @if let Some(viewer) = viewer { (navigation(page.nav, viewer)) }
                 }
                 main #main tabindex="-1" { (page.body) }
             }
@@ -86,19 +64,42 @@ pub(super) fn whole(page: &Page, reader: Option<&Reader>) -> Markup {
     }
 }
 
-/// The page that says why there is none.
-pub(super) fn refusal(status: StatusCode, sentence: &str) -> Page {
+fn navigation(current: Option<NavItem>, viewer: &Viewer) -> Markup {
+    let item = |item: NavItem, path: &str, name: &str| {
+        let is_current = (current == Some(item)).then_some("page");
+        html! { li { a href=(path) aria-current=[is_current] { (name) } } }
+    };
+    html! {
+        nav aria-label="Pages" {
+            ul {
+                (item(NavItem::History, paths::HISTORY, "History"))
+                (item(NavItem::Statements, paths::STATEMENTS, "Statements"))
+                @if viewer.sees_status { (item(NavItem::Status, paths::STATUS, "Status")) }
+            }
+        }
+        p.zone title="Time zone of all times on this page" { (viewer.zone) }
+        @if let Some(name) = &viewer.name {
+            form.account method="post" action="/logout" {
+                bdi { (name) }
+                button type="submit" { "Log out" }
+            }
+        }
+    }
+}
+
+/// Returns the page that shows an error.
+pub(super) fn error_page(status: StatusCode, message: &str) -> Page {
     let title = match status {
         StatusCode::NOT_FOUND => "Not found",
-        StatusCode::FORBIDDEN => "Not allowed",
-        StatusCode::BAD_REQUEST => "Not understood",
-        StatusCode::SERVICE_UNAVAILABLE => "Busy",
-        _ => "It did not work",
+        StatusCode::FORBIDDEN => "Access denied",
+        StatusCode::BAD_REQUEST => "Invalid request",
+        StatusCode::SERVICE_UNAVAILABLE => "Server busy",
+        _ => "Request failed",
     };
     let body = html! {
         h1 { (title) }
-        p.lead { bdi { (sentence) } }
-        p { a href="/" { "To the history" } }
+        p.lead { bdi { (message) } }
+        p { a href=(paths::HISTORY) { "Back to History" } }
     };
-    Page { title: title.to_string(), here: Here::Elsewhere, body }
+    Page { title: title.to_string(), nav: None, body }
 }

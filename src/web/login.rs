@@ -1,4 +1,4 @@
-//! `/login` and `/logout`: who looks at pages, where annals asks who it is.
+//! `/login` and `/logout`: sessions of browsers, where annals has users.
 
 use std::sync::Arc;
 
@@ -10,135 +10,129 @@ use warp::http::header::{HeaderValue, SET_COOKIE};
 use warp::http::{HeaderMap, StatusCode};
 use warp::hyper::body::Bytes;
 
-use super::layout::{Here, Page};
-use super::{html as answer_of, redirect, refused};
+use super::layout::Page;
+use super::{paths, response};
 use crate::http::auth::SESSION_LASTS;
 use crate::http::envelope::{Answer, ApiError};
-use crate::http::query_parameters::address as address_of;
 use crate::http::{AppState, Parameters, not_from_another_site};
 
-/// The cookie that carries a session's id.
+/// The cookie that carries the id of a session.
 pub(super) const COOKIE: &str = "annals_session";
-/// What a log-in may be long: a name, a password, a path.
+/// The form is a name, a password and a path.
 const MAX_FORM_BYTES: u64 = 32 << 10;
 
-/// Where somebody logs in who then goes on to `next`.
-pub(super) fn address(next: &str) -> String {
-    let next = if next == "/" { "" } else { next };
-    address_of("/login", &Parameters::new(), &[("next", next)])
-}
-
-/// The routes.
-pub(super) fn routes(history: Arc<AppState>) -> BoxedFilter<(Answer,)> {
-    let with_history = warp::any().map(move || history.clone());
-    let asked = with_history.clone().and(warp::host::optional());
+pub(super) fn routes(state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
+    let state = warp::any().map(move || state.clone()).and(warp::host::optional());
     let form = warp::path!("login")
         .and(warp::get().or(warp::head()).unify())
-        .and(asked.clone())
+        .and(state.clone())
         .and(warp::query())
-        .then(
-            |history: Arc<AppState>, host: Option<Authority>, parameters: Parameters| async move {
-                match history.reached(host.as_ref()) {
-                    Err(refusal) => refused(refusal, None),
-                    // Nobody is asked: there is nothing to log in to.
-                    Ok(()) if !history.authenticator.is_enabled() => {
-                        redirect(local(parameters.get("next")))
-                    }
-                    Ok(()) => answer_of(StatusCode::OK, &page(&parameters, None), None),
-                }
-            },
-        );
+        .then(show_form);
     let log_in = warp::path!("login")
         .and(warp::post())
-        .and(asked.clone())
+        .and(state.clone())
         .and(warp::header::headers_cloned())
         .and(warp::body::content_length_limit(MAX_FORM_BYTES))
         .and(warp::body::bytes())
         .then(log_in);
     let log_out = warp::path!("logout")
         .and(warp::post())
-        .and(asked)
+        .and(state)
         .and(warp::header::headers_cloned())
         .and(warp::cookie::optional(COOKIE))
         .then(log_out);
-    let neither = warp::path!("login").or(warp::path!("logout")).unify().map(|| {
-        refused(ApiError::BadRequest("this takes the form of the log-in page".to_string()), None)
+    let other = warp::path!("login").or(warp::path!("logout")).unify().map(|| {
+        response::error(ApiError::BadRequest("use the form of the log-in page".to_string()), None)
     });
-    form.or(log_in).unify().or(log_out).unify().or(neither).unify().boxed()
+    form.or(log_in).unify().or(log_out).unify().or(other).unify().boxed()
+}
+
+async fn show_form(
+    state: Arc<AppState>,
+    host: Option<Authority>,
+    parameters: Parameters,
+) -> Answer {
+    match state.reached(host.as_ref()) {
+        Err(error) => response::error(error, None),
+        // Without users there is nothing to log in to.
+        Ok(()) if !state.authenticator.is_enabled() => {
+            response::redirect(local_path(parameters.get("next")))
+        }
+        Ok(()) => response::page(StatusCode::OK, &page(&parameters, None), None),
+    }
 }
 
 async fn log_in(
-    history: Arc<AppState>,
+    state: Arc<AppState>,
     host: Option<Authority>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    let allowed = history.reached(host.as_ref()).and_then(|()| not_from_another_site(&headers));
-    if let Err(refusal) = allowed {
-        return refused(refusal, None);
+    let allowed = state.reached(host.as_ref()).and_then(|()| not_from_another_site(&headers));
+    if let Err(error) = allowed {
+        return response::error(error, None);
     }
     let mut form: Parameters = form_urlencoded::parse(&body).into_owned().collect();
     let name = form.remove("name").unwrap_or_default();
     let password = form.remove("password").unwrap_or_default();
-    match history.authenticator.log_in(name, &password).await {
-        Ok(id) => {
-            let lasts = SESSION_LASTS.as_secs();
-            with_cookie(redirect(local(form.get("next"))), &history, &id, lasts)
+    match state.authenticator.log_in(name, &password).await {
+        Ok(session) => {
+            let answer = response::redirect(local_path(form.get("next")));
+            with_cookie(answer, &state, &session, SESSION_LASTS.as_secs())
         }
-        Err(ApiError::Unauthorized(sentence)) => {
-            answer_of(StatusCode::UNAUTHORIZED, &page(&form, Some(&sentence)), None)
+        Err(ApiError::Unauthorized(message)) => {
+            response::page(StatusCode::UNAUTHORIZED, &page(&form, Some(&message)), None)
         }
-        Err(refusal) => refused(refusal, None),
+        Err(error) => response::error(error, None),
     }
 }
 
 async fn log_out(
-    history: Arc<AppState>,
+    state: Arc<AppState>,
     host: Option<Authority>,
     headers: HeaderMap,
     session: Option<String>,
 ) -> Answer {
-    let allowed = history.reached(host.as_ref()).and_then(|()| not_from_another_site(&headers));
-    if let Err(refusal) = allowed {
-        return refused(refusal, None);
+    let allowed = state.reached(host.as_ref()).and_then(|()| not_from_another_site(&headers));
+    if let Err(error) = allowed {
+        return response::error(error, None);
     }
     if let Some(id) = session {
-        history.authenticator.log_out(&id);
+        state.authenticator.log_out(&id);
     }
-    with_cookie(redirect("/login"), &history, "", 0)
+    with_cookie(response::redirect(paths::LOGIN), &state, "", 0)
 }
 
-/// Gives a browser the id of its session, for so many seconds. No script and no other site gets it.
-fn with_cookie(mut answer: Answer, history: &AppState, id: &str, seconds: u64) -> Answer {
-    let secure = if history.scheme == "https" { "; Secure" } else { "" };
+/// Sets the cookie of a session for `seconds`. Neither scripts nor other sites can read or send the cookie.
+fn with_cookie(mut answer: Answer, state: &AppState, session: &str, seconds: u64) -> Answer {
+    let secure = if state.scheme == "https" { "; Secure" } else { "" };
     let cookie =
-        format!("{COOKIE}={id}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+        format!("{COOKIE}={session}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         answer.headers_mut().insert(SET_COOKIE, cookie);
     }
     answer
 }
 
-/// Where to go on behind the log-in: a path of annals' own, never another site.
-fn local(next: Option<&String>) -> &str {
-    let next = next.map_or("/", String::as_str);
-    let behind = next.strip_prefix('/');
+/// Returns the path to open after the log-in: `next` if it is a path of annals, else the history.
+fn local_path(next: Option<&String>) -> &str {
+    let next = next.map_or(paths::HISTORY, String::as_str);
     // Browsers read `//host` and `/\host` as another site, and skip tabs and line ends.
-    let other = behind.is_none_or(|behind| behind.starts_with(['/', '\\']));
-    let plain = next.bytes().all(|byte| byte.is_ascii_graphic());
-    if other || !plain { "/" } else { next }
+    let is_local = next.strip_prefix('/').is_some_and(|rest| !rest.starts_with(['/', '\\']));
+    let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_local && is_plain { next } else { paths::HISTORY }
 }
 
-fn page(parameters: &Parameters, wrong: Option<&str>) -> Page {
-    Page { title: "Log in".to_string(), here: Here::Elsewhere, body: form(parameters, wrong) }
+fn page(parameters: &Parameters, error: Option<&str>) -> Page {
+    Page { title: "Log in".to_string(), nav: None, body: form(parameters, error) }
 }
 
-fn form(parameters: &Parameters, wrong: Option<&str>) -> Markup {
+fn form(parameters: &Parameters, error: Option<&str>) -> Markup {
     html! {
-        form.login method="post" action="/login" {
+        form.login method="post" action=(paths::LOGIN) {
             h1 { "Log in" }
-            @if let Some(sentence) = wrong { p.wrong role="alert" { (sentence) } }
-            input type="hidden" name="next" value=(local(parameters.get("next")));
+            @if let Some(error) = error { p.error role="alert" { (error) } }
+            input type="hidden" name="next" value=(local_path(parameters.get("next")));
             label { "User" input name="name" autocomplete="username" required autofocus; }
             label {
                 "Password"
@@ -154,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_in_leads_to_annals_alone() {
+    fn a_log_in_leads_to_paths_of_annals_only() {
         for (next, expected) in [
             ("/", "/"),
             ("/query_profile/1-2?a=b%20c", "/query_profile/1-2?a=b%20c"),
@@ -166,9 +160,7 @@ mod tests {
             ("/a\r\nset-cookie: b", "/"),
             ("", "/"),
         ] {
-            assert_eq!(local(Some(&next.to_string())), expected, "{next:?}");
+            assert_eq!(local_path(Some(&next.to_string())), expected, "{next:?}");
         }
-        assert_eq!(address("/?user=a b"), "/login?next=%2F%3Fuser%3Da%20b");
-        assert_eq!(address("/"), "/login");
     }
 }

@@ -1,5 +1,5 @@
-//! What ran over time, above the history's list. To count it reads all queries of the range, so it is counted
-//! aside, once for all who look at the same, and kept.
+//! A cache of the charts over time. Computing a chart reads all queries of its range, so a task of its own computes
+//! it, once for all users who ask the same.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,120 +7,122 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::range::Range;
+use super::time_range::TimeRange;
 use crate::http::Parameters;
 use crate::http::envelope::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
 use crate::store::{Bucket, QueryFilter, Version, Watch};
 
-/// So long a page waits for what is counted; then it goes out without.
-const PATIENCE: Duration = Duration::from_millis(60);
-/// A count holds until a commit, and in any case so many times as long as it took: whatever is written and
-/// looked at, counting takes no more than a twentieth of a core for each question.
-const HOLDS_TIMES: u32 = 20;
-/// Questions that are being asked at the same time.
-const ASKED_AT_ONCE: usize = 32;
-/// Timelines that are kept. Beyond that all are forgotten: those in use are soon there again.
-const MOST_KEPT: usize = 256;
+/// A page waits this long for its chart, and is then sent without the chart.
+const PAGE_WAIT: Duration = Duration::from_millis(60);
+/// A timeline stays fresh until a commit, and at least this many times as long as computing it took: whatever is
+/// written, one timeline costs at most a twentieth of a core.
+const FRESH_FACTOR: u32 = 20;
+/// Timelines that are computed at the same time.
+const MAX_COMPUTING: usize = 32;
+/// Timelines in the cache. A full cache is emptied: the timelines in use are soon back.
+const MAX_CACHED: usize = 256;
 
-/// What ran in the parts of a range, as it was counted once.
+/// What ran in each part of a time range, at one version of the store.
 #[derive(Debug)]
-pub(crate) struct Timeline {
-    /// `None` where nothing ever ran.
-    pub parts: Option<(Range, Vec<Bucket>)>,
+pub(super) struct Timeline {
+    /// `None` for an empty history.
+    pub buckets: Option<(TimeRange, Vec<Bucket>)>,
     version: Version,
-    /// Until when it is_enabled for what was written meanwhile, too.
-    pub holds_until: Instant,
+    /// The timeline is served until then, although the store has changed.
+    pub fresh_until: Instant,
 }
 
-/// Where the count that answers one question is kept; locked while it is made.
-type Cursor = Arc<tokio::sync::Mutex<Option<Arc<Timeline>>>>;
+/// The owner whose queries alone are counted, and the parameters of the filter.
+type Key = (Option<String>, String);
+/// The cached timeline of one key; locked while it is computed.
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Timeline>>>>;
 
-/// Timelines that are ready, and the making of others.
 #[derive(Debug)]
-pub(crate) struct Timelines {
+pub(super) struct TimelineCache {
     watch: Arc<Watch>,
-    places: Mutex<HashMap<(Option<String>, String), Cursor>>,
-    asked: Arc<Semaphore>,
+    slots: Mutex<HashMap<Key, Slot>>,
+    computing: Arc<Semaphore>,
 }
 
-impl Timelines {
-    /// Keeps timelines for as long as what it watches stays the same, and a little longer.
-    pub(crate) fn new(watch: Arc<Watch>) -> Timelines {
-        let asked = Arc::new(Semaphore::new(ASKED_AT_ONCE));
-        Timelines { watch, places: Mutex::default(), asked }
+impl TimelineCache {
+    pub(super) fn new(watch: Arc<Watch>) -> TimelineCache {
+        let computing = Arc::new(Semaphore::new(MAX_COMPUTING));
+        TimelineCache { watch, slots: Mutex::default(), computing }
     }
 
-    /// Whether a timeline is of the history as it is now.
-    pub(crate) fn is_of_now(&self, counted: &Timeline) -> bool {
-        counted.version == self.watch.now()
+    /// Returns whether nothing was committed since a timeline was computed.
+    pub(super) fn is_current(&self, timeline: &Timeline) -> bool {
+        timeline.version == self.watch.now()
     }
 
-    /// What the parameters select, over time; `None` where it is not counted soon. Then it is counted on, to be
-    /// there for the next who ask.
-    pub(crate) async fn soon(
-        self: &Arc<Timelines>,
+    /// Returns the timeline of a filter as [`TimelineCache::get`] does, or `None` where computing takes longer than a
+    /// page waits. The computation goes on, and its result is cached.
+    pub(super) async fn get_for_page(
+        self: &Arc<TimelineCache>,
         view: &View,
         filter: &QueryFilter,
         parameters: &Parameters,
     ) -> Result<Option<Arc<Timeline>>, ApiError> {
-        let counted = self.count(view, filter, parameters);
-        tokio::time::timeout(PATIENCE, counted).await.unwrap_or(Ok(None))
+        let timeline = self.get(view, filter, parameters);
+        tokio::time::timeout(PAGE_WAIT, timeline).await.unwrap_or(Ok(None))
     }
 
-    /// The same for those who can wait; `None` where too many ask.
-    pub(crate) async fn count(
-        self: &Arc<Timelines>,
+    /// Returns the timeline of a filter from the cache, else computes it; `None` where too many are being computed.
+    pub(super) async fn get(
+        self: &Arc<TimelineCache>,
         view: &View,
         filter: &QueryFilter,
         parameters: &Parameters,
     ) -> Result<Option<Arc<Timeline>>, ApiError> {
-        let place = self.place(view, parameters);
-        if let Some(counted) = place.try_lock().ok().and_then(|kept| kept.clone())
-            && self.holds(&counted)
+        let slot = self.slot(view, parameters);
+        if let Some(timeline) = slot.try_lock().ok().and_then(|cached| cached.clone())
+            && self.is_fresh(&timeline)
         {
-            return Ok(Some(counted));
+            return Ok(Some(timeline));
         }
-        let Ok(asked) = self.asked.clone().try_acquire_owned() else {
+        let Ok(permit) = self.computing.clone().try_acquire_owned() else {
             return Ok(None);
         };
-        let (timelines, view, filter) = (self.clone(), view.clone(), filter.clone());
-        // A task of its own goes on when nobody waits any more.
-        let counting = tokio::spawn(async move {
-            let _asked = asked;
-            let mut kept = place.lock().await;
-            if let Some(counted) = kept.clone().filter(|counted| timelines.holds(counted)) {
-                return Ok(counted);
+        let (cache, view, filter) = (self.clone(), view.clone(), filter.clone());
+        // A task, so that the computation goes on after the page stopped waiting.
+        let computation = tokio::spawn(async move {
+            let _permit = permit;
+            let mut cached = slot.lock().await;
+            if let Some(timeline) = cached.clone().filter(|timeline| cache.is_fresh(timeline)) {
+                return Ok(timeline);
             }
-            let (version, began) = (timelines.watch.now(), Instant::now());
-            let parts = match Range::of(&view, &filter).await? {
-                None => None,
-                Some(range) => {
-                    let buckets = range.timeline(&view, &filter).await?;
-                    Some((range, buckets))
-                }
-            };
-            let holds_until = Instant::now() + began.elapsed() * HOLDS_TIMES;
-            let counted = Arc::new(Timeline { parts, version, holds_until });
-            *kept = Some(counted.clone());
-            Ok::<_, ApiError>(counted)
+            let timeline = Arc::new(cache.compute(&view, &filter).await?);
+            *cached = Some(timeline.clone());
+            Ok::<_, ApiError>(timeline)
         });
-        let counted = counting.await.map_err(|error| ApiError::Internal(error.into()))?;
-        counted.map(Some)
+        let timeline = computation.await.map_err(|error| ApiError::Internal(error.into()))?;
+        timeline.map(Some)
     }
 
-    fn holds(&self, counted: &Timeline) -> bool {
-        self.is_of_now(counted) || Instant::now() < counted.holds_until
+    async fn compute(&self, view: &View, filter: &QueryFilter) -> Result<Timeline, ApiError> {
+        let (version, began) = (self.watch.now(), Instant::now());
+        let buckets = match TimeRange::of(view, filter).await? {
+            None => None,
+            Some(range) => Some((range, range.timeline(view, filter).await?)),
+        };
+        let fresh_until = Instant::now() + began.elapsed() * FRESH_FACTOR;
+        Ok(Timeline { buckets, version, fresh_until })
     }
 
-    fn place(&self, view: &View, parameters: &Parameters) -> Cursor {
-        let unheeded = [("cursor", ""), ("limit", "")];
-        let question = (view.owner().map(str::to_string), address("", parameters, &unheeded));
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.len() >= MOST_KEPT && !places.contains_key(&question) {
-            places.clear();
+    fn is_fresh(&self, timeline: &Timeline) -> bool {
+        self.is_current(timeline) || Instant::now() < timeline.fresh_until
+    }
+
+    fn slot(&self, view: &View, parameters: &Parameters) -> Slot {
+        // All pages of a list have one chart.
+        let without_page = [("cursor", ""), ("limit", "")];
+        let key = (view.owner().map(str::to_string), address("", parameters, &without_page));
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= MAX_CACHED && !slots.contains_key(&key) {
+            slots.clear();
         }
-        places.entry(question).or_default().clone()
+        slots.entry(key).or_default().clone()
     }
 }

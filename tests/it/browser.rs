@@ -1,10 +1,10 @@
-//! The pages as a person uses them, in a headless Chromium. These need `chromium` and its `chromedriver`:
+//! The pages as a person uses them, in a headless Chromium. These tests need `chromium` and its `chromedriver`:
 //!
 //! ```sh
-//! cargo test --test browser -- --include-ignored
+//! cargo test --test it browser:: -- --include-ignored --test-threads=1
 //! ```
 //!
-//! `screenshots` leaves a picture of every page, at two widths, light and dark, in `target/screenshots`.
+//! `screenshots` writes a picture of every page, at two widths, light and dark, to `target/screenshots`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 const ROOTS: &str = "fbb2582c72884d29-9dd9de3b42b740e9";
 const CAROLS: &str = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
-/// Markup that would run if anything took it for such.
+/// Markup that would run if a page did not escape it.
 const HOSTILE: &str =
     "<script>alert(1)</script><img src=x onerror=alert(1)>\"'><svg onload=alert(1)>";
 
@@ -39,7 +39,7 @@ fn push(server: &Server, query: &Value) {
 
 #[test]
 #[ignore = "needs chromium"]
-fn the_history_is_filtered_paged_and_lives() {
+fn the_history_is_filtered_paged_and_live() {
     let (_folder, server) = samples();
     let browser = Browser::start();
     browser.open(&server.url);
@@ -58,7 +58,7 @@ fn the_history_is_filtered_paged_and_lives() {
     assert_ne!(first, second);
     assert_eq!(browser.run("return document.querySelectorAll('tbody tr').length"), json!(4));
 
-    // What comes is there without a reload, unless it is paused.
+    // New queries appear without a reload, unless the page is paused.
     browser.open(&server.url);
     browser.until("document.querySelector('[data-live-status]').textContent === 'Live'");
     browser.until("document.querySelector('figcaption .count')");
@@ -74,7 +74,7 @@ fn the_history_is_filtered_paged_and_lives() {
     push(&server, &query("live-1"));
     browser.until("document.querySelectorAll('tbody tr').length === 22");
     browser.until("document.querySelector('tbody tr').innerText.includes('<script>alert(1)')");
-    // So is the bar it stands in.
+    // The chart is updated too.
     browser.until("document.querySelector('figcaption .errors')");
     browser.until(&format!("window.counted() !== {counted}"));
     browser.click("[data-live-pause]");
@@ -83,9 +83,9 @@ fn the_history_is_filtered_paged_and_lives() {
     assert_eq!(browser.run("return document.querySelectorAll('tbody tr').length"), json!(22));
     browser.click("[data-live-pause]");
     browser.until("document.querySelectorAll('tbody tr').length === 23");
-    browser.is_unharmed();
+    browser.assert_unharmed();
 
-    // A range is picked by dragging, and by a click on a bar.
+    // Dragging over the chart selects a range.
     browser.open(&format!("{}/?from=2024-08-06&to=2024-08-07", server.url));
     browser.drag("svg[data-base]", 0.40, 0.55);
     browser.until("location.search.includes('11%3A') || location.search.includes('09%3A')");
@@ -93,7 +93,7 @@ fn the_history_is_filtered_paged_and_lives() {
     let (_, picked) =
         browser.address().split_once("to=").map(|(a, b)| (a.to_string(), b.to_string())).unwrap();
     assert!(picked.starts_with("2024-08-06+1"), "{picked}");
-    browser.is_unharmed();
+    browser.assert_unharmed();
 }
 
 #[test]
@@ -105,10 +105,10 @@ fn a_query_is_opened_by_its_href_path() {
     let browser = Browser::start();
     browser.open(&format!("{}{href}", server.url));
     browser.until("document.querySelector('.operator.costly')");
-    browser.is_unharmed();
+    browser.assert_unharmed();
     browser.click(".tabs a[href*='show=flame']");
     browser.until("document.querySelector('.flame img')?.naturalWidth > 0");
-    browser.is_unharmed();
+    browser.assert_unharmed();
     browser.click(".tabs a[href*='show=text']");
     browser.until("document.querySelector('pre.text')?.textContent.includes('MergedProfile')");
     browser.click("a[href^='/statements/']");
@@ -118,8 +118,8 @@ fn a_query_is_opened_by_its_href_path() {
     browser.click("th a[href*='order=count']");
     browser.until("document.querySelector('th[aria-sort] a').textContent === 'Runs'");
     browser.open(&format!("{}/status", server.url));
-    browser.until("document.body.innerText.includes('Where queries come from')");
-    browser.is_unharmed();
+    browser.until("document.querySelector('h1')?.textContent === 'Status'");
+    browser.assert_unharmed();
 }
 
 #[test]
@@ -136,10 +136,10 @@ fn a_statement_is_copied() {
     browser.until("window.copied");
     let copied = browser.run("return window.copied");
     assert_eq!(copied.as_str().unwrap().trim_end(), "select count(*)\nfrom store_sales5");
-    browser.is_unharmed();
+    browser.assert_unharmed();
 }
 
-/// A profile as Doris 2.1 writes it, of a run whose join took so many milliseconds.
+/// Returns a profile as Doris 2.1 writes it, of a run whose join took `join_ms`.
 fn profile(id: &str, hour: u32, join_ms: u64) -> String {
     let mut fragments = String::new();
     let mut fragment = |number: u32, operators: &[(&str, u64, u64, u64)]| {
@@ -207,20 +207,20 @@ fn profile(id: &str, hour: u32, join_ms: u64) -> String {
     profile_of(id, &values, &fragments)
 }
 
-/// Runs of one statement, two of them with a profile; gives its fingerprint.
+/// Pushes three runs of one statement with their profiles, and returns its fingerprint.
 fn runs_with_profiles(server: &Server) -> String {
     for (id, hour, join_ms) in [("run-1", 7, 180), ("run-2", 15, 2400), ("run-3", 19, 700)] {
         let profile = profile(id, hour, join_ms);
         let path = format!("/api/v1/queries/{id}/profile");
         let (status, answer, _) = server.send("PUT", &path, &[], profile.as_bytes());
         assert_eq!(status, 200, "{answer}");
-        let told = json!({
+        let record = json!({
             "query_id": id, "scan_rows": join_ms * 997, "scan_bytes": join_ms * 41_337,
             "cpu_time_ms": join_ms * 7, "peak_memory_bytes": join_ms * 37_000, "return_rows": 20,
             "client_ip": "10.16.10.21:53450", "frontend_ip": "10.16.10.6", "query_time": join_ms + 400,
             "time": format!("2024-08-06 {hour:02}:00:00"), "state": "EOF", "error_code": 0,
         });
-        push(server, &told);
+        push(server, &record);
     }
     let runs = server.envelope("/api/v1/queries?search=o.customer");
     runs["data"][0]["fingerprint"].as_str().unwrap().to_string()
@@ -239,18 +239,18 @@ fn the_slowest_run_is_compared_with_the_fastest() {
         );
         browser.run(&script)
     };
-    assert_eq!(cells(".sides tbody tr:nth-child(1) td"), json!(["run-1", "run-2"]));
-    assert_eq!(cells(".sides tbody tr:nth-child(3) td"), json!(["580ms", "2sec800ms"]));
-    // What got slower most comes first.
+    assert_eq!(cells(".comparison tbody tr:nth-child(1) td"), json!(["run-1", "run-2"]));
+    assert_eq!(cells(".comparison tbody tr:nth-child(3) td"), json!(["580ms", "2sec800ms"]));
+    // The operator with the largest difference comes first.
     let join = "HASH_JOIN_OPERATOR (id=5 , nereids_id=171)";
     assert_eq!(
         cells(".differences tbody tr:nth-child(1) td"),
         json!([join, "180.0 ms", "2.40 s", "179K", "2.4M"])
     );
     assert_eq!(browser.run("return document.querySelectorAll('path.run').length"), json!(3));
-    browser.click(".sides a[href$='run-2']");
+    browser.click(".comparison a[href$='run-2']");
     browser.until("document.querySelector('.operator.costly')?.innerText.includes('HASH_JOIN')");
-    browser.is_unharmed();
+    browser.assert_unharmed();
 }
 
 #[test]
@@ -280,15 +280,15 @@ fn pages_work_with_tls() {
         (&json!(true), &json!(true), &json!("Lax")),
         "{cookies}"
     );
-    browser.is_unharmed();
+    browser.assert_unharmed();
 }
 
-/// With optimisation, a million; else what a test can wait for.
+/// A million in an optimised build; fewer in a debug build, which is slower.
 const MANY: u64 = if cfg!(debug_assertions) { 50_000 } else { 1_000_000 };
 
 #[test]
 #[ignore = "needs chromium"]
-fn the_history_of_a_million_queries_is_there_at_once() {
+fn the_history_of_a_million_queries_loads_quickly() {
     let folder = TempDir::new().unwrap();
     let (db, log) = (folder.path().join("a.db"), folder.path().join("fe.audit.log"));
     std::fs::write(&log, audit_records(0..MANY)).unwrap();
@@ -312,7 +312,7 @@ fn the_history_of_a_million_queries_is_there_at_once() {
         assert!(bytes < 150_000, "{bytes}");
         assert!(ms < 5000.0, "{ms}");
     }
-    browser.is_unharmed();
+    browser.assert_unharmed();
 }
 
 fn with_users(db: &Path) {
@@ -323,7 +323,7 @@ fn with_users(db: &Path) {
 
 #[test]
 #[ignore = "needs chromium"]
-fn somebody_logs_in_and_out() {
+fn a_user_logs_in_and_out() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     import(&db, &[&data("")]);
@@ -340,23 +340,23 @@ fn somebody_logs_in_and_out() {
     log_in("alice", "wrong-password");
     browser.until("document.querySelector('[role=alert]')");
     log_in("alice", "pass-word-of-alice");
-    // Not hers: as if it were not there.
+    // The query of another user is as if it were not there.
     browser.until("document.querySelector('h1')?.textContent === 'Not found'");
     browser.open(&server.url);
     assert!(!browser.text().contains("carol"));
     browser.until("document.querySelectorAll('tbody tr').length === 2");
-    browser.click("form.who button");
+    browser.click("form.account button");
     browser.until("location.pathname === '/login'");
     browser.open(&format!("{}/query_profile/query_id={CAROLS}", server.url));
     browser.until("location.pathname === '/login'");
     log_in("carol", "pass-word-of-carol");
     browser.until("document.body.innerText.includes('staging')");
-    browser.is_unharmed();
+    browser.assert_unharmed();
 }
 
 #[test]
 #[ignore = "needs chromium"]
-fn hostile_data_is_text_and_large_data_is_quick() {
+fn hostile_data_is_escaped_and_large_data_loads_quickly() {
     let (_folder, server) = samples();
     let long = format!("select '{HOSTILE}' {}", "x, ".repeat(5_000_000 / 3));
     push(
@@ -394,10 +394,10 @@ fn hostile_data_is_text_and_large_data_is_quick() {
         ("/", "<script>alert(1)</script>", 5),
         ("/query_profile/hostile-1", "<script>alert(1)</script>", 5),
         ("/query_profile/long-1", "first 256 KB of", 10),
-        ("/query_profile/wide-1", "100,000 operators", 30),
+        ("/query_profile/wide-1", "400 costliest of 100,000 operators", 30),
         ("/query_profile/wide-1?operators=99601", "99,601 to 100,000 of 100,000", 30),
-        ("/query_profile/wide-1?show=flame", "The wider", 30),
-        ("/query_profile/wide-1?show=text", "This is the beginning", 15),
+        ("/query_profile/wide-1?show=flame", "The width of a box", 30),
+        ("/query_profile/wide-1?show=text", "Showing the first 512 KB of", 15),
         ("/statements?from=2020-01-01", "select ?", 5),
     ] {
         let began = Instant::now();
@@ -405,7 +405,7 @@ fn hostile_data_is_text_and_large_data_is_quick() {
         let took = began.elapsed();
         println!("{path}: {took:?}");
         assert!(browser.text().contains(expected), "{path}: {}", browser.text());
-        browser.is_unharmed();
+        browser.assert_unharmed();
         assert!(took < Duration::from_secs(bound), "{path}: {took:?}");
     }
 }
@@ -424,7 +424,7 @@ fn screenshots() {
     let (config, log) = (config.to_str().unwrap(), log.to_str().unwrap());
     let arguments = ["--time-zone", "UTC", "--config", config, "--follow", log];
     let server = Server::start(&db, &arguments);
-    // A busy day, beside the samples.
+    // A busy day, in addition to the samples.
     let tables = ["orders", "lineitem", "clicks", "customers"];
     let rows: Vec<String> = (0..600_u64)
         .map(|number| {
@@ -462,8 +462,8 @@ fn screenshots() {
         ("statements", "/statements?from=2024-08-06".to_string()),
         ("statement", format!("/statements/{fingerprint}")),
         ("comparison", format!("/statements/{compared}")),
-        ("cluster", "/status".to_string()),
-        ("refusal", "/query_profile/none".to_string()),
+        ("status", "/status".to_string()),
+        ("not-found", "/query_profile/1-2".to_string()),
     ] {
         browser.open(&format!("{}{path}", server.url));
         if name == "history" {
@@ -475,7 +475,7 @@ fn screenshots() {
                 browser.picture(&file, width, scheme);
             }
         }
-        browser.is_unharmed();
+        browser.assert_unharmed();
     }
     drop(server);
     with_users(&db);

@@ -6,9 +6,8 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use crate::support::{Server, audit_records, number};
+use crate::support::{Server, audit_records, number, wait_until};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -68,21 +67,15 @@ fn a_full_disk_refuses_pushes_holds_followers_and_heals_by_itself() {
     assert!(acknowledged > 0);
     let mut file = OpenOptions::new().append(true).create(true).open(&log).unwrap();
     file.write_all(audit_records(0..5000).as_bytes()).unwrap();
-    let way = format!("follow {}", log.display());
-    let began = Instant::now();
-    while server.envelope("/api/v1/status")["data"]["sources"][&way]["last_error"].is_null() {
-        assert!(began.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let source = format!("follow {}", log.display());
+    let status = || server.envelope("/api/v1/status")["data"]["sources"][&source].clone();
+    wait_until(|| !status()["last_error"].is_null(), || status().to_string());
     // Reading goes on, and shows what was acknowledged.
     assert_eq!(server.envelope("/rest/v1/session?limit=100")["count"], 100);
 
     disk.grow();
-    let began = Instant::now();
-    while number(&db, "SELECT count(*) FROM query WHERE client IS NOT NULL") < 5000 {
-        assert!(began.elapsed() < Duration::from_secs(30));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let followed = || number(&db, "SELECT count(*) FROM query WHERE client IS NOT NULL");
+    wait_until(|| followed() >= 5000, || followed().to_string());
     let (status, ..) = server.send("POST", "/api/v1/queries", &[], rows(acknowledged).as_bytes());
     assert_eq!(status, 200);
     let pushed = number(&db, "SELECT count(*) FROM query WHERE query_id LIKE 'p-%'");

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::{self, Server, annals, audit_records, data, import, number};
+use crate::support::{self, Server, annals, audit_records, data, import, number, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use warp::Filter;
@@ -196,26 +196,14 @@ impl Scene {
     }
 
     fn wait_for(&self, sql: &str, count: i64) {
-        let began = Instant::now();
-        while number(&self.db(), sql) != count {
-            let seen = number(&self.db(), sql);
-            assert!(began.elapsed() < Duration::from_secs(20), "{sql}: {seen}, not {count}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let seen = || number(&self.db(), sql);
+        wait_until(|| seen() == count, || format!("{sql}: {}, not {count}", seen()));
     }
 }
 
-fn way(server: &Server, frontend: &Frontend) -> Value {
+fn source(server: &Server, frontend: &Frontend) -> Value {
     let name = format!("frontend http://{}/", frontend.address);
     server.envelope("/api/v1/status")["data"]["sources"][name].clone()
-}
-
-fn wait(mut until: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !until() {
-        assert!(began.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 const PROFILES: &str = "SELECT count(*) FROM profile";
@@ -229,7 +217,10 @@ fn one_annals_collects_from_another() {
     let from = Server::start(&first, &[]);
     let url = format!("http://root@{}", from.address());
     let to = Server::start(&second, &["--frontend", &url]);
-    wait(|| number(&second, QUERIES) == 21 && number(&second, PROFILES) == 4);
+    wait_until(
+        || number(&second, QUERIES) == 21 && number(&second, PROFILES) == 4,
+        || number(&second, QUERIES).to_string(),
+    );
     let rows = |server: &Server| {
         let list = server.envelope("/rest/v1/session")["data"]["rows"].clone();
         let list = list.as_array().unwrap().clone();
@@ -336,7 +327,10 @@ fn each_version_is_understood_and_each_profile_fetched_once() {
     }
     // They are looked at again, and nothing is fetched again; what is missing is given up.
     let looks = newer.asked("/rest/v1/query_profile");
-    wait(|| newer.asked("/rest/v1/query_profile") >= looks + 4);
+    wait_until(
+        || newer.asked("/rest/v1/query_profile") >= looks + 4,
+        || "it asks no more".to_string(),
+    );
     assert_eq!(newer.asked("/api/profile/text?query_id=n-1"), 1);
     assert_eq!(manager.asked("/rest/v2/manager/query/profile/text/m-1"), 1);
     assert_eq!(manager.asked("/rest/v2/manager/query/profile/text/m-2"), 3);
@@ -344,7 +338,10 @@ fn each_version_is_understood_and_each_profile_fetched_once() {
     // Nor by another annals on the same history.
     let _server = scene.serve();
     let looks = newer.asked("/rest/v1/query_profile");
-    wait(|| newer.asked("/rest/v1/query_profile") >= looks + 2);
+    wait_until(
+        || newer.asked("/rest/v1/query_profile") >= looks + 2,
+        || "it asks no more".to_string(),
+    );
     assert_eq!(newer.asked("/api/profile/text?query_id=n-1"), 1);
 }
 
@@ -385,7 +382,7 @@ fn a_frontend_of_starrocks_is_collected_from_by_its_query_details() {
     );
     scene.wait_for(PROFILES, 1);
     assert_eq!(server.get(&format!("/api/profile/text?query_id={ID}")).2, profile.as_bytes());
-    assert!(way(&server, &older)["last_error"].is_null());
+    assert!(source(&server, &older)["last_error"].is_null());
 }
 
 #[test]
@@ -399,13 +396,19 @@ fn a_list_that_nobody_understands_is_an_error() {
     empty.answers("/rest/v1/query_profile", list(&[]));
     let scene = Scene::new(&[&mute, &empty]);
     let server = scene.serve();
-    wait(|| way(&server, &mute)["last_error"].is_string());
-    let error = way(&server, &mute)["last_error"].as_str().unwrap().to_string();
+    wait_until(
+        || source(&server, &mute)["last_error"].is_string(),
+        || source(&server, &mute).to_string(),
+    );
+    let error = source(&server, &mute)["last_error"].as_str().unwrap().to_string();
     assert!(error.contains("lists 2 queries, of which annals understands none"), "{error}");
-    assert!(way(&server, &mute)["last_success_ms"].is_null());
+    assert!(source(&server, &mute)["last_success_ms"].is_null());
     // One that has nothing to list is well.
-    wait(|| way(&server, &empty)["last_success_ms"].is_i64());
-    assert!(way(&server, &empty)["last_error"].is_null());
+    wait_until(
+        || source(&server, &empty)["last_success_ms"].is_i64(),
+        || source(&server, &empty).to_string(),
+    );
+    assert!(source(&server, &empty)["last_error"].is_null());
     // What it says once it is understood is taken in.
     mute.answers("/rest/v1/query_profile", list(&[row("u-1", "EOF")]));
     scene.wait_for(QUERIES, 1);
@@ -462,18 +465,21 @@ fn one_that_fails_is_told_of_and_disturbs_no_other() {
     scene.wait_for(PROFILES, 1);
     scene.wait_for("SELECT count(*) FROM query WHERE query_id LIKE 'x-%'", 3);
     let error = |frontend: &Frontend| {
-        wait(|| way(&server, frontend)["last_error"].is_string());
-        way(&server, frontend)["last_error"].as_str().unwrap().to_string()
+        wait_until(
+            || source(&server, frontend)["last_error"].is_string(),
+            || source(&server, frontend).to_string(),
+        );
+        source(&server, frontend)["last_error"].as_str().unwrap().to_string()
     };
     assert!(error(&refuses).contains("refuses the user or the password"));
     assert!(error(&garbage).contains("does not answer as a frontend"));
     assert!(error(&broken).contains("status 500"));
     assert!(error(&mixed).contains("status 503"));
-    let refused = way(&server, &mixed)["rejected"].clone();
+    let refused = source(&server, &mixed)["rejected"].clone();
     assert!(refused["a profile of another query than was asked for"].is_u64(), "{refused}");
-    assert!(way(&server, &good)["last_error"].is_null());
-    assert!(way(&server, &good)["last_success_ms"].is_i64());
-    assert!(way(&server, &hangs)["last_success_ms"].is_null());
+    assert!(source(&server, &good)["last_error"].is_null());
+    assert!(source(&server, &good)["last_success_ms"].is_i64());
+    assert!(source(&server, &hangs)["last_success_ms"].is_null());
     assert!(!server.envelope("/api/v1/status").to_string().contains(PASSWORD));
 
     // It gets well, and is collected from by itself.
@@ -511,8 +517,11 @@ fn the_password_comes_from_the_environment_and_goes_nowhere() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    wait(|| frontend.asked("/rest/v1/query_profile") + frontend.asked("/rest/v2") > 0);
-    std::thread::sleep(Duration::from_millis(500));
+    // Once both lists were asked for, the error of the first is in the log.
+    wait_until(
+        || frontend.asked("/rest/v1/query_profile") > 0 && frontend.asked("/rest/v2") > 0,
+        || "it does not ask".to_string(),
+    );
     process.kill().unwrap();
     let mut said = String::new();
     process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
@@ -535,7 +544,7 @@ fn what_is_not_wanted_is_not_even_fetched() {
     scene.wait_for(PROFILES, 1);
     scene.wait_for(QUERIES, 1);
     assert_eq!(frontend.asked("/api/profile/text?query_id=k-1"), 0);
-    assert_eq!(way(&server, &frontend)["excluded"], 1);
+    assert_eq!(source(&server, &frontend)["excluded"], 1);
 }
 
 #[test]

@@ -1,8 +1,29 @@
 //! The tests that run the real thing: the built binary, a database in a file, HTTP, the stock `sqlite3`, third-party
-//! clients and a browser. One binary, so that they are linked once.
+//! clients and a browser. They are one binary, so that it links once.
 //!
-//! `cargo test` runs all that need no more than Rust and `sqlite3`; the others are ignored unless asked for
-//! (`-- --include-ignored`), and say here what they need. `cargo test --test it follow::` runs one module.
+//! `cargo test` runs all tests that need no more than Rust. The others are ignored and say what they need;
+//! `cargo test -- --include-ignored` runs them, too. `cargo test --test it follow::` runs one module.
+//!
+//! | module | proves | ignored tests need |
+//! |---|---|---|
+//! | `import`, `files`, `odd_files` | what `annals import` reads, rejects and reports; files in any state | |
+//! | `outcomes` | failures, queue times, cache hits and log-ins are the same in every list, view and page | |
+//! | `follow` | followed logs: rotation, restarts, kills | time (half a minute) |
+//! | `frontend` | polled frontends of several versions, good and bad | |
+//! | `push`, `stream_load` | pushes and stream loads: labels, rejected rows, busy databases | |
+//! | `serve`, `manager`, `lists`, `interface` | the paths of Doris and of `/api/v1` | |
+//! | `response_cache` | cached lists are never stale | |
+//! | `users`, `tls` | log-ins, roles, rights; TLS, slow and idle clients | openssl, curl, time |
+//! | `operation` | headers, metrics, the log, systemd | |
+//! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
+//! | `search` | a search finds what reading all statements finds | |
+//! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
+//! | `disk_full` | a disk that is full | root, mount |
+//! | `command_line`, `terminal`, `config` | the commands, at a terminal and in a pipe; the configuration | script (util-linux) |
+//! | `sqlite_shell`, `docs` | the views in the stock shell; every example of the documents | sqlite3, curl, openssl |
+//! | `clients` | pydoris, DorisClient, AuditLoader, doris-mcp-server, schemathesis | Python packages |
+
+mod support;
 
 mod browser;
 mod care;
@@ -10,6 +31,7 @@ mod clients;
 mod command_line;
 mod config;
 mod disk_full;
+mod docs;
 mod files;
 mod follow;
 mod frontend;
@@ -30,7 +52,6 @@ mod search;
 mod serve;
 mod sqlite_shell;
 mod stream_load;
-mod support;
 mod terminal;
 mod tls;
 mod users;

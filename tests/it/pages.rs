@@ -1,4 +1,4 @@
-//! The pages over plain HTTP: what stands in them, who sees it, and what a browser is told to allow.
+//! The pages over plain HTTP: their content, who may see it, and the policy that a browser enforces.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -8,8 +8,9 @@ use crate::support::{Server, add_user, annals, data, import};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// Of the query with a profile that carol ran.
+/// The query of carol, which has a profile.
 const CAROLS: &str = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
+/// A query of root, which has a profile.
 const ROOTS: &str = "fbb2582c72884d29-9dd9de3b42b740e9";
 
 fn samples() -> (TempDir, Server) {
@@ -32,8 +33,8 @@ impl Answer {
     }
 }
 
-/// Asks as a browser does, which follows no redirect here.
-fn ask(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+/// Sends a request as a browser does, without following redirects.
+fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
     let agent: ureq::Agent = config.build().into();
     let mut request = ureq::http::Request::builder().method(method);
@@ -51,16 +52,16 @@ fn ask(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body
 }
 
 fn page(server: &Server, path: &str) -> String {
-    let answer = ask(server, "GET", path, &[], "");
+    let answer = send(server, "GET", path, &[], "");
     assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
     answer.body
 }
 
-/// Logs in; gives the cookie.
+/// Logs in, and returns the cookie.
 fn log_in(server: &Server, name: &str) -> String {
     let body = format!("name={name}&password=pass-word-of-{name}&next=%2Fstatements");
-    let answer = ask(server, "POST", "/login", &[], &body);
+    let answer = send(server, "POST", "/login", &[], &body);
     assert_eq!((answer.status, answer.header("location")), (303, "/statements"));
     let cookie = answer.header("set-cookie");
     assert!(cookie.contains("; HttpOnly; SameSite=Lax") && cookie.contains("; Max-Age=43200"));
@@ -68,7 +69,7 @@ fn log_in(server: &Server, name: &str) -> String {
 }
 
 #[test]
-fn every_page_shows_what_there_is_and_allows_nothing_within_it() {
+fn every_page_shows_its_content_and_forbids_inline_code() {
     let (_folder, server) = samples();
     let envelope = server.envelope("/rest/v1/session?limit=1000");
     let href = envelope["data"]["rows"][0]["__hrefPath"].as_str().unwrap();
@@ -79,9 +80,9 @@ fn every_page_shows_what_there_is_and_allows_nothing_within_it() {
         (&format!("/query_profile/{ROOTS}?show=text"), "MergedProfile"),
         (&format!("/query_profile/{ROOTS}?show=flame"), "/flame.svg"),
         ("/statements?from=2020-01-01", "select count(*) from store_sales5"),
-        ("/status", "How much there is"),
+        ("/status", "Storage"),
     ] {
-        let answer = ask(&server, "GET", path, &[], "");
+        let answer = send(&server, "GET", path, &[], "");
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.body.contains(expected), "{path}: {}", answer.body);
         let policy = answer.header("content-security-policy");
@@ -90,19 +91,19 @@ fn every_page_shows_what_there_is_and_allows_nothing_within_it() {
         assert!(!answer.body.contains(" style=") && !answer.body.contains("<style"), "{path}");
         assert!(!answer.body.contains(" onclick=") && !answer.body.contains("<script>"), "{path}");
     }
-    let svg = ask(&server, "GET", &format!("/query_profile/{ROOTS}/flame.svg"), &[], "");
+    let svg = send(&server, "GET", &format!("/query_profile/{ROOTS}/flame.svg"), &[], "");
     assert_eq!((svg.status, svg.header("content-type")), (200, "image/svg+xml"));
     assert!(svg.header("content-security-policy").ends_with("sandbox"));
-    let text = ask(&server, "GET", &format!("/query_profile/{ROOTS}/profile.txt"), &[], "");
+    let text = send(&server, "GET", &format!("/query_profile/{ROOTS}/profile.txt"), &[], "");
     assert_eq!(text.body, std::fs::read_to_string(data("profiles/doris-2.1.txt")).unwrap());
 }
 
-/// Most queries have no profile; what their audit record reports of their time is shown all the same.
+/// Most queries have no profile. Their page shows the times that the audit record reports.
 #[test]
 fn a_query_without_a_profile_has_its_phases() {
     let (_folder, server) = samples();
     let body = page(&server, "/query_profile/d40a6b1c2d3e4f50-a1b2c3d4e5f60711");
-    assert!(body.contains("No profile of it was taken in"), "{body}");
+    assert!(body.contains("No profile stored for this query"), "{body}");
     for expected in [
         "<li class=\"key plan\">plan <strong>19ms</strong> (2.6 %)</li>",
         "<li class=\"key run\">execute <strong>702ms</strong> (95.6 %)</li>",
@@ -113,22 +114,22 @@ fn a_query_without_a_profile_has_its_phases() {
 }
 
 #[test]
-fn assets_are_kept_for_good() {
+fn assets_are_cached_forever() {
     let (_folder, server) = samples();
     let start = page(&server, "/");
-    for found in start.split('"').filter(|part| part.starts_with("/assets/")) {
-        let answer = ask(&server, "GET", found, &[], "");
-        assert_eq!(answer.status, 200, "{found}");
-        assert!(answer.header("cache-control").ends_with("immutable"), "{found}");
+    for asset in start.split('"').filter(|part| part.starts_with("/assets/")) {
+        let answer = send(&server, "GET", asset, &[], "");
+        assert_eq!(answer.status, 200, "{asset}");
+        assert!(answer.header("cache-control").ends_with("immutable"), "{asset}");
     }
     assert_eq!(start.matches("\"/assets/").count(), 3);
-    assert_eq!(ask(&server, "GET", "/assets/none.js", &[], "").status, 404);
+    assert_eq!(send(&server, "GET", "/assets/none.js", &[], "").status, 404);
 }
 
 #[test]
-fn the_view_of_a_list_is_in_its_address() {
+fn the_address_of_a_list_holds_its_filter() {
     let (_folder, server) = samples();
-    let answer = ask(&server, "GET", "/?user=alice&db=&search=", &[], "");
+    let answer = send(&server, "GET", "/?user=alice&db=&search=", &[], "");
     assert_eq!((answer.status, answer.header("location")), (303, "/?user=alice"));
     let alices = page(&server, "/?user=alice");
     assert_eq!(alices.matches("<tr data-row").count(), 2);
@@ -137,9 +138,9 @@ fn the_view_of_a_list_is_in_its_address() {
     let day = page(&server, "/?from=2024-08-06T11:15&to=2024-08-06T11:16");
     assert_eq!(day.matches("<tr data-row").count(), 1);
     for path in ["/?min_ms=x", &format!("/query_profile/{ROOTS}?operators=0")] {
-        assert_eq!(ask(&server, "GET", path, &[], "").status, 400, "{path}");
+        assert_eq!(send(&server, "GET", path, &[], "").status, 400, "{path}");
     }
-    // Page by page, every query once.
+    // The pages together have every query once.
     let mut path = "/?limit=4".to_string();
     let mut rows = Vec::new();
     loop {
@@ -156,8 +157,8 @@ fn the_view_of_a_list_is_in_its_address() {
     assert_eq!((rows.len(), count), (21, 21));
 }
 
-/// The page of the history once its chart is counted: a page does not wait long for it.
-fn charted(server: &Server, path: &str) -> String {
+/// Returns the history once it has its chart: a page does not wait long for the chart.
+fn page_with_chart(server: &Server, path: &str) -> String {
     let began = Instant::now();
     loop {
         let body = page(server, path);
@@ -169,7 +170,7 @@ fn charted(server: &Server, path: &str) -> String {
 }
 
 #[test]
-fn the_chart_counts_what_the_list_shows() {
+fn the_chart_counts_the_queries_of_the_list() {
     let (_folder, server) = samples();
     for (path, count) in [
         ("/?from=2020-01-01", 21),
@@ -180,7 +181,7 @@ fn the_chart_counts_what_the_list_shows() {
         ("/?from=2020-01-01&state=err", 3),
         ("/?from=2024-08-06T11:15&to=2024-08-06T11:16", 1),
     ] {
-        let body = charted(&server, path);
+        let body = page_with_chart(&server, path);
         assert_eq!(body.matches("<tr data-row").count(), count, "{path}");
         let queries = if count == 1 { "query" } else { "queries" };
         let counted = format!("<span class=\"key count\">{count} {queries}</span>");
@@ -188,12 +189,12 @@ fn the_chart_counts_what_the_list_shows() {
     }
     let one = server.envelope("/api/v1/queries?search=store_sales5");
     let fingerprint = one["data"][0]["fingerprint"].as_str().unwrap();
-    let body = charted(&server, &format!("/?from=2020-01-01&fingerprint={fingerprint}"));
+    let body = page_with_chart(&server, &format!("/?from=2020-01-01&fingerprint={fingerprint}"));
     assert!(body.contains("<span class=\"key count\">1 query</span>"), "{fingerprint}");
 }
 
 #[test]
-fn new_queries_are_sent_as_they_come() {
+fn new_queries_are_sent_as_they_arrive() {
     let (_folder, server) = samples();
     let body = page(&server, "/?user=newcomer");
     let events = body.split("data-events=\"").nth(1).unwrap().split('"').next().unwrap();
@@ -210,12 +211,13 @@ fn new_queries_are_sent_as_they_come() {
         server.send("POST", "/api/v1/queries", &[], query.to_string().as_bytes());
     }
     let mut lines = lines.map(|line| line.unwrap());
-    let news = lines.find(|line| line.starts_with("data:{\"order\"")).unwrap();
-    assert!(news.contains("a-2") && news.contains("&lt;b&gt;") && !news.contains("a-1"), "{news}");
+    let change = lines.find(|line| line.starts_with("data:{\"order\"")).unwrap();
+    assert!(change.contains("a-2") && change.contains("&lt;b&gt;"), "{change}");
+    assert!(!change.contains("a-1"), "{change}");
     let chart = lines.find(|line| line.starts_with("data:\"")).unwrap();
     assert!(chart.contains("1 query<"), "{chart}");
     assert!(began.elapsed() < Duration::from_secs(5));
-    // Who listens does not keep annals from stopping.
+    // An open connection does not keep annals from stopping.
     let began = Instant::now();
     server.signal("TERM");
     let mut server = server;
@@ -224,7 +226,7 @@ fn new_queries_are_sent_as_they_come() {
 }
 
 #[test]
-fn a_browser_logs_in_and_sees_what_is_its_own() {
+fn a_browser_logs_in_and_sees_only_its_users_queries() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     import(&db, &[&data("")]);
@@ -233,29 +235,29 @@ fn a_browser_logs_in_and_sees_what_is_its_own() {
     }
     let server = Server::start(&db, &["--time-zone", "UTC"]);
     let carols = format!("/query_profile/query_id={CAROLS}");
-    let answer = ask(&server, "GET", &carols, &[], "");
+    let answer = send(&server, "GET", &carols, &[], "");
     let encoded =
         format!("/login?next=%2Fquery%5Fprofile%2Fquery%5Fid%3D{}", CAROLS.replace('-', "%2D"));
     assert_eq!((answer.status, answer.header("location")), (303, encoded.as_str()));
-    assert_eq!(ask(&server, "GET", "/rest/v1/session", &[], "").status, 401);
-    let wrong = ask(&server, "POST", "/login", &[], "name=carol&password=wrong-one");
+    assert_eq!(send(&server, "GET", "/rest/v1/session", &[], "").status, 401);
+    let wrong = send(&server, "POST", "/login", &[], "name=carol&password=wrong-one");
     assert_eq!(wrong.status, 401);
     assert!(wrong.body.contains("the user or the password is wrong"));
     let foreign = [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")];
     let body = "name=carol&password=pass-word-of-carol";
-    assert_eq!(ask(&server, "POST", "/login", &foreign, body).status, 403);
+    assert_eq!(send(&server, "POST", "/login", &foreign, body).status, 403);
 
     let (carol, alice, root) =
         (log_in(&server, "carol"), log_in(&server, "alice"), log_in(&server, "root"));
-    let of = |cookie: &str, path: &str| ask(&server, "GET", path, &[("cookie", cookie)], "");
-    assert_eq!(of(&carol, &carols).status, 200);
-    assert!(of(&carol, &carols).body.contains("staging"));
-    // A cookie is for pages alone.
-    assert_eq!(of(&carol, "/rest/v1/session").status, 401);
-    let fingerprint = of(&root, &carols).body;
+    let get = |cookie: &str, path: &str| send(&server, "GET", path, &[("cookie", cookie)], "");
+    assert_eq!(get(&carol, &carols).status, 200);
+    assert!(get(&carol, &carols).body.contains("staging"));
+    // The cookie works for pages only.
+    assert_eq!(get(&carol, "/rest/v1/session").status, 401);
+    let fingerprint = get(&root, &carols).body;
     let fingerprint = fingerprint.split("/statements/").nth(1).unwrap();
     let statement = format!("/statements/{}", fingerprint.split('"').next().unwrap());
-    assert_eq!(of(&carol, &statement).status, 200);
+    assert_eq!(get(&carol, &statement).status, 200);
     for path in [
         carols.as_str(),
         &format!("/query_profile/{CAROLS}/flame.svg"),
@@ -263,51 +265,51 @@ fn a_browser_logs_in_and_sees_what_is_its_own() {
         &format!("/query_profile/{CAROLS}/profile.txt"),
         &format!("/query_profile/{CAROLS}/statement.sql"),
     ] {
-        assert_eq!(of(&alice, path).status, 404, "{path}");
-        assert!(!of(&alice, path).body.contains("staging"), "{path}");
+        assert_eq!(get(&alice, path).status, 404, "{path}");
+        assert!(!get(&alice, path).body.contains("staging"), "{path}");
     }
     for path in ["/", "/?user=carol", "/statements?from=2020-01-01"] {
-        assert!(!of(&alice, path).body.contains("staging"), "{path}");
+        assert!(!get(&alice, path).body.contains("staging"), "{path}");
     }
-    assert_eq!((of(&alice, "/status").status, of(&root, "/status").status), (403, 200));
-    // What is kept of a chart is kept for each apart.
+    assert_eq!((get(&alice, "/status").status, get(&root, "/status").status), (403, 200));
+    // Cached charts are separate for each user.
     for (cookie, counted) in [(&root, "21 queries"), (&alice, "2 queries"), (&root, "21 queries")] {
         let began = Instant::now();
         let chart = format!("<span class=\"key count\">{counted}</span>");
-        while !of(cookie, "/?from=2020-01-01").body.contains(&chart) {
+        while !get(cookie, "/?from=2020-01-01").body.contains(&chart) {
             assert!(began.elapsed() < Duration::from_secs(10), "{counted}");
         }
     }
 
-    let out = ask(&server, "POST", "/logout", &[("cookie", &carol)], "");
+    let out = send(&server, "POST", "/logout", &[("cookie", &carol)], "");
     assert_eq!((out.status, out.header("location")), (303, "/login"));
-    assert_eq!(of(&carol, "/").status, 303);
+    assert_eq!(get(&carol, "/").status, 303);
     // A new password ends the sessions of the old one.
     let removed = annals().args(["user", "remove", "alice", "--db"]).arg(&db).output().unwrap();
     assert!(removed.status.success());
     let began = Instant::now();
-    while of(&alice, "/").status == 200 {
+    while get(&alice, "/").status == 200 {
         assert!(began.elapsed() < Duration::from_secs(10));
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
 #[test]
-fn without_users_pages_answer_to_this_machines_names_only() {
+fn without_users_pages_answer_only_to_names_of_this_machine() {
     let (_folder, server) = samples();
     for path in ["/", "/events", "/login", "/status"] {
-        let answer = ask(&server, "GET", path, &[("host", "rebound.example")], "");
+        let answer = send(&server, "GET", path, &[("host", "rebound.example")], "");
         assert_eq!(answer.status, 403, "{path}");
     }
-    assert_eq!(ask(&server, "GET", "/login?next=//evil.example", &[], "").header("location"), "/");
+    assert_eq!(send(&server, "GET", "/login?next=//evil.example", &[], "").header("location"), "/");
 }
 
 #[test]
-fn an_empty_history_says_what_to_do() {
+fn an_empty_history_says_how_to_fill_it() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(&folder.path().join("a.db"), &[]);
     assert!(page(&server, "/").contains("annals import"));
-    assert!(page(&server, "/statements").contains("No statement ran then"));
-    assert_eq!(ask(&server, "GET", "/query_profile/1-2", &[], "").status, 404);
-    assert_eq!(ask(&server, "GET", "/statements/0123456789abcdef", &[], "").status, 404);
+    assert!(page(&server, "/statements").contains("No statements in this time range"));
+    assert_eq!(send(&server, "GET", "/query_profile/1-2", &[], "").status, 404);
+    assert_eq!(send(&server, "GET", "/statements/0123456789abcdef", &[], "").status, 404);
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{self, Server, annals, audit_record, import, number, profile, stderr, stdout};
+use crate::support::{
+    self, Server, annals, audit_record, import, number, profile, stderr, stdout, wait_until,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -145,12 +147,8 @@ fn a_server_keeps_to_its_bounds_by_itself() {
     let config = folder.path().join("annals.toml");
     std::fs::write(&config, "[retention]\nkeep_queries = '50d'\nkeep_profiles = '10d'\n").unwrap();
     let server = Server::start(&db, &["--config", config.to_str().unwrap()]);
-    let begun = Instant::now();
     let pruned = || server.envelope("/api/v1/status")["data"]["size"]["pruned"].clone();
-    while pruned()["profiles"] != 40 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{}", pruned());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until(|| pruned()["profiles"] == 40, || pruned().to_string());
     assert_eq!(pruned()["queries"], 51);
     let bounds = server.envelope("/api/v1/status")["data"]["size"]["bounds"].clone();
     let day_ms = 86_400_000_u64;

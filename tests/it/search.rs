@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{self, Server, import, number};
+use crate::support::{self, Server, import, number, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -51,11 +51,7 @@ fn read(db: &Path, condition: &str, limit: i64) -> Vec<String> {
 }
 
 fn wait_for(db: &Path, sql: &str, value: i64) {
-    let begun = std::time::Instant::now();
-    while number(db, sql) != value {
-        assert!(begun.elapsed().as_secs() < 60, "{sql} is {}", number(db, sql));
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    wait_until(|| number(db, sql) == value, || format!("{sql} is {}", number(db, sql)));
 }
 
 const FRESH: &str = "SELECT count(*) FROM search_segment WHERE NOT is_stale";

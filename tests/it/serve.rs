@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::{self, Server, annals, audit_records, data, import, number, stderr, stdout};
+use crate::support::{
+    self, Server, annals, audit_records, data, import, number, stderr, stdout, wait_until,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -325,7 +327,9 @@ fn an_answer_in_flight_is_finished() {
     let mut start = [0; 64];
     client.read_exact(&mut start).unwrap();
     server.signal("TERM");
-    std::thread::sleep(Duration::from_millis(200));
+    // The signal is handled once no new client gets in.
+    let is_closed = || TcpStream::connect(server.address()).is_err();
+    wait_until(is_closed, || "it still accepts connections".to_string());
     assert!(server.process.try_wait().unwrap().is_none());
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).unwrap();

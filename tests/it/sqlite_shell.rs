@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Server, annals, data, stderr, stdout};
+use crate::support::{Server, data};
 use tempfile::TempDir;
 
 fn shell(db: &Path, sql: &str) -> String {
@@ -61,54 +61,4 @@ fn the_views_read_well_while_the_server_runs() {
         assert!(plan.contains("query_by_query_id (query_id=?)"), "{plan}");
     }
     assert_eq!(shell(&db, "pragma integrity_check; pragma foreign_key_check"), "ok\n");
-}
-
-/// The README's examples that ask `sqlite3`, in their order, each block with what it is said to print.
-fn examples() -> Vec<(&'static str, &'static str)> {
-    let blocks: Vec<&str> =
-        include_str!("../../README.md").split("```").skip(1).step_by(2).collect();
-    let mut pairs = Vec::new();
-    for (at, block) in blocks.iter().enumerate() {
-        let Some(commands) = block.strip_prefix("sh\n") else { continue };
-        if commands.lines().any(|line| line.starts_with("sqlite3 ")) {
-            let printed = blocks.get(at + 1).and_then(|block| block.strip_prefix("text\n"));
-            pairs.push((
-                commands,
-                printed.unwrap_or_else(|| panic!("what does it print? {commands}")),
-            ));
-        }
-    }
-    pairs
-}
-
-#[test]
-#[ignore = "needs the sqlite3 shell"]
-fn the_examples_of_the_readme_print_what_it_says() {
-    let folder = TempDir::new().unwrap();
-    let imported = annals()
-        .args(["import", "--time-zone", "UTC", "--db", "annals.db"])
-        .arg(data(""))
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    assert!(folder.path().join("annals.db").exists(), "{}", stderr(&imported));
-    let examples = examples();
-    let mut named = String::new();
-    for (commands, printed) in &examples {
-        let output = Command::new("sh")
-            .args(["-e", "-c", commands])
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{commands}{}", stderr(&output));
-        assert_eq!(stdout(&output), *printed, "{commands}");
-        named.push_str(commands);
-    }
-    // None is passed over, and every view stands there.
-    let all = include_str!("../../README.md").lines().filter(|line| line.starts_with("sqlite3 "));
-    assert_eq!(named.lines().count(), all.count());
-    let views = "select name from sqlite_schema where type = 'view'";
-    for view in shell(&folder.path().join("annals.db"), views).lines() {
-        assert!(named.contains(view), "{view}");
-    }
 }

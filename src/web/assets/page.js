@@ -1,145 +1,147 @@
-// What a page does beside showing itself. Everything here is an extra: without it, links and forms do the same.
+// Extras of the pages. Without this script, links and forms do the same.
 "use strict";
 
-const one = (selector, within = document) => within.querySelector(selector);
+const find = (selector, within = document) => within.querySelector(selector);
 
-// New queries, as they come. The server sends the order of the rows, and those that are new or changed.
-function live(body) {
-  const pause = one("[data-live-pause]");
-  const status = one("[data-live-status]");
+// Live updates: the server sends the order of the rows, and the rows that are new or changed.
+function startLiveUpdates(body) {
+  const pause = find("[data-live-pause]");
+  const status = find("[data-live-status]");
   let source = null;
   let paused = false;
   const close = () => { if (source) source.close(); source = null; };
-  const say = (text) => { if (status.textContent !== text) status.textContent = text; };
+  const setStatus = (text) => { if (status.textContent !== text) status.textContent = text; };
 
-  function take(message) {
-    const news = JSON.parse(message.data);
-    const old = new Map(Array.from(body.rows, (row) => [row.dataset.row, row]));
-    const fragment = document.createElement("template");
+  function applyChange(message) {
+    const change = JSON.parse(message.data);
+    const oldRows = new Map(Array.from(body.rows, (row) => [row.dataset.row, row]));
+    const template = document.createElement("template");
     let added = 0;
-    const rows = news.order.map((id) => {
-      const known = old.get(String(id));
-      const markup = news.rows[id];
-      if (markup === undefined && known) return known;
-      fragment.innerHTML = markup ?? "";
-      const row = fragment.content.firstElementChild;
-      if (row && !known) { row.classList.add("new"); added += 1; }
-      if (known && known.contains(document.activeElement)) queueMicrotask(() => one("a", row)?.focus());
+    const rows = change.order.map((id) => {
+      const oldRow = oldRows.get(String(id));
+      const markup = change.rows[id];
+      if (markup === undefined && oldRow) return oldRow;
+      template.innerHTML = markup ?? "";
+      const row = template.content.firstElementChild;
+      if (row && !oldRow) { row.classList.add("new"); added += 1; }
+      if (oldRow && oldRow.contains(document.activeElement)) queueMicrotask(() => find("a", row)?.focus());
       return row;
     });
     body.replaceChildren(...rows.filter(Boolean));
-    const empty = one("[data-empty]");
+    const empty = find("[data-empty]");
     if (empty) empty.hidden = rows.length > 0;
-    if (added > 0) say(added === 1 ? "1 new query" : `${added} new queries`);
+    if (added > 0) setStatus(added === 1 ? "1 new query" : `${added} new queries`);
   }
 
   function open() {
     if (paused || document.hidden || source) return;
     source = new EventSource(body.dataset.events);
-    source.onopen = () => say("Live");
-    source.onmessage = take;
-    source.addEventListener("chart", (message) => draw(JSON.parse(message.data)));
+    source.onopen = () => setStatus("Live");
+    source.onmessage = applyChange;
+    source.addEventListener("chart", (message) => replaceChart(JSON.parse(message.data)));
     source.onerror = () => {
-      say(source.readyState === EventSource.CLOSED ? "Not live: load the page again" : "Connecting …");
+      const closed = source.readyState === EventSource.CLOSED;
+      setStatus(closed ? "Disconnected: reload the page" : "Connecting …");
     };
   }
 
   pause.hidden = false;
   pause.addEventListener("click", () => {
     paused = !paused;
-    pause.textContent = paused ? "Go on" : "Pause";
-    if (paused) { close(); say("Paused"); } else { open(); }
+    pause.textContent = paused ? "Resume" : "Pause";
+    if (paused) { close(); setStatus("Paused"); } else { open(); }
   });
-  // A browser allows few connections to a server: only the page that is looked at keeps one.
+  // A browser allows few connections to one server, so a hidden page closes its connection.
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);
   addEventListener("pageshow", open);
   open();
 }
 
-// The chart above the list. While somebody picks a range it stays as it is.
-let picking = null;
-let drawn = null;
-function draw(markup) {
-  if (picking) { drawn = markup; return; }
-  drawn = null;
-  const section = one(".over-time");
+// The selection of a time range in the chart, while the pointer is down. A chart that arrives meanwhile waits.
+let selection = null;
+let waitingChart = null;
+
+function replaceChart(markup) {
+  if (selection) { waitingChart = markup; return; }
+  waitingChart = null;
+  const section = find(".over-time");
   const links = () => Array.from(section.querySelectorAll(".range a"));
   const focused = links().indexOf(document.activeElement);
   section.innerHTML = markup;
   links()[focused]?.focus();
 }
 
-// A range is picked by dragging over the chart.
-function pick() {
-  const places = () => picking.chart.querySelectorAll("g[data-from]");
-  const at = (event) => {
-    const box = picking.chart.getBoundingClientRect();
+// Dragging over the chart selects a time range.
+function enableRangeSelection() {
+  const columns = () => selection.chart.querySelectorAll("g[data-from]");
+  const columnAt = (event) => {
+    const box = selection.chart.getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;
-    const count = places().length;
+    const count = columns().length;
     return Math.min(count - 1, Math.max(0, Math.floor(share * count)));
   };
-  const mark = (to) => {
-    if (!picking.mark) {
-      picking.mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-      picking.mark.setAttribute("class", "mark");
-      picking.mark.setAttribute("y", "0");
-      picking.mark.setAttribute("height", "100");
-      picking.chart.append(picking.mark);
+  const markUpTo = (end) => {
+    if (!selection.mark) {
+      selection.mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      selection.mark.setAttribute("class", "mark");
+      selection.mark.setAttribute("y", "0");
+      selection.mark.setAttribute("height", "100");
+      selection.chart.append(selection.mark);
     }
-    const step = Number(picking.chart.dataset.step);
-    picking.mark.setAttribute("x", String(Math.min(picking.from, to) * step));
-    picking.mark.setAttribute("width", String((Math.abs(to - picking.from) + 1) * step));
+    const step = Number(selection.chart.dataset.step);
+    selection.mark.setAttribute("x", String(Math.min(selection.start, end) * step));
+    selection.mark.setAttribute("width", String((Math.abs(end - selection.start) + 1) * step));
   };
-  const forget = () => {
-    if (!picking) return;
-    if (picking.mark) picking.mark.remove();
-    picking = null;
-    if (drawn) draw(drawn);
+  const cancel = () => {
+    if (!selection) return;
+    if (selection.mark) selection.mark.remove();
+    selection = null;
+    if (waitingChart) replaceChart(waitingChart);
   };
   addEventListener("dragstart", (event) => { if (event.target.closest?.("svg[data-base]")) event.preventDefault(); });
   addEventListener("pointerdown", (event) => {
     const chart = event.target.closest?.("svg[data-base]");
     if (!chart || event.button !== 0) return;
-    picking = { chart };
-    picking.from = at(event);
+    selection = { chart };
+    selection.start = columnAt(event);
   });
   addEventListener("pointermove", (event) => {
-    if (picking && (picking.mark || at(event) !== picking.from)) mark(at(event));
+    if (selection && (selection.mark || columnAt(event) !== selection.start)) markUpTo(columnAt(event));
   });
-  addEventListener("pointercancel", forget);
-  addEventListener("keydown", (event) => { if (event.key === "Escape") forget(); });
+  addEventListener("pointercancel", cancel);
+  addEventListener("keydown", (event) => { if (event.key === "Escape") cancel(); });
   addEventListener("pointerup", (event) => {
-    if (!picking?.mark) { forget(); return; }
-    const ends = [picking.from, at(event)].sort((a, b) => a - b);
-    // The click that ends the drag would follow the link of a bar.
+    if (!selection?.mark) { cancel(); return; }
+    const [first, last] = [selection.start, columnAt(event)].sort((a, b) => a - b);
+    // The click that ends the drag would follow the link of a column.
     addEventListener("click", (click) => click.preventDefault(), { capture: true, once: true });
-    const address = new URL(picking.chart.dataset.base, location.href);
-    address.searchParams.set("from", places()[ends[0]].dataset.from);
-    address.searchParams.set("to", places()[ends[1]].dataset.to);
-    picking = null;
+    const address = new URL(selection.chart.dataset.base, location.href);
+    address.searchParams.set("from", columns()[first].dataset.from);
+    address.searchParams.set("to", columns()[last].dataset.to);
+    selection = null;
     location.assign(address);
   });
 }
 
-// Copies the text of what a button names.
-function copies(button) {
+// A button copies the text of the element that it names.
+function enableCopy(button) {
+  const label = button.textContent;
   button.hidden = false;
   button.addEventListener("click", async () => {
-    const text = document.getElementById(button.dataset.copy).textContent;
-    const said = button.textContent;
+    const element = document.getElementById(button.dataset.copy);
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(element.textContent);
       button.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+      getSelection().selectAllChildren(element);
       button.textContent = "Selected: press Ctrl+C";
     }
-    setTimeout(() => { button.textContent = said; }, 2000);
+    setTimeout(() => { button.textContent = label; }, 2000);
   });
 }
 
-const rows = one("tbody[data-events]");
-if (rows) live(rows);
-if (one(".over-time")) pick();
-document.querySelectorAll("button[data-copy]").forEach(copies);
+const rows = find("tbody[data-events]");
+if (rows) startLiveUpdates(rows);
+if (find(".over-time")) enableRangeSelection();
+document.querySelectorAll("button[data-copy]").forEach(enableCopy);

@@ -1,5 +1,5 @@
 //! A headless Chromium, driven over WebDriver by its `chromedriver`. The protocol is JSON over HTTP, which the
-//! tests speak anyway; the client libraries for it would double what the tests build.
+//! tests use anyway; a client library would double the build of the tests.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -11,17 +11,17 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long something may take to show itself: other tests run beside.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long [`Browser::until`] waits: other tests run at the same time.
+const UNTIL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Runs before any script of a page: counts what the policy refused, and what failed.
-const WATCHED: &str = "window.refusals = []; window.dialogs = 0;
+/// Runs before any script of a page: records violations of the policy, errors of scripts, and dialogs.
+const RECORD_FAILURES: &str = "window.failures = []; window.dialogs = 0;
     for (const name of ['alert', 'confirm', 'prompt']) window[name] = () => { window.dialogs += 1; };
     document.addEventListener('securitypolicyviolation',
-        (event) => window.refusals.push(event.violatedDirective + ' ' + event.blockedURI));
-    addEventListener('error', (event) => window.refusals.push('error ' + event.message));";
+        (event) => window.failures.push(event.violatedDirective + ' ' + event.blockedURI));
+    addEventListener('error', (event) => window.failures.push('error ' + event.message));";
 
-/// A browser, ended when dropped.
+/// A browser with its driver; dropping it ends both.
 pub struct Browser {
     driver: Child,
     session: String,
@@ -29,7 +29,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts a browser with a profile of its own.
+    /// Starts a browser with an empty profile.
     pub fn start() -> Browser {
         let profile = TempDir::new().unwrap();
         let mut driver = Command::new("chromedriver")
@@ -64,28 +64,31 @@ impl Browser {
         let session = begun["sessionId"].as_str().unwrap();
         let session = format!("{driver_url}/{session}");
         let browser = Browser { driver, session, _profile: profile };
-        browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": WATCHED }));
+        browser.devtools(
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({ "source": RECORD_FAILURES }),
+        );
         browser
     }
 
-    /// What the protocol of the browser's own developer tools gives for a command.
+    /// Returns the result of a command of the Chrome DevTools protocol.
     pub fn devtools(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         send(&format!("{}/goog/cdp/execute", self.session), "POST", Some(&body))
     }
 
-    /// Opens an address, and waits until it is loaded.
+    /// Opens a URL, and waits until the page is loaded.
     pub fn open(&self, url: &str) {
         send(&format!("{}/url", self.session), "POST", Some(&json!({ "url": url })));
     }
 
-    /// Goes on as a person does who waits for the page behind a click.
+    /// Returns the URL of the current page.
     pub fn address(&self) -> String {
         let url = send(&format!("{}/url", self.session), "GET", None);
         url.as_str().unwrap().to_string()
     }
 
-    /// What a script in the page returns.
+    /// Returns what a script returns that runs in the page.
     pub fn run(&self, script: &str) -> Value {
         let body = json!({ "script": script, "args": [] });
         send(&format!("{}/execute/sync", self.session), "POST", Some(&body))
@@ -97,7 +100,7 @@ impl Browser {
         while self.run(&format!("return Boolean({expression})")) != json!(true) {
             let text = self.text();
             assert!(
-                began.elapsed() < PATIENCE,
+                began.elapsed() < UNTIL_TIMEOUT,
                 "never: {expression} at {}\n{text}",
                 self.address()
             );
@@ -105,7 +108,7 @@ impl Browser {
         }
     }
 
-    /// What the page says to who looks at it.
+    /// Returns the visible text of the page.
     pub fn text(&self) -> String {
         self.run("return document.body.innerText").as_str().unwrap_or_default().to_string()
     }
@@ -117,14 +120,14 @@ impl Browser {
         id.unwrap_or_else(|| panic!("no {selector} at {}: {found}", self.address())).to_string()
     }
 
-    /// Clicks on what a selector finds first.
+    /// Clicks the first element that matches a selector.
     pub fn click(&self, selector: &str) {
         let element = self.find(selector);
         let path = format!("{}/element/{element}/click", self.session);
         send(&path, "POST", Some(&json!({})));
     }
 
-    /// Types into a field, in place of what is there.
+    /// Replaces the text of a field.
     pub fn type_into(&self, selector: &str, text: &str) {
         let element = self.find(selector);
         let path = format!("{}/element/{element}", self.session);
@@ -132,7 +135,7 @@ impl Browser {
         send(&format!("{path}/value"), "POST", Some(&json!({ "text": text })));
     }
 
-    /// Drags the pointer within what a selector finds, from one share of its width to another.
+    /// Drags the pointer over an element, from one share of its width to another.
     pub fn drag(&self, selector: &str, from: f64, to: f64) {
         let script = format!(
             "const box = document.querySelector({selector:?}); box.scrollIntoView({{block: 'center'}});
@@ -156,13 +159,12 @@ impl Browser {
         send(&format!("{}/actions", self.session), "POST", Some(&actions));
     }
 
-    /// Asserts that the policy of the page refused nothing, that no script of a stranger ran, and that none of
-    /// annals' own failed.
-    pub fn is_unharmed(&self) {
-        assert_eq!(self.run("return [window.refusals, window.dialogs]"), json!([[], 0]));
+    /// Asserts that nothing violated the policy of the page, that no injected script ran, and that no script failed.
+    pub fn assert_unharmed(&self) {
+        assert_eq!(self.run("return [window.failures, window.dialogs]"), json!([[], 0]));
     }
 
-    /// Takes a picture of the whole page, as a screen of some width shows it, light or dark.
+    /// Writes a screenshot of the complete page at a width, light or dark. Asserts that the page is not wider.
     pub fn picture(&self, file: &Path, width: u32, scheme: &str) {
         let metrics = |height: i64| {
             json!({
@@ -174,7 +176,7 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features }));
         let height = self.run("return document.documentElement.scrollHeight").as_i64().unwrap();
         self.devtools("Emulation.setDeviceMetricsOverride", metrics(height.clamp(600, 2400)));
-        // What arrives with a colour has it no more.
+        // Rows that arrived have lost their highlight by then.
         std::thread::sleep(Duration::from_millis(150));
         let picture = send(&format!("{}/screenshot", self.session), "GET", None);
         std::fs::write(file, BASE64_STANDARD.decode(picture.as_str().unwrap()).unwrap()).unwrap();
@@ -188,14 +190,14 @@ impl Drop for Browser {
     fn drop(&mut self) {
         let agent: ureq::Agent =
             ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        // Ends the browser; the driver alone would leave it behind.
+        // Ends the browser: killing only the driver would leave the browser running.
         let _ = agent.delete(&self.session).call();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
 }
 
-/// Sends a command of WebDriver, and gives the value it is answered with.
+/// Sends a WebDriver command, and returns the value of the response.
 fn send(url: &str, method: &str, body: Option<&Value>) -> Value {
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).build().into();

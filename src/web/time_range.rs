@@ -1,4 +1,4 @@
-//! The span of time that a page looks at.
+//! The time range of a chart or a report, cut into parts of the same length.
 
 use maud::{Markup, html};
 
@@ -15,12 +15,11 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// What is looked at where the address names nothing: the time before the newest query. The chart of a history
-/// of years would read all of it.
-const USUAL: i64 = DAY;
-/// The most bars of a chart.
+/// The default range ends with the newest query and is this long: a chart of years would read all of the history.
+const DEFAULT_LENGTH: i64 = DAY;
+/// A chart has at most this many bars.
 const MAX_BARS: i64 = 100;
-/// What a bar may stand for.
+/// The lengths of time that one bar may stand for.
 const WIDTHS: [i64; 23] = [
     SECOND,
     2 * SECOND,
@@ -46,54 +45,58 @@ const WIDTHS: [i64; 23] = [
     30 * DAY,
     91 * DAY,
 ];
-/// What can be chosen by a click.
+/// The ranges that the page offers as links.
 const CHOICES: [(i64, &str); 4] =
     [(HOUR, "1 hour"), (DAY, "24 hours"), (7 * DAY, "7 days"), (30 * DAY, "30 days")];
 
-/// A span of time, cut into parts of the same length that begin at round times.
+/// A time range, cut into parts of the same length that begin at round times. Times are Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Range {
-    /// Its begin, in Unix milliseconds.
+pub(super) struct TimeRange {
     pub from_ms: i64,
-    /// Its end, which is not in it.
+    /// The end, which is not in the range.
     pub to_ms: i64,
-    /// How long a part is.
+    /// The length of a part.
     pub width_ms: i64,
-    /// The first start there is.
+    /// The start of the oldest query.
     first_ms: i64,
-    /// Behind the last start there is.
+    /// The millisecond behind the start of the newest query.
     end_ms: i64,
 }
 
-impl Range {
-    /// What a filter's `from` and `to` say, else the usual time before the newest query; `None` where there
-    /// is nothing.
-    pub(crate) async fn of(view: &View, filter: &QueryFilter) -> Result<Option<Range>, ApiError> {
+impl TimeRange {
+    /// Returns the range of a filter's `from` and `to`, else the 24 hours before the newest query; `None` for an
+    /// empty range or an empty history.
+    pub(super) async fn of(
+        view: &View,
+        filter: &QueryFilter,
+    ) -> Result<Option<TimeRange>, ApiError> {
         let Some((first_ms, last_ms)) = view.span().await? else {
             return Ok(None);
         };
         let end_ms = last_ms.saturating_add(1);
         let to_ms = filter.to_ms.unwrap_or(end_ms);
-        let usual = if filter.to_ms.is_some() { first_ms } else { to_ms.saturating_sub(USUAL) };
-        let from_ms = filter.from_ms.unwrap_or(usual);
+        let default_from_ms = match filter.to_ms {
+            Some(_) => first_ms,
+            None => to_ms.saturating_sub(DEFAULT_LENGTH),
+        };
+        let from_ms = filter.from_ms.unwrap_or(default_from_ms);
         if from_ms >= to_ms {
             return Ok(None);
         }
-        Ok(Some(Range { from_ms, to_ms, width_ms: width(from_ms, to_ms), first_ms, end_ms }))
+        let width_ms = part_width(from_ms, to_ms);
+        Ok(Some(TimeRange { from_ms, to_ms, width_ms, first_ms, end_ms }))
     }
 
-    /// Where the first part begins.
     fn first_part_ms(&self) -> i64 {
         self.from_ms.div_euclid(self.width_ms) * self.width_ms
     }
 
-    /// How many parts there are.
-    fn parts(&self) -> i64 {
+    fn part_count(&self) -> i64 {
         (self.to_ms - 1 - self.first_part_ms()) / self.width_ms + 1
     }
 
-    /// A filter of this range alone.
-    pub(crate) fn within(&self, filter: &QueryFilter) -> QueryFilter {
+    /// Returns the filter with this range instead of its own, and without a cursor.
+    pub(super) fn restrict(&self, filter: &QueryFilter) -> QueryFilter {
         QueryFilter {
             from_ms: Some(self.from_ms),
             to_ms: Some(self.to_ms),
@@ -102,24 +105,23 @@ impl Range {
         }
     }
 
-    /// How long it is.
-    pub(crate) fn length_ms(&self) -> u64 {
+    pub(super) fn length_ms(&self) -> u64 {
         self.from_ms.abs_diff(self.to_ms)
     }
 
-    /// What ran in each part.
-    pub(crate) async fn timeline(
+    /// Returns what ran in each part.
+    pub(super) async fn timeline(
         &self,
         view: &View,
         filter: &QueryFilter,
     ) -> Result<Vec<Bucket>, ApiError> {
-        let count = usize::try_from(self.parts()).unwrap_or(0);
+        let count = usize::try_from(self.part_count()).unwrap_or(0);
         let spans = Spans { from_ms: self.first_part_ms(), width_ms: self.width_ms, count };
         Ok(view.timeline(filter, spans).await?)
     }
 
-    /// How long a part is, in words.
-    pub(crate) fn width_text(&self) -> String {
+    /// Returns the length of a part in words: `hour`, `5 minutes`.
+    pub(super) fn width_text(&self) -> String {
         let ms = self.width_ms;
         let (count, unit) = match ms {
             _ if ms % DAY == 0 => (ms / DAY, "day"),
@@ -130,12 +132,12 @@ impl Range {
         if count == 1 { unit.to_string() } else { format!("{count} {unit}s") }
     }
 
-    /// The heading of a range, with links to other ones.
-    pub(crate) fn choices(&self, path: &str, parameters: &Parameters, zone: Zone) -> Markup {
-        let chosen = |from_ms: i64| self.to_ms == self.end_ms && self.from_ms == from_ms;
-        let to =
+    /// Returns the range as text, and links to other ranges.
+    pub(super) fn choices(&self, path: &str, parameters: &Parameters, zone: Zone) -> Markup {
+        let is_current = |from_ms: i64| self.to_ms == self.end_ms && self.from_ms == from_ms;
+        let since =
             |from: &str| address(path, parameters, &[("from", from), ("to", ""), ("cursor", "")]);
-        let given = parameters.contains_key("from") || parameters.contains_key("to");
+        let is_chosen = parameters.contains_key("from") || parameters.contains_key("to");
         html! {
             div.range {
                 p {
@@ -146,25 +148,25 @@ impl Range {
                     @for (length_ms, name) in CHOICES {
                         @let from_ms = self.end_ms - length_ms;
                         li {
-                            a href=(to(&from_ms.to_string()))
-                                aria-current=[chosen(from_ms).then_some("true")] { (name) }
+                            a href=(since(&from_ms.to_string()))
+                                aria-current=[is_current(from_ms).then_some("true")] { (name) }
                         }
                     }
                     li {
-                        a href=(to(&self.first_ms.to_string()))
-                            aria-current=[chosen(self.first_ms).then_some("true")] { "All" }
+                        a href=(since(&self.first_ms.to_string()))
+                            aria-current=[is_current(self.first_ms).then_some("true")] { "All" }
                     }
-                    @if given { li { a href=(to("")) { "Any time" } } }
+                    @if is_chosen { li { a href=(since("")) { "Reset" } } }
                 }
             }
         }
     }
 }
 
-fn width(from_ms: i64, to_ms: i64) -> i64 {
+fn part_width(from_ms: i64, to_ms: i64) -> i64 {
     let length_ms = to_ms.saturating_sub(from_ms);
     let wide_enough = WIDTHS.into_iter().find(|width_ms| length_ms / width_ms < MAX_BARS);
-    // Longer than anybody keeps queries: whole days, as many as it takes.
+    // The range is longer than anybody keeps queries: a part is as many whole days as needed.
     wide_enough.unwrap_or((length_ms / MAX_BARS / DAY + 1) * DAY)
 }
 
@@ -182,10 +184,15 @@ mod tests {
             (i64::MIN, i64::MAX),
             (-DAY, 3650 * DAY),
         ] {
-            let range =
-                Range { from_ms, to_ms, width_ms: width(from_ms, to_ms), first_ms: 0, end_ms: 1 };
+            let range = TimeRange {
+                from_ms,
+                to_ms,
+                width_ms: part_width(from_ms, to_ms),
+                first_ms: 0,
+                end_ms: 1,
+            };
             if from_ms > i64::MIN / 2 {
-                assert!((1..=MAX_BARS + 1).contains(&range.parts()), "{from_ms} {to_ms}");
+                assert!((1..=MAX_BARS + 1).contains(&range.part_count()), "{from_ms} {to_ms}");
                 assert!(range.first_part_ms() <= from_ms);
             }
         }

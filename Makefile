@@ -1,0 +1,23 @@
+# The commands that people type. `make` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint sqlx bench ci
+
+help: ## list the commands
+	@grep -E '^[a-z]+: *##' Makefile | sed 's/: *##/\t/'
+run: ## serve the sample data on http://127.0.0.1:8130
+	cargo run --release -- serve --import tests/data
+test: ## the tests that need only Rust
+	cargo test
+lint: ## format, clippy, documentation
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+sqlx: ## write .sqlx again after a change to SQL or to a migration (needs sqlx-cli 0.9)
+	rm -f target/schema.db
+	DATABASE_URL=sqlite://target/schema.db sqlx database create
+	DATABASE_URL=sqlite://target/schema.db sqlx migrate run
+	DATABASE_URL=sqlite://$(CURDIR)/target/schema.db cargo sqlx prepare -- --all-targets
+bench: ## the whole benchmark: some twenty minutes and 15 GB of disk
+	cargo bench --bench history
+ci: ## everything that must pass before a change lands
+	.ci/run

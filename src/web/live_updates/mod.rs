@@ -1,0 +1,133 @@
+//! `/events`: changes of a list and of its chart, as server-sent events.
+//!
+//! One task polls the version of the store once a second. Only when the version changed does each listener read its
+//! list again. A listener gets the order of its rows, the rows that are new or changed, and as `chart` the chart above
+//! the list.
+
+mod chart;
+mod rows;
+mod sender;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::poll_fn;
+use tokio::sync::{Semaphore, watch};
+use warp::filters::BoxedFilter;
+use warp::http::header::CACHE_CONTROL;
+use warp::{Filter, Reply, reply};
+
+use super::request::{PageRequest, PageRequests, query_filter};
+use super::shown_content::ShownContent;
+use super::timeline_cache::TimelineCache;
+use crate::http::Parameters;
+use crate::http::envelope::ApiError;
+use crate::http::view::View;
+use crate::store::Watch;
+use chart::ChartFeed;
+use rows::RowFeed;
+use sender::EventSender;
+
+/// Listeners at the same time, of all users together.
+const MAX_LISTENERS: usize = 256;
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// An idle connection carries a comment this often, so that proxies keep it open.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A connection ends after this time, so that a listener must authenticate again. Browsers reconnect on their own.
+const MAX_CONNECTION: Duration = Duration::from_secs(300);
+
+/// Notifies open pages that the history has changed.
+#[derive(Debug)]
+pub(crate) struct LiveUpdates {
+    /// Counts changes; `None` once annals stops.
+    changes: watch::Sender<Option<u64>>,
+    listeners: Arc<Semaphore>,
+    watch: Arc<Watch>,
+    pub(super) timelines: Arc<TimelineCache>,
+}
+
+impl LiveUpdates {
+    /// Returns live updates of the watched store. They start with [`LiveUpdates::watch_store`].
+    pub(crate) fn new(watch: Watch) -> LiveUpdates {
+        let (changes, _) = watch::channel(Some(0));
+        let watch = Arc::new(watch);
+        let timelines = Arc::new(TimelineCache::new(watch.clone()));
+        let listeners = Arc::new(Semaphore::new(MAX_LISTENERS));
+        LiveUpdates { changes, listeners, watch, timelines }
+    }
+
+    /// Polls the store for changes, without end.
+    pub(crate) async fn watch_store(self: Arc<LiveUpdates>) {
+        let mut last = self.watch.now();
+        loop {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let version = self.watch.now();
+            if version != last {
+                last = version;
+                self.changes.send_modify(|count| *count = count.map(|count| count + 1));
+            }
+        }
+    }
+
+    /// Ends all connections, so that annals can stop.
+    pub(crate) fn close(&self) {
+        self.changes.send_replace(None);
+    }
+}
+
+pub(super) fn route(
+    requests: PageRequests,
+    live_updates: Arc<LiveUpdates>,
+) -> BoxedFilter<(reply::Response,)> {
+    warp::path!("events")
+        .and(requests)
+        .map(move |request: PageRequest| {
+            let events =
+                request.view.and_then(|view| events(&live_updates, view, request.parameters));
+            match events {
+                Ok(events) => events.into_response(),
+                Err(error) => error.into_answer().into_response(),
+            }
+        })
+        .boxed()
+}
+
+/// Returns the events of the list that the parameters select, and of its chart.
+fn events(
+    live_updates: &LiveUpdates,
+    view: View,
+    mut parameters: Parameters,
+) -> Result<impl Reply + use<>, ApiError> {
+    let shown = ShownContent::take(&mut parameters);
+    let filter = query_filter(&view, &parameters)?;
+    let permit = live_updates.listeners.clone().try_acquire_owned().map_err(|_| {
+        ApiError::Busy("too many live connections; reload the page for new queries".to_string())
+    })?;
+    let mut changes = live_updates.changes.subscribe();
+    // The first read finds what changed since the page was rendered.
+    changes.mark_changed();
+    let timelines = live_updates.timelines.clone();
+    let chart = ChartFeed {
+        view: view.clone(),
+        filter: filter.clone(),
+        parameters,
+        changes: changes.clone(),
+        timelines,
+        shown: shown.chart,
+    };
+    let rows = RowFeed::new(view, filter, changes, shown.rows);
+    // A channel, because warp wants a stream that is Sync, and the future of a read is not.
+    let (sender, mut receiver) = EventSender::channel();
+    tokio::spawn(async move {
+        let _permit = permit;
+        tokio::select! {
+            () = rows.send_to(&sender) => {}
+            () = chart.send_to(&sender) => {}
+            () = sender.closed() => {}
+            () = tokio::time::sleep(MAX_CONNECTION) => {}
+        }
+    });
+    let stream = poll_fn(move |context| receiver.poll_recv(context));
+    let stream = warp::sse::keep_alive().interval(KEEP_ALIVE).stream(stream);
+    Ok(warp::reply::with_header(warp::sse::reply(stream), CACHE_CONTROL, "no-store"))
+}

@@ -1,0 +1,49 @@
+//! The addresses of the pages.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::domain::statement::Fingerprint;
+use crate::http::Parameters;
+use crate::http::query_parameters::address;
+
+pub(super) const HISTORY: &str = "/";
+pub(super) const STATEMENTS: &str = "/statements";
+pub(super) const STATUS: &str = "/status";
+pub(super) const LOGIN: &str = "/login";
+pub(super) const EVENTS: &str = "/events";
+
+/// Returns the path of the page of one query.
+pub(super) fn query(query_id: &str) -> String {
+    let id = utf8_percent_encode(query_id, NON_ALPHANUMERIC).to_string();
+    // Doris' ids are hex numbers with a dash, which needs no escape.
+    format!("/query_profile/{}", id.replace("%2D", "-"))
+}
+
+/// Returns the path of the page of one statement.
+pub(super) fn statement(fingerprint: Fingerprint) -> String {
+    format!("{STATEMENTS}/{fingerprint}")
+}
+
+/// Returns the address of the history, filtered by one statement.
+pub(super) fn history_of_statement(fingerprint: Fingerprint) -> String {
+    address(HISTORY, &Parameters::new(), &[("fingerprint", &fingerprint.to_string())])
+}
+
+/// Returns the address of the log-in page that leads on to `next`.
+pub(super) fn login(next: &str) -> String {
+    let next = if next == HISTORY { "" } else { next };
+    address(LOGIN, &Parameters::new(), &[("next", next)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_escaped() {
+        assert_eq!(query("1f-2e"), "/query_profile/1f-2e");
+        assert_eq!(query("a/b?c"), "/query_profile/a%2Fb%3Fc");
+        assert_eq!(login("/?user=a b"), "/login?next=%2F%3Fuser%3Da%20b");
+        assert_eq!(login("/"), "/login");
+    }
+}

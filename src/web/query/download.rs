@@ -1,0 +1,78 @@
+//! The files beside the page of a query: its statement, its profile, and the flame graph of its profile.
+
+use warp::http::Response;
+use warp::http::header::{
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY,
+};
+use warp::hyper::body::Bytes;
+
+use super::lookup::{blocking, find, parse_operators};
+use crate::domain::profile::flame_svg;
+use crate::domain::record::QueryId;
+use crate::http::envelope::{Answer, ApiError};
+use crate::http::view::View;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Download {
+    FlameGraph,
+    Profile,
+    Statement,
+}
+
+impl Download {
+    pub(super) const FLAME_GRAPH: &'static str = "/flame.svg";
+    pub(super) const PROFILE: &'static str = "/profile.txt";
+    pub(super) const STATEMENT: &'static str = "/statement.sql";
+    /// The files, by the end of their path.
+    pub(super) const ALL: [(&'static str, Download); 3] = [
+        (Download::FLAME_GRAPH, Download::FlameGraph),
+        (Download::PROFILE, Download::Profile),
+        (Download::STATEMENT, Download::Statement),
+    ];
+
+    pub(super) async fn answer(self, view: &View, id: QueryId) -> Result<Answer, ApiError> {
+        let query = find(view, &id).await?;
+        match self {
+            Download::FlameGraph => {
+                let (profile, title) = (profile(view, &id).await?, format!("Query {id}"));
+                let svg = blocking(move || flame_svg(&parse_operators(&profile), &title)).await?;
+                Ok(flame_graph(svg.map_err(|error| ApiError::Internal(error.into()))?))
+            }
+            Download::Profile => Ok(attachment("profile.txt", profile(view, &id).await?)),
+            Download::Statement => {
+                Ok(attachment("statement.sql", query.statement.unwrap_or_default().into_bytes()))
+            }
+        }
+    }
+}
+
+async fn profile(view: &View, id: &QueryId) -> Result<Vec<u8>, ApiError> {
+    let text = view.profile(id).await?.text();
+    text.ok_or_else(|| ApiError::NotFound(format!("no profile stored for query {id}")))
+}
+
+fn flame_graph(svg: Vec<u8>) -> Answer {
+    let mut answer = file("image/svg+xml", svg);
+    // The SVG has inline styles, and a script that need not run.
+    let policy = HeaderValue::from_static(
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox",
+    );
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    answer
+}
+
+fn attachment(name: &str, body: Vec<u8>) -> Answer {
+    let mut answer = file("text/plain; charset=utf-8", body);
+    let disposition = format!("attachment; filename=\"{name}\"");
+    if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+        answer.headers_mut().insert(CONTENT_DISPOSITION, disposition);
+    }
+    answer
+}
+
+fn file(content_type: &'static str, body: Vec<u8>) -> Answer {
+    let mut answer = Response::new(Bytes::from(body));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("authorization, cookie"));
+    answer
+}

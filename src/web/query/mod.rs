@@ -1,0 +1,132 @@
+//! `/query_profile/<id>`, the path that Doris calls `__hrefPath`: all that is known of one query.
+
+mod download;
+mod lookup;
+mod operators;
+mod phases;
+mod profile;
+mod summary;
+
+use maud::{Markup, html};
+use percent_encoding::percent_decode_str;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::filters::path::Tail;
+
+use super::layout::Page;
+use super::request::{PageRequest, PageRequests, log_in_or_error};
+use super::{chart, format, paths, response, sql};
+use crate::domain::profile::Phases;
+use crate::domain::record::{QueryId, QueryIdError};
+use crate::http::Parameters;
+use crate::http::envelope::{Answer, ApiError};
+use crate::http::view::View;
+use crate::store::{QueryFilter, StoredQuery};
+use download::Download;
+use lookup::find;
+pub(super) use lookup::profile_operators;
+
+/// Runs in the chart of the same statement.
+const MAX_RUNS: u32 = 100;
+/// The chart reaches this far before and after the query.
+const RUNS_WITHIN_MS: i64 = 7 * 24 * 3_600_000;
+
+pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
+    warp::path!("query_profile" / ..).and(warp::path::tail()).and(requests).then(answer).boxed()
+}
+
+async fn answer(tail: Tail, request: PageRequest) -> Answer {
+    let (id, download) = match parse_path(tail.as_str()) {
+        Ok(parsed) => parsed,
+        Err(error) => return request.answer(|_, _| async { Err(error) }).await,
+    };
+    let Some(download) = download else {
+        return request.answer(|view, parameters| page(view, id, parameters)).await;
+    };
+    match request.view {
+        Ok(view) => {
+            download.answer(&view, id).await.unwrap_or_else(|error| response::error(error, None))
+        }
+        Err(error) => log_in_or_error(error, &request.address),
+    }
+}
+
+/// Reads the end of a path: a query id, with or without Doris' `query_id=` before it, and the file to download.
+fn parse_path(tail: &str) -> Result<(QueryId, Option<Download>), ApiError> {
+    let download = Download::ALL
+        .into_iter()
+        .find_map(|(suffix, download)| Some((tail.strip_suffix(suffix)?, download)));
+    let (id, download) = download.map_or((tail, None), |(id, download)| (id, Some(download)));
+    let id = percent_decode_str(id).decode_utf8_lossy();
+    let id = id.strip_prefix("query_id=").unwrap_or(&id);
+    let id = id.parse().map_err(|error: QueryIdError| ApiError::BadRequest(error.to_string()))?;
+    Ok((id, download))
+}
+
+async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, ApiError> {
+    let query = find(&view, &id).await?;
+    let profile = view.profile(&id).await?.text();
+    let phases = phases_of(&query, profile.as_deref());
+    let profile = profile::section(&query, profile, &phases, &parameters).await?;
+    let runs = nearby_runs(&view, &query).await?;
+    let body = html! {
+        div.heading {
+            h1 { "Query " code { (query.query_id) } }
+            (format::state(query.state.as_deref(), query.is_failed))
+            strong { (format::duration(query.duration_ms)) }
+        }
+        @if let Some(message) = &query.error_message { p.error { bdi { (message) } } }
+        (summary::fields(&query, view.zone))
+        (statement_section(&query))
+        (profile)
+        @if runs.len() > 1 {
+            section aria-labelledby="runs-heading" {
+                h2 #runs-heading { "Runs of this statement within a week" }
+                (chart::runs(&runs, Some(&query.query_id), view.zone))
+            }
+        }
+    };
+    Ok(Page { title: format!("Query {id}"), nav: None, body })
+}
+
+/// Returns the phases that the profile reports, else those of the record.
+fn phases_of(query: &StoredQuery, profile: Option<&[u8]>) -> Phases {
+    let phases = profile.map(Phases::of_text).filter(|phases| !phases.phases.is_empty());
+    phases.unwrap_or_else(|| query.phases()).with_queue(query.queue_time_ms)
+}
+
+fn statement_section(query: &StoredQuery) -> Markup {
+    html! {
+        section aria-labelledby="statement-heading" {
+            div.heading {
+                h2 #statement-heading { "Statement" }
+                @if query.statement.is_some() {
+                    button type="button" hidden data-copy="statement" { "Copy" }
+                    a.button href={ (paths::query(&query.query_id)) (Download::STATEMENT) } { "Download" }
+                }
+                @if let Some(fingerprint) = query.fingerprint {
+                    a href=(paths::statement(fingerprint.get())) { "All runs of this statement" }
+                }
+            }
+            @match &query.statement {
+                Some(statement) => (sql::block(statement)),
+                None => p.empty { "No statement stored for this query." },
+            }
+        }
+    }
+}
+
+/// Returns the runs of the same statement around a query, which is one of them.
+async fn nearby_runs(view: &View, query: &StoredQuery) -> Result<Vec<StoredQuery>, ApiError> {
+    let (Some(fingerprint), Some(started_ms)) = (query.fingerprint, query.started_ms) else {
+        return Ok(Vec::new());
+    };
+    let filter = QueryFilter {
+        limit: MAX_RUNS,
+        fingerprint: Some(fingerprint.get()),
+        from_ms: Some(started_ms.saturating_sub(RUNS_WITHIN_MS)),
+        to_ms: Some(started_ms.saturating_add(RUNS_WITHIN_MS)),
+        ..QueryFilter::default()
+    };
+    Ok(view.records(&filter).await?)
+}

@@ -1,0 +1,120 @@
+//! The profile of a query in one of three forms: a tree of operators, a flame graph, or the text.
+
+use maud::{Markup, html};
+
+use super::download::Download;
+use super::lookup::blocking;
+use super::{operators, phases};
+use crate::domain::profile::Phases;
+use crate::http::Parameters;
+use crate::http::envelope::ApiError;
+use crate::store::StoredQuery;
+use crate::web::{format, paths};
+
+/// A page shows this much of a profile's text. The download has all of it.
+const SHOWN_BYTES: usize = 512 << 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Operators,
+    FlameGraph,
+    Text,
+}
+
+impl Form {
+    /// The forms, by the value of the parameter `show`, with the labels of their tabs.
+    const ALL: [(&'static str, &'static str, Form); 3] = [
+        ("tree", "Operators", Form::Operators),
+        ("flame", "Flame graph", Form::FlameGraph),
+        ("text", "Text", Form::Text),
+    ];
+
+    fn of(parameters: &Parameters) -> Result<Form, ApiError> {
+        let Some(show) = parameters.get("show") else {
+            return Ok(Form::Operators);
+        };
+        let form = Form::ALL.into_iter().find(|(name, ..)| name == show);
+        form.map(|(.., form)| form)
+            .ok_or_else(|| ApiError::BadRequest("show must be tree, flame or text".to_string()))
+    }
+}
+
+/// Returns the section of the phases and the profile of a query. Errors if a parameter is invalid.
+pub(super) async fn section(
+    query: &StoredQuery,
+    profile: Option<Vec<u8>>,
+    phases: &Phases,
+    parameters: &Parameters,
+) -> Result<Markup, ApiError> {
+    let form = Form::of(parameters)?;
+    let first_operator = operators::first_operator(parameters)?;
+    let path = paths::query(&query.query_id);
+    let size = profile.as_ref().map(Vec::len);
+    let profile = match profile {
+        None => None,
+        Some(text) => Some(match form {
+            Form::Operators => {
+                let path = path.clone();
+                blocking(move || operators::tree(&text, first_operator, &path)).await?
+            }
+            Form::FlameGraph => flame_graph(&path),
+            Form::Text => plain_text(&text, &path),
+        }),
+    };
+    Ok(html! {
+        section aria-labelledby="profile-heading" {
+            div.heading {
+                h2 #profile-heading { "Profile" }
+                @if let Some(size) = size { (tabs(form, size, &path)) }
+            }
+            (phases::bar(phases))
+            @match profile {
+                Some(profile) => (profile),
+                None => p.empty {
+                    "No profile stored for this query. Frontends write a profile only for sessions with "
+                    code { "SET enable_profile = true" } "."
+                },
+            }
+        }
+    })
+}
+
+fn tabs(current: Form, size: usize, path: &str) -> Markup {
+    html! {
+        nav.tabs aria-label="Profile view" {
+            @for (name, label, form) in Form::ALL {
+                a href={ (path) "?show=" (name) "#profile-heading" }
+                    aria-current=[(form == current).then_some("true")] { (label) }
+            }
+        }
+        a.button href={ (path) (Download::PROFILE) } { "Download (" (format::bytes(Some(size))) ")" }
+    }
+}
+
+fn flame_graph(path: &str) -> Markup {
+    html! {
+        p.note {
+            "The width of a box is the time of its operator and of all operators stacked on it. "
+            a href={ (path) (Download::FLAME_GRAPH) } { "Open the image" }
+        }
+        div.flame tabindex="0" {
+            img src={ (path) (Download::FLAME_GRAPH) } width="1200"
+                alt="Flame graph of the operators; the Operators tab has the same as a list";
+        }
+    }
+}
+
+fn plain_text(profile: &[u8], path: &str) -> Markup {
+    let text = String::from_utf8_lossy(profile);
+    let shown = &text[..text.floor_char_boundary(SHOWN_BYTES)];
+    html! {
+        @if shown.len() < text.len() {
+            p.note {
+                "Showing the first " (format::bytes(Some(shown.len()))) " of "
+                (format::bytes(Some(text.len()))) ". "
+                a href={ (path) (Download::PROFILE) } { "Download the profile" } " to read all of it."
+            }
+        }
+        pre.text tabindex="0" { (shown) }
+    }
+}

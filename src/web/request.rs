@@ -1,0 +1,111 @@
+//! A request for a page: the user's view of the history, the address, and the parameters.
+
+use std::sync::Arc;
+
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::filters::path::FullPath;
+use warp::host::Authority;
+use warp::http::StatusCode;
+
+use super::layout::{Page, Viewer};
+use super::{login, paths, response};
+use crate::http::envelope::{Answer, ApiError};
+use crate::http::query_parameters;
+use crate::http::view::View;
+use crate::http::{AppState, Parameters};
+use crate::store::QueryFilter;
+
+/// Rows of a list where the address names no limit.
+const DEFAULT_LIMIT: &str = "50";
+
+/// The filter that turns any GET or HEAD request into a [`PageRequest`].
+pub(super) type PageRequests = BoxedFilter<(PageRequest,)>;
+
+pub(super) struct PageRequest {
+    /// The queries that the user may see, or why the user may see none.
+    pub view: Result<View, ApiError>,
+    /// Path and query string. The log-in page leads back to it.
+    pub address: String,
+    pub parameters: Parameters,
+}
+
+impl PageRequest {
+    /// Answers with the page that `make_page` returns. Users who are not logged in are sent to the log-in page.
+    pub(super) async fn answer<M, F>(self, make_page: M) -> Answer
+    where
+        M: FnOnce(View, Parameters) -> F,
+        F: Future<Output = Result<Page, ApiError>>,
+    {
+        let view = match self.view {
+            Ok(view) => view,
+            Err(error) => return log_in_or_error(error, &self.address),
+        };
+        // A form sends its empty fields too. The redirect keeps the address short enough to share.
+        if self.parameters.values().any(String::is_empty) {
+            let (path, _) = self.address.split_once('?').unwrap_or((&self.address, ""));
+            return response::redirect(&query_parameters::address(path, &self.parameters, &[]));
+        }
+        let viewer = Viewer::of(&view);
+        match make_page(view, self.parameters).await {
+            Ok(page) => response::page(StatusCode::OK, &page, Some(&viewer)),
+            Err(error) => response::error(error, Some(&viewer)),
+        }
+    }
+}
+
+/// Redirects to the log-in page where the error is a missing log-in; else returns the error page.
+pub(super) fn log_in_or_error(error: ApiError, address: &str) -> Answer {
+    match error {
+        ApiError::Unauthorized(_) => response::redirect(&paths::login(address)),
+        error => response::error(error, None),
+    }
+}
+
+pub(super) fn page_requests(state: Arc<AppState>) -> PageRequests {
+    let query_string = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::get()
+        .or(warp::head())
+        .unify()
+        .and(warp::cookie::optional(login::COOKIE))
+        .and(warp::header::optional("authorization"))
+        .and(warp::host::optional())
+        .and(warp::path::full())
+        .and(query_string)
+        .and(warp::query())
+        .then(
+            move |session: Option<String>,
+                  authorization: Option<String>,
+                  host: Option<Authority>,
+                  path: FullPath,
+                  query: String,
+                  parameters: Parameters| {
+                let state = state.clone();
+                async move {
+                    let view = state.view_in_session(session.as_deref(), authorization, host).await;
+                    let address = match query.as_str() {
+                        "" => path.as_str().to_string(),
+                        query => format!("{}?{query}", path.as_str()),
+                    };
+                    PageRequest { view, address, parameters }
+                }
+            },
+        )
+        .boxed()
+}
+
+/// Returns the filter that a page's parameters select. The parameters are those of the REST lists; a time may also
+/// lack its seconds, as browsers send it.
+pub(super) fn query_filter(view: &View, parameters: &Parameters) -> Result<QueryFilter, ApiError> {
+    let mut parameters = parameters.clone();
+    parameters.entry("limit".to_string()).or_insert(DEFAULT_LIMIT.to_string());
+    for name in ["from", "to"] {
+        if let Some(time) = parameters.get_mut(name)
+            && time.len() == "2024-08-06T11:15".len()
+            && time.contains(':')
+        {
+            time.push_str(":00");
+        }
+    }
+    query_parameters::filter(view, &parameters)
+}

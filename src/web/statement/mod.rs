@@ -1,0 +1,93 @@
+//! `/statements/<fingerprint>`: the runs of one statement, and its fastest and slowest run side by side.
+
+mod comparison;
+
+use maud::{Markup, html};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use super::layout::{NavItem, Page};
+use super::request::{PageRequest, PageRequests, query_filter};
+use super::{chart, format, paths, query_table, sql};
+use crate::domain::statement::{Fingerprint, NotAFingerprint};
+use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::envelope::{Answer, ApiError};
+use crate::http::view::View;
+use crate::store::{QueryFilter, StatementOrder, StatementStatistics};
+
+/// The page charts and compares the newest runs, this many.
+const MAX_RUNS: u32 = 200;
+/// Rows of the table of runs.
+const TABLE_ROWS: usize = 50;
+
+pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
+    warp::path!("statements" / String)
+        .and(requests)
+        .then(|fingerprint: String, request: PageRequest| {
+            request.answer(|view, parameters| page(view, fingerprint, parameters))
+        })
+        .boxed()
+}
+
+async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result<Page, ApiError> {
+    let fingerprint: Fingerprint = fingerprint
+        .parse()
+        .map_err(|error: NotAFingerprint| ApiError::BadRequest(error.to_string()))?;
+    let filter = QueryFilter {
+        fingerprint: Some(fingerprint),
+        limit: MAX_RUNS,
+        ..query_filter(&view, &parameters)?
+    };
+    // All runs, unless a range was chosen: they are few beside all queries.
+    let runs = view.records(&filter).await?;
+    let statistics = view.statements(&filter, StatementOrder::Total).await?;
+    let Some(statistics) = statistics.into_iter().next() else {
+        return Err(ApiError::NotFound(format!("no statement {fingerprint} in the history")));
+    };
+    let comparison = comparison::compare_extremes(&view, &runs).await?;
+    let body = html! {
+        div.heading {
+            h1 { "Statement " code { (fingerprint) } }
+            a href=(paths::history_of_statement(fingerprint)) { "Runs in History" }
+        }
+        (facts(&statistics, view.zone))
+        section aria-labelledby="normalized" {
+            h2 #normalized { "Normalized statement" }
+            (sql::block(&statistics.shape))
+        }
+        section aria-labelledby="over-time" {
+            h2 #over-time { "Runs over time" }
+            (chart::runs(&runs, None, view.zone))
+        }
+        @if let Some(comparison) = comparison { (comparison) }
+        section aria-labelledby="runs" {
+            h2 #runs { "Runs" }
+            (query_table::table(&runs[..runs.len().min(TABLE_ROWS)], None, view.zone))
+            p.paging { a href=(paths::history_of_statement(fingerprint)) { "All runs in History" } }
+        }
+    };
+    let title = format!("Statement {fingerprint}");
+    Ok(Page { title, nav: Some(NavItem::Statements), body })
+}
+
+fn facts(statistics: &StatementStatistics, zone: Zone) -> Markup {
+    let duration = |ms: Option<i64>| html! { (format::duration(ms)) };
+    let integer = |value: i64| html! { (format::integer(value)) };
+    let facts = [
+        ("Runs", integer(statistics.count)),
+        ("Failed", integer(statistics.errors)),
+        ("Total duration", duration(Some(statistics.total_ms))),
+        ("Median", duration(statistics.p50_ms)),
+        ("p95", duration(statistics.p95_ms)),
+        ("p99", duration(statistics.p99_ms)),
+        ("Longest", duration(statistics.max_ms)),
+        ("Bytes scanned", html! { (format::bytes(Some(statistics.scan_bytes))) }),
+        ("Users", integer(statistics.users)),
+        ("First run", format::time(statistics.first_ms, zone)),
+        ("Last run", format::time(statistics.last_ms, zone)),
+    ];
+    html! {
+        dl.facts { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } }
+    }
+}

@@ -1,0 +1,191 @@
+//! `/status`: the state of each source, the size of the store, and what retention removes. For admins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use maud::{Markup, html};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use super::format;
+use super::layout::{NavItem, Page};
+use super::request::{PageRequest, PageRequests};
+use crate::domain::time::Zone;
+use crate::http::AppState;
+use crate::http::envelope::{Answer, ApiError};
+use crate::http::view::View;
+use crate::ingest::{Pipeline, SourceReport};
+
+pub(super) fn route(requests: PageRequests, state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
+    warp::path!("status")
+        .and(requests)
+        .then(move |request: PageRequest| {
+            let state = state.clone();
+            request.answer(|view, _| page(view, state))
+        })
+        .boxed()
+}
+
+async fn page(view: View, state: Arc<AppState>) -> Result<Page, ApiError> {
+    let pipeline = view.pipeline_for_all()?;
+    let body = html! {
+        h1 { "Status" }
+        (sources(pipeline, view.zone))
+        (storage(&view, &state, pipeline).await?)
+        (retention(pipeline, view.zone))
+        section aria-labelledby="versions" {
+            h2 #versions { "Versions" }
+            dl.facts {
+                (fact("annals", env!("CARGO_PKG_VERSION")))
+                (fact("SQLite", crate::store::sqlite_version()))
+            }
+        }
+    };
+    Ok(Page { title: "Status".to_string(), nav: Some(NavItem::Status), body })
+}
+
+fn fact(name: &str, value: impl maud::Render) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+fn sources(pipeline: &Pipeline, zone: Zone) -> Markup {
+    let sources = pipeline.report();
+    html! {
+        section aria-labelledby="sources" {
+            h2 #sources { "Sources" }
+            @if sources.is_empty() {
+                p.empty {
+                    "No sources: none is configured, and nothing was pushed since annals started. "
+                    code { "annals serve --follow" } " follows an audit log, and "
+                    code { "--frontend" } " polls a frontend."
+                }
+            } @else {
+                div.cards { @for (name, report) in &sources { (source(name, report, zone)) } }
+            }
+        }
+    }
+}
+
+fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
+    let is_failing = report.last_error_ms > report.last_success_ms;
+    let rejected: u64 = report.rejected.values().sum();
+    html! {
+        article.card {
+            h3 { bdi { (name) } }
+            p {
+                @if is_failing { span.state.failed { "failing" } }
+                @else { span.state.good { "OK" } }
+            }
+            dl.facts {
+                (fact("New records", format::integer(report.records_new)))
+                (fact("Merged records", format::integer(report.records_merged)))
+                (fact("Unchanged records", format::integer(report.records_unchanged)))
+                (fact("Profiles", format::integer(report.profiles)))
+                (fact("Excluded by rules", format::integer(report.excluded)))
+                (fact("Rejected", format::integer(rejected)))
+                @if let Some(lag) = report.lag { (fact("Lag", lag_text(name, lag))) }
+                (fact("Last success", format::time(report.last_success_ms, zone)))
+                @if report.last_error_ms.is_some() {
+                    (fact("Last failure", format::time(report.last_error_ms, zone)))
+                }
+            }
+            @if let Some(error) = &report.last_error { p.error { bdi { (error) } } }
+            @if rejected > 0 {
+                details {
+                    summary { "Rejected, by reason" }
+                    ul { @for (reason, count) in &report.rejected { li { (format::integer(*count)) ": " bdi { (reason) } } } }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the lag of a source: bytes of a followed log, profiles of a frontend.
+fn lag_text(source: &str, lag: u64) -> String {
+    if source.starts_with("follow ") {
+        format::bytes(Some(lag))
+    } else {
+        format::counted(lag, "profile", "profiles")
+    }
+}
+
+async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<Markup, ApiError> {
+    let store = view.store()?;
+    let sizes = state.metrics.sizes(store).await?;
+    let (file, span) = (store.room().await?, view.span().await?);
+    Ok(html! {
+        section aria-labelledby="storage" {
+            h2 #storage { "Storage" }
+            dl.facts {
+                (fact("Queries and loads", format::integer(sizes.queries)))
+                @if let Some((first_ms, last_ms)) = span {
+                    (fact("Oldest start", format::time(Some(first_ms), view.zone)))
+                    (fact("Newest start", format::time(Some(last_ms), view.zone)))
+                }
+                (fact("Profiles", format::integer(sizes.profiles)))
+                div {
+                    dt { "Profile size" }
+                    dd {
+                        (format::bytes(Some(sizes.profile_bytes))) " ("
+                        (format::bytes(Some(sizes.profile_text_bytes))) " uncompressed)"
+                    }
+                }
+                (fact("Queue", format::counted(pipeline.queued(), "batch", "batches")))
+                (fact("File size", format::bytes(Some(file.file_bytes()))))
+                (fact("Free space in file", format::bytes(Some(file.free_bytes()))))
+                (fact("Write-ahead log", format::bytes(Some(store.log_bytes()))))
+                div { dt { "File" } dd { bdi { (store.path().display()) } } }
+            }
+        }
+    })
+}
+
+/// Returns the bounds of the history and what was removed to stay within them, for queries and for profiles.
+fn retention(pipeline: &Pipeline, zone: Zone) -> Markup {
+    let bounds = pipeline.retention();
+    let pruned = pipeline.pruned();
+    html! {
+        section aria-labelledby="retention" {
+            h2 #retention { "Retention" }
+            dl.facts {
+                (fact("Queries and loads", bounds_text(bounds.keep_queries, bounds.max_size)))
+                (fact("Profiles", bounds_text(bounds.keep_profiles, bounds.profiles_max_size)))
+                @if bounds.is_bounded() {
+                    (fact("Removed queries and loads", format::integer(pruned.queries)))
+                    (fact("Removed profiles", format::integer(pruned.profiles)))
+                    (fact("Last removal", format::time(pruned.last_ms, zone)))
+                    @if pruned.last_error_ms.is_some() {
+                        (fact("Last failure", format::time(pruned.last_error_ms, zone)))
+                    }
+                }
+            }
+            @if let Some(error) = &pruned.last_error { p.error { bdi { (error) } } }
+            @if bounds.is_bounded() {
+                p.note {
+                    "Counted since annals started. Removing a query also removes its profile; "
+                    "such a profile is not counted."
+                }
+            } @else {
+                p.note { code { "[retention]" } " in the configuration limits the history by age or size." }
+            }
+        }
+    }
+}
+
+fn bounds_text(age: Option<Duration>, size: Option<u64>) -> String {
+    let age = age.map(age_text);
+    let size = size.map(|size| format!("max. {}", format::bytes(Some(size))));
+    let bounds: Vec<String> = age.into_iter().chain(size).collect();
+    if bounds.is_empty() { "unlimited".to_string() } else { bounds.join(", ") }
+}
+
+/// Returns an age in whole days where possible: `humantime` would write months of 30.44 days.
+fn age_text(age: Duration) -> String {
+    const DAY: u64 = 24 * 3600;
+    match age.as_secs() {
+        seconds if seconds >= DAY && seconds % DAY == 0 => {
+            format::counted(seconds / DAY, "day", "days")
+        }
+        _ => humantime::format_duration(age).to_string(),
+    }
+}
