@@ -281,6 +281,6 @@ mod tests {
         let row =
             |id: &str, user: &str| vec![id.to_string(), user.to_string(), "select ".repeat(9)];
         let text = TERMINAL.table(&["id", "user", "statement"], &[row("1-2", "somebody")]);
-        assert_eq!(text, "\u{1b}[1mid  statement\u{1b}[0m\n1-2 select select s…\n");
+        assert_eq!(text, "\u{1b}[1mid  statement\u{1b}[0m\n1-2 select select…\n");
     }
 }

@@ -262,3 +262,22 @@ fn earlier(period: &str, filter: &QueryFilter, zone: Zone) -> anyhow::Result<(i6
     let from_ms = filter.from_ms.unwrap_or(0);
     Ok((from_ms.saturating_sub(by_ms), to_ms.saturating_sub(by_ms)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_baseline_is_a_period_or_how_much_earlier_it_was() {
+        let filter = QueryFilter {
+            from_ms: Some(10 * DAY_MS),
+            to_ms: Some(12 * DAY_MS),
+            ..QueryFilter::default()
+        };
+        assert_eq!(earlier("7d", &filter, Zone::UTC).unwrap(), (3 * DAY_MS, 5 * DAY_MS));
+        let named = earlier("1970-01-02..1970-01-03", &filter, Zone::UTC).unwrap();
+        assert_eq!(named, (DAY_MS, 2 * DAY_MS));
+        let error = earlier("last week", &filter, Zone::UTC).unwrap_err().to_string();
+        assert!(error.contains("last week is not a period; write one like 7d"), "{error}");
+    }
+}

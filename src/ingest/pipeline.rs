@@ -177,3 +177,62 @@ impl Pipeline {
         unpoisoned(&self.pruned).failed(error);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::record::{Kind, Origin};
+    use crate::store::Store;
+
+    /// Returns a pipeline to a new history, whose rules exclude the queries of bi.
+    async fn pipeline(folder: &tempfile::TempDir) -> (Store, Pipeline) {
+        let store = Store::open(&folder.path().join("annals.db")).await.unwrap();
+        let writer = store.writer(PUSH_TIMEOUT, None).await.unwrap();
+        #[derive(serde::Deserialize)]
+        struct Rules {
+            exclude: ExclusionRules,
+        }
+        let rules: Rules = toml::from_str("[[exclude]]\nuser = 'bi'").unwrap();
+        (store, Pipeline::new(writer, rules.exclude, Retention::default(), Zone::UTC))
+    }
+
+    fn query(id: &str, user: &str) -> QueryRecord {
+        let mut record = QueryRecord::new(id.parse().unwrap(), Kind::Query, Origin::Audit);
+        record.user = Some(user.to_string());
+        record
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_batch_is_counted_for_its_source_with_what_the_rules_exclude() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, pipeline) = pipeline(&folder).await;
+        let source = pipeline.source("push");
+        for (user, id) in [("alice", "1-1"), ("bi", "1-2"), ("alice", "1-1")] {
+            let mut batch = pipeline.batch();
+            batch.record(query(id, user));
+            assert!(!batch.is_empty());
+            pipeline.push(&source, batch).await.unwrap();
+        }
+        pipeline.finish().await.unwrap();
+        assert_eq!(store.sizes().await.unwrap().queries, 1);
+        let report = pipeline.report().remove("push").unwrap();
+        assert_eq!((report.records_new, report.records_unchanged, report.excluded), (1, 1, 1));
+        assert!(!pipeline.is_open());
+        let closed = pipeline.push(&source, pipeline.batch()).await;
+        assert!(matches!(closed, Err(PushError::Write(WriteError::Closed))), "{closed:?}");
+        assert!(source.report().last_error.is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_body_larger_than_the_budget_takes_all_of_it_and_gives_it_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, pipeline) = pipeline(&folder).await;
+        let all = pipeline.reserve_bytes(2 * BUDGET_BYTES).await.unwrap();
+        assert_eq!(pipeline.budget.available_permits(), 0);
+        drop(all);
+        let one = pipeline.reserve_bytes(1).await.unwrap();
+        assert_eq!(pipeline.budget.available_permits(), BUDGET_BYTES / PERMIT_BYTES - 1);
+        drop(one);
+        pipeline.finish().await.unwrap();
+    }
+}
