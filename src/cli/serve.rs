@@ -26,7 +26,7 @@ use crate::formats::file::Options;
 use crate::formats::frontend::Frontend;
 use crate::http::auth::Authenticator;
 use crate::http::server::{self, Tls};
-use crate::http::{self, AppState, Metrics, ResponseCache};
+use crate::http::{self, AppState};
 use crate::ingest::follow::follow;
 use crate::ingest::frontend::poll_frontend;
 use crate::ingest::{Pipeline, run_retention};
@@ -111,7 +111,7 @@ impl Settings {
         let certificate = args.tls_cert.or(config.tls_cert.clone());
         let key = args.tls_key.or(config.tls_key.clone());
         let tls = match (certificate, key) {
-            (Some(certificate), Some(key)) => Some(Arc::new(Tls::read(certificate, key)?)),
+            (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
             (None, None) => None,
             _ => bail!("TLS needs both --tls-cert and --tls-key"),
         };
@@ -130,6 +130,10 @@ impl Settings {
             settings.check_exposure(!settings.users.is_empty())?;
         }
         Ok(settings)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// Fails if other machines could read everything without a password.
@@ -170,7 +174,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let pipeline = Arc::new(Pipeline::new(writer, exclusions, retention, settings.zone));
     let mut tasks = start_sources(&settings, &store, &pipeline);
     let state = app_state(&settings, &store, &pipeline, authenticator)?;
-    let (scheme, db) = (state.scheme, settings.config.db());
+    let (scheme, db) = (settings.scheme(), settings.config.db());
     write_bytes(
         format!("annals listens on {scheme}://{address} and serves {}\n", db.display()).as_bytes(),
     )?;
@@ -246,22 +250,20 @@ fn app_state(
     pipeline: &Arc<Pipeline>,
     authenticator: Authenticator,
 ) -> anyhow::Result<Arc<AppState>> {
-    Ok(Arc::new(AppState {
-        store: store.clone(),
-        zone: settings.zone,
-        pipeline: pipeline.clone(),
-        scheme: if settings.tls.is_some() { "https" } else { "http" },
+    let state = AppState::new(
+        store.clone(),
+        pipeline.clone(),
         authenticator,
-        open_to_all: settings.insecure_no_auth,
-        metrics: Arc::new(Metrics::default()),
-        response_cache: ResponseCache::new(store.watch()?),
-    }))
+        settings.scheme(),
+        settings.insecure_no_auth,
+    )?;
+    Ok(Arc::new(state))
 }
 
 /// Reads the certificate again on each SIGHUP, which programs that renew certificates send.
 async fn reload_certificate(tls: Arc<Tls>, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
-        match tokio::task::block_in_place(|| tls.read_again()) {
+        match tokio::task::block_in_place(|| tls.reload()) {
             Ok(()) => tracing::info!("the certificate was read again"),
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,

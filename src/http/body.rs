@@ -1,4 +1,4 @@
-//! Bodies that clients send, taken in within bounds of size, time and memory.
+//! The bodies of requests, read within limits of size, time and memory.
 
 use std::io::Read;
 use std::time::Duration;
@@ -10,59 +10,55 @@ use warp::Buf;
 use warp::http::HeaderMap;
 use warp::http::header::CONTENT_LENGTH;
 
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::ingest::{Pipeline, PushError};
 
-/// The largest body taken in, in bytes, as sent and unpacked.
+/// The largest body, both as sent and as unpacked.
 const MAX_BYTES: usize = 128 << 20;
-/// A body that says nothing of its size is given room in such steps.
+/// The budget grows by this for a body of unknown size.
 const STEP_BYTES: usize = 8 << 20;
-/// How long a client may be silent amid its body.
-pub(super) const SILENCE: Duration = Duration::from_secs(30);
-/// How long a whole body may take.
-const WHOLE: Duration = Duration::from_secs(600);
+/// The longest pause within a body.
+pub(super) const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest time for a whole body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A body, and the room it takes until it is dropped.
 pub(super) struct Body {
-    /// What was sent, unpacked.
+    /// The body, unpacked.
     pub bytes: Vec<u8>,
-    _room: Vec<OwnedSemaphorePermit>,
+    /// The part of the memory budget that the body holds until it is dropped.
+    reserved: Vec<OwnedSemaphorePermit>,
 }
 
-/// Why a body was not taken in.
+/// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// It is too large.
     #[error("the body is larger than {} MiB; send it in parts", MAX_BYTES >> 20)]
     TooLarge,
-    /// It came too slowly.
     #[error("the body did not come within time")]
     TooSlow,
-    /// It broke off.
     #[error("the body broke off")]
     Broken,
-    /// It is not what its header says.
     #[error("the body is not gzip, or damaged")]
     NotGzip,
-    /// There is no room for it now.
     #[error(transparent)]
     Busy(#[from] PushError),
 }
 
 impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> ApiError {
-        let sentence = error.to_string();
+        let message = error.to_string();
         match error {
-            BodyError::TooLarge => ApiError::TooLarge(sentence),
-            BodyError::TooSlow => ApiError::TooSlow(sentence),
-            BodyError::Broken | BodyError::NotGzip => ApiError::BadRequest(sentence),
+            BodyError::TooLarge => ApiError::TooLarge(message),
+            BodyError::TooSlow => ApiError::TooSlow(message),
+            BodyError::Broken | BodyError::NotGzip => ApiError::BadRequest(message),
             BodyError::Busy(error) => error.into(),
         }
     }
 }
 
-/// Takes in a body, and unpacks it if it is `gzip`. Room for it is taken first: twice the size of what is
-/// read, since it is there as bytes and as records at the same time.
+/// Returns a body, unpacked if it is `gzip`. Reserves twice the size of the unpacked body first, because it is in memory
+/// as bytes and as records at the same time. Errors if a limit is exceeded, if the client breaks off, or if the body is
+/// not gzip.
 pub(super) async fn read(
     pipeline: &Pipeline,
     headers: &HeaderMap,
@@ -73,14 +69,14 @@ pub(super) async fn read(
     if length.is_some_and(|length: usize| length > MAX_BYTES) {
         return Err(BodyError::TooLarge);
     }
-    let mut body = Body { bytes: Vec::new(), _room: Vec::new() };
+    let mut body = Body { bytes: Vec::new(), reserved: Vec::new() };
     let times = if gzip { 1 } else { 2 };
-    let mut room_bytes = length.unwrap_or(0);
-    body._room.push(pipeline.reserve_bytes(times * room_bytes).await?);
+    let mut reserved_bytes = length.unwrap_or(0);
+    body.reserved.push(pipeline.reserve_bytes(times * reserved_bytes).await?);
     let whole = async {
         let mut chunks = std::pin::pin!(chunks);
         loop {
-            let next = tokio::time::timeout(SILENCE, chunks.next()).await;
+            let next = tokio::time::timeout(CHUNK_TIMEOUT, chunks.next()).await;
             let Some(chunk) = next.map_err(|_| BodyError::TooSlow)? else {
                 return Ok(());
             };
@@ -88,9 +84,9 @@ pub(super) async fn read(
             if body.bytes.len() + chunk.remaining() > MAX_BYTES {
                 return Err(BodyError::TooLarge);
             }
-            while body.bytes.len() + chunk.remaining() > room_bytes {
-                body._room.push(pipeline.reserve_bytes(times * STEP_BYTES).await?);
-                room_bytes += STEP_BYTES;
+            while body.bytes.len() + chunk.remaining() > reserved_bytes {
+                body.reserved.push(pipeline.reserve_bytes(times * STEP_BYTES).await?);
+                reserved_bytes += STEP_BYTES;
             }
             while chunk.has_remaining() {
                 let piece = chunk.chunk();
@@ -100,15 +96,15 @@ pub(super) async fn read(
             }
         }
     };
-    tokio::time::timeout(WHOLE, whole).await.map_err(|_| BodyError::TooSlow)??;
+    tokio::time::timeout(BODY_TIMEOUT, whole).await.map_err(|_| BodyError::TooSlow)??;
     if gzip { unpack(pipeline, body).await } else { Ok(body) }
 }
 
 async fn unpack(pipeline: &Pipeline, packed: Body) -> Result<Body, BodyError> {
-    let mut body = Body { bytes: Vec::new(), _room: Vec::new() };
+    let mut body = Body { bytes: Vec::new(), reserved: Vec::new() };
     let mut unpacker = MultiGzDecoder::new(packed.bytes.as_slice());
     loop {
-        body._room.push(pipeline.reserve_bytes(2 * STEP_BYTES).await?);
+        body.reserved.push(pipeline.reserve_bytes(2 * STEP_BYTES).await?);
         let step = tokio::task::block_in_place(|| {
             unpacker.by_ref().take(STEP_BYTES as u64).read_to_end(&mut body.bytes)
         });

@@ -1,26 +1,28 @@
-//! What every request passes on its source in and out: its id, the log, the metrics, and the headers that every
-//! answer has.
+//! What happens to every request on its way in and out: its id, its line in the log, its count in the metrics, and the
+//! headers that every answer has.
 
 use std::convert::Infallible;
 use std::time::Instant;
 
 use tracing::{Instrument, Level, Span};
 use warp::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderName, HeaderValue, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use warp::http::{HeaderMap, Method, Request, Response, StatusCode};
-use xxhash_rust::xxh3::xxh3_128;
 
-use crate::http::envelope::Answer;
+use crate::http::answer::Answer;
+use crate::http::etag;
 use crate::http::metrics::Metrics;
 
-/// The header that carries a request's id, from the client or from annals.
+/// The header that carries the id of a request, from the client or from annals.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest id that is taken from a client.
+/// The longest id that is accepted from a client.
 const MAX_REQUEST_ID_BYTES: usize = 64;
+/// The most headers that [`finalize_response`] and [`InFlight`] add.
+const ADDED_HEADERS: usize = 10;
 
-/// A request, as far as its answer is logged and counted.
+/// A request that is not answered yet, as far as the log and the metrics need it.
 pub(crate) struct InFlight {
     began: Instant,
     id: HeaderValue,
@@ -29,8 +31,7 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    /// Of a request that has just come.
-    pub(crate) fn of<In>(request: &Request<In>) -> InFlight {
+    pub(crate) fn new<In>(request: &Request<In>) -> InFlight {
         InFlight {
             began: Instant::now(),
             id: request_id(request.headers()),
@@ -39,14 +40,14 @@ impl InFlight {
         }
     }
 
-    /// What is logged of it is_enabled in this.
+    /// Returns the span that gives lines in the log the id of the request.
     fn span(&self) -> Span {
         tracing::error_span!("request", id = self.id.to_str().unwrap_or_default())
     }
 
-    /// Logs and counts its answer, and gives it the request's id. The path is logged without what is behind the
-    /// question mark, which may hold SQL.
-    pub(crate) fn answered<Out>(self, answer: &mut Response<Out>, metrics: &Metrics) {
+    /// Logs and counts the answer, and gives it the id of the request. The log has the path without the parameters,
+    /// which may contain SQL.
+    pub(crate) fn finish<Out>(self, answer: &mut Response<Out>, metrics: &Metrics) {
         let (status, took) = (answer.status(), self.began.elapsed());
         metrics.answered(&self.method, &self.path, status, took);
         if tracing::enabled!(Level::INFO) {
@@ -59,51 +60,57 @@ impl InFlight {
         answer.headers_mut().insert(REQUEST_ID, self.id);
     }
 
-    /// Has `answer` made, what is logged meanwhile with the request's id.
-    pub(crate) async fn answered_by<Out>(
+    /// Waits for the answer, and finishes it. What is logged meanwhile has the id of the request.
+    pub(crate) async fn run<Out>(
         self,
         answer: impl Future<Output = Result<Response<Out>, Infallible>>,
         metrics: &Metrics,
     ) -> Result<Response<Out>, Infallible> {
         let mut answer = answer.instrument(self.span()).await?;
-        self.answered(&mut answer, metrics);
+        self.finish(&mut answer, metrics);
         Ok(answer)
     }
 }
 
+/// Returns the id that the client sent, or a new one if the client sent none, or one that does not belong in a log.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let sent = headers.get(REQUEST_ID).filter(|id| {
         let id = id.as_bytes();
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.iter().all(plain)
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.iter().all(is_plain)
     });
     sent.cloned().unwrap_or_else(|| {
-        let made = format!("{:016x}", fastrand::u64(..));
-        HeaderValue::try_from(made).unwrap_or(HeaderValue::from_static("none"))
+        let id = format!("{:016x}", fastrand::u64(..));
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
     })
 }
 
-/// Keeps the place of a request's id in headers of which many answers are made.
-pub(crate) fn keep_place(headers: &mut HeaderMap) {
+/// Reserves the place of the request id in headers that are cloned for many answers: inserting the id into a clone
+/// then allocates nothing.
+pub(crate) fn reserve_request_id(headers: &mut HeaderMap) {
     headers.insert(REQUEST_ID, HeaderValue::from_static(""));
 }
 
-/// Adds the headers that every answer has and this one has not yet, and answers 304 where the client has these
-/// bytes already.
-pub(crate) fn finalize_response(method: &Method, asked: &HeaderMap, mut answer: Answer) -> Answer {
-    let reads = *method == Method::GET || *method == Method::HEAD;
+/// Adds the headers that every answer has and this one lacks, and turns it into 304 if the client has its body
+/// already.
+pub(crate) fn finalize_response(
+    method: &Method,
+    request: &HeaderMap,
+    mut answer: Answer,
+) -> Answer {
+    let is_read = *method == Method::GET || *method == Method::HEAD;
     let own = answer.headers_mut().remove(ETAG);
-    let tag = (reads && answer.status() == StatusCode::OK)
-        .then(|| own.or_else(|| tag(xxh3_128(answer.body()))))
+    let tag = (is_read && answer.status() == StatusCode::OK)
+        .then(|| own.or_else(|| etag::of_body(answer.body())))
         .flatten();
     if let Some(tag) = &tag
-        && asked.get_all(IF_NONE_MATCH).iter().any(|known| knows(known, tag))
+        && etag::if_none_match(request).is_some_and(|known| etag::is_known(&known, tag))
     {
         answer.body_mut().clear();
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = answer.headers_mut();
-    headers.reserve(10);
+    headers.reserve(ADDED_HEADERS);
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
@@ -114,32 +121,36 @@ pub(crate) fn finalize_response(method: &Method, asked: &HeaderMap, mut answer: 
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    // SQL is nobody's to keep on the source; its reader may keep it and ask whether it is still so.
-    let kept = if tag.is_some() { "private, no-cache" } else { "no-store" };
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(kept));
+    // No proxy may keep SQL. The client may, and asks whether it is current.
+    let cache_control = if tag.is_some() { "private, no-cache" } else { "no-store" };
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(cache_control));
     if let Some(tag) = tag {
         headers.insert(ETAG, tag);
     }
     answer
 }
 
-/// Whether somebody who asks has an answer with these headers already.
-pub(crate) fn is_known(asked: &HeaderMap, headers: &HeaderMap) -> bool {
-    let tag = headers.get(ETAG);
-    let mut known = asked.get_all(IF_NONE_MATCH).iter();
-    tag.is_some_and(|tag| known.any(|known| knows(known, tag)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The tag of what has this hash: a weak one, for the same bytes may go out with gzip and without.
-pub(crate) fn tag(hash: u128) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("W/\"{hash:032x}\"")).ok()
-}
-
-/// Whether an If-None-Match names a tag, weak or strong.
-fn knows(header: &HeaderValue, tag: &HeaderValue) -> bool {
-    let (Ok(header), Ok(tag)) = (header.to_str(), tag.to_str()) else {
-        return false;
-    };
-    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_string();
-    header.trim() == "*" || header.split(',').any(|known| bare(known) == bare(tag))
+    #[test]
+    fn an_id_of_the_client_is_kept_if_it_is_short_and_plain() {
+        let longest = "a".repeat(MAX_REQUEST_ID_BYTES);
+        for (sent, is_kept) in [
+            ("from.the-client_1", true),
+            (longest.as_str(), true),
+            (&format!("{longest}a"), false),
+            ("", false),
+            ("a b", false),
+            ("a\"b", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, sent.parse().unwrap());
+            let id = request_id(&headers);
+            assert_eq!(id == sent, is_kept, "{sent}");
+            assert!(is_kept || id.len() == 16);
+        }
+        assert_eq!(request_id(&HeaderMap::new()).len(), 16);
+    }
 }

@@ -1,11 +1,13 @@
-//! Header values with raw control bytes.
+//! Lets stream loads send control bytes in their headers, which hyper rejects with 400.
 //!
-//! StarRocks' audit loader may send the separators of its rows as the bytes 0x01 and 0x02 themselves
-//! (`column_separator`, `row_delimiter`), which Doris' and StarRocks' servers take and HTTP forbids: hyper answers 400.
-//! So in the head of a request that begins like a stream load's each such byte gets its highest bit set, which makes
-//! it one that HTTP lets pass. [`value`] takes the bit off again. The length of what was sent stays the same, so that
-//! where a request ends is what its client said. A head begins where what was read begins, which it does for every
-//! client that waits for the answer before it asks again.
+//! StarRocks' audit loader sends the separators of its rows as the bytes 0x01 and 0x02 themselves (`column_separator`,
+//! `row_delimiter`). HTTP forbids them, but Doris' and StarRocks' servers accept them, so annals has to. hyper has no
+//! setting for that. So [`RawHeads`] sits between the socket and hyper: in the head of a request that begins like a
+//! stream load, it sets the highest bit of every control byte, which makes the byte valid in HTTP. [`value`] clears the
+//! bit again. The number of bytes stays the same, so that the request ends where the client says.
+//!
+//! A head is recognized only where the bytes of one read begin. This holds for every client that waits for a response
+//! before it sends the next request.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,33 +15,32 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use warp::http::HeaderValue;
 
-/// How a stream load's request begins.
+/// The first bytes of a stream load.
 const START: &[u8] = b"PUT /api/";
 
-/// A connection whose stream loads may have raw control bytes in their heads.
+/// A connection on which the heads of stream loads may have control bytes.
 #[derive(Debug)]
 pub(super) struct RawHeads<S> {
     stream: S,
     head: Head,
 }
 
-/// Whether a head is being read.
+/// The head of a stream load, as far as it is read.
 #[derive(Debug, Default)]
 struct Head {
     is_open: bool,
-    /// Line ends since the last other byte.
+    /// Line ends in a row. Two of them end the head.
     line_ends: usize,
 }
 
 impl<S> RawHeads<S> {
-    /// Wraps a connection.
     pub(super) fn new(stream: S) -> RawHeads<S> {
         RawHeads { stream, head: Head::default() }
     }
 }
 
 impl Head {
-    /// Changes the control bytes in what was read, as far as it is of a stream load's head.
+    /// Sets the highest bit of the control bytes in `bytes`, as far as they are in the head of a stream load.
     fn read(&mut self, bytes: &mut [u8]) {
         if !self.is_open && bytes.starts_with(START) {
             *self = Head { is_open: true, line_ends: 0 };
@@ -53,7 +54,7 @@ impl Head {
                 b'\r' => {}
                 _ => {
                     self.line_ends = 0;
-                    if byte.is_ascii_control() && *byte != b'\t' && *byte < 0x20 {
+                    if *byte < 0x20 && *byte != b'\t' {
                         *byte |= 0x80;
                     }
                 }
@@ -66,7 +67,7 @@ impl Head {
     }
 }
 
-/// Returns a header's value as it was sent, control bytes included; `None` where it has other bytes beyond ASCII.
+/// Returns the value of a header as the client sent it, with control bytes. `None` if the value is not ASCII.
 pub(super) fn value(header: &HeaderValue) -> Option<String> {
     let sent = header.as_bytes().iter().map(|byte| match byte {
         0x80..0xa0 => Some(char::from(byte & 0x7f)),
@@ -83,8 +84,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for RawHeads<S> {
     ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if let Some(read) = buffer.filled_mut().get_mut(before..) {
-            self.head.read(read);
+        if let Some(bytes) = buffer.filled_mut().get_mut(before..) {
+            self.head.read(bytes);
         }
         Poll::Ready(Ok(()))
     }
@@ -130,7 +131,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RawHeads<S> {
 mod tests {
     use super::*;
 
-    /// What becomes of a request that comes in these pieces.
+    /// Returns what hyper gets of a request that arrives in these pieces.
     fn read(pieces: &[&str]) -> Vec<u8> {
         let mut head = Head::default();
         let mut read = Vec::new();
@@ -157,6 +158,17 @@ mod tests {
             assert_eq!(value(&sent).as_deref(), Some("\u{1}\u{2}\tx"));
         }
         assert_eq!(value(&HeaderValue::from_bytes("é".as_bytes()).unwrap()), None);
+    }
+
+    #[test]
+    fn each_head_of_a_connection_is_read_and_no_body() {
+        let load = "PUT /api/d/t/_stream_load HTTP/1.1\na: \u{1}\n\n";
+        let read = read(&[load, "\u{1}\n\nPUT /api/\u{1}", load, "\u{1}"]);
+        let marked = [load.replace('\u{1}', "?"), "\u{1}\n\nPUT /api/\u{1}".to_string()];
+        let expected = [&marked[0], &marked[1], &marked[0], "\u{1}"].concat();
+        let read: Vec<u8> =
+            read.iter().map(|&byte| if byte == 0x81 { b'?' } else { byte }).collect();
+        assert_eq!(String::from_utf8(read).unwrap(), expected);
     }
 
     #[test]

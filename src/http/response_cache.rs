@@ -1,113 +1,87 @@
-//! Answers that are ready: the bytes of lists and reports are kept until a commit makes them old.
+//! Lists and reports as ready bytes, kept until a commit makes them old.
 //!
-//! Before a kept answer goes out, the history's version is compared with the one it was read from. A commit
-//! takes effect before its acknowledgement, whichever process made it, so nobody who knows of a commit is
-//! answered from before it.
+//! Before a kept response is sent, the version of the store is compared with the version that the response was read
+//! from. The version changes before a commit is acknowledged, in this process or another. So a client that knows of a
+//! commit never gets a response from before it.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
+use headers::IfNoneMatch;
 use http_body_util::{BodyExt, Either, Full};
 use tower::{Service, ServiceExt};
 use warp::host::Authority;
-use warp::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HOST, IF_NONE_MATCH};
+use warp::http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, ETAG, HOST, IF_NONE_MATCH,
+};
 use warp::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use warp::hyper::body::{Body, Bytes};
 
-use super::{AppState, Credentials, login, manager};
-use crate::http::auth::Principal;
-use crate::http::envelope::{Answer, ApiError};
-use crate::http::middleware::{finalize_response, is_known, keep_place};
+use super::is_cached;
+use super::state::{AppState, Credentials};
+use crate::http::answer::Answer;
+use crate::http::auth::{Principal, SessionCookie};
+use crate::http::cache::Cache;
+use crate::http::error::ApiError;
+use crate::http::etag;
+use crate::http::middleware::{finalize_response, reserve_request_id};
 use crate::store::{Version, Watch};
 
-/// What is kept, in bytes. Beyond that all is forgotten: what is asked for often is soon there again.
-const ROOM_BYTES: usize = 8 << 20;
-/// A larger answer is not kept.
-const LARGEST_BYTES: usize = 1 << 20;
-/// About what an answer takes beside its body and its key.
+/// The most bytes of all responses. A response of more than an eighth is not kept.
+const BUDGET_BYTES: usize = 8 << 20;
+/// About what a response takes beside its body and its key.
 const OVERHEAD_BYTES: usize = 1 << 10;
 
-/// The paths of lists and reports. What they answer depends on the history, on the request and on whose
-/// queries the principal sees, and on nothing else.
-const PATHS: [&str; 6] = [
-    "/rest/v1/session",
-    "/rest/v1/query_profile",
-    manager::QUERY_INFO,
-    "/api/v1/queries",
-    "/api/v1/statements",
-    "/api/v1/timeline",
-];
-
-/// Answers that are ready.
 #[derive(Debug)]
 pub(crate) struct ResponseCache {
     watch: Watch,
-    places: Mutex<Places>,
+    responses: Cache<Arc<str>, CachedResponse>,
 }
 
-#[derive(Debug, Default)]
-struct Places {
-    by_key: foldhash::HashMap<Box<str>, Arc<Place>>,
-    bytes: usize,
-}
-
-/// Where the answer to one question is kept.
-#[derive(Debug, Default)]
-struct Place {
-    kept: Mutex<Option<Arc<Kept>>>,
-    /// Held by who makes the answer, so that others who ask the same wait for it instead of making it too.
-    making: tokio::sync::Mutex<()>,
-}
-
+/// A response with status 200.
 #[derive(Debug)]
-struct Kept {
+struct CachedResponse {
     version: Version,
-    /// When its making began.
+    /// When reading the store began.
     began: Instant,
-    status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
-/// What goes out: bytes that are ready, or what a route answers.
+/// A response from the cache, or of a route.
 type Out<B> = Response<Either<Full<Bytes>, B>>;
 
-/// The body of an answer that is made whole.
-pub(super) fn made<B>(body: Bytes) -> Either<Full<Bytes>, B> {
+/// Returns the body of a response that is not of a route.
+pub(super) fn whole<B>(body: Bytes) -> Either<Full<Bytes>, B> {
     Either::Left(Full::new(body))
 }
 
 impl ResponseCache {
-    /// Keeps answers for as long as what it watches stays the same.
+    /// Returns a cache of responses from the store that `watch` watches.
     pub(crate) fn new(watch: Watch) -> ResponseCache {
-        ResponseCache { watch, places: Mutex::default() }
+        ResponseCache { watch, responses: Cache::new(BUDGET_BYTES, weigh) }
     }
 
-    /// The answer that is kept, where there is one and nobody has to be waited for. Most answers are: what this
-    /// takes is what annals takes beside a bare route.
-    pub(crate) fn kept<In>(&self, history: &AppState, request: &Request<In>) -> Option<Answer> {
+    /// Returns the kept response to a request, or `None` if the request has to wait for anything. Most requests for
+    /// lists end here, so that this is what a list costs.
+    pub(crate) fn get<In>(&self, state: &AppState, request: &Request<In>) -> Option<Answer> {
         if !is_list(request) {
             return None;
         }
         let headers = request.headers();
         let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose().ok()?;
-        let principal = history.authenticator.known_principal(authorization)?;
-        // The host is a part of the key: an answer is kept only for one at which annals may be asked.
-        Some(self.current(&key(&principal, request))?.answer(headers))
+        let principal = state.authenticator().known_principal(authorization)?;
+        // The key has the host, and a response is kept only for a host that annals answers to.
+        let response = self.responses.get(key(&principal, request).as_str())?;
+        let known = etag::if_none_match(headers);
+        (response.version == self.watch.now()).then(|| response.to_answer(known.as_ref()))
     }
 
-    /// What is kept of this question and is not old.
-    fn current(&self, key: &str) -> Option<Arc<Kept>> {
-        let version = self.watch.now();
-        let place = self.places().by_key.get(key)?.clone();
-        place.kept().clone().filter(|kept| kept.version == version)
-    }
-
-    /// Answers by `routes`, or from what is kept of a list, and keeps that.
-    pub(crate) async fn answer<S, In, B>(
+    /// Responds by `routes`, or with the kept response to a request for a list. Keeps the response of `routes`.
+    pub(crate) async fn respond<S, In, B>(
         &self,
-        history: &AppState,
+        state: &AppState,
         routes: S,
         mut request: Request<In>,
     ) -> Result<Out<B>, Infallible>
@@ -119,114 +93,69 @@ impl ResponseCache {
         let Some(host) = host else {
             return Ok(routes.oneshot(request).await?.map(Either::Right));
         };
-        let headers = request.headers();
-        let principal = match headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose() {
-            Ok(authorization) => {
-                let session = login::session_of(headers);
-                let credentials =
-                    Credentials { authorization, session, path: request.uri().path() };
-                history.principal(credentials, host.as_ref()).await
-            }
-            Err(_) => Err(ApiError::BadRequest("the request cannot be read".to_string())),
-        };
-        let key = match principal {
+        let key = match principal(state, &request, host.as_ref()).await {
             Ok(principal) => key(&principal, &request),
-            Err(refusal) => {
-                let answer = finalize_response(request.method(), headers, refusal.into_answer());
-                return Ok(answer.map(made));
+            Err(error) => {
+                let headers = request.headers();
+                let answer = finalize_response(request.method(), headers, error.into_answer());
+                return Ok(answer.map(whole));
             }
         };
-        if let Some(kept) = self.current(&key) {
-            return Ok(kept.answer(headers).map(made));
-        }
-        let place = self.place(&key);
+        // The routes make the whole response, whatever this client has of it.
+        let known = etag::if_none_match(request.headers());
+        request.headers_mut().remove(IF_NONE_MATCH);
         let asked = Instant::now();
-        let _making = place.making.lock().await;
-        // Who waited takes what was begun since: it holds every commit from before the question.
-        let kept = place.kept().clone();
-        if let Some(kept) = kept.filter(|kept| kept.began >= asked) {
-            return Ok(kept.answer(request.headers()).map(made));
-        }
+        // What was read since the request came holds every commit from before it.
+        let is_fresh = |response: &CachedResponse| {
+            response.began >= asked || response.version == self.watch.now()
+        };
+        let load = self.load(routes, request);
+        Ok(match self.responses.get_or_load(key.into(), is_fresh, load).await {
+            Ok(response) => response.to_answer(known.as_ref()).map(whole),
+            Err(response) => response,
+        })
+    }
+
+    /// Returns the response of `routes`, or as an error one that is not to be kept.
+    async fn load<S, In, B>(
+        &self,
+        routes: S,
+        request: Request<In>,
+    ) -> Result<CachedResponse, Out<B>>
+    where
+        S: Service<Request<In>, Response = Response<B>, Error = Infallible>,
+        B: Body<Data = Bytes>,
+    {
         let began = Instant::now();
         let version = self.watch.now();
-        // The whole answer is made, whatever this client has of it.
-        let known: Vec<HeaderValue> =
-            request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect();
-        request.headers_mut().remove(IF_NONE_MATCH);
-        let (head, body) = routes.oneshot(request).await?.into_parts();
+        let (mut head, body) = match routes.oneshot(request).await {
+            Ok(response) => response.into_parts(),
+            Err(never) => match never {},
+        };
         if head.status != StatusCode::OK {
-            return Ok(Response::from_parts(head, Either::Right(body)));
+            return Err(Response::from_parts(head, Either::Right(body)));
         }
         let Ok(body) = body.collect().await else {
-            let failed = "the answer could not be made";
-            let answer = ApiError::Internal(failed.into()).into_answer();
-            return Ok(answer.map(made));
+            let error = ApiError::Internal("the body of a list broke off".into());
+            return Err(error.into_answer().map(whole));
         };
-        let body = body.to_bytes();
-        let mut headers = head.headers;
-        keep_place(&mut headers);
-        let kept = Arc::new(Kept { version, began, status: head.status, headers, body });
-        self.keep(&key, &place, kept.clone());
-        let mut headers = HeaderMap::new();
-        headers.extend(known.into_iter().map(|known| (IF_NONE_MATCH, known)));
-        Ok(kept.answer(&headers).map(made))
-    }
-
-    fn place(&self, key: &str) -> Arc<Place> {
-        let mut places = self.places();
-        if let Some(place) = places.by_key.get(key) {
-            return place.clone();
-        }
-        let place = Arc::new(Place::default());
-        places.take_room(key.len() + OVERHEAD_BYTES);
-        places.by_key.insert(key.into(), place.clone());
-        place
-    }
-
-    fn keep(&self, key: &str, place: &Arc<Place>, kept: Arc<Kept>) {
-        let size = kept.body.len();
-        if size > LARGEST_BYTES {
-            return;
-        }
-        let mut places = self.places();
-        let before = place.kept().as_ref().map_or(0, |before| before.body.len());
-        // If it was forgotten meanwhile, those who wait for it still find it.
-        if places.by_key.get(key).is_some_and(|here| Arc::ptr_eq(here, place)) {
-            places.bytes -= before;
-            places.take_room(size);
-            places.by_key.insert(key.into(), place.clone());
-        }
-        *place.kept() = Some(kept);
-    }
-
-    fn places(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        reserve_request_id(&mut head.headers);
+        Ok(CachedResponse { version, began, headers: head.headers, body: body.to_bytes() })
     }
 }
 
-impl Places {
-    fn take_room(&mut self, bytes: usize) {
-        if self.bytes + bytes > ROOM_BYTES {
-            self.by_key.clear();
-            self.bytes = 0;
-        }
-        self.bytes += bytes;
-    }
+fn weigh(key: &Arc<str>, response: Option<&CachedResponse>) -> usize {
+    key.len() + OVERHEAD_BYTES + response.map_or(0, |response| response.body.len())
 }
 
-impl Place {
-    fn kept(&self) -> MutexGuard<'_, Option<Arc<Kept>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Kept {
-    /// The answer to somebody who has, or has not, these bytes already.
-    fn answer(&self, asked: &HeaderMap) -> Answer {
+impl CachedResponse {
+    /// Returns the response, or 304 if the client knows it.
+    fn to_answer(&self, known: Option<&IfNoneMatch>) -> Answer {
         let mut answer = Response::new(self.body.clone());
-        *answer.status_mut() = self.status;
         *answer.headers_mut() = self.headers.clone();
-        if is_known(asked, &self.headers) {
+        if let (Some(known), Some(tag)) = (known, self.headers.get(ETAG))
+            && etag::is_known(known, tag)
+        {
             answer.body_mut().clear();
             *answer.status_mut() = StatusCode::NOT_MODIFIED;
             answer.headers_mut().remove(CONTENT_ENCODING);
@@ -239,12 +168,12 @@ fn is_list<In>(request: &Request<In>) -> bool {
     let uri = request.uri();
     *request.method() == Method::GET
         && uri.authority().is_none()
-        && PATHS.contains(&uri.path())
-        // One query is asked for then.
+        && is_cached(uri.path())
+        // With this parameter the path has one query, not a list.
         && !uri.query().is_some_and(|query| query.contains("query_id"))
 }
 
-/// The host that is asked; `None` where it cannot be read, which is left to the routes.
+/// Returns the host of a request, or `None` if the header is unreadable. The routes reject such a request.
 pub(super) fn host(headers: &HeaderMap) -> Option<Option<Authority>> {
     match headers.get(HOST) {
         None => Some(None),
@@ -252,20 +181,89 @@ pub(super) fn host(headers: &HeaderMap) -> Option<Option<Authority>> {
     }
 }
 
-/// What an answer depends on, beside the history.
-fn key<In>(principal: &Principal, request: &Request<In>) -> String {
-    let question = request.uri().path_and_query().map_or("", |question| question.as_str());
+/// Returns the user who sent a request. Errors as the routes do.
+async fn principal<In>(
+    state: &AppState,
+    request: &Request<In>,
+    host: Option<&Authority>,
+) -> Result<Principal, ApiError> {
     let headers = request.headers();
-    let mut key = String::with_capacity(question.len() + 64);
-    key.push_str(question);
+    let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose();
+    let authorization = authorization
+        .map_err(|_| ApiError::BadRequest("the request cannot be read".to_string()))?;
+    let session = SessionCookie::DORIS.read(headers);
+    let credentials =
+        Credentials { authorization, session: session.as_deref(), path: request.uri().path() };
+    state.principal(credentials, host).await
+}
+
+/// Returns everything that a response depends on, beside the store.
+fn key<In>(principal: &Principal, request: &Request<In>) -> String {
+    let path_and_query = request.uri().path_and_query().map_or("", |path| path.as_str());
+    let headers = request.headers();
+    let mut key = String::with_capacity(path_and_query.len() + 64);
+    key.push_str(path_and_query);
     for header in headers.get_all(HOST).iter().chain(headers.get_all(ACCEPT_ENCODING)) {
         key.push('\n');
         key.push_str(&String::from_utf8_lossy(header.as_bytes()));
     }
-    if let Some(owner) = &principal.sees_only {
-        // Neither a path nor a header holds a NUL.
+    if let Some(user) = &principal.restricted_to {
+        // Neither a path nor a header contains a NUL.
         key.push('\0');
-        key.push_str(owner);
+        key.push_str(user);
     }
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
+    }
+
+    #[test]
+    fn lists_are_kept_and_single_queries_are_not() {
+        for (method, uri, expected) in [
+            ("GET", "/rest/v1/session", true),
+            ("GET", "/api/v1/queries?limit=3&user=alice", true),
+            ("HEAD", "/rest/v1/session", false),
+            ("POST", "/api/v1/queries", false),
+            ("GET", "/rest/v1/session/1-2", false),
+            ("GET", "/rest/v1/session?query_id=1-2", false),
+            ("GET", "http://example.org/rest/v1/session", false),
+        ] {
+            assert_eq!(is_list(&request(method, uri, &[])), expected, "{method} {uri}");
+        }
+    }
+
+    #[test]
+    fn requests_share_a_response_only_if_it_is_the_same_for_both() {
+        let principal = |user: Option<&str>| {
+            let restricted_to = user.map(str::to_string);
+            Principal { name: None, restricted_to, may_push: false }
+        };
+        let host = ("host", "localhost");
+        let keys = [
+            key(&principal(None), &request("GET", "/api/v1/queries", &[host])),
+            key(&principal(None), &request("GET", "/api/v1/queries?limit=3", &[host])),
+            key(&principal(None), &request("GET", "/api/v1/queries", &[("host", "other")])),
+            key(
+                &principal(None),
+                &request("GET", "/api/v1/queries", &[host, ("accept-encoding", "gzip")]),
+            ),
+            key(&principal(Some("alice")), &request("GET", "/api/v1/queries", &[host])),
+            key(&principal(Some("bob")), &request("GET", "/api/v1/queries", &[host])),
+        ];
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len(), "{keys:?}");
+        let admin = Principal { name: Some("root".to_string()), ..principal(None) };
+        let other = request("GET", "/api/v1/queries", &[host, ("user-agent", "curl")]);
+        assert_eq!(key(&admin, &other), keys[0]);
+    }
 }

@@ -1,4 +1,4 @@
-//! The connections: accepted within bounds of number and time, with TLS or without.
+//! The HTTP server: connections within limits of number and time, with TLS or without.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::Layer;
@@ -27,18 +27,18 @@ use warp::filters::BoxedFilter;
 use super::{AppState, fast_path};
 use crate::http::middleware::InFlight;
 use crate::http::raw_head::RawHeads;
-use crate::http::response_cache::made;
+use crate::http::response_cache::whole;
 
-/// Connections that are open at the same time; one beyond that is closed at once.
+/// The most open connections. One more is closed at once.
 const MAX_CONNECTIONS: usize = 4096;
 /// How long a client may take for the head of a request, and be idle before the next.
-const HEAD_WITHIN: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take to agree on TLS.
-const AGREED_WITHIN: Duration = Duration::from_secs(10);
-/// From one failure to accept to the next try: most are short of something.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause after a failed accept: the process mostly lacks a resource.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// A certificate and its key, read anew when told so.
+/// A certificate and its key, which can be replaced while connections are open.
 #[derive(Debug)]
 pub(crate) struct Tls {
     certificate: PathBuf,
@@ -48,7 +48,6 @@ pub(crate) struct Tls {
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
 pub enum TlsError {
     #[error("{} holds no certificate in PEM form that can be read: {}", .0.display(), .1)]
     Certificate(PathBuf, rustls::pki_types::pem::Error),
@@ -61,15 +60,15 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Reads a certificate, with those that vouch for it, and its key, both in PEM form.
-    pub(crate) fn read(certificate: PathBuf, key: PathBuf) -> Result<Tls, TlsError> {
+    /// Reads a certificate with its chain, and its key, both in PEM form. Errors if they cannot be read, or do not
+    /// belong together.
+    pub(crate) fn load(certificate: PathBuf, key: PathBuf) -> Result<Tls, TlsError> {
         let (current, _) = watch::channel(config(&certificate, &key)?);
         Ok(Tls { certificate, key, current })
     }
 
-    /// Reads both again, for the connections that come from now on. If they cannot be used, those from
-    /// before stay.
-    pub(crate) fn read_again(&self) -> Result<(), TlsError> {
+    /// Reads both files again, for new connections. Errors as [`Tls::load`] does, and keeps the certificate from before.
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
         self.current.send_replace(config(&self.certificate, &self.key)?);
         Ok(())
     }
@@ -93,10 +92,10 @@ fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError>
     Ok(Arc::new(config))
 }
 
-/// Serves routes of a history until `stop` comes, then lets the answers in flight finish, for as long as `grace`.
-/// Each request clones the routes, which is cheap as they are boxed.
+/// Serves `routes` until `stop` is ready, and then waits up to `grace` for the responses in flight. Every request clones
+/// the routes, which is cheap because they are boxed.
 pub(crate) async fn serve<R>(
-    history: Arc<AppState>,
+    state: Arc<AppState>,
     routes: BoxedFilter<(R,)>,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
@@ -109,76 +108,87 @@ pub(crate) async fn serve<R>(
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let stream = tokio::select! {
+            stream = accept(&listener) => stream,
             () = &mut stop => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot accept");
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-                continue;
-            }
         };
         let Ok(permit) = connections.clone().try_acquire_owned() else {
             continue;
         };
-        // Answers are written whole: waiting for more to send would only delay them.
+        // Responses are written whole, so that waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        let (routes, watcher) = (routes.clone(), graceful.watcher());
-        let history = history.clone();
+        let (state, routes, watcher) = (state.clone(), routes.clone(), graceful.watcher());
         let config = tls.as_ref().map(|tls| tls.current.borrow().clone());
         tokio::spawn(async move {
             let _permit = permit;
-            history.metrics.connections.inc();
+            state.metrics().connections.inc();
             match config {
-                None => talk(stream, routes, watcher, history.clone()).await,
+                None => serve_connection(stream, routes, watcher, state.clone()).await,
                 Some(config) => {
-                    let agreed = TlsAcceptor::from(config).accept(stream);
-                    if let Ok(Ok(stream)) = tokio::time::timeout(AGREED_WITHIN, agreed).await {
-                        talk(stream, routes, watcher, history.clone()).await;
+                    let handshake = TlsAcceptor::from(config).accept(stream);
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await
+                    {
+                        serve_connection(stream, routes, watcher, state.clone()).await;
                     }
                 }
             }
-            history.metrics.connections.dec();
+            state.metrics().connections.dec();
         });
     }
     drop(listener);
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some answers took longer than {} s and were ended", grace.as_secs());
+        tracing::warn!(grace_ms = grace.as_millis() as u64, "responses in flight were cut off");
     }
 }
 
-/// Answers the requests of one connection.
-async fn talk<R>(
+/// Returns the next connection.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    let mut has_failed = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                if !has_failed {
+                    let error = &error as &dyn std::error::Error;
+                    let retry_in_ms = ACCEPT_RETRY.as_millis() as u64;
+                    tracing::warn!(error, retry_in_ms, "cannot accept a connection");
+                }
+                has_failed = true;
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Answers the requests of one connection, until the client closes it or `watcher` asks it to end.
+async fn serve_connection<R>(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     routes: BoxedFilter<(R,)>,
     watcher: Watcher,
-    history: Arc<AppState>,
+    state: Arc<AppState>,
 ) where
     R: Reply + Send + 'static,
 {
-    let answering = CompressionLayer::new().quality(CompressionLevel::Fastest);
-    let answering = answering.layer(warp::service(routes));
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
+    let routes = compression.layer(warp::service(routes));
     let service = service_fn(move |request: Request<Incoming>| {
-        let in_flight = InFlight::of(&request);
-        let kept = history.response_cache.kept(&history, &request);
-        if let Some(mut answer) = kept.or_else(|| fast_path::profile(&history, &request)) {
-            in_flight.answered(&mut answer, &history.metrics);
-            return Either::Left(ready(Ok(answer.map(made))));
+        let in_flight = InFlight::new(&request);
+        let cached = state.response_cache().get(&state, &request);
+        if let Some(mut answer) = cached.or_else(|| fast_path::profile(&state, &request)) {
+            in_flight.finish(&mut answer, state.metrics());
+            return Either::Left(ready(Ok(answer.map(whole))));
         }
-        // Boxed: the state of all routes is large, and hyper moves what it is given.
-        let (history, answering) = (history.clone(), answering.clone());
+        // Boxed, because the state of all routes is large, and hyper moves what it is given.
+        let (state, routes) = (state.clone(), routes.clone());
         Either::Right(Box::pin(async move {
-            let answer = history.response_cache.answer(&history, answering, request);
-            in_flight.answered_by(answer, &history.metrics).await
+            let response = state.response_cache().respond(&state, routes, request);
+            in_flight.run(response, state.metrics()).await
         }))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(RawHeads::new(stream)), service);
-    // An error is the client's: it went away, or spoke no HTTP.
+    // An error is the client's: the client went away, or sent something other than HTTP.
     let _ = watcher.watch(connection).await;
 }

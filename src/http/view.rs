@@ -1,5 +1,5 @@
-//! The history as far as somebody may see it. Every route reaches the history through this, so that none
-//! can forget to ask whose query it is. What they may not see is answered like what is not there.
+//! The only door from HTTP to the store: every route reads the history through the view of its caller, so that none can
+//! forget to ask whose query it is. What the caller may not see is answered like what does not exist.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,48 +8,54 @@ use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
 use crate::http::auth::Principal;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
     Bucket, ListedQuery, QueryFilter, Spans, StatementOrder, StatementStatistics, Store,
     StoredProfile, StoredQuery,
 };
 
-/// What one principal sees.
+/// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
+/// principal may see.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     /// The zone in which times are written.
     pub zone: Zone,
-    /// `http` or `https`: how annals is reached.
+    /// How annals is reached: `http` or `https`.
     pub scheme: &'static str,
     store: Store,
     pipeline: Arc<Pipeline>,
     principal: Principal,
 }
 
+/// Why a query has no profile to show.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum NoProfile {
+    UnknownQuery,
+    NotStored,
+}
+
 impl View {
-    /// What a principal sees of a history.
-    pub(crate) fn new(
+    pub(super) fn new(
         store: Store,
-        zone: Zone,
         scheme: &'static str,
         pipeline: Arc<Pipeline>,
         principal: Principal,
     ) -> View {
-        View { zone, scheme, store, pipeline, principal }
+        View { zone: pipeline.zone(), scheme, store, pipeline, principal }
     }
 
-    /// What those who ask are called, where they are asked.
+    /// Returns the name of the principal, or `None` if annals has no users.
     pub(crate) fn name(&self) -> Option<&str> {
         self.principal.name.as_deref()
     }
 
-    /// Whose queries alone they see; `None` where they see all.
-    pub(crate) fn owner(&self) -> Option<&str> {
-        self.principal.sees_only.as_deref()
+    /// Returns the only user whose queries the principal may see, or `None` if the principal may see all.
+    pub(crate) fn restricted_to(&self) -> Option<&str> {
+        self.principal.restricted_to.as_deref()
     }
 
-    /// The source to the store, for those who may push.
+    /// Returns the pipeline to push to. Errors if the principal may not push.
     pub(crate) fn pipeline(&self) -> Result<&Pipeline, ApiError> {
         if self.principal.may_push {
             Ok(&self.pipeline)
@@ -58,87 +64,90 @@ impl View {
         }
     }
 
-    /// The source to the store, for those who may see what all of it brings.
+    /// Returns the pipeline to report on. Errors if the principal may not see all queries.
     pub(crate) fn pipeline_for_all(&self) -> Result<&Pipeline, ApiError> {
-        if self.principal.sees_only.is_none() {
+        if self.restricted_to().is_none() {
             Ok(&self.pipeline)
         } else {
             Err(ApiError::Forbidden("this takes the role admin".to_string()))
         }
     }
 
-    /// The whole history, for those who may see what all of it is.
+    /// Returns the store to report on. Errors if the principal may not see all queries.
     pub(crate) fn store(&self) -> Result<&Store, ApiError> {
         self.pipeline_for_all().map(|_| &self.store)
     }
 
-    /// See [`Store::list`].
+    /// Returns the text of a query's profile, and the hash of what is stored. Errors by `error` if there is none.
+    pub(super) async fn known_profile(
+        &self,
+        query_id: &QueryId,
+        error: fn(NoProfile, &QueryId) -> ApiError,
+    ) -> Result<(Vec<u8>, u128), ApiError> {
+        match self.profile(query_id).await? {
+            StoredProfile::Text(text, hash) => Ok((text, hash)),
+            StoredProfile::None => Err(error(NoProfile::NotStored, query_id)),
+            StoredProfile::UnknownQuery => Err(error(NoProfile::UnknownQuery, query_id)),
+        }
+    }
+
     pub(crate) async fn list(
         &self,
         filter: &QueryFilter,
         each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), sqlx::Error> {
-        self.store.list(filter, self.owner(), each).await
+        self.store.list(filter, self.restricted_to(), each).await
     }
 
-    /// See [`Store::listed`].
     pub(crate) async fn listed(
         &self,
         query_id: &QueryId,
         each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), sqlx::Error> {
-        self.store.listed(query_id, self.owner(), each).await
+        self.store.listed(query_id, self.restricted_to(), each).await
     }
 
-    /// See [`Store::statement`].
     pub(crate) async fn statement(
         &self,
         query_id: &QueryId,
     ) -> Result<Option<String>, sqlx::Error> {
-        self.store.statement(query_id, self.owner()).await
+        self.store.statement(query_id, self.restricted_to()).await
     }
 
-    /// See [`Store::traced`].
     pub(crate) async fn traced(&self, trace_id: &str) -> Result<Option<String>, sqlx::Error> {
-        self.store.traced(trace_id, self.owner()).await
+        self.store.traced(trace_id, self.restricted_to()).await
     }
 
-    /// See [`Store::profile`].
     pub(crate) async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, sqlx::Error> {
-        self.store.profile(query_id, self.owner()).await
+        self.store.profile(query_id, self.restricted_to()).await
     }
 
-    /// See [`Store::newest_profile`].
     pub(crate) async fn newest_profile(&self) -> Result<Option<QueryId>, sqlx::Error> {
-        self.store.newest_profile(self.owner()).await
+        self.store.newest_profile(self.restricted_to()).await
     }
 
-    /// See [`Store::records`].
     pub(crate) async fn records(
         &self,
         filter: &QueryFilter,
     ) -> Result<Vec<StoredQuery>, sqlx::Error> {
-        self.store.records(filter, self.owner()).await
+        self.store.records(filter, self.restricted_to()).await
     }
 
-    /// See [`Store::record`].
     pub(crate) async fn record(
         &self,
         query_id: &QueryId,
     ) -> Result<Option<StoredQuery>, sqlx::Error> {
-        self.store.record(query_id, self.owner()).await
+        self.store.record(query_id, self.restricted_to()).await
     }
 
-    /// See [`Store::statements`].
     pub(crate) async fn statements(
         &self,
         filter: &QueryFilter,
         order: StatementOrder,
     ) -> Result<Vec<StatementStatistics>, sqlx::Error> {
-        self.store.statements(filter, order, self.owner()).await
+        self.store.statements(filter, order, self.restricted_to()).await
     }
 
-    /// See [`Store::trends`].
     pub(crate) async fn trends(
         &self,
         fingerprints: &[Fingerprint],
@@ -146,20 +155,18 @@ impl View {
         width_ms: u64,
         parts: usize,
     ) -> Result<HashMap<Fingerprint, Vec<i64>>, sqlx::Error> {
-        self.store.trends(fingerprints, (from_ms, width_ms, parts), self.owner()).await
+        self.store.trends(fingerprints, (from_ms, width_ms, parts), self.restricted_to()).await
     }
 
-    /// See [`Store::span`].
     pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, sqlx::Error> {
-        self.store.span(self.owner()).await
+        self.store.span(self.restricted_to()).await
     }
 
-    /// See [`Store::timeline`].
     pub(crate) async fn timeline(
         &self,
         filter: &QueryFilter,
         spans: Spans,
     ) -> Result<Vec<Bucket>, sqlx::Error> {
-        self.store.timeline(filter, spans, self.owner()).await
+        self.store.timeline(filter, spans, self.restricted_to()).await
     }
 }

@@ -9,7 +9,7 @@ use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use warp::hyper::body::Bytes;
 use warp::{Filter, Rejection};
 
-use crate::http::envelope::Answer;
+use crate::http::answer::Answer;
 
 pub(super) struct Asset {
     pub path: String,

@@ -6,18 +6,16 @@ use maud::{Markup, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::host::Authority;
-use warp::http::header::{HeaderValue, SET_COOKIE};
 use warp::http::{HeaderMap, StatusCode};
 use warp::hyper::body::Bytes;
 
 use super::layout::Page;
 use super::{paths, response};
-use crate::http::auth::SESSION_LASTS;
-use crate::http::envelope::{Answer, ApiError};
-use crate::http::{AppState, Parameters, not_from_another_site};
+use crate::http::answer::Answer;
+use crate::http::auth::SessionCookie;
+use crate::http::error::ApiError;
+use crate::http::{AppState, Parameters, reject_cross_site};
 
-/// The cookie that carries the id of a session.
-pub(super) const COOKIE: &str = "annals_session";
 /// The form is a name, a password and a path.
 const MAX_FORM_BYTES: u64 = 32 << 10;
 
@@ -39,7 +37,7 @@ pub(super) fn routes(state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
         .and(warp::post())
         .and(state)
         .and(warp::header::headers_cloned())
-        .and(warp::cookie::optional(COOKIE))
+        .and(warp::cookie::optional(SessionCookie::PAGES.name()))
         .then(log_out);
     let other = warp::path!("login").or(warp::path!("logout")).unify().map(|| {
         response::error(ApiError::BadRequest("use the form of the log-in page".to_string()), None)
@@ -52,10 +50,10 @@ async fn show_form(
     host: Option<Authority>,
     parameters: Parameters,
 ) -> Answer {
-    match state.reached(host.as_ref()) {
+    match state.check_host(host.as_ref()) {
         Err(error) => response::error(error, None),
         // Without users there is nothing to log in to.
-        Ok(()) if !state.authenticator.is_enabled() => {
+        Ok(()) if !state.authenticator().is_enabled() => {
             response::redirect(local_path(parameters.get("next")))
         }
         Ok(()) => response::page(StatusCode::OK, &page(&parameters, None), None),
@@ -68,17 +66,18 @@ async fn log_in(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    let allowed = state.reached(host.as_ref()).and_then(|()| not_from_another_site(&headers));
+    let allowed = state.check_host(host.as_ref()).and_then(|()| reject_cross_site(&headers));
     if let Err(error) = allowed {
         return response::error(error, None);
     }
     let mut form: Parameters = form_urlencoded::parse(&body).into_owned().collect();
     let name = form.remove("name").unwrap_or_default();
     let password = form.remove("password").unwrap_or_default();
-    match state.authenticator.log_in(name, &password).await {
+    match state.authenticator().log_in(&name, &password).await {
         Ok(session) => {
-            let answer = response::redirect(local_path(form.get("next")));
-            with_cookie(answer, &state, &session, SESSION_LASTS.as_secs())
+            let mut answer = response::redirect(local_path(form.get("next")));
+            SessionCookie::PAGES.set(answer.headers_mut(), &session, state.scheme() == "https");
+            answer
         }
         Err(ApiError::Unauthorized(message)) => {
             response::page(StatusCode::UNAUTHORIZED, &page(&form, Some(&message)), None)
@@ -93,24 +92,15 @@ async fn log_out(
     headers: HeaderMap,
     session: Option<String>,
 ) -> Answer {
-    let allowed = state.reached(host.as_ref()).and_then(|()| not_from_another_site(&headers));
+    let allowed = state.check_host(host.as_ref()).and_then(|()| reject_cross_site(&headers));
     if let Err(error) = allowed {
         return response::error(error, None);
     }
     if let Some(id) = session {
-        state.authenticator.log_out(&id);
+        state.authenticator().log_out(&id);
     }
-    with_cookie(response::redirect(paths::LOGIN), &state, "", 0)
-}
-
-/// Sets the cookie of a session for `seconds`. Neither scripts nor other sites can read or send the cookie.
-fn with_cookie(mut answer: Answer, state: &AppState, session: &str, seconds: u64) -> Answer {
-    let secure = if state.scheme == "https" { "; Secure" } else { "" };
-    let cookie =
-        format!("{COOKIE}={session}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        answer.headers_mut().insert(SET_COOKIE, cookie);
-    }
+    let mut answer = response::redirect(paths::LOGIN);
+    SessionCookie::PAGES.clear(answer.headers_mut(), state.scheme() == "https");
     answer
 }
 

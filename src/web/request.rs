@@ -9,8 +9,10 @@ use warp::host::Authority;
 use warp::http::StatusCode;
 
 use super::layout::{Page, Viewer};
-use super::{login, paths, response};
-use crate::http::envelope::{Answer, ApiError};
+use super::{paths, response};
+use crate::http::answer::Answer;
+use crate::http::auth::SessionCookie;
+use crate::http::error::ApiError;
 use crate::http::query_parameters;
 use crate::http::view::View;
 use crate::http::{AppState, Parameters};
@@ -67,7 +69,7 @@ pub(super) fn page_requests(state: Arc<AppState>) -> PageRequests {
     warp::get()
         .or(warp::head())
         .unify()
-        .and(warp::cookie::optional(login::COOKIE))
+        .and(warp::cookie::optional(SessionCookie::PAGES.name()))
         .and(warp::header::optional("authorization"))
         .and(warp::host::optional())
         .and(warp::path::full())

@@ -8,7 +8,8 @@ use warp::hyper::body::Bytes;
 
 use super::layout::{self, Page, Viewer};
 use super::paths;
-use crate::http::envelope::{Answer, ApiError};
+use crate::http::answer::Answer;
+use crate::http::error::{ApiError, ErrorParts};
 
 /// The policy of every page: it may load what annals serves, and no script or style inside the page runs.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -29,7 +30,7 @@ pub(super) fn page(status: StatusCode, page: &Page, viewer: Option<&Viewer>) -> 
 
 /// Returns the page that shows an error.
 pub(super) fn error(error: ApiError, viewer: Option<&Viewer>) -> Answer {
-    let (status, message) = error.into_sentence();
+    let ErrorParts { status, message, .. } = error.into_parts();
     page(status, &layout::error_page(status, &message), viewer)
 }
 

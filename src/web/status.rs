@@ -12,7 +12,8 @@ use super::layout::{NavItem, Page};
 use super::request::{PageRequest, PageRequests};
 use crate::domain::time::Zone;
 use crate::http::AppState;
-use crate::http::envelope::{Answer, ApiError};
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::ingest::{Pipeline, SourceReport};
 
@@ -111,7 +112,7 @@ fn lag_text(source: &str, lag: u64) -> String {
 
 async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<Markup, ApiError> {
     let store = view.store()?;
-    let sizes = state.metrics.sizes(store).await?;
+    let sizes = state.metrics().sizes(store).await?;
     let (file, span) = (store.room().await?, view.span().await?);
     Ok(html! {
         section aria-labelledby="storage" {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::format;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
 use crate::store::{Bucket, QueryFilter, Spans};

@@ -1,15 +1,15 @@
 //! A cache of the charts over time. Computing a chart reads all queries of its range, so a task of its own computes
 //! it, once for all users who ask the same.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use super::time_range::TimeRange;
 use crate::http::Parameters;
-use crate::http::envelope::ApiError;
+use crate::http::cache::Cache;
+use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
 use crate::store::{Bucket, QueryFilter, Version, Watch};
@@ -21,7 +21,7 @@ const PAGE_WAIT: Duration = Duration::from_millis(60);
 const FRESH_FACTOR: u32 = 20;
 /// Timelines that are computed at the same time.
 const MAX_COMPUTING: usize = 32;
-/// Timelines in the cache. A full cache is emptied: the timelines in use are soon back.
+/// The most timelines in the cache.
 const MAX_CACHED: usize = 256;
 
 /// What ran in each part of a time range, at one version of the store.
@@ -36,20 +36,18 @@ pub(super) struct Timeline {
 
 /// The owner whose queries alone are counted, and the parameters of the filter.
 type Key = (Option<String>, String);
-/// The cached timeline of one key; locked while it is computed.
-type Slot = Arc<tokio::sync::Mutex<Option<Arc<Timeline>>>>;
 
 #[derive(Debug)]
 pub(super) struct TimelineCache {
     watch: Arc<Watch>,
-    slots: Mutex<HashMap<Key, Slot>>,
+    timelines: Cache<Key, Timeline>,
     computing: Arc<Semaphore>,
 }
 
 impl TimelineCache {
     pub(super) fn new(watch: Arc<Watch>) -> TimelineCache {
         let computing = Arc::new(Semaphore::new(MAX_COMPUTING));
-        TimelineCache { watch, slots: Mutex::default(), computing }
+        TimelineCache { watch, timelines: Cache::new(MAX_CACHED, |_, _| 1), computing }
     }
 
     /// Returns whether nothing was committed since a timeline was computed.
@@ -76,10 +74,8 @@ impl TimelineCache {
         filter: &QueryFilter,
         parameters: &Parameters,
     ) -> Result<Option<Arc<Timeline>>, ApiError> {
-        let slot = self.slot(view, parameters);
-        if let Some(timeline) = slot.try_lock().ok().and_then(|cached| cached.clone())
-            && self.is_fresh(&timeline)
-        {
+        let key = key(view, parameters);
+        if let Some(timeline) = self.timelines.get(&key).filter(|cached| self.is_fresh(cached)) {
             return Ok(Some(timeline));
         }
         let Ok(permit) = self.computing.clone().try_acquire_owned() else {
@@ -89,13 +85,8 @@ impl TimelineCache {
         // A task, so that the computation goes on after the page stopped waiting.
         let computation = tokio::spawn(async move {
             let _permit = permit;
-            let mut cached = slot.lock().await;
-            if let Some(timeline) = cached.clone().filter(|timeline| cache.is_fresh(timeline)) {
-                return Ok(timeline);
-            }
-            let timeline = Arc::new(cache.compute(&view, &filter).await?);
-            *cached = Some(timeline.clone());
-            Ok::<_, ApiError>(timeline)
+            let is_fresh = |timeline: &Timeline| cache.is_fresh(timeline);
+            cache.timelines.get_or_load(key, is_fresh, cache.compute(&view, &filter)).await
         });
         let timeline = computation.await.map_err(|error| ApiError::Internal(error.into()))?;
         timeline.map(Some)
@@ -114,15 +105,10 @@ impl TimelineCache {
     fn is_fresh(&self, timeline: &Timeline) -> bool {
         self.is_current(timeline) || Instant::now() < timeline.fresh_until
     }
+}
 
-    fn slot(&self, view: &View, parameters: &Parameters) -> Slot {
-        // All pages of a list have one chart.
-        let without_page = [("cursor", ""), ("limit", "")];
-        let key = (view.owner().map(str::to_string), address("", parameters, &without_page));
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= MAX_CACHED && !slots.contains_key(&key) {
-            slots.clear();
-        }
-        slots.entry(key).or_default().clone()
-    }
+/// Returns the key of the chart that all pages of a list have.
+fn key(view: &View, parameters: &Parameters) -> Key {
+    let without_page = [("cursor", ""), ("limit", "")];
+    (view.restricted_to().map(str::to_string), address("", parameters, &without_page))
 }

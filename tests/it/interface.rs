@@ -1,4 +1,4 @@
-//! `/api/v1/...`: what Doris' shapes cannot carry.
+//! annals' own REST interface, `/api/v1/...`.
 
 use crate::support::{Server, data, import};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn sample() -> (TempDir, Server) {
     (folder, server)
 }
 
-/// A server of its own with these rows pushed to it.
+/// Starts a server, and pushes these rows to it.
 fn pushed(rows: &Value) -> (TempDir, Server) {
     let folder = TempDir::new().unwrap();
     let server = Server::start(&folder.path().join("annals.db"), &[]);
@@ -29,7 +29,7 @@ fn a_query_with_all_its_fields_its_profile_and_its_tree() {
     let query = server.envelope(path)["data"].clone();
     for (field, value) in [
         ("kind", json!("query")),
-        // Its record has no start, so the profile's goes over what the record's time says.
+        // The record has no start, so the start of the profile replaces the time of the record.
         ("started_ms", json!(1_722_942_950_932_i64)),
         ("started_at", json!("2024-08-06T11:15:50.932Z")),
         ("duration_ms", json!(316)),
@@ -49,7 +49,7 @@ fn a_query_with_all_its_fields_its_profile_and_its_tree() {
     assert_eq!(text, std::fs::read(data("profiles/doris-2.1.txt")).unwrap());
     let tree = server.envelope(&format!("{path}/profile/tree"));
     assert!(tree["data"]["children"][0]["name"].is_string(), "{tree}");
-    // The list tells the same.
+    // The list has the same.
     let listed = server.envelope("/api/v1/queries?search=store_sales5&type=query");
     assert!(listed["data"].as_array().unwrap().contains(&query));
     // A load has more.
@@ -157,7 +157,7 @@ fn an_empty_history_answers_too() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_by_name() {
+fn wrong_parameters_are_rejected_by_name() {
     let (_folder, server) = sample();
     for (method, path, status, sentence) in [
         ("GET", "queries?usr=alice", 400, "there is no parameter \"usr\" here; there are limit,"),
@@ -166,7 +166,7 @@ fn what_is_wrong_is_refused_by_name() {
         ("GET", "queries/1-2", 404, "query 1-2 is not known"),
         ("GET", "queries/1-2/profile", 404, "query 1-2 is not known"),
         ("GET", "queries/1-2/profile/tree", 404, "query 1-2 is not known"),
-        ("GET", "queries/1f4e-a2b/profile", 404, "no profile of it was taken in"),
+        ("GET", "queries/1f4e-a2b/profile", 404, "no profile is stored for it"),
         ("GET", "queries/a%20b", 400, "white space"),
         ("GET", "queries/%20a", 400, "white space"),
         ("GET", "status?x=1", 400, "there are no parameters here"),
@@ -204,4 +204,13 @@ fn the_description_names_every_route() {
             "/api/v1/timeline",
         ]
     );
+    // Each path answers, and counts under a label of its own in the metrics.
+    for path in &paths {
+        let (status, _, body) = server.get(&path.replace("{query_id}", "1f4e-a2b"));
+        let body = String::from_utf8_lossy(&body);
+        assert!(!body.contains("there is nothing at this path"), "{path}: {status} {body}");
+    }
+    let (_, _, metrics) = server.get("/metrics");
+    let metrics = String::from_utf8(metrics).unwrap();
+    assert!(!metrics.contains("route=\"other\""), "{metrics}");
 }

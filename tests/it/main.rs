@@ -46,7 +46,7 @@ mod operation;
 mod outcomes;
 mod pages;
 mod push;
-mod ready;
+mod response_cache;
 mod retention;
 mod search;
 mod serve;

@@ -1,4 +1,4 @@
-//! What those need who run annals: headers, caches, metrics, the log, systemd.
+//! Running annals: response headers, caches, metrics, the log, systemd.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ fn sample() -> (TempDir, Server) {
     (folder, server)
 }
 
-/// A request as it is; gives the head of the answer, in lower case, and its body.
+/// Sends a request byte by byte. Returns the head of the answer, in lower case, and its body.
 fn raw(server: &Server, request: &str) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.write_all(request.replace('\n', "\r\n").as_bytes()).unwrap();
@@ -42,7 +42,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn what_is_known_already_is_not_sent_again() {
+fn a_body_that_the_client_has_is_not_sent_again() {
     let (_folder, server) = sample();
     for path in [
         "/rest/v1/session",
@@ -63,7 +63,7 @@ fn what_is_known_already_is_not_sent_again() {
         let (head, _) = get(&server, path, "if-none-match: \"other\"\n");
         assert!(head.starts_with("http/1.1 200"), "{head}");
     }
-    // What came meanwhile makes it another.
+    // A push changes the tag.
     let (head, _) = get(&server, "/rest/v1/session", "");
     let before = header(&head, "etag").unwrap().replace("w/", "W/");
     let row = br#"{"query_id": "new", "time": "2024-08-08 00:00:00"}"#;
@@ -71,16 +71,16 @@ fn what_is_known_already_is_not_sent_again() {
     let asked = format!("if-none-match: {before}\n");
     let (head, _) = get(&server, "/rest/v1/session", &asked);
     assert!(head.starts_with("http/1.1 200"), "{head}");
-    // A refusal is nobody's to keep.
+    // No cache may keep an error.
     let (head, _) = get(&server, "/api/v1/queries/1-2", "");
     assert_eq!((header(&head, "etag"), header(&head, "cache-control")), (None, Some("no-store")));
 }
 
 #[test]
-fn a_profile_is_answered_alike_at_once_and_by_its_route() {
+fn a_profile_is_the_same_by_the_fast_path_and_by_its_route() {
     let (_folder, server) = sample();
     let id = "fbb2582c72884d29-9dd9de3b42b740e9";
-    // The first to ask has the accounts read.
+    // The fast path needs the accounts in memory.
     get(&server, "/rest/v1/session", "");
     for path in [
         format!("/api/profile/text?query_id={id}"),
@@ -98,7 +98,7 @@ fn a_profile_is_answered_alike_at_once_and_by_its_route() {
             head.sort();
             (head, body)
         };
-        // Whoever names an encoding is answered by the route.
+        // A request with an encoding is answered by the route.
         assert_eq!(answer(""), answer("accept-encoding: identity\n"), "{path}");
         let request = format!("GET {path} HTTP/1.1\nhost: evil.example\nconnection: close\n\n");
         assert!(raw(&server, &request).0.starts_with("http/1.1 403"), "{path}");
@@ -106,7 +106,7 @@ fn a_profile_is_answered_alike_at_once_and_by_its_route() {
 }
 
 #[test]
-fn answers_are_packed_for_those_who_ask() {
+fn answers_are_compressed_on_request() {
     let (_folder, server) = sample();
     let (plain_head, plain) = get(&server, "/rest/v1/session", "");
     assert_eq!(header(&plain_head, "content-encoding"), None);
@@ -142,7 +142,7 @@ fn every_answer_has_the_protective_headers_and_an_id() {
 }
 
 #[test]
-fn a_name_that_is_not_this_machines_reads_nothing() {
+fn a_host_name_of_another_machine_is_rejected() {
     let (_folder, server) = sample();
     let ask = |host: &str| {
         let request = format!("GET /rest/v1/session HTTP/1.1\nhost: {host}\nconnection: close\n\n");
@@ -226,11 +226,11 @@ fn the_log_has_request_ids_and_no_sql() {
 }
 
 #[test]
-fn systemd_is_told() {
+fn systemd_is_notified() {
     let folder = TempDir::new().unwrap();
     let socket = folder.path().join("notify");
-    let told = UnixDatagram::bind(&socket).unwrap();
-    told.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let notifications = UnixDatagram::bind(&socket).unwrap();
+    notifications.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut process = annals()
         .args(["serve", "--listen", "127.0.0.1:0", "--db"])
         .arg(folder.path().join("a.db"))
@@ -241,7 +241,7 @@ fn systemd_is_told() {
         .unwrap();
     let next = || {
         let mut text = [0; 100];
-        let length = told.recv(&mut text).unwrap();
+        let length = notifications.recv(&mut text).unwrap();
         String::from_utf8(text[..length].to_vec()).unwrap().trim().to_string()
     };
     assert_eq!(next(), "READY=1");
@@ -253,7 +253,7 @@ fn systemd_is_told() {
 }
 
 #[test]
-fn users_of_the_configuration_may_ask() {
+fn users_of_the_configuration_log_in() {
     let folder = TempDir::new().unwrap();
     let hash = |password: &str| {
         let mut process = annals()

@@ -1,4 +1,4 @@
-//! TLS, and clients that take their time.
+//! TLS, and slow clients.
 //!
 //! The tests of TLS need `openssl` and `curl`: `cargo test -- --include-ignored`.
 
@@ -12,19 +12,19 @@ use crate::support::{Server, annals, certificate, stderr};
 use tempfile::TempDir;
 
 fn curl(folder: &Path, arguments: &[&str]) -> (bool, String) {
-    let asked = Command::new("curl")
+    let output = Command::new("curl")
         .args(["-sS", "-v", "--cacert"])
         .arg(folder.join("cert.pem"))
         .args(arguments)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&asked.stdout).into_owned() + &stderr(&asked);
-    (asked.status.success(), said)
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
+    (output.status.success(), said)
 }
 
 #[test]
 #[ignore = "needs openssl and curl"]
-fn it_serves_with_tls_and_reads_a_renewed_certificate() {
+fn a_renewed_certificate_is_used_after_sighup() {
     let folder = TempDir::new().unwrap();
     certificate(folder.path(), "the-first");
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -36,9 +36,11 @@ fn it_serves_with_tls_and_reads_a_renewed_certificate() {
         .arg("--tls-key")
         .arg(&key)
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut line = String::new();
+    let mut log = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut output = BufReader::new(process.stdout.take().unwrap());
     output.read_line(&mut line).unwrap();
     let url =
@@ -46,14 +48,14 @@ fn it_serves_with_tls_and_reads_a_renewed_certificate() {
     let session = format!("{url}/rest/v1/session");
     let (ok, said) = curl(folder.path(), &[&session]);
     assert!(ok && said.contains(r#""msg":"success""#), "{said}");
-    // A redirected load stays with TLS.
+    // The redirect of a load keeps TLS.
     let load = format!("{url}/api/db/t/_stream_load");
     let columns = "columns: query_id, time, stmt";
     let row = "1-2\t2024-08-06 11:16:00\tselect 1";
     let arguments = ["--location-trusted", "-X", "PUT", "-H", columns, "-d", row, &load];
     let (ok, said) = curl(folder.path(), &arguments);
     assert!(ok && said.contains(r#""Status":"Success""#), "{said}");
-    // Who speaks no TLS learns nothing.
+    // Without TLS there is no answer.
     let (ok, _) = curl(folder.path(), &[&session.replace("https", "http")]);
     assert!(!ok);
 
@@ -65,21 +67,21 @@ fn it_serves_with_tls_and_reads_a_renewed_certificate() {
     hang_up();
     let began = Instant::now();
     while !curl(folder.path(), &[&session]).1.contains("the-second") {
-        assert!(began.elapsed() < Duration::from_secs(10));
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
-    // One that cannot be used changes nothing.
+    // An unusable key is logged, and the certificate stays.
     let good = std::fs::read(&key).unwrap();
     std::fs::write(&key, "no key").unwrap();
     hang_up();
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(curl(folder.path(), &[&session]).0);
+    assert!(log.any(|line| line.contains("ERROR")));
+    assert!(curl(folder.path(), &[&session]).1.contains("the-second"));
     std::fs::write(&key, good).unwrap();
     process.kill().unwrap();
     process.wait().unwrap();
 }
 
 #[test]
-fn what_cannot_be_used_for_tls_is_said() {
+fn an_unusable_certificate_is_named() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "nothing").unwrap();
@@ -115,7 +117,8 @@ fn two_thousand_idle_and_some_slow_clients_leave_others_served() {
     for _ in 0..20 {
         let began = Instant::now();
         assert_eq!(server.envelope("/rest/v1/session")["code"], 0);
-        assert!(began.elapsed() < Duration::from_secs(2));
+        // Far less than a client may take for a head.
+        assert!(began.elapsed() < Duration::from_secs(15));
         for client in slow.iter_mut() {
             let _ = client.write_all(b"x");
         }
@@ -125,7 +128,7 @@ fn two_thousand_idle_and_some_slow_clients_leave_others_served() {
 
 #[test]
 #[ignore = "waits half a minute for a time limit"]
-fn a_head_that_does_not_come_ends_its_connection() {
+fn an_unfinished_head_ends_its_connection() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(&folder.path().join("a.db"), &[]);
     let mut client = TcpStream::connect(server.address()).unwrap();

@@ -1,69 +1,79 @@
-//! `POST /rest/v1/login` and `/rest/v1/logout`, with which Doris' own page and its manager begin and end: HTTP Basic
-//! in, a cookie out that then serves instead of it (`LoginController`, `LogoutController`, `BaseController`).
+//! `POST /rest/v1/login` and `/rest/v1/logout`, by which Doris' own page and its manager begin and end a session: HTTP
+//! Basic in, and out a cookie that then replaces it (`LoginController`, `LogoutController`, `BaseController`).
 //!
-//! The cookie serves to read alone. Pushes ask for HTTP Basic, so that no page of another site can have a browser
-//! push with a cookie.
+//! The cookie serves to read alone. Pushes need HTTP Basic, so that no page of another site can have a browser push with
+//! a cookie.
+
+use std::sync::Arc;
 
 use serde_json::json;
+use warp::Filter;
+use warp::filters::BoxedFilter;
 use warp::host::Authority;
-use warp::http::header::{AUTHORIZATION, COOKIE, HeaderValue, SET_COOKIE};
-use warp::http::{HeaderMap, StatusCode};
+use warp::http::header::AUTHORIZATION;
+use warp::http::{HeaderMap, Method, StatusCode};
 
-use crate::http::auth::SESSION_LASTS;
-use crate::http::envelope::{self, Answer, ApiError, success};
-use crate::http::{AppState, Credentials, not_from_another_site};
+use crate::http::answer::{self, Answer};
+use crate::http::auth::SessionCookie;
+use crate::http::doris::envelope::success;
+use crate::http::error::ApiError;
+use crate::http::route::{Route, RouteBuilder, answered, at};
+use crate::http::same_site::reject_cross_site;
+use crate::http::state::{AppState, Credentials};
 
-/// The cookie of a session, as Doris names it.
-pub(crate) const NAME: &str = "PALO_SESSION_ID";
+const LOG_IN_PATH: &str = "/rest/v1/login";
 
-/// Returns the id of the session that a client names in its cookie.
-pub(crate) fn session_of(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    cookies.flat_map(|cookies| cookies.split(';')).find_map(|cookie| {
-        let (name, id) = cookie.trim().split_once('=')?;
-        (name == NAME).then_some(id)
-    })
+pub(super) const LOG_IN: Route = Route::new(LOG_IN_PATH, |to, path| post(to, path, log_in));
+pub(super) const LOG_OUT: Route = Route::new("/rest/v1/logout", |to, path| {
+    post(to, path, |state, headers| async move { log_out(&state, &headers) })
+});
+
+/// A route that answers a POST of annals' own site.
+fn post<F>(
+    to: &RouteBuilder,
+    path: &'static str,
+    handler: fn(Arc<AppState>, HeaderMap) -> F,
+) -> BoxedFilter<(Answer,)>
+where
+    F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
+{
+    let state = to.state().clone();
+    let headers = warp::header::headers_cloned().and(warp::host::optional());
+    let post = at(path).and(warp::method()).and(headers).then(
+        move |_, method: Method, headers: HeaderMap, host: Option<Authority>| {
+            let state = state.clone();
+            answered(async move {
+                if method != Method::POST {
+                    return Err(ApiError::MethodNotAllowed("POST"));
+                }
+                state.check_host(host.as_ref())?;
+                reject_cross_site(&headers)?;
+                handler(state, headers).await
+            })
+        },
+    );
+    post.boxed()
 }
 
-/// Begins a session. Without users there is none to begin, and the answer has no cookie.
-pub(crate) async fn log_in(
-    history: &AppState,
-    headers: &HeaderMap,
-    host: Option<Authority>,
-) -> Result<Answer, ApiError> {
-    history.reached(host.as_ref())?;
-    not_from_another_site(headers)?;
-    let sent = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
-    let credentials = Credentials { authorization: sent, session: None, path: "/rest/v1/login" };
-    let id =
-        history.authenticator.log_in_by(sent).await.map_err(|refusal| credentials.told(refusal))?;
-    let answer = envelope::json(StatusCode::OK, json!({"code": 200, "msg": "Login success!"}))?;
-    Ok(match id {
-        Some(id) => with_cookie(answer, history, &id, SESSION_LASTS.as_secs()),
-        None => answer,
-    })
+/// Begins a session. The answer of a server without users has no cookie, for there is no session.
+async fn log_in(state: Arc<AppState>, headers: HeaderMap) -> Result<Answer, ApiError> {
+    let authorization = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
+    let credentials = Credentials { authorization, session: None, path: LOG_IN_PATH };
+    let session = state.authenticator().log_in_by(authorization).await;
+    let id = session.map_err(|error| credentials.error(error))?;
+    let mut answer = answer::json(StatusCode::OK, json!({"code": 200, "msg": "Login success!"}))?;
+    if let Some(id) = id {
+        SessionCookie::DORIS.set(answer.headers_mut(), &id, state.scheme() == "https");
+    }
+    Ok(answer)
 }
 
 /// Ends the session of the cookie.
-pub(crate) fn log_out(
-    history: &AppState,
-    headers: &HeaderMap,
-    host: Option<Authority>,
-) -> Result<Answer, ApiError> {
-    history.reached(host.as_ref())?;
-    not_from_another_site(headers)?;
-    if let Some(id) = session_of(headers) {
-        history.authenticator.log_out(id);
+fn log_out(state: &AppState, headers: &HeaderMap) -> Result<Answer, ApiError> {
+    if let Some(id) = SessionCookie::DORIS.read(headers) {
+        state.authenticator().log_out(&id);
     }
-    Ok(with_cookie(success((), 0)?, history, "", 0))
-}
-
-/// Gives a client the id of its session, for so many seconds. No script and no other site gets it.
-fn with_cookie(mut answer: Answer, history: &AppState, id: &str, seconds: u64) -> Answer {
-    let secure = if history.scheme == "https" { "; Secure" } else { "" };
-    let cookie = format!("{NAME}={id}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        answer.headers_mut().insert(SET_COOKIE, cookie);
-    }
-    answer
+    let mut answer = success((), 0)?;
+    SessionCookie::DORIS.clear(answer.headers_mut(), state.scheme() == "https");
+    Ok(answer)
 }

@@ -1,24 +1,31 @@
-//! `/api/query_detail` and `/api/v2/query_detail`, which monitors poll for what happened since they asked last
+//! `/api/query_detail` and `/api/v2/query_detail`, which monitors poll for what happened since their last poll
 //! (`QueryDetailAction` of Doris until 2024, `QueryDetailAction` and `QueryDetailActionV2` of StarRocks).
 //!
-//! A frontend keeps details for half a minute. annals answers with the newest 1000 since the time that is asked for.
+//! A frontend keeps details for half a minute. annals answers with the newest 1000 since the time in the request.
 
 use serde::Serialize;
 use serde_json::json;
 use warp::http::StatusCode;
 
-use crate::http::envelope::{self, Answer, ApiError, success};
-use crate::http::{Parameters, View};
+use crate::http::answer::{self, Answer};
+use crate::http::doris::envelope::success;
+use crate::http::error::ApiError;
+use crate::http::route::{ReadRequest, Route};
 use crate::store::{QueryFilter, StoredQuery};
 
+pub(super) const DORIS: Route = Route::new("/api/query_detail", |to, path| to.get(path, doris));
+pub(super) const STARROCKS: Route =
+    Route::new("/api/v2/query_detail", |to, path| to.get(path, starrocks));
+
 /// The most details in an answer.
-const MOST: u32 = 1000;
-/// A query that began so long before the time that is asked for, in milliseconds, is not looked for.
+const MAX_DETAILS: u32 = 1000;
+/// The longest duration of a query in milliseconds. A query that began longer before the time in the request is left
+/// away, even if it ended after that time.
 const LONGEST_MS: i64 = 24 * 3600 * 1000;
 /// Event times beyond this are in nanoseconds, as StarRocks counts them; others are in milliseconds, as Doris does.
 const FIRST_NANOSECONDS: i64 = 1_000_000_000_000_000;
 
-/// A query as `QueryDetail` tells of it. Times are Unix milliseconds, sizes bytes; -1 is not known.
+/// The fields of `QueryDetail`. Times are Unix milliseconds, sizes bytes; -1 is unknown.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Detail {
@@ -62,7 +69,7 @@ impl Detail {
             () => "FINISHED",
         };
         let started_ms = query.started_ms.unwrap_or(-1);
-        // What an unfinished query has of these is not how it ended.
+        // A running query may have values here, but not those of its end.
         let (ended_ms, latency_ms) = match is_running {
             true => (-1, -1),
             false => (query.ended_ms.unwrap_or(-1), query.duration_ms.unwrap_or(-1)),
@@ -95,24 +102,25 @@ impl Detail {
     }
 }
 
-/// As Doris answers: in its envelope, event times in milliseconds.
-pub(crate) async fn doris(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
-    let details = since(view, &parameters).await?;
+/// Answers as Doris does: in its envelope, event times in milliseconds.
+async fn doris(request: ReadRequest) -> Result<Answer, ApiError> {
+    let details = since(&request).await?;
     success(json!({ "query_details": details }), 0)
 }
 
-/// As StarRocks answers its second version of the path: event times in nanoseconds.
-pub(crate) async fn starrocks(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
-    let mut details = since(view, &parameters).await?;
+/// Answers as the second version of StarRocks does: event times in nanoseconds.
+async fn starrocks(request: ReadRequest) -> Result<Answer, ApiError> {
+    let mut details = since(&request).await?;
     for detail in &mut details {
         detail.event_time = detail.event_time.saturating_mul(1_000_000);
     }
-    envelope::json(StatusCode::OK, json!({ "result": details, "code": "0", "message": "OK" }))
+    answer::json(StatusCode::OK, json!({ "result": details, "code": "0", "message": "OK" }))
 }
 
-/// The queries that ended, or began where they run, behind the event time that is asked for, oldest first.
-async fn since(view: &View, parameters: &Parameters) -> Result<Vec<Detail>, ApiError> {
-    let text = parameters.get("event_time").map_or("", |text| text.trim());
+/// Returns the queries that ended, or began if they still run, after the event time in the request, oldest first.
+async fn since(request: &ReadRequest) -> Result<Vec<Detail>, ApiError> {
+    let parameter = |name: &str| request.parameters.get(name).filter(|text| !text.is_empty());
+    let text = parameter("event_time").map_or("", |text| text.trim());
     if text.is_empty() {
         return Err(ApiError::BadRequest("Missing event_time".to_string()));
     }
@@ -122,12 +130,12 @@ async fn since(view: &View, parameters: &Parameters) -> Result<Vec<Detail>, ApiE
     })?;
     let since_ms = if asked > FIRST_NANOSECONDS { asked / 1_000_000 } else { asked };
     let filter = QueryFilter {
-        limit: MOST,
-        user: parameters.get("user").filter(|user| !user.is_empty()).cloned(),
+        limit: MAX_DETAILS,
+        user: parameter("user").cloned(),
         from_ms: (since_ms > 0).then(|| since_ms.saturating_sub(LONGEST_MS)),
         ..QueryFilter::default()
     };
-    let records = view.records(&filter).await?;
+    let records = request.view.records(&filter).await?;
     let mut details: Vec<Detail> =
         records.into_iter().map(Detail::of).filter(|detail| detail.event_time > since_ms).collect();
     details.sort_by_key(|detail| detail.event_time);

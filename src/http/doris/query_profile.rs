@@ -4,12 +4,30 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::{no_profile, session, text_or_na};
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
-use crate::http::envelope::{Answer, ApiError, Rows, profile_text, success, text};
+use crate::http::answer::Answer;
+use crate::http::answer::profile_text;
+use crate::http::answer::text;
+use crate::http::doris::envelope::{ListBuilder, success};
+use crate::http::error::ApiError;
+use crate::http::query_ids::query_id;
 use crate::http::query_parameters::{filter, with_next};
-use crate::http::{Parameters, View, known_profile, text_or_na};
+use crate::http::route::{ReadRequest, Route};
+use crate::http::view::View;
 use crate::store::{ListedQuery, StoredProfile};
+
+const LIST_PATH: &str = "/rest/v1/query_profile";
+
+pub(super) const LIST: Route = Route::new(LIST_PATH, |to, path| to.get(path, list)).cached();
+pub(in crate::http) const HTML: Route =
+    Route::new("/rest/v1/query_profile/{*query_id}", |to, path| {
+        to.get(path, session::profile_in_path)
+    });
+pub(super) const ENVELOPED: Route = Route::new("/api/profile", |to, path| to.get(path, enveloped));
+pub(in crate::http) const TEXT: Route =
+    Route::new("/api/profile/text", |to, path| to.get(path, bare_or_newest));
 
 #[derive(Serialize)]
 struct ProfileList {
@@ -43,11 +61,12 @@ struct ProfileRow<'r> {
     href_paths: [String; 1],
 }
 
-/// The queries that the parameters select, newest first, whether a profile of them is known or not: a
-/// client that collects history wants all.
-pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
-    let filter = filter(view, &parameters)?;
-    let mut rows = Rows::of(&ProfileList {
+/// Answers with the queries that the parameters select, newest first, with a profile or without: a client that collects
+/// history wants all.
+async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
+    let ReadRequest { view, parameters, .. } = request;
+    let filter = filter(&view, &parameters)?;
+    let mut rows = ListBuilder::new(&ProfileList {
         column_names: [
             "Profile ID", "Task Type", "Start Time", "End Time", "Total", "Task State", "User",
             "Default Catalog", "Default Db", "Sql Statement",
@@ -57,8 +76,8 @@ pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, 
     let listed =
         view.list(&filter, |query| rows.add(&ProfileRow::new(&query, view.zone), query.place()));
     listed.await?;
-    let (count, last) = (rows.count(), rows.last_of_full(filter.limit));
-    Ok(with_next(rows.answer(count)?, "/rest/v1/query_profile", &parameters, last))
+    let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
+    Ok(with_next(rows.finish(count)?, LIST_PATH, &parameters, last))
 }
 
 impl<'r> ProfileRow<'r> {
@@ -87,14 +106,27 @@ struct ProfileText<'a> {
     profile: &'a str,
 }
 
-/// The profile of a query as text, in the envelope.
-pub(crate) async fn enveloped(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
-    let (text, _) = known_profile(view, &query_id).await?;
+/// Answers with the profile of a query as text, in the envelope.
+async fn enveloped(request: ReadRequest) -> Result<Answer, ApiError> {
+    let id = request.parameters.get("query_id").map_or("", String::as_str);
+    let (text, _) = request.view.known_profile(&query_id(id)?, no_profile).await?;
     success(ProfileText { profile: &String::from_utf8_lossy(&text) }, 0)
 }
 
-/// The profile of a query, byte for byte as it was taken in. What is not there is said in plain text, as Doris does.
-pub(crate) async fn bare(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
+/// Answers with the profile of a query, or without an id with that of the newest query that has one.
+async fn bare_or_newest(request: ReadRequest) -> Result<Answer, ApiError> {
+    if let Some(id) = request.parameters.get("query_id").filter(|id| !id.is_empty()) {
+        return bare(&request.view, query_id(id)?).await;
+    }
+    match request.view.newest_profile().await? {
+        Some(id) => bare(&request.view, id).await,
+        None => Ok(text(b"no query has a profile".to_vec())),
+    }
+}
+
+/// Answers with the profile of a query, byte for byte as the frontend wrote it. The answer for a missing profile is
+/// plain text, too, as in Doris.
+pub(in crate::http) async fn bare(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     Ok(match view.profile(&query_id).await? {
         StoredProfile::Text(text, hash) => profile_text(text, hash),
         StoredProfile::None => text(
@@ -103,12 +135,4 @@ pub(crate) async fn bare(view: &View, query_id: QueryId) -> Result<Answer, ApiEr
         ),
         StoredProfile::UnknownQuery => text(format!("query id {query_id} not found").into_bytes()),
     })
-}
-
-/// Answers with the profile of the newest query that has one, of those that the principal may see.
-pub(crate) async fn newest(view: &View) -> Result<Answer, ApiError> {
-    match view.newest_profile().await? {
-        Some(id) => bare(view, id).await,
-        None => Ok(text(b"no query has a profile".to_vec())),
-    }
 }

@@ -1,16 +1,30 @@
-//! `/rest/v1/session`: the session list, and a profile as HTML, as the Session Action of Doris 0.15
-//! answers them.
+//! `/rest/v1/session`: the list of queries, and a profile as HTML, as the Session Action of Doris 0.15 answers.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::{no_profile, text_or_na};
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
-use crate::http::envelope::{Answer, ApiError, Rows, profile_html};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::{ListBuilder, profile_html};
+use crate::http::error::ApiError;
+use crate::http::query_ids::{doris_query_id, query_id};
 use crate::http::query_parameters::{filter, with_next};
-use crate::http::{Parameters, View, known_profile, text_or_na};
+use crate::http::route::{Parameters, ReadRequest, Route};
+use crate::http::view::View;
 use crate::store::ListedQuery;
+
+const LIST_PATH: &str = "/rest/v1/session";
+
+pub(super) const LIST: Route =
+    Route::new(LIST_PATH, |to, path| to.get(path, list_or_profile)).cached();
+pub(super) const LIST_OF_ALL: Route = Route::new("/rest/v1/session/all", |to, path| {
+    to.get(path, |request| async move { list(&request.view, &request.parameters).await })
+});
+pub(in crate::http) const PROFILE: Route =
+    Route::new("/rest/v1/session/{*query_id}", |to, path| to.get(path, profile_in_path));
 
 #[derive(Serialize)]
 struct SessionList {
@@ -18,7 +32,7 @@ struct SessionList {
     href_column: &'static str,
 }
 
-/// A row; its keys differ from the columns, which is how Doris does it.
+/// A row. Its keys differ from the columns, as in Doris.
 #[derive(Serialize)]
 struct SessionRow<'r> {
     #[serde(rename = "User")]
@@ -43,10 +57,17 @@ struct SessionRow<'r> {
     href_path: String,
 }
 
-/// The queries that the parameters select, newest first.
-pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
-    let filter = filter(view, &parameters)?;
-    let mut rows = Rows::of(&SessionList {
+async fn list_or_profile(request: ReadRequest) -> Result<Answer, ApiError> {
+    match request.parameters.get("query_id") {
+        Some(id) => profile(&request.view, query_id(id)?).await,
+        None => list(&request.view, &request.parameters).await,
+    }
+}
+
+/// Answers with the queries that the parameters select, newest first.
+async fn list(view: &View, parameters: &Parameters) -> Result<Answer, ApiError> {
+    let filter = filter(view, parameters)?;
+    let mut rows = ListBuilder::new(&SessionList {
         columns_names: [
             "User", "Default Db", "SQL", "Query Type", "Start Time", "End Time", "Cost",
             "Query State", "Profile",
@@ -56,8 +77,8 @@ pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, 
     let listed =
         view.list(&filter, |query| rows.add(&SessionRow::new(&query, view.zone), query.place()));
     listed.await?;
-    let (count, last) = (rows.count(), rows.last_of_full(filter.limit));
-    Ok(with_next(rows.answer(count)?, "/rest/v1/session", &parameters, last))
+    let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
+    Ok(with_next(rows.finish(count)?, LIST_PATH, parameters, last))
 }
 
 impl<'r> SessionRow<'r> {
@@ -80,8 +101,13 @@ impl<'r> SessionRow<'r> {
     }
 }
 
-/// The profile of a query as HTML; also what `/rest/v1/query_profile/<id>` answers.
-pub(crate) async fn profile(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
-    let (text, hash) = known_profile(view, &query_id).await?;
+/// Answers with the profile of a query as HTML.
+pub(in crate::http) async fn profile(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
+    let (text, hash) = view.known_profile(&query_id, no_profile).await?;
     Ok(profile_html(&text, hash))
+}
+
+/// The same for the query in the path.
+pub(super) async fn profile_in_path(request: ReadRequest) -> Result<Answer, ApiError> {
+    profile(&request.view, doris_query_id(request.path.get("query_id"))?).await
 }

@@ -1,7 +1,25 @@
-//! annals' own REST interface, `/api/v1`.
+//! annals' own REST interface, `/api/v1`: what Doris' shapes cannot carry.
 
 pub(super) mod openapi;
-pub(super) mod push;
-pub(super) mod queries;
-pub(super) mod statements;
-pub(super) mod status;
+mod push;
+mod queries;
+mod schema;
+mod statements;
+mod status;
+mod timeline;
+
+use super::route::Route;
+
+/// The routes of annals' own interface. One that reads comes before one that pushes at the same path.
+pub(super) const ROUTES: &[Route] = &[
+    queries::LIST,
+    queries::ONE,
+    queries::PROFILE,
+    queries::PROFILE_TREE,
+    statements::ROUTE,
+    timeline::ROUTE,
+    status::ROUTE,
+    openapi::ROUTE,
+    push::QUERIES,
+    push::PROFILE,
+];

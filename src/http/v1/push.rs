@@ -1,83 +1,64 @@
-//! `/api/v1/queries`: what engines and scripts push that speak none of Doris' sources.
+//! `POST /api/v1/queries` and `PUT /api/v1/queries/{query_id}/profile`: pushes of engines and scripts that speak none of
+//! Doris' formats.
 
-use futures_util::Stream;
 use serde::Serialize;
-use utoipa::ToSchema;
-use warp::Buf;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
+use utoipa::openapi::{RefOr, Schema, Type};
+use utoipa::{OpenApi, PartialSchema, ToSchema};
 use warp::http::header::CONTENT_ENCODING;
-use warp::http::{HeaderMap, StatusCode};
+use warp::http::{HeaderMap, Method, StatusCode};
 
+use super::queries::{LIST_PATH, PROFILE_PATH};
+use super::schema::{QUERY_ID, QueryIdText};
 use crate::domain::profile::{Profile, ProfileError};
 use crate::domain::record::{Kind, Origin, QueryId, QueryRecord};
 use crate::domain::time::Zone;
-use crate::formats::rows::{self, Format, JsonKind, RowError};
-use crate::http::envelope::{Answer, ApiError, Envelope, success};
-use crate::http::{View, body};
+use crate::formats::rows::{self, Format, JsonKind};
+use crate::http::answer::Answer;
+use crate::http::body;
+use crate::http::doris::envelope::{Envelope, success};
+use crate::http::error::ApiError;
+use crate::http::query_ids::exact_query_id;
+use crate::http::query_parameters::Time;
+use crate::http::rejected_rows::{RejectedRow, RejectedRows};
+use crate::http::route::{PushRequest, Route};
 
-/// Rows that are told of when they are rejected.
-const REASONS: usize = 10;
+pub(super) const QUERIES: Route =
+    Route::new(LIST_PATH, |to, path| to.push(path, Method::POST, "GET, HEAD, POST", queries))
+        .described_by(Description::openapi);
+pub(super) const PROFILE: Route =
+    Route::new(PROFILE_PATH, |to, path| to.push(path, Method::PUT, "GET, HEAD, PUT", profile));
 
-/// Rows that were not taken in: how many, and the first of them.
-#[derive(Default)]
-pub(crate) struct RejectedRows {
-    /// All of them.
-    pub count: u64,
-    /// The first few, with their number and why.
-    pub first: Vec<Reason>,
-}
+#[derive(OpenApi)]
+#[openapi(paths(queries, profile), components(schemas(Row, ProfileText)))]
+struct Description;
 
-/// A row, and why it was rejected.
+/// What became of the rows of a push.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Reason {
-    line: u64,
-    reason: String,
-}
-
-impl RejectedRows {
-    /// Adds a row.
-    pub(crate) fn add(&mut self, line: u64, error: &RowError) {
-        self.count += 1;
-        if self.first.len() < REASONS {
-            self.first.push(Reason { line, reason: error.to_string() });
-        }
-    }
-
-    /// The first few in one sentence.
-    pub(crate) fn sentence(&self) -> String {
-        let told = self.first.iter().map(|Reason { line, reason }| format!("row {line}: {reason}"));
-        told.collect::<Vec<_>>().join("; ")
-    }
-}
-
-/// What became of the rows.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Pushed {
+struct Pushed {
     new: u64,
     merged: u64,
     unchanged: u64,
     excluded: u64,
     rejected: u64,
-    reasons: Vec<Reason>,
+    reasons: Vec<RejectedRow>,
 }
 
 /// Push queries
 ///
-/// A JSON object a line, or one array of them. The names are those of the list or of Doris' audit table;
-/// others are kept in `extra`. A row that is rejected does not keep the others out: the answer is 422 then,
-/// with what became of all of them.
+/// A JSON object a line, or one array of objects. The names are those of the list or of Doris' audit table; fields of
+/// other names are kept in `extra`. A rejected row does not reject the others: the answer is then 422, with what became
+/// of all rows.
 #[utoipa::path(
-    post, path = "/api/v1/queries", tag = "queries",
-    request_body(content((Vec<crate::http::v1::openapi::Row> = "application/json"))),
+    post, path = LIST_PATH, tag = "queries",
+    request_body(content((Vec<Row> = "application/json"))),
     responses(
-        (status = 200, description = "all are on the disk", body = Envelope<Pushed>),
+        (status = 200, description = "all rows are on the disk", body = Envelope<Pushed>),
         (status = 422, description = "some rows were rejected, the others are on the disk",
             body = Envelope<Pushed>))
 )]
-pub(crate) async fn queries(
-    view: &View,
-    headers: HeaderMap,
-    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
-) -> Result<Answer, ApiError> {
+async fn queries(request: PushRequest) -> Result<Answer, ApiError> {
+    let PushRequest { view, headers, body: chunks, .. } = request;
     let pipeline = view.pipeline()?;
     let body = body::read(pipeline, &headers, is_gzip(&headers)?, chunks).await?;
     if body.bytes.trim_ascii().is_empty() {
@@ -86,20 +67,20 @@ pub(crate) async fn queries(
     let first = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     let kind = if first == Some(&b'[') { JsonKind::Array } else { JsonKind::Lines };
     let format = Format::json(kind);
-    let mut parcel = pipeline.batch();
+    let mut batch = pipeline.batch();
     let mut rejected = RejectedRows::default();
     tokio::task::block_in_place(|| {
         rows::read(&body.bytes, &format, pipeline.zone(), &mut |line, row| match row {
-            Ok(row) => parcel.row(row),
+            Ok(row) => batch.row(row),
             Err(error) => rejected.add(line, &error),
         })
     })
     .map_err(|error| ApiError::BadRequest(error.to_string()))?;
-    let excluded = parcel.excluded();
+    let excluded = batch.excluded();
     let source = pipeline.source("push");
     source.rejected_rows(rejected.count);
-    let written = pipeline.push(&source, parcel).await?.records;
-    let taken = written.total();
+    let written = pipeline.push(&source, batch).await?.records;
+    let total = written.total();
     let pushed = Pushed {
         new: written.new,
         merged: written.merged,
@@ -108,7 +89,7 @@ pub(crate) async fn queries(
         rejected: rejected.count,
         reasons: rejected.first,
     };
-    let mut answer = success(pushed, taken as usize)?;
+    let mut answer = success(pushed, total as usize)?;
     if rejected.count > 0 {
         *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }
@@ -117,39 +98,36 @@ pub(crate) async fn queries(
 
 /// What became of a profile.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct PushedProfile {
-    /// `new`, `merged`, `unchanged` or `left out`.
+struct PushedProfile {
+    /// `new`, `merged`, `unchanged` or `excluded`.
     profile: &'static str,
 }
 
 /// Push the profile of a query
 #[utoipa::path(
-    put, path = "/api/v1/queries/{query_id}/profile", tag = "profiles",
-    params(("query_id" = crate::http::v1::openapi::QueryIdText, Path, description = "as Doris writes it")),
-    request_body(content((crate::http::v1::openapi::ProfileText = "text/plain"))),
+    put, path = PROFILE_PATH, tag = "profiles",
+    params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
+    request_body(content((ProfileText = "text/plain"))),
     responses((status = 200, body = Envelope<PushedProfile>))
 )]
-pub(crate) async fn profile(
-    view: &View,
-    query_id: QueryId,
-    headers: HeaderMap,
-    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
-) -> Result<Answer, ApiError> {
+async fn profile(request: PushRequest) -> Result<Answer, ApiError> {
+    let PushRequest { view, headers, path, body: chunks, .. } = request;
+    let query_id = exact_query_id(path.get("query_id"))?;
     let pipeline = view.pipeline()?;
     let mut body = body::read(pipeline, &headers, is_gzip(&headers)?, chunks).await?;
     let text = std::mem::take(&mut body.bytes);
     if text.is_empty() {
         return Err(ApiError::BadRequest("the body is empty; send the profile's text".into()));
     }
-    let mut parcel = pipeline.batch();
+    let mut batch = pipeline.batch();
     tokio::task::block_in_place(|| {
-        parcel.profile(named(query_id, text, pipeline.zone())?);
+        batch.profile(named(query_id, text, pipeline.zone())?);
         Ok::<_, ApiError>(())
     })?;
-    let excluded = parcel.excluded() > 0;
-    let written = pipeline.push(&pipeline.source("push"), parcel).await?.profiles;
+    let is_excluded = batch.excluded() > 0;
+    let written = pipeline.push(&pipeline.source("push"), batch).await?.profiles;
     let profile = match written {
-        _ if excluded => "left out",
+        _ if is_excluded => "excluded",
         written if written.new > 0 => "new",
         written if written.merged > 0 => "merged",
         _ => "unchanged",
@@ -157,7 +135,8 @@ pub(crate) async fn profile(
     success(PushedProfile { profile }, 0)
 }
 
-/// The profile of a text. Whose it is says the path where its summary does not.
+/// Returns the profile of a text, under the id of the path if its summary names none. Errors if the summary names
+/// another query.
 fn named(query_id: QueryId, text: Vec<u8>, zone: Zone) -> Result<Profile, ApiError> {
     match Profile::summary_of(&text, zone) {
         Ok(summary) if summary.query_id == query_id => Ok(Profile { summary, text }),
@@ -178,5 +157,41 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
         None | Some(b"identity") => Ok(false),
         Some(b"gzip") => Ok(true),
         Some(_) => Err(ApiError::BadRequest("Content-Encoding must be gzip or absent".to_string())),
+    }
+}
+
+/// A query that is pushed.
+struct Row;
+
+impl ToSchema for Row {}
+
+impl PartialSchema for Row {
+    fn schema() -> RefOr<Schema> {
+        let id = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Number]))
+            .pattern(Some(QUERY_ID))
+            .description(Some("an opaque token, as Doris writes it"));
+        let row = ObjectBuilder::new()
+            .property("query_id", id)
+            .property("time", RefOr::T(Schema::from(Time::to_the_second().build())))
+            .required("query_id")
+            .required("time")
+            .description(Some(
+                "what else is known: user, db, state, query_time, stmt and so on, text or numbers",
+            ));
+        RefOr::T(row.build().into())
+    }
+}
+
+/// The text of a profile.
+struct ProfileText;
+
+impl ToSchema for ProfileText {}
+
+impl PartialSchema for ProfileText {
+    fn schema() -> RefOr<Schema> {
+        // Of no type: any body is text.
+        let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue).min_length(Some(1));
+        RefOr::T(any.build().into())
     }
 }

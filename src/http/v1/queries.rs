@@ -1,144 +1,104 @@
-//! `/api/v1/queries`: queries with everything that is known of them.
+//! `/api/v1/queries`: queries with everything that is known about them.
 
-use utoipa::IntoParams;
+use utoipa::OpenApi;
 
+use super::schema::QueryIdText;
 use crate::domain::profile::Section;
 use crate::domain::record::QueryId;
-use crate::http::envelope::{Answer, ApiError, Envelope, profile_text, success};
+use crate::http::answer::Answer;
+use crate::http::answer::profile_text;
+use crate::http::doris::envelope::{Envelope, success};
+use crate::http::error::ApiError;
+use crate::http::query_ids::exact_query_id;
 use crate::http::query_parameters::{
-    NoParameters, filter, known_parameters, last_of_full, with_next,
+    ListParameters, NoParameters, last_of_full, read_all, with_next,
 };
-use crate::http::v1::openapi::{Cursor, QueryIdText, SearchText, SearchWords, Time};
-use crate::http::{Parameters, View};
-use crate::store::{StoredProfile, StoredQuery};
+use crate::http::route::{ReadRequest, Route};
+use crate::http::view::NoProfile;
+use crate::store::StoredQuery;
 
-/// Where the list is.
-const PATH: &str = "/api/v1/queries";
+pub(super) const LIST: Route = Route::new(LIST_PATH, |to, path| to.get(path, list))
+    .cached()
+    .described_by(Description::openapi);
+pub(super) const ONE: Route = Route::new(ONE_PATH, |to, path| to.get(path, one));
+pub(super) const PROFILE: Route = Route::new(PROFILE_PATH, |to, path| to.get(path, profile));
+pub(super) const PROFILE_TREE: Route = Route::new(TREE_PATH, |to, path| to.get(path, profile_tree));
 
-/// Which queries a list shows.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(dead_code)] // a description; `filter` reads the parameters
-pub(crate) struct ListParameters {
-    /// At most so many; 100 where it is not given.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-    /// Whoever ran it.
-    #[param(min_length = 1)]
-    user: Option<String>,
-    /// The database it ran in.
-    #[param(min_length = 1)]
-    db: Option<String>,
-    /// Its state, in any letter case.
-    #[param(min_length = 1)]
-    state: Option<String>,
-    /// What it was.
-    #[param(schema_with = crate::http::v1::openapi::kind)]
-    r#type: Option<String>,
-    /// The shape of its statement.
-    #[param(pattern = "^[0-9a-f]{16}$")]
-    fingerprint: Option<String>,
-    /// Text in the statement, in any letter case.
-    #[param(value_type = Option<SearchText>)]
-    search: Option<String>,
-    /// Words that all stand in the statement, whole and in any order and letter case.
-    #[param(value_type = Option<SearchWords>)]
-    words: Option<String>,
-    /// It took at least so long.
-    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-    min_ms: Option<i64>,
-    /// It waited in its workload group's queue for at least so many milliseconds.
-    #[param(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-    min_queue_ms: Option<i64>,
-    /// Whether the frontend answered it from its SQL cache.
-    cache_hit: Option<bool>,
-    /// It started then or later.
-    #[param(value_type = Option<Time>)]
-    from: Option<String>,
-    /// It started before then.
-    #[param(value_type = Option<Time>)]
-    to: Option<String>,
-    /// Where the page begins: as the `Link` header of the page before says.
-    #[param(value_type = Option<Cursor>)]
-    cursor: Option<String>,
-}
+pub(super) const LIST_PATH: &str = "/api/v1/queries";
+const ONE_PATH: &str = "/api/v1/queries/{query_id}";
+pub(super) const PROFILE_PATH: &str = "/api/v1/queries/{query_id}/profile";
+const TREE_PATH: &str = "/api/v1/queries/{query_id}/profile/tree";
+
+#[derive(OpenApi)]
+#[openapi(paths(list, one, profile, profile_tree))]
+struct Description;
 
 /// Queries, newest first
 ///
 /// The next page is in the `Link` header. Statements are cut to 65,536 characters here.
 #[utoipa::path(
-    get, path = "/api/v1/queries", params(ListParameters), tag = "queries",
+    get, path = LIST_PATH, params(ListParameters), tag = "queries",
     responses((status = 200, body = Envelope<Vec<StoredQuery>>,
         headers(("link" = Option<String>, description = "the next page, where there may be one"))))
 )]
-pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
-    known_parameters::<ListParameters>(&parameters)?;
-    let filter = filter(view, &parameters)?;
-    let rows = view.records(&filter).await?;
+async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
+    let parameters = request.parameters;
+    let filter = read_all::<ListParameters>(&parameters)?.filter(request.view.zone)?;
+    let rows = request.view.records(&filter).await?;
     let last = last_of_full(&filter, &rows, StoredQuery::place);
-    Ok(with_next(success(&rows, rows.len())?, PATH, &parameters, last))
+    Ok(with_next(success(&rows, rows.len())?, LIST_PATH, &parameters, last))
 }
 
 /// One query
 #[utoipa::path(
-    get, path = "/api/v1/queries/{query_id}", tag = "queries",
+    get, path = ONE_PATH, tag = "queries",
     params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
     responses((status = 200, body = Envelope<StoredQuery>))
 )]
-pub(crate) async fn one(
-    view: &View,
-    query_id: QueryId,
-    parameters: Parameters,
-) -> Result<Answer, ApiError> {
-    known_parameters::<NoParameters>(&parameters)?;
-    match view.record(&query_id).await? {
+async fn one(request: ReadRequest) -> Result<Answer, ApiError> {
+    let query_id = query_id(&request)?;
+    match request.view.record(&query_id).await? {
         Some(record) => success(record, 0),
-        None => Err(unknown(&query_id)),
+        None => Err(no_profile(NoProfile::UnknownQuery, &query_id)),
     }
 }
 
 /// The profile of a query, as text
 #[utoipa::path(
-    get, path = "/api/v1/queries/{query_id}/profile", tag = "profiles",
+    get, path = PROFILE_PATH, tag = "profiles",
     params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
     responses((status = 200, body = String, content_type = "text/plain; charset=utf-8"))
 )]
-pub(crate) async fn profile(
-    view: &View,
-    query_id: QueryId,
-    parameters: Parameters,
-) -> Result<Answer, ApiError> {
-    known_parameters::<NoParameters>(&parameters)?;
-    let (profile, hash) = known_profile(view, &query_id).await?;
+async fn profile(request: ReadRequest) -> Result<Answer, ApiError> {
+    let query_id = query_id(&request)?;
+    let (profile, hash) = request.view.known_profile(&query_id, no_profile).await?;
     Ok(profile_text(profile, hash))
 }
 
 /// The profile of a query, as a tree
 #[utoipa::path(
-    get, path = "/api/v1/queries/{query_id}/profile/tree", tag = "profiles",
+    get, path = TREE_PATH, tag = "profiles",
     params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
     responses((status = 200, body = Envelope<Section>))
 )]
-pub(crate) async fn profile_tree(
-    view: &View,
-    query_id: QueryId,
-    parameters: Parameters,
-) -> Result<Answer, ApiError> {
-    known_parameters::<NoParameters>(&parameters)?;
-    let (text, _) = known_profile(view, &query_id).await?;
+async fn profile_tree(request: ReadRequest) -> Result<Answer, ApiError> {
+    let query_id = query_id(&request)?;
+    let (text, _) = request.view.known_profile(&query_id, no_profile).await?;
     success(Section::parse(&String::from_utf8_lossy(&text)), 0)
 }
 
-async fn known_profile(view: &View, query_id: &QueryId) -> Result<(Vec<u8>, u128), ApiError> {
-    match view.profile(query_id).await? {
-        StoredProfile::Text(text, hash) => Ok((text, hash)),
-        StoredProfile::None => Err(ApiError::NotFound(format!(
-            "query {query_id} is known, but no profile of it was taken in"
-        ))),
-        StoredProfile::UnknownQuery => Err(unknown(query_id)),
-    }
+/// Returns the id in the path of a request without parameters.
+fn query_id(request: &ReadRequest) -> Result<QueryId, ApiError> {
+    let query_id = exact_query_id(request.path.get("query_id"))?;
+    read_all::<NoParameters>(&request.parameters)?;
+    Ok(query_id)
 }
 
-fn unknown(query_id: &QueryId) -> ApiError {
-    ApiError::NotFound(format!("query {query_id} is not known"))
+fn no_profile(reason: NoProfile, query_id: &QueryId) -> ApiError {
+    ApiError::NotFound(match reason {
+        NoProfile::UnknownQuery => format!("query {query_id} is not known"),
+        NoProfile::NotStored => {
+            format!("query {query_id} is known, but no profile is stored for it")
+        }
+    })
 }

@@ -1,24 +1,35 @@
-//! `/api/v1/status`: how annals and its sources in fare.
+//! `/api/v1/status`: the state of annals and its sources.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{OpenApi, ToSchema};
 
 use crate::domain::retention::Retention;
-use crate::http::envelope::{Answer, ApiError, Envelope, success};
-use crate::http::query_parameters::{NoParameters, known_parameters};
-use crate::http::{Parameters, View};
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::{Envelope, success};
+use crate::http::error::ApiError;
+use crate::http::query_parameters::{NoParameters, read_all};
+use crate::http::route::{ReadRequest, Route};
 use crate::ingest::{PruneReport, SourceReport};
 
-/// How annals fares.
+const PATH: &str = "/api/v1/status";
+
+pub(super) const ROUTE: Route =
+    Route::new(PATH, |to, path| to.get(path, report)).described_by(Description::openapi);
+
+#[derive(OpenApi)]
+#[openapi(paths(report))]
+struct Description;
+
+/// The state of annals.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Status {
+struct Status {
     version: &'static str,
-    /// Each source in that was used or is configured.
+    /// Each source that was used or is configured.
     sources: BTreeMap<String, SourceReport>,
-    /// How large the history is, and what keeps it so.
+    /// How large the history is, and its limits.
     size: Size,
 }
 
@@ -27,26 +38,26 @@ pub(crate) struct Status {
 struct Size {
     /// The file, without its write-ahead log.
     file_bytes: i64,
-    /// What of it holds nothing now.
+    /// The pages of the file that are free.
     free_bytes: i64,
     /// The write-ahead log.
     log_bytes: u64,
-    /// What the history is kept within.
+    /// The limits of the history.
     bounds: Bounds,
     /// What was removed.
     pruned: PruneReport,
 }
 
-/// What a history is kept within; what is `null` bounds nothing.
+/// The limits of a history; `null` is no limit.
 #[derive(Serialize, ToSchema)]
 struct Bounds {
-    /// Queries and loads whose start is longer ago go.
+    /// The age at which queries and loads are removed.
     keep_queries_ms: Option<u64>,
-    /// Profiles of queries whose start is longer ago go.
+    /// The age of a query at which its profile is removed.
     keep_profiles_ms: Option<u64>,
-    /// The file and its write-ahead log stay within so many bytes.
+    /// The most bytes of the file and its write-ahead log.
     max_bytes: Option<u64>,
-    /// The profiles together, as they are stored, stay within so many bytes.
+    /// The most bytes of all profiles, as they are stored.
     profiles_max_bytes: Option<u64>,
 }
 
@@ -62,17 +73,17 @@ impl Bounds {
     }
 }
 
-/// How annals and its sources in fare, since it started
+/// The state of annals and its sources, since annals started
 ///
 /// For admins.
 #[utoipa::path(
-    get, path = "/api/v1/status", tag = "operation",
+    get, path = PATH, tag = "operation",
     responses((status = 200, body = Envelope<Status>))
 )]
-pub(crate) async fn report(view: &View, parameters: Parameters) -> Result<Answer, ApiError> {
-    known_parameters::<NoParameters>(&parameters)?;
-    let pipeline = view.pipeline_for_all()?;
-    let store = view.store()?;
+async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
+    read_all::<NoParameters>(&request.parameters)?;
+    let pipeline = request.view.pipeline_for_all()?;
+    let store = request.view.store()?;
     let room = store.room().await?;
     let size = Size {
         file_bytes: room.file_bytes(),

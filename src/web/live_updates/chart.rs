@@ -48,7 +48,7 @@ impl ChartFeed {
                     }
                     Ok(None) => Some(Instant::now() + RETRY_DELAY),
                     Err(error) => {
-                        let (_, error) = error.into_sentence();
+                        let error = error.into_parts().message;
                         tracing::warn!(error, "cannot compute the chart of a live page");
                         Some(Instant::now() + RETRY_DELAY)
                     }

@@ -21,7 +21,7 @@ use super::request::{PageRequest, PageRequests, query_filter};
 use super::shown_content::ShownContent;
 use super::timeline_cache::TimelineCache;
 use crate::http::Parameters;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::Watch;
 use chart::ChartFeed;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use warp::sse::Event;
 
 use super::sender::EventSender;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::QueryFilter;
 use crate::web::query_table;
@@ -54,7 +54,7 @@ impl RowFeed {
                     }
                 }
                 Err(error) => {
-                    let (_, error) = error.into_sentence();
+                    let error = error.into_parts().message;
                     tracing::warn!(error, "cannot read the list of a live page");
                     return;
                 }

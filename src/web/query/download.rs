@@ -9,7 +9,8 @@ use warp::hyper::body::Bytes;
 use super::lookup::{blocking, find, parse_operators};
 use crate::domain::profile::flame_svg;
 use crate::domain::record::QueryId;
-use crate::http::envelope::{Answer, ApiError};
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
 use crate::http::view::View;
 
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use crate::domain::profile::{Operator, Section, operators};
 use crate::domain::record::QueryId;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::StoredQuery;
 

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::lookup::parse_operators;
 use crate::domain::profile::{Operator, in_order};
 use crate::http::Parameters;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::web::{chart, format};
 
 /// A page shows this many operators and their ancestors: of a larger profile the costliest ones, and behind links all

@@ -7,7 +7,7 @@ use super::lookup::blocking;
 use super::{operators, phases};
 use crate::domain::profile::Phases;
 use crate::http::Parameters;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::store::StoredQuery;
 use crate::web::{format, paths};
 

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::domain::profile::{OperatorDifference, compare};
 use crate::domain::time::Zone;
-use crate::http::envelope::ApiError;
+use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::StoredQuery;
 use crate::web::query::profile_operators;

@@ -12,7 +12,8 @@ use super::{chart, format, paths, query_table, sql};
 use crate::domain::statement::{Fingerprint, NotAFingerprint};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
-use crate::http::envelope::{Answer, ApiError};
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::{QueryFilter, StatementOrder, StatementStatistics};
 

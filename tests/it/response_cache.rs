@@ -1,4 +1,4 @@
-//! Lists are kept as ready bytes, and never stale: whoever knows of a commit sees it.
+//! Lists are kept as ready bytes, and a client that knows of a commit never gets a list from before it.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::support::{self, Server, audit_records, import};
 use tempfile::TempDir;
 
-/// Batches that each writer sends.
+/// The batches of each writer.
 const BATCHES: u64 = 25;
 
 fn list(agent: &ureq::Agent, server: &Server, path: &str) -> String {
@@ -15,7 +15,7 @@ fn list(agent: &ureq::Agent, server: &Server, path: &str) -> String {
 }
 
 fn push(agent: &ureq::Agent, server: &Server, writer: u64, batch: u64) -> String {
-    // `0-0` is no id.
+    // `0-0` is not an id.
     let id = format!("{writer:x}-{:x}", batch + 1);
     let started_ms = 1_800_000_000_000 + batch;
     let row = format!(
@@ -32,7 +32,7 @@ fn an_acknowledged_push_is_in_the_very_next_list() {
     let server = Server::start(&folder.path().join("annals.db"), &[]);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Readers keep every list ready, and have the same made at the same time.
+        // Readers keep every list in the cache, and request the same list at the same time.
         for reader in 0..4 {
             let (server, done) = (&server, &done);
             scope.spawn(move || {
@@ -70,7 +70,7 @@ fn an_acknowledged_push_is_in_the_very_next_list() {
 }
 
 #[test]
-fn what_another_process_imported_is_in_the_very_next_list() {
+fn an_import_of_another_process_is_in_the_very_next_list() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("annals.db");
     let server = Server::start(&db, &[]);
@@ -104,7 +104,7 @@ fn imports(db: &Path, log: &Path, number: u64) {
 }
 
 #[test]
-fn what_is_deleted_is_not_in_the_very_next_list() {
+fn a_deleted_query_is_not_in_the_very_next_list() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("annals.db");
     let log = folder.path().join("fe.audit.log");
@@ -122,7 +122,7 @@ fn what_is_deleted_is_not_in_the_very_next_list() {
 }
 
 #[test]
-fn more_lists_than_there_is_room_for() {
+fn more_lists_than_the_cache_holds_are_answered_alike() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("annals.db");
     let log = folder.path().join("fe.audit.log");

@@ -1,0 +1,34 @@
+//! `/api/bootstrap` and `/api/health`, by which clients find a frontend.
+
+use serde_json::json;
+
+use crate::http::answer::Answer;
+use crate::http::doris::envelope::success;
+use crate::http::error::ApiError;
+use crate::http::route::{Parameters, Route};
+
+pub(super) const BOOTSTRAP: Route =
+    Route::new("/api/bootstrap", |to, path| to.get_public(path, bootstrap));
+pub(super) const HEALTH: Route =
+    Route::new("/api/health", |to, path| to.get_public(path, |_| health()));
+
+/// Answers with what a frontend says about itself. Only a client that names the cluster learns the version.
+fn bootstrap(parameters: Parameters) -> Result<Answer, ApiError> {
+    let names_cluster = parameters.contains_key("cluster_id");
+    let version = concat!("annals-", env!("CARGO_PKG_VERSION"));
+    success(
+        json!({
+            "replayedJournalId": 0,
+            "queryPort": 0,
+            "rpcPort": 0,
+            "arrowFlightSqlPort": 0,
+            "version": if names_cluster { version } else { "" },
+        }),
+        0,
+    )
+}
+
+/// Answers with the number of backends: a history has none.
+fn health() -> Result<Answer, ApiError> {
+    success(json!({ "total_backend_num": 0, "online_backend_num": 0 }), 0)
+}

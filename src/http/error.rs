@@ -1,0 +1,111 @@
+//! Why a request fails, and the status of its answer.
+
+use warp::http::StatusCode;
+
+use crate::ingest::PushError;
+use crate::store::WriteError;
+
+/// A failed request. The text of a variant is written for the person who sent the request.
+///
+/// The envelope's codes and their names are Doris' own (`RestApiStatusCode`), which calls 403 "Bad Request".
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// 200 with code 1: Doris reports an unknown query, or a query without a profile, in the envelope alone.
+    Common(String),
+    /// 200 with code 403: Doris reports a trace id or a form of a profile that it does not know in the envelope alone.
+    Unsupported(String),
+    /// 400: the request cannot be understood.
+    BadRequest(String),
+    /// 401: the request names no user, or proves none.
+    Unauthorized(String),
+    /// 403: the user is known and may not do this.
+    Forbidden(String),
+    /// 404: there is nothing at this path.
+    NotFound(String),
+    /// 405: the path takes only these methods.
+    MethodNotAllowed(&'static str),
+    /// 413: the body is too large.
+    TooLarge(String),
+    /// 408: the body came too slowly.
+    TooSlow(String),
+    /// 503: the same request may succeed later.
+    Busy(String),
+    /// 500: annals failed. The cause goes to the log and never to the client.
+    Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What is sent for an [`ApiError`].
+pub(crate) struct ErrorParts {
+    pub status: StatusCode,
+    /// The code in the envelope.
+    pub code: u16,
+    /// Doris' name of the code.
+    pub name: &'static str,
+    pub message: String,
+}
+
+impl ApiError {
+    /// Returns what is sent to the client. Logs the cause of an internal error.
+    pub(crate) fn into_parts(self) -> ErrorParts {
+        let (status, code, name, message) = match self {
+            ApiError::Common(message) => (StatusCode::OK, 1, "Error", message),
+            ApiError::Unsupported(message) => (StatusCode::OK, 403, "Bad Request", message),
+            ApiError::BadRequest(message) => (StatusCode::BAD_REQUEST, 403, "Bad Request", message),
+            ApiError::Unauthorized(message) => {
+                (StatusCode::UNAUTHORIZED, 401, "Unauthorized", message)
+            }
+            ApiError::Forbidden(message) => (StatusCode::FORBIDDEN, 403, "Bad Request", message),
+            ApiError::NotFound(message) => (StatusCode::NOT_FOUND, 404, "Not Found", message),
+            ApiError::MethodNotAllowed(methods) => {
+                let message = format!("this path answers {methods} only");
+                (StatusCode::METHOD_NOT_ALLOWED, 403, "Bad Request", message)
+            }
+            ApiError::TooLarge(message) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, 403, "Bad Request", message)
+            }
+            ApiError::TooSlow(message) => {
+                (StatusCode::REQUEST_TIMEOUT, 403, "Bad Request", message)
+            }
+            ApiError::Busy(message) => {
+                (StatusCode::SERVICE_UNAVAILABLE, 503, "Service Unavailable", message)
+            }
+            ApiError::Internal(error) => {
+                tracing::error!(error = &*error as &dyn std::error::Error, "request failed");
+                let message = "annals could not read its history; its log says why".to_string();
+                (StatusCode::INTERNAL_SERVER_ERROR, 500, "Internal Error", message)
+            }
+        };
+        ErrorParts { status, code, name, message }
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> ApiError {
+        ApiError::Internal(error.into())
+    }
+}
+
+impl From<serde_json::Error> for ApiError {
+    fn from(error: serde_json::Error) -> ApiError {
+        ApiError::Internal(error.into())
+    }
+}
+
+impl From<WriteError> for ApiError {
+    /// A failed write is `Busy`: nothing was stored, and the client may send it again.
+    fn from(error: WriteError) -> ApiError {
+        tracing::error!(error = &error as &dyn std::error::Error, "push not written");
+        let message = "annals cannot write now: its disk may be full, or another program holds its file; \
+                       nothing was stored, send it again later";
+        ApiError::Busy(message.to_string())
+    }
+}
+
+impl From<PushError> for ApiError {
+    fn from(error: PushError) -> ApiError {
+        match error {
+            PushError::Busy => ApiError::Busy(error.to_string()),
+            PushError::Write(error) => error.into(),
+        }
+    }
+}

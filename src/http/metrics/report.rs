@@ -1,0 +1,153 @@
+//! `/metrics`: figures of annals for Prometheus.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::Metrics;
+use crate::http::answer::{Answer, open_metrics};
+use crate::http::error::ApiError;
+use crate::http::route::{ReadRequest, Route};
+use crate::ingest::Pipeline;
+use crate::store::Sizes;
+
+pub(in crate::http) const ROUTE: Route = Route::new("/metrics", |to, path| to.get(path, report));
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RecordLabels {
+    source: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabel {
+    source: String,
+}
+
+/// Answers with all figures, in the text form of OpenMetrics.
+async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
+    let pipeline = request.view.pipeline_for_all()?;
+    let store = request.view.store()?;
+    let metrics = request.state.metrics();
+    let sizes = metrics.sizes(store).await?;
+    let mut registry = Registry::with_prefix("annals");
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    registry.register("build", "The version of annals", Info::new(version));
+    register_history(&mut registry, &sizes, store.log_bytes());
+    register_writer(&mut registry, pipeline);
+    register_requests(&mut registry, metrics);
+    register_sources(&mut registry, pipeline);
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|error| ApiError::Internal(error.into()))?;
+    Ok(open_metrics(text))
+}
+
+fn gauge(value: i64) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(value);
+    gauge
+}
+
+fn counter(value: u64) -> Counter {
+    let counter = Counter::default();
+    counter.inc_by(value);
+    counter
+}
+
+fn register_history(registry: &mut Registry, sizes: &Sizes, log_bytes: u64) {
+    registry.register("queries", "Queries and loads in the history", gauge(sizes.queries));
+    registry.register("profiles", "Profiles in the history", gauge(sizes.profiles));
+    for (name, help, value) in [
+        ("database", "Size of the history's file", sizes.file_bytes),
+        (
+            "database_log",
+            "Size of its write-ahead log",
+            i64::try_from(log_bytes).unwrap_or(i64::MAX),
+        ),
+        ("profile_stored", "Profiles as they are stored", sizes.profile_bytes),
+        ("profile_text", "Profiles as texts", sizes.profile_text_bytes),
+    ] {
+        registry.register_with_unit(name, help, Unit::Bytes, gauge(value));
+    }
+}
+
+fn register_writer(registry: &mut Registry, pipeline: &Pipeline) {
+    registry.register_with_unit(
+        "commit",
+        "Time from the begin of a transaction to its commit",
+        Unit::Seconds,
+        pipeline.commit_seconds(),
+    );
+    registry.register(
+        "write_queue",
+        "Batches in the queue of the writer",
+        gauge(pipeline.queued()),
+    );
+    let pruned = pipeline.pruned();
+    registry.register(
+        "queries_pruned",
+        "Queries removed for their age or the size of the history",
+        counter(pruned.queries),
+    );
+    registry.register(
+        "profiles_pruned",
+        "Profiles removed while their queries stay",
+        counter(pruned.profiles),
+    );
+}
+
+fn register_requests(registry: &mut Registry, metrics: &Metrics) {
+    registry.register("connections", "Open connections", metrics.connections.clone());
+    registry.register("http_requests", "Requests answered", metrics.requests.clone());
+    registry.register_with_unit(
+        "http_request",
+        "Time from the head of a request to the head of its answer",
+        Unit::Seconds,
+        metrics.seconds.clone(),
+    );
+}
+
+fn register_sources(registry: &mut Registry, pipeline: &Pipeline) {
+    let records = Family::<RecordLabels, Counter>::default();
+    let profiles = Family::<SourceLabel, Counter>::default();
+    let lag = Family::<SourceLabel, Gauge>::default();
+    let last_success = Family::<SourceLabel, Gauge>::default();
+    let last_error = Family::<SourceLabel, Gauge>::default();
+    for (source, report) in pipeline.report() {
+        for (outcome, count) in [
+            ("new", report.records_new),
+            ("merged", report.records_merged),
+            ("unchanged", report.records_unchanged),
+            ("excluded", report.excluded),
+            ("rejected", report.rejected.values().sum()),
+        ] {
+            records.get_or_create(&RecordLabels { source: source.clone(), outcome }).inc_by(count);
+        }
+        let label = SourceLabel { source };
+        profiles.get_or_create(&label).inc_by(report.profiles);
+        if let Some(waiting) = report.lag {
+            lag.get_or_create(&label).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
+        if let Some(ms) = report.last_success_ms {
+            last_success.get_or_create(&label).set(ms / 1000);
+        }
+        if let Some(ms) = report.last_error_ms {
+            last_error.get_or_create(&label).set(ms / 1000);
+        }
+    }
+    registry.register("records", "Records received, by source and outcome", records);
+    registry.register("profiles_taken", "Profiles stored, by source", profiles);
+    registry.register(
+        "lag",
+        "What a source has not read yet: bytes of a followed log, profiles of a frontend",
+        lag,
+    );
+    let success = "Time of the last success of a source";
+    registry.register_with_unit("last_success_timestamp", success, Unit::Seconds, last_success);
+    let error = "Time of the last error of a source";
+    registry.register_with_unit("last_error_timestamp", error, Unit::Seconds, last_error);
+}

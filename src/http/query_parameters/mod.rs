@@ -1,0 +1,14 @@
+//! The parameters behind the question mark. An endpoint has one struct of them, which `serde` reads and `utoipa`
+//! describes.
+
+mod link;
+mod list;
+mod reader;
+mod values;
+
+pub(crate) use link::{address, cursor, last_of_full, with_next};
+pub(crate) use list::{ListParameters, filter};
+pub(crate) use reader::{NoParameters, read_all, read_known};
+pub(crate) use values::{
+    Count, FingerprintText, KindName, PageCursor, SearchText, SearchWords, Time,
+};

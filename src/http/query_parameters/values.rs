@@ -1,0 +1,199 @@
+//! The values of parameters: how each is read from its text, and how the description has it.
+
+use std::borrow::Cow;
+
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer};
+use utoipa::openapi::schema::{Object, SchemaType};
+use utoipa::openapi::{
+    KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Schema, SchemaFormat, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::domain::record::Kind;
+use crate::domain::statement::Fingerprint;
+use crate::domain::time::{Zone, parse_asked_ms};
+use crate::http::error::ApiError;
+use crate::store::Cursor;
+
+/// The largest time in milliseconds: what a JSON number holds exactly.
+const MAX_MS: i64 = (1 << 53) - 1;
+
+/// Reads a value from its text by `parse`.
+fn parsed<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    parse(&text).ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &expected))
+}
+
+/// A number of things, at least 1 and at most [`Count::MAX`]; `DEFAULT` if the request names none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Count<const DEFAULT: u32>(pub(crate) u32);
+
+impl<const DEFAULT: u32> Count<DEFAULT> {
+    const MAX: u32 = 1000;
+}
+
+impl<const DEFAULT: u32> Default for Count<DEFAULT> {
+    fn default() -> Count<DEFAULT> {
+        Count(DEFAULT)
+    }
+}
+
+impl<'de, const DEFAULT: u32> Deserialize<'de> for Count<DEFAULT> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let max = Count::<DEFAULT>::MAX;
+        parsed(deserializer, &format!("a whole number from 1 to {max}"), |text| {
+            text.parse().ok().filter(|count| (1..=max).contains(count)).map(Count)
+        })
+    }
+}
+
+/// The name of what a query was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KindName(pub(crate) Kind);
+
+impl KindName {
+    pub(crate) fn schema() -> Object {
+        text().enum_values(Some(["query", "load"])).build()
+    }
+}
+
+impl<'de> Deserialize<'de> for KindName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, "query or load", |text| {
+            let mut kinds = [Kind::Query, Kind::Load].into_iter();
+            kinds.find(|kind| kind.name().eq_ignore_ascii_case(text)).map(KindName)
+        })
+    }
+}
+
+/// A fingerprint in hexadecimal digits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FingerprintText(pub(crate) Fingerprint);
+
+impl<'de> Deserialize<'de> for FingerprintText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map(FingerprintText).map_err(D::Error::custom)
+    }
+}
+
+/// A duration in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Milliseconds(pub(super) i64);
+
+impl<'de> Deserialize<'de> for Milliseconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, "a whole number of milliseconds", |text| {
+            text.parse().ok().filter(|ms| (0..=MAX_MS).contains(ms)).map(Milliseconds)
+        })
+    }
+}
+
+/// A time in one of its spellings. A text without a zone is local to the zone in which annals writes times.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Time(String);
+
+impl Time {
+    /// Returns the time in Unix milliseconds. Errors, in the name of the parameter, if the text is no time.
+    pub(super) fn ms(&self, name: &str, zone: Zone) -> Result<i64, ApiError> {
+        parse_asked_ms(&self.0, zone).ok_or_else(|| {
+            ApiError::BadRequest(format!(
+                "{name} must be a time like 2024-08-06 11:15:50, a day like 2024-08-06, or Unix \
+                 milliseconds"
+            ))
+        })
+    }
+
+    /// Returns the schema of a time to the second or better: a text, or Unix milliseconds.
+    pub(crate) fn to_the_second() -> OneOfBuilder {
+        let date_time = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+        let epoch_ms = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(253_402_300_799_999_i64));
+        OneOfBuilder::new().item(date_time.build()).item(epoch_ms.build())
+    }
+}
+
+impl ToSchema for Time {}
+
+impl PartialSchema for Time {
+    fn schema() -> RefOr<Schema> {
+        let date = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)));
+        RefOr::T(Time::to_the_second().item(date.build()).build().into())
+    }
+}
+
+/// A text that statements contain.
+#[derive(Debug, Deserialize)]
+pub(crate) struct SearchText(pub(crate) String);
+
+impl ToSchema for SearchText {}
+
+impl PartialSchema for SearchText {
+    fn schema() -> RefOr<Schema> {
+        RefOr::T(text().min_length(Some(1)).max_length(Some(1000)).build().into())
+    }
+}
+
+/// Has something other than Unicode's white space, which separates words.
+const NOT_ALL_SPACE: &str =
+    r"[^\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]";
+
+/// Words that statements contain, with white space between them.
+#[derive(Debug, Deserialize)]
+pub(crate) struct SearchWords(pub(crate) String);
+
+impl ToSchema for SearchWords {}
+
+impl PartialSchema for SearchWords {
+    fn schema() -> RefOr<Schema> {
+        RefOr::T(text().max_length(Some(1000)).pattern(Some(NOT_ALL_SPACE)).build().into())
+    }
+}
+
+/// Where a page of a list begins, as the `Link` header of the page before has it.
+#[derive(Debug)]
+pub(crate) struct PageCursor(pub(crate) Cursor);
+
+impl PageCursor {
+    fn parse(text: &str) -> Option<PageCursor> {
+        let (started_ms, id) = text.split_once('.')?;
+        let started_ms = match started_ms {
+            "none" => None,
+            ms => Some(ms.parse().ok()?),
+        };
+        Some(PageCursor(Cursor { started_ms, id: id.parse().ok()? }))
+    }
+}
+
+impl<'de> Deserialize<'de> for PageCursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        PageCursor::parse(&text).ok_or_else(|| {
+            D::Error::custom("cursor must come from the Link header of the page before")
+        })
+    }
+}
+
+impl ToSchema for PageCursor {
+    fn name() -> Cow<'static, str> {
+        "Cursor".into()
+    }
+}
+
+impl PartialSchema for PageCursor {
+    fn schema() -> RefOr<Schema> {
+        let text = text().pattern(Some("^(none|-?[0-9]{1,15})\\.[0-9]{1,15}$"));
+        RefOr::T(text.build().into())
+    }
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
+}

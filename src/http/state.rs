@@ -1,0 +1,148 @@
+//! What all routes share, and the way from a request to a [`View`]. The fields are private: a route reaches the store
+//! by the view of its caller and by nothing else.
+
+use std::sync::Arc;
+
+use warp::host::Authority;
+
+use super::auth::{Authenticator, Principal};
+use super::error::ApiError;
+use super::metrics::Metrics;
+use super::response_cache::ResponseCache;
+use super::same_site::check_host;
+use super::view::View;
+use crate::ingest::Pipeline;
+use crate::store::{OpenError, Store};
+
+/// What all routes share.
+#[derive(Debug)]
+pub(crate) struct AppState {
+    store: Store,
+    pipeline: Arc<Pipeline>,
+    authenticator: Authenticator,
+    scheme: &'static str,
+    is_open: bool,
+    metrics: Metrics,
+    response_cache: ResponseCache,
+}
+
+/// How a client says who it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Credentials<'a> {
+    /// The `Authorization` header.
+    pub(super) authorization: Option<&'a str>,
+    /// The id of a session on Doris' paths.
+    pub(super) session: Option<&'a str>,
+    /// The path of the request; empty where the answer to wrong credentials does not depend on it.
+    pub(super) path: &'a str,
+}
+
+impl Credentials<'_> {
+    /// Returns the error for a client that nobody knows. Doris' page logs in when it reads these words.
+    pub(super) fn error(&self, error: ApiError) -> ApiError {
+        match error {
+            ApiError::Unauthorized(_)
+                if self.authorization.is_none() && self.path.starts_with("/rest/v1/") =>
+            {
+                ApiError::Unauthorized("Cookie is invalid".to_string())
+            }
+            error => error,
+        }
+    }
+}
+
+impl AppState {
+    /// Returns the state of a server. `scheme` is `http` or `https`. With `is_open`, a server without users answers
+    /// under any host name. Errors if the file of the store cannot be watched.
+    pub(crate) fn new(
+        store: Store,
+        pipeline: Arc<Pipeline>,
+        authenticator: Authenticator,
+        scheme: &'static str,
+        is_open: bool,
+    ) -> Result<AppState, OpenError> {
+        let response_cache = ResponseCache::new(store.watch()?);
+        let metrics = Metrics::default();
+        Ok(AppState { store, pipeline, authenticator, scheme, is_open, metrics, response_cache })
+    }
+
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(super) fn response_cache(&self) -> &ResponseCache {
+        &self.response_cache
+    }
+
+    /// Returns what the client may see of the history. Errors if the host name or the credentials are wrong.
+    pub(super) async fn view(
+        &self,
+        credentials: Credentials<'_>,
+        host: Option<Authority>,
+    ) -> Result<View, ApiError> {
+        let principal = self.principal(credentials, host.as_ref()).await?;
+        Ok(self.view_of(principal))
+    }
+
+    /// Returns what a browser may see of the history. A browser sends the id of its session in place of the header.
+    pub(crate) async fn view_in_session(
+        &self,
+        session: Option<&str>,
+        authorization: Option<String>,
+        host: Option<Authority>,
+    ) -> Result<View, ApiError> {
+        if let Some(id) = session
+            && let Some(principal) = self.authenticator.principal_in_session(id).await?
+        {
+            return Ok(self.view_of(principal));
+        }
+        let authorization = authorization.as_deref();
+        self.view(Credentials { authorization, session: None, path: "" }, host).await
+    }
+
+    /// Returns what the client may see of the history, or `None` if the host name is wrong, or if the credentials cannot
+    /// be checked without waiting.
+    pub(super) fn known_view(
+        &self,
+        authorization: Option<&str>,
+        host: Option<&Authority>,
+    ) -> Option<View> {
+        self.check_host(host).ok()?;
+        self.authenticator.known_principal(authorization).map(|principal| self.view_of(principal))
+    }
+
+    fn view_of(&self, principal: Principal) -> View {
+        View::new(self.store.clone(), self.scheme, self.pipeline.clone(), principal)
+    }
+
+    /// Errors if annals does not answer under this host name.
+    pub(crate) fn check_host(&self, host: Option<&Authority>) -> Result<(), ApiError> {
+        if self.authenticator.is_enabled() || self.is_open { Ok(()) } else { check_host(host) }
+    }
+
+    /// Returns who sent a request. Errors if the host name or the credentials are wrong.
+    pub(super) async fn principal(
+        &self,
+        credentials: Credentials<'_>,
+        host: Option<&Authority>,
+    ) -> Result<Principal, ApiError> {
+        self.check_host(host)?;
+        if let (None, Some(id)) = (credentials.authorization, credentials.session)
+            && let Some(principal) = self.authenticator.principal_in_session(id).await?
+        {
+            return Ok(principal);
+        }
+        self.authenticator
+            .principal(credentials.authorization)
+            .await
+            .map_err(|error| credentials.error(error))
+    }
+}
