@@ -1,5 +1,4 @@
-//! What annals is told to do: defaults, then the configuration file, then the environment, then the
-//! command line, each over the one before.
+//! The configuration: defaults, then the file, then the environment, then the command line, each over the one before.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::{Context, anyhow, bail};
 use reqwest::Url;
 use serde::Deserialize;
 
@@ -16,13 +16,12 @@ use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
 use crate::formats::frontend::Frontend;
 
-/// The file that is read where none is named.
-pub(crate) const DEFAULT_FILE: &str = "annals.toml";
+/// The configuration file of a working folder, unless another is named.
+const DEFAULT_FILE: &str = "annals.toml";
 
-/// What a configuration file says. `annals.example.toml` explains each setting.
+/// A configuration file. `annals.example.toml` explains each setting.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub(crate) struct Config {
     pub db: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
@@ -42,7 +41,7 @@ pub(crate) struct Config {
     pub retention: Retention,
 }
 
-/// Somebody who may ask, as the configuration file names them.
+/// A user in the configuration file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "UserText")]
 pub(crate) struct UserConfig(pub Account);
@@ -66,26 +65,27 @@ impl TryFrom<UserText> for UserConfig {
     }
 }
 
-/// A frontend, as the configuration file describes it.
+/// A frontend in the configuration file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub(crate) struct FrontendConfig {
     pub url: FrontendUrl,
     pub password_file: Option<PathBuf>,
     pub password_env: Option<String>,
     pub time_zone: Option<Zone>,
-    #[serde(default = "default_seconds")]
-    pub every_seconds: Seconds,
+    #[serde(default)]
+    pub poll_interval_seconds: Seconds,
 }
 
-/// How often a frontend is asked, in seconds from 1 to 3600.
+/// The time from one poll of a frontend to the next, from 1 to 3600 seconds.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "u64")]
 pub(crate) struct Seconds(u64);
 
-fn default_seconds() -> Seconds {
-    Seconds(5)
+impl Default for Seconds {
+    fn default() -> Seconds {
+        Seconds(5)
+    }
 }
 
 impl TryFrom<u64> for Seconds {
@@ -94,55 +94,49 @@ impl TryFrom<u64> for Seconds {
     fn try_from(seconds: u64) -> Result<Seconds, &'static str> {
         match seconds {
             1..=3600 => Ok(Seconds(seconds)),
-            _ => Err("every_seconds must be from 1 to 3600"),
+            _ => Err("poll_interval_seconds must be from 1 to 3600"),
         }
     }
 }
 
-/// Where a frontend is and who asks it: `http://user@host:8030`.
+/// The address of a frontend, and the user of annals there: `http://user@host:8030`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct FrontendUrl {
+    /// Without the user.
     url: Url,
     user: String,
 }
 
-/// Why a text is not the address of a frontend.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub(crate) enum FrontendUrlError {
-    #[error("a frontend is named like http://user@host:8030")]
-    NotAnAddress,
-    #[error(
-        "a password does not belong into an address, which others can read; put it into a file or \
-         an environment variable"
-    )]
-    Password,
-}
+/// The message about a text that is no address of a frontend.
+const NOT_A_FRONTEND_URL: &str = "a frontend is written like http://user@host:8030";
+/// The message about a URL with a password, which other processes can read on the command line.
+const PASSWORD_IN_URL: &str = "a frontend's URL must not hold its password, for others can read it there; put the \
+     password into password_file, password_env or ANNALS_FRONTEND_PASSWORD";
 
 impl FromStr for FrontendUrl {
-    type Err = FrontendUrlError;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<FrontendUrl, FrontendUrlError> {
-        let mut url: Url = text.parse().map_err(|_| FrontendUrlError::NotAnAddress)?;
+    fn from_str(text: &str) -> Result<FrontendUrl, &'static str> {
+        let mut url: Url = text.parse().map_err(|_| NOT_A_FRONTEND_URL)?;
         if url.password().is_some() {
-            return Err(FrontendUrlError::Password);
+            return Err(PASSWORD_IN_URL);
         }
-        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        if !["http", "https"].contains(&url.scheme()) || !url.has_host() || !bare {
-            return Err(FrontendUrlError::NotAnAddress);
+        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        if !["http", "https"].contains(&url.scheme()) || !url.has_host() || !is_bare {
+            return Err(NOT_A_FRONTEND_URL);
         }
         let user = percent_encoding::percent_decode_str(url.username()).decode_utf8_lossy();
         let user = if user.is_empty() { "root".to_string() } else { user.into_owned() };
-        url.set_username("").map_err(|()| FrontendUrlError::NotAnAddress)?;
+        url.set_username("").map_err(|()| NOT_A_FRONTEND_URL)?;
         Ok(FrontendUrl { url, user })
     }
 }
 
 impl TryFrom<String> for FrontendUrl {
-    type Error = FrontendUrlError;
+    type Error = &'static str;
 
-    fn try_from(text: String) -> Result<FrontendUrl, FrontendUrlError> {
+    fn try_from(text: String) -> Result<FrontendUrl, &'static str> {
         text.parse()
     }
 }
@@ -153,30 +147,17 @@ impl fmt::Display for FrontendUrl {
     }
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum ConfigError {
-    #[error("the configuration {} cannot be read", .0.display())]
-    Unreadable(PathBuf, #[source] std::io::Error),
-    #[error("{}:{line}: {message}", .file.display())]
-    Wrong { file: PathBuf, line: usize, message: String },
-    #[error("the password of {} cannot be read from {}", .0, .1.display())]
-    PasswordFile(String, PathBuf, #[source] std::io::Error),
-    #[error("the password of {0} is to be in {1}, which is not set")]
-    PasswordVariable(String, String),
-}
-
 impl Config {
-    /// Reads a file; where none is named, the one in the working folder if it is there.
-    pub(crate) fn read(named: Option<&Path>) -> Result<Config, ConfigError> {
+    /// Reads a file. Without a name, reads annals.toml of the working folder, or returns the defaults if there is none.
+    pub(crate) fn read(named: Option<&Path>) -> anyhow::Result<Config> {
         let file = named.unwrap_or(Path::new(DEFAULT_FILE));
         match std::fs::read_to_string(file) {
             Ok(text) => Config::parse(&text, file),
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
                 Ok(Config::default())
             }
-            Err(error) => Err(ConfigError::Unreadable(file.to_path_buf(), error)),
+            Err(error) => Err(error)
+                .with_context(|| format!("the configuration {} cannot be read", file.display())),
         }
     }
 
@@ -185,63 +166,91 @@ impl Config {
         self.db.clone().unwrap_or_else(|| PathBuf::from("annals.db"))
     }
 
-    /// The zone of times that name none.
+    /// The zone of times without one.
     pub(crate) fn zone(&self) -> Zone {
         self.time_zone.unwrap_or_else(Zone::of_machine)
     }
 
-    fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
+    fn parse(text: &str, file: &Path) -> anyhow::Result<Config> {
         toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-            let message = error.message().to_string();
-            ConfigError::Wrong { file: file.to_path_buf(), line, message }
+            anyhow!("{}:{line}: {}", file.display(), error.message())
         })
     }
 }
 
 impl FrontendConfig {
-    /// A frontend that only an address names.
+    /// Returns the configuration of a frontend on the command line.
     pub(crate) fn of_url(url: FrontendUrl) -> FrontendConfig {
         FrontendConfig {
             url,
             password_file: None,
             password_env: None,
             time_zone: None,
-            every_seconds: default_seconds(),
+            poll_interval_seconds: Seconds::default(),
         }
     }
 
-    /// How the frontend is asked. Its password is in the file or the variable it names, else in what
-    /// ANNALS_FRONTEND_PASSWORD_FILE or ANNALS_FRONTEND_PASSWORD say; else it has none.
-    pub(crate) fn settings(&self, zone: Zone) -> Result<Frontend, ConfigError> {
-        let variable = |name: &str| std::env::var(name).ok();
-        let file = |path: &Path| {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                ConfigError::PasswordFile(self.url.to_string(), path.to_path_buf(), error)
-            })?;
-            Ok(text.trim_end_matches(['\r', '\n']).to_string())
-        };
-        let password = if let Some(path) = &self.password_file {
-            file(path)?
-        } else if let Some(name) = &self.password_env {
-            variable(name)
-                .ok_or_else(|| ConfigError::PasswordVariable(self.url.to_string(), name.clone()))?
-        } else if let Some(path) = variable("ANNALS_FRONTEND_PASSWORD_FILE") {
-            file(Path::new(&path))?
-        } else {
-            variable("ANNALS_FRONTEND_PASSWORD").unwrap_or_default()
-        };
+    /// Returns the frontend with its password. `zone` is the zone of its times unless it has its own.
+    pub(crate) fn frontend(&self, zone: Zone) -> anyhow::Result<Frontend> {
         Ok(Frontend {
             url: self.url.url.clone(),
             user: self.url.user.clone(),
-            password,
+            password: self.password().with_context(|| format!("no password for {}", self.url))?,
             zone: self.time_zone.unwrap_or(zone),
         })
     }
 
-    /// How long after one look at its list the next comes.
-    pub(crate) fn every(&self) -> Duration {
-        Duration::from_secs(self.every_seconds.0)
+    /// Reads the password from the file or the variable that the configuration names, else from those of the
+    /// environment; else it is empty.
+    fn password(&self) -> anyhow::Result<String> {
+        if let Some(path) = &self.password_file {
+            password_in(path)
+        } else if let Some(name) = &self.password_env {
+            match std::env::var(name) {
+                Ok(password) => Ok(password),
+                Err(_) => bail!("the variable {name} is not set"),
+            }
+        } else if let Some(path) = variable("ANNALS_FRONTEND_PASSWORD_FILE") {
+            password_in(Path::new(&path))
+        } else {
+            Ok(variable("ANNALS_FRONTEND_PASSWORD").unwrap_or_default())
+        }
+    }
+
+    pub(crate) fn poll_interval(&self) -> Duration {
+        Duration::from_secs(self.poll_interval_seconds.0)
+    }
+}
+
+/// Returns the text of a file without the line end.
+fn password_in(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_string())
+}
+
+/// Returns an environment variable. An empty one counts as unset.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frontend_is_written_as_a_url_with_its_user() {
+        let url: FrontendUrl = "http://admin@fe1:8030".parse().unwrap();
+        assert_eq!((url.user.as_str(), url.to_string()), ("admin", "http://fe1:8030/".to_string()));
+        let url: FrontendUrl = "https://a%40b@fe1".parse().unwrap();
+        assert_eq!(url.user, "a@b");
+        assert_eq!("http://fe1:8030".parse::<FrontendUrl>().unwrap().user, "root");
+        assert_eq!("http://a:b@fe1:8030".parse::<FrontendUrl>(), Err(PASSWORD_IN_URL));
+        for text in ["fe1:8030", "fe1", "mysql://fe1:9030", "http://fe1/path", "http://fe1?a=b", ""]
+        {
+            assert_eq!(text.parse::<FrontendUrl>(), Err(NOT_A_FRONTEND_URL), "{text}");
+        }
     }
 }

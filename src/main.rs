@@ -1,15 +1,15 @@
-//! Parses arguments, runs one command.
+//! Parses the arguments, and runs one command.
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
-use std::error::Error;
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use annals::cli::args::ignore_empty_variables;
+use annals::cli::output::has_colours;
 use annals::cli::{
     backup, check, diff, export, generated, import, list, merge, profile, prune, serve, show,
     stats, top, user,
 };
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// The query history that Apache Doris does not keep
@@ -41,23 +41,29 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = ignore_empty_variables(Arguments::command()).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if matches!(arguments.command, Command::Serve(_)) {
         tune_allocator();
     }
-    run(arguments)
+    log_to_standard_error();
+    run(arguments.command).unwrap_or_else(|error| {
+        eprintln!("annals: {error:#}");
+        ExitCode::from(2)
+    })
 }
 
-/// Has threads share the allocator's room: glibc gives each its own, and answers of many sizes are made on many
-/// threads: a server under load took 178 MB of memory, and 111 so. One room for all would be 105, and they would
-/// wait for each other.
+/// Tunes glibc's allocator for a server.
 ///
-/// And has it keep a little of what an answer gave back for the next one, rather than give it to the system each
-/// time: that took a fifth of the time of a profile as HTML.
+/// Threads share two arenas: glibc gives each thread its own, and with that a server under load took 178 MB of memory
+/// instead of 111. A single arena would take 105 MB, but threads would wait for each other.
+///
+/// Freed memory is kept for the next response instead of given back to the system each time, which took a fifth of the
+/// time of a profile as HTML.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn tune_allocator() {
-    // SAFETY: each sets a number of the allocator, before any other thread runs. An old one that does not know it
-    // refuses, and nothing is lost.
+    // SAFETY: each call sets a number of the allocator before any other thread runs. An allocator that does not know
+    // the number ignores it.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 2);
         libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
@@ -69,56 +75,45 @@ fn tune_allocator() {
 fn tune_allocator() {}
 
 #[tokio::main]
-async fn run(arguments: Arguments) -> ExitCode {
-    // Statements stand in no message above debug level, so none is logged unless asked for.
-    let filter = EnvFilter::try_from_env("ANNALS_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Backup(arguments) => backup::run(arguments).await,
+        Command::Check(arguments) => check::run(arguments).await,
+        Command::Import(arguments) => import::run(arguments).await,
+        Command::Merge(arguments) => merge::run(arguments).await,
+        Command::Prune(arguments) => prune::run(arguments).await,
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::User(arguments) => user::run(arguments).await,
+        Command::List(arguments) => list::run(arguments).await,
+        Command::Show(arguments) => show::run(arguments).await,
+        Command::Profile(arguments) => profile::run(arguments).await,
+        Command::Top(arguments) => top::run(arguments).await,
+        Command::Diff(arguments) => diff::run(arguments).await,
+        Command::Export(arguments) => export::run(arguments).await,
+        Command::Stats(arguments) => stats::run(arguments).await,
+        Command::Completions(arguments) => generated::completions(&arguments, Arguments::command()),
+        Command::Man(arguments) => generated::man(&arguments, Arguments::command()),
+    }
+}
+
+/// What is logged without `ANNALS_LOG`: warnings, and what the sources and commands do. Requests are logged at info
+/// level, statements at debug level: neither is logged unless asked for.
+const DEFAULT_LOG: &str = "warn,annals::ingest=info,annals::cli=info";
+
+/// Logs what `ANNALS_LOG` selects, as JSON if `ANNALS_LOG_FORMAT` is json.
+fn log_to_standard_error() {
+    let directives = std::env::var("ANNALS_LOG").unwrap_or_default();
+    let filter = EnvFilter::try_new(directives.trim())
+        .ok()
+        .filter(|_| !directives.trim().is_empty())
+        .unwrap_or_else(|| EnvFilter::new(DEFAULT_LOG));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(has_colours(&std::io::stderr()));
     if std::env::var("ANNALS_LOG_FORMAT").is_ok_and(|format| format == "json") {
         log.json().init();
     } else {
         log.init();
     }
-    let ended = match arguments.command {
-        Command::Merge(arguments) => merge::run(arguments).await.map_err(boxed),
-        Command::Backup(arguments) => backup::run(arguments).await.map_err(boxed),
-        Command::Check(arguments) => check::run(arguments).await.map_err(boxed),
-        Command::Import(arguments) => import::run(arguments).await.map_err(boxed),
-        Command::Prune(arguments) => prune::run(arguments).await.map_err(boxed),
-        Command::Serve(arguments) => serve::run(arguments).await.map_err(boxed),
-        Command::User(arguments) => user::run(arguments).await.map_err(boxed),
-        Command::List(arguments) => list::run(arguments).await.map_err(boxed),
-        Command::Show(arguments) => show::run(arguments).await.map_err(boxed),
-        Command::Profile(arguments) => profile::run(arguments).await.map_err(boxed),
-        Command::Top(arguments) => top::run(arguments).await.map_err(boxed),
-        Command::Diff(arguments) => diff::run(arguments).await.map_err(boxed),
-        Command::Export(arguments) => export::run(arguments).await.map_err(boxed),
-        Command::Stats(arguments) => stats::run(arguments).await.map_err(boxed),
-        Command::Completions(arguments) => {
-            generated::completions(&arguments, Arguments::command()).map_err(boxed)
-        }
-        Command::Man(arguments) => generated::man(&arguments, Arguments::command()).map_err(boxed),
-    };
-    ended.unwrap_or_else(|error| {
-        eprintln!("annals: {error}{}", causes(&*error));
-        ExitCode::from(2)
-    })
-}
-
-fn boxed(error: impl Error + 'static) -> Box<dyn Error> {
-    Box::new(error)
-}
-
-/// What an error came from, each cause behind a colon.
-fn causes(error: &dyn Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

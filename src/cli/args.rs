@@ -1,147 +1,156 @@
-//! What the commands share that look into a history and change nothing: which file, which queries, and how
-//! a query is named.
+//! Arguments that several commands share, and what the reading commands make of them.
 
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
 use chrono::Utc;
-use clap::Args;
+use clap::builder::Resettable;
+use clap::{Args, Command};
 
-use super::Common;
+use super::READING;
 use super::output::Output;
-use crate::config::ConfigError;
+use crate::config::Config;
 use crate::domain::record::{Kind, QueryId};
-use crate::domain::search::{Search, SearchError};
+use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, parse_asked_ms, parse_duration_ms};
-use crate::store::{OpenError, QueryFilter, Store, StoredQuery};
+use crate::store::{QueryFilter, Store, StoredQuery};
 
-/// How many candidates an ambiguous id is answered with.
+/// Ids that are listed where a prefix is ambiguous.
 const CANDIDATES: u32 = 10;
 
-/// Which history, and in which form the answer.
+/// The settings that every command has.
 #[derive(Debug, Args)]
-pub struct Reading {
+pub struct ConfigArgs {
+    /// The configuration file. Without it, annals.toml of the working folder, if there is one
+    #[arg(long, env = "ANNALS_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The file that holds the history [default: annals.db]
+    #[arg(long, env = "ANNALS_DB", value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// The zone of times without one, as Doris writes them: an IANA name like Asia/Shanghai. Without it, the zone
+    /// of this machine. A time that occurred twice as clocks were set back is the first one. A time that clocks
+    /// skipped has the offset before the change
+    #[arg(long, env = "ANNALS_TIME_ZONE", value_name = "ZONE")]
+    time_zone: Option<Zone>,
+}
+
+impl ConfigArgs {
+    /// Returns the configuration file with the environment and the command line over it.
+    pub(super) fn read(self) -> anyhow::Result<Config> {
+        let mut config = Config::read(self.config.as_deref())?;
+        config.db = self.db.or(config.db);
+        config.time_zone = self.time_zone.or(config.time_zone);
+        Ok(config)
+    }
+}
+
+/// Makes an empty environment variable count as unset: clap takes it for an empty value.
+pub fn ignore_empty_variables(command: Command) -> Command {
+    command
+        .mut_args(|arg| {
+            let value = arg.get_env().and_then(std::env::var_os);
+            let is_empty = value.is_some_and(|value| value.is_empty());
+            if is_empty { arg.env(Resettable::Reset) } else { arg }
+        })
+        .mut_subcommands(ignore_empty_variables)
+}
+
+/// The arguments of the commands that read a history.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
     #[command(flatten)]
-    common: Common,
+    config: ConfigArgs,
     /// Write JSON
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
-/// Why nothing can be shown.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum ReadError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error("the history cannot be read")]
-    Read(#[from] sqlx::Error),
-    #[error("the output cannot be written")]
-    Write(#[from] std::io::Error),
-    #[error("no query's id is {0}, or begins so")]
-    Unknown(String),
-    #[error("more than one query's id begins with {0}:\n{1}")]
-    Ambiguous(String, String),
-    #[error("no profile of query {0} was taken in")]
-    NoProfile(String),
-    #[error(
-        "{0} is no time; name one like '2024-08-06 11:15:50', a day like 2024-08-06, Unix milliseconds, or how long ago, like 2h"
-    )]
-    NotATime(String),
-    #[error(transparent)]
-    Search(#[from] SearchError),
-    #[error("there is no column {0}; there are {1}")]
-    NoColumn(String, String),
-    #[error("{0}")]
-    Other(String),
-}
-
-/// A history, opened to read.
-pub struct History {
-    /// The history.
-    pub store: Store,
+/// A history that is opened to read, and where the output goes.
+pub(super) struct History {
+    pub(super) store: Store,
     /// The zone in which times are read and written.
-    pub zone: Zone,
-    /// Where the answer goes.
-    pub output: Output,
-    /// Whether it is to be JSON.
-    pub json: bool,
+    pub(super) zone: Zone,
+    pub(super) output: Output,
+    pub(super) json: bool,
 }
 
-impl Reading {
-    /// Opens the history.
-    pub async fn open(self) -> Result<History, ReadError> {
-        let config = self.common.configured()?;
+impl ReadArgs {
+    pub(super) async fn open(self) -> anyhow::Result<History> {
+        let config = self.config.read()?;
         let store = Store::open_to_read(&config.db()).await?;
         Ok(History { store, zone: config.zone(), output: Output::standard(), json: self.json })
     }
 }
 
 impl History {
-    /// Everything that is known of the query of an id, or of the one whose id begins so.
-    pub async fn query(&self, id: &str) -> Result<StoredQuery, ReadError> {
-        let unknown = || ReadError::Unknown(id.to_string());
+    /// Returns the query of an id, or the one whose id begins with it.
+    pub(super) async fn query(&self, id: &str) -> anyhow::Result<StoredQuery> {
+        let unknown = || anyhow!("no query's id is {id}, or begins with it");
         let exact: QueryId = id.parse().map_err(|_| unknown())?;
-        if let Some(query) = self.store.record(&exact, None).await? {
+        if let Some(query) = self.store.record(&exact, None).await.context(READING)? {
             return Ok(query);
         }
-        let mut ids = self.store.ids_with_prefix(exact.as_str(), CANDIDATES + 1).await?;
+        let found = self.store.ids_with_prefix(exact.as_str(), CANDIDATES + 1).await;
+        let mut ids = found.context(READING)?;
         if ids.len() > 1 {
-            let more = ids.len() > CANDIDATES as usize;
+            let has_more = ids.len() > CANDIDATES as usize;
             ids.truncate(CANDIDATES as usize);
-            let list = ids.join("\n") + if more { "\n..." } else { "" };
-            return Err(ReadError::Ambiguous(id.to_string(), list));
+            let list = ids.join("\n") + if has_more { "\n..." } else { "" };
+            bail!("more than one query's id begins with {id}:\n{list}");
         }
         let found = ids.first().and_then(|id| id.parse().ok()).ok_or_else(unknown)?;
-        self.store.record(&found, None).await?.ok_or_else(unknown)
+        self.store.record(&found, None).await.context(READING)?.ok_or_else(unknown)
     }
 }
 
-/// Which queries are meant.
+/// Which queries a command reads.
 #[derive(Debug, Args)]
-pub struct Filters {
-    /// Whoever ran it
+pub struct FilterArgs {
+    /// Queries of this user
     #[arg(long)]
     user: Option<String>,
-    /// The database it ran in
+    /// Queries in this database
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// Its state, in any letter case
+    /// Queries in this state, in any letter case
     #[arg(long)]
     state: Option<String>,
-    /// query or load
+    /// Only queries, or only loads
     #[arg(long = "type", value_name = "TYPE", value_parser = ["query", "load"])]
     kind: Option<String>,
-    /// The shape of its statement, as top shows it
+    /// Queries with this fingerprint, which top shows
     #[arg(long)]
     fingerprint: Option<Fingerprint>,
-    /// Text in the statement, in any letter case
+    /// Queries with this text in the statement, in any letter case
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// Whole words in the statement, in any order
+    /// Queries with these whole words in the statement, in any order
     #[arg(long)]
     words: Option<String>,
-    /// It took at least so many milliseconds
+    /// Queries that took at least this long, in milliseconds
     #[arg(long, value_name = "MS")]
     min_ms: Option<u32>,
-    /// It waited in its workload group's queue for at least so many milliseconds
+    /// Queries that waited in the queue of their workload group for at least this long, in milliseconds
     #[arg(long, value_name = "MS")]
     min_queue_ms: Option<u32>,
-    /// Whether the frontend answered it from its SQL cache
+    /// Queries that the frontend answered from its SQL cache, or did not
     #[arg(long, value_name = "BOOL")]
     cache_hit: Option<bool>,
-    /// It started then or later: a time, a day, Unix milliseconds, or how long ago (2h)
+    /// Queries that started at this time or later: a time, a day, Unix milliseconds, or how long ago (2h)
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// It started before then
+    /// Queries that started before this time
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
 }
 
-impl Filters {
-    /// The filter they name, of at most `limit` queries.
-    pub fn filter(&self, zone: Zone, limit: u32) -> Result<QueryFilter, ReadError> {
-        let time = |text: &Option<String>| text.as_deref().map(|text| time(text, zone)).transpose();
+impl FilterArgs {
+    /// Returns the filter, for at most `limit` queries.
+    pub(super) fn filter(&self, zone: Zone, limit: u32) -> anyhow::Result<QueryFilter> {
+        let time = |text: &Option<String>| {
+            text.as_deref().map(|text| parse_time_ms(text, zone)).transpose()
+        };
         let search = match (&self.search, &self.words) {
             (None, None) => None,
             (text, words) => Some(Search::new(text.as_deref(), words.as_deref())?),
@@ -165,14 +174,19 @@ impl Filters {
     }
 }
 
-/// A time that somebody typed.
-pub fn time(text: &str, zone: Zone) -> Result<i64, ReadError> {
+/// Parses a time that a user typed.
+pub(super) fn parse_time_ms(text: &str, zone: Zone) -> anyhow::Result<i64> {
     let ago = || parse_duration_ms(text).map(|ms| Utc::now().timestamp_millis().saturating_sub(ms));
-    parse_asked_ms(text, zone).or_else(ago).ok_or_else(|| ReadError::NotATime(text.to_string()))
+    parse_asked_ms(text, zone).or_else(ago).ok_or_else(|| {
+        anyhow!(
+            "{text} is not a time; write one like '2024-08-06 11:15:50', a day like 2024-08-06, Unix milliseconds, or \
+             how long ago, like 2h"
+        )
+    })
 }
 
-/// The columns of a query, in the order in which they are shown.
-pub const COLUMNS: [&str; 55] = [
+/// The columns of a query, in the order of the output.
+pub(super) const COLUMNS: [&str; 55] = [
     "query_id", "kind", "state", "started_at", "started_ms", "ended_at", "ended_ms", "duration_ms",
     "user", "client", "catalog", "db", "fingerprint", "statement_type", "command_type",
     "statement_id", "session_id", "trace_id", "is_query", "is_nereids", "is_internal", "is_slow",
@@ -185,8 +199,8 @@ pub const COLUMNS: [&str; 55] = [
     "load", "has_profile", "statement",
 ];
 
-/// A value as text; nothing where it is not known.
-pub fn plain(value: Option<&serde_json::Value>) -> String {
+/// Returns a JSON value as plain text, which is empty for null.
+pub(super) fn plain(value: Option<&serde_json::Value>) -> String {
     match value {
         None | Some(serde_json::Value::Null) => String::new(),
         Some(serde_json::Value::String(text)) => text.clone(),

@@ -1,97 +1,100 @@
-//! `annals diff`: two runs side by side.
+//! `annals diff`: two runs of a statement side by side.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 
-use super::args::{COLUMNS, ReadError, Reading, plain};
-use super::output::{Style, visible};
-use super::profile::{text, time_text};
+use super::args::{COLUMNS, ReadArgs, plain};
+use super::output::{Output, YELLOW, visible};
+use super::profile::{profile_text, time_text};
 use crate::domain::profile::{OperatorDifference, Section, compare, operators};
+use crate::store::StoredQuery;
 
 /// Compare two runs of a statement
 ///
-/// What differs of the two, then their operators, those that got slower first. Operators need the profiles of
-/// both.
+/// Shows the columns that differ, then the operators, those that got slower first. Operators need the profiles of
+/// both queries.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The first run: its query's id, or the start of it
-    #[arg(value_name = "ID")]
+    /// The first run: the id of its query, or the start of the id
     before: String,
     /// The second run
-    #[arg(value_name = "ID")]
     after: String,
     #[command(flatten)]
-    reading: Reading,
+    read: ReadArgs,
 }
 
 /// Runs the command.
-pub async fn run(args: DiffArgs) -> Result<ExitCode, ReadError> {
-    let history = args.reading.open().await?;
+pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
+    let history = args.read.open().await?;
     let (before, after) = (history.query(&args.before).await?, history.query(&args.after).await?);
     let mut profiles = Vec::new();
     for query in [&before, &after] {
-        match text(&history, query).await {
-            Ok(text) => profiles.push(operators(&Section::parse(&String::from_utf8_lossy(&text)))),
-            Err(ReadError::NoProfile(_)) => {}
-            Err(error) => return Err(error),
+        if let Some(text) = profile_text(&history, query).await? {
+            profiles.push(operators(&Section::parse(&String::from_utf8_lossy(&text))));
         }
     }
-    let differences: Option<Vec<OperatorDifference>> = match profiles.as_slice() {
+    let operators = match profiles.as_slice() {
         [before, after] => Some(compare(before, after)),
         _ => None,
     };
+    let output = history.output;
     if history.json {
-        let value = json!({"before": before, "after": after, "operators": differences});
-        history.output.json(&value)?;
+        output.json(&json!({"before": before, "after": after, "operators": operators}))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let value = |query| serde_json::to_value(query).map_err(std::io::Error::from);
-    let (one, other) = (value(&before)?, value(&after)?);
+    let mut text = String::new();
+    if before.fingerprint.map(|it| it.get()) != after.fingerprint.map(|it| it.get()) {
+        text.push_str(&output.styled(YELLOW, "these are two different statements\n"));
+    }
+    text.push_str(
+        &output
+            .table(&["column", "before", "after", "change"], &different_columns(&before, &after)?),
+    );
+    text.push('\n');
+    text.push_str(&match operators {
+        None => "operators: the history does not have the profiles of both queries\n".to_string(),
+        Some(differences) => operators_table(output, &differences),
+    });
+    output.write(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns a row for each column whose values differ.
+fn different_columns(
+    before: &StoredQuery,
+    after: &StoredQuery,
+) -> anyhow::Result<Vec<Vec<String>>> {
+    let (before, after) = (serde_json::to_value(before)?, serde_json::to_value(after)?);
     let mut rows = Vec::new();
     for name in COLUMNS.into_iter().filter(|name| !["extra", "load"].contains(name)) {
-        let (one, other) = (plain(one.get(name)), plain(other.get(name)));
-        if one != other {
-            let change = match (one.parse::<i64>(), other.parse::<i64>()) {
-                (Ok(one), Ok(other)) => format!("{:+}", other.saturating_sub(one)),
+        let (before, after) = (plain(before.get(name)), plain(after.get(name)));
+        if before != after {
+            let change = match (before.parse::<i64>(), after.parse::<i64>()) {
+                (Ok(before), Ok(after)) => format!("{:+}", after.saturating_sub(before)),
                 _ => String::new(),
             };
-            rows.push(vec![name.to_string(), one, other, change]);
+            rows.push(vec![name.to_string(), before, after, change]);
         }
     }
-    let output = history.output;
-    let mut said = output.table(&["what", "before", "after", "change"], &rows);
-    match differences {
-        None => said.push_str("\noperators: not the profiles of both were taken in\n"),
-        Some(differences) => {
-            said.push('\n');
-            let rows: Vec<Vec<String>> = differences
-                .iter()
-                .map(|found| {
-                    let sign = if found.difference_ns < 0 { '-' } else { '+' };
-                    let rows =
-                        |rows: Option<u64>| rows.map_or(String::new(), |rows| rows.to_string());
-                    vec![
-                        time_text(found.before_ns),
-                        time_text(found.after_ns),
-                        format!("{sign}{}", time_text(Some(found.difference_ns.unsigned_abs()))),
-                        rows(found.before_rows),
-                        rows(found.after_rows),
-                        found.fragment.clone().unwrap_or_default(),
-                        visible(&found.name),
-                    ]
-                })
-                .collect();
-            let names =
-                ["before", "after", "change", "rows_before", "rows_after", "fragment", "operator"];
-            said.push_str(&output.table(&names, &rows));
-        }
-    }
-    if before.fingerprint.map(|it| it.get()) != after.fingerprint.map(|it| it.get()) {
-        let note = "these are two different statements\n";
-        said.insert_str(0, &output.styled(Style::Yellow, note));
-    }
-    output.write(&said)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(rows)
+}
+
+fn operators_table(output: Output, differences: &[OperatorDifference]) -> String {
+    let count = |rows: Option<u64>| rows.map_or(String::new(), |rows| rows.to_string());
+    let cells = |operator: &OperatorDifference| {
+        let sign = if operator.difference_ns < 0 { '-' } else { '+' };
+        vec![
+            time_text(operator.before_ns),
+            time_text(operator.after_ns),
+            format!("{sign}{}", time_text(Some(operator.difference_ns.unsigned_abs()))),
+            count(operator.before_rows),
+            count(operator.after_rows),
+            operator.fragment.clone().unwrap_or_default(),
+            visible(&operator.name),
+        ]
+    };
+    let names = ["before", "after", "change", "rows_before", "rows_after", "fragment", "operator"];
+    output.table(&names, &differences.iter().map(cells).collect::<Vec<_>>())
 }

@@ -3,77 +3,81 @@
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::args::{COLUMNS, Filters, ReadError, Reading, plain};
+use super::READING;
+use super::args::{COLUMNS, FilterArgs, History, ReadArgs, plain};
+use super::output::WRITING;
 use crate::domain::record::QueryId;
 use crate::domain::time::Zone;
 use crate::store::{QueryFilter, StoredQuery};
 
 /// Write queries for other programs, newest first
 ///
-/// Statements are whole. Memory does not grow with the number of queries.
+/// Statements are complete. Memory does not grow with the number of queries.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     #[command(flatten)]
-    filters: Filters,
-    /// csv with a row of names; ndjson, an object a line, which POST /api/v1/queries takes in; audit, an audit
-    /// log as Doris writes it, which annals import takes in with the same --time-zone
+    filters: FilterArgs,
+    /// The format of the output
     #[arg(long, value_enum, default_value = "ndjson")]
     format: Format,
     #[command(flatten)]
-    reading: Reading,
+    read: ReadArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 enum Format {
+    /// A line of names, then a line for each query
     Csv,
+    /// An object a line, as POST /api/v1/queries accepts them
     Ndjson,
+    /// An audit log as Doris writes it. annals import reads it with the same --time-zone
     Audit,
 }
 
-/// So many queries are asked for at once.
+/// Queries that are read at once.
 const PAGE: u32 = 200;
 /// Longer statements are cut in lists, in characters.
 const LISTED: usize = 65_536;
 
 /// Runs the command.
-pub async fn run(args: ExportArgs) -> Result<ExitCode, ReadError> {
-    let history = args.reading.open().await?;
+pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
+    let history = args.read.open().await?;
     let mut filter = args.filters.filter(history.zone, PAGE)?;
     let mut output = BufWriter::new(io::stdout().lock());
-    let mut wrote = Ok(());
+    let mut written = Ok(());
     if args.format == Format::Csv {
-        wrote = csv_row(&mut output, COLUMNS.map(str::to_string).to_vec());
+        written = csv_row(&mut output, COLUMNS.map(str::to_string).to_vec());
     }
-    loop {
-        if let Err(error) = wrote {
-            return match error.kind() {
-                ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-                _ => Err(error.into()),
-            };
-        }
-        let mut page = history.store.records(&filter, None).await?;
-        for query in &mut page {
-            let cut =
-                query.statement.as_ref().is_some_and(|it| it.chars().nth(LISTED - 1).is_some());
-            if cut && let Ok(id) = query.query_id.parse::<QueryId>() {
-                query.statement = history.store.statement(&id, None).await?;
-            }
-        }
-        wrote =
+    let mut is_last = false;
+    while written.is_ok() && !is_last {
+        let page = page(&history, &filter).await?;
+        is_last = page.len() < PAGE as usize;
+        filter.after = page.last().map(StoredQuery::place);
+        written =
             page.iter().try_for_each(|query| write(&mut output, query, args.format, history.zone));
-        if page.len() < PAGE as usize || wrote.is_err() {
-            let ended = wrote.and_then(|()| output.flush());
-            return match ended {
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-                _ => Ok(ExitCode::SUCCESS),
-            };
-        }
-        let after = page.last().map(StoredQuery::place);
-        filter = QueryFilter { after, ..filter };
     }
+    match written.and_then(|()| output.flush()) {
+        // The reader has gone.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        written => written.context(WRITING).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// Reads a page of queries with their complete statements.
+async fn page(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<StoredQuery>> {
+    let mut page = history.store.records(filter, None).await.context(READING)?;
+    for query in &mut page {
+        let is_cut =
+            query.statement.as_ref().is_some_and(|it| it.chars().nth(LISTED - 1).is_some());
+        if is_cut && let Ok(id) = query.query_id.parse::<QueryId>() {
+            query.statement = history.store.statement(&id, None).await.context(READING)?;
+        }
+    }
+    Ok(page)
 }
 
 fn csv_row(output: &mut impl Write, cells: Vec<String>) -> io::Result<()> {
@@ -111,8 +115,8 @@ fn write(
     }
 }
 
-/// The keys of a `[query]` record, in the order of Doris 3.0, with our columns. A statement is followed by
-/// the key that each version has there, from which readers tell its end.
+/// The keys of a `[query]` record in the order of Doris 3.0, with the columns of annals. The key behind the statement is
+/// there in every version, so that readers recognize the end of the statement.
 const AUDIT_KEYS: [(&str, &str); 36] = [
     ("Timestamp", "started_ms"),
     ("Client", "client"),
@@ -152,14 +156,14 @@ const AUDIT_KEYS: [(&str, &str); 36] = [
     ("queriedTablesAndViews", "queried_tables"),
 ];
 
-/// Columns that Doris 3.0 has no key for, or in which JSON stands.
+/// Columns that Doris 3.0 has no key for, or that hold JSON.
 const LATER_COLUMNS: [&str; 8] = [
     "queue_time_ms", "parse_time_ms", "plan_time_ms", "schedule_time_ms", "cache_hit",
     "spill_read_bytes", "chosen_views", "changed_variables",
 ];
 
-/// The fields of a query as Doris writes them; `None` where they would not be read as the same, for nothing
-/// in them is escaped. Such a record is an object instead, as newer StarRocks write all.
+/// Returns the fields of a query as Doris writes them, or None if a reader would not read them as the same, for Doris
+/// escapes nothing. Such a record is written as an object instead, as newer versions of StarRocks write all records.
 fn plain_record(columns: &Map<String, Value>) -> Option<String> {
     let extra = columns.get("extra").and_then(Value::as_object);
     let is_known = |name: &&str| columns.get(*name).is_some_and(|value| !value.is_null());
@@ -193,7 +197,7 @@ fn plain_record(columns: &Map<String, Value>) -> Option<String> {
     Some(record)
 }
 
-/// The fields of a query by the names of their columns, and none that annals makes.
+/// Returns the fields of a query by the names of their columns, without those that annals computes.
 fn audit_fields(value: Value) -> Map<String, Value> {
     let mut fields = Map::new();
     let Value::Object(object) = value else { return fields };

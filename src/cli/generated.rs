@@ -1,13 +1,13 @@
-//! `annals completions` and `annals man`: what is made from the description of the command line.
+//! `annals completions` and `annals man`: generated from the description of the command line.
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-/// Write what makes a shell complete annals' commands
+/// Write the script that completes annals' commands in a shell
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell
@@ -17,13 +17,13 @@ pub struct CompletionsArgs {
 /// Write man pages, one for each command
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The folder they are put into
+    /// The folder for the pages
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
 /// Runs `annals completions`.
-pub fn completions(args: &CompletionsArgs, mut command: Command) -> Result<ExitCode, io::Error> {
+pub fn completions(args: &CompletionsArgs, mut command: Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "annals", &mut script);
     super::output::write_bytes(&script)?;
@@ -31,8 +31,9 @@ pub fn completions(args: &CompletionsArgs, mut command: Command) -> Result<ExitC
 }
 
 /// Runs `annals man`.
-pub fn man(args: &ManArgs, command: Command) -> Result<ExitCode, io::Error> {
-    std::fs::create_dir_all(&args.folder)?;
-    clap_mangen::generate_to(command, &args.folder)?;
+pub fn man(args: &ManArgs, command: Command) -> anyhow::Result<ExitCode> {
+    std::fs::create_dir_all(&args.folder)
+        .and_then(|()| clap_mangen::generate_to(command, &args.folder))
+        .with_context(|| format!("cannot write to {}", args.folder.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,23 +4,26 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use clap::Args;
 
-use super::args::{COLUMNS, Filters, History, ReadError, Reading, plain};
-use super::output::{is_read, write_bytes};
+use super::READING;
+use super::args::{COLUMNS, FilterArgs, History, ReadArgs, plain};
+use super::output::{has_reader, write_bytes};
 use crate::store::{QueryFilter, StoredQuery};
 
 /// List queries, newest first
 ///
-/// On a terminal a table, else lines with tabs, below the names of the columns. With --json an object a line.
+/// Writes a table on a terminal, elsewhere lines with tabs below the names of the columns. With --json, writes an
+/// object a line.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     #[command(flatten)]
-    filters: Filters,
-    /// At most so many
+    filters: FilterArgs,
+    /// List at most this number of queries
     #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
-    /// The columns to show, separated by commas; those of show
+    /// The columns of the output, separated by commas: names that `annals show` prints
     #[arg(
         long,
         short,
@@ -29,51 +32,61 @@ pub struct ListArgs {
         default_value = "query_id,started_at,duration_ms,state,user,db,statement"
     )]
     columns: Vec<String>,
-    /// Wait for new queries and write them as they come, the newest last
+    /// Wait for new queries, and write them as they arrive, the newest last
     #[arg(long, short)]
     follow: bool,
     #[command(flatten)]
-    reading: Reading,
+    read: ReadArgs,
 }
 
-/// How often a followed history is looked at.
-const EVERY: Duration = Duration::from_millis(500);
-/// So far back a followed history is looked at for queries that came late.
+/// From one read of a followed history to the next.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How far before the newest query a followed history is read, for queries that arrive late.
 const LATE_MS: i64 = 60_000;
-/// So many queries are asked for at once.
+/// Queries that are read at once.
 const PAGE: u32 = 1000;
 
 /// Runs the command.
-pub async fn run(args: ListArgs) -> Result<ExitCode, ReadError> {
+pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
     if let Some(unknown) = args.columns.iter().find(|name| !COLUMNS.contains(&name.as_str())) {
-        return Err(ReadError::NoColumn(unknown.clone(), COLUMNS.join(", ")));
+        bail!("there is no column {unknown}; there are {}", COLUMNS.join(", "));
     }
-    let history = args.reading.open().await?;
+    let history = args.read.open().await?;
     let filter = args.filters.filter(history.zone, args.limit)?;
-    let mut queries = pages(&history, &filter).await?;
-    if !args.follow {
-        let text = text(&history, &args.columns, &queries)?;
-        match history.json {
-            true => write_bytes(text.as_bytes())?,
-            false => history.output.write(&text)?,
-        }
-        return Ok(ExitCode::SUCCESS);
+    let queries = pages(&history, &filter).await?;
+    if args.follow {
+        return follow(&history, &args.columns, filter, queries).await;
     }
+    let text = text(&history, &args.columns, &queries)?;
+    match history.json {
+        true => write_bytes(text.as_bytes())?,
+        false => history.output.write(&text)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes queries, then new ones until the reader has gone.
+async fn follow(
+    history: &History,
+    columns: &[String],
+    filter: QueryFilter,
+    mut queries: Vec<StoredQuery>,
+) -> anyhow::Result<ExitCode> {
     queries.reverse();
     let mut header = String::new();
-    write_below(&mut header, &text(&history, &args.columns, &queries)?, history.json)?;
+    write_below(&mut header, &text(history, columns, &queries)?, history.json)?;
     let mut seen: VecDeque<i64> = queries.iter().map(|query| query.id).collect();
     let mut newest_ms = queries.iter().filter_map(|query| query.started_ms).max();
-    // Whoever reads may leave before there is something to write.
-    while is_read() {
-        tokio::time::sleep(EVERY).await;
+    // The reader may go before there is something to write.
+    while has_reader() {
+        tokio::time::sleep(POLL_INTERVAL).await;
         let from_ms = newest_ms.map(|ms| ms - LATE_MS).max(filter.from_ms);
         let next = QueryFilter { limit: PAGE, from_ms, ..filter.clone() };
-        let mut new = history.store.records(&next, None).await?;
+        let mut new = history.store.records(&next, None).await.context(READING)?;
         new.retain(|query| !seen.contains(&query.id));
         new.reverse();
         if !new.is_empty() {
-            write_below(&mut header, &text(&history, &args.columns, &new)?, history.json)?;
+            write_below(&mut header, &text(history, columns, &new)?, history.json)?;
         }
         newest_ms = new.iter().filter_map(|query| query.started_ms).max().max(newest_ms);
         seen.extend(new.iter().map(|query| query.id));
@@ -84,37 +97,33 @@ pub async fn run(args: ListArgs) -> Result<ExitCode, ReadError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The queries of a filter, asked for page by page.
-async fn pages(history: &History, filter: &QueryFilter) -> Result<Vec<StoredQuery>, ReadError> {
+/// Reads the queries of a filter page by page.
+async fn pages(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<StoredQuery>> {
     let mut queries: Vec<StoredQuery> = Vec::new();
     loop {
         let missing = filter.limit - queries.len() as u32;
         let after = queries.last().map(StoredQuery::place);
         let page = QueryFilter { limit: missing.min(PAGE), after, ..filter.clone() };
-        let found = history.store.records(&page, None).await?;
-        let full = found.len() as u32 == page.limit;
+        let found = history.store.records(&page, None).await.context(READING)?;
+        let is_full = found.len() as u32 == page.limit;
         queries.extend(found);
-        if !full || queries.len() as u32 >= filter.limit {
+        if !is_full || queries.len() as u32 >= filter.limit {
             return Ok(queries);
         }
     }
 }
 
-/// The queries as lines of JSON, or as a table.
-fn text(
-    history: &History,
-    columns: &[String],
-    queries: &[StoredQuery],
-) -> Result<String, ReadError> {
+/// Returns the queries as lines of JSON, or as a table.
+fn text(history: &History, columns: &[String], queries: &[StoredQuery]) -> anyhow::Result<String> {
     let mut lines = String::new();
     let mut rows = Vec::with_capacity(queries.len());
     for query in queries {
         if history.json {
-            lines.push_str(&serde_json::to_string(query).map_err(std::io::Error::from)?);
+            lines.push_str(&serde_json::to_string(query)?);
             lines.push('\n');
             continue;
         }
-        let value = serde_json::to_value(query).map_err(std::io::Error::from)?;
+        let value = serde_json::to_value(query)?;
         rows.push(columns.iter().map(|name| column(history, query, &value, name)).collect());
     }
     if history.json {
@@ -124,9 +133,9 @@ fn text(
     Ok(history.output.table(&names, &rows))
 }
 
-/// Writes what came; of a table the names of the columns, too, where they stand otherwise than those written
-/// last. Never through a pager, which would hold up what comes next.
-fn write_below(header: &mut String, text: &str, json: bool) -> Result<(), ReadError> {
+/// Writes queries below those before. Repeats the names of the columns only if their widths change. Uses no pager,
+/// which would hold up the next queries.
+fn write_below(header: &mut String, text: &str, json: bool) -> anyhow::Result<()> {
     let (names, rows) = text.split_once('\n').unwrap_or((text, ""));
     if json || names != header {
         *header = names.to_string();

@@ -1,118 +1,129 @@
-//! `annals merge`: joins the histories of several machines.
+//! `annals merge`: merges the histories of several machines into one.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context, bail};
 use clap::Args;
 
-use super::Common;
-use super::output::say;
-use crate::config::ConfigError;
-use crate::store::{BUSY_TIMEOUT, Batch, OpenError, Store, WriteError, WriteSummary, Writer};
+use super::CLOSING;
+use super::args::ConfigArgs;
+use super::output::print;
+use crate::store::{BUSY_TIMEOUT, Batch, Store, WriteSummary, Writer};
 
-/// Join other histories to one
+/// Merge other histories into the history
 ///
-/// Queries, loads and profiles are joined as an import joins them: nothing is counted twice, and again is
-/// harmless. The other files are not changed. Their users, and how far they followed logs, stay theirs.
+/// Queries, loads and profiles are merged as an import merges them: nothing is counted twice, what the configuration
+/// excludes is not kept, and a second run changes nothing. The other files are not changed. Their users, and how far
+/// they followed logs, are not merged.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// The histories to take in
+    /// The histories to merge
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
-    common: Common,
+    config: ConfigArgs,
 }
 
-/// Why histories are not joined, or not all.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum MergeError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error("{} is the history itself", .0.display())]
-    Itself(PathBuf),
-    #[error("{} cannot be read", .0.display())]
-    Read(PathBuf, #[source] sqlx::Error),
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    #[error("the history could not be closed")]
-    Close(#[source] sqlx::Error),
+/// What a merge of one file did.
+struct Merged {
+    summary: WriteSummary,
+    /// Rows and profiles that annals does not understand.
+    rejected: u64,
+    /// Records and profiles that the configuration excludes.
+    excluded: u64,
 }
 
 /// Runs the command.
-pub async fn run(args: MergeArgs) -> Result<ExitCode, MergeError> {
-    let config = args.common.configured()?;
-    // All are looked at before the first is taken in.
+pub async fn run(args: MergeArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.read()?;
+    // Each file is checked before the first is merged.
     let mut others = Vec::new();
     for file in args.files {
-        let same = |a: &PathBuf, b: &PathBuf| {
-            a.canonicalize().ok().is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b))
-        };
-        if same(&file, &config.db()) {
-            return Err(MergeError::Itself(file));
+        if is_same(&file, &config.db()) {
+            bail!("{} is the history itself", file.display());
         }
         others.push((Store::open_to_read(&file).await?, file));
     }
     let store = Store::open(&config.db()).await?;
-    super::report_healed(&store);
+    super::report_reparsed(&store);
     let writer = store.writer(BUSY_TIMEOUT, None).await?;
-    let mut refused = 0;
+    let mut rejected = 0;
     for (other, file) in others {
-        let (written, not_taken) = take_in(&other, &file, &writer).await?;
-        say(file.display());
-        say(format_args!("  records:  {}", written.records));
-        say(format_args!("  profiles: {}", written.profiles));
-        if written.logins.total() > 0 {
-            say(format_args!("  log-ins:  {}", written.logins));
-        }
-        if not_taken > 0 {
-            say(format_args!("  not understood: {not_taken} (`annals check` may say more)"));
-        }
-        refused += not_taken;
+        let batch = Batch::new(config.exclude.clone());
+        let merged = merge(&other, &file, &writer, batch).await?;
+        report(&file, &merged);
+        rejected += merged.rejected;
     }
     writer.finish().await?;
-    store.close().await.map_err(MergeError::Close)?;
-    Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    store.close().await.context(CLOSING)?;
+    Ok(if rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Takes in a history, a bounded part at a time; gives what became of it, and how many rows and profiles
-/// could not be understood.
-async fn take_in(
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
+fn report(file: &Path, merged: &Merged) {
+    let Merged { summary, rejected, excluded } = merged;
+    print(file.display());
+    print(format_args!("  records:  {}", summary.records));
+    print(format_args!("  profiles: {}", summary.profiles));
+    if summary.logins.total() > 0 {
+        print(format_args!("  logins:   {}", summary.logins));
+    }
+    if *excluded > 0 {
+        print(format_args!("  excluded by the configuration: {excluded}"));
+    }
+    if *rejected > 0 {
+        print(format_args!("  not understood: {rejected} (`annals check` may say more)"));
+    }
+}
+
+/// Merges a history in batches, so that memory stays bounded.
+async fn merge(
     other: &Store,
     file: &Path,
     writer: &Writer,
-) -> Result<(WriteSummary, u64), MergeError> {
-    let unreadable = |error| MergeError::Read(file.to_path_buf(), error);
-    let (mut written, mut refused, mut last) = (WriteSummary::default(), 0, i64::MIN);
-    let mut batch = Batch::default();
-    while let Some(page) = other.page_behind(last).await.map_err(unreadable)? {
+    mut batch: Batch,
+) -> anyhow::Result<Merged> {
+    let unreadable = || format!("{} cannot be read", file.display());
+    let mut merged = Merged { summary: WriteSummary::default(), rejected: 0, excluded: 0 };
+    let mut last = i64::MIN;
+    while let Some(page) = other.page_behind(last).await.with_context(unreadable)? {
         last = page.last;
-        refused += page.refused;
+        merged.rejected += page.refused;
         page.records.into_iter().for_each(|record| batch.record(record));
         for (row, record) in page.with_profile {
-            match other.profile_of_row(row, record).await.map_err(unreadable)? {
+            match other.profile_of_row(row, record).await.with_context(unreadable)? {
                 Ok(profile) => batch.profile(profile),
                 Err(record) => {
-                    refused += 1;
+                    merged.rejected += 1;
                     batch.record(record);
                 }
             }
             if batch.is_large() {
-                written.add(writer.write(std::mem::take(&mut batch)).await?);
+                merged.write(writer, batch.take()).await?;
             }
         }
         if batch.is_full() {
-            written.add(writer.write(std::mem::take(&mut batch)).await?);
+            merged.write(writer, batch.take()).await?;
         }
     }
     last = i64::MIN;
-    while let Some((logins, end)) = other.logins_behind(last).await.map_err(unreadable)? {
+    while let Some((logins, end)) = other.logins_behind(last).await.with_context(unreadable)? {
         last = end;
         logins.into_iter().for_each(|login| batch.login(login));
-        written.add(writer.write(std::mem::take(&mut batch)).await?);
+        merged.write(writer, batch.take()).await?;
     }
-    written.add(writer.write(batch).await?);
-    Ok((written, refused))
+    merged.write(writer, batch).await?;
+    Ok(merged)
+}
+
+impl Merged {
+    async fn write(&mut self, writer: &Writer, batch: Batch) -> anyhow::Result<()> {
+        self.excluded += batch.excluded();
+        self.summary.add(writer.write(batch).await?);
+        Ok(())
+    }
 }

@@ -1,4 +1,6 @@
-//! The commands of the command line, one file each.
+//! The command line: a file for each command.
+//!
+//! A command returns its exit code, or an error that `main` prints with its causes before it exits with 2.
 
 pub mod args;
 pub mod backup;
@@ -18,51 +20,25 @@ pub mod stats;
 pub mod top;
 pub mod user;
 
-use std::path::PathBuf;
-
-use clap::Args;
-
-use crate::config::{Config, ConfigError};
-use crate::domain::time::Zone;
 use crate::store::{ReparseSummary, Store};
 
-/// What every command is told in the same source.
-#[derive(Debug, Args)]
-pub struct Common {
-    /// The configuration file; without it, annals.toml of the working folder where there is one
-    #[arg(long, env = "ANNALS_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The file that holds the history, made where there is none [default: annals.db]
-    #[arg(long, env = "ANNALS_DB", value_name = "FILE")]
-    db: Option<PathBuf>,
-    /// The zone of times that name none, as Doris writes them: an IANA name like Asia/Shanghai.
-    /// Without it, the machine's own. A time that came twice as a clock was set back is taken as the
-    /// first; one that was skipped is read with the offset before the change
-    #[arg(long, env = "ANNALS_TIME_ZONE", value_name = "ZONE")]
-    time_zone: Option<Zone>,
-}
+/// What a command was doing when the store could not be read.
+const READING: &str = "the history cannot be read";
 
-impl Common {
-    /// The configuration file, with what the environment and the command line say over it.
-    fn configured(self) -> Result<Config, ConfigError> {
-        let mut config = Config::read(self.config.as_deref())?;
-        config.db = self.db.or(config.db);
-        config.time_zone = self.time_zone.or(config.time_zone);
-        Ok(config)
-    }
-}
+/// What a command was doing when the store could not be closed.
+const CLOSING: &str = "the history cannot be closed";
 
-/// Tells a person what was done to a history of an older annals as it was opened.
-fn report_healed(store: &Store) {
+/// Prints what opening a history of an older annals changed.
+fn report_reparsed(store: &Store) {
     let ReparseSummary { records, mixed } = store.healed();
     if records > 0 {
         eprintln!(
-            "annals: the history is of an older annals; {records} queries were read again as they are read today"
+            "annals: an older annals wrote this history; {records} queries were parsed again"
         );
     }
     if mixed > 0 {
         eprintln!(
-            "annals: {mixed} rows mix several statements that had no id; import their logs again to have each by itself"
+            "annals: {mixed} rows mix several statements without an id; import their logs again to separate them"
         );
     }
 }

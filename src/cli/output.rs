@@ -1,93 +1,79 @@
-//! How the commands that look into a history write: tables, colours and a pager on a terminal; plain text
-//! with tabs elsewhere.
+//! How commands write: tables, colours and a pager on a terminal; plain text with tabs elsewhere.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use anyhow::Context;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::domain::statement::{self, Kind};
 
-/// Where the output goes, and so what it looks like.
-#[derive(Debug, Clone, Copy)]
-pub struct Output {
-    /// The terminal's size in characters; `None` where it is no terminal.
-    terminal: Option<(u16, u16)>,
-    colours: bool,
+pub(super) const BOLD: Style = Style::new().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
+pub(super) const RED: Style = AnsiColor::Red.on_default();
+pub(super) const GREEN: Style = AnsiColor::Green.on_default();
+pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(super) const BLUE: Style = AnsiColor::Blue.on_default();
+
+/// Whether to write colours to a stream: to a terminal that has them, unless `NO_COLOR` is set; anywhere if
+/// `CLICOLOR_FORCE` is set.
+pub fn has_colours(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
 }
 
-/// The style of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Style {
-    Bold,
-    Dim,
-    Red,
-    Green,
-    Yellow,
-    Blue,
+/// Standard output, as a terminal or not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    /// The width and height of the terminal in characters, or `None` if this is no terminal.
+    terminal: Option<(u16, u16)>,
+    has_colours: bool,
 }
 
 impl Output {
-    /// Standard output. `NO_COLOR` and `CLICOLOR_FORCE` are heeded.
-    pub fn standard() -> Output {
-        let is_terminal = io::stdout().is_terminal();
+    pub(super) fn standard() -> Output {
         let size = terminal_size::terminal_size().map(|(width, height)| (width.0, height.0));
-        let terminal = is_terminal.then(|| size.unwrap_or((80, 24)));
-        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let forced = is_set("CLICOLOR_FORCE");
-        Output { terminal, colours: !is_set("NO_COLOR") && (is_terminal || forced) }
+        let terminal = io::stdout().is_terminal().then(|| size.unwrap_or((80, 24)));
+        Output { terminal, has_colours: has_colours(&io::stdout()) }
     }
 
-    /// Whether somebody looks at it.
-    pub fn is_terminal(self) -> bool {
+    pub(super) fn is_terminal(self) -> bool {
         self.terminal.is_some()
     }
 
-    /// A text in a style, where there are colours.
-    pub fn styled(self, style: Style, text: &str) -> String {
-        if !self.colours {
-            return text.to_string();
-        }
-        let code = match style {
-            Style::Bold => 1,
-            Style::Dim => 2,
-            Style::Red => 31,
-            Style::Green => 32,
-            Style::Yellow => 33,
-            Style::Blue => 34,
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
+    /// Returns the text in a style if there are colours.
+    pub(super) fn styled(self, style: Style, text: &str) -> String {
+        if self.has_colours { format!("{style}{text}{style:#}") } else { text.to_string() }
     }
 
-    /// A statement laid out, in colours where there are some.
-    pub fn statement(self, statement: &str) -> String {
-        let format_sql = visible(&statement::format_sql(statement));
-        let parts = statement::tokens(&format_sql).map(|(kind, text)| match kind {
-            Kind::Keyword => self.styled(Style::Blue, text),
-            Kind::Function => self.styled(Style::Yellow, text),
-            Kind::Literal => self.styled(Style::Green, text),
-            Kind::Comment => self.styled(Style::Dim, text),
+    /// Returns a statement formatted, and in colours if there are some.
+    pub(super) fn statement(self, statement: &str) -> String {
+        let formatted = visible(&statement::format_sql(statement));
+        let parts = statement::tokens(&formatted).map(|(kind, text)| match kind {
+            Kind::Keyword => self.styled(BLUE, text),
+            Kind::Function => self.styled(YELLOW, text),
+            Kind::Literal => self.styled(GREEN, text),
+            Kind::Comment => self.styled(DIM, text),
             Kind::Name | Kind::Symbol | Kind::Space => text.to_string(),
         });
         parts.collect()
     }
 
-    /// Rows below their names: a table, of which no line is longer than the terminal is wide; or lines with
-    /// tabs, in which a backslash, a tab and a control character are written as in `\t` and `\x1b`.
-    pub fn table(self, names: &[&str], rows: &[Vec<String>]) -> String {
-        let Some((width, _)) = self.terminal else {
-            let line = |cells: &mut dyn Iterator<Item = String>| {
-                cells.collect::<Vec<_>>().join("\t") + "\n"
-            };
-            let mut text = line(&mut names.iter().map(|name| (*name).to_string()));
-            for row in rows {
-                text.push_str(&line(&mut row.iter().map(|cell| escaped(cell))));
-            }
-            return text;
-        };
+    /// Returns rows below the names of their columns. On a terminal: a table, of which no line is longer than the
+    /// terminal is wide. Elsewhere: lines with tabs, in which a backslash, a tab and a control character are escaped
+    /// as in `\t` and `\x1b`.
+    pub(super) fn table(self, names: &[&str], rows: &[Vec<String>]) -> String {
+        match self.terminal {
+            Some((width, _)) => self.terminal_table(names, rows, width),
+            None => tab_separated(names, rows),
+        }
+    }
+
+    fn terminal_table(self, names: &[&str], rows: &[Vec<String>], width: u16) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -97,7 +83,7 @@ impl Output {
         for row in rows {
             let cells = row.iter().map(|cell| {
                 let line: String = cell.split_whitespace().collect::<Vec<_>>().join(" ");
-                // No terminal is wider; what cannot be seen is not laid out.
+                // No terminal is wider, and text beyond its edge need not be arranged.
                 visible(&line).chars().take(1000).collect::<String>()
             });
             let mut row = comfy_table::Row::from(cells.collect::<Vec<_>>());
@@ -109,7 +95,7 @@ impl Output {
             column.set_padding((0, 1)).set_constraint(constraint);
         }
         let mut lines = table.lines();
-        let mut text = self.styled(Style::Bold, lines.next().unwrap_or_default().trim_end());
+        let mut text = self.styled(BOLD, lines.next().unwrap_or_default().trim_end());
         for line in lines {
             text.push('\n');
             text.push_str(line.trim_end());
@@ -117,31 +103,18 @@ impl Output {
         text + "\n"
     }
 
-    /// Writes a text, through a pager where it is longer than the terminal is high. Whoever stops reading
-    /// ends it quietly.
-    pub fn write(self, text: &str) -> io::Result<()> {
-        let pager = std::env::var("PAGER").unwrap_or_else(|_| "less".to_string());
-        let long = self.terminal.is_some_and(|(_, height)| text.lines().count() >= height.into());
-        if long && !pager.is_empty() && pager != "cat" {
-            let mut command = Command::new("sh");
-            command.args(["-c", &pager]).stdin(Stdio::piped());
-            if std::env::var_os("LESS").is_none() {
-                command.env("LESS", "FRX");
-            }
-            if let Ok(mut child) = command.spawn() {
-                let written = match child.stdin.take() {
-                    Some(mut input) => input.write_all(text.as_bytes()),
-                    None => Ok(()),
-                };
-                child.wait()?;
-                return quiet(written);
-            }
+    /// Writes a text, through a pager if the terminal is not high enough for it. Exits if the reader has gone.
+    pub(super) fn write(self, text: &str) -> anyhow::Result<()> {
+        let is_long =
+            self.terminal.is_some_and(|(_, height)| text.lines().count() >= height.into());
+        match std::env::var("PAGER").unwrap_or_else(|_| "less".to_string()) {
+            pager if is_long && !pager.is_empty() && pager != "cat" => page(&pager, text),
+            _ => write_bytes(text.as_bytes()),
         }
-        write_bytes(text.as_bytes())
     }
 
-    /// Writes a value as JSON.
-    pub fn json(self, value: &impl serde::Serialize) -> io::Result<()> {
+    /// Writes a value as JSON, on a terminal with line breaks.
+    pub(super) fn json(self, value: &impl serde::Serialize) -> anyhow::Result<()> {
         let mut text = match self.is_terminal() {
             true => serde_json::to_string_pretty(value)?,
             false => serde_json::to_string(value)?,
@@ -152,24 +125,51 @@ impl Output {
     }
 }
 
-/// How wide the columns of a table are, so that it fits: the last, which is the longest (a statement, a
-/// name), is cut, and of the others those are left out for which there is no room. The first, which says
-/// what a row is of, is always shown.
+/// Writes a text through a pager, or as it is if the pager cannot be run.
+fn page(pager: &str, text: &str) -> anyhow::Result<()> {
+    let mut command = Command::new("sh");
+    command.args(["-c", pager]).stdin(Stdio::piped());
+    if std::env::var_os("LESS").is_none() {
+        command.env("LESS", "FRX");
+    }
+    let Ok(mut child) = command.spawn() else { return write_bytes(text.as_bytes()) };
+    let written = match child.stdin.take() {
+        Some(mut input) => input.write_all(text.as_bytes()),
+        None => Ok(()),
+    };
+    child.wait()?;
+    exit_if_unread(written).context(WRITING)
+}
+
+/// Returns rows below the names of their columns, as lines with tabs.
+fn tab_separated(names: &[&str], rows: &[Vec<String>]) -> String {
+    let mut text = names.join("\t") + "\n";
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
+        text.push_str(&cells.join("\t"));
+        text.push('\n');
+    }
+    text
+}
+
+/// Returns the widths of the columns of a table that fits the terminal. The first column, which identifies the row,
+/// is always shown. Columns after it are hidden if there is no space for them. The last column is the longest (a
+/// statement, a name) and is cut.
 fn constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
     const LAST: u16 = 14;
     const PADDING: u16 = 1;
     let Some((last, others)) = widths.split_last() else { return Vec::new() };
-    let mut room = width.saturating_sub(LAST.min(last + PADDING));
+    let mut space = width.saturating_sub(LAST.min(last + PADDING));
     let mut taken = 0;
     let mut constraints = Vec::with_capacity(widths.len());
     for wanted in others.iter().map(|content| content.saturating_add(PADDING)) {
         let is_first = constraints.is_empty();
-        if wanted <= room {
-            room -= wanted;
+        if wanted <= space {
+            space -= wanted;
             taken += wanted;
             constraints.push(ColumnConstraint::ContentWidth);
         } else if is_first {
-            room = 0;
+            space = 0;
             taken = wanted.min(width);
             constraints.push(ColumnConstraint::Absolute(Width::Fixed(taken)));
         } else {
@@ -184,46 +184,49 @@ fn constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
     constraints
 }
 
-/// Writes bytes as they are.
-pub fn write_bytes(bytes: &[u8]) -> io::Result<()> {
+/// What a command was doing when its output could not be written.
+pub(super) const WRITING: &str = "standard output cannot be written to";
+
+/// Writes bytes as they are. Exits if the reader has gone.
+pub(super) fn write_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut output = io::stdout().lock();
-    quiet(output.write_all(bytes).and_then(|()| output.flush()))
+    exit_if_unread(output.write_all(bytes).and_then(|()| output.flush())).context(WRITING)
 }
 
-/// Says what was done. That nobody reads it any more, or that it cannot be written, undoes nothing of it.
-pub fn say(what: impl Display) {
-    match writeln!(io::stdout(), "{what}") {
+/// Prints a line about something that is done. An error does not undo it, so it is only printed.
+pub(super) fn print(line: impl Display) {
+    match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("annals: standard output cannot be written to: {error}");
+            eprintln!("annals: {WRITING}: {error}");
         }
         _ => {}
     }
 }
 
-/// Whether somebody may still read what is written: not, where it goes into a pipe whose reader has gone.
-pub fn is_read() -> bool {
+/// Whether standard output has a reader, which a pipe may lose.
+pub(super) fn has_reader() -> bool {
     let output = io::stdout();
-    let mut looked = [PollFd::new(&output, PollFlags::empty())];
-    let at_once = Timespec::default();
-    let found = poll(&mut looked, Some(&at_once));
-    !(found.is_ok() && looked[0].revents().contains(PollFlags::ERR))
+    let mut polled = [PollFd::new(&output, PollFlags::empty())];
+    let no_wait = Timespec::default();
+    let found = poll(&mut polled, Some(&no_wait));
+    !(found.is_ok() && polled[0].revents().contains(PollFlags::ERR))
 }
 
-/// That nobody reads any more is no error.
-fn quiet(written: io::Result<()>) -> io::Result<()> {
+/// Exits without an error if the reader of a pipe has gone: it has read enough.
+fn exit_if_unread(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         written => written,
     }
 }
 
-/// Whether a character tells a terminal to do something, or changes the order of what is shown.
+/// Whether a character controls a terminal, or changes the direction of text.
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A text with what would control the terminal made visible; lines and tabs stay.
-pub fn visible(text: &str) -> String {
+/// Returns the text with visible characters in the place of those that control a terminal. Line ends and tabs stay.
+pub(super) fn visible(text: &str) -> String {
     let replaced = |c: char| match c {
         '\n' | '\t' => c,
         '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
@@ -233,6 +236,7 @@ pub fn visible(text: &str) -> String {
     text.chars().map(replaced).collect()
 }
 
+/// Returns the text with backslashes, tabs, line ends and control characters escaped.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -246,4 +250,37 @@ fn escaped(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Output = Output { terminal: None, has_colours: false };
+    const TERMINAL: Output = Output { terminal: Some((20, 10)), has_colours: true };
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        assert_eq!(visible("a\u{1b}[2J\tb\n\u{202e}\u{9b}"), "a\u{241b}[2J\tb\n\u{fffd}\u{fffd}");
+        let rows = [vec!["a\tb\\".to_string(), "x\n\u{1b}".to_string()]];
+        assert_eq!(PLAIN.table(&["one", "two"], &rows), "one\ttwo\na\\tb\\\\\tx\\n\\x1b\n");
+    }
+
+    #[test]
+    fn styles_are_written_where_there_are_colours() {
+        assert_eq!(PLAIN.styled(RED, "x"), "x");
+        assert_eq!(TERMINAL.styled(RED, "x"), "\u{1b}[31mx\u{1b}[0m");
+        assert_eq!(
+            TERMINAL.statement("select 'a'"),
+            "\u{1b}[34mselect\u{1b}[0m \u{1b}[32m'a'\u{1b}[0m"
+        );
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_keeps_its_first_column() {
+        let row =
+            |id: &str, user: &str| vec![id.to_string(), user.to_string(), "select ".repeat(9)];
+        let text = TERMINAL.table(&["id", "user", "statement"], &[row("1-2", "somebody")]);
+        assert_eq!(text, "\u{1b}[1mid  statement\u{1b}[0m\n1-2 select select…\n");
+    }
 }

@@ -3,54 +3,57 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context, anyhow};
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{History, ReadError, Reading};
-use super::output::{Style, visible, write_bytes};
+use super::READING;
+use super::args::{History, ReadArgs};
+use super::output::{BOLD, RED, visible, write_bytes};
 use crate::domain::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
 use crate::domain::record::QueryId;
 use crate::domain::time::duration_text;
 use crate::store::StoredQuery;
 
-/// Show a query's profile
+/// Show the profile of a query
 ///
-/// As text, which is the profile byte for byte where it does not go to a terminal.
+/// Writes the text. Except on a terminal, it is the stored text byte for byte.
 #[derive(Debug, Args)]
 pub struct ProfileArgs {
-    /// The query's id, or so much of its start that it is the only one
+    /// The query's id, or enough of its start to be unique
     #[arg(value_name = "ID")]
     id: String,
-    /// Where the time went: the phases before the execution, then the operators as a tree, each with its own time
-    /// and its share of all; those that took most, and a tenth or more, are marked
+    /// Show where the time went: the phases before execution, then the operators as a tree, each with its own time and
+    /// its share of the total. A mark is on the most expensive operators that took a tenth or more
     #[arg(long)]
     tree: bool,
     /// Write a flame graph of the operators to a file
     #[arg(long, value_name = "FILE.svg", conflicts_with = "tree")]
     flame: Option<PathBuf>,
     #[command(flatten)]
-    reading: Reading,
+    read: ReadArgs,
 }
 
 /// Runs the command.
-pub async fn run(args: ProfileArgs) -> Result<ExitCode, ReadError> {
-    let history = args.reading.open().await?;
+pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
+    let history = args.read.open().await?;
     let query = history.query(&args.id).await?;
-    let text = text(&history, &query).await?;
+    let text = profile_text(&history, &query)
+        .await?
+        .ok_or_else(|| anyhow!("no profile stored for query {}", query.query_id))?;
     let section = || Section::parse(&String::from_utf8_lossy(&text));
     if let Some(file) = args.flame {
-        let title = query.query_id.as_str();
-        std::fs::write(&file, flame_svg(&operators(&section()), title)?)?;
+        let svg = flame_svg(&operators(&section()), query.query_id.as_str())?;
+        std::fs::write(&file, svg)
+            .with_context(|| format!("{} cannot be written", file.display()))?;
     } else if args.tree {
         let section = section();
         let phases = Phases::of(&section).with_queue(query.queue_time_ms);
-        let shown = Shown { phases, operators: operators(&section) };
+        let tree = Tree { phases, operators: operators(&section) };
         if history.json {
-            history.output.json(&shown)?;
+            history.output.json(&tree)?;
         } else {
-            history
-                .output
-                .write(&(phases_text(&shown.phases) + &tree(&history, &shown.operators)))?;
+            history.output.write(&(phases_text(&tree.phases) + &tree_text(&history, &tree)))?;
         }
     } else if history.json {
         history.output.json(&section())?;
@@ -62,22 +65,24 @@ pub async fn run(args: ProfileArgs) -> Result<ExitCode, ReadError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `--tree --json` writes.
+/// What `--tree` shows.
 #[derive(Serialize)]
-struct Shown {
+struct Tree {
     phases: Phases,
     operators: Vec<Operator>,
 }
 
-/// The profile of a query.
-pub async fn text(history: &History, query: &StoredQuery) -> Result<Vec<u8>, ReadError> {
-    let missing = || ReadError::NoProfile(query.query_id.clone());
-    let id: QueryId = query.query_id.parse().map_err(|_| missing())?;
-    history.store.profile(&id, None).await?.text().ok_or_else(missing)
+/// Returns the profile text of a query, or None if the history has none.
+pub(super) async fn profile_text(
+    history: &History,
+    query: &StoredQuery,
+) -> anyhow::Result<Option<Vec<u8>>> {
+    let Ok(id) = query.query_id.parse::<QueryId>() else { return Ok(None) };
+    Ok(history.store.profile(&id, None).await.context(READING)?.text())
 }
 
-/// A time in nanoseconds, as short as it can be read.
-pub fn time_text(ns: Option<u64>) -> String {
+/// Formats nanoseconds in the unit that fits.
+pub(super) fn time_text(ns: Option<u64>) -> String {
     match ns {
         None => "-".to_string(),
         Some(ns) if ns < 1_000_000 => format!("{:.0}us", ns as f64 / 1e3),
@@ -86,10 +91,10 @@ pub fn time_text(ns: Option<u64>) -> String {
     }
 }
 
-/// So many characters is a bar of all time long.
+/// The length of a bar for the total time, in characters.
 const BAR: f64 = 10.0;
 
-/// The phases and their steps, a line each; nothing where none is known.
+/// Returns the phases and their steps, a line each.
 pub(super) fn phases_text(phases: &Phases) -> String {
     let line = |indent: &str, phase: &Phase| {
         let bar = "#".repeat((phase.share * BAR).round() as usize);
@@ -111,15 +116,15 @@ pub(super) fn phases_text(phases: &Phases) -> String {
     text
 }
 
-fn tree(history: &History, operators: &[Operator]) -> String {
+fn tree_text(history: &History, tree: &Tree) -> String {
     let mut text = String::new();
     let mut fragment = None;
-    for (depth, operator) in in_order(operators) {
+    for (depth, operator) in in_order(&tree.operators) {
         if depth == 0 && operator.fragment != fragment {
             fragment.clone_from(&operator.fragment);
             let name = fragment.as_deref().unwrap_or("?");
             let title = format!("Fragment {}\n", visible(name));
-            text.push_str(&history.output.styled(Style::Bold, &title));
+            text.push_str(&history.output.styled(BOLD, &title));
         }
         let bar = "#".repeat((operator.share * BAR).round() as usize);
         let mark = if operator.is_costly { '!' } else { ' ' };
@@ -129,7 +134,7 @@ fn tree(history: &History, operators: &[Operator]) -> String {
             operator.share * 100.0
         );
         let numbers = match operator.is_costly {
-            true => history.output.styled(Style::Red, &numbers),
+            true => history.output.styled(RED, &numbers),
             false => numbers,
         };
         let rows = operator.rows.map_or(String::new(), |rows| format!("  {rows} rows"));
@@ -139,7 +144,7 @@ fn tree(history: &History, operators: &[Operator]) -> String {
         text.push_str(&format!("{numbers} {}{name}{rows}{memory}\n", "  ".repeat(depth.min(40))));
     }
     if text.is_empty() {
-        text.push_str("the profile tells of no operators\n");
+        text.push_str("the profile has no operators\n");
     }
     text
 }

@@ -1,25 +1,26 @@
-//! `annals prune`: removes what is old, and gives its room back.
+//! `annals prune`: removes old queries and profiles, and shrinks the file.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use clap::Args;
 
-use super::Common;
-use super::output::say;
-use crate::config::ConfigError;
+use super::args::ConfigArgs;
+use super::output::print;
+use super::{CLOSING, READING};
 use crate::domain::retention::{Retention, parse_age, parse_size};
-use crate::store::{BUSY_TIMEOUT, Batch, OpenError, Pruner, Store, WriteError};
+use crate::store::{BUSY_TIMEOUT, Batch, OpenError, Pruner, Store, WriteSummary};
 
-/// Remove old queries and profiles, and give their room back to the disk
+/// Remove old queries and profiles, and shrink the file
 ///
-/// Bounds that are not given here are those of `[retention]` in the configuration, within which
-/// `annals serve` keeps a history by itself. May run beside it.
+/// A bound that is not given here comes from `[retention]` in the configuration, which `annals serve` applies all the
+/// time. May run while annals serves.
 #[derive(Debug, Args)]
 pub struct PruneArgs {
     #[command(flatten)]
-    common: Common,
+    config: ConfigArgs,
     /// Remove queries and loads that started longer ago, with their profiles: 730d, 2years
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     keep_queries: Option<Duration>,
@@ -29,92 +30,84 @@ pub struct PruneArgs {
     /// Remove the oldest queries until the file is smaller: 20GB, 512MiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_size: Option<u64>,
-    /// Remove the profiles of the oldest queries until those left are smaller together
+    /// Remove the profiles of the oldest queries until all profiles together are smaller
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     profiles_max_size: Option<u64>,
-    /// Write what was removed as JSON
+    /// Write JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Why nothing more was removed.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum PruneError {
-    #[error(
-        "nothing says what is to go: give --keep-queries, --keep-profiles, --max-size or \
-         --profiles-max-size, or set them under [retention] in the configuration"
-    )]
-    Unbounded,
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error("the history cannot be read")]
-    Read(#[from] sqlx::Error),
-    #[error(transparent)]
-    Write(#[from] WriteError),
-}
-
 /// Runs the command.
-pub async fn run(args: PruneArgs) -> Result<ExitCode, PruneError> {
-    let config = args.common.configured()?;
-    let set = config.retention.clone();
+pub async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.read()?;
+    let configured = &config.retention;
     let retention = Retention {
-        keep_queries: args.keep_queries.or(set.keep_queries),
-        keep_profiles: args.keep_profiles.or(set.keep_profiles),
-        max_size: args.max_size.or(set.max_size),
-        profiles_max_size: args.profiles_max_size.or(set.profiles_max_size),
+        keep_queries: args.keep_queries.or(configured.keep_queries),
+        keep_profiles: args.keep_profiles.or(configured.keep_profiles),
+        max_size: args.max_size.or(configured.max_size),
+        profiles_max_size: args.profiles_max_size.or(configured.profiles_max_size),
     };
     if !retention.is_bounded() {
-        return Err(PruneError::Unbounded);
+        bail!(
+            "there is no bound; give --keep-queries, --keep-profiles, --max-size or --profiles-max-size, or set them \
+             under [retention] in the configuration"
+        );
     }
     if !config.db().exists() {
         return Err(OpenError::Missing(config.db()).into());
     }
     let store = Store::open(&config.db()).await?;
-    super::report_healed(&store);
-    let before = store.room().await?;
-    let writer = store.writer(BUSY_TIMEOUT, retention.max_size).await?;
-    let mut pruner = Pruner::once(store.clone(), retention);
-    let (mut queries, mut profiles) = (0, 0);
-    loop {
-        let removal = pruner.next(chrono::Utc::now().timestamp_millis()).await?;
-        if removal.is_empty() {
-            break;
-        }
-        let written = writer.write(Batch::removal(removal)).await?;
-        queries += written.removed_queries;
-        profiles += written.removed_profiles;
-    }
-    writer.finish().await?;
-    let after = store.room().await?;
-    store.close().await?;
-    let size = |bytes: i64| ByteSize(u64::try_from(bytes).unwrap_or(0));
-    if args.json {
-        let removed = serde_json::json!({
-            "removed_queries": queries,
-            "removed_profiles": profiles,
-            "file_bytes_before": before.file_bytes(),
-            "file_bytes": after.file_bytes(),
-        });
-        say(removed);
-    } else {
-        say(format_args!("removed {queries} queries and loads, and {profiles} more profiles"));
-        say(format_args!(
-            "the file was {} and is {}",
-            size(before.file_bytes()),
-            size(after.file_bytes())
-        ));
-    }
+    super::report_reparsed(&store);
+    let before = store.room().await.context(READING)?;
+    let removed = prune(&store, retention).await?;
+    let after = store.room().await.context(READING)?;
+    let db = store.path().to_path_buf();
+    store.close().await.context(CLOSING)?;
+    report(&removed, before.file_bytes(), after.file_bytes(), args.json);
     if !after.is_shrinkable() && after.free_bytes() > 0 {
         eprintln!(
-            "annals: {} of the file are free and are used again, but SQLite cannot give them back: \
-             the file was not made by annals. While nothing else uses it: sqlite3 {} 'PRAGMA \
-             auto_vacuum = 2; VACUUM'",
+            "annals: {} of the file are free and will be used again, but SQLite cannot shrink the file, because annals \
+             did not make it. To shrink it while nothing else uses it: sqlite3 {} 'PRAGMA auto_vacuum = 2; VACUUM'",
             size(after.free_bytes()),
-            store.path().display()
+            db.display()
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes what goes beyond the bounds, in small steps.
+async fn prune(store: &Store, retention: Retention) -> anyhow::Result<WriteSummary> {
+    let writer = store.writer(BUSY_TIMEOUT, retention.max_size).await?;
+    let mut pruner = Pruner::once(store.clone(), retention);
+    let mut removed = WriteSummary::default();
+    loop {
+        let removal = pruner.next(chrono::Utc::now().timestamp_millis()).await.context(READING)?;
+        if removal.is_empty() {
+            break;
+        }
+        removed.add(writer.write(Batch::removal(removal)).await?);
+    }
+    writer.finish().await?;
+    Ok(removed)
+}
+
+fn report(removed: &WriteSummary, bytes_before: i64, bytes: i64, json: bool) {
+    let (queries, profiles) = (removed.removed_queries, removed.removed_profiles);
+    if json {
+        print(serde_json::json!({
+            "removed_queries": queries,
+            "removed_profiles": profiles,
+            "file_bytes_before": bytes_before,
+            "file_bytes": bytes,
+        }));
+        return;
+    }
+    let (before, after) = (size(bytes_before), size(bytes));
+    print(format_args!("removed {queries} queries and loads, and {profiles} more profiles"));
+    print(format_args!("the file was {before} and is {after}"));
+}
+
+fn size(bytes: i64) -> ByteSize {
+    ByteSize(u64::try_from(bytes).unwrap_or(0))
 }

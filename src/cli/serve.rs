@@ -1,12 +1,12 @@
-//! `annals serve`: serves the history over REST and as pages.
+//! `annals serve`: serves the history over HTTP, and runs the sources that fill it.
 
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use clap::Args;
 use rustix::process::{Resource, Rlimit};
 use sd_notify::NotifyState;
@@ -15,232 +15,278 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use warp::Filter;
 
-use super::Common;
-use super::import::{self, ImportError};
-use super::output::say;
-use crate::config::{ConfigError, FrontendConfig, FrontendUrl};
+use super::CLOSING;
+use super::args::ConfigArgs;
+use super::import;
+use super::output::{print, write_bytes};
+use crate::config::{Config, FrontendConfig, FrontendUrl};
 use crate::domain::account::Account;
+use crate::domain::time::Zone;
 use crate::formats::file::Options;
-use crate::http::auth::{Authenticator, AuthenticatorError};
-use crate::http::server::{self, Tls, TlsError};
+use crate::formats::frontend::Frontend;
+use crate::http::auth::Authenticator;
+use crate::http::server::{self, Tls};
 use crate::http::{self, AppState};
 use crate::ingest::follow::follow;
-use crate::ingest::frontend::collect;
-use crate::ingest::{Pipeline, retain};
-use crate::store::{OpenError, Store, WriteError};
+use crate::ingest::frontend::poll_frontend;
+use crate::ingest::{Pipeline, run_retention};
+use crate::store::Store;
 use crate::web::{self, LiveUpdates};
 
-/// Where annals listens unless told otherwise.
+/// Where annals listens by default.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8130));
 
-/// How long answers in flight may take to finish once annals is told to stop.
+/// How long responses in flight may take after annals is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long the writer waits for another process that writes to the same file, before it refuses what
-/// clients push. Those that can wait try again.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the writer waits for another process that writes to the same file, before a push is rejected. Sources that
+/// can wait try again.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Serve the history over the REST interface of a Doris frontend
+/// Serve the history over the HTTP interface of a Doris frontend, and as web pages
 ///
-/// Takes in first what --import names, then serves until SIGINT or SIGTERM. Try it:
+/// Imports what --import names, then serves until SIGINT or SIGTERM. Try it:
 /// curl http://127.0.0.1:8130/rest/v1/session
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     #[command(flatten)]
-    common: Common,
-    /// The address to listen on; port 0 takes any that is free [default: 127.0.0.1:8130]
+    config: ConfigArgs,
+    /// The address to listen on. Port 0 is any free port [default: 127.0.0.1:8130]
     #[arg(long, env = "ANNALS_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Files and folders to take in first, as `annals import` does
+    /// Files and folders to import first, as `annals import` does
     #[arg(long, value_name = "PATH", num_args = 1..)]
     import: Vec<PathBuf>,
-    /// Audit logs to follow as they grow; names, or patterns with * and ?. What was rolled is read
-    /// first; a file that is not there yet is waited for
+    /// Audit logs to follow as they grow: names, or patterns with * and ?. The files that a log was rolled to are read
+    /// first. A file may be missing until it is made
     #[arg(long, env = "ANNALS_FOLLOW", value_name = "PATH", num_args = 1.., value_delimiter = ',')]
     follow: Vec<String>,
-    /// A frontend to collect from, http://user@host:8030; may be given again. Its password is in
+    /// A frontend to poll, like http://user@host:8030. May be given again. The password is in
     /// ANNALS_FRONTEND_PASSWORD, or in the file that ANNALS_FRONTEND_PASSWORD_FILE names
     #[arg(long, env = "ANNALS_FRONTEND", value_name = "URL", value_delimiter = ',')]
     frontend: Vec<FrontendUrl>,
-    /// Serve with TLS: the certificate, with those that vouch for it, as PEM. Read again on SIGHUP
+    /// Serve with TLS: the certificate with its chain, in PEM form. SIGHUP reads it again
     #[arg(long, env = "ANNALS_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
-    /// The key of the certificate, as PEM
+    /// The key of the certificate, in PEM form
     #[arg(long, env = "ANNALS_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
-    /// Listen beyond this machine though there are no users: whoever reaches the address reads all SQL
-    /// and all profiles, and adds to them
+    /// Listen beyond this machine without users: everybody who reaches the address can read all SQL and all profiles,
+    /// and push
     #[arg(long)]
     insecure_no_auth: bool,
-    /// Say whether the configuration can be used, and end
+    /// Check the configuration, and exit
     #[arg(long)]
     check_config: bool,
 }
 
-/// Why annals does not serve.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum ServeError {
-    #[error(
-        "{0} can be reached from other machines, and annals asks nobody who they are; add users with \
-         `annals user add`, listen on 127.0.0.1, or say --insecure-no-auth if everybody may read all \
-         SQL and all profiles"
-    )]
-    NotLoopback(SocketAddr),
-    #[error("cannot listen on {0}; is another program there? choose another address with --listen")]
-    Listen(SocketAddr, #[source] std::io::Error),
-    #[error(transparent)]
-    Import(#[from] ImportError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("TLS needs both --tls-cert and --tls-key")]
-    HalfTls,
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error(transparent)]
-    Authenticator(#[from] AuthenticatorError),
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    #[error("cannot wait for signals")]
-    Signals(#[source] std::io::Error),
-    #[error("the history could not be closed")]
-    Close(#[source] sqlx::Error),
-    #[error("cannot write to standard output")]
-    Output(#[source] std::io::Error),
+/// What to serve, and how.
+struct Settings {
+    config: Config,
+    zone: Zone,
+    listen: SocketAddr,
+    import: Vec<PathBuf>,
+    frontends: Vec<(Frontend, Duration)>,
+    tls: Option<Arc<Tls>>,
+    users: Vec<Account>,
+    insecure_no_auth: bool,
+}
+
+impl Settings {
+    /// Returns the configuration with the command line over it. Fails if it cannot be used.
+    fn new(args: ServeArgs) -> anyhow::Result<Settings> {
+        let mut config = args.config.read()?;
+        if !args.follow.is_empty() {
+            config.follow = args.follow;
+        }
+        if !args.frontend.is_empty() {
+            config.frontend = args.frontend.into_iter().map(FrontendConfig::of_url).collect();
+        }
+        let zone = config.zone();
+        let frontends = config
+            .frontend
+            .iter()
+            .map(|frontend| Ok((frontend.frontend(zone)?, frontend.poll_interval())))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let certificate = args.tls_cert.or(config.tls_cert.clone());
+        let key = args.tls_key.or(config.tls_key.clone());
+        let tls = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
+            (None, None) => None,
+            _ => bail!("TLS needs both --tls-cert and --tls-key"),
+        };
+        let settings = Settings {
+            zone,
+            listen: args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN),
+            import: args.import,
+            frontends,
+            tls,
+            users: config.user.iter().map(|user| user.0.clone()).collect(),
+            insecure_no_auth: args.insecure_no_auth || config.insecure_no_auth.unwrap_or(false),
+            config,
+        };
+        // A history that does not exist yet has no users.
+        if !settings.config.db().exists() {
+            settings.check_exposure(!settings.users.is_empty())?;
+        }
+        Ok(settings)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Fails if other machines could read everything without a password.
+    fn check_exposure(&self, has_users: bool) -> anyhow::Result<()> {
+        if !self.listen.ip().is_loopback() && !self.insecure_no_auth && !has_users {
+            bail!(
+                "{} can be reached from other machines, and annals has no users; add users with `annals user add`, \
+                 listen on 127.0.0.1, or give --insecure-no-auth if everybody may read all SQL and all profiles",
+                self.listen
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Runs the command.
-pub async fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
-    let mut config = args.common.configured()?;
-    if !args.follow.is_empty() {
-        config.follow = args.follow;
-    }
-    if !args.frontend.is_empty() {
-        config.frontend = args.frontend.into_iter().map(FrontendConfig::of_url).collect();
-    }
-    let zone = config.zone();
-    let frontends = config
-        .frontend
-        .iter()
-        .map(|frontend| Ok((frontend.settings(zone)?, frontend.every())))
-        .collect::<Result<Vec<_>, ConfigError>>()?;
-    let listen = args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN);
-    let open_to_all = args.insecure_no_auth || config.insecure_no_auth.unwrap_or(false);
-    let tls = match (
-        args.tls_cert.or(config.tls_cert.clone()),
-        args.tls_key.or(config.tls_key.clone()),
-    ) {
-        (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
-        (None, None) => None,
-        _ => return Err(ServeError::HalfTls),
-    };
-    let asks_nobody = !listen.ip().is_loopback() && !open_to_all;
-    let users: Vec<Account> = config.user.iter().map(|user| user.0.clone()).collect();
-    // A new history has no users; one that is there may.
-    if asks_nobody && users.is_empty() && !config.db().exists() {
-        return Err(ServeError::NotLoopback(listen));
-    }
-    if args.check_config {
-        say("the configuration can be used");
+pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let is_check = args.check_config;
+    let settings = Settings::new(args)?;
+    if is_check {
+        print("the configuration is valid");
         return Ok(ExitCode::SUCCESS);
     }
-    import::check_paths(&args.import)?;
+    import::check_paths(&settings.import)?;
     raise_open_files();
-    let stopped = stop_signal().map_err(ServeError::Signals)?;
-    let cannot_listen = |error| ServeError::Listen(listen, error);
-    let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
-    let address = listener.local_addr().map_err(cannot_listen)?;
-    let store = Store::open(&config.db()).await?;
-    super::report_healed(&store);
-    let authenticator = Authenticator::new(store.clone(), users).await?;
-    if asks_nobody && !authenticator.is_enabled() {
-        return Err(ServeError::NotLoopback(listen));
+    let stopped = stop_signal().context(SIGNALS)?;
+    let (listener, address) = listen(settings.listen).await?;
+    let store = Store::open(&settings.config.db()).await?;
+    super::report_reparsed(&store);
+    let authenticator = Authenticator::new(store.clone(), settings.users.clone()).await?;
+    settings.check_exposure(authenticator.is_enabled())?;
+    if !settings.import.is_empty() {
+        import_first(&settings, &store).await?;
     }
-    let mut output = std::io::stdout();
-    if !args.import.is_empty() {
-        let options = Options { zone, encoding: None };
-        let report = import::import(&store, args.import, options, config.exclude.clone()).await?;
-        write!(output, "{report}").map_err(ServeError::Output)?;
-    }
-    let writer = store.writer(PATIENCE, config.retention.max_size).await?;
-    let (filter, retention) = (config.exclude.clone(), config.retention.clone());
-    let pipeline = Arc::new(Pipeline::new(writer, filter, retention, zone));
-    let mut sources = JoinSet::new();
-    if !config.follow.is_empty() {
-        sources.spawn(follow(pipeline.clone(), store.clone(), config.follow.clone()));
-    }
-    if config.retention.is_bounded() {
-        sources.spawn(retain(pipeline.clone(), store.clone()));
-    }
-    for (frontend, every) in frontends {
-        sources.spawn(collect(pipeline.clone(), store.clone(), frontend, every));
-    }
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let history =
-        AppState::new(store.clone(), pipeline.clone(), authenticator, scheme, open_to_all)?;
-    let history = Arc::new(history);
-    let db = config.db();
-    let file = db.display();
-    writeln!(output, "annals listens on {scheme}://{address} and serves {file}")
-        .and_then(|()| output.flush())
-        .map_err(ServeError::Output)?;
+    let retention = settings.config.retention.clone();
+    let writer = store.writer(BUSY_TIMEOUT, retention.max_size).await?;
+    let exclusions = settings.config.exclude.clone();
+    let pipeline = Arc::new(Pipeline::new(writer, exclusions, retention, settings.zone));
+    let mut tasks = start_sources(&settings, &store, &pipeline);
+    let state = app_state(&settings, &store, &pipeline, authenticator)?;
+    let (scheme, db) = (settings.scheme(), settings.config.db());
+    write_bytes(
+        format!("annals listens on {scheme}://{address} and serves {}\n", db.display()).as_bytes(),
+    )?;
 
-    if let Some(tls) = &tls {
-        sources.spawn(read_again_on_hangup(
-            tls.clone(),
-            signal(SignalKind::hangup()).map_err(ServeError::Signals)?,
-        ));
+    if let Some(tls) = &settings.tls {
+        let hangup = signal(SignalKind::hangup()).context(SIGNALS)?;
+        tasks.spawn(reload_certificate(tls.clone(), hangup));
     }
-    tell_systemd(NotifyState::Ready);
-    if let Some(within) = sd_notify::watchdog_enabled() {
-        sources.spawn(watch(store.clone(), pipeline.clone(), within / 3));
+    notify_systemd(NotifyState::Ready);
+    if let Some(timeout) = sd_notify::watchdog_enabled() {
+        tasks.spawn(feed_watchdog(store.clone(), pipeline.clone(), timeout / 3));
     }
     let live = Arc::new(LiveUpdates::new(store.watch()?));
-    sources.spawn(live.clone().watch_store());
-    let routes = web::routes(history.clone(), live.clone()).or(http::routes(history.clone()));
-    // Those who listen would be waited for.
+    tasks.spawn(live.clone().watch_store());
+    let routes = web::routes(state.clone(), live.clone()).or(http::routes(state.clone()));
+    // The streams of live pages have no end of their own.
     let stopped = async move {
         stopped.await;
         live.close();
     };
-    server::serve(history, routes.boxed(), listener, tls, stopped, GRACE).await;
-    tell_systemd(NotifyState::Stopping);
-    // What they had not sent yet, they read again the next time.
-    sources.shutdown().await;
+    server::serve(state, routes.boxed(), listener, settings.tls, stopped, GRACE).await;
+    notify_systemd(NotifyState::Stopping);
+    // What the sources have not sent yet, they read again after the next start.
+    tasks.shutdown().await;
     pipeline.finish().await?;
-    store.close().await.map_err(ServeError::Close)?;
+    store.close().await.context(CLOSING)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the certificate again on each SIGHUP, as those send it who renew certificates.
-async fn read_again_on_hangup(tls: Arc<Tls>, mut hangup: Signal) {
+/// What failed if signals cannot be received.
+const SIGNALS: &str = "cannot wait for signals";
+
+/// Binds the address. Returns the listener with the address it has, whose port may be a free one.
+async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let failed = || {
+        format!(
+            "cannot listen on {address}; is another program there? choose another address with --listen"
+        )
+    };
+    let listener = TcpListener::bind(address).await.with_context(failed)?;
+    let address = listener.local_addr().with_context(failed)?;
+    Ok((listener, address))
+}
+
+/// Imports what --import names.
+async fn import_first(settings: &Settings, store: &Store) -> anyhow::Result<()> {
+    let options = Options { zone: settings.zone, encoding: None };
+    let exclusions = settings.config.exclude.clone();
+    let report = import::import(store, settings.import.clone(), options, exclusions).await?;
+    write_bytes(report.to_string().as_bytes())
+}
+
+/// Starts the tasks that fill the history and keep it within its bounds.
+fn start_sources(settings: &Settings, store: &Store, pipeline: &Arc<Pipeline>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let patterns = settings.config.follow.clone();
+    if !patterns.is_empty() {
+        tasks.spawn(follow(pipeline.clone(), store.clone(), patterns));
+    }
+    for (frontend, interval) in settings.frontends.clone() {
+        tasks.spawn(poll_frontend(pipeline.clone(), store.clone(), frontend, interval));
+    }
+    if settings.config.retention.is_bounded() {
+        tasks.spawn(run_retention(pipeline.clone(), store.clone()));
+    }
+    tasks
+}
+
+/// Returns what the HTTP handlers share.
+fn app_state(
+    settings: &Settings,
+    store: &Store,
+    pipeline: &Arc<Pipeline>,
+    authenticator: Authenticator,
+) -> anyhow::Result<Arc<AppState>> {
+    let state = AppState::new(
+        store.clone(),
+        pipeline.clone(),
+        authenticator,
+        settings.scheme(),
+        settings.insecure_no_auth,
+    )?;
+    Ok(Arc::new(state))
+}
+
+/// Reads the certificate again on each SIGHUP, which programs that renew certificates send.
+async fn reload_certificate(tls: Arc<Tls>, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         match tokio::task::block_in_place(|| tls.reload()) {
-            Ok(()) => tracing::warn!("the certificate was read again"),
+            Ok(()) => tracing::info!("the certificate was read again"),
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "the certificate stays what it was"
+                "the certificate cannot be read again; annals keeps the one it has"
             ),
         }
     }
 }
 
-/// Tells systemd, where it started annals and wants to know.
-fn tell_systemd(state: NotifyState<'_>) {
+/// Notifies systemd if it started annals.
+fn notify_systemd(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "systemd cannot be told");
+        tracing::warn!(error = &error as &dyn std::error::Error, "sd_notify failed");
     }
 }
 
-/// Tells systemd that annals lives, as long as the history can be read and the writer takes what is sent. If
-/// it is told nothing for long, it starts annals anew.
-async fn watch(store: Store, pipeline: Arc<Pipeline>, every: Duration) {
+/// Notifies systemd's watchdog while the history can be read and the writer runs. Without notifications, systemd
+/// restarts annals.
+async fn feed_watchdog(store: Store, pipeline: Arc<Pipeline>, interval: Duration) {
     loop {
-        tokio::time::sleep(every).await;
+        tokio::time::sleep(interval).await;
         match store.accounts().await {
-            Ok(_) if pipeline.is_open() => tell_systemd(NotifyState::Watchdog),
+            Ok(_) if pipeline.is_open() => notify_systemd(NotifyState::Watchdog),
             Ok(_) => tracing::error!("the writer has ended"),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -250,7 +296,7 @@ async fn watch(store: Store, pipeline: Arc<Pipeline>, every: Duration) {
     }
 }
 
-/// Each connection takes a file; most systems allow a process more than it has by default.
+/// Raises the limit of open files to what the system allows: each connection takes one.
 fn raise_open_files() {
     let allowed = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: allowed.maximum, maximum: allowed.maximum };
@@ -259,7 +305,7 @@ fn raise_open_files() {
     }
 }
 
-/// Waits for SIGINT or SIGTERM. A second one ends the process as it is, which loses nothing.
+/// Waits for SIGINT or SIGTERM. A second signal ends the process at once, which loses nothing.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -1,51 +1,64 @@
-//! `annals show`: everything that is known of one query.
+//! `annals show`: all that the history knows of one query.
 
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::args::{COLUMNS, ReadError, Reading, plain};
-use super::output::{Style, visible};
+use super::args::{COLUMNS, History, ReadArgs, plain};
+use super::output::{BOLD, visible};
 use super::profile::phases_text;
+use crate::store::StoredQuery;
 
-/// Show everything that is known of a query
+/// Show all that the history knows of a query
 ///
-/// What nobody said is left out. The statement is laid out, and in colours on a terminal.
+/// Unknown values are not shown. The statement is formatted, and in colours on a terminal.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// The query's id, or so much of its start that it is the only one
+    /// The query's id, or enough of its start to be unique
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
-    reading: Reading,
+    read: ReadArgs,
 }
 
 /// Runs the command.
-pub async fn run(args: ShowArgs) -> Result<ExitCode, ReadError> {
-    let history = args.reading.open().await?;
+pub async fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
+    let history = args.read.open().await?;
     let query = history.query(&args.id).await?;
     let output = history.output;
     if history.json {
         output.json(&query)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let value = serde_json::to_value(&query).map_err(std::io::Error::from)?;
+    let mut text = columns(&history, &query)?;
+    // `annals profile --tree` shows the phases that a profile reports.
+    let phases = if query.has_profile { String::new() } else { phases_text(&query.phases()) };
+    if !phases.is_empty() {
+        text.push_str(&format!("\n{}\n", phases.trim_end_matches('\n')));
+    }
+    if let Some(statement) = &query.statement {
+        text.push_str(&format!("\n{}\n", output.statement(statement)));
+    }
+    output.write(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the known columns except the statement, a line each.
+fn columns(history: &History, query: &StoredQuery) -> anyhow::Result<String> {
+    let value = serde_json::to_value(query)?;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
-            let name = output.styled(Style::Bold, &format!("{name:<20}"));
+            let name = history.output.styled(BOLD, &format!("{name:<20}"));
             text.push_str(&format!("{name} {}\n", visible(value)));
         }
     };
+    let time = |ms: Option<i64>| ms.map_or(String::new(), |ms| history.zone.text(ms));
     for name in COLUMNS {
         match name {
             "statement" => {}
-            "started_at" => {
-                line(name, &query.started_ms.map_or(String::new(), |ms| history.zone.text(ms)))
-            }
-            "ended_at" => {
-                line(name, &query.ended_ms.map_or(String::new(), |ms| history.zone.text(ms)))
-            }
+            "started_at" => line(name, &time(query.started_ms)),
+            "ended_at" => line(name, &time(query.ended_ms)),
             "load" | "extra" => {
                 let part = value.get(name).and_then(|part| part.as_object());
                 for (key, value) in part.into_iter().flatten() {
@@ -55,15 +68,5 @@ pub async fn run(args: ShowArgs) -> Result<ExitCode, ReadError> {
             name => line(name, &plain(value.get(name))),
         }
     }
-    // Where there is a profile, `annals profile --tree` prints its phases.
-    let phases = if query.has_profile { String::new() } else { phases_text(&query.phases()) };
-    if !phases.is_empty() {
-        text.push_str(&format!("\n{}", phases.trim_end_matches('\n')));
-        text.push('\n');
-    }
-    if let Some(statement) = &query.statement {
-        text.push_str(&format!("\n{}\n", output.statement(statement)));
-    }
-    output.write(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(text)
 }

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use super::args::{ReadError, Reading};
+use super::READING;
+use super::args::ReadArgs;
 
 /// Show what the history holds: since when, how large, from which sources
 ///
@@ -13,18 +15,18 @@ use super::args::{ReadError, Reading};
 #[derive(Debug, Args)]
 pub struct StatsArgs {
     #[command(flatten)]
-    reading: Reading,
+    read: ReadArgs,
 }
 
 /// Runs the command.
-pub async fn run(args: StatsArgs) -> Result<ExitCode, ReadError> {
-    let history = args.reading.open().await?;
+pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
+    let history = args.read.open().await?;
     let store = &history.store;
-    let sizes = store.sizes().await?;
-    let logins = store.login_counts().await?;
-    let span = store.span(None).await?;
-    let frontends = store.frontends().await?;
-    let followed = store.followed_files().await?;
+    let sizes = store.sizes().await.context(READING)?;
+    let logins = store.login_counts().await.context(READING)?;
+    let span = store.span(None).await.context(READING)?;
+    let frontends = store.frontends().await.context(READING)?;
+    let followed = store.followed_files().await.context(READING)?;
     let text = |ms: i64| history.zone.text(ms);
     let (first, last) = (span.map(|(first, _)| text(first)), span.map(|(_, last)| text(last)));
     if history.json {
@@ -54,14 +56,12 @@ pub async fn run(args: StatsArgs) -> Result<ExitCode, ReadError> {
     .map(|(name, value)| vec![name.to_string(), value])
     .into();
     rows.extend(frontends.into_iter().map(|(name, count)| {
-        vec![
-            format!("frontend {}", name.as_deref().unwrap_or("not told")),
-            format!("{count} queries"),
-        ]
+        let name = name.as_deref().unwrap_or("unknown");
+        vec![format!("frontend {name}"), format!("{count} queries")]
     }));
     rows.extend(followed.iter().map(|file| {
         vec![format!("followed {}", file.path), format!("{} bytes read", file.read_bytes)]
     }));
-    history.output.write(&history.output.table(&["what", "value"], &rows))?;
+    history.output.write(&history.output.table(&["name", "value"], &rows))?;
     Ok(ExitCode::SUCCESS)
 }

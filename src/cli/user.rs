@@ -1,20 +1,22 @@
-//! `annals user`: who may ask.
+//! `annals user`: the users of annals.
 
 use std::io::{BufRead, IsTerminal};
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use super::Common;
-use super::output::say;
-use crate::config::ConfigError;
-use crate::domain::account::{Account, NotAName, PasswordError, Role};
-use crate::store::{OpenError, Store};
+use super::args::ConfigArgs;
+use super::output::print;
+use super::{CLOSING, READING};
+use crate::domain::account::{Account, Role};
+use crate::store::Store;
 
-/// Say who may ask, and for what
+/// Manage the users of annals
 ///
-/// Without users, everybody on this machine may ask and push. Once there is one, annals asks who it is, and
-/// may listen on any address. A running annals heeds a change within a second.
+/// Without users, everybody on this machine may read and push. With users, annals asks for a name and a password, and
+/// may listen on any address. A running annals picks up a change within a second.
 #[derive(Debug, Args)]
 pub struct UserArgs {
     #[command(subcommand)]
@@ -23,101 +25,90 @@ pub struct UserArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Add a user, or change the password and role of one
+    /// Add a user, or change the password and the role of one
     ///
-    /// The password is asked for; or sent on standard input, as one line.
+    /// Asks for the password, or reads it from standard input as one line.
     Add {
-        /// The name, as Doris calls the user
+        /// The name of the user in Doris
         name: String,
-        /// admin sees all queries and may push; user sees their own; writer may push, and sees their own
+        /// admin reads all queries and may push; user reads their own; writer reads their own and may push
         #[arg(long, default_value = "user")]
         role: Role,
         #[command(flatten)]
-        common: Common,
+        config: ConfigArgs,
     },
     /// Remove a user
     Remove {
         /// The name
         name: String,
         #[command(flatten)]
-        common: Common,
+        config: ConfigArgs,
     },
     /// Print the hash of a password, for `[[user]]` in the configuration
     Hash,
     /// List the users and their roles
     List {
         #[command(flatten)]
-        common: Common,
+        config: ConfigArgs,
     },
 }
 
-/// Why a user was not changed.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum UserError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    #[error("the password cannot be read")]
-    Input(#[source] std::io::Error),
-    #[error("the two passwords differ")]
-    Differ,
-    #[error(transparent)]
-    Name(#[from] NotAName),
-    #[error("there is no user {0}")]
-    Unknown(String),
-    #[error("the history cannot be read")]
-    Read(#[from] sqlx::Error),
-}
-
 /// Runs the command.
-pub async fn run(args: UserArgs) -> Result<ExitCode, UserError> {
+pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
     match args.action {
-        Action::Add { name, role, common } => {
+        Action::Add { name, role, config } => {
             Account::check_name(&name)?;
-            let config = common.configured()?;
-            let account = Account::new(name, role, &password()?)?;
-            let store = Store::open(&config.db()).await?;
-            store.put_account(&account).await?;
-            store.close().await?;
-            say(format_args!("{} may ask as {role}", account.name));
+            let config = config.read()?;
+            add(&config.db(), &Account::new(name, role, &password()?)?).await?;
         }
-        Action::Remove { name, common } => {
-            let store = Store::open(&common.configured()?.db()).await?;
-            let removed = store.remove_account(&name).await?;
-            store.close().await?;
-            if !removed {
-                return Err(UserError::Unknown(name));
-            }
-            say(format_args!("{name} may not ask any more"));
-        }
+        Action::Remove { name, config } => remove(&config.read()?.db(), &name).await?,
         Action::Hash => {
             let account = Account::new(String::new(), Role::User, &password()?)?;
-            say(account.password_hash);
+            print(account.password_hash);
         }
-        Action::List { common } => {
-            let store = Store::open(&common.configured()?.db()).await?;
-            for account in store.accounts().await? {
-                say(format_args!("{}\t{}", account.name, account.role));
+        Action::List { config } => {
+            let store = Store::open(&config.read()?.db()).await?;
+            for account in store.accounts().await.context(READING)? {
+                print(format_args!("{}\t{}", account.name, account.role));
             }
-            store.close().await?;
+            store.close().await.context(CLOSING)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks for a new password, twice so that a slip is seen; on no terminal it is a line of standard input.
-fn password() -> Result<String, UserError> {
+async fn add(db: &Path, account: &Account) -> anyhow::Result<()> {
+    let store = Store::open(db).await?;
+    store.put_account(account).await.context("the user cannot be written")?;
+    store.close().await.context(CLOSING)?;
+    print(format_args!("{} is a user with the role {}", account.name, account.role));
+    Ok(())
+}
+
+async fn remove(db: &Path, name: &str) -> anyhow::Result<()> {
+    let store = Store::open(db).await?;
+    let is_removed = store.remove_account(name).await.context("the user cannot be removed")?;
+    store.close().await.context(CLOSING)?;
+    if !is_removed {
+        bail!("there is no user {name}");
+    }
+    print(format_args!("{name} is not a user any more"));
+    Ok(())
+}
+
+/// Asks for a new password, twice on a terminal so that a slip is noticed. Elsewhere it is a line of standard input.
+fn password() -> anyhow::Result<String> {
+    const UNREAD: &str = "the password cannot be read";
     let input = std::io::stdin();
     if input.is_terminal() {
-        let first = rpassword::prompt_password("Password: ").map_err(UserError::Input)?;
-        let second = rpassword::prompt_password("Again: ").map_err(UserError::Input)?;
-        return if first == second { Ok(first) } else { Err(UserError::Differ) };
+        let first = rpassword::prompt_password("Password: ").context(UNREAD)?;
+        let second = rpassword::prompt_password("Again: ").context(UNREAD)?;
+        if first != second {
+            bail!("the two passwords differ");
+        }
+        return Ok(first);
     }
     let mut line = String::new();
-    input.lock().read_line(&mut line).map_err(UserError::Input)?;
+    input.lock().read_line(&mut line).context(UNREAD)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_string())
 }

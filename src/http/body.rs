@@ -72,7 +72,7 @@ pub(super) async fn read(
     let mut body = Body { bytes: Vec::new(), reserved: Vec::new() };
     let times = if gzip { 1 } else { 2 };
     let mut reserved_bytes = length.unwrap_or(0);
-    body.reserved.push(pipeline.room(times * reserved_bytes).await?);
+    body.reserved.push(pipeline.reserve_bytes(times * reserved_bytes).await?);
     let whole = async {
         let mut chunks = std::pin::pin!(chunks);
         loop {
@@ -85,7 +85,7 @@ pub(super) async fn read(
                 return Err(BodyError::TooLarge);
             }
             while body.bytes.len() + chunk.remaining() > reserved_bytes {
-                body.reserved.push(pipeline.room(times * STEP_BYTES).await?);
+                body.reserved.push(pipeline.reserve_bytes(times * STEP_BYTES).await?);
                 reserved_bytes += STEP_BYTES;
             }
             while chunk.has_remaining() {
@@ -104,7 +104,7 @@ async fn unpack(pipeline: &Pipeline, packed: Body) -> Result<Body, BodyError> {
     let mut body = Body { bytes: Vec::new(), reserved: Vec::new() };
     let mut unpacker = MultiGzDecoder::new(packed.bytes.as_slice());
     loop {
-        body.reserved.push(pipeline.room(2 * STEP_BYTES).await?);
+        body.reserved.push(pipeline.reserve_bytes(2 * STEP_BYTES).await?);
         let step = tokio::task::block_in_place(|| {
             unpacker.by_ref().take(STEP_BYTES as u64).read_to_end(&mut body.bytes)
         });

@@ -1,5 +1,4 @@
-//! Collects from a live frontend, again and again: its list of queries, and each profile once before the
-//! frontend forgets it.
+//! Polls a live frontend: its list of queries, and each profile once before the frontend forgets it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,86 +6,77 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 
-use super::{Parcel, Pipeline, Source};
+use super::{Pipeline, Source};
 use crate::domain::profile::Profile;
 use crate::domain::record::{QueryId, QueryRecord};
 use crate::domain::time::Zone;
 use crate::formats::SkipReason;
-use crate::formats::frontend::{Frontend, FrontendClient, FrontendError};
-use crate::store::{Store, WriteError};
+use crate::formats::frontend::{Frontend, FrontendClient, FrontendError, List};
+use crate::store::{Batch, Store, WriteError};
 
-/// Profiles that are asked for at the same time.
-const AT_ONCE: usize = 4;
-/// Looks at the list in which a missing profile is asked for: it may be there a moment after its query has
-/// ended.
-const TRIES: u8 = 3;
+/// Profiles that are requested at the same time.
+const CONCURRENT_PROFILES: usize = 4;
+/// Polls in which a missing profile is requested: a frontend may list a query a moment before its profile exists.
+const PROFILE_TRIES: u8 = 3;
 /// The longest time between two tries at a frontend that does not answer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// Profiles that came are written after so long, though others of the same look are still on their source.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
-/// How often it is found out anew what a frontend knows, for it may have been upgraded.
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+/// Fetched profiles are written after this time, though the poll still fetches others.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the routes that a frontend knows are remembered: it may be upgraded.
 const ROUTES_KEPT: Duration = Duration::from_secs(600);
 
-/// Collects from a frontend for ever; one look at its list comes `every` so long after the one before.
-pub(crate) async fn collect(
+/// Polls a frontend at this interval until the task is aborted.
+pub(crate) async fn poll_frontend(
     pipeline: Arc<Pipeline>,
     store: Store,
     frontend: Frontend,
-    every: Duration,
+    interval: Duration,
 ) {
     let name = format!("frontend {}", frontend.url);
     let source = pipeline.source(&name);
     let client = match FrontendClient::new(frontend) {
         Ok(client) => client,
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "{name} cannot be asked");
             source.failed(&error);
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, source = name, "cannot poll the frontend");
             return;
         }
     };
-    let mut collector = Collector {
-        name: name.clone(),
-        pipeline,
-        store,
-        source: source.clone(),
-        client,
-        routes_found: Instant::now(),
-        complete: HashSet::new(),
-        running: HashSet::new(),
-        tries: HashMap::new(),
-        last_list: HashSet::new(),
-        told_of_gap: false,
-        told_of_rows: false,
-    };
+    let mut poller = Poller::new(name, pipeline, store, source, client);
     let mut failures = 0;
     loop {
-        match collector.look().await {
-            Ok(()) => {
-                if failures > 0 {
-                    tracing::warn!("{name} works again");
-                }
-                failures = 0;
-                source.succeeded();
-                tokio::time::sleep(every).await;
+        let Err(error) = poller.poll().await else {
+            if failures > 0 {
+                tracing::info!(source = poller.name, "the frontend answers again");
             }
-            Err(error) => {
-                source.failed(&error);
-                if failures == 0 {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "{name} fails");
-                }
-                collector.client.forget_routes();
-                let pause = LONGEST_PAUSE.min(every * (1 << failures.min(16)));
-                failures += 1;
-                // Those who failed together do not come back together.
-                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-            }
+            failures = 0;
+            poller.source.succeeded();
+            tokio::time::sleep(interval).await;
+            continue;
+        };
+        poller.source.failed(&error);
+        // Frontends that failed together are not tried together.
+        let retry = retry_after(interval, failures).mul_f64(0.5 + fastrand::f64());
+        if failures == 0 {
+            let (source, retry_in_ms) = (&poller.name, retry.as_millis());
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, source, retry_in_ms, "the poll of a frontend failed");
         }
+        poller.client.forget_routes();
+        failures += 1;
+        tokio::time::sleep(retry).await;
     }
 }
 
-/// Why a look did not come to its end.
+/// Returns the time to the next try after some failures in a row: twice as long each time.
+fn retry_after(interval: Duration, failures: u32) -> Duration {
+    LONGEST_RETRY.min(interval * (1 << failures.min(16)))
+}
+
+/// Why a poll did not complete.
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+enum PollError {
     #[error(transparent)]
     Frontend(#[from] FrontendError),
     #[error(transparent)]
@@ -95,99 +85,123 @@ enum LookError {
     Read(#[from] sqlx::Error),
 }
 
-struct Collector {
+struct Poller {
     name: String,
     pipeline: Arc<Pipeline>,
     store: Store,
     source: Arc<Source>,
     client: FrontendClient,
     routes_found: Instant,
-    /// What needs nothing more, of those in the list.
+    /// Listed queries that have ended and need nothing more.
     complete: HashSet<QueryId>,
-    /// What is stored as running.
+    /// Listed queries that are stored as running.
     running: HashSet<QueryId>,
-    /// How often a profile was missing.
-    tries: HashMap<QueryId, u8>,
+    tries: Tries,
     last_list: HashSet<QueryId>,
-    told_of_gap: bool,
-    told_of_rows: bool,
+    gap_is_logged: bool,
+    rows_are_logged: bool,
 }
 
-impl Collector {
-    /// Takes in what is new in the list.
-    async fn look(&mut self) -> Result<(), LookError> {
+impl Poller {
+    fn new(
+        name: String,
+        pipeline: Arc<Pipeline>,
+        store: Store,
+        source: Arc<Source>,
+        client: FrontendClient,
+    ) -> Poller {
+        Poller {
+            name,
+            pipeline,
+            store,
+            source,
+            client,
+            routes_found: Instant::now(),
+            complete: HashSet::new(),
+            running: HashSet::new(),
+            tries: Tries::default(),
+            last_list: HashSet::new(),
+            gap_is_logged: false,
+            rows_are_logged: false,
+        }
+    }
+
+    /// Writes what is new in the frontend's list.
+    async fn poll(&mut self) -> Result<(), PollError> {
         if self.routes_found.elapsed() > ROUTES_KEPT {
             self.client.forget_routes();
             self.routes_found = Instant::now();
         }
         let list = self.client.list().await?;
-        if list.not_understood > 0 && !self.told_of_rows {
-            self.told_of_rows = true;
-            tracing::warn!(
-                rows = list.not_understood,
-                "{} lists rows that annals does not understand",
-                self.name
-            );
-        }
-        self.forget_all_but(&list.queries, list.is_short);
-        let list = list.queries;
+        self.log_oddities(&list);
+        self.forget_unlisted(&list.queries);
         let unknown: Vec<QueryId> = list
+            .queries
             .iter()
             .map(|record| &record.query_id)
-            .filter(|id| !self.complete.contains(id) && !self.tries.contains_key(id))
+            .filter(|id| !self.complete.contains(id) && !self.tries.contains(id))
             .cloned()
             .collect();
         self.complete.extend(self.store.complete(&unknown).await?);
 
-        let mut parcel = self.pipeline.parcel();
+        let mut batch = self.pipeline.batch();
         let mut ended = Vec::new();
-        // Newest first is how frontends list; those that are forgotten first are fetched first.
-        for record in list.into_iter().rev() {
+        // Frontends list the newest first, and forget the oldest first.
+        for record in list.queries.into_iter().rev() {
             if self.complete.contains(&record.query_id) {
                 continue;
             }
             if self.pipeline.excludes(&record) {
                 if !record.is_running() {
                     self.complete.insert(record.query_id.clone());
-                    parcel.record(record);
+                    batch.record(record);
                 }
             } else if !record.is_running() {
                 ended.push(record);
             } else if self.running.insert(record.query_id.clone()) {
-                parcel.record(record);
+                batch.record(record);
             }
         }
-        if !parcel.is_empty() {
-            self.pipeline.write(&self.source, parcel).await?;
+        if !batch.is_empty() {
+            self.pipeline.write(&self.source, batch).await?;
         }
-        self.fetch(ended).await
+        self.fetch_profiles(ended).await
     }
 
-    /// Keeps in mind only what the frontend does, so that memory stays bounded.
-    fn forget_all_but(&mut self, list: &[QueryRecord], is_short: bool) {
+    /// Logs, once each, what a person can do something about.
+    fn log_oddities(&mut self, list: &List) {
+        let source = &self.name;
+        if list.not_understood > 0 && !std::mem::replace(&mut self.rows_are_logged, true) {
+            let rows = list.not_understood;
+            tracing::error!(source, rows, "annals does not understand rows of a frontend's list");
+        }
+        let turned_over = !self.last_list.is_empty()
+            && !list.queries.is_empty()
+            && !list.queries.iter().any(|record| self.last_list.contains(&record.query_id));
+        if turned_over && !list.is_short && !std::mem::replace(&mut self.gap_is_logged, true) {
+            tracing::error!(
+                source,
+                "two lists of a frontend have no query in common, so queries may be missing; lower \
+                 poll_interval_seconds, or follow the audit log too"
+            );
+        }
+    }
+
+    /// Forgets what the frontend does not list any more, so that memory stays bounded.
+    fn forget_unlisted(&mut self, list: &[QueryRecord]) {
         let listed: HashSet<QueryId> = list.iter().map(|record| record.query_id.clone()).collect();
         self.complete.retain(|id| listed.contains(id));
         self.running.retain(|id| listed.contains(id));
-        self.tries.retain(|id, _| listed.contains(id));
-        let turned_over = !self.last_list.is_empty() && self.last_list.is_disjoint(&listed);
-        if turned_over && !is_short && !listed.is_empty() && !self.told_of_gap {
-            self.told_of_gap = true;
-            tracing::warn!(
-                "the list of a frontend turned over between two looks, so queries may be missing; look \
-                 more often with every_seconds, or follow its audit log too"
-            );
-        }
+        self.tries.0.retain(|id, _| listed.contains(id));
         self.last_list = listed;
     }
 
-    /// Takes in the profiles of queries that have ended, and their rows.
-    async fn fetch(&mut self, ended: Vec<QueryRecord>) -> Result<(), LookError> {
-        let mut missing = ended.len() as u64;
-        self.source.lag(missing);
-        let mut parcel = self.pipeline.parcel();
-        let mut taken = Vec::new();
-        let mut first_route = None;
-        let mut failed = None;
+    /// Fetches the profiles of queries that have ended, and writes them with their records.
+    async fn fetch_profiles(&mut self, ended: Vec<QueryRecord>) -> Result<(), PollError> {
+        let mut lag = ended.len() as u64;
+        self.source.set_lag(lag);
+        let mut batch = self.pipeline.batch();
+        let (mut done, mut failed, mut route_found) = (Vec::new(), None, None);
         let mut written = Instant::now();
         let client = &self.client;
         let mut answers = futures_util::stream::iter(ended)
@@ -195,71 +209,91 @@ impl Collector {
                 let profile = client.profile(&record.query_id).await;
                 (record, profile)
             })
-            .buffer_unordered(AT_ONCE);
-        while let Some((record, profile)) = answers.next().await {
-            missing -= 1;
+            .buffer_unordered(CONCURRENT_PROFILES);
+        while let Some((record, answer)) = answers.next().await {
+            lag -= 1;
             let id = record.query_id.clone();
-            let found = match profile {
+            let is_found = match answer {
+                Ok(None) => false,
                 Ok(Some((text, route))) => {
-                    first_route = Some(route);
+                    route_found = Some(route);
                     tokio::task::block_in_place(|| {
-                        add_profile(client.zone(), &self.source, &mut parcel, &id, text)
+                        add_profile(client.zone(), &self.source, &mut batch, &id, text)
                     })
                 }
-                Ok(None) => false,
                 Err(error) => {
-                    let single = matches!(
-                        error,
-                        FrontendError::TooLarge(_) | FrontendError::Failed(_)
-                    ) || matches!(&error, FrontendError::NoAnswer(error) if error.is_timeout());
                     self.source.failed(&error);
-                    if !single {
+                    if !is_of_one_profile(&error) {
                         failed = Some(error);
                         break;
                     }
                     false
                 }
             };
-            let tries = self.tries.entry(id.clone()).or_default();
-            *tries += 1;
-            if *tries == 1 || found {
-                parcel.record(record);
+            let tries = self.tries.count(&id);
+            if tries == 1 || is_found {
+                batch.record(record);
             }
-            if found || *tries >= TRIES {
-                taken.push(id);
+            if is_found || tries >= PROFILE_TRIES {
+                done.push(id);
             }
-            if parcel.is_full() || written.elapsed() > WRITTEN_WITHIN {
-                let full = std::mem::replace(&mut parcel, self.pipeline.parcel());
-                self.pipeline.write(&self.source, full).await?;
-                self.complete.extend(taken.drain(..));
-                self.source.lag(missing);
+            if batch.is_full() || written.elapsed() > WRITE_INTERVAL {
+                self.pipeline.write(&self.source, batch.take()).await?;
+                self.complete.extend(done.drain(..));
+                self.source.set_lag(lag);
                 written = Instant::now();
             }
         }
         drop(answers);
-        if !parcel.is_empty() {
-            self.pipeline.write(&self.source, parcel).await?;
+        if !batch.is_empty() {
+            self.pipeline.write(&self.source, batch).await?;
         }
-        self.complete.extend(taken);
-        self.source.lag(missing);
-        if let Some(route) = first_route {
+        self.complete.extend(done);
+        self.source.set_lag(lag);
+        if let Some(route) = route_found {
             self.client.prefer_profile_route(route);
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
-/// Adds a profile to a parcel; `false` where the text is not one of this query.
+/// How often each profile was requested.
+#[derive(Default)]
+struct Tries(HashMap<QueryId, u8>);
+
+impl Tries {
+    fn contains(&self, id: &QueryId) -> bool {
+        self.0.contains_key(id)
+    }
+
+    /// Counts a try, and returns how many there were.
+    fn count(&mut self, id: &QueryId) -> u8 {
+        let tries = self.0.entry(id.clone()).or_default();
+        *tries += 1;
+        *tries
+    }
+}
+
+/// Whether an error says nothing about the other profiles of the frontend.
+fn is_of_one_profile(error: &FrontendError) -> bool {
+    match error {
+        FrontendError::TooLarge(_) | FrontendError::Failed(_) => true,
+        FrontendError::NoAnswer(error) => error.is_timeout(),
+        _ => false,
+    }
+}
+
+/// Adds a profile to a batch. Returns false, and counts the text as rejected, if it is no profile of this query.
 fn add_profile(
     zone: Zone,
     source: &Source,
-    parcel: &mut Parcel,
-    asked: &QueryId,
+    batch: &mut Batch,
+    query_id: &QueryId,
     text: Vec<u8>,
 ) -> bool {
     match Profile::parse(text, zone) {
-        Ok(profile) if profile.summary.query_id == *asked => {
-            parcel.profile(profile);
+        Ok(profile) if profile.summary.query_id == *query_id => {
+            batch.profile(profile);
             true
         }
         Ok(_) => {
@@ -270,5 +304,34 @@ fn add_profile(
             source.rejected(error.into());
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_come_later_with_each_failure_but_never_more_than_minutes() {
+        let every = Duration::from_secs(5);
+        assert_eq!(retry_after(every, 0), every);
+        assert_eq!(retry_after(every, 3), Duration::from_secs(40));
+        assert_eq!(retry_after(every, 6), LONGEST_RETRY);
+        assert_eq!(retry_after(Duration::from_secs(3600), u32::MAX), LONGEST_RETRY);
+    }
+
+    #[test]
+    fn a_profile_of_another_query_is_rejected() {
+        let source = Source::default();
+        let mut batch = Batch::default();
+        let id: QueryId = "1-2".parse().unwrap();
+        let text = b"Summary:\n  - Profile ID: 3-4\n  - Task State: EOF\n".to_vec();
+        assert!(!add_profile(Zone::UTC, &source, &mut batch, &id, text.clone()));
+        assert!(!add_profile(Zone::UTC, &source, &mut batch, &id, b"nothing".to_vec()));
+        assert!(batch.is_empty());
+        assert_eq!(source.report().rejected.values().sum::<u64>(), 2);
+        let id: QueryId = "3-4".parse().unwrap();
+        assert!(add_profile(Zone::UTC, &source, &mut batch, &id, text));
+        assert!(!batch.is_empty());
     }
 }

@@ -1,22 +1,22 @@
-//! Keeping the history within its bounds while annals serves.
+//! Keeps the history within its configured bounds while annals serves.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Pipeline, now_ms, unpoisoned};
-use crate::domain::retention::Retention;
-use crate::store::{Batch, Pruner, Store};
+use super::{Pipeline, now_ms};
+use crate::store::{Pruner, Store, WriteSummary};
 
-/// How often it is looked at whether something is to go. At a thousand queries a second, a file grows by
-/// some hundred kilobytes meanwhile.
-const EVERY: Duration = Duration::from_millis(250);
+/// From one check of the bounds to the next. At a thousand queries a second, a file grows by some hundred
+/// kilobytes meanwhile.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// From an error to the next try.
-const AGAIN: Duration = Duration::from_secs(10);
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What was removed since annals started. Times are Unix milliseconds.
+/// What retention removed since annals started. Times are Unix milliseconds.
 #[derive(Debug, Default, Clone, Serialize, ToSchema)]
 pub(crate) struct PruneReport {
     /// Queries and loads, with their profiles.
@@ -25,57 +25,59 @@ pub(crate) struct PruneReport {
     pub profiles: u64,
     /// When something was removed last.
     pub last_ms: Option<i64>,
-    /// Why something could not be removed.
+    /// The last error.
     pub last_error: Option<String>,
-    /// And when.
     pub last_error_ms: Option<i64>,
 }
 
-/// Removes what goes beyond the bounds, for as long as annals serves: a little at a time, so that those who
-/// write meanwhile wait no longer than for one another.
-pub(crate) async fn retain(pipeline: Arc<Pipeline>, store: Store) {
-    let mut pruner = Pruner::new(store, pipeline.retention.clone());
+impl PruneReport {
+    pub(super) fn removed(&mut self, summary: &WriteSummary) {
+        self.queries += summary.removed_queries;
+        self.profiles += summary.removed_profiles;
+        self.last_ms = Some(now_ms());
+    }
+
+    pub(super) fn failed(&mut self, error: &anyhow::Error) {
+        self.last_error = Some(format!("{error:#}"));
+        self.last_error_ms = Some(now_ms());
+    }
+}
+
+/// Removes queries and profiles beyond the bounds until the task is aborted. Each step is small, so that other
+/// writes wait no longer for retention than for one another.
+pub(crate) async fn run_retention(pipeline: Arc<Pipeline>, store: Store) {
+    let mut pruner = Pruner::new(store, pipeline.retention().clone());
+    let mut is_failing = false;
     loop {
-        let wait = match step(&pipeline, &mut pruner).await {
-            Ok(true) => continue,
-            Ok(false) => EVERY,
+        let wait = match remove_some(&pipeline, &mut pruner).await {
+            Ok(is_over) => {
+                if std::mem::take(&mut is_failing) {
+                    tracing::info!("retention works again");
+                }
+                if is_over {
+                    continue;
+                }
+                CHECK_INTERVAL
+            }
             Err(error) => {
-                tracing::error!(error = &*error, "old queries were not removed");
-                let mut report = unpoisoned(&pipeline.pruned);
-                report.last_error = Some(error.to_string());
-                report.last_error_ms = Some(now_ms());
-                AGAIN
+                if !std::mem::replace(&mut is_failing, true) {
+                    let (error, retry_in_ms) = (format!("{error:#}"), RETRY_INTERVAL.as_millis());
+                    tracing::error!(error, retry_in_ms, "retention cannot remove old queries");
+                }
+                pipeline.removal_failed(&error);
+                RETRY_INTERVAL
             }
         };
         tokio::time::sleep(wait).await;
     }
 }
 
-/// Whether there was something to remove.
-async fn step(
-    pipeline: &Pipeline,
-    pruner: &mut Pruner,
-) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-    let removal = pruner.next(now_ms()).await?;
+/// Returns whether there was something to remove.
+async fn remove_some(pipeline: &Pipeline, pruner: &mut Pruner) -> anyhow::Result<bool> {
+    let removal = pruner.next(now_ms()).await.context("the history cannot be read")?;
     if removal.is_empty() {
         return Ok(false);
     }
-    let written = pipeline.writer.write(Batch::removal(removal)).await?;
-    let mut report = unpoisoned(&pipeline.pruned);
-    report.queries += written.removed_queries;
-    report.profiles += written.removed_profiles;
-    report.last_ms = Some(now_ms());
+    pipeline.remove(removal).await?;
     Ok(true)
-}
-
-impl Pipeline {
-    /// What bounds the history.
-    pub(crate) fn retention(&self) -> &Retention {
-        &self.retention
-    }
-
-    /// What was removed since annals started.
-    pub(crate) fn pruned(&self) -> PruneReport {
-        unpoisoned(&self.pruned).clone()
-    }
 }

@@ -1,4 +1,4 @@
-//! The commands that look into a history without a server.
+//! The commands that read a history without a server.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -26,18 +26,18 @@ fn run(db: &Path, arguments: &[&str]) -> Output {
     command.args(arguments).arg("--db").arg(db).output().unwrap()
 }
 
-fn said(db: &Path, arguments: &[&str]) -> String {
+fn printed(db: &Path, arguments: &[&str]) -> String {
     let output = run(db, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
     stdout(&output)
 }
 
 fn json(db: &Path, arguments: &[&str]) -> Value {
-    serde_json::from_str(&said(db, arguments)).unwrap()
+    serde_json::from_str(&printed(db, arguments)).unwrap()
 }
 
-/// Runs what stands behind each `$` of `tests/it/commands.txt` on the samples, and compares what is printed
-/// with what stands below it. With `ANNALS_TEST_EXPECT=write` it is written there instead.
+/// Runs each line of `tests/it/commands.txt` that begins with `$` on the samples, and compares its output with the
+/// lines below. With `ANNALS_TEST_EXPECT=write`, writes the output there instead.
 #[test]
 fn each_command_prints_what_is_expected_of_the_samples() {
     let folder = TempDir::new().unwrap();
@@ -71,16 +71,19 @@ fn each_command_prints_what_is_expected_of_the_samples() {
 }
 
 #[test]
-fn a_list_has_the_columns_and_the_queries_that_are_asked_for() {
+fn a_list_has_the_columns_and_the_queries_of_its_arguments() {
     let (_folder, db) = sample();
     assert_eq!(
-        said(&db, &["list", "--user", "alice", "-c", "query_id,started_at,duration_ms,statement"]),
+        printed(
+            &db,
+            &["list", "--user", "alice", "-c", "query_id,started_at,duration_ms,statement"]
+        ),
         "query_id\tstarted_at\tduration_ms\tstatement\n\
          77aa0c19b2f04cfe-8e5d1c2b3a495867\t2024-08-06 11:18:00\t3\tselec 1\n\
          1f4e-a2b\t2024-08-06 11:16:00\t1052\tselect a || '|' || b, c = 'x=1'\\nfrom t -- a second \
          line\\r\\nwhere note = '|CpuTimeMS=1' or note like '%|SqlHash=abc'\n"
     );
-    assert_eq!(said(&db, &["list", "-n", "3", "--json"]).lines().count(), 3);
+    assert_eq!(printed(&db, &["list", "-n", "3", "--json"]).lines().count(), 3);
     let unknown = run(&db, &["list", "-c", "nothing"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains("there is no column nothing; there are query_id, kind"));
@@ -89,19 +92,19 @@ fn a_list_has_the_columns_and_the_queries_that_are_asked_for() {
 #[test]
 fn a_query_is_named_by_the_start_of_its_id() {
     let (_folder, db) = sample();
-    let shown = said(&db, &["show", "1f4e"]);
+    let shown = printed(&db, &["show", "1f4e"]);
     assert!(shown.contains("query_id             1f4e-a2b\n"), "{shown}");
     assert!(shown.contains("\n\nselect a || '|' || b,\n  c = 'x=1'\nfrom t"), "{shown}");
     assert_eq!(json(&db, &["show", "fbb", "--json"])["query_id"], ID);
     // Without a profile, its record reports where the time went.
-    let shown = said(&db, &["show", "d40a6b1c2d3e4f50-a1b2c3d4e5f60711"]);
+    let shown = printed(&db, &["show", "d40a6b1c2d3e4f50-a1b2c3d4e5f60711"]);
     assert!(shown.contains("\n\nparse                             2ms   0.3%\nplan "), "{shown}");
     assert!(shown.contains("\n  serialize fragments             3ms   0.4%\n"), "{shown}");
     assert!(
         shown.contains("\nexecute                         702ms  95.6% ##########\n\nselect"),
         "{shown}"
     );
-    assert!(!said(&db, &["show", "fbb"]).contains("\nplan "));
+    assert!(!printed(&db, &["show", "fbb"]).contains("\nplan "));
     let ambiguous = run(&db, &["show", "8c1d"]);
     assert_eq!(ambiguous.status.code(), Some(2));
     assert!(stderr(&ambiguous).contains("8c1d2e3f40516273-b4c5d6e7f8091a2b\n8c1d2e3f40516273-"));
@@ -112,25 +115,26 @@ fn a_query_is_named_by_the_start_of_its_id() {
 fn a_profile_is_text_a_tree_and_a_picture() {
     let (folder, db) = sample();
     let text = std::fs::read_to_string(data("profiles/doris-2.1.txt")).unwrap();
-    assert_eq!(said(&db, &["profile", ID]), text);
-    let tree = said(&db, &["profile", ID, "--tree"]);
+    assert_eq!(printed(&db, &["profile", ID]), text);
+    let tree = printed(&db, &["profile", ID, "--tree"]);
     let costly = "!    36.2ms  98.8% ########## OLAP_SCAN_OPERATOR (id=0. nereids_id=71.";
     assert!(tree.lines().any(|line| line.starts_with(costly)), "{tree}");
     let picture = folder.path().join("flame.svg");
-    said(&db, &["profile", ID, "--flame", picture.to_str().unwrap()]);
+    printed(&db, &["profile", ID, "--flame", picture.to_str().unwrap()]);
     assert!(std::fs::read_to_string(picture).unwrap().contains("OLAP_SCAN_OPERATOR"));
     let none = run(&db, &["profile", "1f4e"]);
-    assert!(stderr(&none).contains("no profile of query 1f4e-a2b was taken in"));
-    let diff = said(&db, &["diff", "fbb", "8c1d2e3f40516273-b4c5d6e7f8091a2c"]);
+    assert!(stderr(&none).contains("no profile stored for query 1f4e-a2b"));
+    let diff = printed(&db, &["diff", "fbb", "8c1d2e3f40516273-b4c5d6e7f8091a2c"]);
     assert!(diff.starts_with("these are two different statements\n"), "{diff}");
     assert!(diff.contains("duration_ms\t316\t1000\t+684\n"), "{diff}");
     assert!(diff.contains("\t+4.0ms\t\t8200\t0\tOLAP_TABLE_SINK_OPERATOR (id=0)\n"), "{diff}");
 }
 
 #[test]
-fn the_top_is_by_what_it_costs_and_says_what_got_slower() {
+fn top_shows_what_is_expensive_and_what_got_slower() {
     let (folder, db) = sample();
-    let users = said(&db, &["top", "--by", "user", "--from", "2024-08-06", "--to", "2024-08-07"]);
+    let users =
+        printed(&db, &["top", "--by", "user", "--from", "2024-08-06", "--to", "2024-08-07"]);
     assert!(
         users.lines().nth(2).unwrap().starts_with("1\t0\t62003\t62003\t62003\t62003\t"),
         "{users}"
@@ -174,7 +178,7 @@ fn the_top_is_by_what_it_costs_and_says_what_got_slower() {
 fn an_audit_export_comes_back_as_the_same() {
     let (folder, db) = sample();
     let log = folder.path().join("export.log");
-    let text = said(&db, &["export", "--format", "audit"]);
+    let text = printed(&db, &["export", "--format", "audit"]);
     assert!(text.contains(",250 [query] |Timestamp=17"), "{text}");
     assert!(
         text.contains("\nwhere note = '|CpuTimeMS=1' or note like '%|SqlHash=abc'|CpuTimeMS=900|")
@@ -184,7 +188,7 @@ fn an_audit_export_comes_back_as_the_same() {
     let output = import(&again, &[&log]);
     assert!(output.status.success(), "{}", stdout(&output));
     let exported = |db| -> Vec<Value> {
-        let text = said(db, &["export"]);
+        let text = printed(db, &["export"]);
         let mut rows: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         for row in &mut rows {
@@ -196,12 +200,12 @@ fn an_audit_export_comes_back_as_the_same() {
         rows
     };
     assert_eq!(exported(&again), exported(&db));
-    let csv = said(&db, &["export", "--format", "csv", "--user", "bob"]);
+    let csv = printed(&db, &["export", "--format", "csv", "--user", "bob"]);
     assert!(csv.starts_with("query_id,kind,state,started_at,"), "{csv}");
     assert!(csv.ends_with(
         "\"select * from orders o join lineitem l on o.id = l.order_id\n where o.total > 100\"\n"
     ));
-    assert!(said(&db, &["stats"]).contains("\nprofiles\t4\n"));
+    assert!(printed(&db, &["stats"]).contains("\nprofiles\t4\n"));
 }
 
 #[test]
@@ -215,7 +219,7 @@ fn what_is_generated_names_every_command() {
 }
 
 #[test]
-fn control_characters_are_not_sent_as_they_are_and_a_reader_may_leave() {
+fn control_characters_are_escaped_and_a_reader_may_leave() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let log = folder.path().join("log");
@@ -225,9 +229,9 @@ fn control_characters_are_not_sent_as_they_are_and_a_reader_may_leave() {
     )
     .unwrap();
     import(&db, &[&log]);
-    let list = said(&db, &["list", "-n", "500"]);
+    let list = printed(&db, &["list", "-n", "500"]);
     assert!(list.contains("\\x1b[2J") && !list.contains('\u{1b}'));
-    assert!(!said(&db, &["list", "--json", "-n", "500"]).contains('\u{1b}'));
+    assert!(!printed(&db, &["list", "--json", "-n", "500"]).contains('\u{1b}'));
     let (annals, db, log) = (env!("CARGO_BIN_EXE_annals"), db.display(), log.display());
     for command in [
         format!("{annals} list -n 500 --db {db} | head -n 1"),
@@ -247,7 +251,7 @@ fn follow(db: &Path, arguments: &[&str]) -> Child {
 }
 
 #[test]
-fn a_list_follows_what_a_server_takes_in() {
+fn a_list_follows_what_a_server_imports() {
     let (_folder, db) = sample();
     let server = support::Server::start(&db, &[]);
     let push = |id: &str, time: i64| {
@@ -268,20 +272,20 @@ fn a_list_follows_what_a_server_takes_in() {
     assert!(next().starts_with("d40a6b1c2d3e4f50-a1b2c3d4e5f60714\t"));
     push("new-2", 1_800_000_002_000);
     assert_eq!(next(), "new-2\tselect 1\\n");
-    // One that started before, but is told of later, and one that is told of again.
+    // A query that started before but arrives later is new; a query that arrives again is not.
     push("new-2", 1_800_000_002_000);
     push("new-1", 1_800_000_001_000);
     assert_eq!(next(), "new-1\tselect 1\\n");
     push("new-3", 1_800_000_003_000);
     assert_eq!(next(), "new-3\tselect 1\\n");
-    // Somebody ends it; with TERM, for what runs in the background may have been told to ignore INT.
+    // TERM ends it: processes in the background may ignore INT.
     let id = process.id().to_string();
     assert!(Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());
     let output = process.wait_with_output().unwrap();
     assert_eq!((output.status.signal(), stderr(&output)), (Some(15), String::new()));
     assert_eq!(lines.recv_timeout(Duration::from_secs(10)).ok(), None, "each is written once");
 
-    // Whoever reads goes away, though there is nothing more to write.
+    // The reader goes, though there is nothing more to write.
     let mut process = follow(&db, &["--json", "-n", "1"]);
     let mut output = BufReader::new(process.stdout.take().unwrap());
     let mut line = String::new();

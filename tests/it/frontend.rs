@@ -175,7 +175,7 @@ impl Scene {
         let file = folder.path().join("password");
         let config = frontends.iter().map(|frontend| {
             format!(
-                "[[frontend]]\nurl = 'http://root@{}'\npassword_file = '{}'\nevery_seconds = 1\n",
+                "[[frontend]]\nurl = 'http://root@{}'\npassword_file = '{}'\npoll_interval_seconds = 1\n",
                 frontend.address,
                 file.display()
             )

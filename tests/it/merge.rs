@@ -1,4 +1,4 @@
-//! Histories joined.
+//! `annals merge`: histories of several machines in one.
 
 use std::path::Path;
 use std::process::Output;
@@ -10,7 +10,7 @@ fn run(command: &str, db: &Path, arguments: &[&Path]) -> Output {
     annals().arg(command).args(arguments).arg("--db").arg(db).output().unwrap()
 }
 
-/// Everything there is in a history, but for the rows' numbers.
+/// Returns all that is in a history, without the numbers of rows.
 fn contents(db: &Path) -> Vec<String> {
     let sqlite = rusqlite::Connection::open(db).unwrap();
     let mut statement = sqlite
@@ -73,4 +73,27 @@ fn histories_of_two_machines_become_one() {
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains(sentence), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn a_merge_excludes_what_an_import_excludes() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (other, imported, merged) = (path("other.db"), path("imported.db"), path("merged.db"));
+    import(&other, &[&data("")]);
+    std::fs::write(
+        path("annals.toml"),
+        "[[exclude]]\nuser = 'carol'\n[[exclude]]\nstatement = '^selec 1$'\ndb = 'shop'\n",
+    )
+    .unwrap();
+    for (command, from, db) in [("import", &data(""), &imported), ("merge", &other, &merged)] {
+        let mut run = annals();
+        run.arg(command).arg(from).arg("--db").arg(db).current_dir(folder.path());
+        let output = run.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let printed = stdout(&output);
+        assert!(printed.contains("  excluded by the configuration: "), "{printed}");
+    }
+    assert_eq!(contents(&merged), contents(&imported));
+    assert!(contents(&merged).len() < contents(&other).len());
 }

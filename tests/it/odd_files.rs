@@ -152,7 +152,7 @@ fn a_history_of_nothing_has_nothing() {
     assert!(import(&db, &[nothing.path()]).status.success());
     check_all(annals, &db, |command| match command {
         "list" => Some(Result("query_id\tstarted_at\tduration_ms")),
-        "show" | "profile" | "diff" => Some(Refused("no query's id is fbb, or begins so")),
+        "show" | "profile" | "diff" => Some(Refused("no query's id is fbb, or begins with it")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
         "export" => Some(Result("")),
         "stats" => Some(Result("\nqueries\t0\n")),
@@ -220,7 +220,7 @@ fn a_history_of_an_older_annals_is_not_changed_by_a_look() {
     check_all(annals, &file, |command| match command {
         "list" | "export" => Some(Result("select 1")),
         "show" => Some(Result("query_id             fbb\n")),
-        "profile" => Some(Refused("no profile of query fbb was taken in")),
+        "profile" => Some(Refused("no profile stored for query fbb")),
         "diff" => Some(Refused("no query's id is 91ff")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
         "stats" => Some(Result("\nqueries\t1\n")),

@@ -150,7 +150,7 @@ fn a_database_of_an_older_annals_is_read_again_as_today() {
     let imported = import(&file, &[&log]);
     assert!(imported.status.success());
     let said = stderr(&imported);
-    assert!(said.contains("3 queries were read again"), "{said}");
+    assert!(said.contains("3 queries were parsed again"), "{said}");
     assert!(said.contains("1 rows mix several statements"), "{said}");
     for condition in [
         "query_id = '1a-1' AND error_message = 'Unknown column' AND duration_ms = 9 AND plan_time_ms = 6

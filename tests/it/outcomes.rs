@@ -139,7 +139,7 @@ fn log_ins_are_counted_apart_from_queries() {
     assert_eq!(number(&db, "SELECT count(*) FROM query_history"), 5);
     // The same log again adds none.
     let again = stdout(&import(&db, &[&folder.path().join("fe.audit.log")]));
-    assert!(again.contains("log-ins:  0 new, 0 merged, 3 unchanged"), "{again}");
+    assert!(again.contains("logins:   0 new, 0 merged, 3 unchanged"), "{again}");
 }
 
 #[test]

@@ -278,7 +278,7 @@ fn the_readmes_command_says_what_it_took_in_and_where_it_listens() {
     let (_folder, server) = sample();
     assert!(server.said.contains("records:  21 new, 4 merged, 0 unchanged"), "{}", server.said);
     assert!(server.said.contains("profiles: 4 new"), "{}", server.said);
-    assert!(server.said.contains("log-ins:  2 new"), "{}", server.said);
+    assert!(server.said.contains("logins:   2 new"), "{}", server.said);
     assert!(!server.said.contains("not understood"), "{}", server.said);
 }
 

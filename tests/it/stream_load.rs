@@ -218,7 +218,10 @@ fn strict_mode_filters_what_a_column_cannot_hold() {
         (&json!(1), &json!(1))
     );
     let message = answer["Message"].as_str().unwrap();
-    assert!(message.contains("the value of query_time does not fit the column's type"), "{message}");
+    assert!(
+        message.contains("the value of query_time does not fit the column's type"),
+        "{message}"
+    );
     assert_eq!(load(&server, &[columns], body.as_bytes())["NumberLoadedRows"], 2);
     let db = folder.path().join("a.db");
     assert_eq!(

@@ -1,7 +1,6 @@
-//! What somebody sees who sits at a terminal: a table as wide as it is, colours, and a pager where the
-//! table is longer.
+//! The output on a terminal: a table as wide as the terminal, colours, and a pager for a longer table.
 //!
-//! These need the `script` of util-linux, which makes a terminal: `cargo test -- --include-ignored`.
+//! These tests need the `script` of util-linux, which makes a terminal: `cargo test -- --include-ignored`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::support::{audit_record, import, stdout};
 use tempfile::TempDir;
 
-/// A history of so many queries, whose statements are longer than a terminal is wide.
+/// Makes a history of queries whose statements are longer than a terminal is wide.
 fn history(folder: &Path, queries: u32) {
     let db = folder.join("annals.db");
     let log = folder.join("log");
@@ -30,7 +29,7 @@ fn history(folder: &Path, queries: u32) {
     assert!(import(&db, &[&log]).status.success());
 }
 
-/// A terminal, and what was seen on it and through the pager.
+/// A terminal of this size.
 struct Terminal {
     columns: u32,
     rows: u32,
@@ -38,7 +37,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Runs annals in it; gives what was written to the terminal, and what a pager got if one was run.
+    /// Runs annals on the terminal. Returns the output on it, and the input of the pager if one ran.
     fn run(&self, folder: &Path, arguments: &str) -> (String, Option<String>) {
         let paged = folder.join("paged");
         let _ = std::fs::remove_file(&paged);
@@ -51,7 +50,11 @@ impl Terminal {
         );
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
-        script.env("TZ", "UTC").env("PAGER", pager).env("ANNALS_DB", folder.join("annals.db"));
+        script
+            .env("TZ", "UTC")
+            .env("TERM", "xterm")
+            .env("PAGER", pager)
+            .env("ANNALS_DB", folder.join("annals.db"));
         for name in ["NO_COLOR", "CLICOLOR_FORCE", "ANNALS_LOG", "LESS"] {
             script.env_remove(name);
         }
@@ -79,16 +82,16 @@ fn what_is_longer_than_the_terminal_goes_through_the_pager() {
         "{first}"
     );
     assert!(last.starts_with("0000000000000001-0000000000000001 2024-09-01 10:00:00 0"), "{last}");
-    // What fits is not paged: the table has a line more than queries, and the prompt takes one.
+    // A table that fits is not paged: it has a line more than queries, and the prompt takes one.
     let (shown, paged) = WIDE.run(folder.path(), "list -n 22");
     assert_eq!((shown.lines().count(), paged), (23, None));
     assert!(WIDE.run(folder.path(), "list -n 23").1.is_some());
-    // Nor what somebody wants without a pager.
+    // Without a pager, nothing is paged.
     for environment in [&[("PAGER", "")], &[("PAGER", "cat")]] {
         let (shown, paged) = Terminal { environment, ..WIDE }.run(folder.path(), "list");
         assert_eq!((shown.lines().count(), paged), (31, None));
     }
-    // Nor what a program reads.
+    // The input of a program is not paged.
     let (shown, paged) = WIDE.run(folder.path(), "list | cat");
     assert_eq!((shown.lines().count(), paged), (31, None), "{shown}");
     assert!(shown.starts_with("query_id\tstarted_at\tduration_ms\t"), "{shown}");
@@ -113,7 +116,7 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
     let names = |shown: &str| {
         shown.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    // The statement takes what the others leave.
+    // The statement gets the width that the other columns leave.
     let wide = shown(200, "list");
     assert_eq!(names(&wide), "query_id started_at duration_ms state user db statement");
     assert!(wide.lines().skip(1).all(|line| line.chars().count() > 190), "{wide}");
@@ -136,7 +139,7 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
 
 #[test]
 #[ignore = "needs script, of util-linux"]
-fn colours_are_for_those_who_want_them() {
+fn colours_follow_the_environment_and_the_terminal() {
     let folder = TempDir::new().unwrap();
     history(folder.path(), 1);
     let coloured = |environment| {
@@ -149,6 +152,7 @@ fn colours_are_for_those_who_want_them() {
     assert_eq!(coloured(&[]), (true, false));
     assert_eq!(coloured(&[("NO_COLOR", "1")]), (false, false));
     assert_eq!(coloured(&[("NO_COLOR", "")]), (true, false));
+    assert_eq!(coloured(&[("TERM", "dumb")]), (false, false));
     assert_eq!(coloured(&[("CLICOLOR_FORCE", "1")]), (true, true));
     assert_eq!(coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), (false, false));
 }

@@ -45,7 +45,12 @@ fn server_with_users() -> (TempDir, Server) {
         [("root", "admin"), ("carol", "user"), ("alice", "user"), ("shipper", "writer")]
     {
         let added = user(&db, &["add", name, "--role", role], &password(name));
-        assert_eq!(stdout(&added), format!("{name} may ask as {role}\n"), "{}", stderr(&added));
+        assert_eq!(
+            stdout(&added),
+            format!("{name} is a user with the role {role}\n"),
+            "{}",
+            stderr(&added)
+        );
     }
     let server = Server::start(&db, &["--time-zone", "UTC"]);
     let traced = json!({

@@ -12,7 +12,7 @@ mod throttle;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(crate) use authenticator::{Authenticator, AuthenticatorError};
+pub(crate) use authenticator::Authenticator;
 pub(crate) use cookie::SessionCookie;
 pub(crate) use principal::Principal;
 

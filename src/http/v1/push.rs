@@ -67,7 +67,7 @@ async fn queries(request: PushRequest) -> Result<Answer, ApiError> {
     let first = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     let kind = if first == Some(&b'[') { JsonKind::Array } else { JsonKind::Lines };
     let format = Format::json(kind);
-    let mut batch = pipeline.parcel();
+    let mut batch = pipeline.batch();
     let mut rejected = RejectedRows::default();
     tokio::task::block_in_place(|| {
         rows::read(&body.bytes, &format, pipeline.zone(), &mut |line, row| match row {
@@ -119,7 +119,7 @@ async fn profile(request: PushRequest) -> Result<Answer, ApiError> {
     if text.is_empty() {
         return Err(ApiError::BadRequest("the body is empty; send the profile's text".into()));
     }
-    let mut batch = pipeline.parcel();
+    let mut batch = pipeline.batch();
     tokio::task::block_in_place(|| {
         batch.profile(named(query_id, text, pipeline.zone())?);
         Ok::<_, ApiError>(())

@@ -32,7 +32,6 @@ use sqlx::{ConnectOptions, Connection};
 use read_pool::ReadPool;
 use write::CommitPolicy;
 
-pub(crate) use admin::backup::BackupError;
 pub(crate) use admin::check::{Finding, TableSize};
 pub(crate) use admin::retention::{Pruner, Removal};
 pub(crate) use read::{Cursor, ListedQuery, QueryFilter, StoredProfile, StoredQuery};

@@ -22,10 +22,12 @@ use super::admin::retention;
 use super::login::write_logins;
 use super::profile::{pack, unpack};
 use super::{Removal, ngram_index, on_bare};
+use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
 use crate::domain::profile::Profile;
 use crate::domain::record::{Kind, Load, Origin, QueryId, QueryRecord};
 use crate::domain::statement::{Fingerprint, shape_into};
+use crate::formats::rows::Entry;
 
 /// Batches that may wait for the writer.
 const QUEUE: usize = 8;
@@ -101,9 +103,12 @@ pub struct FollowedFile {
     pub replaces: Option<String>,
 }
 
-/// Records and profiles to be written together.
+/// Records, profiles and logins that are written in one transaction.
 #[derive(Debug, Default)]
 pub struct Batch {
+    rules: ExclusionRules,
+    /// Records and profiles that a rule excluded.
+    excluded: u64,
     records: Vec<(QueryRecord, Option<Fingerprint>)>,
     profiles: Vec<PackedProfile>,
     logins: Vec<Login>,
@@ -155,20 +160,48 @@ impl Batch {
     /// Bytes that do.
     const FULL_BYTES: usize = 4 << 20;
 
+    /// An empty batch, to which the rules let no query that they exclude.
+    pub fn new(rules: ExclusionRules) -> Batch {
+        Batch { rules, ..Batch::default() }
+    }
+
     /// A batch that removes something.
     pub fn removal(removal: Removal) -> Batch {
         Batch { removal, ..Batch::default() }
     }
 
-    /// Adds a record; its fingerprint is made here, on the caller's thread, and not on the writer's.
+    /// Returns what is in the batch, and leaves an empty batch with the same rules.
+    pub fn take(&mut self) -> Batch {
+        let empty = Batch::new(self.rules.clone());
+        std::mem::replace(self, empty)
+    }
+
+    /// Adds a record, unless a rule excludes it. Its fingerprint is computed here, on the caller's thread
+    /// and not on the writer's.
     pub fn record(&mut self, record: QueryRecord) {
+        if self.rules.excludes(&record) {
+            self.excluded += 1;
+            return;
+        }
         self.bytes += record.statement.as_ref().map_or(0, String::len);
         let fingerprint = self.shapes.add(&record);
         self.records.push((record, fingerprint));
     }
 
-    /// Adds a profile; it is compressed here, on the caller's thread, too.
+    /// Adds a pushed row.
+    pub(crate) fn row(&mut self, entry: Entry) {
+        match entry {
+            Entry::Record(record) => self.record(*record),
+            Entry::Login(login) => self.login(*login),
+        }
+    }
+
+    /// Adds a profile, unless a rule excludes its query. The text is compressed here, on the caller's thread.
     pub fn profile(&mut self, profile: Profile) {
+        if self.rules.excludes(&profile.summary) {
+            self.excluded += 1;
+            return;
+        }
         let body = pack(&profile.text);
         self.bytes += body.len();
         let text_bytes = profile.text.len() as i64;
@@ -177,7 +210,7 @@ impl Batch {
         self.profiles.push(PackedProfile { summary, fingerprint, text_bytes, body });
     }
 
-    /// Adds a log-in.
+    /// Adds a login. No rule excludes logins.
     pub fn login(&mut self, login: Login) {
         self.logins.push(login);
     }
@@ -207,9 +240,17 @@ impl Batch {
         self.records.len()
     }
 
-    /// Whether it has no records, profiles or log-ins.
+    /// Records and profiles that a rule excluded.
+    pub fn excluded(&self) -> u64 {
+        self.excluded
+    }
+
+    /// Whether there is nothing to write and nothing to count.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.profiles.is_empty() && self.logins.is_empty()
+        self.records.is_empty()
+            && self.profiles.is_empty()
+            && self.logins.is_empty()
+            && self.excluded == 0
     }
 }
 

@@ -21,7 +21,8 @@ use crate::http::doris::envelope::set_retry_after;
 use crate::http::error::{ApiError, ErrorParts};
 use crate::http::rejected_rows::RejectedRows;
 use crate::http::route::{BodyStream, PushRequest, Route};
-use crate::ingest::{Parcel, Pipeline};
+use crate::ingest::Pipeline;
+use crate::store::Batch;
 use headers::Load;
 
 pub(super) const ROUTE: Route = Route::new("/api/{db}/{table}/_stream_load", |to, path| {
@@ -163,7 +164,7 @@ impl Loaded {
         self.load_bytes = body.bytes.len();
         self.receive_data_time_ms = receiving.elapsed().as_millis();
         self.read_data_time_ms = self.receive_data_time_ms;
-        let mut batch = pipeline.parcel();
+        let mut batch = pipeline.batch();
         batch.label(db, &self.label);
         let (total, rejected) = read_rows(&body.bytes, &load, pipeline, &mut batch)?;
         let source = pipeline.source("stream_load");
@@ -202,7 +203,7 @@ fn read_rows(
     body: &[u8],
     load: &Load,
     pipeline: &Pipeline,
-    batch: &mut Parcel,
+    batch: &mut Batch,
 ) -> Result<(u64, RejectedRows), ApiError> {
     let zone = load.zone.unwrap_or(pipeline.zone());
     let mut rejected = RejectedRows::default();

@@ -1,0 +1,94 @@
+//! `annals import`: reads audit logs and profiles into the history.
+//!
+//! One thread reads and parses, and sends batches to the store's writer, which works on another core.
+
+mod progress;
+mod reading;
+mod report;
+mod zone_advice;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use self::reading::{Reader, search};
+use self::report::Report;
+use super::CLOSING;
+use super::args::ConfigArgs;
+use super::output::print;
+use crate::domain::exclusion::ExclusionRules;
+use crate::formats::encoding::Encoding;
+use crate::formats::file::Options;
+use crate::store::{Batch, Store};
+
+/// Import audit logs and profiles
+///
+/// Reads audit logs (fe.audit.log of any version of Doris or StarRocks) and profiles: as text, as a frontend archives
+/// them (log/profile/*.zip), as its HTTP interface returns them (JSON, HTML), or in notes, one or many. Also reads
+/// tables of the audit log as CSV, TSV or JSON, and logs of containers (Docker, Kubernetes). Files may be packed with
+/// gzip, zip or tar. annals recognizes a file by its content. Folders are searched with all their subfolders. Other
+/// files of a frontend, like fe.log, are counted. New records merge with known ones, so the same input may be imported
+/// again.
+///
+/// The exit status is 0 if all input was understood, 1 if some was not (the rest is stored), 2 if nothing was.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Files and folders to read; - is standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The encoding of files without a byte-order mark: gbk, gb18030, utf-16le and others. Without it, UTF-8, or UTF-16
+    /// if the file looks like it
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<Encoding>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Runs the command.
+pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.read()?;
+    check_paths(&args.paths)?;
+    let store = Store::open(&config.db()).await?;
+    super::report_reparsed(&store);
+    let options = Options { zone: config.zone(), encoding: args.encoding };
+    let report = import(&store, args.paths, options, config.exclude.clone()).await?;
+    store.close().await.context(CLOSING)?;
+    print(report.to_string().trim_end());
+    Ok(report.exit_code())
+}
+
+/// Fails if a path does not exist, before anything is made or written.
+pub(super) fn check_paths(paths: &[PathBuf]) -> anyhow::Result<()> {
+    if let Some(missing) = paths.iter().find(|path| !is_standard_input(path) && !path.exists()) {
+        bail!("there is no file or folder {}", missing.display());
+    }
+    Ok(())
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Imports what is at the paths. Returns after all of it is committed.
+pub(super) async fn import(
+    store: &Store,
+    paths: Vec<PathBuf>,
+    options: Options,
+    exclusions: ExclusionRules,
+) -> anyhow::Result<Report> {
+    let writer = store.bulk_writer().await?;
+    let own_file = store.path().canonicalize().ok();
+    let runtime = tokio::runtime::Handle::current();
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut report = Report::new(options.zone);
+        let files = search(&paths, own_file.as_deref(), &mut report);
+        let progress = progress::bar(&files);
+        let batch = Batch::new(exclusions);
+        let mut reader = Reader::new(runtime, writer, options, batch, progress, report);
+        reader.read_all(&files)?;
+        reader.finish()
+    });
+    Ok(reading.await.context("the reading thread ended early")??)
+}

@@ -1,0 +1,225 @@
+//! What an import did, as its user reads it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::is_standard_input;
+use super::zone_advice::zone_advice;
+use crate::domain::record::QueryRecord;
+use crate::domain::time::Zone;
+use crate::formats::file::Location;
+use crate::formats::{ForeignLines, ReadWarning, SkipReason};
+use crate::store::WriteSummary;
+
+/// Input that annals does not understand, or not completely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("{0}")]
+    Skipped(SkipReason),
+    #[error("a record that the end of the input cut off, kept as far as it goes")]
+    Cut,
+}
+
+/// Input that annals understands, but that looks wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub(super) enum Warning {
+    #[error(
+        "a record with bytes that are not UTF-8, kept with U+FFFD in their place; if the file is in another \
+         encoding, import it into a new file with --encoding, like --encoding gbk"
+    )]
+    NotUtf8,
+    #[error("a record whose error message holds |Time(ms)=, so its fields may have been misread")]
+    Misread,
+    #[error("a query that begins after its record was written")]
+    AfterWritten,
+    #[error("a query that begins in the future")]
+    Future,
+    #[error("{}", SkipReason::ProfileInLog)]
+    ProfileInLog,
+}
+
+/// How often something occurred, and the first places.
+#[derive(Debug, Default)]
+struct Occurrences {
+    count: u64,
+    places: Vec<String>,
+}
+
+/// Places that are listed.
+const PLACES: usize = 3;
+
+/// The start of a file.
+pub(super) const START: Location<'static> = Location { entry: None, line: 1 };
+
+/// Milliseconds that a clock may be fast. Two zones differ by more.
+const FUTURE_MS: i64 = 25 * 60 * 1000;
+
+/// What an import did. `Display` writes the summary for the user.
+#[derive(Debug)]
+pub(in crate::cli) struct Report {
+    pub(super) files: u64,
+    /// Files that a frontend writes beside its audit log, without records and profiles.
+    pub(super) other_files: u64,
+    pub(super) written: WriteSummary,
+    /// Records and profiles that an exclusion rule matched.
+    pub(super) excluded: u64,
+    problems: BTreeMap<Problem, Occurrences>,
+    warnings: BTreeMap<Warning, Occurrences>,
+    /// The zone of times without one.
+    zone: Zone,
+    /// When the import began, and the latest start of a query that begins later, in Unix milliseconds.
+    now_ms: i64,
+    latest_ms: i64,
+    /// The longest time from the writing of a record to the start of its query, in milliseconds.
+    after_written_ms: i64,
+    pub(super) took: Duration,
+}
+
+impl Occurrences {
+    fn add(&mut self, path: &Path, place: Location<'_>) {
+        self.count += 1;
+        if self.places.len() < PLACES {
+            let name = match is_standard_input(path) {
+                true => "<standard input>".to_string(),
+                false => path.display().to_string(),
+            };
+            let entry = place.entry.map(|entry| format!("/{entry}")).unwrap_or_default();
+            self.places.push(format!("{name}{entry}:{}", place.line));
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn new(zone: Zone) -> Report {
+        Report {
+            files: 0,
+            other_files: 0,
+            written: WriteSummary::default(),
+            excluded: 0,
+            problems: BTreeMap::new(),
+            warnings: BTreeMap::new(),
+            zone,
+            now_ms: chrono::Utc::now().timestamp_millis(),
+            latest_ms: i64::MIN,
+            after_written_ms: 0,
+            took: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn problem(&mut self, problem: Problem, path: &Path, place: Location<'_>) {
+        self.problems.entry(problem).or_default().add(path, place);
+    }
+
+    pub(super) fn warn(&mut self, warning: Warning, path: &Path, place: Location<'_>) {
+        self.warnings.entry(warning).or_default().add(path, place);
+    }
+
+    /// Counts what a reader warned of.
+    pub(super) fn read_warning(&mut self, warning: ReadWarning, path: &Path, place: Location<'_>) {
+        let warning = match warning {
+            ReadWarning::MessageHoldsFields => Warning::Misread,
+            ReadWarning::StartsAfterWritten { by_ms } => {
+                self.after_written_ms = self.after_written_ms.max(by_ms);
+                Warning::AfterWritten
+            }
+        };
+        self.warn(warning, path, place);
+    }
+
+    /// Warns about a query that begins in the future, as it does if times are read in a wrong zone.
+    pub(super) fn check_start(&mut self, record: &QueryRecord, path: &Path, place: Location<'_>) {
+        if let Some(started_ms) = record.started_ms
+            && started_ms > self.now_ms + FUTURE_MS
+        {
+            self.latest_ms = self.latest_ms.max(started_ms);
+            self.warn(Warning::Future, path, place);
+        }
+    }
+
+    fn advice(&self, ahead_ms: i64) -> String {
+        zone_advice(self.zone, self.now_ms, ahead_ms)
+    }
+
+    /// Counts lines between records.
+    pub(super) fn foreign(
+        &mut self,
+        foreign: Option<ForeignLines>,
+        path: &Path,
+        place: Location<'_>,
+    ) {
+        for line in foreign.into_iter().flat_map(|lines| lines.first..lines.first + lines.count) {
+            let place = Location { line, ..place };
+            self.problem(Problem::Skipped(SkipReason::OutsideRecord), path, place);
+        }
+    }
+
+    /// Returns 0 if all input was understood, 1 if some was not, 2 if none was.
+    pub(in crate::cli) fn exit_code(&self) -> ExitCode {
+        let WriteSummary { records, profiles, logins, .. } = self.written;
+        let understood = records.total() + profiles.total() + logins.total() + self.excluded;
+        match (self.problems.is_empty(), understood) {
+            (true, _) => ExitCode::SUCCESS,
+            (false, 0) => ExitCode::from(2),
+            (false, _) => ExitCode::from(1),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = if self.files == 1 { "file" } else { "files" };
+        writeln!(f, "read {} {files} in {:.1} s", self.files, self.took.as_secs_f64())?;
+        writeln!(f, "  records:  {}", self.written.records)?;
+        writeln!(f, "  profiles: {}", self.written.profiles)?;
+        if self.written.logins.total() > 0 {
+            writeln!(f, "  logins:   {}", self.written.logins)?;
+        }
+        if self.other_files > 0 {
+            writeln!(f, "  other files: {}", self.other_files)?;
+        }
+        if self.excluded > 0 {
+            writeln!(f, "  excluded by the configuration: {}", self.excluded)?;
+        }
+        if !self.problems.is_empty() {
+            writeln!(f, "  not understood:")?;
+        }
+        for (problem, occurrences) in &self.problems {
+            list(f, problem, occurrences)?;
+        }
+        if !self.warnings.is_empty() {
+            writeln!(f, "  warnings:")?;
+        }
+        for (warning, occurrences) in &self.warnings {
+            list(f, warning, occurrences)?;
+            match warning {
+                Warning::Future => {
+                    writeln!(f, "        {}", self.advice(self.latest_ms - self.now_ms))?;
+                }
+                Warning::AfterWritten => {
+                    writeln!(f, "        {}", self.advice(self.after_written_ms))?;
+                }
+                Warning::NotUtf8 | Warning::Misread | Warning::ProfileInLog => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes how often something occurred, and the first places.
+fn list(
+    f: &mut fmt::Formatter<'_>,
+    what: &dyn fmt::Display,
+    occurrences: &Occurrences,
+) -> fmt::Result {
+    writeln!(f, "    {} x {what}", occurrences.count)?;
+    for place in &occurrences.places {
+        writeln!(f, "        {place}")?;
+    }
+    if occurrences.count > PLACES as u64 {
+        writeln!(f, "        ...")?;
+    }
+    Ok(())
+}

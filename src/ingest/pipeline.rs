@@ -1,0 +1,238 @@
+//! The pipeline from the sources to the writer.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use prometheus_client::metrics::histogram::Histogram;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::retention::PruneReport;
+use super::sources::{Source, SourceReport};
+use super::unpoisoned;
+use crate::domain::exclusion::ExclusionRules;
+use crate::domain::record::QueryRecord;
+use crate::domain::retention::Retention;
+use crate::domain::time::Zone;
+use crate::store::{Batch, Removal, WriteError, WriteSummary, Writer};
+
+/// How long a push waits for the writer before the client gets an error.
+pub(super) const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of pushed bodies that are in memory at the same time, over all clients. A push beyond this budget waits.
+const BUDGET_BYTES: usize = 512 << 20;
+/// Bytes of one permit of the budget.
+const PERMIT_BYTES: usize = 1 << 10;
+
+/// The way from all sources to the writer of one history.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    writer: Writer,
+    exclusions: ExclusionRules,
+    retention: Retention,
+    zone: Zone,
+    sources: Mutex<BTreeMap<String, Arc<Source>>>,
+    pruned: Mutex<PruneReport>,
+    budget: Arc<Semaphore>,
+}
+
+/// Why a push was not written. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PushError {
+    /// The writer, or the pushes before this one, took longer than [`PUSH_TIMEOUT`].
+    #[error("annals is busy; send it again later")]
+    Busy,
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl Pipeline {
+    /// Returns a pipeline to `writer`. Times without a zone are local to `zone`.
+    pub(crate) fn new(
+        writer: Writer,
+        exclusions: ExclusionRules,
+        retention: Retention,
+        zone: Zone,
+    ) -> Pipeline {
+        Pipeline {
+            writer,
+            exclusions,
+            retention,
+            zone,
+            sources: Mutex::default(),
+            pruned: Mutex::default(),
+            budget: Arc::new(Semaphore::new(BUDGET_BYTES / PERMIT_BYTES)),
+        }
+    }
+
+    /// The zone of times without one.
+    pub(crate) fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// Returns the source of this name. The first call adds it.
+    pub(crate) fn source(&self, name: &str) -> Arc<Source> {
+        let mut sources = unpoisoned(&self.sources);
+        sources.entry(name.to_string()).or_insert_with(|| Arc::new(Source::default())).clone()
+    }
+
+    /// Returns the counters and the state of every source, by name.
+    pub(crate) fn report(&self) -> BTreeMap<String, SourceReport> {
+        let sources = unpoisoned(&self.sources);
+        sources.iter().map(|(name, source)| (name.clone(), source.report())).collect()
+    }
+
+    /// How long commits took, in seconds.
+    pub(crate) fn commit_seconds(&self) -> Histogram {
+        self.writer.commit_seconds()
+    }
+
+    /// Batches in the writer's queue.
+    pub(crate) fn queued(&self) -> i64 {
+        self.writer.queued()
+    }
+
+    /// Returns an empty batch with the exclusion rules of the configuration.
+    pub(crate) fn batch(&self) -> Batch {
+        Batch::new(self.exclusions.clone())
+    }
+
+    /// Whether a rule excludes the record.
+    pub(crate) fn excludes(&self, record: &QueryRecord) -> bool {
+        self.exclusions.excludes(record)
+    }
+
+    /// Writes a batch, and counts it for its source. Returns after the commit, however long that takes.
+    pub(crate) async fn write(
+        &self,
+        source: &Source,
+        batch: Batch,
+    ) -> Result<WriteSummary, WriteError> {
+        let excluded = batch.excluded();
+        let written = self.writer.write(batch).await;
+        match &written {
+            Ok(summary) => source.wrote(*summary, excluded),
+            Err(error) => source.failed(error),
+        }
+        written
+    }
+
+    /// Writes a batch for a client that waits. After [`PUSH_TIMEOUT`] the batch is withdrawn from the queue.
+    pub(crate) async fn push(
+        &self,
+        source: &Source,
+        batch: Batch,
+    ) -> Result<WriteSummary, PushError> {
+        match tokio::time::timeout(PUSH_TIMEOUT, self.write(source, batch)).await {
+            Ok(written) => Ok(written?),
+            Err(_) => {
+                source.failed(&PushError::Busy);
+                Err(PushError::Busy)
+            }
+        }
+    }
+
+    /// Reserves memory for a pushed body, in the order of the calls. Dropping the permit gives the bytes back.
+    pub(crate) async fn reserve_bytes(
+        &self,
+        bytes: usize,
+    ) -> Result<OwnedSemaphorePermit, PushError> {
+        let permits = bytes.div_ceil(PERMIT_BYTES).min(BUDGET_BYTES / PERMIT_BYTES) as u32;
+        let reserved = self.budget.clone().acquire_many_owned(permits);
+        match tokio::time::timeout(PUSH_TIMEOUT, reserved).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(PushError::Busy),
+        }
+    }
+
+    /// Whether the writer accepts batches.
+    pub(crate) fn is_open(&self) -> bool {
+        self.writer.is_open()
+    }
+
+    /// Waits until all batches are committed and moved from the write-ahead log into the file.
+    pub(crate) async fn finish(&self) -> Result<(), WriteError> {
+        self.writer.finish().await
+    }
+
+    /// The configured bounds of the history.
+    pub(crate) fn retention(&self) -> &Retention {
+        &self.retention
+    }
+
+    /// Returns what retention removed since annals started.
+    pub(crate) fn pruned(&self) -> PruneReport {
+        unpoisoned(&self.pruned).clone()
+    }
+
+    /// Removes what retention selected, and counts it.
+    pub(super) async fn remove(&self, removal: Removal) -> Result<(), WriteError> {
+        let summary = self.writer.write(Batch::removal(removal)).await?;
+        unpoisoned(&self.pruned).removed(&summary);
+        Ok(())
+    }
+
+    /// Notes why retention could not remove anything.
+    pub(super) fn removal_failed(&self, error: &anyhow::Error) {
+        unpoisoned(&self.pruned).failed(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::record::{Kind, Origin};
+    use crate::store::Store;
+
+    /// Returns a pipeline to a new history, whose rules exclude the queries of bi.
+    async fn pipeline(folder: &tempfile::TempDir) -> (Store, Pipeline) {
+        let store = Store::open(&folder.path().join("annals.db")).await.unwrap();
+        let writer = store.writer(PUSH_TIMEOUT, None).await.unwrap();
+        #[derive(serde::Deserialize)]
+        struct Rules {
+            exclude: ExclusionRules,
+        }
+        let rules: Rules = toml::from_str("[[exclude]]\nuser = 'bi'").unwrap();
+        (store, Pipeline::new(writer, rules.exclude, Retention::default(), Zone::UTC))
+    }
+
+    fn query(id: &str, user: &str) -> QueryRecord {
+        let mut record = QueryRecord::new(id.parse().unwrap(), Kind::Query, Origin::Audit);
+        record.user = Some(user.to_string());
+        record
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_batch_is_counted_for_its_source_with_what_the_rules_exclude() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, pipeline) = pipeline(&folder).await;
+        let source = pipeline.source("push");
+        for (user, id) in [("alice", "1-1"), ("bi", "1-2"), ("alice", "1-1")] {
+            let mut batch = pipeline.batch();
+            batch.record(query(id, user));
+            assert!(!batch.is_empty());
+            pipeline.push(&source, batch).await.unwrap();
+        }
+        pipeline.finish().await.unwrap();
+        assert_eq!(store.sizes().await.unwrap().queries, 1);
+        let report = pipeline.report().remove("push").unwrap();
+        assert_eq!((report.records_new, report.records_unchanged, report.excluded), (1, 1, 1));
+        assert!(!pipeline.is_open());
+        let closed = pipeline.push(&source, pipeline.batch()).await;
+        assert!(matches!(closed, Err(PushError::Write(WriteError::Closed))), "{closed:?}");
+        assert!(source.report().last_error.is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_body_larger_than_the_budget_takes_all_of_it_and_gives_it_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, pipeline) = pipeline(&folder).await;
+        let all = pipeline.reserve_bytes(2 * BUDGET_BYTES).await.unwrap();
+        assert_eq!(pipeline.budget.available_permits(), 0);
+        drop(all);
+        let one = pipeline.reserve_bytes(1).await.unwrap();
+        assert_eq!(pipeline.budget.available_permits(), BUDGET_BYTES / PERMIT_BYTES - 1);
+        drop(one);
+        pipeline.finish().await.unwrap();
+    }
+}

@@ -1,0 +1,115 @@
+//! Sources: each followed pattern, each frontend, and each interface to push to.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{now_ms, unpoisoned};
+use crate::formats::SkipReason;
+use crate::store::WriteSummary;
+
+/// The counters and the state of one source, for many threads.
+#[derive(Debug, Default)]
+pub(crate) struct Source(Mutex<SourceReport>);
+
+/// What a source sent since annals started, and its state. Times are Unix milliseconds.
+#[derive(Debug, Default, Clone, Serialize, ToSchema)]
+pub(crate) struct SourceReport {
+    pub records_new: u64,
+    pub records_merged: u64,
+    pub records_unchanged: u64,
+    pub profiles: u64,
+    /// Logins that were new.
+    pub logins: u64,
+    /// Records and profiles that an exclusion rule matched.
+    pub excluded: u64,
+    /// Pieces of input that annals does not understand, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    pub last_success_ms: Option<i64>,
+    pub last_error: Option<String>,
+    pub last_error_ms: Option<i64>,
+    /// What is not read yet: bytes of a followed log, profiles of a frontend.
+    pub lag: Option<u64>,
+}
+
+impl Source {
+    pub(super) fn report(&self) -> SourceReport {
+        unpoisoned(&self.0).clone()
+    }
+
+    /// Counts a committed batch.
+    pub(super) fn wrote(&self, summary: WriteSummary, excluded: u64) {
+        let mut report = unpoisoned(&self.0);
+        report.records_new += summary.records.new;
+        report.records_merged += summary.records.merged;
+        report.records_unchanged += summary.records.unchanged;
+        report.profiles += summary.profiles.new + summary.profiles.merged;
+        report.logins += summary.logins.new;
+        report.excluded += excluded;
+        report.last_success_ms = Some(now_ms());
+    }
+
+    /// Notes a successful poll, also one that found nothing new.
+    pub(super) fn succeeded(&self) {
+        unpoisoned(&self.0).last_success_ms = Some(now_ms());
+    }
+
+    pub(super) fn failed(&self, error: &dyn std::error::Error) {
+        let mut report = unpoisoned(&self.0);
+        report.last_error = Some(error.to_string());
+        report.last_error_ms = Some(now_ms());
+    }
+
+    /// Counts a piece of input that annals does not understand.
+    pub(super) fn rejected(&self, reason: SkipReason) {
+        *unpoisoned(&self.0).rejected.entry(reason.to_string()).or_default() += 1;
+    }
+
+    /// Counts pushed rows that annals does not understand. The answer to the push says why.
+    pub(crate) fn rejected_rows(&self, count: u64) {
+        if count > 0 {
+            let mut report = unpoisoned(&self.0);
+            *report.rejected.entry("a row that is no record".to_string()).or_default() += count;
+        }
+    }
+
+    pub(super) fn set_lag(&self, lag: u64) {
+        unpoisoned(&self.0).lag = Some(lag);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_adds_up_what_its_batches_did() {
+        let source = Source::default();
+        let mut summary = WriteSummary::default();
+        (summary.records.new, summary.records.merged, summary.records.unchanged) = (2, 1, 4);
+        (summary.profiles.new, summary.profiles.merged, summary.profiles.unchanged) = (1, 1, 1);
+        source.wrote(summary, 3);
+        source.wrote(summary, 0);
+        source.rejected(SkipReason::NoTime);
+        source.rejected_rows(0);
+        source.rejected_rows(2);
+        let report = source.report();
+        assert_eq!((report.records_new, report.records_merged), (4, 2));
+        // A profile that is stored already is not counted.
+        assert_eq!((report.records_unchanged, report.profiles, report.excluded), (8, 4, 3));
+        assert_eq!(report.rejected.values().sum::<u64>(), 3);
+        assert!(report.last_success_ms.is_some() && report.last_error_ms.is_none());
+    }
+
+    #[test]
+    fn a_success_keeps_the_last_error_with_its_time() {
+        let source = Source::default();
+        source.failed(&std::io::Error::other("no route to host"));
+        source.succeeded();
+        let report = source.report();
+        assert_eq!(report.last_error.as_deref(), Some("no route to host"));
+        assert!(report.last_success_ms >= report.last_error_ms);
+    }
+}
