@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::domain::statement::{self, Kind};
+use crate::domain::statement::{self, SyntaxKind};
 
 /// Where the output goes, and so what it looks like.
 #[derive(Debug, Clone, Copy)]
@@ -65,12 +65,12 @@ impl Output {
     /// A statement laid out, in colours where there are some.
     pub fn statement(self, statement: &str) -> String {
         let format_sql = visible(&statement::format_sql(statement));
-        let parts = statement::tokens(&format_sql).map(|(kind, text)| match kind {
-            Kind::Keyword => self.styled(Style::Blue, text),
-            Kind::Function => self.styled(Style::Yellow, text),
-            Kind::Literal => self.styled(Style::Green, text),
-            Kind::Comment => self.styled(Style::Dim, text),
-            Kind::Name | Kind::Symbol | Kind::Space => text.to_string(),
+        let parts = statement::highlight(&format_sql).map(|(kind, text)| match kind {
+            SyntaxKind::Keyword => self.styled(Style::Blue, text),
+            SyntaxKind::Function => self.styled(Style::Yellow, text),
+            SyntaxKind::Literal => self.styled(Style::Green, text),
+            SyntaxKind::Comment => self.styled(Style::Dim, text),
+            SyntaxKind::Name | SyntaxKind::Symbol | SyntaxKind::Space => text.to_string(),
         });
         parts.collect()
     }

@@ -389,7 +389,7 @@ impl RecordBuilder {
             Key::FeIp => record.frontend = text(),
             Key::StmtType => record.statement_type = text(),
             Key::CommandType => record.command_type = text(),
-            Key::Stmt => record.statement = Some(statement::as_sent(value).into_owned()),
+            Key::Stmt => record.statement = Some(statement::original_text(value).into_owned()),
             Key::CpuTimeMs => record.cpu_time_ms = number(),
             Key::CpuTimeNs => {
                 record.cpu_time_ms = number().map(|ns: i64| ns.saturating_add(500_000) / 1_000_000);

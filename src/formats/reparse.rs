@@ -38,7 +38,7 @@ pub(crate) fn heal(stored: &QueryRecord) -> (QueryRecord, bool) {
             healed.statement.clone_from(&found.statement);
             fill(&mut healed, found);
         } else if let Some(text) = &stored.statement {
-            healed.statement = Some(statement::as_sent(text).into_owned());
+            healed.statement = Some(statement::original_text(text).into_owned());
         }
         if let Some(found) = fields_in_extra(stored) {
             healed.extra.retain(|name, _| found.extra.contains_key(name));

@@ -9,7 +9,7 @@ use warp::http::header::{HeaderValue, LINK};
 use super::{Parameters, View};
 use crate::domain::record::Kind;
 use crate::domain::search::Search;
-use crate::domain::statement::{Fingerprint, NotAFingerprint};
+use crate::domain::statement::{Fingerprint, InvalidFingerprint};
 use crate::domain::time::parse_asked_ms;
 use crate::http::envelope::{Answer, ApiError};
 use crate::store::{Cursor, QueryFilter};
@@ -119,7 +119,7 @@ fn kind_of(text: &str) -> Result<Kind, ApiError> {
 }
 
 fn fingerprint(text: &str) -> Result<Fingerprint, ApiError> {
-    text.parse().map_err(|error: NotAFingerprint| ApiError::BadRequest(error.to_string()))
+    text.parse().map_err(|error: InvalidFingerprint| ApiError::BadRequest(error.to_string()))
 }
 
 fn milliseconds(name: &str, text: &str) -> Result<i64, ApiError> {

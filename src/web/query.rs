@@ -15,7 +15,7 @@ use super::layout::{Here, Page};
 use super::{chart, format};
 use crate::domain::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
 use crate::domain::record::{QueryId, QueryIdError};
-use crate::domain::statement::{Kind, format_sql, tokens};
+use crate::domain::statement::{SyntaxKind, format_sql, highlight};
 use crate::http::Parameters;
 use crate::http::envelope::{Answer, ApiError};
 use crate::http::view::View;
@@ -334,7 +334,7 @@ pub(super) fn statement(text: &str) -> Markup {
     html! {
         pre.sql #statement tabindex="0" dir="auto" {
             @if text.len() <= COLOURED_BYTES {
-                @for (kind, part) in tokens(shown) {
+                @for (kind, part) in highlight(shown) {
                     @match class(kind) {
                         Some(class) => span class=(class) { (part) },
                         None => (part),
@@ -351,13 +351,13 @@ pub(super) fn statement(text: &str) -> Markup {
     }
 }
 
-fn class(kind: Kind) -> Option<&'static str> {
+fn class(kind: SyntaxKind) -> Option<&'static str> {
     match kind {
-        Kind::Keyword => Some("k"),
-        Kind::Function => Some("f"),
-        Kind::Literal => Some("l"),
-        Kind::Comment => Some("c"),
-        Kind::Name | Kind::Symbol | Kind::Space => None,
+        SyntaxKind::Keyword => Some("k"),
+        SyntaxKind::Function => Some("f"),
+        SyntaxKind::Literal => Some("l"),
+        SyntaxKind::Comment => Some("c"),
+        SyntaxKind::Name | SyntaxKind::Symbol | SyntaxKind::Space => None,
     }
 }
 

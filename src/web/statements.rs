@@ -10,7 +10,7 @@ use super::query::{nanoseconds, operators_of, statement};
 use super::range::Range;
 use super::{chart, format};
 use crate::domain::profile::{OperatorDifference, compare};
-use crate::domain::statement::{Fingerprint, NotAFingerprint};
+use crate::domain::statement::{Fingerprint, InvalidFingerprint};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::envelope::ApiError;
@@ -122,8 +122,9 @@ pub(super) async fn one(
     path: String,
     parameters: Parameters,
 ) -> Result<Page, ApiError> {
-    let fingerprint: Fingerprint =
-        path.parse().map_err(|error: NotAFingerprint| ApiError::BadRequest(error.to_string()))?;
+    let fingerprint: Fingerprint = path
+        .parse()
+        .map_err(|error: InvalidFingerprint| ApiError::BadRequest(error.to_string()))?;
     let filter = QueryFilter {
         fingerprint: Some(fingerprint),
         limit: RUNS,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use self::forms::{DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
 use super::AuditLog;
 use crate::domain::record::{Kind, QueryRecord};
-use crate::domain::statement::as_sent;
+use crate::domain::statement::original_text;
 use crate::domain::time::{Zone, parse_instant_ms};
 use crate::formats::{Item, Misread, SkipReason};
 use proptest::prelude::*;
@@ -313,7 +313,7 @@ fn check(record: &QueryRecord, values: &BTreeMap<&str, String>) -> Result<(), Te
             "null" | "-1" => None,
             "[]" if *key == "chosenMViews" => None,
             _ if value.trim().is_empty() => None,
-            statement if *key == "Stmt" => Some(as_sent(statement).into_owned()),
+            statement if *key == "Stmt" => Some(original_text(statement).into_owned()),
             value => Some(value.to_string()),
         };
         // Without the time it took, it is what lies between the two times.
@@ -835,7 +835,7 @@ proptest! {
                 "GetMetaTimesMs" => record.extra.get("GetMetaTimesMs").cloned(),
                 key => field(record, key),
             };
-            let value = if key == "Stmt" { as_sent(value) } else { value.into() };
+            let value = if key == "Stmt" { original_text(value) } else { value.into() };
             let known = Some(value.into_owned()).filter(|value| !value.is_empty());
             // A JSON object is read as one: its order and its spaces are not kept, and need not be.
             match (&told, &known) {

@@ -25,7 +25,7 @@ use super::{Removal, ngram_index, on_bare};
 use crate::domain::login::Login;
 use crate::domain::profile::Profile;
 use crate::domain::record::{Kind, Load, Origin, QueryId, QueryRecord};
-use crate::domain::statement::{Fingerprint, shape_into};
+use crate::domain::statement::{Fingerprint, normalize_into};
 
 /// Batches that may wait for the writer.
 const QUEUE: usize = 8;
@@ -131,8 +131,8 @@ pub(super) struct Shapes {
 impl Shapes {
     /// Adds the shape of a record's statement.
     pub(super) fn add(&mut self, record: &QueryRecord) -> Option<Fingerprint> {
-        shape_into(record.statement.as_deref()?, &mut self.buffer);
-        let fingerprint = Fingerprint::of_shape(&self.buffer);
+        normalize_into(record.statement.as_deref()?, &mut self.buffer);
+        let fingerprint = Fingerprint::of_normalized(&self.buffer);
         self.known.entry(fingerprint).or_insert_with(|| {
             let end = self.buffer.floor_char_boundary(STORED_SHAPE_BYTES);
             self.buffer[..end].to_string()
