@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::{History, ReadError, Reading};
 use super::output::{Style, visible, write_bytes};
-use crate::domain::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
+use crate::domain::profile::{Operator, Phase, Phases, Section, operators, walk};
 use crate::domain::record::QueryId;
 use crate::domain::time::duration_text;
 use crate::store::StoredQuery;
@@ -40,7 +40,10 @@ pub async fn run(args: ProfileArgs) -> Result<ExitCode, ReadError> {
     let section = || Section::parse(&String::from_utf8_lossy(&text));
     if let Some(file) = args.flame {
         let title = query.query_id.as_str();
-        std::fs::write(&file, flame_svg(&operators(&section()), title)?)?;
+        std::fs::write(
+            &file,
+            crate::web::flame_graph::flame_graph_svg(&operators(&section()), title)?,
+        )?;
     } else if args.tree {
         let section = section();
         let phases = Phases::of(&section).with_queue(query.queue_time_ms);
@@ -114,7 +117,7 @@ pub(super) fn phases_text(phases: &Phases) -> String {
 fn tree(history: &History, operators: &[Operator]) -> String {
     let mut text = String::new();
     let mut fragment = None;
-    for (depth, operator) in in_order(operators) {
+    for (depth, operator) in walk(operators) {
         if depth == 0 && operator.fragment != fragment {
             fragment.clone_from(&operator.fragment);
             let name = fragment.as_deref().unwrap_or("?");

@@ -14,8 +14,9 @@ use super::file::MAX_PROFILE_BYTES;
 use super::frontend;
 use super::record_builder::Key;
 use super::rows::{self, Row, RowError};
-use crate::domain::profile::{Profile, from_html};
+use crate::domain::profile::Profile;
 use crate::domain::time::Zone;
+use crate::formats::frontend::html::html_to_text;
 
 /// A piece of an answer.
 #[derive(Debug)]
@@ -201,7 +202,7 @@ const FIRST_LINES: usize = 3;
 /// How far the first lines of a profile reach at most, in bytes.
 const FIRST_BYTES: usize = 4096;
 
-/// The places where profiles begin, as [`Profile::find`] knows them.
+/// The places where profiles begin, as [`Profile::find_start`] knows them.
 fn beginnings(text: &[u8], most: usize) -> impl Iterator<Item = Beginning> + '_ {
     let mut at = 0;
     let mut fence = None;
@@ -224,7 +225,8 @@ fn beginnings(text: &[u8], most: usize) -> impl Iterator<Item = Beginning> + '_ 
         if !is_outer && (!bare.ends_with(b"Summary:") || was_inner) {
             return None;
         }
-        let found = Profile::find(first_lines(&text[start..])).filter(|at| *at < line.len())?;
+        let found =
+            Profile::find_start(first_lines(&text[start..])).filter(|at| *at < line.len())?;
         Some(Beginning { at: start + found, fence: before, is_quoted })
     });
     lines.take(most)
@@ -318,7 +320,7 @@ pub(super) fn text_of_html(html: &str) -> String {
         true => Cow::Owned(without_tags(html)),
         false => Cow::Borrowed(html),
     };
-    from_html(&html)
+    html_to_text(&html)
 }
 
 /// A page without its tags and scripts. Tags that begin a line give a line end.

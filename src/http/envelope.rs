@@ -6,7 +6,7 @@ use warp::http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, WW
 use warp::http::{Response, StatusCode};
 use warp::hyper::body::Bytes;
 
-use crate::domain::profile::write_html_json;
+use crate::http::doris::profile_html::write_html_json;
 use crate::http::middleware::tag;
 use crate::ingest::PushError;
 use crate::store::{Cursor, WriteError};

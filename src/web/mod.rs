@@ -7,6 +7,7 @@
 mod assets;
 mod chart;
 mod cluster;
+pub(crate) mod flame_graph;
 mod format;
 mod history;
 mod layout;

@@ -13,7 +13,7 @@ use warp::hyper::body::Bytes;
 use super::history::path_of;
 use super::layout::{Here, Page};
 use super::{chart, format};
-use crate::domain::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
+use crate::domain::profile::{Operator, Phase, Phases, Section, operators, walk};
 use crate::domain::record::{QueryId, QueryIdError};
 use crate::domain::statement::{SyntaxKind, format_sql, highlight};
 use crate::http::Parameters;
@@ -156,7 +156,7 @@ pub(super) async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, 
             let (text, title) = (profile().await?, format!("Query {id}"));
             let svg = apart(move || {
                 let section = Section::parse(&String::from_utf8_lossy(&text));
-                flame_svg(&operators(&section), &title)
+                crate::web::flame_graph::flame_graph_svg(&operators(&section), &title)
             });
             let svg = svg.await?.map_err(|error| ApiError::Internal(error.into()))?;
             let mut answer = file("image/svg+xml", svg);
@@ -462,7 +462,7 @@ fn first_operator(parameters: &Parameters) -> Result<Option<usize>, ApiError> {
 /// it hangs in the profile, so those above it are there, too.
 fn tree(text: &[u8], first: Option<usize>, path: &str) -> Markup {
     let roots = operators(&Section::parse(&String::from_utf8_lossy(text)));
-    let all: Vec<(usize, &Operator)> = in_order(&roots).collect();
+    let all: Vec<(usize, &Operator)> = walk(&roots).collect();
     let count = all.len();
     if count == 0 {
         return html! { p.empty { "No operator is_enabled in it; the text has all of it." } };
@@ -583,7 +583,7 @@ impl Rows {
     /// An operator and what is shown of those below it; `None`, and they are passed by, where it is not shown.
     fn branch(&self, operator: &Operator) -> Option<Markup> {
         if !self.is_next_shown() {
-            let passed = in_order(std::slice::from_ref(operator)).count();
+            let passed = walk(std::slice::from_ref(operator)).count();
             self.at.set(self.at.get() + passed);
             return None;
         }

@@ -5,6 +5,7 @@
 //! frontend of StarRocks or of an older Doris keeps for monitors (`/api/v2/query_detail`, `/api/query_detail`).
 //! Versions that do not know a path answer 404, or 200 with a page for a browser.
 
+pub(crate) mod html;
 pub(super) mod table;
 
 use std::fmt;
@@ -15,10 +16,11 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
-use crate::domain::profile::{Profile, from_html};
+use crate::domain::profile::Profile;
 use crate::domain::record::{QueryId, QueryRecord};
 use crate::domain::time::Zone;
 use crate::formats::file::MAX_PROFILE_BYTES;
+use crate::formats::frontend::html::html_to_text;
 
 /// How long a frontend may take to take a call.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
@@ -266,7 +268,7 @@ impl FrontendClient {
             Envelope::Data(data) => data,
         };
         let text = match (route, data) {
-            (ProfileRoute::Html, Value::String(html)) => from_html(&html),
+            (ProfileRoute::Html, Value::String(html)) => html_to_text(&html),
             (ProfileRoute::Manager | ProfileRoute::Enveloped, Value::Object(mut data)) => {
                 match data.remove("profile") {
                     Some(Value::String(text)) => text,

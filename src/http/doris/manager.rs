@@ -286,7 +286,7 @@ pub(crate) fn health() -> Result<Answer, ApiError> {
 /// The operators of a profile, drawn as a tree in plain text.
 pub(crate) async fn profile_graph(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     let tree = tree(view, &query_id).await?;
-    success(json!({ "graph": tree.drawn() }), 0)
+    success(json!({ "graph": tree.render_tree() }), 0)
 }
 
 /// How long each fragment took, and each instance of it, with the backend where it ran. Profiles from 2.1 on do not

@@ -2,6 +2,7 @@
 
 pub(super) mod login;
 pub(super) mod manager;
+pub(super) mod profile_html;
 pub(super) mod query_detail;
 pub(super) mod query_profile;
 pub(super) mod session;

@@ -587,7 +587,7 @@ async fn write_batch(
             Some(stored) => {
                 // A stored text that is damaged tells nothing, and gives source.
                 let text = unpack(&stored.body, stored.text_bytes).unwrap_or_default();
-                if !Profile::replaces(summary.is_running(), text_bytes as usize, &text) {
+                if !Profile::should_replace(summary.is_running(), text_bytes as usize, &text) {
                     written.profiles.unchanged += 1;
                     continue;
                 }
