@@ -10,7 +10,7 @@ use crate::config::ConfigError;
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::search::{Search, SearchError};
 use crate::domain::statement::Fingerprint;
-use crate::domain::time::{Zone, parse_asked_ms, parse_duration_ms};
+use crate::domain::time::{Zone, parse_duration_ms, parse_user_time_ms};
 use crate::store::{OpenError, QueryFilter, Store, StoredQuery};
 
 /// How many candidates an ambiguous id is answered with.
@@ -168,7 +168,7 @@ impl Filters {
 /// A time that somebody typed.
 pub fn time(text: &str, zone: Zone) -> Result<i64, ReadError> {
     let ago = || parse_duration_ms(text).map(|ms| Utc::now().timestamp_millis().saturating_sub(ms));
-    parse_asked_ms(text, zone).or_else(ago).ok_or_else(|| ReadError::NotATime(text.to_string()))
+    parse_user_time_ms(text, zone).or_else(ago).ok_or_else(|| ReadError::NotATime(text.to_string()))
 }
 
 /// The columns of a query, in the order in which they are shown.

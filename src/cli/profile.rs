@@ -10,7 +10,7 @@ use super::args::{History, ReadError, Reading};
 use super::output::{Style, visible, write_bytes};
 use crate::domain::profile::{Operator, Phase, Phases, Section, operators, walk};
 use crate::domain::record::QueryId;
-use crate::domain::time::duration_text;
+use crate::domain::time::format_duration_ms;
 use crate::store::StoredQuery;
 
 /// Show a query's profile
@@ -97,7 +97,7 @@ pub(super) fn phases_text(phases: &Phases) -> String {
     let line = |indent: &str, phase: &Phase| {
         let bar = "#".repeat((phase.share * BAR).round() as usize);
         let name = format!("{indent}{}", phase.name);
-        let time = duration_text(phase.duration_ms);
+        let time = format_duration_ms(phase.duration_ms);
         let line = format!("{name:<26} {time:>10} {:>5.1}% {bar}", phase.share * 100.0);
         format!("{}\n", line.trim_end())
     };

@@ -41,10 +41,10 @@ pub async fn run(args: ShowArgs) -> Result<ExitCode, ReadError> {
         match name {
             "statement" => {}
             "started_at" => {
-                line(name, &query.started_ms.map_or(String::new(), |ms| history.zone.text(ms)))
+                line(name, &query.started_ms.map_or(String::new(), |ms| history.zone.format_ms(ms)))
             }
             "ended_at" => {
-                line(name, &query.ended_ms.map_or(String::new(), |ms| history.zone.text(ms)))
+                line(name, &query.ended_ms.map_or(String::new(), |ms| history.zone.format_ms(ms)))
             }
             "load" | "extra" => {
                 let part = value.get(name).and_then(|part| part.as_object());

@@ -25,7 +25,7 @@ pub async fn run(args: StatsArgs) -> Result<ExitCode, ReadError> {
     let span = store.span(None).await?;
     let frontends = store.frontends().await?;
     let followed = store.followed_files().await?;
-    let text = |ms: i64| history.zone.text(ms);
+    let text = |ms: i64| history.zone.format_ms(ms);
     let (first, last) = (span.map(|(first, _)| text(first)), span.map(|(_, last)| text(last)));
     if history.json {
         history.output.json(&json!({

@@ -116,7 +116,7 @@ pub async fn run(args: TopArgs) -> Result<ExitCode, ReadError> {
             .into_iter()
             .filter_map(|group| {
                 let before = earlier.get(&(group.fingerprint, group.name.clone()))?;
-                let chance = group.durations.chance_of_longer(before);
+                let chance = group.durations.slowdown_p_value(before);
                 Some((row(&group), before, chance))
             })
             .collect();

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::Common;
 use super::output::say;
 use crate::config::ConfigError;
-use crate::domain::account::{Account, NotAName, PasswordError, Role};
+use crate::domain::account::{Account, InvalidName, PasswordError, Role};
 use crate::store::{OpenError, Store};
 
 /// Say who may ask, and for what
@@ -66,7 +66,7 @@ pub enum UserError {
     #[error("the two passwords differ")]
     Differ,
     #[error(transparent)]
-    Name(#[from] NotAName),
+    Name(#[from] InvalidName),
     #[error("there is no user {0}")]
     Unknown(String),
     #[error("the history cannot be read")]

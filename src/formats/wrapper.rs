@@ -20,7 +20,7 @@ use serde::de::IgnoredAny;
 
 use super::answer;
 use super::audit_log::{AuditLog, MAX_LINE_BYTES};
-use crate::domain::time::{leading_local_time, zone_offset};
+use crate::domain::time::{leading_local_time, leading_zone_offset};
 
 /// How many lines of a head are looked at to find what is around them.
 const DETECTED_LINES: usize = 2000;
@@ -429,7 +429,7 @@ fn without_line_end(text: &[u8]) -> &[u8] {
 fn behind_time(line: &[u8]) -> Option<&[u8]> {
     let (_, length) = leading_local_time(line)?;
     (line.get(10) == Some(&b'T')).then_some(())?;
-    let (_, offset) = zone_offset(&line[length..])?;
+    let (_, offset) = leading_zone_offset(&line[length..])?;
     line.get(length + offset..)?.strip_prefix(b" ")
 }
 
@@ -482,7 +482,7 @@ pub(crate) fn is_running_log(line: &[u8]) -> bool {
     let Some((_, mut at)) = leading_local_time(line) else {
         return false;
     };
-    at += zone_offset(&line[at..]).map_or(0, |(_, length)| length);
+    at += leading_zone_offset(&line[at..]).map_or(0, |(_, length)| length);
     let rest = line[at..].trim_ascii_start();
     let level = rest.iter().take(9).take_while(|byte| byte.is_ascii_uppercase()).count();
     const LEVELS: [&[u8]; 8] =

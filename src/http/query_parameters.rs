@@ -10,7 +10,7 @@ use super::{Parameters, View};
 use crate::domain::record::Kind;
 use crate::domain::search::Search;
 use crate::domain::statement::{Fingerprint, InvalidFingerprint};
-use crate::domain::time::parse_asked_ms;
+use crate::domain::time::parse_user_time_ms;
 use crate::http::envelope::{Answer, ApiError};
 use crate::store::{Cursor, QueryFilter};
 
@@ -58,7 +58,7 @@ pub(crate) fn filter(view: &View, parameters: &Parameters) -> Result<QueryFilter
     };
     let time = |name: &str| match given(name) {
         None => Ok(None),
-        Some(text) => parse_asked_ms(text, view.zone).map(Some).ok_or_else(|| {
+        Some(text) => parse_user_time_ms(text, view.zone).map(Some).ok_or_else(|| {
             ApiError::BadRequest(format!(
                 "{name} must be a time like 2024-08-06 11:15:50, a day like 2024-08-06, or Unix \
                      milliseconds"

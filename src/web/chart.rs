@@ -69,7 +69,7 @@ pub(super) fn timeline(
             }
             div.axis aria-hidden="true" {
                 @for at in [0, buckets.len() / 2, buckets.len().saturating_sub(1)] {
-                    @if let Some(bucket) = buckets.get(at) { span { (zone.text(bucket.from_ms)) } }
+                    @if let Some(bucket) = buckets.get(at) { span { (zone.format_ms(bucket.from_ms)) } }
                 }
             }
         }
@@ -88,8 +88,8 @@ fn column(
     zone: Zone,
 ) -> Markup {
     let x = place * STEP;
-    let from = zone.text(bucket.from_ms);
-    let to = zone.text(bucket.from_ms.saturating_add(range.width_ms));
+    let from = zone.format_ms(bucket.from_ms);
+    let to = zone.format_ms(bucket.from_ms.saturating_add(range.width_ms));
     let high = |value: i64, most: i64, high: f64| match value {
         0 => 0.0,
         _ => (value as f64 / most as f64 * high).max(1.5),
@@ -165,7 +165,7 @@ pub(super) fn runs(runs: &[StoredQuery], this: Option<&str>, zone: Zone) -> Mark
                     @let outcome = format::Outcome::of(run.state.as_deref(), run.is_failed).class();
                     a href=(path_of(&run.query_id)) aria-current=[here.then_some("true")] {
                         title {
-                            (zone.text(*started_ms)) ": " (format::duration(Some(*duration_ms))) " "
+                            (zone.format_ms(*started_ms)) ": " (format::duration(Some(*duration_ms))) " "
                             (run.state.as_deref().unwrap_or_default())
                         }
                         // A line to itself with round ends is a dot, however the picture is stretched.
@@ -174,7 +174,7 @@ pub(super) fn runs(runs: &[StoredQuery], this: Option<&str>, zone: Zone) -> Mark
                     }
                 }
             }
-            div.axis aria-hidden="true" { span { (zone.text(first)) } span { (zone.text(last)) } }
+            div.axis aria-hidden="true" { span { (zone.format_ms(first)) } span { (zone.format_ms(last)) } }
         }
     }
 }

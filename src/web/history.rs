@@ -108,7 +108,8 @@ pub(super) fn over_time(timeline: &Timeline, parameters: &Parameters, view: &Vie
 /// The form that the view of a history is made with.
 fn filters(filter: &QueryFilter, parameters: &Parameters, zone: Zone) -> Markup {
     let given = |name: &str| parameters.get(name).map_or("", String::as_str);
-    let local = |ms: Option<i64>| ms.map_or(String::new(), |ms| zone.text(ms).replace(' ', "T"));
+    let local =
+        |ms: Option<i64>| ms.map_or(String::new(), |ms| zone.format_ms(ms).replace(' ', "T"));
     let kind = filter.kind;
     let field = |name: &str, label: &str| {
         html! { label { (label) input name=(name) value=(given(name)) autocomplete="off" spellcheck="false"; } }

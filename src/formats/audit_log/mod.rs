@@ -25,7 +25,7 @@ use super::record_builder::{Built, Expected, Key, RecordBuilder, Written, boolea
 use super::rows::text_of;
 use super::{ForeignLines, Item, Misread, SkipReason, Skipped};
 use crate::domain::record::{Kind, QueryRecord};
-use crate::domain::time::{Zone, leading_local_time, zone_offset};
+use crate::domain::time::{Zone, leading_local_time, leading_zone_offset};
 
 /// The largest record taken in, in bytes. Doris refuses statements far smaller.
 pub(crate) const MAX_RECORD_BYTES: usize = 64 << 20;
@@ -367,7 +367,7 @@ impl Prefix {
     /// (`[AuditLog.log():68]`), and the type behind it or not at all.
     fn parse(line: &[u8]) -> Option<Prefix> {
         let (written, mut at) = leading_local_time(line)?;
-        let offset = zone_offset(&line[at..]);
+        let offset = leading_zone_offset(&line[at..]);
         at += offset.map_or(0, |(_, length)| length);
         at += spaces(&line[at..])?;
         let level = line[at..].iter().take_while(|byte| byte.is_ascii_uppercase()).count();

@@ -107,7 +107,7 @@ impl Authenticator {
             always,
             accounts: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
-            nobody: Account::of_no_password(&hash),
+            nobody: Account::without_password(&hash),
             key,
             verified: Mutex::default(),
             failures: Mutex::default(),
@@ -268,7 +268,7 @@ impl Authenticator {
             return false;
         };
         let right = tokio::task::block_in_place(|| {
-            account.unwrap_or(&self.nobody).verifies(password) && account.is_some()
+            account.unwrap_or(&self.nobody).has_password(password) && account.is_some()
         });
         let mut failures = unpoisoned(&self.failures);
         if right {

@@ -10,7 +10,7 @@ use warp::http::StatusCode;
 
 use crate::domain::profile::Section;
 use crate::domain::record::{Kind, QueryId};
-use crate::domain::time::{Zone, duration_text};
+use crate::domain::time::{Zone, format_duration_ms};
 use crate::http::envelope::{self, Answer, ApiError, Rows, success};
 use crate::http::query_parameters::{filter, with_next};
 use crate::http::{Parameters, View, known_profile, text_or_na};
@@ -136,9 +136,9 @@ fn cells<'q>(zone: Zone, query: &ListedQuery<'q>) -> [Cow<'q, str>; 10] {
         query.db.unwrap_or_default().into(),
         query.statement.unwrap_or_default().into(),
         "Query".into(),
-        text_or_na(query.started_ms.map(|ms| zone.text(ms))),
-        text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
-        text_or_na(query.duration_ms.map(duration_text)),
+        text_or_na(query.started_ms.map(|ms| zone.format_ms(ms))),
+        text_or_na(query.ended_ms.map(|ms| zone.format_ms(ms))),
+        text_or_na(query.duration_ms.map(format_duration_ms)),
         query.state.unwrap_or("N/A").into(),
     ]
 }
