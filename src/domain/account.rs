@@ -29,7 +29,7 @@ pub struct UnknownRole;
 
 impl Role {
     /// Returns the name that the store and the configuration use.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Role::Admin => "admin",
             Role::User => "user",
@@ -38,7 +38,7 @@ impl Role {
     }
 
     /// Returns whether the account may add queries and profiles to the history.
-    pub fn may_push(self) -> bool {
+    pub(crate) fn may_push(self) -> bool {
         matches!(self, Role::Admin | Role::Writer)
     }
 }
@@ -60,7 +60,7 @@ impl fmt::Display for Role {
 
 #[derive(Debug, thiserror::Error)]
 #[error("a password_hash is argon2id in the PHC form, as `annals user hash` prints it")]
-pub struct InvalidPasswordHash;
+pub(crate) struct InvalidPasswordHash;
 
 #[derive(Debug, thiserror::Error)]
 #[error("a name must not be empty, nor hold a colon or a control character")]
@@ -93,7 +93,7 @@ pub enum PasswordError {
 
 impl Account {
     /// Returns an account with a new password, which is hashed here.
-    pub fn new(name: String, role: Role, password: &str) -> Result<Account, PasswordError> {
+    pub(crate) fn new(name: String, role: Role, password: &str) -> Result<Account, PasswordError> {
         if password.chars().count() < MIN_PASSWORD_CHARS {
             return Err(PasswordError::TooShort);
         }
@@ -104,9 +104,9 @@ impl Account {
         Ok(Account { name, role, password_hash })
     }
 
-    /// Returns a nameless account that no password opens. Verifying a password against its random `hash` takes as long as
-    /// for any account, so the time does not reveal whether an account exists.
-    pub fn without_password(hash: &[u8; 32]) -> Account {
+    /// Returns a nameless account that no password opens. Verifying a password against its random `hash` takes as long
+    /// as for any account, so the time does not reveal whether an account exists.
+    pub(crate) fn without_password(hash: &[u8; 32]) -> Account {
         let (m, t, p) = (Params::DEFAULT_M_COST, Params::DEFAULT_T_COST, Params::DEFAULT_P_COST);
         let [salt, hash] = [&hash[..16], hash].map(|bytes| BASE64_STANDARD_NO_PAD.encode(bytes));
         let password_hash = format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${hash}");
@@ -114,7 +114,7 @@ impl Account {
     }
 
     /// Returns an account with a hashed password. Errors if the hash is not argon2id in the PHC form.
-    pub fn with_hash(
+    pub(crate) fn with_hash(
         name: String,
         role: Role,
         password_hash: String,
@@ -128,7 +128,7 @@ impl Account {
     }
 
     /// Rejects a name that HTTP Basic cannot transmit, because a colon separates name and password there.
-    pub fn check_name(name: &str) -> Result<(), InvalidName> {
+    pub(crate) fn check_name(name: &str) -> Result<(), InvalidName> {
         if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
             return Err(InvalidName);
         }
@@ -136,7 +136,7 @@ impl Account {
     }
 
     /// Returns whether the account has this password. Takes some tens of milliseconds by design.
-    pub fn has_password(&self, password: &str) -> bool {
+    pub(crate) fn has_password(&self, password: &str) -> bool {
         PasswordHash::new(&self.password_hash)
             .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
     }

@@ -50,7 +50,7 @@ impl ExclusionRules {
     ///
     /// The duration of a running query is not known, so `shorter_than_ms` excludes the query while it runs. Otherwise
     /// its record would remain in the history as running if the finished query is excluded.
-    pub fn excludes(&self, record: &QueryRecord) -> bool {
+    pub(crate) fn excludes(&self, record: &QueryRecord) -> bool {
         self.0.iter().any(|rule| rule.0.matches(record))
     }
 }

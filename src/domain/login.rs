@@ -32,9 +32,9 @@ pub struct Login {
 }
 
 impl Login {
-    /// Returns an id made of parts of the record: 128 bits of XXH3, in the form of Doris' query ids. The same parts give
-    /// the same id in every version of annals.
-    pub fn derived_id(parts: &[&str]) -> String {
+    /// Returns an id made of parts of the record: 128 bits of XXH3, in the form of Doris' query ids. The same parts
+    /// give the same id in every version of annals.
+    pub(crate) fn derived_id(parts: &[&str]) -> String {
         QueryId::derived(parts).as_str().to_string()
     }
 }

@@ -25,11 +25,11 @@ pub enum SearchError {
 
 impl Search {
     /// The longest search text, in characters.
-    pub const MAX_CHARS: usize = 1000;
+    pub(crate) const MAX_CHARS: usize = 1000;
 
-    /// Returns a search for `text` anywhere in a statement, and for each of the `words`, which white space separates, as a
-    /// whole word in any order. ASCII letters, digits and underscores continue a word.
-    pub fn new(text: Option<&str>, words: Option<&str>) -> Result<Search, SearchError> {
+    /// Returns a search for `text` anywhere in a statement, and for each of the `words`, which white space separates,
+    /// as a whole word in any order. ASCII letters, digits and underscores continue a word.
+    pub(crate) fn new(text: Option<&str>, words: Option<&str>) -> Result<Search, SearchError> {
         let given = || [text, words].into_iter().flatten();
         if given().any(|text| text.chars().count() > Search::MAX_CHARS) {
             return Err(SearchError::TooLong);
@@ -57,13 +57,13 @@ impl Search {
     }
 
     /// Returns whether a statement contains the text and all words.
-    pub fn matches(&self, statement: &[u8]) -> bool {
+    pub(crate) fn matches(&self, statement: &[u8]) -> bool {
         self.patterns.iter().all(|pattern| pattern.is_match(statement))
     }
 
-    /// Returns the grams that a statement must have to match, sorted. There are none if the text and all words are shorter
-    /// than a gram.
-    pub fn grams(&self) -> Vec<u64> {
+    /// Returns the grams that a statement must have to match, sorted. There are none if the text and all words are
+    /// shorter than a gram.
+    pub(crate) fn grams(&self) -> Vec<u64> {
         let mut all = Vec::new();
         for text in &self.texts {
             for_each_gram(text.as_bytes(), |gram| all.push(gram));
@@ -84,8 +84,8 @@ fn whole_word(word: &str) -> String {
     format!("{begins}{}{ends}", regex::escape(word))
 }
 
-/// Calls `visit` with each gram of a text: each sequence of [`GRAM_BYTES`] bytes as a number, with ASCII letters in lower
-/// case.
+/// Calls `visit` with each gram of a text: each sequence of [`GRAM_BYTES`] bytes as a number, with ASCII letters in
+/// lower case.
 pub(crate) fn for_each_gram(text: &[u8], mut visit: impl FnMut(u64)) {
     const MASK: u64 = (1 << (8 * GRAM_BYTES)) - 1;
     let mut gram = 0;

@@ -1,4 +1,5 @@
-//! Statistics of durations: percentiles, and a test whether the durations of one period are longer than those of another.
+//! Statistics of durations: percentiles, and a test whether the durations of one period are longer than those of
+//! another.
 
 use std::borrow::Cow;
 
@@ -19,7 +20,7 @@ pub struct Durations {
 const MIN_SORTED_TOGETHER: usize = 256;
 
 impl Durations {
-    pub fn add(&mut self, ms: i64) {
+    pub(crate) fn add(&mut self, ms: i64) {
         self.recent.push(ms);
         self.count += 1;
         if self.recent.len() >= self.times.len().max(MIN_SORTED_TOGETHER) {
@@ -28,7 +29,7 @@ impl Durations {
     }
 
     /// Moves the recent durations into the sorted ones, which makes reading faster.
-    pub fn compact(&mut self) {
+    pub(crate) fn compact(&mut self) {
         if let Cow::Owned(times) = self.times() {
             self.times = times;
             self.recent.clear();
@@ -55,12 +56,12 @@ impl Durations {
     }
 
     /// Returns the number of durations.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
     /// Returns the percentile by nearest rank: `percent` of 100 durations are not longer.
-    pub fn percentile(&self, percent: u64) -> Option<i64> {
+    pub(crate) fn percentile(&self, percent: u64) -> Option<i64> {
         let rank = self.count.saturating_mul(percent).div_ceil(100).max(1);
         let mut seen = 0;
         self.times().iter().find_map(|(ms, times)| {
@@ -70,16 +71,17 @@ impl Durations {
     }
 
     /// Returns the longest duration.
-    pub fn longest(&self) -> Option<i64> {
+    pub(crate) fn longest(&self) -> Option<i64> {
         self.times().last().map(|(ms, _)| *ms)
     }
 
-    /// Returns the p-value of the hypothesis that these durations are not longer than the `earlier` ones, by the one-sided
-    /// Mann-Whitney U test with ties and the normal approximation. Returns None if either side has fewer than
+    /// Returns the p-value of the hypothesis that these durations are not longer than the `earlier` ones, by the
+    /// one-sided Mann-Whitney U test with ties and the normal approximation. Returns None if either side has fewer than
     /// [`MIN_TEST_COUNT`] durations, or if all durations are the same.
     ///
-    /// The test compares ranks, so a few very long durations do not decide it, and assumes no distribution of durations.
-    pub fn slowdown_p_value(&self, earlier: &Durations) -> Option<f64> {
+    /// The test compares ranks, so a few very long durations do not decide it, and assumes no distribution of
+    /// durations.
+    pub(crate) fn slowdown_p_value(&self, earlier: &Durations) -> Option<f64> {
         if self.count < MIN_TEST_COUNT || earlier.count < MIN_TEST_COUNT {
             return None;
         }

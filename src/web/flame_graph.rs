@@ -23,7 +23,7 @@ pub(crate) fn flame_graph_svg(operators: &[Operator], title: &str) -> io::Result
     let mut lines: Vec<String> = stacks.collect();
     // inferno returns an error for an empty graph.
     if lines.is_empty() {
-        lines.push("no operator tells its time 1".to_string());
+        lines.push("no operator has a time 1".to_string());
     }
     let mut options = Options::default();
     options.title = title.to_string();
@@ -62,6 +62,6 @@ mod tests {
         assert!(svg.contains("&lt;script&gt;alert(1)"), "{svg}");
         assert!(!svg.contains("<script>alert") && !svg.contains("<b>"), "{svg}");
         let empty = String::from_utf8(flame_graph_svg(&[], "none").unwrap()).unwrap();
-        assert!(empty.contains("no operator tells its time"));
+        assert!(empty.contains("no operator has a time"));
     }
 }

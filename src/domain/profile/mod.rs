@@ -43,7 +43,7 @@ pub struct Profile {
 
 /// Why a text is not accepted as a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum ProfileError {
+pub(crate) enum ProfileError {
     #[error(
         "the text is no profile: it does not begin with 'Query:', 'Load:' or 'Summary:' and a summary"
     )]
@@ -57,27 +57,27 @@ impl Profile {
     /// there.
     ///
     /// A profile begins with `Query:`, `Load:` or `Summary:` and a summary below it, indented or not, and also within a
-    /// client's table (`| `) or a quotation (`> `). Up to 64 lines may precede: headings, notes, a code fence, the border
-    /// of a table. [`Profile::parse`] reads the text from the offset on, and ignores a fence or border behind the
-    /// profile.
-    pub fn find_start(head: &[u8]) -> Option<usize> {
+    /// client's table (`| `) or a quotation (`> `). Up to 64 lines may precede: headings, notes, a code fence, the
+    /// border of a table. [`Profile::parse`] reads the text from the offset on, and ignores a fence or border behind
+    /// the profile.
+    pub(crate) fn find_start(head: &[u8]) -> Option<usize> {
         text::find_start(head)
     }
 
     /// Returns whether a text is a profile with nothing before it, given the first bytes of the text.
-    pub fn sniff(head: &[u8]) -> bool {
+    pub(crate) fn sniff(head: &[u8]) -> bool {
         let is_blank = |before: &[u8]| text::trim(&String::from_utf8_lossy(before)).is_empty();
         Profile::find_start(head).is_some_and(|start| is_blank(&head[..start]))
     }
 
     /// Reads the summary, whose times are local to `zone`, and keeps the text. A text copied from a frontend's page, in
     /// which every space is doubled, is a profile as well.
-    pub fn parse(text: Vec<u8>, zone: Zone) -> Result<Profile, ProfileError> {
+    pub(crate) fn parse(text: Vec<u8>, zone: Zone) -> Result<Profile, ProfileError> {
         Ok(Profile { summary: Profile::summary_of(&text, zone)?, text })
     }
 
     /// Reads the summary alone.
-    pub fn summary_of(text: &[u8], zone: Zone) -> Result<QueryRecord, ProfileError> {
+    pub(crate) fn summary_of(text: &[u8], zone: Zone) -> Result<QueryRecord, ProfileError> {
         if Profile::find_start(text).is_none() {
             return Err(ProfileError::NotAProfile);
         }
@@ -86,7 +86,7 @@ impl Profile {
 
     /// Returns whether a new profile of `text_bytes` bytes should replace the `stored` profile of the same query:
     /// a profile of a finished query replaces one of a running query, and then the longer one replaces the shorter.
-    pub fn should_replace(is_running: bool, text_bytes: usize, stored: &[u8]) -> bool {
+    pub(crate) fn should_replace(is_running: bool, text_bytes: usize, stored: &[u8]) -> bool {
         let stored_bytes = stored.len();
         let stored = Summary::read(&lossy(stored));
         let stored_runs = stored.state().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"));

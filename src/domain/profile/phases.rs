@@ -8,8 +8,8 @@ use crate::domain::time::parse_duration_ms;
 
 /// The phases of a query in order, as the frontend reports them.
 ///
-/// Doris writes the phases into `Execution Summary` (`SummaryProfile.java`, 1.2 to 4.x; parsing and the steps of Nereids
-/// since 2.1), StarRocks writes them into `Planner` (`Tracers.java`, 2.5 to 4.x).
+/// Doris writes the phases into `Execution Summary` (`SummaryProfile.java`, 1.2 to 4.x; parsing and the steps of
+/// Nereids since 2.1), StarRocks writes them into `Planner` (`Tracers.java`, 2.5 to 4.x).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct Phases {
     /// The duration of the query in milliseconds, if it is known.
@@ -36,7 +36,7 @@ pub struct Phase {
 
 /// The times of a query that its record reports, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RecordedTimes {
+pub(crate) struct RecordedTimes {
     /// The duration of the query.
     pub total_ms: Option<i64>,
     /// The time in the queue of the workload or resource group.
@@ -50,8 +50,8 @@ pub struct RecordedTimes {
 /// A phase, the name of the field with its steps, and the name and the key of each step.
 type AuditSteps = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-/// The steps that fields of Doris' audit records report (`AuditLogHelper.java`, 3.1 and 4.x). The names of fields are in
-/// lower case without underscores, because the log and the loader's table write them differently. The steps have the
+/// The steps that fields of Doris' audit records report (`AuditLogHelper.java`, 3.1 and 4.x). The names of fields are
+/// in lower case without underscores, because the log and the loader's table write them differently. The steps have the
 /// names of the profile's steps. Keys whose time is a part of another key's time are not listed.
 const AUDIT_STEPS: [AuditSteps; 2] = [
     (
@@ -140,18 +140,18 @@ const STARROCKS: [PhaseKeys; 5] = [
 
 impl Phases {
     /// The frontend reads the text of the statement.
-    pub const PARSE: &'static str = "parse";
+    pub(crate) const PARSE: &'static str = "parse";
     /// A planner older than Nereids resolves names and types.
-    pub const ANALYZE: &'static str = "analyze";
+    pub(crate) const ANALYZE: &'static str = "analyze";
     /// The frontend makes the plan.
-    pub const PLAN: &'static str = "plan";
+    pub(crate) const PLAN: &'static str = "plan";
     /// The query waits in the queue of a workload or resource group.
-    pub const QUEUE: &'static str = "queue";
+    pub(crate) const QUEUE: &'static str = "queue";
     /// The frontend sends the plan's fragments to the backends.
-    pub const SCHEDULE: &'static str = "schedule";
+    pub(crate) const SCHEDULE: &'static str = "schedule";
 
     /// Reads the phases of a profile. A profile with neither `Execution Summary` nor `Planner` has none.
-    pub fn of(profile: &Section) -> Phases {
+    pub(crate) fn of(profile: &Section) -> Phases {
         let total =
             profile.part(|name| name == "Summary").and_then(|summary| summary.counter("Total"));
         let total_ms = total.and_then(parse_duration_ms);
@@ -182,7 +182,7 @@ impl Phases {
     }
 
     /// Reads the phases from the head of a profile's text.
-    pub fn of_text(text: &[u8]) -> Phases {
+    pub(crate) fn of_text(text: &[u8]) -> Phases {
         Phases::of(&Section::parse_head(&String::from_utf8_lossy(text)))
     }
 
@@ -190,10 +190,10 @@ impl Phases {
     ///
     /// In Doris the time of scheduling begins at the end of planning and includes the queue (`SummaryProfile.java`).
     /// StarRocks' audit records report the queue alone (`PendingTimeMs`). So the time of the queue is subtracted from
-    /// scheduling unless it is longer. The rest of the duration is `execute` if fragments were scheduled. If the time of
-    /// scheduling is unknown, as in StarRocks, or 0, as for errors of the planner and answers from the cache, the rest is
-    /// `other`.
-    pub fn of_record(times: RecordedTimes) -> Phases {
+    /// scheduling unless it is longer. The rest of the duration is `execute` if fragments were scheduled. If the time
+    /// of scheduling is unknown, as in StarRocks, or 0, as for errors of the planner and answers from the cache, the
+    /// rest is `other`.
+    pub(crate) fn of_record(times: RecordedTimes) -> Phases {
         let known = |time: Option<i64>| time.filter(|ms| *ms >= 0);
         let total_ms = known(times.total_ms);
         let queue_ms = known(times.queue_ms).filter(|ms| *ms > 0);
@@ -224,7 +224,10 @@ impl Phases {
     /// Adds the steps from the JSON text in a record's other fields: `PlanTimesMs` and `ScheduleTimesMs`, which Doris'
     /// audit loader calls `plan_times_ms` and `schedule_times_ms`.
     #[must_use]
-    pub fn with_steps(mut self, fields: &serde_json::Map<String, serde_json::Value>) -> Phases {
+    pub(crate) fn with_steps(
+        mut self,
+        fields: &serde_json::Map<String, serde_json::Value>,
+    ) -> Phases {
         for (name, value) in fields {
             let key = name.replace('_', "").to_ascii_lowercase();
             let Some((phase, _, steps)) = AUDIT_STEPS.iter().find(|(_, field, _)| *field == key)
@@ -244,13 +247,13 @@ impl Phases {
     }
 
     /// Returns the duration of the phase with this name, in milliseconds.
-    pub fn duration_ms(&self, name: &str) -> Option<i64> {
+    pub(crate) fn duration_ms(&self, name: &str) -> Option<i64> {
         self.phases.iter().find(|phase| phase.name == name).map(|phase| phase.duration_ms)
     }
 
     /// Adds the time in the queue, which an audit record reports and Doris' profile includes in scheduling.
     #[must_use]
-    pub fn with_queue(mut self, queue_ms: Option<i64>) -> Phases {
+    pub(crate) fn with_queue(mut self, queue_ms: Option<i64>) -> Phases {
         let is_known = self.duration_ms(Phases::QUEUE).is_some();
         let Some(queue_ms) = queue_ms.filter(|ms| *ms > 0 && !is_known) else { return self };
         let at = self.phases.iter().position(|phase| phase.name == Phases::SCHEDULE);

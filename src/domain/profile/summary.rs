@@ -1,9 +1,9 @@
 //! Reads the part of a profile before the execution into a query record.
 //!
 //! The known sources of the format in Doris are `SummaryProfile.java` (`Summary` and `Execution Summary`, 1.2 to 4.x),
-//! before it `StmtExecutor.initProfile` (0.8 to 1.1, all keys in `Summary`), and `Profile.getChangedSessionVars` for the
-//! variables (since 2.1). In StarRocks they are `ProfileManager.java` and `StmtExecutor.buildTopLevelProfile` (2.x to
-//! 4.x), and `StreamLoadTask` and `LoadLoadingTask` for loads.
+//! before it `StmtExecutor.initProfile` (0.8 to 1.1, all keys in `Summary`), and `Profile.getChangedSessionVars` for
+//! the variables (since 2.1). In StarRocks they are `ProfileManager.java` and `StmtExecutor.buildTopLevelProfile` (2.x
+//! to 4.x), and `StreamLoadTask` and `LoadLoadingTask` for loads.
 
 use super::phases::Phases;
 use super::tree::Section;
@@ -157,7 +157,8 @@ fn without_cluster(name: &str) -> String {
     name.strip_prefix("default_cluster:").unwrap_or(name).to_string()
 }
 
-/// Returns the trace id in the variable `session_context`: `trace_id:checkout-7;shop:12` (`SessionVariable.getTraceId`).
+/// Returns the trace id in the variable `session_context`: `trace_id:checkout-7;shop:12`
+/// (`SessionVariable.getTraceId`).
 fn trace_id_of(context: &str) -> Option<&str> {
     let pairs = context.split(';').filter_map(|pair| pair.split_once(':'));
     let (_, id) = pairs.into_iter().find(|(key, _)| key.trim() == "trace_id")?;

@@ -8,8 +8,8 @@ const HEAD_LINES: usize = 64;
 /// The number of bytes of a text within which a profile begins.
 const HEAD_BYTES: usize = 256 << 10;
 
-/// The root sections. Doris up to 2.0 and StarRocks write the whole profile below one of the first two, later versions of
-/// Doris begin with the last.
+/// The root sections. Doris up to 2.0 and StarRocks write the whole profile below one of the first two, later versions
+/// of Doris begin with the last.
 const ROOTS: [&str; 3] = ["Query:", "Load:", "Summary:"];
 
 /// The frames of a line: MySQL's client writes `| ` before each line of a table, mail and Markdown write `> ` before
@@ -104,8 +104,8 @@ struct Form {
     is_unbroken: bool,
 }
 
-/// Returns the lines of the profile in a text as the frontend wrote them, up to the end of the text or of the code fence
-/// or table around the profile. Returns all lines of a text without a profile.
+/// Returns the lines of the profile in a text as the frontend wrote them, up to the end of the text or of the code
+/// fence or table around the profile. Returns all lines of a text without a profile.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> + Clone {
     let start = find_start(text.as_bytes()).filter(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let text = &text[start..];

@@ -124,8 +124,8 @@ pub(super) fn keyword(word: &str) -> Option<Keyword> {
     None
 }
 
-/// Returns a slot of the table for a word's length and its first and last bytes, whatever their letter case. Hashing the
-/// whole word takes longer.
+/// Returns a slot of the table for a word's length and its first and last bytes, whatever their letter case. Hashing
+/// the whole word takes longer.
 fn hash(word: &[u8]) -> usize {
     let (first, last) = match word {
         [.., _, _, _, _, _, _, _, _] => {

@@ -142,7 +142,7 @@ mod tests {
             ),
             ("select 'it\\'s\\n'\\nfrom p", "select 'it\\'s\\n'\nfrom p"),
             ("select r'\\'\\nfrom p", "select r'\\'\nfrom p"),
-            // Nothing is escaped where real ones stand.
+            // A text with real line ends has no escapes.
             ("select 1 -- C:\\new\nfrom p", "select 1 -- C:\\new\nfrom p"),
             ("select\t1 -- C:\\temp\\nfrom p", "select\t1 -- C:\\temp\nfrom p"),
             ("select '(\\w+)\\d\\.html$'", "select '(\\w+)\\d\\.html$'"),

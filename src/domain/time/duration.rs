@@ -1,8 +1,8 @@
 //! Reads and writes durations.
 
 /// Reads a duration as frontends write it, in milliseconds, rounded down: `0`, `316ms`, `1sec150ms`, `1min2sec`,
-/// `1hour3min` (Doris since 2.1.5), `1s52ms`, `1m2s`, `1h3m` (earlier Doris, and StarRocks), `28.341us`. Returns None for
-/// any other text, such as `N/A`.
+/// `1hour3min` (Doris since 2.1.5), `1s52ms`, `1m2s`, `1h3m` (earlier Doris, and StarRocks), `28.341us`. Returns None
+/// for any other text, such as `N/A`.
 pub(crate) fn parse_duration_ms(text: &str) -> Option<i64> {
     i64::try_from(parse_duration_ns(text)? / 1_000_000).ok()
 }
@@ -74,9 +74,9 @@ fn split_where(text: &str, end: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(end).unwrap_or(text.len()))
 }
 
-/// Returns a duration as the newest Doris writes it (`DebugUtil.printTimeMs` since 2.1.5): below a minute in milliseconds
-/// (`0`, `316ms`, `1sec150ms`), below an hour in seconds (`1min2sec`), else in minutes (`1hour3min`). From a minute on, a
-/// part that is zero is omitted.
+/// Returns a duration as the newest Doris writes it (`DebugUtil.printTimeMs` since 2.1.5): below a minute in
+/// milliseconds (`0`, `316ms`, `1sec150ms`), below an hour in seconds (`1min2sec`), else in minutes (`1hour3min`). From
+/// a minute on, a part that is zero is omitted.
 pub(crate) fn format_duration_ms(duration_ms: i64) -> String {
     let (seconds, ms) = (duration_ms / 1000, duration_ms % 1000);
     let (minutes, second) = (seconds / 60, seconds % 60);

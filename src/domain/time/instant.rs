@@ -4,8 +4,8 @@ use chrono::{NaiveDate, NaiveDateTime};
 
 use super::Zone;
 
-/// Reads a local time at the start of `text`: `yyyy-MM-dd HH:mm:ss`, or with `T` in place of the space, and optionally a
-/// fraction of one to nine digits behind `.` or `,`. Returns the time and its length in bytes.
+/// Reads a local time at the start of `text`: `yyyy-MM-dd HH:mm:ss`, or with `T` in place of the space, and optionally
+/// a fraction of one to nine digits behind `.` or `,`. Returns the time and its length in bytes.
 pub(crate) fn leading_local_time(text: &[u8]) -> Option<(NaiveDateTime, usize)> {
     let number = |from: usize, digits: usize| {
         text.get(from..from + digits)?.iter().try_fold(0u32, |number, byte| {
@@ -57,14 +57,14 @@ pub(crate) fn leading_zone_offset(text: &[u8]) -> Option<(i64, usize)> {
 /// The last millisecond of the year 9999. Greater numbers are not times.
 const LAST_MS: i64 = 253_402_300_799_999;
 
-/// Reads a time that a user typed, in Unix milliseconds: a time that [`parse_instant_ms`] reads, or a day, which gives its
-/// first moment in `zone`.
+/// Reads a time that a user typed, in Unix milliseconds: a time that [`parse_instant_ms`] reads, or a day, which gives
+/// its first moment in `zone`.
 pub(crate) fn parse_user_time_ms(text: &str, zone: Zone) -> Option<i64> {
     parse_instant_ms(text, zone).or_else(|| parse_instant_ms(&format!("{text} 00:00:00"), zone))
 }
 
-/// Reads a time from an audit log, a stream load or a profile, in Unix milliseconds: a local time in `zone`, a time with
-/// an offset (`2024-01-02T11:15:51+08:00`), or epoch milliseconds. Returns None for any other text, such as `N/A`.
+/// Reads a time from an audit log, a stream load or a profile, in Unix milliseconds: a local time in `zone`, a time
+/// with an offset (`2024-01-02T11:15:51+08:00`), or epoch milliseconds. Returns None for any other text, such as `N/A`.
 ///
 /// StarRocks 4 may write its zone in parentheses behind the time, `2024-01-02 11:15:51 (Z)`. An offset or a name of the
 /// IANA database takes precedence over `zone`; any other abbreviation is ignored.

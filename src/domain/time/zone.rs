@@ -13,11 +13,11 @@ pub struct Zone(Tz);
 pub struct UnknownZone(String);
 
 impl Zone {
-    pub const UTC: Zone = Zone(Tz::UTC);
+    pub(crate) const UTC: Zone = Zone(Tz::UTC);
 
     /// Returns the zone of the system: the environment variable `TZ` if it names one, else the setting of the system,
     /// else UTC.
-    pub fn of_system() -> Zone {
+    pub(crate) fn of_system() -> Zone {
         std::env::var("TZ")
             .ok()
             .and_then(|name| name.trim_start_matches(':').parse().ok())
@@ -29,7 +29,7 @@ impl Zone {
     ///
     /// A local time that occurs twice, because a clock is set back, is the first of the two. A local time that never
     /// occurs, because a clock is set forward, is read with the offset from before the change.
-    pub fn instant_ms(self, local: NaiveDateTime) -> i64 {
+    pub(crate) fn instant_ms(self, local: NaiveDateTime) -> i64 {
         match self.0.from_local_datetime(&local) {
             LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => time.timestamp_millis(),
             LocalResult::None => {
@@ -47,7 +47,7 @@ impl Zone {
     }
 
     /// Returns the offset of the zone from UTC at an instant, in milliseconds; positive in the east.
-    pub fn offset_ms(self, instant_ms: i64) -> i64 {
+    pub(crate) fn offset_ms(self, instant_ms: i64) -> i64 {
         let Some(time) = DateTime::from_timestamp_millis(instant_ms) else {
             return 0;
         };
@@ -56,7 +56,7 @@ impl Zone {
 
     /// Returns an instant as Doris writes times, `yyyy-MM-dd HH:mm:ss` in this zone, or `N/A` for an instant beyond the
     /// calendar.
-    pub fn format_ms(self, instant_ms: i64) -> String {
+    pub(crate) fn format_ms(self, instant_ms: i64) -> String {
         let Some(time) = DateTime::from_timestamp_millis(instant_ms) else {
             return "N/A".to_string();
         };

@@ -1,5 +1,5 @@
-//! Doris since 2.0. A pipeline lists its operators side by side, and `ExecTime` is an operator's own time. Known sources
-//! of the format are `PipelineXLocalStateBase` in the backend and `RuntimeProfile.java` in the frontend.
+//! Doris since 2.0. A pipeline lists its operators side by side, and `ExecTime` is an operator's own time. Known
+//! sources of the format are `PipelineXLocalStateBase` in the backend and `RuntimeProfile.java` in the frontend.
 
 use super::{Dialect, bytes, find, kind, longest, read, rows, time_of_detail};
 use crate::domain::profile::tree::Section;

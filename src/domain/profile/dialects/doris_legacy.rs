@@ -1,5 +1,5 @@
-//! Doris 0.8 to 1.2, and StarRocks 2.x without its pipeline engine. An operator's children are indented below it, and its
-//! time includes theirs: `NAME (id=3):(Active: 11.306ms, % non-child: 61.11%)`. The known source of the format is
+//! Doris 0.8 to 1.2, and StarRocks 2.x without its pipeline engine. An operator's children are indented below it, and
+//! its time includes theirs: `NAME (id=3):(Active: 11.306ms, % non-child: 61.11%)`. The known source of the format is
 //! `RuntimeProfile.prettyPrint`.
 
 use super::{Dialect, bytes, read, rows, time_of_detail};
@@ -31,16 +31,16 @@ impl Dialect for DorisLegacy {
 }
 
 /// How to read a profile of Doris 0.8. The first child of a node is in the node's own column, and only the others are
-/// indented, so the tree is ambiguous. An operator's own time is therefore computed from the share that is printed beside
-/// it and the time of the whole execution.
+/// indented, so the tree is ambiguous. An operator's own time is therefore computed from the share that is printed
+/// beside it and the time of the whole execution.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::domain::profile) struct FlatChildren {
     total_ns: u64,
 }
 
 impl FlatChildren {
-    /// Returns how to read a profile of Doris 0.8; None for other profiles. Only in Doris 0.8 an instance has several nodes
-    /// side by side.
+    /// Returns how to read a profile of Doris 0.8; None for other profiles. Only in Doris 0.8 an instance has several
+    /// nodes side by side.
     pub(crate) fn of(profile: &Section) -> Option<FlatChildren> {
         let (is_flat, total_ns) = find_flat_instance(profile);
         is_flat.then_some(FlatChildren { total_ns })

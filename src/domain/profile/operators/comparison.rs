@@ -27,7 +27,7 @@ pub(crate) struct OperatorDifference {
     pub after_rows: Option<u64>,
 }
 
-/// Returns the operators of two runs, those first that became slower the most. Two operators are the same if fragment,
+/// Returns the operators of two runs, sorted by how much slower they became. Two operators are the same if fragment,
 /// kind and id are the same. Operators without such a match are matched by their kind, in order.
 pub(crate) fn compare(before: &[Operator], after: &[Operator]) -> Vec<OperatorDifference> {
     let mut differences = Vec::new();

@@ -1,7 +1,7 @@
 //! The operators of a profile: their own time, their share of the whole, rows and memory.
 //!
 //! - [`reader`] finds the operators in the tree of the text.
-//! - [`names`] tells operators from other sections by their names.
+//! - [`names`] recognizes operators by the names of their sections.
 //! - [`instances`] merges the instances of an operator.
 //! - [`comparison`] compares the operators of two runs.
 
@@ -25,7 +25,8 @@ pub(crate) struct Operator {
     pub name: String,
     /// The number of the operator's fragment.
     pub fragment: Option<String>,
-    /// The operator's own time in nanoseconds, without waiting for the operators below it: the longest of all instances.
+    /// The operator's own time in nanoseconds, without waiting for the operators below it: the longest of all
+    /// instances.
     pub time_ns: Option<u64>,
     /// The own time as a part of the own times of all operators, from 0 to 1.
     pub share: f64,

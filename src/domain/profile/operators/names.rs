@@ -1,4 +1,4 @@
-//! Tells operators from other sections by their names.
+//! Recognizes operators by the names of their sections.
 
 use crate::domain::profile::dialects::{self, kind};
 use crate::domain::profile::tree::Section;

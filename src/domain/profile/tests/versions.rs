@@ -135,6 +135,11 @@ fn doris_3_0() {
         record.changed_variables.as_deref(),
         Some(r#"{"enable_profile":"true","session_context":"trace_id:greenhouse-9;bed:7"}"#)
     );
+}
+
+#[test]
+fn phases_of_doris_3_0() {
+    let text = profile!("doris-3.0");
     assert_eq!(
         phases(text),
         expected_phases(&[
@@ -152,6 +157,11 @@ fn doris_3_0() {
     );
     let sum: f64 = queued.phases.iter().map(|phase| phase.share).sum();
     assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+}
+
+#[test]
+fn operators_of_doris_3_0() {
+    let text = profile!("doris-3.0");
     assert_eq!(
         read(text),
         [
@@ -184,6 +194,11 @@ fn doris_3_0() {
             ),
         ]
     );
+}
+
+#[test]
+fn sections_of_doris_3_0() {
+    let text = profile!("doris-3.0");
     let tree = Section::parse(text);
     let names: Vec<&str> = tree.children.iter().map(|child| child.name.as_str()).collect();
     let detail = "Execution Profile 1f2e3d4c5b6a4978-a0b1c2d3e4f50617";

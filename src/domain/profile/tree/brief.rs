@@ -10,7 +10,7 @@ use crate::domain::profile::dialects;
 /// Doris 1.0 to 4.x). Profile viewers rely on all four keys.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Brief {
+pub(crate) struct Brief {
     /// The name of the section; `Query` if the root has none.
     pub name: String,
     /// The rows that an operator returned, or received if it is a sink; 0 if the text has none.
@@ -24,7 +24,7 @@ pub struct Brief {
 
 impl Section {
     /// Returns the short form of the whole profile. Sections in which newer versions group counters are not part of it.
-    pub fn brief(&self) -> Brief {
+    pub(crate) fn brief(&self) -> Brief {
         if self.name.is_empty()
             && let [root] = self.children.as_slice()
             && ["Query", "Load"].contains(&root.name.as_str())

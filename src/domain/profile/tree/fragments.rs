@@ -5,7 +5,7 @@ use crate::domain::time::parse_duration_ns;
 
 /// A fragment of a plan.
 #[derive(Debug, PartialEq)]
-pub struct Fragment {
+pub(crate) struct Fragment {
     /// The number of the fragment.
     pub id: String,
     /// The time of the slowest part, as the text has it; `N/A` if the text has none.
@@ -17,7 +17,7 @@ pub struct Fragment {
 impl Section {
     /// Returns the fragments in the order of the text: those of the part that merges instances if there is one, else
     /// those of all executions. A load has an execution for each of its tasks.
-    pub fn fragments(&self) -> Vec<Fragment> {
+    pub(crate) fn fragments(&self) -> Vec<Fragment> {
         let mut fragments = Vec::new();
         self.part(is_merged).unwrap_or(self).add_fragments(&mut fragments);
         if fragments.is_empty() {

@@ -1,4 +1,4 @@
-//! Recognizes the lines that open sections and those that begin entries.
+//! Recognizes the lines that open sections and the lines that begin entries.
 
 use crate::domain::profile::text::{is_space, trim};
 
@@ -114,8 +114,8 @@ pub(super) fn column_of(line: &str) -> usize {
     line.chars().take_while(|c| is_space(*c)).count()
 }
 
-/// Splits the text behind the dash of a counter into column, name and value. The planner of StarRocks indents behind the
-/// dash, `-     -- Analyzer[1] 2ms`; the number in brackets counts the runs (`Tracers.printScopeTimer`).
+/// Splits the text behind the dash of a counter into column, name and value. The planner of StarRocks indents behind
+/// the dash, `-     -- Analyzer[1] 2ms`; the number in brackets counts the runs (`Tracers.printScopeTimer`).
 pub(super) fn split_counter(column: usize, counter: &str) -> (usize, &str, &str) {
     let inner = counter.trim_start();
     if let Some(scope) = inner.strip_prefix("-- ")

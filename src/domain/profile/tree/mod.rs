@@ -1,7 +1,7 @@
 //! The tree that the indentation of a profile's text describes: fragments, pipelines, operators, and their counters.
 //!
 //! - [`parser`] builds the tree from the lines of the text.
-//! - [`headings`] recognizes the lines that open sections and those that begin entries.
+//! - [`headings`] recognizes the lines that open sections or begin entries.
 //! - [`fragments`] lists the fragments of a plan with their times.
 //! - [`render`] draws the tree as text.
 //! - [`brief`] is the short form of the tree that Doris answers.
@@ -28,7 +28,7 @@ const MAX_DEPTH: usize = 256;
 /// A section of a profile, `Name:`, `NAME (id=3):` or `NAME (id=3):(ExecTime: 12.3ms, ...)`, with all that is indented
 /// below it.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Section {
+pub(crate) struct Section {
     /// The text before the colon.
     pub name: String,
     /// The text in parentheses behind the colon. Older versions write times there.
@@ -48,7 +48,7 @@ pub struct Section {
 
 /// A `- Key: value` line, with the lines indented below it.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Counter {
+pub(crate) struct Counter {
     /// The key.
     pub name: String,
     /// The value as the text has it.
@@ -61,13 +61,13 @@ pub struct Counter {
 
 impl Section {
     /// Returns the value of the counter with this name.
-    pub fn counter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn counter(&self, name: &str) -> Option<&str> {
         let counter = self.counters.iter().find(|counter| counter.name == name)?;
         Some(&counter.value)
     }
 
     /// Returns the time of this section as the text has it: the longest of all instances if the text merges them.
-    pub fn time(&self) -> Option<&str> {
+    pub(crate) fn time(&self) -> Option<&str> {
         dialects::of(self).time(self)
     }
 

@@ -11,7 +11,7 @@ use crate::domain::profile::text::{lines, trim};
 
 impl Section {
     /// Reads the text of a profile into a tree, whose root has no name. Any text gives a tree.
-    pub fn parse(text: &str) -> Section {
+    pub(crate) fn parse(text: &str) -> Section {
         Parser::read(text, |_| false)
     }
 
@@ -165,8 +165,8 @@ impl Parser {
 }
 
 impl LongValue {
-    /// Returns whether the value ends before a line. SQL may hold any line, so the value ends only before an entry in the
-    /// column of its own key, or before a heading that is not further right and that a fitting line follows.
+    /// Returns whether the value ends before a line. SQL may hold any line, so the value ends only before an entry in
+    /// the column of its own key, or before a heading that is not further right and that a fitting line follows.
     fn ends_at<'a>(
         self,
         column: usize,

@@ -11,7 +11,7 @@ const MAX_BYTES: usize = 8 << 20;
 impl Section {
     /// Draws the fragments that [`Section::fragments`] returns with all sections below them, each on a line with its
     /// time. A drawing larger than 8 MiB is cut and ends in `…`.
-    pub fn render_tree(&self) -> String {
+    pub(crate) fn render_tree(&self) -> String {
         let mut drawing = String::new();
         let is_complete = self.part(is_merged).unwrap_or(self).render_fragments(&mut drawing);
         if drawing.is_empty() {

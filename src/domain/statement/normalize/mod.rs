@@ -27,11 +27,12 @@ pub(crate) const NORMALIZER_VERSION: i64 = 2;
 
 /// Returns a normalized statement: `SELECT  a FROM t WHERE b IN (1, 2) -- x` gives `select a from t where b in (?)`.
 ///
-/// - A literal becomes `?`, together with its sign, and a list of literals becomes one `?`. The rows of an INSERT become
-///   one `(?)`.
+/// - A literal becomes `?`, together with its sign, and a list of literals becomes one `?`. The rows of an INSERT
+///   become one `(?)`.
 /// - Comments and hints are removed.
 /// - Keywords and names of functions are in lower case. Other names keep their case, because Doris distinguishes tables
-///   by case. So does a keyword in the place of a name: behind FROM, JOIN, INTO, TABLE, AS and the like, or beside a dot.
+///   by case. So does a keyword in the place of a name: behind FROM, JOIN, INTO, TABLE, AS and the like, or beside a
+///   dot.
 /// - Labels of loads and names of partitions become `?`, because they differ in each run.
 /// - The wrapper that a frontend writes around a statement is removed.
 /// - A statement that was cut ends in ` ...` behind its last whole part.

@@ -20,7 +20,7 @@ impl<'a> Normalizer<'a, '_> {
         match byte {
             b'(' if self.context == Context::InsertRows => self.put("(", Context::SkippedOpen),
             b'(' if self.context == Context::SkippedComma => {
-                // The row before stands for this one.
+                // One row represents all rows.
                 let end = self.text.len() - "?)".len();
                 self.text.truncate(end);
                 self.context = Context::SkippedOpen;

@@ -69,7 +69,7 @@ fn statements_that_were_cut_and_other_texts_are_normalized() {
     assert_eq!(normalize(&long), "select * from t where a in (?)");
 }
 
-/// Checks that the statements of a group normalize alike, and those of two groups differently.
+/// Checks that the statements of a group normalize alike, and statements of different groups differently.
 fn assert_apart(groups: &[&[&str]]) {
     let mut normalized: Vec<String> = Vec::new();
     for group in groups {
@@ -157,7 +157,7 @@ fn statements_that_were_cut_end_behind_their_last_whole_part() {
         ("select a from parcels /* its", MARK, "select a from parcels ..."),
         ("sel", MARK, "..."),
         ("select a from p whe", "...", "select a from p ..."),
-        // Without a mark only an open list tells.
+        // Without a mark only an open list shows a cut.
         ("select a from p where b in (1, 2", "", "select a from p where b in (? ..."),
     ] {
         assert_eq!(normalize(&format!("{cut}{mark}")), expected, "{cut}");
