@@ -74,27 +74,31 @@ impl<'a> Tokenizer<'a> {
 
     /// Reads a word, or a text with its character set: `_utf8mb4'…'`.
     fn word(&mut self) -> Token<'a> {
-        let rest = &self.text[self.position..];
-        let length = word_length(rest.as_bytes());
-        if rest.starts_with('_')
-            && let Some(quote @ (b'\'' | b'"')) = rest.as_bytes().get(length)
+        let rest = &self.text.as_bytes()[self.position..];
+        let length = word_length(rest);
+        if rest.first() == Some(&b'_')
+            && let Some(quote @ (b'\'' | b'"')) = rest.get(length)
         {
             self.skip_quoted(length, *quote);
             return Token::Literal;
         }
-        self.position += length;
-        Token::Word(&rest[..length])
+        Token::Word(self.take(length))
     }
 
     fn symbol(&mut self) -> Token<'a> {
-        let rest = &self.text[self.position..];
-        let length = match rest.as_bytes() {
+        let length = match &self.text.as_bytes()[self.position..] {
             // The most frequent symbols; no operator begins with one of them.
             [b',' | b'(' | b')' | b'.' | b';' | b'[' | b']' | b'*' | b'+', ..] => 1,
-            bytes => operator_length(bytes),
+            rest => operator_length(rest),
         };
+        Token::Symbol(self.take(length))
+    }
+
+    /// Returns the next `length` bytes, and moves behind them.
+    fn take(&mut self, length: usize) -> &'a str {
+        let start = self.position;
         self.position += length;
-        Token::Symbol(&rest[..length])
+        &self.text[start..self.position]
     }
 
     /// Moves behind a text in quotes, of which the opening `quote` is `offset` bytes ahead.

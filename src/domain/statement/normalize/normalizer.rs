@@ -88,7 +88,13 @@ impl<'a, 't> Normalizer<'a, 't> {
             Token::Literal => self.literal(last_word, signs),
             Token::Word(word) => self.word(word, keyword(word)),
             Token::Quoted(name) => self.quoted(name),
-            Token::Symbol(symbol) => self.symbol(symbol, last_word, signs),
+            Token::Symbol(symbol) => {
+                let is_behind_array = last_word.is_some_and(|word| {
+                    self.decide_case(&word, symbol);
+                    word.context != Context::Dot && word.text.eq_ignore_ascii_case("array")
+                });
+                self.symbol(symbol, signs, is_behind_array);
+            }
         }
     }
 

@@ -2,19 +2,16 @@
 
 use super::context::Context;
 use super::list::ListKind;
-use super::normalizer::{LastWord, Normalizer};
+use super::normalizer::Normalizer;
 
-impl<'a> Normalizer<'a, '_> {
-    /// Writes a symbol; `last_word` is the word directly before it, `signs` are the signs before it.
+impl Normalizer<'_, '_> {
+    /// Writes a symbol; `signs` are the signs before it, `is_behind_array` says that the word `array` precedes.
     pub(super) fn symbol(
         &mut self,
         symbol: &str,
-        last_word: Option<LastWord<'a>>,
         signs: Option<(usize, Context)>,
+        is_behind_array: bool,
     ) {
-        if let Some(word) = &last_word {
-            self.decide_case(word, symbol);
-        }
         // Comparing one byte is faster than comparing texts. Longer symbols are operators.
         let byte = if let [byte] = symbol.as_bytes() { *byte } else { 0 };
         match byte {
@@ -25,7 +22,7 @@ impl<'a> Normalizer<'a, '_> {
                 self.text.truncate(end);
                 self.context = Context::SkippedOpen;
             }
-            b'(' | b'[' => self.open_bracket(symbol, last_word),
+            b'(' | b'[' => self.open_bracket(symbol, is_behind_array),
             b')' | b']' => self.close_bracket(symbol),
             b',' if self.context == Context::SkippedClose => self.context = Context::SkippedComma,
             b',' => self.comma(),
@@ -47,15 +44,12 @@ impl<'a> Normalizer<'a, '_> {
         }
     }
 
-    fn open_bracket(&mut self, symbol: &str, last_word: Option<LastWord<'a>>) {
-        let is_array = last_word.is_some_and(|word| {
-            word.context != Context::Dot && word.text.eq_ignore_ascii_case("array")
-        });
+    fn open_bracket(&mut self, symbol: &str, is_behind_array: bool) {
         let kind = match self.context {
             _ if symbol == "[" => ListKind::Values,
             Context::List => ListKind::Values,
             // `array(1, 2)` is the same as `[1, 2]`.
-            Context::Word if is_array => ListKind::Values,
+            Context::Word if is_behind_array => ListKind::Values,
             Context::Partition => ListKind::Partitions,
             _ => ListKind::Other,
         };
