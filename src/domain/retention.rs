@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer};
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Retention {
-    /// Older queries and loads are deleted with their profiles. Their age is the time since their start.
+    /// The longest age of queries and loads since their start. Older ones are deleted with their profiles.
     #[serde(default, deserialize_with = "deserialize_age")]
     pub keep_queries: Option<Duration>,
-    /// Profiles of older queries are deleted.
+    /// The longest age of profiles since the start of their query. Older profiles are deleted.
     #[serde(default, deserialize_with = "deserialize_age")]
     pub keep_profiles: Option<Duration>,
     /// The largest size of the file with its write-ahead log, in bytes. The oldest queries are deleted with their
@@ -45,7 +45,7 @@ fn before(now_ms: i64, age: Duration) -> i64 {
     now_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The smallest limit of a size, in bytes. A store cannot be smaller.
+/// The smallest limit of a size that a store can keep, in bytes.
 const MIN_SIZE_BYTES: u64 = 16 << 20;
 
 /// Why a text is not a limit.
