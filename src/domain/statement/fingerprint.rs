@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// 64 bits of XXH3 over a [normalized](super::normalize) statement, written as 16 hex digits.
+/// 64 bits of XXH3 over a [normalized](fn@super::normalize) statement, written as 16 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(u64);
 
