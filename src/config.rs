@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::domain::account::{Account, NotARole};
+use crate::domain::account::{Account, UnknownRole};
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
@@ -59,8 +59,8 @@ impl TryFrom<UserText> for UserConfig {
 
     fn try_from(text: UserText) -> Result<UserConfig, String> {
         Account::check_name(&text.name).map_err(|error| error.to_string())?;
-        let role = text.role.parse().map_err(|error: NotARole| error.to_string())?;
-        let account = Account::of_hash(text.name, role, text.password_hash);
+        let role = text.role.parse().map_err(|error: UnknownRole| error.to_string())?;
+        let account = Account::with_hash(text.name, role, text.password_hash);
         account.map(UserConfig).map_err(|error| error.to_string())
     }
 }
@@ -168,7 +168,7 @@ impl Config {
 
     /// The zone of times without one.
     pub(crate) fn zone(&self) -> Zone {
-        self.time_zone.unwrap_or_else(Zone::of_machine)
+        self.time_zone.unwrap_or_else(Zone::of_system)
     }
 
     fn parse(text: &str, file: &Path) -> anyhow::Result<Config> {

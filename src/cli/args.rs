@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
-use crate::domain::time::{Zone, parse_asked_ms, parse_duration_ms};
+use crate::domain::time::{Zone, parse_duration_ms, parse_user_time_ms};
 use crate::store::{QueryFilter, Store, StoredQuery};
 
 /// Ids that are listed where a prefix is ambiguous.
@@ -177,7 +177,7 @@ impl FilterArgs {
 /// Parses a time that a user typed.
 pub(super) fn parse_time_ms(text: &str, zone: Zone) -> anyhow::Result<i64> {
     let ago = || parse_duration_ms(text).map(|ms| Utc::now().timestamp_millis().saturating_sub(ms));
-    parse_asked_ms(text, zone).or_else(ago).ok_or_else(|| {
+    parse_user_time_ms(text, zone).or_else(ago).ok_or_else(|| {
         anyhow!(
             "{text} is not a time; write one like '2024-08-06 11:15:50', a day like 2024-08-06, Unix milliseconds, or \
              how long ago, like 2h"

@@ -104,7 +104,7 @@ fn write(
             };
             // A record is written as its statement ends.
             let written_ms = query.ended_ms.or(query.started_ms).unwrap_or(0);
-            let (time, ms) = (zone.text(written_ms), written_ms.rem_euclid(1000));
+            let (time, ms) = (zone.format_ms(written_ms), written_ms.rem_euclid(1000));
             let record = match &value {
                 Value::Object(columns) if kind != "load" => plain_record(columns),
                 _ => None,

@@ -148,8 +148,8 @@ fn write_below(header: &mut String, text: &str, json: bool) -> anyhow::Result<()
 
 fn column(history: &History, query: &StoredQuery, value: &serde_json::Value, name: &str) -> String {
     match name {
-        "started_at" => query.started_ms.map(|ms| history.zone.text(ms)).unwrap_or_default(),
-        "ended_at" => query.ended_ms.map(|ms| history.zone.text(ms)).unwrap_or_default(),
+        "started_at" => query.started_ms.map(|ms| history.zone.format_ms(ms)).unwrap_or_default(),
+        "ended_at" => query.ended_ms.map(|ms| history.zone.format_ms(ms)).unwrap_or_default(),
         name => plain(value.get(name)),
     }
 }

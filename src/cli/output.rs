@@ -11,7 +11,7 @@ use anyhow::Context;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::domain::statement::{self, Kind};
+use crate::domain::statement::{self, SyntaxKind};
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -53,12 +53,12 @@ impl Output {
     /// Returns a statement formatted, and in colours if there are some.
     pub(super) fn statement(self, statement: &str) -> String {
         let formatted = visible(&statement::format_sql(statement));
-        let parts = statement::tokens(&formatted).map(|(kind, text)| match kind {
-            Kind::Keyword => self.styled(BLUE, text),
-            Kind::Function => self.styled(YELLOW, text),
-            Kind::Literal => self.styled(GREEN, text),
-            Kind::Comment => self.styled(DIM, text),
-            Kind::Name | Kind::Symbol | Kind::Space => text.to_string(),
+        let parts = statement::highlight(&formatted).map(|(kind, text)| match kind {
+            SyntaxKind::Keyword => self.styled(BLUE, text),
+            SyntaxKind::Function => self.styled(YELLOW, text),
+            SyntaxKind::Literal => self.styled(GREEN, text),
+            SyntaxKind::Comment => self.styled(DIM, text),
+            SyntaxKind::Name | SyntaxKind::Symbol | SyntaxKind::Space => text.to_string(),
         });
         parts.collect()
     }

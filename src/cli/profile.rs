@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::READING;
 use super::args::{History, ReadArgs};
 use super::output::{BOLD, RED, visible, write_bytes};
-use crate::domain::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
+use crate::domain::profile::{Operator, Phase, Phases, Section, operators, walk};
 use crate::domain::record::QueryId;
-use crate::domain::time::duration_text;
+use crate::domain::time::format_duration_ms;
 use crate::store::StoredQuery;
 
 /// Show the profile of a query
@@ -43,7 +43,10 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
         .ok_or_else(|| anyhow!("no profile stored for query {}", query.query_id))?;
     let section = || Section::parse(&String::from_utf8_lossy(&text));
     if let Some(file) = args.flame {
-        let svg = flame_svg(&operators(&section()), query.query_id.as_str())?;
+        let svg = crate::web::flame_graph::flame_graph_svg(
+            &operators(&section()),
+            query.query_id.as_str(),
+        )?;
         std::fs::write(&file, svg)
             .with_context(|| format!("{} cannot be written", file.display()))?;
     } else if args.tree {
@@ -99,7 +102,7 @@ pub(super) fn phases_text(phases: &Phases) -> String {
     let line = |indent: &str, phase: &Phase| {
         let bar = "#".repeat((phase.share * BAR).round() as usize);
         let name = format!("{indent}{}", phase.name);
-        let time = duration_text(phase.duration_ms);
+        let time = format_duration_ms(phase.duration_ms);
         let line = format!("{name:<26} {time:>10} {:>5.1}% {bar}", phase.share * 100.0);
         format!("{}\n", line.trim_end())
     };
@@ -119,7 +122,7 @@ pub(super) fn phases_text(phases: &Phases) -> String {
 fn tree_text(history: &History, tree: &Tree) -> String {
     let mut text = String::new();
     let mut fragment = None;
-    for (depth, operator) in in_order(&tree.operators) {
+    for (depth, operator) in walk(&tree.operators) {
         if depth == 0 && operator.fragment != fragment {
             fragment.clone_from(&operator.fragment);
             let name = fragment.as_deref().unwrap_or("?");

@@ -53,7 +53,7 @@ fn columns(history: &History, query: &StoredQuery) -> anyhow::Result<String> {
             text.push_str(&format!("{name} {}\n", visible(value)));
         }
     };
-    let time = |ms: Option<i64>| ms.map_or(String::new(), |ms| history.zone.text(ms));
+    let time = |ms: Option<i64>| ms.map_or(String::new(), |ms| history.zone.format_ms(ms));
     for name in COLUMNS {
         match name {
             "statement" => {}

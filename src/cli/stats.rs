@@ -27,7 +27,7 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
     let span = store.span(None).await.context(READING)?;
     let frontends = store.frontends().await.context(READING)?;
     let followed = store.followed_files().await.context(READING)?;
-    let text = |ms: i64| history.zone.text(ms);
+    let text = |ms: i64| history.zone.format_ms(ms);
     let (first, last) = (span.map(|(first, _)| text(first)), span.map(|(_, last)| text(last)));
     if history.json {
         history.output.json(&json!({

@@ -144,7 +144,7 @@ fn slower_first(groups: Vec<Group>, baseline: Vec<Group>) -> Vec<Row> {
         .into_iter()
         .filter_map(|group| {
             let before = baseline.get(&(group.fingerprint, group.name.clone()))?;
-            let chance = group.durations.chance_of_longer(before);
+            let chance = group.durations.slowdown_p_value(before);
             Some((row(&group), before, chance))
         })
         .collect();

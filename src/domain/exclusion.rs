@@ -1,16 +1,16 @@
-//! The domain: which queries people do not want kept, like the keep-alive statements of their tools.
+//! Exclusion rules: which queries are not stored, for example the keep-alive statements of tools.
 
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use crate::domain::record::QueryRecord;
 
-/// Leaves out what any of its rules matches.
+/// Excludes the queries that any of the rules matches.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(transparent)]
 pub struct ExclusionRules(Vec<Rule>);
 
-/// Matches a query that meets each condition it names. What a record does not say meets no condition.
+/// Matches a query that meets all conditions of the rule. An unknown field of a record meets no condition.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Conditions")]
 struct Rule(Conditions);
@@ -18,15 +18,14 @@ struct Rule(Conditions);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Conditions {
-    user: Option<Pattern>,
-    db: Option<Pattern>,
-    /// The host, or host and port.
-    client: Option<Pattern>,
+    user: Option<NamePattern>,
+    db: Option<NamePattern>,
+    /// Matches the host, or the host and the port.
+    client: Option<NamePattern>,
     statement: Option<StatementPattern>,
     shorter_than_ms: Option<i64>,
 }
 
-/// A rule that names no condition, and so would leave out everything.
 #[derive(Debug, thiserror::Error)]
 #[error("a rule needs at least one of user, db, client, statement and shorter_than_ms")]
 struct EmptyRule;
@@ -36,8 +35,9 @@ impl TryFrom<Conditions> for Rule {
 
     fn try_from(conditions: Conditions) -> Result<Rule, EmptyRule> {
         let Conditions { user, db, client, statement, shorter_than_ms } = &conditions;
-        let names = [user, db, client].iter().any(|pattern| pattern.is_some());
-        if names || statement.is_some() || shorter_than_ms.is_some() {
+        let has_name = [user, db, client].iter().any(|pattern| pattern.is_some());
+        // A rule without a condition would exclude all queries.
+        if has_name || statement.is_some() || shorter_than_ms.is_some() {
             Ok(Rule(conditions))
         } else {
             Err(EmptyRule)
@@ -46,24 +46,24 @@ impl TryFrom<Conditions> for Rule {
 }
 
 impl ExclusionRules {
-    /// Whether a record is to be left out.
+    /// Returns whether a record is excluded.
     ///
-    /// How long a running query will take is not known, so a rule that asks for it leaves the query out
-    /// for as long as it runs: what is kept must not stay behind as running.
-    pub fn excludes(&self, record: &QueryRecord) -> bool {
+    /// The duration of a running query is not known, so `shorter_than_ms` excludes the query while it runs. Otherwise
+    /// its record would remain in the history as running if the finished query is excluded.
+    pub(crate) fn excludes(&self, record: &QueryRecord) -> bool {
         self.0.iter().any(|rule| rule.0.matches(record))
     }
 }
 
 impl Conditions {
     fn matches(&self, record: &QueryRecord) -> bool {
-        let meets = |pattern: &Option<Pattern>, value: &Option<String>| match (pattern, value) {
+        let meets = |pattern: &Option<NamePattern>, value: &Option<String>| match (pattern, value) {
             (None, _) => true,
             (Some(pattern), Some(value)) => pattern.0.is_match(value),
             (Some(_), None) => false,
         };
         let client_meets = match (&self.client, &record.client) {
-            (Some(Pattern(pattern)), Some(client)) => {
+            (Some(NamePattern(pattern)), Some(client)) => {
                 let host = client.rsplit_once(':').map_or(client.as_str(), |(host, _)| host);
                 pattern.is_match(host) || pattern.is_match(client)
             }
@@ -73,32 +73,32 @@ impl Conditions {
             (Some(StatementPattern(pattern)), Some(statement)) => pattern.is_match(statement),
             (pattern, _) => pattern.is_none(),
         };
-        let short = self.shorter_than_ms.is_none_or(|bound_ms| {
+        let is_short = self.shorter_than_ms.is_none_or(|bound_ms| {
             record.is_running() || record.duration_ms.is_some_and(|ms| ms < bound_ms)
         });
         meets(&self.user, &record.user)
             && meets(&self.db, &record.db)
             && client_meets
             && statement_meets
-            && short
+            && is_short
     }
 }
 
-/// A whole name, in which `*` stands for any text.
+/// A pattern for a whole name. `*` stands for any text.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
-struct Pattern(Regex);
+struct NamePattern(Regex);
 
-impl TryFrom<String> for Pattern {
+impl TryFrom<String> for NamePattern {
     type Error = regex::Error;
 
-    fn try_from(text: String) -> Result<Pattern, regex::Error> {
+    fn try_from(text: String) -> Result<NamePattern, regex::Error> {
         let expression = format!("^{}$", regex::escape(&text).replace(r"\*", ".*"));
-        RegexBuilder::new(&expression).dot_matches_new_line(true).build().map(Pattern)
+        RegexBuilder::new(&expression).dot_matches_new_line(true).build().map(NamePattern)
     }
 }
 
-/// A regular expression that is looked for anywhere in a statement, in any letter case.
+/// A regular expression that may match anywhere in a statement, in any letter case.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 struct StatementPattern(Regex);
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::domain::record::{Kind, Origin};
 
-    fn filter(text: &str) -> Result<ExclusionRules, toml::de::Error> {
+    fn rules(text: &str) -> Result<ExclusionRules, toml::de::Error> {
         #[derive(Deserialize)]
         struct File {
             exclude: ExclusionRules,
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_rule_matches_what_meets_all_its_conditions() {
-        let keep_alive = filter("[[exclude]]\nuser = 'b*'\nstatement = '^\\s*select 1\\s*;?$'");
+        let keep_alive = rules("[[exclude]]\nuser = 'b*'\nstatement = '^\\s*select 1\\s*;?$'");
         let keep_alive = keep_alive.unwrap();
         assert!(keep_alive.excludes(&query("SELECT 1;")));
         assert!(!keep_alive.excludes(&query("select 1 from t")));
@@ -164,15 +164,15 @@ mod tests {
             ("shorter_than_ms = 4", true),
             ("shorter_than_ms = 3", false),
         ] {
-            let filter = filter(&format!("[[exclude]]\n{text}")).unwrap();
-            assert_eq!(filter.excludes(&query("select *\nfrom\nt")), excluded, "{text}");
+            let rules = rules(&format!("[[exclude]]\n{text}")).unwrap();
+            assert_eq!(rules.excludes(&query("select *\nfrom\nt")), excluded, "{text}");
         }
         assert!(!ExclusionRules::default().excludes(&query("select 1")));
     }
 
     #[test]
-    fn a_running_query_is_left_out_where_its_duration_matters() {
-        let short = filter("[[exclude]]\nshorter_than_ms = 10").unwrap();
+    fn a_running_query_is_excluded_if_its_duration_matters() {
+        let short = rules("[[exclude]]\nshorter_than_ms = 10").unwrap();
         let mut running = query("select 1");
         running.state = Some("RUNNING".to_string());
         running.duration_ms = None;
@@ -183,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_cannot_be_meant_are_refused() {
+    fn rules_without_a_meaning_are_rejected() {
         for (text, sentence) in [
             ("[[exclude]]\n", "at least one of"),
             ("[[exclude]]\nusr = 'a'", "unknown field `usr`"),
             ("[[exclude]]\nstatement = '('", "unclosed group"),
         ] {
-            let error = filter(text).unwrap_err().to_string();
+            let error = rules(text).unwrap_err().to_string();
             assert!(error.contains(sentence), "{error}");
         }
     }

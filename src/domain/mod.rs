@@ -1,4 +1,15 @@
-//! What the words mean: records, profiles, statements, accounts and times. No I/O, no SQL, no HTTP.
+//! The domain: the meaning of the words. It knows no file, no SQL, no HTTP, no HTML and no SVG.
+//!
+//! - [`record`] is a query record, its fields, and how two reports of one query merge.
+//! - [`statement`] tokenizes, normalizes and formats statements.
+//! - [`profile`] reads profiles into trees, operators and phases.
+//! - [`search`] is a search for text or words in statements.
+//! - [`exclusion`] has the rules that exclude queries from the history.
+//! - [`retention`] has the limits of age and size of a history.
+//! - [`account`] is a user of annals with a role and a password.
+//! - [`login`] is a login at a frontend.
+//! - [`statistics`] has percentiles and a test of durations.
+//! - [`time`] reads and writes times, zones and durations.
 
 pub(crate) mod account;
 pub(crate) mod exclusion;

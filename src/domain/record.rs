@@ -372,7 +372,7 @@ impl QueryRecord {
             return false;
         }
         let texts = self.statement.as_deref().zip(other.statement.as_deref());
-        let same_text = texts.map(|(mine, theirs)| statement::same(mine, theirs));
+        let same_text = texts.map(|(mine, theirs)| statement::is_same_statement(mine, theirs));
         let starts_agree = self.start_agrees_with(other, same_text == Some(true));
         let outcomes = self.outcome().zip(other.outcome());
         let outcomes_agree = outcomes.is_none_or(|(mine, theirs)| mine == theirs);
@@ -390,7 +390,7 @@ impl QueryRecord {
     }
 
     fn has_shape_of(&self, other: &QueryRecord) -> bool {
-        let shape = |record: &QueryRecord| record.statement.as_deref().map(statement::shape);
+        let shape = |record: &QueryRecord| record.statement.as_deref().map(statement::normalize);
         shape(self) == shape(other)
     }
 
@@ -504,7 +504,7 @@ fn merge_value<T>(mine: &mut Option<T>, theirs: Option<T>, prefer: bool) {
 
 fn merge_statement(mine: &mut Option<String>, theirs: Option<String>, prefer: bool) {
     let more = match (mine.as_deref(), theirs.as_deref()) {
-        (Some(mine), Some(theirs)) => statement::says_more(mine, theirs),
+        (Some(mine), Some(theirs)) => statement::is_more_complete(mine, theirs),
         _ => None,
     };
     merge_value(mine, theirs, more.unwrap_or(prefer));

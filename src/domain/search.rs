@@ -1,44 +1,41 @@
-//! What is looked for in statements: a text, or words.
+//! Search in statements: for a text, or for words.
 
 use regex::bytes::{Regex, RegexBuilder};
 
-/// The sequences of bytes that [`grams`] gives are so long. Shorter ones stand in every statement: of the
-/// three-digit numbers all. Longer ones would not find short texts.
+/// The length of a gram in bytes. Shorter grams occur in nearly every statement, for example all three-digit numbers.
+/// Longer grams would not find short texts.
 pub(crate) const GRAM_BYTES: usize = 5;
 
-/// A text or words that are looked for in statements, in any case of ASCII letters.
+/// A search for a text or for words. The case of ASCII letters does not matter.
 #[derive(Debug, Clone)]
 pub struct Search {
-    /// All of them must match.
+    /// A statement matches if all patterns match.
     patterns: Vec<Regex>,
-    /// All of these stand in what matches.
+    /// The texts that every matching statement contains.
     texts: Vec<String>,
 }
 
-/// Why something cannot be looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
 pub enum SearchError {
-    #[error("there is nothing to look for")]
+    #[error("the search text is empty")]
     Empty,
-    #[error("what is looked for may have at most {max} characters", max = Search::MAX_CHARS)]
+    #[error("a search text may have at most {max} characters", max = Search::MAX_CHARS)]
     TooLong,
 }
 
 impl Search {
-    /// The longest text that is looked for, in characters.
-    pub const MAX_CHARS: usize = 1000;
+    /// The longest search text, in characters.
+    pub(crate) const MAX_CHARS: usize = 1000;
 
-    /// Looks for `text`, if any, as it is, anywhere in a statement; and for each of the `words`, if any, which
-    /// white space separates, as a whole word, in any order. A letter, digit or underscore of ASCII continues a
-    /// word.
-    pub fn new(text: Option<&str>, words: Option<&str>) -> Result<Search, SearchError> {
+    /// Returns a search for `text` anywhere in a statement, and for each of the `words`, which white space separates,
+    /// as a whole word in any order. ASCII letters, digits and underscores continue a word.
+    pub(crate) fn new(text: Option<&str>, words: Option<&str>) -> Result<Search, SearchError> {
         let given = || [text, words].into_iter().flatten();
-        if given().any(|it| it.chars().count() > Search::MAX_CHARS) {
+        if given().any(|text| text.chars().count() > Search::MAX_CHARS) {
             return Err(SearchError::TooLong);
         }
-        let no_words = words.is_some_and(|words| words.trim().is_empty());
-        if given().next().is_none() || text == Some("") || no_words {
+        let has_no_words = words.is_some_and(|words| words.trim().is_empty());
+        if given().next().is_none() || text == Some("") || has_no_words {
             return Err(SearchError::Empty);
         }
         let mut search = Search { patterns: Vec::new(), texts: Vec::new() };
@@ -53,22 +50,23 @@ impl Search {
 
     fn add(&mut self, text: &str, expression: String) -> Result<(), SearchError> {
         let pattern = RegexBuilder::new(&expression).unicode(false).case_insensitive(true).build();
-        // An escaped text of this length always compiles.
+        // An escaped text of at most `MAX_CHARS` compiles.
         self.patterns.push(pattern.map_err(|_| SearchError::TooLong)?);
         self.texts.push(text.to_string());
         Ok(())
     }
 
-    /// Whether a statement has all of it.
-    pub fn matches(&self, statement: &[u8]) -> bool {
+    /// Returns whether a statement contains the text and all words.
+    pub(crate) fn matches(&self, statement: &[u8]) -> bool {
         self.patterns.iter().all(|pattern| pattern.is_match(statement))
     }
 
-    /// The grams that a statement must have to match; none where all that is looked for is shorter than one.
-    pub fn grams(&self) -> Vec<u64> {
+    /// Returns the grams that a statement must have to match, sorted. There are none if the text and all words are
+    /// shorter than a gram.
+    pub(crate) fn grams(&self) -> Vec<u64> {
         let mut all = Vec::new();
         for text in &self.texts {
-            grams(text.as_bytes(), |gram| all.push(gram));
+            for_each_gram(text.as_bytes(), |gram| all.push(gram));
         }
         all.sort_unstable();
         all.dedup();
@@ -76,7 +74,8 @@ impl Search {
     }
 }
 
-/// An expression for a word that no other letter continues, where it begins or ends with one itself.
+/// Returns an expression that matches a whole word. A word that begins or ends with another character than those that
+/// continue words may stand next to any character there.
 fn whole_word(word: &str) -> String {
     let is_word =
         |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
@@ -85,14 +84,15 @@ fn whole_word(word: &str) -> String {
     format!("{begins}{}{ends}", regex::escape(word))
 }
 
-/// Gives every sequence of [`GRAM_BYTES`] bytes of a text, ASCII letters in lower case, as a number.
-pub(crate) fn grams(text: &[u8], mut give: impl FnMut(u64)) {
+/// Calls `visit` with each gram of a text: each sequence of [`GRAM_BYTES`] bytes as a number, with ASCII letters in
+/// lower case.
+pub(crate) fn for_each_gram(text: &[u8], mut visit: impl FnMut(u64)) {
     const MASK: u64 = (1 << (8 * GRAM_BYTES)) - 1;
     let mut gram = 0;
     for (at, byte) in text.iter().enumerate() {
         gram = (gram << 8 | u64::from(byte.to_ascii_lowercase())) & MASK;
         if at + 1 >= GRAM_BYTES {
-            give(gram);
+            visit(gram);
         }
     }
 }
@@ -137,7 +137,7 @@ mod tests {
             let search = Search::new(Some(&text), None).unwrap();
             prop_assert!(search.matches(statement.as_bytes()));
             let mut had = Vec::new();
-            grams(statement.as_bytes(), |gram| had.push(gram));
+            for_each_gram(statement.as_bytes(), |gram| had.push(gram));
             prop_assert!(search.grams().iter().all(|gram| had.contains(gram)));
         }
     }

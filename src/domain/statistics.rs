@@ -1,47 +1,49 @@
-//! Many durations together: percentiles, and whether those of one time are longer than those of another.
+//! Statistics of durations: percentiles, and a test whether the durations of one period are longer than those of
+//! another.
 
 use std::borrow::Cow;
 
-/// How often each duration was met, in milliseconds. It takes memory by the number of different durations,
-/// however many there are.
+/// A histogram of durations in milliseconds. The memory depends on the number of different durations, not on the number
+/// of all.
 #[derive(Debug, Default, Clone)]
 pub struct Durations {
-    /// Each once, the shortest first, and how often it was met.
+    /// Each different duration with its number of occurrences, sorted.
     times: Vec<(i64, u64)>,
-    /// Those that are not among `times` yet. To sort them together takes a third of the time of finding the
-    /// place of each in a tree, which was a sixth of the time of counting queries.
+    /// Durations that are not in `times` yet. Sorting them together takes a third of the time of inserting each into a
+    /// tree, which was a sixth of the time of counting queries.
     recent: Vec<i64>,
     count: u64,
 }
 
-/// As many are sorted together, or as many as there are different ones, which keeps the time for each the same.
-const SORTED_TOGETHER: usize = 256;
+/// The least number of recent durations that are sorted together. If there are more different durations, as many as
+/// those are sorted together, which keeps the time for each duration constant.
+const MIN_SORTED_TOGETHER: usize = 256;
 
 impl Durations {
-    /// Takes in a duration.
-    pub fn add(&mut self, ms: i64) {
+    pub(crate) fn add(&mut self, ms: i64) {
         self.recent.push(ms);
         self.count += 1;
-        if self.recent.len() >= self.times.len().max(SORTED_TOGETHER) {
-            self.settle();
+        if self.recent.len() >= self.times.len().max(MIN_SORTED_TOGETHER) {
+            self.compact();
         }
     }
 
-    /// Makes ready for being asked, which is quicker then.
-    pub fn settle(&mut self) {
+    /// Moves the recent durations into the sorted ones, which makes reading faster.
+    pub(crate) fn compact(&mut self) {
         if let Cow::Owned(times) = self.times() {
             self.times = times;
             self.recent.clear();
         }
     }
 
+    /// Returns each different duration with its number of occurrences, sorted.
     fn times(&self) -> Cow<'_, [(i64, u64)]> {
         if self.recent.is_empty() {
             return Cow::Borrowed(&self.times);
         }
         let mut all = self.times.clone();
         all.extend(self.recent.iter().map(|ms| (*ms, 1)));
-        // Two runs in order, mostly, which a stable sort puts together in one pass.
+        // Mostly two sorted runs, which a stable sort merges in one pass.
         all.sort_by_key(|(ms, _)| *ms);
         all.dedup_by(|(ms, times), (kept, kept_times)| {
             let same = ms == kept;
@@ -53,13 +55,13 @@ impl Durations {
         Cow::Owned(all)
     }
 
-    /// How many there are.
-    pub fn count(&self) -> u64 {
+    /// Returns the number of durations.
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// The duration that `percent` of 100 are no longer than, by nearest rank.
-    pub fn percentile(&self, percent: u64) -> Option<i64> {
+    /// Returns the percentile by nearest rank: `percent` of 100 durations are not longer.
+    pub(crate) fn percentile(&self, percent: u64) -> Option<i64> {
         let rank = self.count.saturating_mul(percent).div_ceil(100).max(1);
         let mut seen = 0;
         self.times().iter().find_map(|(ms, times)| {
@@ -68,19 +70,19 @@ impl Durations {
         })
     }
 
-    /// The longest.
-    pub fn longest(&self) -> Option<i64> {
+    /// Returns the longest duration.
+    pub(crate) fn longest(&self) -> Option<i64> {
         self.times().last().map(|(ms, _)| *ms)
     }
 
-    /// How likely it is that chance alone makes these as much longer than the `earlier` ones, or more: the
-    /// one-sided test of Mann and Whitney on ranks, with ties, by the normal distribution. `None` where one
-    /// side has fewer than [`LEAST_FOR_TEST`], or all are the same.
+    /// Returns the p-value of the hypothesis that these durations are not longer than the `earlier` ones, by the
+    /// one-sided Mann-Whitney U test with ties and the normal approximation. Returns None if either side has fewer than
+    /// [`MIN_TEST_COUNT`] durations, or if all durations are the same.
     ///
-    /// It compares ranks, so a few very long ones do not decide it, and asks nothing of how durations are
-    /// distributed.
-    pub fn chance_of_longer(&self, earlier: &Durations) -> Option<f64> {
-        if self.count < LEAST_FOR_TEST || earlier.count < LEAST_FOR_TEST {
+    /// The test compares ranks, so a few very long durations do not decide it, and assumes no distribution of
+    /// durations.
+    pub(crate) fn slowdown_p_value(&self, earlier: &Durations) -> Option<f64> {
+        if self.count < MIN_TEST_COUNT || earlier.count < MIN_TEST_COUNT {
             return None;
         }
         let (now, then) = (self.count as f64, earlier.count as f64);
@@ -88,7 +90,7 @@ impl Durations {
         let (later_times, earlier_times) = (self.times(), earlier.times());
         let mut later_times = later_times.iter().peekable();
         let mut earlier_times = earlier_times.iter().peekable();
-        // Pairs in which the later one is longer; where both are the same, half a pair.
+        // The number of pairs in which the later duration is longer. A pair of equal durations counts half.
         let (mut longer, mut shorter_before, mut ties) = (0.0, 0.0, 0.0);
         while let Some(ms) = [later_times.peek(), earlier_times.peek()]
             .into_iter()
@@ -112,8 +114,8 @@ impl Durations {
     }
 }
 
-/// Fewer durations than these are not compared: the normal distribution does not describe them.
-pub(crate) const LEAST_FOR_TEST: u64 = 8;
+/// The least number of durations for a test. The normal approximation does not hold for fewer.
+const MIN_TEST_COUNT: u64 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -133,7 +135,7 @@ mod tests {
         assert_eq!(of([1, 2, 3]).percentile(50), Some(2));
         assert_eq!(of([]).percentile(50), None);
         assert_eq!((hundred.count(), hundred.longest()), (100, Some(100)));
-        // More than are sorted together, in no order, and some once more behind them.
+        // More durations than are sorted together, unsorted, and one more behind them.
         let mut many = of((0..10_000).map(|n| n * 7919 % 1000));
         assert_eq!([1, 50, 99].map(|p| many.percentile(p)), [9, 499, 989].map(Some));
         assert_eq!((many.count(), many.longest()), (10_000, Some(999)));
@@ -142,19 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_by_more_than_chance_is_told() {
+    fn a_slowdown_has_a_small_p_value() {
         let earlier = of((0..100).map(|n| 100 + n % 20));
         let slower = of((0..100).map(|n| 112 + n % 20));
-        assert!(slower.chance_of_longer(&earlier).unwrap() < 1e-6);
-        assert!(earlier.chance_of_longer(&slower).unwrap() > 0.999);
-        let chance = earlier.chance_of_longer(&earlier).unwrap();
-        assert!((0.45..0.55).contains(&chance), "{chance}");
-        // One that took very long proves nothing.
+        assert!(slower.slowdown_p_value(&earlier).unwrap() < 1e-6);
+        assert!(earlier.slowdown_p_value(&slower).unwrap() > 0.999);
+        let p_value = earlier.slowdown_p_value(&earlier).unwrap();
+        assert!((0.45..0.55).contains(&p_value), "{p_value}");
+        // One very long duration proves nothing.
         let mut outlier = earlier.clone();
         outlier.add(1_000_000);
-        assert!(outlier.chance_of_longer(&earlier).unwrap() > 0.4);
-        assert_eq!(of([5; 9]).chance_of_longer(&of([5; 9])), None, "all are the same");
-        assert_eq!(of(0..7).chance_of_longer(&earlier), None, "too few");
+        assert!(outlier.slowdown_p_value(&earlier).unwrap() > 0.4);
+        assert_eq!(of([5; 9]).slowdown_p_value(&of([5; 9])), None, "all are the same");
+        assert_eq!(of(0..7).slowdown_p_value(&earlier), None, "too few");
     }
 
     #[test]
@@ -165,6 +167,6 @@ mod tests {
         let pairs = 62.0;
         let z: f64 = (pairs - 36.0 - 0.5) / 108.0_f64.sqrt();
         let expected = libm::erfc(z / std::f64::consts::SQRT_2) / 2.0;
-        assert!((later.chance_of_longer(&earlier).unwrap() - expected).abs() < 1e-12);
+        assert!((later.slowdown_p_value(&earlier).unwrap() - expected).abs() < 1e-12);
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn reparse(stored: &QueryRecord) -> (QueryRecord, bool) {
             record.statement.clone_from(&reread.statement);
             fill_unknown(&mut record, reread);
         } else if let Some(text) = &stored.statement {
-            record.statement = Some(statement::as_sent(text).into_owned());
+            record.statement = Some(statement::original_text(text).into_owned());
         }
         if let Some(reread) = fields_in_extra(stored) {
             record.extra.retain(|name, _| reread.extra.contains_key(name));

@@ -8,7 +8,7 @@ use super::audit_log::AuditLog;
 use super::dump::Header;
 use super::wrapper::{Unwrapper, is_running_log};
 use crate::domain::profile::Profile;
-use crate::domain::time::{leading_local_time, zone_offset};
+use crate::domain::time::{leading_local_time, leading_zone_offset};
 
 /// The content of a text.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ fn json(text: &[u8]) -> Option<Content> {
 pub(super) fn without_log_time(line: &[u8]) -> &[u8] {
     let after = leading_local_time(line).map(|(_, length)| {
         let rest = &line[length..];
-        let offset = zone_offset(rest).map_or(0, |(_, length)| length);
+        let offset = leading_zone_offset(rest).map_or(0, |(_, length)| length);
         rest.get(offset..).unwrap_or_default().trim_ascii_start()
     });
     after.filter(|rest| rest.starts_with(b"{")).unwrap_or(line)

@@ -68,7 +68,7 @@ pub(super) fn timeline(
             }
             div.axis aria-hidden="true" {
                 @for index in [0, buckets.len() / 2, buckets.len().saturating_sub(1)] {
-                    @if let Some(bucket) = buckets.get(index) { span { (zone.text(bucket.from_ms)) } }
+                    @if let Some(bucket) = buckets.get(index) { span { (zone.format_ms(bucket.from_ms)) } }
                 }
             }
         }
@@ -88,8 +88,8 @@ struct Columns<'a> {
 impl Columns<'_> {
     fn column(&self, index: usize, bucket: &Bucket) -> Markup {
         let x = index * COLUMN_WIDTH;
-        let from = self.zone.text(bucket.from_ms);
-        let to = self.zone.text(bucket.from_ms.saturating_add(self.range.width_ms));
+        let from = self.zone.format_ms(bucket.from_ms);
+        let to = self.zone.format_ms(bucket.from_ms.saturating_add(self.range.width_ms));
         let area = html! { rect.area x=(x) y="0" width=(COLUMN_WIDTH) height="100" {} };
         if bucket.count == 0 {
             return html! { g data-from=(from) data-to=(to) { (area) } };
@@ -171,7 +171,7 @@ pub(super) fn runs(runs: &[StoredQuery], current: Option<&str>, zone: Zone) -> M
                     (dot(run, x(*started_ms), y(*duration_ms), current, zone))
                 }
             }
-            div.axis aria-hidden="true" { span { (zone.text(first_ms)) } span { (zone.text(last_ms)) } }
+            div.axis aria-hidden="true" { span { (zone.format_ms(first_ms)) } span { (zone.format_ms(last_ms)) } }
         }
     }
 }
@@ -182,7 +182,7 @@ fn dot(run: &StoredQuery, x: f64, y: f64, current: Option<&str>, zone: Zone) -> 
     html! {
         a href=(paths::query(&run.query_id)) aria-current=[is_current.then_some("true")] {
             title {
-                (zone.text(run.started_ms.unwrap_or_default())) ": " (format::duration(run.duration_ms)) " "
+                (zone.format_ms(run.started_ms.unwrap_or_default())) ": " (format::duration(run.duration_ms)) " "
                 (run.state.as_deref().unwrap_or_default())
             }
             // A line of no length with round ends is a dot, however the SVG is stretched.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::domain::time::{Zone, duration_text};
+use crate::domain::time::{Zone, format_duration_ms};
 
 /// Shown for a value that is not known.
 const UNKNOWN: &str = "–";
@@ -11,7 +11,7 @@ const UNKNOWN: &str = "–";
 pub(super) fn time(ms: Option<i64>, zone: Zone) -> Markup {
     match ms {
         Some(ms) => {
-            html! { time datetime=(Zone::UTC.text(ms).replace(' ', "T") + "Z") { (zone.text(ms)) } }
+            html! { time datetime=(Zone::UTC.format_ms(ms).replace(' ', "T") + "Z") { (zone.format_ms(ms)) } }
         }
         None => html! { (UNKNOWN) },
     }
@@ -19,7 +19,7 @@ pub(super) fn time(ms: Option<i64>, zone: Zone) -> Markup {
 
 /// Returns milliseconds as Doris writes durations: `2sec800ms`.
 pub(super) fn duration(ms: Option<i64>) -> String {
-    ms.filter(|ms| *ms >= 0).map_or(UNKNOWN.to_string(), duration_text)
+    ms.filter(|ms| *ms >= 0).map_or(UNKNOWN.to_string(), format_duration_ms)
 }
 
 /// Returns nanoseconds in their largest unit: `1.2 ms`.

@@ -110,7 +110,7 @@ fn paging(filter: &QueryFilter, parameters: &Parameters, queries: &[StoredQuery]
 fn filter_form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) -> Markup {
     let value = |name: &str| parameters.get(name).map_or("", String::as_str);
     let local_time =
-        |ms: Option<i64>| ms.map_or(String::new(), |ms| zone.text(ms).replace(' ', "T"));
+        |ms: Option<i64>| ms.map_or(String::new(), |ms| zone.format_ms(ms).replace(' ', "T"));
     let text_field = |name: &str, label: &str| {
         html! { label { (label) input name=(name) value=(value(name)) autocomplete="off" spellcheck="false"; } }
     };

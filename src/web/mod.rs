@@ -9,6 +9,7 @@
 
 mod assets;
 mod chart;
+pub(crate) mod flame_graph;
 mod format;
 mod history;
 mod layout;

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::format;
-use crate::domain::statement::{Kind, format_sql, tokens};
+use crate::domain::statement::{SyntaxKind, format_sql, highlight};
 
 /// Longer statements are not highlighted.
 const HIGHLIGHTED_BYTES: usize = 64 << 10;
@@ -17,7 +17,7 @@ pub(super) fn block(statement: &str) -> Markup {
     html! {
         pre.sql #statement tabindex="0" dir="auto" {
             @if text.len() <= HIGHLIGHTED_BYTES {
-                @for (kind, part) in tokens(shown) {
+                @for (kind, part) in highlight(shown) {
                     @match class(kind) {
                         Some(class) => span class=(class) { (part) },
                         None => (part),
@@ -34,13 +34,13 @@ pub(super) fn block(statement: &str) -> Markup {
     }
 }
 
-fn class(kind: Kind) -> Option<&'static str> {
+fn class(kind: SyntaxKind) -> Option<&'static str> {
     match kind {
-        Kind::Keyword => Some("k"),
-        Kind::Function => Some("f"),
-        Kind::Literal => Some("l"),
-        Kind::Comment => Some("c"),
-        Kind::Name | Kind::Symbol | Kind::Space => None,
+        SyntaxKind::Keyword => Some("k"),
+        SyntaxKind::Function => Some("f"),
+        SyntaxKind::Literal => Some("l"),
+        SyntaxKind::Comment => Some("c"),
+        SyntaxKind::Name | SyntaxKind::Symbol | SyntaxKind::Space => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where the time of a query went before and beside its execution.
+//! The phases of a query: where its time went before and besides the execution.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -6,29 +6,29 @@ use utoipa::ToSchema;
 use super::tree::{Counter, Section};
 use crate::domain::time::parse_duration_ms;
 
-/// The phases of a query, in their order, as the frontend reports them.
+/// The phases of a query in order, as the frontend reports them.
 ///
-/// Doris writes them into `Execution Summary` (`SummaryProfile.java`, 1.2 to 4.x; parsing and the steps of Nereids
-/// since 2.1), StarRocks into `Planner` (`Tracers.java`, 2.5 to 4.x).
+/// Doris writes the phases into `Execution Summary` (`SummaryProfile.java`, 1.2 to 4.x; parsing and the steps of
+/// Nereids since 2.1), StarRocks writes them into `Planner` (`Tracers.java`, 2.5 to 4.x).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct Phases {
-    /// How long the query took, in milliseconds; none where nothing reports it.
+    /// The duration of the query in milliseconds, if it is known.
     pub total_ms: Option<i64>,
-    /// The phases whose time is known.
+    /// The phases whose duration is known.
     pub phases: Vec<Phase>,
 }
 
 /// A phase of a query.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct Phase {
-    /// What was done: `parse`, `analyze`, `plan`, `queue`, `prepare`, `schedule`, `wait and fetch`, `execute`,
-    /// `other`; a step has the name that the engine gives it.
+    /// The name of the phase: `parse`, `analyze`, `plan`, `queue`, `prepare`, `schedule`, `wait and fetch`, `execute`,
+    /// `other`. A step has the name that the engine uses.
     pub name: String,
-    /// How long, in milliseconds.
+    /// The duration in milliseconds.
     pub duration_ms: i64,
-    /// Its part of the query's time, from 0 to 1; of the sum of all phases where that is more.
+    /// The duration as a part of the query's duration, or of the sum of all phases if that is more, from 0 to 1.
     pub share: f64,
-    /// Of which steps it consisted, where the profile says. They may leave some of its time out.
+    /// The steps of the phase that the profile reports. Their sum may be less than the duration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(no_recursion)]
     pub steps: Vec<Phase>,
@@ -36,25 +36,23 @@ pub struct Phase {
 
 /// The times of a query that its record reports, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RecordedTimes {
-    /// How long the query took.
+pub(crate) struct RecordedTimes {
+    /// The duration of the query.
     pub total_ms: Option<i64>,
-    /// How long it waited in the queue of its workload or resource group.
+    /// The time in the queue of the workload or resource group.
     pub queue_ms: Option<i64>,
-    /// How long its statement was parsed.
     pub parse_ms: Option<i64>,
-    /// How long it was planned.
     pub plan_ms: Option<i64>,
-    /// How long it was scheduled. Doris counts the time in the queue in.
+    /// The time of scheduling. In Doris it includes the time in the queue.
     pub schedule_ms: Option<i64>,
 }
 
-/// The keys under which a phase's steps stand, in the log and in the loader's table, and each step's key and name.
+/// A phase, the name of the field with its steps, and the name and the key of each step.
 type AuditSteps = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-/// The steps that a field of Doris' audit records reports (`AuditLogHelper.java`, 3.1 and 4.x): the phase, the field's
-/// name in lower case without underscores, and the steps with their keys. They have the names of the profile's steps;
-/// keys whose time is a part of another's are absent.
+/// The steps that fields of Doris' audit records report (`AuditLogHelper.java`, 3.1 and 4.x). The names of fields are
+/// in lower case without underscores, because the log and the loader's table write them differently. The steps have the
+/// names of the profile's steps. Keys whose time is a part of another key's time are not listed.
 const AUDIT_STEPS: [AuditSteps; 2] = [
     (
         Phases::PLAN,
@@ -81,11 +79,11 @@ const AUDIT_STEPS: [AuditSteps; 2] = [
     ),
 ];
 
-/// A phase by its name, the keys of its time and those of its steps.
-type Keys = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+/// A phase, the keys of its duration, and the name and the key of each of its steps.
+type PhaseKeys = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
-/// The phases of Doris' execution summary, in order.
-const DORIS: [Keys; 5] = [
+/// The phases in Doris' `Execution Summary`, in order.
+const DORIS: [PhaseKeys; 5] = [
     (Phases::PARSE, &["Parse SQL Time"], &[]),
     (Phases::ANALYZE, &["Analysis Time"], &[]),
     (
@@ -122,8 +120,8 @@ const DORIS: [Keys; 5] = [
     ),
 ];
 
-/// The phases of StarRocks' planner, in order.
-const STARROCKS: [Keys; 5] = [
+/// The phases in StarRocks' `Planner`, in order.
+const STARROCKS: [PhaseKeys; 5] = [
     (Phases::PARSE, &["Parser"], &[]),
     (
         Phases::PLAN,
@@ -141,19 +139,19 @@ const STARROCKS: [Keys; 5] = [
 ];
 
 impl Phases {
-    /// The text of the statement was read.
-    pub const PARSE: &'static str = "parse";
-    /// Names and types were resolved, in planners older than Nereids.
-    pub const ANALYZE: &'static str = "analyze";
-    /// The plan was made.
-    pub const PLAN: &'static str = "plan";
-    /// The query waited for its turn in a workload or resource group.
-    pub const QUEUE: &'static str = "queue";
-    /// The plan's fragments were sent to the backends.
-    pub const SCHEDULE: &'static str = "schedule";
+    /// The frontend reads the text of the statement.
+    pub(crate) const PARSE: &'static str = "parse";
+    /// A planner older than Nereids resolves names and types.
+    pub(crate) const ANALYZE: &'static str = "analyze";
+    /// The frontend makes the plan.
+    pub(crate) const PLAN: &'static str = "plan";
+    /// The query waits in the queue of a workload or resource group.
+    pub(crate) const QUEUE: &'static str = "queue";
+    /// The frontend sends the plan's fragments to the backends.
+    pub(crate) const SCHEDULE: &'static str = "schedule";
 
-    /// Reads the phases of a profile; none are told of where it has neither an execution summary nor a planner's part.
-    pub fn of(profile: &Section) -> Phases {
+    /// Reads the phases of a profile. A profile with neither `Execution Summary` nor `Planner` has none.
+    pub(crate) fn of(profile: &Section) -> Phases {
         let total =
             profile.part(|name| name == "Summary").and_then(|summary| summary.counter("Total"));
         let total_ms = total.and_then(parse_duration_ms);
@@ -179,30 +177,30 @@ impl Phases {
             phases.push(Phase::new("other", other));
         }
         let mut phases = Phases { total_ms, phases };
-        phases.share_out();
+        phases.set_shares();
         phases
     }
 
-    /// Reads the same of a profile's text, of which only the beginning is looked at.
-    pub fn of_text(text: &[u8]) -> Phases {
+    /// Reads the phases from the head of a profile's text.
+    pub(crate) fn of_text(text: &[u8]) -> Phases {
         Phases::of(&Section::parse_head(&String::from_utf8_lossy(text)))
     }
 
-    /// The phases that a record reports; none where it has only the duration.
+    /// Returns the phases that a record reports. A record with only a duration has none.
     ///
-    /// Doris measures scheduling from the end of planning on, the wait in the queue included (`SummaryProfile.java`);
-    /// StarRocks' audit records report the queue alone (`PendingTimeMs`). So the queue's time is taken off scheduling
-    /// where that is as long or longer, and stands beside it otherwise. The rest of the duration is `execute` where
-    /// fragments were scheduled. Where that is not known, as with StarRocks, or where it took no time, as with errors
-    /// in the planner and answers from the cache, the rest is `other`.
-    pub fn of_record(times: RecordedTimes) -> Phases {
+    /// In Doris the time of scheduling begins at the end of planning and includes the queue (`SummaryProfile.java`).
+    /// StarRocks' audit records report the queue alone (`PendingTimeMs`). So the time of the queue is subtracted from
+    /// scheduling unless it is longer. The rest of the duration is `execute` if fragments were scheduled. If the time
+    /// of scheduling is unknown, as in StarRocks, or 0, as for errors of the planner and answers from the cache, the
+    /// rest is `other`.
+    pub(crate) fn of_record(times: RecordedTimes) -> Phases {
         let known = |time: Option<i64>| time.filter(|ms| *ms >= 0);
         let total_ms = known(times.total_ms);
         let queue_ms = known(times.queue_ms).filter(|ms| *ms > 0);
-        let told_ms = known(times.schedule_ms);
-        let schedule_ms = match (told_ms, queue_ms) {
+        let reported_ms = known(times.schedule_ms);
+        let schedule_ms = match (reported_ms, queue_ms) {
             (Some(schedule), Some(queue)) if schedule >= queue => Some(schedule - queue),
-            _ => told_ms,
+            _ => reported_ms,
         };
         let parts = [
             (Phases::PARSE, known(times.parse_ms)),
@@ -215,18 +213,21 @@ impl Phases {
         let sum = phases.iter().map(|phase| phase.duration_ms).fold(0, i64::saturating_add);
         let rest = total_ms.map_or(0, |total| total.saturating_sub(sum));
         if rest > 0 && !phases.is_empty() {
-            let is_scheduled = told_ms.is_some_and(|ms| ms > 0);
+            let is_scheduled = reported_ms.is_some_and(|ms| ms > 0);
             phases.push(Phase::new(if is_scheduled { "execute" } else { "other" }, rest));
         }
         let mut phases = Phases { total_ms, phases };
-        phases.share_out();
+        phases.set_shares();
         phases
     }
 
-    /// The phases with the steps that stand as JSON text among a record's other fields: `PlanTimesMs` and
-    /// `ScheduleTimesMs`, which Doris' audit loader calls `plan_times_ms` and `schedule_times_ms`.
+    /// Adds the steps from the JSON text in a record's other fields: `PlanTimesMs` and `ScheduleTimesMs`, which Doris'
+    /// audit loader calls `plan_times_ms` and `schedule_times_ms`.
     #[must_use]
-    pub fn with_steps(mut self, fields: &serde_json::Map<String, serde_json::Value>) -> Phases {
+    pub(crate) fn with_steps(
+        mut self,
+        fields: &serde_json::Map<String, serde_json::Value>,
+    ) -> Phases {
         for (name, value) in fields {
             let key = name.replace('_', "").to_ascii_lowercase();
             let Some((phase, _, steps)) = AUDIT_STEPS.iter().find(|(_, field, _)| *field == key)
@@ -241,20 +242,20 @@ impl Phases {
                 phase.steps = steps.map(|(name, ms)| Phase::new(name, ms)).collect();
             }
         }
-        self.share_out();
+        self.set_shares();
         self
     }
 
-    /// The duration of a phase by name, in milliseconds.
-    pub fn duration_ms(&self, name: &str) -> Option<i64> {
+    /// Returns the duration of the phase with this name, in milliseconds.
+    pub(crate) fn duration_ms(&self, name: &str) -> Option<i64> {
         self.phases.iter().find(|phase| phase.name == name).map(|phase| phase.duration_ms)
     }
 
-    /// The phases with the time in the queue, which an audit record tells and Doris' profile counts as scheduling.
+    /// Adds the time in the queue, which an audit record reports and Doris' profile includes in scheduling.
     #[must_use]
-    pub fn with_queue(mut self, queue_ms: Option<i64>) -> Phases {
-        let is_told = self.duration_ms(Phases::QUEUE).is_some();
-        let Some(queue_ms) = queue_ms.filter(|ms| *ms > 0 && !is_told) else { return self };
+    pub(crate) fn with_queue(mut self, queue_ms: Option<i64>) -> Phases {
+        let is_known = self.duration_ms(Phases::QUEUE).is_some();
+        let Some(queue_ms) = queue_ms.filter(|ms| *ms > 0 && !is_known) else { return self };
         let at = self.phases.iter().position(|phase| phase.name == Phases::SCHEDULE);
         if let Some(at) = at
             && let Some(schedule) = self.phases.get_mut(at)
@@ -262,12 +263,12 @@ impl Phases {
         {
             schedule.duration_ms -= queue_ms;
             self.phases.insert(at, Phase::new(Phases::QUEUE, queue_ms));
-            self.share_out();
+            self.set_shares();
         }
         self
     }
 
-    fn share_out(&mut self) {
+    fn set_shares(&mut self) {
         let sum = self.phases.iter().map(|phase| phase.duration_ms).fold(0, i64::saturating_add);
         let whole = sum.max(self.total_ms.unwrap_or(0)).max(1) as f64;
         for phase in &mut self.phases {
@@ -285,8 +286,8 @@ impl Phase {
     }
 }
 
-/// The phases of which a section tells the time. Steps may stand beside their phase or below it.
-fn read(section: &Section, keys: &[Keys]) -> Vec<Phase> {
+/// Reads the phases whose duration a section has. Steps may be beside their phase or below it.
+fn read(section: &Section, keys: &[PhaseKeys]) -> Vec<Phase> {
     let mut all: Vec<&Counter> = Vec::new();
     add_all(&section.counters, &mut all);
     let time = |names: &[&str]| {
@@ -294,7 +295,7 @@ fn read(section: &Section, keys: &[Keys]) -> Vec<Phase> {
         // StarRocks up to 2.5: `- Total: 3ms / 1`.
         parse_duration_ms(found.value.split(" / ").next()?)
     };
-    let phase = |(name, keys, steps): &Keys| {
+    let phase = |(name, keys, steps): &PhaseKeys| {
         let mut phase = Phase::new(name, time(keys)?);
         let steps = steps.iter().filter_map(|(name, key)| Some(Phase::new(name, time(&[key])?)));
         phase.steps = steps.filter(|step| step.duration_ms > 0).collect();
@@ -314,45 +315,51 @@ fn add_all<'a>(counters: &'a [Counter], all: &mut Vec<&'a Counter>) {
 mod tests {
     use super::*;
 
-    fn told(times: [Option<i64>; 5]) -> Vec<(String, i64)> {
+    fn reported(times: [Option<i64>; 5]) -> Vec<(String, i64)> {
         let [total_ms, queue_ms, parse_ms, plan_ms, schedule_ms] = times;
         let times = RecordedTimes { total_ms, queue_ms, parse_ms, plan_ms, schedule_ms };
         let phases = Phases::of_record(times);
-        // A queue that is in the record is not taken off a second time.
+        // The queue is not subtracted a second time.
         assert_eq!(phases.clone().with_queue(queue_ms), phases);
         phases.phases.into_iter().map(|phase| (phase.name, phase.duration_ms)).collect()
     }
 
     #[test]
     fn a_record_without_a_profile_has_phases() {
-        let shown = |phases: &[(&str, i64)]| -> Vec<(String, i64)> {
+        let expected = |phases: &[(&str, i64)]| -> Vec<(String, i64)> {
             phases.iter().map(|(name, ms)| (name.to_string(), *ms)).collect()
         };
         assert_eq!(
-            told([Some(734), None, Some(2), Some(19), Some(11)]),
-            shown(&[("parse", 2), ("plan", 19), ("schedule", 11), ("execute", 702)])
+            reported([Some(734), None, Some(2), Some(19), Some(11)]),
+            expected(&[("parse", 2), ("plan", 19), ("schedule", 11), ("execute", 702)])
         );
-        // Doris counts the queue as scheduling; what is shorter cannot have it in.
+        // Scheduling includes the queue unless it is shorter.
         assert_eq!(
-            told([Some(900), Some(300), Some(1), Some(9), Some(310)]),
-            shown(&[("parse", 1), ("plan", 9), ("queue", 300), ("schedule", 10), ("execute", 580)])
+            reported([Some(900), Some(300), Some(1), Some(9), Some(310)]),
+            expected(&[
+                ("parse", 1),
+                ("plan", 9),
+                ("queue", 300),
+                ("schedule", 10),
+                ("execute", 580)
+            ])
         );
         assert_eq!(
-            told([Some(900), Some(300), None, None, Some(20)]),
-            shown(&[("queue", 300), ("schedule", 20), ("execute", 580)])
+            reported([Some(900), Some(300), None, None, Some(20)]),
+            expected(&[("queue", 300), ("schedule", 20), ("execute", 580)])
         );
         // StarRocks reports the queue alone; an error in the planner leaves nothing to execute.
         assert_eq!(
-            told([Some(900), Some(300), None, None, None]),
-            shown(&[("queue", 300), ("other", 600)])
+            reported([Some(900), Some(300), None, None, None]),
+            expected(&[("queue", 300), ("other", 600)])
         );
         assert_eq!(
-            told([Some(6), Some(0), Some(1), Some(4), Some(0)]),
-            shown(&[("parse", 1), ("plan", 4), ("schedule", 0), ("other", 1)])
+            reported([Some(6), Some(0), Some(1), Some(4), Some(0)]),
+            expected(&[("parse", 1), ("plan", 4), ("schedule", 0), ("other", 1)])
         );
-        assert!(told([Some(6), Some(0), None, Some(-1), None]).is_empty());
-        assert_eq!(told([None, None, None, Some(4), None]), shown(&[("plan", 4)]));
-        assert_eq!(told([Some(1), None, Some(i64::MAX), Some(4), Some(i64::MAX)]).len(), 3);
+        assert!(reported([Some(6), Some(0), None, Some(-1), None]).is_empty());
+        assert_eq!(reported([None, None, None, Some(4), None]), expected(&[("plan", 4)]));
+        assert_eq!(reported([Some(1), None, Some(i64::MAX), Some(4), Some(i64::MAX)]).len(), 3);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! What stands before a profile's execution: whose it is, and what the frontend says of the query as a whole.
+//! Reads the part of a profile before the execution into a query record.
 //!
-//! Doris: `SummaryProfile.java` (`Summary` and `Execution Summary`, 1.2 to 4.x), before it `StmtExecutor.initProfile`
-//! (0.8 to 1.1, where all keys stand in `Summary`); the variables are from `Profile.getChangedSessionVars` (2.1 on).
-//! StarRocks: `ProfileManager.java` and `StmtExecutor.buildTopLevelProfile` (2.x to 4.x), for loads
-//! `StreamLoadTask` and `LoadLoadingTask`.
+//! The known sources of the format in Doris are `SummaryProfile.java` (`Summary` and `Execution Summary`, 1.2 to 4.x),
+//! before it `StmtExecutor.initProfile` (0.8 to 1.1, all keys in `Summary`), and `Profile.getChangedSessionVars` for
+//! the variables (since 2.1). In StarRocks they are `ProfileManager.java` and `StmtExecutor.buildTopLevelProfile` (2.x
+//! to 4.x), and `StreamLoadTask` and `LoadLoadingTask` for loads.
 
 use super::phases::Phases;
 use super::tree::Section;
@@ -22,7 +22,7 @@ impl Summary {
         self.0.part(|section| section == name)
     }
 
-    /// The value of one of the keys in a section, if it is told there and known.
+    /// Returns the value of the first of the keys that a section has, if the value is known.
     fn value(&self, section: &str, keys: &[&str]) -> Option<&str> {
         let section = self.section(section)?;
         let nested = section.counters.iter().flat_map(|counter| &counter.children);
@@ -31,14 +31,16 @@ impl Summary {
         known(&found.value)
     }
 
+    /// Returns a value of the summary.
     fn get(&self, keys: &[&str]) -> Option<&str> {
         self.value("Summary", keys)
     }
 
-    /// What older versions write in the summary, and newer ones in the execution summary.
+    /// Returns a value that newer versions write into the execution summary and older ones into the summary.
     fn get_anywhere(&self, keys: &[&str]) -> Option<&str> {
-        let behind = || self.value("ExecutionSummary", keys).or_else(|| self.get(keys));
-        self.value("Execution Summary", keys).or_else(behind)
+        self.value("Execution Summary", keys)
+            .or_else(|| self.value("ExecutionSummary", keys))
+            .or_else(|| self.get(keys))
     }
 
     pub(super) fn state(&self) -> Option<&str> {
@@ -55,7 +57,7 @@ impl Summary {
 
     pub(super) fn into_record(self, zone: Zone) -> Result<QueryRecord, QueryIdError> {
         let owned = |keys: &[&str]| self.get(keys).map(str::to_string);
-        let truth = |keys: &[&str]| self.get_anywhere(keys).and_then(truth_of);
+        let flag = |keys: &[&str]| self.get_anywhere(keys).and_then(parse_bool);
         let id = self.get(&["Profile ID", "Query ID"]).unwrap_or_default().parse()?;
         let mut record = QueryRecord::new(id, self.kind(), Origin::Summary);
         record.state = owned(&["Task State", "Query State"]);
@@ -65,14 +67,14 @@ impl Summary {
         record.statement = owned(&["Sql Statement"]);
         record.compute_group = owned(&["Warehouse"]);
         record.workload_group = self.get_anywhere(&["Workload Group"]).map(str::to_string);
-        record.is_nereids = truth(&["Is Nereids"]);
-        record.cache_hit = truth(&["Is Cached"]);
+        record.is_nereids = flag(&["Is Nereids"]);
+        record.cache_hit = flag(&["Is Cached"]);
         let variables = self.variables();
         let context = variables.get("session_context").and_then(|value| value.as_str());
         let trace_id = self.get_anywhere(&["Trace ID"]);
         record.trace_id = trace_id.or_else(|| trace_id_of(context?)).map(str::to_string);
         record.started_ms = self.get(&["Start Time"]).and_then(|time| parse_instant_ms(time, zone));
-        // What a running query has of these is not how it ended.
+        // A running query has an end and a duration so far, which are not final.
         if !record.is_running() {
             record.ended_ms = self.get(&["End Time"]).and_then(|time| parse_instant_ms(time, zone));
             record.duration_ms = self.get(&["Total"]).and_then(parse_duration_ms);
@@ -89,7 +91,7 @@ impl Summary {
         Ok(record)
     }
 
-    /// What StarRocks tells of a load.
+    /// Returns what StarRocks reports about a load.
     fn load(&self) -> Option<Load> {
         let number = |keys: &[&str]| self.get(keys)?.parse().ok();
         let load = Load {
@@ -103,8 +105,8 @@ impl Summary {
         (load != Load::default()).then_some(load)
     }
 
-    /// The session variables that differ from their defaults, as Doris lists them: up to 3.0 as a table
-    /// (`VarName | CurrentValue | DefaultValue`), later as JSON.
+    /// Returns the session variables that differ from their defaults. Doris lists them as a table up to 3.0
+    /// (`VarName | CurrentValue | DefaultValue`), and as JSON later.
     fn variables(&self) -> serde_json::Map<String, serde_json::Value> {
         let section = self.section("Changed Session Variables");
         let section = section.or_else(|| self.section("ChangedSessionVariables"));
@@ -115,7 +117,7 @@ impl Summary {
             variables.extend(rows.into_iter().map(|row| (row.name, row.value.into())));
             return variables;
         }
-        // Behind the heading and the rule below it.
+        // The first two lines are the heading of the table and its rule.
         for line in lines.iter().skip(2) {
             let mut cells = line.split('|').map(str::trim);
             if let (Some(name), Some(value), Some(_)) = (cells.next(), cells.next(), cells.next()) {
@@ -126,7 +128,7 @@ impl Summary {
     }
 }
 
-/// A variable that differs from its default.
+/// A session variable that differs from its default.
 #[derive(serde::Deserialize)]
 struct Variable {
     #[serde(rename = "VarName")]
@@ -135,14 +137,14 @@ struct Variable {
     value: String,
 }
 
-/// A value that is not one of those that frontends write for nothing.
+/// Returns a value without white space around it, or None if it is one that frontends write for an unknown value.
 fn known(value: &str) -> Option<&str> {
     let value = value.trim();
-    let nothing = ["", "N/A", "null", "UNKNOWN", "NULL"];
-    (!nothing.contains(&value)).then_some(value)
+    let unknown = ["", "N/A", "null", "UNKNOWN", "NULL"];
+    (!unknown.contains(&value)).then_some(value)
 }
 
-fn truth_of(value: &str) -> Option<bool> {
+fn parse_bool(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "yes" | "true" => Some(true),
         "no" | "false" => Some(false),
@@ -150,12 +152,13 @@ fn truth_of(value: &str) -> Option<bool> {
     }
 }
 
-/// A name without the cluster that Doris up to 1.2 and StarRocks up to 2.5 write before it.
+/// Returns a name without the cluster that Doris up to 1.2 and StarRocks up to 2.5 write before it.
 fn without_cluster(name: &str) -> String {
     name.strip_prefix("default_cluster:").unwrap_or(name).to_string()
 }
 
-/// The trace id of the variable `session_context`: `trace_id:checkout-7;shop:12` (`SessionVariable.getTraceId`).
+/// Returns the trace id in the variable `session_context`: `trace_id:checkout-7;shop:12`
+/// (`SessionVariable.getTraceId`).
 fn trace_id_of(context: &str) -> Option<&str> {
     let pairs = context.split(';').filter_map(|pair| pair.split_once(':'));
     let (_, id) = pairs.into_iter().find(|(key, _)| key.trim() == "trace_id")?;

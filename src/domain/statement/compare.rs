@@ -1,99 +1,101 @@
-//! Whether two reports of a statement are of the same one, although one was cut or its line ends escaped.
+//! Compares two reports of a statement, of which one may be cut or have its line ends escaped.
 
-use super::escape::unwrap;
+use super::normalize::is_left_open;
+use super::unescape::unwrap;
 
-/// An unmarked statement of this many bytes may have been cut: older audit loaders cut at 4,096 bytes by default and
-/// leave no mark. A shorter one that another begins with is another statement: people type a statement again with more
-/// behind it.
+/// A statement without a mark may have been cut if it has this many bytes: older audit loaders cut at 4,096 bytes by
+/// default and leave no mark. A shorter text that another text begins with is a statement of its own: people run a
+/// statement again with more text behind it.
 const MIN_UNMARKED_CUT_BYTES: usize = 1024;
 
-/// Returns whether two texts are reports of one statement: equal, or one a cut of the other. White space, its escapes
-/// (`\n`, `\r`, `\t`) and `;` at the end make no difference.
+/// Returns whether two texts report one statement: the texts are equal, or one is a cut of the other. White space, its
+/// escapes (`\n`, `\r`, `\t`) and `;` at the end make no difference.
 ///
-/// A cut is known by its mark (`without_cut`); by its length, where it has 1,024 bytes and more; or by a quote or a
-/// parenthesis that it leaves open.
-pub(crate) fn same(a: &str, b: &str) -> bool {
+/// A text may be a cut if it has a mark ([`without_cut_mark`]), if it has at least 1,024 bytes, or if a quote or a
+/// parenthesis in it is not closed.
+pub(crate) fn is_same_statement(a: &str, b: &str) -> bool {
     if a == b {
         return true;
     }
     let (a, b) = (Report::of(a), Report::of(b));
-    match common(a.text, b.text) {
-        Common::Equal => true,
-        Common::FirstEnds => a.may_be_cut(),
-        Common::SecondEnds => b.may_be_cut(),
-        Common::Less => false,
+    match compare_prefixes(a.text, b.text) {
+        Prefix::Equal => true,
+        Prefix::FirstEnds => a.may_be_cut(),
+        Prefix::SecondEnds => b.may_be_cut(),
+        Prefix::Differ => false,
     }
 }
 
-/// Returns whether the second of two reports of one statement says more of it than the first: it is the whole of what
-/// the first is a cut of, or has line ends where the first has escapes or spaces. None where neither says more, or they
-/// are two statements.
-pub(crate) fn says_more(first: &str, second: &str) -> Option<bool> {
+/// Returns whether the second of two reports of one statement is more complete than the first: the second is the whole
+/// statement and the first a cut, or the second has line ends where the first has escapes or spaces. Returns None if
+/// neither is more complete, or if the texts are two statements.
+pub(crate) fn is_more_complete(first: &str, second: &str) -> Option<bool> {
     if first == second {
         return None;
     }
     let (a, b) = (Report::of(first), Report::of(second));
-    match common(a.text, b.text) {
-        Common::Equal if a.is_cut != b.is_cut => Some(a.is_cut),
-        Common::Equal => {
+    match compare_prefixes(a.text, b.text) {
+        Prefix::Equal if a.is_cut != b.is_cut => Some(a.is_cut),
+        Prefix::Equal => {
             let (a, b) = (Fidelity::of(a.text), Fidelity::of(b.text));
             (a != b).then(|| a < b)
         }
-        // A whole statement that another begins with is not taken for the whole of it.
-        Common::FirstEnds => (a.is_cut || !b.is_cut).then_some(true),
-        Common::SecondEnds => (b.is_cut || !a.is_cut).then_some(false),
-        Common::Less => None,
+        // A marked cut that is longer than a whole statement is a cut of another statement.
+        Prefix::FirstEnds => (a.is_cut || !b.is_cut).then_some(true),
+        Prefix::SecondEnds => (b.is_cut || !a.is_cut).then_some(false),
+        Prefix::Differ => None,
     }
 }
 
-/// Returns what is left of a statement that was cut, without the mark that says so; None where there is no mark.
+/// Returns a statement that was cut without the mark that says so; None if the text has no mark.
 ///
-/// Doris 2.1 and later write ` ... /* truncated. audit_plugin_max_sql_length=4096 */` and, of an INSERT of rows,
-/// ` ... /* total 30 rows, truncated. audit_plugin_max_insert_stmt_length=2048 */`, some without the dot behind
-/// `truncated`; other writers `...`.
-pub(super) fn without_cut(text: &str) -> Option<&str> {
+/// Doris 2.1 and later write ` ... /* truncated. audit_plugin_max_sql_length=4096 */` and, for an INSERT of rows,
+/// ` ... /* total 30 rows, truncated. audit_plugin_max_insert_stmt_length=2048 */`; some versions have no dot behind
+/// `truncated`. Other writers append `...`.
+pub(super) fn without_cut_mark(text: &str) -> Option<&str> {
     let text = text.trim_end();
     let cut = match text.strip_suffix("*/") {
         None => text.strip_suffix("...")?,
         Some(marked) => {
             let comment = memchr::memmem::rfind(marked.as_bytes(), b"/*")?;
-            let said = marked[comment + 2..].trim_start();
-            let said = match said.strip_prefix("total ") {
+            let mark = marked[comment + 2..].trim_start();
+            let mark = match mark.strip_prefix("total ") {
                 Some(rows) => {
                     rows.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix(" rows, ")?
                 }
-                None => said,
+                None => mark,
             };
-            said.strip_prefix("truncated")?;
+            mark.strip_prefix("truncated")?;
             text[..comment].trim_end().strip_suffix("...")?
         }
     };
     Some(cut.strip_suffix(' ').unwrap_or(cut))
 }
 
-/// What one source says of a statement.
+/// The text of a statement as one source reports it.
 struct Report<'a> {
-    /// Without a wrapper, a mark, and what does not matter at its end.
+    /// Without the wrapper, the mark of a cut, and insignificant characters at its end.
     text: &'a str,
+    /// Whether the text had a mark.
     is_cut: bool,
 }
 
 impl<'a> Report<'a> {
     fn of(text: &'a str) -> Report<'a> {
         let text = unwrap(text);
-        match without_cut(text) {
-            // The decoder of a frontend may leave half a character.
+        match without_cut_mark(text) {
+            // The cut may go through a character, which the frontend then decodes to U+FFFD.
             Some(cut) => Report { text: trimmed(cut.trim_end_matches('\u{fffd}')), is_cut: true },
             None => Report { text: trimmed(text), is_cut: false },
         }
     }
 
     fn may_be_cut(&self) -> bool {
-        self.is_cut || self.text.len() >= MIN_UNMARKED_CUT_BYTES || super::is_left_open(self.text)
+        self.is_cut || self.text.len() >= MIN_UNMARKED_CUT_BYTES || is_left_open(self.text)
     }
 }
 
-/// The text without white space, its escapes and `;` at its end.
+/// Returns the text without white space, its escapes and `;` at its end.
 fn trimmed(text: &str) -> &str {
     let mut text = text;
     loop {
@@ -109,36 +111,37 @@ fn trimmed(text: &str) -> &str {
     }
 }
 
-/// What two texts have in common from their start.
-enum Common {
+/// Which of two texts is a prefix of the other.
+enum Prefix {
+    /// Both texts end.
     Equal,
-    /// All of the first, and the second goes on.
     FirstEnds,
     SecondEnds,
-    Less,
+    /// The texts differ before either ends.
+    Differ,
 }
 
-fn common(a: &str, b: &str) -> Common {
+fn compare_prefixes(a: &str, b: &str) -> Prefix {
     let (mut a, mut b) = (Significant(a.as_bytes()), Significant(b.as_bytes()));
-    // White space before a text does not matter either.
+    // White space at the start of a text does not matter.
     a.skip_space();
     b.skip_space();
     loop {
         match (a.next(), b.next()) {
-            (None, None) => return Common::Equal,
-            (None, Some(_)) => return Common::FirstEnds,
-            (Some(_), None) => return Common::SecondEnds,
+            (None, None) => return Prefix::Equal,
+            (None, Some(_)) => return Prefix::FirstEnds,
+            (Some(_), None) => return Prefix::SecondEnds,
             (Some(a), Some(b)) if a == b => {}
-            _ => return Common::Less,
+            _ => return Prefix::Differ,
         }
     }
 }
 
-/// The bytes of a text, with one space for all white space and escapes of it that stand together.
+/// Iterates over the bytes of a text and gives one space for each run of white space and its escapes.
 struct Significant<'a>(&'a [u8]);
 
 impl Significant<'_> {
-    /// Goes over white space, and returns whether there was any.
+    /// Skips white space, and returns whether there was any.
     fn skip_space(&mut self) -> bool {
         let before = self.0.len();
         loop {
@@ -164,7 +167,7 @@ impl Iterator for Significant<'_> {
     }
 }
 
-/// How true a text is to the line ends of its statement; the greater the truer.
+/// How faithfully a text keeps the line ends of its statement. Greater is better.
 #[derive(PartialEq, PartialOrd)]
 struct Fidelity {
     fewer_escapes: std::cmp::Reverse<usize>,
@@ -213,8 +216,8 @@ mod tests {
             ("select a from p where b in (1", "select a from p where b in (12)"),
             (cut_unmarked, &long),
         ] {
-            assert!(same(a, b), "{a} | {b}");
-            assert!(same(b, a), "{b} | {a}");
+            assert!(is_same_statement(a, b), "{a} | {b}");
+            assert!(is_same_statement(b, a), "{b} | {a}");
         }
     }
 
@@ -229,13 +232,13 @@ mod tests {
             ("", "select 1"),
             ("select 1 /* truncated */", "select 1, 2"),
         ] {
-            assert!(!same(a, b), "{a} | {b}");
-            assert!(!same(b, a), "{b} | {a}");
+            assert!(!is_same_statement(a, b), "{a} | {b}");
+            assert!(!is_same_statement(b, a), "{b} | {a}");
         }
     }
 
     #[test]
-    fn the_whole_statement_and_its_line_ends_say_more() {
+    fn the_whole_statement_and_its_line_ends_are_more_complete() {
         for (less, more) in [
             ("select a from parc...", "select a from parcels"),
             ("select a ... /* truncated. x=9 */", "select a"),
@@ -244,16 +247,16 @@ mod tests {
             ("select a from p", "select a\nfrom p"),
             ("select a from p wh", "select a from p where b"),
         ] {
-            assert_eq!(says_more(less, more), Some(true), "{less} | {more}");
-            assert_eq!(says_more(more, less), Some(false), "{more} | {less}");
+            assert_eq!(is_more_complete(less, more), Some(true), "{less} | {more}");
+            assert_eq!(is_more_complete(more, less), Some(false), "{more} | {less}");
         }
         for (a, b) in [("select 1", "select 2"), ("select 1", "select 1 ;"), ("a", "a")] {
-            assert_eq!(says_more(a, b), None, "{a} | {b}");
+            assert_eq!(is_more_complete(a, b), None, "{a} | {b}");
         }
     }
 
     #[test]
-    fn marks_of_cuts_are_known() {
+    fn marks_of_cuts_are_recognized() {
         for (text, cut) in [
             ("select a...", Some("select a")),
             ("select a ... /* truncated. audit_plugin_max_sql_length=4 */", Some("select a")),
@@ -264,7 +267,7 @@ mod tests {
             ("...", Some("")),
             ("*/", None),
         ] {
-            assert_eq!(without_cut(text), cut, "{text}");
+            assert_eq!(without_cut_mark(text), cut, "{text}");
         }
     }
 
@@ -274,14 +277,14 @@ mod tests {
             let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             let escaped = text[..at].replace('\n', "\\n").replace('\t', "\\t");
             let cut = format!("{escaped} ... /* truncated. audit_plugin_max_sql_length={at} */");
-            prop_assert!(same(&cut, &text));
-            prop_assert!(same(&text, &cut));
+            prop_assert!(is_same_statement(&cut, &text));
+            prop_assert!(is_same_statement(&text, &cut));
         }
 
         #[test]
         fn any_texts_can_be_compared(a: String, b: String) {
-            prop_assert_eq!(same(&a, &b), same(&b, &a));
-            prop_assert_eq!(says_more(&a, &b), says_more(&b, &a).map(|more| !more));
+            prop_assert_eq!(is_same_statement(&a, &b), is_same_statement(&b, &a));
+            prop_assert_eq!(is_more_complete(&a, &b), is_more_complete(&b, &a).map(|more| !more));
         }
     }
 }

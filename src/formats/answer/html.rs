@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use crate::domain::profile::{Profile, from_html};
+use crate::domain::profile::Profile;
+use crate::formats::frontend::html::html_to_text;
 
 /// How far before `Summary:` a tag counts as one of the page, in bytes.
 const REACH_BEFORE_BYTES: usize = 1 << 16;
@@ -34,7 +35,7 @@ pub(in crate::formats) fn text_of_html(html: &str) -> String {
         true => Cow::Owned(without_tags(html)),
         false => Cow::Borrowed(html),
     };
-    from_html(&html)
+    html_to_text(&html)
 }
 
 /// Returns a page without its tags and scripts. A tag that begins a line becomes a line end.

@@ -62,7 +62,7 @@ struct Beginning {
     is_quoted: bool,
 }
 
-/// Returns where profiles begin, as [`Profile::find`] knows them.
+/// Returns where profiles begin, as [`Profile::find_start`] knows them.
 fn beginnings(text: &[u8]) -> impl Iterator<Item = Beginning> + '_ {
     let mut at = 0;
     let mut fence = None;
@@ -85,7 +85,8 @@ fn beginnings(text: &[u8]) -> impl Iterator<Item = Beginning> + '_ {
         if !is_outer && (!bare.ends_with(b"Summary:") || was_inner) {
             return None;
         }
-        let found = Profile::find(first_lines(&text[start..])).filter(|at| *at < line.len())?;
+        let found =
+            Profile::find_start(first_lines(&text[start..])).filter(|at| *at < line.len())?;
         Some(Beginning { at: start + found, fence: before, is_quoted })
     })
 }

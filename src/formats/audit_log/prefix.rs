@@ -2,7 +2,7 @@
 
 use chrono::NaiveDateTime;
 
-use crate::domain::time::{Zone, leading_local_time, zone_offset};
+use crate::domain::time::{Zone, leading_local_time, leading_zone_offset};
 use crate::formats::SkipReason;
 use crate::formats::record_builder::{Entry, Key, RecordBuilder, WrittenAt, lower_case};
 
@@ -48,7 +48,7 @@ impl Prefix {
     /// it. Fields or an object must follow: else the line is one of a statement.
     pub(super) fn parse(line: &[u8]) -> Option<Prefix> {
         let (written, mut at) = leading_local_time(line)?;
-        let offset = zone_offset(&line[at..]);
+        let offset = leading_zone_offset(&line[at..]);
         at += offset.map_or(0, |(_, length)| length);
         at += spaces(&line[at..])?;
         let level = line[at..].iter().take_while(|byte| byte.is_ascii_uppercase()).count();

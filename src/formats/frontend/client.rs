@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use super::envelope::Envelope;
 use super::{Frontend, FrontendError, List, query_list};
-use crate::domain::profile::{Profile, from_html};
+use crate::domain::profile::Profile;
 use crate::domain::record::QueryId;
 use crate::domain::time::Zone;
 use crate::formats::file::MAX_PROFILE_BYTES;
+use crate::formats::frontend::html::html_to_text;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -192,7 +193,7 @@ impl FrontendClient {
             Envelope::Data(data) => data,
         };
         let text = match (route, data) {
-            (ProfileRoute::Html, Value::String(html)) => from_html(&html),
+            (ProfileRoute::Html, Value::String(html)) => html_to_text(&html),
             (ProfileRoute::Manager | ProfileRoute::Enveloped, Value::Object(mut data)) => {
                 match data.remove("profile") {
                     Some(Value::String(text)) => text,

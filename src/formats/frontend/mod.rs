@@ -7,6 +7,7 @@
 
 mod client;
 mod envelope;
+pub(crate) mod html;
 pub(super) mod query_list;
 
 use std::fmt;

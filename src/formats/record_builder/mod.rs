@@ -118,7 +118,7 @@ impl RecordBuilder {
                 record.ended_ms = parse_instant_ms(trimmed, self.zone);
                 return record.ended_ms.is_some();
             }
-            Key::Stmt => record.statement = Some(statement::as_sent(value).into_owned()),
+            Key::Stmt => record.statement = Some(statement::original_text(value).into_owned()),
             Key::ErrorMessage => record.error_message = Some(value.to_string()),
             Key::ErrorCode => match trimmed.parse() {
                 Ok(code) => record.error_code = Some(code),

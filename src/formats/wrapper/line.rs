@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::domain::time::{leading_local_time, zone_offset};
+use crate::domain::time::{leading_local_time, leading_zone_offset};
 use crate::formats::audit_log::AuditLog;
 
 /// A shorter part of a line is its last one. Docker cuts a line every 16 KiB; a cut within a character or a blank makes
@@ -160,7 +160,7 @@ fn without_line_end(text: &[u8]) -> &[u8] {
 fn after_time(line: &[u8]) -> Option<&[u8]> {
     let (_, length) = leading_local_time(line)?;
     (line.get(10) == Some(&b'T')).then_some(())?;
-    let (_, offset) = zone_offset(&line[length..])?;
+    let (_, offset) = leading_zone_offset(&line[length..])?;
     line.get(length + offset..)?.strip_prefix(b" ")
 }
 
@@ -213,7 +213,7 @@ pub(crate) fn is_running_log(line: &[u8]) -> bool {
     let Some((_, mut at)) = leading_local_time(line) else {
         return false;
     };
-    at += zone_offset(&line[at..]).map_or(0, |(_, length)| length);
+    at += leading_zone_offset(&line[at..]).map_or(0, |(_, length)| length);
     let rest = line[at..].trim_ascii_start();
     let level = rest.iter().take(9).take_while(|byte| byte.is_ascii_uppercase()).count();
     const LEVELS: [&[u8]; 8] =

@@ -76,7 +76,7 @@ impl Authenticator {
             configured,
             is_enabled,
             accounts: Slot::default(),
-            decoy: Account::of_no_password(&hash),
+            decoy: Account::without_password(&hash),
             verified: VerifiedPasswords::new(key),
             throttle: Throttle::default(),
             sessions: Sessions::default(),
@@ -202,7 +202,7 @@ impl Authenticator {
             return false;
         };
         let is_right = tokio::task::block_in_place(|| {
-            account.unwrap_or(&self.decoy).verifies(password) && account.is_some()
+            account.unwrap_or(&self.decoy).has_password(password) && account.is_some()
         });
         if is_right {
             self.throttle.succeeded(name);

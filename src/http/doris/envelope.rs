@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
-use crate::domain::profile::write_html_json;
 use crate::http::answer::{Answer, json, whole};
+use crate::http::doris::profile_html::write_html_json;
 use crate::http::error::{ApiError, ErrorParts};
 use crate::http::etag;
 use crate::store::Cursor;

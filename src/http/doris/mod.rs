@@ -4,6 +4,7 @@ pub(crate) mod envelope;
 pub(super) mod login;
 pub(super) mod manager;
 mod probes;
+pub(super) mod profile_html;
 mod query_detail;
 pub(super) mod query_profile;
 pub(super) mod session;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{no_profile, session, text_or_na};
 use crate::domain::record::{Kind, QueryId};
-use crate::domain::time::{Zone, duration_text};
+use crate::domain::time::{Zone, format_duration_ms};
 use crate::http::answer::Answer;
 use crate::http::answer::profile_text;
 use crate::http::answer::text;
@@ -89,9 +89,9 @@ impl<'r> ProfileRow<'r> {
             },
             href_paths: [format!("/query_profile/{}", query.query_id)],
             profile_id: query.query_id,
-            start_time: text_or_na(query.started_ms.map(|ms| zone.text(ms))),
-            end_time: text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
-            total: text_or_na(query.duration_ms.map(duration_text)),
+            start_time: text_or_na(query.started_ms.map(|ms| zone.format_ms(ms))),
+            end_time: text_or_na(query.ended_ms.map(|ms| zone.format_ms(ms))),
+            total: text_or_na(query.duration_ms.map(format_duration_ms)),
             task_state: query.state.unwrap_or("N/A"),
             user: query.user.unwrap_or_default(),
             default_catalog: query.catalog.unwrap_or_default(),

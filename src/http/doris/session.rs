@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{no_profile, text_or_na};
 use crate::domain::record::{Kind, QueryId};
-use crate::domain::time::{Zone, duration_text};
+use crate::domain::time::{Zone, format_duration_ms};
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::{ListBuilder, profile_html};
 use crate::http::error::ApiError;
@@ -91,12 +91,12 @@ impl<'r> SessionRow<'r> {
             href_path: format!("/query_profile/query_id={}", query.query_id),
             query_id: query.query_id,
             user: query.user.unwrap_or_default(),
-            total: text_or_na(query.duration_ms.map(duration_text)),
+            total: text_or_na(query.duration_ms.map(format_duration_ms)),
             default_db: query.db.unwrap_or_default(),
             sql_statement: query.statement.unwrap_or_default(),
-            start_time: text_or_na(query.started_ms.map(|ms| zone.text(ms))),
+            start_time: text_or_na(query.started_ms.map(|ms| zone.format_ms(ms))),
             query_state: query.state.unwrap_or("N/A"),
-            end_time: text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
+            end_time: text_or_na(query.ended_ms.map(|ms| zone.format_ms(ms))),
         }
     }
 }

@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
-use crate::domain::time::{Zone, parse_asked_ms};
+use crate::domain::time::{Zone, parse_user_time_ms};
 use crate::http::error::ApiError;
 use crate::store::Cursor;
 
@@ -101,7 +101,7 @@ pub(crate) struct Time(String);
 impl Time {
     /// Returns the time in Unix milliseconds. Errors, in the name of the parameter, if the text is no time.
     pub(super) fn ms(&self, name: &str, zone: Zone) -> Result<i64, ApiError> {
-        parse_asked_ms(&self.0, zone).ok_or_else(|| {
+        parse_user_time_ms(&self.0, zone).ok_or_else(|| {
             ApiError::BadRequest(format!(
                 "{name} must be a time like 2024-08-06 11:15:50, a day like 2024-08-06, or Unix \
                  milliseconds"

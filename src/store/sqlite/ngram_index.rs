@@ -18,7 +18,7 @@ use sqlx::sqlite::SqliteTransaction;
 use super::Store;
 use super::read::QueryFilter;
 use super::scan::{CONDITIONS, bind_conditions, indexed};
-use crate::domain::search::{Search, grams};
+use crate::domain::search::{Search, for_each_gram};
 use crate::domain::statement::Fingerprint;
 
 /// Rows of a run: the less, the fewer are read in vain, and the more the index takes.
@@ -123,7 +123,7 @@ fn masks_of(sqlite: &Connection, segment: i64) -> Result<Vec<u64>, rusqlite::Err
     while let Some(row) = rows.next()? {
         let run = (row.get::<_, i64>(0)? - first) / RUN_ROWS;
         if let Some(statement) = statement(row, 1)? {
-            grams(statement, |gram| masks[bucket(gram)] |= 1 << run);
+            for_each_gram(statement, |gram| masks[bucket(gram)] |= 1 << run);
         }
     }
     Ok(masks)

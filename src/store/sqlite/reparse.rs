@@ -11,7 +11,7 @@ use super::profile::unpack;
 use super::write::{Shapes, insert_shapes, stored_records, update_query, write_load};
 use crate::domain::profile::Profile;
 use crate::domain::record::{Origin, QueryId, QueryRecord};
-use crate::domain::statement::{Fingerprint, SHAPE_VERSION};
+use crate::domain::statement::{Fingerprint, NORMALIZER_VERSION};
 use crate::domain::time::Zone;
 use crate::formats::reparse::reparse;
 
@@ -35,7 +35,7 @@ pub struct ReparseSummary {
 pub(super) async fn bring_up_to_date(
     connection: &mut SqliteConnection,
 ) -> Result<ReparseSummary, sqlx::Error> {
-    let current = READ_VERSION.max(SHAPE_VERSION);
+    let current = READ_VERSION.max(NORMALIZER_VERSION);
     let version: i64 =
         sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     let mut healed = ReparseSummary::default();

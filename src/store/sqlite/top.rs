@@ -86,7 +86,7 @@ impl Store {
                         // Offsets of zones are whole quarters of an hour; rows come by start, mostly.
                         let quarter = started_ms.div_euclid(900_000);
                         if quarter != hour.0 {
-                            let start = zone.text(quarter * 900_000);
+                            let start = zone.format_ms(quarter * 900_000);
                             hour = (quarter, format!("{}:00", start.get(..13).unwrap_or("N/A")));
                         }
                         groups.named(Some(&hour.1))
@@ -107,7 +107,7 @@ impl Store {
                 }
                 Ok(())
             })?;
-            groups.all.iter_mut().for_each(|group| group.durations.settle());
+            groups.all.iter_mut().for_each(|group| group.durations.compact());
             Ok(groups.all)
         })
         .await

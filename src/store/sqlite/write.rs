@@ -26,7 +26,7 @@ use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
 use crate::domain::profile::Profile;
 use crate::domain::record::{Kind, Load, Origin, QueryId, QueryRecord};
-use crate::domain::statement::{Fingerprint, shape_into};
+use crate::domain::statement::{Fingerprint, normalize_into};
 use crate::formats::rows::Entry;
 
 /// Batches that may wait for the writer.
@@ -136,8 +136,8 @@ pub(super) struct Shapes {
 impl Shapes {
     /// Adds the shape of a record's statement.
     pub(super) fn add(&mut self, record: &QueryRecord) -> Option<Fingerprint> {
-        shape_into(record.statement.as_deref()?, &mut self.buffer);
-        let fingerprint = Fingerprint::of_shape(&self.buffer);
+        normalize_into(record.statement.as_deref()?, &mut self.buffer);
+        let fingerprint = Fingerprint::of_normalized(&self.buffer);
         self.known.entry(fingerprint).or_insert_with(|| {
             let end = self.buffer.floor_char_boundary(STORED_SHAPE_BYTES);
             self.buffer[..end].to_string()
@@ -628,7 +628,7 @@ async fn write_batch(
             Some(stored) => {
                 // A stored text that is damaged tells nothing, and gives source.
                 let text = unpack(&stored.body, stored.text_bytes).unwrap_or_default();
-                if !Profile::replaces(summary.is_running(), text_bytes as usize, &text) {
+                if !Profile::should_replace(summary.is_running(), text_bytes as usize, &text) {
                     written.profiles.unchanged += 1;
                     continue;
                 }

@@ -7,7 +7,6 @@ use warp::http::header::{
 use warp::hyper::body::Bytes;
 
 use super::lookup::{blocking, find, parse_operators};
-use crate::domain::profile::flame_svg;
 use crate::domain::record::QueryId;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
@@ -36,7 +35,10 @@ impl Download {
         match self {
             Download::FlameGraph => {
                 let (profile, title) = (profile(view, &id).await?, format!("Query {id}"));
-                let svg = blocking(move || flame_svg(&parse_operators(&profile), &title)).await?;
+                let svg = blocking(move || {
+                    crate::web::flame_graph::flame_graph_svg(&parse_operators(&profile), &title)
+                })
+                .await?;
                 Ok(flame_graph(svg.map_err(|error| ApiError::Internal(error.into()))?))
             }
             Download::Profile => Ok(attachment("profile.txt", profile(view, &id).await?)),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use maud::{Markup, html};
 
 use super::lookup::parse_operators;
-use crate::domain::profile::{Operator, in_order};
+use crate::domain::profile::{Operator, walk};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::web::{chart, format};
@@ -36,7 +36,7 @@ pub(super) fn first_operator(parameters: &Parameters) -> Result<Option<usize>, A
 /// or the costliest operators. Ancestors of shown operators are always shown. `path` is the path of the query's page.
 pub(super) fn tree(profile: &[u8], first: Option<usize>, path: &str) -> Markup {
     let roots = parse_operators(profile);
-    let all: Vec<(usize, &Operator)> = in_order(&roots).collect();
+    let all: Vec<(usize, &Operator)> = walk(&roots).collect();
     if all.is_empty() {
         return html! { p.empty { "No operators found in this profile. The Text tab shows all of it." } };
     }
@@ -189,7 +189,7 @@ impl Tree {
     /// Returns an operator with its shown descendants; `None` where it is not shown, and skips its descendants.
     fn branch(&mut self, operator: &Operator) -> Option<Markup> {
         if !self.is_next_shown() {
-            self.next += in_order(std::slice::from_ref(operator)).count();
+            self.next += walk(std::slice::from_ref(operator)).count();
             return None;
         }
         self.next += 1;

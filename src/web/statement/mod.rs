@@ -9,7 +9,7 @@ use warp::filters::BoxedFilter;
 use super::layout::{NavItem, Page};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::{chart, format, paths, query_table, sql};
-use crate::domain::statement::{Fingerprint, NotAFingerprint};
+use crate::domain::statement::{Fingerprint, InvalidFingerprint};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
@@ -34,7 +34,7 @@ pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
 async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result<Page, ApiError> {
     let fingerprint: Fingerprint = fingerprint
         .parse()
-        .map_err(|error: NotAFingerprint| ApiError::BadRequest(error.to_string()))?;
+        .map_err(|error: InvalidFingerprint| ApiError::BadRequest(error.to_string()))?;
     let filter = QueryFilter {
         fingerprint: Some(fingerprint),
         limit: MAX_RUNS,

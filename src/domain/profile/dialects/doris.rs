@@ -1,5 +1,5 @@
-//! Doris since 2.0, whose pipelines hold operators beside each other: `ExecTime` is an operator's own time
-//! (`PipelineXLocalStateBase` of the backend, `RuntimeProfile.java` of the frontend).
+//! Doris since 2.0. A pipeline lists its operators side by side, and `ExecTime` is an operator's own time. Known
+//! sources of the format are `PipelineXLocalStateBase` in the backend and `RuntimeProfile.java` in the frontend.
 
 use super::{Dialect, bytes, find, kind, longest, read, rows, time_of_detail};
 use crate::domain::profile::tree::Section;
@@ -7,22 +7,22 @@ use crate::domain::profile::tree::Section;
 pub(super) struct Doris;
 
 impl Dialect for Doris {
-    fn wrote(&self, _: &Section) -> bool {
+    fn is_written_in(&self, _: &Section) -> bool {
         true
     }
 
-    /// `(ExecTime: 40.8us)` behind the name of one instance up to 3.0, `ExecTime: avg 1ms, max 2ms, min 1ms` where
-    /// instances are merged.
+    /// The name of an instance has `(ExecTime: 40.8us)` behind it up to 3.0. Merged instances have a counter
+    /// `ExecTime: avg 1ms, max 2ms, min 1ms`.
     fn time<'a>(&self, section: &'a Section) -> Option<&'a str> {
         let counter = || find(section, &["ExecTime", "TotalTime"]);
         time_of_detail(section).or_else(|| Some(longest(&counter()?.value)))
     }
 
     fn rows(&self, section: &Section) -> Option<u64> {
-        let given = ["RowsProduced", "RowsReturned"];
-        let taken = ["InputRows", "RowsProduced", "RowsReturned"];
+        let returned = ["RowsProduced", "RowsReturned"];
+        let received = ["InputRows", "RowsProduced", "RowsReturned"];
         let is_sink = kind(&section.name).contains("_SINK");
-        read(section, if is_sink { &taken } else { &given }, rows)
+        read(section, if is_sink { &received } else { &returned }, rows)
     }
 
     fn memory_bytes(&self, section: &Section) -> Option<u64> {

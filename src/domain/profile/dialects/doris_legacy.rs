@@ -1,6 +1,6 @@
-//! Doris 0.8 to 1.2 and StarRocks 2.x without its pipeline engine, whose operators hang below each other:
-//! `NAME (id=3):(Active: 11.306ms, % non-child: 61.11%)`, where the time holds that of what is below
-//! (`RuntimeProfile.prettyPrint`).
+//! Doris 0.8 to 1.2, and StarRocks 2.x without its pipeline engine. An operator's children are indented below it, and
+//! its time includes theirs: `NAME (id=3):(Active: 11.306ms, % non-child: 61.11%)`. The known source of the format is
+//! `RuntimeProfile.prettyPrint`.
 
 use super::{Dialect, bytes, read, rows, time_of_detail};
 use crate::domain::profile::tree::Section;
@@ -9,7 +9,7 @@ use crate::domain::time::parse_duration_ns;
 pub(super) struct DorisLegacy;
 
 impl Dialect for DorisLegacy {
-    fn wrote(&self, section: &Section) -> bool {
+    fn is_written_in(&self, section: &Section) -> bool {
         section.detail.contains("Active: ") || section.detail.contains("non-child")
     }
 
@@ -30,31 +30,30 @@ impl Dialect for DorisLegacy {
     }
 }
 
-/// A profile of Doris 0.8, where the first child of a node stands in the node's own column and only the others are
-/// further in. What hangs below what is ambiguous there, so an operator's own time is the share that is printed
-/// beside it, of the time of the whole execution.
+/// How to read a profile of Doris 0.8. The first child of a node is in the node's own column, and only the others are
+/// indented, so the tree is ambiguous. An operator's own time is therefore computed from the share that is printed
+/// beside it and the time of the whole execution.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::domain::profile) struct FlatChildren {
     total_ns: u64,
 }
 
 impl FlatChildren {
-    /// Returns how a profile is to be read if it is such a one: an instance holds several nodes beside each other.
+    /// Returns how to read a profile of Doris 0.8; None for other profiles. Only in Doris 0.8 an instance has several
+    /// nodes side by side.
     pub(crate) fn of(profile: &Section) -> Option<FlatChildren> {
-        let mut found = (false, 0);
-        look(profile, &mut found);
-        let (is_flat, total_ns) = found;
+        let (is_flat, total_ns) = find_flat_instance(profile);
         is_flat.then_some(FlatChildren { total_ns })
     }
 
-    /// A node's own time in nanoseconds; that of a sink holds nothing else, so it is not asked for here.
+    /// Returns the own time of a node in nanoseconds; None for a sink, whose time includes no other.
     pub(crate) fn own_ns(self, section: &Section) -> Option<u64> {
         if !super::kind(&section.name).ends_with("_NODE") {
             return None;
         }
         let (_, share) = section.detail.split_once("% non-child: ")?;
-        let hundredths = share.split('%').next()?.trim();
-        let (whole, part) = hundredths.split_once('.').unwrap_or((hundredths, "0"));
+        let percent = share.split('%').next()?.trim();
+        let (whole, part) = percent.split_once('.').unwrap_or((percent, "0"));
         let part = part.bytes().chain(*b"00").take(2);
         let part =
             part.fold(0, |number, digit| number * 10 + u128::from(digit.wrapping_sub(b'0') % 10));
@@ -63,21 +62,22 @@ impl FlatChildren {
     }
 }
 
-/// Looks whether an instance has two nodes, and for the longest time.
-fn look(section: &Section, (is_flat, total_ns): &mut (bool, u64)) {
-    if DorisLegacy.wrote(section) {
-        let ns = time_of_detail(section).and_then(parse_duration_ns).unwrap_or(0);
-        *total_ns = ns.max(*total_ns);
+/// Returns whether an instance within a section has several nodes side by side, and the longest time within the section
+/// in nanoseconds.
+fn find_flat_instance(section: &Section) -> (bool, u64) {
+    let is_node = |child: &&Section| {
+        super::kind(&child.name).ends_with("_NODE") && DorisLegacy.is_written_in(child)
+    };
+    let mut is_flat = section.name.starts_with("Instance ")
+        && section.children.iter().filter(is_node).count() > 1;
+    let mut longest_ns = 0;
+    if DorisLegacy.is_written_in(section) {
+        longest_ns = time_of_detail(section).and_then(parse_duration_ns).unwrap_or(0);
     }
-    if section.name.starts_with("Instance ") {
-        let is_node = |child: &&Section| {
-            super::kind(&child.name).ends_with("_NODE") && DorisLegacy.wrote(child)
-        };
-        *is_flat |= section.children.iter().filter(is_node).count() > 1;
-    }
-    let mut found = (*is_flat, *total_ns);
     for child in &section.children {
-        look(child, &mut found);
+        let (is_child_flat, child_ns) = find_flat_instance(child);
+        is_flat |= is_child_flat;
+        longest_ns = longest_ns.max(child_ns);
     }
-    (*is_flat, *total_ns) = found;
+    (is_flat, longest_ns)
 }

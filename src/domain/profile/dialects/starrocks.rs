@@ -1,6 +1,6 @@
-//! StarRocks' pipeline engine, 2.x to 4.x: an operator's counters stand in `CommonMetrics` and `UniqueMetrics`. Since
-//! 3.0 the instances are merged, and beside the average of a time stand `__MAX_OF_` and `__MIN_OF_` a level in
-//! (`RuntimeProfile.mergeIsomorphicProfiles`).
+//! StarRocks' pipeline engine, 2.x to 4.x. An operator's counters are in `CommonMetrics` and `UniqueMetrics`. Since 3.0
+//! the instances are merged, and `__MAX_OF_` and `__MIN_OF_` are below the average of a time. The known source of the
+//! format is `RuntimeProfile.mergeIsomorphicProfiles`.
 
 use super::{Dialect, bytes, find, kind, read, rows, time_of_detail};
 use crate::domain::profile::tree::{Counter, Section};
@@ -8,7 +8,7 @@ use crate::domain::profile::tree::{Counter, Section};
 pub(super) struct StarRocks;
 
 impl Dialect for StarRocks {
-    fn wrote(&self, section: &Section) -> bool {
+    fn is_written_in(&self, section: &Section) -> bool {
         let has_metrics =
             |child: &Section| ["CommonMetrics", "UniqueMetrics"].contains(&child.name.as_str());
         section.name.contains("plan_node_id=")
@@ -21,13 +21,13 @@ impl Dialect for StarRocks {
         time_of_detail(section).or_else(|| Some(longest(counter()?)))
     }
 
-    /// Operators that end a pipeline take rows and give none on within it.
+    /// An operator that ends a pipeline receives rows and returns none.
     fn rows(&self, section: &Section) -> Option<u64> {
         let kind = kind(&section.name);
-        let takes = kind.ends_with("_SINK")
+        let receives = kind.ends_with("_SINK")
             || kind.ends_with("_BUILD")
             || find(section, &["IsFinalSink"]).is_some();
-        read(section, if takes { &["PushRowNum"] } else { &["PullRowNum"] }, rows)
+        read(section, if receives { &["PushRowNum"] } else { &["PullRowNum"] }, rows)
     }
 
     fn memory_bytes(&self, section: &Section) -> Option<u64> {
@@ -35,7 +35,7 @@ impl Dialect for StarRocks {
     }
 }
 
-/// The longest of all instances, where the counter says.
+/// Returns the longest value of all instances if the counter has it, else the value of the counter.
 fn longest(counter: &Counter) -> &str {
     let longest = counter.children.iter().find(|child| child.name.starts_with("__MAX_OF_"));
     &longest.unwrap_or(counter).value

@@ -5,7 +5,7 @@ use proptest::sample::select;
 
 use super::any_values::{message_text, text};
 use super::{HEAD, field, records};
-use crate::domain::statement::as_sent;
+use crate::domain::statement::original_text;
 
 /// A form that frontends write, with the keys between which others may be.
 #[derive(Debug, Clone, Copy)]
@@ -299,7 +299,7 @@ proptest! {
                 "GetMetaTimesMs" => record.extra.get("GetMetaTimesMs").cloned(),
                 key => field(record, key),
             };
-            let value = if key == "Stmt" { as_sent(value) } else { value.into() };
+            let value = if key == "Stmt" { original_text(value) } else { value.into() };
             let known = Some(value.into_owned()).filter(|value| !value.is_empty());
             // A JSON object is read as one: its order and its spaces are not kept, and need not be.
             match (&found_value, &known) {

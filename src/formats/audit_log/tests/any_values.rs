@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 
 use super::{field, parse, records};
 use crate::domain::record::{Kind, QueryRecord};
-use crate::domain::statement::as_sent;
+use crate::domain::statement::original_text;
 use crate::domain::time::{Zone, parse_instant_ms};
 
 /// The keys of a version, in its order. The keys before `Stmt` are always written, those after it vary.
@@ -191,7 +191,7 @@ fn check(record: &QueryRecord, values: &BTreeMap<&str, String>) -> Result<(), Te
             "null" | "-1" => None,
             "[]" if *key == "chosenMViews" => None,
             _ if value.trim().is_empty() => None,
-            statement if *key == "Stmt" => Some(as_sent(statement).into_owned()),
+            statement if *key == "Stmt" => Some(original_text(statement).into_owned()),
             value => Some(value.to_string()),
         };
         // An unknown duration is the end less the start.

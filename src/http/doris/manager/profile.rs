@@ -48,7 +48,7 @@ async fn brief(request: ReadRequest) -> Result<Answer, ApiError> {
 
 /// Answers with the operators of the profile, drawn as a tree in plain text.
 async fn graph(request: ReadRequest) -> Result<Answer, ApiError> {
-    success(json!({ "graph": tree(&request).await?.drawn() }), 0)
+    success(json!({ "graph": tree(&request).await?.render_tree() }), 0)
 }
 
 /// Answers with the time of each fragment, and of each of its instances with the backend where the instance ran.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use crate::domain::record::Kind;
-use crate::domain::time::{Zone, duration_text};
+use crate::domain::time::{Zone, format_duration_ms};
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::ListBuilder;
 use crate::http::doris::text_or_na;
@@ -137,9 +137,9 @@ fn cells<'q>(zone: Zone, query: &ListedQuery<'q>) -> [Cow<'q, str>; 10] {
         query.db.unwrap_or_default().into(),
         query.statement.unwrap_or_default().into(),
         "Query".into(),
-        text_or_na(query.started_ms.map(|ms| zone.text(ms))),
-        text_or_na(query.ended_ms.map(|ms| zone.text(ms))),
-        text_or_na(query.duration_ms.map(duration_text)),
+        text_or_na(query.started_ms.map(|ms| zone.format_ms(ms))),
+        text_or_na(query.ended_ms.map(|ms| zone.format_ms(ms))),
+        text_or_na(query.duration_ms.map(format_duration_ms)),
         query.state.unwrap_or("N/A").into(),
     ]
 }

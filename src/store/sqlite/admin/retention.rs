@@ -121,7 +121,7 @@ impl Pruner {
     pub(crate) async fn next(&mut self, now_ms: i64) -> Result<Removal, sqlx::Error> {
         let room = self.store.room().await?;
         let mut removal = Removal::default();
-        if let Some(from_ms) = self.retention.queries_from_ms(now_ms) {
+        if let Some(from_ms) = self.retention.queries_cutoff_ms(now_ms) {
             removal.queries = self.store.oldest(Some(from_ms), i64::MAX).await?;
             if self.store.has_login_before(from_ms).await? {
                 removal.logins_before_ms = Some(from_ms);
@@ -292,7 +292,7 @@ impl Store {
         retention: &Retention,
         now_ms: i64,
     ) -> Result<Vec<(i64, i64)>, sqlx::Error> {
-        let from_ms = retention.profiles_from_ms(now_ms);
+        let from_ms = retention.profiles_cutoff_ms(now_ms);
         let too_many = match retention.profiles_max_size {
             None => 0,
             Some(bound) => {

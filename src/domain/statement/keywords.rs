@@ -1,61 +1,60 @@
-//! The words of Doris' and StarRocks' languages, whose letter case does not matter.
+//! The keywords of Doris and StarRocks. Their letter case does not matter.
 //!
-//! From `DorisLexer.g4` and `DorisParser.g4` of Doris 4.x, `StarRocksLex.g4` and `StarRocks.g4` of StarRocks 4.x, the
-//! words of earlier versions, and those of MySQL that clients send. `E`, which Doris' lexer lists for a default value, is
-//! left to names.
+//! The sources are `DorisLexer.g4` and `DorisParser.g4` of Doris 4.x, `StarRocksLex.g4` and `StarRocks.g4` of StarRocks
+//! 4.x, the keywords of earlier versions, and keywords of MySQL that clients send. `E`, which Doris' lexer lists for a
+//! default value, is not in the list, because people use it as a name.
 
 use std::sync::LazyLock;
 
-/// A word of the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Keyword {
     /// In lower case.
     pub word: &'static str,
-    /// Whether it is no name unless it stands in backquotes or behind a dot.
+    /// Whether the word is a name only in backquotes or behind a dot.
     pub is_reserved: bool,
-    /// Whether it names a type.
+    /// Whether the word is the name of a type.
     pub is_type: bool,
     pub role: Role,
 }
 
-/// What a word makes of that which follows it.
+/// What a keyword says about the tokens that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Nothing.
+    /// The keyword says nothing.
     Plain,
-    /// The word begins another part of its statement.
+    /// The keyword begins another clause of the statement.
     Clause,
     /// A condition or a result follows, in which `true` is a value.
     Expression,
     /// A value follows, so that a sign belongs to it.
     Value,
-    /// It is a value itself: `null`, `true`, `false`.
+    /// The keyword itself is a value: `null`, `true`, `false`.
     Constant,
-    /// A list may follow whose length does not matter.
+    /// A list may follow of which the length does not matter.
     List,
     /// Rows follow.
     Rows,
-    /// A table follows, or a function that gives one.
+    /// A table follows, or a function that returns one.
     Table,
     /// The name of something follows.
     Name,
-    /// The same at the start of a statement.
+    /// A name follows if the keyword starts the statement.
     Describe,
     /// An alias or a type follows.
     Alias,
-    /// A name follows, or another word of the language.
+    /// A name follows, or another keyword.
     With,
-    /// It stands between another word and the name that follows that one, as in `table if exists`.
+    /// The keyword stands between another keyword and the name behind that one, as in `table if exists`.
     Between,
     /// The name of a partition follows.
     Partition,
-    /// Together with `label` or `snapshot` behind it, it is followed by a label.
+    /// With `label` or `snapshot` behind it, the keyword announces a label.
     Labelled,
-    /// A label follows where a word stands before it that asks for one.
+    /// A label follows if a keyword precedes that announces one.
     Label,
-    /// Rows that do not matter may follow, if a statement begins so.
+    /// Rows that do not matter may follow if the keyword starts the statement.
     Insert,
-    /// A text behind it is one value with it: `date '2024-01-01'`.
+    /// The keyword and a text behind it are one value: `date '2024-01-01'`.
     Typed,
 }
 
@@ -85,13 +84,13 @@ fn role(word: &str) -> Role {
     }
 }
 
-/// The longest of the words, in bytes.
+/// The length of the longest keyword, in bytes.
 const LONGEST: usize = 35;
 
-/// How many places the table has; a power of two, so that more than half stay empty.
+/// The number of slots in the hash table: a power of two, so large that more than half of the slots stay empty.
 const SLOTS: usize = 2048;
 
-/// The words by their [`hash`]; where two have the same, the second stands in the next free place.
+/// The keywords by their [`hash`]. A keyword whose slot is taken is in the next free slot.
 static TABLE: LazyLock<Box<[Option<Keyword>; SLOTS]>> = LazyLock::new(|| {
     let mut table = Box::new([None; SLOTS]);
     for (words, is_reserved, is_type) in
@@ -108,7 +107,7 @@ static TABLE: LazyLock<Box<[Option<Keyword>; SLOTS]>> = LazyLock::new(|| {
     table
 });
 
-/// Returns the keyword that a word is, in any letter case.
+/// Returns the keyword that `word` is in any letter case.
 pub(super) fn keyword(word: &str) -> Option<Keyword> {
     let bytes = word.as_bytes();
     if bytes.len() > LONGEST || bytes.is_empty() {
@@ -125,21 +124,22 @@ pub(super) fn keyword(word: &str) -> Option<Keyword> {
     None
 }
 
-/// A place of the table, by a word's first and last bytes without their letter case. A whole hash takes longer.
+/// Returns a slot of the table for a word's length and its first and last bytes, whatever their letter case. Hashing
+/// the whole word takes longer.
 fn hash(word: &[u8]) -> usize {
     let (first, last) = match word {
         [.., _, _, _, _, _, _, _, _] => {
             let end = word.len() - 8;
-            (read(&word[..8]), read(&word[end..]))
+            (to_u64(&word[..8]), to_u64(&word[end..]))
         }
-        [.., _, _, _, _] => (read(&word[..4]), read(&word[word.len() - 4..])),
+        [.., _, _, _, _] => (to_u64(&word[..4]), to_u64(&word[word.len() - 4..])),
         [first, .., middle, last] => {
             (u64::from_le_bytes([*first, *middle, *last, 0, 0, 0, 0, 0]), 0)
         }
         [first, last] => (u64::from_le_bytes([*first, *last, 0, 0, 0, 0, 0, 0]), 0),
         _ => (word.first().copied().unwrap_or(0).into(), 0),
     };
-    // Sets the bit that tells lower from upper case.
+    // The bit by which lower and upper case differ.
     const LOWER: u64 = 0x2020_2020_2020_2020;
     let mixed = (first | LOWER).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ (last | LOWER).rotate_left(23).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
@@ -147,13 +147,13 @@ fn hash(word: &[u8]) -> usize {
     (mixed.wrapping_mul(0xff51_afd7_ed55_8ccd) >> 53) as usize
 }
 
-fn read(bytes: &[u8]) -> u64 {
-    let mut read = [0; 8];
-    read[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(read)
+fn to_u64(bytes: &[u8]) -> u64 {
+    let mut eight = [0; 8];
+    eight[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(eight)
 }
 
-/// Words that are no name unless they stand in backquotes or behind a dot; in order.
+/// Keywords that are a name only in backquotes or behind a dot. Sorted.
 const RESERVED: [&str; 89] = [
     "add", "all", "alter", "analyze", "and", "as", "asc", "between", "by", "case", "column",
     "create", "cross", "delete", "desc", "describe", "distinct", "div", "drop", "dual", "else",
@@ -167,7 +167,7 @@ const RESERVED: [&str; 89] = [
     "when", "where", "with", "xor",
 ];
 
-/// The names of types, which may be names of other things as well; in order.
+/// The names of types, which may be names of other things as well. Sorted.
 const TYPES: [&str; 50] = [
     "agg_state", "array", "bigint", "binary", "bitmap", "blob", "boolean", "char", "character",
     "date", "datetime", "datetimev1", "datetimev2", "datev1", "datev2", "dec", "decimal",
@@ -177,7 +177,7 @@ const TYPES: [&str; 50] = [
     "time", "timestamp", "tinyint", "unsigned", "varbinary", "varchar", "variant",
 ];
 
-/// All other words of the two languages. They may be names as well; in order.
+/// All other keywords of the two languages. They may be names as well. Sorted.
 const OTHERS: [&str; 558] = [
     "access", "account_lock", "account_unlock", "actions", "active", "admin", "admin_priv",
     "advisor", "after", "aggregate", "alias", "alter_priv", "always", "analyzed", "analyzer",
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keywords_are_in_order_and_found_in_any_letter_case() {
+    fn keywords_are_sorted_and_found_in_any_letter_case() {
         let mut longest = 0;
         for (words, is_reserved, is_type) in
             [(&RESERVED[..], true, false), (&TYPES[..], false, true), (&OTHERS[..], false, false)]

@@ -1,14 +1,15 @@
-//! Tests: the forms in which each version of each engine writes profiles.
+//! A profile of each version of each engine.
 
 use proptest::prelude::*;
 
-use super::lines::lines;
-use super::*;
+use crate::domain::profile::text::lines;
+use crate::domain::profile::*;
 use crate::domain::record::{Kind, QueryRecord};
 
-macro_rules! form {
+/// The text of a profile in `tests/profiles`.
+macro_rules! profile {
     ($name:literal) => {
-        include_str!(concat!("../../../tests/profiles/", $name, ".txt"))
+        include_str!(concat!("../../../../tests/profiles/", $name, ".txt"))
     };
 }
 
@@ -18,18 +19,17 @@ fn record(text: &str) -> QueryRecord {
 }
 
 /// An operator's depth, name, fragment, own time, rows and memory.
-type Read = (usize, String, Option<String>, Option<u64>, Option<u64>, Option<u64>);
+type Row = (usize, String, Option<String>, Option<u64>, Option<u64>, Option<u64>);
 
-fn read(text: &str) -> Vec<Read> {
+fn read(text: &str) -> Vec<Row> {
     let operators = operators(&Section::parse(text));
-    let read = in_order(&operators).map(|(depth, found)| {
+    let rows = walk(&operators).map(|(depth, found)| {
         let name = found.name.clone();
         (depth, name, found.fragment.clone(), found.time_ns, found.rows, found.memory_bytes)
     });
-    read.collect()
+    rows.collect()
 }
 
-/// What is expected of an operator.
 fn expected(
     depth: usize,
     name: &str,
@@ -37,7 +37,7 @@ fn expected(
     ns: u64,
     rows: impl Into<Option<u64>>,
     memory: impl Into<Option<u64>>,
-) -> Read {
+) -> Row {
     (depth, name.to_string(), Some(fragment.to_string()), Some(ns), rows.into(), memory.into())
 }
 
@@ -46,13 +46,13 @@ fn phases(text: &str) -> Vec<(String, i64)> {
     phases.into_iter().map(|phase| (phase.name, phase.duration_ms)).collect()
 }
 
-fn told(phases: &[(&str, i64)]) -> Vec<(String, i64)> {
+fn expected_phases(phases: &[(&str, i64)]) -> Vec<(String, i64)> {
     phases.iter().map(|(name, ms)| (name.to_string(), *ms)).collect()
 }
 
 #[test]
 fn doris_0_8() {
-    let text = form!("doris-0.8");
+    let text = profile!("doris-0.8");
     let record = record(text);
     assert_eq!((record.user.as_deref(), record.db.as_deref()), (Some("mira"), Some("garden")));
     let exchange = |depth, id, ns, rows| {
@@ -72,7 +72,7 @@ fn doris_0_8() {
 
 #[test]
 fn doris_0_12() {
-    let text = form!("doris-0.12");
+    let text = profile!("doris-0.12");
     let record = record(text);
     assert_eq!(record.query_id.as_str(), "31f0a2b4c6d84e10-8899aabbccddeef0");
     assert_eq!(
@@ -85,7 +85,7 @@ fn doris_0_12() {
 
 #[test]
 fn doris_2_0() {
-    let text = form!("doris-2.0");
+    let text = profile!("doris-2.0");
     let record = record(text);
     assert_eq!((record.cache_hit, record.is_nereids), (Some(true), Some(true)));
     assert_eq!((record.workload_group, record.trace_id), (None, None));
@@ -93,7 +93,7 @@ fn doris_2_0() {
     assert_eq!((record.parse_time_ms, record.queue_time_ms), (None, None));
     let shown =
         [("analyze", 3), ("plan", 9), ("schedule", 6), ("wait and fetch", 66), ("other", 4)];
-    assert_eq!(phases(text), told(&shown));
+    assert_eq!(phases(text), expected_phases(&shown));
     assert_eq!(
         read(text),
         [
@@ -120,7 +120,7 @@ fn doris_2_0() {
 
 #[test]
 fn doris_3_0() {
-    let text = form!("doris-3.0");
+    let text = profile!("doris-3.0");
     let record = record(text);
     assert_eq!(
         record.statement.as_deref(),
@@ -135,9 +135,14 @@ fn doris_3_0() {
         record.changed_variables.as_deref(),
         Some(r#"{"enable_profile":"true","session_context":"trace_id:greenhouse-9;bed:7"}"#)
     );
+}
+
+#[test]
+fn phases_of_doris_3_0() {
+    let text = profile!("doris-3.0");
     assert_eq!(
         phases(text),
-        told(&[
+        expected_phases(&[
             ("parse", 4),
             ("plan", 320),
             ("schedule", 9_012),
@@ -152,6 +157,11 @@ fn doris_3_0() {
     );
     let sum: f64 = queued.phases.iter().map(|phase| phase.share).sum();
     assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+}
+
+#[test]
+fn operators_of_doris_3_0() {
+    let text = profile!("doris-3.0");
     assert_eq!(
         read(text),
         [
@@ -184,6 +194,11 @@ fn doris_3_0() {
             ),
         ]
     );
+}
+
+#[test]
+fn sections_of_doris_3_0() {
+    let text = profile!("doris-3.0");
     let tree = Section::parse(text);
     let names: Vec<&str> = tree.children.iter().map(|child| child.name.as_str()).collect();
     let detail = "Execution Profile 1f2e3d4c5b6a4978-a0b1c2d3e4f50617";
@@ -200,7 +215,7 @@ fn doris_3_0() {
 
 #[test]
 fn the_two_tasks_of_a_load_of_doris_3_0() {
-    let text = form!("doris-3.0-two-tasks");
+    let text = profile!("doris-3.0-two-tasks");
     let record = record(text);
     assert_eq!((record.kind, record.query_id.as_str()), (Kind::Load, "20871"));
     assert_eq!(record.changed_variables, None);
@@ -236,7 +251,7 @@ fn the_two_tasks_of_a_load_of_doris_3_0() {
 
 #[test]
 fn doris_4_0() {
-    let text = form!("doris-4.0");
+    let text = profile!("doris-4.0");
     let record = record(text);
     assert_eq!((record.duration_ms, record.db.as_deref()), (Some(0), None));
     assert_eq!((record.cache_hit, record.trace_id.as_deref()), (Some(true), Some("pond-4")));
@@ -264,16 +279,15 @@ fn doris_4_0() {
     let at = without.find("     Fragments:").unwrap();
     let end = without.find("DetailProfile").unwrap();
     let detail = format!("{}{}", &without[..at], &without[end..]);
-    let merged: Vec<Read> =
-        read(text).into_iter().map(|mut read| (read.5.take(), read).1).collect();
-    let detail: Vec<Read> =
+    let merged: Vec<Row> = read(text).into_iter().map(|mut read| (read.5.take(), read).1).collect();
+    let detail: Vec<Row> =
         read(&detail).into_iter().map(|mut read| (read.5.take(), read).1).collect();
     assert_eq!(detail, merged);
 }
 
 #[test]
 fn starrocks_2_2() {
-    let text = form!("starrocks-2.2");
+    let text = profile!("starrocks-2.2");
     assert_eq!(record(text).db.as_deref(), Some("garden"));
     let sender = "DataStreamSender (dst_id=2, dst_fragments=[01980000aa0011f0-80000000000000a6])";
     assert_eq!(
@@ -288,8 +302,8 @@ fn starrocks_2_2() {
 
 #[test]
 fn starrocks_2_4() {
-    let text = form!("starrocks-2.4");
-    assert_eq!(phases(text), told(&[("plan", 4), ("other", 25)]));
+    let text = profile!("starrocks-2.4");
+    assert_eq!(phases(text), expected_phases(&[("plan", 4), ("other", 25)]));
     assert_eq!(
         read(text),
         [
@@ -303,7 +317,7 @@ fn starrocks_2_4() {
 
 #[test]
 fn starrocks_3_3() {
-    let text = form!("starrocks-3.3");
+    let text = profile!("starrocks-3.3");
     let record = record(text);
     assert_eq!((record.duration_ms, record.db.as_deref()), (Some(167_000), None));
     assert_eq!(record.compute_group.as_deref(), Some("night_wh"));
@@ -318,7 +332,7 @@ fn starrocks_3_3() {
         ("execute", 165_000),
         ("other", 712),
     ];
-    assert_eq!(phases(text), told(&shown));
+    assert_eq!(phases(text), expected_phases(&shown));
     assert_eq!((record.queue_time_ms, record.schedule_time_ms), (Some(1_200), Some(9)));
     let plan = &Phases::of(&Section::parse(text)).phases[1];
     let steps: Vec<(&str, i64)> =
@@ -337,7 +351,7 @@ fn starrocks_3_3() {
 
 #[test]
 fn a_load_of_starrocks_4_0_in_a_clients_table() {
-    let text = form!("starrocks-4.0-load");
+    let text = profile!("starrocks-4.0-load");
     let record = record(text);
     assert_eq!((record.kind, record.statement.as_deref()), (Kind::Load, None));
     // 05:00 in UTC, not in the zone of the source.
@@ -354,13 +368,13 @@ fn a_load_of_starrocks_4_0_in_a_clients_table() {
             expected(1, "FILE_SCAN (plan_node_id=0)", "0", 801_004_000, 6_000, None),
         ]
     );
-    // The border and what the client says behind it are no lines of the profile.
+    // The border and the client's line behind it are not part of the profile.
     assert!(lines(text).last().unwrap().ends_with("UniqueMetrics:"));
 }
 
 #[test]
-fn the_brief_form_has_all_four_keys() {
-    let brief = serde_json::to_value(Section::parse(form!("doris-4.0")).brief()).unwrap();
+fn the_brief_has_all_four_keys() {
+    let brief = serde_json::to_value(Section::parse(profile!("doris-4.0")).brief()).unwrap();
     assert_eq!((brief["name"].as_str(), brief["totalTime"].as_str()), (Some("Query"), Some("0ns")));
     let scan = brief.pointer("/children/3/children/0/children/1/children/0/children/1").unwrap();
     assert_eq!(
@@ -372,13 +386,13 @@ fn the_brief_form_has_all_four_keys() {
             "children": [],
         })
     );
-    let old = Section::parse(form!("starrocks-2.2")).brief();
+    let old = Section::parse(profile!("starrocks-2.2")).brief();
     assert_eq!(old.children[1].total_time, "11.402ms[11402881ns]");
 }
 
 #[test]
 fn a_drawing_is_bounded() {
-    // 256 levels, and below the last very many.
+    // 256 levels, and below the last one very many sections.
     let mut text = String::from("Fragment 0:\n");
     for depth in 1..250 {
         text.push_str(&format!("{}S{depth}:\n", " ".repeat(depth)));
@@ -386,13 +400,13 @@ fn a_drawing_is_bounded() {
     for number in 0..100_000 {
         text.push_str(&format!("{}T{number}:\n", " ".repeat(250)));
     }
-    let drawn = Section::parse(&text).drawn();
-    assert!(drawn.len() < 9 << 20 && drawn.ends_with("…\n"), "{}", drawn.len());
+    let drawing = Section::parse(&text).render_tree();
+    assert!(drawing.len() < 9 << 20 && drawing.ends_with("…\n"), "{}", drawing.len());
     let fragments: String =
         (0..100_000).map(|number| format!("Fragment {number}:\n  A_B:\n")).collect();
     let section = Section::parse(&fragments);
     assert_eq!(section.fragments().len(), 100_000);
-    assert_eq!(section.drawn().lines().count(), 200_000);
+    assert_eq!(section.render_tree().lines().count(), 200_000);
 }
 
 proptest! {
@@ -404,32 +418,12 @@ proptest! {
     ) {
         let section = Section::parse(&text);
         let operators = operators(&section);
-        prop_assert!(in_order(&operators).all(|(_, operator)| (0.0..=1.0).contains(&operator.share)));
+        prop_assert!(walk(&operators).all(|(_, operator)| (0.0..=1.0).contains(&operator.share)));
         section.fragments();
-        section.drawn();
+        section.render_tree();
         section.brief();
         let phases = Phases::of(&section).with_queue(Some(1));
         prop_assert!(phases.phases.iter().all(|phase| phase.duration_ms >= 0));
         let _ = Profile::summary_of(text.as_bytes(), Zone::UTC);
-        from_html(&text);
-    }
-
-    #[test]
-    fn html_reads_back(text in "[a-z<>&\"\u{a0}; \n-]{0,60}", escapes: bool) {
-        // What stands for no-break spaces in a page is not told from spaces.
-        let text = text.replace('\u{a0}', " ");
-        let html = match escapes {
-            true => {
-                let mut json = Vec::new();
-                write_html_json(text.as_bytes(), &mut json);
-                serde_json::from_slice::<String>(&json).unwrap()
-            }
-            false => text.replace('\n', "</br>").replace(' ', "&nbsp;&nbsp;"),
-        };
-        // Doris escapes nothing; a text that happens to hold escapes and no `<` or `>` cannot be told.
-        let escaped = ["&lt;", "&gt;", "&quot;", "&amp;", "&nbsp;", "</br>", "<br>"];
-        if !escaped.iter().any(|mark| text.contains(mark)) {
-            prop_assert_eq!(from_html(&html), text);
-        }
     }
 }

@@ -1,6 +1,6 @@
-//! What a statement is made of, in the dialects of Doris and StarRocks.
+//! Splits a statement into tokens, in the dialects of Doris and StarRocks.
 
-use super::escape::Escapes;
+use super::unescape::Escapes;
 
 /// A part of a statement that is neither white space nor a comment.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -8,147 +8,147 @@ pub(super) enum Token<'a> {
     Word(&'a str),
     /// A name in backquotes, without them.
     Quoted(&'a str),
+    /// A number, a text, or the placeholder `?`.
     Literal,
     Symbol(&'a str),
 }
 
+/// What separates tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gap {
+    Space,
+    Comment,
+}
+
 /// Reads a statement token by token.
-pub(super) struct Tokens<'a> {
-    pub text: &'a str,
-    /// Where the next token is looked for.
-    pub at: usize,
+pub(super) struct Tokenizer<'a> {
+    text: &'a str,
+    /// The offset in bytes from which the next token is read.
+    pub position: usize,
     /// Whether the text ended within quotes or a comment.
     pub is_unclosed: bool,
-    /// Which line ends a frontend escaped; read from the text where a comment needs it.
+    /// The line ends that a frontend escaped; determined at the first comment that needs them.
     escapes: Option<Escapes>,
-    /// Whether a `*/` ends a comment even if comments within it are open. StarRocks does not nest comments, so a
-    /// comment whose nested ones do not all end is read as StarRocks reads it.
+    /// Whether a `*/` ends a comment even if nested comments are open. StarRocks does not nest comments, so a comment
+    /// with an unclosed nested comment is read as StarRocks reads it.
     is_unnested: bool,
 }
 
-impl<'a> Tokens<'a> {
-    pub(super) fn of(text: &'a str) -> Tokens<'a> {
-        Tokens { text, at: 0, is_unclosed: false, escapes: None, is_unnested: false }
+impl<'a> Tokenizer<'a> {
+    pub(super) fn new(text: &'a str) -> Tokenizer<'a> {
+        Tokenizer { text, position: 0, is_unclosed: false, escapes: None, is_unnested: false }
     }
 
-    /// The next token. A sign belongs to a number only where a value may begin (`awaits_value`), and behind a dot
-    /// (`after_dot`) only a name can stand.
+    /// Returns the next token. `awaits_value` says that a value may begin here, so that a sign belongs to a number;
+    /// `after_dot` says that a dot precedes, so that digits belong to a name.
     pub(super) fn next(&mut self, awaits_value: bool, after_dot: bool) -> Option<Token<'a>> {
         while let Some((_, length)) = self.gap() {
-            self.at += length;
+            self.position += length;
         }
-        let rest = &self.text.as_bytes()[self.at..];
+        let rest = &self.text.as_bytes()[self.position..];
         let first = *rest.first()?;
-        let second = rest.get(1).copied().unwrap_or(0);
-        let may_be_number = match first {
-            b'0'..=b'9' => !after_dot,
-            b'.' => !after_dot && second.is_ascii_digit(),
-            b'-' | b'+' => awaits_value && matches!(second, b'0'..=b'9' | b'.'),
-            _ => false,
-        };
-        if may_be_number {
-            let sign = usize::from(matches!(first, b'-' | b'+'));
-            if let Some(length) = number(&rest[sign..]) {
-                self.at += sign + length;
-                return Some(Token::Literal);
-            }
+        if let Some(length) = signed_number(rest, awaits_value, after_dot) {
+            self.position += length;
+            return Some(Token::Literal);
         }
+        let second = rest.get(1).copied().unwrap_or(0);
         match first {
-            b'\'' | b'"' => {
-                self.quoted(0, first);
-                Some(Token::Literal)
-            }
+            b'\'' | b'"' => self.skip_quoted(0, first),
             // A text of hexadecimal or binary digits, or in the national character set.
             b'x' | b'X' | b'b' | b'B' | b'n' | b'N' if matches!(second, b'\'' | b'"') => {
-                self.quoted(1, second);
-                Some(Token::Literal)
+                self.skip_quoted(1, second);
             }
-            // A text in which a backslash is one.
+            // A raw text, in which a backslash escapes nothing.
             b'r' | b'R' if matches!(second, b'\'' | b'"') => {
                 let end = memchr::memchr(second, &rest[2..]);
                 self.is_unclosed |= end.is_none();
-                self.at += end.map_or(rest.len(), |end| 2 + end + 1);
-                Some(Token::Literal)
+                self.position += end.map_or(rest.len(), |end| 2 + end + 1);
             }
-            b'?' => {
-                self.at += 1;
-                Some(Token::Literal)
-            }
-            b'`' => Some(Token::Quoted(self.backquoted())),
-            _ if is_word(first) => {
-                let length = word(rest);
-                // The character set of a text: _utf8mb4'…'.
-                if first == b'_'
-                    && let Some(quote @ (b'\'' | b'"')) = rest.get(length)
-                {
-                    self.quoted(length, *quote);
-                    return Some(Token::Literal);
-                }
-                let word = &self.text[self.at..self.at + length];
-                self.at += length;
-                Some(Token::Word(word))
-            }
-            _ => {
-                let length = match first {
-                    // No operator begins with one of these; they are the most of all symbols.
-                    b',' | b'(' | b')' | b'.' | b';' | b'[' | b']' | b'*' | b'+' => 1,
-                    _ => operator(rest),
-                };
-                let symbol = &self.text[self.at..self.at + length];
-                self.at += length;
-                Some(Token::Symbol(symbol))
-            }
+            b'?' => self.position += 1,
+            b'`' => return Some(Token::Quoted(self.backquoted())),
+            _ if is_word(first) => return Some(self.word()),
+            _ => return Some(self.symbol()),
         }
+        Some(Token::Literal)
     }
 
-    /// Goes over a text whose `quote` opens so many bytes on.
-    fn quoted(&mut self, opens: usize, quote: u8) {
-        let text = &self.text.as_bytes()[self.at + opens..];
-        let end = quoted(text, quote);
-        self.is_unclosed |= end.is_none();
-        self.at += opens + end.unwrap_or(text.len());
+    /// Reads a word, or a text with its character set: `_utf8mb4'…'`.
+    fn word(&mut self) -> Token<'a> {
+        let rest = &self.text.as_bytes()[self.position..];
+        let length = word_length(rest);
+        if rest.first() == Some(&b'_')
+            && let Some(quote @ (b'\'' | b'"')) = rest.get(length)
+        {
+            self.skip_quoted(length, *quote);
+            return Token::Literal;
+        }
+        Token::Word(self.take(length))
     }
 
-    /// Goes over a name in backquotes. Two of them within it are one of the name.
+    fn symbol(&mut self) -> Token<'a> {
+        let length = match &self.text.as_bytes()[self.position..] {
+            // The most frequent symbols; no operator begins with one of them.
+            [b',' | b'(' | b')' | b'.' | b';' | b'[' | b']' | b'*' | b'+', ..] => 1,
+            rest => operator_length(rest),
+        };
+        Token::Symbol(self.take(length))
+    }
+
+    /// Returns the next `length` bytes, and moves behind them.
+    fn take(&mut self, length: usize) -> &'a str {
+        let start = self.position;
+        self.position += length;
+        &self.text[start..self.position]
+    }
+
+    /// Moves behind a text in quotes, of which the opening `quote` is `offset` bytes ahead.
+    fn skip_quoted(&mut self, offset: usize, quote: u8) {
+        let text = &self.text.as_bytes()[self.position + offset..];
+        let length = quoted_length(text, quote);
+        self.is_unclosed |= length.is_none();
+        self.position += offset + length.unwrap_or(text.len());
+    }
+
+    /// Reads a name in backquotes. Two backquotes within it are one of the name.
     fn backquoted(&mut self) -> &'a str {
-        let from = self.at + 1;
+        let start = self.position + 1;
         let bytes = self.text.as_bytes();
-        let mut at = from;
+        let mut at = start;
         while let Some(found) = memchr::memchr(b'`', &bytes[at..]) {
             at += found + 1;
             if bytes.get(at) != Some(&b'`') {
-                self.at = at;
-                return &self.text[from..at - 1];
+                self.position = at;
+                return &self.text[start..at - 1];
             }
             at += 1;
         }
         self.is_unclosed = true;
-        self.at = self.text.len();
-        &self.text[from..]
+        self.position = self.text.len();
+        &self.text[start..]
     }
 
-    /// The white space or the comment that stands next, and its length.
+    /// Returns whether white space or a comment comes next, and the length in bytes: of one space, of a whole comment.
     pub(super) fn gap(&mut self) -> Option<(Gap, usize)> {
-        let rest = &self.text.as_bytes()[self.at..];
+        let rest = &self.text.as_bytes()[self.position..];
         // Most words have one space before them.
         if rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric()) {
             return None;
         }
         match rest {
             [b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, ..] => Some((Gap::Space, 1)),
-            // The space as wide as a Chinese character.
+            // U+3000, the ideographic space.
             [0xe3, 0x80, 0x80, ..] => Some((Gap::Space, 3)),
-            // A line end or a tab as frontends escape it. No other backslash stands outside of quotes.
+            // A line end or a tab as frontends escape it. Outside of quotes a backslash has no other meaning.
             [b'\\', b'n' | b'r' | b't', ..] => Some((Gap::Space, 2)),
-            [b'-', b'-', ..] | [b'#', ..] => Some((Gap::Comment, self.line_comment())),
-            [b'/', b'*', ..] => Some((Gap::Comment, self.block_comment())),
+            [b'-', b'-', ..] | [b'#', ..] => Some((Gap::Comment, self.line_comment_length())),
+            [b'/', b'*', ..] => Some((Gap::Comment, self.block_comment_length())),
             _ => None,
         }
     }
 
-    /// The length of a comment up to the end of its line: a line feed, a carriage return alone, or an escape of them.
-    fn line_comment(&mut self) -> usize {
-        let rest = &self.text.as_bytes()[self.at..];
+    /// Returns the length of a comment that ends with its line: at a line feed, a carriage return, or an escape of one.
+    fn line_comment_length(&mut self) -> usize {
+        let rest = &self.text.as_bytes()[self.position..];
         let mut at = 0;
         while let Some(found) = memchr::memchr3(b'\n', b'\r', b'\\', &rest[at..]) {
             at += found;
@@ -165,9 +165,9 @@ impl<'a> Tokens<'a> {
         rest.len()
     }
 
-    /// The length of a comment and of those within it.
-    fn block_comment(&mut self) -> usize {
-        let rest = &self.text.as_bytes()[self.at..];
+    /// Returns the length of a comment with the comments nested in it.
+    fn block_comment_length(&mut self) -> usize {
+        let rest = &self.text.as_bytes()[self.position..];
         let Some(first_end) = memchr::memmem::find(&rest[2..], b"*/").map(|found| 2 + found + 2)
         else {
             self.is_unclosed = true;
@@ -198,23 +198,18 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// What stands between tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gap {
-    Space,
-    Comment,
-}
-
-/// The length of the operator at the start of `text`, or of the one sign that stands there.
-fn operator(text: &[u8]) -> usize {
+/// Returns the length of the operator at the start of `text`; 1 for any other byte.
+fn operator_length(text: &[u8]) -> usize {
     let mut operators = OPERATORS.iter();
-    operators.find(|operator| text.starts_with(operator.as_bytes())).map_or(1, |it| it.len())
+    operators
+        .find(|operator| text.starts_with(operator.as_bytes()))
+        .map_or(1, |operator| operator.len())
 }
 
-/// Operators of more than one sign, longest first.
+/// Operators of more than one character, longest first.
 const OPERATORS: [&str; 11] = ["<=>", "<=", ">=", "<>", "!=", "==", "||", "&&", "->", "::", ":="];
 
-/// Whether a byte is one of a word. Every byte of a character beyond ASCII is.
+/// Returns whether a byte belongs to a word. Every byte of a character beyond ASCII does.
 pub(super) fn is_word(byte: u8) -> bool {
     const IS_WORD: [bool; 256] = {
         let mut is_word = [false; 256];
@@ -230,8 +225,8 @@ pub(super) fn is_word(byte: u8) -> bool {
     IS_WORD[usize::from(byte)]
 }
 
-/// The length of the word at the start of `text`.
-fn word(text: &[u8]) -> usize {
+/// Returns the length of the word at the start of `text`. The ideographic space ends a word.
+fn word_length(text: &[u8]) -> usize {
     let mut at = 0;
     loop {
         match text.get(at) {
@@ -242,8 +237,8 @@ fn word(text: &[u8]) -> usize {
     }
 }
 
-/// The length of what `quote` opens at the start of `text`; None where nothing closes it.
-fn quoted(text: &[u8], quote: u8) -> Option<usize> {
+/// Returns the length of the quoted text at the start of `text`, both quotes included; None if it is not closed.
+fn quoted_length(text: &[u8], quote: u8) -> Option<usize> {
     let mut at = 1;
     while let Some(found) = memchr::memchr2(quote, b'\\', text.get(at..)?) {
         at += found;
@@ -255,9 +250,21 @@ fn quoted(text: &[u8], quote: u8) -> Option<usize> {
     None
 }
 
-/// The length of a number at the start of `text`, if one stands there and is no start of a name, as in
-/// `2024_orders`.
-fn number(text: &[u8]) -> Option<usize> {
+/// Returns the length of the number at the start of `text` with its sign, if a number may stand there.
+fn signed_number(text: &[u8], awaits_value: bool, after_dot: bool) -> Option<usize> {
+    let second = text.get(1).copied().unwrap_or(0);
+    let (sign, may_be_number) = match text.first()? {
+        b'0'..=b'9' => (0, !after_dot),
+        b'.' => (0, !after_dot && second.is_ascii_digit()),
+        b'-' | b'+' => (1, awaits_value && matches!(second, b'0'..=b'9' | b'.')),
+        _ => (0, false),
+    };
+    if may_be_number { Some(sign + number_length(&text[sign..])?) } else { None }
+}
+
+/// Returns the length of the number at the start of `text`; None if there is none or a name begins with its digits, as
+/// in `2024_orders`.
+fn number_length(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let ends = |at: usize| !text.get(at).is_some_and(|byte| is_word(*byte));
     let based = |is_digit: fn(&u8) -> bool| {
@@ -288,7 +295,7 @@ fn number(text: &[u8]) -> Option<usize> {
             end += 1 + sign + exponent;
         }
     }
-    // Doris' suffixes of types.
+    // Doris marks the type of a number by a suffix.
     let suffix = match text[end..] {
         [b'l' | b'L' | b's' | b'S' | b'y' | b'Y', ..] if is_whole => 1,
         [b'b' | b'B', b'd' | b'D', ..] => 2,
@@ -319,7 +326,7 @@ mod tests {
             ("2024_orders", None),
             (".", None),
         ] {
-            assert_eq!(number(text.as_bytes()), length, "{text}");
+            assert_eq!(number_length(text.as_bytes()), length, "{text}");
         }
     }
 
@@ -335,9 +342,9 @@ mod tests {
             ("select /* a */", false),
             ("select 'it''s' -- x'", false),
         ] {
-            let mut tokens = Tokens::of(text);
-            while tokens.next(false, false).is_some() {}
-            assert_eq!(tokens.is_unclosed, unclosed, "{text}");
+            let mut tokenizer = Tokenizer::new(text);
+            while tokenizer.next(false, false).is_some() {}
+            assert_eq!(tokenizer.is_unclosed, unclosed, "{text}");
         }
     }
 }

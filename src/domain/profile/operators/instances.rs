@@ -1,0 +1,45 @@
+//! Merges the instances of a part of a plan.
+
+use std::collections::HashMap;
+
+use super::Operator;
+
+/// Merges the operators of several instances: sums rows and memory, and keeps the time and the counters of the slowest.
+/// An operator is the same in two instances if its name is the same and the same number of operators of that name
+/// precede it.
+pub(super) fn merge_instances(mut instances: Vec<Vec<Operator>>) -> Vec<Operator> {
+    if instances.len() < 2 {
+        return instances.pop().unwrap_or_default();
+    }
+    let mut indexes: HashMap<(String, usize), usize> = HashMap::new();
+    let mut groups: Vec<Vec<Operator>> = Vec::new();
+    for instance in instances {
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        for operator in instance {
+            let preceding = seen.entry(operator.name.clone()).or_default();
+            let key = (operator.name.clone(), *preceding);
+            *preceding += 1;
+            let index = *indexes.entry(key).or_insert_with(|| {
+                groups.push(Vec::new());
+                groups.len() - 1
+            });
+            if let Some(group) = groups.get_mut(index) {
+                group.push(operator);
+            }
+        }
+    }
+    groups.into_iter().map(merge_operators).collect()
+}
+
+/// Merges the instances of one operator.
+fn merge_operators(mut instances: Vec<Operator>) -> Operator {
+    let sum = |field: fn(&Operator) -> Option<u64>| {
+        instances.iter().filter_map(field).reduce(u64::saturating_add)
+    };
+    let rows = sum(|operator| operator.rows);
+    let memory_bytes = sum(|operator| operator.memory_bytes);
+    let children = instances.iter_mut().map(|one| std::mem::take(&mut one.children)).collect();
+    let slowest = instances.into_iter().reduce(|a, b| if b.time_ns > a.time_ns { b } else { a });
+    let children = merge_instances(children);
+    Operator { rows, memory_bytes, children, ..slowest.unwrap_or_default() }
+}

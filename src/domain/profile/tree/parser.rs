@@ -1,0 +1,192 @@
+//! Builds the tree from the lines of a profile's text.
+
+use std::borrow::Cow;
+
+use super::headings::{
+    BARE_KEYS, FREE_SECTIONS, LONG_KEYS, can_begin, column_of, dashless, entry, header, heading,
+    is_execution, split_counter,
+};
+use super::{Counter, MAX_DEPTH, Section};
+use crate::domain::profile::text::{lines, trim};
+
+impl Section {
+    /// Reads the text of a profile into a tree, whose root has no name. Any text gives a tree.
+    pub(crate) fn parse(text: &str) -> Section {
+        Parser::read(text, |_| false)
+    }
+
+    /// Reads the part of a profile before the execution: the summaries, the planner, the variables.
+    pub(in crate::domain::profile) fn parse_head(text: &str) -> Section {
+        Parser::read(text, |parser| parser.in_execution)
+    }
+}
+
+/// A value of several lines that may continue.
+#[derive(Clone, Copy)]
+struct LongValue {
+    /// The column of the key.
+    column: usize,
+    /// Whether a dash precedes the key.
+    is_dashed: bool,
+}
+
+/// The sections and counters that are open at the current line, each with its column, the outermost first.
+#[derive(Default)]
+struct Parser {
+    root: Section,
+    sections: Vec<(usize, Section)>,
+    /// The open counters of the innermost section.
+    counters: Vec<(usize, Counter)>,
+    /// The value that the current line may continue.
+    long_value: Option<LongValue>,
+    /// Whether a section of the execution was opened.
+    in_execution: bool,
+}
+
+impl Parser {
+    /// Reads lines until the text ends or `is_done`.
+    fn read(text: &str, is_done: impl Fn(&Parser) -> bool) -> Section {
+        let mut parser = Parser::default();
+        let mut lines = lines(text);
+        while let Some(line) = lines.next() {
+            parser.line(&line, || next_content(&lines));
+            if is_done(&parser) {
+                break;
+            }
+        }
+        parser.finish()
+    }
+
+    /// Reads a line. `next` returns the next line that is not empty.
+    fn line<'a>(&mut self, line: &str, next: impl Fn() -> Option<Cow<'a, str>>) {
+        let content = trim(line);
+        let column = column_of(line);
+        if let Some(long_value) = self.long_value {
+            if !long_value.ends_at(column, content, next) {
+                if let Some((_, counter)) = self.counters.last_mut() {
+                    counter.value.push('\n');
+                    counter.value.push_str(line);
+                }
+                return;
+            }
+            self.long_value = None;
+        }
+        if content.is_empty() {
+            return;
+        }
+        // Only a heading ends free text. Doris 2.1 writes ` MergedProfile ` with a space before it.
+        if let Some(&(free, _)) = self
+            .sections
+            .last()
+            .filter(|(_, section)| FREE_SECTIONS.contains(&section.name.as_str()))
+        {
+            match heading(content).filter(|_| column <= free + 1) {
+                Some((name, detail)) => self.open_section(column.min(free), name, detail),
+                None => self.innermost().lines.push(content.to_string()),
+            }
+        } else if let Some(counter) = content.strip_prefix("- ") {
+            let (column, name, value) = split_counter(column, counter);
+            self.open_counter(column, name, value, true);
+        } else if let Some((key, value)) =
+            dashless(content).filter(|_| self.innermost().name == "Summary")
+        {
+            self.open_counter(column, key, value, false);
+        } else if let Some((name, detail)) = heading(content).or_else(|| header(content)) {
+            self.open_section(column, name, detail);
+        } else {
+            self.close_counters(0);
+            self.innermost().lines.push(content.to_string());
+        }
+    }
+
+    fn open_counter(&mut self, column: usize, name: &str, value: &str, is_dashed: bool) {
+        self.close_counters(column);
+        self.close_sections(column);
+        self.long_value = LONG_KEYS.contains(&name).then_some(LongValue { column, is_dashed });
+        if self.counters.len() < MAX_DEPTH {
+            let (name, value) = (name.to_string(), value.to_string());
+            self.counters.push((column, Counter { name, value, children: Vec::new() }));
+        } else {
+            self.long_value = None;
+        }
+    }
+
+    fn open_section(&mut self, column: usize, name: &str, detail: &str) {
+        self.close_counters(0);
+        self.close_sections(column);
+        if self.sections.len() >= MAX_DEPTH {
+            self.close_section();
+        }
+        self.in_execution |= is_execution(name);
+        let (name, detail) = (name.to_string(), detail.to_string());
+        self.sections.push((column, Section { name, detail, ..Section::default() }));
+    }
+
+    fn innermost(&mut self) -> &mut Section {
+        match self.sections.last_mut() {
+            Some((_, section)) => section,
+            None => &mut self.root,
+        }
+    }
+
+    /// Closes the counters that are not left of a column.
+    fn close_counters(&mut self, column: usize) {
+        while self.counters.last().is_some_and(|(open, _)| *open >= column) {
+            let Some((_, mut counter)) = self.counters.pop() else { return };
+            if LONG_KEYS.contains(&counter.name.as_str()) {
+                counter.value = trim(&counter.value).to_string();
+            }
+            match self.counters.last_mut() {
+                Some((_, parent)) => parent.children.push(counter),
+                None => self.innermost().counters.push(counter),
+            }
+        }
+    }
+
+    /// Closes the sections that are not left of a column.
+    fn close_sections(&mut self, column: usize) {
+        while self.sections.last().is_some_and(|(open, _)| *open >= column) {
+            self.close_counters(0);
+            self.close_section();
+        }
+    }
+
+    fn close_section(&mut self) {
+        if let Some((_, section)) = self.sections.pop() {
+            self.innermost().children.push(section);
+        }
+    }
+
+    fn finish(mut self) -> Section {
+        self.close_counters(0);
+        self.close_sections(0);
+        self.root
+    }
+}
+
+impl LongValue {
+    /// Returns whether the value ends before a line. SQL may hold any line, so the value ends only before an entry in
+    /// the column of its own key, or before a heading that is not further right and that a fitting line follows.
+    fn ends_at<'a>(
+        self,
+        column: usize,
+        content: &str,
+        next: impl Fn() -> Option<Cow<'a, str>>,
+    ) -> bool {
+        let is_entry = || match self.is_dashed {
+            true => {
+                let bare = content.strip_prefix("- ").is_some_and(|key| BARE_KEYS.contains(&key));
+                bare || entry(content).is_some()
+            }
+            false => dashless(content).is_some(),
+        };
+        let is_heading =
+            || heading(content).is_some_and(|(name, _)| can_begin(name, column, next().as_deref()));
+        column == self.column && is_entry() || column <= self.column && is_heading()
+    }
+}
+
+/// Returns the next line that is not empty.
+fn next_content<'a>(lines: &(impl Iterator<Item = Cow<'a, str>> + Clone)) -> Option<Cow<'a, str>> {
+    lines.clone().find(|line| !trim(line).is_empty())
+}

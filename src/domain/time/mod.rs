@@ -1,0 +1,18 @@
+//! Times and durations in the text forms of Doris.
+//!
+//! Doris writes local times without a zone, `2024-01-02 11:15:51,248`. annals keeps instants, Unix milliseconds in UTC,
+//! and converts between the two by a [`Zone`].
+//!
+//! - [`zone`] converts between instants and local times.
+//! - [`instant`] reads times.
+//! - [`duration`] reads and writes durations.
+
+mod duration;
+mod instant;
+mod zone;
+
+pub(crate) use duration::{format_duration_ms, parse_duration_ms, parse_duration_ns};
+pub(crate) use instant::{
+    leading_local_time, leading_zone_offset, parse_instant_ms, parse_user_time_ms,
+};
+pub(crate) use zone::Zone;
