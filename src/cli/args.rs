@@ -35,7 +35,7 @@ pub enum ReadError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("the history cannot be read")]
-    Read(#[from] sqlx::Error),
+    Read(#[from] crate::store::StoreError),
     #[error("the output cannot be written")]
     Write(#[from] std::io::Error),
     #[error("no query's id is {0}, or begins so")]

@@ -39,8 +39,10 @@ pub async fn run(args: CheckArgs) -> Result<ExitCode, CheckError> {
     let config = args.common.configured()?;
     let store = Store::open_to_read(&config.db()).await?;
     // What cannot be read is what was looked for.
-    let unread =
-        |error: sqlx::Error| Finding { what: format!("it cannot be read on: {error}"), count: 1 };
+    let unread = |error: crate::store::StoreError| Finding {
+        what: format!("it cannot be read on: {error}"),
+        count: 1,
+    };
     let mut findings = store.integrity().await.unwrap_or_else(|error| vec![unread(error)]);
     findings.extend(store.damaged_profiles().await.unwrap_or_else(|error| vec![unread(error)]));
     let tables = store.table_sizes().await.unwrap_or_else(|error| {

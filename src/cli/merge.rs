@@ -34,11 +34,11 @@ pub enum MergeError {
     #[error("{} is the history itself", .0.display())]
     Itself(PathBuf),
     #[error("{} cannot be read", .0.display())]
-    Read(PathBuf, #[source] sqlx::Error),
+    Read(PathBuf, #[source] crate::store::StoreError),
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("the history could not be closed")]
-    Close(#[source] sqlx::Error),
+    Close(#[source] crate::store::StoreError),
 }
 
 /// Runs the command.

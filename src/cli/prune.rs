@@ -51,7 +51,7 @@ pub enum PruneError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("the history cannot be read")]
-    Read(#[from] sqlx::Error),
+    Read(#[from] crate::store::StoreError),
     #[error(transparent)]
     Write(#[from] WriteError),
 }

@@ -106,7 +106,7 @@ pub enum ServeError {
     #[error("cannot wait for signals")]
     Signals(#[source] std::io::Error),
     #[error("the history could not be closed")]
-    Close(#[source] sqlx::Error),
+    Close(#[source] crate::store::StoreError),
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),
 }

@@ -70,7 +70,7 @@ pub enum UserError {
     #[error("there is no user {0}")]
     Unknown(String),
     #[error("the history cannot be read")]
-    Read(#[from] sqlx::Error),
+    Read(#[from] crate::store::StoreError),
 }
 
 /// Runs the command.

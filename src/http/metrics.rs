@@ -83,7 +83,7 @@ impl Metrics {
     }
 
     /// How much the history holds, as it was counted within the last minute.
-    pub(crate) async fn sizes(&self, store: &Store) -> Result<Sizes, sqlx::Error> {
+    pub(crate) async fn sizes(&self, store: &Store) -> Result<Sizes, crate::store::StoreError> {
         let kept = *self.sizes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((counted, sizes)) = kept
             && counted.elapsed() < SIZES_KEPT

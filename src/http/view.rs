@@ -77,7 +77,7 @@ impl View {
         &self,
         filter: &QueryFilter,
         each: impl FnMut(ListedQuery<'_>),
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), crate::store::StoreError> {
         self.store.list(filter, self.owner(), each).await
     }
 
@@ -86,7 +86,7 @@ impl View {
         &self,
         query_id: &QueryId,
         each: impl FnMut(ListedQuery<'_>),
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), crate::store::StoreError> {
         self.store.listed(query_id, self.owner(), each).await
     }
 
@@ -94,22 +94,28 @@ impl View {
     pub(crate) async fn statement(
         &self,
         query_id: &QueryId,
-    ) -> Result<Option<String>, sqlx::Error> {
+    ) -> Result<Option<String>, crate::store::StoreError> {
         self.store.statement(query_id, self.owner()).await
     }
 
     /// See [`Store::traced`].
-    pub(crate) async fn traced(&self, trace_id: &str) -> Result<Option<String>, sqlx::Error> {
+    pub(crate) async fn traced(
+        &self,
+        trace_id: &str,
+    ) -> Result<Option<String>, crate::store::StoreError> {
         self.store.traced(trace_id, self.owner()).await
     }
 
     /// See [`Store::profile`].
-    pub(crate) async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, sqlx::Error> {
+    pub(crate) async fn profile(
+        &self,
+        query_id: &QueryId,
+    ) -> Result<StoredProfile, crate::store::StoreError> {
         self.store.profile(query_id, self.owner()).await
     }
 
     /// See [`Store::newest_profile`].
-    pub(crate) async fn newest_profile(&self) -> Result<Option<QueryId>, sqlx::Error> {
+    pub(crate) async fn newest_profile(&self) -> Result<Option<QueryId>, crate::store::StoreError> {
         self.store.newest_profile(self.owner()).await
     }
 
@@ -117,7 +123,7 @@ impl View {
     pub(crate) async fn records(
         &self,
         filter: &QueryFilter,
-    ) -> Result<Vec<StoredQuery>, sqlx::Error> {
+    ) -> Result<Vec<StoredQuery>, crate::store::StoreError> {
         self.store.records(filter, self.owner()).await
     }
 
@@ -125,7 +131,7 @@ impl View {
     pub(crate) async fn record(
         &self,
         query_id: &QueryId,
-    ) -> Result<Option<StoredQuery>, sqlx::Error> {
+    ) -> Result<Option<StoredQuery>, crate::store::StoreError> {
         self.store.record(query_id, self.owner()).await
     }
 
@@ -134,7 +140,7 @@ impl View {
         &self,
         filter: &QueryFilter,
         order: StatementOrder,
-    ) -> Result<Vec<StatementStatistics>, sqlx::Error> {
+    ) -> Result<Vec<StatementStatistics>, crate::store::StoreError> {
         self.store.statements(filter, order, self.owner()).await
     }
 
@@ -145,12 +151,12 @@ impl View {
         from_ms: i64,
         width_ms: u64,
         parts: usize,
-    ) -> Result<HashMap<Fingerprint, Vec<i64>>, sqlx::Error> {
+    ) -> Result<HashMap<Fingerprint, Vec<i64>>, crate::store::StoreError> {
         self.store.trends(fingerprints, (from_ms, width_ms, parts), self.owner()).await
     }
 
     /// See [`Store::span`].
-    pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, sqlx::Error> {
+    pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, crate::store::StoreError> {
         self.store.span(self.owner()).await
     }
 
@@ -159,7 +165,7 @@ impl View {
         &self,
         filter: &QueryFilter,
         spans: Spans,
-    ) -> Result<Vec<Bucket>, sqlx::Error> {
+    ) -> Result<Vec<Bucket>, crate::store::StoreError> {
         self.store.timeline(filter, spans, self.owner()).await
     }
 }

@@ -92,7 +92,7 @@ enum LookError {
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("the history cannot be read")]
-    Read(#[from] sqlx::Error),
+    Read(#[from] crate::store::StoreError),
 }
 
 struct Collector {

@@ -226,7 +226,7 @@ impl Listener {
     }
 
     /// What is new; `None` if nothing is.
-    async fn read(&mut self) -> Result<Option<Event>, sqlx::Error> {
+    async fn read(&mut self) -> Result<Option<Event>, crate::store::StoreError> {
         let queries = self.view.records(&self.filter).await?;
         let rows = history::rows(&queries, self.view.zone);
         let hash = |row: &str| xxhash_rust::xxh3::xxh3_64(row.as_bytes());

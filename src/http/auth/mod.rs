@@ -84,7 +84,7 @@ impl std::fmt::Debug for Authenticator {
 #[allow(missing_docs)]
 pub enum AuthenticatorError {
     #[error("the accounts cannot be read")]
-    Accounts(#[from] sqlx::Error),
+    Accounts(#[from] crate::store::StoreError),
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
 }

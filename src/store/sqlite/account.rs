@@ -2,11 +2,12 @@
 
 use super::{OpenError, Store, refusal, writing};
 use crate::domain::account::{Account, Role};
+use crate::store::error::StoreError;
 use sqlx::{ConnectOptions, Connection};
 
 impl Store {
     /// Every account, by name.
-    pub async fn accounts(&self) -> Result<Vec<Account>, sqlx::Error> {
+    pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let accounts = sqlx::query!("SELECT name, role, password_hash FROM account ORDER BY name")
             .fetch_all(&self.readers)
             .await?;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteTransaction;
 
 use super::Store;
-use super::write::Counts;
 use crate::domain::login::Login;
+use crate::store::batch::Counts;
+use crate::store::error::StoreError;
 
 /// Log-ins that are read at a time.
 const PAGE: i64 = 1000;
@@ -24,7 +25,7 @@ pub struct LoginCounts {
 pub(super) async fn write_logins(
     transaction: &mut SqliteTransaction<'_>,
     logins: &[Login],
-) -> Result<Counts, sqlx::Error> {
+) -> Result<Counts, StoreError> {
     let mut counts = Counts::default();
     for login in logins {
         let extra = (!login.extra.is_empty()).then(|| serde_json::json!(login.extra).to_string());
@@ -59,7 +60,7 @@ pub(super) async fn write_logins(
 pub(super) async fn remove_logins(
     transaction: &mut SqliteTransaction<'_>,
     before_ms: i64,
-) -> Result<u64, sqlx::Error> {
+) -> Result<u64, StoreError> {
     let removed = sqlx::query!(
         "DELETE FROM login WHERE id IN (SELECT id FROM login WHERE at_ms < ? LIMIT ?)",
         before_ms,
@@ -72,7 +73,7 @@ pub(super) async fn remove_logins(
 
 impl Store {
     /// Returns how many log-ins the history holds. Reads all of them.
-    pub async fn login_counts(&self) -> Result<LoginCounts, sqlx::Error> {
+    pub async fn login_counts(&self) -> Result<LoginCounts, StoreError> {
         sqlx::query_as!(
             LoginCounts,
             r#"SELECT count(*) AS "all!: i64", count(*) - ifnull(sum(succeeded), 0) AS "failed!: i64"
@@ -80,21 +81,23 @@ impl Store {
         )
         .fetch_one(&self.reporters)
         .await
+        .map_err(StoreError::from)
     }
 
     /// Returns whether there is a log-in before a time, in Unix milliseconds.
-    pub(super) async fn has_login_before(&self, before_ms: i64) -> Result<bool, sqlx::Error> {
+    pub(super) async fn has_login_before(&self, before_ms: i64) -> Result<bool, StoreError> {
         sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM login WHERE at_ms < ?) AS "found!: bool""#,
             before_ms
         )
         .fetch_one(&self.reporters)
         .await
+        .map_err(StoreError::from)
     }
 
     /// Returns the log-ins behind a row, in the order of their arrival, with the row of the last; None where there are no
     /// more.
-    pub async fn logins_behind(&self, row: i64) -> Result<Option<(Vec<Login>, i64)>, sqlx::Error> {
+    pub async fn logins_behind(&self, row: i64) -> Result<Option<(Vec<Login>, i64)>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT id, login_id, at_ms, user, client, frontend, catalog, db,
                       succeeded AS "succeeded: bool", error_code, error_message, extra

@@ -4,9 +4,10 @@
 
 mod account;
 mod admin;
+mod commit;
 mod login;
 mod ngram_index;
-mod profile;
+mod raw;
 mod read;
 mod read_pool;
 mod reparse;
@@ -24,13 +25,16 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
-    LockedSqliteHandle, SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection,
-    SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 
+use commit::SqliteWriter;
 use read_pool::ReadPool;
-use write::CommitPolicy;
+
+use super::error::{OpenError, StoreError};
+use super::writer::{CommitPolicy, Writer};
 
 pub(crate) use admin::backup::BackupError;
 pub(crate) use admin::check::{Finding, TableSize};
@@ -41,7 +45,6 @@ pub(crate) use report::{Sizes, StatementOrder, StatementStatistics};
 pub(crate) use timeline::{Bucket, Spans};
 pub(crate) use top::{Group, GroupBy};
 pub(crate) use version::{Version, Watch};
-pub(crate) use write::{Batch, FollowedFile, WriteError, WriteSummary, Writer};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -76,40 +79,6 @@ pub struct Store {
     healed: ReparseSummary,
 }
 
-/// Why a history could not be opened. In each case the file is as it was.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the messages say it
-pub enum OpenError {
-    #[error("{} is not an SQLite database; name another file with --db", .0.display())]
-    NotADatabase(PathBuf),
-    #[error("{} is a database of another program; name another file with --db", .0.display())]
-    OfAnotherProgram(PathBuf),
-    #[error("{} was written by a newer annals; open it with that version or a later one", .0.display())]
-    Newer(PathBuf),
-    #[error("{} cannot be written to; annals needs to write to the file and to its folder", .0.display())]
-    NotWritable(PathBuf),
-    #[error("{} cannot be made, for there is no folder {}", .0.display(), .1.display())]
-    NoFolder(PathBuf, PathBuf),
-    #[error("{} is a folder; name a file with --db", .0.display())]
-    IsAFolder(PathBuf),
-    #[error("there is no file {}; name the history with --db", .0.display())]
-    Missing(PathBuf),
-    #[error("{} holds no history yet; annals import or annals serve fills it", .0.display())]
-    Empty(PathBuf),
-    #[error("{} was written by an older annals; open it once with annals serve, or a copy of it, which brings it up to date", .0.display())]
-    Older(PathBuf),
-    #[error("{} is damaged, or was copied while it was written to", .0.display())]
-    Damaged(PathBuf),
-    #[error("{} cannot be read; annals needs to read the file and, where there is one, its -wal file", .0.display())]
-    NotReadable(PathBuf),
-    #[error("{} was last written to in the -wal file beside it, which cannot be read in this folder; copy both to a folder of your own, and name the copy with --db", .0.display())]
-    LogNotReadable(PathBuf),
-    #[error("{} is held by another process; try again when it is done", .0.display())]
-    Busy(PathBuf),
-    #[error("{} cannot be opened", .0.display())]
-    Other(PathBuf, #[source] sqlx::Error),
-}
-
 impl Store {
     /// Opens a history for reading and writing; makes it where there is none, and brings an older one
     /// up to date.
@@ -136,8 +105,10 @@ impl Store {
             let mark = sqlx::query("PRAGMA application_id = 0x616e6c73");
             mark.execute(&mut connection).await.map_err(refused)?;
         }
-        MIGRATIONS.run(&mut connection).await.map_err(|error| refused(error.into()))?;
-        let healed = reparse::bring_up_to_date(&mut connection).await.map_err(refused)?;
+        MIGRATIONS.run(&mut connection).await.map_err(|error| refusal(path, error))?;
+        let healed = reparse::bring_up_to_date(&mut connection)
+            .await
+            .map_err(|error| refusal(path, error))?;
         connection.close().await.map_err(refused)?;
 
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
@@ -219,37 +190,45 @@ impl Store {
             .busy_timeout(patience)
             .pragma("wal_autocheckpoint", log_pages.to_string())
             .pragma("journal_size_limit", (log_pages * PAGE_BYTES).to_string());
-        Writer::start(options, CommitPolicy::Live).await.map_err(|error| refusal(&self.path, error))
+        self.start_writer(options, CommitPolicy::Live).await
     }
 
     /// The one writer of a process that brings much at once and waits for none of it before the end.
     pub async fn bulk_writer(&self) -> Result<Writer, OpenError> {
         // The index of the ids of ten million queries is larger than what a server may take.
         let options = writing(&self.path).pragma("cache_size", "-262144");
-        Writer::start(options, CommitPolicy::Bulk).await.map_err(|error| refusal(&self.path, error))
+        self.start_writer(options, CommitPolicy::Bulk).await
+    }
+
+    async fn start_writer(
+        &self,
+        options: SqliteConnectOptions,
+        policy: CommitPolicy,
+    ) -> Result<Writer, OpenError> {
+        let connection = SqliteWriter::connect(options).await;
+        let connection = connection.map_err(|error| refusal(&self.path, error))?;
+        Ok(Writer::start(connection, policy))
     }
 
     /// Watches for commits, of this process and of others.
     pub fn watch(&self) -> Result<Watch, OpenError> {
-        Watch::new(&self.path).map_err(|error| {
-            OpenError::Other(self.path.clone(), sqlx::Error::Io(std::io::Error::other(error)))
-        })
+        Watch::new(&self.path).map_err(|error| OpenError::Other(self.path.clone(), error.into()))
     }
 
     /// Ends reading and moves what the write-ahead log holds into the file itself.
-    pub async fn close(&self) -> Result<(), sqlx::Error> {
+    pub async fn close(&self) -> Result<(), StoreError> {
         self.handles.close();
         self.readers.close().await;
         self.reporters.close().await;
         let mut connection = writing(&self.path).connect().await?;
         checkpoint(&mut connection).await?;
-        connection.close().await
+        Ok(connection.close().await?)
     }
 }
 
 /// Moves what the write-ahead log holds into the file itself; where another process still reads from
 /// the log, as much of it as can be.
-async fn checkpoint(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+async fn checkpoint(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await?;
     Ok(())
 }
@@ -300,7 +279,7 @@ fn not_opened(path: &Path, error: std::io::Error) -> OpenError {
 /// Looks at an existing file without changing it: `true` for a history that this annals understands,
 /// `false` for one that holds nothing yet.
 async fn inspect(path: &Path) -> Result<bool, OpenError> {
-    let refused = |error| refusal(path, error);
+    let refused = |error: sqlx::Error| refusal(path, error);
     // SQLite would open a file without permission for reading, and report it only as it is written to.
     let writable = std::fs::OpenOptions::new().write(true).open(path);
     writable.map_err(|error| not_opened(path, error))?;
@@ -316,7 +295,7 @@ async fn look(
     options: SqliteConnectOptions,
     path: &Path,
 ) -> Result<(SqlitePool, Vec<i64>), OpenError> {
-    let refused = |error| refusal(path, error);
+    let refused = |error: sqlx::Error| refusal(path, error);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
     // A pool would try again until its time is out where a file cannot be opened: its first is tried here.
     let mut connection = pool.connect_options().connect().await.map_err(refused)?;
@@ -330,7 +309,7 @@ async fn understood(
     connection: &mut SqliteConnection,
     path: &Path,
 ) -> Result<Option<Vec<i64>>, OpenError> {
-    let refused = |error| refusal(path, error);
+    let refused = |error: sqlx::Error| refusal(path, error);
     let application_id: i32 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut *connection)
         .await
@@ -360,35 +339,14 @@ async fn understood(
     Ok(Some(applied))
 }
 
-/// Works on the bare handle that sqlx lends of a connection while it is locked.
-fn on_bare<T>(
-    handle: &mut LockedSqliteHandle<'_>,
-    work: impl FnOnce(&rusqlite::Connection) -> Result<T, rusqlite::Error>,
-) -> Result<T, sqlx::Error> {
-    // SAFETY: the handle is open and locked for as long as `sqlite` lives, and `from_handle` neither closes
-    // it nor changes its settings.
-    let sqlite = unsafe { rusqlite::Connection::from_handle(handle.as_raw_handle().as_ptr()) };
-    sqlite.and_then(|sqlite| work(&sqlite)).map_err(raw_error)
-}
-
-/// An error from the bare handle of a connection.
-fn raw_error(error: rusqlite::Error) -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::other(error))
-}
-
-/// What an error of SQLite means for somebody who opens a file. The codes are SQLite's primary result
-/// codes.
-fn refusal(path: &Path, error: sqlx::Error) -> OpenError {
-    let code = error
-        .as_database_error()
-        .and_then(|error| error.code()?.parse::<i32>().ok())
-        .map(|code| code & 0xff);
+/// Returns what an error of the engine means for somebody who opens a file.
+fn refusal(path: &Path, error: impl Into<StoreError>) -> OpenError {
     let path = path.to_path_buf();
-    match code {
-        Some(11) => OpenError::Damaged(path),
-        Some(26) => OpenError::NotADatabase(path),
-        Some(3 | 8 | 14) => OpenError::NotWritable(path),
-        Some(5 | 6) => OpenError::Busy(path),
-        _ => OpenError::Other(path, error),
+    match error.into() {
+        StoreError::Corrupt(_) => OpenError::Damaged(path),
+        StoreError::NotADatabase(_) => OpenError::NotADatabase(path),
+        StoreError::NotWritable(_) => OpenError::NotWritable(path),
+        StoreError::Busy(_) => OpenError::Busy(path),
+        error => OpenError::Other(path, error),
     }
 }

@@ -12,14 +12,21 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rusqlite::{Connection, OptionalExtension, Row, Statement};
-use sqlx::sqlite::SqliteTransaction;
+use std::time::Duration;
+
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Row, Statement, Transaction, TransactionBehavior,
+};
+use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
 
 use super::Store;
+use super::raw::with_raw;
 use super::read::QueryFilter;
 use super::scan::{CONDITIONS, bind_conditions, indexed};
 use crate::domain::search::{Search, grams};
 use crate::domain::statement::Fingerprint;
+use crate::store::error::StoreError;
+use crate::store::writer::Upkeep;
 
 /// Rows of a run: the less, the fewer are read in vain, and the more the index takes.
 const RUN_ROWS: i64 = 256;
@@ -48,7 +55,7 @@ fn bucket(gram: u64) -> usize {
 /// their ids will be taken again. Is to run before rows are inserted, in the same transaction.
 pub(super) async fn forget_unfilled(
     transaction: &mut SqliteTransaction<'_>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), StoreError> {
     let forgotten = sqlx::query!(
         "DELETE FROM search_segment
          WHERE segment >= (SELECT ifnull(max(id) + 1, 0) FROM query) / ?",
@@ -68,9 +75,42 @@ pub(super) async fn forget_unfilled(
     Ok(())
 }
 
+/// Makes up to `most` segments of the index, or makes stale ones anew. While another process writes to the
+/// file it makes none, and returns at once: clients that push must not wait for that twice.
+pub(super) async fn make_segments(
+    connection: &mut SqliteConnection,
+    most: usize,
+) -> Result<Upkeep, StoreError> {
+    let mut handle = connection.lock_handle().await?;
+    tokio::task::block_in_place(|| {
+        with_raw(&mut handle, |sqlite| {
+            let patience =
+                sqlite.pragma_query_value(None, "busy_timeout", |row| row.get::<_, u32>(0))?;
+            sqlite.busy_timeout(Duration::ZERO)?;
+            let begun = Transaction::new_unchecked(sqlite, TransactionBehavior::Immediate);
+            sqlite.busy_timeout(Duration::from_millis(patience.into()))?;
+            let transaction = match begun {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                    return Ok(Upkeep::HeldUp);
+                }
+                begun => begun?,
+            };
+            let mut upkeep = Upkeep::More;
+            for _ in 0..most {
+                if !make_segment(&transaction)? {
+                    upkeep = Upkeep::Done;
+                    break;
+                }
+            }
+            transaction.commit()?;
+            Ok::<_, rusqlite::Error>(upkeep)
+        })
+    })
+}
+
 /// Makes the next segment of the index, or one anew that is stale; `false` where there is none to make.
 /// Takes some 20 ms. Is to run within a transaction.
-pub(super) fn make_segment(sqlite: &Connection) -> Result<bool, rusqlite::Error> {
+fn make_segment(sqlite: &Connection) -> Result<bool, rusqlite::Error> {
     let Some((first, last)) = ids(sqlite)? else { return Ok(false) };
     // Those that hold no rows any more.
     let emptied = first / SEGMENT_ROWS;
@@ -357,7 +397,7 @@ impl Store {
         &self,
         filter: &QueryFilter,
         owner: Option<&str>,
-    ) -> Result<Option<String>, sqlx::Error> {
+    ) -> Result<Option<String>, StoreError> {
         if filter.search.is_none() && filter.fingerprint.is_none() {
             return Ok(None);
         }

@@ -8,12 +8,14 @@ use sqlx::{Execute, SqlStr};
 use utoipa::ToSchema;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::profile::unpack;
-use super::{FollowedFile, Store};
+use super::Store;
 use crate::domain::profile::{Phases, RecordedTimes};
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
+use crate::store::batch::FollowedFile;
+use crate::store::error::StoreError;
+use crate::store::profile_body::unpack;
 
 /// A list cuts a statement to so many characters, so that an answer stays within bounds; the whole one
 /// is in the store.
@@ -552,7 +554,7 @@ impl Store {
         filter: &QueryFilter,
         owner: Option<&str>,
         mut each: impl FnMut(ListedQuery<'_>),
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), StoreError> {
         let found = self.found(filter, owner).await?;
         let whose = filter.whose(owner);
         let page = |handle: &Connection| {
@@ -599,10 +601,10 @@ impl Store {
         &self,
         filter: &QueryFilter,
         owner: Option<&str>,
-    ) -> Result<Vec<StoredQuery>, sqlx::Error> {
+    ) -> Result<Vec<StoredQuery>, StoreError> {
         if let Some(found) = self.found(filter, owner).await? {
             let rows = stored_columns!(of_rows!(LISTED_STATEMENT_CHARS, found));
-            return rows.fetch_all(&self.readers).await;
+            return Ok(rows.fetch_all(&self.readers).await?);
         }
         let nobody: Option<&str> = None;
         let whose = filter.whose(owner);
@@ -637,7 +639,7 @@ impl Store {
         query_id: &QueryId,
         owner: Option<&str>,
         mut each: impl FnMut(ListedQuery<'_>),
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), StoreError> {
         let id = query_id.as_str();
         let read = self.handles.read_briefly(|handle| {
             step(handle, listed_columns!(one!(LISTED_STATEMENT_CHARS, id, owner)), &mut each)
@@ -650,9 +652,12 @@ impl Store {
         &self,
         query_id: &QueryId,
         owner: Option<&str>,
-    ) -> Result<Option<StoredQuery>, sqlx::Error> {
+    ) -> Result<Option<StoredQuery>, StoreError> {
         let id = query_id.as_str();
-        stored_columns!(one!(i64::MAX, id, owner)).fetch_optional(&self.readers).await
+        stored_columns!(one!(i64::MAX, id, owner))
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(StoreError::from)
     }
 
     /// The whole statement of a query; `None` where the query or its statement is not known.
@@ -660,7 +665,7 @@ impl Store {
         &self,
         query_id: &QueryId,
         owner: Option<&str>,
-    ) -> Result<Option<String>, sqlx::Error> {
+    ) -> Result<Option<String>, StoreError> {
         let id = query_id.as_str();
         let found = sqlx::query_scalar!(
             "SELECT statement FROM query WHERE query_id = ?1 AND (?2 IS NULL OR user = ?2)",
@@ -677,7 +682,7 @@ impl Store {
         &self,
         trace_id: &str,
         owner: Option<&str>,
-    ) -> Result<Option<String>, sqlx::Error> {
+    ) -> Result<Option<String>, StoreError> {
         sqlx::query_scalar!(
             "SELECT query_id FROM query WHERE trace_id = ?1 AND (?2 IS NULL OR user = ?2)
              ORDER BY id DESC LIMIT 1",
@@ -686,6 +691,7 @@ impl Store {
         )
         .fetch_optional(&self.readers)
         .await
+        .map_err(StoreError::from)
     }
 
     /// The profile of a query.
@@ -693,7 +699,7 @@ impl Store {
         &self,
         query_id: &QueryId,
         owner: Option<&str>,
-    ) -> Result<StoredProfile, sqlx::Error> {
+    ) -> Result<StoredProfile, StoreError> {
         let id = query_id.as_str();
         let read = self.handles.read_briefly(|handle| {
             let (sql, arguments) = (
@@ -724,15 +730,12 @@ impl Store {
                 _ => Ok(StoredProfile::None),
             })
         });
-        read.await?.map_err(sqlx::Error::Io)
+        read.await?.map_err(StoreError::from)
     }
 
     /// Returns the id of the newest query that has a profile; None where there is none. Goes through the index by start
     /// until there is one.
-    pub async fn newest_profile(
-        &self,
-        owner: Option<&str>,
-    ) -> Result<Option<QueryId>, sqlx::Error> {
+    pub async fn newest_profile(&self, owner: Option<&str>) -> Result<Option<QueryId>, StoreError> {
         let id = match owner {
             None => {
                 let newest = sqlx::query_scalar!(
@@ -756,7 +759,7 @@ impl Store {
     }
 
     /// Which of these queries need nothing more: they have ended, and their profile is stored.
-    pub async fn complete(&self, query_ids: &[QueryId]) -> Result<HashSet<QueryId>, sqlx::Error> {
+    pub async fn complete(&self, query_ids: &[QueryId]) -> Result<HashSet<QueryId>, StoreError> {
         let list: Vec<&str> = query_ids.iter().map(QueryId::as_str).collect();
         let list = serde_json::json!(list).to_string();
         let complete = sqlx::query_scalar!(
@@ -776,7 +779,7 @@ impl Store {
         &self,
         prefix: &str,
         limit: u32,
-    ) -> Result<Vec<String>, sqlx::Error> {
+    ) -> Result<Vec<String>, StoreError> {
         let end = format!("{prefix}{}", char::MAX);
         sqlx::query_scalar!(
             "SELECT query_id FROM query WHERE query_id >= ?1 AND query_id < ?2
@@ -787,10 +790,11 @@ impl Store {
         )
         .fetch_all(&self.readers)
         .await
+        .map_err(StoreError::from)
     }
 
     /// Every audit log that was followed, and how far.
-    pub async fn followed_files(&self) -> Result<Vec<FollowedFile>, sqlx::Error> {
+    pub async fn followed_files(&self) -> Result<Vec<FollowedFile>, StoreError> {
         let files = sqlx::query!(
             "SELECT head_hash, head_bytes, read_bytes, path, file_bytes, modified_ms
              FROM followed_file"

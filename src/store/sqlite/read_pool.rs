@@ -10,7 +10,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
-use super::{Store, on_bare, raw_error};
+use super::Store;
+use super::raw::with_raw;
+use crate::store::error::StoreError;
 
 /// Bare handles to a history.
 ///
@@ -36,7 +38,7 @@ impl ReadPool {
     pub(super) async fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, sqlx::Error> {
+    ) -> Result<T, StoreError> {
         let _free = self.free.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
         tokio::task::block_in_place(|| self.work(work))
     }
@@ -46,7 +48,7 @@ impl ReadPool {
     pub(super) async fn read_briefly<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, sqlx::Error> {
+    ) -> Result<T, StoreError> {
         let _free = self.free.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
         self.work(work)
     }
@@ -54,10 +56,10 @@ impl ReadPool {
     fn work<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, sqlx::Error> {
+    ) -> Result<T, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let handle = idle.map_or_else(|| open(&self.path), Ok).map_err(raw_error)?;
-        let read = work(&handle).map_err(raw_error)?;
+        let handle = idle.map_or_else(|| open(&self.path), Ok)?;
+        let read = work(&handle)?;
         if !self.free.is_closed() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
         }
@@ -86,16 +88,16 @@ impl Store {
     pub(super) async fn report_raw<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection, &AtomicBool) -> Result<T, rusqlite::Error> + Send + 'static,
-    ) -> Result<T, sqlx::Error> {
+    ) -> Result<T, StoreError> {
         let given_up = Arc::new(AtomicBool::new(false));
         let _guard = GiveUpOnDrop(given_up.clone());
         let mut connection = self.reporters.acquire().await?;
         let runtime = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || {
             let mut handle = runtime.block_on(connection.lock_handle())?;
-            on_bare(&mut handle, |sqlite| work(sqlite, &given_up))
+            with_raw(&mut handle, |sqlite| work(sqlite, &given_up))
         });
-        done.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?
+        done.await.map_err(StoreError::other)?
     }
 }
 

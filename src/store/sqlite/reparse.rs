@@ -7,13 +7,16 @@
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
-use super::profile::unpack;
-use super::write::{Shapes, insert_shapes, stored_records, update_query, write_load};
+use super::raw::insert_normalized;
+use super::write::{stored_records, update_query, write_load};
 use crate::domain::profile::Profile;
 use crate::domain::record::{Origin, QueryId, QueryRecord};
 use crate::domain::statement::{Fingerprint, SHAPE_VERSION};
 use crate::domain::time::Zone;
 use crate::formats::reparse::heal;
+use crate::store::batch::NormalizedStatements;
+use crate::store::error::StoreError;
+use crate::store::profile_body::unpack;
 
 /// The `user_version` of a history whose records are read as today. An annals that reads them otherwise raises it.
 const READ_VERSION: i64 = 2;
@@ -34,7 +37,7 @@ pub struct ReparseSummary {
 /// Brings the rows of a history up to date, once.
 pub(super) async fn bring_up_to_date(
     connection: &mut SqliteConnection,
-) -> Result<ReparseSummary, sqlx::Error> {
+) -> Result<ReparseSummary, StoreError> {
     let current = READ_VERSION.max(SHAPE_VERSION);
     let version: i64 =
         sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
@@ -59,7 +62,7 @@ pub(super) async fn bring_up_to_date(
         let ids: Vec<QueryId> =
             rows.iter().map(|row| QueryId::of_stored(row.query_id.clone())).collect();
         let mut stored = stored_records(&mut transaction, &ids).await?;
-        let mut shapes = Shapes::default();
+        let mut statements = NormalizedStatements::default();
         for (row, id) in rows.into_iter().zip(ids) {
             let Some(known) = stored.remove(&id) else { continue };
             let (mut record, mut changed) = match version < READ_VERSION {
@@ -75,7 +78,7 @@ pub(super) async fn bring_up_to_date(
                 changed |= record != before;
             }
             healed.records += u64::from(changed);
-            let fingerprint = shapes.add(&record);
+            let fingerprint = statements.add(&record);
             if changed || fingerprint.map(Fingerprint::to_signed) != row.fingerprint {
                 update_query(&mut transaction, row.id, &record, fingerprint).await?;
             }
@@ -92,7 +95,7 @@ pub(super) async fn bring_up_to_date(
                 healed.mixed += 1;
             }
         }
-        insert_shapes(&mut transaction, &shapes, &mut foldhash::HashSet::default()).await?;
+        insert_normalized(&mut transaction, &statements, &mut foldhash::HashSet::default()).await?;
         transaction.commit().await?;
     }
     sqlx::query!(

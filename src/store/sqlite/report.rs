@@ -10,6 +10,7 @@ use super::Store;
 use super::read::{QueryFilter, StoredFingerprint};
 use super::top::{Group, GroupBy};
 use crate::domain::statement::Fingerprint;
+use crate::store::error::StoreError;
 
 /// The statements of one shape, together. Percentiles are of the durations that are known, by nearest rank.
 #[derive(Debug, Serialize, ToSchema)]
@@ -134,7 +135,7 @@ impl Store {
         filter: &QueryFilter,
         order: StatementOrder,
         owner: Option<&str>,
-    ) -> Result<Vec<StatementStatistics>, sqlx::Error> {
+    ) -> Result<Vec<StatementStatistics>, StoreError> {
         let groups = self.top(filter, GroupBy::Statement, owner).await?;
         let mut all: Vec<_> = groups.into_iter().filter_map(StatementStatistics::of).collect();
         all.sort_by_key(|one| (Reverse(order.of(one)), one.fingerprint.get().to_signed()));
@@ -153,7 +154,7 @@ impl Store {
         fingerprints: &[Fingerprint],
         (from_ms, width_ms, parts): (i64, u64, usize),
         owner: Option<&str>,
-    ) -> Result<HashMap<Fingerprint, Vec<i64>>, sqlx::Error> {
+    ) -> Result<HashMap<Fingerprint, Vec<i64>>, StoreError> {
         let all: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
         let all = serde_json::json!(all).to_string();
         let width_ms = i64::try_from(width_ms).unwrap_or(i64::MAX).max(1);
@@ -188,7 +189,7 @@ impl Store {
     }
 
     /// How much the history holds. Reads an index of all queries, and all rows of profiles.
-    pub async fn sizes(&self) -> Result<Sizes, sqlx::Error> {
+    pub async fn sizes(&self) -> Result<Sizes, StoreError> {
         sqlx::query_as!(
             Sizes,
             r#"SELECT
@@ -203,10 +204,11 @@ impl Store {
         )
         .fetch_one(&self.reporters)
         .await
+        .map_err(StoreError::from)
     }
 
     /// How many queries each frontend told of; `None` are those that name none. Reads all queries.
-    pub async fn frontends(&self) -> Result<Vec<(Option<String>, i64)>, sqlx::Error> {
+    pub async fn frontends(&self) -> Result<Vec<(Option<String>, i64)>, StoreError> {
         let found = sqlx::query!(
             r#"SELECT frontend, count(*) AS "count!: i64" FROM query GROUP BY frontend
                ORDER BY 2 DESC"#
@@ -217,7 +219,7 @@ impl Store {
     }
 
     /// The first and the last start there are; `None` where there is none.
-    pub async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, sqlx::Error> {
+    pub async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, StoreError> {
         // Each of these is the end of an index.
         let (first, last) = match owner {
             None => {

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::Store;
 use super::read::QueryFilter;
 use super::scan::{Counted, Scan};
+use crate::store::error::StoreError;
 
 /// What ran within a span of time, by start.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -86,7 +87,7 @@ impl Store {
         filter: &QueryFilter,
         spans: Spans,
         owner: Option<&str>,
-    ) -> Result<Vec<Bucket>, sqlx::Error> {
+    ) -> Result<Vec<Bucket>, StoreError> {
         let filter = QueryFilter {
             from_ms: Some(spans.from_ms),
             to_ms: Some(spans.last_ms().saturating_add(1)),

@@ -10,6 +10,7 @@ use super::scan::{Counted, OWN, Scan};
 use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::Durations;
 use crate::domain::time::Zone;
+use crate::store::error::StoreError;
 
 /// What queries are put together by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl Store {
         filter: &QueryFilter,
         by: GroupBy,
         owner: Option<&str>,
-    ) -> Result<Vec<Group>, sqlx::Error> {
+    ) -> Result<Vec<Group>, StoreError> {
         let filter = filter.clone();
         let owner = owner.map(str::to_string);
         self.report_raw(move |sqlite, given_up| {
@@ -117,7 +118,7 @@ impl Store {
     pub async fn shapes(
         &self,
         fingerprints: &HashSet<Fingerprint>,
-    ) -> Result<HashMap<Fingerprint, String>, sqlx::Error> {
+    ) -> Result<HashMap<Fingerprint, String>, StoreError> {
         let list: Vec<i64> = fingerprints.iter().map(|it| it.to_signed()).collect();
         let list = serde_json::json!(list).to_string();
         let shapes = sqlx::query!(

@@ -1,665 +1,14 @@
-//! Writing: one task, one transaction at a time.
-//!
-//! Whoever has something to write sends a [`Batch`] through a short queue and is answered after its
-//! commit. The writer takes what waits in the queue into one transaction: many waiting clients become
-//! one large commit, and a single one is not kept waiting. The queue is bounded, so that a source that
-//! is faster than the disk waits instead of filling the memory.
+//! Rows: inserting and merging the records of a batch.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteTransaction};
-use sqlx::{ConnectOptions, Connection};
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
 
-use super::admin::retention;
-use super::login::write_logins;
-use super::profile::{pack, unpack};
-use super::{Removal, ngram_index, on_bare};
-use crate::domain::login::Login;
-use crate::domain::profile::Profile;
+use super::raw::{ValueRef, insert_rows};
 use crate::domain::record::{Kind, Load, Origin, QueryId, QueryRecord};
-use crate::domain::statement::{Fingerprint, shape_into};
-
-/// Batches that may wait for the writer.
-const QUEUE: usize = 8;
-
-/// How a writer groups what it is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CommitPolicy {
-    /// Somebody waits for each answer: what is there is committed at once.
-    Live,
-    /// Nobody waits before the end: a commit waits for more. Query ids are random, so every commit writes
-    /// most of their index again: large commits make import fast.
-    Bulk,
-}
-
-impl CommitPolicy {
-    /// A transaction takes in no further batch beyond so many records.
-    fn group_records(self) -> usize {
-        match self {
-            CommitPolicy::Live => 50_000,
-            CommitPolicy::Bulk => 200_000,
-        }
-    }
-
-    /// Nor beyond so many bytes of statement and profile.
-    fn group_bytes(self) -> usize {
-        match self {
-            CommitPolicy::Live => 64 << 20,
-            CommitPolicy::Bulk => 256 << 20,
-        }
-    }
-
-    /// Between two transactions of writing, the search index grows by at most so many segments: more than
-    /// a transaction writes, so that it keeps up, and few enough that nobody waits long.
-    fn segments_between_groups(self) -> usize {
-        match self {
-            CommitPolicy::Live => 4,
-            CommitPolicy::Bulk => 16,
-        }
-    }
-}
-
-/// A large commit waits no longer for more: who feeds an import by hand is not to hold the file.
-const MORE_WITHIN: Duration = Duration::from_millis(200);
-
-/// Whether there is a segment to make is looked at after so many rows.
-const INDEXED_AFTER_ROWS: u64 = 4096;
-
-/// How long after another process kept the search index from being gone on with it is tried again.
-const INDEXED_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// How much of a shape is stored, in bytes. Its fingerprint tells the whole of it.
-const STORED_SHAPE_BYTES: usize = 64 << 10;
-
-/// How long a label is remembered. Doris forgets after three days; who sends later sends anew.
-const LABELS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
-
-/// How far an audit log that grows was read. A file is known by its start, not by its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FollowedFile {
-    /// XXH3 (128 bits, hex) of the first `head_bytes` of the text.
-    pub head_hash: String,
-    /// How much of the text is hashed.
-    pub head_bytes: i64,
-    /// The text before this is in the history.
-    pub read_bytes: i64,
-    /// Where the file was last.
-    pub path: String,
-    /// Its size on the disk then.
-    pub file_bytes: i64,
-    /// And when it was changed, in Unix milliseconds.
-    pub modified_ms: i64,
-    /// The hash it was known by before it grew.
-    pub replaces: Option<String>,
-}
-
-/// Records and profiles to be written together.
-#[derive(Debug, Default)]
-pub struct Batch {
-    records: Vec<(QueryRecord, Option<Fingerprint>)>,
-    profiles: Vec<PackedProfile>,
-    logins: Vec<Login>,
-    shapes: Shapes,
-    label: Option<Label>,
-    followed: Option<FollowedFile>,
-    removal: Removal,
-    bytes: usize,
-}
-
-/// The name under which a batch counts once.
-#[derive(Debug)]
-struct Label {
-    db: String,
-    label: String,
-}
-
-/// The shapes of some statements, each once.
-#[derive(Debug, Default)]
-pub(super) struct Shapes {
-    known: foldhash::HashMap<Fingerprint, String>,
-    buffer: String,
-}
-
-impl Shapes {
-    /// Adds the shape of a record's statement.
-    pub(super) fn add(&mut self, record: &QueryRecord) -> Option<Fingerprint> {
-        shape_into(record.statement.as_deref()?, &mut self.buffer);
-        let fingerprint = Fingerprint::of_shape(&self.buffer);
-        self.known.entry(fingerprint).or_insert_with(|| {
-            let end = self.buffer.floor_char_boundary(STORED_SHAPE_BYTES);
-            self.buffer[..end].to_string()
-        });
-        Some(fingerprint)
-    }
-}
-
-#[derive(Debug)]
-struct PackedProfile {
-    summary: QueryRecord,
-    fingerprint: Option<Fingerprint>,
-    text_bytes: i64,
-    body: Vec<u8>,
-}
-
-impl Batch {
-    /// Records that make a batch large enough to send.
-    const FULL_RECORDS: usize = 1000;
-    /// Bytes that do.
-    const FULL_BYTES: usize = 4 << 20;
-
-    /// A batch that removes something.
-    pub fn removal(removal: Removal) -> Batch {
-        Batch { removal, ..Batch::default() }
-    }
-
-    /// Adds a record; its fingerprint is made here, on the caller's thread, and not on the writer's.
-    pub fn record(&mut self, record: QueryRecord) {
-        self.bytes += record.statement.as_ref().map_or(0, String::len);
-        let fingerprint = self.shapes.add(&record);
-        self.records.push((record, fingerprint));
-    }
-
-    /// Adds a profile; it is compressed here, on the caller's thread, too.
-    pub fn profile(&mut self, profile: Profile) {
-        let body = pack(&profile.text);
-        self.bytes += body.len();
-        let text_bytes = profile.text.len() as i64;
-        let summary = profile.summary;
-        let fingerprint = self.shapes.add(&summary);
-        self.profiles.push(PackedProfile { summary, fingerprint, text_bytes, body });
-    }
-
-    /// Adds a log-in.
-    pub fn login(&mut self, login: Login) {
-        self.logins.push(login);
-    }
-
-    /// Makes it a stream load: it is written only if no other of this label was, to the same database.
-    pub fn label(&mut self, db: &str, label: &str) {
-        self.label = Some(Label { db: db.to_string(), label: label.to_string() });
-    }
-
-    /// Notes how far a followed file is in the history once this batch is.
-    pub fn followed(&mut self, file: FollowedFile) {
-        self.followed = Some(file);
-    }
-
-    /// Whether it is time to send it.
-    pub fn is_full(&self) -> bool {
-        self.records.len() + self.logins.len() >= Batch::FULL_RECORDS || self.is_large()
-    }
-
-    /// Whether it holds much text, however few its records.
-    pub fn is_large(&self) -> bool {
-        self.bytes >= Batch::FULL_BYTES
-    }
-
-    /// How many records it has.
-    pub fn records(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Whether it has no records, profiles or log-ins.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.profiles.is_empty() && self.logins.is_empty()
-    }
-}
-
-/// How often something was new, joined to what was known, or known already.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Counts {
-    pub new: u64,
-    pub merged: u64,
-    pub unchanged: u64,
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { new, merged, unchanged } = self;
-        write!(f, "{new} new, {merged} merged, {unchanged} unchanged")
-    }
-}
-
-impl Counts {
-    /// All of them.
-    pub fn total(&self) -> u64 {
-        self.new + self.merged + self.unchanged
-    }
-
-    fn add(&mut self, other: Counts) {
-        self.new += other.new;
-        self.merged += other.merged;
-        self.unchanged += other.unchanged;
-    }
-}
-
-/// What became of a batch.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct WriteSummary {
-    /// Records, those of the profiles' summaries among them.
-    pub records: Counts,
-    /// Profile texts; one that took another's place is merged.
-    pub profiles: Counts,
-    /// Log-ins, which are no records.
-    pub logins: Counts,
-    /// Whether nothing of it was written, because its label had been loaded before.
-    pub label_exists: bool,
-    /// Queries that were removed, with their loads and profiles.
-    pub removed_queries: u64,
-    /// Profiles that were removed while their queries stay.
-    pub removed_profiles: u64,
-}
-
-impl WriteSummary {
-    /// Adds what became of another batch.
-    pub fn add(&mut self, other: WriteSummary) {
-        self.records.add(other.records);
-        self.profiles.add(other.profiles);
-        self.logins.add(other.logins);
-        self.label_exists |= other.label_exists;
-        self.removed_queries += other.removed_queries;
-        self.removed_profiles += other.removed_profiles;
-    }
-}
-
-/// Why a batch was not written. None of it was.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum WriteError {
-    /// SQLite refused: the disk is full, or another process holds the file.
-    #[error("the history cannot be written: {0}")]
-    Store(Arc<sqlx::Error>),
-    /// The writer has ended.
-    #[error("the history is closed")]
-    Closed,
-}
-
-type Answer = oneshot::Sender<Result<WriteSummary, WriteError>>;
-
-/// The source to the writing task.
-#[derive(Debug)]
-pub struct Writer {
-    queue: mpsc::Sender<(Batch, Answer)>,
-    /// Told when no more will be sent.
-    finish: Arc<Notify>,
-    commit_seconds: Histogram,
-    task: Mutex<Option<JoinHandle<Result<(), sqlx::Error>>>>,
-}
-
-impl Writer {
-    pub(super) async fn start(
-        options: SqliteConnectOptions,
-        pace: CommitPolicy,
-    ) -> Result<Writer, sqlx::Error> {
-        let connection = options.connect().await?;
-        let (queue, batches) = mpsc::channel(QUEUE);
-        let finish = Arc::new(Notify::new());
-        let commit_seconds = Histogram::new(exponential_buckets(0.001, 4.0, 8));
-        let writing =
-            write_all(options, pace, connection, batches, finish.clone(), commit_seconds.clone());
-        let task = Mutex::new(Some(tokio::spawn(writing)));
-        Ok(Writer { queue, finish, commit_seconds, task })
-    }
-
-    /// How long commits took, from the begin of their transaction.
-    pub fn commit_seconds(&self) -> Histogram {
-        self.commit_seconds.clone()
-    }
-
-    /// Batches that wait for the writer.
-    pub fn queued(&self) -> i64 {
-        (self.queue.max_capacity() - self.queue.capacity()) as i64
-    }
-
-    /// Queues a batch, and waits as long as the queue is full. The receiver is answered after the
-    /// commit; it is dropped without an answer if the writer ends before. Who drops the receiver takes
-    /// the batch back, unless it is being written already.
-    pub async fn send(
-        &self,
-        batch: Batch,
-    ) -> Result<oneshot::Receiver<Result<WriteSummary, WriteError>>, WriteError> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.send((batch, answer)).await.map_err(|_| WriteError::Closed)?;
-        Ok(answered)
-    }
-
-    /// Writes a batch, and waits for its commit, as long as it takes.
-    pub async fn write(&self, batch: Batch) -> Result<WriteSummary, WriteError> {
-        self.send(batch).await?.await.unwrap_or(Err(WriteError::Closed))
-    }
-
-    /// Whether what is sent is still taken.
-    pub fn is_open(&self) -> bool {
-        !self.queue.is_closed()
-    }
-
-    /// Waits until all that was sent is written and moved into the file itself. What is sent from now
-    /// on is refused.
-    pub async fn finish(&self) -> Result<(), WriteError> {
-        self.finish.notify_one();
-        let Some(task) = self.task.lock().await.take() else {
-            return Ok(());
-        };
-        match task.await {
-            Ok(ended) => ended.map_err(|error| WriteError::Store(Arc::new(error))),
-            Err(_) => Err(WriteError::Closed),
-        }
-    }
-}
-
-async fn write_all(
-    options: SqliteConnectOptions,
-    pace: CommitPolicy,
-    mut connection: SqliteConnection,
-    mut batches: mpsc::Receiver<(Batch, Answer)>,
-    finish: Arc<Notify>,
-    commit_seconds: Histogram,
-) -> Result<(), sqlx::Error> {
-    let mut indexing = Indexing { is_behind: true, is_held_up: false, rows: 0 };
-    loop {
-        if indexing.is_behind && !indexing.is_held_up && batches.is_empty() && !batches.is_closed()
-        {
-            indexing.go_on(&mut connection, 1).await;
-            continue;
-        }
-        let first = tokio::select! {
-            first = batches.recv() => first,
-            () = tokio::time::sleep(INDEXED_AGAIN_AFTER), if indexing.is_held_up => {
-                indexing.is_held_up = false;
-                continue;
-            }
-            () = finish.notified() => {
-                batches.close();
-                continue;
-            }
-        };
-        let Some(first) = first else { break };
-        let mut answers = Vec::new();
-        let began = Instant::now();
-        let more = More { batches: &mut batches, finish: &finish, pace };
-        match write_group(&mut connection, first, more, &mut answers).await {
-            Ok(()) => {
-                commit_seconds.observe(began.elapsed().as_secs_f64());
-                for (answer, written) in answers {
-                    indexing.rows += written.records.new + written.records.merged;
-                    // Nobody waits where the asker has gone; the batch is written all the same.
-                    let _ = answer.send(Ok(written));
-                }
-                if indexing.is_behind || indexing.rows >= INDEXED_AFTER_ROWS {
-                    indexing.go_on(&mut connection, pace.segments_between_groups()).await;
-                }
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                for (answer, _) in answers {
-                    let _ = answer.send(Err(WriteError::Store(error.clone())));
-                }
-                // SQLite may have ended the transaction by itself, as it does on a full disk, and sqlx
-                // does not learn of it: only a new connection is in none for sure.
-                if let Ok(fresh) = options.connect().await {
-                    let old = std::mem::replace(&mut connection, fresh);
-                    let _ = old.close_hard().await;
-                }
-            }
-        }
-    }
-    super::checkpoint(&mut connection).await?;
-    connection.close().await
-}
-
-/// How far the search index is behind.
-struct Indexing {
-    /// Whether there may be segments to make, as there are in a history from before there was an index.
-    is_behind: bool,
-    /// Whether another process wrote to the file when one was to be made.
-    is_held_up: bool,
-    /// Rows that were written since it was gone on with.
-    rows: u64,
-}
-
-impl Indexing {
-    /// Makes up to `most` segments. A search that has no index of some rows reads them, so an error costs
-    /// nothing but time.
-    async fn go_on(&mut self, connection: &mut SqliteConnection, most: usize) {
-        self.rows = 0;
-        self.is_held_up = false;
-        match index_segments(connection, most).await {
-            Ok(Some(more)) => self.is_behind = more,
-            Ok(None) => (self.is_behind, self.is_held_up) = (true, true),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the search index was not brought up to date");
-                self.is_behind = false;
-            }
-        }
-    }
-}
-
-/// Makes up to `most` segments of the search index; whether there may be more to make. While another
-/// process writes to the file it makes none, and answers `None` at once: whoever pushes is not to wait for
-/// that twice.
-async fn index_segments(
-    connection: &mut SqliteConnection,
-    most: usize,
-) -> Result<Option<bool>, sqlx::Error> {
-    let mut handle = connection.lock_handle().await?;
-    tokio::task::block_in_place(|| {
-        on_bare(&mut handle, |sqlite| {
-            let patience =
-                sqlite.pragma_query_value(None, "busy_timeout", |row| row.get::<_, u32>(0))?;
-            sqlite.busy_timeout(Duration::ZERO)?;
-            let begun = Transaction::new_unchecked(sqlite, TransactionBehavior::Immediate);
-            sqlite.busy_timeout(Duration::from_millis(patience.into()))?;
-            let transaction = match begun {
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                    return Ok(None);
-                }
-                begun => begun?,
-            };
-            let mut more = true;
-            for _ in 0..most {
-                more = ngram_index::make_segment(&transaction)?;
-                if !more {
-                    break;
-                }
-            }
-            transaction.commit()?;
-            Ok(Some(more))
-        })
-    })
-}
-
-/// The batches behind the first of a transaction.
-struct More<'a> {
-    batches: &'a mut mpsc::Receiver<(Batch, Answer)>,
-    finish: &'a Notify,
-    pace: CommitPolicy,
-}
-
-impl More<'_> {
-    /// The next batch of the same transaction.
-    async fn next(&mut self) -> Option<(Batch, Answer)> {
-        if let Ok(next) = self.batches.try_recv() {
-            return Some(next);
-        }
-        match self.pace {
-            CommitPolicy::Live => None,
-            CommitPolicy::Bulk => tokio::select! {
-                next = self.batches.recv() => next,
-                () = self.finish.notified() => {
-                    self.batches.close();
-                    self.batches.recv().await
-                }
-                () = tokio::time::sleep(MORE_WITHIN) => None,
-            },
-        }
-    }
-}
-
-/// Writes a batch and those that wait behind it in one transaction. `answers` has the askers of all
-/// batches that the transaction took in, whether it came to its commit or not.
-async fn write_group(
-    connection: &mut SqliteConnection,
-    first: (Batch, Answer),
-    mut more: More<'_>,
-    answers: &mut Vec<(Answer, WriteSummary)>,
-) -> Result<(), sqlx::Error> {
-    let mut next = Some(first);
-    let (mut records, mut bytes) = (0, 0);
-    let mut stored_shapes = foldhash::HashSet::default();
-    // Taken at once: a transaction that began by reading could lose its place to another process.
-    let begun = async {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        ngram_index::forget_unfilled(&mut transaction).await?;
-        Ok(transaction)
-    };
-    let mut transaction = match begun.await {
-        Ok(transaction) => transaction,
-        Err(error) => {
-            answers.extend(next.map(|(_, answer)| (answer, WriteSummary::default())));
-            return Err(error);
-        }
-    };
-    while let Some((batch, answer)) = next {
-        if answer.is_closed() {
-            next = more.next().await;
-            continue;
-        }
-        records += batch.records.len() + batch.profiles.len() + batch.logins.len();
-        bytes += batch.bytes;
-        answers.push((answer, WriteSummary::default()));
-        let written = write_batch(&mut transaction, batch, &mut stored_shapes).await?;
-        if let Some((_, answer)) = answers.last_mut() {
-            *answer = written;
-        }
-        let full = records >= more.pace.group_records() || bytes >= more.pace.group_bytes();
-        next = if full { None } else { more.next().await };
-    }
-    transaction.commit().await
-}
-
-/// Writes a batch. `stored_shapes` are those that are stored, as far as its transaction has seen to it.
-async fn write_batch(
-    transaction: &mut SqliteTransaction<'_>,
-    batch: Batch,
-    stored_shapes: &mut foldhash::HashSet<Fingerprint>,
-) -> Result<WriteSummary, sqlx::Error> {
-    let mut written = WriteSummary::default();
-    if let Some(label) = &batch.label
-        && !take_label(transaction, label).await?
-    {
-        written.label_exists = true;
-        return Ok(written);
-    }
-    (written.removed_queries, written.removed_profiles) =
-        retention::remove(transaction, &batch.removal).await?;
-    if !batch.removal.is_empty() {
-        // Shapes go with the last of their queries.
-        stored_shapes.clear();
-    }
-    let summaries =
-        batch.profiles.iter().map(|profile| (profile.summary.clone(), profile.fingerprint));
-    let first_summary = batch.records.len();
-    let records: Vec<_> = batch.records.into_iter().chain(summaries).collect();
-    let mut shapes = batch.shapes;
-    let kept_as = write_records(transaction, records, &mut shapes, &mut written.records).await?;
-    insert_shapes(transaction, &shapes, stored_shapes).await?;
-    for (number, profile) in batch.profiles.into_iter().enumerate() {
-        let PackedProfile { summary, text_bytes, body, .. } = profile;
-        let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&summary.query_id).as_str();
-        let stored = sqlx::query!(
-            "SELECT text_bytes, body FROM profile
-             WHERE query = (SELECT id FROM query WHERE query_id = ?)",
-            query_id
-        )
-        .fetch_optional(&mut **transaction)
-        .await?;
-        match stored {
-            None => written.profiles.new += 1,
-            Some(stored) => {
-                // A stored text that is damaged tells nothing, and gives source.
-                let text = unpack(&stored.body, stored.text_bytes).unwrap_or_default();
-                if !Profile::replaces(summary.is_running(), text_bytes as usize, &text) {
-                    written.profiles.unchanged += 1;
-                    continue;
-                }
-                written.profiles.merged += 1;
-            }
-        }
-        sqlx::query!(
-            "INSERT INTO profile (query, text_bytes, body)
-             VALUES ((SELECT id FROM query WHERE query_id = ?1), ?2, ?3)
-             ON CONFLICT (query) DO UPDATE SET text_bytes = ?2, body = ?3",
-            query_id,
-            text_bytes,
-            body
-        )
-        .execute(&mut **transaction)
-        .await?;
-    }
-    written.logins = write_logins(transaction, &batch.logins).await?;
-    if let Some(file) = &batch.followed {
-        write_followed(transaction, file).await?;
-    }
-    Ok(written)
-}
-
-/// Notes a label; `false` where it is noted already.
-async fn take_label(
-    transaction: &mut SqliteTransaction<'_>,
-    label: &Label,
-) -> Result<bool, sqlx::Error> {
-    let now_ms = chrono::Utc::now().timestamp_millis();
-    let kept_from_ms = now_ms - LABELS_KEPT_MS;
-    sqlx::query!("DELETE FROM stream_load_label WHERE loaded_ms < ?", kept_from_ms)
-        .execute(&mut **transaction)
-        .await?;
-    let noted = sqlx::query!(
-        "INSERT INTO stream_load_label (db, label, loaded_ms) VALUES (?, ?, ?)
-         ON CONFLICT DO NOTHING",
-        label.db,
-        label.label,
-        now_ms
-    )
-    .execute(&mut **transaction)
-    .await?;
-    Ok(noted.rows_affected() == 1)
-}
-
-/// Notes how far a file was read.
-async fn write_followed(
-    transaction: &mut SqliteTransaction<'_>,
-    file: &FollowedFile,
-) -> Result<(), sqlx::Error> {
-    if let Some(before) = &file.replaces {
-        sqlx::query!("DELETE FROM followed_file WHERE head_hash = ?", before)
-            .execute(&mut **transaction)
-            .await?;
-    }
-    sqlx::query!(
-        "INSERT INTO followed_file (head_hash, head_bytes, read_bytes, path, file_bytes, modified_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (head_hash) DO UPDATE SET
-             head_bytes = ?2, read_bytes = ?3, path = ?4, file_bytes = ?5, modified_ms = ?6",
-        file.head_hash,
-        file.head_bytes,
-        file.read_bytes,
-        file.path,
-        file.file_bytes,
-        file.modified_ms
-    )
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
+use crate::domain::statement::Fingerprint;
+use crate::store::batch::{Counts, NormalizedStatements};
+use crate::store::error::StoreError;
 
 /// A record on its source to its row.
 struct Placing {
@@ -676,12 +25,12 @@ struct Placing {
 ///
 /// An id belongs to the statement that ran. Another statement that came with the same id is kept beside it, under an id
 /// made of that one, and neither takes a value from the other.
-async fn write_records(
+pub(super) async fn write_records(
     transaction: &mut SqliteTransaction<'_>,
     records: Vec<(QueryRecord, Option<Fingerprint>)>,
-    shapes: &mut Shapes,
+    statements: &mut NormalizedStatements,
     counts: &mut Counts,
-) -> Result<HashMap<usize, QueryId>, sqlx::Error> {
+) -> Result<HashMap<usize, QueryId>, StoreError> {
     let mut kept_as = HashMap::new();
     let mut round: Vec<Placing> = records
         .into_iter()
@@ -706,7 +55,7 @@ async fn write_records(
             }
             counts.new += 1;
         }
-        round = merge_stored(transaction, again, shapes, counts).await?;
+        round = merge_stored(transaction, again, statements, counts).await?;
         round.retain_mut(|Placing { record, fingerprint, place, ids }| {
             let ids = ids.get_or_insert_with(|| Box::new(record.ids_beside()));
             let Some(id) = ids.next() else {
@@ -717,7 +66,7 @@ async fn write_records(
                 kept_as.insert(*place, id.clone());
             }
             record.query_id = id;
-            *fingerprint = shapes.add(record);
+            *fingerprint = statements.add(record);
             true
         });
     }
@@ -729,16 +78,16 @@ async fn write_records(
 async fn merge_stored(
     transaction: &mut SqliteTransaction<'_>,
     records: Vec<Placing>,
-    shapes: &mut Shapes,
+    statements: &mut NormalizedStatements,
     counts: &mut Counts,
-) -> Result<Vec<Placing>, sqlx::Error> {
+) -> Result<Vec<Placing>, StoreError> {
     let ids: Vec<QueryId> = records.iter().map(|placing| placing.record.query_id.clone()).collect();
     let mut stored = stored_records(transaction, &ids).await?;
     let mut others = Vec::new();
     for mut placing in records {
         let Some(known) = stored.get_mut(&placing.record.query_id) else {
             // Its row was there a moment ago, within this transaction.
-            return Err(sqlx::Error::RowNotFound);
+            return Err(sqlx::Error::RowNotFound.into());
         };
         if !known.record.is_same_statement(&placing.record) {
             // Only the id that a frontend gave belongs to one statement before another.
@@ -769,7 +118,7 @@ async fn merge_stored(
         }
     }
     for known in stored.into_values().filter(|known| known.changed) {
-        let fingerprint = shapes.add(&known.record);
+        let fingerprint = statements.add(&known.record);
         update_query(transaction, known.row, &known.record, fingerprint).await?;
         if let Some(load) = &known.record.load {
             write_load(transaction, known.row, load).await?;
@@ -778,68 +127,16 @@ async fn merge_stored(
     Ok(others)
 }
 
-/// Writes the shapes that are not stored yet.
-pub(super) async fn insert_shapes(
-    transaction: &mut SqliteTransaction<'_>,
-    shapes: &Shapes,
-    stored: &mut foldhash::HashSet<Fingerprint>,
-) -> Result<(), sqlx::Error> {
-    raw(transaction, |sqlite| {
-        let mut insert = sqlite.prepare(
-            "INSERT INTO statement (fingerprint, shape) VALUES (?, ?)
-             ON CONFLICT (fingerprint) DO NOTHING",
-        )?;
-        for (fingerprint, shape) in &shapes.known {
-            // Most shapes of a batch are those of the one before.
-            if stored.insert(*fingerprint) {
-                insert.execute((fingerprint.to_signed(), shape))?;
-            }
-        }
-        Ok(())
-    })
-    .await
-}
-
 /// Inserts the rows of queries; `None` for each that has one already.
 async fn insert_queries(
     transaction: &mut SqliteTransaction<'_>,
     records: &[Placing],
-) -> Result<Vec<Option<i64>>, sqlx::Error> {
+) -> Result<Vec<Option<i64>>, StoreError> {
     let extras: Vec<_> = records.iter().map(|placing| extra_json(&placing.record)).collect();
-    raw(transaction, |sqlite| {
-        let mut insert = sqlite.prepare(INSERT_QUERY)?;
-        let mut bound = [ValueRef::Null; QUERY_COLUMNS];
-        let mut inserted = Vec::with_capacity(records.len());
-        for (placing, extra) in records.iter().zip(&extras) {
-            let values = query_values(&placing.record, extra.as_deref(), placing.fingerprint);
-            for (at, (value, bound)) in values.iter().zip(&bound).enumerate() {
-                // SQLite keeps what was bound, and copies each text: most columns are as in the row before.
-                if value != bound {
-                    insert.raw_bind_parameter(at + 1, ToSqlOutput::Borrowed(*value))?;
-                }
-            }
-            bound = values;
-            let is_new = insert.raw_execute()? == 1;
-            inserted.push(is_new.then(|| sqlite.last_insert_rowid()));
-        }
-        Ok(inserted)
-    })
-    .await
-}
-
-/// Works on the bare handle of a connection.
-///
-/// The one source around sqlx's macros and its own thread: an import spends its time in the statements that
-/// go it. Of 300,000 records on two cores, `query!` wrote 11,000 a second, with half the time spent waking
-/// the connection's thread for each row; this source writes 97,000 a second. The bare handle belongs to the
-/// connection, which cannot be used by anybody else while it is locked.
-async fn raw<T>(
-    transaction: &mut SqliteTransaction<'_>,
-    work: impl FnOnce(&rusqlite::Connection) -> Result<T, rusqlite::Error>,
-) -> Result<T, sqlx::Error> {
-    let mut handle = transaction.lock_handle().await?;
-    // A batch takes some ten milliseconds: others move to another thread meanwhile.
-    tokio::task::block_in_place(|| on_bare(&mut handle, work))
+    let rows = records.iter().zip(&extras).map(|(placing, extra)| {
+        query_values(&placing.record, extra.as_deref(), placing.fingerprint)
+    });
+    insert_rows(transaction, INSERT_QUERY, rows).await
 }
 
 /// The columns that [`INSERT_QUERY`] gives a row.
@@ -932,7 +229,7 @@ pub(super) async fn update_query(
     row: i64,
     record: &QueryRecord,
     fingerprint: Option<Fingerprint>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), StoreError> {
     let fingerprint = fingerprint.map(Fingerprint::to_signed);
     let (kind, origin) = (record.kind.name(), record.origin.name());
     let extra = extra_json(record);
@@ -1020,7 +317,7 @@ pub(super) struct Known {
 pub(super) async fn stored_records(
     connection: &mut SqliteConnection,
     ids: &[QueryId],
-) -> Result<HashMap<QueryId, Known>, sqlx::Error> {
+) -> Result<HashMap<QueryId, Known>, StoreError> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
@@ -1146,7 +443,7 @@ pub(super) async fn write_load(
     transaction: &mut SqliteTransaction<'_>,
     row: i64,
     load: &Load,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO load (
              query, job_id, label, load_type, table_list, file_path_list, broker_user,
@@ -1189,10 +486,15 @@ fn extra_json(record: &QueryRecord) -> Option<String> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use std::time::Duration;
+
     use proptest::prelude::*;
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
 
     use super::*;
-    use crate::store::{QueryFilter, Store};
+    use crate::domain::profile::Profile;
+    use crate::store::{Batch, QueryFilter, Store};
 
     const START_MS: i64 = 1_767_322_800_000;
 

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::super::Store;
-use super::super::profile::unpack;
+use crate::store::error::StoreError;
+use crate::store::profile_body::unpack;
 
 /// So many messages of SQLite are kept of what it finds.
 const MESSAGES: i64 = 20;
@@ -37,7 +38,7 @@ fn finding(what: impl Into<String>, count: i64) -> Option<Finding> {
 impl Store {
     /// What SQLite finds wrong with the file (pages, indexes, constraints), and rows without their other
     /// half. Reads all of it. An error is what a damaged file gives that cannot be read on.
-    pub async fn integrity(&self) -> Result<Vec<Finding>, sqlx::Error> {
+    pub async fn integrity(&self) -> Result<Vec<Finding>, StoreError> {
         let check = format!("PRAGMA integrity_check({MESSAGES})");
         let messages: Vec<String> =
             sqlx::query_scalar(sqlx::AssertSqlSafe(check)).fetch_all(&self.reporters).await?;
@@ -70,7 +71,7 @@ impl Store {
     }
 
     /// Unpacks every profile, one at a time; gives those that cannot be.
-    pub async fn damaged_profiles(&self) -> Result<Vec<Finding>, sqlx::Error> {
+    pub async fn damaged_profiles(&self) -> Result<Vec<Finding>, StoreError> {
         let mut findings = Vec::new();
         let mut last = i64::MIN;
         loop {
@@ -96,7 +97,7 @@ impl Store {
 
     /// What each table takes of the file, the largest first. Reads all of it. Free pages, and those in
     /// which SQLite keeps what it has to know itself, belong to no table.
-    pub async fn table_sizes(&self) -> Result<Vec<TableSize>, sqlx::Error> {
+    pub async fn table_sizes(&self) -> Result<Vec<TableSize>, StoreError> {
         let sizes = sqlx::query_as!(
             TableSize,
             r#"WITH counted (name, rows) AS (
@@ -120,6 +121,6 @@ impl Store {
                GROUP BY counted.name
                ORDER BY sum(pgsize) DESC, counted.name"#
         );
-        sizes.fetch_all(&self.reporters).await
+        sizes.fetch_all(&self.reporters).await.map_err(StoreError::from)
     }
 }

@@ -1,10 +1,11 @@
 //! Reading a history whole, to join it to another.
 
 use super::super::Store;
-use super::super::profile::unpack;
 use super::super::write::stored_records;
 use crate::domain::profile::Profile;
 use crate::domain::record::{QueryId, QueryRecord};
+use crate::store::error::StoreError;
+use crate::store::profile_body::unpack;
 
 /// Queries that are read at a time.
 const PAGE: i64 = 500;
@@ -24,7 +25,7 @@ pub struct Page {
 
 impl Store {
     /// The queries behind a row; `None` where there are no more.
-    pub async fn page_behind(&self, row: i64) -> Result<Option<Page>, sqlx::Error> {
+    pub async fn page_behind(&self, row: i64) -> Result<Option<Page>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT id, query_id, EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
                    AS "has_profile!: bool"
@@ -55,7 +56,7 @@ impl Store {
         &self,
         row: i64,
         summary: QueryRecord,
-    ) -> Result<Result<Profile, QueryRecord>, sqlx::Error> {
+    ) -> Result<Result<Profile, QueryRecord>, StoreError> {
         let stored = sqlx::query!("SELECT text_bytes, body FROM profile WHERE query = ?", row)
             .fetch_optional(&self.reporters)
             .await?;

@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteTransaction;
 use super::super::Store;
 use super::super::login::remove_logins;
 use crate::domain::retention::Retention;
+use crate::store::error::StoreError;
 
 /// What goes in one step is at most so much, so that nobody who writes waits long for it: some 10 ms.
 const STEP_QUERIES: u32 = 500;
@@ -118,7 +119,7 @@ impl Pruner {
     }
 
     /// What is to go next; nothing where the history is within its bounds.
-    pub(crate) async fn next(&mut self, now_ms: i64) -> Result<Removal, sqlx::Error> {
+    pub(crate) async fn next(&mut self, now_ms: i64) -> Result<Removal, StoreError> {
         let room = self.store.room().await?;
         let mut removal = Removal::default();
         if let Some(from_ms) = self.retention.queries_from_ms(now_ms) {
@@ -152,7 +153,7 @@ impl Pruner {
         Ok(removal)
     }
 
-    async fn next_profiles(&mut self, now_ms: i64) -> Result<Vec<i64>, sqlx::Error> {
+    async fn next_profiles(&mut self, now_ms: i64) -> Result<Vec<i64>, StoreError> {
         let due = self.looked.is_none_or(|looked| looked.elapsed() >= PROFILES_EVERY);
         if self.profiles.is_empty() && due {
             self.profiles = self.store.outdated_profiles(&self.retention, now_ms).await?.into();
@@ -177,7 +178,7 @@ impl Pruner {
 pub(in crate::store::sqlite) async fn remove(
     transaction: &mut SqliteTransaction<'_>,
     removal: &Removal,
-) -> Result<(u64, u64), sqlx::Error> {
+) -> Result<(u64, u64), StoreError> {
     let (mut queries, mut profiles) = (0, 0);
     if !removal.profiles.is_empty() {
         let list = serde_json::json!(removal.profiles).to_string();
@@ -225,7 +226,7 @@ pub(in crate::store::sqlite) async fn remove(
 
 impl Store {
     /// How much room the history takes now.
-    pub async fn room(&self) -> Result<Room, sqlx::Error> {
+    pub async fn room(&self) -> Result<Room, StoreError> {
         // A bare column of a pragma is none that the macro finds.
         sqlx::query_as!(
             Room,
@@ -237,6 +238,7 @@ impl Store {
         )
         .fetch_one(&self.reporters)
         .await
+        .map_err(StoreError::from)
     }
 
     /// The write-ahead log beside the file, in bytes.
@@ -247,7 +249,7 @@ impl Store {
     /// The rows of the oldest queries, as many as go in a step, and no more than make up `excess` bytes; of
     /// those that started before a time, if one is given. Queries whose start nobody knows are the oldest
     /// of all, but have no age.
-    async fn oldest(&self, from_ms: Option<i64>, excess: i64) -> Result<Vec<i64>, sqlx::Error> {
+    async fn oldest(&self, from_ms: Option<i64>, excess: i64) -> Result<Vec<i64>, StoreError> {
         struct Old {
             id: i64,
             bytes: i64,
@@ -291,7 +293,7 @@ impl Store {
         &self,
         retention: &Retention,
         now_ms: i64,
-    ) -> Result<Vec<(i64, i64)>, sqlx::Error> {
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
         let from_ms = retention.profiles_from_ms(now_ms);
         let too_many = match retention.profiles_max_size {
             None => 0,

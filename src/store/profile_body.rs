@@ -15,7 +15,7 @@ const LEVEL: i32 = 6;
 const MOST_TO_ONE: usize = 1032;
 
 /// The body of a text.
-pub(super) fn pack(text: &[u8]) -> Vec<u8> {
+pub(in crate::store) fn pack(text: &[u8]) -> Vec<u8> {
     let Ok(level) = CompressionLvl::new(LEVEL) else { return text.to_vec() };
     // Nothing longer than the text is of use.
     let mut body = vec![0; text.len()];
@@ -30,7 +30,7 @@ pub(super) fn pack(text: &[u8]) -> Vec<u8> {
 }
 
 /// The text of a body. An error says that the stored body is damaged.
-pub(super) fn unpack(body: &[u8], text_bytes: i64) -> Result<Vec<u8>, Error> {
+pub(in crate::store) fn unpack(body: &[u8], text_bytes: i64) -> Result<Vec<u8>, Error> {
     let damaged = |what: &'static str| Error::new(ErrorKind::InvalidData, what);
     let size = usize::try_from(text_bytes).map_err(|_| damaged("negative text_bytes"))?;
     if body.len() == size {

@@ -1,0 +1,192 @@
+//! Transactions: a group of batches in one, and the search index between two.
+
+use std::error::Error;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteTransaction};
+use sqlx::{ConnectOptions, Connection};
+
+use super::admin::retention;
+use super::login::write_logins;
+use super::ngram_index;
+use super::raw::insert_normalized;
+use super::write::write_records;
+use crate::domain::profile::Profile;
+use crate::domain::statement::Fingerprint;
+use crate::store::batch::{Batch, FollowedFile, Label, PackedProfile, WriteSummary};
+use crate::store::error::StoreError;
+use crate::store::profile_body::unpack;
+use crate::store::writer::{Group, Upkeep, WriteConnection};
+
+/// How long a label is remembered. Doris forgets after three days.
+const LABELS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
+
+/// The connection that writes.
+pub(super) struct SqliteWriter {
+    options: SqliteConnectOptions,
+    connection: SqliteConnection,
+}
+
+impl SqliteWriter {
+    pub(super) async fn connect(options: SqliteConnectOptions) -> Result<SqliteWriter, StoreError> {
+        let connection = options.connect().await?;
+        Ok(SqliteWriter { options, connection })
+    }
+
+    async fn write_and_commit(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
+        // The write lock is taken at once: a transaction that begins by reading can lose its snapshot to
+        // another process that writes.
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        ngram_index::forget_unfilled(&mut transaction).await?;
+        let mut stored_statements = foldhash::HashSet::default();
+        while let Some(batch) = group.next().await {
+            group.written(write_batch(&mut transaction, batch, &mut stored_statements).await?);
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+impl WriteConnection for SqliteWriter {
+    async fn write_group(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
+        let written = self.write_and_commit(group).await;
+        if written.is_err() {
+            // SQLite may have ended the transaction, as it does on a full disk, and sqlx does not learn of
+            // that: only a new connection is certain to be in no transaction.
+            if let Ok(fresh) = self.options.connect().await {
+                let old = std::mem::replace(&mut self.connection, fresh);
+                let _ = old.close_hard().await;
+            }
+        }
+        written
+    }
+
+    /// Makes segments of the search index. A search reads the rows that no segment covers, so an error
+    /// costs only time.
+    async fn upkeep(&mut self, steps: usize) -> Upkeep {
+        ngram_index::make_segments(&mut self.connection, steps).await.unwrap_or_else(|error| {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, "the search index was not brought up to date");
+            Upkeep::Done
+        })
+    }
+
+    async fn close(mut self) -> Result<(), StoreError> {
+        super::checkpoint(&mut self.connection).await?;
+        Ok(self.connection.close().await?)
+    }
+}
+
+/// Writes a batch. `stored_statements` are those that are stored, as far as its transaction has seen to it.
+async fn write_batch(
+    transaction: &mut SqliteTransaction<'_>,
+    batch: Batch,
+    stored_statements: &mut foldhash::HashSet<Fingerprint>,
+) -> Result<WriteSummary, StoreError> {
+    let mut written = WriteSummary::default();
+    if let Some(label) = &batch.label
+        && !insert_label(transaction, label).await?
+    {
+        written.label_exists = true;
+        return Ok(written);
+    }
+    (written.removed_queries, written.removed_profiles) =
+        retention::remove(transaction, &batch.removal).await?;
+    if !batch.removal.is_empty() {
+        // NormalizedStatements go with the last of their queries.
+        stored_statements.clear();
+    }
+    let summaries =
+        batch.profiles.iter().map(|profile| (profile.summary.clone(), profile.fingerprint));
+    let first_summary = batch.records.len();
+    let records: Vec<_> = batch.records.into_iter().chain(summaries).collect();
+    let mut statements = batch.statements;
+    let kept_as =
+        write_records(transaction, records, &mut statements, &mut written.records).await?;
+    insert_normalized(transaction, &statements, stored_statements).await?;
+    for (number, profile) in batch.profiles.into_iter().enumerate() {
+        let PackedProfile { summary, text_bytes, body, .. } = profile;
+        let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&summary.query_id).as_str();
+        let stored = sqlx::query!(
+            "SELECT text_bytes, body FROM profile
+             WHERE query = (SELECT id FROM query WHERE query_id = ?)",
+            query_id
+        )
+        .fetch_optional(&mut **transaction)
+        .await?;
+        match stored {
+            None => written.profiles.new += 1,
+            Some(stored) => {
+                // A stored text that is damaged tells nothing, and gives source.
+                let text = unpack(&stored.body, stored.text_bytes).unwrap_or_default();
+                if !Profile::replaces(summary.is_running(), text_bytes as usize, &text) {
+                    written.profiles.unchanged += 1;
+                    continue;
+                }
+                written.profiles.merged += 1;
+            }
+        }
+        sqlx::query!(
+            "INSERT INTO profile (query, text_bytes, body)
+             VALUES ((SELECT id FROM query WHERE query_id = ?1), ?2, ?3)
+             ON CONFLICT (query) DO UPDATE SET text_bytes = ?2, body = ?3",
+            query_id,
+            text_bytes,
+            body
+        )
+        .execute(&mut **transaction)
+        .await?;
+    }
+    written.logins = write_logins(transaction, &batch.logins).await?;
+    if let Some(file) = &batch.followed {
+        write_followed(transaction, file).await?;
+    }
+    Ok(written)
+}
+
+/// Notes a label; `false` where it is noted already.
+async fn insert_label(
+    transaction: &mut SqliteTransaction<'_>,
+    label: &Label,
+) -> Result<bool, StoreError> {
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let kept_from_ms = now_ms - LABELS_KEPT_MS;
+    sqlx::query!("DELETE FROM stream_load_label WHERE loaded_ms < ?", kept_from_ms)
+        .execute(&mut **transaction)
+        .await?;
+    let noted = sqlx::query!(
+        "INSERT INTO stream_load_label (db, label, loaded_ms) VALUES (?, ?, ?)
+         ON CONFLICT DO NOTHING",
+        label.db,
+        label.label,
+        now_ms
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(noted.rows_affected() == 1)
+}
+
+/// Notes how far a file was read.
+async fn write_followed(
+    transaction: &mut SqliteTransaction<'_>,
+    file: &FollowedFile,
+) -> Result<(), StoreError> {
+    if let Some(before) = &file.replaces {
+        sqlx::query!("DELETE FROM followed_file WHERE head_hash = ?", before)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    sqlx::query!(
+        "INSERT INTO followed_file (head_hash, head_bytes, read_bytes, path, file_bytes, modified_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (head_hash) DO UPDATE SET
+             head_bytes = ?2, read_bytes = ?3, path = ?4, file_bytes = ?5, modified_ms = ?6",
+        file.head_hash,
+        file.head_bytes,
+        file.read_bytes,
+        file.path,
+        file.file_bytes,
+        file.modified_ms
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
