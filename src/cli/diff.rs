@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::args::{COLUMNS, ReadError, Reading, plain};
+use super::args::{ReadError, Reading, column_names, plain};
 use super::output::{Style, visible};
 use super::profile::{text, time_text};
 use crate::domain::profile::{OperatorDifference, Section, compare, operators};
@@ -50,7 +50,7 @@ pub async fn run(args: DiffArgs) -> Result<ExitCode, ReadError> {
     let value = |query| serde_json::to_value(query).map_err(std::io::Error::from);
     let (one, other) = (value(&before)?, value(&after)?);
     let mut rows = Vec::new();
-    for name in COLUMNS.into_iter().filter(|name| !["extra", "load"].contains(name)) {
+    for name in column_names().into_iter().filter(|name| !["extra", "load"].contains(name)) {
         let (one, other) = (plain(one.get(name)), plain(other.get(name)));
         if one != other {
             let change = match (one.parse::<i64>(), other.parse::<i64>()) {
@@ -88,7 +88,7 @@ pub async fn run(args: DiffArgs) -> Result<ExitCode, ReadError> {
             said.push_str(&output.table(&names, &rows));
         }
     }
-    if before.fingerprint.map(|it| it.get()) != after.fingerprint.map(|it| it.get()) {
+    if before.fingerprint != after.fingerprint {
         let note = "these are two different statements\n";
         said.insert_str(0, &output.styled(Style::Yellow, note));
     }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::args::{COLUMNS, Filters, ReadError, Reading, plain};
-use crate::domain::record::QueryId;
+use super::args::{Filters, ReadError, Reading, column_names, plain};
+use crate::domain::filter::QueryFilter;
+use crate::domain::record::Kind;
 use crate::domain::time::Zone;
-use crate::store::{QueryFilter, StoredQuery};
+use crate::store::StoredQuery;
 
 /// Write queries for other programs, newest first
 ///
@@ -45,7 +46,7 @@ pub async fn run(args: ExportArgs) -> Result<ExitCode, ReadError> {
     let mut output = BufWriter::new(io::stdout().lock());
     let mut wrote = Ok(());
     if args.format == Format::Csv {
-        wrote = csv_row(&mut output, COLUMNS.map(str::to_string).to_vec());
+        wrote = csv_row(&mut output, column_names());
     }
     loop {
         if let Err(error) = wrote {
@@ -58,8 +59,8 @@ pub async fn run(args: ExportArgs) -> Result<ExitCode, ReadError> {
         for query in &mut page {
             let cut =
                 query.statement.as_ref().is_some_and(|it| it.chars().nth(LISTED - 1).is_some());
-            if cut && let Ok(id) = query.query_id.parse::<QueryId>() {
-                query.statement = history.store.statement(&id, None).await?;
+            if cut {
+                query.record.statement = history.store.statement(&query.query_id, None).await?;
             }
         }
         wrote =
@@ -71,12 +72,12 @@ pub async fn run(args: ExportArgs) -> Result<ExitCode, ReadError> {
                 _ => Ok(ExitCode::SUCCESS),
             };
         }
-        let after = page.last().map(StoredQuery::place);
+        let after = page.last().map(StoredQuery::cursor);
         filter = QueryFilter { after, ..filter };
     }
 }
 
-fn csv_row(output: &mut impl Write, cells: Vec<String>) -> io::Result<()> {
+fn csv_row<C: AsRef<[u8]>>(output: &mut impl Write, cells: Vec<C>) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(output);
     writer.write_record(cells)?;
     writer.flush()
@@ -90,13 +91,16 @@ fn write(
 ) -> io::Result<()> {
     let value = serde_json::to_value(query)?;
     match format {
-        Format::Csv => csv_row(output, COLUMNS.iter().map(|name| plain(value.get(name))).collect()),
+        Format::Csv => csv_row(
+            output,
+            column_names().iter().map(|name| plain(value.get(*name))).collect::<Vec<_>>(),
+        ),
         Format::Ndjson => writeln!(output, "{value}"),
         Format::Audit => {
-            let kind = match query.kind.as_str() {
-                "load" => "load",
-                _ if query.is_slow => "slow_query",
-                _ => "query",
+            let kind = match query.kind {
+                Kind::Load => "load",
+                Kind::Query if query.is_slow => "slow_query",
+                Kind::Query => "query",
             };
             // A record is written as its statement ends.
             let written_ms = query.ended_ms.or(query.started_ms).unwrap_or(0);

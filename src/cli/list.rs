@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::{COLUMNS, Filters, History, ReadError, Reading, plain};
+use super::args::{Filters, History, ReadError, Reading, column_names, plain};
 use super::output::{is_read, write_bytes};
-use crate::store::{QueryFilter, StoredQuery};
+use crate::domain::filter::QueryFilter;
+use crate::store::StoredQuery;
 
 /// List queries, newest first
 ///
@@ -45,8 +46,9 @@ const PAGE: u32 = 1000;
 
 /// Runs the command.
 pub async fn run(args: ListArgs) -> Result<ExitCode, ReadError> {
-    if let Some(unknown) = args.columns.iter().find(|name| !COLUMNS.contains(&name.as_str())) {
-        return Err(ReadError::NoColumn(unknown.clone(), COLUMNS.join(", ")));
+    if let Some(unknown) = args.columns.iter().find(|name| !column_names().contains(&name.as_str()))
+    {
+        return Err(ReadError::NoColumn(unknown.clone(), column_names().join(", ")));
     }
     let history = args.reading.open().await?;
     let filter = args.filters.filter(history.zone, args.limit)?;
@@ -89,7 +91,7 @@ async fn pages(history: &History, filter: &QueryFilter) -> Result<Vec<StoredQuer
     let mut queries: Vec<StoredQuery> = Vec::new();
     loop {
         let missing = filter.limit - queries.len() as u32;
-        let after = queries.last().map(StoredQuery::place);
+        let after = queries.last().map(StoredQuery::cursor);
         let page = QueryFilter { limit: missing.min(PAGE), after, ..filter.clone() };
         let found = history.store.records(&page, None).await?;
         let full = found.len() as u32 == page.limit;

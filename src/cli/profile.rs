@@ -71,7 +71,7 @@ struct Shown {
 
 /// The profile of a query.
 pub async fn text(history: &History, query: &StoredQuery) -> Result<Vec<u8>, ReadError> {
-    let missing = || ReadError::NoProfile(query.query_id.clone());
+    let missing = || ReadError::NoProfile(query.query_id.to_string());
     let id: QueryId = query.query_id.parse().map_err(|_| missing())?;
     history.store.profile(&id, None).await?.text().ok_or_else(missing)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::args::{COLUMNS, ReadError, Reading, plain};
+use super::args::{ReadError, Reading, column_names, plain};
 use super::output::{Style, visible};
 use super::profile::phases_text;
 
@@ -37,7 +37,7 @@ pub async fn run(args: ShowArgs) -> Result<ExitCode, ReadError> {
             text.push_str(&format!("{name} {}\n", visible(value)));
         }
     };
-    for name in COLUMNS {
+    for name in column_names() {
         match name {
             "statement" => {}
             "started_at" => {

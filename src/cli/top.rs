@@ -8,9 +8,10 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::args::{Filters, ReadError, Reading, time};
+use crate::domain::filter::QueryFilter;
 use crate::domain::statistics::Durations;
 use crate::domain::time::parse_duration_ms;
-use crate::store::{Group, GroupBy, QueryFilter};
+use crate::store::{Group, GroupBy};
 
 /// Show what costs most: statements that differ only in their values, together
 ///

@@ -426,7 +426,7 @@ impl RecordBuilder {
             Key::ChangedVariables => {
                 // What is no JSON object would break queries that look into the column.
                 match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(trimmed) {
-                    Ok(_) => record.changed_variables = text(),
+                    Ok(_) => record.changed_variables = text().map(Into::into),
                     Err(_) => understood = false,
                 }
             }

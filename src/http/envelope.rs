@@ -6,10 +6,11 @@ use warp::http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, WW
 use warp::http::{Response, StatusCode};
 use warp::hyper::body::Bytes;
 
+use crate::domain::filter::Cursor;
 use crate::domain::profile::write_html_json;
 use crate::http::middleware::tag;
 use crate::ingest::PushError;
-use crate::store::{Cursor, WriteError};
+use crate::store::WriteError;
 
 /// When those who were told that annals is busy should come back.
 const RETRY_AFTER_SECONDS: &str = "5";

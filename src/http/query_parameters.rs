@@ -7,12 +7,12 @@ use utoipa::IntoParams;
 use warp::http::header::{HeaderValue, LINK};
 
 use super::{Parameters, View};
+use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::record::Kind;
 use crate::domain::search::Search;
 use crate::domain::statement::{Fingerprint, NotAFingerprint};
 use crate::domain::time::parse_asked_ms;
 use crate::http::envelope::{Answer, ApiError};
-use crate::store::{Cursor, QueryFilter};
 
 /// Rows of a list where the request names no limit.
 const DEFAULT_LIMIT: u32 = 100;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::domain::filter::QueryFilter;
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
@@ -11,8 +12,8 @@ use crate::http::auth::Principal;
 use crate::http::envelope::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Bucket, ListedQuery, QueryFilter, Spans, StatementOrder, StatementStatistics, Store,
-    StoredProfile, StoredQuery,
+    Bucket, ListedQuery, Spans, StatementOrder, StatementStatistics, Store, StoredProfile,
+    StoredQuery,
 };
 
 /// What one principal sees.

@@ -8,6 +8,7 @@ mod profile_body;
 mod sqlite;
 mod writer;
 
+pub(crate) use crate::domain::record::StoredQuery;
 pub(crate) use batch::{Batch, FollowedFile, WriteSummary};
 pub(crate) use error::{OpenError, StoreError, WriteError};
 pub(crate) use sqlite::*;

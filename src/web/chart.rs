@@ -162,7 +162,7 @@ pub(super) fn runs(runs: &[StoredQuery], this: Option<&str>, zone: Zone) -> Mark
                     @let x = if first == last { 500.0 } else { x };
                     @let y = 120.0 - *duration_ms as f64 / (longest as f64).max(1.0) * 120.0;
                     @let here = this == Some(run.query_id.as_str());
-                    @let outcome = format::Outcome::of(run.state.as_deref(), run.is_failed).class();
+                    @let outcome = format::Outcome::of(run.state.as_deref(), run.is_failed()).class();
                     a href=(path_of(&run.query_id)) aria-current=[here.then_some("true")] {
                         title {
                             (zone.text(*started_ms)) ": " (format::duration(Some(*duration_ms))) " "

@@ -7,13 +7,14 @@ use maud::{Markup, html};
 use super::layout::{Here, Page};
 use super::timeline_cache::{Timeline, Timelines};
 use super::{chart, format};
+use crate::domain::filter::QueryFilter;
 use crate::domain::record::Kind;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::envelope::ApiError;
 use crate::http::query_parameters::{self, address, cursor, last_of_full};
 use crate::http::view::View;
-use crate::store::{QueryFilter, StoredQuery};
+use crate::store::StoredQuery;
 
 /// Where the page is.
 const PATH: &str = "/";
@@ -49,7 +50,7 @@ pub(super) async fn page(
     let counted = timelines.soon(&view, &filter, &parameters);
     let (queries, timeline) = tokio::try_join!(listed, counted)?;
     let chart = timeline.map(|timeline| over_time(&timeline, &parameters, &view));
-    let next = last_of_full(&filter, &queries, StoredQuery::place);
+    let next = last_of_full(&filter, &queries, StoredQuery::cursor);
     let first_page = filter.after.is_none();
     let events = first_page.then(|| {
         let seen = tag(rows(&queries, view.zone).iter().map(|(_, row)| row));
@@ -212,7 +213,7 @@ fn row(query: &StoredQuery, longest: i64, zone: Zone) -> Markup {
                 (chart::bar(query.duration_ms.unwrap_or(0), longest))
                 span { (format::duration(query.duration_ms)) }
             }
-            td.outcome { (format::state(query.state.as_deref(), query.is_failed)) }
+            td.outcome { (format::state(query.state.as_deref(), query.is_failed())) }
             td.user { (format::text(query.user.as_deref())) }
             td.db { (format::text(query.db.as_deref())) }
             td.number { (format::number(query.scan_rows)) }

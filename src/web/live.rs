@@ -19,10 +19,11 @@ use warp::sse::Event;
 
 use super::history;
 use super::timeline_cache::Timelines;
+use crate::domain::filter::QueryFilter;
 use crate::http::Parameters;
 use crate::http::envelope::ApiError;
 use crate::http::view::View;
-use crate::store::{QueryFilter, Watch};
+use crate::store::Watch;
 
 /// Listeners at the same time, by all users together.
 const LISTENERS: usize = 256;

@@ -13,13 +13,14 @@ use warp::hyper::body::Bytes;
 use super::history::path_of;
 use super::layout::{Here, Page};
 use super::{chart, format};
+use crate::domain::filter::QueryFilter;
 use crate::domain::profile::{Operator, Phase, Phases, Section, flame_svg, in_order, operators};
 use crate::domain::record::{QueryId, QueryIdError};
 use crate::domain::statement::{Kind, format_sql, tokens};
 use crate::http::Parameters;
 use crate::http::envelope::{Answer, ApiError};
 use crate::http::view::View;
-use crate::store::{QueryFilter, StoredQuery};
+use crate::store::StoredQuery;
 
 /// A statement is coloured up to so many bytes, and shown up to so many; all of it can be downloaded.
 const COLOURED_BYTES: usize = 64 << 10;
@@ -90,7 +91,7 @@ pub(super) async fn page(
     let body = html! {
         div.heading {
             h1 { "Query " code { (query.query_id) } }
-            (format::state(query.state.as_deref(), query.is_failed))
+            (format::state(query.state.as_deref(), query.is_failed()))
             strong { (format::duration(query.duration_ms)) }
         }
         @if let Some(message) = &query.error_message { p.wrong { bdi { (message) } } }
@@ -103,7 +104,7 @@ pub(super) async fn page(
                     a.button href={ (path_of(&query.query_id)) "/statement.sql" } { "Download" }
                 }
                 @if let Some(fingerprint) = query.fingerprint {
-                    @let fingerprint = fingerprint.get().to_string();
+                    @let fingerprint = fingerprint.to_string();
                     a href={ "/statements/" (fingerprint) } { "All its runs" }
                 }
             }
@@ -169,7 +170,7 @@ pub(super) async fn part(view: View, id: QueryId, part: Part) -> Result<Answer, 
         }
         Part::Profile => Ok(download("profile.txt", profile().await?)),
         Part::Statement | Part::Page => {
-            Ok(download("statement.sql", query.statement.unwrap_or_default().into_bytes()))
+            Ok(download("statement.sql", query.record.statement.unwrap_or_default().into_bytes()))
         }
     }
 }
@@ -311,8 +312,13 @@ fn facts(view: &View, query: &StoredQuery) -> Markup {
 
 /// What only loads have, the variables that were set, and what annals has no field for.
 fn others(query: &StoredQuery) -> Vec<(String, String)> {
-    let objects = [&query.load, &query.changed_variables, &query.extra].into_iter().flatten();
-    let values = objects.filter_map(|json| serde_json::to_value(json).ok());
+    let values = [
+        serde_json::to_value(&query.load),
+        serde_json::to_value(&query.changed_variables),
+        serde_json::to_value(&query.extra),
+    ]
+    .into_iter()
+    .flatten();
     let mut all = Vec::new();
     for value in values {
         let serde_json::Value::Object(object) = value else { continue };
@@ -678,7 +684,7 @@ async fn runs(view: &View, query: &StoredQuery) -> Result<Vec<StoredQuery>, ApiE
     };
     let filter = QueryFilter {
         limit: RUNS,
-        fingerprint: Some(fingerprint.get()),
+        fingerprint: Some(fingerprint),
         from_ms: Some(started_ms.saturating_sub(RUNS_WITHIN_MS)),
         to_ms: Some(started_ms.saturating_add(RUNS_WITHIN_MS)),
         ..QueryFilter::default()

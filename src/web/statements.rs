@@ -9,6 +9,7 @@ use super::layout::{Here, Page};
 use super::query::{nanoseconds, operators_of, statement};
 use super::range::Range;
 use super::{chart, format};
+use crate::domain::filter::QueryFilter;
 use crate::domain::profile::{OperatorDifference, compare};
 use crate::domain::statement::{Fingerprint, NotAFingerprint};
 use crate::domain::time::Zone;
@@ -16,7 +17,7 @@ use crate::http::Parameters;
 use crate::http::envelope::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{QueryFilter, StatementOrder, StatementStatistics, StoredQuery};
+use crate::store::{StatementOrder, StatementStatistics, StoredQuery};
 
 /// Where the list is.
 const PATH: &str = "/statements";
@@ -209,7 +210,7 @@ fn side_by_side(
                         (cells("Query", &|run| html! { a href=(path_of(&run.query_id)) { code { (run.query_id) } } }))
                         (cells("Started", &|run| format::time(run.started_ms, zone)))
                         (cells("Duration", &|run| html! { (format::duration(run.duration_ms)) }))
-                        (cells("State", &|run| format::state(run.state.as_deref(), run.is_failed)))
+                        (cells("State", &|run| format::state(run.state.as_deref(), run.is_failed())))
                         (cells("User", &|run| format::text(run.user.as_deref())))
                         (cells("Rows scanned", &|run| html! { (format::number(run.scan_rows)) }))
                         (cells("Scanned", &|run| html! { (format::bytes(run.scan_bytes)) }))

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::range::Range;
+use crate::domain::filter::QueryFilter;
 use crate::http::Parameters;
 use crate::http::envelope::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{Bucket, QueryFilter, Version, Watch};
+use crate::store::{Bucket, Version, Watch};
 
 /// So long a page waits for what is counted; then it goes out without.
 const PATIENCE: Duration = Duration::from_millis(60);

@@ -10,8 +10,7 @@ use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, 
 use super::{Kind, Origin, QueryId};
 
 /// A field of a record, as the table in `fields.rs` defines it.
-#[derive(Debug)]
-pub(crate) struct Field {
+pub struct Field {
     /// The name of the field, of its column and of its key in JSON.
     pub name: &'static str,
     /// The documentation of the field, for the description of the interface; empty where the name says it all.
@@ -46,7 +45,7 @@ impl Field {
 
 /// The value of any field.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum FieldValue<'a> {
+pub enum FieldValue<'a> {
     Unknown,
     Text(&'a str),
     /// A text that is a JSON document.
@@ -88,7 +87,7 @@ impl Serialize for FieldValue<'_> {
 }
 
 /// The type of a field: how its values are carried and merged.
-pub(crate) trait FieldType: Sized {
+pub(super) trait FieldType: Sized {
     const JSON_TYPE: Type;
     const IS_REQUIRED: bool = false;
 
@@ -104,7 +103,7 @@ pub(crate) trait FieldType: Sized {
 
 /// A text that is a JSON document, and is shown as one.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct JsonText(String);
+pub struct JsonText(String);
 
 impl From<String> for JsonText {
     fn from(text: String) -> JsonText {

@@ -24,7 +24,7 @@ macro_rules! define_fields {
         }
     ) => {
         $(#[$attribute])*
-        pub(crate) struct $record {
+        pub struct $record {
             $($(#[doc = $doc])* pub $field: $type,)+
             $($(#[doc = $beside_doc])* pub $beside: $beside_type,)*
         }

@@ -5,11 +5,11 @@ use std::str::FromStr;
 /// The name of a query: an opaque token. Doris writes two hex numbers
 /// (`fbb2582c72884d29-9dd9de3b42b740e9`), StarRocks a UUID, load jobs a decimal number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct QueryId(String);
+pub struct QueryId(String);
 
 /// Why a text is not a query id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub(crate) enum QueryIdError {
+pub enum QueryIdError {
     /// The text is empty, or a placeholder that frontends write in place of an id.
     #[error("the query id is missing")]
     Missing,

@@ -96,15 +96,6 @@ impl QueryRecord {
         (mine, &self.statement) < (theirs, &stored.statement)
     }
 
-    /// Returns whether it failed, as the column `is_failed` decides it.
-    pub fn is_failed(&self) -> bool {
-        const FAILED: [&str; 7] =
-            ["ERR", "ERROR", "CANCELLED", "CANCELED", "FAIL", "FAILED", "ABORTED"];
-        let state = self.state.as_deref().unwrap_or_default();
-        self.error_code.unwrap_or(0) != 0
-            || FAILED.iter().any(|name| state.eq_ignore_ascii_case(name))
-    }
-
     /// Returns the ids under which a statement is looked for whose own id belongs to another one, each but the last
     /// made of the one before. The last is made of what the report says, for an id with which very many statements came.
     pub fn ids_beside(&self) -> impl Iterator<Item = QueryId> + use<> {

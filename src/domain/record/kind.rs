@@ -2,7 +2,7 @@ use std::fmt;
 
 /// Whether a record is of a statement or of a load. Doris calls this the task type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     Query,
     /// A load job, a stream load, or a statement whose profile calls it a load.
     Load,
@@ -31,7 +31,7 @@ impl fmt::Display for Kind {
 
 /// Where a record comes from. Merging prefers the later one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Origin {
+pub enum Origin {
     /// The summary of a profile, or a list of profiles: times to the second, durations rounded.
     Summary,
     /// An audit record: everything, to the millisecond.

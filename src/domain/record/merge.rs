@@ -1,7 +1,7 @@
 //! Two reports of one query become one record.
 
-use super::field::merge_option;
 use super::QueryRecord;
+use super::field::merge_option;
 use crate::domain::statement;
 
 /// When a statement started and ended, and whether the start is a guess.

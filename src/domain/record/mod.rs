@@ -13,7 +13,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use field::{Field, FieldValue, JsonText};
+pub(crate) use field::{Field, FieldValue};
 pub(crate) use fields::{Load, QueryRecord};
 pub(crate) use id::{QueryId, QueryIdError};
 pub(crate) use kind::{Kind, Origin};

@@ -5,8 +5,9 @@ use std::ops::Deref;
 use chrono::{DateTime, Datelike};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use utoipa::openapi::schema::{Object, ObjectBuilder, RefOr, Schema, SchemaType, Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
 use super::QueryRecord;
 use crate::domain::filter::Cursor;
@@ -16,7 +17,7 @@ use crate::domain::statement::Fingerprint;
 /// A record, and what the store adds to it. Its form in JSON has a key for each field of the record, and those of
 /// [`added_after`] and [`ADDED_LAST`].
 #[derive(Debug)]
-pub(crate) struct StoredQuery {
+pub struct StoredQuery {
     /// The row, by which lists tell queries of the same start apart. It is no part of the JSON.
     pub id: i64,
     pub record: QueryRecord,
@@ -110,8 +111,9 @@ fn utc_text(instant_ms: i64) -> Option<String> {
 
 impl ToSchema for StoredQuery {}
 
-impl PartialSchema for StoredQuery {
-    fn schema() -> RefOr<Schema> {
+/// What the derive of [`ToSchema`] implements: the envelope of an answer takes no type without it.
+impl utoipa::__dev::ComposeSchema for StoredQuery {
+    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
         let mut object = ObjectBuilder::new().description(Some(
             "Everything that is known of a query. Times are Unix milliseconds, sizes bytes; null is unknown.",
         ));
@@ -122,7 +124,9 @@ impl PartialSchema for StoredQuery {
             }
         }
         let truth = |description| {
-            ObjectBuilder::new().schema_type(SchemaType::Type(Type::Boolean)).description(description)
+            ObjectBuilder::new()
+                .schema_type(SchemaType::Type(Type::Boolean))
+                .description(description)
         };
         let is_failed = "Whether it failed: an error code, or a state that says so.";
         object
@@ -172,6 +176,8 @@ fn load() -> Object {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::PartialSchema;
+
     use super::super::{Kind, Load, Origin};
     use super::*;
 

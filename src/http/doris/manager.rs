@@ -8,13 +8,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use warp::http::StatusCode;
 
+use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::profile::Section;
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::time::{Zone, duration_text};
 use crate::http::envelope::{self, Answer, ApiError, Rows, success};
 use crate::http::query_parameters::{filter, with_next};
 use crate::http::{Parameters, View, known_profile, text_or_na};
-use crate::store::{Cursor, ListedQuery, QueryFilter};
+use crate::store::ListedQuery;
 
 /// Where these routes are.
 pub(crate) const QUERY_INFO: &str = "/rest/v2/manager/query/query_info";
@@ -53,7 +54,7 @@ pub(crate) async fn query_info(
         let id = crate::http::query_id(id)?;
         let add = |query: ListedQuery<'_>| {
             if let Kind::Query = query.kind() {
-                rows.add(&cells(view.zone, &query), query.place());
+                rows.add(&cells(view.zone, &query), query.cursor());
             }
         };
         view.listed(&id, add).await?;
@@ -62,7 +63,7 @@ pub(crate) async fn query_info(
     let searched = parameters.remove("search").filter(|text| !text.is_empty());
     let filter = QueryFilter { kind: Some(Kind::Query), ..filter(view, &parameters)? };
     let Some(text) = searched else {
-        let add = |query: ListedQuery<'_>| rows.add(&cells(view.zone, &query), query.place());
+        let add = |query: ListedQuery<'_>| rows.add(&cells(view.zone, &query), query.cursor());
         view.list(&filter, add).await?;
         let last = rows.last_of_full(filter.limit);
         return Ok(with_next(rows.answer(0)?, QUERY_INFO, &parameters, last));
@@ -94,12 +95,12 @@ async fn search(
         let mut found = Vec::new();
         let each = |query: ListedQuery<'_>| {
             count += 1;
-            last = Some(query.place());
+            last = Some(query.cursor());
             let row = cells(view.zone, &query);
             let is_found = row.iter().any(|cell| cell.contains(text));
             let is_cut = query.statement.is_some_and(|text| text.len() >= CUT_FROM_BYTES);
             if is_found || is_cut && page.anywhere.is_some() {
-                found.push((row.map(Cow::into_owned), query.place(), is_found));
+                found.push((row.map(Cow::into_owned), query.cursor(), is_found));
             }
         };
         view.list(&page, each).await?;
@@ -173,7 +174,7 @@ pub(crate) async fn current_queries(view: &View) -> Result<Answer, ApiError> {
             query.sql_hash.unwrap_or_default(),
             query.statement.unwrap_or_default(),
         ];
-        rows.add(&row, query.place());
+        rows.add(&row, query.cursor());
     });
     listed.await?;
     rows.answer(0)

@@ -55,7 +55,7 @@ pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, 
         href_column: ["Profile ID"],
     });
     let listed =
-        view.list(&filter, |query| rows.add(&ProfileRow::new(&query, view.zone), query.place()));
+        view.list(&filter, |query| rows.add(&ProfileRow::new(&query, view.zone), query.cursor()));
     listed.await?;
     let (count, last) = (rows.count(), rows.last_of_full(filter.limit));
     Ok(with_next(rows.answer(count)?, "/rest/v1/query_profile", &parameters, last))

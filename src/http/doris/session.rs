@@ -54,7 +54,7 @@ pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, 
         href_column: "Profile",
     });
     let listed =
-        view.list(&filter, |query| rows.add(&SessionRow::new(&query, view.zone), query.place()));
+        view.list(&filter, |query| rows.add(&SessionRow::new(&query, view.zone), query.cursor()));
     listed.await?;
     let (count, last) = (rows.count(), rows.last_of_full(filter.limit));
     Ok(with_next(rows.answer(count)?, "/rest/v1/session", &parameters, last))

@@ -75,7 +75,7 @@ pub(crate) async fn list(view: &View, parameters: Parameters) -> Result<Answer, 
     known_parameters::<ListParameters>(&parameters)?;
     let filter = filter(view, &parameters)?;
     let rows = view.records(&filter).await?;
-    let last = last_of_full(&filter, &rows, StoredQuery::place);
+    let last = last_of_full(&filter, &rows, StoredQuery::cursor);
     Ok(with_next(success(&rows, rows.len())?, PATH, &parameters, last))
 }
 

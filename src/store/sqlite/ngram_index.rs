@@ -21,8 +21,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
 
 use super::Store;
 use super::raw::with_raw;
-use super::read::QueryFilter;
 use super::scan::{CONDITIONS, bind_conditions, indexed};
+use crate::domain::filter::QueryFilter;
 use crate::domain::search::{Search, grams};
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -277,7 +277,7 @@ impl Finder<'_> {
     /// enough match; `None` where `most` are gone over before.
     fn by_start(&self, most: u64) -> Result<Option<Vec<Key>>, rusqlite::Error> {
         let (first_ms, last_ms) = self.filter.starts();
-        let (start_ms, start_id) = self.filter.starts_behind();
+        let (start_ms, start_id) = self.filter.page_start();
         let (column, value) = indexed(self.filter, self.owner);
         let mut started = self.sqlite.prepare(&format!(
             "SELECT started_ms, id FROM query
@@ -290,7 +290,7 @@ impl Finder<'_> {
         if !self.take(rows, most, &mut looked_at, &mut found)? {
             return Ok(None);
         }
-        if let Some(below) = self.filter.without_start_below()
+        if let Some(below) = self.filter.page_start_without_time()
             && !self.is_enough(&found)
         {
             let mut unstarted = self.sqlite.prepare(&format!(
@@ -350,7 +350,7 @@ impl Finder<'_> {
             let mut rows = within(&mut span, *from, Some(*to))?;
             while let Some(row) = rows.next()? {
                 let key = (row.get(0)?, row.get(1)?);
-                if self.filter.is_here(key) && self.matches(row)? {
+                if self.filter.is_from_page_on(key) && self.matches(row)? {
                     newest.push(Reverse(key));
                     if newest.len() > self.filter.limit as usize {
                         newest.pop();

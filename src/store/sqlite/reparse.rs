@@ -4,11 +4,13 @@
 //! The header's `user_version` says which annals did it last. A stop in the middle begins again, which changes nothing
 //! that is done.
 
+use std::collections::HashMap;
+
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
+use super::query_table::{stored_queries, update_queries, write_loads};
 use super::raw::insert_normalized;
-use super::write::{stored_records, update_query, write_load};
 use crate::domain::profile::Profile;
 use crate::domain::record::{Origin, QueryId, QueryRecord};
 use crate::domain::statement::{Fingerprint, SHAPE_VERSION};
@@ -61,13 +63,15 @@ pub(super) async fn bring_up_to_date(
         last = end.id;
         let ids: Vec<QueryId> =
             rows.iter().map(|row| QueryId::of_stored(row.query_id.clone())).collect();
-        let mut stored = stored_records(&mut transaction, &ids).await?;
+        let stored = stored_queries(&mut transaction, &ids).await?;
+        let mut stored: HashMap<QueryId, QueryRecord> =
+            stored.into_iter().map(|query| (query.query_id.clone(), query.record)).collect();
         let mut statements = NormalizedStatements::default();
         for (row, id) in rows.into_iter().zip(ids) {
             let Some(known) = stored.remove(&id) else { continue };
             let (mut record, mut changed) = match version < READ_VERSION {
-                true => heal(&known.record),
-                false => (known.record, false),
+                true => heal(&known),
+                false => (known, false),
             };
             if version < READ_VERSION
                 && let (Some(body), Some(text_bytes)) = (row.body, row.text_bytes)
@@ -80,10 +84,10 @@ pub(super) async fn bring_up_to_date(
             healed.records += u64::from(changed);
             let fingerprint = statements.add(&record);
             if changed || fingerprint.map(Fingerprint::to_signed) != row.fingerprint {
-                update_query(&mut transaction, row.id, &record, fingerprint).await?;
+                update_queries(&mut transaction, &[(&record, fingerprint)]).await?;
             }
             if let Some(load) = record.load.as_ref().filter(|_| changed) {
-                write_load(&mut transaction, row.id, load).await?;
+                write_loads(&mut transaction, &[(row.id, load)]).await?;
             }
             if row.query_id.parse::<QueryId>().is_err() {
                 let row_text = row.id.to_string();

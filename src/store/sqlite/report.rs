@@ -7,8 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Store;
-use super::read::{QueryFilter, StoredFingerprint};
+use super::read::StoredFingerprint;
 use super::top::{Group, GroupBy};
+use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 

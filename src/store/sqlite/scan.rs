@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Statement};
 
 use super::ngram_index::Candidates;
-use super::read::QueryFilter;
+use crate::domain::filter::QueryFilter;
 use crate::domain::record::Kind;
 
 /// The conditions of a filter other than its times, its shape, its search and its place, and whose queries

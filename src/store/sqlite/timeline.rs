@@ -4,8 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Store;
-use super::read::QueryFilter;
 use super::scan::{Counted, Scan};
+use crate::domain::filter::QueryFilter;
 use crate::store::error::StoreError;
 
 /// What ran within a span of time, by start.

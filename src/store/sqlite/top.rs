@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::types::ValueRef;
 
 use super::Store;
-use super::read::QueryFilter;
 use super::scan::{Counted, OWN, Scan};
+use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::Durations;
 use crate::domain::time::Zone;

@@ -1,9 +1,9 @@
 //! Reading a history whole, to join it to another.
 
 use super::super::Store;
-use super::super::write::stored_records;
+use super::super::query_table::queries_behind;
 use crate::domain::profile::Profile;
-use crate::domain::record::{QueryId, QueryRecord};
+use crate::domain::record::QueryRecord;
 use crate::store::error::StoreError;
 use crate::store::profile_body::unpack;
 
@@ -26,26 +26,16 @@ pub struct Page {
 impl Store {
     /// The queries behind a row; `None` where there are no more.
     pub async fn page_behind(&self, row: i64) -> Result<Option<Page>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT id, query_id, EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
-                   AS "has_profile!: bool"
-               FROM query WHERE id > ? ORDER BY id LIMIT ?"#,
-            row,
-            PAGE
-        )
-        .fetch_all(&self.reporters)
-        .await?;
-        let Some(last) = rows.last() else { return Ok(None) };
-        let mut page = Page { last: last.id, ..Page::default() };
-        let ids: Vec<QueryId> = rows.iter().filter_map(|row| row.query_id.parse().ok()).collect();
         let mut connection = self.reporters.acquire().await?;
-        let mut known = stored_records(&mut connection, &ids).await?;
-        for row in rows {
-            let id = row.query_id.parse::<QueryId>().ok();
-            match id.and_then(|id| known.remove(&id)) {
-                None => page.refused += 1,
-                Some(known) if row.has_profile => page.with_profile.push((known.row, known.record)),
-                Some(known) => page.records.push(known.record),
+        let queries = queries_behind(&mut connection, row, PAGE).await?;
+        let Some(last) = queries.last() else { return Ok(None) };
+        let mut page = Page { last: last.id, ..Page::default() };
+        for query in queries {
+            let is_accepted = query.query_id.parse().as_ref() == Ok(&query.query_id);
+            match query.has_profile {
+                _ if !is_accepted => page.refused += 1,
+                true => page.with_profile.push((query.id, query.record)),
+                false => page.records.push(query.record),
             }
         }
         Ok(Some(page))

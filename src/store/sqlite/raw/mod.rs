@@ -8,7 +8,6 @@ use sqlx::sqlite::LockedSqliteHandle;
 use crate::store::error::StoreError;
 
 pub(super) use insert::{insert_normalized, insert_rows};
-pub(super) use rusqlite::types::ValueRef;
 
 /// Works on the raw connection below a connection of sqlx, which nobody else can use while it is locked.
 pub(super) fn with_raw<T, E: Into<StoreError>>(
