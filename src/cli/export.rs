@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::args::{Filters, ReadError, Reading, column_names, plain};
 use crate::domain::filter::QueryFilter;
-use crate::domain::record::Kind;
+use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::Zone;
 use crate::store::StoredQuery;
 
@@ -156,18 +156,23 @@ const AUDIT_KEYS: [(&str, &str); 36] = [
     ("queriedTablesAndViews", "queried_tables"),
 ];
 
-/// Columns that Doris 3.0 has no key for, or in which JSON stands.
-const LATER_COLUMNS: [&str; 8] = [
-    "queue_time_ms", "parse_time_ms", "plan_time_ms", "schedule_time_ms", "cache_hit",
-    "spill_read_bytes", "chosen_views", "changed_variables",
-];
+/// Fields that a reader of the log knows without a key: by the kind of the line, or from other keys.
+const IMPLIED: [&str; 5] = ["kind", "origin", "ended_ms", "is_slow", "is_start_estimated"];
+
+/// Returns whether a `[query]` record has a key for the field. Fields of later versions have none.
+fn has_audit_key(field: &str) -> bool {
+    IMPLIED.contains(&field) || AUDIT_KEYS.iter().any(|(_, column)| *column == field)
+}
 
 /// The fields of a query as Doris writes them; `None` where they would not be read as the same, for nothing
 /// in them is escaped. Such a record is an object instead, as newer StarRocks write all.
 fn plain_record(columns: &Map<String, Value>) -> Option<String> {
     let extra = columns.get("extra").and_then(Value::as_object);
-    let is_known = |name: &&str| columns.get(*name).is_some_and(|value| !value.is_null());
-    if extra.is_some_and(|keys| !keys.is_empty()) || LATER_COLUMNS.iter().any(is_known) {
+    let is_known = |name| columns.get(name).is_some_and(|value| !value.is_null());
+    let mut fields = QueryRecord::FIELDS.iter().map(|field| field.name);
+    if extra.is_some_and(|keys| !keys.is_empty())
+        || fields.any(|name| is_known(name) && !has_audit_key(name))
+    {
         return None;
     }
     let is_estimated = columns.get("is_start_estimated").and_then(Value::as_bool) == Some(true);

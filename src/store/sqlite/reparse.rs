@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
-use super::query_table::{stored_queries, update_queries, write_loads};
 use super::raw::insert_normalized;
+use super::raw::{stored_queries, update_queries, write_loads};
 use crate::domain::profile::Profile;
 use crate::domain::record::{Origin, QueryId, QueryRecord};
 use crate::domain::statement::{Fingerprint, SHAPE_VERSION};

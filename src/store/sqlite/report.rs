@@ -7,11 +7,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Store;
-use super::read::StoredFingerprint;
 use super::top::{Group, GroupBy};
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
+use crate::store::query::StoredFingerprint;
 
 /// The statements of one shape, together. Percentiles are of the durations that are known, by nearest rank.
 #[derive(Debug, Serialize, ToSchema)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::sqlite::SqliteTransaction;
 
-use super::query_table::{insert_queries, stored_queries, update_queries, write_loads};
+use super::raw::{insert_queries, stored_queries, update_queries, write_loads};
 use crate::domain::record::{Load, QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
 use crate::store::batch::{Counts, NormalizedStatements};

@@ -1,7 +1,7 @@
 //! Reading a history whole, to join it to another.
 
 use super::super::Store;
-use super::super::query_table::queries_behind;
+use super::super::raw::queries_behind;
 use crate::domain::profile::Profile;
 use crate::domain::record::QueryRecord;
 use crate::store::error::StoreError;

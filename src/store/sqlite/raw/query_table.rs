@@ -9,7 +9,8 @@ use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{Row, ToSql, params_from_iter};
 use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
 
-use super::raw::{insert_rows, with_raw};
+use super::insert::insert_rows;
+use super::with_raw;
 use crate::domain::record::{Field, FieldValue, Load, QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -144,7 +145,7 @@ pub(super) fn read_query(row: &Row<'_>) -> Result<StoredQuery, rusqlite::Error> 
 }
 
 /// Returns the stored queries of some ids, in no order.
-pub(super) async fn stored_queries(
+pub(in crate::store::sqlite) async fn stored_queries(
     connection: &mut SqliteConnection,
     ids: &[QueryId],
 ) -> Result<Vec<StoredQuery>, StoreError> {
@@ -158,7 +159,7 @@ pub(super) async fn stored_queries(
 }
 
 /// Returns the queries behind a row, in the order of their arrival.
-pub(super) async fn queries_behind(
+pub(in crate::store::sqlite) async fn queries_behind(
     connection: &mut SqliteConnection,
     row: i64,
     limit: i64,
@@ -185,7 +186,7 @@ async fn select_queries(
 }
 
 /// Inserts the rows of queries; returns each new row's id, or none for a query whose id has a row.
-pub(super) async fn insert_queries(
+pub(in crate::store::sqlite) async fn insert_queries(
     transaction: &mut SqliteTransaction<'_>,
     queries: &[(&QueryRecord, Option<Fingerprint>)],
 ) -> Result<Vec<Option<i64>>, StoreError> {
@@ -193,7 +194,7 @@ pub(super) async fn insert_queries(
 }
 
 /// Writes the rows of queries anew, each found by its id.
-pub(super) async fn update_queries(
+pub(in crate::store::sqlite) async fn update_queries(
     transaction: &mut SqliteTransaction<'_>,
     queries: &[(&QueryRecord, Option<Fingerprint>)],
 ) -> Result<(), StoreError> {
@@ -214,7 +215,7 @@ async fn run_for_queries(
 }
 
 /// Writes what only loads have, each to the row of its query, in place of what was there.
-pub(super) async fn write_loads(
+pub(in crate::store::sqlite) async fn write_loads(
     transaction: &mut SqliteTransaction<'_>,
     loads: &[(i64, &Load)],
 ) -> Result<(), StoreError> {
