@@ -158,7 +158,7 @@ pub async fn run(args: TopArgs) -> Result<ExitCode, ReadError> {
     rows.truncate(args.limit);
     let fingerprints: HashSet<_> =
         rows.iter().filter_map(|row| row.fingerprint.as_deref()?.parse().ok()).collect();
-    let shapes = history.store.shapes(&fingerprints).await?;
+    let shapes = history.store.normalized_statements(&fingerprints).await?;
     for row in &mut rows {
         if let Some(fingerprint) = &row.fingerprint {
             let fingerprint = fingerprint.parse().ok();

@@ -99,7 +99,7 @@ fn row(statement: &StatementStatistics, most: i64, trend: Option<&Vec<i64>>) -> 
         tr {
             td.statement {
                 a href={ "/statements/" (statement.fingerprint.get()) } {
-                    bdi { (format::excerpt(&statement.shape, EXCERPT_CHARS)) }
+                    bdi { (format::excerpt(&statement.normalized, EXCERPT_CHARS)) }
                 }
             }
             td.trend { @if let Some(trend) = trend { (chart::spark(trend)) } }
@@ -170,7 +170,7 @@ pub(super) async fn one(
         }
         section aria-labelledby="shape" {
             h2 #shape { "Without its values" }
-            (statement(&statistics.shape))
+            (statement(&statistics.normalized))
         }
         section aria-labelledby="over-time" {
             h2 #over-time { "Its runs over time" }

@@ -1,15 +1,15 @@
--- The history of queries, their loads and their profiles.
+-- Queries, loads and profiles.
 --
--- People read these tables with the stock sqlite3 (3.40 and later), so they are named for people.
--- Times are Unix milliseconds in UTC and end in _ms; sizes are bytes and end in _bytes; a truth
--- value is 0 or 1; NULL means that nobody said.
+-- People read these tables with the stock sqlite3 (3.40 and later), so tables and columns have plain names.
+-- Times are Unix milliseconds in UTC and end in _ms. Sizes are bytes and end in _bytes. A truth value is 0
+-- or 1. NULL means that no source reported a value.
 
--- One row for each statement or load, however often and by however many ways it was told of.
+-- One row for each statement or load, merged from all reports of it.
 CREATE TABLE query (
     id                   INTEGER PRIMARY KEY,        -- order of arrival
     query_id             TEXT    NOT NULL,           -- as Doris writes it
     kind                 TEXT    NOT NULL CHECK (kind IN ('query', 'load')),
-    origin               TEXT    NOT NULL CHECK (origin IN ('summary', 'audit')), -- best teller so far
+    origin               TEXT    NOT NULL CHECK (origin IN ('summary', 'audit')), -- the best report so far
     state                TEXT,                       -- EOF, OK, ERR, RUNNING, FINISHED, CANCELLED, ...
     started_ms           INTEGER,
     ended_ms             INTEGER,
@@ -18,7 +18,7 @@ CREATE TABLE query (
     client               TEXT,                       -- host:port
     catalog              TEXT,
     db                   TEXT,
-    statement            TEXT,                       -- whole, never cut by annals
+    statement            TEXT,                       -- in full; annals never truncates it
     statement_type       TEXT,
     command_type         TEXT,
     statement_id         INTEGER,
@@ -27,7 +27,7 @@ CREATE TABLE query (
     is_query             INTEGER,
     is_nereids           INTEGER,
     is_internal          INTEGER,
-    is_slow              INTEGER NOT NULL,           -- 1 where a [slow_query] line told of it
+    is_slow              INTEGER NOT NULL,           -- 1 where a [slow_query] line reported it
     error_code           INTEGER,
     error_message        TEXT,
     scan_rows            INTEGER,
@@ -47,17 +47,16 @@ CREATE TABLE query (
     sql_hash             TEXT,
     sql_digest           TEXT,
     fuzzy_variables      TEXT,
-    extra                TEXT                        -- JSON object of the keys annals has no column for
+    extra                TEXT                        -- JSON object of the keys that have no column
 ) STRICT;
 
--- The one way from a query id to its row, typed or asked for; also what keeps a query from being
--- stored twice.
+-- Finds a query by its id, and keeps a query from being stored twice.
 CREATE UNIQUE INDEX query_by_query_id ON query (query_id);
 
--- Newest first; the row's id, which every index carries, breaks ties.
+-- Lists queries newest first. The row's id, which every index has, breaks ties.
 CREATE INDEX query_by_start ON query (started_ms);
 
--- What only a load has, beside its row in query.
+-- What only a load has. The rest is in its row in query.
 CREATE TABLE load (
     query            INTEGER PRIMARY KEY REFERENCES query (id) ON DELETE CASCADE,
     job_id           TEXT,
@@ -68,7 +67,7 @@ CREATE TABLE load (
     broker_user      TEXT,
     file_number      INTEGER,
     message          TEXT,
-    url              TEXT,                           -- where Doris lists the rows it refused
+    url              TEXT,                           -- where Doris lists the rejected rows
     total_rows       INTEGER,
     loaded_rows      INTEGER,
     filtered_rows    INTEGER,
@@ -76,16 +75,16 @@ CREATE TABLE load (
     load_bytes       INTEGER
 ) STRICT;
 
--- The profile text of a query. sqlar_uncompress(body, text_bytes) of the stock shell reads it: body
--- is a zlib stream, or the text itself where its length is text_bytes.
+-- The profile text of a query. body is a zlib stream, or the text itself if its length is text_bytes:
+-- sqlar_uncompress(body, text_bytes) of the stock shell returns the text.
 CREATE TABLE profile (
     query       INTEGER PRIMARY KEY REFERENCES query (id) ON DELETE CASCADE,
     text_bytes  INTEGER NOT NULL,                    -- size of the text, uncompressed
     body        BLOB    NOT NULL
 ) STRICT;
 
--- Every query and load, with readable times in UTC. It has no order of its own, so that a report
--- over all of it stays one scan: ORDER BY started_ms DESC is served by an index.
+-- Every query and load, with readable times in UTC. The view has no order, so that a report over all rows
+-- is one scan. An index serves ORDER BY started_ms DESC.
 CREATE VIEW query_history AS
 SELECT
     query_id,
@@ -134,7 +133,7 @@ SELECT
 FROM query;
 
 -- The profile of a query as text: SELECT profile FROM profile_text WHERE query_id = '...'.
--- For the stock sqlite3 shell, which brings sqlar_uncompress.
+-- Needs the stock sqlite3 shell, which has sqlar_uncompress.
 CREATE VIEW profile_text AS
 SELECT
     query.query_id,
@@ -143,7 +142,7 @@ SELECT
 FROM profile
 JOIN query ON query.id = profile.query;
 
--- Every load with what only loads have, with readable times in UTC.
+-- Every load, with readable times in UTC.
 CREATE VIEW load_history AS
 SELECT
     query.query_id,

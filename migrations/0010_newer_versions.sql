@@ -1,4 +1,4 @@
--- What Doris 4.x and StarRocks write of a statement beyond what earlier versions do.
+-- What Doris 4.x and StarRocks report of a statement, and earlier versions do not.
 ALTER TABLE query ADD COLUMN queue_time_ms INTEGER;       -- waited in its workload group's queue
 ALTER TABLE query ADD COLUMN parse_time_ms INTEGER;       -- parsed by the frontend
 ALTER TABLE query ADD COLUMN plan_time_ms INTEGER;        -- analysed and planned by the frontend
@@ -8,20 +8,20 @@ ALTER TABLE query ADD COLUMN spill_read_bytes INTEGER;
 ALTER TABLE query ADD COLUMN chosen_views TEXT;           -- materialized views that the planner chose
 ALTER TABLE query ADD COLUMN changed_variables TEXT;      -- JSON object of the session variables that were set
 
--- 1 where started_ms is a guess: the time at which the record was written, less the duration.
+-- 1 where started_ms is estimated: the time at which the record was written, less the duration.
 ALTER TABLE query ADD COLUMN is_start_estimated INTEGER NOT NULL DEFAULT 0;
 
--- 1 where the query failed: an error code, or a state that says so. The one place that decides it.
+-- 1 where the query failed: it has an error code, or a state of failure. Only this column decides that.
 ALTER TABLE query ADD COLUMN is_failed INTEGER NOT NULL GENERATED ALWAYS AS (
     ifnull(error_code, 0) <> 0
     OR upper(ifnull(state, '')) IN (
         'ERR', 'ERROR', 'CANCELLED', 'CANCELED', 'FAIL', 'FAILED', 'ABORTED')
 ) VIRTUAL;
 
--- Log-ins that a frontend's audit log reports, good ones and failed ones. They are no queries.
+-- Log-ins that a frontend's audit log reports, successful and failed ones.
 CREATE TABLE login (
     id             INTEGER PRIMARY KEY,              -- order of arrival
-    login_id       TEXT    NOT NULL UNIQUE,          -- made of what the record says, so that a log-in counts once
+    login_id       TEXT    NOT NULL UNIQUE,          -- a hash of the record, so that a log-in is stored once
     at_ms          INTEGER NOT NULL,
     user           TEXT,
     client         TEXT,                             -- host:port
@@ -31,7 +31,7 @@ CREATE TABLE login (
     succeeded      INTEGER NOT NULL,
     error_code     INTEGER,
     error_message  TEXT,
-    extra          TEXT                              -- JSON object of the keys annals has no column for
+    extra          TEXT                              -- JSON object of the keys that have no column
 ) STRICT;
 
 CREATE INDEX login_by_time ON login (at_ms);
@@ -54,8 +54,8 @@ FROM login;
 
 DROP VIEW query_history;
 
--- Every query and load, with readable times in UTC. It has no order of its own, so that a report
--- over all of it stays one scan: ORDER BY started_ms DESC is served by an index.
+-- Every query and load, with readable times in UTC. The view has no order, so that a report over all rows
+-- is one scan. An index serves ORDER BY started_ms DESC.
 CREATE VIEW query_history AS
 SELECT
     query_id,
@@ -116,7 +116,7 @@ FROM query;
 
 DROP VIEW daily_load;
 
--- How much ran each day, the newest day first.
+-- Queries and loads by day, the newest day first.
 CREATE VIEW daily_load AS
 SELECT
     date(started_ms / 1000, 'unixepoch') AS day,
@@ -137,7 +137,7 @@ ORDER BY day DESC;
 
 DROP VIEW top_statements;
 
--- Statements by shape, the one that took most time in all first.
+-- Normalized statements, the one with the largest total time first.
 CREATE VIEW top_statements AS
 SELECT
     printf('%016x', query.fingerprint) AS fingerprint,
@@ -150,7 +150,7 @@ SELECT
     sum(scan_bytes) AS scan_bytes,
     count(DISTINCT user) AS users,
     strftime('%Y-%m-%d %H:%M:%S', max(started_ms) / 1000, 'unixepoch') AS last_at,
-    (SELECT shape FROM statement WHERE statement.fingerprint = query.fingerprint) AS shape
+    (SELECT normalized FROM statement WHERE statement.fingerprint = query.fingerprint) AS normalized
 FROM query
 WHERE query.fingerprint IS NOT NULL
 GROUP BY query.fingerprint
@@ -158,7 +158,7 @@ ORDER BY total_ms DESC;
 
 DROP VIEW user_load;
 
--- Who ran how much, the one who took most time first.
+-- Queries by user, the one with the largest total time first.
 CREATE VIEW user_load AS
 SELECT
     user,
@@ -176,7 +176,7 @@ ORDER BY total_ms DESC;
 
 DROP VIEW failed_queries;
 
--- What failed, newest first.
+-- Failed queries, newest first.
 CREATE VIEW failed_queries AS
 SELECT
     query_id,
