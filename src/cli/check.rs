@@ -49,7 +49,7 @@ pub async fn run(args: CheckArgs) -> Result<ExitCode, CheckError> {
         findings.push(unread(error));
         Vec::new()
     });
-    let room = store.room().await.ok();
+    let room = store.disk_usage().await.ok();
     let (file_bytes, free_bytes) =
         room.map_or((0, 0), |room| (room.file_bytes(), room.free_bytes()));
     if args.json {

@@ -87,9 +87,9 @@ async fn take_in(
     let unreadable = |error| MergeError::Read(file.to_path_buf(), error);
     let (mut written, mut refused, mut last) = (WriteSummary::default(), 0, i64::MIN);
     let mut batch = Batch::default();
-    while let Some(page) = other.page_behind(last).await.map_err(unreadable)? {
+    while let Some(page) = other.page_after(last).await.map_err(unreadable)? {
         last = page.last;
-        refused += page.refused;
+        refused += page.rejected;
         page.records.into_iter().for_each(|record| batch.record(record));
         for (row, record) in page.with_profile {
             match other.profile_of_row(row, record).await.map_err(unreadable)? {
@@ -108,7 +108,7 @@ async fn take_in(
         }
     }
     last = i64::MIN;
-    while let Some((logins, end)) = other.logins_behind(last).await.map_err(unreadable)? {
+    while let Some((logins, end)) = other.logins_after(last).await.map_err(unreadable)? {
         last = end;
         logins.into_iter().for_each(|login| batch.login(login));
         written.add(writer.write(std::mem::take(&mut batch)).await?);

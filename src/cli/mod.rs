@@ -54,7 +54,7 @@ impl Common {
 
 /// Tells a person what was done to a history of an older annals as it was opened.
 fn report_healed(store: &Store) {
-    let ReparseSummary { records, mixed } = store.healed();
+    let ReparseSummary { records, mixed } = store.reparsed();
     if records > 0 {
         eprintln!(
             "annals: the history is of an older annals; {records} queries were read again as they are read today"

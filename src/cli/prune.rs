@@ -74,7 +74,7 @@ pub async fn run(args: PruneArgs) -> Result<ExitCode, PruneError> {
     }
     let store = Store::open(&config.db()).await?;
     super::report_healed(&store);
-    let before = store.room().await?;
+    let before = store.disk_usage().await?;
     let writer = store.writer(BUSY_TIMEOUT, retention.max_size).await?;
     let mut pruner = Pruner::once(store.clone(), retention);
     let (mut queries, mut profiles) = (0, 0);
@@ -88,7 +88,7 @@ pub async fn run(args: PruneArgs) -> Result<ExitCode, PruneError> {
         profiles += written.removed_profiles;
     }
     writer.finish().await?;
-    let after = store.room().await?;
+    let after = store.disk_usage().await?;
     store.close().await?;
     let size = |bytes: i64| ByteSize(u64::try_from(bytes).unwrap_or(0));
     if args.json {

@@ -1,4 +1,4 @@
-//! What is written together, and what became of it.
+//! What a source sends to the writer, and what became of it.
 
 use std::fmt;
 
@@ -9,29 +9,28 @@ use crate::domain::profile::Profile;
 use crate::domain::record::QueryRecord;
 use crate::domain::statement::{Fingerprint, shape_into};
 
-/// How much of a shape is stored, in bytes. Its fingerprint tells the whole of it.
-const STORED_STATEMENT_BYTES: usize = 64 << 10;
+/// Bytes of a normalized statement that are stored. Its fingerprint is of the whole.
+const NORMALIZED_BYTES: usize = 64 << 10;
 
-/// How far an audit log that grows was read. A file is known by its start, not by its name.
+/// How far a growing audit log is read. The hash of its start identifies the file, not its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowedFile {
     /// XXH3 (128 bits, hex) of the first `head_bytes` of the text.
     pub head_hash: String,
-    /// How much of the text is hashed.
     pub head_bytes: i64,
-    /// The text before this is in the history.
+    /// The records before this offset of the text are stored.
     pub read_bytes: i64,
-    /// Where the file was last.
+    /// The last known path.
     pub path: String,
-    /// Its size on the disk then.
+    /// The size on the disk at the last reading.
     pub file_bytes: i64,
-    /// And when it was changed, in Unix milliseconds.
+    /// The time of the last change then, in Unix milliseconds.
     pub modified_ms: i64,
-    /// The hash it was known by before it grew.
+    /// The hash before the file grew.
     pub replaces: Option<String>,
 }
 
-/// Records and profiles to be written together.
+/// Records, profiles and log-ins that one transaction writes.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub(super) records: Vec<(QueryRecord, Option<Fingerprint>)>,
@@ -41,36 +40,39 @@ pub struct Batch {
     pub(super) label: Option<Label>,
     pub(super) followed: Option<FollowedFile>,
     pub(super) removal: Removal,
+    /// Bytes of statements and packed profiles.
     pub(super) bytes: usize,
 }
 
-/// The name under which a batch counts once.
+/// The label of a stream load: the writer writes a batch with a label once.
 #[derive(Debug)]
 pub(super) struct Label {
     pub(super) db: String,
     pub(super) label: String,
 }
 
-/// The statements of some statements, each once.
+/// The normalized statements of records, each once, by fingerprint.
 #[derive(Debug, Default)]
 pub(super) struct NormalizedStatements {
-    pub(super) stored: foldhash::HashMap<Fingerprint, String>,
+    pub(super) texts: foldhash::HashMap<Fingerprint, String>,
+    /// Kept from one statement to the next, to allocate once.
     buffer: String,
 }
 
 impl NormalizedStatements {
-    /// Adds the shape of a record's statement.
+    /// Adds the statement of a record. Returns its fingerprint; none if the record has no statement.
     pub(super) fn add(&mut self, record: &QueryRecord) -> Option<Fingerprint> {
         shape_into(record.statement.as_deref()?, &mut self.buffer);
         let fingerprint = Fingerprint::of_shape(&self.buffer);
-        self.stored.entry(fingerprint).or_insert_with(|| {
-            let end = self.buffer.floor_char_boundary(STORED_STATEMENT_BYTES);
+        self.texts.entry(fingerprint).or_insert_with(|| {
+            let end = self.buffer.floor_char_boundary(NORMALIZED_BYTES);
             self.buffer[..end].to_string()
         });
         Some(fingerprint)
     }
 }
 
+/// A profile with its text in the form in which it is stored.
 #[derive(Debug)]
 pub(super) struct PackedProfile {
     pub(super) summary: QueryRecord,
@@ -80,24 +82,24 @@ pub(super) struct PackedProfile {
 }
 
 impl Batch {
-    /// Records that make a batch large enough to send.
+    /// A batch with this many records is full.
     const FULL_RECORDS: usize = 1000;
-    /// Bytes that do.
+    /// A batch with this many bytes is full.
     const FULL_BYTES: usize = 4 << 20;
 
-    /// A batch that removes something.
+    /// Returns a batch that only removes.
     pub fn removal(removal: Removal) -> Batch {
         Batch { removal, ..Batch::default() }
     }
 
-    /// Adds a record; its fingerprint is made here, on the caller's thread, and not on the writer's.
+    /// Adds a record. Its fingerprint is made on the caller's thread, not on the writer's.
     pub fn record(&mut self, record: QueryRecord) {
         self.bytes += record.statement.as_ref().map_or(0, String::len);
         let fingerprint = self.statements.add(&record);
         self.records.push((record, fingerprint));
     }
 
-    /// Adds a profile; it is compressed here, on the caller's thread, too.
+    /// Adds a profile. Its text is compressed on the caller's thread, not on the writer's.
     pub fn profile(&mut self, profile: Profile) {
         let body = pack(&profile.text);
         self.bytes += body.len();
@@ -112,45 +114,44 @@ impl Batch {
         self.logins.push(login);
     }
 
-    /// Makes it a stream load: it is written only if no other of this label was, to the same database.
+    /// Sets the label. If the database has the label already, the writer writes nothing of the batch.
     pub fn label(&mut self, db: &str, label: &str) {
         self.label = Some(Label { db: db.to_string(), label: label.to_string() });
     }
 
-    /// Notes how far a followed file is in the history once this batch is.
+    /// Sets how far a followed file is read once the batch is committed.
     pub fn followed(&mut self, file: FollowedFile) {
         self.followed = Some(file);
     }
 
-    /// Whether it is time to send it.
+    /// Returns whether the batch is large enough to send.
     pub fn is_full(&self) -> bool {
         self.records.len() + self.logins.len() >= Batch::FULL_RECORDS || self.is_large()
     }
 
-    /// Whether it holds much text, however few its records.
+    /// Returns whether the batch has much text, even if it has few records.
     pub fn is_large(&self) -> bool {
         self.bytes >= Batch::FULL_BYTES
     }
 
-    /// Returns how many records, profiles and log-ins the batch has.
-    pub(super) fn rows(&self) -> usize {
-        self.records.len() + self.profiles.len() + self.logins.len()
-    }
-
-    /// How many records it has.
+    /// Returns the number of records.
     pub fn records(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether it has no records, profiles or log-ins.
+    /// Returns the number of records, profiles and log-ins.
+    pub(super) fn rows(&self) -> usize {
+        self.records.len() + self.profiles.len() + self.logins.len()
+    }
+
+    /// Returns whether the batch has no records, profiles or log-ins.
     pub fn is_empty(&self) -> bool {
         self.rows() == 0
     }
 }
 
-/// How often something was new, joined to what was known, or known already.
+/// How many rows were new, were merged into a stored row, or were stored already.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub struct Counts {
     pub new: u64,
     pub merged: u64,
@@ -165,12 +166,12 @@ impl fmt::Display for Counts {
 }
 
 impl Counts {
-    /// All of them.
+    /// Returns the number of all rows.
     pub fn total(&self) -> u64 {
         self.new + self.merged + self.unchanged
     }
 
-    pub(super) fn add(&mut self, other: Counts) {
+    fn add(&mut self, other: Counts) {
         self.new += other.new;
         self.merged += other.merged;
         self.unchanged += other.unchanged;
@@ -180,13 +181,12 @@ impl Counts {
 /// What became of a batch.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct WriteSummary {
-    /// Records, those of the profiles' summaries among them.
+    /// Records, including those of the profiles.
     pub records: Counts,
-    /// Profile texts; one that took another's place is merged.
+    /// Profile texts. A merged one has replaced the stored text.
     pub profiles: Counts,
-    /// Log-ins, which are no records.
     pub logins: Counts,
-    /// Whether nothing of it was written, because its label had been loaded before.
+    /// Whether the writer wrote nothing because the label is stored already.
     pub label_exists: bool,
     /// Queries that were removed, with their loads and profiles.
     pub removed_queries: u64,
@@ -195,7 +195,7 @@ pub struct WriteSummary {
 }
 
 impl WriteSummary {
-    /// Adds what became of another batch.
+    /// Adds the summary of another batch.
     pub fn add(&mut self, other: WriteSummary) {
         self.records.add(other.records);
         self.profiles.add(other.profiles);

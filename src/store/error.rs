@@ -3,7 +3,7 @@
 //! Callers decide by the variant, whichever driver and whichever engine ran the statement.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
@@ -107,9 +107,8 @@ pub enum WriteError {
     Closed,
 }
 
-/// Why a history could not be opened. In each case the file is as it was.
+/// Why a database could not be opened. The file is unchanged.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the messages say it
 pub enum OpenError {
     #[error("{} is not an SQLite database; name another file with --db", .0.display())]
     NotADatabase(PathBuf),
@@ -139,4 +138,31 @@ pub enum OpenError {
     Busy(PathBuf),
     #[error("{} cannot be opened", .0.display())]
     Other(PathBuf, #[source] StoreError),
+}
+
+impl OpenError {
+    /// Returns what an error of the engine means for the user who opens a file.
+    pub(super) fn of(path: &Path, error: impl Into<StoreError>) -> OpenError {
+        let path = path.to_path_buf();
+        match error.into() {
+            StoreError::Corrupt(_) => OpenError::Damaged(path),
+            StoreError::NotADatabase(_) => OpenError::NotADatabase(path),
+            StoreError::NotWritable(_) => OpenError::NotWritable(path),
+            StoreError::Busy(_) => OpenError::Busy(path),
+            error => OpenError::Other(path, error),
+        }
+    }
+}
+
+/// Why a backup failed. No file is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error("{} is there already; name another file", .0.display())]
+    Exists(PathBuf),
+    #[error("{} cannot be written", .0.display())]
+    Write(PathBuf, #[source] std::io::Error),
+    #[error("the history cannot be copied; `annals check` says whether it is sound")]
+    Copy(#[from] StoreError),
+    #[error("the copy is damaged ({0}); `annals check` says whether the history is")]
+    Damaged(String),
 }

@@ -1,10 +1,7 @@
 //! What the store gives of single queries, beside [`StoredQuery`](crate::domain::record::StoredQuery).
 
-use serde::{Serialize, Serializer};
-
 use crate::domain::filter::Cursor;
 use crate::domain::record::Kind;
-use crate::domain::statement::Fingerprint;
 
 /// The fields of a query that lists of Doris' interface show.
 #[derive(Debug)]
@@ -53,28 +50,5 @@ impl StoredProfile {
             StoredProfile::Text(text, _) => Some(text),
             StoredProfile::None | StoredProfile::UnknownQuery => None,
         }
-    }
-}
-
-/// A fingerprint as engines keep it.
-#[derive(Debug, Clone, Copy)]
-pub struct StoredFingerprint(i64);
-
-impl StoredFingerprint {
-    /// Returns the fingerprint itself.
-    pub fn get(self) -> Fingerprint {
-        Fingerprint::from_signed(self.0)
-    }
-}
-
-impl From<Fingerprint> for StoredFingerprint {
-    fn from(fingerprint: Fingerprint) -> StoredFingerprint {
-        StoredFingerprint(fingerprint.to_signed())
-    }
-}
-
-impl Serialize for StoredFingerprint {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.get())
     }
 }

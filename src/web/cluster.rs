@@ -18,7 +18,7 @@ pub(super) async fn page(view: View, history: Arc<AppState>) -> Result<Page, Api
     let pipeline = view.pipeline_for_all()?;
     let store = view.store()?;
     let sizes = history.metrics.sizes(store).await?;
-    let (room, span) = (store.room().await?, view.span().await?);
+    let (room, span) = (store.disk_usage().await?, view.span().await?);
     let sources = pipeline.report();
     let body = html! {
         h1 { "Cluster" }

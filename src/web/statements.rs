@@ -57,7 +57,7 @@ pub(super) async fn page(view: View, parameters: Parameters) -> Result<Page, Api
             let within = range.within(&filter);
             let statements = view.statements(&within, order).await?;
             let all: Vec<Fingerprint> =
-                statements.iter().map(|statement| statement.fingerprint.get()).collect();
+                statements.iter().map(|statement| statement.fingerprint).collect();
             let width_ms = range.length_ms().div_ceil(TREND_PARTS as u64).max(1);
             (statements, view.trends(&all, range.from_ms, width_ms, TREND_PARTS).await?)
         }
@@ -84,7 +84,7 @@ pub(super) async fn page(view: View, parameters: Parameters) -> Result<Page, Api
                 }
                 tbody {
                     @for statement in &statements {
-                        (row(statement, most, trends.get(&statement.fingerprint.get())))
+                        (row(statement, most, trends.get(&statement.fingerprint)))
                     }
                 }
             }
@@ -98,7 +98,7 @@ fn row(statement: &StatementStatistics, most: i64, trend: Option<&Vec<i64>>) -> 
     html! {
         tr {
             td.statement {
-                a href={ "/statements/" (statement.fingerprint.get()) } {
+                a href={ "/statements/" (statement.fingerprint) } {
                     bdi { (format::excerpt(&statement.normalized, EXCERPT_CHARS)) }
                 }
             }

@@ -73,7 +73,7 @@ pub(crate) async fn report(view: &View, parameters: Parameters) -> Result<Answer
     known_parameters::<NoParameters>(&parameters)?;
     let pipeline = view.pipeline_for_all()?;
     let store = view.store()?;
-    let room = store.room().await?;
+    let room = store.disk_usage().await?;
     let size = Size {
         file_bytes: room.file_bytes(),
         free_bytes: room.free_bytes(),

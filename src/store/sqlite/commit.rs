@@ -7,12 +7,12 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::admin::retention;
 use super::login::write_logins;
-use super::ngram_index;
-use super::raw::insert_normalized;
+use super::raw::{insert_normalized, make_segments, remove_unfilled};
 use super::write::write_records;
 use crate::domain::profile::Profile;
+use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
-use crate::store::batch::{Batch, FollowedFile, Label, PackedProfile, WriteSummary};
+use crate::store::batch::{Batch, Counts, FollowedFile, Label, PackedProfile, WriteSummary};
 use crate::store::error::StoreError;
 use crate::store::profile_body::unpack;
 use crate::store::writer::{Group, Upkeep, WriteConnection};
@@ -36,7 +36,7 @@ impl SqliteWriter {
         // The write lock is taken at once: a transaction that begins by reading can lose its snapshot to
         // another process that writes.
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        ngram_index::forget_unfilled(&mut transaction).await?;
+        remove_unfilled(&mut transaction).await?;
         let mut stored_statements = foldhash::HashSet::default();
         while let Some(batch) = group.next().await {
             group.written(write_batch(&mut transaction, batch, &mut stored_statements).await?);
@@ -62,7 +62,7 @@ impl WriteConnection for SqliteWriter {
     /// Makes segments of the search index. A search reads the rows that no segment covers, so an error
     /// costs only time.
     async fn upkeep(&mut self, steps: usize) -> Upkeep {
-        ngram_index::make_segments(&mut self.connection, steps).await.unwrap_or_else(|error| {
+        make_segments(&mut self.connection, steps).await.unwrap_or_else(|error| {
             let error = &error as &dyn Error;
             tracing::warn!(error, "the search index was not brought up to date");
             Upkeep::Done
@@ -75,7 +75,7 @@ impl WriteConnection for SqliteWriter {
     }
 }
 
-/// Writes a batch. `stored_statements` are those that are stored, as far as its transaction has seen to it.
+/// Writes a batch. `stored_statements` are the normalized statements that this transaction has stored or found.
 async fn write_batch(
     transaction: &mut SqliteTransaction<'_>,
     batch: Batch,
@@ -91,7 +91,7 @@ async fn write_batch(
     (written.removed_queries, written.removed_profiles) =
         retention::remove(transaction, &batch.removal).await?;
     if !batch.removal.is_empty() {
-        // NormalizedStatements go with the last of their queries.
+        // A normalized statement goes with the last of its queries.
         stored_statements.clear();
     }
     let summaries =
@@ -103,37 +103,9 @@ async fn write_batch(
         write_records(transaction, records, &mut statements, &mut written.records).await?;
     insert_normalized(transaction, &statements, stored_statements).await?;
     for (number, profile) in batch.profiles.into_iter().enumerate() {
-        let PackedProfile { summary, text_bytes, body, .. } = profile;
-        let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&summary.query_id).as_str();
-        let stored = sqlx::query!(
-            "SELECT text_bytes, body FROM profile
-             WHERE query = (SELECT id FROM query WHERE query_id = ?)",
-            query_id
-        )
-        .fetch_optional(&mut **transaction)
-        .await?;
-        match stored {
-            None => written.profiles.new += 1,
-            Some(stored) => {
-                // A stored text that is damaged tells nothing, and gives source.
-                let text = unpack(&stored.body, stored.text_bytes).unwrap_or_default();
-                if !Profile::replaces(summary.is_running(), text_bytes as usize, &text) {
-                    written.profiles.unchanged += 1;
-                    continue;
-                }
-                written.profiles.merged += 1;
-            }
-        }
-        sqlx::query!(
-            "INSERT INTO profile (query, text_bytes, body)
-             VALUES ((SELECT id FROM query WHERE query_id = ?1), ?2, ?3)
-             ON CONFLICT (query) DO UPDATE SET text_bytes = ?2, body = ?3",
-            query_id,
-            text_bytes,
-            body
-        )
-        .execute(&mut **transaction)
-        .await?;
+        let own_id = profile.summary.query_id.clone();
+        let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&own_id);
+        write_profile(transaction, query_id, profile, &mut written.profiles).await?;
     }
     written.logins = write_logins(transaction, &batch.logins).await?;
     if let Some(file) = &batch.followed {
@@ -142,7 +114,48 @@ async fn write_batch(
     Ok(written)
 }
 
-/// Notes a label; `false` where it is noted already.
+/// Writes a profile, unless the stored one of the query is the better one.
+async fn write_profile(
+    transaction: &mut SqliteTransaction<'_>,
+    query_id: &QueryId,
+    profile: PackedProfile,
+    counts: &mut Counts,
+) -> Result<(), StoreError> {
+    let PackedProfile { summary, text_bytes, body, .. } = profile;
+    let query_id = query_id.as_str();
+    let stored = sqlx::query!(
+        "SELECT text_bytes, body FROM profile
+         WHERE query = (SELECT id FROM query WHERE query_id = ?)",
+        query_id
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    match stored {
+        None => counts.new += 1,
+        Some(stored) => {
+            // A damaged text counts as empty, which any other text replaces.
+            let text = unpack(&stored.body, stored.text_bytes).unwrap_or_default();
+            if !Profile::replaces(summary.is_running(), text_bytes as usize, &text) {
+                counts.unchanged += 1;
+                return Ok(());
+            }
+            counts.merged += 1;
+        }
+    }
+    sqlx::query!(
+        "INSERT INTO profile (query, text_bytes, body)
+         VALUES ((SELECT id FROM query WHERE query_id = ?1), ?2, ?3)
+         ON CONFLICT (query) DO UPDATE SET text_bytes = ?2, body = ?3",
+        query_id,
+        text_bytes,
+        body
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Stores a label, and forgets old ones. Returns false if the label is stored already.
 async fn insert_label(
     transaction: &mut SqliteTransaction<'_>,
     label: &Label,
@@ -152,7 +165,7 @@ async fn insert_label(
     sqlx::query!("DELETE FROM stream_load_label WHERE loaded_ms < ?", kept_from_ms)
         .execute(&mut **transaction)
         .await?;
-    let noted = sqlx::query!(
+    let inserted = sqlx::query!(
         "INSERT INTO stream_load_label (db, label, loaded_ms) VALUES (?, ?, ?)
          ON CONFLICT DO NOTHING",
         label.db,
@@ -161,16 +174,16 @@ async fn insert_label(
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(noted.rows_affected() == 1)
+    Ok(inserted.rows_affected() == 1)
 }
 
-/// Notes how far a file was read.
+/// Stores how far a followed file is read.
 async fn write_followed(
     transaction: &mut SqliteTransaction<'_>,
     file: &FollowedFile,
 ) -> Result<(), StoreError> {
-    if let Some(before) = &file.replaces {
-        sqlx::query!("DELETE FROM followed_file WHERE head_hash = ?", before)
+    if let Some(old_hash) = &file.replaces {
+        sqlx::query!("DELETE FROM followed_file WHERE head_hash = ?", old_hash)
             .execute(&mut **transaction)
             .await?;
     }

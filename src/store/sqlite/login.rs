@@ -1,4 +1,4 @@
-//! Log-ins: what the audit log reports of connections, apart from queries.
+//! Log-ins: rows that the audit log reports of connections.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,13 @@ use sqlx::sqlite::SqliteTransaction;
 use super::Store;
 use crate::domain::login::Login;
 use crate::store::batch::Counts;
+use crate::store::contents::LoginCounts;
 use crate::store::error::StoreError;
 
-/// Log-ins that are read at a time.
+/// Log-ins of a page.
 const PAGE: i64 = 1000;
 
-/// How many log-ins a history holds.
-#[derive(Debug, Clone, Copy)]
-pub struct LoginCounts {
-    /// All of them.
-    pub all: i64,
-    /// Those that failed.
-    pub failed: i64,
-}
-
-/// Writes log-ins. One that is stored already counts as unchanged.
+/// Writes log-ins; a stored one counts as unchanged.
 pub(super) async fn write_logins(
     transaction: &mut SqliteTransaction<'_>,
     logins: &[Login],
@@ -56,7 +48,7 @@ pub(super) async fn write_logins(
     Ok(counts)
 }
 
-/// Removes the log-ins before a time, in Unix milliseconds, at most so many at once.
+/// Removes up to a page of log-ins before a time, in Unix milliseconds. Returns how many.
 pub(super) async fn remove_logins(
     transaction: &mut SqliteTransaction<'_>,
     before_ms: i64,
@@ -72,7 +64,7 @@ pub(super) async fn remove_logins(
 }
 
 impl Store {
-    /// Returns how many log-ins the history holds. Reads all of them.
+    /// Returns how many log-ins the store holds. Reads all of them.
     pub async fn login_counts(&self) -> Result<LoginCounts, StoreError> {
         sqlx::query_as!(
             LoginCounts,
@@ -85,7 +77,10 @@ impl Store {
     }
 
     /// Returns whether there is a log-in before a time, in Unix milliseconds.
-    pub(super) async fn has_login_before(&self, before_ms: i64) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn has_login_before(
+        &self,
+        before_ms: i64,
+    ) -> Result<bool, StoreError> {
         sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM login WHERE at_ms < ?) AS "found!: bool""#,
             before_ms
@@ -95,9 +90,9 @@ impl Store {
         .map_err(StoreError::from)
     }
 
-    /// Returns the log-ins behind a row, in the order of their arrival, with the row of the last; None where there are no
-    /// more.
-    pub async fn logins_behind(&self, row: i64) -> Result<Option<(Vec<Login>, i64)>, StoreError> {
+    /// Returns a page of the log-ins after a row, in the order of their arrival, with the row of the last; none
+    /// after the last.
+    pub async fn logins_after(&self, row: i64) -> Result<Option<(Vec<Login>, i64)>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT id, login_id, at_ms, user, client, frontend, catalog, db,
                       succeeded AS "succeeded: bool", error_code, error_message, extra
@@ -119,7 +114,7 @@ impl Store {
             succeeded: row.succeeded,
             error_code: row.error_code,
             error_message: row.error_message,
-            // Something else that was written there by hand counts as nothing.
+            // Another program may have written something else.
             extra: row
                 .extra
                 .and_then(|json| serde_json::from_str::<BTreeMap<_, _>>(&json).ok())

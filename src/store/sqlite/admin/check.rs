@@ -1,43 +1,20 @@
-//! Whether a history is sound.
-
-use serde::Serialize;
+//! Checking the file and its rows.
 
 use super::super::Store;
+use crate::store::contents::{Finding, TableSize};
 use crate::store::error::StoreError;
 use crate::store::profile_body::unpack;
 
-/// So many messages of SQLite are kept of what it finds.
+/// Messages of SQLite that a check returns.
 const MESSAGES: i64 = 20;
-
-/// Something that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What is wrong, and where.
-    pub what: String,
-    /// How often; 1 for what SQLite says in words of its own.
-    pub count: i64,
-}
-
-/// What a table takes of the file.
-#[derive(Debug, Clone, Serialize)]
-pub struct TableSize {
-    /// Its name.
-    pub table: String,
-    /// Its rows.
-    pub rows: i64,
-    /// Bytes of the pages that hold its rows.
-    pub bytes: i64,
-    /// Bytes of the pages of its indexes.
-    pub index_bytes: i64,
-}
 
 fn finding(what: impl Into<String>, count: i64) -> Option<Finding> {
     (count > 0).then(|| Finding { what: what.into(), count })
 }
 
 impl Store {
-    /// What SQLite finds wrong with the file (pages, indexes, constraints), and rows without their other
-    /// half. Reads all of it. An error is what a damaged file gives that cannot be read on.
+    /// Returns what SQLite finds wrong with the file (pages, indexes, constraints), and rows whose
+    /// counterpart in another table is missing. Reads the whole file. Errors if the damage stops the reading.
     pub async fn integrity(&self) -> Result<Vec<Finding>, StoreError> {
         let check = format!("PRAGMA integrity_check({MESSAGES})");
         let messages: Vec<String> =
@@ -59,18 +36,19 @@ impl Store {
                    (SELECT count(*) FROM statement
                     WHERE NOT EXISTS (
                         SELECT 1 FROM query WHERE query.fingerprint = statement.fingerprint))
-                       AS "shapes!: i64""#
+                       AS "statements!: i64""#
         )
         .fetch_one(&self.reporters)
         .await?;
         findings.extend(finding("profiles without a query", orphans.profiles));
         findings.extend(finding("loads without a query", orphans.loads));
-        findings.extend(finding("fingerprints without a shape", orphans.fingerprints));
-        findings.extend(finding("shapes of no query", orphans.shapes));
+        findings
+            .extend(finding("fingerprints without a normalized statement", orphans.fingerprints));
+        findings.extend(finding("normalized statements without a query", orphans.statements));
         Ok(findings)
     }
 
-    /// Unpacks every profile, one at a time; gives those that cannot be.
+    /// Unpacks every profile, one at a time. Returns those that cannot be unpacked.
     pub async fn damaged_profiles(&self) -> Result<Vec<Finding>, StoreError> {
         let mut findings = Vec::new();
         let mut last = i64::MIN;
@@ -95,8 +73,8 @@ impl Store {
         }
     }
 
-    /// What each table takes of the file, the largest first. Reads all of it. Free pages, and those in
-    /// which SQLite keeps what it has to know itself, belong to no table.
+    /// Returns the size of each table, the largest first. Reads the whole file. Free pages and the pages of
+    /// SQLite's own tables are not included.
     pub async fn table_sizes(&self) -> Result<Vec<TableSize>, StoreError> {
         let sizes = sqlx::query_as!(
             TableSize,

@@ -11,6 +11,10 @@ use crate::domain::statement::Fingerprint;
 use crate::store::batch::NormalizedStatements;
 use crate::store::error::StoreError;
 
+pub(super) const INSERT_NORMALIZED: &str =
+    "INSERT INTO statement (fingerprint, normalized) VALUES (?, ?)
+     ON CONFLICT (fingerprint) DO NOTHING";
+
 /// Runs an insert once for each row; returns the new row's id, or none where the insert did nothing.
 pub(in crate::store::sqlite) async fn insert_rows<'a, const COLUMNS: usize>(
     transaction: &mut SqliteTransaction<'_>,
@@ -35,7 +39,7 @@ pub(in crate::store::sqlite) async fn insert_rows<'a, const COLUMNS: usize>(
                 let is_new = insert.raw_execute()? == 1;
                 inserted.push(is_new.then(|| sqlite.last_insert_rowid()));
             }
-            Ok::<_, rusqlite::Error>(inserted)
+            Ok(inserted)
         })
     })
 }
@@ -50,17 +54,14 @@ pub(in crate::store::sqlite) async fn insert_normalized(
     let mut handle = transaction.lock_handle().await?;
     tokio::task::block_in_place(|| {
         with_raw(&mut handle, |sqlite| {
-            let mut insert = sqlite.prepare(
-                "INSERT INTO statement (fingerprint, shape) VALUES (?, ?)
-                 ON CONFLICT (fingerprint) DO NOTHING",
-            )?;
-            for (fingerprint, normalized) in &statements.stored {
+            let mut insert = sqlite.prepare(INSERT_NORMALIZED)?;
+            for (fingerprint, normalized) in &statements.texts {
                 // Most statements of a batch are those of the one before.
                 if stored.insert(*fingerprint) {
                     insert.execute((fingerprint.to_signed(), normalized))?;
                 }
             }
-            Ok::<_, rusqlite::Error>(())
+            Ok(())
         })
     })
 }

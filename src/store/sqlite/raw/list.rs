@@ -204,15 +204,15 @@ impl Store {
         };
         match found {
             Some(ids) => {
-                self.handles.read(|sqlite| step_ids(sqlite, SELECT_LISTED, &ids, each)).await
+                self.read_pool.read(|sqlite| step_ids(sqlite, SELECT_LISTED, &ids, each)).await
             }
             None if filter.is_by_start_alone() => {
                 let page = |sqlite: &_| step_page(sqlite, SELECT_LISTED, filter, owner, each);
-                self.handles.read_briefly(page).await
+                self.read_pool.read_rows(filter.limit, page).await
             }
             None => {
                 let page = |sqlite: &_| step_page(sqlite, SELECT_LISTED, filter, owner, each);
-                self.handles.read(page).await
+                self.read_pool.read(page).await
             }
         }
     }
@@ -224,7 +224,7 @@ impl Store {
         owner: Option<&str>,
     ) -> Result<Vec<StoredQuery>, StoreError> {
         let found = self.found(filter, owner).await?;
-        let read = self.handles.read(|sqlite| {
+        let read = self.read_pool.read(|sqlite| {
             let mut queries = Vec::new();
             let each = |row: &Row<'_>| {
                 queries.push(read_query(row)?);
@@ -246,7 +246,7 @@ impl Store {
         owner: Option<&str>,
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), StoreError> {
-        let read = self.handles.read_briefly(|sqlite| {
+        let read = self.read_pool.read_briefly(|sqlite| {
             let one = (query_id, owner);
             step_one(sqlite, SELECT_LISTED, LISTED_STATEMENT_CHARS, one, |row| {
                 each(read_listed(row)?);
@@ -262,7 +262,7 @@ impl Store {
         query_id: &QueryId,
         owner: Option<&str>,
     ) -> Result<Option<StoredQuery>, StoreError> {
-        let read = self.handles.read_briefly(|sqlite| {
+        let read = self.read_pool.read_briefly(|sqlite| {
             let mut found = None;
             step_one(sqlite, &SELECT_QUERY, i64::MAX, (query_id, owner), |row| {
                 found = Some(read_query(row)?);

@@ -1,9 +1,22 @@
-//! SQLite without sqlx between: the statements that a connection's own thread would slow down.
+//! SQLite without sqlx in between: every line of `rusqlite` and of `unsafe`.
+//!
+//! sqlx runs each connection on a thread of its own and sends every row from there to the task that waits.
+//! For the statements here that costs more than the statement itself; each says how much, as measured by
+//! `benches/store_paths.rs` and `benches/history.rs`. Every other statement goes through sqlx's macros.
 
+mod aggregate;
 mod insert;
 mod list;
+mod ngram_index;
 mod profile;
 mod query_table;
+mod read_pool;
+mod scan;
+mod search;
+mod watch;
+
+#[cfg(test)]
+mod tests;
 
 use rusqlite::Connection;
 use sqlx::sqlite::LockedSqliteHandle;
@@ -11,17 +24,26 @@ use sqlx::sqlite::LockedSqliteHandle;
 use crate::store::error::StoreError;
 
 pub(super) use insert::insert_normalized;
+pub(super) use ngram_index::{make_segments, remove_unfilled};
 pub(super) use query_table::{
-    insert_queries, queries_behind, stored_queries, update_queries, write_loads,
+    insert_queries, queries_after, stored_queries, update_queries, write_loads,
 };
+pub(super) use read_pool::ReadPool;
+pub(crate) use watch::{Version, Watch};
 
-/// Works on the raw connection below a connection of sqlx, which nobody else can use while it is locked.
-pub(super) fn with_raw<T, E: Into<StoreError>>(
+/// Returns the version of the SQLite that is part of annals.
+pub(crate) fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
+/// Runs `work` on the raw connection below a connection of sqlx.
+fn with_raw<T>(
     handle: &mut LockedSqliteHandle<'_>,
-    work: impl FnOnce(&Connection) -> Result<T, E>,
+    work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
 ) -> Result<T, StoreError> {
-    // SAFETY: the handle is open and locked for as long as `sqlite` lives, and `from_handle` neither closes
-    // it nor changes its settings.
+    // SAFETY: the handle is open for as long as `sqlite` lives, and locked, so that sqlx's thread does not use
+    // it meanwhile. `from_handle` borrows the connection: creating and dropping `sqlite` neither closes the
+    // connection nor changes a setting of it, and `sqlite` finalizes the statements that it prepared.
     let sqlite = unsafe { Connection::from_handle(handle.as_raw_handle().as_ptr()) };
-    work(&sqlite?).map_err(Into::into)
+    Ok(work(&sqlite?)?)
 }

@@ -21,7 +21,7 @@ impl Store {
         owner: Option<&str>,
     ) -> Result<StoredProfile, StoreError> {
         let id = query_id.as_str();
-        let read = self.handles.read_briefly(|handle| {
+        let read = self.read_pool.read_briefly(|handle| {
             let (sql, arguments) = (
                 sqlx::query!(
                     "SELECT profile.text_bytes, profile.body

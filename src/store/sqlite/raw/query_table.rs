@@ -158,8 +158,8 @@ pub(in crate::store::sqlite) async fn stored_queries(
     select_queries(connection, conditions, &[&i64::MAX, &ids]).await
 }
 
-/// Returns the queries behind a row, in the order of their arrival.
-pub(in crate::store::sqlite) async fn queries_behind(
+/// Returns the queries after a row, in the order of their arrival.
+pub(in crate::store::sqlite) async fn queries_after(
     connection: &mut SqliteConnection,
     row: i64,
     limit: i64,
