@@ -32,7 +32,7 @@ pub struct FollowedFile {
 
 /// Records, profiles and log-ins that one transaction writes.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     pub(super) records: Vec<(QueryRecord, Option<Fingerprint>)>,
     pub(super) profiles: Vec<PackedProfile>,
     pub(super) logins: Vec<Login>,
@@ -88,19 +88,19 @@ impl Batch {
     const FULL_BYTES: usize = 4 << 20;
 
     /// Returns a batch that only removes.
-    pub fn removal(removal: Removal) -> Batch {
+    pub(crate) fn removal(removal: Removal) -> Batch {
         Batch { removal, ..Batch::default() }
     }
 
     /// Adds a record. Its fingerprint is made on the caller's thread, not on the writer's.
-    pub fn record(&mut self, record: QueryRecord) {
+    pub(crate) fn record(&mut self, record: QueryRecord) {
         self.bytes += record.statement.as_ref().map_or(0, String::len);
         let fingerprint = self.statements.add(&record);
         self.records.push((record, fingerprint));
     }
 
     /// Adds a profile. Its text is compressed on the caller's thread, not on the writer's.
-    pub fn profile(&mut self, profile: Profile) {
+    pub(crate) fn profile(&mut self, profile: Profile) {
         let body = pack(&profile.text);
         self.bytes += body.len();
         let text_bytes = profile.text.len() as i64;
@@ -110,32 +110,32 @@ impl Batch {
     }
 
     /// Adds a log-in.
-    pub fn login(&mut self, login: Login) {
+    pub(crate) fn login(&mut self, login: Login) {
         self.logins.push(login);
     }
 
     /// Sets the label. If the database has the label already, the writer writes nothing of the batch.
-    pub fn label(&mut self, db: &str, label: &str) {
+    pub(crate) fn label(&mut self, db: &str, label: &str) {
         self.label = Some(Label { db: db.to_string(), label: label.to_string() });
     }
 
     /// Sets how far a followed file is read once the batch is committed.
-    pub fn followed(&mut self, file: FollowedFile) {
+    pub(crate) fn followed(&mut self, file: FollowedFile) {
         self.followed = Some(file);
     }
 
     /// Returns whether the batch is large enough to send.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.records.len() + self.logins.len() >= Batch::FULL_RECORDS || self.is_large()
     }
 
     /// Returns whether the batch has much text, even if it has few records.
-    pub fn is_large(&self) -> bool {
+    pub(crate) fn is_large(&self) -> bool {
         self.bytes >= Batch::FULL_BYTES
     }
 
     /// Returns the number of records.
-    pub fn records(&self) -> usize {
+    pub(crate) fn records(&self) -> usize {
         self.records.len()
     }
 
@@ -145,14 +145,14 @@ impl Batch {
     }
 
     /// Returns whether the batch has no records, profiles or log-ins.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows() == 0
     }
 }
 
 /// How many rows were new, were merged into a stored row, or were stored already.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     pub new: u64,
     pub merged: u64,
     pub unchanged: u64,
@@ -167,7 +167,7 @@ impl fmt::Display for Counts {
 
 impl Counts {
     /// Returns the number of all rows.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.new + self.merged + self.unchanged
     }
 
@@ -180,7 +180,7 @@ impl Counts {
 
 /// What became of a batch.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct WriteSummary {
+pub(crate) struct WriteSummary {
     /// Records, including those of the profiles.
     pub records: Counts,
     /// Profile texts. A merged one has replaced the stored text.
@@ -196,7 +196,7 @@ pub struct WriteSummary {
 
 impl WriteSummary {
     /// Adds the summary of another batch.
-    pub fn add(&mut self, other: WriteSummary) {
+    pub(crate) fn add(&mut self, other: WriteSummary) {
         self.records.add(other.records);
         self.profiles.add(other.profiles);
         self.logins.add(other.logins);

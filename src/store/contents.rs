@@ -6,7 +6,7 @@ use crate::domain::record::QueryRecord;
 
 /// How much the store holds.
 #[derive(Debug, Clone, Copy)]
-pub struct Sizes {
+pub(crate) struct Sizes {
     /// Queries and loads.
     pub queries: i64,
     pub profiles: i64,
@@ -20,14 +20,14 @@ pub struct Sizes {
 
 /// How many log-ins the store holds.
 #[derive(Debug, Clone, Copy)]
-pub struct LoginCounts {
+pub(crate) struct LoginCounts {
     pub all: i64,
     pub failed: i64,
 }
 
 /// Something that `annals check` found wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What is wrong, and where.
     pub what: String,
     /// How often; 1 for a message of the engine.
@@ -36,7 +36,7 @@ pub struct Finding {
 
 /// The part of the file that a table takes.
 #[derive(Debug, Clone, Serialize)]
-pub struct TableSize {
+pub(crate) struct TableSize {
     pub table: String,
     pub rows: i64,
     /// Bytes of the pages of its rows.
@@ -47,7 +47,7 @@ pub struct TableSize {
 
 /// What the store changed in an older database when it opened the file.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct ReparseSummary {
+pub(crate) struct ReparseSummary {
     /// Queries that today's parser reads differently.
     pub records: u64,
     /// Rows whose id is a placeholder, like NaN, into which an older annals merged several statements. Their
@@ -57,7 +57,7 @@ pub struct ReparseSummary {
 
 /// Queries of a database, in the order of their arrival, for joining two databases.
 #[derive(Debug, Default)]
-pub struct Page {
+pub(crate) struct Page {
     /// Queries without a profile.
     pub records: Vec<QueryRecord>,
     /// Queries with a profile, each with its row.

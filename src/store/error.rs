@@ -1,6 +1,7 @@
-//! Why the store did not do what it was asked for.
+//! Errors of the store.
 //!
-//! Callers decide by the variant, whichever driver and whichever engine ran the statement.
+//! A caller decides by the variant, which is the same for every driver and engine. HTTP maps the errors to
+//! responses in one place (`http::envelope`).
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -8,16 +9,16 @@ use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 
-/// The error of the driver, with its own message.
+/// The error of the driver, with the driver's message.
 type Cause = Arc<dyn Error + Send + Sync>;
 
 /// Why a statement failed. The message is the driver's.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// Another process or connection held the lock for longer than the time-out.
+    /// Another process or connection held the lock for longer than the time-out. Trying again may help.
     #[error(transparent)]
     Busy(Cause),
-    /// The disk or the database's own size limit is full.
+    /// The disk is full, or the database is at its size limit.
     #[error(transparent)]
     Full(Cause),
     /// The file is damaged.
@@ -96,7 +97,7 @@ impl From<std::io::Error> for StoreError {
     }
 }
 
-/// Why a batch was not written. Nothing of the batch was.
+/// Why a batch was not written. Nothing of the batch is stored.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum WriteError {
     /// The engine failed: the disk is full, or another process holds the file.
@@ -118,7 +119,7 @@ pub enum OpenError {
     Newer(PathBuf),
     #[error("{} cannot be written to; annals needs to write to the file and to its folder", .0.display())]
     NotWritable(PathBuf),
-    #[error("{} cannot be made, for there is no folder {}", .0.display(), .1.display())]
+    #[error("{} cannot be created: there is no folder {}", .0.display(), .1.display())]
     NoFolder(PathBuf, PathBuf),
     #[error("{} is a folder; name a file with --db", .0.display())]
     IsAFolder(PathBuf),

@@ -8,7 +8,7 @@ use super::timeline::Counted;
 
 /// What queries are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GroupBy {
+pub(crate) enum GroupBy {
     /// The fingerprint of the statement.
     Statement,
     User,
@@ -19,7 +19,7 @@ pub enum GroupBy {
 
 /// The queries of one group.
 #[derive(Debug, Default)]
-pub struct Group {
+pub(crate) struct Group {
     /// The fingerprint, if the groups are by statement.
     pub fingerprint: Option<Fingerprint>,
     /// The user, the database or the hour; `None` for queries whose source did not report it.

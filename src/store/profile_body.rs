@@ -1,23 +1,24 @@
-//! Profile texts in the form that `sqlar_uncompress(body, text_bytes)` of the stock `sqlite3` shell
-//! reads: a zlib stream beside the size of the text, or the text as it is where compressing it does
-//! not pay, which the equal sizes tell.
+//! Profile texts in the form that `sqlar_uncompress(body, text_bytes)` of the stock `sqlite3` shell reads: a
+//! zlib stream beside the size of the text, or the text itself if compressing it does not pay. Equal sizes
+//! tell the second form.
 
 use std::cell::RefCell;
 use std::io::{Error, ErrorKind};
 
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 
-/// Packs profiles seven times smaller at 280 MB/s, and they are unpacked at 2,500 MB/s. Level 3 packs a third
-/// faster, takes a tenth more bytes, and a tenth more time to unpack; higher levels cost much and gain little.
+/// Level 6 packs profiles seven times smaller at 280 MB/s, and unpacks them at 2,500 MB/s. Level 3 packs a third
+/// faster, but the body is a tenth larger and unpacking takes a tenth longer. Higher levels cost much and gain
+/// little.
 const LEVEL: i32 = 6;
 
-/// A byte of a zlib stream becomes at most so many of text.
-const MOST_TO_ONE: usize = 1032;
+/// A byte of a zlib stream expands to this many bytes at most.
+const MAX_RATIO: usize = 1032;
 
-/// The body of a text.
+/// Returns the body of a text.
 pub(in crate::store) fn pack(text: &[u8]) -> Vec<u8> {
     let Ok(level) = CompressionLvl::new(LEVEL) else { return text.to_vec() };
-    // Nothing longer than the text is of use.
+    // A body as long as the text does not pay.
     let mut body = vec![0; text.len()];
     match Compressor::new(level).zlib_compress(text, &mut body) {
         Ok(length) if length < text.len() => {
@@ -29,19 +30,19 @@ pub(in crate::store) fn pack(text: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The text of a body. An error says that the stored body is damaged.
+/// Returns the text of a body. Errors if the body is damaged.
 pub(in crate::store) fn unpack(body: &[u8], text_bytes: i64) -> Result<Vec<u8>, Error> {
     let damaged = |what: &'static str| Error::new(ErrorKind::InvalidData, what);
     let size = usize::try_from(text_bytes).map_err(|_| damaged("negative text_bytes"))?;
     if body.len() == size {
         return Ok(body.to_vec());
     }
-    // A false size must not ask for more memory than the body can fill.
-    if size / MOST_TO_ONE > body.len() {
+    // A wrong size must not allocate more memory than the body can fill.
+    if size / MAX_RATIO > body.len() {
         return Err(damaged("text_bytes is more than the body can hold"));
     }
     thread_local! {
-        /// Making one takes a tenth of the time of a text of 20 KB.
+        /// Creating one takes a tenth of the time of unpacking a text of 20 KB.
         static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());
     }
     let mut text = vec![0; size];

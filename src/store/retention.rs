@@ -26,7 +26,7 @@ pub(super) const PROFILES_FOUND: u32 = 20_000;
 
 /// What one step removes.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Removal {
+pub(crate) struct Removal {
     /// Rows of queries; their loads and profiles go with them.
     pub queries: Vec<i64>,
     /// Rows of queries whose profiles go while the queries stay.
@@ -39,7 +39,7 @@ pub struct Removal {
 
 impl Removal {
     /// Returns whether the removal removes nothing.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.queries.is_empty()
             && self.profiles.is_empty()
             && self.logins_before_ms.is_none()
@@ -49,7 +49,7 @@ impl Removal {
 
 /// The space that the database takes on the disk, without its write-ahead log.
 #[derive(Debug, Clone, Copy)]
-pub struct DiskUsage {
+pub(crate) struct DiskUsage {
     pub(super) page_bytes: i64,
     pub(super) pages: i64,
     pub(super) free_pages: i64,
@@ -58,23 +58,23 @@ pub struct DiskUsage {
 
 impl DiskUsage {
     /// Returns the size of the file.
-    pub fn file_bytes(&self) -> i64 {
+    pub(crate) fn file_bytes(&self) -> i64 {
         self.pages * self.page_bytes
     }
 
     /// Returns the size of the pages in use.
-    pub fn used_bytes(&self) -> i64 {
+    pub(crate) fn used_bytes(&self) -> i64 {
         (self.pages - self.free_pages) * self.page_bytes
     }
 
     /// Returns the size of the pages that can be returned to the disk.
-    pub fn free_bytes(&self) -> i64 {
+    pub(crate) fn free_bytes(&self) -> i64 {
         self.free_pages * self.page_bytes
     }
 
     /// Returns whether the file can get smaller a few pages at a time. A file that another program made may
     /// not be able to.
-    pub fn is_shrinkable(&self) -> bool {
+    pub(crate) fn is_shrinkable(&self) -> bool {
         self.is_shrinkable
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::statement::Fingerprint;
 
 /// The queries of one normalized statement. Percentiles are of the known durations, by nearest rank.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StatementStatistics {
+pub(crate) struct StatementStatistics {
     /// 16 hex digits.
     #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
     pub fingerprint: Fingerprint,
@@ -67,7 +67,7 @@ impl StatementStatistics {
 
 /// What statements are sorted by, the largest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatementOrder {
+pub(crate) enum StatementOrder {
     Total,
     Count,
     Errors,
@@ -81,7 +81,7 @@ pub enum StatementOrder {
 
 impl StatementOrder {
     /// Every order with its name.
-    pub const NAMES: [(&str, StatementOrder); 9] = [
+    pub(crate) const NAMES: [(&str, StatementOrder); 9] = [
         ("total_ms", StatementOrder::Total),
         ("count", StatementOrder::Count),
         ("errors", StatementOrder::Errors),

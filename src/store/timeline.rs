@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 /// The queries that started within one span.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     /// Begin of the span, in Unix milliseconds.
     pub from_ms: i64,
     /// Queries that started.
@@ -52,7 +52,7 @@ pub(super) struct Counted {
 
 /// Adjacent spans of the same length.
 #[derive(Debug, Clone, Copy)]
-pub struct Spans {
+pub(crate) struct Spans {
     /// Begin of the first span, in Unix milliseconds.
     pub from_ms: i64,
     /// Length of each span; at least a millisecond.

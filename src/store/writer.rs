@@ -96,7 +96,7 @@ type Answer = oneshot::Sender<Result<WriteSummary, WriteError>>;
 
 /// The handle to the writing task.
 #[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     queue: mpsc::Sender<(Batch, Answer)>,
     /// Notified when the queue gets no more batches.
     finish: Arc<Notify>,
@@ -115,19 +115,19 @@ impl Writer {
     }
 
     /// Returns how long commits took, from the beginning of their transaction.
-    pub fn commit_seconds(&self) -> Histogram {
+    pub(crate) fn commit_seconds(&self) -> Histogram {
         self.commit_seconds.clone()
     }
 
     /// Returns how many batches wait in the queue.
-    pub fn queued(&self) -> i64 {
+    pub(crate) fn queued(&self) -> i64 {
         (self.queue.max_capacity() - self.queue.capacity()) as i64
     }
 
     /// Queues a batch; waits while the queue is full. The receiver gets the answer after the commit; the
     /// answer is dropped if the writer ends before. A caller that drops the receiver withdraws the batch,
     /// unless the writer has begun with it.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         batch: Batch,
     ) -> Result<oneshot::Receiver<Result<WriteSummary, WriteError>>, WriteError> {
@@ -137,18 +137,18 @@ impl Writer {
     }
 
     /// Writes a batch, and returns after its commit.
-    pub async fn write(&self, batch: Batch) -> Result<WriteSummary, WriteError> {
+    pub(crate) async fn write(&self, batch: Batch) -> Result<WriteSummary, WriteError> {
         self.send(batch).await?.await.unwrap_or(Err(WriteError::Closed))
     }
 
     /// Returns whether the writer still accepts batches.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         !self.queue.is_closed()
     }
 
     /// Returns once every queued batch is written and moved into the file itself. The writer rejects
     /// batches from now on.
-    pub async fn finish(&self) -> Result<(), WriteError> {
+    pub(crate) async fn finish(&self) -> Result<(), WriteError> {
         self.finish.notify_one();
         let Some(task) = self.task.lock().await.take() else {
             return Ok(());

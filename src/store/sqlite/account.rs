@@ -8,7 +8,7 @@ use crate::store::error::{OpenError, StoreError};
 
 impl Store {
     /// Returns every account, by name.
-    pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+    pub(crate) async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let accounts = sqlx::query!("SELECT name, role, password_hash FROM account ORDER BY name")
             .fetch_all(&self.readers)
             .await?;
@@ -22,7 +22,7 @@ impl Store {
     }
 
     /// Adds an account, or replaces the account of the same name.
-    pub async fn put_account(&self, account: &Account) -> Result<(), OpenError> {
+    pub(crate) async fn put_account(&self, account: &Account) -> Result<(), OpenError> {
         let not_written = |error: sqlx::Error| OpenError::of(&self.path, error);
         let mut connection = options_to_write(&self.path).connect().await.map_err(not_written)?;
         let role = account.role.name();
@@ -40,7 +40,7 @@ impl Store {
     }
 
     /// Removes an account. Returns false if no account has the name.
-    pub async fn remove_account(&self, name: &str) -> Result<bool, OpenError> {
+    pub(crate) async fn remove_account(&self, name: &str) -> Result<bool, OpenError> {
         let not_written = |error: sqlx::Error| OpenError::of(&self.path, error);
         let mut connection = options_to_write(&self.path).connect().await.map_err(not_written)?;
         let removed = sqlx::query!("DELETE FROM account WHERE name = ?", name)

@@ -65,7 +65,7 @@ pub(super) async fn remove_logins(
 
 impl Store {
     /// Returns how many log-ins the store holds. Reads all of them.
-    pub async fn login_counts(&self) -> Result<LoginCounts, StoreError> {
+    pub(crate) async fn login_counts(&self) -> Result<LoginCounts, StoreError> {
         sqlx::query_as!(
             LoginCounts,
             r#"SELECT count(*) AS "all!: i64", count(*) - ifnull(sum(succeeded), 0) AS "failed!: i64"
@@ -92,7 +92,10 @@ impl Store {
 
     /// Returns a page of the log-ins after a row, in the order of their arrival, with the row of the last; none
     /// after the last.
-    pub async fn logins_after(&self, row: i64) -> Result<Option<(Vec<Login>, i64)>, StoreError> {
+    pub(crate) async fn logins_after(
+        &self,
+        row: i64,
+    ) -> Result<Option<(Vec<Login>, i64)>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT id, login_id, at_ms, user, client, frontend, catalog, db,
                       succeeded AS "succeeded: bool", error_code, error_message, extra

@@ -53,19 +53,19 @@ pub struct Store {
 
 impl Store {
     /// Returns what the store changed in a database of an older annals when it opened the file.
-    pub fn reparsed(&self) -> ReparseSummary {
+    pub(crate) fn reparsed(&self) -> ReparseSummary {
         self.reparsed
     }
 
     /// Returns the path of the database file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns a writer that commits at once; a process needs one. The writer waits for `busy_timeout` while
     /// another process writes to the file, then rejects the batch. If the file has a bound, the write-ahead
     /// log takes a small part of it.
-    pub async fn writer(
+    pub(crate) async fn writer(
         &self,
         busy_timeout: Duration,
         max_size: Option<u64>,
@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// Returns a writer for a process that imports much, and waits for no answer before the end.
-    pub async fn bulk_writer(&self) -> Result<Writer, OpenError> {
+    pub(crate) async fn bulk_writer(&self) -> Result<Writer, OpenError> {
         // In KiB. The index of the ids of ten million queries needs more memory than a server may take.
         let options = options_to_write(&self.path).pragma("cache_size", "-262144");
         self.start_writer(options, CommitPolicy::Bulk).await
@@ -96,12 +96,12 @@ impl Store {
     }
 
     /// Returns a watch for commits, of this process and of others.
-    pub fn watch(&self) -> Result<Watch, OpenError> {
+    pub(crate) fn watch(&self) -> Result<Watch, OpenError> {
         Watch::new(&self.path).map_err(|error| OpenError::Other(self.path.clone(), error))
     }
 
     /// Closes every connection, and moves the write-ahead log into the file.
-    pub async fn close(&self) -> Result<(), StoreError> {
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
         self.read_pool.close();
         self.readers.close().await;
         self.reporters.close().await;

@@ -29,7 +29,7 @@ const REPORTERS: u32 = 2;
 
 impl Store {
     /// Opens a database to read and to write. Creates a missing file, and migrates an older database.
-    pub async fn open(path: &Path) -> Result<Store, OpenError> {
+    pub(crate) async fn open(path: &Path) -> Result<Store, OpenError> {
         let not_opened = |error: StoreError| OpenError::of(path, error);
         if path.is_dir() {
             return Err(OpenError::IsAFolder(path.to_path_buf()));
@@ -59,7 +59,7 @@ impl Store {
     /// If SQLite cannot create its files beside the database, as in a read-only folder, it reads the file as if
     /// no process wrote to it; if one does, a read fails. SQLite would then ignore the write-ahead log, so a
     /// database whose log is not empty is an error.
-    pub async fn open_to_read(path: &Path) -> Result<Store, OpenError> {
+    pub(crate) async fn open_to_read(path: &Path) -> Result<Store, OpenError> {
         let named = || path.to_path_buf();
         if path.is_dir() {
             return Err(OpenError::IsAFolder(named()));

@@ -6,27 +6,16 @@ use crate::store::error::StoreError;
 
 impl Store {
     /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.
-    pub async fn sizes(&self) -> Result<Sizes, StoreError> {
-        sqlx::query_as!(
-            Sizes,
-            r#"SELECT
-                   (SELECT count(*) FROM query) AS "queries!: i64",
-                   (SELECT count(*) FROM profile) AS "profiles!: i64",
-                   (SELECT CAST(total(text_bytes) AS INTEGER) FROM profile)
-                       AS "profile_text_bytes!: i64",
-                   (SELECT CAST(total(length(body)) AS INTEGER) FROM profile)
-                       AS "profile_bytes!: i64",
-                   (SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size())
-                       AS "file_bytes!: i64""#
-        )
-        .fetch_one(&self.reporters)
-        .await
-        .map_err(StoreError::from)
+    pub(crate) async fn sizes(&self) -> Result<Sizes, StoreError> {
+        sqlx::query_file_as!(Sizes, "src/store/queries/sizes.sql")
+            .fetch_one(&self.reporters)
+            .await
+            .map_err(StoreError::from)
     }
 
     /// Returns how many queries each frontend ran, the most first; none stands for an unknown frontend. Reads all
     /// queries.
-    pub async fn frontends(&self) -> Result<Vec<(Option<String>, i64)>, StoreError> {
+    pub(crate) async fn frontends(&self) -> Result<Vec<(Option<String>, i64)>, StoreError> {
         let found = sqlx::query!(
             r#"SELECT frontend, count(*) AS "count!: i64" FROM query GROUP BY frontend
                ORDER BY 2 DESC"#
@@ -37,7 +26,7 @@ impl Store {
     }
 
     /// Returns the first and the last start of the queries that the owner may see; none if no query has one.
-    pub async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, StoreError> {
+    pub(crate) async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, StoreError> {
         // Each statement reads the two ends of an index.
         let (first, last) = match owner {
             None => {

@@ -11,7 +11,7 @@ use crate::store::{StatementOrder, StatementStatistics, StoreError};
 impl Store {
     /// Returns the statistics of the queries of a filter that the owner may see, by statement, as many as the
     /// filter's limit. Ignores the filter's cursor.
-    pub async fn statements(
+    pub(crate) async fn statements(
         &self,
         filter: &QueryFilter,
         order: StatementOrder,
@@ -31,7 +31,7 @@ impl Store {
 
     /// Returns how often the queries of each fingerprint ran in each of `parts` spans of `width_ms` from
     /// `from_ms` on.
-    pub async fn trends(
+    pub(crate) async fn trends(
         &self,
         fingerprints: &[Fingerprint],
         (from_ms, width_ms, parts): (i64, u64, usize),
@@ -42,19 +42,8 @@ impl Store {
         let width_ms = i64::try_from(width_ms).unwrap_or(i64::MAX).max(1);
         let length_ms = width_ms.saturating_mul(i64::try_from(parts).unwrap_or(i64::MAX));
         let last_ms = from_ms.saturating_add(length_ms).saturating_sub(1);
-        let counted = sqlx::query!(
-            r#"SELECT fingerprint AS "fingerprint!: i64", (started_ms - ?1) / ?2 AS "part!: i64",
-                   count(*) AS "count!: i64"
-               FROM query
-               WHERE started_ms BETWEEN ?1 AND ?3
-                 AND fingerprint IN (SELECT value FROM json_each(?4))
-                 AND (?5 IS NULL OR user = ?5)
-               GROUP BY 1, 2"#,
-            from_ms,
-            width_ms,
-            last_ms,
-            all,
-            owner
+        let counted = sqlx::query_file!(
+            "src/store/queries/trends.sql", from_ms, width_ms, last_ms, all, owner
         )
         .fetch_all(&self.reporters)
         .await?;
@@ -72,7 +61,7 @@ impl Store {
 
     /// Returns the normalized statements of fingerprints, each its first 64 KiB. Unknown fingerprints are
     /// missing.
-    pub async fn normalized_statements(
+    pub(crate) async fn normalized_statements(
         &self,
         fingerprints: &HashSet<Fingerprint>,
     ) -> Result<HashMap<Fingerprint, String>, StoreError> {

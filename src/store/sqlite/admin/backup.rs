@@ -17,7 +17,7 @@ impl Store {
     /// `VACUUM INTO` reads one snapshot in one transaction: writers do not wait, and do not restart the copy
     /// as they do with SQLite's backup interface. Their commits stay in the write-ahead log until the copy is
     /// done. The copy gets its name only after it is checked and on the disk.
-    pub async fn back_up(&self, target: &Path) -> Result<u64, BackupError> {
+    pub(crate) async fn back_up(&self, target: &Path) -> Result<u64, BackupError> {
         let not_written = |error| BackupError::Write(target.to_path_buf(), error);
         if target.exists() {
             return Err(BackupError::Exists(target.to_path_buf()));

@@ -13,7 +13,7 @@ const PAGE: i64 = 500;
 
 impl Store {
     /// Returns the queries after a row, in the order of their arrival; none after the last.
-    pub async fn page_after(&self, row: i64) -> Result<Option<Page>, StoreError> {
+    pub(crate) async fn page_after(&self, row: i64) -> Result<Option<Page>, StoreError> {
         let mut connection = self.reporters.acquire().await?;
         let queries = queries_after(&mut connection, row, PAGE).await?;
         let Some(last) = queries.last() else { return Ok(None) };
@@ -30,7 +30,7 @@ impl Store {
     }
 
     /// Returns the profile of a row with the record of its query; only the record if the profile is damaged.
-    pub async fn profile_of_row(
+    pub(crate) async fn profile_of_row(
         &self,
         row: i64,
         summary: QueryRecord,

@@ -75,23 +75,16 @@ pub(in crate::store::sqlite) async fn remove(
 
 impl Store {
     /// Returns the space that the database takes now.
-    pub async fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
+    pub(crate) async fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
         // The macro does not find a column of a pragma that is no expression.
-        sqlx::query_as!(
-            DiskUsage,
-            r#"SELECT
-                   (SELECT 0 + page_size FROM pragma_page_size()) AS "page_bytes!: i64",
-                   (SELECT 0 + page_count FROM pragma_page_count()) AS "pages!: i64",
-                   (SELECT 0 + freelist_count FROM pragma_freelist_count()) AS "free_pages!: i64",
-                   (SELECT auto_vacuum = 2 FROM pragma_auto_vacuum()) AS "is_shrinkable!: bool""#
-        )
-        .fetch_one(&self.reporters)
-        .await
-        .map_err(StoreError::from)
+        sqlx::query_file_as!(DiskUsage, "src/store/queries/disk_usage.sql")
+            .fetch_one(&self.reporters)
+            .await
+            .map_err(StoreError::from)
     }
 
     /// Returns the size of the write-ahead log beside the file.
-    pub fn log_bytes(&self) -> u64 {
+    pub(crate) fn log_bytes(&self) -> u64 {
         std::fs::metadata(log_path(&self.path)).map_or(0, |metadata| metadata.len())
     }
 
@@ -168,12 +161,8 @@ impl Store {
             return Ok(Vec::new());
         }
         let all = too_many > 0;
-        let rows = sqlx::query!(
-            r#"SELECT profile.query AS "query!", length(profile.body) AS "bytes!: i64",
-                      query.started_ms
-               FROM profile CROSS JOIN query ON query.id = profile.query
-               WHERE ?1 OR query.started_ms < ?2
-               ORDER BY query.started_ms, query.id LIMIT ?3"#,
+        let rows = sqlx::query_file!(
+            "src/store/queries/outdated_profiles.sql",
             all,
             from_ms,
             PROFILES_FOUND

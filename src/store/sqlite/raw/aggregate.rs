@@ -13,7 +13,7 @@ pub(super) const GROUP_COLUMNS: &str = ", fingerprint, user, db";
 impl Store {
     /// Returns the counts of each span, of the queries of a filter that the owner may see. Ignores the
     /// filter's own times, limit and cursor.
-    pub async fn timeline(
+    pub(crate) async fn timeline(
         &self,
         filter: &QueryFilter,
         spans: Spans,
@@ -43,7 +43,7 @@ impl Store {
 
     /// Returns the queries of a filter that the owner may see, in groups, in no order. Ignores the filter's
     /// limit and cursor.
-    pub async fn top(
+    pub(crate) async fn top(
         &self,
         filter: &QueryFilter,
         by: GroupBy,

@@ -12,7 +12,7 @@ use crate::store::error::StoreError;
 
 /// A state of the database. Two versions are equal only if no process committed between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Version([u64; HEADER_WORDS]);
+pub(crate) struct Version([u64; HEADER_WORDS]);
 
 /// The first header of the WAL index, which all processes share: the number of commits, the last frame, its
 /// checksum, the salts, and a checksum of these (sqlite.org/walformat.html, "The WAL-Index Header").
@@ -38,7 +38,7 @@ const REGION_BYTES: i32 = 32_768;
 ///   all bytes are then visible. The cache misses, and reads again.
 /// - The version to compare is torn. It is equal to the cached one only if none of the changed bytes has
 ///   arrived. The commit has then not returned to its writer, and the cached response is still right.
-pub struct Watch {
+pub(crate) struct Watch {
     header: NonNull<AtomicU64>,
     /// Keeps the memory mapped.
     _connection: Mutex<Connection>,
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Watch {
 
 impl Watch {
     /// Returns a watch of the database in a file. Errors if the file cannot be opened, or is not in WAL mode.
-    pub fn new(path: &Path) -> Result<Watch, StoreError> {
+    pub(crate) fn new(path: &Path) -> Result<Watch, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(crate::store::BUSY_TIMEOUT)?;
@@ -69,7 +69,7 @@ impl Watch {
     }
 
     /// Returns the version now. What is read from the database afterwards is of this version or a later one.
-    pub fn now(&self) -> Version {
+    pub(crate) fn now(&self) -> Version {
         let word = |at| {
             // SAFETY: the region is larger than the header, and mapped as long as `self` lives. SQLite aligns
             // it to a page. SQLite's own readers read the header while another process writes it, too.
