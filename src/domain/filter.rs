@@ -6,7 +6,7 @@ use super::statement::Fingerprint;
 
 /// A place in the list of all queries. The list is by start, newest first; queries without a start come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     pub started_ms: Option<i64>,
     /// The row, by which queries of the same start are ordered.
     pub id: i64,
@@ -14,7 +14,7 @@ pub struct Cursor {
 
 /// The conditions of a list. A query is in the list if it meets all that are not `None`.
 #[derive(Debug, Default, Clone)]
-pub struct QueryFilter {
+pub(crate) struct QueryFilter {
     /// The most queries of a page.
     pub limit: u32,
     /// The place behind which the page begins.
@@ -43,7 +43,7 @@ pub struct QueryFilter {
 
 /// The users whose queries a list may show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Users<'a> {
+pub(crate) enum Users<'a> {
     All,
     One(&'a str),
     /// The filter names one user, and only queries of another may be seen.
@@ -52,7 +52,7 @@ pub enum Users<'a> {
 
 impl QueryFilter {
     /// Returns the users of the filter. `owner` is the one whose queries alone may be seen.
-    pub fn users<'a>(&'a self, owner: Option<&'a str>) -> Users<'a> {
+    pub(crate) fn users<'a>(&'a self, owner: Option<&'a str>) -> Users<'a> {
         match (self.user.as_deref(), owner) {
             (Some(user), Some(owner)) if user != owner => Users::Nobody,
             (Some(user), _) | (None, Some(user)) => Users::One(user),
@@ -62,7 +62,7 @@ impl QueryFilter {
 
     /// Returns whether the filter has no condition beyond times and user, so that the indexes by start give exactly the
     /// queries of a page.
-    pub fn is_by_start_alone(&self) -> bool {
+    pub(crate) fn is_by_start_alone(&self) -> bool {
         let QueryFilter { db, state, kind, fingerprint, search, anywhere, min_ms, .. } = self;
         let QueryFilter { min_queue_ms, cache_hit, .. } = self;
         [db, state, anywhere].iter().all(|text| text.is_none())
@@ -75,13 +75,13 @@ impl QueryFilter {
     }
 
     /// Returns the first and the last start of the list.
-    pub fn starts(&self) -> (i64, i64) {
+    pub(crate) fn starts(&self) -> (i64, i64) {
         let last_ms = self.to_ms.map_or(i64::MAX, |to_ms| to_ms.saturating_sub(1));
         (self.from_ms.unwrap_or(i64::MIN), last_ms)
     }
 
     /// Returns where the page begins among the queries with a start: at this start, below this row.
-    pub fn page_start(&self) -> (i64, i64) {
+    pub(crate) fn page_start(&self) -> (i64, i64) {
         let (_, last_ms) = self.starts();
         match self.after {
             Some(Cursor { started_ms: Some(ms), id }) if ms <= last_ms => (ms, id),
@@ -93,7 +93,7 @@ impl QueryFilter {
 
     /// Returns where the page begins among the queries without a start: below this row; None where the list has none
     /// of them.
-    pub fn page_start_without_time(&self) -> Option<i64> {
+    pub(crate) fn page_start_without_time(&self) -> Option<i64> {
         let has_times = self.from_ms.is_some() || self.to_ms.is_some();
         match self.after {
             _ if has_times => None,
@@ -103,7 +103,7 @@ impl QueryFilter {
     }
 
     /// Returns whether a query of this start and row is on the page or behind it.
-    pub fn is_from_page_on(&self, (started_ms, id): (Option<i64>, i64)) -> bool {
+    pub(crate) fn is_from_page_on(&self, (started_ms, id): (Option<i64>, i64)) -> bool {
         let (first_ms, _) = self.starts();
         match started_ms {
             Some(ms) => ms >= first_ms && (ms, id) < self.page_start(),

@@ -5,7 +5,7 @@ use crate::domain::record::Kind;
 
 /// The fields of a query that lists of Doris' interface show.
 #[derive(Debug)]
-pub struct ListedQuery<'r> {
+pub(crate) struct ListedQuery<'r> {
     pub id: i64,
     pub query_id: &'r str,
     pub kind: &'r str,
@@ -23,19 +23,19 @@ pub struct ListedQuery<'r> {
 }
 
 impl ListedQuery<'_> {
-    pub fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         Kind::of_name(self.kind)
     }
 
     /// Returns the place of the query in the list of all queries.
-    pub fn cursor(&self) -> Cursor {
+    pub(crate) fn cursor(&self) -> Cursor {
         Cursor { started_ms: self.started_ms, id: self.id }
     }
 }
 
 /// What the store has of the profile of a query.
 #[derive(Debug, PartialEq)]
-pub enum StoredProfile {
+pub(crate) enum StoredProfile {
     /// The text of the profile, and a hash of the stored bytes (XXH3, 128 bits), which differs for another text.
     Text(Vec<u8>, u128),
     /// The query has no profile.
@@ -45,7 +45,7 @@ pub enum StoredProfile {
 
 impl StoredProfile {
     /// Returns the text of the profile, or None if there is none.
-    pub fn text(self) -> Option<Vec<u8>> {
+    pub(crate) fn text(self) -> Option<Vec<u8>> {
         match self {
             StoredProfile::Text(text, _) => Some(text),
             StoredProfile::None | StoredProfile::UnknownQuery => None,

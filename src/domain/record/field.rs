@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, 
 use super::{Kind, Origin, QueryId};
 
 /// A field of a record, as the table in `fields.rs` defines it.
-pub struct Field {
+pub(crate) struct Field {
     /// The name of the field, of its column and of its key in JSON.
     pub name: &'static str,
     /// The documentation of the field, for the description of the interface; empty where the name says it all.
@@ -26,7 +26,7 @@ impl Field {
     }
 
     /// Returns the schema of the field in JSON.
-    pub fn schema(&self) -> Object {
+    pub(crate) fn schema(&self) -> Object {
         let schema = ObjectBuilder::new();
         let schema = match self.is_required {
             true => schema.schema_type(SchemaType::Type(self.json_type.clone())),
@@ -45,7 +45,7 @@ impl Field {
 
 /// The value of any field.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum FieldValue<'a> {
+pub(crate) enum FieldValue<'a> {
     Unknown,
     Text(&'a str),
     /// A text that is a JSON document.
@@ -103,7 +103,7 @@ pub(super) trait FieldType: Sized {
 
 /// A text that is a JSON document, and is shown as one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct JsonText(String);
+pub(crate) struct JsonText(String);
 
 impl From<String> for JsonText {
     fn from(text: String) -> JsonText {

@@ -24,23 +24,23 @@ macro_rules! define_fields {
         }
     ) => {
         $(#[$attribute])*
-        pub struct $record {
+        pub(crate) struct $record {
             $($(#[doc = $doc])* pub $field: $type,)+
             $($(#[doc = $beside_doc])* pub $beside: $beside_type,)*
         }
 
         impl $record {
             /// The fields in the order of the table.
-            pub const FIELDS: [Field; [$(stringify!($field)),+].len()] =
+            pub(crate) const FIELDS: [Field; [$(stringify!($field)),+].len()] =
                 [$(Field::new::<$type>(stringify!($field), concat!($($doc, "\n",)*)),)+];
 
             /// Returns the values of [`Self::FIELDS`].
-            pub fn values(&self) -> [FieldValue<'_>; Self::FIELDS.len()] {
+            pub(crate) fn values(&self) -> [FieldValue<'_>; Self::FIELDS.len()] {
                 [$(self.$field.value(),)+]
             }
 
             /// Returns a record of the values that `next` gives, one after the other, for [`Self::FIELDS`].
-            pub fn of_values<'v, E>(
+            pub(crate) fn of_values<'v, E>(
                 mut next: impl FnMut() -> Result<FieldValue<'v>, E>,
             ) -> Result<$record, E> {
                 Ok($record {
@@ -160,7 +160,7 @@ define_fields! {
 
 impl QueryRecord {
     /// Returns a record of which only this is known.
-    pub fn new(query_id: QueryId, kind: Kind, origin: Origin) -> QueryRecord {
+    pub(crate) fn new(query_id: QueryId, kind: Kind, origin: Origin) -> QueryRecord {
         let unknown = || Ok::<_, std::convert::Infallible>(FieldValue::Unknown);
         let Ok(record) = QueryRecord::of_values(unknown);
         QueryRecord { query_id, kind, origin, ..record }

@@ -5,11 +5,11 @@ use std::str::FromStr;
 /// The name of a query: an opaque token. Doris writes two hex numbers
 /// (`fbb2582c72884d29-9dd9de3b42b740e9`), StarRocks a UUID, load jobs a decimal number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct QueryId(String);
+pub(crate) struct QueryId(String);
 
 /// Why a text is not a query id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum QueryIdError {
+pub(crate) enum QueryIdError {
     /// The text is empty, or a placeholder that frontends write in place of an id.
     #[error("the query id is missing")]
     Missing,
@@ -21,11 +21,11 @@ pub enum QueryIdError {
 
 impl QueryId {
     /// The longest id that annals accepts, in characters; Doris' own have at most 33.
-    pub const MAX_CHARS: usize = 128;
+    pub(crate) const MAX_CHARS: usize = 128;
 
     /// Returns an id for a record whose cluster gave it none. The same parts always give the same id, in every
     /// version of annals: 128 bits of XXH3 over the parts, in the form of Doris' ids.
-    pub fn derived(parts: &[&str]) -> QueryId {
+    pub(crate) fn derived(parts: &[&str]) -> QueryId {
         let mut hash = xxhash_rust::xxh3::Xxh3::new();
         for part in parts {
             hash.update(part.as_bytes());
@@ -36,12 +36,12 @@ impl QueryId {
         QueryId(format!("{:x}-{:x}", (hash >> 64) as u64, hash as u64))
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Returns the id of a stored row. An older annals may have stored a text that is no longer accepted as an id.
-    pub fn of_stored(text: String) -> QueryId {
+    pub(crate) fn of_stored(text: String) -> QueryId {
         QueryId(text)
     }
 }

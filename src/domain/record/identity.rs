@@ -6,10 +6,10 @@
 use super::{Kind, Origin, QueryId, QueryRecord};
 use crate::domain::statement;
 
-/// How far apart two starts of one statement may be, where both are told: a list and a profile have them to the second.
+/// How far apart two reported starts of one statement may be: a list and a profile have them to the second.
 const START_TOLERANCE_MS: i64 = 2_000;
-/// How much later than the start a guess of it may be: a frontend holds a record back until the backends have reported
-/// what the query cost, and no longer than some minutes.
+/// How much later than the start a guess of the start may be: a frontend holds a record back until the backends have
+/// reported what the query cost, and no longer than some minutes.
 const ESTIMATE_TOLERANCE_MS: i64 = 15 * 60_000;
 /// Time zones differ by multiples of this.
 const ZONE_STEP_MS: i64 = 15 * 60_000;
@@ -19,10 +19,9 @@ const ZONE_SPAN_MS: i64 = 26 * 3_600_000;
 impl QueryRecord {
     /// Returns whether two reports of one query id are of one statement.
     ///
-    /// A frontend logs a statement that it cannot parse under the id of the statement before it (apache/doris#53107),
-    /// so one id may stand for several. They differ in their number on the connection, in their text or in their
-    /// start. What one of the two does not say cannot tell them apart. Loads are told apart by their id alone.
-    pub fn is_same_statement(&self, other: &QueryRecord) -> bool {
+    /// Statements of one id differ in their number on the connection, in their text or in their start. A field that one
+    /// of the reports does not have decides nothing. Two loads of one id are always the same.
+    pub(crate) fn is_same_statement(&self, other: &QueryRecord) -> bool {
         if self.kind == Kind::Load || other.kind == Kind::Load {
             return true;
         }
@@ -35,12 +34,12 @@ impl QueryRecord {
         let outcomes = self.outcome().zip(other.outcome());
         let outcomes_agree = outcomes.is_none_or(|(mine, theirs)| mine == theirs);
         match same_text {
-            // A log may have broken off within the statement.
+            // The log may break off within the statement.
             Some(false) if self.has_number_of(other) && starts_agree == Some(true) => texts
                 .is_some_and(|(mine, theirs)| mine.starts_with(theirs) || theirs.starts_with(mine)),
             // A frontend writes one text into all audit records of a statement.
             Some(false) if self.origin == Origin::Audit && other.origin == Origin::Audit => false,
-            // A profile may have another text than the audit log, which hides passwords, but one of the same shape.
+            // The audit log hides passwords, so a profile may have another text, but of the same shape.
             Some(false) => outcomes_agree && starts_agree == Some(true) && self.has_shape_of(other),
             None => outcomes_agree && starts_agree != Some(false),
             Some(true) => starts_agree != Some(false),
@@ -52,7 +51,7 @@ impl QueryRecord {
         shape(self) == shape(other)
     }
 
-    /// Returns whether it failed, or None while it runs and where no state is known.
+    /// Returns whether the query failed, or None if it runs or its state is unknown.
     fn outcome(&self) -> Option<bool> {
         let is_known = self.state.is_some() || self.error_code.is_some();
         (is_known && !self.is_running()).then(|| self.is_failed())
@@ -62,8 +61,8 @@ impl QueryRecord {
         self.statement_id.is_some() && self.statement_id == other.statement_id
     }
 
-    /// Returns whether the starts of two reports can be those of one statement, or None where that is not known. A
-    /// statement of the same text may have been read in another time zone.
+    /// Returns whether the starts of two reports can be those of one statement, or None if a start is unknown. Reports of
+    /// the same text may have been read in different time zones.
     fn start_agrees_with(&self, other: &QueryRecord, same_text: bool) -> Option<bool> {
         let (mine, theirs) = self.started_ms.zip(other.started_ms)?;
         let apart = mine.saturating_sub(theirs);
@@ -82,9 +81,10 @@ impl QueryRecord {
         Some(tolerated || same_text && of_other_zone())
     }
 
-    /// Returns whether this report, rather than a stored one of another statement, belongs to the query id that both
-    /// came with: the one with a profile ran, one that failed did not; of two alike the earlier one.
-    pub fn owns_id_before(&self, stored: &QueryRecord, has_profile: bool) -> bool {
+    /// Returns whether the query id that both reports came with belongs to this report, and not to a stored one of another
+    /// statement. An id belongs to the statement that ran: the one with a profile, else the one that did not fail, else
+    /// the earlier one.
+    pub(crate) fn owns_id_before(&self, stored: &QueryRecord, has_profile: bool) -> bool {
         let rank = |record: &QueryRecord, has_profile: bool| {
             let start = record.started_ms.unwrap_or(i64::MAX);
             let number = record.statement_id.unwrap_or(i64::MAX);
@@ -96,9 +96,10 @@ impl QueryRecord {
         (mine, &self.statement) < (theirs, &stored.statement)
     }
 
-    /// Returns the ids under which a statement is looked for whose own id belongs to another one, each but the last
-    /// made of the one before. The last is made of what the report says, for an id with which very many statements came.
-    pub fn ids_beside(&self) -> impl Iterator<Item = QueryId> + use<> {
+    /// Returns the ids under which a statement is stored, in this order, if its own id belongs to another statement. Each
+    /// id but the last is derived from the one before. The last is derived from the report, for an id with which very many
+    /// statements came.
+    pub(crate) fn alternative_ids(&self) -> impl Iterator<Item = QueryId> + use<> {
         const CHAINED: usize = 8;
         let text = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
         let (number, start) = (text(self.statement_id), text(self.started_ms));

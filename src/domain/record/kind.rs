@@ -2,7 +2,7 @@ use std::fmt;
 
 /// Whether a record is of a statement or of a load. Doris calls this the task type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Query,
     /// A load job, a stream load, or a statement whose profile calls it a load.
     Load,
@@ -10,7 +10,7 @@ pub enum Kind {
 
 impl Kind {
     /// Returns the name in the store and in JSON.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Query => "query",
             Kind::Load => "load",
@@ -18,7 +18,7 @@ impl Kind {
     }
 
     /// Returns the kind of a name, in any letter case. Every name but `load` is a query's.
-    pub fn of_name(name: &str) -> Kind {
+    pub(crate) fn of_name(name: &str) -> Kind {
         if name.eq_ignore_ascii_case("load") { Kind::Load } else { Kind::Query }
     }
 }
@@ -31,7 +31,7 @@ impl fmt::Display for Kind {
 
 /// Where a record comes from. Merging prefers the later one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The summary of a profile, or a list of profiles: times to the second, durations rounded.
     Summary,
     /// An audit record: everything, to the millisecond.
@@ -40,7 +40,7 @@ pub enum Origin {
 
 impl Origin {
     /// Returns the name in the store and in JSON.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Origin::Summary => "summary",
             Origin::Audit => "audit",
@@ -48,7 +48,7 @@ impl Origin {
     }
 
     /// Returns the origin of a stored name.
-    pub fn of_name(name: &str) -> Origin {
+    pub(crate) fn of_name(name: &str) -> Origin {
         if name == "audit" { Origin::Audit } else { Origin::Summary }
     }
 }

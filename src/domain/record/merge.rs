@@ -17,7 +17,7 @@ impl QueryRecord {
     /// A known value is never lost to an unknown one. Where both reports have a value, a finished record is preferred
     /// over a running one, then an audit record over a summary, then the one that came first. A statement that was cut
     /// yields to the whole one, whichever report has it. Merging the same report again changes nothing.
-    pub fn merge(&mut self, mut other: QueryRecord) {
+    pub(crate) fn merge(&mut self, mut other: QueryRecord) {
         let prefer_other = (!other.is_running(), other.origin) > (!self.is_running(), self.origin);
         // The statement and the times have rules of their own.
         let statement =

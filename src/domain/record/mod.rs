@@ -21,13 +21,13 @@ pub(crate) use stored::StoredQuery;
 
 impl QueryRecord {
     /// Returns whether the statement was still running at the time of the report.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"))
     }
 
     /// Returns whether the query failed: by an error code, or a state that says so. The column `is_failed` has the same
     /// rule in SQL.
-    pub fn is_failed(&self) -> bool {
+    pub(crate) fn is_failed(&self) -> bool {
         const FAILED: [&str; 7] =
             ["ERR", "ERROR", "CANCELLED", "CANCELED", "FAIL", "FAILED", "ABORTED"];
         let state = self.state.as_deref().unwrap_or_default();

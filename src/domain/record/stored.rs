@@ -17,7 +17,7 @@ use crate::domain::statement::Fingerprint;
 /// A record, and what the store adds to it. Its form in JSON has a key for each field of the record, and those of
 /// [`added_after`] and [`ADDED_LAST`].
 #[derive(Debug)]
-pub struct StoredQuery {
+pub(crate) struct StoredQuery {
     /// The row, by which lists tell queries of the same start apart. It is no part of the JSON.
     pub id: i64,
     pub record: QueryRecord,
@@ -35,12 +35,12 @@ impl Deref for StoredQuery {
 
 impl StoredQuery {
     /// Returns the place of the query in the list of all queries.
-    pub fn cursor(&self) -> Cursor {
+    pub(crate) fn cursor(&self) -> Cursor {
         Cursor { started_ms: self.started_ms, id: self.id }
     }
 
     /// Returns the phases that the record itself reports, for queries without a profile.
-    pub fn phases(&self) -> Phases {
+    pub(crate) fn phases(&self) -> Phases {
         let phases = Phases::of_record(RecordedTimes {
             total_ms: self.duration_ms,
             queue_ms: self.queue_time_ms,
@@ -56,7 +56,7 @@ impl StoredQuery {
     }
 
     /// Returns the keys of the JSON form, in order.
-    pub fn keys() -> Vec<&'static str> {
+    pub(crate) fn keys() -> Vec<&'static str> {
         let mut keys = Vec::new();
         for field in &QueryRecord::FIELDS {
             keys.push(field.name);

@@ -1,4 +1,4 @@
-//! Reading: what sqlx's macros read of single queries, and of the logs that annals follows.
+//! Reading: single values of queries, and the logs that annals follows.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::store::error::StoreError;
 
 impl Store {
     /// Returns the whole statement of a query, or None if the query or its statement is unknown.
-    pub async fn statement(
+    pub(crate) async fn statement(
         &self,
         query_id: &QueryId,
         owner: Option<&str>,
@@ -26,7 +26,7 @@ impl Store {
     }
 
     /// Returns the id of the newest query of a trace id.
-    pub async fn traced(
+    pub(crate) async fn traced(
         &self,
         trace_id: &str,
         owner: Option<&str>,
@@ -44,7 +44,10 @@ impl Store {
 
     /// Returns the id of the newest query that has a profile, or None if no query has one. Goes through the index by start
     /// up to that query.
-    pub async fn newest_profile(&self, owner: Option<&str>) -> Result<Option<QueryId>, StoreError> {
+    pub(crate) async fn newest_profile(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Option<QueryId>, StoreError> {
         let id = match owner {
             None => {
                 let newest = sqlx::query_scalar!(
@@ -68,7 +71,10 @@ impl Store {
     }
 
     /// Returns those of the queries that have ended and whose profile is stored.
-    pub async fn complete(&self, query_ids: &[QueryId]) -> Result<HashSet<QueryId>, StoreError> {
+    pub(crate) async fn complete(
+        &self,
+        query_ids: &[QueryId],
+    ) -> Result<HashSet<QueryId>, StoreError> {
         let list: Vec<&str> = query_ids.iter().map(QueryId::as_str).collect();
         let list = serde_json::json!(list).to_string();
         let complete = sqlx::query_scalar!(
@@ -84,7 +90,7 @@ impl Store {
     }
 
     /// Returns the ids with this prefix, in order, at most `limit`.
-    pub async fn ids_with_prefix(
+    pub(crate) async fn ids_with_prefix(
         &self,
         prefix: &str,
         limit: u32,
@@ -103,7 +109,7 @@ impl Store {
     }
 
     /// Returns every audit log that was followed, and how far it was read.
-    pub async fn followed_files(&self) -> Result<Vec<FollowedFile>, StoreError> {
+    pub(crate) async fn followed_files(&self) -> Result<Vec<FollowedFile>, StoreError> {
         let files = sqlx::query!(
             "SELECT head_hash, head_bytes, read_bytes, path, file_bytes, modified_ms
              FROM followed_file"

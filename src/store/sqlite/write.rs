@@ -14,10 +14,10 @@ use crate::store::error::StoreError;
 struct Unplaced {
     record: QueryRecord,
     fingerprint: Option<Fingerprint>,
-    /// The number of the record in the batch; none for a stored record that loses its id to one of the batch.
+    /// The number of the record in the batch; None for a stored record that loses its id to one of the batch.
     number: Option<usize>,
-    /// The ids that are still to be tried, once the record's own id is found to be another statement's.
-    other_ids: Option<Box<dyn Iterator<Item = QueryId> + Send + Sync>>,
+    /// The ids that are left to try if the record's own id belongs to another statement.
+    alternative_ids: Option<Box<dyn Iterator<Item = QueryId> + Send + Sync>>,
 }
 
 /// A stored query, and whether the batch changes it.
@@ -45,14 +45,14 @@ pub(super) async fn write_records(
             record,
             fingerprint,
             number: Some(number),
-            other_ids: None,
+            alternative_ids: None,
         })
         .collect();
     while !round.is_empty() {
         let known = insert_new(transaction, round, counts).await?;
         round = merge_known(transaction, known, statements, counts).await?;
-        round.retain_mut(|Unplaced { record, fingerprint, number, other_ids }| {
-            let ids = other_ids.get_or_insert_with(|| Box::new(record.ids_beside()));
+        round.retain_mut(|Unplaced { record, fingerprint, number, alternative_ids }| {
+            let ids = alternative_ids.get_or_insert_with(|| Box::new(record.alternative_ids()));
             let Some(id) = ids.next() else {
                 let id = record.query_id.as_str();
                 tracing::error!(id, "a record is lost: other statements have all its ids");
@@ -110,7 +110,7 @@ async fn merge_known(
         };
         if !query.is_same_statement(&unplaced.record) {
             // Only the id that a frontend gave belongs to one statement before another.
-            if unplaced.other_ids.is_none()
+            if unplaced.alternative_ids.is_none()
                 && unplaced.record.owns_id_before(&query.record, query.has_profile)
             {
                 // The row stays that of the id.

@@ -1,6 +1,6 @@
 //! Lists: pages of queries by start, and single queries as lists show them.
 //!
-//! sqlx takes most of the time of a list to hand each row from the connection's thread to the task that waits.
+//! `read_pool.rs` says why lists take a raw connection.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -43,8 +43,8 @@ fn read_listed<'r>(row: &'r Row<'_>) -> Result<ListedQuery<'r>, rusqlite::Error>
     })
 }
 
-/// The conditions of a statement that reads queries, with the values of its parameters. Only the conditions of the filter
-/// are in its text: SQLite uses no index for a condition that may not apply.
+/// The conditions of a statement that reads queries, with the values of its parameters. The text has only the conditions
+/// that the filter sets: SQLite uses no index for `?1 IS NULL OR user = ?1`.
 #[derive(Debug, Clone)]
 struct Conditions {
     sql: String,
@@ -82,7 +82,7 @@ impl Conditions {
         format!("?{}", self.values.len())
     }
 
-    /// Adds the conditions of a filter but its place, its fingerprint and its search.
+    /// Adds the conditions of a filter, except for its times, its page, its fingerprint and its search.
     fn and_filter(self, filter: &QueryFilter, user: Option<&str>) -> Conditions {
         const ANYWHERE: &str = r"(statement LIKE ? ESCAPE '\' OR query_id LIKE ? ESCAPE '\'
             OR user LIKE ? ESCAPE '\' OR db LIKE ? ESCAPE '\' OR state LIKE ? ESCAPE '\'
@@ -97,7 +97,7 @@ impl Conditions {
             .and_if("cache_hit = ?", filter.cache_hit)
     }
 
-    /// Adds the place of a page among the queries with a start.
+    /// Adds the times of a filter and the start of its page, for the queries with a start.
     fn and_page(mut self, filter: &QueryFilter) -> Conditions {
         let ((first_ms, _), (start_ms, id)) = (filter.starts(), filter.page_start());
         let [first, start, id] = [first_ms, start_ms, id].map(|value| self.parameter(value));
@@ -188,10 +188,9 @@ fn step_one(
 }
 
 impl Store {
-    /// Hands over the queries of a page of a list, newest first, one by one as SQLite has them. `owner` is the user whose
-    /// queries alone may be seen, in all methods here. A page costs the same wherever it is: the index by start has its
-    /// place.
-    pub async fn list(
+    /// Hands over the queries of a page of a list, newest first, each as SQLite has it in memory. Every page of a list
+    /// costs the same: the index by start has its place.
+    pub(crate) async fn list(
         &self,
         filter: &QueryFilter,
         owner: Option<&str>,
@@ -218,7 +217,7 @@ impl Store {
     }
 
     /// Returns the queries of a page of a list with all their fields, newest first.
-    pub async fn records(
+    pub(crate) async fn records(
         &self,
         filter: &QueryFilter,
         owner: Option<&str>,
@@ -240,7 +239,7 @@ impl Store {
     }
 
     /// Hands over one query, as a list shows it, if it is known.
-    pub async fn listed(
+    pub(crate) async fn listed(
         &self,
         query_id: &QueryId,
         owner: Option<&str>,
@@ -257,7 +256,7 @@ impl Store {
     }
 
     /// Returns a query with all its fields, its statement whole, or None if it is unknown.
-    pub async fn record(
+    pub(crate) async fn record(
         &self,
         query_id: &QueryId,
         owner: Option<&str>,
@@ -316,6 +315,7 @@ mod tests {
             }
         }
         let one = Conditions::new(1).and("query_id = ?", "q".to_string());
+        let one = one.and("user = ?", "u".to_string());
         assert!(plan(one.newest_first(&SELECT_QUERY, 1)).contains("query_by_query_id"));
         let ids =
             Conditions::new(1).and("id IN (SELECT value FROM json_each(?))", "[1]".to_string());

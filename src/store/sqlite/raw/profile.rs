@@ -15,7 +15,7 @@ const LONG_BODY_BYTES: usize = 64 << 10;
 
 impl Store {
     /// Returns the profile of a query.
-    pub async fn profile(
+    pub(crate) async fn profile(
         &self,
         query_id: &QueryId,
         owner: Option<&str>,
