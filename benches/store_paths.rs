@@ -1,13 +1,13 @@
 //! Which statements need the raw connection: the same work through sqlx and without, in turns, on one file.
 //!
-//! `cargo bench --bench store_paths` prints how long each way takes, and its speed as a share of the raw
-//! statement's. A way of sqlx within a tenth of the raw one replaces it. `-- --smoke` takes a few seconds.
+//! `cargo bench --bench store_paths` prints the speed of each way, and its share of the raw statement's speed.
+//! Where a way of sqlx comes within a tenth, it takes the place of the raw one. `-- --smoke` takes a few seconds.
 #![allow(clippy::unwrap_used)] // a benchmark that cannot run ends here
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use rusqlite::Connection as RawConnection;
@@ -53,32 +53,67 @@ fn record(number: usize, seed: u64) -> Record {
 /// One way to do some work.
 struct Way {
     name: &'static str,
-    seconds: Vec<f64>,
+    /// The elapsed time and the CPU time of each run, in seconds.
+    runs: Vec<[f64; 2]>,
 }
 
 impl Way {
     fn new(name: &'static str) -> Way {
-        Way { name, seconds: Vec::new() }
+        Way { name, runs: Vec::new() }
     }
 
-    fn took(&mut self, time: Duration) {
-        self.seconds.push(time.as_secs_f64());
+    fn add(&mut self, clock: &Clock) {
+        let cpu = cpu_seconds() - clock.cpu_seconds;
+        self.runs.push([clock.began.elapsed().as_secs_f64(), cpu]);
     }
 
-    fn median(&self) -> f64 {
-        let mut seconds = self.seconds.clone();
+    /// Returns the median of the elapsed times (0) or of the CPU times (1).
+    fn median(&self, column: usize) -> f64 {
+        let mut seconds: Vec<f64> = self.runs.iter().map(|run| run[column]).collect();
         seconds.sort_by(f64::total_cmp);
         seconds[seconds.len() / 2]
     }
 }
 
-/// Prints the ways; the first is the raw one. `units` is what one run does.
+/// When a run began.
+struct Clock {
+    began: Instant,
+    cpu_seconds: f64,
+}
+
+impl Clock {
+    fn start() -> Clock {
+        Clock { began: Instant::now(), cpu_seconds: cpu_seconds() }
+    }
+}
+
+/// Returns the CPU time of all threads of this process, in steps of 10 ms.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The name of the program, in parentheses, may have spaces.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+/// Prints the ways; the first is the raw one. A run does `units`.
+///
+/// On a machine with other work, a way of two threads gets twice the share of the CPU: then only the CPU times
+/// compare the ways.
 fn print(work: &str, unit: &str, units: f64, ways: &[Way]) {
-    println!("\n| {work} | {unit}/s | of raw |\n|---|---|---|");
-    let raw = ways[0].median();
+    println!("\n| {work} | {unit}/s | of raw | {unit} per CPU second | of raw |");
+    println!("|---|---|---|---|---|");
+    let raw = [0, 1].map(|column| ways[0].median(column));
     for way in ways {
-        let median = way.median();
-        println!("| {} | {:.0} | {:.2} |", way.name, units / median, raw / median);
+        let [time, cpu] = [0, 1].map(|column| way.median(column));
+        println!(
+            "| {} | {:.0} | {:.2} | {:.0} | {:.2} |",
+            way.name,
+            units / time,
+            raw[0] / time,
+            units / cpu,
+            raw[1] / cpu
+        );
     }
 }
 
@@ -105,7 +140,7 @@ async fn new_database(folder: &TempDir, name: &str) -> SqliteConnection {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let smoke = std::env::args().any(|argument| argument == "--smoke");
-    let (rows, rounds, lists) = if smoke { (5_000, 1, 200) } else { (50_000, 5, 5_000) };
+    let (rows, rounds, lists) = if smoke { (5_000, 1, 200) } else { (50_000, 5, 2_000) };
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     inserts(&folder, rows, rounds).await;
     read_lists(&folder, rows, rounds, lists).await;
@@ -122,7 +157,7 @@ async fn inserts(folder: &TempDir, rows: usize, rounds: usize) {
         let records: Vec<Record> = (0..rows).map(|number| record(number, round as u64)).collect();
         for (at, way) in ways.iter_mut().enumerate() {
             let mut connection = new_database(folder, "inserts.db").await;
-            let began = Instant::now();
+            let clock = Clock::start();
             for commit in records.chunks(COMMIT) {
                 let mut transaction = connection.begin().await.unwrap();
                 match at {
@@ -141,7 +176,7 @@ async fn inserts(folder: &TempDir, rows: usize, rounds: usize) {
                 }
                 transaction.commit().await.unwrap();
             }
-            way.took(began.elapsed());
+            way.add(&clock);
             connection.close().await.unwrap();
         }
     }
@@ -255,7 +290,7 @@ async fn read_lists(folder: &TempDir, rows: usize, rounds: usize, lists: usize) 
     let mut lengths = [0; 4];
     for _ in 0..rounds {
         for (at, way) in ways.iter_mut().enumerate() {
-            let began = Instant::now();
+            let clock = Clock::start();
             for list in 0..lists {
                 let before_ms = 1_704_067_200_000 + ((rows - list * 31 % (rows / 2)) as i64) * 20;
                 lengths[at] = match at {
@@ -265,7 +300,7 @@ async fn read_lists(folder: &TempDir, rows: usize, rounds: usize, lists: usize) 
                     _ => list_borrowed(&mut buffered, before_ms).await,
                 };
             }
-            way.took(began.elapsed());
+            way.add(&clock);
         }
     }
     assert!(lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");

@@ -68,11 +68,14 @@ impl CommitPolicy {
 /// The connection of an engine that a [`Writer`] writes through.
 pub(super) trait WriteConnection: Send + 'static {
     /// Writes the batches of a group in one transaction, and commits. On an error nothing of the group is
-    /// written, and the connection is ready for the next group.
+    /// stored.
     fn write_group(
         &mut self,
         group: &mut Group<'_>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Makes the connection ready for the next group after an error.
+    fn recover(&mut self) -> impl Future<Output = ()> + Send;
 
     /// Does up to `steps` steps of the work that searches profit from and no client waits for.
     fn upkeep(&mut self, steps: usize) -> impl Future<Output = Upkeep> + Send;
@@ -197,7 +200,10 @@ async fn write_all(
                     rows = 0;
                 }
             }
-            Err(error) => group.failed(&error),
+            Err(error) => {
+                group.failed(&error);
+                connection.recover().await;
+            }
         }
     }
     connection.close().await

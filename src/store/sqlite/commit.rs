@@ -31,8 +31,10 @@ impl SqliteWriter {
         let connection = options.connect().await?;
         Ok(SqliteWriter { options, connection })
     }
+}
 
-    async fn write_and_commit(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
+impl WriteConnection for SqliteWriter {
+    async fn write_group(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
         // The write lock is taken at once: a transaction that begins by reading can lose its snapshot to
         // another process that writes.
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -43,20 +45,14 @@ impl SqliteWriter {
         }
         Ok(transaction.commit().await?)
     }
-}
 
-impl WriteConnection for SqliteWriter {
-    async fn write_group(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
-        let written = self.write_and_commit(group).await;
-        if written.is_err() {
-            // SQLite may have ended the transaction, as it does on a full disk, and sqlx does not learn of
-            // that: only a new connection is certain to be in no transaction.
-            if let Ok(fresh) = self.options.connect().await {
-                let old = std::mem::replace(&mut self.connection, fresh);
-                let _ = old.close_hard().await;
-            }
+    /// Replaces the connection. SQLite may have ended the transaction, as it does on a full disk, and sqlx does
+    /// not learn of that: only a new connection is certain to be in no transaction.
+    async fn recover(&mut self) {
+        if let Ok(fresh) = self.options.connect().await {
+            let old = std::mem::replace(&mut self.connection, fresh);
+            let _ = old.close_hard().await;
         }
-        written
     }
 
     /// Makes segments of the search index. A search reads the rows that no segment covers, so an error
