@@ -113,3 +113,27 @@ async fn a_text_file_is_not_a_database() {
         assert!(matches!(error, StoreError::NotADatabase(_)), "{error:?}");
     }
 }
+
+/// A read that waits for a lock must not stop the other tasks of its thread.
+#[test]
+fn other_tasks_run_while_a_read_waits_for_a_lock() {
+    let folder = TempDir::new().unwrap();
+    let path = database(&folder);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let pool = std::sync::Arc::new(super::ReadPool::new(&path, false, 1));
+    let read = runtime.spawn(async move {
+        pool.read_briefly(|sqlite| {
+            sqlite.query_row("SELECT a FROM t", (), |row| row.get::<_, i64>(0))
+        })
+        .await
+    });
+    runtime.block_on(async {
+        tokio::spawn(tokio::time::sleep(Duration::from_millis(100))).await.unwrap();
+        assert!(!read.is_finished());
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(read.await.unwrap().unwrap(), 1);
+    });
+}
