@@ -1,4 +1,4 @@
-//! Builds annals again when a migration is added, which the compiler does not see by itself.
+//! Rebuilds annals when a migration is added: the compiler does not watch their folder.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

@@ -1,17 +1,17 @@
--- The shapes of statements: what is left of one without its values, comments and white space. Statements
--- of one shape have one fingerprint.
+-- Normalized statements: a statement without its values, comments and white space. Statements that differ
+-- only in these have one fingerprint.
 CREATE TABLE statement (
-    fingerprint    INTEGER PRIMARY KEY,              -- XXH3 (64 bits) of the whole shape
-    shape          TEXT    NOT NULL                  -- its first 64 KiB
+    fingerprint    INTEGER PRIMARY KEY,              -- XXH3 (64 bits) of the whole normalized statement
+    normalized     TEXT    NOT NULL                  -- its first 64 KiB
 ) STRICT;
 
--- The shape of the query's statement; printf('%016x', fingerprint) is how annals writes it.
+-- The fingerprint of the query's statement. annals writes it as printf('%016x', fingerprint).
 ALTER TABLE query ADD COLUMN fingerprint INTEGER;
 
 DROP VIEW query_history;
 
--- Every query and load, with readable times in UTC. It has no order of its own, so that a report
--- over all of it stays one scan: ORDER BY started_ms DESC is served by an index.
+-- Every query and load, with readable times in UTC. The view has no order, so that a report over all rows
+-- is one scan. An index serves ORDER BY started_ms DESC.
 CREATE VIEW query_history AS
 SELECT
     query_id,

@@ -1,8 +1,8 @@
--- Reports: the questions people ask, as views. Times and days are UTC; durations are milliseconds, and sizes
--- bytes. A query failed where Doris gave an error code or says ERR or CANCELLED. Each view reads all queries
--- of its kind unless a condition on started_ms, which every list has, narrows it by an index.
+-- Reports as views. Times and days are UTC, durations milliseconds, sizes bytes. A query failed if it has an
+-- error code or the state ERR or CANCELLED. Each view reads all queries of its kind; in the lists, an index
+-- serves a condition on started_ms.
 
--- How much ran each day, the newest day first.
+-- Queries and loads by day, the newest day first.
 CREATE VIEW daily_load AS
 SELECT
     date(started_ms / 1000, 'unixepoch') AS day,
@@ -21,7 +21,7 @@ WHERE started_ms IS NOT NULL
 GROUP BY day
 ORDER BY day DESC;
 
--- Queries of five seconds and more, which is what Doris itself calls slow, the longest first.
+-- Queries of five seconds and more, which Doris calls slow, the longest first.
 CREATE VIEW slow_queries AS
 SELECT
     query_id,
@@ -40,7 +40,7 @@ FROM query
 WHERE duration_ms >= 5000
 ORDER BY duration_ms DESC;
 
--- Statements by shape, the one that took most time in all first.
+-- Normalized statements, the one with the largest total time first.
 CREATE VIEW top_statements AS
 SELECT
     printf('%016x', query.fingerprint) AS fingerprint,
@@ -53,13 +53,13 @@ SELECT
     sum(scan_bytes) AS scan_bytes,
     count(DISTINCT user) AS users,
     strftime('%Y-%m-%d %H:%M:%S', max(started_ms) / 1000, 'unixepoch') AS last_at,
-    (SELECT shape FROM statement WHERE statement.fingerprint = query.fingerprint) AS shape
+    (SELECT normalized FROM statement WHERE statement.fingerprint = query.fingerprint) AS normalized
 FROM query
 WHERE query.fingerprint IS NOT NULL
 GROUP BY query.fingerprint
 ORDER BY total_ms DESC;
 
--- Who ran how much, the one who took most time first.
+-- Queries by user, the one with the largest total time first.
 CREATE VIEW user_load AS
 SELECT
     user,
@@ -75,7 +75,7 @@ FROM query
 GROUP BY user
 ORDER BY total_ms DESC;
 
--- What failed, newest first.
+-- Failed queries, newest first.
 CREATE VIEW failed_queries AS
 SELECT
     query_id,
@@ -91,7 +91,7 @@ FROM query
 WHERE ifnull(error_code, 0) <> 0 OR upper(ifnull(state, '')) IN ('ERR', 'CANCELLED')
 ORDER BY started_ms DESC;
 
--- When in the week how much runs, by day and hour; Monday is 1, Sunday 7.
+-- Queries by weekday and hour. Monday is 1, Sunday 7.
 CREATE VIEW hour_by_weekday AS
 SELECT
     CAST(strftime('%w', started_ms / 1000, 'unixepoch') + 6 AS INTEGER) % 7 + 1 AS weekday,
@@ -104,7 +104,7 @@ WHERE started_ms IS NOT NULL
 GROUP BY weekday, hour
 ORDER BY weekday, hour;
 
--- How much was read from each database, the most first, with its share of all.
+-- Scanned rows and bytes by database, the most first, with the share of all bytes.
 CREATE VIEW scans_by_database AS
 SELECT
     catalog,
@@ -118,8 +118,7 @@ WHERE scan_bytes IS NOT NULL
 GROUP BY catalog, db
 ORDER BY scan_bytes DESC;
 
--- How much of what was read came from the cache on the backends' own disks, day by day. Only what newer
--- frontends tell of is in it.
+-- Bytes that were read from the cache on the backends' own disks, by day. Only newer frontends report them.
 CREATE VIEW cache_hits AS
 SELECT
     date(started_ms / 1000, 'unixepoch') AS day,
@@ -134,7 +133,7 @@ WHERE started_ms IS NOT NULL
 GROUP BY day
 ORDER BY day DESC;
 
--- Slow queries that no profile was kept of, the longest first: what cannot be looked into any more.
+-- Slow queries without a stored profile, the longest first.
 CREATE VIEW missing_profiles AS
 SELECT
     query_id,

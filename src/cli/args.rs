@@ -10,11 +10,12 @@ use clap::{Args, Command};
 use super::READING;
 use super::output::Output;
 use crate::config::Config;
+use crate::domain::filter::QueryFilter;
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, parse_duration_ms, parse_user_time_ms};
-use crate::store::{QueryFilter, Store, StoredQuery};
+use crate::store::{Store, StoredQuery};
 
 /// Ids that are listed where a prefix is ambiguous.
 const CANDIDATES: u32 = 10;
@@ -185,19 +186,25 @@ pub(super) fn parse_time_ms(text: &str, zone: Zone) -> anyhow::Result<i64> {
     })
 }
 
-/// The columns of a query, in the order of the output.
-pub(super) const COLUMNS: [&str; 55] = [
-    "query_id", "kind", "state", "started_at", "started_ms", "ended_at", "ended_ms", "duration_ms",
-    "user", "client", "catalog", "db", "fingerprint", "statement_type", "command_type",
-    "statement_id", "session_id", "trace_id", "is_query", "is_nereids", "is_internal", "is_slow",
-    "error_code", "error_message", "scan_rows", "scan_bytes", "local_scan_bytes",
-    "remote_scan_bytes", "return_rows", "shuffle_send_rows", "shuffle_send_bytes",
-    "spill_write_bytes", "peak_memory_bytes", "cpu_time_ms", "frontend", "workload_group",
-    "compute_group", "queried_tables", "sql_hash", "sql_digest", "fuzzy_variables", "extra",
-    "queue_time_ms", "parse_time_ms", "plan_time_ms", "schedule_time_ms", "cache_hit",
-    "spill_read_bytes", "chosen_views", "changed_variables", "is_start_estimated", "is_failed",
-    "load", "has_profile", "statement",
-];
+/// Returns the names of a query's columns in the order of CSV, `show` and `diff`: the keys of JSON but `origin`, with a
+/// time as text before the same as a number, and the statement, which may be long, last.
+pub(super) fn column_names() -> Vec<&'static str> {
+    const FIRST: [&str; 7] =
+        ["query_id", "kind", "state", "started_at", "started_ms", "ended_at", "ended_ms"];
+    const LAST: [&str; 5] = ["is_start_estimated", "is_failed", "load", "has_profile", "statement"];
+    let mut names = FIRST.to_vec();
+    for name in StoredQuery::keys() {
+        if !FIRST.contains(&name) && !LAST.contains(&name) && !["origin", "extra"].contains(&name) {
+            names.push(name);
+        }
+        if name == "fuzzy_variables" {
+            // Before the fields that came later, for readers of CSV that count columns.
+            names.push("extra");
+        }
+    }
+    names.extend(LAST);
+    names
+}
 
 /// Returns a JSON value as plain text, which is empty for null.
 pub(super) fn plain(value: Option<&serde_json::Value>) -> String {

@@ -28,15 +28,17 @@ pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let db = args.config.read()?.db();
     let store = Store::open_to_read(&db).await?;
     // An error while reading is a finding.
-    let unreadable =
-        |error: sqlx::Error| Finding { what: format!("it cannot be read on: {error}"), count: 1 };
+    let unreadable = |error: crate::store::StoreError| Finding {
+        what: format!("it cannot be read on: {error}"),
+        count: 1,
+    };
     let mut findings = store.integrity().await.unwrap_or_else(|error| vec![unreadable(error)]);
     findings.extend(store.damaged_profiles().await.unwrap_or_else(|error| vec![unreadable(error)]));
     let tables = store.table_sizes().await.unwrap_or_else(|error| {
         findings.push(unreadable(error));
         Vec::new()
     });
-    let room = store.room().await.ok();
+    let room = store.disk_usage().await.ok();
     let (file_bytes, free_bytes) =
         room.map_or((0, 0), |room| (room.file_bytes(), room.free_bytes()));
     if args.json {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::args::{COLUMNS, ReadArgs, plain};
+use super::args::{ReadArgs, column_names, plain};
 use super::output::{Output, YELLOW, visible};
 use super::profile::{profile_text, time_text};
 use crate::domain::profile::{OperatorDifference, Section, compare, operators};
@@ -45,7 +45,7 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = String::new();
-    if before.fingerprint.map(|it| it.get()) != after.fingerprint.map(|it| it.get()) {
+    if before.fingerprint != after.fingerprint {
         text.push_str(&output.styled(YELLOW, "these are two different statements\n"));
     }
     text.push_str(
@@ -68,7 +68,7 @@ fn different_columns(
 ) -> anyhow::Result<Vec<Vec<String>>> {
     let (before, after) = (serde_json::to_value(before)?, serde_json::to_value(after)?);
     let mut rows = Vec::new();
-    for name in COLUMNS.into_iter().filter(|name| !["extra", "load"].contains(name)) {
+    for name in column_names().into_iter().filter(|name| !["extra", "load"].contains(name)) {
         let (before, after) = (plain(before.get(name)), plain(after.get(name)));
         if before != after {
             let change = match (before.parse::<i64>(), after.parse::<i64>()) {

@@ -8,11 +8,12 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
 use super::READING;
-use super::args::{COLUMNS, FilterArgs, History, ReadArgs, plain};
+use super::args::{FilterArgs, History, ReadArgs, column_names, plain};
 use super::output::WRITING;
-use crate::domain::record::QueryId;
+use crate::domain::filter::QueryFilter;
+use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::Zone;
-use crate::store::{QueryFilter, StoredQuery};
+use crate::store::StoredQuery;
 
 /// Write queries for other programs, newest first
 ///
@@ -50,13 +51,13 @@ pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let mut output = BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
     if args.format == Format::Csv {
-        written = csv_row(&mut output, COLUMNS.map(str::to_string).to_vec());
+        written = csv_row(&mut output, column_names());
     }
     let mut is_last = false;
     while written.is_ok() && !is_last {
         let page = page(&history, &filter).await?;
         is_last = page.len() < PAGE as usize;
-        filter.after = page.last().map(StoredQuery::place);
+        filter.after = page.last().map(StoredQuery::cursor);
         written =
             page.iter().try_for_each(|query| write(&mut output, query, args.format, history.zone));
     }
@@ -73,14 +74,15 @@ async fn page(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<Sto
     for query in &mut page {
         let is_cut =
             query.statement.as_ref().is_some_and(|it| it.chars().nth(LISTED - 1).is_some());
-        if is_cut && let Ok(id) = query.query_id.parse::<QueryId>() {
-            query.statement = history.store.statement(&id, None).await.context(READING)?;
+        if is_cut {
+            let statement = history.store.statement(&query.query_id, None).await;
+            query.record.statement = statement.context(READING)?;
         }
     }
     Ok(page)
 }
 
-fn csv_row(output: &mut impl Write, cells: Vec<String>) -> io::Result<()> {
+fn csv_row<C: AsRef<[u8]>>(output: &mut impl Write, cells: Vec<C>) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(output);
     writer.write_record(cells)?;
     writer.flush()
@@ -94,13 +96,16 @@ fn write(
 ) -> io::Result<()> {
     let value = serde_json::to_value(query)?;
     match format {
-        Format::Csv => csv_row(output, COLUMNS.iter().map(|name| plain(value.get(name))).collect()),
+        Format::Csv => {
+            let names = column_names();
+            csv_row(output, names.iter().map(|name| plain(value.get(*name))).collect::<Vec<_>>())
+        }
         Format::Ndjson => writeln!(output, "{value}"),
         Format::Audit => {
-            let kind = match query.kind.as_str() {
-                "load" => "load",
-                _ if query.is_slow => "slow_query",
-                _ => "query",
+            let kind = match query.kind {
+                Kind::Load => "load",
+                Kind::Query if query.is_slow => "slow_query",
+                Kind::Query => "query",
             };
             // A record is written as its statement ends.
             let written_ms = query.ended_ms.or(query.started_ms).unwrap_or(0);
@@ -156,18 +161,23 @@ const AUDIT_KEYS: [(&str, &str); 36] = [
     ("queriedTablesAndViews", "queried_tables"),
 ];
 
-/// Columns that Doris 3.0 has no key for, or that hold JSON.
-const LATER_COLUMNS: [&str; 8] = [
-    "queue_time_ms", "parse_time_ms", "plan_time_ms", "schedule_time_ms", "cache_hit",
-    "spill_read_bytes", "chosen_views", "changed_variables",
-];
+/// Fields that a reader of the log knows without a key: by the kind of the line, or from other keys.
+const IMPLIED: [&str; 5] = ["kind", "origin", "ended_ms", "is_slow", "is_start_estimated"];
+
+/// Returns whether a `[query]` record has a key for the field. Fields of later versions have none.
+fn has_audit_key(field: &str) -> bool {
+    IMPLIED.contains(&field) || AUDIT_KEYS.iter().any(|(_, column)| *column == field)
+}
 
 /// Returns the fields of a query as Doris writes them, or None if a reader would not read them as the same, for Doris
 /// escapes nothing. Such a record is written as an object instead, as newer versions of StarRocks write all records.
 fn plain_record(columns: &Map<String, Value>) -> Option<String> {
     let extra = columns.get("extra").and_then(Value::as_object);
-    let is_known = |name: &&str| columns.get(*name).is_some_and(|value| !value.is_null());
-    if extra.is_some_and(|keys| !keys.is_empty()) || LATER_COLUMNS.iter().any(is_known) {
+    let is_known = |name| columns.get(name).is_some_and(|value| !value.is_null());
+    let mut fields = QueryRecord::FIELDS.iter().map(|field| field.name);
+    if extra.is_some_and(|keys| !keys.is_empty())
+        || fields.any(|name| is_known(name) && !has_audit_key(name))
+    {
         return None;
     }
     let is_estimated = columns.get("is_start_estimated").and_then(Value::as_bool) == Some(true);

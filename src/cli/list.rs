@@ -8,9 +8,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::READING;
-use super::args::{COLUMNS, FilterArgs, History, ReadArgs, plain};
+use super::args::{FilterArgs, History, ReadArgs, column_names, plain};
 use super::output::{has_reader, write_bytes};
-use crate::store::{QueryFilter, StoredQuery};
+use crate::domain::filter::QueryFilter;
+use crate::store::StoredQuery;
 
 /// List queries, newest first
 ///
@@ -48,8 +49,9 @@ const PAGE: u32 = 1000;
 
 /// Runs the command.
 pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
-    if let Some(unknown) = args.columns.iter().find(|name| !COLUMNS.contains(&name.as_str())) {
-        bail!("there is no column {unknown}; there are {}", COLUMNS.join(", "));
+    if let Some(unknown) = args.columns.iter().find(|name| !column_names().contains(&name.as_str()))
+    {
+        bail!("there is no column {unknown}; there are {}", column_names().join(", "));
     }
     let history = args.read.open().await?;
     let filter = args.filters.filter(history.zone, args.limit)?;
@@ -102,7 +104,7 @@ async fn pages(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<St
     let mut queries: Vec<StoredQuery> = Vec::new();
     loop {
         let missing = filter.limit - queries.len() as u32;
-        let after = queries.last().map(StoredQuery::place);
+        let after = queries.last().map(StoredQuery::cursor);
         let page = QueryFilter { limit: missing.min(PAGE), after, ..filter.clone() };
         let found = history.store.records(&page, None).await.context(READING)?;
         let is_full = found.len() as u32 == page.limit;

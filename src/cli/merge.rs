@@ -90,9 +90,9 @@ async fn merge(
     let unreadable = || format!("{} cannot be read", file.display());
     let mut merged = Merged { summary: WriteSummary::default(), rejected: 0, excluded: 0 };
     let mut last = i64::MIN;
-    while let Some(page) = other.page_behind(last).await.with_context(unreadable)? {
+    while let Some(page) = other.page_after(last).await.with_context(unreadable)? {
         last = page.last;
-        merged.rejected += page.refused;
+        merged.rejected += page.rejected;
         page.records.into_iter().for_each(|record| batch.record(record));
         for (row, record) in page.with_profile {
             match other.profile_of_row(row, record).await.with_context(unreadable)? {
@@ -111,7 +111,7 @@ async fn merge(
         }
     }
     last = i64::MIN;
-    while let Some((logins, end)) = other.logins_behind(last).await.with_context(unreadable)? {
+    while let Some((logins, end)) = other.logins_after(last).await.with_context(unreadable)? {
         last = end;
         logins.into_iter().for_each(|login| batch.login(login));
         merged.write(writer, batch.take()).await?;

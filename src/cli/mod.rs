@@ -30,7 +30,7 @@ const CLOSING: &str = "the history cannot be closed";
 
 /// Prints what opening a history of an older annals changed.
 fn report_reparsed(store: &Store) {
-    let ReparseSummary { records, mixed } = store.healed();
+    let ReparseSummary { records, mixed } = store.reparsed();
     if records > 0 {
         eprintln!(
             "annals: an older annals wrote this history; {records} queries were parsed again"

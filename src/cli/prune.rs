@@ -59,9 +59,9 @@ pub async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
     }
     let store = Store::open(&config.db()).await?;
     super::report_reparsed(&store);
-    let before = store.room().await.context(READING)?;
+    let before = store.disk_usage().await.context(READING)?;
     let removed = prune(&store, retention).await?;
-    let after = store.room().await.context(READING)?;
+    let after = store.disk_usage().await.context(READING)?;
     let db = store.path().to_path_buf();
     store.close().await.context(CLOSING)?;
     report(&removed, before.file_bytes(), after.file_bytes(), args.json);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::args::{COLUMNS, History, ReadArgs, plain};
+use super::args::{History, ReadArgs, column_names, plain};
 use super::output::{BOLD, visible};
 use super::profile::phases_text;
 use crate::store::StoredQuery;
@@ -54,7 +54,7 @@ fn columns(history: &History, query: &StoredQuery) -> anyhow::Result<String> {
         }
     };
     let time = |ms: Option<i64>| ms.map_or(String::new(), |ms| history.zone.format_ms(ms));
-    for name in COLUMNS {
+    for name in column_names() {
         match name {
             "statement" => {}
             "started_at" => line(name, &time(query.started_ms)),

@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, parse_time_ms};
+use crate::domain::filter::QueryFilter;
 use crate::domain::statistics::Durations;
 use crate::domain::time::{Zone, parse_duration_ms};
-use crate::store::{Group, GroupBy, QueryFilter};
+use crate::store::{Group, GroupBy};
 
 /// Show the most expensive statements
 ///
@@ -190,7 +191,7 @@ fn largest_first(groups: &[Group], sort: Order) -> Vec<Row> {
 async fn name_statements(history: &History, rows: &mut [Row]) -> anyhow::Result<()> {
     let fingerprints: HashSet<_> =
         rows.iter().filter_map(|row| row.fingerprint.as_deref()?.parse().ok()).collect();
-    let statements = history.store.shapes(&fingerprints).await.context(READING)?;
+    let statements = history.store.normalized_statements(&fingerprints).await.context(READING)?;
     for row in rows {
         if let Some(fingerprint) = &row.fingerprint {
             let fingerprint = fingerprint.parse().ok();

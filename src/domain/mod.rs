@@ -13,6 +13,7 @@
 
 pub(crate) mod account;
 pub(crate) mod exclusion;
+pub(crate) mod filter;
 pub(crate) mod login;
 pub(crate) mod profile;
 pub(crate) mod record;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::domain::filter::QueryFilter;
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
@@ -11,8 +12,8 @@ use crate::http::auth::Principal;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Bucket, ListedQuery, QueryFilter, Spans, StatementOrder, StatementStatistics, Store,
-    StoredProfile, StoredQuery,
+    Bucket, ListedQuery, Spans, StatementOrder, StatementStatistics, Store, StoredProfile,
+    StoredQuery,
 };
 
 /// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
@@ -95,7 +96,7 @@ impl View {
         &self,
         filter: &QueryFilter,
         each: impl FnMut(ListedQuery<'_>),
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), crate::store::StoreError> {
         self.store.list(filter, self.restricted_to(), each).await
     }
 
@@ -103,40 +104,46 @@ impl View {
         &self,
         query_id: &QueryId,
         each: impl FnMut(ListedQuery<'_>),
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), crate::store::StoreError> {
         self.store.listed(query_id, self.restricted_to(), each).await
     }
 
     pub(crate) async fn statement(
         &self,
         query_id: &QueryId,
-    ) -> Result<Option<String>, sqlx::Error> {
+    ) -> Result<Option<String>, crate::store::StoreError> {
         self.store.statement(query_id, self.restricted_to()).await
     }
 
-    pub(crate) async fn traced(&self, trace_id: &str) -> Result<Option<String>, sqlx::Error> {
+    pub(crate) async fn traced(
+        &self,
+        trace_id: &str,
+    ) -> Result<Option<String>, crate::store::StoreError> {
         self.store.traced(trace_id, self.restricted_to()).await
     }
 
-    pub(crate) async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, sqlx::Error> {
+    pub(crate) async fn profile(
+        &self,
+        query_id: &QueryId,
+    ) -> Result<StoredProfile, crate::store::StoreError> {
         self.store.profile(query_id, self.restricted_to()).await
     }
 
-    pub(crate) async fn newest_profile(&self) -> Result<Option<QueryId>, sqlx::Error> {
+    pub(crate) async fn newest_profile(&self) -> Result<Option<QueryId>, crate::store::StoreError> {
         self.store.newest_profile(self.restricted_to()).await
     }
 
     pub(crate) async fn records(
         &self,
         filter: &QueryFilter,
-    ) -> Result<Vec<StoredQuery>, sqlx::Error> {
+    ) -> Result<Vec<StoredQuery>, crate::store::StoreError> {
         self.store.records(filter, self.restricted_to()).await
     }
 
     pub(crate) async fn record(
         &self,
         query_id: &QueryId,
-    ) -> Result<Option<StoredQuery>, sqlx::Error> {
+    ) -> Result<Option<StoredQuery>, crate::store::StoreError> {
         self.store.record(query_id, self.restricted_to()).await
     }
 
@@ -144,7 +151,7 @@ impl View {
         &self,
         filter: &QueryFilter,
         order: StatementOrder,
-    ) -> Result<Vec<StatementStatistics>, sqlx::Error> {
+    ) -> Result<Vec<StatementStatistics>, crate::store::StoreError> {
         self.store.statements(filter, order, self.restricted_to()).await
     }
 
@@ -154,11 +161,11 @@ impl View {
         from_ms: i64,
         width_ms: u64,
         parts: usize,
-    ) -> Result<HashMap<Fingerprint, Vec<i64>>, sqlx::Error> {
+    ) -> Result<HashMap<Fingerprint, Vec<i64>>, crate::store::StoreError> {
         self.store.trends(fingerprints, (from_ms, width_ms, parts), self.restricted_to()).await
     }
 
-    pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, sqlx::Error> {
+    pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, crate::store::StoreError> {
         self.store.span(self.restricted_to()).await
     }
 
@@ -166,7 +173,7 @@ impl View {
         &self,
         filter: &QueryFilter,
         spans: Spans,
-    ) -> Result<Vec<Bucket>, sqlx::Error> {
+    ) -> Result<Vec<Bucket>, crate::store::StoreError> {
         self.store.timeline(filter, spans, self.restricted_to()).await
     }
 }

@@ -82,7 +82,7 @@ enum PollError {
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("the history cannot be read")]
-    Read(#[from] sqlx::Error),
+    Read(#[from] crate::store::StoreError),
 }
 
 struct Poller {

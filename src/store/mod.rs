@@ -1,5 +1,31 @@
-//! The store: one SQLite file, and every SQL statement annals knows.
+//! The store: the interface to the queries, loads, profiles and log-ins of clusters, in the words of the domain.
+//!
+//! This folder has what every engine shares: batches and the writer, results, errors and retention. A folder
+//! below has one engine, with every SQL statement. A query is visible to readers once its batch is committed.
+//! The writer commits in groups; readers never wait for the writer.
+//!
+//! A parameter `owner` restricts a read to the queries of one user; none reads the queries of all users.
 
+mod batch;
+mod contents;
+mod error;
+mod group;
+mod profile_body;
+mod query;
+mod retention;
 mod sqlite;
+mod statements;
+mod timeline;
+mod writer;
 
-pub(crate) use sqlite::*;
+pub(crate) use crate::domain::record::StoredQuery;
+pub(crate) use batch::{Batch, FollowedFile, WriteSummary};
+pub(crate) use contents::{Finding, ReparseSummary, Sizes, TableSize};
+pub(crate) use error::{OpenError, StoreError, WriteError};
+pub(crate) use group::{Group, GroupBy};
+pub(crate) use query::{ListedQuery, StoredProfile};
+pub(crate) use retention::{Pruner, Removal};
+pub(crate) use sqlite::{BUSY_TIMEOUT, Store, Version, Watch, sqlite_version};
+pub(crate) use statements::{StatementOrder, StatementStatistics};
+pub(crate) use timeline::{Bucket, Spans};
+pub(crate) use writer::Writer;

@@ -178,7 +178,7 @@ pub(super) fn runs(runs: &[StoredQuery], current: Option<&str>, zone: Zone) -> M
 
 fn dot(run: &StoredQuery, x: f64, y: f64, current: Option<&str>, zone: Zone) -> Markup {
     let is_current = current == Some(run.query_id.as_str());
-    let outcome = format::Outcome::of(run.state.as_deref(), run.is_failed).class();
+    let outcome = format::Outcome::of(run.state.as_deref(), run.is_failed()).class();
     html! {
         a href=(paths::query(&run.query_id)) aria-current=[is_current.then_some("true")] {
             title {

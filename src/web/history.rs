@@ -10,6 +10,7 @@ use super::layout::{NavItem, Page};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::timeline_cache::{Timeline, TimelineCache};
 use super::{chart, paths, query_table, shown_content};
+use crate::domain::filter::QueryFilter;
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
@@ -18,7 +19,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::{address, cursor, last_of_full};
 use crate::http::view::View;
-use crate::store::{QueryFilter, StoredQuery};
+use crate::store::StoredQuery;
 
 pub(super) fn route(
     requests: PageRequests,
@@ -99,7 +100,7 @@ fn paging(filter: &QueryFilter, parameters: &Parameters, queries: &[StoredQuery]
     html! {
         nav.paging aria-label="Pages of the list" {
             @if filter.after.is_some() { a href=(page("")) { "Newest" } }
-            @if let Some(last) = last_of_full(filter, queries, StoredQuery::place) {
+            @if let Some(last) = last_of_full(filter, queries, StoredQuery::cursor) {
                 a rel="next" href=(page(&cursor(last))) { "Older" }
             }
         }

@@ -48,7 +48,7 @@ fn row(query: &StoredQuery, max_duration_ms: i64, zone: Zone) -> Markup {
                 (chart::bar(query.duration_ms.unwrap_or(0), max_duration_ms))
                 span { (format::duration(query.duration_ms)) }
             }
-            td.outcome { (format::state(query.state.as_deref(), query.is_failed)) }
+            td.outcome { (format::state(query.state.as_deref(), query.is_failed())) }
             td.user { (format::text(query.user.as_deref())) }
             td.db { (format::text(query.db.as_deref())) }
             td.number { (format::number(query.scan_rows)) }

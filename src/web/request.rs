@@ -10,13 +10,13 @@ use warp::http::StatusCode;
 
 use super::layout::{Page, Viewer};
 use super::{paths, response};
+use crate::domain::filter::QueryFilter;
 use crate::http::answer::Answer;
 use crate::http::auth::SessionCookie;
 use crate::http::error::ApiError;
 use crate::http::query_parameters;
 use crate::http::view::View;
 use crate::http::{AppState, Parameters};
-use crate::store::QueryFilter;
 
 /// Rows of a list where the address names no limit.
 const DEFAULT_LIMIT: &str = "50";

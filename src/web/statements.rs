@@ -74,7 +74,7 @@ async fn trends(
     range: &TimeRange,
 ) -> Result<Trends, ApiError> {
     let fingerprints: Vec<Fingerprint> =
-        statements.iter().map(|statement| statement.fingerprint.get()).collect();
+        statements.iter().map(|statement| statement.fingerprint).collect();
     let width_ms = range.length_ms().div_ceil(TREND_PARTS as u64).max(1);
     Ok(view.trends(&fingerprints, range.from_ms, width_ms, TREND_PARTS).await?)
 }
@@ -104,7 +104,7 @@ fn table(
                 }
                 tbody {
                     @for statement in statements {
-                        (row(statement, max_total_ms, trends.get(&statement.fingerprint.get())))
+                        (row(statement, max_total_ms, trends.get(&statement.fingerprint)))
                     }
                 }
             }
@@ -116,8 +116,8 @@ fn row(statement: &StatementStatistics, max_total_ms: i64, trend: Option<&Vec<i6
     html! {
         tr {
             td.statement {
-                a href=(paths::statement(statement.fingerprint.get())) {
-                    bdi { (format::excerpt(&statement.shape, EXCERPT_CHARS)) }
+                a href=(paths::statement(statement.fingerprint)) {
+                    bdi { (format::excerpt(&statement.normalized, EXCERPT_CHARS)) }
                 }
             }
             td.trend { @if let Some(trend) = trend { (chart::sparkline(trend)) } }

@@ -113,7 +113,7 @@ fn lag_text(source: &str, lag: u64) -> String {
 async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<Markup, ApiError> {
     let store = view.store()?;
     let sizes = state.metrics().sizes(store).await?;
-    let (file, span) = (store.room().await?, view.span().await?);
+    let (file, span) = (store.disk_usage().await?, view.span().await?);
     Ok(html! {
         section aria-labelledby="storage" {
             h2 #storage { "Storage" }

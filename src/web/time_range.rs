@@ -3,12 +3,13 @@
 use maud::{Markup, html};
 
 use super::format;
+use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{Bucket, QueryFilter, Spans};
+use crate::store::{Bucket, Spans};
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::time_range::TimeRange;
+use crate::domain::filter::QueryFilter;
 use crate::http::Parameters;
 use crate::http::cache::Cache;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{Bucket, QueryFilter, Version, Watch};
+use crate::store::{Bucket, Version, Watch};
 
 /// A page waits this long for its chart, and is then sent without the chart.
 const PAGE_WAIT: Duration = Duration::from_millis(60);

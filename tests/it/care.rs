@@ -151,7 +151,9 @@ fn a_sound_history_and_a_damaged_one() {
     let said = stdout(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     for part in [
-        "1 x profiles without a query", "1 x shapes of no query", "cannot be unpacked",
+        "1 x profiles without a query",
+        "1 x normalized statements without a query",
+        "cannot be unpacked",
         "it is damaged",
     ] {
         assert!(said.contains(part), "{said}");

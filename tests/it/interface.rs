@@ -98,7 +98,7 @@ fn statements_of_one_shape_are_counted_together() {
     assert_eq!(
         *first,
         json!({
-            "fingerprint": first["fingerprint"], "shape": "select * from t where a = ?",
+            "fingerprint": first["fingerprint"], "normalized": "select * from t where a = ?",
             "count": 100, "errors": 3, "total_ms": 5050, "p50_ms": 50, "p95_ms": 95, "p99_ms": 99,
             "max_ms": 100, "scan_rows": 1000, "scan_bytes": 10_000, "users": 2,
             "first_ms": 1_700_000_001_000_i64, "last_ms": 1_700_000_100_000_i64,

@@ -208,7 +208,7 @@ fn a_history_of_an_older_annals_is_not_changed_by_a_look() {
     let file = folder.path().join("older.db");
     let rows = "INSERT INTO query (query_id, kind, origin, is_slow, statement)
                 VALUES ('fbb', 'query', 'audit', 0, 'select 1')";
-    older(&file, 4, rows);
+    older(&file, "statement", rows);
     check_all(annals, &file, |command| match command {
         "prune" => None,
         _ => Some(Refused(

@@ -106,7 +106,7 @@ fn a_database_of_an_older_annals_gets_its_fingerprints() {
     let file = folder.path().join("older.db");
     older(
         &file,
-        4,
+        "statement",
         "WITH n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 12000)
          INSERT INTO query (query_id, kind, origin, is_slow, statement)
          SELECT 'q-' || n, 'query', 'audit', 0, iif(n % 3, 'SELECT ' || n, NULL) FROM n",
@@ -115,7 +115,7 @@ fn a_database_of_an_older_annals_gets_its_fingerprints() {
     std::fs::write(&log, audit_records(0..1)).unwrap();
     assert!(import(&file, &[&log]).status.success());
     let shaped = "SELECT count(*) FROM query JOIN statement USING (fingerprint)
-                  WHERE shape = 'select ?'";
+                  WHERE normalized = 'select ?'";
     assert_eq!(number(&file, shaped), 8001);
     assert_eq!(number(&file, "SELECT count(*) FROM query WHERE fingerprint IS NULL"), 4000);
     assert_eq!(number(&file, "SELECT count(*) FROM statement"), 1);
@@ -131,7 +131,7 @@ fn a_database_of_an_older_annals_is_read_again_as_today() {
         "Unknown column|Time(ms)=9|ScanRows=7|PlanTimesMs={\"plan\":6}|HitSqlCache=false|StmtId=41";
     older(
         &file,
-        17,
+        "newer_versions",
         &format!(
             "INSERT INTO query (query_id, kind, origin, is_slow, state, started_ms, ended_ms, duration_ms, user, db,
                                 statement, error_message, extra) VALUES

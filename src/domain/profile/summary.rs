@@ -85,7 +85,8 @@ impl Summary {
         record.plan_time_ms = phases.duration_ms(Phases::PLAN);
         record.schedule_time_ms = phases.duration_ms(Phases::SCHEDULE);
         if !variables.is_empty() {
-            record.changed_variables = Some(serde_json::Value::Object(variables).to_string());
+            record.changed_variables =
+                Some(serde_json::Value::Object(variables).to_string().into());
         }
         record.load = self.load().map(Box::new);
         Ok(record)

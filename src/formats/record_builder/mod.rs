@@ -140,7 +140,7 @@ impl RecordBuilder {
             }
             // A text that is no JSON object would break queries that look into the column.
             Key::ChangedVariables if value::is_json_object(trimmed) => {
-                record.changed_variables = Some(trimmed.to_string());
+                record.changed_variables = Some(trimmed.to_string().into());
             }
             Key::Kind if trimmed.eq_ignore_ascii_case("load") => record.kind = Kind::Load,
             Key::Kind if trimmed.eq_ignore_ascii_case("query") => record.kind = Kind::Query,

@@ -54,7 +54,7 @@ impl std::fmt::Debug for Authenticator {
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticatorError {
     #[error("the accounts cannot be read")]
-    Accounts(#[from] sqlx::Error),
+    Accounts(#[from] crate::store::StoreError),
     #[error("the system has no random numbers")]
     Random(#[from] getrandom::Error),
 }

@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
+use crate::domain::filter::Cursor;
 use crate::http::answer::{Answer, json, whole};
 use crate::http::doris::profile_html::write_html_json;
 use crate::http::error::{ApiError, ErrorParts};
 use crate::http::etag;
-use crate::store::Cursor;
 
 /// After how many seconds a client should send a request again that came while annals was busy.
 const RETRY_AFTER_SECONDS: &str = "5";

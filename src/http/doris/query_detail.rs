@@ -7,11 +7,13 @@ use serde::Serialize;
 use serde_json::json;
 use warp::http::StatusCode;
 
+use crate::domain::filter::QueryFilter;
+use crate::domain::record::Kind;
 use crate::http::answer::{self, Answer};
 use crate::http::doris::envelope::success;
 use crate::http::error::ApiError;
 use crate::http::route::{ReadRequest, Route};
-use crate::store::{QueryFilter, StoredQuery};
+use crate::store::StoredQuery;
 
 pub(super) const DORIS: Route = Route::new("/api/query_detail", |to, path| to.get(path, doris));
 pub(super) const STARROCKS: Route =
@@ -56,7 +58,7 @@ struct Detail {
 }
 
 impl Detail {
-    fn of(query: StoredQuery) -> Detail {
+    fn of(StoredQuery { record: query, .. }: StoredQuery) -> Detail {
         let is = |names: &[&str]| {
             let state = query.state.as_deref().unwrap_or_default();
             names.iter().any(|name| name.eq_ignore_ascii_case(state))
@@ -76,8 +78,8 @@ impl Detail {
         };
         Detail {
             event_time: ended_ms.max(started_ms),
-            query_id: query.query_id,
-            is_query: query.is_query.unwrap_or(query.kind == "query"),
+            query_id: query.query_id.to_string(),
+            is_query: query.is_query.unwrap_or(query.kind == Kind::Query),
             remote_ip: query.client.unwrap_or_default(),
             conn_id: query.session_id.and_then(|id| id.parse().ok()).unwrap_or(-1),
             start_time: started_ms,

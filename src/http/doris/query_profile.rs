@@ -74,7 +74,7 @@ async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
         href_column: ["Profile ID"],
     });
     let listed =
-        view.list(&filter, |query| rows.add(&ProfileRow::new(&query, view.zone), query.place()));
+        view.list(&filter, |query| rows.add(&ProfileRow::new(&query, view.zone), query.cursor()));
     listed.await?;
     let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
     Ok(with_next(rows.finish(count)?, LIST_PATH, &parameters, last))

@@ -75,7 +75,7 @@ async fn list(view: &View, parameters: &Parameters) -> Result<Answer, ApiError> 
         href_column: "Profile",
     });
     let listed =
-        view.list(&filter, |query| rows.add(&SessionRow::new(&query, view.zone), query.place()));
+        view.list(&filter, |query| rows.add(&SessionRow::new(&query, view.zone), query.cursor()));
     listed.await?;
     let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
     Ok(with_next(rows.finish(count)?, LIST_PATH, parameters, last))

@@ -71,7 +71,7 @@ impl Metrics {
     }
 
     /// Returns the sizes of the history, as they were within the last minute. Errors if the store cannot be read.
-    pub(crate) async fn sizes(&self, store: &Store) -> Result<Sizes, sqlx::Error> {
+    pub(crate) async fn sizes(&self, store: &Store) -> Result<Sizes, crate::store::StoreError> {
         let is_fresh = |(counted, _): &(Instant, Sizes)| counted.elapsed() < SIZES_KEPT;
         let load = async { store.sizes().await.map(|sizes| (Instant::now(), sizes)) };
         self.sizes.get_or_load(is_fresh, load).await.map(|counted| counted.1)

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use warp::http::header::{HeaderValue, LINK};
 
+use crate::domain::filter::{Cursor, QueryFilter};
 use crate::http::answer::Answer;
 use crate::http::route::Parameters;
-use crate::store::{Cursor, QueryFilter};
 
 /// Adds to a page the link to the next one. The link is a header, so that the envelope stays as Doris makes it. `last`
 /// is the last row of a page that is full.

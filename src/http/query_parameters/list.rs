@@ -7,12 +7,12 @@ use super::read_known;
 use super::values::{
     Count, FingerprintText, KindName, Milliseconds, PageCursor, SearchText, SearchWords, Time,
 };
+use crate::domain::filter::QueryFilter;
 use crate::domain::search::Search;
 use crate::domain::time::Zone;
 use crate::http::error::ApiError;
 use crate::http::route::Parameters;
 use crate::http::view::View;
-use crate::store::QueryFilter;
 
 /// Which queries a list shows.
 #[derive(Debug, Default, Deserialize, IntoParams)]

@@ -10,11 +10,11 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::domain::filter::Cursor;
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, parse_user_time_ms};
 use crate::http::error::ApiError;
-use crate::store::Cursor;
 
 /// The largest time in milliseconds: what a JSON number holds exactly.
 const MAX_MS: i64 = (1 << 53) - 1;

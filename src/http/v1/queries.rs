@@ -45,7 +45,7 @@ async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
     let parameters = request.parameters;
     let filter = read_all::<ListParameters>(&parameters)?.filter(request.view.zone)?;
     let rows = request.view.records(&filter).await?;
-    let last = last_of_full(&filter, &rows, StoredQuery::place);
+    let last = last_of_full(&filter, &rows, StoredQuery::cursor);
     Ok(with_next(success(&rows, rows.len())?, LIST_PATH, &parameters, last))
 }
 

@@ -6,6 +6,7 @@ use utoipa::openapi::Type;
 use utoipa::openapi::schema::{Object, ObjectBuilder};
 use utoipa::{IntoParams, OpenApi};
 
+use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::{Envelope, success};
@@ -14,7 +15,7 @@ use crate::http::query_parameters::{
     Count, FingerprintText, KindName, ListParameters, SearchText, SearchWords, Time, read_all,
 };
 use crate::http::route::{ReadRequest, Route};
-use crate::store::{QueryFilter, StatementOrder, StatementStatistics};
+use crate::store::{StatementOrder, StatementStatistics};
 
 const PATH: &str = "/api/v1/statements";
 

@@ -84,7 +84,7 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
     read_all::<NoParameters>(&request.parameters)?;
     let pipeline = request.view.pipeline_for_all()?;
     let store = request.view.store()?;
-    let room = store.room().await?;
+    let room = store.disk_usage().await?;
     let size = Size {
         file_bytes: room.file_bytes(),
         free_bytes: room.free_bytes(),

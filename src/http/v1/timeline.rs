@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
+use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::{Envelope, success};
@@ -11,7 +12,7 @@ use crate::http::query_parameters::{
     Count, FingerprintText, KindName, ListParameters, SearchText, SearchWords, Time, read_all,
 };
 use crate::http::route::{ReadRequest, Route};
-use crate::store::{Bucket, QueryFilter, Spans};
+use crate::store::{Bucket, Spans};
 
 const PATH: &str = "/api/v1/timeline";
 

@@ -1,28 +1,30 @@
-//! The accounts of those who may ask.
+//! Accounts of users.
 
-use super::{OpenError, Store, refusal, writing};
-use crate::domain::account::{Account, Role};
 use sqlx::{ConnectOptions, Connection};
 
+use super::{Store, options_to_write};
+use crate::domain::account::{Account, Role};
+use crate::store::error::{OpenError, StoreError};
+
 impl Store {
-    /// Every account, by name.
-    pub async fn accounts(&self) -> Result<Vec<Account>, sqlx::Error> {
+    /// Returns every account, by name.
+    pub(crate) async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let accounts = sqlx::query!("SELECT name, role, password_hash FROM account ORDER BY name")
             .fetch_all(&self.readers)
             .await?;
         let accounts = accounts.into_iter().map(|account| Account {
             name: account.name,
-            // What this annals does not know may do the least.
+            // A role that this annals does not know has the fewest rights.
             role: account.role.parse().unwrap_or(Role::User),
             password_hash: account.password_hash,
         });
         Ok(accounts.collect())
     }
 
-    /// Adds an account, or changes the one of its name.
-    pub async fn put_account(&self, account: &Account) -> Result<(), OpenError> {
-        let refused = |error| refusal(&self.path, error);
-        let mut connection = writing(&self.path).connect().await.map_err(refused)?;
+    /// Adds an account, or replaces the account of the same name.
+    pub(crate) async fn put_account(&self, account: &Account) -> Result<(), OpenError> {
+        let not_written = |error: sqlx::Error| OpenError::of(&self.path, error);
+        let mut connection = options_to_write(&self.path).connect().await.map_err(not_written)?;
         let role = account.role.name();
         sqlx::query!(
             "INSERT INTO account (name, role, password_hash) VALUES (?1, ?2, ?3)
@@ -33,19 +35,19 @@ impl Store {
         )
         .execute(&mut connection)
         .await
-        .map_err(refused)?;
-        connection.close().await.map_err(refused)
+        .map_err(not_written)?;
+        connection.close().await.map_err(not_written)
     }
 
-    /// Removes an account; `false` where there is none of the name.
-    pub async fn remove_account(&self, name: &str) -> Result<bool, OpenError> {
-        let refused = |error| refusal(&self.path, error);
-        let mut connection = writing(&self.path).connect().await.map_err(refused)?;
+    /// Removes an account. Returns false if no account has the name.
+    pub(crate) async fn remove_account(&self, name: &str) -> Result<bool, OpenError> {
+        let not_written = |error: sqlx::Error| OpenError::of(&self.path, error);
+        let mut connection = options_to_write(&self.path).connect().await.map_err(not_written)?;
         let removed = sqlx::query!("DELETE FROM account WHERE name = ?", name)
             .execute(&mut connection)
             .await
-            .map_err(refused)?;
-        connection.close().await.map_err(refused)?;
+            .map_err(not_written)?;
+        connection.close().await.map_err(not_written)?;
         Ok(removed.rows_affected() == 1)
     }
 }

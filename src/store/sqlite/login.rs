@@ -1,30 +1,23 @@
-//! Log-ins: what the audit log reports of connections, apart from queries.
+//! Log-ins: rows that the audit log reports of connections.
 
 use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteTransaction;
 
 use super::Store;
-use super::write::Counts;
 use crate::domain::login::Login;
+use crate::store::batch::Counts;
+use crate::store::contents::LoginCounts;
+use crate::store::error::StoreError;
 
-/// Log-ins that are read at a time.
+/// Log-ins of a page.
 const PAGE: i64 = 1000;
 
-/// How many log-ins a history holds.
-#[derive(Debug, Clone, Copy)]
-pub struct LoginCounts {
-    /// All of them.
-    pub all: i64,
-    /// Those that failed.
-    pub failed: i64,
-}
-
-/// Writes log-ins. One that is stored already counts as unchanged.
+/// Writes log-ins; a stored one counts as unchanged.
 pub(super) async fn write_logins(
     transaction: &mut SqliteTransaction<'_>,
     logins: &[Login],
-) -> Result<Counts, sqlx::Error> {
+) -> Result<Counts, StoreError> {
     let mut counts = Counts::default();
     for login in logins {
         let extra = (!login.extra.is_empty()).then(|| serde_json::json!(login.extra).to_string());
@@ -55,11 +48,11 @@ pub(super) async fn write_logins(
     Ok(counts)
 }
 
-/// Removes the log-ins before a time, in Unix milliseconds, at most so many at once.
+/// Removes up to a page of log-ins before a time, in Unix milliseconds. Returns how many.
 pub(super) async fn remove_logins(
     transaction: &mut SqliteTransaction<'_>,
     before_ms: i64,
-) -> Result<u64, sqlx::Error> {
+) -> Result<u64, StoreError> {
     let removed = sqlx::query!(
         "DELETE FROM login WHERE id IN (SELECT id FROM login WHERE at_ms < ? LIMIT ?)",
         before_ms,
@@ -71,8 +64,8 @@ pub(super) async fn remove_logins(
 }
 
 impl Store {
-    /// Returns how many log-ins the history holds. Reads all of them.
-    pub async fn login_counts(&self) -> Result<LoginCounts, sqlx::Error> {
+    /// Returns how many log-ins the store holds. Reads all of them.
+    pub(crate) async fn login_counts(&self) -> Result<LoginCounts, StoreError> {
         sqlx::query_as!(
             LoginCounts,
             r#"SELECT count(*) AS "all!: i64", count(*) - ifnull(sum(succeeded), 0) AS "failed!: i64"
@@ -80,21 +73,29 @@ impl Store {
         )
         .fetch_one(&self.reporters)
         .await
+        .map_err(StoreError::from)
     }
 
     /// Returns whether there is a log-in before a time, in Unix milliseconds.
-    pub(super) async fn has_login_before(&self, before_ms: i64) -> Result<bool, sqlx::Error> {
+    pub(in crate::store) async fn has_login_before(
+        &self,
+        before_ms: i64,
+    ) -> Result<bool, StoreError> {
         sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM login WHERE at_ms < ?) AS "found!: bool""#,
             before_ms
         )
         .fetch_one(&self.reporters)
         .await
+        .map_err(StoreError::from)
     }
 
-    /// Returns the log-ins behind a row, in the order of their arrival, with the row of the last; None where there are no
-    /// more.
-    pub async fn logins_behind(&self, row: i64) -> Result<Option<(Vec<Login>, i64)>, sqlx::Error> {
+    /// Returns a page of the log-ins after a row, in the order of their arrival, with the row of the last; none
+    /// after the last.
+    pub(crate) async fn logins_after(
+        &self,
+        row: i64,
+    ) -> Result<Option<(Vec<Login>, i64)>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT id, login_id, at_ms, user, client, frontend, catalog, db,
                       succeeded AS "succeeded: bool", error_code, error_message, extra
@@ -116,7 +117,7 @@ impl Store {
             succeeded: row.succeeded,
             error_code: row.error_code,
             error_message: row.error_message,
-            // Something else that was written there by hand counts as nothing.
+            // Another program may have written something else.
             extra: row
                 .extra
                 .and_then(|json| serde_json::from_str::<BTreeMap<_, _>>(&json).ok())

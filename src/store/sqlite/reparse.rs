@@ -1,99 +1,52 @@
-//! Bringing the rows of an older history up to date, where a migration in SQL cannot: records are read again as they are
-//! read today, and statements are fingerprinted anew.
+//! Bringing the rows of an older database up to date where a migration in SQL cannot: today's parser reads the
+//! records again, and statements get today's fingerprints.
 //!
-//! The header's `user_version` says which annals did it last. A stop in the middle begins again, which changes nothing
-//! that is done.
+//! The header's `user_version` has the version that did so last. If annals stops in the middle, the next opening
+//! begins again; rows that are up to date stay as they are.
+
+use std::collections::HashMap;
 
 use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
 
-use super::profile::unpack;
-use super::write::{Shapes, insert_shapes, stored_records, update_query, write_load};
+use super::raw::{insert_normalized, stored_queries, update_queries, write_loads};
 use crate::domain::profile::Profile;
 use crate::domain::record::{Origin, QueryId, QueryRecord};
 use crate::domain::statement::{Fingerprint, NORMALIZER_VERSION};
 use crate::domain::time::Zone;
 use crate::formats::reparse::reparse;
+use crate::store::batch::NormalizedStatements;
+use crate::store::contents::ReparseSummary;
+use crate::store::error::StoreError;
+use crate::store::profile_body::unpack;
 
-/// The `user_version` of a history whose records are read as today. An annals that reads them otherwise raises it.
+/// The `user_version` of a database whose records are read as today. A change to how a stored record is read
+/// raises it.
 const READ_VERSION: i64 = 2;
 
-/// Rows that are brought up to date in one transaction.
+/// Rows of one transaction.
 const STEP: i64 = 2000;
 
-/// What was done to an older history as it was opened.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct ReparseSummary {
-    /// Queries that are read otherwise today.
-    pub records: u64,
-    /// Rows under a placeholder in place of an id, like NaN, that an older annals made of several statements. Their
-    /// values stay mixed.
-    pub mixed: u64,
-}
-
-/// Brings the rows of a history up to date, once.
+/// Brings the rows of a database up to date, once.
 pub(super) async fn bring_up_to_date(
     connection: &mut SqliteConnection,
-) -> Result<ReparseSummary, sqlx::Error> {
+) -> Result<ReparseSummary, StoreError> {
     let current = READ_VERSION.max(NORMALIZER_VERSION);
     let version: i64 =
         sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
-    let mut healed = ReparseSummary::default();
+    let mut summary = ReparseSummary::default();
     if version >= current {
-        return Ok(healed);
+        return Ok(summary);
     }
     let mut last = i64::MIN;
     loop {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let rows = sqlx::query!(
-            r#"SELECT query.id AS "id!", query_id, fingerprint, text_bytes AS "text_bytes: i64", body AS "body: Vec<u8>"
-               FROM query LEFT JOIN profile ON profile.query = query.id
-               WHERE query.id > ? ORDER BY query.id LIMIT ?"#,
-            last,
-            STEP
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
-        let Some(end) = rows.last() else { break };
-        last = end.id;
-        let ids: Vec<QueryId> =
-            rows.iter().map(|row| QueryId::of_stored(row.query_id.clone())).collect();
-        let mut stored = stored_records(&mut transaction, &ids).await?;
-        let mut shapes = Shapes::default();
-        for (row, id) in rows.into_iter().zip(ids) {
-            let Some(known) = stored.remove(&id) else { continue };
-            let (mut record, mut changed) = match version < READ_VERSION {
-                true => reparse(&known.record),
-                false => (known.record, false),
-            };
-            if version < READ_VERSION
-                && let (Some(body), Some(text_bytes)) = (row.body, row.text_bytes)
-                && let Some(summary) = summary(&body, text_bytes)
-            {
-                let before = record.clone();
-                record.merge(QueryRecord { query_id: id.clone(), ..summary });
-                changed |= record != before;
-            }
-            healed.records += u64::from(changed);
-            let fingerprint = shapes.add(&record);
-            if changed || fingerprint.map(Fingerprint::to_signed) != row.fingerprint {
-                update_query(&mut transaction, row.id, &record, fingerprint).await?;
-            }
-            if let Some(load) = record.load.as_ref().filter(|_| changed) {
-                write_load(&mut transaction, row.id, load).await?;
-            }
-            if row.query_id.parse::<QueryId>().is_err() {
-                let row_text = row.id.to_string();
-                let made = QueryId::derived(&["placeholder", &row.query_id, &row_text]);
-                let made = made.as_str();
-                sqlx::query!("UPDATE query SET query_id = ? WHERE id = ?", made, row.id)
-                    .execute(&mut *transaction)
-                    .await?;
-                healed.mixed += 1;
-            }
-        }
-        insert_shapes(&mut transaction, &shapes, &mut foldhash::HashSet::default()).await?;
+        let step = reparse_step(&mut transaction, last, version, &mut summary).await?;
         transaction.commit().await?;
+        match step {
+            Some(end) => last = end,
+            None => break,
+        }
     }
     sqlx::query!(
         "DELETE FROM statement
@@ -104,10 +57,88 @@ pub(super) async fn bring_up_to_date(
     sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {current}")))
         .execute(&mut *connection)
         .await?;
-    Ok(healed)
+    Ok(summary)
 }
 
-/// What a stored profile says of its query, but for its times: the zone that they are in is not known here.
+/// Brings the rows after `last` up to date. Returns the last row of the step; none if there are no more.
+async fn reparse_step(
+    transaction: &mut SqliteTransaction<'_>,
+    last: i64,
+    version: i64,
+    summary: &mut ReparseSummary,
+) -> Result<Option<i64>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT query.id AS "id!", query_id, fingerprint, text_bytes AS "text_bytes: i64", body AS "body: Vec<u8>"
+           FROM query LEFT JOIN profile ON profile.query = query.id
+           WHERE query.id > ? ORDER BY query.id LIMIT ?"#,
+        last,
+        STEP
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    let Some(end) = rows.last().map(|row| row.id) else { return Ok(None) };
+    let ids: Vec<QueryId> =
+        rows.iter().map(|row| QueryId::of_stored(row.query_id.clone())).collect();
+    let mut stored: HashMap<QueryId, QueryRecord> = stored_queries(transaction, &ids)
+        .await?
+        .into_iter()
+        .map(|query| (query.query_id.clone(), query.record))
+        .collect();
+    let mut statements = NormalizedStatements::default();
+    for (row, id) in rows.into_iter().zip(ids) {
+        let Some(known) = stored.remove(&id) else { continue };
+        let profile = row.body.zip(row.text_bytes);
+        let (record, changed) = match version < READ_VERSION {
+            true => reparse_with_profile(&known, id, profile),
+            false => (known, false),
+        };
+        summary.records += u64::from(changed);
+        let fingerprint = statements.add(&record);
+        if changed || fingerprint.map(Fingerprint::to_signed) != row.fingerprint {
+            update_queries(transaction, &[(&record, fingerprint)]).await?;
+        }
+        if let Some(load) = record.load.as_ref().filter(|_| changed) {
+            write_loads(transaction, &[(row.id, load)]).await?;
+        }
+        if row.query_id.parse::<QueryId>().is_err() {
+            replace_placeholder(transaction, row.id, &row.query_id).await?;
+            summary.mixed += 1;
+        }
+    }
+    insert_normalized(transaction, &statements, &mut foldhash::HashSet::default()).await?;
+    Ok(Some(end))
+}
+
+/// Returns a record as it is read today, together with its stored profile, and whether that changed the record.
+fn reparse_with_profile(
+    stored: &QueryRecord,
+    id: QueryId,
+    profile: Option<(Vec<u8>, i64)>,
+) -> (QueryRecord, bool) {
+    let (mut record, mut changed) = reparse(stored);
+    if let Some(summary) = profile.and_then(|(body, text_bytes)| summary(&body, text_bytes)) {
+        let before = record.clone();
+        record.merge(QueryRecord { query_id: id, ..summary });
+        changed |= record != before;
+    }
+    (record, changed)
+}
+
+/// Gives a row an id of its own in place of a placeholder, like NaN.
+async fn replace_placeholder(
+    transaction: &mut SqliteTransaction<'_>,
+    row: i64,
+    placeholder: &str,
+) -> Result<(), StoreError> {
+    let derived = QueryId::derived(&["placeholder", placeholder, &row.to_string()]);
+    let derived = derived.as_str();
+    sqlx::query!("UPDATE query SET query_id = ? WHERE id = ?", derived, row)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Returns what a stored profile reports of its query, except for times, as their time zone is unknown here.
 fn summary(body: &[u8], text_bytes: i64) -> Option<QueryRecord> {
     let text = unpack(body, text_bytes).ok()?;
     let summary = Profile::summary_of(&text, Zone::UTC).ok()?;

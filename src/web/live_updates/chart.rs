@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use warp::sse::Event;
 
 use super::sender::EventSender;
+use crate::domain::filter::QueryFilter;
 use crate::http::Parameters;
 use crate::http::view::View;
-use crate::store::QueryFilter;
 use crate::web::history;
 use crate::web::shown_content::content_hash;
 use crate::web::timeline_cache::{Timeline, TimelineCache};

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use warp::sse::Event;
 
 use super::sender::EventSender;
+use crate::domain::filter::QueryFilter;
 use crate::http::error::ApiError;
 use crate::http::view::View;
-use crate::store::QueryFilter;
 use crate::web::query_table;
 use crate::web::shown_content::content_hash;
 

@@ -42,9 +42,10 @@ impl Download {
                 Ok(flame_graph(svg.map_err(|error| ApiError::Internal(error.into()))?))
             }
             Download::Profile => Ok(attachment("profile.txt", profile(view, &id).await?)),
-            Download::Statement => {
-                Ok(attachment("statement.sql", query.statement.unwrap_or_default().into_bytes()))
-            }
+            Download::Statement => Ok(attachment(
+                "statement.sql",
+                query.record.statement.unwrap_or_default().into_bytes(),
+            )),
         }
     }
 }

@@ -16,13 +16,14 @@ use warp::filters::path::Tail;
 use super::layout::Page;
 use super::request::{PageRequest, PageRequests, log_in_or_error};
 use super::{chart, format, paths, response, sql};
+use crate::domain::filter::QueryFilter;
 use crate::domain::profile::Phases;
 use crate::domain::record::{QueryId, QueryIdError};
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::view::View;
-use crate::store::{QueryFilter, StoredQuery};
+use crate::store::StoredQuery;
 use download::Download;
 use lookup::find;
 pub(super) use lookup::profile_operators;
@@ -73,7 +74,7 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
     let body = html! {
         div.heading {
             h1 { "Query " code { (query.query_id) } }
-            (format::state(query.state.as_deref(), query.is_failed))
+            (format::state(query.state.as_deref(), query.is_failed()))
             strong { (format::duration(query.duration_ms)) }
         }
         @if let Some(message) = &query.error_message { p.error { bdi { (message) } } }
@@ -106,7 +107,7 @@ fn statement_section(query: &StoredQuery) -> Markup {
                     a.button href={ (paths::query(&query.query_id)) (Download::STATEMENT) } { "Download" }
                 }
                 @if let Some(fingerprint) = query.fingerprint {
-                    a href=(paths::statement(fingerprint.get())) { "All runs of this statement" }
+                    a href=(paths::statement(fingerprint)) { "All runs of this statement" }
                 }
             }
             @match &query.statement {
@@ -124,7 +125,7 @@ async fn nearby_runs(view: &View, query: &StoredQuery) -> Result<Vec<StoredQuery
     };
     let filter = QueryFilter {
         limit: MAX_RUNS,
-        fingerprint: Some(fingerprint.get()),
+        fingerprint: Some(fingerprint),
         from_ms: Some(started_ms.saturating_sub(RUNS_WITHIN_MS)),
         to_ms: Some(started_ms.saturating_add(RUNS_WITHIN_MS)),
         ..QueryFilter::default()

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::domain::record::{FieldValue, QueryRecord};
 use crate::domain::time::Zone;
 use crate::store::StoredQuery;
 use crate::web::format;
@@ -29,10 +30,6 @@ fn time(name: &'static str, ms: Option<i64>, zone: Zone) -> Field {
     ms.map(|ms| (name, format::time(Some(ms), zone)))
 }
 
-fn yes_or_no(name: &'static str, value: Option<bool>) -> Field {
-    value.map(|value| (name, html! { @if value { "yes" } @else { "no" } }))
-}
-
 /// Returns the known fields of a query: the most used ones, and behind a disclosure all others.
 pub(super) fn fields(query: &StoredQuery, zone: Zone) -> Markup {
     html! {
@@ -44,7 +41,7 @@ pub(super) fn fields(query: &StoredQuery, zone: Zone) -> Markup {
         details.more {
             summary { "More fields" }
             dl.facts {
-                @for (name, value) in more_fields(query).into_iter().flatten() {
+                @for (name, value) in more_fields(query) {
                     div { dt { (name) } dd { (value) } }
                 }
                 @for (name, value) in other_fields(query) {
@@ -73,53 +70,75 @@ fn main_fields(query: &StoredQuery, zone: Zone) -> Vec<Field> {
     ]
 }
 
-fn more_fields(query: &StoredQuery) -> Vec<Field> {
-    vec![
-        Some(("Type", html! { (query.kind) })),
-        bytes("Scanned from local storage", query.local_scan_bytes),
-        bytes("Scanned from remote storage", query.remote_scan_bytes),
-        integer("Rows shuffled", query.shuffle_send_rows),
-        bytes("Bytes shuffled", query.shuffle_send_bytes),
-        bytes("Bytes spilled", query.spill_write_bytes),
-        bytes("Bytes read from spill", query.spill_read_bytes),
-        duration("Queue time", query.queue_time_ms),
-        duration("Parse time", query.parse_time_ms),
-        duration("Plan time", query.plan_time_ms),
-        duration("Schedule time", query.schedule_time_ms),
-        yes_or_no("SQL cache hit", query.cache_hit),
-        integer("Error code", query.error_code),
-        text("Workload group", &query.workload_group),
-        text("Compute group", &query.compute_group),
-        text("Tables", &query.queried_tables),
-        text("Materialized views", &query.chosen_views),
-        text("Statement type", &query.statement_type),
-        text("Command type", &query.command_type),
-        integer("Statement ID", query.statement_id),
-        text("Session ID", &query.session_id),
-        text("Trace ID", &query.trace_id),
-        yes_or_no("Is query", query.is_query),
-        yes_or_no("Nereids planner", query.is_nereids),
-        yes_or_no("Internal", query.is_internal),
-        yes_or_no("In slow-query log", Some(query.is_slow)),
-        text("SQL hash", &query.sql_hash),
-        text("SQL digest", &query.sql_digest),
-        text("Fuzzy variables", &query.fuzzy_variables),
-        Some(("Reported by", html! { (reported_by(&query.origin)) })),
-    ]
+/// Fields that stand elsewhere on the page.
+const SHOWN: [&str; 19] = [
+    "query_id", "state", "started_ms", "ended_ms", "duration_ms", "user", "client", "catalog",
+    "db", "statement", "scan_rows", "scan_bytes", "return_rows", "peak_memory_bytes",
+    "cpu_time_ms", "frontend", "is_start_estimated", "error_message", "changed_variables",
+];
+
+/// Labels of fields whose names say too little. The label of any other field is its name.
+const LABELS: [(&str, &str); 16] = [
+    ("kind", "Type"),
+    ("origin", "Reported by"),
+    ("local_scan_bytes", "Scanned from local storage"),
+    ("remote_scan_bytes", "Scanned from remote storage"),
+    ("shuffle_send_rows", "Rows shuffled"),
+    ("shuffle_send_bytes", "Bytes shuffled"),
+    ("spill_write_bytes", "Bytes spilled"),
+    ("spill_read_bytes", "Bytes read from spill"),
+    ("cache_hit", "SQL cache hit"),
+    ("queried_tables", "Tables"),
+    ("chosen_views", "Materialized views"),
+    ("statement_id", "Statement ID"),
+    ("session_id", "Session ID"),
+    ("trace_id", "Trace ID"),
+    ("is_nereids", "Nereids planner"),
+    ("is_slow", "In slow-query log"),
+];
+
+/// Returns the known fields of the record that stand nowhere else on the page, labelled.
+fn more_fields(query: &StoredQuery) -> Vec<(String, Markup)> {
+    let fields = QueryRecord::FIELDS.iter().zip(query.values());
+    let more = fields.filter(|(field, _)| !SHOWN.contains(&field.name));
+    more.filter_map(|(field, value)| Some((label(field.name), shown(field.name, value)?))).collect()
 }
 
-fn reported_by(origin: &str) -> &str {
-    match origin {
-        "audit" => "audit log",
-        "summary" => "profile or query list",
-        other => other,
+fn label(name: &str) -> String {
+    if let Some((_, label)) = LABELS.iter().find(|(field, _)| *field == name) {
+        return (*label).to_string();
     }
+    let words = name.trim_end_matches("_ms").replace('_', " ").replace("sql ", "SQL ");
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Returns a value in the unit that the field's name says, or None if it is unknown.
+fn shown(name: &str, value: FieldValue<'_>) -> Option<Markup> {
+    Some(match value {
+        FieldValue::Unknown => return None,
+        FieldValue::Text("audit") if name == "origin" => html! { "audit log" },
+        FieldValue::Text("summary") if name == "origin" => html! { "profile or query list" },
+        FieldValue::Text(text) | FieldValue::Json(text) => html! { bdi { (text) } },
+        FieldValue::Number(ms) if name.ends_with("_ms") => {
+            html! { (format::duration(Some(ms))) }
+        }
+        FieldValue::Number(bytes) if name.ends_with("_bytes") => {
+            html! { (format::bytes(Some(bytes))) }
+        }
+        FieldValue::Number(number) => html! { (format::integer(number)) },
+        FieldValue::Truth(truth) => html! { @if truth { "yes" } @else { "no" } },
+    })
 }
 
 /// Returns the fields of a load, the changed session variables, and the fields that annals does not know.
 fn other_fields(query: &StoredQuery) -> Vec<(String, String)> {
-    let objects = [&query.load, &query.changed_variables, &query.extra].into_iter().flatten();
-    let values = objects.filter_map(|json| serde_json::to_value(json).ok());
+    let values = [
+        serde_json::to_value(&query.load),
+        serde_json::to_value(&query.changed_variables),
+        serde_json::to_value(&query.extra),
+    ];
+    let values = values.into_iter().flatten();
     let mut fields = Vec::new();
     for value in values {
         let serde_json::Value::Object(object) = value else { continue };

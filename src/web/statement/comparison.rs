@@ -55,7 +55,7 @@ fn runs_side_by_side(fastest: &StoredQuery, slowest: &StoredQuery, zone: Zone) -
                     (row("Query", &|run| html! { a href=(paths::query(&run.query_id)) { code { (run.query_id) } } }))
                     (row("Started", &|run| format::time(run.started_ms, zone)))
                     (row("Duration", &|run| html! { (format::duration(run.duration_ms)) }))
-                    (row("State", &|run| format::state(run.state.as_deref(), run.is_failed)))
+                    (row("State", &|run| format::state(run.state.as_deref(), run.is_failed())))
                     (row("User", &|run| format::text(run.user.as_deref())))
                     (row("Rows scanned", &|run| html! { (format::number(run.scan_rows)) }))
                     (row("Bytes scanned", &|run| html! { (format::bytes(run.scan_bytes)) }))

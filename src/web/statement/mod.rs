@@ -9,13 +9,14 @@ use warp::filters::BoxedFilter;
 use super::layout::{NavItem, Page};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::{chart, format, paths, query_table, sql};
+use crate::domain::filter::QueryFilter;
 use crate::domain::statement::{Fingerprint, InvalidFingerprint};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::view::View;
-use crate::store::{QueryFilter, StatementOrder, StatementStatistics};
+use crate::store::{StatementOrder, StatementStatistics};
 
 /// The page charts and compares the newest runs, this many.
 const MAX_RUNS: u32 = 200;
@@ -55,7 +56,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
         (facts(&statistics, view.zone))
         section aria-labelledby="normalized" {
             h2 #normalized { "Normalized statement" }
-            (sql::block(&statistics.shape))
+            (sql::block(&statistics.normalized))
         }
         section aria-labelledby="over-time" {
             h2 #over-time { "Runs over time" }

@@ -142,8 +142,15 @@ pub fn number(db: &Path, sql: &str) -> i64 {
     sqlite.query_row(sql, (), |row| row.get(0)).unwrap()
 }
 
-/// Makes a history as an annals left it that knew the migrations up to `version`.
-pub fn older(file: &Path, version: i64, rows: &str) {
+/// Makes a database as an older annals left it: one that did not have the migration of this name, nor any after it.
+pub fn older(file: &Path, before: &str, rows: &str) {
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut files: Vec<_> =
+        std::fs::read_dir(migrations).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let name = |file: &PathBuf| file.file_stem().unwrap().to_str().unwrap().to_string();
+    let missing = files.iter().position(|file| name(file).ends_with(&format!("_{before}")));
+    files.truncate(missing.expect("a migration of this name"));
     let newest = tempfile::TempDir::new().unwrap();
     let newest = newest.path().join("newest.db");
     let log = tempfile::NamedTempFile::new().unwrap();
@@ -159,20 +166,13 @@ pub fn older(file: &Path, version: i64, rows: &str) {
                  installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
                  success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL);
              INSERT INTO _sqlx_migrations
-             SELECT * FROM newest._sqlx_migrations WHERE version <= {version};
+             SELECT * FROM newest._sqlx_migrations ORDER BY version LIMIT {};
              DETACH newest;",
-            newest.display()
+            newest.display(),
+            files.len()
         ))
         .unwrap();
-    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut files: Vec<_> =
-        std::fs::read_dir(migrations).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    let number = |file: &Path| -> i64 {
-        let name = file.file_name().unwrap().to_str().unwrap();
-        name.split('_').next().unwrap().parse().unwrap()
-    };
-    for file in files.iter().filter(|file| number(file) <= version) {
+    for file in &files {
         sqlite.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
     }
     sqlite.execute_batch(rows).unwrap();

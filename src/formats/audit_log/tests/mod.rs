@@ -141,7 +141,7 @@ fn field(record: &QueryRecord, key: &str) -> Option<String> {
         "ParseTimeMs" => number(record.parse_time_ms),
         "HitSqlCache" => truth(record.cache_hit),
         "chosenMViews" => text(&record.chosen_views),
-        "ChangedVariables" => text(&record.changed_variables),
+        "ChangedVariables" => record.changed_variables.as_ref().map(ToString::to_string),
         "queriedTablesAndViews" | "QueriedTablesAndViews" => text(&record.queried_tables),
         "SessionId" => text(&record.session_id),
         other => record.extra.get(other).cloned(),

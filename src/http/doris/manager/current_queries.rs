@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
+use crate::domain::filter::QueryFilter;
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::ListBuilder;
 use crate::http::error::ApiError;
 use crate::http::route::{ReadRequest, Route};
-use crate::store::QueryFilter;
 
 pub(super) const ROUTE: Route =
     Route::new("/rest/v2/manager/query/current_queries", |to, path| to.get(path, current_queries));
@@ -41,7 +41,7 @@ async fn current_queries(request: ReadRequest) -> Result<Answer, ApiError> {
             query.sql_hash.unwrap_or_default(),
             query.statement.unwrap_or_default(),
         ];
-        rows.add(&row, query.place());
+        rows.add(&row, query.cursor());
     });
     listed.await?;
     rows.finish(0)

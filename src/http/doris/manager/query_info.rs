@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::record::Kind;
 use crate::domain::time::{Zone, format_duration_ms};
 use crate::http::answer::Answer;
@@ -14,7 +15,7 @@ use crate::http::query_ids::query_id;
 use crate::http::query_parameters::{ListParameters, SearchText, read_known, with_next};
 use crate::http::route::{ReadRequest, Route};
 use crate::http::view::View;
-use crate::store::{Cursor, ListedQuery, QueryFilter};
+use crate::store::ListedQuery;
 
 const PATH: &str = "/rest/v2/manager/query/query_info";
 
@@ -52,7 +53,7 @@ async fn query_info(request: ReadRequest) -> Result<Answer, ApiError> {
     if let Some(id) = parameters.get("query_id").filter(|id| !id.is_empty()) {
         let add = |query: ListedQuery<'_>| {
             if let Kind::Query = query.kind() {
-                rows.add(&cells(view.zone, &query), query.place());
+                rows.add(&cells(view.zone, &query), query.cursor());
             }
         };
         view.listed(&query_id(id)?, add).await?;
@@ -65,7 +66,7 @@ async fn query_info(request: ReadRequest) -> Result<Answer, ApiError> {
     let next = match text {
         Some(SearchText(text)) => search(&view, &filter, &text, &mut rows).await?,
         None => {
-            let add = |query: ListedQuery<'_>| rows.add(&cells(view.zone, &query), query.place());
+            let add = |query: ListedQuery<'_>| rows.add(&cells(view.zone, &query), query.cursor());
             view.list(&filter, add).await?;
             rows.cursor_if_full(filter.limit)
         }
@@ -95,12 +96,12 @@ async fn search(
         let mut found = Vec::new();
         let each = |query: ListedQuery<'_>| {
             count += 1;
-            last = Some(query.place());
+            last = Some(query.cursor());
             let row = cells(view.zone, &query);
             let is_found = row.iter().any(|cell| cell.contains(text));
             let is_cut = query.statement.is_some_and(|text| text.len() >= CUT_FROM_BYTES);
             if is_found || is_cut && page.anywhere.is_some() {
-                found.push((row.map(Cow::into_owned), query.place(), is_found));
+                found.push((row.map(Cow::into_owned), query.cursor(), is_found));
             }
         };
         view.list(&page, each).await?;

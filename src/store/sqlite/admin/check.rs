@@ -1,43 +1,21 @@
-//! Whether a history is sound.
-
-use serde::Serialize;
+//! Checking the file and its rows.
 
 use super::super::Store;
-use super::super::profile::unpack;
+use crate::store::contents::{Finding, TableSize};
+use crate::store::error::StoreError;
+use crate::store::profile_body::unpack;
 
-/// So many messages of SQLite are kept of what it finds.
+/// Messages of SQLite that a check returns.
 const MESSAGES: i64 = 20;
-
-/// Something that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What is wrong, and where.
-    pub what: String,
-    /// How often; 1 for what SQLite says in words of its own.
-    pub count: i64,
-}
-
-/// What a table takes of the file.
-#[derive(Debug, Clone, Serialize)]
-pub struct TableSize {
-    /// Its name.
-    pub table: String,
-    /// Its rows.
-    pub rows: i64,
-    /// Bytes of the pages that hold its rows.
-    pub bytes: i64,
-    /// Bytes of the pages of its indexes.
-    pub index_bytes: i64,
-}
 
 fn finding(what: impl Into<String>, count: i64) -> Option<Finding> {
     (count > 0).then(|| Finding { what: what.into(), count })
 }
 
 impl Store {
-    /// What SQLite finds wrong with the file (pages, indexes, constraints), and rows without their other
-    /// half. Reads all of it. An error is what a damaged file gives that cannot be read on.
-    pub async fn integrity(&self) -> Result<Vec<Finding>, sqlx::Error> {
+    /// Returns what SQLite finds wrong with the file (pages, indexes, constraints), and rows whose
+    /// counterpart in another table is missing. Reads the whole file. Errors if the damage stops the reading.
+    pub(crate) async fn integrity(&self) -> Result<Vec<Finding>, StoreError> {
         let check = format!("PRAGMA integrity_check({MESSAGES})");
         let messages: Vec<String> =
             sqlx::query_scalar(sqlx::AssertSqlSafe(check)).fetch_all(&self.reporters).await?;
@@ -46,31 +24,18 @@ impl Store {
             .filter(|message| message != "ok")
             .map(|what| Finding { what, count: 1 })
             .collect();
-        let orphans = sqlx::query!(
-            r#"SELECT
-                   (SELECT count(*) FROM profile WHERE query NOT IN (SELECT id FROM query))
-                       AS "profiles!: i64",
-                   (SELECT count(*) FROM load WHERE query NOT IN (SELECT id FROM query))
-                       AS "loads!: i64",
-                   (SELECT count(DISTINCT fingerprint) FROM query
-                    WHERE fingerprint NOT IN (SELECT fingerprint FROM statement))
-                       AS "fingerprints!: i64",
-                   (SELECT count(*) FROM statement
-                    WHERE NOT EXISTS (
-                        SELECT 1 FROM query WHERE query.fingerprint = statement.fingerprint))
-                       AS "shapes!: i64""#
-        )
-        .fetch_one(&self.reporters)
-        .await?;
+        let orphans =
+            sqlx::query_file!("src/store/queries/orphans.sql").fetch_one(&self.reporters).await?;
         findings.extend(finding("profiles without a query", orphans.profiles));
         findings.extend(finding("loads without a query", orphans.loads));
-        findings.extend(finding("fingerprints without a shape", orphans.fingerprints));
-        findings.extend(finding("shapes of no query", orphans.shapes));
+        findings
+            .extend(finding("fingerprints without a normalized statement", orphans.fingerprints));
+        findings.extend(finding("normalized statements without a query", orphans.statements));
         Ok(findings)
     }
 
-    /// Unpacks every profile, one at a time; gives those that cannot be.
-    pub async fn damaged_profiles(&self) -> Result<Vec<Finding>, sqlx::Error> {
+    /// Unpacks every profile, one at a time. Returns those that cannot be unpacked.
+    pub(crate) async fn damaged_profiles(&self) -> Result<Vec<Finding>, StoreError> {
         let mut findings = Vec::new();
         let mut last = i64::MIN;
         loop {
@@ -94,32 +59,10 @@ impl Store {
         }
     }
 
-    /// What each table takes of the file, the largest first. Reads all of it. Free pages, and those in
-    /// which SQLite keeps what it has to know itself, belong to no table.
-    pub async fn table_sizes(&self) -> Result<Vec<TableSize>, sqlx::Error> {
-        let sizes = sqlx::query_as!(
-            TableSize,
-            r#"WITH counted (name, rows) AS (
-                   SELECT 'query', count(*) FROM query
-                   UNION ALL SELECT 'load', count(*) FROM load
-                   UNION ALL SELECT 'profile', count(*) FROM profile
-                   UNION ALL SELECT 'statement', count(*) FROM statement
-                   UNION ALL SELECT 'search_segment', count(*) FROM search_segment
-                   UNION ALL SELECT 'search_page', count(*) FROM search_page
-                   UNION ALL SELECT 'followed_file', count(*) FROM followed_file
-                   UNION ALL SELECT 'stream_load_label', count(*) FROM stream_load_label
-                   UNION ALL SELECT 'account', count(*) FROM account
-                   UNION ALL SELECT 'login', count(*) FROM login
-               )
-               SELECT counted.name AS "table!: String", rows AS "rows!: i64",
-                   ifnull(sum(pgsize) FILTER (WHERE type = 'table'), 0) AS "bytes!: i64",
-                   ifnull(sum(pgsize) FILTER (WHERE type = 'index'), 0) AS "index_bytes!: i64"
-               FROM counted
-               JOIN sqlite_schema ON tbl_name = counted.name
-               JOIN dbstat ON dbstat.name = sqlite_schema.name AND aggregate = 1
-               GROUP BY counted.name
-               ORDER BY sum(pgsize) DESC, counted.name"#
-        );
-        sizes.fetch_all(&self.reporters).await
+    /// Returns the size of each table, the largest first. Reads the whole file. Free pages and the pages of
+    /// SQLite's own tables are not included.
+    pub(crate) async fn table_sizes(&self) -> Result<Vec<TableSize>, StoreError> {
+        let sizes = sqlx::query_file_as!(TableSize, "src/store/queries/table_sizes.sql");
+        sizes.fetch_all(&self.reporters).await.map_err(StoreError::from)
     }
 }

@@ -1,61 +1,40 @@
-//! Reading a history whole, to join it to another.
+//! Reading a whole database, to merge it into another.
 
 use super::super::Store;
-use super::super::profile::unpack;
-use super::super::write::stored_records;
+use super::super::raw::queries_after;
 use crate::domain::profile::Profile;
-use crate::domain::record::{QueryId, QueryRecord};
+use crate::domain::record::QueryRecord;
+use crate::store::contents::Page;
+use crate::store::error::StoreError;
+use crate::store::profile_body::unpack;
 
-/// Queries that are read at a time.
+/// Queries of a page.
 const PAGE: i64 = 500;
 
-/// Some queries of a history, in the order of their arrival.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// Those that have no profile.
-    pub records: Vec<QueryRecord>,
-    /// The rows of those that have one.
-    pub with_profile: Vec<(i64, QueryRecord)>,
-    /// The row of the last.
-    pub last: i64,
-    /// Rows whose query id annals does not take, as somebody else may have written them.
-    pub refused: u64,
-}
-
 impl Store {
-    /// The queries behind a row; `None` where there are no more.
-    pub async fn page_behind(&self, row: i64) -> Result<Option<Page>, sqlx::Error> {
-        let rows = sqlx::query!(
-            r#"SELECT id, query_id, EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
-                   AS "has_profile!: bool"
-               FROM query WHERE id > ? ORDER BY id LIMIT ?"#,
-            row,
-            PAGE
-        )
-        .fetch_all(&self.reporters)
-        .await?;
-        let Some(last) = rows.last() else { return Ok(None) };
-        let mut page = Page { last: last.id, ..Page::default() };
-        let ids: Vec<QueryId> = rows.iter().filter_map(|row| row.query_id.parse().ok()).collect();
+    /// Returns the queries after a row, in the order of their arrival; none after the last.
+    pub(crate) async fn page_after(&self, row: i64) -> Result<Option<Page>, StoreError> {
         let mut connection = self.reporters.acquire().await?;
-        let mut known = stored_records(&mut connection, &ids).await?;
-        for row in rows {
-            let id = row.query_id.parse::<QueryId>().ok();
-            match id.and_then(|id| known.remove(&id)) {
-                None => page.refused += 1,
-                Some(known) if row.has_profile => page.with_profile.push((known.row, known.record)),
-                Some(known) => page.records.push(known.record),
+        let queries = queries_after(&mut connection, row, PAGE).await?;
+        let Some(last) = queries.last() else { return Ok(None) };
+        let mut page = Page { last: last.id, ..Page::default() };
+        for query in queries {
+            let is_accepted = query.query_id.parse().as_ref() == Ok(&query.query_id);
+            match query.has_profile {
+                _ if !is_accepted => page.rejected += 1,
+                true => page.with_profile.push((query.id, query.record)),
+                false => page.records.push(query.record),
             }
         }
         Ok(Some(page))
     }
 
-    /// The profile of a row, with what is known of its query; the record alone where it is damaged.
-    pub async fn profile_of_row(
+    /// Returns the profile of a row with the record of its query; only the record if the profile is damaged.
+    pub(crate) async fn profile_of_row(
         &self,
         row: i64,
         summary: QueryRecord,
-    ) -> Result<Result<Profile, QueryRecord>, sqlx::Error> {
+    ) -> Result<Result<Profile, QueryRecord>, StoreError> {
         let stored = sqlx::query!("SELECT text_bytes, body FROM profile WHERE query = ?", row)
             .fetch_optional(&self.reporters)
             .await?;

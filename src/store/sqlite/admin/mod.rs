@@ -1,4 +1,4 @@
-//! What keeps a file in shape: backup, check, merge and retention.
+//! Care for the file: backup, check, merge and retention.
 
 pub(super) mod backup;
 pub(super) mod check;

@@ -1,0 +1,37 @@
+//! What a query record is: one statement or load that a cluster ran, as far as annals knows it.
+//!
+//! A cluster reports a query more than once: by its audit line, by its slow-query line, by its profile, by the same log
+//! imported again. [`QueryRecord::merge`] makes one record of all reports of one query.
+
+mod field;
+mod fields;
+mod id;
+mod identity;
+mod kind;
+mod merge;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use field::{Field, FieldValue};
+pub(crate) use fields::{Load, QueryRecord};
+pub(crate) use id::{QueryId, QueryIdError};
+pub(crate) use kind::{Kind, Origin};
+pub(crate) use stored::StoredQuery;
+
+impl QueryRecord {
+    /// Returns whether the statement was still running at the time of the report.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"))
+    }
+
+    /// Returns whether the query failed: by an error code, or a state that says so. The column `is_failed` has the same
+    /// rule in SQL.
+    pub(crate) fn is_failed(&self) -> bool {
+        const FAILED: [&str; 7] =
+            ["ERR", "ERROR", "CANCELLED", "CANCELED", "FAIL", "FAILED", "ABORTED"];
+        let state = self.state.as_deref().unwrap_or_default();
+        self.error_code.unwrap_or(0) != 0
+            || FAILED.iter().any(|name| state.eq_ignore_ascii_case(name))
+    }
+}

@@ -1,0 +1,245 @@
+//! What a source sends to the writer, and what became of it.
+
+use std::fmt;
+
+use super::Removal;
+use super::profile_body::pack;
+use crate::domain::exclusion::ExclusionRules;
+use crate::domain::login::Login;
+use crate::domain::profile::Profile;
+use crate::domain::record::QueryRecord;
+use crate::domain::statement::{Fingerprint, normalize_into};
+use crate::formats::rows::Entry;
+
+/// Bytes of a normalized statement that are stored. Its fingerprint is of the whole.
+const NORMALIZED_BYTES: usize = 64 << 10;
+
+/// How far a growing audit log is read. The hash of its start identifies the file, not its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowedFile {
+    /// XXH3 (128 bits, hex) of the first `head_bytes` of the text.
+    pub head_hash: String,
+    pub head_bytes: i64,
+    /// The records before this offset of the text are stored.
+    pub read_bytes: i64,
+    /// The last known path.
+    pub path: String,
+    /// The size on the disk at the last reading.
+    pub file_bytes: i64,
+    /// The time of the last change then, in Unix milliseconds.
+    pub modified_ms: i64,
+    /// The hash before the file grew.
+    pub replaces: Option<String>,
+}
+
+/// Records, profiles and log-ins that one transaction writes.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    rules: ExclusionRules,
+    /// Records and profiles that a rule excluded.
+    excluded: u64,
+    pub(super) records: Vec<(QueryRecord, Option<Fingerprint>)>,
+    pub(super) profiles: Vec<PackedProfile>,
+    pub(super) logins: Vec<Login>,
+    pub(super) statements: NormalizedStatements,
+    pub(super) label: Option<Label>,
+    pub(super) followed: Option<FollowedFile>,
+    pub(super) removal: Removal,
+    /// Bytes of statements and packed profiles.
+    pub(super) bytes: usize,
+}
+
+/// The label of a stream load: the writer writes a batch with a label once.
+#[derive(Debug)]
+pub(super) struct Label {
+    pub(super) db: String,
+    pub(super) label: String,
+}
+
+/// The normalized statements of records, each once, by fingerprint.
+#[derive(Debug, Default)]
+pub(super) struct NormalizedStatements {
+    pub(super) texts: foldhash::HashMap<Fingerprint, String>,
+    /// Kept from one statement to the next, to allocate once.
+    buffer: String,
+}
+
+impl NormalizedStatements {
+    /// Adds the statement of a record. Returns its fingerprint; none if the record has no statement.
+    pub(super) fn add(&mut self, record: &QueryRecord) -> Option<Fingerprint> {
+        normalize_into(record.statement.as_deref()?, &mut self.buffer);
+        let fingerprint = Fingerprint::of_normalized(&self.buffer);
+        self.texts.entry(fingerprint).or_insert_with(|| {
+            let end = self.buffer.floor_char_boundary(NORMALIZED_BYTES);
+            self.buffer[..end].to_string()
+        });
+        Some(fingerprint)
+    }
+}
+
+/// A profile with its text in the form in which it is stored.
+#[derive(Debug)]
+pub(super) struct PackedProfile {
+    pub(super) summary: QueryRecord,
+    pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) text_bytes: i64,
+    pub(super) body: Vec<u8>,
+}
+
+impl Batch {
+    /// A batch with this many records is full.
+    const FULL_RECORDS: usize = 1000;
+    /// A batch with this many bytes is full.
+    const FULL_BYTES: usize = 4 << 20;
+
+    /// Returns an empty batch. It leaves out the queries that the rules exclude.
+    pub(crate) fn new(rules: ExclusionRules) -> Batch {
+        Batch { rules, ..Batch::default() }
+    }
+
+    /// Returns a batch that only removes.
+    pub(crate) fn removal(removal: Removal) -> Batch {
+        Batch { removal, ..Batch::default() }
+    }
+
+    /// Returns the content of the batch, and leaves an empty batch with the same rules.
+    pub(crate) fn take(&mut self) -> Batch {
+        let empty = Batch::new(self.rules.clone());
+        std::mem::replace(self, empty)
+    }
+
+    /// Adds a record unless a rule excludes it. Its fingerprint is made on the caller's thread, not on the writer's.
+    pub(crate) fn record(&mut self, record: QueryRecord) {
+        if self.rules.excludes(&record) {
+            self.excluded += 1;
+            return;
+        }
+        self.bytes += record.statement.as_ref().map_or(0, String::len);
+        let fingerprint = self.statements.add(&record);
+        self.records.push((record, fingerprint));
+    }
+
+    /// Adds a pushed row.
+    pub(crate) fn row(&mut self, entry: Entry) {
+        match entry {
+            Entry::Record(record) => self.record(*record),
+            Entry::Login(login) => self.login(*login),
+        }
+    }
+
+    /// Adds a profile unless a rule excludes its query. Its text is compressed on the caller's thread, not on the
+    /// writer's.
+    pub(crate) fn profile(&mut self, profile: Profile) {
+        if self.rules.excludes(&profile.summary) {
+            self.excluded += 1;
+            return;
+        }
+        let body = pack(&profile.text);
+        self.bytes += body.len();
+        let text_bytes = profile.text.len() as i64;
+        let summary = profile.summary;
+        let fingerprint = self.statements.add(&summary);
+        self.profiles.push(PackedProfile { summary, fingerprint, text_bytes, body });
+    }
+
+    /// Adds a log-in. No rule excludes log-ins.
+    pub(crate) fn login(&mut self, login: Login) {
+        self.logins.push(login);
+    }
+
+    /// Sets the label. If the database has the label already, the writer writes nothing of the batch.
+    pub(crate) fn label(&mut self, db: &str, label: &str) {
+        self.label = Some(Label { db: db.to_string(), label: label.to_string() });
+    }
+
+    /// Sets how far a followed file is read once the batch is committed.
+    pub(crate) fn followed(&mut self, file: FollowedFile) {
+        self.followed = Some(file);
+    }
+
+    /// Returns whether the batch is large enough to send.
+    pub(crate) fn is_full(&self) -> bool {
+        self.records.len() + self.logins.len() >= Batch::FULL_RECORDS || self.is_large()
+    }
+
+    /// Returns whether the batch has much text, even if it has few records.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes >= Batch::FULL_BYTES
+    }
+
+    /// Returns the number of records.
+    pub(crate) fn records(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Returns the number of records, profiles and log-ins.
+    pub(super) fn rows(&self) -> usize {
+        self.records.len() + self.profiles.len() + self.logins.len()
+    }
+
+    /// Returns how many records and profiles a rule excluded.
+    pub(crate) fn excluded(&self) -> u64 {
+        self.excluded
+    }
+
+    /// Returns whether the batch has nothing to write and nothing to count.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows() == 0 && self.excluded == 0
+    }
+}
+
+/// How many rows were new, were merged into a stored row, or were stored already.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub new: u64,
+    pub merged: u64,
+    pub unchanged: u64,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { new, merged, unchanged } = self;
+        write!(f, "{new} new, {merged} merged, {unchanged} unchanged")
+    }
+}
+
+impl Counts {
+    /// Returns the number of all rows.
+    pub(crate) fn total(&self) -> u64 {
+        self.new + self.merged + self.unchanged
+    }
+
+    fn add(&mut self, other: Counts) {
+        self.new += other.new;
+        self.merged += other.merged;
+        self.unchanged += other.unchanged;
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WriteSummary {
+    /// Records, including those of the profiles.
+    pub records: Counts,
+    /// Profile texts. A merged one has replaced the stored text.
+    pub profiles: Counts,
+    pub logins: Counts,
+    /// Whether the writer wrote nothing because the label is stored already.
+    pub label_exists: bool,
+    /// Queries that were removed, with their loads and profiles.
+    pub removed_queries: u64,
+    /// Profiles that were removed while their queries stay.
+    pub removed_profiles: u64,
+}
+
+impl WriteSummary {
+    /// Adds the summary of another batch.
+    pub(crate) fn add(&mut self, other: WriteSummary) {
+        self.records.add(other.records);
+        self.profiles.add(other.profiles);
+        self.logins.add(other.logins);
+        self.label_exists |= other.label_exists;
+        self.removed_queries += other.removed_queries;
+        self.removed_profiles += other.removed_profiles;
+    }
+}

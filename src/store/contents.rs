@@ -1,0 +1,69 @@
+//! What the store holds: counts, sizes, and findings of a check.
+
+use serde::Serialize;
+
+use crate::domain::record::QueryRecord;
+
+/// How much the store holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// Queries and loads.
+    pub queries: i64,
+    pub profiles: i64,
+    /// Sum of the profile texts, uncompressed.
+    pub profile_text_bytes: i64,
+    /// Sum of the profile texts as they are stored.
+    pub profile_bytes: i64,
+    /// The database file, without its write-ahead log.
+    pub file_bytes: i64,
+}
+
+/// How many log-ins the store holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoginCounts {
+    pub all: i64,
+    pub failed: i64,
+}
+
+/// Something that `annals check` found wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    /// What is wrong, and where.
+    pub what: String,
+    /// How often; 1 for a message of the engine.
+    pub count: i64,
+}
+
+/// The part of the file that a table takes.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TableSize {
+    pub table: String,
+    pub rows: i64,
+    /// Bytes of the pages of its rows.
+    pub bytes: i64,
+    /// Bytes of the pages of its indexes.
+    pub index_bytes: i64,
+}
+
+/// What the store changed in an older database when it opened the file.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReparseSummary {
+    /// Queries that today's parser reads differently.
+    pub records: u64,
+    /// Rows whose id is a placeholder, like NaN, into which an older annals merged several statements. Their
+    /// values stay mixed.
+    pub mixed: u64,
+}
+
+/// Queries of a database, in the order of their arrival, for joining two databases.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// Queries without a profile.
+    pub records: Vec<QueryRecord>,
+    /// Queries with a profile, each with its row.
+    pub with_profile: Vec<(i64, QueryRecord)>,
+    /// The row of the last query.
+    pub last: i64,
+    /// Rows whose query id annals does not accept, as another program may have written them.
+    pub rejected: u64,
+}

@@ -1,0 +1,169 @@
+//! Errors of the store.
+//!
+//! A caller decides by the variant, which is the same for every driver and engine. HTTP maps the errors to
+//! responses in one place (`http::envelope`).
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sqlx::migrate::MigrateError;
+
+/// The error of the driver, with the driver's message.
+type Cause = Arc<dyn Error + Send + Sync>;
+
+/// Why a statement failed. The message is the driver's.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Another process or connection held the lock for longer than the time-out. Trying again may help.
+    #[error(transparent)]
+    Busy(Cause),
+    /// The disk is full, or the database is at its size limit.
+    #[error(transparent)]
+    Full(Cause),
+    /// The file is damaged.
+    #[error(transparent)]
+    Corrupt(Cause),
+    /// The file is not a database.
+    #[error(transparent)]
+    NotADatabase(Cause),
+    /// The file or its folder cannot be written to or opened.
+    #[error(transparent)]
+    NotWritable(Cause),
+    /// The store is closed.
+    #[error(transparent)]
+    Closed(Cause),
+    /// Any other error: of the driver, of the operating system, or a wrong statement.
+    #[error(transparent)]
+    Other(Cause),
+}
+
+impl StoreError {
+    /// Returns the variant for a result code of SQLite (sqlite.org/rescode.html). The low byte of an
+    /// extended code is the primary one.
+    fn of_code(code: Option<i32>, cause: Cause) -> StoreError {
+        match code.map(|code| code & 0xff) {
+            // SQLITE_BUSY, SQLITE_LOCKED.
+            Some(5 | 6) => StoreError::Busy(cause),
+            // SQLITE_FULL.
+            Some(13) => StoreError::Full(cause),
+            // SQLITE_CORRUPT.
+            Some(11) => StoreError::Corrupt(cause),
+            // SQLITE_NOTADB.
+            Some(26) => StoreError::NotADatabase(cause),
+            // SQLITE_PERM, SQLITE_READONLY, SQLITE_CANTOPEN.
+            Some(3 | 8 | 14) => StoreError::NotWritable(cause),
+            _ => StoreError::Other(cause),
+        }
+    }
+
+    /// Returns an error for a value that the engine did not expect.
+    pub(super) fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+        StoreError::Other(Arc::from(error.into()))
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> StoreError {
+        match error {
+            sqlx::Error::PoolClosed => StoreError::Closed(Arc::new(error)),
+            _ => {
+                let code = error.as_database_error().and_then(|error| error.code()?.parse().ok());
+                StoreError::of_code(code, Arc::new(error))
+            }
+        }
+    }
+}
+
+impl From<MigrateError> for StoreError {
+    fn from(error: MigrateError) -> StoreError {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            error => sqlx::Error::from(error).into(),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        StoreError::of_code(code, Arc::new(error))
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> StoreError {
+        StoreError::Other(Arc::new(error))
+    }
+}
+
+/// Why a batch was not written. Nothing of the batch is stored.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WriteError {
+    /// The engine failed: the disk is full, or another process holds the file.
+    #[error("the history cannot be written: {0}")]
+    Store(#[from] StoreError),
+    /// The writer has ended.
+    #[error("the history is closed")]
+    Closed,
+}
+
+/// Why a database could not be opened. The file is unchanged.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{} is not an SQLite database; name another file with --db", .0.display())]
+    NotADatabase(PathBuf),
+    #[error("{} is a database of another program; name another file with --db", .0.display())]
+    OfAnotherProgram(PathBuf),
+    #[error("{} was written by a newer annals; open it with that version or a later one", .0.display())]
+    Newer(PathBuf),
+    #[error("{} cannot be written to; annals needs to write to the file and to its folder", .0.display())]
+    NotWritable(PathBuf),
+    #[error("{} cannot be created: there is no folder {}", .0.display(), .1.display())]
+    NoFolder(PathBuf, PathBuf),
+    #[error("{} is a folder; name a file with --db", .0.display())]
+    IsAFolder(PathBuf),
+    #[error("there is no file {}; name the history with --db", .0.display())]
+    Missing(PathBuf),
+    #[error("{} holds no history yet; annals import or annals serve fills it", .0.display())]
+    Empty(PathBuf),
+    #[error("{} was written by an older annals; open it once with annals serve, or a copy of it, which brings it up to date", .0.display())]
+    Older(PathBuf),
+    #[error("{} is damaged, or was copied while it was written to", .0.display())]
+    Damaged(PathBuf),
+    #[error("{} cannot be read; annals needs to read the file and, where there is one, its -wal file", .0.display())]
+    NotReadable(PathBuf),
+    #[error("{} was last written to in the -wal file beside it, which cannot be read in this folder; copy both to a folder of your own, and name the copy with --db", .0.display())]
+    LogNotReadable(PathBuf),
+    #[error("{} is held by another process; try again when it is done", .0.display())]
+    Busy(PathBuf),
+    #[error("{} cannot be opened", .0.display())]
+    Other(PathBuf, #[source] StoreError),
+}
+
+impl OpenError {
+    /// Returns what an error of the engine means for the user who opens a file.
+    pub(super) fn of(path: &Path, error: impl Into<StoreError>) -> OpenError {
+        let path = path.to_path_buf();
+        match error.into() {
+            StoreError::Corrupt(_) => OpenError::Damaged(path),
+            StoreError::NotADatabase(_) => OpenError::NotADatabase(path),
+            StoreError::NotWritable(_) => OpenError::NotWritable(path),
+            StoreError::Busy(_) => OpenError::Busy(path),
+            error => OpenError::Other(path, error),
+        }
+    }
+}
+
+/// Why a backup failed. No file is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error("{} is there already; name another file", .0.display())]
+    Exists(PathBuf),
+    #[error("{} cannot be written", .0.display())]
+    Write(PathBuf, #[source] std::io::Error),
+    #[error("the history cannot be copied; `annals check` says whether it is sound")]
+    Copy(#[from] StoreError),
+    #[error("the copy is damaged ({0}); `annals check` says whether the history is")]
+    Damaged(String),
+}

@@ -1,0 +1,21 @@
+-- The size of each table and of its indexes, the largest first.
+WITH counted (name, rows) AS (
+    SELECT 'query', count(*) FROM query
+    UNION ALL SELECT 'load', count(*) FROM load
+    UNION ALL SELECT 'profile', count(*) FROM profile
+    UNION ALL SELECT 'statement', count(*) FROM statement
+    UNION ALL SELECT 'search_segment', count(*) FROM search_segment
+    UNION ALL SELECT 'search_page', count(*) FROM search_page
+    UNION ALL SELECT 'followed_file', count(*) FROM followed_file
+    UNION ALL SELECT 'stream_load_label', count(*) FROM stream_load_label
+    UNION ALL SELECT 'account', count(*) FROM account
+    UNION ALL SELECT 'login', count(*) FROM login
+)
+SELECT counted.name AS "table!: String", rows AS "rows!: i64",
+    ifnull(sum(pgsize) FILTER (WHERE type = 'table'), 0) AS "bytes!: i64",
+    ifnull(sum(pgsize) FILTER (WHERE type = 'index'), 0) AS "index_bytes!: i64"
+FROM counted
+JOIN sqlite_schema ON tbl_name = counted.name
+JOIN dbstat ON dbstat.name = sqlite_schema.name AND aggregate = 1
+GROUP BY counted.name
+ORDER BY sum(pgsize) DESC, counted.name

@@ -1,0 +1,54 @@
+//! What the store gives of single queries, beside [`StoredQuery`](crate::domain::record::StoredQuery).
+
+use crate::domain::filter::Cursor;
+use crate::domain::record::Kind;
+
+/// The fields of a query that lists of Doris' interface show.
+#[derive(Debug)]
+pub(crate) struct ListedQuery<'r> {
+    pub id: i64,
+    pub query_id: &'r str,
+    pub kind: &'r str,
+    pub state: Option<&'r str>,
+    pub started_ms: Option<i64>,
+    pub ended_ms: Option<i64>,
+    pub duration_ms: Option<i64>,
+    pub user: Option<&'r str>,
+    pub catalog: Option<&'r str>,
+    pub db: Option<&'r str>,
+    pub statement: Option<&'r str>,
+    pub frontend: Option<&'r str>,
+    pub session_id: Option<&'r str>,
+    pub sql_hash: Option<&'r str>,
+}
+
+impl ListedQuery<'_> {
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::of_name(self.kind)
+    }
+
+    /// Returns the place of the query in the list of all queries.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor { started_ms: self.started_ms, id: self.id }
+    }
+}
+
+/// What the store has of the profile of a query.
+#[derive(Debug, PartialEq)]
+pub(crate) enum StoredProfile {
+    /// The text of the profile, and a hash of the stored bytes (XXH3, 128 bits), which differs for another text.
+    Text(Vec<u8>, u128),
+    /// The query has no profile.
+    None,
+    UnknownQuery,
+}
+
+impl StoredProfile {
+    /// Returns the text of the profile, or None if there is none.
+    pub(crate) fn text(self) -> Option<Vec<u8>> {
+        match self {
+            StoredProfile::Text(text, _) => Some(text),
+            StoredProfile::None | StoredProfile::UnknownQuery => None,
+        }
+    }
+}

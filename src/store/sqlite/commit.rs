@@ -1,0 +1,201 @@
+//! Transactions: a group of batches in one, and the search index between two.
+
+use std::error::Error;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteTransaction};
+use sqlx::{ConnectOptions, Connection};
+
+use super::admin::retention;
+use super::login::write_logins;
+use super::raw::{insert_normalized, make_segments, remove_unfilled};
+use super::write::write_records;
+use crate::domain::profile::Profile;
+use crate::domain::record::QueryId;
+use crate::domain::statement::Fingerprint;
+use crate::store::batch::{Batch, Counts, FollowedFile, Label, PackedProfile, WriteSummary};
+use crate::store::error::StoreError;
+use crate::store::profile_body::unpack;
+use crate::store::writer::{Group, Upkeep, WriteConnection};
+
+/// How long a label is remembered. Doris forgets after three days.
+const LABELS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
+
+/// The connection that writes.
+pub(super) struct SqliteWriter {
+    options: SqliteConnectOptions,
+    connection: SqliteConnection,
+}
+
+impl SqliteWriter {
+    pub(super) async fn connect(options: SqliteConnectOptions) -> Result<SqliteWriter, StoreError> {
+        let connection = options.connect().await?;
+        Ok(SqliteWriter { options, connection })
+    }
+}
+
+impl WriteConnection for SqliteWriter {
+    async fn write_group(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
+        // The write lock is taken at once: a transaction that begins by reading can lose its snapshot to
+        // another process that writes.
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        remove_unfilled(&mut transaction).await?;
+        let mut stored_statements = foldhash::HashSet::default();
+        while let Some(batch) = group.next().await {
+            group.written(write_batch(&mut transaction, batch, &mut stored_statements).await?);
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Replaces the connection. SQLite may have ended the transaction, as it does on a full disk, and sqlx does
+    /// not learn of that: only a new connection is certain to be in no transaction.
+    async fn recover(&mut self) {
+        if let Ok(fresh) = self.options.connect().await {
+            let old = std::mem::replace(&mut self.connection, fresh);
+            let _ = old.close_hard().await;
+        }
+    }
+
+    /// Makes segments of the search index. A search reads the rows that no segment covers, so an error
+    /// costs only time.
+    async fn upkeep(&mut self, steps: usize) -> Upkeep {
+        make_segments(&mut self.connection, steps).await.unwrap_or_else(|error| {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, "the search index was not brought up to date");
+            Upkeep::Done
+        })
+    }
+
+    async fn close(mut self) -> Result<(), StoreError> {
+        super::checkpoint(&mut self.connection).await?;
+        Ok(self.connection.close().await?)
+    }
+}
+
+/// Writes a batch. `stored_statements` are the normalized statements that this transaction has stored or found.
+async fn write_batch(
+    transaction: &mut SqliteTransaction<'_>,
+    batch: Batch,
+    stored_statements: &mut foldhash::HashSet<Fingerprint>,
+) -> Result<WriteSummary, StoreError> {
+    let mut written = WriteSummary::default();
+    if let Some(label) = &batch.label
+        && !insert_label(transaction, label).await?
+    {
+        written.label_exists = true;
+        return Ok(written);
+    }
+    (written.removed_queries, written.removed_profiles) =
+        retention::remove(transaction, &batch.removal).await?;
+    if !batch.removal.is_empty() {
+        // A normalized statement goes with the last of its queries.
+        stored_statements.clear();
+    }
+    let summaries =
+        batch.profiles.iter().map(|profile| (profile.summary.clone(), profile.fingerprint));
+    let first_summary = batch.records.len();
+    let records: Vec<_> = batch.records.into_iter().chain(summaries).collect();
+    let mut statements = batch.statements;
+    let kept_as =
+        write_records(transaction, records, &mut statements, &mut written.records).await?;
+    insert_normalized(transaction, &statements, stored_statements).await?;
+    for (number, profile) in batch.profiles.into_iter().enumerate() {
+        let own_id = profile.summary.query_id.clone();
+        let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&own_id);
+        write_profile(transaction, query_id, profile, &mut written.profiles).await?;
+    }
+    written.logins = write_logins(transaction, &batch.logins).await?;
+    if let Some(file) = &batch.followed {
+        write_followed(transaction, file).await?;
+    }
+    Ok(written)
+}
+
+/// Writes a profile, unless the stored one of the query is the better one.
+async fn write_profile(
+    transaction: &mut SqliteTransaction<'_>,
+    query_id: &QueryId,
+    profile: PackedProfile,
+    counts: &mut Counts,
+) -> Result<(), StoreError> {
+    let PackedProfile { summary, text_bytes, body, .. } = profile;
+    let query_id = query_id.as_str();
+    let stored = sqlx::query!(
+        "SELECT text_bytes, body FROM profile
+         WHERE query = (SELECT id FROM query WHERE query_id = ?)",
+        query_id
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    match stored {
+        None => counts.new += 1,
+        Some(stored) => {
+            // A damaged text counts as empty, which any other text replaces.
+            let text = unpack(&stored.body, stored.text_bytes).unwrap_or_default();
+            if !Profile::should_replace(summary.is_running(), text_bytes as usize, &text) {
+                counts.unchanged += 1;
+                return Ok(());
+            }
+            counts.merged += 1;
+        }
+    }
+    sqlx::query!(
+        "INSERT INTO profile (query, text_bytes, body)
+         VALUES ((SELECT id FROM query WHERE query_id = ?1), ?2, ?3)
+         ON CONFLICT (query) DO UPDATE SET text_bytes = ?2, body = ?3",
+        query_id,
+        text_bytes,
+        body
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Stores a label, and forgets old ones. Returns false if the label is stored already.
+async fn insert_label(
+    transaction: &mut SqliteTransaction<'_>,
+    label: &Label,
+) -> Result<bool, StoreError> {
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let kept_from_ms = now_ms - LABELS_KEPT_MS;
+    sqlx::query!("DELETE FROM stream_load_label WHERE loaded_ms < ?", kept_from_ms)
+        .execute(&mut **transaction)
+        .await?;
+    let inserted = sqlx::query!(
+        "INSERT INTO stream_load_label (db, label, loaded_ms) VALUES (?, ?, ?)
+         ON CONFLICT DO NOTHING",
+        label.db,
+        label.label,
+        now_ms
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Stores how far a followed file is read.
+async fn write_followed(
+    transaction: &mut SqliteTransaction<'_>,
+    file: &FollowedFile,
+) -> Result<(), StoreError> {
+    if let Some(old_hash) = &file.replaces {
+        sqlx::query!("DELETE FROM followed_file WHERE head_hash = ?", old_hash)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    sqlx::query!(
+        "INSERT INTO followed_file (head_hash, head_bytes, read_bytes, path, file_bytes, modified_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (head_hash) DO UPDATE SET
+             head_bytes = ?2, read_bytes = ?3, path = ?4, file_bytes = ?5, modified_ms = ?6",
+        file.head_hash,
+        file.head_bytes,
+        file.read_bytes,
+        file.path,
+        file.file_bytes,
+        file.modified_ms
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}

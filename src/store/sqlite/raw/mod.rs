@@ -1,0 +1,49 @@
+//! SQLite without sqlx in between: every line of `rusqlite` and of `unsafe`.
+//!
+//! sqlx runs each connection on a thread of its own and sends every row from there to the task that waits.
+//! For the statements here that costs more than the statement itself; each says how much, as measured by
+//! `benches/store_paths.rs` and `benches/history.rs`. Every other statement goes through sqlx's macros.
+
+mod aggregate;
+mod insert;
+mod list;
+mod ngram_index;
+mod profile;
+mod query_table;
+mod read_pool;
+mod scan;
+mod search;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+use rusqlite::Connection;
+use sqlx::sqlite::LockedSqliteHandle;
+
+use crate::store::error::StoreError;
+
+pub(super) use insert::insert_normalized;
+pub(super) use ngram_index::{make_segments, remove_unfilled};
+pub(super) use query_table::{
+    insert_queries, queries_after, stored_queries, update_queries, write_loads,
+};
+pub(super) use read_pool::ReadPool;
+pub(crate) use watch::{Version, Watch};
+
+/// Returns the version of the SQLite that is part of annals.
+pub(crate) fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
+/// Runs `work` on the raw connection below a connection of sqlx.
+fn with_raw<T>(
+    handle: &mut LockedSqliteHandle<'_>,
+    work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+) -> Result<T, StoreError> {
+    // SAFETY: the handle is open for as long as `sqlite` lives, and locked, so that sqlx's thread does not use
+    // it meanwhile. `from_handle` borrows the connection: creating and dropping `sqlite` neither closes the
+    // connection nor changes a setting of it, and `sqlite` finalizes the statements that it prepared.
+    let sqlite = unsafe { Connection::from_handle(handle.as_raw_handle().as_ptr()) };
+    Ok(work(&sqlite?)?)
+}

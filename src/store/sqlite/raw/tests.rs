@@ -1,0 +1,139 @@
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use tempfile::TempDir;
+
+use super::scan::{Indexed, ids_sql, range_sql};
+use super::search::{ONE_ROW, RANGE, candidates_sql, started_sql, unstarted_sql};
+use super::{aggregate, insert, ngram_index};
+use crate::store::{Store, StoreError};
+
+/// sqlx's macros check the other statements at compile time.
+#[tokio::test]
+async fn the_schema_has_what_raw_statements_name() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("annals.db");
+    Store::open(&path).await.unwrap().close().await.unwrap();
+    let mut statements = vec![insert::INSERT_NORMALIZED.to_string()];
+    statements.extend(ngram_index::EACH.map(str::to_string));
+    for indexed in Indexed::EACH {
+        statements.extend([true, false].map(|has_times| ids_sql(indexed, has_times)));
+        statements.extend([started_sql(indexed), unstarted_sql(indexed)]);
+    }
+    for columns in ["", aggregate::GROUP_COLUMNS] {
+        statements.extend([true, false].map(|with_statement| range_sql(columns, with_statement)));
+    }
+    statements.extend([ONE_ROW, RANGE].map(candidates_sql));
+    let sqlite = Connection::open(&path).unwrap();
+    for statement in statements {
+        sqlite.prepare(&statement).unwrap_or_else(|error| panic!("{error}: {statement}"));
+    }
+}
+
+/// A database with a table `t` of one row.
+fn database(folder: &TempDir) -> std::path::PathBuf {
+    let path = folder.path().join("a.db");
+    let sqlite = Connection::open(&path).unwrap();
+    sqlite.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)").unwrap();
+    path
+}
+
+/// Runs statements through both drivers; returns the error of each.
+async fn errors(path: &Path, read_only: bool, statements: &[&str]) -> [StoreError; 2] {
+    let options = SqliteConnectOptions::new().filename(path).read_only(read_only);
+    let mut connection = options.busy_timeout(Duration::ZERO).connect().await.unwrap();
+    let mut of_sqlx = None;
+    for statement in statements {
+        let run = sqlx::query(AssertSqlSafe(*statement)).fetch_all(&mut connection).await;
+        of_sqlx = run.err().map(StoreError::from);
+    }
+    drop(connection);
+    let write = if read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::default() };
+    let sqlite = Connection::open_with_flags(path, write).unwrap();
+    sqlite.busy_timeout(Duration::ZERO).unwrap();
+    let mut of_rusqlite = None;
+    for statement in statements {
+        of_rusqlite = sqlite.execute_batch(statement).err().map(StoreError::from);
+    }
+    [of_sqlx.unwrap(), of_rusqlite.unwrap()]
+}
+
+#[tokio::test]
+async fn a_locked_database_is_busy() {
+    let folder = TempDir::new().unwrap();
+    let path = database(&folder);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for error in errors(&path, false, &["INSERT INTO t VALUES (2)"]).await {
+        assert!(matches!(error, StoreError::Busy(_)), "{error:?}");
+        assert!(error.to_string().ends_with("database is locked"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_at_its_limit_is_full() {
+    let folder = TempDir::new().unwrap();
+    let path = database(&folder);
+    let insert = "INSERT INTO t VALUES (zeroblob(100000))";
+    for error in errors(&path, false, &["PRAGMA max_page_count = 2", insert]).await {
+        assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_corrupt() {
+    let folder = TempDir::new().unwrap();
+    let path = database(&folder);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096..].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    for error in errors(&path, false, &["SELECT * FROM t"]).await {
+        assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_only_database_is_not_writable() {
+    let folder = TempDir::new().unwrap();
+    let path = database(&folder);
+    for error in errors(&path, true, &["INSERT INTO t VALUES (2)"]).await {
+        assert!(matches!(error, StoreError::NotWritable(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_text_file_is_not_a_database() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "notes ".repeat(1000)).unwrap();
+    for error in errors(&path, true, &["SELECT * FROM sqlite_schema"]).await {
+        assert!(matches!(error, StoreError::NotADatabase(_)), "{error:?}");
+    }
+}
+
+/// A read that waits for a lock must not stop the other tasks of its thread.
+#[test]
+fn other_tasks_run_while_a_read_waits_for_a_lock() {
+    let folder = TempDir::new().unwrap();
+    let path = database(&folder);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let pool = std::sync::Arc::new(super::ReadPool::new(&path, false, 1));
+    let read = runtime.spawn(async move {
+        pool.read_briefly(|sqlite| {
+            sqlite.query_row("SELECT a FROM t", (), |row| row.get::<_, i64>(0))
+        })
+        .await
+    });
+    runtime.block_on(async {
+        tokio::spawn(tokio::time::sleep(Duration::from_millis(100))).await.unwrap();
+        assert!(!read.is_finished());
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(read.await.unwrap().unwrap(), 1);
+    });
+}

@@ -1,0 +1,52 @@
+//! Counts and sizes of everything.
+
+use super::Store;
+use crate::store::contents::Sizes;
+use crate::store::error::StoreError;
+
+impl Store {
+    /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.
+    pub(crate) async fn sizes(&self) -> Result<Sizes, StoreError> {
+        sqlx::query_file_as!(Sizes, "src/store/queries/sizes.sql")
+            .fetch_one(&self.reporters)
+            .await
+            .map_err(StoreError::from)
+    }
+
+    /// Returns how many queries each frontend ran, the most first; none stands for an unknown frontend. Reads all
+    /// queries.
+    pub(crate) async fn frontends(&self) -> Result<Vec<(Option<String>, i64)>, StoreError> {
+        let found = sqlx::query!(
+            r#"SELECT frontend, count(*) AS "count!: i64" FROM query GROUP BY frontend
+               ORDER BY 2 DESC"#
+        )
+        .fetch_all(&self.reporters)
+        .await?;
+        Ok(found.into_iter().map(|row| (row.frontend, row.count)).collect())
+    }
+
+    /// Returns the first and the last start of the queries that the owner may see; none if no query has one.
+    pub(crate) async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, StoreError> {
+        // Each statement reads the two ends of an index.
+        let (first, last) = match owner {
+            None => {
+                let ends = sqlx::query!(
+                    r#"SELECT (SELECT min(started_ms) FROM query) AS "first: i64",
+                           (SELECT max(started_ms) FROM query) AS "last: i64""#
+                );
+                let ends = ends.fetch_one(&self.reporters).await?;
+                (ends.first, ends.last)
+            }
+            Some(user) => {
+                let ends = sqlx::query!(
+                    r#"SELECT (SELECT min(started_ms) FROM query WHERE user = ?1) AS "first: i64",
+                           (SELECT max(started_ms) FROM query WHERE user = ?1) AS "last: i64""#,
+                    user
+                );
+                let ends = ends.fetch_one(&self.reporters).await?;
+                (ends.first, ends.last)
+            }
+        };
+        Ok(first.zip(last))
+    }
+}

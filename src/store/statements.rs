@@ -1,0 +1,114 @@
+//! Statistics of normalized statements.
+
+use std::cmp::Reverse;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::group::Group;
+use crate::domain::statement::Fingerprint;
+
+/// The queries of one normalized statement. Percentiles are of the known durations, by nearest rank.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StatementStatistics {
+    /// 16 hex digits.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
+    pub fingerprint: Fingerprint,
+    /// The statement without its values, its first 64 KiB.
+    pub normalized: String,
+    /// Number of queries.
+    pub count: i64,
+    /// Queries that failed.
+    pub errors: i64,
+    /// Sum of the durations.
+    pub total_ms: i64,
+    /// The median of the durations.
+    pub p50_ms: Option<i64>,
+    /// 95 of 100 durations are no longer.
+    pub p95_ms: Option<i64>,
+    /// 99 of 100 durations are no longer.
+    pub p99_ms: Option<i64>,
+    /// The longest duration.
+    pub max_ms: Option<i64>,
+    /// Rows scanned.
+    pub scan_rows: i64,
+    /// Bytes scanned.
+    pub scan_bytes: i64,
+    /// Number of users.
+    pub users: i64,
+    /// The first start.
+    pub first_ms: Option<i64>,
+    /// The last start.
+    pub last_ms: Option<i64>,
+}
+
+impl StatementStatistics {
+    /// Returns the statistics of a group by statement, without the normalized statement. None for another
+    /// group.
+    pub(super) fn of(group: Group) -> Option<StatementStatistics> {
+        Some(StatementStatistics {
+            fingerprint: group.fingerprint?,
+            normalized: String::new(),
+            count: group.count,
+            errors: group.errors,
+            total_ms: group.total_ms,
+            p50_ms: group.durations.percentile(50),
+            p95_ms: group.durations.percentile(95),
+            p99_ms: group.durations.percentile(99),
+            max_ms: group.durations.longest(),
+            scan_rows: group.scan_rows,
+            scan_bytes: group.scan_bytes,
+            users: i64::try_from(group.users.len()).unwrap_or(i64::MAX),
+            first_ms: group.first_ms,
+            last_ms: group.last_ms,
+        })
+    }
+}
+
+/// What statements are sorted by, the largest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StatementOrder {
+    Total,
+    Count,
+    Errors,
+    P50,
+    P95,
+    P99,
+    Max,
+    ScanRows,
+    ScanBytes,
+}
+
+impl StatementOrder {
+    /// Every order with its name.
+    pub(crate) const NAMES: [(&str, StatementOrder); 9] = [
+        ("total_ms", StatementOrder::Total),
+        ("count", StatementOrder::Count),
+        ("errors", StatementOrder::Errors),
+        ("p50_ms", StatementOrder::P50),
+        ("p95_ms", StatementOrder::P95),
+        ("p99_ms", StatementOrder::P99),
+        ("max_ms", StatementOrder::Max),
+        ("scan_rows", StatementOrder::ScanRows),
+        ("scan_bytes", StatementOrder::ScanBytes),
+    ];
+
+    /// Sorts statements. Unknown values are last; the fingerprint breaks ties.
+    pub(super) fn sort(self, statements: &mut [StatementStatistics]) {
+        statements.sort_by_key(|one| (Reverse(self.value(one)), one.fingerprint.to_signed()));
+    }
+
+    fn value(self, one: &StatementStatistics) -> Option<i64> {
+        match self {
+            StatementOrder::Total => Some(one.total_ms),
+            StatementOrder::Count => Some(one.count),
+            StatementOrder::Errors => Some(one.errors),
+            StatementOrder::P50 => one.p50_ms,
+            StatementOrder::P95 => one.p95_ms,
+            StatementOrder::P99 => one.p99_ms,
+            StatementOrder::Max => one.max_ms,
+            StatementOrder::ScanRows => Some(one.scan_rows),
+            StatementOrder::ScanBytes => Some(one.scan_bytes),
+        }
+    }
+}

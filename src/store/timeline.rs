@@ -1,0 +1,84 @@
+//! Queries over time, in spans of the same length.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The queries that started within one span.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Bucket {
+    /// Begin of the span, in Unix milliseconds.
+    pub from_ms: i64,
+    /// Queries that started.
+    pub count: i64,
+    /// Queries that failed.
+    pub errors: i64,
+    /// Sum of the durations.
+    pub total_ms: i64,
+    /// The longest duration.
+    pub max_ms: i64,
+    /// Rows scanned.
+    pub scan_rows: i64,
+    /// Bytes scanned.
+    pub scan_bytes: i64,
+}
+
+impl Bucket {
+    fn empty(from_ms: i64) -> Bucket {
+        Bucket { from_ms, count: 0, errors: 0, total_ms: 0, max_ms: 0, scan_rows: 0, scan_bytes: 0 }
+    }
+
+    /// Adds a query to the counts.
+    pub(super) fn add(&mut self, query: &Counted) {
+        let duration_ms = query.duration_ms.unwrap_or(0);
+        self.count += 1;
+        self.errors += query.errors;
+        self.total_ms = self.total_ms.saturating_add(duration_ms);
+        self.max_ms = self.max_ms.max(duration_ms);
+        self.scan_rows = self.scan_rows.saturating_add(query.scan_rows);
+        self.scan_bytes = self.scan_bytes.saturating_add(query.scan_bytes);
+    }
+}
+
+/// The values of a query that are counted.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub started_ms: Option<i64>,
+    pub duration_ms: Option<i64>,
+    /// 1 if the query failed, else 0.
+    pub errors: i64,
+    pub scan_rows: i64,
+    pub scan_bytes: i64,
+}
+
+/// Adjacent spans of the same length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spans {
+    /// Begin of the first span, in Unix milliseconds.
+    pub from_ms: i64,
+    /// Length of each span; at least a millisecond.
+    pub width_ms: i64,
+    pub count: usize,
+}
+
+impl Spans {
+    /// Returns the last start that is within the spans.
+    pub(super) fn last_ms(self) -> i64 {
+        let length_ms = self.width_ms.saturating_mul(i64::try_from(self.count).unwrap_or(i64::MAX));
+        self.from_ms.saturating_add(length_ms).saturating_sub(1)
+    }
+
+    /// Returns a bucket for each span, without queries.
+    pub(super) fn empty(self) -> Vec<Bucket> {
+        let starts = std::iter::successors(Some(self.from_ms), |from_ms| {
+            Some(from_ms.saturating_add(self.width_ms))
+        });
+        starts.take(self.count).map(Bucket::empty).collect()
+    }
+
+    /// Returns the position of the span that a start falls into; it may be behind the last span. None
+    /// before the first span.
+    pub(super) fn position(self, started_ms: i64) -> Option<usize> {
+        let offset_ms = started_ms.checked_sub(self.from_ms)?;
+        usize::try_from(offset_ms.checked_div(self.width_ms)?).ok()
+    }
+}
