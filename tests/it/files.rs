@@ -1,5 +1,5 @@
-//! `annals import` of files as people have them: a frontend's log folder, archives, encodings, logs of
-//! containers, saved answers and tables.
+//! `annals import` of the files that users have: the log folder of a frontend, archives, encodings, container logs, saved
+//! answers and tables.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,7 +12,7 @@ use flate2::write::{DeflateEncoder, GzEncoder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A folder for files, and a history beside it.
+/// A folder of input files, and a database beside it.
 struct Scene {
     folder: TempDir,
 }
@@ -45,15 +45,15 @@ impl Scene {
         annals.output().unwrap()
     }
 
-    /// Imports all files and returns what it printed.
+    /// Imports all files, and returns the standard output.
     fn imported(&self, exit: i32) -> String {
         let output = self.import(&[]);
-        let said = stdout(&output);
-        assert_eq!(output.status.code(), Some(exit), "{said}");
-        said
+        let printed = stdout(&output);
+        assert_eq!(output.status.code(), Some(exit), "{printed}");
+        printed
     }
 
-    /// The records of the history by their ids.
+    /// Returns the records of the database by their ids.
     fn records(&self) -> BTreeMap<String, Value> {
         records(&self.db())
     }
@@ -66,13 +66,13 @@ fn records(db: &Path) -> BTreeMap<String, Value> {
     rows.map(|row| (row["query_id"].as_str().unwrap().to_string(), row)).collect()
 }
 
-/// One file, imported alone: what was printed, and the records.
+/// Imports one file into a new database. Returns the standard output and the records.
 fn one(name: &str, content: impl AsRef<[u8]>, exit: i32) -> (String, BTreeMap<String, Value>) {
     let scene = Scene::new();
     scene.write(name, content);
-    let said = scene.imported(exit);
+    let printed = scene.imported(exit);
     let records = if exit == 2 { BTreeMap::new() } else { scene.records() };
-    (said, records)
+    (printed, records)
 }
 
 fn record(id: &str, statement: &str) -> String {
@@ -113,7 +113,8 @@ fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     archive.finish().unwrap()
 }
 
-/// What a frontend of 3.0 spills: a JSON summary and the rest of the text, each behind its length.
+/// Returns a profile as a frontend of Doris 3.0 stores it on disk: a JSON summary and the rest of the text, each after its
+/// length.
 fn spilled(id: &str, rest: &[u8]) -> Vec<u8> {
     let summary = json!({
         "summaryProfile": {
@@ -143,14 +144,14 @@ fn spilled(id: &str, rest: &[u8]) -> Vec<u8> {
 const REST: &[u8] = b"\nMergedProfile \n     Fragments:\n       Fragment 0:\n";
 
 #[test]
-fn the_log_folder_of_a_frontend() {
+fn the_log_folder_of_a_frontend_is_imported() {
     let scene = Scene::new();
     scene.write("fe.audit.log", record("a-1", "select 1"));
     scene.write("fe.audit.log.20260202-1", record("a-2", "select 2"));
     scene.write("fe.audit.log.20260201-1.gz", gzip(record("a-3", "select 3").as_bytes()));
     let entry = spilled("a-4", REST);
     scene.write("profile/1770112801000_a-4.zip", zip(&[("a-4.profile", &entry)]));
-    // Before 3.0.5 without an archive, and its second part packed.
+    // Before 3.0.5 there is no archive, and the second part is compressed.
     let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(REST).unwrap();
     scene.write("profile/1770112801000_a-5", spilled("a-5", &packed.finish().unwrap()));
@@ -171,9 +172,9 @@ fn the_log_folder_of_a_frontend() {
     for (name, content) in others {
         scene.write(name, content);
     }
-    let said = scene.imported(0);
-    // One is empty, and so is nothing at all.
-    assert!(said.contains("other files: 11\n"), "{said}");
+    let printed = scene.imported(0);
+    // The empty file is not counted.
+    assert!(printed.contains("other files: 11\n"), "{printed}");
     let records = scene.records();
     assert_eq!(records.keys().collect::<Vec<_>>(), ["a-1", "a-2", "a-3", "a-4", "a-5"]);
     for id in ["a-4", "a-5"] {
@@ -186,7 +187,7 @@ fn the_log_folder_of_a_frontend() {
             text.contains("Execution Summary:\n   - Workload Group: normal\n\nMergedProfile \n")
         );
     }
-    // A server takes the same.
+    // `annals serve --import` reads the same files.
     let db = scene.folder.path().join("served.db");
     let server = Server::start(&db, &["--import", scene.input().to_str().unwrap()]);
     drop(server);
@@ -194,16 +195,16 @@ fn the_log_folder_of_a_frontend() {
 }
 
 #[test]
-fn other_files_alone_are_understood_and_unknown_ones_are_not() {
-    let (said, _) = one("fe.log", "2026-02-03 10:00:00,000 INFO (main|1) [A.b():7] ready\n", 0);
-    assert!(said.contains("other files: 1\n"), "{said}");
-    let (said, _) = one("fe.audit.log", "this is not what it is called\n", 2);
-    assert!(said.contains("neither an audit log nor a profile"), "{said}");
+fn known_other_files_are_skipped_and_unknown_files_are_rejected() {
+    let (printed, _) = one("fe.log", "2026-02-03 10:00:00,000 INFO (main|1) [A.b():7] ready\n", 0);
+    assert!(printed.contains("other files: 1\n"), "{printed}");
+    let (printed, _) = one("fe.audit.log", "this is not what it is called\n", 2);
+    assert!(printed.contains("neither an audit log nor a profile"), "{printed}");
     let scene = Scene::new();
     scene.write("fe.audit.log", record("a-1", "select 1"));
     scene.write("shopping.txt", "milk\neggs\n");
-    let said = scene.imported(1);
-    assert!(said.contains("shopping.txt:1\n"), "{said}");
+    let printed = scene.imported(1);
+    assert!(printed.contains("shopping.txt:1\n"), "{printed}");
 }
 
 #[test]
@@ -239,14 +240,14 @@ fn archives_are_read_entry_by_entry() {
         ("logs.tar", tar.clone(), 2),
         ("logs.tar.gz", gzip(&tar), 2),
     ] {
-        let (said, records) = one(name, &archive, 1);
+        let (printed, records) = one(name, &archive, 1);
         let ids: Vec<&String> = records.keys().collect();
-        assert_eq!(ids, ["b-1", "b-2", "b-3", "b-4"], "{name}: {said}");
-        assert!(said.contains("other files: 1\n"), "{name}: {said}");
-        assert!(said.contains("1 x an archive within an archive"), "{name}: {said}");
-        assert!(said.contains(&format!("{name}/log/inner.zip:1\n")), "{name}: {said}");
-        assert_eq!(said.contains("deep/fe.audit.log:1\n"), bad == 2, "{name}: {said}");
-        // Through a pipe too, which no reader can jump in.
+        assert_eq!(ids, ["b-1", "b-2", "b-3", "b-4"], "{name}: {printed}");
+        assert!(printed.contains("other files: 1\n"), "{name}: {printed}");
+        assert!(printed.contains("1 x an archive within an archive"), "{name}: {printed}");
+        assert!(printed.contains(&format!("{name}/log/inner.zip:1\n")), "{name}: {printed}");
+        assert_eq!(printed.contains("deep/fe.audit.log:1\n"), bad == 2, "{name}: {printed}");
+        // The same through a pipe, which has no random access.
         let scene = Scene::new();
         let path = scene.write(name, &archive);
         let piped = annals()
@@ -261,36 +262,38 @@ fn archives_are_read_entry_by_entry() {
 }
 
 #[test]
-fn a_damaged_archive_keeps_what_can_be_read() {
+fn the_readable_entries_of_a_damaged_archive_are_imported() {
     let (first, second) = (record("b-1", "select 1"), record("b-2", "select 2"));
     let whole = zip(&[("a.log", first.as_bytes()), ("b.log", second.as_bytes())]);
-    let (said, _) = one("cut.zip", &whole[..whole.len() / 2], 2);
-    assert!(said.contains("damaged or cut off"), "{said}");
-    // A byte of the first entry's data.
+    let (printed, _) = one("cut.zip", &whole[..whole.len() / 2], 2);
+    assert!(printed.contains("damaged or cut off"), "{printed}");
+    // A byte in the data of the first entry.
     let mut bytes = whole.clone();
     bytes[60] ^= 0xff;
-    let (said, records) = one("bad.zip", &bytes, 1);
-    assert!(said.contains("bad.zip/a.log:"), "{said}");
-    assert!(records.contains_key("b-2"), "{said}");
-    let (said, _) = one("a.zst", b"\x28\xb5\x2f\xfd\x04\x00", 2);
-    assert!(said.contains("it unpacks gzip, zip and tar"), "{said}");
+    let (printed, records) = one("bad.zip", &bytes, 1);
+    assert!(printed.contains("bad.zip/a.log:"), "{printed}");
+    assert!(records.contains_key("b-2"), "{printed}");
+    let (printed, _) = one("a.zst", b"\x28\xb5\x2f\xfd\x04\x00", 2);
+    assert!(printed.contains("it unpacks gzip, zip and tar"), "{printed}");
 }
 
-fn utf16(text: &str, little: bool, mark: bool) -> Vec<u8> {
-    let units = mark.then_some(0xfeff).into_iter().chain(text.encode_utf16());
-    units.flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect()
+fn utf16(text: &str, is_little_endian: bool, has_mark: bool) -> Vec<u8> {
+    let units = has_mark.then_some(0xfeff).into_iter().chain(text.encode_utf16());
+    units
+        .flat_map(|unit| if is_little_endian { unit.to_le_bytes() } else { unit.to_be_bytes() })
+        .collect()
 }
 
 #[test]
-fn utf16_and_marks_and_lines_of_windows() {
+fn utf16_byte_order_marks_and_windows_line_ends_are_read() {
     let statement = "select '北京', 'é' from garden";
     let log = record("c-1", statement).replace('\n', "\r\n");
     for little in [true, false] {
         for mark in [true, false] {
             for (name, text) in [("log", log.clone()), ("profile", profile("c-1"))] {
-                let (said, records) = one(name, utf16(&text, little, mark), 0);
+                let (printed, records) = one(name, utf16(&text, little, mark), 0);
                 let ms = if name == "log" { 12 } else { 950 };
-                assert_eq!(records["c-1"]["duration_ms"], ms, "{little} {mark}: {said}");
+                assert_eq!(records["c-1"]["duration_ms"], ms, "{little} {mark}: {printed}");
                 assert_eq!(records["c-1"]["has_profile"], name == "profile");
                 assert_eq!(records["c-1"]["statement"] == statement, name == "log", "{records:?}");
             }
@@ -298,16 +301,16 @@ fn utf16_and_marks_and_lines_of_windows() {
     }
     let (_, records) = one("log", format!("\u{feff}{log}"), 0);
     assert_eq!(records["c-1"]["statement"], statement);
-    // Packed, too.
+    // The same compressed.
     let (_, records) = one("log.gz", gzip(&utf16(&log, true, true)), 0);
     assert_eq!(records["c-1"]["statement"], statement);
 }
 
 #[test]
-fn chinese_encodings_are_named() {
+fn chinese_encodings_are_read_with_the_flag_and_reported_without_it() {
     let text = record("c-1", "select 'X' from garden");
-    // 北京 in GBK, which GB18030 shares; a sign of four bytes is GB18030's own.
-    for (encoding, bytes, sign) in [
+    // 北京 has the same bytes in GBK and GB18030. Only GB18030 has characters of four bytes.
+    for (encoding, bytes, character) in [
         ("gbk", &b"\xb1\xb1\xbe\xa9"[..], "北京"),
         ("gb18030", b"\xb1\xb1\xbe\xa9", "北京"),
         ("GB18030", b"\x95\x32\x82\x36", "𠀀"),
@@ -317,12 +320,15 @@ fn chinese_encodings_are_named() {
         let scene = Scene::new();
         scene.write("log", &log);
         assert_eq!(scene.import(&["--encoding", encoding]).status.code(), Some(0));
-        assert_eq!(scene.records()["c-1"]["statement"], format!("select '{sign}' from garden"));
-        // Nobody said so: it is kept, and said.
-        let (said, records) = one("log", &log, 0);
+        assert_eq!(
+            scene.records()["c-1"]["statement"],
+            format!("select '{character}' from garden")
+        );
+        // Without the flag the record is stored, and the import warns.
+        let (printed, records) = one("log", &log, 0);
         assert!(records["c-1"]["statement"].as_str().unwrap().contains('\u{fffd}'));
-        assert!(said.contains("1 x a record with bytes that are not UTF-8"), "{said}");
-        assert!(said.contains("--encoding gbk") && said.contains("log:1\n"), "{said}");
+        assert!(printed.contains("1 x a record with bytes that are not UTF-8"), "{printed}");
+        assert!(printed.contains("--encoding gbk") && printed.contains("log:1\n"), "{printed}");
     }
     let scene = Scene::new();
     scene.write("log", "");
@@ -331,11 +337,11 @@ fn chinese_encodings_are_named() {
     assert!(support::stderr(&output).contains("klingon"));
 }
 
-/// Lines as Docker's json-file driver writes them, which cuts what is longer than `most`.
-fn docker(text: &str, most: usize) -> String {
+/// Returns lines as Docker's json-file driver writes them. It cuts a line into pieces of at most `max_bytes`.
+fn docker(text: &str, max_bytes: usize) -> String {
     let mut lines = String::new();
     for line in text.split_inclusive('\n') {
-        for piece in line.as_bytes().chunks(most) {
+        for piece in line.as_bytes().chunks(max_bytes) {
             let piece = std::str::from_utf8(piece).unwrap();
             let line = json!({"log": piece, "stream": "stdout", "time": "2026-02-03T10:00:00.1Z"});
             lines += &format!("{line}\n");
@@ -344,11 +350,11 @@ fn docker(text: &str, most: usize) -> String {
     lines
 }
 
-/// Lines as containerd writes them, which cuts what is longer than `most`.
-fn cri(text: &str, most: usize) -> String {
+/// Returns lines as containerd writes them. It cuts a line into pieces of at most `max_bytes`.
+fn cri(text: &str, max_bytes: usize) -> String {
     let mut lines = String::new();
     for line in text.lines() {
-        let pieces: Vec<&[u8]> = line.as_bytes().chunks(most).collect();
+        let pieces: Vec<&[u8]> = line.as_bytes().chunks(max_bytes).collect();
         for (number, piece) in pieces.iter().enumerate() {
             let tag = if number + 1 == pieces.len() { 'F' } else { 'P' };
             let piece = std::str::from_utf8(piece).unwrap();
@@ -363,7 +369,7 @@ fn prefixed(text: &str, prefix: &str) -> String {
 }
 
 #[test]
-fn logs_of_containers_lose_their_wrappers() {
+fn container_logs_are_unwrapped() {
     let statement = "select kind, -- of a plant\n  count(*)\nfrom plants";
     let log = format!("{}{}", record("d-1", statement), record("d-2", "select 2"));
     let running = "2026-02-03 10:00:00,500 WARN (x|2) [A.b():1] bad\njava.lang.Error: c\n\tat d.E.f(E.java:1)\n";
@@ -389,8 +395,8 @@ fn logs_of_containers_lose_their_wrappers() {
         ("console with times", prefixed(&console, time)),
         ("mixed without names", console.replace("RuntimeLogger ", "").replace("AuditLogger ", "")),
     ] {
-        let (said, records) = one("fe-json.log", &wrapped, 0);
-        assert_eq!(records.len(), 2, "{name}: {said}");
+        let (printed, records) = one("fe-json.log", &wrapped, 0);
+        assert_eq!(records.len(), 2, "{name}: {printed}");
         assert_eq!(records["d-1"]["statement"], statement, "{name}");
         for id in ["d-1", "d-2"] {
             assert_eq!(records[id]["workload_group"], "normal", "{name}");
@@ -400,8 +406,8 @@ fn logs_of_containers_lose_their_wrappers() {
 }
 
 #[test]
-fn lines_of_wrapped_logs_are_counted_as_they_stand_in_the_file() {
-    // The third record has no id, and begins at the eighth line.
+fn line_numbers_of_wrapped_logs_are_those_of_the_file() {
+    // The third record has no id.
     let bad = audit_record("2026-02-03 10:00:00,000", &[("QueryId", ""), ("Stmt", "")]);
     let good = record("d-1", "select 1");
     let text = format!(
@@ -412,23 +418,23 @@ fn lines_of_wrapped_logs_are_counted_as_they_stand_in_the_file() {
     );
     let start = text.lines().count();
     let text = format!("{text}{}{{\"log\":\"cut\n", docker(&good, 9999));
-    let (said, _) = one("fe-json.log", &text, 1);
-    assert!(said.contains(&format!("fe-json.log:{start}\n")), "{start}: {said}");
-    assert!(said.contains(&format!("fe-json.log:{}\n", start + 2)), "{start}: {said}");
-    assert!(said.contains("a line without the wrapper"), "{said}");
+    let (printed, _) = one("fe-json.log", &text, 1);
+    assert!(printed.contains(&format!("fe-json.log:{start}\n")), "{start}: {printed}");
+    assert!(printed.contains(&format!("fe-json.log:{}\n", start + 2)), "{start}: {printed}");
+    assert!(printed.contains("a line without the wrapper"), "{printed}");
 }
 
 #[test]
-fn a_record_deep_in_a_running_log_is_found() {
+fn a_record_far_into_a_process_log_is_found() {
     let running = "2026-02-03 10:00:00,500 INFO (x|2) [A.b():1] so it goes on and on and on\n";
     let log = format!("{}{}", running.repeat(30_000), record("d-1", "select 1"));
-    let (said, records) = one("fe.log", log, 0);
-    assert_eq!(records.len(), 1, "{said}");
-    assert!(!said.contains("other files"), "{said}");
+    let (printed, records) = one("fe.log", log, 0);
+    assert_eq!(records.len(), 1, "{printed}");
+    assert!(!printed.contains("other files"), "{printed}");
 }
 
 #[test]
-fn answers_and_pages_are_profiles() {
+fn saved_answers_and_pages_are_read_as_profiles() {
     let text = profile("e-1");
     let html = text.replace('\n', "</br>").replace(' ', "&nbsp;&nbsp;");
     let envelope = |data: Value| json!({"msg": "success", "code": 0, "data": data, "count": 0});
@@ -452,19 +458,19 @@ fn answers_and_pages_are_profiles() {
         ),
         ("windows.md", format!("# Slow\n\n```\n{text}```\n").replace('\n', "\r\n")),
     ] {
-        let (said, records) = one(name, &saved, 0);
+        let (printed, records) = one(name, &saved, 0);
         let row = &records["e-1"];
-        assert_eq!(row["has_profile"], true, "{name}: {said}");
+        assert_eq!(row["has_profile"], true, "{name}: {printed}");
         assert_eq!(row["duration_ms"], 950, "{name}");
         assert_eq!(row["statement"], "select count(*) from plants where height < 3", "{name}");
     }
-    let (said, _) =
+    let (printed, _) =
         one("error.json", r#"{"msg":"Error","code":1,"data":"ID 7 does not exist"}"#, 2);
-    assert!(said.contains("an answer of a frontend that says why"), "{said}");
+    assert!(printed.contains("an answer of a frontend that says why"), "{printed}");
 }
 
 #[test]
-fn several_profiles_and_answers_in_one_file() {
+fn one_file_may_contain_several_profiles_or_answers() {
     let (first, second) = (profile("e-1"), profile("e-2"));
     let notes = format!("# Two\n\n```\n{first}```\n\nand\n\n~~~text\n{second}~~~\n");
     let answers: String = [&first, &second]
@@ -478,32 +484,32 @@ fn several_profiles_and_answers_in_one_file() {
         ("array.json", array),
         ("all.txt", format!("{first}\n{second}")),
     ] {
-        let (said, records) = one(name, &text, 0);
-        assert_eq!(records.keys().collect::<Vec<_>>(), ["e-1", "e-2"], "{name}: {said}");
-        assert!(said.contains("profiles: 2 new"), "{name}: {said}");
+        let (printed, records) = one(name, &text, 0);
+        assert_eq!(records.keys().collect::<Vec<_>>(), ["e-1", "e-2"], "{name}: {printed}");
+        assert!(printed.contains("profiles: 2 new"), "{name}: {printed}");
     }
 }
 
 #[test]
-fn lists_of_queries_are_records() {
+fn saved_query_lists_are_read_as_records() {
     let rows = json!([{"Profile ID": "e-1", "Task Type": "QUERY", "Start Time": "2026-02-03 10:00:00",
         "End Time": "2026-02-03 10:00:01", "Total": "950ms", "Task State": "OK", "User": "dora",
         "Default Db": "garden", "Sql Statement": "select 1"}]);
     let list = json!({"msg": "success", "code": 0, "data": {"rows": rows, "column_names": []}, "count": 1});
-    let (said, records) = one("list.json", list.to_string(), 0);
-    assert_eq!(records["e-1"]["duration_ms"], 950, "{said}");
+    let (printed, records) = one("list.json", list.to_string(), 0);
+    assert_eq!(records["e-1"]["duration_ms"], 950, "{printed}");
     assert_eq!(records["e-1"]["user"], "dora");
     let detail = json!([{"queryId": "e-2", "startTime": 1_770_112_800_000_i64, "latency": 7, "state":
         "FINISHED", "sql": "select count(*) from plants where height < 3", "profile": profile("e-2")}]);
-    let (said, records) = one("detail.json", detail.to_string(), 0);
-    assert_eq!(records["e-2"]["has_profile"], true, "{said}");
+    let (printed, records) = one("detail.json", detail.to_string(), 0);
+    assert_eq!(records["e-2"]["has_profile"], true, "{printed}");
     let logged = format!("2026-02-03 10:00:00.000+08:00 {}\n", detail[0]);
-    let (said, records) = one("fe.profile.log", logged, 0);
-    assert_eq!(records["e-2"]["has_profile"], true, "{said}");
+    let (printed, records) = one("fe.profile.log", logged, 0);
+    assert_eq!(records["e-2"]["has_profile"], true, "{printed}");
 }
 
 #[test]
-fn tables_of_the_audit_log() {
+fn dumps_of_the_audit_table_are_imported() {
     let statement = "select \"kind\",\n\t'a\\b' from plants";
     let csv = format!(
         "query_id,time,user,query_time,scan_rows,stmt\n\
@@ -534,60 +540,60 @@ fn tables_of_the_audit_log() {
         ("dump.pretty.json", serde_json::to_string_pretty(&json!(rows)).unwrap()),
         ("dump.ndjson", lines),
     ] {
-        let (said, records) = one(name, &table, 0);
-        assert_eq!(records.len(), 2, "{name}: {said}");
+        let (printed, records) = one(name, &table, 0);
+        assert_eq!(records.len(), 2, "{name}: {printed}");
         let first = &records["f-1"];
         assert_eq!(first["statement"], statement, "{name}");
         assert_eq!(first["started_at"], "2026-02-03T10:00:00.250Z", "{name}");
         assert_eq!((&first["duration_ms"], &first["scan_rows"]), (&json!(12), &json!(7)), "{name}");
         assert_eq!(records["f-2"]["user"], Value::Null, "{name}");
     }
-    // StarRocks' names; and a row that is none.
+    // Column names of StarRocks, and an incomplete row.
     let starrocks = "\"queryId\",\"timestamp\",\"clientIp\",\"stmt\"\n\
                      \"f-3\",\"2026-02-03 10:00:00\",\"10.0.0.3:1\",\"select 3\"\n\"f-4\"\n";
-    let (said, records) = one("starrocks.csv", starrocks, 1);
+    let (printed, records) = one("starrocks.csv", starrocks, 1);
     assert_eq!(records["f-3"]["client"], "10.0.0.3:1");
     assert!(
-        said.contains("1 x a row whose columns cannot be told") && said.contains("csv:3\n"),
-        "{said}"
+        printed.contains("1 x a row whose columns cannot be told") && printed.contains("csv:3\n"),
+        "{printed}"
     );
-    let (said, records) =
+    let (printed, records) =
         one("broken.ndjson", format!("{}\n{{\"query_id\": \n{}\n", rows[0], rows[1]), 1);
     assert_eq!(records.len(), 2);
-    assert!(said.contains("JSON cannot be read") && said.contains("ndjson:2\n"), "{said}");
+    assert!(printed.contains("JSON cannot be read") && printed.contains("ndjson:2\n"), "{printed}");
 }
 
 #[test]
-fn an_export_of_annals_is_imported_again() {
+fn an_export_of_annals_can_be_imported() {
     let scene = Scene::new();
     scene.write("log", record("g-1", "select 1, 'x|y'\nfrom plants"));
     scene.imported(0);
     for format in ["ndjson", "csv"] {
         let text = annals().args(["export", "--format", format, "--db"]).arg(scene.db()).output();
-        let (said, records) = one("export", stdout(&text.unwrap()), 0);
+        let (printed, records) = one("export", stdout(&text.unwrap()), 0);
         let expected = scene.records();
         for key in ["statement", "started_ms", "duration_ms", "user", "workload_group", "client"] {
-            assert_eq!(records["g-1"][key], expected["g-1"][key], "{format} {key}: {said}");
+            assert_eq!(records["g-1"][key], expected["g-1"][key], "{format} {key}: {printed}");
         }
     }
 }
 
 #[test]
-fn what_looks_misread_is_said_with_a_place() {
+fn suspicious_records_are_reported_with_file_and_line() {
     let values =
         [("QueryId", "h-1"), ("ErrorMessage", "it says |Time(ms)=3|x"), ("Stmt", "select 1")];
     let bad = audit_record("2026-02-03 10:00:00,000", &values);
-    let (said, records) = one("log", format!("{}{bad}", record("h-2", "select 2")), 0);
+    let (printed, records) = one("log", format!("{}{bad}", record("h-2", "select 2")), 0);
     assert_eq!(records.len(), 2);
-    assert!(said.contains("1 x a record whose error message holds |Time(ms)="), "{said}");
-    assert!(said.contains("log:2\n"), "{said}");
-    let (said, _) = one("log", record("h-1", "select 1"), 0);
-    assert!(!said.contains("warnings"), "{said}");
+    assert!(printed.contains("1 x a record whose error message holds |Time(ms)="), "{printed}");
+    assert!(printed.contains("log:2\n"), "{printed}");
+    let (printed, _) = one("log", record("h-1", "select 1"), 0);
+    assert!(!printed.contains("warnings"), "{printed}");
 }
 
 #[test]
-fn a_wrong_zone_is_said_with_the_likely_one() {
-    // Written in Shanghai a minute ago, and read as if in UTC.
+fn a_wrong_time_zone_is_reported_with_the_likely_one() {
+    // Written in Shanghai a minute ago, and read as UTC.
     let local = |hours: i64| {
         let time = chrono::Utc::now() + chrono::Duration::seconds(hours * 3600 - 60);
         time.format("%Y-%m-%d %H:%M:%S,000").to_string()
@@ -596,16 +602,16 @@ fn a_wrong_zone_is_said_with_the_likely_one() {
         audit_record(&local(hours - 2), &[("QueryId", "i-1"), ("Stmt", "select 1")])
             + &audit_record(&local(hours), &[("QueryId", "i-2"), ("Stmt", "select 2")])
     };
-    let (said, _) = one("log", log(8), 0);
-    assert!(said.contains("2 x a query that begins in the future"), "{said}");
-    assert!(said.contains("ahead: their times look like those of UTC+08:00"), "{said}");
-    assert!(said.contains("those of UTC; if so"), "{said}");
-    assert!(said.contains("--time-zone Asia/Shanghai\n"), "{said}");
-    let (said, _) = one("log", log(9), 0);
-    assert!(said.contains("--time-zone Asia/Tokyo\n"), "{said}");
-    let (said, _) = one("log", log(3), 0);
-    assert!(said.contains(", or Asia/Shanghai, Doris' own default"), "{said}");
-    // The line has a zone and the start has none, as StarRocks writes them: an old log shows it, too.
+    let (printed, _) = one("log", log(8), 0);
+    assert!(printed.contains("2 x a query that begins in the future"), "{printed}");
+    assert!(printed.contains("ahead: their times look like those of UTC+08:00"), "{printed}");
+    assert!(printed.contains("those of UTC; if so"), "{printed}");
+    assert!(printed.contains("--time-zone Asia/Shanghai\n"), "{printed}");
+    let (printed, _) = one("log", log(9), 0);
+    assert!(printed.contains("--time-zone Asia/Tokyo\n"), "{printed}");
+    let (printed, _) = one("log", log(3), 0);
+    assert!(printed.contains(", or Asia/Shanghai, Doris' own default"), "{printed}");
+    // StarRocks writes the line with a zone and the start without one, so that an old log is recognized, too.
     let start = "2026-02-03 18:00:00.000";
     let values = [
         ("Timestamp", start),
@@ -616,21 +622,21 @@ fn a_wrong_zone_is_said_with_the_likely_one() {
     let head =
         "2026-02-03 18:00:01.000+08:00 INFO (audit-event-processor|7) [AuditLog.log():68] [query]";
     let starrocks = record_of(STARROCKS_3, head, &values);
-    let (said, _) = one("log", starrocks, 0);
-    assert!(said.contains("1 x a query that begins after its record was written"), "{said}");
-    assert!(said.contains("--time-zone Asia/Shanghai\n"), "{said}");
-    // In the zone where they were written they are past.
+    let (printed, _) = one("log", starrocks, 0);
+    assert!(printed.contains("1 x a query that begins after its record was written"), "{printed}");
+    assert!(printed.contains("--time-zone Asia/Shanghai\n"), "{printed}");
+    // In the zone of the log, the times are past.
     let scene = Scene::new();
     scene.write("log", log(8));
-    let said = stdout(&scene.import(&["--time-zone", "Asia/Shanghai"]));
-    assert!(!said.contains("warnings"), "{said}");
+    let printed = stdout(&scene.import(&["--time-zone", "Asia/Shanghai"]));
+    assert!(!printed.contains("warnings"), "{printed}");
     let far = audit_record("2999-01-01 00:00:00,000", &[("QueryId", "i-1"), ("Stmt", "select 1")]);
-    let (said, _) = one("log", far, 0);
-    assert!(said.contains("no zone makes up for that"), "{said}");
+    let (printed, _) = one("log", far, 0);
+    assert!(printed.contains("no zone makes up for that"), "{printed}");
 }
 
 #[test]
-fn no_file_ends_the_import() {
+fn no_file_aborts_the_import() {
     let scene = Scene::new();
     let text = format!("{}{}", record("j-1", "select 1"), profile("j-2"));
     let archive = zip(&[("a", text.as_bytes()), ("b", profile("j-3").as_bytes())]);
@@ -659,7 +665,7 @@ fn no_file_ends_the_import() {
 }
 
 #[test]
-fn docker_lines_whose_line_end_an_agent_took_off() {
+fn docker_lines_without_line_ends_are_joined() {
     let long = format!("select '{}'", "seed ".repeat(8000));
     let log = format!(
         "{}{}{}",
@@ -667,7 +673,7 @@ fn docker_lines_whose_line_end_an_agent_took_off() {
         record("n-2", "select 1\nfrom pots"),
         record("n-3", "x")
     );
-    let stripped = |tags: bool| {
+    let stripped = |has_tags: bool| {
         let mut lines = String::new();
         for line in log.lines() {
             let pieces: Vec<&[u8]> = line.as_bytes().chunks(1 << 14).collect();
@@ -675,7 +681,7 @@ fn docker_lines_whose_line_end_an_agent_took_off() {
                 let piece = std::str::from_utf8(piece).unwrap();
                 let mut line =
                     json!({"log": piece, "stream": "stdout", "time": "2026-02-03T10:00:00.1Z"});
-                if tags {
+                if has_tags {
                     line["_p"] = json!(if number + 1 == pieces.len() { "F" } else { "P" });
                 }
                 lines += &format!("{line}\n");
@@ -684,21 +690,22 @@ fn docker_lines_whose_line_end_an_agent_took_off() {
         lines
     };
     for (name, content) in [("plain", stripped(false)), ("tagged", stripped(true))] {
-        let (said, records) = one("fe.log", content, 0);
-        assert_eq!(records.len(), 3, "{name}: {said}");
+        let (printed, records) = one("fe.log", content, 0);
+        assert_eq!(records.len(), 3, "{name}: {printed}");
         assert_eq!(records["n-1"]["statement"], long, "{name}");
         assert_eq!(records["n-2"]["statement"], "select 1\nfrom pots", "{name}");
     }
-    // A container that stops leaves half a line, and begins with a record when it runs again.
+    // A container that stops leaves half a line. After its restart it begins with a new record.
     let whole = docker(&record("n-4", "select 4"), 1 << 14);
     let half = whole.replace("\\n\"", "\"");
     let after = docker(&record("n-5", "select 5"), 1 << 14);
-    let (said, records) = one("fe.log", format!("{after}{half}{}", after.replace("n-5", "n-6")), 0);
-    assert_eq!(records.keys().collect::<Vec<_>>(), ["n-4", "n-5", "n-6"], "{said}");
+    let (printed, records) =
+        one("fe.log", format!("{after}{half}{}", after.replace("n-5", "n-6")), 0);
+    assert_eq!(records.keys().collect::<Vec<_>>(), ["n-4", "n-5", "n-6"], "{printed}");
 }
 
 #[test]
-fn nul_bytes_before_a_record_are_passed_over() {
+fn nul_bytes_before_a_record_are_skipped() {
     let nuls = "\0".repeat(300);
     let (first, second) = (record("z-1", "select 1"), record("z-2", "select 2"));
     for text in [
@@ -706,55 +713,55 @@ fn nul_bytes_before_a_record_are_passed_over() {
         format!("{nuls}{first}{second}"),
         format!("{first}{nuls}\n{second}"),
     ] {
-        let (said, records) = one("fe.audit.log", text, 0);
-        assert_eq!(records.len(), 2, "{said}");
+        let (printed, records) = one("fe.audit.log", text, 0);
+        assert_eq!(records.len(), 2, "{printed}");
         assert_eq!(records["z-1"]["workload_group"], "normal");
     }
 }
 
 #[test]
-fn lines_that_end_with_cr_alone() {
+fn lines_may_end_with_a_carriage_return_alone() {
     let log = format!("{}{}", record("z-1", "select 1"), record("z-2", "select 2"));
-    let (said, records) = one("fe.audit.log", log.replace('\n', "\r"), 0);
-    assert_eq!(records.len(), 2, "{said}");
-    let (said, records) = one("p.txt", profile("z-3").replace('\n', "\r"), 0);
-    assert_eq!(records["z-3"]["duration_ms"], 950, "{said}");
+    let (printed, records) = one("fe.audit.log", log.replace('\n', "\r"), 0);
+    assert_eq!(records.len(), 2, "{printed}");
+    let (printed, records) = one("p.txt", profile("z-3").replace('\n', "\r"), 0);
+    assert_eq!(records["z-3"]["duration_ms"], 950, "{printed}");
 }
 
 #[test]
-fn a_profile_that_is_not_utf8_is_warned_of() {
+fn a_profile_that_is_not_utf8_gives_a_warning() {
     let bytes = |text: &str| encoding_rs::GBK.encode(text).0.into_owned();
     let text = profile("g-1").replace("plants", "订单");
     let html = text.replace('\n', "</br>").replace(' ', "&nbsp;&nbsp;");
     let answer = json!({"msg": "success", "code": 0, "data": {"profile": text}}).to_string();
     for (name, text) in [("p.txt", &text), ("p.html", &html), ("p.json", &answer)] {
-        let (said, records) = one(name, bytes(text), 0);
-        assert_eq!(records["g-1"]["has_profile"], true, "{name}: {said}");
-        assert!(said.contains("not UTF-8"), "{name}: {said}");
+        let (printed, records) = one(name, bytes(text), 0);
+        assert_eq!(records["g-1"]["has_profile"], true, "{name}: {printed}");
+        assert!(printed.contains("not UTF-8"), "{name}: {printed}");
         assert!(!one(name, text, 0).0.contains("not UTF-8"), "{name}");
     }
 }
 
 #[test]
-fn no_break_spaces_in_a_profile() {
+fn no_break_spaces_of_a_profile_are_read_as_spaces() {
     let text = profile("b-1");
     let pairs = text.replace(' ', "\u{a0}\u{a0}");
     let mixed = text.replace("   ", "\u{a0} \u{a0}");
     for text in [text.replace(' ', "\u{a0}"), pairs, mixed] {
-        let (said, records) = one("p.txt", text, 0);
+        let (printed, records) = one("p.txt", text, 0);
         let row = &records["b-1"];
-        assert_eq!(row["statement"], "select count(*) from plants where height < 3", "{said}");
+        assert_eq!(row["statement"], "select count(*) from plants where height < 3", "{printed}");
         assert_eq!(row["duration_ms"], 950);
         assert_eq!(row["workload_group"], "normal");
     }
-    // A statement's own stays.
+    // A no-break space in the statement is kept.
     let (_, records) = one("p.txt", text.replace("count(*) from", "count(*)\u{a0}from"), 0);
     let kept = "select count(*)\u{a0}from plants where height < 3";
     assert_eq!(records["b-1"]["statement"], kept);
 }
 
 #[test]
-fn a_profile_behind_the_prefixes_of_a_log() {
+fn log_prefixes_are_removed_from_a_profile() {
     let text = profile("c-1");
     for (name, wrapped) in [
         ("cri", cri(&text, 1 << 14)),
@@ -763,27 +770,27 @@ fn a_profile_behind_the_prefixes_of_a_log() {
         ("compose", prefixed(&text, "fe-1  | ")),
         ("times", prefixed(&text, "2026-02-03T10:00:00.123456789Z ")),
     ] {
-        let (said, records) = one("fe.log", wrapped, 0);
-        assert_eq!(records["c-1"]["duration_ms"], 950, "{name}: {said}");
-        assert_eq!(records["c-1"]["workload_group"], "normal", "{name}: {said}");
+        let (printed, records) = one("fe.log", wrapped, 0);
+        assert_eq!(records["c-1"]["duration_ms"], 950, "{name}: {printed}");
+        assert_eq!(records["c-1"]["workload_group"], "normal", "{name}: {printed}");
     }
     let running = "2026-02-03 10:00:00,500 INFO (x|2) [A.b():1] here it is\n";
-    let (said, _) = one("fe.log", format!("{running}{text}"), 0);
-    assert!(said.contains("a profile within another log"), "{said}");
-    assert!(said.contains("fe.log:2"), "{said}");
+    let (printed, _) = one("fe.log", format!("{running}{text}"), 0);
+    assert!(printed.contains("a profile within another log"), "{printed}");
+    assert!(printed.contains("fe.log:2"), "{printed}");
 }
 
 #[test]
-fn what_a_client_says_above_a_table_is_passed_over() {
+fn client_warnings_above_a_table_are_skipped() {
     let table = "query_id\ttime\tstmt\nt-1\t2026-02-03 10:00:00\tselect 1\nshort\n";
     for above in [
         "mysql: [Warning] Using a password on the command line interface can be insecure.\n",
         "Warning: Using a password on the command line interface can be insecure.\r\n\n",
         "WARNING: the server's certificate is not verified\nmariadb: [Note] hello\n",
     ] {
-        let (said, records) = one("dump.tsv", format!("{above}{table}"), 1);
-        assert_eq!(records["t-1"]["statement"], "select 1", "{said}");
+        let (printed, records) = one("dump.tsv", format!("{above}{table}"), 1);
+        assert_eq!(records["t-1"]["statement"], "select 1", "{printed}");
         let line = above.lines().count() + 3;
-        assert!(said.contains(&format!("dump.tsv:{line}\n")), "{said}");
+        assert!(printed.contains(&format!("dump.tsv:{line}\n")), "{printed}");
     }
 }
