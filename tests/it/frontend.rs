@@ -1,123 +1,12 @@
 //! `annals serve --frontend`: frontends of several versions are polled, and some fail.
 
-use std::collections::HashMap;
 use std::io::Read;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use crate::support::fake_frontend::{Frontend, PASSWORD, list, ok, row};
 use crate::support::{self, Server, annals, audit_records, data, import, number, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use warp::Filter;
-use warp::http::Response;
-
-const PASSWORD: &str = "s3cret-Pa55";
-
-/// The answers of a frontend, and the requests it received.
-#[derive(Default)]
-struct Script {
-    /// Status and body by path and query. The body of a redirect is its location.
-    answers: HashMap<String, (u16, String)>,
-    requests: Vec<String>,
-    rejects_password: bool,
-    hangs: bool,
-}
-
-/// A server that answers with a script.
-#[derive(Clone)]
-struct Frontend {
-    address: String,
-    script: Arc<Mutex<Script>>,
-}
-
-impl Frontend {
-    fn start() -> Frontend {
-        let script = Arc::new(Mutex::new(Script::default()));
-        let (address, started) = std::sync::mpsc::channel();
-        let served = script.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                address.send(listener.local_addr().unwrap().to_string()).unwrap();
-                let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-                let routes = warp::path::full()
-                    .and(query)
-                    .and(warp::header::optional("authorization"))
-                    .then(move |path: warp::path::FullPath, query: String, who: Option<String>| {
-                        answer(served.clone(), path.as_str().to_string(), query, who)
-                    });
-                warp::serve(routes).incoming(listener).run().await;
-            });
-        });
-        Frontend { address: started.recv().unwrap(), script }
-    }
-
-    fn answers(&self, path: &str, body: impl ToString) {
-        self.script.lock().unwrap().answers.insert(path.to_string(), (200, body.to_string()));
-    }
-
-    fn fails(&self, path: &str, status: u16) {
-        let answer = (status, "no JSON".to_string());
-        self.script.lock().unwrap().answers.insert(path.to_string(), answer);
-    }
-
-    /// Returns the number of requests for paths with this prefix.
-    fn requests(&self, start: &str) -> usize {
-        let script = self.script.lock().unwrap();
-        script.requests.iter().filter(|path| path.starts_with(start)).count()
-    }
-}
-
-async fn answer(
-    script: Arc<Mutex<Script>>,
-    path: String,
-    query: String,
-    who: Option<String>,
-) -> Response<String> {
-    // The script has only the parameter `query_id`.
-    let query: Vec<&str> = query.split('&').filter(|one| one.starts_with("query_id=")).collect();
-    let path = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
-    let (status, body, hangs) = {
-        let mut script = script.lock().unwrap();
-        script.requests.push(path.clone());
-        // root:s3cret-Pa55
-        let known = who.as_deref() == Some("Basic cm9vdDpzM2NyZXQtUGE1NQ==");
-        let (status, body) = match script.answers.get(&path) {
-            _ if script.rejects_password || !known => (401, json!({"code": 401}).to_string()),
-            Some(answer) => answer.clone(),
-            None => (404, "<html>nothing here</html>".to_string()),
-        };
-        (status, body, script.hangs)
-    };
-    if hangs {
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-    }
-    match status {
-        302 => {
-            Response::builder().status(302).header("location", body).body(String::new()).unwrap()
-        }
-        _ => Response::builder().status(status).body(body).unwrap(),
-    }
-}
-
-fn ok(data: Value) -> String {
-    json!({"msg": "success", "code": 0, "data": data, "count": 0}).to_string()
-}
-
-fn row(id: &str, state: &str) -> Value {
-    json!({
-        "Profile ID": id, "Task Type": "QUERY", "Start Time": "2024-08-06 11:16:00",
-        "End Time": "2024-08-06 11:16:01", "Total": "1sec52ms", "Task State": state, "User": "alice",
-        "Default Catalog": "internal", "Default Db": "shop", "Sql Statement": format!("select '{id}'"),
-        "__hrefPaths": [format!("/query_profile/{id}")],
-    })
-}
-
-fn list(rows: &[Value]) -> String {
-    ok(json!({"column_names": [], "href_column": ["Profile ID"], "rows": rows}))
-}
 
 /// Returns the profile of a query in the lists of these tests.
 fn profile(id: &str) -> String {
@@ -214,9 +103,9 @@ fn annals_polls_another_annals() {
     let folder = TempDir::new().unwrap();
     let (first, second) = (folder.path().join("first.db"), folder.path().join("second.db"));
     import(&first, &[&data("")]);
-    let from = Server::start(&first, &[]);
-    let url = format!("http://root@{}", from.address());
-    let to = Server::start(&second, &["--frontend", &url]);
+    let polled = Server::start(&first, &[]);
+    let url = format!("http://root@{}", polled.address());
+    let poller = Server::start(&second, &["--frontend", &url]);
     wait_until(
         || number(&second, QUERIES) == 21 && number(&second, PROFILES) == 4,
         || number(&second, QUERIES).to_string(),
@@ -230,76 +119,100 @@ fn annals_polls_another_annals() {
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         rows
     };
-    assert_eq!(rows(&from), rows(&to));
-    for (id, row) in rows(&from) {
+    assert_eq!(rows(&polled), rows(&poller));
+    for (id, row) in rows(&polled) {
         let path = format!("/api/profile/text?query_id={id}");
-        assert_eq!(from.get(&path).2, to.get(&path).2, "{row}");
+        assert_eq!(polled.get(&path).2, poller.get(&path).2, "{row}");
     }
 }
 
-#[test]
-fn every_version_is_read_and_each_profile_is_fetched_once() {
-    let columns = json!([
+/// The titles of `/rest/v2/manager/query/query_info`.
+fn query_info_titles() -> Value {
+    json!([
         "Query ID", "FE节点", "查询用户", "执行数据库", "Sql", "查询类型", "开始时间", "结束时间",
         "执行时长", "状态"
-    ]);
-    // 4.x without its page: eleven cells, not in the order of the ten titles.
-    let manager = Frontend::start();
-    manager.answers(
+    ])
+}
+
+/// Doris 4.x without its page: rows have eleven cells, not in the order of the ten titles.
+fn doris_4() -> Frontend {
+    let frontend = Frontend::start();
+    frontend.answers(
         "/rest/v1/query_profile",
         json!({"msg": "Unauthorized", "code": 401, "data": "Access denied", "count": 0}),
     );
-    manager.answers(
+    frontend.answers(
         "/rest/v2/manager/query/query_info",
-        ok(json!({"columnNames": columns, "rows": [
+        ok(json!({"columnNames": query_info_titles(), "rows": [
             ["m-1", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:03", "3sec1ms", "EOF",
              "bob", "internal", "lake", "select 'm'"],
             ["m-2", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:03", "3sec1ms", "OK",
              "bob", "internal", "lake", "select 'n'"]
         ]})),
     );
-    // 1.1: ten cells in the order of the titles, under the older key.
-    let older_manager = Frontend::start();
-    older_manager.fails("/rest/v1/query_profile", 500);
-    older_manager.answers(
+    frontend.answers(
+        "/rest/v2/manager/query/profile/text/m-1",
+        ok(json!({ "profile": profile("m-1") })),
+    );
+    frontend.answers("/rest/v2/manager/query/profile/text/m-2", ok(json!({})));
+    frontend
+}
+
+/// Doris 1.1: rows have ten cells in the order of the titles, under the older key.
+fn doris_1_1() -> Frontend {
+    let frontend = Frontend::start();
+    frontend.fails("/rest/v1/query_profile", 500);
+    frontend.answers(
         "/rest/v2/manager/query/query_info",
-        ok(json!({"column_names": columns, "rows": [
+        ok(json!({"column_names": query_info_titles(), "rows": [
             ["l-1", "10.0.0.1:8030", "default_cluster:bob", "default_cluster:lake", "select 'l'", "Query",
              "2022-08-06 11:16:00", "2022-08-06 11:16:03", "3s1ms", "EOF"]
         ]})),
     );
-    older_manager.answers(
+    frontend.answers(
         "/rest/v2/manager/query/profile/text/l-1",
         ok(json!({ "profile": profile("l-1") })),
     );
-    manager.answers(
-        "/rest/v2/manager/query/profile/text/m-1",
-        ok(json!({ "profile": profile("m-1") })),
-    );
-    manager.answers("/rest/v2/manager/query/profile/text/m-2", ok(json!({})));
+    frontend
+}
 
-    let newer = Frontend::start();
-    // This version answers unknown paths with a page for browsers.
-    newer.answers("/rest/v2/manager/query/profile/text/n-1", "<!DOCTYPE html><html></html>");
-    newer.answers("/rest/v1/query_profile", list(&[row("n-2", "EOF"), row("n-1", "EOF")]));
+/// A frontend that answers unknown paths with a page for browsers, and profiles as plain text.
+fn with_plain_text() -> Frontend {
+    let frontend = Frontend::start();
+    frontend.answers("/rest/v2/manager/query/profile/text/n-1", "<!DOCTYPE html><html></html>");
+    frontend.answers("/rest/v1/query_profile", list(&[row("n-2", "EOF"), row("n-1", "EOF")]));
     for id in ["n-1", "n-2"] {
-        newer.answers(&format!("/api/profile/text?query_id={id}"), profile(id));
+        frontend.answers(&format!("/api/profile/text?query_id={id}"), profile(id));
     }
+    frontend
+}
 
-    let older = Frontend::start();
-    older.answers("/rest/v1/query_profile", list(&[row("o-1", "EOF")]));
-    older.answers("/api/profile?query_id=o-1", ok(json!({ "profile": profile("o-1") })));
+/// A frontend that answers profiles as JSON only.
+fn with_json() -> Frontend {
+    let frontend = Frontend::start();
+    frontend.answers("/rest/v1/query_profile", list(&[row("o-1", "EOF")]));
+    frontend.answers("/api/profile?query_id=o-1", ok(json!({ "profile": profile("o-1") })));
+    frontend
+}
 
-    let oldest = Frontend::start();
+/// The oldest form: other titles, and profiles as HTML only.
+fn with_html() -> Frontend {
+    let frontend = Frontend::start();
     let old_row = json!({
         "Query ID": "p-1", "Query Type": "Query", "Query State": "EOF", "User": "root",
         "Start Time": "2020-08-26 16:27:20", "End Time": "2020-08-26 16:27:20", "Total": "316ms",
         "Default Db": "db1", "Sql Statement": "select a < b", "__hrefPath": ["/query_profile/p-1"],
     });
-    oldest.answers("/rest/v1/query_profile", list(&[old_row]));
+    frontend.answers("/rest/v1/query_profile", list(&[old_row]));
     let html = profile("p-1").replace('\n', "</br>").replace(' ', "&nbsp;&nbsp;");
-    oldest.answers("/rest/v1/query_profile/p-1", ok(json!(html)));
+    frontend.answers("/rest/v1/query_profile/p-1", ok(json!(html)));
+    frontend
+}
 
+#[test]
+fn every_version_is_read_and_each_profile_is_fetched_once() {
+    let (manager, older_manager, newer) = (doris_4(), doris_1_1(), with_plain_text());
+    let (older, oldest) = (with_json(), with_html());
     let scene = Scene::new(&[&manager, &older_manager, &newer, &older, &oldest]);
     let server = scene.serve();
     scene.wait_for(QUERIES, 7);

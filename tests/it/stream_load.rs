@@ -137,6 +137,23 @@ fn every_form_of_a_body_is_loaded() {
     assert_eq!(number(&folder.path().join("a.db"), "SELECT count(*) FROM query"), 6);
 }
 
+/// Headers that control a cluster. They have no effect here.
+const CLUSTER_HEADERS: [(&str, &str); 13] = [
+    ("timeout", "100"),
+    ("exec_mem_limit", "1"),
+    ("token", "t"),
+    ("auth", "a"),
+    ("load_to_single_tablet", "true"),
+    ("send_batch_parallelism", "2"),
+    ("sql", "insert"),
+    ("negative", "false"),
+    ("group_commit", "off_mode"),
+    ("merge_type", "append"),
+    ("compute_group", "c"),
+    ("enable_profile", "true"),
+    ("two_phase_commit", "false"),
+];
+
 #[test]
 fn headers_control_how_rows_are_read() {
     let (folder, server) = server();
@@ -170,27 +187,7 @@ fn headers_control_how_rows_are_read() {
             r#"{"rows": [{"query_id": "k-1", "time": 1722942960000, "stmt": "select 1"}]}"#
                 .to_string(),
         ),
-        // These headers control a cluster, and have no effect here.
-        (
-            vec![
-                comma,
-                columns,
-                ("timeout", "100"),
-                ("exec_mem_limit", "1"),
-                ("token", "t"),
-                ("auth", "a"),
-                ("load_to_single_tablet", "true"),
-                ("send_batch_parallelism", "2"),
-                ("sql", "insert"),
-                ("negative", "false"),
-                ("group_commit", "off_mode"),
-                ("merge_type", "append"),
-                ("compute_group", "c"),
-                ("enable_profile", "true"),
-                ("two_phase_commit", "false"),
-            ],
-            row.to_string(),
-        ),
+        ([&[comma, columns][..], &CLUSTER_HEADERS].concat(), row.to_string()),
     ] {
         let answer = load(&server, &headers, body.as_bytes());
         assert_eq!(answer["Status"], "Success", "{headers:?}: {answer}");

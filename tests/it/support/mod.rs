@@ -2,6 +2,7 @@
 
 pub(crate) mod audit_log;
 pub(crate) mod browser;
+pub(crate) mod fake_frontend;
 mod profile;
 mod server;
 
