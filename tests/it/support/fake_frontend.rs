@@ -42,9 +42,13 @@ impl Frontend {
                 let routes = warp::path::full()
                     .and(query)
                     .and(warp::header::optional("authorization"))
-                    .then(move |path: warp::path::FullPath, query: String, who: Option<String>| {
-                        answer(served.clone(), path.as_str().to_string(), query, who)
-                    });
+                    .then(
+                        move |path: warp::path::FullPath,
+                              query: String,
+                              authorization: Option<String>| {
+                            answer(served.clone(), path.as_str().to_string(), query, authorization)
+                        },
+                    );
                 warp::serve(routes).incoming(listener).run().await;
             });
         });
@@ -71,7 +75,7 @@ async fn answer(
     script: Arc<Mutex<Script>>,
     path: String,
     query: String,
-    who: Option<String>,
+    authorization: Option<String>,
 ) -> Response<String> {
     // The script has only the parameter `query_id`.
     let query: Vec<&str> = query.split('&').filter(|one| one.starts_with("query_id=")).collect();
@@ -80,7 +84,7 @@ async fn answer(
         let mut script = script.lock().unwrap();
         script.requests.push(path.clone());
         // root:s3cret-Pa55
-        let known = who.as_deref() == Some("Basic cm9vdDpzM2NyZXQtUGE1NQ==");
+        let known = authorization.as_deref() == Some("Basic cm9vdDpzM2NyZXQtUGE1NQ==");
         let (status, body) = match script.answers.get(&path) {
             _ if script.rejects_password || !known => (401, json!({"code": 401}).to_string()),
             Some(answer) => answer.clone(),
