@@ -1,4 +1,4 @@
-"""Sends what Doris' AuditLoader plugin sends, request by request, for the columns of each version.
+"""Loads rows with the requests of the AuditLoader plugin of Doris, and with the columns of each version.
 Arguments: host, port."""
 
 import base64
@@ -11,7 +11,7 @@ host, port = sys.argv[1], int(sys.argv[2])
 
 OLD = ("query_id,time,client_ip,user,db,state,error_code,error_message,query_time,scan_bytes,scan_rows,"
        "return_rows,stmt_id,is_query,frontend_ip,cpu_time_ms,sql_hash,sql_digest,peak_memory_bytes,stmt")
-NEWER = OLD.replace("user,db", "user,catalog,db").replace(",stmt_id", ",stmt_id").replace(
+NEWER = OLD.replace("user,db", "user,catalog,db").replace(
     ",peak_memory_bytes,stmt", ",peak_memory_bytes,workload_group,stmt")
 NEWEST = NEWER.replace(
     "return_rows,", "return_rows,shuffle_send_rows,shuffle_send_bytes,"
@@ -51,14 +51,14 @@ def load(version, columns, separator, delimiter):
     row = dict(VALUES, query_id="loader-" + version, stmt="select '%s' from a | b" % version)
     body = separator.join(row[name] for name in names) + delimiter
     sent = headers("_log_20240806_111800_" + version, columns, separator, delimiter)
-    # The frontend is asked without a body, and must redirect.
+    # The first request has no body, and is redirected.
     frontend = http.client.HTTPConnection(host, port, timeout=20)
     frontend.request("PUT", "/api/__internal_schema/audit_log/_stream_load", headers=sent)
     answer = frontend.getresponse()
     assert answer.status == 307, answer.status
     location = urlsplit(answer.headers["Location"])
     answer.read()
-    # The place it named gets the rows.
+    # The second request sends the rows to the new location.
     backend = http.client.HTTPConnection(location.hostname, location.port, timeout=20)
     backend.request("PUT", location.path + "?" + location.query, body.encode(), sent)
     answer = backend.getresponse()

@@ -15,7 +15,7 @@ rows = [
 ]
 body = "".join("\x01".join(row) + "\x02" for row in rows)
 assert client.write("__internal_schema", "audit_log", body)
-# The same label again is no success, and adds nothing.
+# A second load with the same label fails, and adds no rows.
 assert not client.write("__internal_schema", "audit_log", body.replace("pydoris-", "again-"))
 
 client = DorisClient(host, port, "root", "")

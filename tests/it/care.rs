@@ -1,4 +1,4 @@
-//! The care of the file: backups and checks.
+//! `annals backup` and `annals check`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ fn sample(folder: &TempDir) -> PathBuf {
 }
 
 #[test]
-fn a_backup_holds_the_same_and_is_served_at_once() {
+fn a_backup_has_the_same_rows_and_can_be_served() {
     let folder = TempDir::new().unwrap();
     let db = sample(&folder);
     let copy = folder.path().join("backup.db");
@@ -32,9 +32,9 @@ fn a_backup_holds_the_same_and_is_served_at_once() {
         let rows = format!("SELECT count(*) FROM {table}");
         assert_eq!(number(&copy, &rows), number(&db, &rows), "{table}");
     }
-    // What makes it a history, and lets pruning give room back.
+    // Pruning can only shrink a file with this setting.
     assert_eq!(number(&copy, "SELECT auto_vacuum FROM pragma_auto_vacuum"), 2);
-    let of = |db: &Path| {
+    let answers = |db: &Path| {
         let server = Server::start(db, &["--time-zone", "UTC"]);
         let id = "fbb2582c72884d29-9dd9de3b42b740e9";
         (
@@ -42,12 +42,12 @@ fn a_backup_holds_the_same_and_is_served_at_once() {
             server.get(&format!("/api/profile/text?query_id={id}")).2,
         )
     };
-    let (mut copied, mut own) = (of(&copy), of(&db));
+    let (mut copied, mut own) = (answers(&copy), answers(&db));
     for (rows, _) in [&mut copied, &mut own] {
         assert!(rows.as_array().unwrap().len() > 10);
     }
     assert_eq!(copied, own);
-    // What is there is not written over, and nothing stays behind.
+    // An existing file is not overwritten, and no temporary file remains.
     let again = run("backup", &db, &[&copy]);
     assert_eq!(again.status.code(), Some(2));
     assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
@@ -58,7 +58,7 @@ fn a_backup_holds_the_same_and_is_served_at_once() {
 }
 
 #[test]
-fn a_backup_beside_a_server_that_writes_is_one_moment() {
+fn a_backup_during_writes_is_a_consistent_snapshot() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("annals.db");
     let log = folder.path().join("log");
@@ -68,8 +68,8 @@ fn a_backup_beside_a_server_that_writes_is_one_moment() {
     std::thread::scope(|scope| {
         let pushes = scope.spawn(|| {
             for number in 0..60 {
-                let pair = [0, 1].map(|of| {
-                    json!({"query_id": format!("pair-{number}-{of}"), "time": 1_700_000_000_000_i64,
+                let pair = [0, 1].map(|half| {
+                    json!({"query_id": format!("pair-{number}-{half}"), "time": 1_700_000_000_000_i64,
                            "stmt": "select 1"})
                 });
                 let body = json!(pair).to_string();
@@ -81,7 +81,7 @@ fn a_backup_beside_a_server_that_writes_is_one_moment() {
             let copy = folder.path().join(name);
             let output = run("backup", &db, &[&copy]);
             assert!(output.status.success(), "{}", stderr(&output));
-            // What is pushed together is there together.
+            // The two records of a push are both in the backup, or neither is.
             let pairs = "SELECT count(*) FROM query WHERE query_id LIKE 'pair-%'";
             assert_eq!(number(&copy, pairs) % 2, 0);
             assert!(number(&copy, "SELECT count(*) FROM query") >= 20_000);
@@ -91,7 +91,7 @@ fn a_backup_beside_a_server_that_writes_is_one_moment() {
 }
 
 #[test]
-fn a_check_says_what_each_table_takes() {
+fn a_check_reports_the_size_of_each_table() {
     let folder = TempDir::new().unwrap();
     let db = sample(&folder);
     let log = folder.path().join("log");
@@ -111,7 +111,7 @@ fn a_check_says_what_each_table_takes() {
     let indexes = "SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'query\\_by\\_%' ESCAPE '\\'";
     assert_eq!(tables[0]["table"], "query");
     assert_eq!(bytes(&tables[0], "index_bytes"), number(&db, indexes));
-    // The largest first, and together nearly all of the file.
+    // The largest table is first. Together the tables are nearly all of the file.
     let sizes: Vec<i64> =
         tables.iter().map(|table| bytes(table, "bytes") + bytes(table, "index_bytes")).collect();
     assert!(sizes.is_sorted_by(|one, next| one >= next), "{sizes:?}");
@@ -119,14 +119,14 @@ fn a_check_says_what_each_table_takes() {
     assert!(all <= file && all > file * 9 / 10, "{all} of {file}");
     let known = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' \
                  ESCAPE '\\'";
-    assert_eq!(tables.len() as i64, number(&db, known), "each table is counted");
-    let said = stdout(&run("check", &db, &[]));
-    let line = said.lines().find(|line| line.starts_with("  query ")).unwrap();
+    assert_eq!(tables.len() as i64, number(&db, known), "the report has each table");
+    let printed = stdout(&run("check", &db, &[]));
+    let line = printed.lines().find(|line| line.starts_with("  query ")).unwrap();
     assert!(line.contains(" 20021 rows ") && line.contains("MiB, indexes "), "{line}");
 }
 
 #[test]
-fn a_sound_history_and_a_damaged_one() {
+fn a_check_tells_a_sound_history_from_a_damaged_one() {
     let folder = TempDir::new().unwrap();
     let db = sample(&folder);
     let output = run("check", &db, &[]);
@@ -136,7 +136,7 @@ fn a_sound_history_and_a_damaged_one() {
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((&report["sound"], &report["findings"]), (&json!(true), &json!([])));
 
-    // Halves without their other half, and a profile that is none.
+    // A profile and a shape without a query, and a body that is no compressed profile.
     let sqlite = rusqlite::Connection::open(&db).unwrap();
     sqlite
         .execute_batch(
@@ -148,18 +148,18 @@ fn a_sound_history_and_a_damaged_one() {
         .unwrap();
     drop(sqlite);
     let output = run("check", &db, &[]);
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let printed = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
     for part in [
         "1 x profiles without a query",
         "1 x normalized statements without a query",
         "cannot be unpacked",
         "it is damaged",
     ] {
-        assert!(said.contains(part), "{said}");
+        assert!(printed.contains(part), "{printed}");
     }
 
-    // Pages written over.
+    // Overwritten pages.
     let mut bytes = std::fs::read(&db).unwrap();
     for page in (9..bytes.len() / 4096).step_by(3) {
         bytes[page * 4096..page * 4096 + 600].fill(0xa5);

@@ -1,12 +1,12 @@
-//! Third-party clients, unchanged: those that load rows, those that ask, and one that looks for faults.
+//! Third-party clients, unchanged: loaders of rows, doris-mcp-server, and schemathesis.
 //!
-//! These need `curl`, and a Python with the packages of `tests/clients/requirements.txt`:
+//! These tests require `curl`, and a Python with the packages of `tests/clients/requirements.txt`:
 //!
 //! ```sh
 //! python3 -m venv target/clients
 //! target/clients/bin/pip install --no-deps --ignore-requires-python \
 //!     --requirement tests/clients/requirements.txt
-//! cargo test --test clients -- --include-ignored
+//! cargo test --test it clients:: -- --include-ignored
 //! ```
 //!
 //! `ANNALS_TEST_PYTHON` names another Python.
@@ -17,7 +17,7 @@ use std::process::Command;
 use crate::support::{Server, add_user, data, import, number, stdout};
 use tempfile::TempDir;
 
-/// Runs a script against a server of its own; gives its database.
+/// Runs a script against a new server. The folder has its database.
 fn run(script: &str, count: &str) -> (TempDir, Server) {
     let folder = TempDir::new().unwrap();
     let server = Server::start(&folder.path().join("a.db"), &[]);
@@ -27,9 +27,9 @@ fn run(script: &str, count: &str) -> (TempDir, Server) {
 
 fn run_against(server: &Server, script: &str, count: &str) {
     let (host, port) = server.address().split_once(':').unwrap();
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(python())
-        .arg(tests.join("tests/clients").join(script))
+        .arg(project.join("tests/clients").join(script))
         .args([host, port, count])
         .output()
         .unwrap();
@@ -37,8 +37,8 @@ fn run_against(server: &Server, script: &str, count: &str) {
 }
 
 fn python() -> PathBuf {
-    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/bin/python");
-    std::env::var_os("ANNALS_TEST_PYTHON").map_or(usual, Into::into)
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/bin/python");
+    std::env::var_os("ANNALS_TEST_PYTHON").map_or(default, Into::into)
 }
 
 fn rows(folder: &TempDir, condition: &str) -> i64 {
@@ -47,7 +47,7 @@ fn rows(folder: &TempDir, condition: &str) -> i64 {
 
 #[test]
 #[ignore = "needs Python with pydoris"]
-fn pydoris_loads() {
+fn pydoris_loads_rows() {
     let (folder, server) = run("load_with_pydoris.py", "20000");
     assert_eq!(
         rows(&folder, "user = 'alice' AND duration_ms = 12 AND query_id LIKE 'pydoris-%'"),
@@ -60,7 +60,7 @@ fn pydoris_loads() {
 
 #[test]
 #[ignore = "needs Python with DorisClient"]
-fn dorisclient_loads() {
+fn dorisclient_loads_rows() {
     let (_folder, server) = run("load_with_dorisclient.py", "500");
     let envelope = server.envelope("/rest/v1/session?limit=1000&user=bob");
     assert_eq!(envelope["count"], 500);
@@ -69,7 +69,7 @@ fn dorisclient_loads() {
 
 #[test]
 #[ignore = "needs Python"]
-fn the_audit_loader_of_each_version_loads() {
+fn the_audit_loader_of_each_version_loads_rows() {
     let (folder, server) = run("load_as_audit_loader.py", "");
     let envelope = server.envelope("/rest/v1/session?user=carol");
     assert_eq!(envelope["count"], 3);
@@ -82,7 +82,7 @@ fn the_audit_loader_of_each_version_loads() {
 
 #[test]
 #[ignore = "needs curl"]
-fn curl_loads() {
+fn curl_loads_a_file() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(&folder.path().join("a.db"), &[]);
     let file = folder.path().join("rows.csv");
@@ -102,23 +102,23 @@ fn curl_loads() {
 
 #[test]
 #[ignore = "needs Python with doris-mcp-server"]
-fn doris_mcp_server_asks_for_profile_sql_and_trace_id() {
+fn doris_mcp_server_reads_profile_sql_and_trace_id() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     import(&db, &[&data("")]);
     add_user(&db, "root", "admin");
     let server = Server::start(&db, &[]);
-    run_against(&server, "ask_as_mcp_server.py", "");
+    run_against(&server, "read_as_mcp_server.py", "");
 }
 
 #[test]
 #[ignore = "needs Python with schemathesis"]
-fn schemathesis_finds_nothing_in_the_described_interface() {
+fn schemathesis_finds_no_fault_in_the_openapi_description() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     import(&db, &[&data("")]);
     let server = Server::start(&db, &[]);
-    // A schema cannot say which texts are profiles: one that is none is answered with 400.
+    // A schema cannot express which texts are profiles. The server answers other texts with 400.
     let config = "[[operations]]\ninclude-name = \"PUT /api/v1/queries/{query_id}/profile\"\n\
                   checks.positive_data_acceptance.expected-statuses = [200, 400]\n";
     std::fs::write(folder.path().join("schemathesis.toml"), config).unwrap();
@@ -128,9 +128,9 @@ fn schemathesis_finds_nothing_in_the_described_interface() {
         .arg(format!("{}/api/v1/openapi.json", server.url))
         .output()
         .unwrap();
-    let said = stdout(&output);
-    assert!(output.status.success(), "{said}");
-    let line = said.lines().find(|line| line.contains(" generated, ")).expect(&said);
+    let printed = stdout(&output);
+    assert!(output.status.success(), "{printed}");
+    let line = printed.lines().find(|line| line.contains(" generated, ")).expect(&printed);
     let requests: u32 = line.split_whitespace().next().unwrap().parse().unwrap();
     assert!(requests >= 5000, "{line}");
 }

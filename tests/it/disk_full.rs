@@ -1,6 +1,6 @@
-//! A disk that is full, and has room again.
+//! A full disk that gets space again.
 //!
-//! These need to mount a small file system, and so root: `cargo test -- --include-ignored`.
+//! These tests mount a small file system, which requires root: `cargo test -- --include-ignored`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -38,7 +38,7 @@ fn mount(arguments: &[&str], folder: &Path) {
 
 #[test]
 #[ignore = "needs root, to mount a small file system"]
-fn a_full_disk_refuses_pushes_holds_followers_and_heals_by_itself() {
+fn a_full_disk_rejects_pushes_and_pauses_followers_until_it_has_space() {
     let disk = SmallDisk::new();
     let elsewhere = TempDir::new().unwrap();
     let (db, log) = (disk.0.path().join("a.db"), elsewhere.path().join("fe.audit.log"));
@@ -50,9 +50,8 @@ fn a_full_disk_refuses_pushes_holds_followers_and_heals_by_itself() {
         };
         (first..first + 100).map(|number| row(number).to_string() + "\n").collect()
     };
-    // What was acknowledged, and what was refused.
     let mut acknowledged = 0;
-    let refused = loop {
+    let rejected = loop {
         let (status, answer, retry) =
             server.send("POST", "/api/v1/queries", &[], rows(acknowledged).as_bytes());
         match status {
@@ -60,17 +59,17 @@ fn a_full_disk_refuses_pushes_holds_followers_and_heals_by_itself() {
             503 => break (answer, retry),
             _ => panic!("{answer}"),
         }
-        assert!(acknowledged < 10_000, "a disk of 3 MiB takes 20 MB");
+        assert!(acknowledged < 10_000, "a disk of 3 MiB stores 20 MB");
     };
-    assert!(refused.0["data"].as_str().unwrap().contains("disk may be full"), "{}", refused.0);
-    assert_eq!(refused.1.as_deref(), Some("5"));
+    assert!(rejected.0["data"].as_str().unwrap().contains("disk may be full"), "{}", rejected.0);
+    assert_eq!(rejected.1.as_deref(), Some("5"));
     assert!(acknowledged > 0);
     let mut file = OpenOptions::new().append(true).create(true).open(&log).unwrap();
     file.write_all(audit_records(0..5000).as_bytes()).unwrap();
     let source = format!("follow {}", log.display());
     let status = || server.envelope("/api/v1/status")["data"]["sources"][&source].clone();
     wait_until(|| !status()["last_error"].is_null(), || status().to_string());
-    // Reading goes on, and shows what was acknowledged.
+    // Reads continue, and show the acknowledged records.
     assert_eq!(server.envelope("/rest/v1/session?limit=100")["count"], 100);
 
     disk.grow();

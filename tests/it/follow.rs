@@ -1,4 +1,4 @@
-//! `annals serve --follow`: logs that grow, roll and are cut, and an annals that is killed.
+//! `annals serve --follow`: logs that grow, are rotated and truncated, and kills of annals.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -41,7 +41,7 @@ impl Scene {
         number(&self.db, "SELECT count(*) FROM query")
     }
 
-    /// Waits until so many queries are in the history.
+    /// Waits until the database has this number of queries.
     fn wait_for(&self, queries: i64) {
         wait_until(|| self.count() >= queries, || format!("{} of {queries}", self.count()));
         assert_eq!(self.count(), queries);
@@ -66,7 +66,7 @@ fn source(server: &Server, scene: &Scene) -> Value {
 }
 
 #[test]
-fn a_missing_log_is_waited_for_and_its_lines_arrive() {
+fn a_missing_log_is_followed_once_it_exists() {
     let scene = Scene::new();
     let server = scene.serve();
     wait_until(|| !source(&server, &scene).is_null(), || "the log is not followed".to_string());
@@ -81,13 +81,13 @@ fn a_missing_log_is_waited_for_and_its_lines_arrive() {
 }
 
 #[test]
-fn a_record_of_many_lines_is_whole_however_slowly_it_is_written() {
+fn a_slowly_written_record_of_many_lines_becomes_complete() {
     let scene = Scene::new();
     let server = scene.serve();
     let whole = audit_records(0..1).replace("select 0", "select 0,\n  1\nfrom t");
     let (start, rest) = whole.split_at(whole.find("  1").unwrap());
     let (middle, end) = rest.split_at(rest.find("from t").unwrap());
-    // Each part stays the last for so long that the record looks whole, and is stored.
+    // The follower stores each part, because no more lines come for a while.
     let reports = || {
         let report = source(&server, &scene);
         ["records_new", "records_merged"]
@@ -100,14 +100,14 @@ fn a_record_of_many_lines_is_whole_however_slowly_it_is_written() {
         let stored = stored as u64 + 1;
         wait_until(|| reports() >= stored, || source(&server, &scene).to_string());
     }
-    let is_whole = "SELECT count(*) FROM query
+    let is_complete = "SELECT count(*) FROM query
         WHERE statement = 'select 0,' || char(10) || '  1' || char(10) || 'from t' AND cpu_time_ms = 0";
-    wait_until(|| number(&scene.db, is_whole) == 1, || "not whole".to_string());
+    wait_until(|| number(&scene.db, is_complete) == 1, || "not complete".to_string());
     assert_eq!(scene.count(), 1);
 }
 
 #[test]
-fn rolling_loses_and_doubles_nothing() {
+fn rotation_loses_and_duplicates_no_record() {
     let scene = Scene::new();
     let server = scene.serve();
     for part in 0..5 {
@@ -116,17 +116,17 @@ fn rolling_loses_and_doubles_nothing() {
             scene.wait_for(part as i64 * 11 + 6);
         }
         scene.append(&audit_records(part * 10 + 6..part * 10 + 10));
-        let rolled = scene.path(&format!("fe.audit.log.2024010{part}-1"));
-        std::fs::rename(&scene.log, &rolled).unwrap();
+        let rotated = scene.path(&format!("fe.audit.log.2024010{part}-1"));
+        std::fs::rename(&scene.log, &rotated).unwrap();
         scene.append(&audit_records(1000 + part..1001 + part));
         if part == 1 {
             scene.wait_for(22);
-            gzip(&rolled, &scene.path("fe.audit.log.20240101-1.gz"));
+            gzip(&rotated, &scene.path("fe.audit.log.20240101-1.gz"));
         }
         if part == 3 {
-            // Gone before anybody could look at its new name.
+            // Removed before the follower saw the new name.
             scene.wait_for(44);
-            std::fs::remove_file(&rolled).unwrap();
+            std::fs::remove_file(&rotated).unwrap();
         }
     }
     scene.wait_for(55);
@@ -142,7 +142,7 @@ fn rolling_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn a_log_that_is_copied_and_cut_goes_on() {
+fn a_log_is_followed_after_it_is_copied_and_truncated() {
     let scene = Scene::new();
     let _server = scene.serve();
     scene.append(&audit_records(0..500));
@@ -152,14 +152,14 @@ fn a_log_that_is_copied_and_cut_goes_on() {
     OpenOptions::new().write(true).open(&scene.log).unwrap().set_len(0).unwrap();
     scene.append(&audit_records(1000..1003));
     scene.wait_for(508);
-    // Cut, and longer than before when it is looked at next.
+    // Truncated, and longer than before at the next poll.
     OpenOptions::new().write(true).open(&scene.log).unwrap().set_len(0).unwrap();
     scene.append(&audit_records(2000..2400));
     scene.wait_for(908);
 }
 
 #[test]
-fn what_was_rolled_while_annals_was_down_is_read_first_and_in_order() {
+fn logs_rotated_while_annals_was_down_are_read_first_and_in_order() {
     let scene = Scene::new();
     let parts = [(3, 0), (1, 10), (2, 20), (4, 30)];
     for (name, first) in parts {
@@ -184,7 +184,7 @@ fn what_was_rolled_while_annals_was_down_is_read_first_and_in_order() {
 }
 
 #[test]
-fn patterns_name_several_logs_each_read_once() {
+fn a_pattern_follows_several_logs_and_reads_each_once() {
     let scene = Scene::new();
     for (name, first) in [("a", 0), ("b", 10)] {
         std::fs::create_dir(scene.path(name)).unwrap();
@@ -198,38 +198,42 @@ fn patterns_name_several_logs_each_read_once() {
     scene.wait_for(20);
     append(&scene.path("b/fe.audit.log"), audit_records(20..21).as_bytes());
     scene.wait_for(21);
-    let ways = server.envelope("/api/v1/status")["data"]["sources"].clone();
-    let new: u64 =
-        ways.as_object().unwrap().values().map(|way| way["records_new"].as_u64().unwrap()).sum();
+    let sources = server.envelope("/api/v1/status")["data"]["sources"].clone();
+    let new: u64 = sources
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|source| source["records_new"].as_u64().unwrap())
+        .sum();
     assert_eq!(new, 21);
 }
 
 #[test]
-fn bad_lines_are_counted_and_good_ones_kept() {
+fn bad_lines_are_counted_and_good_lines_are_stored() {
     let scene = Scene::new();
     let server = scene.serve();
-    // A log-in of StarRocks, and a record that was cut off.
-    let other = "2024-01-02 11:15:51,248 [connection] |Client=10.0.0.3:4000|User=root|AuthorizedUser='root'@'%'\
+    // A login of StarRocks, and a truncated record.
+    let login = "2024-01-02 11:15:51,248 [connection] |Client=10.0.0.3:4000|User=root|AuthorizedUser='root'@'%'\
                  |ResourceGroup=|Catalog=|Db=test|State=OK|ErrorCode=|QueryId=|IsQuery=false|feIp=10.0.0.4|Stmt=\
                  |Digest=|Warehouse=default_warehouse|IsForwardToLeader=false\n";
     let bad = "2024-01-02 11:15:51,248 [query] |Client=10.0.0.1:5000|User=root|State=EOF\n";
     scene.append("before any record\n");
     scene.append(&audit_records(0..2));
-    scene.append(&format!("{other}{bad}"));
+    scene.append(&format!("{login}{bad}"));
     scene.append(&audit_records(2..4).replace("select 2", "select '\u{0}'"));
     append(&scene.log, b"\xff\xfe\n");
     scene.append(&audit_records(4..5));
     scene.wait_for(5);
-    let refused = source(&server, &scene)["rejected"].clone();
-    // The line before any record, and the one behind a record that is whole.
-    assert_eq!(refused["not part of any record"], 2, "{refused}");
-    assert_eq!(refused["a record without a query id"], 1, "{refused}");
-    assert_eq!(refused.as_object().unwrap().len(), 2, "{refused}");
+    let rejected = source(&server, &scene)["rejected"].clone();
+    // The line before the first record, and the line after a complete record.
+    assert_eq!(rejected["not part of any record"], 2, "{rejected}");
+    assert_eq!(rejected["a record without a query id"], 1, "{rejected}");
+    assert_eq!(rejected.as_object().unwrap().len(), 2, "{rejected}");
     assert_eq!(source(&server, &scene)["logins"], 1);
 }
 
 #[test]
-fn while_another_holds_the_file_it_holds_its_place() {
+fn a_locked_database_pauses_the_follower_without_loss() {
     let scene = Scene::new();
     let server = scene.serve();
     scene.append(&audit_records(0..10));
@@ -243,7 +247,7 @@ fn while_another_holds_the_file_it_holds_its_place() {
     scene.wait_for(20);
 }
 
-/// What the killed annals is to take in: of every tenth record the statement has lines of its own.
+/// Returns a record. The statement of every tenth record has several lines.
 fn written(number: u64) -> String {
     let record = audit_records(number..number + 1);
     match number % 10 {
@@ -253,37 +257,37 @@ fn written(number: u64) -> String {
 }
 
 #[test]
-fn killed_again_and_again_it_has_every_record_once() {
+fn every_record_is_stored_once_despite_kills() {
     every_record_once(10_000, 4);
 }
 
 #[test]
 #[ignore = "takes half a minute"]
-fn killed_twenty_times_it_has_every_one_of_100_000_records_once() {
+fn all_of_100_000_records_are_stored_once_despite_twenty_kills() {
     every_record_once(100_000, 20);
 }
 
-/// Kills annals while a log grows and rolls, and counts its records at the end.
+/// Kills annals while a log grows and is rotated, and counts the records at the end.
 fn every_record_once(records: u64, kills: u64) {
     let scene = Scene::new();
     let all_written = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut rolled = 0;
+            let mut rotated = 0;
             for first in (0..records).step_by(500) {
                 let text: String = (first..first + 500).map(written).collect();
-                // Records are torn between two writes.
+                // Some records are split between two writes.
                 let (start, rest) = text.as_bytes().split_at(text.len() / 3);
                 append(&scene.log, start);
                 std::thread::sleep(Duration::from_millis(40));
                 append(&scene.log, rest);
                 std::thread::sleep(Duration::from_millis(30));
                 if first % 7000 == 3500 {
-                    rolled += 1;
-                    let path = scene.path(&format!("fe.audit.log.2024-{rolled:03}"));
+                    rotated += 1;
+                    let path = scene.path(&format!("fe.audit.log.2024-{rotated:03}"));
                     std::fs::rename(&scene.log, &path).unwrap();
-                    if rolled % 3 == 0 {
-                        gzip(&path, &scene.path(&format!("fe.audit.log.2024-{rolled:03}.gz")));
+                    if rotated % 3 == 0 {
+                        gzip(&path, &scene.path(&format!("fe.audit.log.2024-{rotated:03}.gz")));
                     }
                 }
             }
@@ -300,7 +304,7 @@ fn every_record_once(records: u64, kills: u64) {
         let _server = scene.serve();
         wait_until(|| all_written.load(Ordering::SeqCst), || "still writing".to_string());
         scene.wait_for(records as i64);
-        // The last record, too, gets whole.
+        // The last record becomes complete, too.
         let plain = "SELECT count(*) FROM query WHERE statement = 'select ' || statement_id";
         let plain = || number(&scene.db, plain);
         wait_until(|| plain() == (records - records / 10) as i64, || plain().to_string());
@@ -313,7 +317,7 @@ fn every_record_once(records: u64, kills: u64) {
     assert_eq!(number(&scene.db, ids), records as i64);
 }
 
-/// Lines as containerd writes them, in parts of 60 bytes.
+/// Returns lines as containerd writes them, in parts of 60 bytes.
 fn cri(text: &str) -> String {
     let mut lines = String::new();
     for line in text.lines() {
@@ -328,7 +332,7 @@ fn cri(text: &str) -> String {
 }
 
 #[test]
-fn the_log_of_a_container_is_followed_through_kills_between_the_parts_of_a_line() {
+fn a_container_log_is_followed_despite_kills_between_the_parts_of_a_line() {
     let scene = Scene::new();
     let running =
         "RuntimeLogger 2024-01-02 11:00:00,000 INFO (main|1) [A.b():1] ready\n\tand more\n";
@@ -338,13 +342,13 @@ fn the_log_of_a_container_is_followed_through_kills_between_the_parts_of_a_line(
     let text = cri(&lines.concat());
     let mut written = 0;
     for round in 1..=4 {
-        // To the middle of a line of the file, and between the parts of one of the log.
+        // The log ends in the middle of a line of the file, which is between the parts of a record.
         let until = if round == 4 { text.len() } else { text.len() * round / 4 - 7 };
         let mut server = scene.serve();
         append(&scene.log, &text.as_bytes()[written..until]);
         written = until;
-        let whole = cri(&lines.concat())[..until].matches("AuditLogger").count() as i64;
-        wait_until(|| scene.count() >= whole - 1, || format!("{} of {whole}", scene.count()));
+        let complete = cri(&lines.concat())[..until].matches("AuditLogger").count() as i64;
+        wait_until(|| scene.count() >= complete - 1, || format!("{} of {complete}", scene.count()));
         server.process.kill().unwrap();
         server.process.wait().unwrap();
     }
@@ -352,14 +356,14 @@ fn the_log_of_a_container_is_followed_through_kills_between_the_parts_of_a_line(
     scene.wait_for(40);
     assert_eq!(number(&scene.db, "SELECT count(DISTINCT statement) FROM query"), 40);
     assert_eq!(number(&scene.db, "SELECT count(*) FROM query WHERE statement LIKE '%Logger%'"), 0);
-    // The last record is whole as the running log goes on, though no other record comes.
+    // The last record becomes complete when the process log continues, though no other record comes.
     append(&scene.log, cri(&format!("AuditLogger {}{running}", audit_records(40..41))).as_bytes());
     scene.wait_for(41);
     assert_eq!(source(&server, &scene)["rejected"], serde_json::json!({}));
 }
 
 #[test]
-fn a_log_in_another_encoding_is_an_error_that_is_shown() {
+fn a_log_in_another_encoding_is_reported_as_an_error() {
     let scene = Scene::new();
     let units = audit_records(0..10);
     let bytes: Vec<u8> = units.encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -1,125 +1,14 @@
-//! `annals serve --frontend`: history collected from live frontends, of several versions, good and bad.
+//! `annals serve --frontend`: frontends of several versions are polled, and some fail.
 
-use std::collections::HashMap;
 use std::io::Read;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use crate::support::fake_frontend::{Frontend, PASSWORD, list, ok, row};
 use crate::support::{self, Server, annals, audit_records, data, import, number, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use warp::Filter;
-use warp::http::Response;
 
-const PASSWORD: &str = "s3cret-Pa55";
-
-/// What a frontend answers, and what it was asked.
-#[derive(Default)]
-struct Script {
-    /// Status and body, by path and query; of a redirect, the place.
-    answers: HashMap<String, (u16, String)>,
-    asked: Vec<String>,
-    refuses: bool,
-    hangs: bool,
-}
-
-/// A frontend that plays a script.
-#[derive(Clone)]
-struct Frontend {
-    address: String,
-    script: Arc<Mutex<Script>>,
-}
-
-impl Frontend {
-    fn start() -> Frontend {
-        let script = Arc::new(Mutex::new(Script::default()));
-        let (address, started) = std::sync::mpsc::channel();
-        let played = script.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                address.send(listener.local_addr().unwrap().to_string()).unwrap();
-                let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-                let routes = warp::path::full()
-                    .and(query)
-                    .and(warp::header::optional("authorization"))
-                    .then(move |path: warp::path::FullPath, query: String, who: Option<String>| {
-                        answer(played.clone(), path.as_str().to_string(), query, who)
-                    });
-                warp::serve(routes).incoming(listener).run().await;
-            });
-        });
-        Frontend { address: started.recv().unwrap(), script }
-    }
-
-    fn answers(&self, path: &str, body: impl ToString) {
-        self.script.lock().unwrap().answers.insert(path.to_string(), (200, body.to_string()));
-    }
-
-    fn fails(&self, path: &str, status: u16) {
-        let answer = (status, "no JSON".to_string());
-        self.script.lock().unwrap().answers.insert(path.to_string(), answer);
-    }
-
-    /// How often it was asked for what starts so.
-    fn asked(&self, start: &str) -> usize {
-        let script = self.script.lock().unwrap();
-        script.asked.iter().filter(|path| path.starts_with(start)).count()
-    }
-}
-
-async fn answer(
-    script: Arc<Mutex<Script>>,
-    path: String,
-    query: String,
-    who: Option<String>,
-) -> Response<String> {
-    // Parameters that ask for nothing that is told of here are left out of the script.
-    let query: Vec<&str> = query.split('&').filter(|one| one.starts_with("query_id=")).collect();
-    let path = if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) };
-    let (status, body, hangs) = {
-        let mut script = script.lock().unwrap();
-        script.asked.push(path.clone());
-        // root:s3cret-Pa55
-        let known = who.as_deref() == Some("Basic cm9vdDpzM2NyZXQtUGE1NQ==");
-        let (status, body) = match script.answers.get(&path) {
-            _ if script.refuses || !known => (401, json!({"code": 401}).to_string()),
-            Some(answer) => answer.clone(),
-            None => (404, "<html>nothing here</html>".to_string()),
-        };
-        (status, body, script.hangs)
-    };
-    if hangs {
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-    }
-    match status {
-        302 => {
-            Response::builder().status(302).header("location", body).body(String::new()).unwrap()
-        }
-        _ => Response::builder().status(status).body(body).unwrap(),
-    }
-}
-
-fn ok(data: Value) -> String {
-    json!({"msg": "success", "code": 0, "data": data, "count": 0}).to_string()
-}
-
-fn row(id: &str, state: &str) -> Value {
-    json!({
-        "Profile ID": id, "Task Type": "QUERY", "Start Time": "2024-08-06 11:16:00",
-        "End Time": "2024-08-06 11:16:01", "Total": "1sec52ms", "Task State": state, "User": "alice",
-        "Default Catalog": "internal", "Default Db": "shop", "Sql Statement": format!("select '{id}'"),
-        "__hrefPaths": [format!("/query_profile/{id}")],
-    })
-}
-
-fn list(rows: &[Value]) -> String {
-    ok(json!({"column_names": [], "href_column": ["Profile ID"], "rows": rows}))
-}
-
-/// The profile of a query that some list of these tests names.
+/// Returns the profile of a query in the lists of these tests.
 fn profile(id: &str) -> String {
     let of_1_1 = [
         ("Start Time", "2022-08-06 11:16:00"),
@@ -210,13 +99,13 @@ const PROFILES: &str = "SELECT count(*) FROM profile";
 const QUERIES: &str = "SELECT count(*) FROM query";
 
 #[test]
-fn one_annals_collects_from_another() {
+fn annals_polls_another_annals() {
     let folder = TempDir::new().unwrap();
     let (first, second) = (folder.path().join("first.db"), folder.path().join("second.db"));
     import(&first, &[&data("")]);
-    let from = Server::start(&first, &[]);
-    let url = format!("http://root@{}", from.address());
-    let to = Server::start(&second, &["--frontend", &url]);
+    let polled = Server::start(&first, &[]);
+    let url = format!("http://root@{}", polled.address());
+    let poller = Server::start(&second, &["--frontend", &url]);
     wait_until(
         || number(&second, QUERIES) == 21 && number(&second, PROFILES) == 4,
         || number(&second, QUERIES).to_string(),
@@ -230,76 +119,100 @@ fn one_annals_collects_from_another() {
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         rows
     };
-    assert_eq!(rows(&from), rows(&to));
-    for (id, row) in rows(&from) {
+    assert_eq!(rows(&polled), rows(&poller));
+    for (id, row) in rows(&polled) {
         let path = format!("/api/profile/text?query_id={id}");
-        assert_eq!(from.get(&path).2, to.get(&path).2, "{row}");
+        assert_eq!(polled.get(&path).2, poller.get(&path).2, "{row}");
     }
 }
 
-#[test]
-fn each_version_is_understood_and_each_profile_fetched_once() {
-    let columns = json!([
+/// The titles of `/rest/v2/manager/query/query_info`.
+fn query_info_titles() -> Value {
+    json!([
         "Query ID", "FE节点", "查询用户", "执行数据库", "Sql", "查询类型", "开始时间", "结束时间",
         "执行时长", "状态"
-    ]);
-    // 4.x without its page: eleven cells, not in the order of the ten titles.
-    let manager = Frontend::start();
-    manager.answers(
+    ])
+}
+
+/// Doris 4.x without its page: rows have eleven cells, not in the order of the ten titles.
+fn doris_4() -> Frontend {
+    let frontend = Frontend::start();
+    frontend.answers(
         "/rest/v1/query_profile",
         json!({"msg": "Unauthorized", "code": 401, "data": "Access denied", "count": 0}),
     );
-    manager.answers(
+    frontend.answers(
         "/rest/v2/manager/query/query_info",
-        ok(json!({"columnNames": columns, "rows": [
+        ok(json!({"columnNames": query_info_titles(), "rows": [
             ["m-1", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:03", "3sec1ms", "EOF",
              "bob", "internal", "lake", "select 'm'"],
             ["m-2", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:03", "3sec1ms", "OK",
              "bob", "internal", "lake", "select 'n'"]
         ]})),
     );
-    // 1.1: ten cells in the order of the titles, under the older key.
-    let older_manager = Frontend::start();
-    older_manager.fails("/rest/v1/query_profile", 500);
-    older_manager.answers(
+    frontend.answers(
+        "/rest/v2/manager/query/profile/text/m-1",
+        ok(json!({ "profile": profile("m-1") })),
+    );
+    frontend.answers("/rest/v2/manager/query/profile/text/m-2", ok(json!({})));
+    frontend
+}
+
+/// Doris 1.1: rows have ten cells in the order of the titles, under the older key.
+fn doris_1_1() -> Frontend {
+    let frontend = Frontend::start();
+    frontend.fails("/rest/v1/query_profile", 500);
+    frontend.answers(
         "/rest/v2/manager/query/query_info",
-        ok(json!({"column_names": columns, "rows": [
+        ok(json!({"column_names": query_info_titles(), "rows": [
             ["l-1", "10.0.0.1:8030", "default_cluster:bob", "default_cluster:lake", "select 'l'", "Query",
              "2022-08-06 11:16:00", "2022-08-06 11:16:03", "3s1ms", "EOF"]
         ]})),
     );
-    older_manager.answers(
+    frontend.answers(
         "/rest/v2/manager/query/profile/text/l-1",
         ok(json!({ "profile": profile("l-1") })),
     );
-    manager.answers(
-        "/rest/v2/manager/query/profile/text/m-1",
-        ok(json!({ "profile": profile("m-1") })),
-    );
-    manager.answers("/rest/v2/manager/query/profile/text/m-2", ok(json!({})));
+    frontend
+}
 
-    let newer = Frontend::start();
-    // A page for browsers where it knows nothing.
-    newer.answers("/rest/v2/manager/query/profile/text/n-1", "<!DOCTYPE html><html></html>");
-    newer.answers("/rest/v1/query_profile", list(&[row("n-2", "EOF"), row("n-1", "EOF")]));
+/// A frontend that answers unknown paths with a page for browsers, and profiles as plain text.
+fn with_plain_text() -> Frontend {
+    let frontend = Frontend::start();
+    frontend.answers("/rest/v2/manager/query/profile/text/n-1", "<!DOCTYPE html><html></html>");
+    frontend.answers("/rest/v1/query_profile", list(&[row("n-2", "EOF"), row("n-1", "EOF")]));
     for id in ["n-1", "n-2"] {
-        newer.answers(&format!("/api/profile/text?query_id={id}"), profile(id));
+        frontend.answers(&format!("/api/profile/text?query_id={id}"), profile(id));
     }
+    frontend
+}
 
-    let older = Frontend::start();
-    older.answers("/rest/v1/query_profile", list(&[row("o-1", "EOF")]));
-    older.answers("/api/profile?query_id=o-1", ok(json!({ "profile": profile("o-1") })));
+/// A frontend that answers profiles as JSON only.
+fn with_json() -> Frontend {
+    let frontend = Frontend::start();
+    frontend.answers("/rest/v1/query_profile", list(&[row("o-1", "EOF")]));
+    frontend.answers("/api/profile?query_id=o-1", ok(json!({ "profile": profile("o-1") })));
+    frontend
+}
 
-    let oldest = Frontend::start();
+/// The oldest form: other titles, and profiles as HTML only.
+fn with_html() -> Frontend {
+    let frontend = Frontend::start();
     let old_row = json!({
         "Query ID": "p-1", "Query Type": "Query", "Query State": "EOF", "User": "root",
         "Start Time": "2020-08-26 16:27:20", "End Time": "2020-08-26 16:27:20", "Total": "316ms",
         "Default Db": "db1", "Sql Statement": "select a < b", "__hrefPath": ["/query_profile/p-1"],
     });
-    oldest.answers("/rest/v1/query_profile", list(&[old_row]));
+    frontend.answers("/rest/v1/query_profile", list(&[old_row]));
     let html = profile("p-1").replace('\n', "</br>").replace(' ', "&nbsp;&nbsp;");
-    oldest.answers("/rest/v1/query_profile/p-1", ok(json!(html)));
+    frontend.answers("/rest/v1/query_profile/p-1", ok(json!(html)));
+    frontend
+}
 
+#[test]
+fn every_version_is_read_and_each_profile_is_fetched_once() {
+    let (manager, older_manager, newer) = (doris_4(), doris_1_1(), with_plain_text());
+    let (older, oldest) = (with_json(), with_html());
     let scene = Scene::new(&[&manager, &older_manager, &newer, &older, &oldest]);
     let server = scene.serve();
     scene.wait_for(QUERIES, 7);
@@ -325,28 +238,28 @@ fn each_version_is_understood_and_each_profile_fetched_once() {
         let text = server.get(&format!("/api/profile/text?query_id={id}")).2;
         assert_eq!(String::from_utf8(text).unwrap(), profile(id));
     }
-    // They are looked at again, and nothing is fetched again; what is missing is given up.
-    let looks = newer.asked("/rest/v1/query_profile");
+    // The frontends are polled again. Stored profiles are not fetched again, and missing ones are given up.
+    let polls = newer.requests("/rest/v1/query_profile");
     wait_until(
-        || newer.asked("/rest/v1/query_profile") >= looks + 4,
-        || "it asks no more".to_string(),
+        || newer.requests("/rest/v1/query_profile") >= polls + 4,
+        || "no more polls".to_string(),
     );
-    assert_eq!(newer.asked("/api/profile/text?query_id=n-1"), 1);
-    assert_eq!(manager.asked("/rest/v2/manager/query/profile/text/m-1"), 1);
-    assert_eq!(manager.asked("/rest/v2/manager/query/profile/text/m-2"), 3);
+    assert_eq!(newer.requests("/api/profile/text?query_id=n-1"), 1);
+    assert_eq!(manager.requests("/rest/v2/manager/query/profile/text/m-1"), 1);
+    assert_eq!(manager.requests("/rest/v2/manager/query/profile/text/m-2"), 3);
     drop(server);
-    // Nor by another annals on the same history.
+    // After a restart they are not fetched again either.
     let _server = scene.serve();
-    let looks = newer.asked("/rest/v1/query_profile");
+    let polls = newer.requests("/rest/v1/query_profile");
     wait_until(
-        || newer.asked("/rest/v1/query_profile") >= looks + 2,
-        || "it asks no more".to_string(),
+        || newer.requests("/rest/v1/query_profile") >= polls + 2,
+        || "no more polls".to_string(),
     );
-    assert_eq!(newer.asked("/api/profile/text?query_id=n-1"), 1);
+    assert_eq!(newer.requests("/api/profile/text?query_id=n-1"), 1);
 }
 
 #[test]
-fn a_frontend_of_starrocks_is_collected_from_by_its_query_details() {
+fn a_starrocks_frontend_is_polled_for_its_query_details() {
     const ID: &str = "0195feed-2b5f-11ee-bdee-00000000f101";
     let starrocks = Frontend::start();
     let detail = |state: &str, ended_ms: i64, latency_ms: i64| {
@@ -367,9 +280,9 @@ fn a_frontend_of_starrocks_is_collected_from_by_its_query_details() {
          - Default Db: shop\n     - Sql Statement: select max(t) from orders\n     - Variables: \n     \
          - NonDefaultSessionVariables: {{}}\n  Planner:\n  Execution:\n"
     );
-    // The bare text.
+    // The answer is the bare text.
     starrocks.answers(&format!("/api/profile?query_id={ID}"), &profile);
-    // An older one has the first path alone, a bare list.
+    // Older versions have only the first path, with a bare list.
     let older = Frontend::start();
     let mut failed = detail("FAILED", 1_772_600_768_500, 1500);
     failed["queryId"] = json!("0195feed-2b5f-11ee-bdee-00000000f102");
@@ -386,36 +299,36 @@ fn a_frontend_of_starrocks_is_collected_from_by_its_query_details() {
 }
 
 #[test]
-fn a_list_that_nobody_understands_is_an_error() {
-    let mute = Frontend::start();
+fn a_query_list_that_cannot_be_read_is_an_error() {
+    let unreadable = Frontend::start();
     let rows = json!([["7", "no time", "here"], ["8", "no time", "there"]]);
     let strange = ok(json!({"columnNames": ["Number", "What", "Where"], "rows": rows}));
-    mute.answers("/rest/v2/manager/query/query_info", &strange);
-    mute.answers("/rest/v1/query_profile", strange);
+    unreadable.answers("/rest/v2/manager/query/query_info", &strange);
+    unreadable.answers("/rest/v1/query_profile", strange);
     let empty = Frontend::start();
     empty.answers("/rest/v1/query_profile", list(&[]));
-    let scene = Scene::new(&[&mute, &empty]);
+    let scene = Scene::new(&[&unreadable, &empty]);
     let server = scene.serve();
     wait_until(
-        || source(&server, &mute)["last_error"].is_string(),
-        || source(&server, &mute).to_string(),
+        || source(&server, &unreadable)["last_error"].is_string(),
+        || source(&server, &unreadable).to_string(),
     );
-    let error = source(&server, &mute)["last_error"].as_str().unwrap().to_string();
+    let error = source(&server, &unreadable)["last_error"].as_str().unwrap().to_string();
     assert!(error.contains("lists 2 queries, of which annals understands none"), "{error}");
-    assert!(source(&server, &mute)["last_success_ms"].is_null());
-    // One that has nothing to list is well.
+    assert!(source(&server, &unreadable)["last_success_ms"].is_null());
+    // An empty list is no error.
     wait_until(
         || source(&server, &empty)["last_success_ms"].is_i64(),
         || source(&server, &empty).to_string(),
     );
     assert!(source(&server, &empty)["last_error"].is_null());
-    // What it says once it is understood is taken in.
-    mute.answers("/rest/v1/query_profile", list(&[row("u-1", "EOF")]));
+    // A later answer that can be read is stored.
+    unreadable.answers("/rest/v1/query_profile", list(&[row("u-1", "EOF")]));
     scene.wait_for(QUERIES, 1);
 }
 
 #[test]
-fn a_running_query_is_looked_at_until_it_ends() {
+fn a_running_query_is_polled_until_it_ends() {
     let frontend = Frontend::start();
     let mut running = row("r-1", "RUNNING");
     running["End Time"] = json!("N/A");
@@ -425,22 +338,22 @@ fn a_running_query_is_looked_at_until_it_ends() {
     let scene = Scene::new(&[&frontend]);
     let _server = scene.serve();
     scene.wait_for("SELECT count(*) FROM query WHERE state = 'RUNNING' AND ended_ms IS NULL", 1);
-    assert_eq!(frontend.asked("/api/profile/text?query_id=r-1"), 0);
+    assert_eq!(frontend.requests("/api/profile/text?query_id=r-1"), 0);
     frontend.answers("/rest/v1/query_profile", list(&[row("r-1", "EOF")]));
     scene.wait_for("SELECT count(*) FROM query WHERE state = 'EOF' AND duration_ms = 1052", 1);
     scene.wait_for(PROFILES, 1);
-    assert_eq!(frontend.asked("/api/profile/text?query_id=r-1"), 1);
+    assert_eq!(frontend.requests("/api/profile/text?query_id=r-1"), 1);
 }
 
 #[test]
-fn one_that_fails_is_told_of_and_disturbs_no_other() {
+fn a_failing_frontend_is_reported_and_delays_no_other() {
     let good = Frontend::start();
     good.answers("/rest/v1/query_profile", list(&[row("g-1", "EOF")]));
     good.answers("/api/profile/text?query_id=g-1", profile("g-1"));
     let hangs = Frontend::start();
     hangs.script.lock().unwrap().hangs = true;
-    let refuses = Frontend::start();
-    refuses.script.lock().unwrap().refuses = true;
+    let rejects = Frontend::start();
+    rejects.script.lock().unwrap().rejects_password = true;
     let garbage = Frontend::start();
     garbage.answers("/rest/v2/manager/query/query_info", r#"{"code": 0, "data": {"rows": 7}}"#);
     garbage.answers("/rest/v1/query_profile", r#"{"code": 0, "data": {"rows": [{"Profile"#);
@@ -458,7 +371,7 @@ fn one_that_fails_is_told_of_and_disturbs_no_other() {
     mixed.answers("/api/profile/text?query_id=x-1", profile("other"));
     mixed.answers("/api/profile/text?query_id=x-2", "x".repeat(1000));
     mixed.fails("/api/profile/text?query_id=x-3", 503);
-    let all = [&good, &hangs, &refuses, &garbage, &broken, &mixed];
+    let all = [&good, &hangs, &rejects, &garbage, &broken, &mixed];
     let scene = Scene::new(&all);
     let server = scene.serve();
     scene.wait_for("SELECT count(*) FROM query WHERE query_id LIKE 'g-%'", 1);
@@ -471,25 +384,25 @@ fn one_that_fails_is_told_of_and_disturbs_no_other() {
         );
         source(&server, frontend)["last_error"].as_str().unwrap().to_string()
     };
-    assert!(error(&refuses).contains("refuses the user or the password"));
+    assert!(error(&rejects).contains("refuses the user or the password"));
     assert!(error(&garbage).contains("does not answer as a frontend"));
     assert!(error(&broken).contains("status 500"));
     assert!(error(&mixed).contains("status 503"));
-    let refused = source(&server, &mixed)["rejected"].clone();
-    assert!(refused["a profile of another query than the one requested"].is_u64(), "{refused}");
+    let rejected = source(&server, &mixed)["rejected"].clone();
+    assert!(rejected["a profile of another query than the one requested"].is_u64(), "{rejected}");
     assert!(source(&server, &good)["last_error"].is_null());
     assert!(source(&server, &good)["last_success_ms"].is_i64());
     assert!(source(&server, &hangs)["last_success_ms"].is_null());
     assert!(!server.envelope("/api/v1/status").to_string().contains(PASSWORD));
 
-    // It gets well, and is collected from by itself.
+    // The frontend recovers, and the next poll stores its queries.
     broken.answers("/rest/v2/manager/query/query_info", "");
     broken.answers("/rest/v1/query_profile", list(&[row("b-1", "EOF")]));
     scene.wait_for("SELECT count(*) FROM query WHERE query_id LIKE 'b-%'", 1);
 }
 
 #[test]
-fn the_password_comes_from_the_environment_and_goes_nowhere() {
+fn the_password_comes_from_the_environment_and_is_not_disclosed() {
     let frontend = Frontend::start();
     let row = json!([
         "e-1", "10.0.0.1:8030", "QUERY", "2024-08-06 11:16:00", "2024-08-06 11:16:01", "1sec52ms",
@@ -499,7 +412,7 @@ fn the_password_comes_from_the_environment_and_goes_nowhere() {
         "/rest/v2/manager/query/query_info",
         ok(json!({"columnNames": ["Query ID"], "rows": [row]})),
     );
-    // Another place, to which it is sent with every question.
+    // The frontend redirects every request here.
     let elsewhere = Frontend::start();
     frontend.script.lock().unwrap().answers.insert(
         "/rest/v1/query_profile".to_string(),
@@ -517,22 +430,22 @@ fn the_password_comes_from_the_environment_and_goes_nowhere() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Once both lists were asked for, the error of the first is in the log.
+    // After the second list was requested, the error of the first is in the log.
     wait_until(
-        || frontend.asked("/rest/v1/query_profile") > 0 && frontend.asked("/rest/v2") > 0,
-        || "it does not ask".to_string(),
+        || frontend.requests("/rest/v1/query_profile") > 0 && frontend.requests("/rest/v2") > 0,
+        || "no polls".to_string(),
     );
     process.kill().unwrap();
-    let mut said = String::new();
-    process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let mut printed = String::new();
+    process.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    process.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
     process.wait().unwrap();
-    assert!(!said.contains(PASSWORD) && !said.contains("cm9vdDpzM2NyZXQ"), "{said}");
-    assert_eq!(elsewhere.asked(""), 0);
+    assert!(!printed.contains(PASSWORD) && !printed.contains("cm9vdDpzM2NyZXQ"), "{printed}");
+    assert_eq!(elsewhere.requests(""), 0);
 }
 
 #[test]
-fn what_is_not_wanted_is_not_even_fetched() {
+fn profiles_of_excluded_queries_are_not_fetched() {
     let frontend = Frontend::start();
     frontend.answers("/rest/v1/query_profile", list(&[row("k-1", "EOF"), row("k-2", "EOF")]));
     for id in ["k-1", "k-2"] {
@@ -543,12 +456,12 @@ fn what_is_not_wanted_is_not_even_fetched() {
     let server = scene.serve();
     scene.wait_for(PROFILES, 1);
     scene.wait_for(QUERIES, 1);
-    assert_eq!(frontend.asked("/api/profile/text?query_id=k-1"), 0);
+    assert_eq!(frontend.requests("/api/profile/text?query_id=k-1"), 0);
     assert_eq!(source(&server, &frontend)["excluded"], 1);
 }
 
 #[test]
-fn beside_other_ways_a_query_is_there_once() {
+fn a_query_of_the_log_and_of_a_frontend_is_stored_once() {
     let frontend = Frontend::start();
     let scene = Scene::new(&[&frontend]);
     let log = scene.folder.path().join("log");
@@ -579,6 +492,6 @@ fn beside_other_ways_a_query_is_there_once() {
     let _server = scene.serve();
     scene.wait_for(PROFILES, 1);
     assert_eq!(number(&scene.db(), QUERIES), 1);
-    // The audit log's own word stands.
+    // The value of the audit log has precedence.
     assert_eq!(number(&scene.db(), "SELECT count(*) FROM query WHERE db = 'test'"), 1);
 }

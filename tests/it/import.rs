@@ -1,4 +1,4 @@
-//! `annals import`, run as a user runs it.
+//! `annals import` of audit logs and profiles, and its exit codes.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_understood_ends_with_0_and_again_changes_nothing() {
+fn an_import_exits_with_0_and_a_second_one_changes_nothing() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let log = folder.path().join("whatever.name");
@@ -24,7 +24,7 @@ fn what_is_understood_ends_with_0_and_again_changes_nothing() {
     assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
     assert!(stdout(&first).contains("records:  2500 new, 0 merged, 0 unchanged"));
     assert!(!stdout(&first).contains("not understood"));
-    assert_eq!(stderr(&first), "", "no progress bar where there is no terminal");
+    assert_eq!(stderr(&first), "", "a progress bar without a terminal");
     let before = std::fs::read(&db).unwrap();
     let again = import(&db, &[&log]);
     assert_eq!(again.status.code(), Some(0));
@@ -33,13 +33,13 @@ fn what_is_understood_ends_with_0_and_again_changes_nothing() {
 }
 
 #[test]
-fn some_not_understood_ends_with_1_and_says_where() {
+fn rejected_records_exit_with_1_and_are_reported_with_file_and_line() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let log = folder.path().join("log");
     let good = audit_records(0..1);
     let head = "2024-01-02 11:15:51,248";
-    // None of these is written by a frontend: what a frontend writes is understood.
+    // No frontend writes these lines.
     let with_id = |id: &str| audit_record(head, &[("QueryId", id), ("Stmt", "select 1")]);
     let bad = format!(
         "a line before any record\n{good}{head} [disconnection] |Client=10.0.0.1:5000|User=a\n\
@@ -52,8 +52,8 @@ fn some_not_understood_ends_with_1_and_says_where() {
     std::fs::write(&log, bad).unwrap();
     let output = import(&db, &[&log]);
     assert_eq!(output.status.code(), Some(1));
-    let said = stdout(&output);
-    assert!(said.contains("records:  2 new"), "{said}");
+    let printed = stdout(&output);
+    assert!(printed.contains("records:  2 new"), "{printed}");
     for (reason, line) in [
         ("1 x not part of any record", 1),
         ("1 x a record of a type other than", 3),
@@ -62,13 +62,13 @@ fn some_not_understood_ends_with_1_and_says_where() {
         ("the query id holds white space", 6),
         ("1 x a record whose JSON cannot be read", 7),
     ] {
-        assert!(said.contains(reason), "{reason}: {said}");
-        assert!(said.contains(&format!("{}:{line}\n", log.display())), "{line}: {said}");
+        assert!(printed.contains(reason), "{reason}: {printed}");
+        assert!(printed.contains(&format!("{}:{line}\n", log.display())), "{line}: {printed}");
     }
 }
 
 #[test]
-fn nothing_understood_ends_with_2() {
+fn an_import_of_nothing_readable_exits_with_2() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let junk = folder.path().join("junk");
@@ -87,7 +87,7 @@ fn nothing_understood_ends_with_2() {
 }
 
 #[test]
-fn an_empty_file_is_nothing_to_complain_about() {
+fn an_empty_file_exits_with_0() {
     let folder = TempDir::new().unwrap();
     let empty = folder.path().join("empty");
     std::fs::write(&empty, "").unwrap();
@@ -95,16 +95,16 @@ fn an_empty_file_is_nothing_to_complain_about() {
 }
 
 #[test]
-fn files_are_known_by_content_compressed_or_not_and_folders_are_searched() {
+fn files_are_recognized_by_content_in_folders_and_in_gzip() {
     let folder = TempDir::new().unwrap();
     let input = folder.path().join("input");
     std::fs::create_dir_all(input.join("deep/deeper")).unwrap();
-    // A member for each log, as `cat a.gz b.gz` makes it.
+    // Two gzip members, as `cat a.gz b.gz` makes them.
     let log = [gzip(audit_records(0..10).as_bytes()), gzip(audit_records(10..20).as_bytes())];
     std::fs::write(input.join("deep/profile.txt"), log.concat()).unwrap();
     let profile = std::fs::read(data("profiles/doris-2.1.txt")).unwrap();
     std::fs::write(input.join("deep/deeper/fe.audit.log"), gzip(&profile)).unwrap();
-    // The history itself, which is there too, is passed over.
+    // The database is in the same folder, and is skipped.
     let db = input.join("a.db");
     let output = import(&db, &[&input]);
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
@@ -131,7 +131,7 @@ fn standard_input_is_read() {
 }
 
 #[test]
-fn damaged_compression_keeps_what_came_before() {
+fn records_before_damaged_compression_are_imported() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let log = folder.path().join("log.gz");
@@ -144,7 +144,7 @@ fn damaged_compression_keeps_what_came_before() {
 }
 
 #[test]
-fn a_log_cut_off_anywhere_never_makes_a_wrong_record() {
+fn a_truncated_log_gives_no_wrong_record() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let log = folder.path().join("log");
@@ -163,12 +163,12 @@ fn a_log_cut_off_anywhere_never_makes_a_wrong_record() {
         rows.unwrap().collect::<Result<Vec<_>, _>>().unwrap()
     };
     let whole = dump(&db);
-    // Every eleventh place. The tests of the parser cut everywhere.
+    // Every eleventh position. The unit tests of the parser cut at every position.
     for cut in (0..second.len()).step_by(11) {
         let db = folder.path().join(format!("{cut}.db"));
         std::fs::write(&log, format!("{first}{}", &second[..cut])).unwrap();
         import(&db, &[&log]);
-        // The log as it grew meanwhile, imported after the cut one, gives what it gives alone.
+        // The complete log, imported after the truncated one, gives the same rows as alone.
         std::fs::write(&log, format!("{first}{second}")).unwrap();
         assert!(import(&db, &[&log]).status.success());
         assert_eq!(dump(&db), whole, "cut at {cut}: {}", &second[..cut]);
@@ -187,7 +187,7 @@ fn an_audit_line_and_a_profile_give_the_same_row_in_either_order() {
         let sqlite = rusqlite::Connection::open(&db).unwrap();
         let mut query = sqlite.prepare("SELECT * FROM query WHERE query_id LIKE 'fbb2%'").unwrap();
         let columns = query.column_count();
-        // All but the order of arrival.
+        // The first column is the order of arrival.
         let values = query.query_row((), |row| {
             (1..columns)
                 .map(|at| row.get::<_, rusqlite::types::Value>(at))
@@ -195,13 +195,13 @@ fn an_audit_line_and_a_profile_give_the_same_row_in_either_order() {
         });
         values.unwrap()
     };
-    let one_way = row("a.db", &[&log, &profile]);
-    assert_eq!(one_way, row("b.db", &[&profile, &log]));
-    assert_eq!(one_way, row("c.db", &[&profile, &log, &profile, &log]));
+    let log_first = row("a.db", &[&log, &profile]);
+    assert_eq!(log_first, row("b.db", &[&profile, &log]));
+    assert_eq!(log_first, row("c.db", &[&profile, &log, &profile, &log]));
 }
 
 #[test]
-fn a_record_of_many_megabytes_is_kept_and_one_beyond_the_bound_is_counted() {
+fn large_records_are_stored_and_too_large_ones_are_counted() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let mut process = annals()
@@ -212,7 +212,7 @@ fn a_record_of_many_megabytes_is_kept_and_one_beyond_the_bound_is_counted() {
         .spawn()
         .unwrap();
     let mut input = process.stdin.take().unwrap();
-    // The parts of a record before its id, between id and statement, and behind the statement.
+    // The parts of a record before its id, between id and statement, and after the statement.
     let values = [("QueryId", "@"), ("Stmt", "@"), ("CpuTimeMS", "5")];
     let record = audit_record("2024-01-02 11:15:51,248", &values);
     let parts: Vec<&str> = record.split('@').collect();
@@ -222,7 +222,7 @@ fn a_record_of_many_megabytes_is_kept_and_one_beyond_the_bound_is_counted() {
     for _ in 0..70 {
         input.write_all(line.as_bytes()).unwrap();
     }
-    // And one without any line end.
+    // A record without any line end.
     write!(input, "{tail}{head}3-3{middle}select ").unwrap();
     for _ in 0..70 {
         input.write_all("y".repeat(1 << 20).as_bytes()).unwrap();
@@ -230,9 +230,9 @@ fn a_record_of_many_megabytes_is_kept_and_one_beyond_the_bound_is_counted() {
     write!(input, "{tail}{head}4-4{middle}select 4{tail}").unwrap();
     drop(input);
     let output = process.wait_with_output().unwrap();
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("2 x a record larger than 64 MiB"), "{said}");
+    let printed = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("2 x a record larger than 64 MiB"), "{printed}");
     assert_eq!(number(&db, "SELECT count(*) FROM query"), 2);
     assert_eq!(
         number(&db, "SELECT length(statement) FROM query WHERE query_id = '1-1'"),
@@ -242,7 +242,7 @@ fn a_record_of_many_megabytes_is_kept_and_one_beyond_the_bound_is_counted() {
 }
 
 #[test]
-fn kill_9_loses_nothing_that_the_next_import_does_not_find_and_doubles_nothing() {
+fn an_import_after_a_kill_completes_without_loss_or_duplicates() {
     let folder = TempDir::new().unwrap();
     let (db, log) = (folder.path().join("a.db"), folder.path().join("log"));
     let records = audit_records(0..60_000);
@@ -254,7 +254,7 @@ fn kill_9_loses_nothing_that_the_next_import_does_not_find_and_doubles_nothing()
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    // Half of the input, and more than a megabyte of it is committed before more comes.
+    // The process gets half of the input, and commits some of it before the rest comes.
     let mut input = process.stdin.take().unwrap();
     input.write_all(&records.as_bytes()[..records.len() / 2]).unwrap();
     let began = Instant::now();
@@ -269,22 +269,22 @@ fn kill_9_loses_nothing_that_the_next_import_does_not_find_and_doubles_nothing()
     process.wait().unwrap();
     assert!(committed > 0 && committed < 60_000, "{committed}");
     let output = import(&db, &[&log]);
-    let said = stdout(&output);
-    assert!(output.status.success(), "{said}");
+    let printed = stdout(&output);
+    assert!(output.status.success(), "{printed}");
     assert_eq!(number(&db, "SELECT count(*) FROM query"), 60_000);
     assert_eq!(number(&db, "SELECT count(DISTINCT query_id) FROM query"), 60_000);
     assert_eq!(number(&db, "SELECT count(DISTINCT statement) FROM query"), 60_000);
-    assert!(!said.contains("60000 new"), "it began anew: {said}");
+    assert!(!printed.contains("60000 new"), "the import started over: {printed}");
 }
 
-/// Rows that are committed, as far as another process sees; 0 before there are tables.
+/// Returns the number of rows that another process sees, or 0 before the tables exist.
 fn committed(db: &std::path::Path) -> i64 {
     let sqlite = rusqlite::Connection::open(db).unwrap();
     sqlite.query_row("SELECT count(*) FROM query", (), |row| row.get(0)).unwrap_or(0)
 }
 
 #[test]
-fn local_times_are_taken_in_the_zone_named() {
+fn local_times_are_read_in_the_given_zone() {
     let folder = TempDir::new().unwrap();
     let log = folder.path().join("log");
     std::fs::write(&log, audit_records(0..1)).unwrap();
@@ -292,15 +292,15 @@ fn local_times_are_taken_in_the_zone_named() {
         [("utc", "UTC", 1_704_193_200_000), ("shanghai", "Asia/Shanghai", 1_704_164_400_000_i64)]
     {
         let db = folder.path().join(name);
-        let ran =
+        let output =
             annals().args(["import", "--time-zone", zone]).arg(&log).arg("--db").arg(&db).output();
-        assert!(ran.unwrap().status.success());
+        assert!(output.unwrap().status.success());
         assert_eq!(number(&db, "SELECT started_ms FROM query"), started_ms);
     }
-    // Without one, the machine's own.
+    // The default is the zone of the machine.
     let db = folder.path().join("own");
-    let ran =
+    let output =
         annals().env("TZ", "Asia/Shanghai").arg("import").arg(&log).arg("--db").arg(&db).output();
-    assert!(ran.unwrap().status.success());
+    assert!(output.unwrap().status.success());
     assert_eq!(number(&db, "SELECT started_ms FROM query"), 1_704_164_400_000);
 }

@@ -1,4 +1,4 @@
-//! annals' own REST interface, `/api/v1/...`.
+//! `/api/v1/...`: queries, statements, the timeline and the OpenAPI description.
 
 use crate::support::{Server, data, import};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn sample() -> (TempDir, Server) {
     (folder, server)
 }
 
-/// Starts a server, and pushes these rows to it.
+/// Starts a new server, and pushes these rows.
 fn pushed(rows: &Value) -> (TempDir, Server) {
     let folder = TempDir::new().unwrap();
     let server = Server::start(&folder.path().join("annals.db"), &[]);
@@ -23,13 +23,13 @@ fn pushed(rows: &Value) -> (TempDir, Server) {
 }
 
 #[test]
-fn a_query_with_all_its_fields_its_profile_and_its_tree() {
+fn a_query_has_its_fields_its_profile_and_its_tree() {
     let (_folder, server) = sample();
     let path = "/api/v1/queries/fbb2582c72884d29-9dd9de3b42b740e9";
     let query = server.envelope(path)["data"].clone();
     for (field, value) in [
         ("kind", json!("query")),
-        // The record has no start, so the start of the profile replaces the time of the record.
+        // The record has no start, so the start of the profile replaces the one derived from the time of the record.
         ("started_ms", json!(1_722_942_950_932_i64)),
         ("started_at", json!("2024-08-06T11:15:50.932Z")),
         ("duration_ms", json!(316)),
@@ -49,17 +49,17 @@ fn a_query_with_all_its_fields_its_profile_and_its_tree() {
     assert_eq!(text, std::fs::read(data("profiles/doris-2.1.txt")).unwrap());
     let tree = server.envelope(&format!("{path}/profile/tree"));
     assert!(tree["data"]["children"][0]["name"].is_string(), "{tree}");
-    // The list has the same.
+    // The list has the same fields.
     let listed = server.envelope("/api/v1/queries?search=store_sales5&type=query");
     assert!(listed["data"].as_array().unwrap().contains(&query));
-    // A load has more.
+    // Loads have additional fields.
     let load = server.envelope("/api/v1/queries?type=load&limit=1000");
     let labels = load["data"].as_array().unwrap().iter().filter(|load| load["load"].is_object());
     assert!(labels.count() >= 2, "{load}");
 }
 
 #[test]
-fn pages_follow_the_link() {
+fn the_link_header_leads_through_all_pages() {
     let (_folder, server) = sample();
     let all = server.envelope("/api/v1/queries")["count"].as_u64().unwrap();
     let mut next = Some("/api/v1/queries?limit=4".to_string());
@@ -118,7 +118,7 @@ fn statements_of_one_shape_are_counted_together() {
 }
 
 #[test]
-fn time_is_cut_into_buckets() {
+fn the_timeline_counts_queries_in_buckets() {
     let rows: Vec<Value> = [0, 10, 10, 35]
         .iter()
         .enumerate()
@@ -131,17 +131,17 @@ fn time_is_cut_into_buckets() {
         })
         .collect();
     let (_folder, server) = pushed(&json!(rows));
-    let asked = "/api/v1/timeline?from=1700000000000&to=1700000040000&buckets=4";
-    let timeline = server.envelope(asked)["data"].clone();
-    let of = |field: &str| -> Vec<i64> {
+    let path = "/api/v1/timeline?from=1700000000000&to=1700000040000&buckets=4";
+    let timeline = server.envelope(path)["data"].clone();
+    let column = |field: &str| -> Vec<i64> {
         timeline.as_array().unwrap().iter().map(|bucket| bucket[field].as_i64().unwrap()).collect()
     };
-    assert_eq!(of("count"), [1, 2, 0, 1]);
-    assert_eq!(of("errors"), [0, 0, 0, 1]);
-    assert_eq!(of("total_ms"), [5, 10, 0, 5]);
-    assert_eq!(of("scan_bytes"), [7, 14, 0, 7]);
-    assert_eq!(of("from_ms")[3], 1_700_000_030_000);
-    // Without bounds, all there is.
+    assert_eq!(column("count"), [1, 2, 0, 1]);
+    assert_eq!(column("errors"), [0, 0, 0, 1]);
+    assert_eq!(column("total_ms"), [5, 10, 0, 5]);
+    assert_eq!(column("scan_bytes"), [7, 14, 0, 7]);
+    assert_eq!(column("from_ms")[3], 1_700_000_030_000);
+    // Without bounds, the timeline covers all queries.
     let all = server.envelope("/api/v1/timeline?buckets=1000")["data"].clone();
     let counted = all.as_array().unwrap().iter().map(|bucket| bucket["count"].as_i64().unwrap());
     assert_eq!(counted.sum::<i64>(), 4);
@@ -149,7 +149,7 @@ fn time_is_cut_into_buckets() {
 }
 
 #[test]
-fn an_empty_history_answers_too() {
+fn an_empty_history_gives_empty_answers() {
     let (_folder, server) = pushed(&json!([]));
     for path in ["queries", "statements", "timeline"] {
         assert_eq!(server.envelope(&format!("/api/v1/{path}"))["data"], json!([]), "{path}");
@@ -157,7 +157,7 @@ fn an_empty_history_answers_too() {
 }
 
 #[test]
-fn wrong_parameters_are_rejected_by_name() {
+fn wrong_requests_are_rejected_with_a_reason() {
     let (_folder, server) = sample();
     for (method, path, status, sentence) in [
         ("GET", "queries?usr=alice", 400, "there is no parameter \"usr\" here; there are limit,"),

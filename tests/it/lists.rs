@@ -1,4 +1,4 @@
-//! The lists beyond a frontend's: filters, and pages that nothing shifts.
+//! Filters and pages of the lists, which a frontend does not have.
 
 use crate::support::{self, Server, audit_records, data, import};
 use serde_json::Value;
@@ -33,7 +33,7 @@ fn pages(server: &Server, path: &str, mut between: impl FnMut()) -> Vec<Vec<Stri
 }
 
 #[test]
-fn each_filter_selects() {
+fn each_filter_selects_its_queries() {
     let (_folder, server) = sample();
     let count = |parameters: &str| ids(&server, &format!("/rest/v1/session?{parameters}")).len();
     let all = count("");
@@ -42,18 +42,18 @@ fn each_filter_selects() {
     assert_eq!(count("user=carol"), 2);
     assert_eq!(count("user=carol&type=load"), 1);
     assert_eq!(count("user=car"), 0);
-    assert_eq!(count("user="), all, "a field of a form that was left empty");
+    assert_eq!(count("user="), all, "an empty field of a form is no filter");
     assert_eq!(count("db=lake"), 1);
     assert_eq!(count("db=%E6%95%B0%E6%8D%AE"), 1);
     assert_eq!(count("state=err"), 3);
     assert_eq!(count("search=STORE_sales5"), 2);
-    assert_eq!(count("search=store%25sales5"), 0, "% is a sign like others");
-    assert_eq!(count("search=s_ore_sales5"), 0, "and so is _");
+    assert_eq!(count("search=store%25sales5"), 0, "% is a plain character");
+    assert_eq!(count("search=s_ore_sales5"), 0, "_ is a plain character");
     assert_eq!(count("search=alice"), 0);
     assert_eq!(count("min_ms=62003"), 2);
     assert_eq!(count("from=2024-08-07"), count("from=2024-08-07%2000:00:00"));
     assert_eq!(count("from=2024-08-07%2009:00:00&to=2024-08-07%2009:01:00"), 1);
-    // From is within, to is not.
+    // `from` is inclusive, `to` is exclusive.
     assert_eq!(count("from=1722942950932&to=1722942950933"), 1);
     assert_eq!(count("from=1722942950931&to=1722942950932"), 0);
     for (parameters, sentence) in [
@@ -72,7 +72,7 @@ fn each_filter_selects() {
 }
 
 #[test]
-fn pages_hold_every_query_once_in_order() {
+fn pages_contain_every_query_once_in_order() {
     let (_folder, server) = sample();
     for list in ["/rest/v1/session", "/rest/v1/query_profile"] {
         let all = ids(&server, list);
@@ -88,10 +88,10 @@ fn pages_hold_every_query_once_in_order() {
 }
 
 #[test]
-fn what_arrives_meanwhile_shifts_nothing() {
+fn new_queries_do_not_shift_the_following_pages() {
     let folder = TempDir::new().unwrap();
     let (db, log) = (folder.path().join("a.db"), folder.path().join("log"));
-    // All of one millisecond start together, and only their rows tell them apart.
+    // All queries start in the same millisecond, so that only their row ids order them.
     let same = audit_records(0..40).replace(",0", ",");
     std::fs::write(&log, same).unwrap();
     assert!(import(&db, &[&log]).status.success());
@@ -107,12 +107,12 @@ fn what_arrives_meanwhile_shifts_nothing() {
 }
 
 #[test]
-fn what_has_no_start_comes_last() {
+fn queries_without_a_start_come_last() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     for number in 0..3 {
         let profile = folder.path().join(format!("profile-{number}"));
-        // A frontend writes N/A where nothing was said yet.
+        // A frontend writes N/A for unknown values.
         let values = [("Start Time", "N/A"), ("End Time", "N/A"), ("Total", "N/A")];
         std::fs::write(&profile, support::profile(&format!("a-{number}"), &values)).unwrap();
     }
@@ -127,5 +127,9 @@ fn what_has_no_start_comes_last() {
         let pages = pages(&server, &format!("/rest/v1/session?limit={limit}"), || {});
         assert_eq!(pages.concat(), all, "{limit}");
     }
-    assert_eq!(ids(&server, "/rest/v1/session?from=1").len(), 3, "when it started is not known");
+    assert_eq!(
+        ids(&server, "/rest/v1/session?from=1").len(),
+        3,
+        "a query without a start is outside of every range"
+    );
 }

@@ -1,4 +1,4 @@
-//! `/rest/v2/manager/query/...` and the probes, as Doris' clients ask them.
+//! `/rest/v2/manager/query/...` and the health probes.
 
 use crate::support::{self, Server, data};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn answer(server: &Server, path: &str) -> Value {
 }
 
 #[test]
-fn query_info_is_a_table_of_queries_with_doris_names() {
+fn query_info_lists_queries_under_the_titles_of_doris() {
     let (_folder, server) = sample();
     let table = answer(&server, "query_info?is_all_node=false");
     let titles = json!([
@@ -40,12 +40,12 @@ fn query_info_is_a_table_of_queries_with_doris_names() {
     ]]);
     assert_eq!(answer(&server, &format!("query_info?query_id={ID}"))["rows"], row);
     assert_eq!(answer(&server, "query_info?query_id=1-1")["rows"], json!([]));
-    // A load is none.
+    // A load is no query.
     assert_eq!(answer(&server, "query_info?query_id=10238")["rows"], json!([]));
 }
 
 #[test]
-fn a_search_finds_a_text_in_any_field_by_its_letter_case() {
+fn a_search_covers_every_field_and_is_case_sensitive() {
     let (_folder, server) = sample();
     let found = |search: &str| {
         let table = answer(&server, &format!("query_info?search={search}"));
@@ -61,7 +61,7 @@ fn a_search_finds_a_text_in_any_field_by_its_letter_case() {
         assert!(!found(search).contains(&ID.to_string()), "{search}");
     }
     assert_eq!(found("nowhere"), [""; 0]);
-    // Pages go on where the one before ended.
+    // A page starts after the end of the page before.
     let all = found("2024");
     assert!(all.len() > 3);
     let mut paged = Vec::new();
@@ -76,7 +76,7 @@ fn a_search_finds_a_text_in_any_field_by_its_letter_case() {
 }
 
 #[test]
-fn one_query_by_its_id() {
+fn a_query_is_read_by_its_id() {
     let (_folder, server) = sample();
     assert_eq!(
         answer(&server, &format!("sql/{ID}")),
@@ -123,7 +123,7 @@ fn one_query_by_its_id() {
 }
 
 #[test]
-fn what_is_not_known_or_cannot_be_done() {
+fn unknown_queries_and_actions_are_rejected() {
     let (_folder, server) = sample();
     for path in ["sql/1-1", "profile/text/1-1", "profile/json/1-1", "profile/text/1f4e-a2b"] {
         assert_eq!(answer(&server, path), json!({}), "{path}");
@@ -148,14 +148,14 @@ fn what_is_not_known_or_cannot_be_done() {
 }
 
 #[test]
-fn there_are_no_estimates() {
+fn there_are_no_row_estimates() {
     let (_folder, server) = sample();
     let none = server.envelope(&format!("/rest/v2/manager/query/qerror/{ID}"));
     assert_eq!(none, json!({"msg": "Not Found", "code": 404, "data": null, "count": 0}));
 }
 
 #[test]
-fn what_runs_and_whether_it_lives() {
+fn running_queries_and_health_probes_are_answered() {
     let folder = TempDir::new().unwrap();
     let (db, log) = (folder.path().join("a.db"), folder.path().join("log"));
     let running = support::audit_records(0..3).replacen("State=EOF", "State=RUNNING", 1);
@@ -178,8 +178,8 @@ fn what_runs_and_whether_it_lives() {
     for probe in ["/api/bootstrap", "/api/health"] {
         assert_eq!(server.envelope(probe)["code"], 0);
     }
-    let told = server.envelope("/api/bootstrap")["data"].clone();
-    assert_eq!((&told["version"], told.as_object().unwrap().len()), (&json!(""), 5));
-    let told = server.envelope("/api/bootstrap?cluster_id=1&token=t")["data"].clone();
-    assert!(told["version"].as_str().unwrap().starts_with("annals-"));
+    let bootstrap = server.envelope("/api/bootstrap")["data"].clone();
+    assert_eq!((&bootstrap["version"], bootstrap.as_object().unwrap().len()), (&json!(""), 5));
+    let bootstrap = server.envelope("/api/bootstrap?cluster_id=1&token=t")["data"].clone();
+    assert!(bootstrap["version"].as_str().unwrap().starts_with("annals-"));
 }

@@ -1,5 +1,5 @@
-//! Each command that looks into a history or cares for one, on files that are not as usual: a result or
-//! a clear sentence, and the file as it was.
+//! Commands on unusual files: damaged, older, read-only, in use, or no database. Each command gives its result or one
+//! clear sentence, and leaves the file unchanged.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use crate::support::{Server, annals, data, import, number, older, stderr, stdout
 use serde_json::json;
 use tempfile::TempDir;
 
-/// The commands, and what they say of the samples.
+/// Command, arguments, and a part of the output for the sample data.
 const COMMANDS: [(&str, &[&str], &str); 11] = [
     ("list", &["-n", "1000"], "fbb2582c72884d29-9dd9de3b42b740e9\t2024-08-06 11:15:50\t316"),
     ("show", &["fbb"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
@@ -22,7 +22,7 @@ const COMMANDS: [(&str, &[&str], &str); 11] = [
     ("check", &[], "it is sound\n"),
     ("backup", &[], "out.db holds the history, "),
     ("merge", &[], "  profiles: 4 new, "),
-    // Last, for it writes.
+    // Last, because it writes.
     (
         "prune",
         &["--keep-queries", "1000years"],
@@ -30,18 +30,18 @@ const COMMANDS: [(&str, &[&str], &str); 11] = [
     ),
 ];
 
-/// Those that change no file but make another.
-const MAKING: [&str; 2] = ["backup", "merge"];
+/// Commands that write another file.
+const WRITERS_OF_ANOTHER_FILE: [&str; 2] = ["backup", "merge"];
 
-/// What is expected of a command: that it ends well and says so, or is refused with a sentence.
+/// The command prints this part of its result and exits with 0, or prints this sentence and exits with 2.
 #[derive(Debug, Clone, Copy)]
 enum Expected {
     Result(&'static str),
-    Refused(&'static str),
+    Rejected(&'static str),
 }
-use Expected::{Refused, Result};
+use Expected::{Rejected, Result};
 
-/// Runs a command on a file, in a way that `annals` begins.
+/// Runs a command on a file. `annals` is the binary under test, possibly as another user.
 fn check_one(annals: Command, file: &Path, command: &str, arguments: &[&str], expected: Expected) {
     let elsewhere = TempDir::new().unwrap();
     std::fs::set_permissions(elsewhere.path(), PermissionsExt::from_mode(0o777)).unwrap();
@@ -56,29 +56,26 @@ fn check_one(annals: Command, file: &Path, command: &str, arguments: &[&str], ex
     let before = std::fs::read(file).ok();
     let output = annals.output().unwrap();
     let what = format!("{command} {}", file.display());
-    let (said, refused) = (stdout(&output), stderr(&output));
+    let (printed, error) = (stdout(&output), stderr(&output));
     match expected {
         Result(part) => {
-            assert_eq!((output.status.code(), refused.as_str()), (Some(0), ""), "{what}: {said}");
-            assert!(said.contains(part), "{what}: {said}");
-            assert_eq!(out.exists(), MAKING.contains(&command), "{what}");
+            assert_eq!((output.status.code(), error.as_str()), (Some(0), ""), "{what}: {printed}");
+            assert!(printed.contains(part), "{what}: {printed}");
+            assert_eq!(out.exists(), WRITERS_OF_ANOTHER_FILE.contains(&command), "{what}");
         }
-        Refused(sentence) => {
-            assert_eq!((output.status.code(), said.as_str()), (Some(2), ""), "{what}: {refused}");
-            assert!(
-                refused.starts_with("annals: ") && refused.contains(sentence),
-                "{what}: {refused}"
-            );
-            assert_eq!(refused.lines().count(), 1, "{what}: {refused}");
+        Rejected(sentence) => {
+            assert_eq!((output.status.code(), printed.as_str()), (Some(2), ""), "{what}: {error}");
+            assert!(error.starts_with("annals: ") && error.contains(sentence), "{what}: {error}");
+            assert_eq!(error.lines().count(), 1, "{what}: {error}");
             assert!(!out.exists(), "{what}");
         }
     }
     if command != "prune" {
-        assert!(std::fs::read(file).ok() == before, "{what} changed it");
+        assert!(std::fs::read(file).ok() == before, "{what} changed the file");
     }
 }
 
-/// Runs all commands on a file; what is not told otherwise is as on the samples.
+/// Runs all commands on a file. Commands without an expectation give the same result as for the sample data.
 fn check_all(
     annals: impl Fn() -> Command,
     file: &Path,
@@ -96,7 +93,7 @@ fn sample(folder: &TempDir) -> PathBuf {
     db
 }
 
-/// Copies a history, with or without its write-ahead log.
+/// Copies a database, with or without its write-ahead log.
 fn copy(db: &Path, to: &Path, ends: &[&str]) {
     for end in ends {
         let name = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
@@ -112,12 +109,12 @@ fn push(server: &Server, number: u32) {
 }
 
 #[test]
-fn every_command_is_looked_at() {
+fn every_command_is_tested() {
     let help = stdout(&annals().arg("help").output().unwrap());
     let list = help.split_once("Commands:\n").unwrap().1.split("\n\n").next().unwrap();
     let mut named: BTreeSet<&str> =
         list.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    // Those that take something in, and those that need no file. tests/open.rs looks at the former.
+    // `open.rs` tests the commands that import. The others use no database.
     for other in ["import", "serve", "user", "completions", "man", "help"] {
         assert!(named.remove(other), "{other}");
     }
@@ -125,34 +122,34 @@ fn every_command_is_looked_at() {
 }
 
 #[test]
-fn what_is_no_history_is_refused() {
+fn files_that_are_no_history_are_rejected() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("notes.db"), "notes ".repeat(1000)).unwrap();
     let other = rusqlite::Connection::open(path("other.db")).unwrap();
     other.execute_batch("CREATE TABLE a (b)").unwrap();
     drop(other);
-    check_all(annals, &path("missing.db"), |_| Some(Refused("there is no file")));
+    check_all(annals, &path("missing.db"), |_| Some(Rejected("there is no file")));
     assert!(!path("missing.db").exists());
-    check_all(annals, folder.path(), |_| Some(Refused("is a folder")));
-    check_all(annals, &path("notes.db"), |_| Some(Refused("is not an SQLite database")));
-    check_all(annals, &path("other.db"), |_| Some(Refused("is a database of another program")));
+    check_all(annals, folder.path(), |_| Some(Rejected("is a folder")));
+    check_all(annals, &path("notes.db"), |_| Some(Rejected("is not an SQLite database")));
+    check_all(annals, &path("other.db"), |_| Some(Rejected("is a database of another program")));
     std::fs::write(path("empty.db"), "").unwrap();
     check_all(annals, &path("empty.db"), |command| match command {
         "prune" => None,
-        _ => Some(Refused("holds no history yet")),
+        _ => Some(Rejected("holds no history yet")),
     });
 }
 
 #[test]
-fn a_history_of_nothing_has_nothing() {
+fn an_empty_history_gives_empty_results() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("history.db");
-    let nothing = TempDir::new().unwrap();
-    assert!(import(&db, &[nothing.path()]).status.success());
+    let empty = TempDir::new().unwrap();
+    assert!(import(&db, &[empty.path()]).status.success());
     check_all(annals, &db, |command| match command {
         "list" => Some(Result("query_id\tstarted_at\tduration_ms")),
-        "show" | "profile" | "diff" => Some(Refused("no query's id is fbb, or begins with it")),
+        "show" | "profile" | "diff" => Some(Rejected("no query's id is fbb, or begins with it")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
         "export" => Some(Result("")),
         "stats" => Some(Result("\nqueries\t0\n")),
@@ -162,13 +159,13 @@ fn a_history_of_nothing_has_nothing() {
 }
 
 #[test]
-fn a_history_that_is_written_to_and_copies_of_it() {
+fn commands_read_a_history_in_use_and_its_copies() {
     let folder = TempDir::new().unwrap();
     let db = sample(&folder);
     let path = |name: &str| folder.path().join(name);
     let server = Server::start(&db, &[]);
     std::thread::scope(|scope| {
-        let writing = scope.spawn(|| (0..200).for_each(|number| push(&server, number)));
+        let writer = scope.spawn(|| (0..200).for_each(|number| push(&server, number)));
         for round in 0..20 {
             let copied = path(&format!("with-log-{round}.db"));
             let pushed = number(&db, "SELECT count(*) FROM query");
@@ -177,11 +174,11 @@ fn a_history_that_is_written_to_and_copies_of_it() {
             assert!(in_copy >= pushed && pushed >= 21, "{in_copy} of {pushed}");
         }
         check_all(annals, &path("with-log-0.db"), |_| None);
-        writing.join().unwrap();
+        writer.join().unwrap();
     });
-    // In use; pruning moves what the log holds into the file.
+    // The file is in use. Pruning moves the content of the write-ahead log into the file.
     check_all(annals, &db, |_| None);
-    // Copied with what was written last, and without.
+    // Copies with and without the last write.
     push(&server, 1000);
     copy(&db, &path("with-log.db"), &["", "-wal"]);
     copy(&db, &path("without-log.db"), &[""]);
@@ -192,10 +189,10 @@ fn a_history_that_is_written_to_and_copies_of_it() {
     }
     check_all(annals, &path("with-log.db"), |_| None);
     check_all(annals, &path("without-log.db"), |_| None);
-    // A copy that was broken off, of the file or of its log.
+    // An incomplete copy of the file, and of the write-ahead log.
     let bytes = std::fs::read(&db).unwrap();
     std::fs::write(path("half.db"), &bytes[..bytes.len() / 2]).unwrap();
-    check_all(annals, &path("half.db"), |_| Some(Refused("is damaged, or was copied while")));
+    check_all(annals, &path("half.db"), |_| Some(Rejected("is damaged, or was copied while")));
     copy(&db, &path("cut-log.db"), &["", "-wal"]);
     let log = std::fs::read(path("cut-log.db-wal")).unwrap();
     std::fs::write(path("cut-log.db-wal"), &log[..log.len() - 1000]).unwrap();
@@ -203,7 +200,7 @@ fn a_history_that_is_written_to_and_copies_of_it() {
 }
 
 #[test]
-fn a_history_of_an_older_annals_is_not_changed_by_a_look() {
+fn reading_does_not_upgrade_an_older_history() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("older.db");
     let rows = "INSERT INTO query (query_id, kind, origin, is_slow, statement)
@@ -211,17 +208,17 @@ fn a_history_of_an_older_annals_is_not_changed_by_a_look() {
     older(&file, "statement", rows);
     check_all(annals, &file, |command| match command {
         "prune" => None,
-        _ => Some(Refused(
+        _ => Some(Rejected(
             "was written by an older annals; open it once with annals serve, or a copy of it, which \
              brings it up to date",
         )),
     });
-    // Pruning writes, and so has brought it up to date.
+    // Pruning writes, and therefore upgraded the database.
     check_all(annals, &file, |command| match command {
         "list" | "export" => Some(Result("select 1")),
         "show" => Some(Result("query_id             fbb\n")),
-        "profile" => Some(Refused("no profile stored for query fbb")),
-        "diff" => Some(Refused("no query's id is 91ff")),
+        "profile" => Some(Rejected("no profile stored for query fbb")),
+        "diff" => Some(Rejected("no query's id is 91ff")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
         "stats" => Some(Result("\nqueries\t1\n")),
         "merge" => Some(Result("  records:  1 new, ")),
@@ -230,14 +227,14 @@ fn a_history_of_an_older_annals_is_not_changed_by_a_look() {
 }
 
 #[test]
-fn a_folder_that_may_only_be_read() {
+fn commands_read_a_history_in_a_read_only_folder() {
     let folder = TempDir::new().unwrap();
     let mode = |path: &Path, mode| {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     };
     mode(folder.path(), 0o755);
     let annals = || unprivileged(folder.path());
-    // A name that an address would read otherwise.
+    // A URI would need escapes for this name.
     let read_only = folder.path().join("a ? of #1 %41");
     std::fs::create_dir(&read_only).unwrap();
     let db = sample(&folder);
@@ -252,7 +249,7 @@ fn a_folder_that_may_only_be_read() {
     }
     mode(&read_only, 0o555);
     let not_pruned = |command: &str| match command {
-        "prune" => Some(Refused("cannot be written to; annals needs to write to the file and to")),
+        "prune" => Some(Rejected("cannot be written to; annals needs to write to the file and to")),
         _ => None,
     };
     let names = || {
@@ -265,9 +262,9 @@ fn a_folder_that_may_only_be_read() {
     let mut list = annals();
     list.args(["list", "-n", "1", "--db"]).arg(read_only.join("log-and-index.db"));
     assert!(stdout(&list.output().unwrap()).contains("new-1"));
-    // What was written last is not left out without a word.
+    // The content of the write-ahead log is not ignored silently.
     check_all(annals, &read_only.join("log.db"), |command| {
-        not_pruned(command).or(Some(Refused("was last written to in the -wal file beside it")))
+        not_pruned(command).or(Some(Rejected("was last written to in the -wal file beside it")))
     });
     assert_eq!(names(), before);
     mode(&read_only, 0o755);

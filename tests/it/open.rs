@@ -1,12 +1,12 @@
-//! Opening a file that annals must not touch: one sentence, and nothing changed.
+//! `serve` and `import` reject a file that is not theirs with one sentence, leave it unchanged, and upgrade older databases.
 
 use std::path::Path;
 
 use crate::support::{annals, audit_records, import, number, older, stderr, unprivileged};
 use tempfile::TempDir;
 
-/// Both commands refuse a file with this sentence, and leave it as it is.
-fn refused(db: &Path, sentence: &str) {
+/// Asserts that both commands reject a file with this sentence, and leave it unchanged.
+fn assert_rejected(db: &Path, sentence: &str) {
     let before = std::fs::read(db).ok();
     let log = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(log.path(), audit_records(0..1)).unwrap();
@@ -14,15 +14,15 @@ fn refused(db: &Path, sentence: &str) {
         annals().args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(db).output().unwrap();
     for output in [served, import(db, &[log.path()])] {
         assert_eq!(output.status.code(), Some(2));
-        let said = stderr(&output);
-        assert!(said.contains(sentence), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let printed = stderr(&output);
+        assert!(printed.contains(sentence), "{printed}");
+        assert_eq!(printed.lines().count(), 1, "{printed}");
     }
     assert_eq!(std::fs::read(db).ok(), before);
 }
 
 #[test]
-fn not_a_database() {
+fn a_file_that_is_no_database_is_rejected() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("notes.txt");
     std::fs::write(
@@ -31,23 +31,23 @@ fn not_a_database() {
             .repeat(10),
     )
     .unwrap();
-    refused(&file, "is not an SQLite database");
-    refused(folder.path(), "is a folder");
-    refused(&folder.path().join("no/such/folder.db"), "there is no folder");
+    assert_rejected(&file, "is not an SQLite database");
+    assert_rejected(folder.path(), "is a folder");
+    assert_rejected(&folder.path().join("no/such/folder.db"), "there is no folder");
 }
 
 #[test]
-fn a_database_of_something_else() {
+fn a_database_of_another_program_is_rejected() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("other.db");
     let other = rusqlite::Connection::open(&file).unwrap();
     other.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE query (a)").unwrap();
     drop(other);
-    refused(&file, "is a database of another program");
+    assert_rejected(&file, "is a database of another program");
 }
 
 #[test]
-fn a_database_of_a_newer_annals() {
+fn a_database_of_a_newer_annals_is_rejected() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("newer.db");
     let log = folder.path().join("log");
@@ -61,12 +61,12 @@ fn a_database_of_a_newer_annals() {
         )
         .unwrap();
     drop(newer);
-    refused(&file, "was written by a newer annals");
+    assert_rejected(&file, "was written by a newer annals");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_database_without_permission_to_write() {
+fn a_database_without_write_permission_is_rejected() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     let folder = TempDir::new().unwrap();
@@ -77,15 +77,15 @@ fn a_database_without_permission_to_write() {
     let log = folder.path().join("log");
     std::fs::write(&log, audit_records(0..1)).unwrap();
     assert!(import(&file, &[&log]).status.success());
-    assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "SQL is its owner's to read");
+    assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "only the owner may read the file");
     let before = std::fs::read(&file).unwrap();
     let attempt = |db: &Path| {
         let mut command = unprivileged(folder.path());
         let output = command.arg("import").arg(&log).arg("--db").arg(db).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        let said = stderr(&output);
-        assert!(said.contains("cannot be written to"), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let printed = stderr(&output);
+        assert!(printed.contains("cannot be written to"), "{printed}");
+        assert_eq!(printed.lines().count(), 1, "{printed}");
     };
     mode(&log, 0o644);
     mode(folder.path(), 0o777);
@@ -101,7 +101,7 @@ fn a_database_without_permission_to_write() {
 }
 
 #[test]
-fn a_database_of_an_older_annals_gets_its_fingerprints() {
+fn a_database_of_an_older_annals_gets_fingerprints() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("older.db");
     older(
@@ -122,11 +122,11 @@ fn a_database_of_an_older_annals_gets_its_fingerprints() {
 }
 
 #[test]
-fn a_database_of_an_older_annals_is_read_again_as_today() {
+fn records_of_an_older_annals_are_parsed_again() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("older.db");
-    // What an older annals made of a record of Doris 4.0, of one of StarRocks, of one from before Doris 1.2, and of
-    // three statements without an id.
+    // Rows of an older annals: a record of Doris 4.0, one of StarRocks, one from before Doris 1.2, and three statements
+    // without an id.
     let misread =
         "Unknown column|Time(ms)=9|ScanRows=7|PlanTimesMs={\"plan\":6}|HitSqlCache=false|StmtId=41";
     older(
@@ -149,9 +149,9 @@ fn a_database_of_an_older_annals_is_read_again_as_today() {
     std::fs::write(&log, audit_records(0..1)).unwrap();
     let imported = import(&file, &[&log]);
     assert!(imported.status.success());
-    let said = stderr(&imported);
-    assert!(said.contains("3 queries were parsed again"), "{said}");
-    assert!(said.contains("1 rows mix several statements"), "{said}");
+    let printed = stderr(&imported);
+    assert!(printed.contains("3 queries were parsed again"), "{printed}");
+    assert!(printed.contains("1 rows mix several statements"), "{printed}");
     for condition in [
         "query_id = '1a-1' AND error_message = 'Unknown column' AND duration_ms = 9 AND plan_time_ms = 6
          AND cache_hit = 0 AND scan_rows = 7 AND statement_id = 41 AND ended_ms = 1767322800009",

@@ -1,4 +1,4 @@
-//! How long queries waited, what the cache answered, who logged in, and what failed: in each list, view and page.
+//! Queue times, cache hits, logins and failures in each list, view and page.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::support::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A history of what some log says.
+/// Returns a database with the records of a log.
 fn history(log: &str) -> (TempDir, std::path::PathBuf) {
     let folder = TempDir::new().unwrap();
     let (db, file) = (folder.path().join("a.db"), folder.path().join("fe.audit.log"));
@@ -19,7 +19,7 @@ fn history(log: &str) -> (TempDir, std::path::PathBuf) {
     (folder, db)
 }
 
-/// The ids that `annals list` gives, sorted.
+/// Returns the sorted ids that `annals list` prints.
 fn listed(db: &Path, arguments: &[&str]) -> Vec<String> {
     let output =
         annals().args(["list", "--json", "--db"]).arg(db).args(arguments).output().unwrap();
@@ -31,8 +31,8 @@ fn listed(db: &Path, arguments: &[&str]) -> Vec<String> {
     ids
 }
 
-/// The ids of the rows that are answered, under the name that the list has for an id, sorted.
-fn answered(rows: &Value, name: &str) -> Vec<String> {
+/// Returns the sorted ids of the rows of an answer. `name` is the list's key for an id.
+fn ids(rows: &Value, name: &str) -> Vec<String> {
     let rows = rows.as_array().unwrap().iter();
     let mut ids: Vec<String> = rows.map(|row| row[name].as_str().unwrap().to_string()).collect();
     ids.sort();
@@ -41,10 +41,10 @@ fn answered(rows: &Value, name: &str) -> Vec<String> {
 
 const STARROCKS: &str =
     "2024-01-02 11:15:52.400Z INFO (audit-event-processor|7) [AuditLog.log():68] [query]";
-const LOG_IN: &str =
+const LOGIN: &str =
     "2024-01-02 11:15:52.400Z INFO (audit-event-processor|7) [AuditLog.log():68] [connection]";
 
-/// Two queries of Doris 4.0, one answered from its cache, and three of StarRocks, two of which waited.
+/// Two queries of Doris 4.0, one answered from the cache, and three of StarRocks, two of which waited in the queue.
 fn waiting_and_cached() -> String {
     let doris = |id: &str, hit: &str| {
         let values = [("QueryId", id), ("HitSqlCache", hit), ("Stmt", "select count(*) from t")];
@@ -65,12 +65,12 @@ fn waiting_and_cached() -> String {
 }
 
 #[test]
-fn queries_are_selected_by_their_queue_time_and_by_the_cache() {
+fn queries_are_filtered_by_queue_time_and_cache_hit() {
     let (_folder, db) = history(&waiting_and_cached());
     let server = Server::start(&db, &[]);
     let cases: [(&str, &[&str], &[&str]); 8] = [
         ("", &[], &["a-1", "a-2", "a-3", "d-1", "d-2"]),
-        // Nobody knows how long the others waited.
+        // The queue time of the others is unknown.
         ("min_queue_ms=0", &["--min-queue-ms", "0"], &["a-2", "a-3"]),
         ("min_queue_ms=40", &["--min-queue-ms", "40"], &["a-2", "a-3"]),
         ("min_queue_ms=41", &["--min-queue-ms", "41"], &["a-3"]),
@@ -81,11 +81,11 @@ fn queries_are_selected_by_their_queue_time_and_by_the_cache() {
     ];
     for (parameters, arguments, expected) in cases {
         let rows = server.envelope(&format!("/api/v1/queries?{parameters}"))["data"].clone();
-        assert_eq!(answered(&rows, "query_id"), expected, "{parameters}");
+        assert_eq!(ids(&rows, "query_id"), expected, "{parameters}");
         let list = server.envelope(&format!("/rest/v1/session?{parameters}"));
-        assert_eq!(answered(&list["data"]["rows"], "QueryId"), expected, "{parameters}");
+        assert_eq!(ids(&list["data"]["rows"], "QueryId"), expected, "{parameters}");
         let list = server.envelope(&format!("/rest/v1/query_profile?{parameters}"));
-        assert_eq!(answered(&list["data"]["rows"], "Profile ID"), expected, "{parameters}");
+        assert_eq!(ids(&list["data"]["rows"], "Profile ID"), expected, "{parameters}");
         assert_eq!(listed(&db, arguments), expected, "{arguments:?}");
         let page = server.get(&format!("/?from=2024-01-01&{parameters}")).2;
         let page = String::from_utf8(page).unwrap();
@@ -104,22 +104,22 @@ fn queries_are_selected_by_their_queue_time_and_by_the_cache() {
     }
 }
 
-/// A log-in as StarRocks writes it, where `connection` is one of its `audit_log_modules`.
-fn log_in(user: &str, client: &str, state: &str, error: &str) -> String {
+/// Returns a login as StarRocks writes it if `audit_log_modules` contains `connection`.
+fn login(user: &str, client: &str, state: &str, error: &str) -> String {
     format!(
-        "{LOG_IN} |Client={client}|User={user}|AuthorizedUser='{user}'@'%'|ResourceGroup=|Catalog=|Db=|State={state}\
+        "{LOGIN} |Client={client}|User={user}|AuthorizedUser='{user}'@'%'|ResourceGroup=|Catalog=|Db=|State={state}\
          |ErrorCode={error}|QueryId=|IsQuery=false|feIp=10.0.0.4|Stmt=|Digest=|Warehouse=default_warehouse\
          |IsForwardToLeader=false\n"
     )
 }
 
 #[test]
-fn log_ins_are_counted_apart_from_queries() {
+fn logins_are_counted_separately_from_queries() {
     let denied = "Access denied for user 'eva' (using password: YES)";
     let log = [
-        log_in("ida", "10.0.0.3:4000", "OK", ""),
-        log_in("eva", "10.0.0.3:4001", "ERR", denied),
-        log_in("eva", "10.0.0.3:4002", "ERR", denied),
+        login("ida", "10.0.0.3:4000", "OK", ""),
+        login("eva", "10.0.0.3:4001", "ERR", denied),
+        login("eva", "10.0.0.3:4002", "ERR", denied),
         waiting_and_cached(),
     ];
     let (folder, db) = history(&log.concat());
@@ -143,7 +143,7 @@ fn log_ins_are_counted_apart_from_queries() {
 }
 
 #[test]
-fn a_load_that_failed_counts_as_failed_everywhere() {
+fn a_failed_load_counts_as_failed_everywhere() {
     let load = |label: &str, values: &[(&str, &str)]| {
         stream_load_record("2024-01-02 11:15:51,600", &[&[("Label", label)], values].concat())
     };
@@ -177,12 +177,12 @@ fn a_load_that_failed_counts_as_failed_everywhere() {
     assert_eq!([failed("fine"), failed("late"), failed("broken")], [false, false, true]);
     let timeline = server.envelope("/api/v1/timeline?buckets=1")["data"].clone();
     assert_eq!((&timeline[0]["count"], &timeline[0]["errors"]), (&json!(3), &json!(1)));
-    // Its state is in the colour of what failed, and only its.
+    // Only the state of this load has the colour of a failure.
     let page = String::from_utf8(server.get("/?from=2024-01-01").2).unwrap();
     assert_eq!(page.matches("class=\"state failed\"").count(), 1, "{page}");
     let (_, row) = page.split_once("class=\"state failed\"").unwrap();
     assert!(row.split("</td>").next().unwrap().contains("Fail"), "{row}");
-    // A statement counts the failures of its runs by any word for them.
+    // FAILED and CANCELLED are failures, FINISHED and EOF are not.
     for (number, state) in ["FINISHED", "FAILED", "CANCELLED", "EOF"].iter().enumerate() {
         let run = json!({
             "query_id": format!("c-{number}"), "time": "2024-01-02 12:00:00", "state": state,

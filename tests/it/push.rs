@@ -1,4 +1,4 @@
-//! `/api/v1/queries`, over real HTTP.
+//! Pushes to `/api/v1/queries`: records and profiles.
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ fn server() -> (TempDir, Server) {
     (folder, server)
 }
 
-/// The profile of the query that `object("a")` is.
+/// Returns the profile of the query of `object("a")`.
 fn profile_of_a() -> String {
     let values = [
         ("Start Time", "2024-08-06 11:16:00"),
@@ -36,7 +36,7 @@ fn object(id: &str) -> String {
 }
 
 #[test]
-fn queries_are_taken_in_by_line_and_as_an_array() {
+fn queries_are_pushed_as_lines_and_as_an_array() {
     let (folder, server) = server();
     let lines = format!("{}\n\n{}\n", object("a"), object("b"));
     let (status, answer, _) = server.send("POST", QUERIES, &[], lines.as_bytes());
@@ -51,7 +51,7 @@ fn queries_are_taken_in_by_line_and_as_an_array() {
     let headers = [("content-encoding", "gzip")];
     let (_, answer, _) = server.send("POST", QUERIES, &headers, &gzip.finish().unwrap());
     assert_eq!((&answer["data"]["new"], &answer["data"]["unchanged"]), (&json!(1), &json!(1)));
-    // What was not known yet is joined.
+    // A new value is merged.
     let more = object("a").replace("\"user\"", "\"db\": \"shop\", \"user\"");
     let (_, answer, _) = server.send("POST", QUERIES, &[], more.as_bytes());
     assert_eq!(answer["data"]["merged"], 1);
@@ -67,7 +67,7 @@ fn queries_are_taken_in_by_line_and_as_an_array() {
 }
 
 #[test]
-fn bad_rows_are_told_by_line_and_take_no_good_one_down() {
+fn bad_rows_are_reported_by_line_and_good_rows_are_stored() {
     let (folder, server) = server();
     let lines = format!("{}\n{{\"query_id\": \"b\"\n{{\"query_id\": \"c\"}}\n7\n", object("a"));
     let (status, answer, _) = server.send("POST", QUERIES, &[], lines.as_bytes());
@@ -78,10 +78,10 @@ fn bad_rows_are_told_by_line_and_take_no_good_one_down() {
     assert!(reasons[0]["reason"].as_str().unwrap().contains("not JSON"));
     assert_eq!(reasons[1], json!({"line": 3, "reason": "a record without a time"}));
     assert_eq!(reasons[2]["reason"], "the row is not a JSON object");
-    // All of them bad.
+    // All rows are bad.
     let (status, answer, _) = server.send("POST", QUERIES, &[], b"{}\n{}\n");
     assert_eq!((status, &answer["data"]["rejected"]), (422, &json!(2)));
-    // Half an array is none.
+    // No row of an incomplete array is stored.
     let half = format!("[{}, {{", object("z"));
     let (status, answer, _) = server.send("POST", QUERIES, &[], half.as_bytes());
     assert_eq!((status, &answer["code"]), (400, &json!(403)));
@@ -123,7 +123,7 @@ fn pages_of_other_sites_cannot_push() {
 }
 
 #[test]
-fn a_profile_is_kept_as_it_was_sent() {
+fn a_pushed_profile_is_stored_unchanged() {
     let (_folder, server) = server();
     let text = std::fs::read(data("profiles/doris-2.1.txt")).unwrap();
     let id = "fbb2582c72884d29-9dd9de3b42b740e9";
@@ -133,8 +133,8 @@ fn a_profile_is_kept_as_it_was_sent() {
     assert_eq!(server.send("PUT", &path, &[], &text).1["data"]["profile"], "unchanged");
     assert_eq!(server.get(&format!("/api/profile/text?query_id={id}")).2, text);
     assert_eq!(server.envelope("/rest/v1/session")["data"]["rows"][0]["Total"], "316ms");
-    // One whose summary names no query, and whose text is no UTF-8, which no frontend writes, is of the query in the
-    // path and kept as it is.
+    // No frontend writes a profile without a query id or with bytes that are not UTF-8. The path names the query, and the
+    // bytes are stored unchanged.
     let nameless = b"Summary:\n   - Task Type: QUERY\n   - Sql Statement: select '\xff'\n";
     let (status, ..) = server.send("PUT", "/api/v1/queries/a%2Fb/profile", &[], nameless);
     assert_eq!(status, 200);
@@ -160,7 +160,7 @@ fn a_profile_is_kept_as_it_was_sent() {
 }
 
 #[test]
-fn many_push_at_the_same_time_and_each_row_is_there_once() {
+fn rows_of_concurrent_pushes_are_stored_once() {
     let (folder, server) = server();
     std::thread::scope(|scope| {
         for client in 0..8 {
@@ -169,7 +169,7 @@ fn many_push_at_the_same_time_and_each_row_is_there_once() {
                 for batch in 0..10 {
                     let rows: Vec<String> =
                         (0..50).map(|row| object(&format!("{client}-{batch}-{row}"))).collect();
-                    // The same is sent twice, as after an answer that got lost.
+                    // Each batch is sent twice, as after a lost answer.
                     for _ in 0..2 {
                         let (status, ..) =
                             server.send("POST", QUERIES, &[], rows.join("\n").as_bytes());

@@ -1,4 +1,4 @@
-//! A history that stays within its bounds, while it is written to and by itself.
+//! Retention: `annals prune`, and a server that keeps the database within its bounds while records arrive.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -16,7 +16,7 @@ fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 
-/// A profile of a statement that started then.
+/// Returns a profile of a statement with this start.
 fn profile_at(id: &str, started_ms: i64, statement: &str) -> String {
     let start = chrono::DateTime::from_timestamp_millis(started_ms).unwrap();
     let start = start.format("%Y-%m-%d %H:%M:%S").to_string();
@@ -24,7 +24,7 @@ fn profile_at(id: &str, started_ms: i64, statement: &str) -> String {
     profile(id, &[&values[..], &[("User", "alice"), ("Sql Statement", statement)]].concat())
 }
 
-/// A history of a query a day, the newest a day old, all with a profile; and one of which no start is known.
+/// Returns a database with a query and a profile a day, the newest a day old, and a query without a start.
 fn daily(folder: &Path, days: i64, profile_bytes: usize) -> std::path::PathBuf {
     let db = folder.join("annals.db");
     let server = Server::start(&db, &[]);
@@ -49,13 +49,13 @@ fn daily(folder: &Path, days: i64, profile_bytes: usize) -> std::path::PathBuf {
     }
     drop(server);
     let sqlite = rusqlite::Connection::open(&db).unwrap();
-    let unknown =
+    let without_start =
         "INSERT INTO query (query_id, kind, origin, is_slow) VALUES ('?', 'query', 'audit', 0)";
-    sqlite.execute(unknown, ()).unwrap();
+    sqlite.execute(without_start, ()).unwrap();
     db
 }
 
-/// A text that does not compress well.
+/// Returns a text that does not compress well.
 fn noise(seed: u64, bytes: usize) -> String {
     let mut random = fastrand::Rng::with_seed(seed);
     (0..bytes).map(|_| random.alphanumeric()).collect()
@@ -66,7 +66,7 @@ fn prune(db: &Path, arguments: &[&str]) -> std::process::Output {
 }
 
 #[test]
-fn what_is_older_goes_and_its_room_is_given_back() {
+fn old_queries_are_removed_and_the_file_shrinks() {
     let folder = TempDir::new().unwrap();
     let db = daily(folder.path(), 100, 20_000);
     let before = std::fs::metadata(&db).unwrap().len();
@@ -75,7 +75,7 @@ fn what_is_older_goes_and_its_room_is_given_back() {
     let removed: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(removed["removed_queries"], 51);
     assert_eq!(removed["removed_profiles"], 40);
-    // Who has no start has no age.
+    // A query without a start has no age.
     assert_eq!(number(&db, "SELECT count(*) FROM query"), 50);
     assert_eq!(number(&db, "SELECT count(*) FROM profile"), 9);
     assert_eq!(number(&db, "SELECT count(*) FROM query WHERE query_id = '?'"), 1);
@@ -89,13 +89,13 @@ fn what_is_older_goes_and_its_room_is_given_back() {
         .query_row("PRAGMA integrity_check", (), |row| row.get(0))
         .unwrap();
     assert_eq!(sound, "ok");
-    // Again, there is nothing to do.
+    // A second prune has nothing to do.
     let again = stdout(&prune(&db, &["--keep-queries", "50d"]));
     assert!(again.contains("removed 0 queries and loads, and 0 more profiles"), "{again}");
 }
 
 #[test]
-fn the_oldest_go_until_the_file_is_small_enough() {
+fn the_oldest_queries_are_removed_until_the_file_is_small_enough() {
     let folder = TempDir::new().unwrap();
     let db = daily(folder.path(), 400, 75_000);
     assert!(std::fs::metadata(&db).unwrap().len() > 20 << 20);
@@ -106,7 +106,7 @@ fn the_oldest_go_until_the_file_is_small_enough() {
     assert!(prune(&db, &["--max-size", "16MiB"]).status.success());
     let bytes = std::fs::metadata(&db).unwrap().len();
     assert!((15 << 20..=16 << 20).contains(&bytes), "{bytes}");
-    // The newest are those that are left.
+    // The remaining queries are the newest.
     let left = number(&db, "SELECT count(*) FROM query");
     let newest =
         format!("SELECT count(*) FROM query WHERE started_ms >= {} - {left} * {DAY_MS}", now_ms());
@@ -115,17 +115,17 @@ fn the_oldest_go_until_the_file_is_small_enough() {
 }
 
 #[test]
-fn what_cannot_be_pruned_is_said() {
+fn wrong_prune_arguments_are_rejected() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("annals.db");
-    let said = |arguments: &[&str]| {
+    let printed = |arguments: &[&str]| {
         let output = prune(&db, arguments);
         (output.status.code(), stderr(&output))
     };
-    let (code, text) = said(&[]);
+    let (code, text) = printed(&[]);
     assert_eq!(code, Some(2));
     assert!(text.contains("give --keep-queries"), "{text}");
-    let (code, text) = said(&["--keep-queries", "1d"]);
+    let (code, text) = printed(&["--keep-queries", "1d"]);
     assert_eq!(code, Some(2));
     assert!(
         text.contains("there is no file")
@@ -133,15 +133,15 @@ fn what_cannot_be_pruned_is_said() {
             && !db.exists(),
         "{text}"
     );
-    assert!(said(&["--keep-queries", "1"]).1.contains("an age is written like 90d"));
-    assert!(said(&["--max-size", "1MB"]).1.contains("a size is written like 20GB"));
-    // An empty history is within all bounds.
+    assert!(printed(&["--keep-queries", "1"]).1.contains("an age is written like 90d"));
+    assert!(printed(&["--max-size", "1MB"]).1.contains("a size is written like 20GB"));
+    // An empty database is within all bounds.
     import(&db, &[folder.path()]);
-    assert_eq!(said(&["--keep-queries", "1d", "--max-size", "16MiB"]).0, Some(0));
+    assert_eq!(printed(&["--keep-queries", "1d", "--max-size", "16MiB"]).0, Some(0));
 }
 
 #[test]
-fn a_server_keeps_to_its_bounds_by_itself() {
+fn a_server_prunes_to_its_bounds() {
     let folder = TempDir::new().unwrap();
     let db = daily(folder.path(), 100, 20_000);
     let config = folder.path().join("annals.toml");
@@ -168,12 +168,12 @@ fn a_server_keeps_to_its_bounds_by_itself() {
     assert!(metrics.contains("annals_queries_pruned_total 51"), "{metrics}");
 }
 
-/// A history of queries a minute apart, in shapes of their own, every twentieth with a profile: so many of
-/// this month, and so many of a year ago.
+/// Returns a database with `young` queries of yesterday and `old` queries of more than a year ago, a millisecond apart.
+/// Each query has its own shape, and every twentieth has a profile.
 fn young_and_old(folder: &Path, young: i64, old: i64) -> std::path::PathBuf {
     let db = folder.join("annals.db");
-    let taken_in = folder.join("in");
-    std::fs::create_dir(&taken_in).unwrap();
+    let input = folder.join("in");
+    std::fs::create_dir(&input).unwrap();
     let mut log = String::new();
     for (name, queries, begin_ms) in
         [("young", young, now_ms() - DAY_MS), ("old", old, now_ms() - 400 * DAY_MS)]
@@ -196,20 +196,20 @@ fn young_and_old(folder: &Path, young: i64, old: i64) -> std::path::PathBuf {
             if number % 20 == 0 {
                 let text = profile_at(&format!("{name}-{number:x}"), started_ms, &statement)
                     + &noise(number as u64, 20_000);
-                std::fs::write(taken_in.join(format!("{name}-{number}.txt")), text).unwrap();
+                std::fs::write(input.join(format!("{name}-{number}.txt")), text).unwrap();
             }
         }
     }
-    std::fs::write(taken_in.join("log"), log).unwrap();
-    let output = import(&db, &[&taken_in]);
+    std::fs::write(input.join("log"), log).unwrap();
+    let output = import(&db, &[&input]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(number(&db, "SELECT count(*) FROM query"), young + old);
     assert_eq!(number(&db, "SELECT count(*) FROM profile"), (young + old) / 20);
     db
 }
 
-/// Runs `start` again and again until the old are gone, and kills each some time after it has begun to
-/// remove; gives how often it was killed midway.
+/// Starts processes until the old queries are removed, and kills each process soon after its first removal. Returns how
+/// many processes were killed before they were done.
 fn killed_midway(db: &Path, young: i64, old: i64, start: impl Fn() -> Child) -> u32 {
     let count = || number(db, "SELECT count(*) FROM query");
     let mut random = fastrand::Rng::with_seed(5);
@@ -227,7 +227,7 @@ fn killed_midway(db: &Path, young: i64, old: i64, start: impl Fn() -> Child) -> 
         assert!(checked.status.success(), "{}", stdout(&checked));
         let now = count();
         assert!((young..left).contains(&now), "{now} of {left}");
-        // A query goes with its profile and its shape, or stays with both.
+        // A query and its profile are removed in the same commit.
         let halves = "SELECT count(*) FROM query LEFT JOIN profile ON profile.query = query.id
                       WHERE (db = 'profiled') <> (profile.query IS NOT NULL)";
         assert_eq!(number(db, halves), 0);
@@ -238,7 +238,7 @@ fn killed_midway(db: &Path, young: i64, old: i64, start: impl Fn() -> Child) -> 
 }
 
 #[test]
-fn a_pruning_that_is_killed_leaves_a_sound_history_and_goes_on() {
+fn a_killed_prune_leaves_a_sound_history_and_the_next_one_completes_it() {
     let folder = TempDir::new().unwrap();
     let db = young_and_old(folder.path(), 500, 6000);
     let start = || {
@@ -248,9 +248,9 @@ fn a_pruning_that_is_killed_leaves_a_sound_history_and_goes_on() {
     };
     let midway = killed_midway(&db, 500, 6000, start);
     assert!(midway >= 1, "{midway}");
-    // What is left to do is the room.
-    let said = stdout(&prune(&db, &["--keep-queries", "50d"]));
-    assert!(said.contains("removed 0 queries and loads, and 0 more profiles"), "{said}");
+    // The next prune has no query to remove, and shrinks the file.
+    let printed = stdout(&prune(&db, &["--keep-queries", "50d"]));
+    assert!(printed.contains("removed 0 queries and loads, and 0 more profiles"), "{printed}");
     assert_eq!(number(&db, "SELECT freelist_count FROM pragma_freelist_count"), 0);
     assert_eq!(number(&db, "SELECT count(*) FROM query WHERE query_id LIKE 'young-%'"), 500);
     for (table, rows) in [("query", 500), ("statement", 500), ("profile", 25)] {
@@ -259,7 +259,7 @@ fn a_pruning_that_is_killed_leaves_a_sound_history_and_goes_on() {
 }
 
 #[test]
-fn a_server_that_is_killed_while_it_prunes_goes_on() {
+fn a_server_killed_while_it_prunes_completes_after_the_restart() {
     let folder = TempDir::new().unwrap();
     let db = young_and_old(folder.path(), 500, 6000);
     let config = folder.path().join("annals.toml");
@@ -276,19 +276,19 @@ fn a_server_that_is_killed_while_it_prunes_goes_on() {
     assert_eq!(number(&db, "SELECT count(*) FROM profile"), 25);
 }
 
-/// What was seen of a server that takes in `rate` records a second.
-struct Seen {
+/// Measurements of a server under pushes. Sizes are bytes of the file and its write-ahead log.
+struct Measurement {
     longest: Duration,
     smallest: u64,
     largest: u64,
 }
 
-/// Pushes to a server, and looks at how long each push took, and at the size of its file and log.
-fn push_for(server: &Server, db: &Path, during: Duration, rate: u64, run: u64) -> Seen {
+/// Pushes `rate` records a second, and measures the longest push and the size of the database.
+fn push_for(server: &Server, db: &Path, during: Duration, rate: u64, run: u64) -> Measurement {
     let log = db.with_file_name("annals.db-wal");
     let bytes = |file: &Path| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
     let statement = noise(7, 300);
-    let mut seen = Seen { longest: Duration::ZERO, smallest: u64::MAX, largest: 0 };
+    let mut seen = Measurement { longest: Duration::ZERO, smallest: u64::MAX, largest: 0 };
     let mut pushed = 0;
     let begun = Instant::now();
     while begun.elapsed() < during {
@@ -302,10 +302,10 @@ fn push_for(server: &Server, db: &Path, during: Duration, rate: u64, run: u64) -
         };
         let body: String = (pushed..pushed + rate / 10).map(row).collect();
         pushed += rate / 10;
-        let asked = Instant::now();
+        let sent = Instant::now();
         let (status, answer, _) = server.send("POST", "/api/v1/queries", &[], body.as_bytes());
         assert_eq!(status, 200, "{answer}");
-        seen.longest = seen.longest.max(asked.elapsed());
+        seen.longest = seen.longest.max(sent.elapsed());
         let size = bytes(db) + bytes(&log);
         (seen.smallest, seen.largest) = (seen.smallest.min(size), seen.largest.max(size));
         let due = Duration::from_millis(pushed * 1000 / rate);
@@ -316,7 +316,7 @@ fn push_for(server: &Server, db: &Path, during: Duration, rate: u64, run: u64) -
 
 #[test]
 #[ignore = "needs half a minute, and the release binary"]
-fn a_bound_holds_under_load_and_nobody_waits_for_it() {
+fn a_bound_holds_under_load_and_delays_no_push() {
     const BOUND: u64 = 64 << 20;
     let seconds = std::env::var("ANNALS_TEST_SECONDS").map_or(20, |text| text.parse().unwrap());
     let folder = TempDir::new().unwrap();
@@ -325,7 +325,7 @@ fn a_bound_holds_under_load_and_nobody_waits_for_it() {
     std::fs::write(&log, support::audit_records(0..330_000)).unwrap();
     assert!(import(&db, &[&log]).status.success());
     std::fs::remove_file(&log).unwrap();
-    // The same without a bound, for how long a push takes on this machine at this hour.
+    // The reference is a server without a bound, because the time of a push varies between machines and hours.
     let unbounded = Server::start(&db, &[]);
     let reference = push_for(&unbounded, &db, Duration::from_secs(5), 2000, 1);
     drop(unbounded);
@@ -333,11 +333,11 @@ fn a_bound_holds_under_load_and_nobody_waits_for_it() {
     std::fs::write(&config, "[retention]\nmax_size = '64MiB'\n").unwrap();
     let server = Server::start(&db, &["--config", config.to_str().unwrap()]);
     let of_bound = |bytes: u64| bytes as f64 / BOUND as f64;
-    // It is far above its bound, and comes within it while others write.
+    // The database is far above its bound. The server prunes it while records arrive.
     let begun = Instant::now();
     let mut run = 2;
     while of_bound(push_for(&server, &db, Duration::from_secs(1), 2000, run).largest) > 1.05 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it does not come within its bound");
+        assert!(begun.elapsed() < Duration::from_secs(30), "the database stays above its bound");
         run += 1;
     }
     println!("within its bound after {:?}", begun.elapsed());

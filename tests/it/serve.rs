@@ -1,4 +1,4 @@
-//! `annals serve`, asked over real HTTP.
+//! `annals serve`: the paths of a Doris frontend, start and stop.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use crate::support::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A server of the sample data, in a zone of its own.
+/// Starts a server of the sample data in UTC.
 fn sample() -> (TempDir, Server) {
     let folder = TempDir::new().unwrap();
     let samples = data("");
@@ -25,11 +25,11 @@ fn row<'a>(envelope: &'a Value, key: &str, id: &str) -> &'a Value {
 }
 
 #[test]
-fn the_session_envelope_is_the_documents_to_the_letter() {
+fn the_session_envelope_is_as_doris_documents_it() {
     let (_folder, server) = sample();
     let (_, _, body) = server.get("/rest/v1/session");
     let text = String::from_utf8(body).unwrap();
-    // Order included, which a parsed object would not show.
+    // The order of the keys matters, and a parsed object has none.
     assert!(text.starts_with(
         r#"{"msg":"success","code":0,"data":{"columns_names":["User","Default Db","SQL","Query Type","Start Time","End Time","Cost","Query State","Profile"],"href_column":"Profile","rows":[{"User":"#
     ));
@@ -50,10 +50,10 @@ fn the_session_envelope_is_the_documents_to_the_letter() {
 
     let load = row(&envelope, "QueryId", "10238");
     assert_eq!((&load["Query Type"], &load["Total"]), (&json!("Load"), &json!("3min20sec")));
-    // What was told twice, by a slow-query line or a profile, is there once and by its best teller.
+    // A query that a slow-query line or a profile repeats is listed once, with the best values.
     assert_eq!(text.matches("91ff336304f14182-9ca537eee75b3856\",\"Default").count(), 1);
     assert_eq!(row(&envelope, "QueryId", "91ff336304f14182-9ca537eee75b3856")["Total"], "1min2sec");
-    // Of this only a profile is known, copied out of a page.
+    // This query has only a profile, copied from a page.
     let copied = row(&envelope, "QueryId", "5d6e7f8091a2b3c4-d5e6f708192a3b4c");
     assert_eq!(copied["Total"], "26sec885ms");
     assert_eq!(copied["End Time"], "2024-08-05 08:00:26");
@@ -61,7 +61,7 @@ fn the_session_envelope_is_the_documents_to_the_letter() {
 }
 
 #[test]
-fn a_list_has_as_many_rows_as_asked_for() {
+fn a_list_has_as_many_rows_as_its_limit() {
     let folder = TempDir::new().unwrap();
     let (db, log) = (folder.path().join("a.db"), folder.path().join("log"));
     std::fs::write(&log, audit_records(0..1100)).unwrap();
@@ -85,7 +85,7 @@ fn a_list_has_as_many_rows_as_asked_for() {
 }
 
 #[test]
-fn a_profile_is_html_by_every_path() {
+fn a_profile_is_html_at_every_path() {
     let (_folder, server) = sample();
     let id = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
     for path in [
@@ -110,7 +110,7 @@ fn a_profile_is_html_by_every_path() {
 }
 
 #[test]
-fn a_profile_is_text_byte_for_byte() {
+fn a_profile_as_text_is_unchanged() {
     let (_folder, server) = sample();
     for (id, file) in [
         ("fbb2582c72884d29-9dd9de3b42b740e9", "profiles/doris-2.1.txt"),
@@ -127,7 +127,7 @@ fn a_profile_is_text_byte_for_byte() {
 }
 
 #[test]
-fn the_query_profile_list_is_that_of_doris_3() {
+fn the_query_profile_list_is_as_in_doris_3() {
     let (_folder, server) = sample();
     let envelope = server.envelope("/rest/v1/query_profile");
     assert_eq!(
@@ -157,7 +157,7 @@ fn the_query_profile_list_is_that_of_doris_3() {
 }
 
 #[test]
-fn times_are_in_the_zone_asked_for() {
+fn times_are_in_the_configured_zone() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let log = data("fe.audit.log");
@@ -173,7 +173,7 @@ fn times_are_in_the_zone_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_refused_in_the_envelope() {
+fn errors_are_answered_in_the_envelope() {
     let (_folder, server) = sample();
     let known = "1f4e-a2b";
     let long = "x".repeat(129);
@@ -223,9 +223,9 @@ fn what_cannot_be_answered_is_refused_in_the_envelope() {
     }
 }
 
-/// Doris tells of what is not there in plain text where it sends texts.
+/// Doris answers an unknown id with a plain text here.
 #[test]
-fn a_profile_as_text_is_of_the_newest_query_where_none_is_named() {
+fn the_newest_profile_is_answered_without_a_query_id() {
     let (_folder, server) = sample();
     let id = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
     let whole = server.get(&format!("/api/profile/text?query_id={id}"));
@@ -242,9 +242,9 @@ fn a_profile_as_text_is_of_the_newest_query_where_none_is_named() {
     }
 }
 
-/// What monitors poll: what happened behind a time, oldest first.
+/// Monitors poll this path for the queries after a time, oldest first.
 #[test]
-fn details_since_an_event() {
+fn query_details_begin_after_the_given_event() {
     let folder = TempDir::new().unwrap();
     let (db, log) = (folder.path().join("a.db"), folder.path().join("log"));
     let failed = audit_records(2000..2001).replace("State=EOF", "State=ERR");
@@ -258,11 +258,11 @@ fn details_since_an_event() {
     assert_eq!((&all[0]["state"], &all[2]["state"]), (&json!("FINISHED"), &json!("FAILED")));
     assert_eq!((&all[0]["user"], &all[0]["database"]), (&json!("root"), &json!("test")));
     assert_eq!((&all[0]["isQuery"], &all[0]["spillBytes"]), (&json!(true), &json!(-1)));
-    // Who asks again with the last event's time gets what came since.
+    // A request with the time of the last event gets the later queries.
     let seen = all[1]["eventTime"].as_i64().unwrap();
     let since = server.envelope(&format!("/api/query_detail?event_time={seen}"));
     assert_eq!(since["data"]["query_details"], json!([all[2]]));
-    // StarRocks counts nanoseconds, and has another envelope.
+    // StarRocks uses nanoseconds and another envelope.
     let path = format!("/api/v2/query_detail?event_time={seen}000000");
     let answer: Value = serde_json::from_slice(&server.get(&path).2).unwrap();
     assert_eq!((&answer["code"], &answer["message"]), (&json!("0"), &json!("OK")));
@@ -274,16 +274,20 @@ fn details_since_an_event() {
 }
 
 #[test]
-fn the_readmes_command_says_what_it_took_in_and_where_it_listens() {
+fn the_command_of_the_readme_reports_what_it_imported() {
     let (_folder, server) = sample();
-    assert!(server.said.contains("records:  21 new, 4 merged, 0 unchanged"), "{}", server.said);
-    assert!(server.said.contains("profiles: 4 new"), "{}", server.said);
-    assert!(server.said.contains("logins:   2 new"), "{}", server.said);
-    assert!(!server.said.contains("not understood"), "{}", server.said);
+    assert!(
+        server.printed.contains("records:  21 new, 4 merged, 0 unchanged"),
+        "{}",
+        server.printed
+    );
+    assert!(server.printed.contains("profiles: 4 new"), "{}", server.printed);
+    assert!(server.printed.contains("logins:   2 new"), "{}", server.printed);
+    assert!(!server.printed.contains("not understood"), "{}", server.printed);
 }
 
 #[test]
-fn what_an_import_adds_beside_the_server_is_served() {
+fn a_running_server_serves_what_an_import_adds() {
     let (folder, server) = sample();
     let log = folder.path().join("log");
     std::fs::write(&log, audit_records(0..1).replace("2024-01-02", "2026-01-02")).unwrap();
@@ -293,29 +297,29 @@ fn what_an_import_adds_beside_the_server_is_served() {
 }
 
 #[test]
-fn a_signal_stops_it_cleanly() {
+fn a_signal_stops_the_server_cleanly() {
     for signal in ["INT", "TERM"] {
         let (folder, mut server) = sample();
-        // A connection that was used and is kept must not hold it up.
+        // An idle connection must not delay the stop.
         let mut idle = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
         idle.write_all(b"GET /rest/v1/session?limit=1 HTTP/1.1\r\nhost: localhost\r\n\r\n")
             .unwrap();
         assert_ne!(idle.read(&mut [0; 64]).unwrap(), 0);
-        let told = Instant::now();
+        let signalled = Instant::now();
         server.signal(signal);
         assert!(server.process.wait().unwrap().success());
-        assert!(told.elapsed() < Duration::from_secs(5));
-        // All is in the file itself: the write-ahead log is gone.
+        assert!(signalled.elapsed() < Duration::from_secs(5));
+        // The write-ahead log was moved into the file.
         assert!(!folder.path().join("annals.db-wal").exists());
         assert_eq!(number(&folder.path().join("annals.db"), "SELECT count(*) FROM query"), 21);
     }
 }
 
 #[test]
-fn an_answer_in_flight_is_finished() {
+fn a_stopping_server_completes_an_answer_in_flight() {
     let folder = TempDir::new().unwrap();
     let (db, profile) = (folder.path().join("a.db"), folder.path().join("profile"));
-    // Far more than the sockets between server and client hold.
+    // Far more than the socket buffers hold.
     let text = support::profile("1-2", &[]) + &"     - RowsProduced: 1\n".repeat(1_500_000);
     std::fs::write(&profile, &text).unwrap();
     assert!(import(&db, &[&profile]).status.success());
@@ -327,9 +331,9 @@ fn an_answer_in_flight_is_finished() {
     let mut start = [0; 64];
     client.read_exact(&mut start).unwrap();
     server.signal("TERM");
-    // The signal is handled once no new client gets in.
+    // The server handled the signal when it rejects new connections.
     let is_closed = || TcpStream::connect(server.address()).is_err();
-    wait_until(is_closed, || "it still accepts connections".to_string());
+    wait_until(is_closed, || "the server still accepts connections".to_string());
     assert!(server.process.try_wait().unwrap().is_none());
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).unwrap();
@@ -339,34 +343,35 @@ fn an_answer_in_flight_is_finished() {
 }
 
 #[test]
-fn it_listens_beyond_this_machine_only_when_told_so_in_words() {
+fn it_listens_on_other_addresses_only_with_the_flag() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
-    let refused =
+    let rejected =
         annals().args(["serve", "--listen", "0.0.0.0:0", "--db"]).arg(&db).output().unwrap();
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(stderr(&refused).contains("--insecure-no-auth"), "{}", stderr(&refused));
+    assert_eq!(rejected.status.code(), Some(2));
+    assert!(stderr(&rejected).contains("--insecure-no-auth"), "{}", stderr(&rejected));
     assert!(!db.exists());
-    let taken = TcpStream::connect(Server::start(&db, &[]).url.strip_prefix("http://").unwrap());
-    assert!(taken.is_ok());
+    let connected =
+        TcpStream::connect(Server::start(&db, &[]).url.strip_prefix("http://").unwrap());
+    assert!(connected.is_ok());
 }
 
 #[test]
-fn an_address_in_use_and_a_missing_import_are_said() {
+fn an_address_in_use_and_a_missing_import_are_reported() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let server = Server::start(&db, &[]);
     let address = server.url.strip_prefix("http://").unwrap();
-    let refused = annals().args(["serve", "--listen", address, "--db"]).arg(&db).output().unwrap();
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(stderr(&refused).contains(&format!("cannot listen on {address}")));
-    let refused = annals()
+    let rejected = annals().args(["serve", "--listen", address, "--db"]).arg(&db).output().unwrap();
+    assert_eq!(rejected.status.code(), Some(2));
+    assert!(stderr(&rejected).contains(&format!("cannot listen on {address}")));
+    let rejected = annals()
         .args(["serve", "--listen", "127.0.0.1:0", "--import", "no/such", "--db"])
         .arg(folder.path().join("b.db"))
         .output()
         .unwrap();
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(stderr(&refused).contains("no file or folder no/such"));
-    assert_eq!(stdout(&refused), "");
+    assert_eq!(rejected.status.code(), Some(2));
+    assert!(stderr(&rejected).contains("no file or folder no/such"));
+    assert_eq!(stdout(&rejected), "");
     assert!(!folder.path().join("b.db").exists());
 }

@@ -1,6 +1,6 @@
-//! The database as people open it: with the stock `sqlite3` shell, while a server runs.
+//! The views of the database in the stock `sqlite3` shell, while a server runs.
 //!
-//! These need `sqlite3` (Debian's package of that name, 3.40 or later):
+//! These tests require `sqlite3` (the Debian package, 3.40 or later):
 //! `cargo test -- --include-ignored`.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ fn shell(db: &Path, sql: &str) -> String {
 
 #[test]
 #[ignore = "needs the sqlite3 shell"]
-fn the_views_read_well_while_the_server_runs() {
+fn the_views_are_readable_while_the_server_runs() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("annals.db");
     let samples = data("");
@@ -54,7 +54,7 @@ fn the_views_read_well_while_the_server_runs() {
         ),
         text + "\n"
     );
-    // What people type is found by an index, not by reading all there is.
+    // A query id is looked up in the index.
     for view in ["query_history", "profile_text"] {
         let plan =
             shell(&db, &format!("explain query plan select * from {view} where query_id = 'x'"));

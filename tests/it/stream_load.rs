@@ -1,4 +1,4 @@
-//! Stream loads, over real HTTP.
+//! Stream loads.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -32,7 +32,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What a server answers to bytes.
+/// Returns the answer to a request as bytes on the wire.
 fn raw(server: &Server, request: &[u8]) -> String {
     let mut client = TcpStream::connect(server.address()).unwrap();
     client.write_all(request).unwrap();
@@ -44,7 +44,7 @@ fn raw(server: &Server, request: &[u8]) -> String {
 #[test]
 fn the_first_step_redirects_without_the_body() {
     let (_folder, server) = server();
-    // The body never comes, nor is it asked for with 100 Continue.
+    // The server answers without the body, and without 100 Continue.
     let answer = raw(
         &server,
         format!(
@@ -60,7 +60,7 @@ fn the_first_step_redirects_without_the_body() {
 }
 
 #[test]
-fn rows_are_there_when_success_is_said() {
+fn rows_are_stored_before_success_is_answered() {
     let (folder, server) = server();
     let answer = load(&server, &[("label", "first"), COLUMNS], ROW.as_bytes());
     for (name, value) in [
@@ -84,7 +84,7 @@ fn rows_are_there_when_success_is_said() {
     let db = folder.path().join("a.db");
     assert_eq!(number(&db, "SELECT extra ->> 'brand_new' = 'x' FROM query"), 1);
 
-    // The label again, with other rows, adds nothing; in another database it is another label.
+    // A known label adds no rows. The same label in another database is another label.
     let other = ROW.replace("1-2", "3-4");
     let again = load(&server, &[("label", "first"), COLUMNS], other.as_bytes());
     assert_eq!(again["Status"], "Label Already Exists");
@@ -97,7 +97,7 @@ fn rows_are_there_when_success_is_said() {
 }
 
 #[test]
-fn every_form_of_a_body() {
+fn every_form_of_a_body_is_loaded() {
     let (folder, server) = server();
     let object =
         |id: &str| format!(r#"{{"query_id": "{id}", "time": 1722942960951, "stmt": "s"}}"#);
@@ -137,9 +137,25 @@ fn every_form_of_a_body() {
     assert_eq!(number(&folder.path().join("a.db"), "SELECT count(*) FROM query"), 6);
 }
 
-/// What the header of each name does to the rows.
+/// Headers that control a cluster. They have no effect here.
+const CLUSTER_HEADERS: [(&str, &str); 13] = [
+    ("timeout", "100"),
+    ("exec_mem_limit", "1"),
+    ("token", "t"),
+    ("auth", "a"),
+    ("load_to_single_tablet", "true"),
+    ("send_batch_parallelism", "2"),
+    ("sql", "insert"),
+    ("negative", "false"),
+    ("group_commit", "off_mode"),
+    ("merge_type", "append"),
+    ("compute_group", "c"),
+    ("enable_profile", "true"),
+    ("two_phase_commit", "false"),
+];
+
 #[test]
-fn headers_shape_what_is_loaded() {
+fn headers_control_how_rows_are_read() {
     let (folder, server) = server();
     let db = folder.path().join("a.db");
     let comma = ("column_separator", ",");
@@ -156,7 +172,7 @@ fn headers_shape_what_is_loaded() {
             vec![comma, columns, ("trim_double_quotes", "true")],
             "\"k-1\",\"2024-08-06 11:16:00\",\"select 1\"\n".to_string(),
         ),
-        // StarRocks' names.
+        // Header names of StarRocks.
         (
             vec![("column_separator", "\\x01"), ("row_delimiter", "\\x02"), columns],
             row.replace(',', "\u{1}").replace('\n', "\u{2}"),
@@ -171,27 +187,7 @@ fn headers_shape_what_is_loaded() {
             r#"{"rows": [{"query_id": "k-1", "time": 1722942960000, "stmt": "select 1"}]}"#
                 .to_string(),
         ),
-        // What says how a cluster goes about it says nothing here.
-        (
-            vec![
-                comma,
-                columns,
-                ("timeout", "100"),
-                ("exec_mem_limit", "1"),
-                ("token", "t"),
-                ("auth", "a"),
-                ("load_to_single_tablet", "true"),
-                ("send_batch_parallelism", "2"),
-                ("sql", "insert"),
-                ("negative", "false"),
-                ("group_commit", "off_mode"),
-                ("merge_type", "append"),
-                ("compute_group", "c"),
-                ("enable_profile", "true"),
-                ("two_phase_commit", "false"),
-            ],
-            row.to_string(),
-        ),
+        ([&[comma, columns][..], &CLUSTER_HEADERS].concat(), row.to_string()),
     ] {
         let answer = load(&server, &headers, body.as_bytes());
         assert_eq!(answer["Status"], "Success", "{headers:?}: {answer}");
@@ -205,9 +201,9 @@ fn headers_shape_what_is_loaded() {
     assert_eq!(answer["Comment"], "from a test");
 }
 
-/// A strict load does not take what its column cannot hold; another keeps it beside the columns.
+/// A strict load rejects a value that does not fit its column. Another load stores the value in `extra`.
 #[test]
-fn strict_mode_filters_what_a_column_cannot_hold() {
+fn strict_mode_filters_values_that_do_not_fit_the_column() {
     let (folder, server) = server();
     let columns = ("columns", "query_id,time,query_time");
     let body = "1-2\t2024-08-06 11:16:00\tfast\n3-4\t2024-08-06 11:16:00\t12\n";
@@ -230,7 +226,7 @@ fn strict_mode_filters_what_a_column_cannot_hold() {
     );
 }
 
-/// StarRocks' loader may send its separators as they are, which HTTP forbids.
+/// The loader of StarRocks may send separators as raw bytes, which HTTP forbids.
 #[test]
 fn separators_may_be_raw_bytes() {
     let (folder, server) = server();
@@ -244,7 +240,7 @@ fn separators_may_be_raw_bytes() {
             body.len()
         )
     };
-    // Two on one connection, one after the other: what is no head is left as it is.
+    // Two requests on one connection: the raw bytes of a body are unchanged.
     let mut client = TcpStream::connect(server.address()).unwrap();
     client.write_all(request("keep-alive").as_bytes()).unwrap();
     let mut first = String::new();
@@ -278,7 +274,7 @@ fn filtered_rows_count_against_the_ratio() {
     );
     let db = folder.path().join("a.db");
     assert_eq!(number(&db, "SELECT count(*) FROM query"), 0);
-    // A label that failed is free.
+    // The label of a failed load can be used again.
     let headers = [("label", "a"), COLUMNS, ("max_filter_ratio", "0.34")];
     let lenient = load(&server, &headers, body.as_bytes());
     assert_eq!((&lenient["Status"], &lenient["NumberLoadedRows"]), (&json!("Success"), &json!(2)));
@@ -286,7 +282,7 @@ fn filtered_rows_count_against_the_ratio() {
 }
 
 #[test]
-fn what_annals_does_not_do_is_refused_in_a_sentence() {
+fn unsupported_requests_are_rejected_with_a_reason() {
     let (folder, server) = server();
     let long = "x".repeat(10_000);
     for (headers, sentence) in [
@@ -343,9 +339,9 @@ fn bytes_that_are_not_utf_8_are_replaced() {
 }
 
 #[test]
-fn bodies_without_measure_are_refused_in_bounded_memory() {
+fn too_large_bodies_are_rejected_in_bounded_memory() {
     let (_folder, server) = server();
-    // What says that it is too large is not even asked for.
+    // The server rejects a length over the limit before it reads the body.
     let answer = raw(
         &server,
         format!(
@@ -357,7 +353,7 @@ fn bodies_without_measure_are_refused_in_bounded_memory() {
     );
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert!(answer.contains("larger than 128 MiB"), "{answer}");
-    // One that never ends is cut off; others are served meanwhile.
+    // The server cuts off an endless body, and answers other requests meanwhile.
     let mut client = TcpStream::connect(server.address()).unwrap();
     let head = format!(
         "PUT {STEP_TWO} HTTP/1.1\r\nHost: localhost\r\ncolumns: query_id\r\n\
@@ -370,12 +366,12 @@ fn bodies_without_measure_are_refused_in_bounded_memory() {
     let mut sent = 0;
     while client.write_all(&chunk).is_ok() {
         sent += 1;
-        assert!(sent < 1000, "it takes in whatever comes");
+        assert!(sent < 1000, "the server reads an endless body");
         if sent % 32 == 0 {
             server.envelope("/rest/v1/session");
         }
     }
-    // A small gzip of a large body.
+    // A small gzip with a large content.
     let bomb = gzip(&vec![b'x'; 150 << 20]);
     let headers = [COLUMNS, ("compress_type", "gz")];
     let (status, answer, _) = server.send("PUT", STEP_TWO, &headers, &bomb);
@@ -385,7 +381,7 @@ fn bodies_without_measure_are_refused_in_bounded_memory() {
 }
 
 #[test]
-fn while_another_holds_the_file_pushes_are_refused_and_reads_go_on() {
+fn a_locked_database_rejects_loads_and_reads_continue() {
     let (folder, server) = server();
     let other = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -402,7 +398,7 @@ fn while_another_holds_the_file_pushes_are_refused_and_reads_go_on() {
 }
 
 #[test]
-fn what_is_not_wanted_is_unselected() {
+fn excluded_rows_are_counted_as_unselected() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("annals.toml");
     std::fs::write(&config, "[[exclude]]\nstatement = '^select 1$'\n").unwrap();

@@ -1,11 +1,11 @@
-//! Audit records in the forms of several versions: for the tests here, and for the parser's own.
+//! Audit records in the forms of several versions, for these tests and for the unit tests of the parser.
 
 use std::fmt::Write as _;
 
-/// Keys of an audit record in the order in which a version writes them, with values that say nothing of a statement.
+/// The keys of an audit record in the order of a version, with default values.
 pub(crate) type Form = &'static [(&'static str, &'static str)];
 
-/// Doris 2.1: the statement stands in the middle.
+/// Doris 2.1: the statement is in the middle.
 pub(crate) const DORIS_2_1: Form = &[
     ("Client", "10.0.0.1:5000"),
     ("User", "root"),
@@ -39,7 +39,7 @@ pub(crate) const DORIS_2_1: Form = &[
     ("scanBytesFromRemoteStorage", "0"),
 ];
 
-/// Doris 3.1 and 4.x: JSON in some fields, and the statement last.
+/// Doris 3.1 and 4.x: some fields are JSON, and the statement is last.
 pub(crate) const DORIS_4_0: Form = &[
     ("QueryId", ""),
     ("Timestamp", "2024-01-02 11:15:46.000"),
@@ -87,7 +87,7 @@ pub(crate) const DORIS_4_0: Form = &[
     ("Stmt", ""),
 ];
 
-/// StarRocks 3.x, as text.
+/// StarRocks 3.x in its text format.
 pub(crate) const STARROCKS_3: Form = &[
     ("Timestamp", "1704194151000"),
     ("Client", "10.0.0.3:4000"),
@@ -120,12 +120,12 @@ pub(crate) const STARROCKS_3: Form = &[
     ("IsForwardToLeader", "false"),
 ];
 
-/// An audit record in some version's form, with some of its values, and its line end. The head is what stands before
-/// the first bar.
+/// Returns an audit record in the form of a version with some values replaced. `head` is the text before the first bar.
+/// The line end is included.
 pub(crate) fn record_of(form: Form, head: &str, values: &[(&str, &str)]) -> String {
     let mut record = format!("{head} ");
-    for (key, usual) in form {
-        let value = values.iter().find(|(name, _)| name == key).map_or(usual, |(_, value)| value);
+    for (key, default) in form {
+        let value = values.iter().find(|(name, _)| name == key).map_or(default, |(_, value)| value);
         write!(record, "|{key}={value}").unwrap();
     }
     for (name, _) in values {

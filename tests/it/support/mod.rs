@@ -1,7 +1,8 @@
-//! What the tests share: the real binary, a real server, real HTTP.
+//! Shared by the tests: the built binary, a server, HTTP.
 
 pub(crate) mod audit_log;
 pub(crate) mod browser;
+pub(crate) mod fake_frontend;
 mod profile;
 mod server;
 
@@ -13,14 +14,14 @@ pub(crate) use audit_log::{DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
 pub(crate) use profile::{old_profile, printed_count, printed_time, profile, profile_of};
 pub(crate) use server::Server;
 
-/// The binary under test, in UTC, with no setting of the caller's environment.
+/// Returns the binary under test as a command, in UTC and without settings from the environment.
 pub fn annals() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
     command.env("TZ", "UTC").env_remove("ANNALS_DB").env_remove("ANNALS_LOG");
     command
 }
 
-/// The sample data that the README serves.
+/// Returns the path of sample data, which the README serves.
 pub fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
@@ -30,17 +31,15 @@ pub fn import(db: &Path, paths: &[&Path]) -> Output {
     annals().arg("import").arg("--db").arg(db).args(paths).output().unwrap()
 }
 
-/// What a process wrote to standard output.
 pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// What a process wrote to standard error.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Adds a user, whose password is `pass-word-of-` and the name.
+/// Adds a user. The password is `pass-word-of-` and the name.
 pub fn add_user(db: &Path, name: &str, role: &str) {
     let mut process = annals()
         .args(["user", "add", name, "--role", role, "--db"])
@@ -57,8 +56,7 @@ pub fn add_user(db: &Path, name: &str, role: &str) {
     assert!(process.wait().unwrap().success());
 }
 
-/// A certificate for this machine, of some name, that vouches for itself: `cert.pem` and `key.pem` in a folder. Needs
-/// `openssl`.
+/// Writes a self-signed certificate for 127.0.0.1 as `cert.pem` and `key.pem` into a folder. `openssl` is required.
 pub fn certificate(folder: &Path, name: &str) {
     let made = Command::new("openssl")
         .args([
@@ -74,7 +72,7 @@ pub fn certificate(folder: &Path, name: &str) {
     assert!(made.status.success(), "{}", stderr(&made));
 }
 
-/// An audit record as Doris 2.1 writes it, with some of its values, and its line end.
+/// Returns an audit record of Doris 2.1 with some values replaced. The line end is included.
 pub fn audit_record(written: &str, values: &[(&str, &str)]) -> String {
     record_of(DORIS_2_1, &format!("{written} [query]"), values)
 }
@@ -98,12 +96,12 @@ const STREAM_LOAD: Form = &[
     ("FinishTime", "2024-01-02 11:15:50.500"),
 ];
 
-/// A `[stream_load]` record as Doris writes it, with some of its values, and its line end.
+/// Returns a `[stream_load]` record of Doris with some values replaced. The line end is included.
 pub fn stream_load_record(written: &str, values: &[(&str, &str)]) -> String {
     record_of(STREAM_LOAD, &format!("{written} [stream_load]"), values)
 }
 
-/// Audit records that differ in id and time, as Doris 2.1 writes them.
+/// Returns audit records of Doris 2.1 with different ids and times.
 pub fn audit_records(numbers: std::ops::Range<u64>) -> String {
     let mut log = String::new();
     for number in numbers {
@@ -126,7 +124,7 @@ pub fn audit_records(numbers: std::ops::Range<u64>) -> String {
     log
 }
 
-/// Waits until a condition holds, for up to a minute; `seen` says what is seen instead.
+/// Waits until a condition holds. Panics after a minute with the state that `seen` describes.
 pub fn wait_until(mut holds: impl FnMut() -> bool, seen: impl Fn() -> String) {
     let began = Instant::now();
     while !holds() {
@@ -135,7 +133,7 @@ pub fn wait_until(mut holds: impl FnMut() -> bool, seen: impl Fn() -> String) {
     }
 }
 
-/// One number out of a database.
+/// Returns the number that a query of one row and column gives.
 pub fn number(db: &Path, sql: &str) -> i64 {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let sqlite = rusqlite::Connection::open_with_flags(db, flags).unwrap();
@@ -178,12 +176,13 @@ pub fn older(file: &Path, before: &str, rows: &str) {
     sqlite.execute_batch(rows).unwrap();
 }
 
-/// Whether the tests run as root, whom no permission holds back.
+/// Returns whether the tests run as root, for whom file permissions have no effect.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A copy of the binary that anybody may run in a folder, for somebody who is not root.
+/// Returns the binary as a command of a user that is not root. The folder gets a copy of the binary, because the user may
+/// have no access to the original.
 pub fn unprivileged(folder: &Path) -> Command {
     use std::os::unix::process::CommandExt;
     if !is_root() {

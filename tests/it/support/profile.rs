@@ -18,7 +18,7 @@ const SUMMARY: Form = &[
     ("Sql Statement", "select 1"),
 ];
 
-/// What stands between the summary and the operators of a profile of Doris 2.1.
+/// The text between the summary and the operators of a profile of Doris 2.1.
 const EXECUTION_SUMMARY: &str = "Execution Summary:
    - Parse SQL Time: 1ms
    - Nereids Analysis Time: 1ms
@@ -51,7 +51,7 @@ enable_profile | true         | false
      Fragments:
 ";
 
-/// The operators of a query that reads no table.
+/// The operators of a query without a table.
 const OPERATORS: &str = "       Fragment 0:
          Pipeline : 0(instance_num=1):
             - WaitWorkerTime: avg 22.118us, max 22.118us, min 22.118us
@@ -63,16 +63,16 @@ const OPERATORS: &str = "       Fragment 0:
               - RowsProduced: sum 1, avg 1, max 1, min 1
 ";
 
-/// A profile as Doris 2.1 writes it, with some of its summary's values.
+/// Returns a profile of Doris 2.1 with some values of the summary replaced.
 pub fn profile(id: &str, values: &[(&str, &str)]) -> String {
     profile_of(id, values, OPERATORS)
 }
 
-/// The same with the fragments of its merged profile, which begin at the column 7.
+/// Returns the same with these fragments, which are indented by 7 spaces.
 pub fn profile_of(id: &str, values: &[(&str, &str)], fragments: &str) -> String {
     let mut text = String::from("Summary:\n");
-    for (key, usual) in SUMMARY {
-        let value = values.iter().find(|(name, _)| name == key).map_or(usual, |(_, value)| value);
+    for (key, default) in SUMMARY {
+        let value = values.iter().find(|(name, _)| name == key).map_or(default, |(_, value)| value);
         let value = if *key == "Profile ID" { id } else { value };
         writeln!(text, "   - {key}: {value}").unwrap();
     }
@@ -99,11 +99,11 @@ const OLD_SUMMARY: Form = &[
     ("Is Cached", "No"),
 ];
 
-/// A profile as Doris 0.15 to 1.2 write it, with some of its summary's values.
+/// Returns a profile of Doris 0.15 to 1.2 with some values of the summary replaced.
 pub fn old_profile(id: &str, values: &[(&str, &str)]) -> String {
     let mut text = String::from("Query:\n  Summary:\n");
-    for (key, usual) in OLD_SUMMARY {
-        let value = values.iter().find(|(name, _)| name == key).map_or(usual, |(_, value)| value);
+    for (key, default) in OLD_SUMMARY {
+        let value = values.iter().find(|(name, _)| name == key).map_or(default, |(_, value)| value);
         let value = if *key == "Query ID" { id } else { value };
         writeln!(text, "     - {key}: {value}").unwrap();
     }
@@ -117,7 +117,7 @@ pub fn old_profile(id: &str, values: &[(&str, &str)]) -> String {
     )
 }
 
-/// A time as a profile's counters print it: the part behind the dot in thousandths, without leading zeros.
+/// Returns a time as counters of a profile print it: the digits after the dot are thousandths without leading zeros.
 pub fn printed_time(us: u64) -> String {
     match us {
         ..1000 => format!("{us}.0us"),
@@ -126,7 +126,7 @@ pub fn printed_time(us: u64) -> String {
     }
 }
 
-/// A count as a profile's counters print it: from a thousand on, short and in full.
+/// Returns a count as counters of a profile print it: from 1,000 on in short and in full.
 pub fn printed_count(count: u64) -> String {
     match count {
         ..1000 => count.to_string(),

@@ -12,8 +12,8 @@ use super::annals;
 pub struct Server {
     pub process: Child,
     pub url: String,
-    /// What it printed until it listened.
-    pub said: String,
+    /// The standard output until the server listened.
+    pub printed: String,
     _output: BufReader<ChildStdout>,
 }
 
@@ -28,24 +28,24 @@ impl Server {
             .spawn()
             .unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
-        let mut said = String::new();
+        let mut printed = String::new();
         let url = loop {
             let mut line = String::new();
-            assert_ne!(output.read_line(&mut line).unwrap(), 0, "it ended: {said}");
-            said.push_str(&line);
-            if let Some((_, behind)) = line.split_once("listens on ") {
-                break behind.split(' ').next().unwrap().to_string();
+            assert_ne!(output.read_line(&mut line).unwrap(), 0, "the server ended: {printed}");
+            printed.push_str(&line);
+            if let Some((_, rest)) = line.split_once("listens on ") {
+                break rest.split(' ').next().unwrap().to_string();
             }
         };
-        Server { process, url, said, _output: output }
+        Server { process, url, printed, _output: output }
     }
 
-    /// Status, content type and body of a GET.
+    /// Returns status, content type and body of a GET.
     pub fn get(&self, path: &str) -> (u16, String, Vec<u8>) {
         self.request("GET", path)
     }
 
-    /// Status, content type and body of a request.
+    /// Returns status, content type and body of a request without a body.
     pub fn request(&self, method: &str, path: &str) -> (u16, String, Vec<u8>) {
         let agent: ureq::Agent =
             ureq::Agent::config_builder().http_status_as_error(false).build().into();
@@ -61,21 +61,21 @@ impl Server {
         (answer.status().as_u16(), content_type, body)
     }
 
-    /// The path of the page behind a list's page, where its Link header names one.
+    /// Returns the path of the next page of a list, or None if the Link header has none.
     pub fn next_page(&self, path: &str) -> Option<String> {
         let answer = ureq::get(format!("{}{path}", self.url)).call().unwrap();
         let link = answer.headers().get("link")?.to_str().unwrap();
         Some(link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_string())
     }
 
-    /// The envelope that a GET is answered with.
+    /// Returns the envelope of a GET. Panics unless the status is 200.
     pub fn envelope(&self, path: &str) -> Value {
         let (status, content_type, body) = self.get(path);
         assert_eq!((status, content_type.as_str()), (200, "application/json"), "{path}");
         serde_json::from_slice(&body).unwrap()
     }
 
-    /// Sends a body; gives the status and the JSON of the answer, and its Retry-After.
+    /// Sends a body, and returns status, JSON and Retry-After of the answer.
     pub fn send(
         &self,
         method: &str,
@@ -97,7 +97,7 @@ impl Server {
         (answer.status().as_u16(), json, retry)
     }
 
-    /// The most memory it ever took, in bytes.
+    /// Returns the peak memory in bytes.
     pub fn peak_memory(&self) -> u64 {
         let file = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(file).unwrap();
@@ -105,12 +105,12 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// Host and port.
+    /// Returns host and port.
     pub fn address(&self) -> &str {
         self.url.strip_prefix("http://").unwrap()
     }
 
-    /// Sends a signal by name.
+    /// Sends a signal to the process, for example `TERM`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status();
         assert!(sent.unwrap().success());

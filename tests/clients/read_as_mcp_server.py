@@ -1,6 +1,6 @@
-"""doris-mcp-server's own code asks annals for profile, SQL and trace id, as its query tools do.
+"""Reads profile, SQL and trace id with the code of doris-mcp-server. Arguments: host, port.
 
-The tools themselves are driven, without a Doris beside them: what they send over SQL is not part of it.
+The script calls the HTTP part of the query tools. There is no Doris, so their SQL part is not tested.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ async def main(host: str, port: str) -> None:
     sql = await runtime._fetch_query_sql(QUERY_ID)
     assert sql == "select count(*) from store_sales5", sql
     assert await runtime._fetch_query_id("checkout-7") == QUERY_ID
-    assert await runtime._fetch_query_id("nobodys-trace") is None
+    assert await runtime._fetch_query_id("unknown-trace") is None
     try:
         await runtime.get_query_profile(query_id="1-2")
     except QueryRuntimeFailure as failure:
         assert failure.reason_code == "QUERY_PROFILE_NOT_FOUND", failure.reason_code
     else:
-        raise AssertionError("a profile of a query that nobody knows")
+        raise AssertionError("an unknown query has a profile")
 
     analyzer = SQLAnalyzer(connections)
     assert await analyzer._get_query_id_by_trace_id("checkout-7") == QUERY_ID

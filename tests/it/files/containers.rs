@@ -1,0 +1,130 @@
+//! Logs of containers, and other logs around the records.
+
+use super::{cri, docker, import_one, prefixed, profile, record};
+use crate::support::audit_record;
+use serde_json::json;
+
+#[test]
+fn container_logs_are_unwrapped() {
+    let statement = "select kind, -- of a plant\n  count(*)\nfrom plants";
+    let log = format!("{}{}", record("d-1", statement), record("d-2", "select 2"));
+    let running = "2026-02-03 10:00:00,500 WARN (x|2) [A.b():1] bad\njava.lang.Error: c\n\tat d.E.f(E.java:1)\n";
+    let console = format!(
+        "+ exec java\nRuntimeLogger {running}AuditLogger {}RuntimeLogger {running}AuditLogger {}\
+         StdoutLogger 2026-02-03 10:00:01 done\n",
+        record("d-1", statement),
+        record("d-2", "select 2")
+    );
+    let time = "2026-02-03T10:00:00.123456789Z ";
+    for (name, wrapped) in [
+        ("docker", docker(&log, 1 << 14)),
+        ("docker in pieces", docker(&log, 50)),
+        ("cri", cri(&log, 1 << 14)),
+        ("cri in pieces", cri(&log, 50)),
+        ("docker logs -t", prefixed(&log, time)),
+        ("compose", prefixed(&log, "fe-1  | ")),
+        ("kubectl logs --prefix", prefixed(&log, "[pod/fe-0/fe] ")),
+        ("journal", prefixed(&log, "Feb  3 10:00:00 host doris-fe[1]: ")),
+        ("console", console.clone()),
+        ("console in docker", docker(&console, 1 << 14)),
+        ("console in cri", cri(&console, 30)),
+        ("console with times", prefixed(&console, time)),
+        ("mixed without names", console.replace("RuntimeLogger ", "").replace("AuditLogger ", "")),
+    ] {
+        let (printed, records) = import_one("fe-json.log", &wrapped, 0);
+        assert_eq!(records.len(), 2, "{name}: {printed}");
+        assert_eq!(records["d-1"]["statement"], statement, "{name}");
+        for id in ["d-1", "d-2"] {
+            assert_eq!(records[id]["workload_group"], "normal", "{name}");
+            assert_eq!(records[id]["duration_ms"], 12, "{name}");
+        }
+    }
+}
+
+#[test]
+fn line_numbers_of_wrapped_logs_are_those_of_the_file() {
+    // The third record has no id.
+    let bad = audit_record("2026-02-03 10:00:00,000", &[("QueryId", ""), ("Stmt", "")]);
+    let good = record("d-1", "select 1");
+    let text = format!(
+        "{}{}{}",
+        docker(&good, good.len() / 3),
+        docker(&good, good.len() / 2),
+        docker(&bad, 9999)
+    );
+    let start = text.lines().count();
+    let text = format!("{text}{}{{\"log\":\"cut\n", docker(&good, 9999));
+    let (printed, _) = import_one("fe-json.log", &text, 1);
+    assert!(printed.contains(&format!("fe-json.log:{start}\n")), "{start}: {printed}");
+    assert!(printed.contains(&format!("fe-json.log:{}\n", start + 2)), "{start}: {printed}");
+    assert!(printed.contains("a line without the wrapper"), "{printed}");
+}
+
+#[test]
+fn a_record_far_into_a_process_log_is_found() {
+    let running = "2026-02-03 10:00:00,500 INFO (x|2) [A.b():1] so it goes on and on and on\n";
+    let log = format!("{}{}", running.repeat(30_000), record("d-1", "select 1"));
+    let (printed, records) = import_one("fe.log", log, 0);
+    assert_eq!(records.len(), 1, "{printed}");
+    assert!(!printed.contains("other files"), "{printed}");
+}
+
+#[test]
+fn docker_lines_without_line_ends_are_joined() {
+    let long = format!("select '{}'", "seed ".repeat(8000));
+    let log = format!(
+        "{}{}{}",
+        record("n-1", &long),
+        record("n-2", "select 1\nfrom pots"),
+        record("n-3", "x")
+    );
+    let stripped = |has_tags: bool| {
+        let mut lines = String::new();
+        for line in log.lines() {
+            let pieces: Vec<&[u8]> = line.as_bytes().chunks(1 << 14).collect();
+            for (number, piece) in pieces.iter().enumerate() {
+                let piece = std::str::from_utf8(piece).unwrap();
+                let mut line =
+                    json!({"log": piece, "stream": "stdout", "time": "2026-02-03T10:00:00.1Z"});
+                if has_tags {
+                    line["_p"] = json!(if number + 1 == pieces.len() { "F" } else { "P" });
+                }
+                lines += &format!("{line}\n");
+            }
+        }
+        lines
+    };
+    for (name, content) in [("plain", stripped(false)), ("tagged", stripped(true))] {
+        let (printed, records) = import_one("fe.log", content, 0);
+        assert_eq!(records.len(), 3, "{name}: {printed}");
+        assert_eq!(records["n-1"]["statement"], long, "{name}");
+        assert_eq!(records["n-2"]["statement"], "select 1\nfrom pots", "{name}");
+    }
+    // A container that stops leaves half a line. After its restart it begins with a new record.
+    let whole = docker(&record("n-4", "select 4"), 1 << 14);
+    let half = whole.replace("\\n\"", "\"");
+    let after = docker(&record("n-5", "select 5"), 1 << 14);
+    let (printed, records) =
+        import_one("fe.log", format!("{after}{half}{}", after.replace("n-5", "n-6")), 0);
+    assert_eq!(records.keys().collect::<Vec<_>>(), ["n-4", "n-5", "n-6"], "{printed}");
+}
+
+#[test]
+fn log_prefixes_are_removed_from_a_profile() {
+    let text = profile("c-1");
+    for (name, wrapped) in [
+        ("cri", cri(&text, 1 << 14)),
+        ("docker", docker(&text, 1 << 14)),
+        ("pod", prefixed(&text, "[pod/fe-0/fe] ")),
+        ("compose", prefixed(&text, "fe-1  | ")),
+        ("times", prefixed(&text, "2026-02-03T10:00:00.123456789Z ")),
+    ] {
+        let (printed, records) = import_one("fe.log", wrapped, 0);
+        assert_eq!(records["c-1"]["duration_ms"], 950, "{name}: {printed}");
+        assert_eq!(records["c-1"]["workload_group"], "normal", "{name}: {printed}");
+    }
+    let running = "2026-02-03 10:00:00,500 INFO (x|2) [A.b():1] here it is\n";
+    let (printed, _) = import_one("fe.log", format!("{running}{text}"), 0);
+    assert!(printed.contains("a profile within another log"), "{printed}");
+    assert!(printed.contains("fe.log:2"), "{printed}");
+}
