@@ -14,7 +14,7 @@ const MIN_PASSWORD_CHARS: usize = 8;
 
 /// What an account may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// May read the queries of all users, and push.
     Admin,
     /// May read the user's own queries.
@@ -25,7 +25,7 @@ pub enum Role {
 
 #[derive(Debug, thiserror::Error)]
 #[error("a role is one of admin, user and writer")]
-pub struct UnknownRole;
+pub(crate) struct UnknownRole;
 
 impl Role {
     /// Returns the name that the store and the configuration use.
@@ -64,10 +64,10 @@ pub(crate) struct InvalidPasswordHash;
 
 #[derive(Debug, thiserror::Error)]
 #[error("a name must not be empty, nor hold a colon or a control character")]
-pub struct InvalidName;
+pub(crate) struct InvalidName;
 
 #[derive(Clone, PartialEq, Eq)]
-pub struct Account {
+pub(crate) struct Account {
     /// The name of the user in Doris. The account's own queries are the queries of this user.
     pub name: String,
     pub role: Role,
@@ -84,7 +84,7 @@ impl fmt::Debug for Account {
 
 /// Why a password is rejected.
 #[derive(Debug, thiserror::Error)]
-pub enum PasswordError {
+pub(crate) enum PasswordError {
     #[error("a password must have at least {MIN_PASSWORD_CHARS} characters")]
     TooShort,
     #[error("the password cannot be hashed: {0}")]

@@ -8,7 +8,7 @@ use crate::domain::record::QueryRecord;
 /// Excludes the queries that any of the rules matches.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(transparent)]
-pub struct ExclusionRules(Vec<Rule>);
+pub(crate) struct ExclusionRules(Vec<Rule>);
 
 /// Matches a query that meets all conditions of the rule. An unknown field of a record meets no condition.
 #[derive(Debug, Clone, Deserialize)]

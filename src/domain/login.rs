@@ -10,7 +10,7 @@ use crate::domain::record::QueryId;
 
 /// A login that succeeded or failed. An unknown field is `None`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Login {
+pub(crate) struct Login {
     /// An id that is derived from the record, see [`Login::derived_id`].
     pub id: String,
     /// The time of the login in Unix milliseconds.

@@ -8,7 +8,7 @@ pub(crate) const GRAM_BYTES: usize = 5;
 
 /// A search for a text or for words. The case of ASCII letters does not matter.
 #[derive(Debug, Clone)]
-pub struct Search {
+pub(crate) struct Search {
     /// A statement matches if all patterns match.
     patterns: Vec<Regex>,
     /// The texts that every matching statement contains.
@@ -16,7 +16,7 @@ pub struct Search {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SearchError {
+pub(crate) enum SearchError {
     #[error("the search text is empty")]
     Empty,
     #[error("a search text may have at most {max} characters", max = Search::MAX_CHARS)]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// A histogram of durations in milliseconds. The memory depends on the number of different durations, not on the number
 /// of all.
 #[derive(Debug, Default, Clone)]
-pub struct Durations {
+pub(crate) struct Durations {
     /// Each different duration with its number of occurrences, sorted.
     times: Vec<(i64, u64)>,
     /// Durations that are not in `times` yet. Sorting them together takes a third of the time of inserting each into a

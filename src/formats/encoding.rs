@@ -12,12 +12,12 @@ const SAMPLE_BYTES: usize = 4096;
 
 /// An encoding of text. It parses from a name of the WHATWG Encoding Standard: `gbk`, `gb18030`, `utf-16le`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Encoding(&'static encoding_rs::Encoding);
+pub(crate) struct Encoding(&'static encoding_rs::Encoding);
 
 /// A name that is no encoding's.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is not the name of an encoding; use one like gbk, gb18030, big5, utf-16le or utf-8")]
-pub struct UnknownEncoding(String);
+pub(crate) struct UnknownEncoding(String);
 
 impl FromStr for Encoding {
     type Err = UnknownEncoding;

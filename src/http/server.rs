@@ -48,7 +48,7 @@ pub(crate) struct Tls {
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     #[error("{} holds no certificate in PEM form that can be read: {}", .0.display(), .1)]
     Certificate(PathBuf, rustls::pki_types::pem::Error),
     #[error("{} holds no certificate in PEM form", .0.display())]

@@ -16,7 +16,7 @@ const NORMALIZED_BYTES: usize = 64 << 10;
 
 /// How far a growing audit log is read. The hash of its start identifies the file, not its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FollowedFile {
+pub(crate) struct FollowedFile {
     /// XXH3 (128 bits, hex) of the first `head_bytes` of the text.
     pub head_hash: String,
     pub head_bytes: i64,

@@ -14,7 +14,7 @@ type Cause = Arc<dyn Error + Send + Sync>;
 
 /// Why a statement failed. The message is the driver's.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// Another process or connection held the lock for longer than the time-out. Trying again may help.
     #[error(transparent)]
     Busy(Cause),
@@ -99,7 +99,7 @@ impl From<std::io::Error> for StoreError {
 
 /// Why a batch was not written. Nothing of the batch is stored.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum WriteError {
+pub(crate) enum WriteError {
     /// The engine failed: the disk is full, or another process holds the file.
     #[error("the history cannot be written: {0}")]
     Store(#[from] StoreError),
@@ -110,7 +110,7 @@ pub enum WriteError {
 
 /// Why a database could not be opened. The file is unchanged.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     #[error("{} is not an SQLite database; name another file with --db", .0.display())]
     NotADatabase(PathBuf),
     #[error("{} is a database of another program; name another file with --db", .0.display())]
@@ -157,7 +157,7 @@ impl OpenError {
 
 /// Why a backup failed. No file is left behind.
 #[derive(Debug, thiserror::Error)]
-pub enum BackupError {
+pub(crate) enum BackupError {
     #[error("{} is there already; name another file", .0.display())]
     Exists(PathBuf),
     #[error("{} cannot be written", .0.display())]

@@ -35,7 +35,7 @@ pub(crate) use tree::Section;
 
 /// A profile with the record that its summary gives.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Profile {
+pub(crate) struct Profile {
     pub summary: QueryRecord,
     /// The text as it arrived. It need not be UTF-8.
     pub text: Vec<u8>,

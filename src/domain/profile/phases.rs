@@ -11,7 +11,7 @@ use crate::domain::time::parse_duration_ms;
 /// Doris writes the phases into `Execution Summary` (`SummaryProfile.java`, 1.2 to 4.x; parsing and the steps of
 /// Nereids since 2.1), StarRocks writes them into `Planner` (`Tracers.java`, 2.5 to 4.x).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
-pub struct Phases {
+pub(crate) struct Phases {
     /// The duration of the query in milliseconds, if it is known.
     pub total_ms: Option<i64>,
     /// The phases whose duration is known.
@@ -20,7 +20,7 @@ pub struct Phases {
 
 /// A phase of a query.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
-pub struct Phase {
+pub(crate) struct Phase {
     /// The name of the phase: `parse`, `analyze`, `plan`, `queue`, `prepare`, `schedule`, `wait and fetch`, `execute`,
     /// `other`. A step has the name that the engine uses.
     pub name: String,

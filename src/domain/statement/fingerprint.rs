@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 /// 64 bits of XXH3 over a [normalized](fn@super::normalize) statement, written as 16 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fingerprint(u64);
+pub(crate) struct Fingerprint(u64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a fingerprint is 16 hex digits")]
-pub struct InvalidFingerprint;
+pub(crate) struct InvalidFingerprint;
 
 impl Fingerprint {
     pub(crate) fn of_normalized(normalized: &str) -> Fingerprint {

@@ -5,12 +5,12 @@ use chrono_tz::Tz;
 
 /// The time zone of local times that are written without a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Zone(Tz);
+pub(crate) struct Zone(Tz);
 
 /// A zone name that is not in the IANA database.
 #[derive(Debug, thiserror::Error)]
 #[error("'{0}' is not an IANA time zone; name one like Asia/Shanghai or UTC")]
-pub struct UnknownZone(String);
+pub(crate) struct UnknownZone(String);
 
 impl Zone {
     pub(crate) const UTC: Zone = Zone(Tz::UTC);

@@ -41,7 +41,7 @@ const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How inputs are read.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub(crate) struct Options {
     /// The zone of times without a zone.
     pub zone: Zone,
     /// The encoding of texts without a byte-order mark; None is UTF-8, or UTF-16 if that is obvious.

@@ -52,7 +52,7 @@ impl std::fmt::Debug for Authenticator {
 
 /// Why no request can be authenticated.
 #[derive(Debug, thiserror::Error)]
-pub enum AuthenticatorError {
+pub(crate) enum AuthenticatorError {
     #[error("the accounts cannot be read")]
     Accounts(#[from] crate::store::StoreError),
     #[error("the system has no random numbers")]

@@ -40,7 +40,7 @@ const PAGE_BYTES: u64 = 4096;
 
 /// An open database. A clone is another handle to the same database.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub(crate) struct Store {
     path: PathBuf,
     /// For statements that read a few rows.
     readers: SqlitePool,
