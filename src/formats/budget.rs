@@ -11,7 +11,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Returns a budget of so many bytes. Its readers fail with `error` once they are read.
+    /// Returns a budget of `bytes`. Its readers fail with `error` once they are read.
     pub(super) fn new(bytes: u64, error: io::ErrorKind) -> Budget {
         Budget { left: Cell::new(bytes), error }
     }

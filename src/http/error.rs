@@ -3,7 +3,7 @@
 use warp::http::StatusCode;
 
 use crate::ingest::PushError;
-use crate::store::WriteError;
+use crate::store::{StoreError, WriteError};
 
 /// A failed request. The text of a variant is written for the person who sent the request.
 ///
@@ -79,9 +79,17 @@ impl ApiError {
     }
 }
 
-impl From<crate::store::StoreError> for ApiError {
-    fn from(error: crate::store::StoreError) -> ApiError {
-        ApiError::Internal(error.into())
+impl From<StoreError> for ApiError {
+    /// A read that waited too long for a lock is `Busy`: the client may try again.
+    fn from(error: StoreError) -> ApiError {
+        match error {
+            StoreError::Busy(_) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "read not answered");
+                let message = "another program holds the history's file; try again later";
+                ApiError::Busy(message.to_string())
+            }
+            error => ApiError::Internal(error.into()),
+        }
     }
 }
 
@@ -95,9 +103,16 @@ impl From<WriteError> for ApiError {
     /// A failed write is `Busy`: nothing was stored, and the client may send it again.
     fn from(error: WriteError) -> ApiError {
         tracing::error!(error = &error as &dyn std::error::Error, "push not written");
-        let message = "annals cannot write now: its disk may be full, or another program holds its file; \
-                       nothing was stored, send it again later";
-        ApiError::Busy(message.to_string())
+        let reason = match &error {
+            WriteError::Store(StoreError::Full(_)) => "the disk is full",
+            WriteError::Store(StoreError::Busy(_)) => "another program holds the history's file",
+            WriteError::Store(StoreError::NotWritable(_)) => {
+                "annals may not write to the history's file"
+            }
+            WriteError::Store(_) => "the history's file cannot be written",
+            WriteError::Closed => "annals stops",
+        };
+        ApiError::Busy(format!("{reason}; nothing was stored, send it again later"))
     }
 }
 

@@ -61,7 +61,7 @@ fn a_full_disk_rejects_pushes_and_pauses_followers_until_it_has_space() {
         }
         assert!(acknowledged < 10_000, "a disk of 3 MiB stores 20 MB");
     };
-    assert!(rejected.0["data"].as_str().unwrap().contains("disk may be full"), "{}", rejected.0);
+    assert!(rejected.0["data"].as_str().unwrap().contains("the disk is full"), "{}", rejected.0);
     assert_eq!(rejected.1.as_deref(), Some("5"));
     assert!(acknowledged > 0);
     let mut file = OpenOptions::new().append(true).create(true).open(&log).unwrap();

@@ -159,7 +159,7 @@ fn a_server_prunes_to_its_bounds() {
     );
     let (_, _, page) = server.get("/status");
     let page = String::from_utf8(page).unwrap();
-    for expected in ["<dd>for 50 days</dd>", "<dd>for 10 days</dd>", "<dd>51</dd>", "<dd>40</dd>"] {
+    for expected in ["<dd>50 days</dd>", "<dd>10 days</dd>", "<dd>51</dd>", "<dd>40</dd>"] {
         assert!(page.contains(expected), "{expected}: {page}");
     }
     assert_eq!(server.envelope("/rest/v1/session?limit=1000")["count"], 50);

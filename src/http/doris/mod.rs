@@ -39,9 +39,7 @@ pub(super) const ROUTES: &[Route] = &[
 fn no_profile(reason: NoProfile, query_id: &QueryId) -> ApiError {
     ApiError::Common(match reason {
         NoProfile::UnknownQuery => format!("ID {query_id} does not exist"),
-        NoProfile::NotStored => {
-            format!("ID {query_id} is known, but no profile of it was taken in")
-        }
+        NoProfile::NotStored => format!("no profile stored for query {query_id}"),
     })
 }
 

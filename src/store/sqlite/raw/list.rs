@@ -12,7 +12,7 @@ use crate::domain::record::{QueryId, StoredQuery};
 use crate::store::error::StoreError;
 use crate::store::query::ListedQuery;
 
-/// Lists cut statements to so many characters, so that an answer stays within bounds.
+/// Characters of a statement in a list. The bound keeps an answer small.
 const LISTED_STATEMENT_CHARS: i64 = 65_536;
 
 /// Selects what [`read_listed`] reads, up to the conditions. `?1` is the most characters of a statement.

@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::profile_body::unpack;
 use crate::store::query::StoredProfile;
 
-/// A profile of so many bytes takes long enough to unpack that the runtime moves other tasks off the thread.
+/// Unpacking a profile of this size takes long enough to move other tasks off the thread.
 const LONG_BODY_BYTES: usize = 64 << 10;
 
 impl Store {
