@@ -1,6 +1,6 @@
 //! annals: the query history that Apache Doris and StarRocks do not keep.
 //!
-//! Data flows one source, and the modules stand in that order:
+//! Data flows one way, through the modules in this order:
 //!
 //! ```text
 //! formats ──▶ domain ──▶ ingest ──▶ store ──▶ http, web, cli
@@ -15,6 +15,8 @@
 //! - [`web`] serves the pages.
 //! - [`cli`] has the commands.
 //! - [`config`] reads the settings: defaults, file, environment, flags.
+// The map above is for readers of the code: `cargo doc --document-private-items`.
+#![allow(rustdoc::private_intra_doc_links)]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod cli;

@@ -384,7 +384,7 @@ fn a_failing_frontend_is_reported_and_delays_no_other() {
         );
         source(&server, frontend)["last_error"].as_str().unwrap().to_string()
     };
-    assert!(error(&rejects).contains("refuses the user or the password"));
+    assert!(error(&rejects).contains("rejects the user or the password"));
     assert!(error(&garbage).contains("does not answer as a frontend"));
     assert!(error(&broken).contains("status 500"));
     assert!(error(&mixed).contains("status 503"));

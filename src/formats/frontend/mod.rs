@@ -45,7 +45,7 @@ pub(crate) enum FrontendError {
         "the frontend does not answer; check that it runs and that the URL has its HTTP port, 8030 by default"
     )]
     NoAnswer(#[source] reqwest::Error),
-    #[error("the frontend refuses the user or the password")]
+    #[error("the frontend rejects the user or the password")]
     Unauthorized,
     #[error(
         "the server does not answer as a frontend of Doris does; check that the URL has the frontend's HTTP \

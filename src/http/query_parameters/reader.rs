@@ -203,7 +203,7 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
     }
 
-    fn refused<P: DeserializeOwned + std::fmt::Debug>(pairs: &[(&str, &str)]) -> String {
+    fn rejected<P: DeserializeOwned + std::fmt::Debug>(pairs: &[(&str, &str)]) -> String {
         let ApiError::BadRequest(sentence) = read_all::<P>(&of(pairs)).unwrap_err() else {
             panic!("not a bad request");
         };
@@ -212,14 +212,14 @@ mod tests {
 
     #[test]
     fn what_is_unknown_or_empty_is_an_error_or_passed_over() {
-        let unknown = refused::<Sample>(&[("nam", "a"), ("flag", "true")]);
-        assert_eq!(unknown, "there is no parameter \"nam\" here; there are name, flag");
-        let none = refused::<NoParameters>(&[("x", "1")]);
+        let unknown = rejected::<Sample>(&[("other", "a"), ("flag", "true")]);
+        assert_eq!(unknown, "there is no parameter \"other\" here; there are name, flag");
+        let none = rejected::<NoParameters>(&[("x", "1")]);
         assert_eq!(none, "there are no parameters here, nor \"x\"");
-        assert_eq!(refused::<Sample>(&[("name", "")]), "name is empty");
-        assert_eq!(refused::<Sample>(&[("flag", "yes")]), "flag must be true or false");
+        assert_eq!(rejected::<Sample>(&[("name", "")]), "name is empty");
+        assert_eq!(rejected::<Sample>(&[("flag", "yes")]), "flag must be true or false");
 
-        let sample = read_known::<Sample>(&of(&[("nam", "a"), ("name", ""), ("flag", "true")]));
+        let sample = read_known::<Sample>(&of(&[("other", "a"), ("name", ""), ("flag", "true")]));
         let Sample { name, flag } = sample.unwrap();
         assert_eq!((name, flag), (None, Some(true)));
     }

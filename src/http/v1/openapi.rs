@@ -50,9 +50,9 @@ impl Modify for Common {
         // A history without users asks nobody for credentials.
         description.security = Some(vec![basic, SecurityRequirement::default()]);
         let refusal = |description: &str| {
-            let refused = Content::new(Some(Ref::from_schema_name("Envelope_String")));
+            let rejected = Content::new(Some(Ref::from_schema_name("Envelope_String")));
             let response = Response::builder().description(description);
-            RefOr::T(response.content("application/json", refused).build())
+            RefOr::T(response.content("application/json", rejected).build())
         };
         for (path, item) in &mut description.paths.paths {
             let all = [&mut item.get, &mut item.put, &mut item.post];
