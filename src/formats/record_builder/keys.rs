@@ -24,6 +24,16 @@ macro_rules! is_number {
     };
 }
 
+/// Whether the values of a type are truth values.
+macro_rules! is_boolean {
+    (boolean) => {
+        true
+    };
+    ($other:ident) => {
+        false
+    };
+}
+
 /// Defines [`Key`] and everything that follows from its table: a row is
 /// `Key: type target.field, [names in audit logs] [names of columns]`, for a key with a rule of its own without a type
 /// and a field. Names are in lower case. A column may also go by the audit log's name, with or without underscores.
@@ -55,6 +65,15 @@ macro_rules! keys {
             pub(in crate::formats) fn is_number(self) -> bool {
                 match self {
                     $(Key::$key => is_number!($type),)+
+                    _ => false,
+                }
+            }
+
+            /// Returns whether a value may not fit: of a number, a truth value or a time.
+            pub(in crate::formats) fn is_typed(self) -> bool {
+                match self {
+                    $(Key::$key => is_number!($type) || is_boolean!($type),)+
+                    Key::Timestamp | Key::LoadStartTime | Key::EndTime => true,
                     _ => false,
                 }
             }
@@ -227,6 +246,17 @@ pub(in crate::formats) fn lower_case<'b>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::record::{Load, QueryRecord};
+
+    #[test]
+    fn each_field_is_read_back_by_its_own_name() {
+        let fields = QueryRecord::FIELDS.iter().chain(&Load::FIELDS);
+        // Where a record comes from is not said by the record.
+        for field in fields.filter(|field| field.name != "origin") {
+            let key = Key::of_column(field.name);
+            assert!(!matches!(key, Key::Known | Key::Unknown), "{}", field.name);
+        }
+    }
 
     #[test]
     fn a_column_goes_by_any_spelling_of_its_name() {

@@ -95,28 +95,7 @@ pub(crate) enum BodyError {
 /// Returns a column whose value does not fit its type, and so is kept in `extra`: a text for a number, a truth value or
 /// a time. A strict load rejects such a row.
 pub(crate) fn wrongly_typed_column(record: &QueryRecord) -> Option<&str> {
-    let is_typed = |name: &&String| {
-        matches!(
-            Key::of_column(name),
-            Key::Timestamp
-                | Key::EndTime
-                | Key::Time
-                | Key::ScanBytes
-                | Key::ScanRows
-                | Key::ReturnRows
-                | Key::StmtId
-                | Key::IsQuery
-                | Key::IsNereids
-                | Key::IsInternal
-                | Key::CpuTimeMs
-                | Key::PeakMemoryBytes
-                | Key::ShuffleSendBytes
-                | Key::ShuffleSendRows
-                | Key::LocalScanBytes
-                | Key::RemoteScanBytes
-                | Key::SpillWriteBytes
-        )
-    };
+    let is_typed = |name: &&String| Key::of_column(name).is_typed();
     record.extra.keys().find(is_typed).map(String::as_str)
 }
 

@@ -8,7 +8,7 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use sqlx::sqlite::SqliteTransaction;
 
-use super::with_raw;
+use super::{lock, with_raw};
 use crate::domain::statement::Fingerprint;
 use crate::store::batch::NormalizedStatements;
 use crate::store::error::StoreError;
@@ -23,7 +23,7 @@ pub(in crate::store::sqlite) async fn insert_rows<'a, const COLUMNS: usize>(
     insert: &str,
     rows: impl Iterator<Item = [ValueRef<'a>; COLUMNS]>,
 ) -> Result<Vec<Option<i64>>, StoreError> {
-    let mut handle = transaction.lock_handle().await?;
+    let mut handle = lock(transaction).await?;
     // A batch takes some ten milliseconds: the runtime moves other tasks off this thread.
     tokio::task::block_in_place(|| {
         with_raw(&mut handle, |sqlite| {
@@ -53,7 +53,7 @@ pub(in crate::store::sqlite) async fn insert_normalized(
     statements: &NormalizedStatements,
     stored: &mut foldhash::HashSet<Fingerprint>,
 ) -> Result<(), StoreError> {
-    let mut handle = transaction.lock_handle().await?;
+    let mut handle = lock(transaction).await?;
     tokio::task::block_in_place(|| {
         with_raw(&mut handle, |sqlite| {
             let mut insert = sqlite.prepare(INSERT_NORMALIZED)?;

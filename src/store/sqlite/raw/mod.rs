@@ -19,7 +19,8 @@ mod watch;
 mod tests;
 
 use rusqlite::Connection;
-use sqlx::sqlite::LockedSqliteHandle;
+use sqlx::Connection as _;
+use sqlx::sqlite::{LockedSqliteHandle, SqliteConnection};
 
 use crate::store::error::StoreError;
 
@@ -34,6 +35,16 @@ pub(crate) use watch::{Version, Watch};
 /// Returns the version of the SQLite that is part of annals.
 pub(crate) fn sqlite_version() -> &'static str {
     rusqlite::version()
+}
+
+/// Locks a connection of sqlx, so that [`with_raw`] can work below it.
+///
+/// The ping makes sqlx's thread take its lock back first. Without it the thread may still wait for that lock while
+/// the next `lock_handle` gets it and queues another command; once the command queue is full, both wait for ever
+/// (sqlx 0.9, `ConnectionWorker::unlock_db`: the future holds the lock while it waits for room in the queue).
+async fn lock(connection: &mut SqliteConnection) -> Result<LockedSqliteHandle<'_>, StoreError> {
+    connection.ping().await?;
+    Ok(connection.lock_handle().await?)
 }
 
 /// Runs `work` on the raw connection below a connection of sqlx.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior};
 use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
 
-use super::with_raw;
+use super::{lock, with_raw};
 use crate::domain::search::{Search, for_each_gram};
 use crate::store::error::StoreError;
 use crate::store::writer::Upkeep;
@@ -84,7 +84,7 @@ pub(in crate::store::sqlite) async fn make_segments(
     connection: &mut SqliteConnection,
     most: usize,
 ) -> Result<Upkeep, StoreError> {
-    let mut handle = connection.lock_handle().await?;
+    let mut handle = lock(connection).await?;
     tokio::task::block_in_place(|| {
         with_raw(&mut handle, |sqlite| {
             let busy_ms =

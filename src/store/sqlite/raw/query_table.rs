@@ -10,7 +10,7 @@ use rusqlite::{Row, ToSql, params_from_iter};
 use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
 
 use super::insert::insert_rows;
-use super::with_raw;
+use super::{lock, with_raw};
 use crate::domain::record::{Field, FieldValue, Load, QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -174,7 +174,7 @@ async fn select_queries(
     values: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<StoredQuery>, StoreError> {
     let sql = format!("{}{conditions}", *SELECT_QUERY);
-    let mut handle = connection.lock_handle().await?;
+    let mut handle = lock(connection).await?;
     // There may be a thousand rows: the runtime moves other tasks off this thread.
     tokio::task::block_in_place(|| {
         with_raw(&mut handle, |sqlite| {
@@ -270,6 +270,12 @@ mod tests {
         let mut of_load = columns(&sqlite, "load");
         assert!(of_load.remove(&("query".to_string(), "INTEGER".to_string())));
         assert_eq!(of_load, fields(&Load::FIELDS));
+        // A view that reports read lacks no field. `origin` is of no use to them.
+        let view = columns(&sqlite, "query_history");
+        let is_shown = |field: &&Field| view.iter().any(|(name, _)| name == field.name);
+        let hidden: Vec<&str> =
+            QueryRecord::FIELDS.iter().filter(|field| !is_shown(field)).map(|it| it.name).collect();
+        assert_eq!(hidden, ["origin"]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use super::super::Store;
-use super::with_raw;
+use super::{lock, with_raw};
 use crate::store::BUSY_TIMEOUT;
 use crate::store::error::StoreError;
 
@@ -114,7 +114,7 @@ impl Store {
         let mut connection = self.reporters.acquire().await?;
         let runtime = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || {
-            let mut handle = runtime.block_on(connection.lock_handle())?;
+            let mut handle = runtime.block_on(lock(&mut connection))?;
             with_raw(&mut handle, |sqlite| work(sqlite, &is_cancelled))
         });
         done.await.map_err(StoreError::other)?

@@ -1,14 +1,16 @@
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 use super::scan::{Indexed, ids_sql, range_sql};
 use super::search::{ONE_ROW, RANGE, candidates_sql, started_sql, unstarted_sql};
-use super::{aggregate, insert, ngram_index};
+use super::{aggregate, insert, lock, ngram_index, with_raw};
 use crate::store::{Store, StoreError};
 
 /// sqlx's macros check the other statements at compile time.
@@ -135,5 +137,37 @@ fn other_tasks_run_while_a_read_waits_for_a_lock() {
         assert!(!read.is_finished());
         other.execute_batch("COMMIT").unwrap();
         assert_eq!(read.await.unwrap().unwrap(), 1);
+    });
+}
+
+/// Locks a connection again and again while other threads keep the cores busy, so that sqlx's thread runs late.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_locked_often_is_never_blocked() {
+    let folder = TempDir::new().unwrap();
+    let options = SqliteConnectOptions::new().filename(database(&folder)).command_buffer_size(1);
+    let mut connection = options.connect().await.unwrap();
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let locks = async {
+            for count in 0..10_000 {
+                let locked = tokio::time::timeout(Duration::from_secs(10), lock(&mut connection));
+                let Ok(handle) = locked.await else { return Err(count) };
+                let one = with_raw(&mut handle.unwrap(), |sqlite| {
+                    sqlite.query_row("SELECT 1", (), |row| row.get::<_, i64>(0))
+                });
+                assert_eq!(one.unwrap(), 1);
+            }
+            Ok(())
+        };
+        let ended = tokio::task::block_in_place(|| Handle::current().block_on(locks));
+        is_done.store(true, Ordering::Relaxed);
+        assert_eq!(ended, Ok(()), "blocked after so many locks");
     });
 }
