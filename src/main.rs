@@ -12,7 +12,7 @@ use annals::cli::{
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-/// The query history that Apache Doris does not keep
+/// The query history that Apache Doris and StarRocks do not keep
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {

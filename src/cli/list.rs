@@ -51,7 +51,7 @@ const PAGE: u32 = 1000;
 pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
     if let Some(unknown) = args.columns.iter().find(|name| !column_names().contains(&name.as_str()))
     {
-        bail!("there is no column {unknown}; there are {}", column_names().join(", "));
+        bail!("unknown column {unknown}; the columns are {}", column_names().join(", "));
     }
     let history = args.read.open().await?;
     let filter = args.filters.filter(history.zone, args.limit)?;

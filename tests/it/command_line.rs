@@ -86,7 +86,7 @@ fn a_list_has_the_columns_and_the_queries_of_its_arguments() {
     assert_eq!(printed(&db, &["list", "-n", "3", "--json"]).lines().count(), 3);
     let unknown = run(&db, &["list", "-c", "nothing"]);
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(stderr(&unknown).contains("there is no column nothing; there are query_id, kind"));
+    assert!(stderr(&unknown).contains("unknown column nothing; the columns are query_id, kind"));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_query_is_named_by_the_start_of_its_id() {
     let ambiguous = run(&db, &["show", "8c1d"]);
     assert_eq!(ambiguous.status.code(), Some(2));
     assert!(stderr(&ambiguous).contains("8c1d2e3f40516273-b4c5d6e7f8091a2b\n8c1d2e3f40516273-"));
-    assert!(stderr(&run(&db, &["show", "nobody"])).contains("no query's id is nobody"));
+    assert!(stderr(&run(&db, &["show", "nobody"])).contains("no query id begins with nobody"));
 }
 
 #[test]

@@ -45,7 +45,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
     let runs = view.records(&filter).await?;
     let statistics = view.statements(&filter, StatementOrder::Total).await?;
     let Some(statistics) = statistics.into_iter().next() else {
-        return Err(ApiError::NotFound(format!("no statement {fingerprint} in the history")));
+        return Err(ApiError::NotFound(format!("there is no statement {fingerprint}")));
     };
     let comparison = comparison::compare_extremes(&view, &runs).await?;
     let body = html! {
