@@ -168,6 +168,10 @@ fn a_check_tells_a_sound_history_from_a_damaged_one() {
     std::fs::write(&broken, &bytes).unwrap();
     let output = run("check", &broken, &[]);
     assert_ne!(output.status.code(), Some(0), "{}", stdout(&output));
+    let (printed, error) = (stdout(&output), stderr(&output));
+    let mut lines = std::collections::HashSet::new();
+    assert!(printed.lines().all(|line| lines.insert(line)), "{printed}");
+    assert!(error.matches("malformed").count() < 2, "{error}");
     assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
     assert!(std::fs::read(&broken).unwrap() == bytes);
     let missing = run("check", &folder.path().join("none.db"), &[]);

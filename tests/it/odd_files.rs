@@ -59,7 +59,10 @@ fn check_one(annals: Command, file: &Path, command: &str, arguments: &[&str], ex
     let (printed, error) = (stdout(&output), stderr(&output));
     match expected {
         Result(part) => {
-            assert_eq!((output.status.code(), error.as_str()), (Some(0), ""), "{what}: {printed}");
+            // Only `annals top` says that it found nothing.
+            let is_note = command == "top" && error.starts_with("annals: no queries");
+            assert!(error.is_empty() || is_note, "{what}: {error}");
+            assert_eq!(output.status.code(), Some(0), "{what}: {printed}");
             assert!(printed.contains(part), "{what}: {printed}");
             assert_eq!(out.exists(), WRITERS_OF_ANOTHER_FILE.contains(&command), "{what}");
         }
@@ -203,8 +206,8 @@ fn commands_read_a_history_in_use_and_its_copies() {
 fn reading_does_not_upgrade_an_older_history() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("older.db");
-    let rows = "INSERT INTO query (query_id, kind, origin, is_slow, statement)
-                VALUES ('fbb', 'query', 'audit', 0, 'select 1')";
+    let rows = "INSERT INTO query (query_id, kind, origin, is_slow, statement, started_ms)
+                VALUES ('fbb', 'query', 'audit', 0, 'select 1', 1700000000000)";
     older(&file, "statement", rows);
     check_all(annals, &file, |command| match command {
         "prune" => None,
