@@ -136,7 +136,7 @@ fn nothing_found(
     is_compared: bool,
     zone: Zone,
 ) -> String {
-    let what = if is_compared { "nothing that ran in both periods" } else { "no queries" };
+    let what = if is_compared { "nothing of the baseline ran again" } else { "no queries" };
     let time = |ms: i64| zone.format_ms(ms);
     match (from_ms, to_ms) {
         (Some(from), Some(to)) => format!("{what} from {} to {}", time(from), time(to)),
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(message(None, Some(0)), "no queries before 1970-01-01 00:00:00");
         assert_eq!(message(None, None), "no queries");
         let compared = nothing_found(None, None, true, Zone::UTC);
-        assert_eq!(compared, "nothing that ran in both periods");
+        assert_eq!(compared, "nothing of the baseline ran again");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Finds the files to follow: those that the patterns name, and those that a log was rolled to.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -69,11 +70,14 @@ pub(super) fn candidates(patterns: &[String]) -> (Vec<Candidate>, Vec<usize>) {
             }
         }
         for path in live {
-            if candidates.contains_key(&path) {
-                names_a_file = true;
-            } else if let Some(candidate) = Candidate::new(path.clone(), number, false) {
-                names_a_file = true;
-                candidates.insert(path, candidate);
+            match candidates.entry(path) {
+                Entry::Occupied(_) => names_a_file = true,
+                Entry::Vacant(entry) => {
+                    if let Some(candidate) = Candidate::new(entry.key().clone(), number, false) {
+                        names_a_file = true;
+                        entry.insert(candidate);
+                    }
+                }
             }
         }
         if !names_a_file {
