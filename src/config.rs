@@ -111,8 +111,8 @@ pub(crate) struct FrontendUrl {
 /// The message about a text that is no address of a frontend.
 const NOT_A_FRONTEND_URL: &str = "a frontend is written like http://user@host:8030";
 /// The message about a URL with a password, which other processes can read on the command line.
-const PASSWORD_IN_URL: &str = "a frontend's URL must not hold its password, for others can read it there; put the \
-     password into password_file, password_env or ANNALS_FRONTEND_PASSWORD";
+const PASSWORD_IN_URL: &str = "a frontend's URL must not hold its password, because other users of this machine can see it; \
+     put the password into password_file, password_env or ANNALS_FRONTEND_PASSWORD";
 
 impl FromStr for FrontendUrl {
     type Err = &'static str;

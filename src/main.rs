@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use annals::cli::args::ignore_empty_variables;
-use annals::cli::output::has_colours;
+use annals::cli::output::{error_text, has_colours};
 use annals::cli::{
     backup, check, diff, export, generated, import, list, merge, profile, prune, serve, show,
     stats, top, user,
@@ -12,7 +12,7 @@ use annals::cli::{
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-/// The query history that Apache Doris does not keep
+/// The query history that Apache Doris and StarRocks do not keep
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     }
     log_to_standard_error();
     run(arguments.command).unwrap_or_else(|error| {
-        eprintln!("annals: {error:#}");
+        eprintln!("annals: {}", error_text(&error));
         ExitCode::from(2)
     })
 }
@@ -97,8 +97,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 /// What is logged without `ANNALS_LOG`: warnings, and what the sources and commands do. Requests are logged at info
-/// level, statements at debug level: neither is logged unless asked for.
-const DEFAULT_LOG: &str = "warn,annals::ingest=info,annals::cli=info";
+/// level, statements at debug level: neither is logged unless asked for. sqlx warns of slow statements, and prints them
+/// whole.
+const DEFAULT_LOG: &str = "warn,sqlx=error,annals::ingest=info,annals::cli=info";
 
 /// Logs what `ANNALS_LOG` selects, as JSON if `ANNALS_LOG_FORMAT` is json.
 fn log_to_standard_error() {

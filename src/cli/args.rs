@@ -87,7 +87,7 @@ impl ReadArgs {
 impl History {
     /// Returns the query of an id, or the one whose id begins with it.
     pub(super) async fn query(&self, id: &str) -> anyhow::Result<StoredQuery> {
-        let unknown = || anyhow!("no query's id is {id}, or begins with it");
+        let unknown = || anyhow!("no query id begins with {id}");
         let exact: QueryId = id.parse().map_err(|_| unknown())?;
         if let Some(query) = self.store.record(&exact, None).await.context(READING)? {
             return Ok(query);
@@ -98,7 +98,7 @@ impl History {
             let has_more = ids.len() > CANDIDATES as usize;
             ids.truncate(CANDIDATES as usize);
             let list = ids.join("\n") + if has_more { "\n..." } else { "" };
-            bail!("more than one query's id begins with {id}:\n{list}");
+            bail!("several query ids begin with {id}:\n{list}");
         }
         let found = ids.first().and_then(|id| id.parse().ok()).ok_or_else(unknown)?;
         self.store.record(&found, None).await.context(READING)?.ok_or_else(unknown)

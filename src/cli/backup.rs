@@ -27,6 +27,6 @@ pub async fn run(args: BackupArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.read()?;
     let store = Store::open_to_read(&config.db()).await?;
     let bytes = store.back_up(&args.file).await?;
-    print(format_args!("{} holds the history, {}", args.file.display(), ByteSize(bytes)));
+    print(format_args!("copied the history to {}, {}", args.file.display(), ByteSize(bytes)));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! `annals check`: whether a history is sound.
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 use bytesize::ByteSize;
@@ -29,7 +30,7 @@ pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let store = Store::open_to_read(&db).await?;
     // An error while reading is a finding.
     let unreadable = |error: crate::store::StoreError| Finding {
-        what: format!("it cannot be read on: {error}"),
+        what: format!("reading stopped: {error}"),
         count: 1,
     };
     let mut findings = store.integrity().await.unwrap_or_else(|error| vec![unreadable(error)]);
@@ -38,6 +39,9 @@ pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         findings.push(unreadable(error));
         Vec::new()
     });
+    // The same damage may stop several readings.
+    let mut seen = HashSet::new();
+    findings.retain(|finding| seen.insert(finding.what.clone()));
     let room = store.disk_usage().await.ok();
     let (file_bytes, free_bytes) =
         room.map_or((0, 0), |room| (room.file_bytes(), room.free_bytes()));
@@ -49,15 +53,20 @@ pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         }));
     } else {
         let (file, free) = (size(file_bytes), size(free_bytes));
-        print(format_args!("{}: {file}, of which {free} free", db.display()));
+        let name = db.display();
+        print(format_args!("{name}: {file}, of which {free} free"));
         for TableSize { table, rows, bytes, index_bytes } in tables {
             let (bytes, index) = (size(bytes).to_string(), size(index_bytes).to_string());
             print(format_args!("  {table:<17} {rows:>12} rows {bytes:>10}, indexes {index:>10}"));
         }
         for Finding { what, count } in &findings {
-            print(format_args!("  wrong: {count} x {what}"));
+            match count {
+                1 => print(format_args!("  {what}")),
+                _ => print(format_args!("  {count} x {what}")),
+            }
         }
-        print(if findings.is_empty() { "it is sound" } else { "it is damaged" });
+        let state = if findings.is_empty() { "sound" } else { "damaged" };
+        print(format_args!("{name} is {state}"));
     }
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

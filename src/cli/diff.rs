@@ -48,10 +48,10 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     if before.fingerprint != after.fingerprint {
         text.push_str(&output.styled(YELLOW, "these are two different statements\n"));
     }
-    text.push_str(
-        &output
-            .table(&["column", "before", "after", "change"], &different_columns(&before, &after)?),
-    );
+    text.push_str(&output.comparison(
+        &["column", "before", "after", "change"],
+        &different_columns(&before, &after)?,
+    ));
     text.push('\n');
     text.push_str(&match operators {
         None => "operators: the history does not have the profiles of both queries\n".to_string(),

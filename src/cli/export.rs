@@ -33,9 +33,10 @@ pub struct ExportArgs {
 enum Format {
     /// A line of names, then a line for each query
     Csv,
-    /// An object a line, as POST /api/v1/queries accepts them
+    /// An object a line, with the columns that `annals show` prints
     Ndjson,
-    /// An audit log as Doris writes it. annals import reads it with the same --time-zone
+    /// An audit log as Doris writes it. Only this format is without loss: annals import reads it with the same
+    /// --time-zone
     Audit,
 }
 

@@ -51,14 +51,14 @@ const PAGE: u32 = 1000;
 pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
     if let Some(unknown) = args.columns.iter().find(|name| !column_names().contains(&name.as_str()))
     {
-        bail!("there is no column {unknown}; there are {}", column_names().join(", "));
+        bail!("unknown column {unknown}; the columns are {}", column_names().join(", "));
     }
     let history = args.read.open().await?;
     let filter = args.filters.filter(history.zone, args.limit)?;
-    let queries = pages(&history, &filter).await?;
     if args.follow {
-        return follow(&history, &args.columns, filter, queries).await;
+        return follow(&history, &args.columns, filter).await;
     }
+    let queries = pages(&history, &filter).await?;
     let text = text(&history, &args.columns, &queries)?;
     match history.json {
         true => write_bytes(text.as_bytes())?,
@@ -72,12 +72,17 @@ async fn follow(
     history: &History,
     columns: &[String],
     filter: QueryFilter,
-    mut queries: Vec<StoredQuery>,
 ) -> anyhow::Result<ExitCode> {
+    // Queries that are stored already are not new, also where the first list is too short for them. They are read
+    // before that list: a query that arrives between the two reads is then written.
+    let first = QueryFilter { limit: PAGE, ..filter.clone() };
+    let stored = history.store.records(&first, None).await.context(READING)?;
+    let mut seen: VecDeque<i64> = stored.iter().map(|query| query.id).collect();
+    let mut queries = pages(history, &filter).await?;
     queries.reverse();
     let mut header = String::new();
     write_below(&mut header, &text(history, columns, &queries)?, history.json)?;
-    let mut seen: VecDeque<i64> = queries.iter().map(|query| query.id).collect();
+    seen.extend(queries.iter().map(|query| query.id));
     let mut newest_ms = queries.iter().filter_map(|query| query.started_ms).max();
     // The reader may go before there is something to write.
     while has_reader() {

@@ -41,7 +41,7 @@ pub async fn run(args: MergeArgs) -> anyhow::Result<ExitCode> {
     let mut others = Vec::new();
     for file in args.files {
         if is_same(&file, &config.db()) {
-            bail!("{} is the history itself", file.display());
+            bail!("{} is the history to merge into", file.display());
         }
         others.push((Store::open_to_read(&file).await?, file));
     }

@@ -68,12 +68,27 @@ impl Output {
     /// as in `\t` and `\x1b`.
     pub(super) fn table(self, names: &[&str], rows: &[Vec<String>]) -> String {
         match self.terminal {
-            Some((width, _)) => self.terminal_table(names, rows, width),
+            Some((width, _)) => self.terminal_table(names, rows, width, constraints),
             None => tab_separated(names, rows),
         }
     }
 
-    fn terminal_table(self, names: &[&str], rows: &[Vec<String>], width: u16) -> String {
+    /// Returns rows as [`Output::table`] does. On a terminal, the two columns in the middle are compared, so they share
+    /// the width: neither hides the other.
+    pub(super) fn comparison(self, names: &[&str; 4], rows: &[Vec<String>]) -> String {
+        match self.terminal {
+            Some((width, _)) => self.terminal_table(names, rows, width, comparison_constraints),
+            None => tab_separated(names, rows),
+        }
+    }
+
+    fn terminal_table(
+        self,
+        names: &[&str],
+        rows: &[Vec<String>],
+        width: u16,
+        constraints: fn(&[u16], u16) -> Vec<ColumnConstraint>,
+    ) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -157,7 +172,6 @@ fn tab_separated(names: &[&str], rows: &[Vec<String>]) -> String {
 /// statement, a name) and is cut.
 fn constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
     const LAST: u16 = 14;
-    const PADDING: u16 = 1;
     let Some((last, others)) = widths.split_last() else { return Vec::new() };
     let mut space = width.saturating_sub(LAST.min(last + PADDING));
     let mut taken = 0;
@@ -177,11 +191,34 @@ fn constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
         }
     }
     let left = width.saturating_sub(taken).min(last.saturating_add(PADDING));
-    constraints.push(match left {
-        0..=PADDING => ColumnConstraint::Hidden,
-        left => ColumnConstraint::Absolute(Width::Fixed(left)),
-    });
+    constraints.push(fixed(left));
     constraints
+}
+
+/// Returns the widths of the columns of a comparison: a name, two values, and their difference. The values share what
+/// the name and the difference leave. A value that needs less than a half leaves the rest to the other one.
+fn comparison_constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
+    let wanted: Vec<u16> = widths.iter().map(|content| content.saturating_add(PADDING)).collect();
+    let [name, before, after, difference] = wanted[..] else { return Vec::new() };
+    let name = name.min(width);
+    // The values are of more use than their difference.
+    let left = width - name;
+    let difference = if difference <= left / 3 { difference } else { 0 };
+    let left = left - difference;
+    let before = before.min((left / 2).max(left.saturating_sub(after)));
+    let after = after.min(left - before);
+    [name, before, after, difference].map(fixed).into()
+}
+
+/// The space behind the content of a column.
+const PADDING: u16 = 1;
+
+/// Returns the constraint for a width with its padding. A column without space for content is hidden.
+fn fixed(width: u16) -> ColumnConstraint {
+    match width {
+        0..=PADDING => ColumnConstraint::Hidden,
+        width => ColumnConstraint::Absolute(Width::Fixed(width)),
+    }
 }
 
 /// What a command was doing when its output could not be written.
@@ -210,6 +247,21 @@ pub(super) fn has_reader() -> bool {
     let no_wait = Timespec::default();
     let found = poll(&mut polled, Some(&no_wait));
     !(found.is_ok() && polled[0].revents().contains(PollFlags::ERR))
+}
+
+/// Returns the text of an error and of its causes. A driver repeats the text of a cause in that of the error above it:
+/// of two such texts, the longer one stands.
+pub fn error_text(error: &anyhow::Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        match texts.last_mut() {
+            Some(last) if last.contains(&text) => {}
+            Some(last) if text.contains(last.as_str()) => *last = text,
+            _ => texts.push(text),
+        }
+    }
+    texts.join(": ")
 }
 
 /// Exits without an error if the reader of a pipe has gone: it has read enough.
@@ -267,12 +319,49 @@ mod tests {
     }
 
     #[test]
+    fn an_error_does_not_repeat_the_texts_of_its_causes() {
+        let error = anyhow::anyhow!("(code: 11) the image is malformed")
+            .context("error of the database: (code: 11) the image is malformed")
+            .context("the history cannot be read");
+        let once =
+            "the history cannot be read: error of the database: (code: 11) the image is malformed";
+        assert_eq!(error_text(&error), once);
+        let error = anyhow::anyhow!("Error code 11: malformed").context("malformed");
+        assert_eq!(error_text(&error), "Error code 11: malformed");
+        assert_eq!(error_text(&anyhow::anyhow!("one").context("two")), "two: one");
+    }
+
+    #[test]
     fn styles_are_written_where_there_are_colours() {
         assert_eq!(PLAIN.styled(RED, "x"), "x");
         assert_eq!(TERMINAL.styled(RED, "x"), "\u{1b}[31mx\u{1b}[0m");
         assert_eq!(
             TERMINAL.statement("select 'a'"),
             "\u{1b}[34mselect\u{1b}[0m \u{1b}[32m'a'\u{1b}[0m"
+        );
+    }
+
+    #[test]
+    fn compared_values_share_the_width() {
+        let output = Output { terminal: Some((40, 10)), has_colours: false };
+        let names = ["column", "before", "after", "change"];
+        let row = |name: &str, before: &str, after: &str, change: &str| {
+            [name, before, after, change].map(str::to_string).to_vec()
+        };
+        let long = "select a, b, c, d, e, f from t";
+        let text =
+            output.comparison(&names, &[row("sql", long, long, ""), row("ms", "1", "3", "+2")]);
+        assert_eq!(
+            text,
+            "column before       after        change\n\
+             sql    select a, b… select a, b…\n\
+             ms     1            3            +2\n"
+        );
+        let text = output.comparison(&names, &[row("sql", "select 1", long, "")]);
+        assert_eq!(
+            text,
+            "column before   after            change\n\
+             sql    select 1 select a, b, c,…\n"
         );
     }
 

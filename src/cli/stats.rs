@@ -57,7 +57,8 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
     .into();
     rows.extend(frontends.into_iter().map(|(name, count)| {
         let name = name.as_deref().unwrap_or("unknown");
-        vec![format!("frontend {name}"), format!("{count} queries")]
+        let queries = if count == 1 { "query" } else { "queries" };
+        vec![format!("frontend {name}"), format!("{count} {queries}")]
     }));
     rows.extend(followed.iter().map(|file| {
         vec![format!("followed {}", file.path), format!("{} bytes read", file.read_bytes)]

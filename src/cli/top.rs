@@ -104,6 +104,7 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
         By::Db => GroupBy::Db,
         By::Hour => GroupBy::Hour(history.zone),
     };
+    let (from_ms, to_ms) = (filter.from_ms, filter.to_ms);
     let groups = history.store.top(&filter, by, None).await.context(READING)?;
     let mut rows = if let Some(period) = &args.baseline {
         let (from_ms, to_ms) = earlier(period, &filter, history.zone)?;
@@ -122,13 +123,33 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
     let is_compared = args.baseline.is_some();
     let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row, is_compared)).collect();
     history.output.write(&history.output.table(&names(args.by, is_compared), &cells))?;
+    if cells.is_empty() {
+        eprintln!("annals: {}", nothing_found(from_ms, to_ms, is_compared, history.zone));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the message for a period without rows.
+fn nothing_found(
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
+    is_compared: bool,
+    zone: Zone,
+) -> String {
+    let what = if is_compared { "nothing of the baseline ran again" } else { "no queries" };
+    let time = |ms: i64| zone.format_ms(ms);
+    match (from_ms, to_ms) {
+        (Some(from), Some(to)) => format!("{what} from {} to {}", time(from), time(to)),
+        (Some(from), None) => format!("{what} since {}", time(from)),
+        (None, Some(to)) => format!("{what} before {}", time(to)),
+        (None, None) => what.to_string(),
+    }
 }
 
 /// Sets the period of a filter to the last day of the history.
 async fn limit_to_last_day(history: &History, filter: &mut QueryFilter) -> anyhow::Result<()> {
     let span = history.store.span(None).await.context(READING)?;
-    let last_ms = span.map_or(0, |(_, last_ms)| last_ms);
+    let Some((_, last_ms)) = span else { return Ok(()) };
     let end_ms = filter.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
     filter.from_ms = Some(end_ms.saturating_sub(DAY_MS));
     filter.to_ms = Some(end_ms);
@@ -267,6 +288,18 @@ fn earlier(period: &str, filter: &QueryFilter, zone: Zone) -> anyhow::Result<(i6
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_period_without_rows_is_named() {
+        let message = |from_ms, to_ms| nothing_found(from_ms, to_ms, false, Zone::UTC);
+        let day = "no queries from 1970-01-01 00:00:00 to 1970-01-02 00:00:00";
+        assert_eq!(message(Some(0), Some(DAY_MS)), day);
+        assert_eq!(message(Some(0), None), "no queries since 1970-01-01 00:00:00");
+        assert_eq!(message(None, Some(0)), "no queries before 1970-01-01 00:00:00");
+        assert_eq!(message(None, None), "no queries");
+        let compared = nothing_found(None, None, true, Zone::UTC);
+        assert_eq!(compared, "nothing of the baseline ran again");
+    }
 
     #[test]
     fn a_baseline_is_a_period_or_how_much_earlier_it_was() {

@@ -100,7 +100,7 @@ pub(crate) enum SkipReason {
     OtherType,
     #[error("a record without a query id")]
     NoQueryId,
-    #[error("a record without a time")]
+    #[error("a record without a valid time")]
     NoTime,
     #[error("a record with an unusable query id: {0}")]
     BadQueryId(QueryIdError),

@@ -34,9 +34,9 @@ pub(super) struct Body {
 pub(crate) enum BodyError {
     #[error("the body is larger than {} MiB; send it in parts", MAX_BYTES >> 20)]
     TooLarge,
-    #[error("the body did not come within time")]
+    #[error("the body took too long to arrive")]
     TooSlow,
-    #[error("the body broke off")]
+    #[error("the body ended before it was complete")]
     Broken,
     #[error("the body is not gzip, or damaged")]
     NotGzip,

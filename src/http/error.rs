@@ -84,7 +84,10 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
         match error {
             StoreError::Busy(_) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "read not answered");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a read failed: the history is locked"
+                );
                 let message = "another program holds the history's file; try again later";
                 ApiError::Busy(message.to_string())
             }
@@ -102,7 +105,7 @@ impl From<serde_json::Error> for ApiError {
 impl From<WriteError> for ApiError {
     /// A failed write is `Busy`: nothing was stored, and the client may send it again.
     fn from(error: WriteError) -> ApiError {
-        tracing::error!(error = &error as &dyn std::error::Error, "push not written");
+        tracing::error!(error = &error as &dyn std::error::Error, "a push was not stored");
         let reason = match &error {
             WriteError::Store(StoreError::Full(_)) => "the disk is full",
             WriteError::Store(StoreError::Busy(_)) => "another program holds the history's file",

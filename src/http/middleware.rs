@@ -2,7 +2,7 @@
 //! headers that every answer has.
 
 use std::convert::Infallible;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{Instrument, Level, Span};
 use warp::http::header::{
@@ -52,7 +52,7 @@ impl InFlight {
         metrics.answered(&self.method, &self.path, status, took);
         if tracing::enabled!(Level::INFO) {
             let InFlight { method, path, .. } = &self;
-            let ms = took.as_secs_f64() * 1000.0;
+            let ms = rounded_ms(took);
             self.span().in_scope(|| {
                 tracing::info!(%method, path, status = status.as_u16(), ms, "answered");
             });
@@ -70,6 +70,11 @@ impl InFlight {
         self.finish(&mut answer, metrics);
         Ok(answer)
     }
+}
+
+/// Returns a duration in milliseconds with three decimals.
+fn rounded_ms(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
 /// Returns the id that the client sent, or a new one if the client sent none, or one that does not belong in a log.
@@ -133,6 +138,16 @@ pub(crate) fn finalize_response(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_is_logged_in_milliseconds_with_three_decimals() {
+        let ms = |nanoseconds| rounded_ms(Duration::from_nanos(nanoseconds)).to_string();
+        assert_eq!(ms(1_338_097), "1.338");
+        assert_eq!(
+            (ms(999), ms(499), ms(2_000_000_000)),
+            ("0.001".into(), "0".into(), "2000".into())
+        );
+    }
 
     #[test]
     fn an_id_of_the_client_is_kept_if_it_is_short_and_plain() {

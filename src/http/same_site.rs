@@ -20,7 +20,7 @@ pub(super) fn check_host(host: Option<&Authority>) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::Forbidden(format!(
-        "annals is asked for as {host}, but without users it answers to 127.0.0.1 and localhost only"
+        "the request names the host {host}; without users, annals answers only to addresses and localhost"
     )))
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn reject_cross_site(headers: &HeaderMap) -> Result<(), ApiError> {
     let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
     let is_cross_site = site.is_some_and(|site| ![&b"same-origin"[..], b"none"].contains(&site));
     if is_foreign_origin || is_cross_site {
-        let sentence = "a page of another site may not send anything here";
+        let sentence = "requests from pages of other sites are not allowed";
         return Err(ApiError::Forbidden(sentence.to_string()));
     }
     Ok(())

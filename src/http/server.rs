@@ -49,11 +49,11 @@ pub(crate) struct Tls {
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
-    #[error("{} holds no certificate in PEM form that can be read: {}", .0.display(), .1)]
+    #[error("{} cannot be read as a certificate in PEM form: {}", .0.display(), .1)]
     Certificate(PathBuf, rustls::pki_types::pem::Error),
     #[error("{} holds no certificate in PEM form", .0.display())]
     NoCertificate(PathBuf),
-    #[error("{} holds no private key in PEM form that can be read: {}", .0.display(), .1)]
+    #[error("{} cannot be read as a private key in PEM form: {}", .0.display(), .1)]
     Key(PathBuf, rustls::pki_types::pem::Error),
     #[error("the certificate and its key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),

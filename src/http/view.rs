@@ -61,7 +61,9 @@ impl View {
         if self.principal.may_push {
             Ok(&self.pipeline)
         } else {
-            Err(ApiError::Forbidden("this user may not push; it takes the role writer".to_string()))
+            Err(ApiError::Forbidden(
+                "this user may not push; only the roles writer and admin may".to_string(),
+            ))
         }
     }
 
@@ -70,7 +72,7 @@ impl View {
         if self.restricted_to().is_none() {
             Ok(&self.pipeline)
         } else {
-            Err(ApiError::Forbidden("this takes the role admin".to_string()))
+            Err(ApiError::Forbidden("only users with the role admin may read this".to_string()))
         }
     }
 

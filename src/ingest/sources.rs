@@ -71,7 +71,8 @@ impl Source {
     pub(crate) fn rejected_rows(&self, count: u64) {
         if count > 0 {
             let mut report = unpoisoned(&self.0);
-            *report.rejected.entry("a row that is no record".to_string()).or_default() += count;
+            *report.rejected.entry("a row that is not a valid record".to_string()).or_default() +=
+                count;
         }
     }
 

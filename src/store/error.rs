@@ -158,7 +158,7 @@ impl OpenError {
 /// Why a backup failed. No file is left behind.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackupError {
-    #[error("{} is there already; name another file", .0.display())]
+    #[error("{} already exists; name another file", .0.display())]
     Exists(PathBuf),
     #[error("{} cannot be written", .0.display())]
     Write(PathBuf, #[source] std::io::Error),

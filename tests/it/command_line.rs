@@ -86,7 +86,7 @@ fn a_list_has_the_columns_and_the_queries_of_its_arguments() {
     assert_eq!(printed(&db, &["list", "-n", "3", "--json"]).lines().count(), 3);
     let unknown = run(&db, &["list", "-c", "nothing"]);
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(stderr(&unknown).contains("there is no column nothing; there are query_id, kind"));
+    assert!(stderr(&unknown).contains("unknown column nothing; the columns are query_id, kind"));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_query_is_named_by_the_start_of_its_id() {
     let ambiguous = run(&db, &["show", "8c1d"]);
     assert_eq!(ambiguous.status.code(), Some(2));
     assert!(stderr(&ambiguous).contains("8c1d2e3f40516273-b4c5d6e7f8091a2b\n8c1d2e3f40516273-"));
-    assert!(stderr(&run(&db, &["show", "nobody"])).contains("no query's id is nobody"));
+    assert!(stderr(&run(&db, &["show", "nobody"])).contains("no query id begins with nobody"));
 }
 
 #[test]
@@ -167,6 +167,14 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
     let found = json(&db, &["top", "--from", "2024-09-01", "--search", "A = 7", "--json"]);
     assert_eq!(found[0]["name"], "select * from t where a = ?");
     assert_eq!(json(&db, &["top", "--words", "nowhere", "--json"]), serde_json::json!([]));
+    let empty =
+        run(&db, &["top", "--from", "2020-01-01", "--to", "2020-01-02", "--time-zone", "UTC"]);
+    assert_eq!(empty.status.code(), Some(0));
+    assert_eq!(
+        stderr(&empty),
+        "annals: no queries from 2020-01-01 00:00:00 to 2020-01-02 00:00:00\n"
+    );
+    assert_eq!(stdout(&empty).lines().count(), 1, "the names of the columns");
     assert_eq!(
         (&slower[0]["p50_ms"], &slower[0]["baseline"]["p50_ms"]),
         (&169.into(), &119.into())
@@ -291,6 +299,11 @@ fn a_list_follows_what_a_server_imports() {
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["query_id"], "new-3");
+    // Queries of the same minute that were stored before do not follow.
+    push("new-4", 1_800_000_004_000);
+    line.clear();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["query_id"], "new-4");
     std::thread::sleep(Duration::from_secs(1));
     assert!(process.try_wait().unwrap().is_none(), "it waits for more");
     drop(output);

@@ -3,10 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Server, audit_records, number, wait_until};
+use crate::support::{Server, annals, audit_records, number, stderr, wait_until};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
@@ -371,4 +372,21 @@ fn a_log_in_another_encoding_is_reported_as_an_error() {
     let server = scene.serve();
     let error = || source(&server, &scene)["last_error"].as_str().unwrap_or_default().to_string();
     wait_until(|| error().contains("UTF-16LE; a followed log must be in UTF-8"), error);
+}
+
+#[test]
+fn a_missing_log_is_logged_once() {
+    let scene = Scene::new();
+    let mut command = annals();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(&scene.db);
+    command.arg("--follow").arg(&scene.log).stdout(Stdio::null()).stderr(Stdio::piped());
+    let process = command.spawn().unwrap();
+    let has_started = || scene.db.exists() && number(&scene.db, "PRAGMA user_version") >= 0;
+    wait_until(has_started, || "no history".to_string());
+    std::thread::sleep(Duration::from_secs(2));
+    let id = process.id().to_string();
+    assert!(Command::new("kill").arg(&id).status().unwrap().success());
+    let log = stderr(&process.wait_with_output().unwrap());
+    assert_eq!(log.matches("waiting for the file").count(), 1, "{log}");
+    assert!(log.contains("fe.audit.log"), "{log}");
 }

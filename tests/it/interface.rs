@@ -160,16 +160,16 @@ fn an_empty_history_gives_empty_answers() {
 fn wrong_requests_are_rejected_with_a_reason() {
     let (_folder, server) = sample();
     for (method, path, status, sentence) in [
-        ("GET", "queries?usr=alice", 400, "there is no parameter \"usr\" here; there are limit,"),
+        ("GET", "queries?usr=alice", 400, "unknown parameter \"usr\"; the parameters are limit,"),
         ("GET", "queries?user=", 400, "user is empty"),
         ("GET", "queries?fingerprint=12", 400, "a fingerprint is 16 hex digits"),
-        ("GET", "queries/1-2", 404, "query 1-2 is not known"),
-        ("GET", "queries/1-2/profile", 404, "query 1-2 is not known"),
-        ("GET", "queries/1-2/profile/tree", 404, "query 1-2 is not known"),
+        ("GET", "queries/1-2", 404, "there is no query 1-2"),
+        ("GET", "queries/1-2/profile", 404, "there is no query 1-2"),
+        ("GET", "queries/1-2/profile/tree", 404, "there is no query 1-2"),
         ("GET", "queries/1f4e-a2b/profile", 404, "no profile is stored for it"),
         ("GET", "queries/a%20b", 400, "white space"),
         ("GET", "queries/%20a", 400, "white space"),
-        ("GET", "status?x=1", 400, "there are no parameters here"),
+        ("GET", "status?x=1", 400, "unknown parameter \"x\"; this path has none"),
         ("GET", "statements?order=best", 400, "order must be one of total_ms,"),
         ("GET", "timeline?buckets=0", 400, "from 1 to 1000"),
         ("DELETE", "queries", 405, "this path answers GET, HEAD, POST only"),

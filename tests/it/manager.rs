@@ -131,8 +131,8 @@ fn unknown_queries_and_actions_are_rejected() {
     for (method, path, status, code, sentence) in [
         ("GET", "query/profile/graph/1-1", 200, 1, "ID 1-1 does not exist"),
         ("GET", "query/profile/fragments/1f4e-a2b", 200, 1, "no profile"),
-        ("GET", "query/trace_id/none", 200, 403, "no query of trace id none"),
-        ("GET", "query/statistics/none", 200, 403, "no query of trace id none"),
+        ("GET", "query/trace_id/none", 200, 403, "no query has the trace id none"),
+        ("GET", "query/statistics/none", 200, 403, "no query has the trace id none"),
         ("GET", "query/profile/xyz/1f4e-a2b", 200, 403, "Invalid profile format: xyz"),
         ("GET", "query/sql/a%20b", 400, 403, "white space"),
         ("GET", "query/query_info?query_id=a%20b", 400, 403, "white space"),

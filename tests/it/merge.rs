@@ -65,7 +65,7 @@ fn histories_of_two_machines_become_one() {
     assert_eq!(again.matches(" 0 new, 0 merged, ").count(), 5, "{again}");
     assert_eq!(contents(&joined), contents(&all));
     for (argument, sentence) in [
-        (joined.as_path(), "is the history itself"),
+        (joined.as_path(), "is the history to merge into"),
         (Path::new("/none.db"), "none.db"),
         (data("fe.audit.log").as_path(), "is not an SQLite database"),
     ] {

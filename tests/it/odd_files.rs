@@ -19,8 +19,8 @@ const COMMANDS: [(&str, &[&str], &str); 11] = [
     ("diff", &["fbb", "91ff"], "duration_ms\t316\t62003\t"),
     ("export", &[], "\"query_id\":\"fbb2582c72884d29-9dd9de3b42b740e9\""),
     ("stats", &[], "\nprofiles\t4\n"),
-    ("check", &[], "it is sound\n"),
-    ("backup", &[], "out.db holds the history, "),
+    ("check", &[], " is sound\n"),
+    ("backup", &[], "copied the history to "),
     ("merge", &[], "  profiles: 4 new, "),
     // Last, because it writes.
     (
@@ -59,7 +59,10 @@ fn check_one(annals: Command, file: &Path, command: &str, arguments: &[&str], ex
     let (printed, error) = (stdout(&output), stderr(&output));
     match expected {
         Result(part) => {
-            assert_eq!((output.status.code(), error.as_str()), (Some(0), ""), "{what}: {printed}");
+            // Only `annals top` says that it found nothing.
+            let is_note = command == "top" && error.starts_with("annals: no queries");
+            assert!(error.is_empty() || is_note, "{what}: {error}");
+            assert_eq!(output.status.code(), Some(0), "{what}: {printed}");
             assert!(printed.contains(part), "{what}: {printed}");
             assert_eq!(out.exists(), WRITERS_OF_ANOTHER_FILE.contains(&command), "{what}");
         }
@@ -149,7 +152,7 @@ fn an_empty_history_gives_empty_results() {
     assert!(import(&db, &[empty.path()]).status.success());
     check_all(annals, &db, |command| match command {
         "list" => Some(Result("query_id\tstarted_at\tduration_ms")),
-        "show" | "profile" | "diff" => Some(Rejected("no query's id is fbb, or begins with it")),
+        "show" | "profile" | "diff" => Some(Rejected("no query id begins with fbb")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
         "export" => Some(Result("")),
         "stats" => Some(Result("\nqueries\t0\n")),
@@ -203,8 +206,8 @@ fn commands_read_a_history_in_use_and_its_copies() {
 fn reading_does_not_upgrade_an_older_history() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("older.db");
-    let rows = "INSERT INTO query (query_id, kind, origin, is_slow, statement)
-                VALUES ('fbb', 'query', 'audit', 0, 'select 1')";
+    let rows = "INSERT INTO query (query_id, kind, origin, is_slow, statement, started_ms)
+                VALUES ('fbb', 'query', 'audit', 0, 'select 1', 1700000000000)";
     older(&file, "statement", rows);
     check_all(annals, &file, |command| match command {
         "prune" => None,
@@ -218,7 +221,7 @@ fn reading_does_not_upgrade_an_older_history() {
         "list" | "export" => Some(Result("select 1")),
         "show" => Some(Result("query_id             fbb\n")),
         "profile" => Some(Rejected("no profile stored for query fbb")),
-        "diff" => Some(Rejected("no query's id is 91ff")),
+        "diff" => Some(Rejected("no query id begins with 91ff")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
         "stats" => Some(Result("\nqueries\t1\n")),
         "merge" => Some(Result("  records:  1 new, ")),

@@ -313,3 +313,28 @@ fn an_empty_history_says_how_to_fill_it() {
     assert_eq!(send(&server, "GET", "/query_profile/1-2", &[], "").status, 404);
     assert_eq!(send(&server, "GET", "/statements/0123456789abcdef", &[], "").status, 404);
 }
+
+#[test]
+fn a_statement_with_many_runs_says_that_the_newest_are_compared() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    let push = |numbers: std::ops::Range<i64>| {
+        let rows: Vec<_> = numbers
+            .map(|number| {
+                json!({"query_id": format!("run-{number}"), "time": 1_800_000_000_000 + number,
+                       "query_time": number, "stmt": "select 1"})
+            })
+            .collect();
+        let body = json!(rows).to_string();
+        assert_eq!(server.send("POST", "/api/v1/queries", &[], body.as_bytes()).0, 200);
+    };
+    push(0..200);
+    let fingerprint = server.envelope("/api/v1/statements")["data"][0]["fingerprint"].clone();
+    let path = format!("/statements/{}", fingerprint.as_str().unwrap());
+    let shown = page(&server, &path);
+    assert!(shown.contains(">Fastest and slowest run</h2>") && !shown.contains("newest 200 runs"));
+    push(200..201);
+    let shown = page(&server, &path);
+    assert!(shown.contains(">Runs over time (newest 200 runs)</h2>"));
+    assert!(shown.contains(">Fastest and slowest run (newest 200 runs)</h2>"));
+}

@@ -76,7 +76,7 @@ fn bad_rows_are_reported_by_line_and_good_rows_are_stored() {
     let reasons = answer["data"]["reasons"].as_array().unwrap();
     assert_eq!(reasons[0]["line"], 2);
     assert!(reasons[0]["reason"].as_str().unwrap().contains("not JSON"));
-    assert_eq!(reasons[1], json!({"line": 3, "reason": "a record without a time"}));
+    assert_eq!(reasons[1], json!({"line": 3, "reason": "a record without a valid time"}));
     assert_eq!(reasons[2]["reason"], "the row is not a JSON object");
     // All rows are bad.
     let (status, answer, _) = server.send("POST", QUERIES, &[], b"{}\n{}\n");
@@ -145,11 +145,11 @@ fn a_pushed_profile_is_stored_unchanged() {
             "/api/v1/queries/1-2/profile",
             text.as_slice(),
             400,
-            "says that it is of query fbb2",
+            "this is the profile of query fbb2",
         ),
         ("PUT", "/api/v1/queries/1-2/profile", b"", 400, "the body is empty"),
-        ("PUT", "/api/v1/queries/1-2/profile", b"any text\n", 400, "the text is no profile"),
-        ("PUT", "/api/v1/queries/1-2/profile", b"{\"a\": 1}", 400, "the text is no profile"),
+        ("PUT", "/api/v1/queries/1-2/profile", b"any text\n", 400, "this is not a profile"),
+        ("PUT", "/api/v1/queries/1-2/profile", b"{\"a\": 1}", 400, "this is not a profile"),
         ("PUT", "/api/v1/queries/a%20b/profile", b"x", 400, "white space"),
         ("POST", "/api/v1/queries/1-2/profile", b"x", 405, "answers GET, HEAD, PUT only"),
     ] {

@@ -267,7 +267,7 @@ fn filtered_rows_count_against_the_ratio() {
     let strict = load(&server, &[("label", "a"), COLUMNS], body.as_bytes());
     assert_eq!(strict["Status"], "Fail");
     let message = strict["Message"].as_str().unwrap();
-    assert!(message.contains("row 2: the row has 1 columns, but 4 are named"), "{message}");
+    assert!(message.contains("row 2: the row has 1 values for 4 columns"), "{message}");
     assert_eq!(
         (&strict["NumberFilteredRows"], &strict["NumberLoadedRows"]),
         (&json!(1), &json!(0))
@@ -388,10 +388,7 @@ fn a_locked_database_rejects_loads_and_reads_continue() {
     let headers = [("label", "held"), COLUMNS];
     let (status, answer, retry) = server.send("PUT", STEP_TWO, &headers, ROW.as_bytes());
     assert_eq!((status, &answer["Status"]), (503, &json!("Fail")));
-    assert!(
-        answer["Message"].as_str().unwrap().contains("another program holds the history's file"),
-        "{answer}"
-    );
+    assert!(answer["Message"].as_str().unwrap().contains("another program holds"), "{answer}");
     assert_eq!(retry.as_deref(), Some("5"));
     assert_eq!(server.envelope("/rest/v1/session")["count"], 0);
     let report = server.envelope("/api/v1/status")["data"]["sources"]["stream_load"].clone();

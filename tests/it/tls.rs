@@ -89,7 +89,10 @@ fn an_unusable_certificate_is_named() {
     for (arguments, sentence) in [
         (vec!["--tls-cert", name], "needs both --tls-cert and --tls-key"),
         (vec!["--tls-cert", name, "--tls-key", name], "holds no certificate in PEM form"),
-        (vec!["--tls-cert", "no-such", "--tls-key", name], "no-such holds no certificate"),
+        (
+            vec!["--tls-cert", "no-such", "--tls-key", name],
+            "no-such cannot be read as a certificate",
+        ),
     ] {
         let refused = annals().arg("serve").args(arguments).output().unwrap();
         assert_eq!(refused.status.code(), Some(2));

@@ -19,7 +19,7 @@ use crate::store::WriteSummary;
 pub(super) enum Problem {
     #[error("{0}")]
     Skipped(SkipReason),
-    #[error("a record that the end of the input cut off, kept as far as it goes")]
+    #[error("the input ends within a record; the fields read so far are stored")]
     Cut,
 }
 
@@ -33,9 +33,9 @@ pub(super) enum Warning {
     NotUtf8,
     #[error("a record whose error message holds |Time(ms)=, so its fields may have been misread")]
     Misread,
-    #[error("a query that begins after its record was written")]
+    #[error("a query that starts after its record was written")]
     AfterWritten,
-    #[error("a query that begins in the future")]
+    #[error("a query that starts in the future")]
     Future,
     #[error("{}", SkipReason::ProfileInLog)]
     ProfileInLog,

@@ -44,9 +44,7 @@ pub(crate) struct Profile {
 /// Why a text is not accepted as a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub(crate) enum ProfileError {
-    #[error(
-        "the text is no profile: it does not begin with 'Query:', 'Load:' or 'Summary:' and a summary"
-    )]
+    #[error("this is not a profile: it must begin with 'Summary:', 'Query:' or 'Load:'")]
     NotAProfile,
     #[error("the summary has no usable 'Profile ID' or 'Query ID': {0}")]
     QueryId(#[from] QueryIdError),

@@ -67,7 +67,7 @@ pub(crate) enum JsonKind {
 /// Why a row is rejected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum RowError {
-    #[error("the row has {found} columns, but {expected} are named")]
+    #[error("the row has {found} values for {expected} columns")]
     Columns { found: usize, expected: usize },
     #[error("the row is not JSON: {0}")]
     NotJson(String),

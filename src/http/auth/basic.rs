@@ -22,7 +22,9 @@ impl BasicAuth {
     /// Errors if the header is missing, or is not HTTP Basic.
     pub(super) fn require(authorization: Option<&str>) -> Result<BasicAuth, ApiError> {
         let Some(authorization) = authorization else {
-            return Err(ApiError::Unauthorized("say who asks, with HTTP Basic".to_string()));
+            return Err(ApiError::Unauthorized(
+                "this needs a user and a password (HTTP Basic)".to_string(),
+            ));
         };
         BasicAuth::read(authorization).ok_or_else(|| {
             ApiError::Unauthorized("the Authorization header is not HTTP Basic".to_string())

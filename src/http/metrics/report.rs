@@ -65,11 +65,11 @@ fn register_history(registry: &mut Registry, sizes: &Sizes, log_bytes: u64) {
         ("database", "Size of the history's file", sizes.file_bytes),
         (
             "database_log",
-            "Size of its write-ahead log",
+            "Size of the history's write-ahead log",
             i64::try_from(log_bytes).unwrap_or(i64::MAX),
         ),
-        ("profile_stored", "Profiles as they are stored", sizes.profile_bytes),
-        ("profile_text", "Profiles as texts", sizes.profile_text_bytes),
+        ("profile_stored", "Size of all profiles, compressed", sizes.profile_bytes),
+        ("profile_text", "Size of all profiles, uncompressed", sizes.profile_text_bytes),
     ] {
         registry.register_with_unit(name, help, Unit::Bytes, gauge(value));
     }
@@ -78,7 +78,7 @@ fn register_history(registry: &mut Registry, sizes: &Sizes, log_bytes: u64) {
 fn register_writer(registry: &mut Registry, pipeline: &Pipeline) {
     registry.register_with_unit(
         "commit",
-        "Time from the begin of a transaction to its commit",
+        "Time from the start of a transaction to its commit",
         Unit::Seconds,
         pipeline.commit_seconds(),
     );
@@ -105,7 +105,7 @@ fn register_requests(registry: &mut Registry, metrics: &Metrics) {
     registry.register("http_requests", "Requests answered", metrics.requests.clone());
     registry.register_with_unit(
         "http_request",
-        "Time from the head of a request to the head of its answer",
+        "Time from a request's headers to its answer's headers",
         Unit::Seconds,
         metrics.seconds.clone(),
     );
@@ -140,7 +140,7 @@ fn register_sources(registry: &mut Registry, pipeline: &Pipeline) {
         }
     }
     registry.register("records", "Records received, by source and outcome", records);
-    registry.register("profiles_taken", "Profiles stored, by source", profiles);
+    registry.register("profiles_stored", "Profiles stored, by source", profiles);
     registry.register(
         "lag",
         "What a source has not read yet: bytes of a followed log, profiles of a frontend",

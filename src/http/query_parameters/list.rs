@@ -18,7 +18,7 @@ use crate::http::view::View;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListParameters {
-    /// The most rows; 100 by default.
+    /// Rows of a page; 100 by default.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     pub limit: Count<100>,
@@ -49,9 +49,9 @@ pub(crate) struct ListParameters {
     pub min_queue_ms: Option<Milliseconds>,
     /// Whether the frontend answered from its SQL cache.
     pub cache_hit: Option<bool>,
-    /// The earliest start.
+    /// Queries that started at this time or later.
     pub from: Option<Time>,
-    /// The end of the time: queries start before.
+    /// Queries that started before this time.
     pub to: Option<Time>,
     /// Where the page begins: as the `Link` header of the page before has it.
     pub cursor: Option<PageCursor>,

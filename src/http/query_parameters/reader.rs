@@ -105,9 +105,9 @@ impl<'p> Deserializer<'p> for Pairs<'p> {
         let unknown = self.pairs.iter().find(|(name, _)| !known.contains(name));
         if let Some((name, _)) = unknown.filter(|_| self.is_strict) {
             return Err(ParameterError::Sentence(match known {
-                [] => format!("there are no parameters here, nor {name:?}"),
+                [] => format!("unknown parameter {name:?}; this path has none"),
                 known => {
-                    format!("there is no parameter {name:?} here; there are {}", known.join(", "))
+                    format!("unknown parameter {name:?}; the parameters are {}", known.join(", "))
                 }
             }));
         }
@@ -213,9 +213,9 @@ mod tests {
     #[test]
     fn what_is_unknown_or_empty_is_an_error_or_passed_over() {
         let unknown = rejected::<Sample>(&[("other", "a"), ("flag", "true")]);
-        assert_eq!(unknown, "there is no parameter \"other\" here; there are name, flag");
+        assert_eq!(unknown, "unknown parameter \"other\"; the parameters are name, flag");
         let none = rejected::<NoParameters>(&[("x", "1")]);
-        assert_eq!(none, "there are no parameters here, nor \"x\"");
+        assert_eq!(none, "unknown parameter \"x\"; this path has none");
         assert_eq!(rejected::<Sample>(&[("name", "")]), "name is empty");
         assert_eq!(rejected::<Sample>(&[("flag", "yes")]), "flag must be true or false");
 

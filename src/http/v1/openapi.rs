@@ -22,7 +22,7 @@ pub(super) const ROUTE: Route =
 #[openapi(
     info(
         title = "annals",
-        description = "The query history that Apache Doris does not keep. Every answer but the text of a \
+        description = "The query history that Apache Doris and StarRocks do not keep. Every answer but the text of a \
             profile is an envelope: `msg`, `code` (0 for success), `data` and `count`."
     ),
     components(schemas(Envelope<String>, PageCursor, QueryIdText, SearchText, SearchWords, Time))

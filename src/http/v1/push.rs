@@ -33,7 +33,7 @@ pub(super) const PROFILE: Route =
 #[openapi(paths(queries, profile), components(schemas(Row, ProfileText)))]
 struct Description;
 
-/// What became of the rows of a push.
+/// The outcome of the rows of a push.
 #[derive(Serialize, ToSchema)]
 struct Pushed {
     new: u64,
@@ -46,9 +46,9 @@ struct Pushed {
 
 /// Push queries
 ///
-/// A JSON object a line, or one array of objects. The names are those of the list or of Doris' audit table; fields of
-/// other names are kept in `extra`. A rejected row does not reject the others: the answer is then 422, with what became
-/// of all rows.
+/// A JSON object a line, or one array of objects. The keys are columns of the view `query_history` or of Doris' audit
+/// table; all other keys are kept in `extra`. A rejected row does not reject the others: the answer is then 422, with
+/// the outcome of all rows.
 #[utoipa::path(
     post, path = LIST_PATH, tag = "queries",
     request_body(content((Vec<Row> = "application/json"))),
@@ -96,7 +96,7 @@ async fn queries(request: PushRequest) -> Result<Answer, ApiError> {
     Ok(answer)
 }
 
-/// What became of a profile.
+/// The outcome of a profile.
 #[derive(Serialize, ToSchema)]
 struct PushedProfile {
     /// `new`, `merged`, `unchanged` or `excluded`.
@@ -140,10 +140,9 @@ async fn profile(request: PushRequest) -> Result<Answer, ApiError> {
 fn named(query_id: QueryId, text: Vec<u8>, zone: Zone) -> Result<Profile, ApiError> {
     match Profile::summary_of(&text, zone) {
         Ok(summary) if summary.query_id == query_id => Ok(Profile { summary, text }),
-        Ok(summary) => Err(ApiError::BadRequest(format!(
-            "the profile says that it is of query {}",
-            summary.query_id
-        ))),
+        Ok(summary) => {
+            Err(ApiError::BadRequest(format!("this is the profile of query {}", summary.query_id)))
+        }
         Err(ProfileError::QueryId(_)) => {
             let summary = QueryRecord::new(query_id, Kind::Query, Origin::Summary);
             Ok(Profile { summary, text })

@@ -96,7 +96,7 @@ fn query_id(request: &ReadRequest) -> Result<QueryId, ApiError> {
 
 fn no_profile(reason: NoProfile, query_id: &QueryId) -> ApiError {
     ApiError::NotFound(match reason {
-        NoProfile::UnknownQuery => format!("query {query_id} is not known"),
+        NoProfile::UnknownQuery => format!("there is no query {query_id}"),
         NoProfile::NotStored => {
             format!("query {query_id} is known, but no profile is stored for it")
         }

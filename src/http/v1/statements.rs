@@ -31,11 +31,11 @@ struct Description;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct StatementParameters {
-    /// The most statements; 100 by default.
+    /// Rows; 100 by default.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Count<100>,
-    /// The figure whose largest value comes first; `total_ms` by default.
+    /// Sort key, largest first; `total_ms` by default.
     #[param(schema_with = Order::schema)]
     order: Option<Order>,
     /// The user who ran the query.
@@ -54,9 +54,9 @@ struct StatementParameters {
     search: Option<SearchText>,
     /// Whole words in the statement, in any order.
     words: Option<SearchWords>,
-    /// The earliest start.
+    /// Queries that started at this time or later.
     from: Option<Time>,
-    /// The end of the time: queries start before.
+    /// Queries that started before this time.
     to: Option<Time>,
 }
 
@@ -103,7 +103,7 @@ impl<'de> Deserialize<'de> for Order {
     }
 }
 
-/// The shapes of statements, with counts and percentiles of time
+/// Statements by fingerprint, with counts and percentiles of time
 #[utoipa::path(
     get, path = PATH, params(StatementParameters), tag = "statements",
     responses((status = 200, body = Envelope<Vec<StatementStatistics>>))

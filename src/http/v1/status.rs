@@ -55,9 +55,9 @@ struct Bounds {
     keep_queries_ms: Option<u64>,
     /// The age of a query at which its profile is removed.
     keep_profiles_ms: Option<u64>,
-    /// The most bytes of the file and its write-ahead log.
+    /// Largest size of the file and its write-ahead log, in bytes.
     max_bytes: Option<u64>,
-    /// The most bytes of all profiles, as they are stored.
+    /// Largest size of all profiles as they are stored, in bytes.
     profiles_max_bytes: Option<u64>,
 }
 

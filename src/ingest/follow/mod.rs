@@ -80,6 +80,8 @@ struct Follower {
     checkpoints: Checkpoints,
     /// Open files: those that grow, and those that are read to their end.
     tails: HashMap<FileId, Tail>,
+    /// The numbers of the patterns that named no file at the last poll.
+    waiting: Vec<usize>,
     /// Files that need no reading until their stamp changes.
     settled: HashMap<FileId, Stamp>,
 }
@@ -99,7 +101,8 @@ impl Follower {
             }
         };
         let (tails, settled) = (HashMap::new(), HashMap::new());
-        Follower { pipeline, patterns, sources, checkpoints, tails, settled }
+        let waiting = Vec::new();
+        Follower { pipeline, patterns, sources, checkpoints, tails, waiting, settled }
     }
 
     /// Closes all files, so that the next poll reads them again from their checkpoints.
@@ -110,7 +113,8 @@ impl Follower {
 
     /// Reads and writes what the files got since the last poll.
     async fn poll(&mut self) -> Result<(), WriteError> {
-        let candidates = tokio::task::block_in_place(|| candidates(&self.patterns));
+        let (candidates, without_file) = tokio::task::block_in_place(|| candidates(&self.patterns));
+        self.log_waiting(without_file);
         let changed = self.update_open(candidates);
         // Open files are older than the files that took their names, so they come first.
         let mut open: Vec<FileId> = self.tails.keys().copied().collect();
@@ -127,6 +131,16 @@ impl Follower {
             source.succeeded();
         }
         Ok(())
+    }
+
+    /// Logs once that a pattern names no file, and again only after it named one.
+    fn log_waiting(&mut self, without_file: Vec<usize>) {
+        for number in &without_file {
+            if !self.waiting.contains(number) {
+                tracing::info!(path = self.patterns[*number], "waiting for the file");
+            }
+        }
+        self.waiting = without_file;
     }
 
     /// Tells open files their present names; returns the files that are not open and have changed.

@@ -1,5 +1,6 @@
 //! Finds the files to follow: those that the patterns name, and those that a log was rolled to.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -47,9 +48,10 @@ pub(super) fn is_gzip(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "gz")
 }
 
-/// Returns the files that the patterns name, each once, by path.
-pub(super) fn candidates(patterns: &[String]) -> Vec<Candidate> {
+/// Returns the files that the patterns name, each once, by path, and the numbers of the patterns that name no file.
+pub(super) fn candidates(patterns: &[String]) -> (Vec<Candidate>, Vec<usize>) {
     let mut candidates: BTreeMap<PathBuf, Candidate> = BTreeMap::new();
+    let mut without_file = Vec::new();
     for (number, pattern) in patterns.iter().enumerate() {
         let mut live: Vec<PathBuf> = match glob::glob(pattern) {
             Ok(paths) => paths.filter_map(Result::ok).collect(),
@@ -60,21 +62,31 @@ pub(super) fn candidates(patterns: &[String]) -> Vec<Candidate> {
         if !live.iter().any(|path| path.as_os_str() == pattern.as_str()) {
             live.push(PathBuf::from(pattern));
         }
+        let mut names_a_file = false;
         for rolled in live.iter().flat_map(|path| rolled(path)) {
             if let Some(candidate) = Candidate::new(rolled.clone(), number, true) {
+                names_a_file = true;
                 candidates.insert(rolled, candidate);
             }
         }
         for path in live {
-            if !candidates.contains_key(&path)
-                && let Some(candidate) = Candidate::new(path.clone(), number, false)
-            {
-                candidates.insert(path, candidate);
+            match candidates.entry(path) {
+                Entry::Occupied(_) => names_a_file = true,
+                Entry::Vacant(entry) => {
+                    if let Some(candidate) = Candidate::new(entry.key().clone(), number, false) {
+                        names_a_file = true;
+                        entry.insert(candidate);
+                    }
+                }
             }
+        }
+        if !names_a_file {
+            without_file.push(number);
         }
     }
     let mut ids = HashSet::new();
-    candidates.into_values().filter(|candidate| ids.insert(candidate.id)).collect()
+    let files = candidates.into_values().filter(|candidate| ids.insert(candidate.id)).collect();
+    (files, without_file)
 }
 
 /// Returns the files that a log was rolled to: `fe.audit.log.20240806-1`, `fe.audit.log-20240806.gz`.
@@ -106,6 +118,7 @@ mod tests {
             candidate.path.strip_prefix(folder).unwrap().display().to_string()
         };
         candidates(&patterns)
+            .0
             .iter()
             .map(|candidate| (name(candidate), candidate.pattern, candidate.rolled))
             .collect()
@@ -142,5 +155,8 @@ mod tests {
         let expected = [("a.log".to_string(), 0, false), ("a.log.1".to_string(), 0, true)];
         assert_eq!(found(folder.path(), &["*.log*", "b.log"]), expected);
         assert!(found(folder.path(), &["[", "none"]).is_empty());
+        let pattern = |name| folder.path().join(name).display().to_string();
+        let patterns = ["a.log", "none", "*.log", "a.log"].map(pattern);
+        assert_eq!(candidates(&patterns).1, [1]);
     }
 }

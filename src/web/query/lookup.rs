@@ -9,7 +9,7 @@ use crate::store::StoredQuery;
 /// Returns a query. Errors with "not found" also where the user may not see the query.
 pub(super) async fn find(view: &View, id: &QueryId) -> Result<StoredQuery, ApiError> {
     let query = view.record(id).await?;
-    query.ok_or_else(|| ApiError::NotFound(format!("no query {id} in the history")))
+    query.ok_or_else(|| ApiError::NotFound(format!("there is no query {id}")))
 }
 
 /// Returns the operators of a query's profile; `None` where no profile is stored.

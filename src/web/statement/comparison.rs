@@ -15,10 +15,12 @@ const MAX_OPERATORS: usize = 20;
 /// The headings of the columns beside the operator.
 const COLUMNS: [&str; 4] = ["Time, fastest", "Time, slowest", "Rows, fastest", "Rows, slowest"];
 
-/// Returns the section that compares the fastest with the slowest run; `None` with fewer than two timed runs.
+/// Returns the section that compares the fastest with the slowest run; `None` with fewer than two timed runs. `newest`
+/// is the number of runs if there are more than these.
 pub(super) async fn compare_extremes(
     view: &View,
     runs: &[StoredQuery],
+    newest: Option<u32>,
 ) -> Result<Option<Markup>, ApiError> {
     let timed = || runs.iter().filter(|run| run.duration_ms.is_some());
     // Of runs that took equally long, the one with a profile.
@@ -33,7 +35,10 @@ pub(super) async fn compare_extremes(
     let differences = before.zip(after).map(|(before, after)| compare(&before, &after));
     Ok(Some(html! {
         section aria-labelledby="comparison" {
-            h2 #comparison { "Fastest and slowest run" }
+            h2 #comparison {
+                "Fastest and slowest run"
+                @if let Some(runs) = newest { " (newest " (runs) " runs)" }
+            }
             (runs_side_by_side(fastest, slowest, view.zone))
             @match differences {
                 Some(differences) => (operators_side_by_side(&differences)),

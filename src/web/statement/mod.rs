@@ -45,9 +45,11 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
     let runs = view.records(&filter).await?;
     let statistics = view.statements(&filter, StatementOrder::Total).await?;
     let Some(statistics) = statistics.into_iter().next() else {
-        return Err(ApiError::NotFound(format!("no statement {fingerprint} in the history")));
+        return Err(ApiError::NotFound(format!("there is no statement {fingerprint}")));
     };
-    let comparison = comparison::compare_extremes(&view, &runs).await?;
+    // The chart and the comparison say so if they do not have all runs.
+    let newest = (statistics.count > i64::from(MAX_RUNS)).then_some(MAX_RUNS);
+    let comparison = comparison::compare_extremes(&view, &runs, newest).await?;
     let body = html! {
         div.heading {
             h1 { "Statement " code { (fingerprint) } }
@@ -59,7 +61,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
             (sql::block(&statistics.normalized))
         }
         section aria-labelledby="over-time" {
-            h2 #over-time { "Runs over time" }
+            h2 #over-time { "Runs over time" @if let Some(runs) = newest { " (newest " (runs) " runs)" } }
             (chart::runs(&runs, None, view.zone))
         }
         @if let Some(comparison) = comparison { (comparison) }

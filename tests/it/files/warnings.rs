@@ -28,7 +28,7 @@ fn a_wrong_time_zone_is_reported_with_the_likely_one() {
             + &audit_record(&local(hours), &[("QueryId", "i-2"), ("Stmt", "select 2")])
     };
     let (printed, _) = import_one("log", log(8), 0);
-    assert!(printed.contains("2 x a query that begins in the future"), "{printed}");
+    assert!(printed.contains("2 x a query that starts in the future"), "{printed}");
     assert!(printed.contains("ahead: the times look like UTC+08:00"), "{printed}");
     assert!(printed.contains("times of UTC; if so"), "{printed}");
     assert!(printed.contains("--time-zone Asia/Shanghai\n"), "{printed}");
@@ -48,7 +48,7 @@ fn a_wrong_time_zone_is_reported_with_the_likely_one() {
         "2026-02-03 18:00:01.000+08:00 INFO (audit-event-processor|7) [AuditLog.log():68] [query]";
     let starrocks = record_of(STARROCKS_3, head, &values);
     let (printed, _) = import_one("log", starrocks, 0);
-    assert!(printed.contains("1 x a query that begins after its record was written"), "{printed}");
+    assert!(printed.contains("1 x a query that starts after its record was written"), "{printed}");
     assert!(printed.contains("--time-zone Asia/Shanghai\n"), "{printed}");
     // In the zone of the log, the times are past.
     let scene = Scene::new();

@@ -54,5 +54,5 @@ async fn statistics(request: ReadRequest) -> Result<Answer, ApiError> {
 }
 
 fn unknown(trace_id: &str) -> ApiError {
-    ApiError::Unsupported(format!("no query of trace id {trace_id} is known"))
+    ApiError::Unsupported(format!("no query has the trace id {trace_id}"))
 }

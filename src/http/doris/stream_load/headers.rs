@@ -100,7 +100,7 @@ fn check_supported(headers: &Headers<'_>) -> Result<(), String> {
         }
     }
     let rejected = |name: &str| {
-        Err(format!("annals does not know the header {name} of a stream load; leave it out"))
+        Err(format!("annals does not support the header {name} of a stream load; leave it out"))
     };
     for name in REJECTED {
         if headers.given(name)?.is_some() {

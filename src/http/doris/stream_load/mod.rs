@@ -178,7 +178,7 @@ impl Loaded {
             return Ok(self.fail(StatusCode::OK, sentence));
         }
         if rejected.count > 0 {
-            self.message = format!("OK, but for {} rows: {}", rejected.count, rejected.sentence());
+            self.message = format!("OK, except {} rows: {}", rejected.count, rejected.sentence());
         }
         let writing = Instant::now();
         let written = pipeline.push(&source, batch).await;
