@@ -55,7 +55,8 @@ impl Terminal {
             .env("TERM", "xterm")
             .env("PAGER", pager)
             .env("ANNALS_DB", folder.join("annals.db"));
-        for name in ["NO_COLOR", "CLICOLOR_FORCE", "ANNALS_LOG", "LESS"] {
+        // A terminal counts as one with colours where CI is set.
+        for name in ["CI", "NO_COLOR", "CLICOLOR_FORCE", "ANNALS_LOG", "LESS"] {
             script.env_remove(name);
         }
         let output =
