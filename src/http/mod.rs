@@ -55,9 +55,20 @@ fn all_routes() -> impl Iterator<Item = &'static Route> {
     ROUTES.iter().flat_map(|(_, routes)| routes.iter())
 }
 
+/// The routes whose path has no part that varies, by that path. Every request looks here, lists above all: going through
+/// all routes took a tenth of the time of a cached list.
+static BY_PATH: LazyLock<foldhash::HashMap<&str, &Route>> = LazyLock::new(|| {
+    let mut routes = foldhash::HashMap::default();
+    for route in all_routes().filter(|route| !route.path.contains('{')) {
+        // Of two routes with one path, the first reads.
+        routes.entry(route.path).or_insert(route);
+    }
+    routes
+});
+
 /// Whether answers on this path are kept until the next commit.
 fn is_cached(path: &str) -> bool {
-    all_routes().any(|route| route.is_cached && route.path == path)
+    BY_PATH.get(path).is_some_and(|route| route.is_cached)
 }
 
 /// Returns the label of a path in the metrics. The number of labels is bounded, whatever paths clients ask for.
@@ -76,6 +87,9 @@ fn label(path: &str) -> &'static str {
     });
     if path == "/" {
         return "/";
+    }
+    if let Some(route) = BY_PATH.get(path) {
+        return route.label();
     }
     let mut labels = LABELS.iter();
     let found = labels.find(|(label, is_pattern)| match is_pattern {
