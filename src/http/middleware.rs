@@ -1,4 +1,4 @@
-//! What happens to every request on its way in and out: its id, its line in the log, its count in the metrics, and the
+//! What happens to every request before and after its route: its id, its line in the log, its count in the metrics, and the
 //! headers that every answer has.
 
 use std::convert::Infallible;

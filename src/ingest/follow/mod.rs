@@ -78,7 +78,7 @@ struct Follower {
     /// The source of each pattern.
     sources: Vec<Arc<Source>>,
     checkpoints: Checkpoints,
-    /// Open files: those that grow, and those that are read to their end.
+    /// Open files: growing files, and rolled files that are read to their end.
     tails: HashMap<FileId, Tail>,
     /// The numbers of the patterns that named no file at the last poll.
     waiting: Vec<usize>,

@@ -85,6 +85,7 @@ async fn reparse_step(
         .map(|query| (query.query_id.clone(), query.record))
         .collect();
     let mut statements = NormalizedStatements::default();
+    let (mut updates, mut loads, mut placeholders) = (Vec::new(), Vec::new(), Vec::new());
     for (row, id) in rows.into_iter().zip(ids) {
         let Some(known) = stored.remove(&id) else { continue };
         let profile = row.body.zip(row.text_bytes);
@@ -94,16 +95,24 @@ async fn reparse_step(
         };
         summary.records += u64::from(changed);
         let fingerprint = statements.add(&record);
-        if changed || fingerprint.map(Fingerprint::to_signed) != row.fingerprint {
-            update_queries(transaction, &[(&record, fingerprint)]).await?;
+        if let Some(load) = record.load.clone().filter(|_| changed) {
+            loads.push((row.id, load));
         }
-        if let Some(load) = record.load.as_ref().filter(|_| changed) {
-            write_loads(transaction, &[(row.id, load)]).await?;
+        if changed || fingerprint.map(Fingerprint::to_signed) != row.fingerprint {
+            updates.push((record, fingerprint));
         }
         if row.query_id.parse::<QueryId>().is_err() {
-            replace_placeholder(transaction, row.id, &row.query_id).await?;
-            summary.mixed += 1;
+            placeholders.push((row.id, row.query_id));
         }
+    }
+    let updates: Vec<_> = updates.iter().map(|(record, it)| (record, *it)).collect();
+    update_queries(transaction, &updates).await?;
+    let loads: Vec<_> = loads.iter().map(|(row, load)| (*row, &**load)).collect();
+    write_loads(transaction, &loads).await?;
+    // After the updates, which find their rows by the stored ids.
+    for (row, placeholder) in placeholders {
+        replace_placeholder(transaction, row, &placeholder).await?;
+        summary.mixed += 1;
     }
     insert_normalized(transaction, &statements, &mut foldhash::HashSet::default()).await?;
     Ok(Some(end))
