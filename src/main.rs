@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use annals::cli::args::ignore_empty_variables;
 use annals::cli::output::{error_text, has_colours};
 use annals::cli::{
-    backup, check, diff, export, generated, import, list, merge, profile, prune, serve, show,
-    stats, top, user,
+    backup, check, diff, export, generated, import, list, merge, profile, prune, salvage, serve,
+    show, stats, top, user,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -27,6 +27,7 @@ enum Command {
     Import(import::ImportArgs),
     Merge(merge::MergeArgs),
     Prune(prune::PruneArgs),
+    Salvage(salvage::SalvageArgs),
     Serve(serve::ServeArgs),
     User(user::UserArgs),
     List(list::ListArgs),
@@ -82,6 +83,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Import(arguments) => import::run(arguments).await,
         Command::Merge(arguments) => merge::run(arguments).await,
         Command::Prune(arguments) => prune::run(arguments).await,
+        Command::Salvage(arguments) => salvage::run(arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::User(arguments) => user::run(arguments).await,
         Command::List(arguments) => list::run(arguments).await,

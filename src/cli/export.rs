@@ -13,7 +13,7 @@ use super::output::WRITING;
 use crate::domain::filter::QueryFilter;
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::Zone;
-use crate::store::StoredQuery;
+use crate::store::{StoreError, StoredQuery};
 
 /// Write queries for other programs, newest first
 ///
@@ -54,30 +54,59 @@ pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     if args.format == Format::Csv {
         written = csv_row(&mut output, column_names());
     }
-    let mut is_last = false;
-    while written.is_ok() && !is_last {
-        let page = page(&history, &filter).await?;
-        is_last = page.len() < PAGE as usize;
+    let mut lost = 0_u64;
+    while written.is_ok() {
+        let page = match page(&history, &filter).await {
+            Ok(page) if page.is_empty() => break,
+            Ok(page) => page,
+            // A smaller page may end before the damage.
+            Err(error) if error.is_damage() && filter.limit > 1 => {
+                filter.limit /= 2;
+                continue;
+            }
+            Err(error) if error.is_damage() => {
+                lost += 1;
+                match history.store.place_behind_next(&filter).await {
+                    Ok(Some(place)) => filter.after = Some(place),
+                    Ok(None) => break,
+                    // Without the index, nobody knows where to go on.
+                    Err(_) => break,
+                }
+                continue;
+            }
+            Err(error) => return Err(error).context(READING),
+        };
+        let is_last = page.len() < filter.limit as usize;
         filter.after = page.last().map(StoredQuery::cursor);
+        filter.limit = PAGE.min(filter.limit * 2);
         written =
             page.iter().try_for_each(|query| write(&mut output, query, args.format, history.zone));
+        if is_last {
+            break;
+        }
     }
     match written.and_then(|()| output.flush()) {
         // The reader has gone.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        written => written.context(WRITING).map(|()| ExitCode::SUCCESS),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+        written => written.context(WRITING)?,
     }
+    if lost > 0 {
+        eprintln!(
+            "annals: {lost} or more queries cannot be read: the history is damaged; `annals salvage` saves what can be read"
+        );
+        return Ok(ExitCode::from(1));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads a page of queries with their complete statements.
-async fn page(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<StoredQuery>> {
-    let mut page = history.store.records(filter, None).await.context(READING)?;
+async fn page(history: &History, filter: &QueryFilter) -> Result<Vec<StoredQuery>, StoreError> {
+    let mut page = history.store.records(filter, None).await?;
     for query in &mut page {
         let is_cut =
             query.statement.as_ref().is_some_and(|it| it.chars().nth(LISTED - 1).is_some());
         if is_cut {
-            let statement = history.store.statement(&query.query_id, None).await;
-            query.record.statement = statement.context(READING)?;
+            query.record.statement = history.store.statement(&query.query_id, None).await?;
         }
     }
     Ok(page)

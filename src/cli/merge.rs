@@ -26,10 +26,12 @@ pub struct MergeArgs {
 }
 
 /// What a merge of one file did.
-struct Merged {
-    summary: WriteSummary,
+pub(super) struct Merged {
+    pub(super) summary: WriteSummary,
     /// Rows and profiles that annals does not understand.
-    rejected: u64,
+    pub(super) rejected: u64,
+    /// Queries that the file has and that cannot be read, as far as an index has them; None if it has no damage.
+    lost: Option<i64>,
     /// Records and profiles that the configuration excludes.
     excluded: u64,
 }
@@ -48,16 +50,17 @@ pub async fn run(args: MergeArgs) -> anyhow::Result<ExitCode> {
     let store = Store::open(&config.db()).await?;
     super::report_reparsed(&store);
     let writer = store.writer(BUSY_TIMEOUT, None).await?;
-    let mut rejected = 0;
+    let (mut rejected, mut is_damaged) = (0, false);
     for (other, file) in others {
         let batch = Batch::new(config.exclude.clone());
         let merged = merge(&other, &file, &writer, batch).await?;
         report(&file, &merged);
         rejected += merged.rejected;
+        is_damaged |= merged.lost.is_some();
     }
     writer.finish().await?;
     store.close().await.context(CLOSING)?;
-    Ok(if rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if rejected == 0 && !is_damaged { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
@@ -65,7 +68,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 fn report(file: &Path, merged: &Merged) {
-    let Merged { summary, rejected, excluded } = merged;
+    let Merged { summary, rejected, lost, excluded } = merged;
     print(file.display());
     print(format_args!("  records:  {}", summary.records));
     print(format_args!("  profiles: {}", summary.profiles));
@@ -78,20 +81,29 @@ fn report(file: &Path, merged: &Merged) {
     if *rejected > 0 {
         print(format_args!("  not understood: {rejected} (`annals check` may say more)"));
     }
+    if let Some(lost) = lost {
+        let lost = if *lost > 0 { format!("{lost} queries") } else { "some rows".to_string() };
+        print(format_args!(
+            "  {lost} cannot be read: the file is damaged; `annals salvage` saves more"
+        ));
+    }
 }
 
-/// Merges a history in batches, so that memory stays bounded.
-async fn merge(
+/// Merges a history in batches, so that memory stays bounded. Skips what is damaged.
+pub(super) async fn merge(
     other: &Store,
     file: &Path,
     writer: &Writer,
     mut batch: Batch,
 ) -> anyhow::Result<Merged> {
     let unreadable = || format!("{} cannot be read", file.display());
-    let mut merged = Merged { summary: WriteSummary::default(), rejected: 0, excluded: 0 };
-    let mut last = i64::MIN;
+    let mut merged =
+        Merged { summary: WriteSummary::default(), rejected: 0, lost: None, excluded: 0 };
+    let (mut last, mut read, mut is_damaged) = (i64::MIN, 0, false);
     while let Some(page) = other.page_after(last).await.with_context(unreadable)? {
         last = page.last;
+        is_damaged |= page.is_damaged;
+        read += page.records.len() as u64 + page.with_profile.len() as u64 + page.rejected;
         merged.rejected += page.rejected;
         page.records.into_iter().for_each(|record| batch.record(record));
         for (row, record) in page.with_profile {
@@ -111,17 +123,31 @@ async fn merge(
         }
     }
     last = i64::MIN;
-    while let Some((logins, end)) = other.logins_after(last).await.with_context(unreadable)? {
-        last = end;
-        logins.into_iter().for_each(|login| batch.login(login));
-        merged.write(writer, batch.take()).await?;
+    loop {
+        match other.logins_after(last).await {
+            Ok(Some((logins, end))) => {
+                last = end;
+                logins.into_iter().for_each(|login| batch.login(login));
+                merged.write(writer, batch.take()).await?;
+            }
+            Ok(None) => break,
+            Err(error) if error.is_damage() => {
+                is_damaged = true;
+                break;
+            }
+            Err(error) => return Err(error).with_context(unreadable),
+        }
     }
     merged.write(writer, batch).await?;
+    if is_damaged {
+        let indexed = other.indexed_queries().await.unwrap_or(0);
+        merged.lost = Some(indexed.saturating_sub_unsigned(read).max(0));
+    }
     Ok(merged)
 }
 
 impl Merged {
-    async fn write(&mut self, writer: &Writer, batch: Batch) -> anyhow::Result<()> {
+    pub(super) async fn write(&mut self, writer: &Writer, batch: Batch) -> anyhow::Result<()> {
         self.excluded += batch.excluded();
         self.summary.add(writer.write(batch).await?);
         Ok(())

@@ -14,6 +14,7 @@ pub mod merge;
 pub mod output;
 pub mod profile;
 pub mod prune;
+pub mod salvage;
 pub mod serve;
 pub mod show;
 pub mod stats;

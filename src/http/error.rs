@@ -3,7 +3,7 @@
 use warp::http::StatusCode;
 
 use crate::ingest::PushError;
-use crate::store::{StoreError, WriteError};
+use crate::store::{FileFault, StoreError, WriteError};
 
 /// A failed request. The text of a variant is written for the person who sent the request.
 ///
@@ -91,6 +91,11 @@ impl From<StoreError> for ApiError {
                 let message = "another program holds the history's file; try again later";
                 ApiError::Busy(message.to_string())
             }
+            // The store has logged both.
+            StoreError::File(fault) => ApiError::Busy(fault.to_string()),
+            StoreError::Corrupt(_) | StoreError::NotADatabase(_) => {
+                ApiError::Busy(FileFault::Damaged.to_string())
+            }
             error => ApiError::Internal(error.into()),
         }
     }
@@ -105,8 +110,14 @@ impl From<serde_json::Error> for ApiError {
 impl From<WriteError> for ApiError {
     /// A failed write is `Busy`: nothing was stored, and the client may send it again.
     fn from(error: WriteError) -> ApiError {
-        tracing::error!(error = &error as &dyn std::error::Error, "a push was not stored");
         let reason = match &error {
+            // The store has logged the fault once.
+            WriteError::Store(StoreError::File(fault)) => {
+                return ApiError::Busy(format!("{fault}; nothing was stored"));
+            }
+            WriteError::Store(StoreError::Corrupt(_) | StoreError::NotADatabase(_)) => {
+                return ApiError::Busy(format!("{}; nothing was stored", FileFault::Damaged));
+            }
             WriteError::Store(StoreError::Full(_)) => "the disk is full",
             WriteError::Store(StoreError::Busy(_)) => "another program holds the history's file",
             WriteError::Store(StoreError::NotWritable(_)) => {
@@ -115,6 +126,7 @@ impl From<WriteError> for ApiError {
             WriteError::Store(_) => "the history's file cannot be written",
             WriteError::Closed => "annals stops",
         };
+        tracing::error!(error = &error as &dyn std::error::Error, "a push was not stored");
         ApiError::Busy(format!("{reason}; nothing was stored, send it again later"))
     }
 }

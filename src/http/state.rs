@@ -12,7 +12,7 @@ use super::response_cache::ResponseCache;
 use super::same_site::check_host;
 use super::view::View;
 use crate::ingest::Pipeline;
-use crate::store::{OpenError, Store};
+use crate::store::{FileFault, OpenError, Store};
 
 /// What all routes share.
 #[derive(Debug)]
@@ -68,6 +68,11 @@ impl AppState {
 
     pub(crate) fn authenticator(&self) -> &Authenticator {
         &self.authenticator
+    }
+
+    /// Returns why nothing can be written to the history's file.
+    pub(super) fn file_fault(&self) -> Option<FileFault> {
+        self.store.file_fault()
     }
 
     pub(crate) fn scheme(&self) -> &'static str {

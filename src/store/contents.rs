@@ -1,5 +1,7 @@
 //! What the store holds: counts, sizes, and findings of a check.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::domain::record::QueryRecord;
@@ -55,6 +57,42 @@ pub(crate) struct ReparseSummary {
     pub mixed: u64,
 }
 
+/// What a file has that cannot be read, and what can.
+#[derive(Debug, Default, Clone, Serialize)]
+pub(crate) struct Survey {
+    /// Pages that cannot be read, with the table or index that they belong to, as far as it is known.
+    pub pages: Vec<LostPage>,
+    /// For each table, the rows that can be read.
+    pub saved: BTreeMap<String, u64>,
+    /// For each table, the rows of pages that can be read that cannot be read themselves.
+    pub lost: BTreeMap<String, u64>,
+    /// For each table, the rows of which some values cannot be read.
+    pub incomplete: BTreeMap<String, u64>,
+    /// The ids of queries whose rows cannot be read, as far as the index of the ids has them.
+    pub queries: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct LostPage {
+    pub page: u32,
+    pub table: Option<String>,
+}
+
+impl Survey {
+    /// Returns whether everything can be read.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.pages.is_empty()
+            && self.lost.is_empty()
+            && self.incomplete.is_empty()
+            && self.queries.is_empty()
+    }
+
+    /// Returns the number of rows that can be read.
+    pub(crate) fn rows(&self) -> u64 {
+        self.saved.values().sum()
+    }
+}
+
 /// Queries of a database, in the order of their arrival, for joining two databases.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
@@ -66,4 +104,6 @@ pub(crate) struct Page {
     pub last: i64,
     /// Rows whose query id annals does not accept, as another program may have written them.
     pub rejected: u64,
+    /// Whether the file is damaged where the next rows are: they are skipped.
+    pub is_damaged: bool,
 }

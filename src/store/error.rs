@@ -30,6 +30,9 @@ pub(crate) enum StoreError {
     /// The file or its folder cannot be written to or opened.
     #[error(transparent)]
     NotWritable(Cause),
+    /// The file is not as annals left it.
+    #[error(transparent)]
+    File(#[from] FileFault),
     /// The store is closed.
     #[error(transparent)]
     Closed(Cause),
@@ -54,6 +57,24 @@ impl StoreError {
             // SQLITE_PERM, SQLITE_READONLY, SQLITE_CANTOPEN.
             Some(3 | 8 | 14) => StoreError::NotWritable(cause),
             _ => StoreError::Other(cause),
+        }
+    }
+
+    /// Returns whether the error says that the file is damaged: SQLite found a page that cannot be right, or a value has
+    /// a type that its column cannot have.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            StoreError::Corrupt(_) | StoreError::NotADatabase(_) => true,
+            StoreError::File(fault) => *fault == FileFault::Damaged,
+            StoreError::Other(cause) => matches!(
+                cause.downcast_ref::<rusqlite::Error>(),
+                Some(
+                    rusqlite::Error::FromSqlConversionFailure(..)
+                        | rusqlite::Error::InvalidColumnType(..)
+                        | rusqlite::Error::Utf8Error(..)
+                )
+            ),
+            _ => false,
         }
     }
 
@@ -97,6 +118,54 @@ impl From<std::io::Error> for StoreError {
     }
 }
 
+/// Why annals writes nothing to a file that it has open. The text is for everybody, so it does not name the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FileFault {
+    /// Nothing is at the path. Ends when the same file is back.
+    #[error(
+        "the history's file was removed or renamed while annals has it open; put it back, or restart annals to begin a new history"
+    )]
+    Removed,
+    /// Another file is at the path. Ends when the first file is back.
+    #[error(
+        "another file is in place of the history's file; put the first one back, or restart annals to serve the other one"
+    )]
+    Replaced,
+    /// The file is shorter than its content.
+    #[error(
+        "the history's file was truncated; stop annals, and restore a backup or save the rest with `annals salvage`"
+    )]
+    Truncated,
+    /// The file has other content.
+    #[error(
+        "the history's file was overwritten while annals has it open; restart annals to serve what is in the file now"
+    )]
+    Overwritten,
+    /// The write-ahead log, or its index, is not the one that annals has open. The writer moves its content into the
+    /// file.
+    #[error(
+        "the history's write-ahead log (-wal or -shm) was removed or replaced while annals has it open; restart annals"
+    )]
+    LogRemoved,
+    /// The write-ahead log is shorter than its content.
+    #[error(
+        "the history's write-ahead log was truncated, so the newest records may be lost; restart annals"
+    )]
+    LogTruncated,
+    /// SQLite found a page that cannot be right.
+    #[error(
+        "the history is damaged; `annals check` says where, and `annals salvage` saves what can be read"
+    )]
+    Damaged,
+}
+
+impl FileFault {
+    /// Returns whether only a restart ends the fault.
+    pub(super) fn is_final(self) -> bool {
+        !matches!(self, FileFault::Removed | FileFault::Replaced)
+    }
+}
+
 /// Why a batch was not written. Nothing of the batch is stored.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum WriteError {
@@ -129,8 +198,10 @@ pub(crate) enum OpenError {
     Empty(PathBuf),
     #[error("{} was written by an older annals; open it once with annals serve, or a copy of it, which brings it up to date", .0.display())]
     Older(PathBuf),
-    #[error("{} is damaged, or was copied while it was written to", .0.display())]
+    #[error("{} is damaged, or was copied while it was written to; `annals salvage` saves what can be read", .0.display())]
     Damaged(PathBuf),
+    #[error("{} is missing or empty, but its write-ahead log {} is not; put the file back, or move the log away to begin a new history", .0.display(), .1.display())]
+    LogWithoutFile(PathBuf, PathBuf),
     #[error("{} cannot be read; annals needs to read the file and, where there is one, its -wal file", .0.display())]
     NotReadable(PathBuf),
     #[error("{} was last written to in the -wal file beside it, which cannot be read in this folder; copy both to a folder of your own, and name the copy with --db", .0.display())]

@@ -20,8 +20,8 @@ mod writer;
 
 pub(crate) use crate::domain::record::StoredQuery;
 pub(crate) use batch::{Batch, FollowedFile, WriteSummary};
-pub(crate) use contents::{Finding, ReparseSummary, Sizes, TableSize};
-pub(crate) use error::{OpenError, StoreError, WriteError};
+pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize};
+pub(crate) use error::{FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
 pub(crate) use query::{ListedQuery, StoredProfile};
 pub(crate) use retention::{Pruner, Removal};

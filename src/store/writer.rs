@@ -28,6 +28,9 @@ const UPKEEP_AFTER_ROWS: u64 = 4096;
 /// How long the writer waits before it tries upkeep again that another process held up.
 const UPKEEP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// How often the writer looks at the engine while there is nothing to write.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// How a writer groups batches into commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommitPolicy {
@@ -76,6 +79,9 @@ pub(super) trait WriteConnection: Send + 'static {
 
     /// Makes the connection ready for the next group after an error.
     fn recover(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Looks at the engine while there is nothing to write.
+    fn look(&mut self) -> impl Future<Output = ()> + Send;
 
     /// Does up to `steps` steps of the work that searches profit from and no client waits for.
     fn upkeep(&mut self, steps: usize) -> impl Future<Output = Upkeep> + Send;
@@ -180,6 +186,10 @@ async fn write_all(
             first = queued.batches.recv() => first,
             () = tokio::time::sleep(UPKEEP_AGAIN_AFTER), if upkeep == Upkeep::HeldUp => {
                 upkeep = Upkeep::More;
+                continue;
+            }
+            () = tokio::time::sleep(LOOK_EVERY), if upkeep != Upkeep::HeldUp => {
+                connection.look().await;
                 continue;
             }
             () = queued.finish.notified() => {

@@ -117,6 +117,7 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
     Ok(html! {
         section aria-labelledby="storage" {
             h2 #storage { "Storage" }
+            @if let Some(fault) = store.file_fault() { p.error { (fault.to_string()) } }
             dl.facts {
                 (fact("Queries and loads", format::integer(sizes.queries)))
                 @if let Some((first_ms, last_ms)) = span {

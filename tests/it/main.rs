@@ -18,6 +18,7 @@
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
 //! | `search` | a search finds what reading all statements finds | |
 //! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
+//! | `file_changes`, `salvage` | a file that changes underneath, races on a new file; damage of each kind, and what is saved | time (some ten seconds) |
 //! | `disk_full` | a disk that is full | root, mount |
 //! | `command_line`, `terminal`, `config` | the commands, at a terminal and in a pipe; the configuration | script (util-linux) |
 //! | `sqlite_shell`, `docs` | the views in the stock shell; every example of the documents | sqlite3, curl, openssl |
@@ -32,6 +33,7 @@ mod command_line;
 mod config;
 mod disk_full;
 mod docs;
+mod file_changes;
 mod files;
 mod follow;
 mod frontend;
@@ -48,6 +50,7 @@ mod pages;
 mod push;
 mod response_cache;
 mod retention;
+mod salvage;
 mod search;
 mod serve;
 mod sqlite_shell;

@@ -6,11 +6,11 @@ use crate::http::answer::Answer;
 use crate::http::doris::envelope::success;
 use crate::http::error::ApiError;
 use crate::http::route::{Parameters, Route};
+use crate::http::state::AppState;
 
 pub(super) const BOOTSTRAP: Route =
     Route::new("/api/bootstrap", |to, path| to.get_public(path, bootstrap));
-pub(super) const HEALTH: Route =
-    Route::new("/api/health", |to, path| to.get_public(path, |_| health()));
+pub(super) const HEALTH: Route = Route::new("/api/health", |to, path| to.get_state(path, health));
 
 /// Answers with what a frontend says about itself. Only a client that names the cluster learns the version.
 fn bootstrap(parameters: Parameters) -> Result<Answer, ApiError> {
@@ -28,7 +28,10 @@ fn bootstrap(parameters: Parameters) -> Result<Answer, ApiError> {
     )
 }
 
-/// Answers with the number of backends: a history has none.
-fn health() -> Result<Answer, ApiError> {
-    success(json!({ "total_backend_num": 0, "online_backend_num": 0 }), 0)
+/// Answers with the number of backends: a history has none. Errors while annals can write nothing to its file.
+fn health(state: &AppState) -> Result<Answer, ApiError> {
+    match state.file_fault() {
+        Some(fault) => Err(ApiError::Busy(fault.to_string())),
+        None => success(json!({ "total_backend_num": 0, "online_backend_num": 0 }), 0),
+    }
 }

@@ -38,6 +38,9 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     registry.register("build", "The version of annals", Info::new(version));
     register_history(&mut registry, &sizes, store.log_bytes());
+    let is_writable = "1 while annals can write to the history's file, 0 if the file is damaged or not in its place";
+    let writable = i64::from(store.file_fault().is_none());
+    registry.register("writable", is_writable, gauge(writable));
     register_writer(&mut registry, pipeline);
     register_requests(&mut registry, metrics);
     register_sources(&mut registry, pipeline);

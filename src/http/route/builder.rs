@@ -97,6 +97,21 @@ impl RouteBuilder {
         read.boxed()
     }
 
+    /// Returns the filter of a route that answers by the state of annals alone. The route needs no credentials.
+    pub(in crate::http) fn get_state(
+        &self,
+        path: &'static str,
+        handler: fn(&AppState) -> Result<Answer, ApiError>,
+    ) -> BoxedFilter<(Answer,)> {
+        let state = self.state.clone();
+        let method = warp::get().or(warp::head()).unify();
+        let answer = at(path).and(method).then(move |_| {
+            let state = state.clone();
+            answered(async move { handler(&state) })
+        });
+        answer.boxed()
+    }
+
     /// Returns the filter of a route that adds to the history. `allowed` are all methods at this path, for the error.
     pub(in crate::http) fn push<F>(
         &self,

@@ -27,6 +27,8 @@ struct Description;
 #[derive(Serialize, ToSchema)]
 struct Status {
     version: &'static str,
+    /// Why nothing can be written to the history's file; `null` while annals can write.
+    file_fault: Option<String>,
     /// Each source that was used or is configured.
     sources: BTreeMap<String, SourceReport>,
     /// How large the history is, and its limits.
@@ -92,5 +94,11 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
         bounds: Bounds::of(pipeline.retention()),
         pruned: pipeline.pruned(),
     };
-    success(Status { version: env!("CARGO_PKG_VERSION"), sources: pipeline.report(), size }, 0)
+    let status = Status {
+        version: env!("CARGO_PKG_VERSION"),
+        file_fault: store.file_fault().map(|fault| fault.to_string()),
+        sources: pipeline.report(),
+        size,
+    };
+    success(status, 0)
 }

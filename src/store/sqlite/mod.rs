@@ -24,10 +24,10 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use commit::SqliteWriter;
-use raw::ReadPool;
+use raw::{OpenFile, ReadPool};
 
 use super::contents::ReparseSummary;
-use super::error::{OpenError, StoreError};
+use super::error::{FileFault, OpenError, StoreError};
 use super::writer::{CommitPolicy, Writer};
 
 pub(crate) use raw::{Version, Watch, sqlite_version};
@@ -48,6 +48,8 @@ pub(crate) struct Store {
     reporters: SqlitePool,
     /// For lists and profiles.
     read_pool: Arc<ReadPool>,
+    /// What annals has open, to compare with what is at the path; none if the store only reads.
+    open_file: Option<Arc<OpenFile>>,
     reparsed: ReparseSummary,
 }
 
@@ -90,9 +92,15 @@ impl Store {
         options: SqliteConnectOptions,
         policy: CommitPolicy,
     ) -> Result<Writer, OpenError> {
-        let connection = SqliteWriter::connect(options).await;
+        let connection = SqliteWriter::connect(options, self.open_file.clone()).await;
         let connection = connection.map_err(|error| OpenError::of(&self.path, error))?;
         Ok(Writer::start(connection, policy))
+    }
+
+    /// Returns why nothing can be written: the file was removed, replaced or overwritten while annals has it open, or
+    /// is damaged. Looks at the file.
+    pub(crate) fn file_fault(&self) -> Option<FileFault> {
+        self.open_file.as_ref().and_then(|file| file.check().err())
     }
 
     /// Returns a watch for commits, of this process and of others.
@@ -100,11 +108,19 @@ impl Store {
         Watch::new(&self.path).map_err(|error| OpenError::Other(self.path.clone(), error))
     }
 
-    /// Closes every connection, and moves the write-ahead log into the file.
+    /// Closes every connection, and moves the write-ahead log into the file, unless that is not the file that annals
+    /// opened.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        let fault = self.file_fault();
         self.read_pool.close();
         self.readers.close().await;
         self.reporters.close().await;
+        if let Some(file) = &self.open_file {
+            file.close();
+        }
+        if fault.is_some_and(|fault| fault != FileFault::Damaged) {
+            return Ok(());
+        }
         let mut connection = options_to_write(&self.path).connect().await?;
         checkpoint(&mut connection).await?;
         Ok(connection.close().await?)

@@ -1,8 +1,10 @@
 //! Opening a database file: to write, to read only, and what stops both.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
@@ -10,15 +12,23 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
-use super::raw::ReadPool;
+use super::raw::{OpenFile, ReadPool};
 use super::{BUSY_TIMEOUT, Store, admin, options_to_write, reparse};
 use crate::store::contents::ReparseSummary;
 use crate::store::error::{OpenError, StoreError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
+/// Returns the statements that make an empty history, in memory or elsewhere.
+pub(super) fn schema() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.iter().map(|migration| migration.sql.as_str())
+}
+
 /// The `PRAGMA application_id` of annals' files: "anls".
 const APPLICATION_ID: i32 = 0x616e_6c73;
+
+/// Between two tries to turn on WAL mode in a file that another process does the same to.
+const CONNECT_STEP: Duration = Duration::from_millis(20);
 
 /// Connections of sqlx that read a few rows each.
 const READERS: u32 = 4;
@@ -34,23 +44,22 @@ impl Store {
         if path.is_dir() {
             return Err(OpenError::IsAFolder(path.to_path_buf()));
         }
-        let is_ours = if path.exists() {
-            inspect(path).await?
-        } else {
-            create(path)?;
-            false
-        };
-        let reparsed = migrate(path, is_ours).await.map_err(not_opened)?;
+        reject_log_without_file(path)?;
+        if !path.exists() {
+            create(path).await?;
+        }
+        let applied = inspect(path).await?;
+        let reparsed = migrate(path, applied.as_deref()).await.map_err(not_opened)?;
+        let open_file = Arc::new(OpenFile::new(path).map_err(not_opened)?);
         let options = options_to_read(path);
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
+        let readers = pool(READERS)
             .connect_with(options.clone())
             .await
             .map_err(|error| not_opened(error.into()))?;
-        let reporters =
-            SqlitePoolOptions::new().max_connections(REPORTERS).connect_lazy_with(options);
-        let read_pool = Arc::new(ReadPool::new(path, false, READ_POOL));
-        Ok(Store { path: path.to_path_buf(), readers, reporters, read_pool, reparsed })
+        let reporters = pool(REPORTERS).connect_lazy_with(options);
+        let read_pool = ReadPool::new(path, false, READ_POOL).of(open_file.clone());
+        let (path, open_file) = (path.to_path_buf(), Some(open_file));
+        Ok(Store { path, readers, reporters, read_pool: Arc::new(read_pool), open_file, reparsed })
     }
 
     /// Opens a database to read only, with one connection, for a command that runs once and ends. Never changes
@@ -71,6 +80,7 @@ impl Store {
             }
             Err(_) => return Err(OpenError::NotReadable(named())),
         }
+        reject_log_without_file(path)?;
         let mut opened = open_pool(options_to_read(path), path).await;
         let immutable = matches!(opened, Err(OpenError::NotWritable(_)));
         if immutable {
@@ -86,12 +96,17 @@ impl Store {
         if applied.is_empty() {
             return Err(OpenError::Empty(named()));
         }
-        if MIGRATIONS.iter().any(|known| !applied.contains(&known.version)) {
+        if !is_current(&applied) {
             return Err(OpenError::Older(named()));
         }
-        let read_pool = Arc::new(ReadPool::new(path, immutable, READ_POOL));
-        let reparsed = ReparseSummary::default();
-        Ok(Store { path: named(), reporters: readers.clone(), readers, read_pool, reparsed })
+        Ok(Store {
+            path: named(),
+            reporters: readers.clone(),
+            readers,
+            read_pool: Arc::new(ReadPool::new(path, immutable, READ_POOL)),
+            open_file: None,
+            reparsed: ReparseSummary::default(),
+        })
     }
 }
 
@@ -99,27 +114,73 @@ fn options_to_read(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT)
 }
 
-/// Brings a database up to date. `is_ours` tells whether annals has marked the file.
-async fn migrate(path: &Path, is_ours: bool) -> Result<ReparseSummary, StoreError> {
+/// Returns options of a pool that never opens a connection again: another file may be at the path by then.
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None)
+}
+
+/// Returns whether a database with these migrations has all of them.
+fn is_current(applied: &[i64]) -> bool {
+    MIGRATIONS.iter().all(|known| applied.contains(&known.version))
+}
+
+/// Errors if the file is missing or empty and its write-ahead log is not. SQLite would delete the log, whose pages may
+/// be the only copy of the newest records.
+fn reject_log_without_file(path: &Path) -> Result<(), OpenError> {
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    // The log is looked at first: another process may create the file, and then the log, meanwhile.
+    let log = admin::retention::log_path(path);
+    if bytes(&log) > 0 && bytes(path) == 0 {
+        return Err(OpenError::LogWithoutFile(path.to_path_buf(), log));
+    }
+    Ok(())
+}
+
+/// Brings a database up to date. `applied` are the migrations that it has; none if annals has not marked the file.
+///
+/// All migrations are one transaction, which has the write lock before it looks at what is applied. So two processes
+/// never migrate the same file, and annals may be killed at any statement.
+async fn migrate(path: &Path, applied: Option<&[i64]>) -> Result<ReparseSummary, StoreError> {
     let mut options = options_to_write(path);
-    if !is_ours {
+    if applied.is_none() {
         // Lets retention return free pages to the disk in small steps. Only an empty file accepts this
         // setting, and setting it writes to any other file.
         options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
     }
-    let mut connection = options.connect().await?;
-    if !is_ours {
-        // Marks the file before the first table exists, so that annals recognizes a file that it stopped in.
-        sqlx::query("PRAGMA application_id = 0x616e6c73").execute(&mut connection).await?;
+    let mut connection = connect_in_turn(options).await?;
+    if !applied.is_some_and(is_current) {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        if applied.is_none() {
+            sqlx::query("PRAGMA application_id = 0x616e6c73").execute(&mut *transaction).await?;
+        }
+        MIGRATIONS.run(&mut *transaction).await?;
+        transaction.commit().await?;
     }
-    MIGRATIONS.run(&mut connection).await?;
     let reparsed = reparse::bring_up_to_date(&mut connection).await?;
     connection.close().await?;
     Ok(reparsed)
 }
 
-/// Creates an empty file that only its owner can read, as statements and profiles are sensitive.
-fn create(path: &Path) -> Result<(), OpenError> {
+/// Connects to write. SQLite does not wait for another process that turns on WAL mode in the same empty file, so this
+/// tries again for as long as a statement waits for a lock.
+async fn connect_in_turn(options: SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    let began = Instant::now();
+    loop {
+        match options.connect().await.map_err(StoreError::from) {
+            Err(StoreError::Busy(_)) if began.elapsed() < BUSY_TIMEOUT => {
+                tokio::time::sleep(CONNECT_STEP).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// Creates an empty history that only its owner can read, as statements and profiles are sensitive.
+///
+/// The file is complete before it gets its name, so that another process finds either no file or a whole one. If another
+/// process is faster, its file stays.
+async fn create(path: &Path) -> Result<(), OpenError> {
+    let failed = |error: std::io::Error| not_written(path, error);
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -127,16 +188,18 @@ fn create(path: &Path) -> Result<(), OpenError> {
     if !folder.is_dir() {
         return Err(OpenError::NoFolder(path.to_path_buf(), folder.to_path_buf()));
     }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        // Another process created the file meanwhile.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(not_written(path, error)),
+    // SQLite has files of its own beside the database.
+    let own = tempfile::Builder::new().prefix(".annals-new-").tempdir_in(folder).map_err(failed)?;
+    let file = tempfile::Builder::new().tempfile_in(own.path()).map_err(failed)?;
+    migrate(file.path(), None).await.map_err(|error| OpenError::of(path, error))?;
+    file.as_file().sync_all().map_err(failed)?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(failed(error.error)),
     }
+    // Brings the name to the disk.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
 fn not_written(path: &Path, error: std::io::Error) -> OpenError {
@@ -148,9 +211,9 @@ fn not_written(path: &Path, error: std::io::Error) -> OpenError {
     }
 }
 
-/// Inspects an existing file without changing it. Returns true for a database that this annals can open, false
+/// Inspects an existing file without changing it. Returns the migrations of a database that this annals can open, none
 /// for an empty file.
-async fn inspect(path: &Path) -> Result<bool, OpenError> {
+async fn inspect(path: &Path) -> Result<Option<Vec<i64>>, OpenError> {
     let not_opened = |error: sqlx::Error| OpenError::of(path, error);
     // SQLite opens a read-only file without an error, and reports one only on the first write.
     let writable = std::fs::OpenOptions::new().write(true).open(path);
@@ -158,7 +221,7 @@ async fn inspect(path: &Path) -> Result<bool, OpenError> {
     let mut connection = options_to_read(path).connect().await.map_err(not_opened)?;
     let applied = applied_migrations(&mut connection, path).await?;
     connection.close().await.map_err(not_opened)?;
-    Ok(applied.is_some())
+    Ok(applied)
 }
 
 /// Returns a pool of one connection, and the migrations of the database.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
 use super::super::Store;
@@ -18,40 +18,44 @@ impl Store {
     /// as they do with SQLite's backup interface. Their commits stay in the write-ahead log until the copy is
     /// done. The copy gets its name only after it is checked and on the disk.
     pub(crate) async fn back_up(&self, target: &Path) -> Result<u64, BackupError> {
-        let not_written = |error| BackupError::Write(target.to_path_buf(), error);
         if target.exists() {
             return Err(BackupError::Exists(target.to_path_buf()));
         }
-        let folder = match target.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        // An empty file that only its owner can read. SQLite accepts it as the target, and dropping it removes it.
-        let copy = tempfile::Builder::new()
-            .prefix(".annals-backup-")
-            .tempfile_in(folder)
-            .map_err(not_written)?;
-        let name = copy.path().to_string_lossy().into_owned();
-        self.vacuum_into(&name).await?;
-        let result = quick_check(copy.path()).await?;
-        if result != "ok" {
-            return Err(BackupError::Damaged(result));
-        }
-        File::open(copy.path()).and_then(|file| file.sync_all()).map_err(not_written)?;
-        let copy = copy.persist_noclobber(target).map_err(|error| match error.error.kind() {
-            ErrorKind::AlreadyExists => BackupError::Exists(target.to_path_buf()),
-            _ => not_written(error.error),
-        })?;
-        // Brings the name to the disk.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(not_written)?;
-        Ok(copy.metadata().map_err(not_written)?.len())
+        let mut connection = self.reporters.acquire().await.map_err(StoreError::from)?;
+        copy_to(&mut connection, target).await
     }
+}
 
-    async fn vacuum_into(&self, file: &str) -> Result<(), StoreError> {
-        let mut connection = self.reporters.acquire().await?;
-        sqlx::query("VACUUM INTO ?").bind(file).execute(&mut *connection).await?;
-        Ok(())
+/// Copies the database of a connection into a new file. Returns the size of the copy in bytes.
+pub(in crate::store::sqlite) async fn copy_to(
+    connection: &mut SqliteConnection,
+    target: &Path,
+) -> Result<u64, BackupError> {
+    let not_written = |error| BackupError::Write(target.to_path_buf(), error);
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // An empty file that only its owner can read. SQLite accepts it as the target, and dropping it removes it.
+    let copy = tempfile::Builder::new()
+        .prefix(".annals-backup-")
+        .tempfile_in(folder)
+        .map_err(not_written)?;
+    let name = copy.path().to_string_lossy().into_owned();
+    let copied = sqlx::query("VACUUM INTO ?").bind(name).execute(connection).await;
+    copied.map_err(StoreError::from)?;
+    let result = quick_check(copy.path()).await?;
+    if result != "ok" {
+        return Err(BackupError::Damaged(result));
     }
+    File::open(copy.path()).and_then(|file| file.sync_all()).map_err(not_written)?;
+    let copy = copy.persist_noclobber(target).map_err(|error| match error.error.kind() {
+        ErrorKind::AlreadyExists => BackupError::Exists(target.to_path_buf()),
+        _ => not_written(error.error),
+    })?;
+    // Brings the name to the disk.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(not_written)?;
+    Ok(copy.metadata().map_err(not_written)?.len())
 }
 
 /// Returns the first thing that SQLite finds wrong with a file, or "ok".

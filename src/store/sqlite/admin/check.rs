@@ -30,7 +30,6 @@ impl Store {
         findings.extend(finding("loads without a query", orphans.loads));
         findings
             .extend(finding("fingerprints without a normalized statement", orphans.fingerprints));
-        findings.extend(finding("normalized statements without a query", orphans.statements));
         Ok(findings)
     }
 

@@ -8,9 +8,11 @@ mod aggregate;
 mod insert;
 mod list;
 mod ngram_index;
+mod open_file;
 mod profile;
 mod query_table;
 mod read_pool;
+mod salvage;
 mod scan;
 mod search;
 mod watch;
@@ -26,10 +28,12 @@ use crate::store::error::StoreError;
 
 pub(super) use insert::insert_normalized;
 pub(super) use ngram_index::{make_segments, remove_unfilled};
+pub(super) use open_file::OpenFile;
 pub(super) use query_table::{
     insert_queries, queries_after, stored_queries, update_queries, write_loads,
 };
 pub(super) use read_pool::ReadPool;
+pub(super) use salvage::{copy_rest, salvage, survey};
 pub(crate) use watch::{Version, Watch};
 
 /// Returns the version of the SQLite that is part of annals.

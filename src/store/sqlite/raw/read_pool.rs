@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use super::super::Store;
-use super::{lock, with_raw};
+use super::{OpenFile, lock, with_raw};
 use crate::store::BUSY_TIMEOUT;
 use crate::store::error::StoreError;
 
@@ -32,6 +32,8 @@ pub(in crate::store::sqlite) struct ReadPool {
     idle: Mutex<Vec<Connection>>,
     /// A permit for each connection.
     permits: Semaphore,
+    /// The file that the other connections have open.
+    open_file: Option<Arc<OpenFile>>,
 }
 
 impl ReadPool {
@@ -39,7 +41,12 @@ impl ReadPool {
     /// immutable database without locks, as if no process wrote to it.
     pub(in crate::store::sqlite) fn new(path: &Path, immutable: bool, size: usize) -> ReadPool {
         let path = if immutable { immutable_uri(path) } else { path.to_path_buf() };
-        ReadPool { path, idle: Mutex::default(), permits: Semaphore::new(size) }
+        ReadPool { path, idle: Mutex::default(), permits: Semaphore::new(size), open_file: None }
+    }
+
+    /// Returns the pool as one that opens no connection while another file is in place of `file`.
+    pub(in crate::store::sqlite) fn of(self, file: Arc<OpenFile>) -> ReadPool {
+        ReadPool { open_file: Some(file), ..self }
     }
 
     /// Reads what may take long. The runtime moves other tasks off this thread.
@@ -78,12 +85,29 @@ impl ReadPool {
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = idle.map_or_else(|| open(&self.path), Ok)?;
-        let read = work(&connection)?;
+        let connection = idle.map_or_else(|| self.open(), Ok)?;
+        let read = work(&connection).map_err(|error| self.noted(error))?;
         if !self.permits.is_closed() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
         Ok(read)
+    }
+
+    fn open(&self) -> Result<Connection, StoreError> {
+        let connection = open(&self.path);
+        if let Some(file) = &self.open_file {
+            file.check_place()?;
+        }
+        Ok(connection?)
+    }
+
+    /// Returns an error of a read, and notes the damage that it may be of.
+    pub(in crate::store::sqlite) fn noted(&self, error: impl Into<StoreError>) -> StoreError {
+        let error = error.into();
+        if let Some(file) = &self.open_file {
+            file.note(&error);
+        }
+        error
     }
 
     /// Closes the connections. Reads from now on fail.
@@ -117,7 +141,7 @@ impl Store {
             let mut handle = runtime.block_on(lock(&mut connection))?;
             with_raw(&mut handle, |sqlite| work(sqlite, &is_cancelled))
         });
-        done.await.map_err(StoreError::other)?
+        done.await.map_err(StoreError::other)?.map_err(|error| self.read_pool.noted(error))
     }
 }
 

@@ -64,7 +64,7 @@ impl Watch {
         // SQLite maps the WAL index with the first read.
         connection
             .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get::<_, i64>(0))?;
-        let header = map_header(&connection)?;
+        let header = map_index(&connection)?;
         Ok(Watch { header, _connection: Mutex::new(connection) })
     }
 
@@ -79,8 +79,8 @@ impl Watch {
     }
 }
 
-/// Returns the address at which the header is mapped.
-fn map_header(connection: &Connection) -> Result<NonNull<AtomicU64>, rusqlite::Error> {
+/// Returns the address at which the WAL index is mapped for as long as the connection is open.
+pub(super) fn map_index<T>(connection: &Connection) -> Result<NonNull<T>, rusqlite::Error> {
     let failed = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
     let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
     let mut region: *mut std::ffi::c_void = std::ptr::null_mut();

@@ -1,0 +1,97 @@
+//! Saving what can be read of a damaged file into a sound one.
+
+use std::path::Path;
+
+use super::super::{Store, raw};
+use crate::domain::filter::{Cursor, QueryFilter};
+use crate::domain::profile::Profile;
+use crate::domain::time::Zone;
+use crate::store::contents::Survey;
+use crate::store::error::StoreError;
+use crate::store::profile_body::unpack;
+
+impl Store {
+    /// Reads every page of a file without SQLite, and counts what can be read. The file and its log are not changed, and
+    /// no lock is taken, so no process must write meanwhile, nor must this process have the file open.
+    pub(crate) async fn survey(path: &Path) -> Result<Survey, StoreError> {
+        let path = path.to_path_buf();
+        let survey = tokio::task::spawn_blocking(move || raw::survey(&path));
+        survey.await.map_err(StoreError::other)?
+    }
+
+    /// Writes every row that can be read of a file into `scratch`, an empty history that no connection has open. The rows
+    /// there may lack their counterparts in other tables. Reads the file as [`Store::survey`] does.
+    pub(crate) async fn salvage(path: &Path, scratch: &Path) -> Result<Survey, StoreError> {
+        let (path, scratch) = (path.to_path_buf(), scratch.to_path_buf());
+        let survey = tokio::task::spawn_blocking(move || raw::salvage(&path, &scratch));
+        survey.await.map_err(StoreError::other)?
+    }
+
+    /// Copies the tables that a merge leaves out, as users and labels, from another history.
+    pub(crate) async fn copy_rest(&self, from: &Path) -> Result<(), StoreError> {
+        let (from, into) = (from.to_path_buf(), self.path.clone());
+        let copied = tokio::task::spawn_blocking(move || raw::copy_rest(&from, &into));
+        copied.await.map_err(StoreError::other)?
+    }
+
+    /// Returns the next profile after a row whose query has no row, with the row; the profile is None if its text cannot
+    /// be unpacked or read. The time zone of its times is unknown, so it has none.
+    pub(crate) async fn orphan_after(
+        &self,
+        row: i64,
+    ) -> Result<Option<(i64, Option<Profile>)>, StoreError> {
+        let next = sqlx::query!(
+            "SELECT query, text_bytes, body FROM profile
+             WHERE query > ? AND query NOT IN (SELECT id FROM query) ORDER BY query LIMIT 1",
+            row
+        )
+        .fetch_optional(&self.reporters)
+        .await?;
+        let Some(next) = next else { return Ok(None) };
+        let text = unpack(&next.body, next.text_bytes).ok();
+        let profile = text.and_then(|text| {
+            let mut summary = Profile::summary_of(&text, Zone::UTC).ok()?;
+            (summary.started_ms, summary.ended_ms) = (None, None);
+            Some(Profile { summary, text })
+        });
+        Ok(Some((next.query, profile)))
+    }
+
+    /// Returns the place behind the first query of a list, whatever its other columns are, or None if the list has no
+    /// query. Reads only an index, so it finds the place behind a query that cannot be read.
+    pub(crate) async fn place_behind_next(
+        &self,
+        filter: &QueryFilter,
+    ) -> Result<Option<Cursor>, StoreError> {
+        let (first_ms, _) = filter.starts();
+        let (start_ms, below) = filter.page_start();
+        let next = sqlx::query!(
+            r#"SELECT started_ms AS "started_ms!", id AS "id!" FROM query INDEXED BY query_by_start
+               WHERE started_ms BETWEEN ?1 AND ?2 AND (started_ms < ?2 OR id < ?3)
+               ORDER BY started_ms DESC, id DESC LIMIT 1"#,
+            first_ms,
+            start_ms,
+            below
+        )
+        .fetch_optional(&self.reporters)
+        .await?;
+        if let Some(next) = next {
+            return Ok(Some(Cursor { started_ms: Some(next.started_ms), id: next.id }));
+        }
+        let Some(below) = filter.page_start_without_time() else { return Ok(None) };
+        let next = sqlx::query_scalar!(
+            r#"SELECT id AS "id!" FROM query INDEXED BY query_by_start
+               WHERE started_ms IS NULL AND id < ? ORDER BY id DESC LIMIT 1"#,
+            below
+        )
+        .fetch_optional(&self.reporters)
+        .await?;
+        Ok(next.map(|id| Cursor { started_ms: None, id }))
+    }
+
+    /// Returns how many queries an index has. The rows of some may not be readable.
+    pub(crate) async fn indexed_queries(&self) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar!("SELECT count(*) FROM query INDEXED BY query_by_start");
+        Ok(count.fetch_one(&self.reporters).await?)
+    }
+}
