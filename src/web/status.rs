@@ -112,12 +112,20 @@ fn lag_text(source: &str, lag: u64) -> String {
 
 async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<Markup, ApiError> {
     let store = view.store()?;
-    let sizes = state.metrics().sizes(store).await?;
-    let (file, span) = (store.disk_usage().await?, view.span().await?);
+    let fault = store.file_fault();
+    let read = async {
+        let sizes = state.metrics().sizes(store).await?;
+        Ok::<_, ApiError>((sizes, store.disk_usage().await?, view.span().await?))
+    };
+    let (sizes, file, span) = match (read.await, fault) {
+        (Ok(read), _) => read,
+        (Err(_), Some(fault)) => return Ok(html! { p.error { (fault.to_string()) } }),
+        (Err(error), None) => return Err(error),
+    };
     Ok(html! {
         section aria-labelledby="storage" {
             h2 #storage { "Storage" }
-            @if let Some(fault) = store.file_fault() { p.error { (fault.to_string()) } }
+            @if let Some(fault) = fault { p.error { (fault.to_string()) } }
             dl.facts {
                 (fact("Queries and loads", format::integer(sizes.queries)))
                 @if let Some((first_ms, last_ms)) = span {

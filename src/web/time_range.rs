@@ -89,11 +89,11 @@ impl TimeRange {
     }
 
     fn first_part_ms(&self) -> i64 {
-        self.from_ms.div_euclid(self.width_ms) * self.width_ms
+        self.from_ms.div_euclid(self.width_ms).saturating_mul(self.width_ms)
     }
 
     fn part_count(&self) -> i64 {
-        (self.to_ms - 1 - self.first_part_ms()) / self.width_ms + 1
+        self.to_ms.saturating_sub(1).saturating_sub(self.first_part_ms()) / self.width_ms + 1
     }
 
     /// Returns the filter with this range instead of its own, and without a cursor.
@@ -147,7 +147,7 @@ impl TimeRange {
                 }
                 ul aria-label="Time range" {
                     @for (length_ms, name) in CHOICES {
-                        @let from_ms = self.end_ms - length_ms;
+                        @let from_ms = self.end_ms.saturating_sub(length_ms);
                         li {
                             a href=(since(&from_ms.to_string()))
                                 aria-current=[is_current(from_ms).then_some("true")] { (name) }

@@ -33,7 +33,17 @@ fn history(folder: &TempDir) -> PathBuf {
         })
         .collect();
     std::fs::write(&log, records.concat()).unwrap();
-    assert!(import(&db, &[&log, &data("")]).status.success());
+    // Text that does not compress needs pages of its own.
+    let noise = |line: u64| {
+        let word =
+            |at: u64| format!("{:x}", (line * 9 + at + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        (0..9).map(word).collect::<Vec<_>>().join(" ")
+    };
+    let noise: Vec<String> = (0..300).map(|line| format!("  - {}\n", noise(line))).collect();
+    let text = std::fs::read_to_string(data("profiles/doris-2.1.txt")).unwrap();
+    let large = folder.path().join("profile.txt");
+    std::fs::write(&large, text + &noise.concat()).unwrap();
+    assert!(import(&db, &[&log, &data(""), &large]).status.success());
     add_user(&db, "root", "admin");
     let sqlite = rusqlite::Connection::open(&db).unwrap();
     sqlite

@@ -33,14 +33,19 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
     let pipeline = request.view.pipeline_for_all()?;
     let store = request.view.store()?;
     let metrics = request.state.metrics();
-    let sizes = metrics.sizes(store).await?;
+    let fault = store.file_fault();
+    let sizes = match metrics.sizes(store).await {
+        Err(_) if fault.is_some() => None,
+        sizes => Some(sizes?),
+    };
     let mut registry = Registry::with_prefix("annals");
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     registry.register("build", "The version of annals", Info::new(version));
-    register_history(&mut registry, &sizes, store.log_bytes());
+    if let Some(sizes) = &sizes {
+        register_history(&mut registry, sizes, store.log_bytes());
+    }
     let is_writable = "1 while annals can write to the history's file, 0 if the file is damaged or not in its place";
-    let writable = i64::from(store.file_fault().is_none());
-    registry.register("writable", is_writable, gauge(writable));
+    registry.register("writable", is_writable, gauge(i64::from(fault.is_none())));
     register_writer(&mut registry, pipeline);
     register_requests(&mut registry, metrics);
     register_sources(&mut registry, pipeline);

@@ -31,8 +31,8 @@ struct Status {
     file_fault: Option<String>,
     /// Each source that was used or is configured.
     sources: BTreeMap<String, SourceReport>,
-    /// How large the history is, and its limits.
-    size: Size,
+    /// How large the history is, and its limits; `null` if the history's file cannot be read.
+    size: Option<Size>,
 }
 
 /// How large a history is. Sizes are bytes.
@@ -86,17 +86,23 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
     read_all::<NoParameters>(&request.parameters)?;
     let pipeline = request.view.pipeline_for_all()?;
     let store = request.view.store()?;
-    let room = store.disk_usage().await?;
-    let size = Size {
-        file_bytes: room.file_bytes(),
-        free_bytes: room.free_bytes(),
-        log_bytes: store.log_bytes(),
-        bounds: Bounds::of(pipeline.retention()),
-        pruned: pipeline.pruned(),
+    let file_fault = store.file_fault();
+    let size = match store.disk_usage().await {
+        Err(_) if file_fault.is_some() => None,
+        room => {
+            let room = room?;
+            Some(Size {
+                file_bytes: room.file_bytes(),
+                free_bytes: room.free_bytes(),
+                log_bytes: store.log_bytes(),
+                bounds: Bounds::of(pipeline.retention()),
+                pruned: pipeline.pruned(),
+            })
+        }
     };
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
-        file_fault: store.file_fault().map(|fault| fault.to_string()),
+        file_fault: file_fault.map(|fault| fault.to_string()),
         sources: pipeline.report(),
         size,
     };

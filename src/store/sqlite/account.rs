@@ -11,7 +11,8 @@ impl Store {
     pub(crate) async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let accounts = sqlx::query!("SELECT name, role, password_hash FROM account ORDER BY name")
             .fetch_all(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.read_pool.noted(error))?;
         let accounts = accounts.into_iter().map(|account| Account {
             name: account.name,
             // A role that this annals does not know has the fewest rights.

@@ -95,11 +95,10 @@ impl SqliteWriter {
 impl WriteConnection for SqliteWriter {
     async fn write_group(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
         self.check_file()?;
-        let written = self.write(group).await;
-        if let (Err(error), Some(file)) = (&written, &self.open_file) {
-            file.note(error);
-        }
-        written?;
+        self.write(group).await.map_err(|error| match &self.open_file {
+            Some(file) => file.note(error),
+            None => error,
+        })?;
         // Before the batches are acknowledged: the commit may have gone to a file that nobody finds again.
         Ok(self.check_file()?)
     }

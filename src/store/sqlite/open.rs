@@ -48,15 +48,20 @@ impl Store {
         if !path.exists() {
             create(path).await?;
         }
-        let applied = inspect(path).await?;
+        let mut applied = inspect(path).await?;
+        // One process after another brings a file up to date. No connection of this process is open when the lock
+        // is dropped: closing a file drops SQLite's locks on it.
+        let mut turn = None;
+        if !applied.as_deref().is_some_and(is_current) {
+            turn = take_turn(path).await;
+            applied = inspect(path).await?;
+        }
         let reparsed = migrate(path, applied.as_deref()).await.map_err(not_opened)?;
+        drop(turn);
         let open_file = Arc::new(OpenFile::new(path).map_err(not_opened)?);
         let options = options_to_read(path);
-        let readers = pool(READERS)
-            .connect_with(options.clone())
-            .await
-            .map_err(|error| not_opened(error.into()))?;
-        let reporters = pool(REPORTERS).connect_lazy_with(options);
+        let readers = pool(READERS, options.clone()).await.map_err(not_opened)?;
+        let reporters = pool(REPORTERS, options).await.map_err(not_opened)?;
         let read_pool = ReadPool::new(path, false, READ_POOL).of(open_file.clone());
         let (path, open_file) = (path.to_path_buf(), Some(open_file));
         Ok(Store { path, readers, reporters, read_pool: Arc::new(read_pool), open_file, reparsed })
@@ -114,9 +119,20 @@ fn options_to_read(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT)
 }
 
-/// Returns options of a pool that never opens a connection again: another file may be at the path by then.
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None)
+/// Returns a pool that opens its connections at once and keeps them: another file may be at the path later. SQLite opens
+/// the log with the first read, and deletes it if the file is empty by then.
+async fn pool(connections: u32, options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await?;
+    let all = (0..connections).map(|_| pool.acquire());
+    for mut connection in futures_util::future::try_join_all(all).await? {
+        sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await?;
+    }
+    Ok(pool)
 }
 
 /// Returns whether a database with these migrations has all of them.
@@ -134,6 +150,14 @@ fn reject_log_without_file(path: &Path) -> Result<(), OpenError> {
         return Err(OpenError::LogWithoutFile(path.to_path_buf(), log));
     }
     Ok(())
+}
+
+/// Waits until no other annals brings the file up to date. Returns the lock, or None on a file system without such locks:
+/// then SQLite's own lock must do.
+async fn take_turn(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+    locked.await.ok()?.ok()
 }
 
 /// Brings a database up to date. `applied` are the migrations that it has; none if annals has not marked the file.

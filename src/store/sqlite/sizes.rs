@@ -10,7 +10,7 @@ impl Store {
         sqlx::query_file_as!(Sizes, "src/store/queries/sizes.sql")
             .fetch_one(&self.reporters)
             .await
-            .map_err(StoreError::from)
+            .map_err(|error| self.read_pool.noted(error))
     }
 
     /// Returns how many queries each frontend ran, the most first; none stands for an unknown frontend. Reads all

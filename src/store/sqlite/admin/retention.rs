@@ -80,7 +80,7 @@ impl Store {
         sqlx::query_file_as!(DiskUsage, "src/store/queries/disk_usage.sql")
             .fetch_one(&self.reporters)
             .await
-            .map_err(StoreError::from)
+            .map_err(|error| self.read_pool.noted(error))
     }
 
     /// Returns the size of the write-ahead log beside the file.

@@ -32,6 +32,8 @@ const FRAME_HEADER_BYTES: u64 = 24;
 /// A database file that annals has open.
 pub(in crate::store::sqlite) struct OpenFile {
     path: PathBuf,
+    /// The same without symbolic links: SQLite's other files are beside the real one.
+    real: PathBuf,
     /// None once the store is closed.
     state: Mutex<Option<State>>,
 }
@@ -131,9 +133,10 @@ impl OpenFile {
             .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get::<_, i64>(0))?;
         let index: NonNull<AtomicU32> = map_index(&connection)?;
         let checkpoint = read_index(index).checkpoint();
+        let real = path.canonicalize()?;
         let file = std::fs::metadata(path)?;
-        let log = std::fs::metadata(beside(path, "-wal"))?;
-        let log_index = std::fs::metadata(beside(path, "-shm"))?;
+        let log = std::fs::metadata(beside(&real, "-wal"))?;
+        let log_index = std::fs::metadata(beside(&real, "-shm"))?;
         let header = read_header(&connection)?;
         let state = State {
             connection,
@@ -144,7 +147,7 @@ impl OpenFile {
             seen: Seen { stamp: Stamp::of(&file), header, checkpoint },
             fault: None,
         };
-        Ok(OpenFile { path: path.to_path_buf(), state: Mutex::new(Some(state)) })
+        Ok(OpenFile { path: path.to_path_buf(), real, state: Mutex::new(Some(state)) })
     }
 
     /// Looks at the file. Errors if annals must not write to it. Logs each fault once, and its end.
@@ -154,7 +157,7 @@ impl OpenFile {
         if state.fault.is_some_and(FileFault::is_final) {
             return state.fault.map_or(Ok(()), Err);
         }
-        let found = state.look(&self.path).err();
+        let found = state.look(&self.path, &self.real).err();
         if found != state.fault {
             state.fault = found;
             log(&self.path, found);
@@ -170,21 +173,22 @@ impl OpenFile {
         }
     }
 
-    /// Notes that the file is damaged if the error says so.
-    pub(in crate::store::sqlite) fn note(&self, error: &StoreError) {
-        if !matches!(error, StoreError::Corrupt(_) | StoreError::NotADatabase(_)) {
-            return;
+    /// Returns the error of a statement: if the file is not as annals left it, what is wrong with it, because such a file
+    /// fails in many ways. Notes that the file is damaged if the error says so.
+    pub(in crate::store::sqlite) fn note(&self, error: StoreError) -> StoreError {
+        if let Err(fault) = self.check() {
+            return fault.into();
         }
-        // A truncated or overwritten file looks damaged.
-        if self.check().is_err() {
-            return;
+        if !matches!(error, StoreError::Corrupt(_) | StoreError::NotADatabase(_)) {
+            return error;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = state.as_mut() {
             state.fault = Some(FileFault::Damaged);
-            let error = error as &dyn std::error::Error;
+            let error = &error as &dyn std::error::Error;
             tracing::error!(error, path = %self.path.display(), "{}", FileFault::Damaged);
         }
+        FileFault::Damaged.into()
     }
 
     /// Returns whether the file has no name any more, so that its content ends with this process.
@@ -204,7 +208,7 @@ impl OpenFile {
 
     /// Renames the log of a file that was overwritten: SQLite would write its pages into the new content.
     pub(in crate::store::sqlite) fn move_log_away(&self) {
-        let (from, to) = (beside(&self.path, "-wal"), beside(&self.path, "-wal.overwritten"));
+        let (from, to) = (beside(&self.real, "-wal"), beside(&self.real, "-wal.overwritten"));
         let path = to.display();
         match std::fs::rename(&from, &to) {
             Ok(()) => {
@@ -224,14 +228,14 @@ impl OpenFile {
 }
 
 impl State {
-    fn look(&mut self, path: &Path) -> Result<(), FileFault> {
+    fn look(&mut self, path: &Path, real: &Path) -> Result<(), FileFault> {
         let before = read_index(self.index);
         let Some(file) = metadata(path) else { return Err(FileFault::Removed) };
         if id(&file) != self.file {
             return Err(FileFault::Replaced);
         }
-        let log = metadata(&beside(path, "-wal")).filter(|log| id(log) == self.log);
-        let log_index = metadata(&beside(path, "-shm")).filter(|index| id(index) == self.log_index);
+        let log = metadata(&beside(real, "-wal")).filter(|log| id(log) == self.log);
+        let log_index = metadata(&beside(real, "-shm")).filter(|index| id(index) == self.log_index);
         let (Some(log), Some(_)) = (log, log_index) else { return Err(FileFault::LogRemoved) };
         let after = read_index(self.index);
         if before == after && before.log_bytes().is_some_and(|bytes| log.len() < bytes) {

@@ -164,8 +164,9 @@ pub(in crate::store::sqlite) async fn queries_after(
     row: i64,
     limit: i64,
 ) -> Result<Vec<StoredQuery>, StoreError> {
-    let conditions = "WHERE id > ?2 ORDER BY id LIMIT ?3";
-    select_queries(connection, conditions, &[&i64::MAX, &row, &limit]).await
+    // A search for rows after the last row of a page begins in that page, which may be damaged.
+    let conditions = "WHERE id >= ?2 ORDER BY id LIMIT ?3";
+    select_queries(connection, conditions, &[&i64::MAX, &row.saturating_add(1), &limit]).await
 }
 
 async fn select_queries(

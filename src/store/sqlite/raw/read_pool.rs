@@ -44,9 +44,16 @@ impl ReadPool {
         ReadPool { path, idle: Mutex::default(), permits: Semaphore::new(size), open_file: None }
     }
 
-    /// Returns the pool as one that opens no connection while another file is in place of `file`.
+    /// Returns the pool as one of connections to `file`. They are opened at once, because another file may be at the path
+    /// later; then none is opened.
     pub(in crate::store::sqlite) fn of(self, file: Arc<OpenFile>) -> ReadPool {
-        ReadPool { open_file: Some(file), ..self }
+        let first_read = |connection: &Connection| {
+            connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))
+        };
+        let opened = (0..self.permits.available_permits())
+            .filter_map(|_| open(&self.path).ok())
+            .filter(|connection| first_read(connection).is_ok());
+        ReadPool { idle: Mutex::new(opened.collect()), open_file: Some(file), ..self }
     }
 
     /// Reads what may take long. The runtime moves other tasks off this thread.
@@ -101,13 +108,13 @@ impl ReadPool {
         Ok(connection?)
     }
 
-    /// Returns an error of a read, and notes the damage that it may be of.
+    /// Returns the error of a read: if the file is not as annals left it, what is wrong with it. Notes damage.
     pub(in crate::store::sqlite) fn noted(&self, error: impl Into<StoreError>) -> StoreError {
         let error = error.into();
-        if let Some(file) = &self.open_file {
-            file.note(&error);
+        match &self.open_file {
+            Some(file) => file.note(error),
+            None => error,
         }
-        error
     }
 
     /// Closes the connections. Reads from now on fail.

@@ -9,7 +9,6 @@ mod cells;
 mod pages;
 mod tables;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -95,8 +94,8 @@ struct Reading {
     tables: Arc<[Table]>,
     roots: Roots,
     survey: Survey,
-    /// The ids of the index, by row, without those whose rows are read.
-    ids: HashMap<i64, String>,
+    /// The pages of the index of ids.
+    index: Vec<u32>,
     /// The rows of queries that are read.
     queries: foldhash::HashSet<i64>,
 }
@@ -108,7 +107,7 @@ impl Reading {
             tables: tables.into(),
             roots: Roots::default(),
             survey: Survey::default(),
-            ids: HashMap::new(),
+            index: Vec::new(),
             queries: foldhash::HashSet::default(),
         };
         reading.read_roots();
@@ -158,6 +157,9 @@ impl Reading {
             let page = self.pages.read(number);
             match page.as_ref().and_then(|page| Some((page, kind(number, page)?))) {
                 Some((page, kind)) => {
+                    if owner.as_deref() == Some(INDEX_OF_IDS) {
+                        self.index.push(number);
+                    }
                     for row in rows(&self.pages, number, page, kind) {
                         self.take(owner.as_deref(), row, &mut each)?;
                     }
@@ -167,13 +169,20 @@ impl Reading {
                 None => self.survey.pages.push(LostPage { page: number, table: owner }),
             }
         }
-        let mut lost: Vec<String> = self
-            .ids
-            .into_iter()
-            .filter(|(row, _)| !self.queries.contains(row))
-            .map(|(_, id)| id)
-            .collect();
+        let mut lost = Vec::new();
+        for number in std::mem::take(&mut self.index) {
+            let Some(page) = self.pages.read(number) else { continue };
+            let Some(kind) = kind(number, &page) else { continue };
+            for row in rows(&self.pages, number, &page, kind).into_iter().flatten() {
+                if let [Value::Text(id), Value::Integer(row)] = row.values.as_slice()
+                    && !self.queries.contains(row)
+                {
+                    lost.push(id.clone());
+                }
+            }
+        }
         lost.sort_unstable();
+        lost.dedup();
         self.survey.queries = lost;
         Ok(self.survey)
     }
@@ -193,12 +202,6 @@ impl Reading {
             return Ok(());
         };
         let table = match (owner, owned) {
-            (Some(INDEX_OF_IDS), _) => {
-                if let [Value::Text(id), Value::Integer(row)] = row.values.as_slice() {
-                    self.ids.insert(*row, id.clone());
-                }
-                return Ok(());
-            }
             (Some(_), None) => return Ok(()),
             (Some(_), Some(table)) => Some(table).filter(|table| table.takes(&row)),
             // The rows of the schema have a shape that no other table has.
