@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::record::QueryId;
+use crate::domain::record::{QueryId, extra_bytes};
 
 /// A login that succeeded or failed. An unknown field is `None`.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,15 @@ pub(crate) struct Login {
 }
 
 impl Login {
+    /// Returns about how many bytes of memory the log-in takes, its texts included.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let texts = [
+            &self.user, &self.client, &self.frontend, &self.catalog, &self.db, &self.error_message,
+        ];
+        let texts = texts.iter().map(|text| text.as_ref().map_or(0, String::len)).sum::<usize>();
+        size_of::<Login>() + self.id.len() + texts + extra_bytes(&self.extra)
+    }
+
     /// Returns an id made of parts of the record: 128 bits of XXH3, in the form of Doris' query ids. The same parts
     /// give the same id in every version of annals.
     pub(crate) fn derived_id(parts: &[&str]) -> String {

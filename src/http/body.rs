@@ -1,32 +1,45 @@
 //! The bodies of requests, read within limits of size, time and memory.
 
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
-use futures_util::{Stream, StreamExt};
-use tokio::sync::OwnedSemaphorePermit;
-use warp::Buf;
+use futures_util::StreamExt;
 use warp::http::HeaderMap;
 use warp::http::header::CONTENT_LENGTH;
+use warp::hyper::body::Bytes;
 
 use crate::http::error::ApiError;
-use crate::ingest::{Pipeline, PushError};
+use crate::http::route::BodyStream;
+use crate::ingest::{PushError, Reservation};
 
 /// The largest body, both as sent and as unpacked.
 const MAX_BYTES: usize = 128 << 20;
-/// The budget grows by this for a body of unknown size.
-const STEP_BYTES: usize = 8 << 20;
-/// The longest pause within a body.
-pub(super) const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Memory is reserved in steps of this for a body that arrives: what a client holds that sends nothing more. All
+/// connections together hold less than half of the budget so.
+const ARRIVAL_STEP_BYTES: usize = 64 << 10;
+/// How much is unpacked before memory is reserved for more.
+const UNPACK_STEP_BYTES: usize = 1 << 20;
+/// How long annals waits for [`PACE_BYTES`] of a body, and so the longest pause.
+const PACE_TIME: Duration = Duration::from_secs(30);
+/// What must arrive of a body in each [`PACE_TIME`], unless the body ends: some 9 kbit/s, which the slowest mobile link
+/// reaches. A client that holds a connection with single bytes does not.
+const PACE_BYTES: usize = 32 << 10;
 /// The longest time for a whole body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// A body, unpacked.
 pub(super) struct Body {
-    /// The body, unpacked.
     pub bytes: Vec<u8>,
     /// The part of the memory budget that the body holds until it is dropped.
-    reserved: Vec<OwnedSemaphorePermit>,
+    pub reserved: Reservation,
+}
+
+/// A body as text.
+pub(super) struct TextBody {
+    pub text: String,
+    /// The part of the memory budget that the text holds until it is dropped.
+    _reserved: Reservation,
 }
 
 /// Why a body was not read.
@@ -34,7 +47,10 @@ pub(super) struct Body {
 pub(crate) enum BodyError {
     #[error("the body is larger than {} MiB; send it in parts", MAX_BYTES >> 20)]
     TooLarge,
-    #[error("the body took too long to arrive")]
+    #[error(
+        "the body took too long to arrive: annals waits {} s for each {} KiB and {} s for all",
+        PACE_TIME.as_secs(), PACE_BYTES >> 10, BODY_TIMEOUT.as_secs()
+    )]
     TooSlow,
     #[error("the body ended before it was complete")]
     Broken,
@@ -56,63 +72,119 @@ impl From<BodyError> for ApiError {
     }
 }
 
-/// Returns a body, unpacked if it is `gzip`. Reserves twice the size of the unpacked body first, because it is in memory
-/// as bytes and as records at the same time. Errors if a limit is exceeded, if the client breaks off, or if the body is
-/// not gzip.
+/// The chunks of a body, which must arrive at a pace.
+pub(super) struct Arrival {
+    chunks: BodyStream,
+    began: Instant,
+    /// What is left of the time for the next [`PACE_BYTES`]. Only waiting for the client counts.
+    left: Duration,
+    /// Bytes that arrived in that time.
+    bytes: usize,
+}
+
+impl Arrival {
+    pub(super) fn new(chunks: BodyStream) -> Arrival {
+        Arrival { chunks, began: Instant::now(), left: PACE_TIME, bytes: 0 }
+    }
+
+    /// Returns the next chunk, or `None` at the end. Errors if the client is too slow or breaks off.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let whole = BODY_TIMEOUT.saturating_sub(self.began.elapsed());
+        let waiting = Instant::now();
+        let next = tokio::time::timeout(self.left.min(whole), self.chunks.next()).await;
+        self.left = self.left.saturating_sub(waiting.elapsed());
+        let chunk = match next {
+            Ok(None) => return Ok(None),
+            Ok(Some(Ok(chunk))) => chunk,
+            Ok(Some(Err(_))) => return Err(BodyError::Broken),
+            Err(_) => return Err(BodyError::TooSlow),
+        };
+        self.bytes += chunk.len();
+        if self.bytes >= PACE_BYTES {
+            (self.left, self.bytes) = (PACE_TIME, 0);
+        }
+        Ok(Some(chunk))
+    }
+}
+
+/// Returns a body, unpacked if it is `gzip`. Memory is reserved as the body arrives. Errors if a limit is exceeded, if the
+/// client breaks off, or if the body is not gzip.
 pub(super) async fn read(
-    pipeline: &Pipeline,
+    reserved: Reservation,
     headers: &HeaderMap,
     gzip: bool,
-    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+    chunks: BodyStream,
 ) -> Result<Body, BodyError> {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: usize| length > MAX_BYTES) {
         return Err(BodyError::TooLarge);
     }
-    let mut body = Body { bytes: Vec::new(), reserved: Vec::new() };
-    let times = if gzip { 1 } else { 2 };
-    let mut reserved_bytes = length.unwrap_or(0);
-    body.reserved.push(pipeline.reserve_bytes(times * reserved_bytes).await?);
-    let whole = async {
-        let mut chunks = std::pin::pin!(chunks);
-        loop {
-            let next = tokio::time::timeout(CHUNK_TIMEOUT, chunks.next()).await;
-            let Some(chunk) = next.map_err(|_| BodyError::TooSlow)? else {
-                return Ok(());
-            };
-            let mut chunk = chunk.map_err(|_| BodyError::Broken)?;
-            if body.bytes.len() + chunk.remaining() > MAX_BYTES {
-                return Err(BodyError::TooLarge);
-            }
-            while body.bytes.len() + chunk.remaining() > reserved_bytes {
-                body.reserved.push(pipeline.reserve_bytes(times * STEP_BYTES).await?);
-                reserved_bytes += STEP_BYTES;
-            }
-            while chunk.has_remaining() {
-                let piece = chunk.chunk();
-                body.bytes.extend_from_slice(piece);
-                let taken = piece.len();
-                chunk.advance(taken);
-            }
-        }
-    };
-    tokio::time::timeout(BODY_TIMEOUT, whole).await.map_err(|_| BodyError::TooSlow)??;
-    if gzip { unpack(pipeline, body).await } else { Ok(body) }
-}
-
-async fn unpack(pipeline: &Pipeline, packed: Body) -> Result<Body, BodyError> {
-    let mut body = Body { bytes: Vec::new(), reserved: Vec::new() };
-    let mut unpacker = MultiGzDecoder::new(packed.bytes.as_slice());
-    loop {
-        body.reserved.push(pipeline.reserve_bytes(2 * STEP_BYTES).await?);
-        let step = tokio::task::block_in_place(|| {
-            unpacker.by_ref().take(STEP_BYTES as u64).read_to_end(&mut body.bytes)
-        });
-        if step.map_err(|_| BodyError::NotGzip)? < STEP_BYTES {
-            return Ok(body);
-        }
-        if body.bytes.len() >= MAX_BYTES {
+    let mut body = Body { bytes: Vec::new(), reserved };
+    let mut arrival = Arrival::new(chunks);
+    while let Some(chunk) = arrival.next().await? {
+        let bytes = body.bytes.len() + chunk.len();
+        if bytes > MAX_BYTES {
             return Err(BodyError::TooLarge);
         }
+        body.reserved.grow_to(bytes.next_multiple_of(ARRIVAL_STEP_BYTES)).await?;
+        body.bytes.extend_from_slice(&chunk);
+    }
+    if gzip { unpack(body).await } else { Ok(body) }
+}
+
+async fn unpack(packed: Body) -> Result<Body, BodyError> {
+    let Body { bytes: packed, mut reserved } = packed;
+    let mut bytes = Vec::new();
+    let mut unpacker = MultiGzDecoder::new(packed.as_slice());
+    loop {
+        reserved.grow_to(packed.len() + bytes.len() + UNPACK_STEP_BYTES).await?;
+        let step = tokio::task::block_in_place(|| {
+            unpacker.by_ref().take(UNPACK_STEP_BYTES as u64).read_to_end(&mut bytes)
+        });
+        if step.map_err(|_| BodyError::NotGzip)? < UNPACK_STEP_BYTES {
+            break;
+        }
+        if bytes.len() >= MAX_BYTES {
+            return Err(BodyError::TooLarge);
+        }
+    }
+    drop(packed);
+    reserved.shrink_to(bytes.len());
+    Ok(Body { bytes, reserved })
+}
+
+impl Body {
+    /// Returns the body as text. Bytes that are not UTF-8 become U+FFFD. Errors if the text is too large.
+    pub(super) async fn into_text(self) -> Result<TextBody, BodyError> {
+        let Body { bytes, mut reserved } = self;
+        let text = tokio::task::block_in_place(|| String::from_utf8(bytes));
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => {
+                let bytes = error.into_bytes();
+                let replaced = |chunk: std::str::Utf8Chunk<'_>| match chunk.invalid() {
+                    [] => chunk.valid().len(),
+                    _ => chunk.valid().len() + char::REPLACEMENT_CHARACTER.len_utf8(),
+                };
+                let length = bytes.utf8_chunks().map(replaced).sum();
+                if length > MAX_BYTES {
+                    return Err(BodyError::TooLarge);
+                }
+                reserved.grow_to(bytes.len() + length).await?;
+                let text = tokio::task::block_in_place(|| {
+                    let mut text = String::with_capacity(length);
+                    for chunk in bytes.utf8_chunks() {
+                        text.push_str(chunk.valid());
+                        if !chunk.invalid().is_empty() {
+                            text.push(char::REPLACEMENT_CHARACTER);
+                        }
+                    }
+                    text
+                });
+                text
+            }
+        };
+        reserved.shrink_to(text.len());
+        Ok(TextBody { text, _reserved: reserved })
     }
 }

@@ -13,6 +13,7 @@ mod etag;
 mod fast_path;
 mod metrics;
 pub(crate) mod middleware;
+mod pushed_rows;
 mod query_ids;
 pub(crate) mod query_parameters;
 mod raw_head;

@@ -1,5 +1,6 @@
 //! The HTTP server: connections within limits of number and time, with TLS or without.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after a failed accept: the process mostly lacks a resource.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// The address of the client of a request, among the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientAddress(pub IpAddr);
 
 /// A certificate and its key, which can be replaced while connections are open.
 #[derive(Debug)]
@@ -108,8 +113,8 @@ pub(crate) async fn serve<R>(
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let stream = tokio::select! {
-            stream = accept(&listener) => stream,
+        let (stream, address) = tokio::select! {
+            accepted = accept(&listener) => accepted,
             () = &mut stop => break,
         };
         let Ok(permit) = connections.clone().try_acquire_owned() else {
@@ -118,17 +123,18 @@ pub(crate) async fn serve<R>(
         // Responses are written whole, so that waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         let (state, routes, watcher) = (state.clone(), routes.clone(), graceful.watcher());
+        let client = ClientAddress(address.ip());
         let config = tls.as_ref().map(|tls| tls.current.borrow().clone());
         tokio::spawn(async move {
             let _permit = permit;
             state.metrics().connections.inc();
             match config {
-                None => serve_connection(stream, routes, watcher, state.clone()).await,
+                None => serve_connection(stream, client, routes, watcher, state.clone()).await,
                 Some(config) => {
                     let handshake = TlsAcceptor::from(config).accept(stream);
                     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await
                     {
-                        serve_connection(stream, routes, watcher, state.clone()).await;
+                        serve_connection(stream, client, routes, watcher, state.clone()).await;
                     }
                 }
             }
@@ -142,11 +148,11 @@ pub(crate) async fn serve<R>(
 }
 
 /// Returns the next connection.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut has_failed = false;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 if !has_failed {
                     let error = &error as &dyn std::error::Error;
@@ -163,6 +169,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 /// Answers the requests of one connection, until the client closes it or `watcher` asks it to end.
 async fn serve_connection<R>(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    client: ClientAddress,
     routes: BoxedFilter<(R,)>,
     watcher: Watcher,
     state: Arc<AppState>,
@@ -171,7 +178,8 @@ async fn serve_connection<R>(
 {
     let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
     let routes = compression.layer(warp::service(routes));
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(client);
         let in_flight = InFlight::new(&request);
         let cached = state.response_cache().get(&state, &request);
         if let Some(mut answer) = cached.or_else(|| fast_path::profile(&state, &request)) {

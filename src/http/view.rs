@@ -12,7 +12,7 @@ use crate::http::auth::Principal;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Bucket, ListedQuery, Spans, StatementOrder, StatementStatistics, Store, StoredProfile,
+    Batch, Bucket, ListedQuery, Spans, StatementOrder, StatementStatistics, Store, StoredProfile,
     StoredQuery,
 };
 
@@ -65,6 +65,15 @@ impl View {
                 "this user may not push; only the roles writer and admin may".to_string(),
             ))
         }
+    }
+
+    /// Returns an empty batch for a push of the principal.
+    pub(crate) fn push_batch(&self) -> Batch {
+        let mut batch = self.pipeline.batch();
+        if let Some(user) = self.restricted_to() {
+            batch.restrict_to(user);
+        }
+        batch
     }
 
     /// Returns the pipeline to report on. Errors if the principal may not see all queries.

@@ -1,6 +1,7 @@
 //! What runs while annals serves: sources send batches through the pipeline to the writer.
 //!
-//! - [`pipeline`] applies the exclusion rules, bounds the memory of pushed bodies and hands batches to the writer.
+//! - [`pipeline`] applies the exclusion rules and hands batches to the writer.
+//! - [`budget`] bounds the memory of pushes.
 //! - [`sources`] counts what each source sent, and keeps its last error and its lag.
 //! - [`follow`] follows audit logs.
 //! - [`frontend`] polls frontends.
@@ -9,12 +10,14 @@
 //! A source that can wait (a followed log, a polled frontend) waits for the writer. A client that pushes gets an
 //! error after [`pipeline::PUSH_TIMEOUT`], and sends again.
 
+mod budget;
 pub(crate) mod follow;
 pub(crate) mod frontend;
 mod pipeline;
 mod retention;
 mod sources;
 
+pub(crate) use budget::Reservation;
 pub(crate) use pipeline::{Pipeline, PushError};
 pub(crate) use retention::{PruneReport, run_retention};
 pub(crate) use sources::{Source, SourceReport};

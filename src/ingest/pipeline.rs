@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::budget::{Budget, Reservation};
 use super::retention::PruneReport;
 use super::sources::{Source, SourceReport};
 use super::unpoisoned;
@@ -19,11 +19,6 @@ use crate::store::{Batch, Removal, WriteError, WriteSummary, Writer};
 /// How long a push waits for the writer before the client gets an error.
 pub(super) const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of pushed bodies that are in memory at the same time, over all clients. A push beyond this budget waits.
-const BUDGET_BYTES: usize = 512 << 20;
-/// Bytes of one permit of the budget.
-const PERMIT_BYTES: usize = 1 << 10;
-
 /// The way from all sources to the writer of one history.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
@@ -33,7 +28,7 @@ pub(crate) struct Pipeline {
     zone: Zone,
     sources: Mutex<BTreeMap<String, Arc<Source>>>,
     pruned: Mutex<PruneReport>,
-    budget: Arc<Semaphore>,
+    budget: Budget,
 }
 
 /// Why a push was not written. Nothing of it was.
@@ -61,7 +56,7 @@ impl Pipeline {
             zone,
             sources: Mutex::default(),
             pruned: Mutex::default(),
-            budget: Arc::new(Semaphore::new(BUDGET_BYTES / PERMIT_BYTES)),
+            budget: Budget::new(),
         }
     }
 
@@ -132,17 +127,9 @@ impl Pipeline {
         }
     }
 
-    /// Reserves memory for a pushed body, in the order of the calls. Dropping the permit gives the bytes back.
-    pub(crate) async fn reserve_bytes(
-        &self,
-        bytes: usize,
-    ) -> Result<OwnedSemaphorePermit, PushError> {
-        let permits = bytes.div_ceil(PERMIT_BYTES).min(BUDGET_BYTES / PERMIT_BYTES) as u32;
-        let reserved = self.budget.clone().acquire_many_owned(permits);
-        match tokio::time::timeout(PUSH_TIMEOUT, reserved).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(PushError::Busy),
-        }
+    /// Returns a reservation of memory for a push of `client`, of no bytes yet.
+    pub(crate) fn reservation(&self, client: &str) -> Result<Reservation, PushError> {
+        self.budget.reservation(client)
     }
 
     /// Whether the writer accepts batches.
@@ -221,18 +208,5 @@ mod tests {
         let closed = pipeline.push(&source, pipeline.batch()).await;
         assert!(matches!(closed, Err(PushError::Write(WriteError::Closed))), "{closed:?}");
         assert!(source.report().last_error.is_some());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_body_larger_than_the_budget_takes_all_of_it_and_gives_it_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let (_store, pipeline) = pipeline(&folder).await;
-        let all = pipeline.reserve_bytes(2 * BUDGET_BYTES).await.unwrap();
-        assert_eq!(pipeline.budget.available_permits(), 0);
-        drop(all);
-        let one = pipeline.reserve_bytes(1).await.unwrap();
-        assert_eq!(pipeline.budget.available_permits(), BUDGET_BYTES / PERMIT_BYTES - 1);
-        drop(one);
-        pipeline.finish().await.unwrap();
     }
 }

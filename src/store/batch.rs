@@ -47,6 +47,12 @@ pub(crate) struct Batch {
     pub(super) removal: Removal,
     /// Bytes of statements and packed profiles.
     pub(super) bytes: usize,
+    /// Memory of the pushed rows.
+    row_bytes: usize,
+    /// The user whose push this is, if that user may not see all queries.
+    pub(super) restricted_to: Option<String>,
+    /// What lives as long as the batch: the memory that is reserved for it.
+    held: Option<Box<dyn std::any::Any + Send + Sync>>,
 }
 
 /// The label of a stream load: the writer writes a batch with a label once.
@@ -60,6 +66,8 @@ pub(super) struct Label {
 #[derive(Debug, Default)]
 pub(super) struct NormalizedStatements {
     pub(super) texts: foldhash::HashMap<Fingerprint, String>,
+    /// Memory of the texts.
+    bytes: usize,
     /// Kept from one statement to the next, to allocate once.
     buffer: String,
 }
@@ -71,6 +79,7 @@ impl NormalizedStatements {
         let fingerprint = Fingerprint::of_normalized(&self.buffer);
         self.texts.entry(fingerprint).or_insert_with(|| {
             let end = self.buffer.floor_char_boundary(NORMALIZED_BYTES);
+            self.bytes += end + size_of::<(Fingerprint, String)>();
             self.buffer[..end].to_string()
         });
         Some(fingerprint)
@@ -102,6 +111,16 @@ impl Batch {
         Batch { removal, ..Batch::default() }
     }
 
+    /// Restricts what the batch may change to what a push of this user may, who may not see all queries.
+    pub(crate) fn restrict_to(&mut self, user: &str) {
+        self.restricted_to = Some(user.to_string());
+    }
+
+    /// Keeps a value as long as the batch, also in the writer's queue.
+    pub(crate) fn hold(&mut self, value: impl std::any::Any + Send + Sync) {
+        self.held = Some(Box::new(value));
+    }
+
     /// Returns the content of the batch, and leaves an empty batch with the same rules.
     pub(crate) fn take(&mut self) -> Batch {
         let empty = Batch::new(self.rules.clone());
@@ -119,12 +138,29 @@ impl Batch {
         self.records.push((record, fingerprint));
     }
 
-    /// Adds a pushed row.
+    /// Adds a pushed row. Its memory counts in [`Batch::memory_bytes`].
     pub(crate) fn row(&mut self, entry: Entry) {
-        match entry {
-            Entry::Record(record) => self.record(*record),
-            Entry::Login(login) => self.login(*login),
+        let rows = self.rows();
+        let bytes = match entry {
+            Entry::Record(record) => {
+                let bytes = record.memory_bytes();
+                self.record(*record);
+                bytes
+            }
+            Entry::Login(login) => {
+                let bytes = login.memory_bytes();
+                self.login(*login);
+                bytes
+            }
+        };
+        if self.rows() > rows {
+            self.row_bytes += bytes;
         }
+    }
+
+    /// Returns about how many bytes of memory the pushed rows of the batch take.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.row_bytes + self.statements.bytes + self.statements.buffer.capacity()
     }
 
     /// Adds a profile unless a rule excludes its query. Its text is compressed on the caller's thread, not on the

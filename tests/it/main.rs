@@ -11,6 +11,7 @@
 //! | `follow` | followed logs: rotation, restarts, kills | time (half a minute) |
 //! | `frontend` | polled frontends of several versions, good and bad | |
 //! | `push`, `stream_load` | pushes and stream loads: labels, rejected rows, busy databases | |
+//! | `push_bounds` | what one client that pushes can cost the others: memory, time, their reports | time |
 //! | `serve`, `manager`, `lists`, `interface` | the paths of Doris and of `/api/v1` | |
 //! | `response_cache` | cached lists are never stale | |
 //! | `users`, `tls` | log-ins, roles, rights; TLS, slow and idle clients | openssl, curl, time |
@@ -48,6 +49,7 @@ mod operation;
 mod outcomes;
 mod pages;
 mod push;
+mod push_bounds;
 mod response_cache;
 mod retention;
 mod salvage;

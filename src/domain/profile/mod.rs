@@ -85,10 +85,13 @@ impl Profile {
     /// Returns whether a new profile of `text_bytes` bytes should replace the `stored` profile of the same query:
     /// a profile of a finished query replaces one of a running query, and then the longer one replaces the shorter.
     pub(crate) fn should_replace(is_running: bool, text_bytes: usize, stored: &[u8]) -> bool {
-        let stored_bytes = stored.len();
-        let stored = Summary::read(&lossy(stored));
-        let stored_runs = stored.state().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"));
-        (!is_running, text_bytes) > (!stored_runs, stored_bytes)
+        (!is_running, text_bytes) > (!Profile::is_running(stored), stored.len())
+    }
+
+    /// Returns whether a text is the profile of a running query.
+    pub(crate) fn is_running(text: &[u8]) -> bool {
+        let summary = Summary::read(&lossy(text));
+        summary.state().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"))
     }
 }
 

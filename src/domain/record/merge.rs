@@ -46,6 +46,20 @@ impl QueryRecord {
         }
     }
 
+    /// Merges a report of the same query that a `user` pushed who may see only their own queries. The report does not make
+    /// a query without a user their own, because then they could read what others reported of it.
+    pub(crate) fn merge_restricted(&mut self, mut pushed: QueryRecord, user: &str) {
+        if self.user.is_none() {
+            pushed.user.take_if(|name| name == user);
+        }
+        self.merge(pushed);
+    }
+
+    /// Returns whether two reports name two users.
+    pub(crate) fn is_of_other_user(&self, other: &QueryRecord) -> bool {
+        self.user.as_ref().zip(other.user.as_ref()).is_some_and(|(mine, theirs)| mine != theirs)
+    }
+
     /// Returns the times of the report that knows the start best: where the start is a guess, so is the end.
     fn merged_times(&self, other: &QueryRecord, prefer_other: bool) -> Times {
         let (mine, theirs) = (self.start_precision(), other.start_precision());

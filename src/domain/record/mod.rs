@@ -8,6 +8,7 @@ mod fields;
 mod id;
 mod identity;
 mod kind;
+mod memory;
 mod merge;
 mod stored;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub(crate) use field::{Field, FieldValue};
 pub(crate) use fields::{Load, QueryRecord};
 pub(crate) use id::{QueryId, QueryIdError};
 pub(crate) use kind::{Kind, Origin};
+pub(super) use memory::extra_bytes;
 pub(crate) use stored::StoredQuery;
 
 impl QueryRecord {

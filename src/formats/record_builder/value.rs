@@ -12,8 +12,14 @@ pub(super) fn name(field: &mut Option<String>, text: &str) -> bool {
     true
 }
 
+/// The largest number that a field can have. No count, size or time of a query is as large, and a dozen of such numbers
+/// would overflow what adds them up.
+const MAX_NUMBER: i64 = 1_000_000_000_000_000_000;
+
+/// Sets a number, unless it is larger than any query's.
 pub(super) fn number(field: &mut Option<i64>, text: &str) -> bool {
-    *field = text.parse().ok();
+    let is_possible = |number: &i64| (-MAX_NUMBER..=MAX_NUMBER).contains(number);
+    *field = text.parse().ok().filter(is_possible);
     field.is_some()
 }
 

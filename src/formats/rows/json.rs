@@ -1,21 +1,29 @@
 //! Rows of JSON.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::json_path::{Path, Step, columns_of_paths};
-use super::{BodyError, Entry, JsonKind, RowError};
+use super::json_path::{Path, columns_of_paths};
+use super::{BodyError, Entry, RowError};
 use crate::domain::record::Kind;
 use crate::domain::time::Zone;
+use crate::formats::SkipReason;
+use crate::formats::audit_log::MAX_RECORD_BYTES;
 use crate::formats::record_builder::{Key, RecordBuilder};
+
+/// The most values of one row, nested ones included. A value takes up to 100 bytes in memory, and a row of a history
+/// has some 60 columns.
+const MAX_VALUES: usize = 1 << 16;
 
 /// Reads rows of JSON.
 pub(super) struct JsonReader {
     zone: Zone,
-    root: Path,
+    pub(super) root: Path,
     /// The name and the path of each column; None if each key of an object is a column.
     columns: Option<Vec<(String, Path)>>,
 }
@@ -33,47 +41,30 @@ impl JsonReader {
         Ok(JsonReader { zone, root, columns })
     }
 
-    /// Calls `emit` with each row of a body and its number. Errors if an array cannot be read to its end.
-    pub(super) fn read(
-        &self,
-        body: &str,
-        kind: JsonKind,
-        emit: &mut impl FnMut(u64, Result<Entry, RowError>),
-    ) -> Result<(), BodyError> {
-        match kind {
-            JsonKind::Lines => {
-                let lines = (1..).zip(body.lines()).filter(|(_, line)| !line.trim().is_empty());
-                lines.for_each(|(number, line)| emit(number, self.row_of_text(line)));
-            }
-            JsonKind::Object => emit(1, self.row_of_text(body)),
-            JsonKind::Array => {
-                let mut json = serde_json::Deserializer::from_str(body);
-                let mut is_found = false;
-                let array =
-                    ArrayAt { reader: self, steps: &self.root.0, is_found: &mut is_found, emit };
-                array
-                    .deserialize(&mut json)
-                    .and_then(|()| json.end())
-                    .map_err(|error| BodyError::NotAnArray(error.to_string()))?;
-                if !is_found {
-                    let error = RowError::NoRoot(self.root.text());
-                    return Err(BodyError::NotAnArray(error.to_string()));
-                }
-            }
+    /// Returns the row of a text that holds the value of the path `root`.
+    pub(super) fn row_of_text(&self, text: &str) -> Result<Entry, RowError> {
+        if text.len() > MAX_RECORD_BYTES {
+            return Err(SkipReason::TooLarge.into());
         }
-        Ok(())
-    }
-
-    fn row_of_text(&self, text: &str) -> Result<Entry, RowError> {
-        let value: Value =
+        let row: Row =
             serde_json::from_str(text).map_err(|error| RowError::NotJson(error.to_string()))?;
-        match self.root.get(&value) {
-            Some(value) => self.row(value),
+        match self.root.get(&row.value) {
+            _ if row.has_too_many => Err(RowError::TooManyValues),
+            Some(value) => self.row_of_value(value),
             None => Err(RowError::NoRoot(self.root.text())),
         }
     }
 
-    fn row(&self, value: &Value) -> Result<Entry, RowError> {
+    /// Returns the row of an object whose text has `bytes` bytes.
+    pub(super) fn row(&self, bytes: usize, row: &Row) -> Result<Entry, RowError> {
+        match row {
+            _ if bytes > MAX_RECORD_BYTES => Err(SkipReason::TooLarge.into()),
+            row if row.has_too_many => Err(RowError::TooManyValues),
+            row => self.row_of_value(&row.value),
+        }
+    }
+
+    fn row_of_value(&self, value: &Value) -> Result<Entry, RowError> {
         match (&self.columns, value) {
             (None, Value::Object(object)) => row_of_object(object, self.zone),
             (Some(columns), Value::Object(_)) => {
@@ -84,6 +75,100 @@ impl JsonReader {
             }
             _ => Err(RowError::NotAnObject),
         }
+    }
+}
+
+/// A row as a value of JSON. A row of more than [`MAX_VALUES`] values is read to its end, but its value is not whole.
+pub(super) struct Row {
+    value: Value,
+    has_too_many: bool,
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Row, D::Error> {
+        let left = Cell::new(MAX_VALUES);
+        let value = BoundedValue(&left).deserialize(deserializer)?;
+        Ok(Row { value, has_too_many: left.get() == 0 })
+    }
+}
+
+/// Reads a value of which no more parts are kept than are left.
+#[derive(Clone, Copy)]
+struct BoundedValue<'l>(&'l Cell<usize>);
+
+impl BoundedValue<'_> {
+    /// Takes one value of those that are left. Returns false if none is left.
+    fn take(self) -> bool {
+        self.0.set(self.0.get().saturating_sub(1));
+        self.0.get() > 0
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for BoundedValue<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        match self.take() {
+            true => deserializer.deserialize_any(self),
+            false => IgnoredAny::deserialize(deserializer).map(|_| Value::Null),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for BoundedValue<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
+        Ok(truth.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(value) = values.next_element_seed(self)? {
+            if self.0.get() > 0 {
+                array.push(value);
+            }
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let value = entries.next_value_seed(self)?;
+            if self.0.get() > 0 {
+                object.insert(key, value);
+            }
+        }
+        Ok(Value::Object(object))
     }
 }
 
@@ -128,72 +213,4 @@ pub(in crate::formats) fn text_of(value: &Value) -> Option<Cow<'_, str>> {
         }),
         other => Cow::Owned(other.to_string()),
     })
-}
-
-/// The array at the end of a path. It emits its rows one by one, so that a body is never held as values.
-struct ArrayAt<'a, F> {
-    reader: &'a JsonReader,
-    /// The rest of the path.
-    steps: &'a [Step],
-    is_found: &'a mut bool,
-    emit: &'a mut F,
-}
-
-impl<'de, F: FnMut(u64, Result<Entry, RowError>)> DeserializeSeed<'de> for ArrayAt<'_, F> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.steps {
-            [Step::Key(_), ..] => deserializer.deserialize_map(self),
-            _ => deserializer.deserialize_seq(self),
-        }
-    }
-}
-
-impl<'de, F: FnMut(u64, Result<Entry, RowError>)> Visitor<'de> for ArrayAt<'_, F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.steps {
-            [Step::Key(_), ..] => "an object",
-            [Step::Position(_), ..] => "an array",
-            [] => "an array of objects",
-        })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let ArrayAt { reader, steps, is_found, emit } = self;
-        while let Some(key) = entries.next_key::<String>()? {
-            match steps {
-                [Step::Key(step), steps @ ..] if *step == key => {
-                    entries.next_value_seed(ArrayAt { reader, steps, is_found, emit })?;
-                }
-                _ => {
-                    entries.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
-        let ArrayAt { reader, steps, is_found, emit } = self;
-        if let [Step::Position(position), steps @ ..] = steps {
-            for _ in 0..*position {
-                if values.next_element::<IgnoredAny>()?.is_none() {
-                    return Ok(());
-                }
-            }
-            values.next_element_seed(ArrayAt { reader, steps, is_found, emit })?;
-            while values.next_element::<IgnoredAny>()?.is_some() {}
-            return Ok(());
-        }
-        *is_found = true;
-        let mut number = 0;
-        while let Some(value) = values.next_element::<Value>()? {
-            number += 1;
-            emit(number, reader.row(&value));
-        }
-        Ok(())
-    }
 }

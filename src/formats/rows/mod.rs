@@ -4,12 +4,14 @@
 mod csv;
 mod headers;
 mod json;
+mod json_array;
 mod json_path;
 #[cfg(test)]
 mod tests;
 
+use serde::de::IgnoredAny;
+
 use super::SkipReason;
-use super::encoding::lossy;
 use super::record_builder::{Key, RecordBuilder};
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::Zone;
@@ -75,6 +77,8 @@ pub(crate) enum RowError {
     NotAnObject,
     #[error("there is nothing at the path {0}")]
     NoRoot(String),
+    #[error("the row has more than 65,536 values")]
+    TooManyValues,
     #[error("the query id is neither text nor a number")]
     QueryIdType,
     #[error("the value of {0} does not fit the column's type, and the load is strict")]
@@ -99,37 +103,55 @@ pub(crate) fn wrongly_typed_column(record: &QueryRecord) -> Option<&str> {
     record.extra.keys().find(is_typed).map(String::as_str)
 }
 
-/// Reads a body and calls `emit` with each row and its number from 1: that of its line, or within the array. Bytes that
-/// are not UTF-8 become U+FFFD. Times without a zone are local to `zone`.
-///
-/// Errors if a JSON path is not supported or an array cannot be read to its end; rows before the end were emitted.
-pub(crate) fn read(
-    body: &[u8],
-    format: &Format,
-    zone: Zone,
-    emit: &mut impl FnMut(u64, Result<Entry, RowError>),
-) -> Result<(), BodyError> {
-    let body = lossy(body);
-    let body = body.strip_prefix('\u{feff}').unwrap_or(&body);
-    match format {
-        Format::Csv { columns, separator, delimiter, skip_lines, trim_double_quotes } => {
-            let columns = Columns::new(columns.clone());
-            let reader = csv::CsvReader {
-                columns,
-                separator,
-                delimiter,
-                skip_lines: *skip_lines,
-                trim_double_quotes: *trim_double_quotes,
-            };
-            reader.read(body, zone, emit);
-            Ok(())
-        }
-        Format::Json { kind, json_root, jsonpaths, columns } => {
-            let root = json_root.as_deref();
-            let reader = json::JsonReader::new(zone, root, jsonpaths.as_deref(), columns)?;
-            reader.read(body, *kind, emit)
-        }
+/// The rows of a body, each with its number from 1: that of its line, or within the array. An error of the body ends them.
+pub(crate) type Rows<'a> =
+    Box<dyn Iterator<Item = Result<(u64, Result<Entry, RowError>), BodyError>> + Send + 'a>;
+
+impl Format {
+    /// Returns the rows of a body. No more than one of them is in memory. Times without a zone are local to `zone`.
+    ///
+    /// Errors if a JSON path is not supported or the body has no array where one is expected.
+    pub(crate) fn rows<'a>(&'a self, body: &'a str, zone: Zone) -> Result<Rows<'a>, BodyError> {
+        let body = without_mark(body);
+        Ok(match self {
+            Format::Csv { columns, separator, delimiter, skip_lines, trim_double_quotes } => {
+                let reader = csv::CsvReader {
+                    columns: Columns::new(columns.clone()),
+                    separator,
+                    delimiter,
+                    skip_lines: *skip_lines,
+                    trim_double_quotes: *trim_double_quotes,
+                };
+                Box::new(reader.rows(body, zone).map(Ok))
+            }
+            Format::Json { kind, json_root, jsonpaths, columns } => {
+                let root = json_root.as_deref();
+                let reader = json::JsonReader::new(zone, root, jsonpaths.as_deref(), columns)?;
+                match kind {
+                    JsonKind::Lines => {
+                        let lines = (1..).zip(body.lines());
+                        let lines = lines.filter(|(_, line)| !line.trim().is_empty());
+                        Box::new(lines.map(move |(n, line)| Ok((n, reader.row_of_text(line)))))
+                    }
+                    JsonKind::Object => {
+                        Box::new(std::iter::once_with(move || Ok((1, reader.row_of_text(body)))))
+                    }
+                    JsonKind::Array => Box::new(json_array::ArrayRows::new(reader, body)?),
+                }
+            }
+        })
     }
+
+    /// Errors if an array in a body cannot be read to its end. Lines have no such error.
+    pub(crate) fn check(&self, body: &str) -> Result<(), BodyError> {
+        let Format::Json { kind: JsonKind::Array, .. } = self else { return Ok(()) };
+        let read = serde_json::from_str::<IgnoredAny>(without_mark(body));
+        read.map(|_| ()).map_err(|error| BodyError::NotAnArray(error.to_string()))
+    }
+}
+
+fn without_mark(body: &str) -> &str {
+    body.strip_prefix('\u{feff}').unwrap_or(body)
 }
 
 /// The columns of a table, in the order of its values.

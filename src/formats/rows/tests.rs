@@ -7,15 +7,24 @@ use super::*;
 type Numbered = (u64, Result<QueryRecord, RowError>);
 
 fn rows(body: &[u8], format: &Format) -> (Vec<Numbered>, Result<(), BodyError>) {
+    let body = String::from_utf8_lossy(body);
     let mut rows = Vec::new();
-    let read = read(body, format, Zone::UTC, &mut |number, row| {
+    let found = match format.rows(&body, Zone::UTC) {
+        Ok(found) => found,
+        Err(error) => return (rows, Err(error)),
+    };
+    for row in found {
+        let (number, row) = match row {
+            Ok(row) => row,
+            Err(error) => return (rows, Err(error)),
+        };
         let record = row.map(|row| match row {
             Entry::Record(record) => *record,
             Entry::Login(login) => panic!("{login:?}"),
         });
         rows.push((number, record));
-    });
-    (rows, read)
+    }
+    (rows, Ok(()))
 }
 
 fn csv(columns_header: &str, separator: &str, delimiter: &str) -> Format {
@@ -145,10 +154,10 @@ fn starrocks_loader_fills_columns() {
     );
     let failed = record(&row("query", "SYNTAX_ERR"), &format);
     assert_eq!((failed.is_slow, failed.error_message.as_deref()), (false, Some("SYNTAX_ERR")));
-    let mut found = Vec::new();
     let body =
         [row("connection", ""), row("connection", "Access denied"), row("disconnection", "")];
-    read(body.join("\u{2}").as_bytes(), &format, Zone::UTC, &mut |_, row| found.push(row)).unwrap();
+    let body = body.join("\u{2}");
+    let found: Vec<_> = format.rows(&body, Zone::UTC).unwrap().map(|row| row.unwrap().1).collect();
     let [Ok(Entry::Login(good)), Ok(Entry::Login(bad)), Err(error)] = found.as_slice() else {
         panic!("{found:?}")
     };

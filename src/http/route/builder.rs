@@ -16,12 +16,14 @@ use crate::http::answer::Answer;
 use crate::http::auth::SessionCookie;
 use crate::http::error::ApiError;
 use crate::http::same_site::reject_cross_site;
+use crate::http::server::ClientAddress;
 use crate::http::state::{AppState, Credentials};
 use crate::http::view::View;
 
 /// A push before anything of it is checked.
 struct PushParts {
     method: Method,
+    address: Option<ClientAddress>,
     view: Result<View, ApiError>,
     headers: HeaderMap,
     parameters: Parameters,
@@ -45,18 +47,22 @@ impl RouteBuilder {
         let read = read.and(reader(state.clone())).and(warp::query()).boxed();
         let body = warp::body::stream().map(boxed);
         let push = warp::method()
+            .and(warp::ext::optional())
             .and(pusher(state.clone()))
             .and(warp::header::headers_cloned())
             .and(warp::query())
             .and(warp::path::full())
             .and(body)
-            .map(|method, view, headers, parameters, full_path: FullPath, body| PushParts {
-                method,
-                view,
-                headers,
-                parameters,
-                full_path: full_path.as_str().to_string(),
-                body,
+            .map(|method, address, view, headers, parameters, full_path: FullPath, body| {
+                PushParts {
+                    method,
+                    address,
+                    view,
+                    headers,
+                    parameters,
+                    full_path: full_path.as_str().to_string(),
+                    body,
+                }
             })
             .boxed();
         RouteBuilder { state, read, push }
@@ -130,9 +136,12 @@ impl RouteBuilder {
                     return Err(ApiError::MethodNotAllowed(allowed));
                 }
                 reject_cross_site(&parts.headers)?;
-                let PushParts { view, headers, parameters, full_path, body, .. } = parts;
+                let PushParts { address, view, headers, parameters, full_path, body, .. } = parts;
                 let view = view?;
-                handler(PushRequest { view, headers, parameters, path, full_path, body }).await
+                let address = || address.map(|ClientAddress(address)| address.to_string());
+                let client = view.name().map(str::to_string).or_else(address).unwrap_or_default();
+                handler(PushRequest { client, view, headers, parameters, path, full_path, body })
+                    .await
             })
         });
         push.boxed()

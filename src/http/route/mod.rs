@@ -79,6 +79,8 @@ pub(super) struct ReadRequest {
 
 /// A request to a route that adds to the history.
 pub(super) struct PushRequest {
+    /// The name under which the client's memory is accounted: that of the user, or the address if annals has no users.
+    pub client: String,
     pub view: View,
     pub headers: HeaderMap,
     pub parameters: Parameters,

@@ -15,19 +15,26 @@ use crate::domain::record::{Kind, Origin, QueryId, QueryRecord};
 use crate::domain::time::Zone;
 use crate::formats::rows::{self, Format, JsonKind};
 use crate::http::answer::Answer;
-use crate::http::body;
+use crate::http::body::{self, Body};
 use crate::http::doris::envelope::{Envelope, success};
 use crate::http::error::ApiError;
+use crate::http::pushed_rows::PushedRows;
 use crate::http::query_ids::exact_query_id;
 use crate::http::query_parameters::Time;
-use crate::http::rejected_rows::{RejectedRow, RejectedRows};
+use crate::http::rejected_rows::RejectedRow;
 use crate::http::route::{PushRequest, Route};
+use crate::ingest::PushError;
+use crate::store::WriteSummary;
 
 pub(super) const QUERIES: Route =
     Route::new(LIST_PATH, |to, path| to.push(path, Method::POST, "GET, HEAD, POST", queries))
         .described_by(Description::openapi);
 pub(super) const PROFILE: Route =
     Route::new(PROFILE_PATH, |to, path| to.push(path, Method::PUT, "GET, HEAD, PUT", profile));
+
+/// The rows of a push are written in parts of this much memory, some ten thousand rows: other clients wait for one part and
+/// not for the whole push.
+const PART_BYTES: usize = 16 << 20;
 
 #[derive(OpenApi)]
 #[openapi(paths(queries, profile), components(schemas(Row, ProfileText)))]
@@ -58,42 +65,64 @@ struct Pushed {
             body = Envelope<Pushed>))
 )]
 async fn queries(request: PushRequest) -> Result<Answer, ApiError> {
-    let PushRequest { view, headers, body: chunks, .. } = request;
+    let PushRequest { client, view, headers, body: chunks, .. } = request;
     let pipeline = view.pipeline()?;
-    let body = body::read(pipeline, &headers, is_gzip(&headers)?, chunks).await?;
-    if body.bytes.trim_ascii().is_empty() {
-        return Err(ApiError::BadRequest("the body is empty; send JSON".to_string()));
-    }
-    let first = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    let kind = if first == Some(&b'[') { JsonKind::Array } else { JsonKind::Lines };
-    let format = Format::json(kind);
-    let mut batch = pipeline.batch();
-    let mut rejected = RejectedRows::default();
-    tokio::task::block_in_place(|| {
-        rows::read(&body.bytes, &format, pipeline.zone(), &mut |line, row| match row {
-            Ok(row) => batch.row(row),
-            Err(error) => rejected.add(line, &error),
-        })
-    })
-    .map_err(|error| ApiError::BadRequest(error.to_string()))?;
-    let excluded = batch.excluded();
-    let source = pipeline.source("push");
-    source.rejected_rows(rejected.count);
-    let written = pipeline.push(&source, batch).await?.records;
-    let total = written.total();
-    let pushed = Pushed {
-        new: written.new,
-        merged: written.merged,
-        unchanged: written.unchanged,
-        excluded,
-        rejected: rejected.count,
-        reasons: rejected.first,
+    let reserved = pipeline.reservation(&client)?;
+    let body = body::read(reserved, &headers, is_gzip(&headers)?, chunks).await?;
+    let body = body.into_text().await?;
+    let first = body.text.trim_ascii_start().bytes().next();
+    let kind = match first {
+        None => return Err(ApiError::BadRequest("the body is empty; send JSON".to_string())),
+        Some(b'[') => JsonKind::Array,
+        Some(_) => JsonKind::Lines,
     };
+    let format = Format::json(kind);
+    let bad = |error: rows::BodyError| ApiError::BadRequest(error.to_string());
+    let mut rows = PushedRows::new(format.rows(&body.text, pipeline.zone()).map_err(bad)?, false);
+    let source = pipeline.source("push");
+    let (mut written, mut excluded) = (WriteSummary::default(), 0);
+    let mut has_more = true;
+    while has_more {
+        let mut batch = view.push_batch();
+        let mut reserved = pipeline.reservation(&client)?;
+        let is_first = rows.total == 0;
+        let (reported, stored) = (rows.rejected.count, written.records.total());
+        has_more = rows.fill(&mut batch, &mut reserved, PART_BYTES).await?;
+        if has_more && is_first {
+            // No row of an array is stored unless the array can be read to its end.
+            tokio::task::block_in_place(|| format.check(&body.text)).map_err(bad)?;
+        }
+        source.rejected_rows(rows.rejected.count - reported);
+        excluded += batch.excluded();
+        batch.hold(reserved);
+        let part = pipeline.push(&source, batch).await.map_err(|error| not_whole(stored, error))?;
+        written.add(part);
+    }
+    let total = written.records.total();
+    let pushed = Pushed {
+        new: written.records.new,
+        merged: written.records.merged,
+        unchanged: written.records.unchanged,
+        excluded,
+        rejected: rows.rejected.count,
+        reasons: rows.rejected.first,
+    };
+    let has_rejected = pushed.rejected > 0;
     let mut answer = success(pushed, total as usize)?;
-    if rejected.count > 0 {
+    if has_rejected {
         *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }
     Ok(answer)
+}
+
+/// Returns the error of a push of which the first rows are stored already.
+fn not_whole(stored: u64, error: PushError) -> ApiError {
+    match ApiError::from(error) {
+        ApiError::Busy(_) if stored > 0 => ApiError::Busy(format!(
+            "{stored} rows of the body are stored, the others are not; send all of it again later"
+        )),
+        error => error,
+    }
 }
 
 /// The outcome of a profile.
@@ -111,15 +140,19 @@ struct PushedProfile {
     responses((status = 200, body = Envelope<PushedProfile>))
 )]
 async fn profile(request: PushRequest) -> Result<Answer, ApiError> {
-    let PushRequest { view, headers, path, body: chunks, .. } = request;
+    let PushRequest { client, view, headers, path, body: chunks, .. } = request;
     let query_id = exact_query_id(path.get("query_id"))?;
     let pipeline = view.pipeline()?;
-    let mut body = body::read(pipeline, &headers, is_gzip(&headers)?, chunks).await?;
-    let text = std::mem::take(&mut body.bytes);
+    let reserved = pipeline.reservation(&client)?;
+    let body = body::read(reserved, &headers, is_gzip(&headers)?, chunks).await?;
+    let Body { bytes: text, mut reserved } = body;
     if text.is_empty() {
         return Err(ApiError::BadRequest("the body is empty; send the profile's text".into()));
     }
-    let mut batch = pipeline.batch();
+    // The text is compressed beside itself.
+    reserved.grow_to(2 * text.len()).await?;
+    let mut batch = view.push_batch();
+    batch.hold(reserved);
     tokio::task::block_in_place(|| {
         batch.profile(named(query_id, text, pipeline.zone())?);
         Ok::<_, ApiError>(())

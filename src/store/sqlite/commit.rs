@@ -181,15 +181,18 @@ async fn write_batch(
     let summaries =
         batch.profiles.iter().map(|profile| (profile.summary.clone(), profile.fingerprint));
     let first_summary = batch.records.len();
-    let records: Vec<_> = batch.records.into_iter().chain(summaries).collect();
+    let records = batch.records.into_iter().chain(summaries);
     let mut statements = batch.statements;
+    let restricted_to = batch.restricted_to.as_deref();
     let kept_as =
-        write_records(transaction, records, &mut statements, &mut written.records).await?;
+        write_records(transaction, records, restricted_to, &mut statements, &mut written.records)
+            .await?;
     insert_normalized(transaction, &statements, stored_statements).await?;
     for (number, profile) in batch.profiles.into_iter().enumerate() {
         let own_id = profile.summary.query_id.clone();
         let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&own_id);
-        write_profile(transaction, query_id, profile, &mut written.profiles).await?;
+        let may_replace = restricted_to.is_none();
+        write_profile(transaction, query_id, profile, may_replace, &mut written.profiles).await?;
     }
     written.logins = write_logins(transaction, &batch.logins).await?;
     if let Some(file) = &batch.followed {
@@ -198,11 +201,13 @@ async fn write_batch(
     Ok(written)
 }
 
-/// Writes a profile, unless the stored one of the query is the better one.
+/// Writes a profile, unless the stored one of the query is the better one. A profile of a finished query is replaced only
+/// if the batch `may_replace` it.
 async fn write_profile(
     transaction: &mut SqliteTransaction<'_>,
     query_id: &QueryId,
     profile: PackedProfile,
+    may_replace: bool,
     counts: &mut Counts,
 ) -> Result<(), StoreError> {
     let PackedProfile { summary, text_bytes, body, .. } = profile;
@@ -219,7 +224,9 @@ async fn write_profile(
         Some(stored) => {
             // A damaged text counts as empty, which any other text replaces.
             let text = unpack(&stored.body, stored.text_bytes).unwrap_or_default();
-            if !Profile::should_replace(summary.is_running(), text_bytes as usize, &text) {
+            let is_kept = !may_replace && !Profile::is_running(&text) && !text.is_empty();
+            if is_kept || !Profile::should_replace(summary.is_running(), text_bytes as usize, &text)
+            {
                 counts.unchanged += 1;
                 return Ok(());
             }

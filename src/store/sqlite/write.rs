@@ -10,6 +10,9 @@ use crate::domain::statement::Fingerprint;
 use crate::store::batch::{Counts, NormalizedStatements};
 use crate::store::error::StoreError;
 
+/// How many records are written at a time. A batch may have a hundred thousand, which take some hundred megabytes.
+const ROUND_RECORDS: usize = 4096;
+
 /// A record that has no row yet.
 struct Unplaced {
     record: QueryRecord,
@@ -31,42 +34,56 @@ struct Known {
 ///
 /// An id belongs to the statement that ran. Another statement that came with the same id is kept under an id derived from
 /// that one, and neither takes a value from the other.
+///
+/// Records that were pushed by a user who may see only their own queries are `restricted_to` that user: they neither take an
+/// id from a stored record, nor merge with one of another user, nor make a record without a user theirs.
 pub(super) async fn write_records(
     transaction: &mut SqliteTransaction<'_>,
-    records: Vec<(QueryRecord, Option<Fingerprint>)>,
+    records: impl Iterator<Item = (QueryRecord, Option<Fingerprint>)>,
+    restricted_to: Option<&str>,
     statements: &mut NormalizedStatements,
     counts: &mut Counts,
 ) -> Result<HashMap<usize, QueryId>, StoreError> {
     let mut new_ids = HashMap::new();
-    let mut round: Vec<Unplaced> = records
-        .into_iter()
-        .enumerate()
-        .map(|(number, (record, fingerprint))| Unplaced {
+    let mut records = records.enumerate();
+    loop {
+        let unplaced = |(number, (record, fingerprint))| Unplaced {
             record,
             fingerprint,
             number: Some(number),
             alternative_ids: None,
-        })
-        .collect();
-    while !round.is_empty() {
-        let known = insert_new(transaction, round, counts).await?;
-        round = merge_known(transaction, known, statements, counts).await?;
-        round.retain_mut(|Unplaced { record, fingerprint, number, alternative_ids }| {
-            let ids = alternative_ids.get_or_insert_with(|| Box::new(record.alternative_ids()));
-            let Some(id) = ids.next() else {
-                let id = record.query_id.as_str();
-                tracing::error!(id, "a record is lost: other statements have all its ids");
-                return false;
-            };
-            if let Some(number) = number {
-                new_ids.insert(*number, id.clone());
-            }
-            record.query_id = id;
-            *fingerprint = statements.add(record);
-            true
-        });
+        };
+        let mut round: Vec<_> = records.by_ref().take(ROUND_RECORDS).map(unplaced).collect();
+        if round.is_empty() {
+            return Ok(new_ids);
+        }
+        while !round.is_empty() {
+            let known = insert_new(transaction, round, counts).await?;
+            round = merge_known(transaction, known, restricted_to, statements, counts).await?;
+            round.retain_mut(|unplaced| place_elsewhere(unplaced, statements, &mut new_ids));
+        }
     }
-    Ok(new_ids)
+}
+
+/// Gives a record the next of the ids that are left to try. Returns false if there is none.
+fn place_elsewhere(
+    unplaced: &mut Unplaced,
+    statements: &mut NormalizedStatements,
+    new_ids: &mut HashMap<usize, QueryId>,
+) -> bool {
+    let Unplaced { record, fingerprint, number, alternative_ids } = unplaced;
+    let ids = alternative_ids.get_or_insert_with(|| Box::new(record.alternative_ids()));
+    let Some(id) = ids.next() else {
+        let id = record.query_id.as_str();
+        tracing::error!(id, "a record is lost: other statements have all its ids");
+        return false;
+    };
+    if let Some(number) = number {
+        new_ids.insert(*number, id.clone());
+    }
+    record.query_id = id;
+    *fingerprint = statements.add(record);
+    true
 }
 
 /// Inserts the records whose ids have no row; returns the others.
@@ -93,6 +110,7 @@ async fn insert_new(
 async fn merge_known(
     transaction: &mut SqliteTransaction<'_>,
     records: Vec<Unplaced>,
+    restricted_to: Option<&str>,
     statements: &mut NormalizedStatements,
     counts: &mut Counts,
 ) -> Result<Vec<Unplaced>, StoreError> {
@@ -108,9 +126,12 @@ async fn merge_known(
             // The insert found the row a moment ago, within this transaction.
             return Err(sqlx::Error::RowNotFound.into());
         };
-        if !query.is_same_statement(&unplaced.record) {
-            // Only the id that a frontend gave belongs to one statement before another.
-            if unplaced.alternative_ids.is_none()
+        let may_merge = restricted_to.is_none() || !query.is_of_other_user(&unplaced.record);
+        if !may_merge || !query.is_same_statement(&unplaced.record) {
+            // Only the id that a frontend gave belongs to one statement before another, and only a report of a source
+            // that annals trusts takes it from a stored one.
+            if restricted_to.is_none()
+                && unplaced.alternative_ids.is_none()
                 && unplaced.record.owns_id_before(&query.record, query.has_profile)
             {
                 // The row stays that of the id.
@@ -122,7 +143,10 @@ async fn merge_known(
             continue;
         }
         let before = query.record.clone();
-        query.record.merge(unplaced.record);
+        match restricted_to {
+            None => query.record.merge(unplaced.record),
+            Some(user) => query.record.merge_restricted(unplaced.record, user),
+        }
         if query.record == before {
             counts.unchanged += 1;
         } else {
