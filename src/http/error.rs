@@ -91,6 +91,10 @@ impl From<StoreError> for ApiError {
                 let message = "another program holds the history's file; try again later";
                 ApiError::Busy(message.to_string())
             }
+            StoreError::Overloaded => ApiError::Busy(format!("{error}; try again later")),
+            StoreError::TimedOut(_) | StoreError::TooManyGroups(_) => {
+                ApiError::Busy(format!("{error}; name a shorter time range or another filter"))
+            }
             error => ApiError::Internal(error.into()),
         }
     }

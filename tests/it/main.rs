@@ -17,6 +17,7 @@
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
 //! | `search` | a search finds what reading all statements finds | |
+//! | `read_bounds` | reads are bounded in time and bytes, and wait for no others | |
 //! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
 //! | `disk_full` | a disk that is full | root, mount |
 //! | `command_line`, `terminal`, `config` | the commands, at a terminal and in a pipe; the configuration | script (util-linux) |
@@ -46,6 +47,7 @@ mod operation;
 mod outcomes;
 mod pages;
 mod push;
+mod read_bounds;
 mod response_cache;
 mod retention;
 mod search;

@@ -24,7 +24,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use commit::SqliteWriter;
-use raw::ReadPool;
+use raw::{Lane, ReadPool};
 
 use super::contents::ReparseSummary;
 use super::error::{OpenError, StoreError};
@@ -44,10 +44,16 @@ pub(crate) struct Store {
     path: PathBuf,
     /// For statements that read a few rows.
     readers: SqlitePool,
-    /// For statements that read many rows, so that the few rows of other clients do not wait for them.
+    /// For statements of annals itself that read many rows.
     reporters: SqlitePool,
-    /// For lists and profiles.
+    /// For lists by start and profiles.
     read_pool: Arc<ReadPool>,
+    /// For lists with other conditions and searches, as far as they look at the newest queries only.
+    newest: Arc<Lane>,
+    /// For lists and searches that look further.
+    scans: Arc<Lane>,
+    /// For counts of many queries.
+    reports: Arc<Lane>,
     reparsed: ReparseSummary,
 }
 
@@ -103,6 +109,7 @@ impl Store {
     /// Closes every connection, and moves the write-ahead log into the file.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         self.read_pool.close();
+        [&self.newest, &self.scans, &self.reports].into_iter().for_each(|lane| lane.close());
         self.readers.close().await;
         self.reporters.close().await;
         let mut connection = options_to_write(&self.path).connect().await?;

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
@@ -10,7 +11,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
-use super::raw::ReadPool;
+use super::raw::{Lane, ReadPool};
 use super::{BUSY_TIMEOUT, Store, admin, options_to_write, reparse};
 use crate::store::contents::ReparseSummary;
 use crate::store::error::{OpenError, StoreError};
@@ -24,8 +25,16 @@ const APPLICATION_ID: i32 = 0x616e_6c73;
 const READERS: u32 = 4;
 /// Raw connections for lists and profiles.
 const READ_POOL: usize = 4;
-/// Connections that read many rows each.
+/// Connections for annals' own reads of many rows.
 const REPORTERS: u32 = 2;
+/// Connections of each lane. Reads of a lane take whole cores, and more would only share the same cores.
+const LANE: usize = 2;
+/// How long a list may look at the newest queries before it waits with the long searches.
+const NEWEST_TIME: Duration = Duration::from_millis(50);
+/// How long a search may take. Its answer has what was found until then, and the next page goes on.
+const SCAN_TIME: Duration = Duration::from_secs(10);
+/// How long a report may take: some ten million queries. A part of a report is of no use.
+const REPORT_TIME: Duration = Duration::from_secs(30);
 
 impl Store {
     /// Opens a database to read and to write. Creates a missing file, and migrates an older database.
@@ -50,7 +59,10 @@ impl Store {
         let reporters =
             SqlitePoolOptions::new().max_connections(REPORTERS).connect_lazy_with(options);
         let read_pool = Arc::new(ReadPool::new(path, false, READ_POOL));
-        Ok(Store { path: path.to_path_buf(), readers, reporters, read_pool, reparsed })
+        let lane = |time| Lane::new(path, false, LANE, Some(time));
+        let [newest, scans, reports] = [NEWEST_TIME, SCAN_TIME, REPORT_TIME].map(lane);
+        let path = path.to_path_buf();
+        Ok(Store { path, readers, reporters, read_pool, newest, scans, reports, reparsed })
     }
 
     /// Opens a database to read only, with one connection, for a command that runs once and ends. Never changes
@@ -91,7 +103,17 @@ impl Store {
         }
         let read_pool = Arc::new(ReadPool::new(path, immutable, READ_POOL));
         let reparsed = ReparseSummary::default();
-        Ok(Store { path: named(), reporters: readers.clone(), readers, read_pool, reparsed })
+        let lane = Lane::new(path, immutable, 1, None);
+        Ok(Store {
+            path: named(),
+            reporters: readers.clone(),
+            readers,
+            read_pool,
+            newest: lane.clone(),
+            scans: lane.clone(),
+            reports: lane,
+            reparsed,
+        })
     }
 }
 

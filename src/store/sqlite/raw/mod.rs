@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod insert;
+mod lane;
 mod list;
 mod ngram_index;
 mod profile;
@@ -25,6 +26,7 @@ use sqlx::sqlite::{LockedSqliteHandle, SqliteConnection};
 use crate::store::error::StoreError;
 
 pub(super) use insert::insert_normalized;
+pub(super) use lane::Lane;
 pub(super) use ngram_index::{make_segments, remove_unfilled};
 pub(super) use query_table::{
     insert_queries, queries_after, stored_queries, update_queries, write_loads,
