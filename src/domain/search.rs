@@ -19,7 +19,7 @@ pub(crate) const GRAM_BYTES: usize = 5;
 pub(crate) struct Search {
     /// The longest of the text and the words: few statements contain it, and those that do not are read once.
     longest: Regex,
-    /// The others, which are looked for together, so that a statement is read once for all of them.
+    /// The others, which are looked for together, so that a statement is not read again for each of them.
     others: Option<Together>,
     /// The texts that every matching statement contains, in lower case: the text, then the words.
     texts: Vec<String>,
@@ -39,51 +39,96 @@ pub(crate) enum SearchError {
 /// Texts and words, all of which a statement has to contain.
 #[derive(Debug, Clone)]
 struct Together {
-    automaton: AhoCorasick,
-    /// Whether a pattern matches only where a word begins, and only where one ends.
-    whole: Vec<(bool, bool)>,
+    /// Words of only those characters that continue words. They are compared with whole words, so that a statement like
+    /// `aaaa` does not match the words `a`, `aa` and `aaa` at each of its places.
+    plain: Vec<String>,
+    /// All other patterns.
+    others: Option<(AhoCorasick, Vec<Edges>)>,
+}
+
+/// Where a pattern matches.
+#[derive(Debug, Clone, Copy, Default)]
+struct Edges {
+    /// Only where a word begins.
+    begins: bool,
+    /// Only where a word ends.
+    ends: bool,
 }
 
 impl Together {
     /// `patterns` are texts, each with whether it is a word.
     fn new(patterns: &[(&str, bool)]) -> Result<Together, SearchError> {
-        let whole = |(text, is_word): &(&str, bool)| {
-            let text = text.as_bytes();
-            (*is_word && continues_word(text.first()), *is_word && continues_word(text.last()))
+        let is_plain = |(text, is_word): &&(&str, bool)| {
+            *is_word && text.bytes().all(|byte| continues_word(Some(&byte)))
         };
-        let texts = patterns.iter().map(|(text, _)| *text);
+        let (plain, others): (Vec<_>, Vec<_>) = patterns.iter().partition(is_plain);
+        let plain = plain.into_iter().map(|(text, _)| text.to_string()).collect();
+        if others.is_empty() {
+            return Ok(Together { plain, others: None });
+        }
+        let edges = |(text, is_word): &(&str, bool)| Edges {
+            begins: *is_word && continues_word(text.as_bytes().first()),
+            ends: *is_word && continues_word(text.as_bytes().last()),
+        };
+        let edges = others.iter().map(edges).collect();
+        let texts = others.iter().map(|(text, _)| *text);
         let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(texts);
         // Texts of at most `MAX_CHARS` make a small automaton.
         let automaton = automaton.map_err(|_| SearchError::TooLong)?;
-        Ok(Together { automaton, whole: patterns.iter().map(whole).collect() })
+        Ok(Together { plain, others: Some((automaton, edges)) })
     }
 
-    /// Returns whether a statement contains all, in one pass over the statement.
+    /// Returns whether a statement contains all, in at most two passes over the statement.
     fn are_in(&self, statement: &[u8]) -> bool {
-        // A bit for each pattern: there are at most `MAX_WORDS` words and a text.
-        let mut missing = (1_u64 << self.whole.len()) - 1;
-        for found in self.automaton.find_overlapping_iter(statement) {
-            let at = found.pattern().as_usize();
-            let (begins, ends) = self.whole.get(at).copied().unwrap_or_default();
-            let before = found.start().checked_sub(1).and_then(|at| statement.get(at));
-            let is_cut = begins && continues_word(before)
-                || ends && continues_word(statement.get(found.end()));
-            if !is_cut {
-                missing &= !(1 << at);
-                if missing == 0 {
-                    return true;
+        self.has_plain(statement)
+            && self
+                .others
+                .as_ref()
+                .is_none_or(|(automaton, edges)| has_all(automaton, edges, statement))
+    }
+
+    fn has_plain(&self, statement: &[u8]) -> bool {
+        let mut missing = all_of(self.plain.len());
+        let mut words = statement.split(|byte| !continues_word(Some(byte)));
+        while missing != 0 {
+            let Some(word) = words.next() else { return false };
+            for (at, plain) in self.plain.iter().enumerate() {
+                if word.eq_ignore_ascii_case(plain.as_bytes()) {
+                    missing &= !(1 << at);
                 }
             }
         }
-        false
+        true
     }
+}
+
+/// Returns a bit for each pattern: there are at most `MAX_WORDS` words and a text.
+fn all_of(patterns: usize) -> u64 {
+    (1 << patterns) - 1
+}
+
+fn has_all(automaton: &AhoCorasick, edges: &[Edges], statement: &[u8]) -> bool {
+    let mut missing = all_of(edges.len());
+    for found in automaton.find_overlapping_iter(statement) {
+        let at = found.pattern().as_usize();
+        let Edges { begins, ends } = edges.get(at).copied().unwrap_or_default();
+        let before = found.start().checked_sub(1).and_then(|at| statement.get(at));
+        let is_cut =
+            begins && continues_word(before) || ends && continues_word(statement.get(found.end()));
+        if !is_cut {
+            missing &= !(1 << at);
+            if missing == 0 {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 impl Search {
     /// The longest search text, in characters.
     pub(crate) const MAX_CHARS: usize = 1000;
-    /// The most different words. Words that end alike are found at the same place, so that reading a statement takes
-    /// longer with each; nobody types more.
+    /// The most different words. Each word of a statement is compared with all, and nobody types more.
     pub(crate) const MAX_WORDS: usize = 32;
     /// The most grams of a search. Each rules out four of five runs of rows on its own, so that more rule out nothing
     /// else, and each is looked up in every segment of the index.

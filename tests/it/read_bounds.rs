@@ -52,7 +52,7 @@ fn page(server: &Server, path: &str) -> (ureq::http::HeaderMap, Vec<String>) {
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let rows = body["data"].as_array().or_else(|| body["data"]["rows"].as_array()).unwrap();
     let id = |row: &serde_json::Value| {
-        let id = [&row["query_id"], &row["QueryId"], &row[0]];
+        let id = [&row["query_id"], &row["QueryId"], &row["Profile ID"], &row[0]];
         id.into_iter().find_map(|id| id.as_str()).unwrap().to_string()
     };
     (answer.headers().clone(), rows.iter().map(id).collect())

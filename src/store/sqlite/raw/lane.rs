@@ -194,7 +194,7 @@ mod tests {
 
     fn lane(folder: &tempfile::TempDir, size: usize, time: Duration) -> Arc<Lane> {
         let path = folder.path().join("a.db");
-        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE IF NOT EXISTS t (a)").unwrap();
         Lane::new(&path, false, size, Some(time))
     }
 
