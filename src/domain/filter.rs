@@ -1,11 +1,11 @@
 //! Which queries a list shows, and where its pages begin.
 
 use super::record::Kind;
-use super::search::Search;
+use super::search::{CellSearch, Search};
 use super::statement::Fingerprint;
 
 /// A place in the list of all queries. The list is by start, newest first; queries without a start come last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Cursor {
     pub started_ms: Option<i64>,
     /// The row, by which queries of the same start are ordered.
@@ -13,7 +13,7 @@ pub(crate) struct Cursor {
 }
 
 /// The conditions of a list. A query is in the list if it meets all that are not `None`.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct QueryFilter {
     /// The most queries of a page.
     pub limit: u32,
@@ -27,8 +27,8 @@ pub(crate) struct QueryFilter {
     pub fingerprint: Option<Fingerprint>,
     /// Text or words in the statement.
     pub search: Option<Search>,
-    /// Text in the statement, the id, the user, the database, the state or the frontend, in any case of ASCII letters.
-    pub anywhere: Option<String>,
+    /// Text in what a list writes of a query.
+    pub anywhere: Option<CellSearch>,
     /// The least duration.
     pub min_ms: Option<i64>,
     /// The least time in the queue of the workload group.
@@ -65,7 +65,8 @@ impl QueryFilter {
     pub(crate) fn is_by_start_alone(&self) -> bool {
         let QueryFilter { db, state, kind, fingerprint, search, anywhere, min_ms, .. } = self;
         let QueryFilter { min_queue_ms, cache_hit, .. } = self;
-        [db, state, anywhere].iter().all(|text| text.is_none())
+        [db, state].iter().all(|text| text.is_none())
+            && anywhere.is_none()
             && kind.is_none()
             && fingerprint.is_none()
             && search.is_none()

@@ -145,7 +145,9 @@ impl ResponseCache {
 }
 
 fn weigh(key: &Arc<str>, response: Option<&CachedResponse>) -> usize {
-    key.len() + OVERHEAD_BYTES + response.map_or(0, |response| response.body.len())
+    let headers = |headers: &HeaderMap| headers.values().map(HeaderValue::len).sum::<usize>();
+    let response = response.map_or(0, |one| one.body.len() + headers(&one.headers));
+    key.len() + OVERHEAD_BYTES + response
 }
 
 impl CachedResponse {

@@ -12,8 +12,8 @@ use crate::http::auth::Principal;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Batch, Bucket, ListedQuery, Spans, StatementOrder, StatementStatistics, Store, StoredProfile,
-    StoredQuery,
+    Batch, Bucket, Incomplete, ListedQuery, QueryPage, Reader, Spans, StatementOrder,
+    StatementPage, Store, StoredProfile, StoredQuery,
 };
 
 /// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
@@ -54,6 +54,10 @@ impl View {
     /// Returns the only user whose queries the principal may see, or `None` if the principal may see all.
     pub(crate) fn restricted_to(&self) -> Option<&str> {
         self.principal.restricted_to.as_deref()
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { owner: self.restricted_to(), name: self.name() }
     }
 
     /// Returns the pipeline to push to. Errors if the principal may not push.
@@ -107,8 +111,8 @@ impl View {
         &self,
         filter: &QueryFilter,
         each: impl FnMut(ListedQuery<'_>),
-    ) -> Result<(), crate::store::StoreError> {
-        self.store.list(filter, self.restricted_to(), each).await
+    ) -> Result<Option<Incomplete>, crate::store::StoreError> {
+        self.store.list(filter, self.reader(), each).await
     }
 
     pub(crate) async fn listed(
@@ -141,14 +145,22 @@ impl View {
     }
 
     pub(crate) async fn newest_profile(&self) -> Result<Option<QueryId>, crate::store::StoreError> {
-        self.store.newest_profile(self.restricted_to()).await
+        self.store.newest_profile(self.reader()).await
     }
 
+    pub(crate) async fn page(
+        &self,
+        filter: &QueryFilter,
+    ) -> Result<QueryPage, crate::store::StoreError> {
+        self.store.page(filter, self.reader()).await
+    }
+
+    /// Returns the queries of a page, without the place where the next page begins.
     pub(crate) async fn records(
         &self,
         filter: &QueryFilter,
     ) -> Result<Vec<StoredQuery>, crate::store::StoreError> {
-        self.store.records(filter, self.restricted_to()).await
+        Ok(self.page(filter).await?.queries)
     }
 
     pub(crate) async fn record(
@@ -162,8 +174,8 @@ impl View {
         &self,
         filter: &QueryFilter,
         order: StatementOrder,
-    ) -> Result<Vec<StatementStatistics>, crate::store::StoreError> {
-        self.store.statements(filter, order, self.restricted_to()).await
+    ) -> Result<StatementPage, crate::store::StoreError> {
+        self.store.statements(filter, order, self.reader()).await
     }
 
     pub(crate) async fn trends(
@@ -173,7 +185,7 @@ impl View {
         width_ms: u64,
         parts: usize,
     ) -> Result<HashMap<Fingerprint, Vec<i64>>, crate::store::StoreError> {
-        self.store.trends(fingerprints, (from_ms, width_ms, parts), self.restricted_to()).await
+        self.store.trends(fingerprints, (from_ms, width_ms, parts), self.reader()).await
     }
 
     pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, crate::store::StoreError> {
@@ -185,6 +197,6 @@ impl View {
         filter: &QueryFilter,
         spans: Spans,
     ) -> Result<Vec<Bucket>, crate::store::StoreError> {
-        self.store.timeline(filter, spans, self.restricted_to()).await
+        self.store.timeline(filter, spans, self.reader()).await
     }
 }

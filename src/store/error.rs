@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 
@@ -36,6 +37,15 @@ pub(crate) enum StoreError {
     /// The store is closed.
     #[error(transparent)]
     Closed(Cause),
+    /// As many searches or reports wait as may wait.
+    #[error("too many searches or reports wait already")]
+    Overloaded,
+    /// A search or a report took longer than it may take.
+    #[error("the read takes longer than {} s", .0.as_secs())]
+    TimedOut(Duration),
+    /// A report has more groups than it may have.
+    #[error("there are more than {0} different statements")]
+    TooManyGroups(usize),
     /// Any other error: of the driver, of the operating system, or a wrong statement.
     #[error(transparent)]
     Other(Cause),

@@ -102,6 +102,11 @@ impl Grouping {
         }
     }
 
+    /// Returns the number of groups.
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
     /// Returns the groups, in no order.
     pub(super) fn into_groups(mut self) -> Vec<Group> {
         self.groups.iter_mut().for_each(|group| group.durations.compact());

@@ -1,7 +1,49 @@
 //! What the store gives of single queries, beside [`StoredQuery`](crate::domain::record::StoredQuery).
 
 use crate::domain::filter::Cursor;
-use crate::domain::record::Kind;
+use crate::domain::record::{Kind, StoredQuery};
+
+/// Who reads.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    /// The user whose queries alone may be seen; `None` for all queries.
+    pub owner: Option<&'a str>,
+    /// The name by which long reads are shared out; `None` without users.
+    pub name: Option<&'a str>,
+}
+
+/// What ended a page of a list before it was full, although queries may be left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// The time of a read.
+    Time,
+    /// The bytes of an answer.
+    Bytes,
+}
+
+/// Where a page of a list ended before it was full. The next page begins there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Incomplete {
+    pub by: Bound,
+    /// The last query that was looked at.
+    pub at: Cursor,
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub(crate) struct QueryPage {
+    pub queries: Vec<StoredQuery>,
+    pub incomplete: Option<Incomplete>,
+}
+
+impl QueryPage {
+    /// Returns where the next page begins; `None` if no query is left. `limit` is that of the filter.
+    pub(crate) fn next(&self, limit: u32) -> Option<Cursor> {
+        let is_full = self.queries.len() >= limit as usize;
+        let last = self.queries.last().filter(|_| is_full).map(StoredQuery::cursor);
+        self.incomplete.map(|end| end.at).or(last)
+    }
+}
 
 /// The fields of a query that lists of Doris' interface show.
 #[derive(Debug)]
@@ -23,6 +65,14 @@ pub(crate) struct ListedQuery<'r> {
 }
 
 impl ListedQuery<'_> {
+    /// Returns the bytes of all texts.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let ListedQuery { query_id, state, user, catalog, db, statement, .. } = self;
+        let ListedQuery { frontend, session_id, sql_hash, .. } = self;
+        let texts = [state, user, catalog, db, statement, frontend, session_id, sql_hash];
+        texts.into_iter().flatten().map(|text| text.len()).sum::<usize>() + query_id.len()
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         Kind::of_name(self.kind)
     }

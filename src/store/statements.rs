@@ -42,6 +42,14 @@ pub(crate) struct StatementStatistics {
     pub last_ms: Option<i64>,
 }
 
+/// Statements in an order.
+#[derive(Debug)]
+pub(crate) struct StatementPage {
+    pub statements: Vec<StatementStatistics>,
+    /// Whether statements are missing because the answer has as many bytes as it may have.
+    pub is_incomplete: bool,
+}
+
 impl StatementStatistics {
     /// Returns the statistics of a group by statement, without the normalized statement. None for another
     /// group.

@@ -9,17 +9,17 @@ use warp::filters::BoxedFilter;
 use super::layout::{NavItem, Page};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::timeline_cache::{Timeline, TimelineCache};
-use super::{chart, paths, query_table, shown_content};
-use crate::domain::filter::QueryFilter;
+use super::{chart, format, paths, query_table, shown_content};
+use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
-use crate::http::query_parameters::{address, cursor, last_of_full};
+use crate::http::query_parameters::{address, cursor};
 use crate::http::view::View;
-use crate::store::StoredQuery;
+use crate::store::{Bound, Incomplete};
 
 pub(super) fn route(
     requests: PageRequests,
@@ -40,13 +40,14 @@ async fn page(
     timelines: Arc<TimelineCache>,
 ) -> Result<Page, ApiError> {
     let filter = query_filter(&view, &parameters)?;
-    let queries = async { view.records(&filter).await.map_err(ApiError::from) };
-    let timeline = timelines.get_for_page(&view, &filter, &parameters);
-    let (queries, timeline) = tokio::try_join!(queries, timeline)?;
+    let queries = async { view.page(&filter).await.map_err(ApiError::from) };
+    let timeline = timelines.get_for_page(&view, &filter);
+    let (page, timeline) = tokio::try_join!(queries, timeline)?;
+    let queries = &page.queries;
     let chart = timeline.map(|timeline| timeline_chart(&timeline, &parameters, &view));
     // Only the first page changes as queries arrive.
     let events = filter.after.is_none().then(|| {
-        let rows = query_table::rows(&queries, view.zone);
+        let rows = query_table::rows(queries, view.zone);
         shown_content::events_address(&parameters, rows.iter().map(|(_, row)| row), chart.as_ref())
     });
     let body = html! {
@@ -66,11 +67,12 @@ async fn page(
                     button.pause type="button" hidden data-live-pause { "Pause" }
                 }
             }
-            (query_table::table(&queries, events.as_deref(), view.zone))
-            @if queries.is_empty() {
+            (query_table::table(queries, events.as_deref(), view.zone))
+            @if queries.is_empty() && page.incomplete.is_none() {
                 p.empty data-empty { (empty_list(filter.after.is_none() && parameters.is_empty())) }
             }
-            (paging(&filter, &parameters, &queries))
+            @if let Some(incomplete) = page.incomplete { (incomplete_note(incomplete, view.zone)) }
+            (paging(&filter, &parameters, page.next(filter.limit)))
         }
     };
     Ok(Page { title: "History".to_string(), nav: Some(NavItem::History), body })
@@ -95,12 +97,25 @@ fn empty_list(is_unfiltered: bool) -> Markup {
     }
 }
 
-fn paging(filter: &QueryFilter, parameters: &Parameters, queries: &[StoredQuery]) -> Markup {
+/// Says where the list ended before the page was full.
+fn incomplete_note(Incomplete { by, at }: Incomplete, zone: Zone) -> Markup {
+    html! {
+        p.note {
+            @match by {
+                Bound::Time => "The search takes long and stopped at ",
+                Bound::Bytes => "The statements are long, and the page ends at ",
+            }
+            (format::time(at.started_ms, zone)) ". “Older” goes on from there."
+        }
+    }
+}
+
+fn paging(filter: &QueryFilter, parameters: &Parameters, next: Option<Cursor>) -> Markup {
     let page = |cursor: &str| address(paths::HISTORY, parameters, &[("cursor", cursor)]);
     html! {
         nav.paging aria-label="Pages of the list" {
             @if filter.after.is_some() { a href=(page("")) { "Newest" } }
-            @if let Some(last) = last_of_full(filter, queries, StoredQuery::cursor) {
+            @if let Some(last) = next {
                 a rel="next" href=(page(&cursor(last))) { "Older" }
             }
         }

@@ -51,7 +51,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
     let (statements, trends) = match &range {
         None => (Vec::new(), HashMap::new()),
         Some(range) => {
-            let statements = view.statements(&range.restrict(&filter), order).await?;
+            let statements = view.statements(&range.restrict(&filter), order).await?.statements;
             let trends = trends(&view, &statements, range).await?;
             (statements, trends)
         }

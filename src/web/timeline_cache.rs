@@ -8,10 +8,8 @@ use tokio::sync::Semaphore;
 
 use super::time_range::TimeRange;
 use crate::domain::filter::QueryFilter;
-use crate::http::Parameters;
 use crate::http::cache::Cache;
 use crate::http::error::ApiError;
-use crate::http::query_parameters::address;
 use crate::http::view::View;
 use crate::store::{Bucket, Version, Watch};
 
@@ -20,9 +18,9 @@ const PAGE_WAIT: Duration = Duration::from_millis(60);
 /// A timeline stays fresh until a commit, and at least this many times as long as computing it took: whatever is
 /// written, one timeline costs at most a twentieth of a core.
 const FRESH_FACTOR: u32 = 20;
-/// Timelines that are computed at the same time.
+/// Timelines that are computed or wait for it.
 const MAX_COMPUTING: usize = 32;
-/// The most timelines in the cache.
+/// The most timelines in the cache: each takes some 6 KB.
 const MAX_CACHED: usize = 256;
 
 /// What ran in each part of a time range, at one version of the store.
@@ -35,20 +33,23 @@ pub(super) struct Timeline {
     pub fresh_until: Instant,
 }
 
-/// The owner whose queries alone are counted, and the parameters of the filter.
-type Key = (Option<String>, String);
+/// The owner whose queries alone are counted, and the filter without its page. A filter is at most some kilobytes.
+type Key = (Option<String>, QueryFilter);
 
 #[derive(Debug)]
 pub(super) struct TimelineCache {
     watch: Arc<Watch>,
     timelines: Cache<Key, Timeline>,
     computing: Arc<Semaphore>,
+    /// Charts are computed one after the other, so that statements and timelines of others keep a connection.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl TimelineCache {
     pub(super) fn new(watch: Arc<Watch>) -> TimelineCache {
         let computing = Arc::new(Semaphore::new(MAX_COMPUTING));
-        TimelineCache { watch, timelines: Cache::new(MAX_CACHED, |_, _| 1), computing }
+        let timelines = Cache::new(MAX_CACHED, |_, _| 1);
+        TimelineCache { watch, timelines, computing, turn: tokio::sync::Mutex::default() }
     }
 
     /// Returns whether nothing was committed since a timeline was computed.
@@ -62,20 +63,19 @@ impl TimelineCache {
         self: &Arc<TimelineCache>,
         view: &View,
         filter: &QueryFilter,
-        parameters: &Parameters,
     ) -> Result<Option<Arc<Timeline>>, ApiError> {
-        let timeline = self.get(view, filter, parameters);
+        let timeline = self.get(view, filter);
         tokio::time::timeout(PAGE_WAIT, timeline).await.unwrap_or(Ok(None))
     }
 
-    /// Returns the timeline of a filter from the cache, else computes it; `None` where too many are being computed.
+    /// Returns the timeline of a filter from the cache, else computes it; `None` where too many are being computed, or
+    /// where computing takes too long.
     pub(super) async fn get(
         self: &Arc<TimelineCache>,
         view: &View,
         filter: &QueryFilter,
-        parameters: &Parameters,
     ) -> Result<Option<Arc<Timeline>>, ApiError> {
-        let key = key(view, parameters);
+        let key = key(view, filter);
         if let Some(timeline) = self.timelines.get(&key).filter(|cached| self.is_fresh(cached)) {
             return Ok(Some(timeline));
         }
@@ -89,11 +89,16 @@ impl TimelineCache {
             let is_fresh = |timeline: &Timeline| cache.is_fresh(timeline);
             cache.timelines.get_or_load(key, is_fresh, cache.compute(&view, &filter)).await
         });
-        let timeline = computation.await.map_err(|error| ApiError::Internal(error.into()))?;
-        timeline.map(Some)
+        match computation.await.map_err(|error| ApiError::Internal(error.into()))? {
+            Ok(timeline) => Ok(Some(timeline)),
+            // The list is of use without its chart.
+            Err(ApiError::Busy(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn compute(&self, view: &View, filter: &QueryFilter) -> Result<Timeline, ApiError> {
+        let _turn = self.turn.lock().await;
         let (version, began) = (self.watch.now(), Instant::now());
         let buckets = match TimeRange::of(view, filter).await? {
             None => None,
@@ -109,7 +114,7 @@ impl TimelineCache {
 }
 
 /// Returns the key of the chart that all pages of a list have.
-fn key(view: &View, parameters: &Parameters) -> Key {
-    let without_page = [("cursor", ""), ("limit", "")];
-    (view.restricted_to().map(str::to_string), address("", parameters, &without_page))
+fn key(view: &View, filter: &QueryFilter) -> Key {
+    let filter = QueryFilter { limit: 0, after: None, ..filter.clone() };
+    (view.restricted_to().map(str::to_string), filter)
 }

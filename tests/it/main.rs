@@ -18,6 +18,7 @@
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
 //! | `search` | a search finds what reading all statements finds | |
+//! | `read_bounds` | reads are bounded in time and bytes, and wait for no others | |
 //! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
 //! | `file_changes`, `salvage` | a file that changes underneath, races on a new file; damage of each kind, and what is saved | time (some ten seconds) |
 //! | `disk_full` | a disk that is full | root, mount |
@@ -50,6 +51,7 @@ mod outcomes;
 mod pages;
 mod push;
 mod push_bounds;
+mod read_bounds;
 mod response_cache;
 mod retention;
 mod salvage;

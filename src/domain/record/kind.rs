@@ -1,7 +1,7 @@
 use std::fmt;
 
 /// Whether a record is of a statement or of a load. Doris calls this the task type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Query,
     /// A load job, a stream load, or a statement whose profile calls it a load.

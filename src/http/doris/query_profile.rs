@@ -75,9 +75,9 @@ async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
     });
     let listed =
         view.list(&filter, |query| rows.add(&ProfileRow::new(&query, view.zone), query.cursor()));
-    listed.await?;
+    let incomplete = listed.await?;
     let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
-    Ok(with_next(rows.finish(count)?, LIST_PATH, &parameters, last))
+    Ok(with_next(rows.finish(count)?, LIST_PATH, &parameters, last, incomplete))
 }
 
 impl<'r> ProfileRow<'r> {

@@ -76,9 +76,9 @@ async fn list(view: &View, parameters: &Parameters) -> Result<Answer, ApiError> 
     });
     let listed =
         view.list(&filter, |query| rows.add(&SessionRow::new(&query, view.zone), query.cursor()));
-    listed.await?;
+    let incomplete = listed.await?;
     let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
-    Ok(with_next(rows.finish(count)?, LIST_PATH, parameters, last))
+    Ok(with_next(rows.finish(count)?, LIST_PATH, parameters, last, incomplete))
 }
 
 impl<'r> SessionRow<'r> {

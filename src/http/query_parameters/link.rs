@@ -3,21 +3,29 @@
 use std::collections::BTreeMap;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use warp::http::header::{HeaderValue, LINK};
+use warp::http::header::{HeaderName, HeaderValue, LINK};
 
-use crate::domain::filter::{Cursor, QueryFilter};
+use crate::domain::filter::Cursor;
 use crate::http::answer::Answer;
 use crate::http::route::Parameters;
+use crate::store::{Bound, Incomplete};
+
+/// Says why a page has fewer rows than its limit although more may follow: `time` or `bytes`.
+const INCOMPLETE: HeaderName = HeaderName::from_static("annals-incomplete");
 
 /// Adds to a page the link to the next one. The link is a header, so that the envelope stays as Doris makes it. `last`
-/// is the last row of a page that is full.
+/// is the last row of a page that is full; a page that is `incomplete` goes on where it ended.
 pub(crate) fn with_next(
     mut answer: Answer,
     path: &str,
     parameters: &Parameters,
     last: Option<Cursor>,
+    incomplete: Option<Incomplete>,
 ) -> Answer {
-    let Some(last) = last else {
+    if let Some(Incomplete { by, .. }) = incomplete {
+        set_incomplete(&mut answer, by);
+    }
+    let Some(last) = incomplete.map(|end| end.at).or(last) else {
         return answer;
     };
     let link =
@@ -27,6 +35,15 @@ pub(crate) fn with_next(
         answer.headers_mut().insert(LINK, link);
     }
     answer
+}
+
+/// Marks an answer that has less than was asked for.
+pub(crate) fn set_incomplete(answer: &mut Answer, by: Bound) {
+    let by = match by {
+        Bound::Time => "time",
+        Bound::Bytes => "bytes",
+    };
+    answer.headers_mut().insert(INCOMPLETE, HeaderValue::from_static(by));
 }
 
 /// Returns the text of a cursor, which [`super::PageCursor`] reads.
@@ -45,14 +62,4 @@ pub(crate) fn address(path: &str, parameters: &Parameters, changed: &[(&str, &st
     let query: Vec<String> =
         given.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
     if query.is_empty() { path.to_string() } else { format!("{path}?{}", query.join("&")) }
-}
-
-/// Returns the cursor of the last of `rows` if the page is full, for then another page may come.
-pub(crate) fn last_of_full<T>(
-    filter: &QueryFilter,
-    rows: &[T],
-    cursor: impl Fn(&T) -> Cursor,
-) -> Option<Cursor> {
-    let is_full = rows.len() as u32 >= filter.limit;
-    rows.last().filter(|_| is_full).map(cursor)
 }

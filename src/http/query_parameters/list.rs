@@ -39,7 +39,7 @@ pub(crate) struct ListParameters {
     pub fingerprint: Option<FingerprintText>,
     /// Text in the statement, in any letter case.
     pub search: Option<SearchText>,
-    /// Whole words in the statement, in any order and letter case.
+    /// Whole words in the statement, in any order and letter case, at most 32 different ones.
     pub words: Option<SearchWords>,
     /// The shortest duration, in milliseconds.
     #[param(value_type = Option<i64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]

@@ -6,7 +6,7 @@ mod list;
 mod reader;
 mod values;
 
-pub(crate) use link::{address, cursor, last_of_full, with_next};
+pub(crate) use link::{address, cursor, set_incomplete, with_next};
 pub(crate) use list::{ListParameters, filter};
 pub(crate) use reader::{NoParameters, read_all, read_known};
 pub(crate) use values::{

@@ -141,9 +141,14 @@ impl PartialSchema for SearchText {
     }
 }
 
-/// Has something other than Unicode's white space, which separates words.
-const NOT_ALL_SPACE: &str =
-    r"[^\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]";
+/// One to 32 words, with Unicode's white space between them.
+const WORDS: &str = concat!(
+    r"^[\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]*",
+    r"[^\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]+",
+    r"([\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]+",
+    r"[^\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]+){0,31}",
+    r"[\t-\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]*$"
+);
 
 /// Words that statements contain, with white space between them.
 #[derive(Debug, Deserialize)]
@@ -153,7 +158,7 @@ impl ToSchema for SearchWords {}
 
 impl PartialSchema for SearchWords {
     fn schema() -> RefOr<Schema> {
-        RefOr::T(text().max_length(Some(1000)).pattern(Some(NOT_ALL_SPACE)).build().into())
+        RefOr::T(text().max_length(Some(1000)).pattern(Some(WORDS)).build().into())
     }
 }
 

@@ -10,9 +10,7 @@ use crate::http::answer::profile_text;
 use crate::http::doris::envelope::{Envelope, success};
 use crate::http::error::ApiError;
 use crate::http::query_ids::exact_query_id;
-use crate::http::query_parameters::{
-    ListParameters, NoParameters, last_of_full, read_all, with_next,
-};
+use crate::http::query_parameters::{ListParameters, NoParameters, read_all, with_next};
 use crate::http::route::{ReadRequest, Route};
 use crate::http::view::NoProfile;
 use crate::store::StoredQuery;
@@ -35,18 +33,21 @@ struct Description;
 
 /// Queries, newest first
 ///
-/// The next page is in the `Link` header. Statements are cut to 65,536 characters here.
+/// The next page is in the `Link` header. Statements are cut to 65,536 characters here. A page of very long statements,
+/// or of a search that takes long, has fewer rows than its limit and names the reason in `annals-incomplete`; the next
+/// page goes on where it ended.
 #[utoipa::path(
     get, path = LIST_PATH, params(ListParameters), tag = "queries",
     responses((status = 200, body = Envelope<Vec<StoredQuery>>,
-        headers(("link" = Option<String>, description = "the next page, where there may be one"))))
+        headers(("link" = Option<String>, description = "the next page, where there may be one"),
+            ("annals-incomplete" = Option<String>, description = "`time` or `bytes`"))))
 )]
 async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
     let parameters = request.parameters;
     let filter = read_all::<ListParameters>(&parameters)?.filter(request.view.zone)?;
-    let rows = request.view.records(&filter).await?;
-    let last = last_of_full(&filter, &rows, StoredQuery::cursor);
-    Ok(with_next(success(&rows, rows.len())?, LIST_PATH, &parameters, last))
+    let page = request.view.page(&filter).await?;
+    let answer = success(&page.queries, page.queries.len())?;
+    Ok(with_next(answer, LIST_PATH, &parameters, page.next(filter.limit), page.incomplete))
 }
 
 /// One query

@@ -13,9 +13,10 @@ use crate::http::doris::envelope::{Envelope, success};
 use crate::http::error::ApiError;
 use crate::http::query_parameters::{
     Count, FingerprintText, KindName, ListParameters, SearchText, SearchWords, Time, read_all,
+    set_incomplete,
 };
 use crate::http::route::{ReadRequest, Route};
-use crate::store::{StatementOrder, StatementStatistics};
+use crate::store::{Bound, StatementOrder, StatementStatistics};
 
 const PATH: &str = "/api/v1/statements";
 
@@ -112,6 +113,10 @@ async fn statements(request: ReadRequest) -> Result<Answer, ApiError> {
     let parameters: StatementParameters = read_all(&request.parameters)?;
     let Order(order) = parameters.order.unwrap_or(Order(StatementOrder::Total));
     let filter = parameters.filter(request.view.zone)?;
-    let statements = request.view.statements(&filter, order).await?;
-    success(&statements, statements.len())
+    let page = request.view.statements(&filter, order).await?;
+    let mut answer = success(&page.statements, page.statements.len())?;
+    if page.is_incomplete {
+        set_incomplete(&mut answer, Bound::Bytes);
+    }
+    Ok(answer)
 }

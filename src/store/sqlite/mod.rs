@@ -24,7 +24,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use commit::SqliteWriter;
-use raw::{OpenFile, ReadPool};
+use raw::{Lane, OpenFile, ReadPool};
 
 use super::contents::ReparseSummary;
 use super::error::{FileFault, OpenError, StoreError};
@@ -44,12 +44,18 @@ pub(crate) struct Store {
     path: PathBuf,
     /// For statements that read a few rows.
     readers: SqlitePool,
-    /// For statements that read many rows, so that the few rows of other clients do not wait for them.
+    /// For statements of annals itself that read many rows.
     reporters: SqlitePool,
-    /// For lists and profiles.
+    /// For lists by start and profiles.
     read_pool: Arc<ReadPool>,
     /// What annals has open, to compare with what is at the path; none if the store only reads.
     open_file: Option<Arc<OpenFile>>,
+    /// For lists with other conditions and searches, as far as they look at the newest queries only.
+    newest: Arc<Lane>,
+    /// For lists and searches that look further.
+    scans: Arc<Lane>,
+    /// For counts of many queries.
+    reports: Arc<Lane>,
     reparsed: ReparseSummary,
 }
 
@@ -113,6 +119,7 @@ impl Store {
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         let fault = self.file_fault();
         self.read_pool.close();
+        [&self.newest, &self.scans, &self.reports].into_iter().for_each(|lane| lane.close());
         self.readers.close().await;
         self.reporters.close().await;
         if let Some(file) = &self.open_file {

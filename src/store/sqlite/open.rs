@@ -12,7 +12,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
-use super::raw::{OpenFile, ReadPool};
+use super::raw::{Lane, OpenFile, ReadPool};
 use super::{BUSY_TIMEOUT, Store, admin, options_to_write, reparse};
 use crate::store::contents::ReparseSummary;
 use crate::store::error::{OpenError, StoreError};
@@ -34,8 +34,16 @@ const CONNECT_STEP: Duration = Duration::from_millis(20);
 const READERS: u32 = 4;
 /// Raw connections for lists and profiles.
 const READ_POOL: usize = 4;
-/// Connections that read many rows each.
+/// Connections for annals' own reads of many rows.
 const REPORTERS: u32 = 2;
+/// Connections of each lane. Reads of a lane take whole cores, and more would only share the same cores.
+const LANE: usize = 2;
+/// How long a list may look at the newest queries before it waits with the long searches.
+const NEWEST_TIME: Duration = Duration::from_millis(50);
+/// How long a search may take. Its answer has what was found until then, and the next page goes on.
+const SCAN_TIME: Duration = Duration::from_secs(10);
+/// How long a report may take: some ten million queries. A part of a report is of no use.
+const REPORT_TIME: Duration = Duration::from_secs(30);
 
 impl Store {
     /// Opens a database to read and to write. Creates a missing file, and migrates an older database.
@@ -62,9 +70,13 @@ impl Store {
         let options = options_to_read(path);
         let readers = pool(READERS, options.clone()).await.map_err(not_opened)?;
         let reporters = pool(REPORTERS, options).await.map_err(not_opened)?;
-        let read_pool = ReadPool::new(path, false, READ_POOL).of(open_file.clone());
+        let read_pool = Arc::new(ReadPool::new(path, false, READ_POOL).of(open_file.clone()));
+        let lane = |time| {
+            Lane::new(ReadPool::new(path, false, LANE).of(open_file.clone()), LANE, Some(time))
+        };
+        let [newest, scans, reports] = [NEWEST_TIME, SCAN_TIME, REPORT_TIME].map(lane);
         let (path, open_file) = (path.to_path_buf(), Some(open_file));
-        Ok(Store { path, readers, reporters, read_pool: Arc::new(read_pool), open_file, reparsed })
+        Ok(Store { path, readers, reporters, read_pool, newest, scans, reports, open_file, reparsed })
     }
 
     /// Opens a database to read only, with one connection, for a command that runs once and ends. Never changes
@@ -104,11 +116,16 @@ impl Store {
         if !is_current(&applied) {
             return Err(OpenError::Older(named()));
         }
+        let read_pool = Arc::new(ReadPool::new(path, immutable, READ_POOL));
+        let lane = Lane::new(ReadPool::new(path, immutable, 1), 1, None);
         Ok(Store {
             path: named(),
             reporters: readers.clone(),
             readers,
-            read_pool: Arc::new(ReadPool::new(path, immutable, READ_POOL)),
+            read_pool,
+            newest: lane.clone(),
+            scans: lane.clone(),
+            reports: lane,
             open_file: None,
             reparsed: ReparseSummary::default(),
         })

@@ -42,34 +42,6 @@ impl Store {
         .map_err(StoreError::from)
     }
 
-    /// Returns the id of the newest query that has a profile, or None if no query has one. Goes through the index by start
-    /// up to that query.
-    pub(crate) async fn newest_profile(
-        &self,
-        owner: Option<&str>,
-    ) -> Result<Option<QueryId>, StoreError> {
-        let id = match owner {
-            None => {
-                let newest = sqlx::query_scalar!(
-                    "SELECT query_id FROM query
-                     WHERE EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
-                     ORDER BY started_ms DESC, id DESC LIMIT 1"
-                );
-                newest.fetch_optional(&self.reporters).await?
-            }
-            Some(user) => {
-                let newest = sqlx::query_scalar!(
-                    "SELECT query_id FROM query
-                     WHERE user = ? AND EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
-                     ORDER BY started_ms DESC, id DESC LIMIT 1",
-                    user
-                );
-                newest.fetch_optional(&self.reporters).await?
-            }
-        };
-        Ok(id.and_then(|id| id.parse().ok()))
-    }
-
     /// Returns those of the queries that have ended and whose profile is stored.
     pub(crate) async fn complete(
         &self,

@@ -35,24 +35,23 @@ impl ChartFeed {
     pub(super) async fn send_to(mut self, events: &EventSender) {
         loop {
             self.changes.mark_unchanged();
-            let retry_at =
-                match self.timelines.get(&self.view, &self.filter, &self.parameters).await {
-                    Ok(Some(timeline)) => {
-                        if let Some(event) = self.event_of(&timeline)
-                            && !events.send(event).await
-                        {
-                            return;
-                        }
-                        let is_outdated = !self.timelines.is_current(&timeline);
-                        is_outdated.then_some(timeline.fresh_until.into())
+            let retry_at = match self.timelines.get(&self.view, &self.filter).await {
+                Ok(Some(timeline)) => {
+                    if let Some(event) = self.event_of(&timeline)
+                        && !events.send(event).await
+                    {
+                        return;
                     }
-                    Ok(None) => Some(Instant::now() + RETRY_DELAY),
-                    Err(error) => {
-                        let error = error.into_parts().message;
-                        tracing::warn!(error, "cannot compute the chart of a live page");
-                        Some(Instant::now() + RETRY_DELAY)
-                    }
-                };
+                    let is_outdated = !self.timelines.is_current(&timeline);
+                    is_outdated.then_some(timeline.fresh_until.into())
+                }
+                Ok(None) => Some(Instant::now() + RETRY_DELAY),
+                Err(error) => {
+                    let error = error.into_parts().message;
+                    tracing::warn!(error, "cannot compute the chart of a live page");
+                    Some(Instant::now() + RETRY_DELAY)
+                }
+            };
             let next = async {
                 match retry_at {
                     Some(at) => tokio::time::sleep_until(at).await,

@@ -20,7 +20,7 @@ const COLUMNS: [&str; 4] = ["Time, fastest", "Time, slowest", "Rows, fastest", "
 pub(super) async fn compare_extremes(
     view: &View,
     runs: &[StoredQuery],
-    newest: Option<u32>,
+    newest: Option<usize>,
 ) -> Result<Option<Markup>, ApiError> {
     let timed = || runs.iter().filter(|run| run.duration_ms.is_some());
     // Of runs that took equally long, the one with a profile.

@@ -44,11 +44,11 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
     // All runs, unless a range was chosen: they are few beside all queries.
     let runs = view.records(&filter).await?;
     let statistics = view.statements(&filter, StatementOrder::Total).await?;
-    let Some(statistics) = statistics.into_iter().next() else {
+    let Some(statistics) = statistics.statements.into_iter().next() else {
         return Err(ApiError::NotFound(format!("there is no statement {fingerprint}")));
     };
     // The chart and the comparison say so if they do not have all runs.
-    let newest = (statistics.count > i64::from(MAX_RUNS)).then_some(MAX_RUNS);
+    let newest = (statistics.count > runs.len() as i64).then_some(runs.len());
     let comparison = comparison::compare_extremes(&view, &runs, newest).await?;
     let body = html! {
         div.heading {

@@ -1,44 +1,77 @@
 //! Aggregates of many queries: spans of time, and groups.
 
+use rusqlite::{Connection, OptionalExtension, params};
+use sqlx::Execute;
+
 use super::super::Store;
 use super::scan::{OWN, Scan, counted};
 use crate::domain::filter::QueryFilter;
+use crate::domain::record::QueryId;
+use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::group::{Group, GroupBy, Grouping, Keys};
+use crate::store::query::Reader;
+use crate::store::statements::{StatementOrder, StatementPage, StatementStatistics};
 use crate::store::timeline::{Bucket, Spans};
 
 /// The columns that a [`Grouping`] needs beyond the counted ones.
 pub(super) const GROUP_COLUMNS: &str = ", fingerprint, user, db";
 
+/// The most groups of a report for a client: some 200 MB of memory. A cluster has some thousands of statements.
+const MAX_GROUPS: usize = 500_000;
+/// The most bytes of the normalized statements of an answer. JSON may have six bytes for one.
+const STATEMENTS_BYTES: usize = 8 << 20;
+
+/// Returns the groups of the queries of a filter. Stops with one group more than `most`.
+fn groups(
+    sqlite: &Connection,
+    (filter, owner): (&QueryFilter, Option<&str>),
+    by: GroupBy,
+    most: usize,
+) -> Result<Vec<Group>, rusqlite::Error> {
+    let mut grouping = Grouping::new(by);
+    Scan { sqlite, filter, owner }.each(GROUP_COLUMNS, |row| {
+        if grouping.len() > most {
+            return Ok(false);
+        }
+        let text =
+            |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null().ok().flatten());
+        let keys = Keys { fingerprint: row.get(OWN)?, user: text(OWN + 1)?, db: text(OWN + 2)? };
+        grouping.add(&counted(row)?, &keys);
+        Ok(true)
+    })?;
+    Ok(grouping.into_groups())
+}
+
 impl Store {
-    /// Returns the counts of each span, of the queries of a filter that the owner may see. Ignores the
+    /// Returns the counts of each span, of the queries of a filter that the reader may see. Ignores the
     /// filter's own times, limit and cursor.
     pub(crate) async fn timeline(
         &self,
         filter: &QueryFilter,
         spans: Spans,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<Bucket>, StoreError> {
         let filter = QueryFilter {
             from_ms: Some(spans.from_ms),
             to_ms: Some(spans.last_ms().saturating_add(1)),
             ..filter.clone()
         };
-        let owner = owner.map(str::to_string);
-        self.report_raw(move |sqlite, is_cancelled| {
+        let owner = reader.owner.map(str::to_string);
+        let timeline = self.reports.run(reader.name, move |sqlite| {
             let mut buckets = spans.empty();
             let (filter, owner) = (&filter, owner.as_deref());
-            Scan { sqlite, filter, owner, is_cancelled }.each("", |row| {
+            Scan { sqlite, filter, owner }.each("", |row| {
                 let query = counted(row)?;
                 let position = query.started_ms.and_then(|started_ms| spans.position(started_ms));
                 if let Some(bucket) = position.and_then(|at| buckets.get_mut(at)) {
                     bucket.add(&query);
                 }
-                Ok(())
+                Ok(true)
             })?;
             Ok(buckets)
-        })
-        .await
+        });
+        timeline.await
     }
 
     /// Returns the queries of a filter that the owner may see, in groups, in no order. Ignores the filter's
@@ -51,20 +84,121 @@ impl Store {
     ) -> Result<Vec<Group>, StoreError> {
         let filter = filter.clone();
         let owner = owner.map(str::to_string);
-        self.report_raw(move |sqlite, is_cancelled| {
-            let mut grouping = Grouping::new(by);
-            let (filter, owner) = (&filter, owner.as_deref());
-            Scan { sqlite, filter, owner, is_cancelled }.each(GROUP_COLUMNS, |row| {
-                let text = |column| {
-                    Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null().ok().flatten())
-                };
-                let keys =
-                    Keys { fingerprint: row.get(OWN)?, user: text(OWN + 1)?, db: text(OWN + 2)? };
-                grouping.add(&counted(row)?, &keys);
-                Ok(())
-            })?;
-            Ok(grouping.into_groups())
-        })
-        .await
+        let all = usize::MAX;
+        let top = move |sqlite: &_| groups(sqlite, (&filter, owner.as_deref()), by, all);
+        self.reports.run(None, top).await
     }
+
+    /// Returns the statistics of the queries of a filter that the reader may see, by statement, as many as the
+    /// filter's limit. Ignores the filter's cursor.
+    ///
+    /// Errors if there are too many statements, if too many reports wait, or if the time is up.
+    pub(crate) async fn statements(
+        &self,
+        filter: &QueryFilter,
+        order: StatementOrder,
+        reader: Reader<'_>,
+    ) -> Result<StatementPage, StoreError> {
+        let filter = filter.clone();
+        let owner = reader.owner.map(str::to_string);
+        let page = self.reports.run(reader.name, move |sqlite| {
+            let by = GroupBy::Statement;
+            let groups = groups(sqlite, (&filter, owner.as_deref()), by, MAX_GROUPS)?;
+            if groups.len() > MAX_GROUPS {
+                return Ok(None);
+            }
+            let mut statements: Vec<_> =
+                groups.into_iter().filter_map(StatementStatistics::of).collect();
+            order.sort(&mut statements);
+            statements.truncate(filter.limit as usize);
+            read_normalized(sqlite, statements).map(Some)
+        });
+        page.await?.ok_or(StoreError::TooManyGroups(MAX_GROUPS))
+    }
+
+    /// Returns how often the queries of each fingerprint ran in spans: rows of a fingerprint, the position of a span and
+    /// a count. `fingerprints` is a JSON array of signed numbers. `spans` are the first start, the length of a span, and
+    /// the last start.
+    pub(in crate::store::sqlite) async fn counted_by_span(
+        &self,
+        fingerprints: String,
+        (from_ms, width_ms, last_ms): (i64, i64, i64),
+        reader: Reader<'_>,
+    ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
+        let owner = reader.owner.map(str::to_string);
+        let counted = self.reports.run(reader.name, move |sqlite| {
+            let trends = sqlx::query_file!(
+                "src/store/queries/trends.sql", from_ms, width_ms, last_ms, fingerprints, owner
+            );
+            let mut trends = sqlite.prepare(trends.sql().as_str())?;
+            let values = params![from_ms, width_ms, last_ms, fingerprints, owner];
+            let counted = trends.query_map(values, |row| {
+                Ok((Fingerprint::from_signed(row.get(0)?), row.get(1)?, row.get(2)?))
+            })?;
+            counted.collect()
+        });
+        counted.await
+    }
+
+    /// Returns the id of the newest query that has a profile, or None if no query has one. Goes through the index by start
+    /// up to that query.
+    pub(crate) async fn newest_profile(
+        &self,
+        reader: Reader<'_>,
+    ) -> Result<Option<QueryId>, StoreError> {
+        let owner = reader.owner.map(str::to_string);
+        let id = self.scans.run(reader.name, move |sqlite| {
+            let newest = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
+                sqlite.query_row(sql, values, |row| row.get::<_, String>(0)).optional()
+            };
+            match owner {
+                None => {
+                    let all = sqlx::query!(
+                        "SELECT query_id FROM query
+                         WHERE EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
+                         ORDER BY started_ms DESC, id DESC LIMIT 1"
+                    );
+                    newest(all.sql().as_str(), &[])
+                }
+                Some(user) => {
+                    let of_user = sqlx::query!(
+                        "SELECT query_id FROM query
+                         WHERE user = ? AND EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
+                         ORDER BY started_ms DESC, id DESC LIMIT 1",
+                        user
+                    );
+                    newest(of_user.sql().as_str(), &[&user])
+                }
+            }
+        });
+        Ok(id.await?.and_then(|id| id.parse().ok()))
+    }
+}
+
+/// Reads the normalized statements, until they are as many bytes as an answer may have.
+fn read_normalized(
+    sqlite: &Connection,
+    mut statements: Vec<StatementStatistics>,
+) -> Result<StatementPage, rusqlite::Error> {
+    let mut bytes = 0;
+    let mut complete = 0;
+    for one in &mut statements {
+        let fingerprint = one.fingerprint.to_signed();
+        let normalized = sqlx::query_scalar!(
+            "SELECT normalized FROM statement WHERE fingerprint = ?",
+            fingerprint
+        );
+        let mut normalized = sqlite.prepare_cached(normalized.sql().as_str())?;
+        let text: Option<String> =
+            normalized.query_row([fingerprint], |row| row.get(0)).optional()?;
+        one.normalized = text.unwrap_or_default();
+        bytes += one.normalized.len();
+        complete += 1;
+        if bytes > STATEMENTS_BYTES {
+            break;
+        }
+    }
+    let is_incomplete = complete < statements.len();
+    statements.truncate(complete);
+    Ok(StatementPage { statements, is_incomplete })
 }

@@ -2,15 +2,17 @@
 //!
 //! `read_pool.rs` says why lists take a raw connection.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::Store;
 use super::query_table::{SELECT_QUERY, read_query};
-use crate::domain::filter::{QueryFilter, Users};
-use crate::domain::record::{QueryId, StoredQuery};
+use crate::domain::filter::{Cursor, QueryFilter, Users};
+use crate::domain::record::{FieldValue, QueryId, StoredQuery};
 use crate::store::error::StoreError;
-use crate::store::query::ListedQuery;
+use crate::store::query::{Bound, Incomplete, ListedQuery, QueryPage, Reader};
 
 /// Characters of a statement in a list. The bound keeps an answer small.
 const LISTED_STATEMENT_CHARS: i64 = 65_536;
@@ -82,21 +84,6 @@ impl Conditions {
         format!("?{}", self.values.len())
     }
 
-    /// Adds the conditions of a filter, except for its times, its page, its fingerprint and its search.
-    fn and_filter(self, filter: &QueryFilter, user: Option<&str>) -> Conditions {
-        const ANYWHERE: &str = r"(statement LIKE ? ESCAPE '\' OR query_id LIKE ? ESCAPE '\'
-            OR user LIKE ? ESCAPE '\' OR db LIKE ? ESCAPE '\' OR state LIKE ? ESCAPE '\'
-            OR frontend LIKE ? ESCAPE '\')";
-        self.and_if("user = ?", user.map(str::to_string))
-            .and_if("db = ?", filter.db.clone())
-            .and_if("state = ? COLLATE NOCASE", filter.state.clone())
-            .and_if("kind = ?", filter.kind.map(|kind| kind.name().to_string()))
-            .and_if(ANYWHERE, filter.anywhere.as_deref().map(like_pattern))
-            .and_if("duration_ms >= ?", filter.min_ms)
-            .and_if("queue_time_ms >= ?", filter.min_queue_ms)
-            .and_if("cache_hit = ?", filter.cache_hit)
-    }
-
     /// Adds the times of a filter and the start of its page, for the queries with a start.
     fn and_page(mut self, filter: &QueryFilter) -> Conditions {
         let ((first_ms, _), (start_ms, id)) = (filter.starts(), filter.page_start());
@@ -114,128 +101,212 @@ impl Conditions {
     }
 }
 
-/// Returns a pattern of LIKE that finds a text as it is.
-fn like_pattern(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{escaped}%")
+/// How much of a list one read may take.
+#[derive(Debug, Clone, Copy)]
+struct ListBounds {
+    bytes: usize,
+    time: Duration,
 }
 
-/// Hands over the rows of a statement; returns how many there are.
-fn step(
-    sqlite: &Connection,
-    (sql, values): (String, Vec<Value>),
-    each: &mut impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,
-) -> Result<u32, rusqlite::Error> {
-    let mut statement = sqlite.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut count = 0;
-    while let Some(row) = rows.next()? {
-        each(row)?;
-        count += 1;
+impl ListBounds {
+    /// The bounds of a list that a client gets: 1000 statements of 8 KB. JSON may have six bytes for one.
+    const SERVED: ListBounds = ListBounds { bytes: 8 << 20, time: Duration::from_secs(2) };
+    /// The commands write row by row.
+    const NONE: ListBounds = ListBounds { bytes: usize::MAX, time: Duration::MAX };
+}
+
+/// A row with more bytes than this may be part of a row with many more. Reading it takes long enough to move other tasks
+/// off the thread.
+const LONG_ROW_BYTES: usize = LISTED_STATEMENT_CHARS as usize;
+
+/// Hands over the rows of a list, until one of its bounds is reached.
+struct ListReader<E> {
+    each: E,
+    bounds: ListBounds,
+    began: Instant,
+    bytes: usize,
+    count: u32,
+    has_long_rows: bool,
+    incomplete: Option<Incomplete>,
+}
+
+impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<E> {
+    /// `each` returns the place of a row in the list, and the bytes of its texts.
+    fn new(bounds: ListBounds, each: E) -> ListReader<E> {
+        ListReader {
+            each,
+            bounds,
+            began: Instant::now(),
+            bytes: 0,
+            count: 0,
+            has_long_rows: false,
+            incomplete: None,
+        }
     }
-    Ok(count)
-}
 
-/// Hands over the rows of a page: queries by start, newest first, then those without a start.
-fn step_page(
-    sqlite: &Connection,
-    select: &str,
-    filter: &QueryFilter,
-    owner: Option<&str>,
-    mut each: impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,
-) -> Result<(), rusqlite::Error> {
-    let user = match filter.users(owner) {
-        Users::All => None,
-        Users::One(user) => Some(user),
-        Users::Nobody => return Ok(()),
-    };
-    let conditions = Conditions::new(LISTED_STATEMENT_CHARS).and_filter(filter, user);
-    let started = conditions.clone().and_page(filter).newest_first(select, filter.limit);
-    let missing = filter.limit.saturating_sub(step(sqlite, started, &mut each)?);
-    if let Some(below) = filter.page_start_without_time()
-        && missing > 0
-    {
-        let unstarted = conditions.and("started_ms IS NULL AND id < ?", below);
-        step(sqlite, unstarted.newest_first(select, missing), &mut each)?;
+    /// Hands over the rows of a statement.
+    fn step(
+        &mut self,
+        sqlite: &Connection,
+        (sql, values): (String, Vec<Value>),
+    ) -> Result<(), rusqlite::Error> {
+        let mut statement = sqlite.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while self.incomplete.is_none() {
+            let row = match self.has_long_rows {
+                false => rows.next()?,
+                true => tokio::task::block_in_place(|| rows.next())?,
+            };
+            let Some(row) = row else { break };
+            let (at, bytes) = (self.each)(row)?;
+            self.count += 1;
+            self.bytes = self.bytes.saturating_add(bytes);
+            if bytes >= LONG_ROW_BYTES {
+                self.has_long_rows = true;
+            }
+            let by = match () {
+                () if self.bytes > self.bounds.bytes => Bound::Bytes,
+                () if self.has_long_rows && self.began.elapsed() > self.bounds.time => Bound::Time,
+                () => continue,
+            };
+            self.incomplete = Some(Incomplete { by, at });
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Hands over the rows of a page: queries by start, newest first, then those without a start.
+    fn step_page(
+        &mut self,
+        sqlite: &Connection,
+        select: &str,
+        filter: &QueryFilter,
+        owner: Option<&str>,
+    ) -> Result<(), rusqlite::Error> {
+        let user = match filter.users(owner) {
+            Users::All => None,
+            Users::One(user) => Some(user),
+            Users::Nobody => return Ok(()),
+        };
+        let conditions =
+            Conditions::new(LISTED_STATEMENT_CHARS).and_if("user = ?", user.map(str::to_string));
+        let started = conditions.clone().and_page(filter).newest_first(select, filter.limit);
+        self.step(sqlite, started)?;
+        let missing = filter.limit.saturating_sub(self.count);
+        if let Some(below) = filter.page_start_without_time()
+            && missing > 0
+        {
+            let unstarted = conditions.and("started_ms IS NULL AND id < ?", below);
+            self.step(sqlite, unstarted.newest_first(select, missing))?;
+        }
+        Ok(())
+    }
+
+    /// Hands over the rows with some ids, which are a JSON array, newest first.
+    fn step_ids(
+        &mut self,
+        sqlite: &Connection,
+        select: &str,
+        ids: &str,
+    ) -> Result<(), rusqlite::Error> {
+        let conditions = Conditions::new(LISTED_STATEMENT_CHARS);
+        let conditions = conditions.and("id IN (SELECT value FROM json_each(?))", ids.to_string());
+        self.step(sqlite, conditions.newest_first(select, u32::MAX))
+    }
+
+    /// Hands over the row of a query id, if there is one.
+    fn step_one(
+        &mut self,
+        sqlite: &Connection,
+        select: &str,
+        statement_chars: i64,
+        (query_id, owner): (&QueryId, Option<&str>),
+    ) -> Result<(), rusqlite::Error> {
+        let conditions = Conditions::new(statement_chars)
+            .and("query_id = ?", query_id.to_string())
+            .and_if("user = ?", owner.map(str::to_string));
+        self.step(sqlite, conditions.newest_first(select, 1))
+    }
 }
 
-/// Hands over the rows with some ids, which are a JSON array, newest first.
-fn step_ids(
-    sqlite: &Connection,
-    select: &str,
-    ids: &str,
-    mut each: impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,
-) -> Result<(), rusqlite::Error> {
-    let conditions = Conditions::new(LISTED_STATEMENT_CHARS);
-    let conditions = conditions.and("id IN (SELECT value FROM json_each(?))", ids.to_string());
-    step(sqlite, conditions.newest_first(select, u32::MAX), &mut each).map(|_| ())
-}
-
-/// Hands over the row of a query id, if there is one.
-fn step_one(
-    sqlite: &Connection,
-    select: &str,
-    statement_chars: i64,
-    (query_id, owner): (&QueryId, Option<&str>),
-    mut each: impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,
-) -> Result<(), rusqlite::Error> {
-    let conditions = Conditions::new(statement_chars)
-        .and("query_id = ?", query_id.to_string())
-        .and_if("user = ?", owner.map(str::to_string));
-    step(sqlite, conditions.newest_first(select, 1), &mut each).map(|_| ())
+/// Returns the bytes of all texts of a query.
+fn text_bytes(query: &StoredQuery) -> usize {
+    let texts = query.record.values().into_iter().map(|value| match value {
+        FieldValue::Text(text) | FieldValue::Json(text) => text.len(),
+        FieldValue::Number(_) | FieldValue::Truth(_) | FieldValue::Unknown => 0,
+    });
+    let extra = query.record.extra.iter().map(|(key, value)| key.len() + value.len());
+    texts.chain(extra).sum()
 }
 
 impl Store {
     /// Hands over the queries of a page of a list, newest first, each as SQLite has it in memory. Every page of a list
-    /// costs the same: the index by start has its place.
+    /// costs the same: the index by start has its place. Returns where the page ended if it reached a bound.
     pub(crate) async fn list(
         &self,
         filter: &QueryFilter,
-        owner: Option<&str>,
+        reader: Reader<'_>,
         mut each: impl FnMut(ListedQuery<'_>),
-    ) -> Result<(), StoreError> {
-        let found = self.found(filter, owner).await?;
-        let each = |row: &Row<'_>| {
-            each(read_listed(row)?);
-            Ok(())
-        };
-        match found {
-            Some(ids) => {
-                self.read_pool.read(|sqlite| step_ids(sqlite, SELECT_LISTED, &ids, each)).await
-            }
-            None if filter.is_by_start_alone() => {
-                let page = |sqlite: &_| step_page(sqlite, SELECT_LISTED, filter, owner, each);
-                self.read_pool.read_rows(filter.limit, page).await
-            }
-            None => {
-                let page = |sqlite: &_| step_page(sqlite, SELECT_LISTED, filter, owner, each);
-                self.read_pool.read(page).await
-            }
+    ) -> Result<Option<Incomplete>, StoreError> {
+        let mut rows = ListReader::new(ListBounds::SERVED, |row: &Row<'_>| {
+            let query = read_listed(row)?;
+            let place = (query.cursor(), query.text_bytes());
+            each(query);
+            Ok(place)
+        });
+        if filter.is_by_start_alone() {
+            let page = |sqlite: &_| rows.step_page(sqlite, SELECT_LISTED, filter, reader.owner);
+            self.read_pool.read_rows(filter.limit, page).await?;
+            return Ok(rows.incomplete);
         }
+        let found = self.found(filter, reader).await?;
+        self.read_pool.read(|sqlite| rows.step_ids(sqlite, SELECT_LISTED, &found.ids)).await?;
+        Ok(rows.incomplete.or(found.incomplete))
     }
 
     /// Returns the queries of a page of a list with all their fields, newest first.
+    pub(crate) async fn page(
+        &self,
+        filter: &QueryFilter,
+        reader: Reader<'_>,
+    ) -> Result<QueryPage, StoreError> {
+        self.page_within(filter, reader, ListBounds::SERVED).await
+    }
+
+    /// The same without a bound of bytes, for commands.
     pub(crate) async fn records(
         &self,
         filter: &QueryFilter,
         owner: Option<&str>,
     ) -> Result<Vec<StoredQuery>, StoreError> {
-        let found = self.found(filter, owner).await?;
-        let read = self.read_pool.read(|sqlite| {
-            let mut queries = Vec::new();
-            let each = |row: &Row<'_>| {
-                queries.push(read_query(row)?);
-                Ok(())
-            };
-            match &found {
-                Some(ids) => step_ids(sqlite, &SELECT_QUERY, ids, each)?,
-                None => step_page(sqlite, &SELECT_QUERY, filter, owner, each)?,
-            }
-            Ok(queries)
+        let reader = Reader { owner, name: None };
+        Ok(self.page_within(filter, reader, ListBounds::NONE).await?.queries)
+    }
+
+    async fn page_within(
+        &self,
+        filter: &QueryFilter,
+        reader: Reader<'_>,
+        bounds: ListBounds,
+    ) -> Result<QueryPage, StoreError> {
+        let mut queries = Vec::new();
+        let mut rows = ListReader::new(bounds, |row: &Row<'_>| {
+            let query = read_query(row)?;
+            let place = (query.cursor(), text_bytes(&query));
+            queries.push(query);
+            Ok(place)
         });
-        read.await
+        let mut incomplete = None;
+        if filter.is_by_start_alone() {
+            let page = |sqlite: &_| rows.step_page(sqlite, &SELECT_QUERY, filter, reader.owner);
+            self.read_pool.read(page).await?;
+        } else {
+            let found = self.found(filter, reader).await?;
+            incomplete = found.incomplete;
+            let page = |sqlite: &_| rows.step_ids(sqlite, &SELECT_QUERY, &found.ids);
+            self.read_pool.read(page).await?;
+        }
+        let incomplete = rows.incomplete.or(incomplete);
+        Ok(QueryPage { queries, incomplete })
     }
 
     /// Hands over one query, as a list shows it, if it is known.
@@ -245,14 +316,15 @@ impl Store {
         owner: Option<&str>,
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), StoreError> {
-        let read = self.read_pool.read_briefly(|sqlite| {
-            let one = (query_id, owner);
-            step_one(sqlite, SELECT_LISTED, LISTED_STATEMENT_CHARS, one, |row| {
-                each(read_listed(row)?);
-                Ok(())
-            })
+        let mut rows = ListReader::new(ListBounds::NONE, |row: &Row<'_>| {
+            let query = read_listed(row)?;
+            let place = (query.cursor(), query.text_bytes());
+            each(query);
+            Ok(place)
         });
-        read.await
+        let one = (query_id, owner);
+        let read = |sqlite: &_| rows.step_one(sqlite, SELECT_LISTED, LISTED_STATEMENT_CHARS, one);
+        self.read_pool.read_briefly(read).await
     }
 
     /// Returns a query with all its fields, its statement whole, or None if it is unknown.
@@ -261,22 +333,23 @@ impl Store {
         query_id: &QueryId,
         owner: Option<&str>,
     ) -> Result<Option<StoredQuery>, StoreError> {
-        let read = self.read_pool.read_briefly(|sqlite| {
-            let mut found = None;
-            step_one(sqlite, &SELECT_QUERY, i64::MAX, (query_id, owner), |row| {
-                found = Some(read_query(row)?);
-                Ok(())
-            })?;
-            Ok(found)
+        let mut found = None;
+        let mut rows = ListReader::new(ListBounds::NONE, |row: &Row<'_>| {
+            let query = read_query(row)?;
+            let place = (query.cursor(), 0);
+            found = Some(query);
+            Ok(place)
         });
-        read.await
+        let one = (query_id, owner);
+        let read = |sqlite: &_| rows.step_one(sqlite, &SELECT_QUERY, i64::MAX, one);
+        self.read_pool.read_briefly(read).await?;
+        Ok(found)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::record::Kind;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn pages_are_read_by_index() {
@@ -289,20 +362,11 @@ mod tests {
             steps.map(Result::<String, _>::unwrap).collect::<Vec<_>>().join("; ")
         };
         let all = QueryFilter { limit: 10, ..QueryFilter::default() };
-        let some = QueryFilter {
-            db: Some("d".to_string()),
-            state: Some("EOF".to_string()),
-            kind: Some(Kind::Query),
-            anywhere: Some("x".to_string()),
-            min_ms: Some(1),
-            min_queue_ms: Some(1),
-            cache_hit: Some(true),
-            ..all.clone()
-        };
         for (user, index) in [(None, "query_by_start"), (Some("u"), "query_by_user")] {
-            for (filter, select) in [(&all, SELECT_LISTED), (&some, SELECT_QUERY.as_str())] {
-                let conditions = Conditions::new(1).and_filter(filter, user);
-                let started = plan(conditions.clone().and_page(filter).newest_first(select, 10));
+            for select in [SELECT_LISTED, SELECT_QUERY.as_str()] {
+                let user = user.map(|user: &str| user.to_string());
+                let conditions = Conditions::new(1).and_if("user = ?", user);
+                let started = plan(conditions.clone().and_page(&all).newest_first(select, 10));
                 let below = conditions.and("started_ms IS NULL AND id < ?", 5);
                 let unstarted = plan(below.newest_first(select, 10));
                 for plan in [started, unstarted] {
@@ -320,10 +384,5 @@ mod tests {
         let ids =
             Conditions::new(1).and("id IN (SELECT value FROM json_each(?))", "[1]".to_string());
         assert!(plan(ids.newest_first(&SELECT_QUERY, 1)).contains("USING INTEGER PRIMARY KEY"));
-    }
-
-    #[test]
-    fn a_pattern_finds_its_signs_as_they_are() {
-        assert_eq!(like_pattern(r"50%_\"), r"%50\%\_\\%");
     }
 }

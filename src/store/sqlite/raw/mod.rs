@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod insert;
+mod lane;
 mod list;
 mod ngram_index;
 mod open_file;
@@ -27,6 +28,7 @@ use sqlx::sqlite::{LockedSqliteHandle, SqliteConnection};
 use crate::store::error::StoreError;
 
 pub(super) use insert::insert_normalized;
+pub(super) use lane::Lane;
 pub(super) use ngram_index::{make_segments, remove_unfilled};
 pub(super) use open_file::OpenFile;
 pub(super) use query_table::{

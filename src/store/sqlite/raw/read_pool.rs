@@ -5,17 +5,15 @@
 //! thread to the task that waits, and copies what SQLite has in memory.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::super::Store;
-use super::{OpenFile, lock, with_raw};
+use super::OpenFile;
 use crate::store::BUSY_TIMEOUT;
 use crate::store::error::StoreError;
 
@@ -31,7 +29,7 @@ pub(in crate::store::sqlite) struct ReadPool {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     /// A permit for each connection.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     /// The file that the other connections have open.
     open_file: Option<Arc<OpenFile>>,
 }
@@ -41,7 +39,8 @@ impl ReadPool {
     /// immutable database without locks, as if no process wrote to it.
     pub(in crate::store::sqlite) fn new(path: &Path, immutable: bool, size: usize) -> ReadPool {
         let path = if immutable { immutable_uri(path) } else { path.to_path_buf() };
-        ReadPool { path, idle: Mutex::default(), permits: Semaphore::new(size), open_file: None }
+        let permits = Arc::new(Semaphore::new(size));
+        ReadPool { path, idle: Mutex::default(), permits, open_file: None }
     }
 
     /// Returns the pool as one of connections to `file`. They are opened at once, because another file may be at the path
@@ -87,7 +86,14 @@ impl ReadPool {
         self.read_rows(1, work).await
     }
 
-    fn run<T>(
+    /// Returns the permit to use a connection, once one is free.
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let permit = self.permits.clone().acquire_owned().await;
+        Ok(permit.map_err(|_| sqlx::Error::PoolClosed)?)
+    }
+
+    /// Reads on this thread, by a connection for which the caller has a permit.
+    pub(super) fn run<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, StoreError> {
@@ -121,34 +127,6 @@ impl ReadPool {
     pub(in crate::store::sqlite) fn close(&self) {
         self.permits.close();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-/// Cancels work for which nobody waits any more.
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Store {
-    /// Runs `work` on a raw connection for reports, on a thread where it may take long. Sets the flag once
-    /// nobody waits for the result.
-    pub(super) async fn report_raw<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection, &AtomicBool) -> Result<T, rusqlite::Error> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let is_cancelled = Arc::new(AtomicBool::new(false));
-        let _guard = CancelOnDrop(is_cancelled.clone());
-        let mut connection = self.reporters.acquire().await?;
-        let runtime = tokio::runtime::Handle::current();
-        let done = tokio::task::spawn_blocking(move || {
-            let mut handle = runtime.block_on(lock(&mut connection))?;
-            with_raw(&mut handle, |sqlite| work(sqlite, &is_cancelled))
-        });
-        done.await.map_err(StoreError::other)?.map_err(|error| self.read_pool.noted(error))
     }
 }
 

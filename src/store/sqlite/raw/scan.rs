@@ -3,8 +3,6 @@
 //! An aggregate only counts each row. Through sqlx, sending a row from one thread to another takes longer than
 //! that; and grouped by SQLite, sorting all rows takes half of the time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Statement};
 
@@ -115,13 +113,11 @@ pub(super) struct Scan<'a> {
     pub sqlite: &'a Connection,
     pub filter: &'a QueryFilter,
     pub owner: Option<&'a str>,
-    /// Set once nobody waits for the result.
-    pub is_cancelled: &'a AtomicBool,
 }
 
 impl Scan<'_> {
-    /// Calls `each` with every row: the columns of a [`Counted`], then `columns`, which has a comma before
-    /// each column.
+    /// Calls `each` with every row, until it returns false: the columns of a [`Counted`], then `columns`, which has a
+    /// comma before each column.
     ///
     /// The index returns ids by start, and rows are stored by arrival, which is nearly the same order. Many ids
     /// are therefore adjacent, and the scan reads those as one range. Finding each row of its own took three
@@ -129,10 +125,10 @@ impl Scan<'_> {
     pub(super) fn each(
         &self,
         columns: &str,
-        mut each: impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,
+        mut each: impl FnMut(&Row<'_>) -> Result<bool, rusqlite::Error>,
     ) -> Result<(), rusqlite::Error> {
         // One snapshot for the search index and the rows.
-        let transaction = self.sqlite.unchecked_transaction()?;
+        let _snapshot = self.sqlite.unchecked_transaction()?;
         let search = self.filter.search.as_ref();
         let candidates = Candidates::read(self.sqlite, search)?;
         let mut ids = self.ids()?;
@@ -142,7 +138,7 @@ impl Scan<'_> {
         let statement = range.column_count() - 1;
         let mut chunk: Vec<i64> = Vec::with_capacity(IDS);
         let mut more = true;
-        while more && !self.is_cancelled.load(Ordering::Relaxed) {
+        while more {
             chunk.clear();
             for _ in 0..IDS {
                 let Some(row) = ids.next()? else {
@@ -170,14 +166,13 @@ impl Scan<'_> {
                             .as_bytes_or_null()?
                             .is_some_and(|statement| search.matches(statement)),
                     };
-                    if matches {
-                        each(row)?;
+                    if matches && !each(row)? {
+                        return Ok(());
                     }
                 }
             }
         }
-        drop(ids);
-        transaction.finish()
+        Ok(())
     }
 
     fn ids(&self) -> Result<Statement<'_>, rusqlite::Error> {

@@ -1,27 +1,29 @@
-//! Searching statements: which queries of a list match.
+//! Finding the queries of a list that no index gives: by words or texts, and by other conditions.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, Row, Rows, Statement};
 
 use super::super::Store;
+use super::lane::{Lane, is_ended};
 use super::ngram_index::{Candidates, id_range, statement_of};
 use super::scan::{CONDITIONS, Indexed, bind_conditions};
-use crate::domain::filter::QueryFilter;
-use crate::domain::search::Search;
+use crate::domain::filter::{Cursor, QueryFilter};
+use crate::domain::search::CellSearch;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
+use crate::store::query::{Bound, Incomplete, Reader};
 
-/// Most searches find a page among this many of the newest queries.
+/// Most lists find a page among this many of the newest queries.
 const NEWEST: u64 = 20_000;
 /// With more candidates than this, a second search among more of the newest queries pays before all candidates
 /// are read.
 const MANY_ROWS: i64 = 1_000_000;
-/// The queries of the second search. Finding a row by its start takes four times as long as reading the next
-/// row of the table.
+/// The queries of the second search.
 const NEWER: u64 = 200_000;
+/// Finding a row by its start takes as long as reading this many rows of the table one after the other.
+const ROWS_OF_ONE: i64 = 4;
 
 /// The start of a query and its row: what lists are sorted by.
 type Key = (Option<i64>, i64);
@@ -49,132 +51,222 @@ pub(super) fn unstarted_sql(indexed: Indexed) -> String {
 pub(super) const ONE_ROW: &str = "id = ?10 AND ?11 IS NULL";
 pub(super) const RANGE: &str = "id BETWEEN ?10 AND ?11";
 
-/// Returns the statement for the rows of a condition that match a filter, but for its times and its search.
-pub(super) fn candidates_sql(rows: &str) -> String {
+/// Returns the statement that counts the queries of some times, up to `?4` of them.
+pub(super) fn count_sql(indexed: Indexed) -> String {
     format!(
-        "SELECT started_ms, id, statement FROM query
-         WHERE {rows} AND statement IS NOT NULL AND (?9 IS NULL OR fingerprint = ?9)
-           AND {CONDITIONS}"
+        "SELECT count(*) FROM (SELECT 1 FROM query
+         WHERE {} AND started_ms BETWEEN ?2 AND ?3 LIMIT ?4)",
+        indexed.condition()
     )
+}
+
+/// The texts that a filter reads of each row.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Texts {
+    None,
+    Statement,
+    All,
+}
+
+impl Texts {
+    #[cfg(test)]
+    pub(super) const EACH: [Texts; 3] = [Texts::None, Texts::Statement, Texts::All];
+
+    fn of(filter: &QueryFilter) -> Texts {
+        match (&filter.anywhere, &filter.search) {
+            (Some(_), _) => Texts::All,
+            (None, Some(_)) => Texts::Statement,
+            (None, None) => Texts::None,
+        }
+    }
+
+    fn columns(self) -> &'static str {
+        match self {
+            Texts::None => "",
+            Texts::Statement => ", statement",
+            Texts::All => ", statement, query_id, user, db, state, frontend, ended_ms, duration_ms",
+        }
+    }
+}
+
+/// The column of the statement, and the columns of all texts.
+const STATEMENT: usize = 2;
+const TEXTS: std::ops::RangeInclusive<usize> = STATEMENT..=7;
+const ENDED_MS: usize = 8;
+const DURATION_MS: usize = 9;
+
+/// Returns the statement for the rows of a condition that match a filter, but for its times and its texts.
+pub(super) fn candidates_sql(rows: &str, texts: Texts) -> String {
+    format!(
+        "SELECT started_ms, id{} FROM query
+         WHERE {rows} AND (?9 IS NULL OR fingerprint = ?9) AND {CONDITIONS}",
+        texts.columns()
+    )
+}
+
+/// Returns whether a text is in a row of [`Texts::All`].
+fn is_in_row(text: &CellSearch, row: &Row<'_>) -> Result<bool, rusqlite::Error> {
+    for column in TEXTS {
+        if statement_of(row, column)?.is_some_and(|value| text.is_in(value)) {
+            return Ok(true);
+        }
+    }
+    Ok(text.is_in_time(row.get(0)?)
+        || text.is_in_time(row.get(ENDED_MS)?)
+        || text.is_in_duration(row.get(DURATION_MS)?))
+}
+
+/// How far a search has come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The first queries of the page, in the order of the list.
+    found: Vec<Key>,
+    /// The last query that was looked at: all queries before it are looked at, too.
+    at: Option<Cursor>,
+    /// Whether the page is full, or no query is left.
+    is_done: bool,
 }
 
 /// One search on one connection.
 struct Finder<'a> {
     sqlite: &'a Connection,
-    search: Option<&'a Search>,
     filter: &'a QueryFilter,
     owner: Option<&'a str>,
     candidates: Candidates,
-    /// Set once nobody waits for the result.
-    is_cancelled: &'a AtomicBool,
+    progress: &'a mut Progress,
 }
 
-impl Finder<'_> {
-    /// Returns the keys of the first queries of the list that match.
-    fn find(&self) -> Result<Vec<Key>, rusqlite::Error> {
-        if self.filter.fingerprint.is_some() {
-            return Ok(self.by_start(u64::MAX)?.unwrap_or_default());
-        }
-        if let Some(found) = self.by_start(NEWEST)? {
-            return Ok(found);
-        }
-        let Some((first, last)) = id_range(self.sqlite)? else { return Ok(Vec::new()) };
-        let (ranges, ids) = self.candidates.ranges(first, last);
-        if ids > MANY_ROWS
-            && let Some(found) = self.by_start(NEWER)?
-        {
-            return Ok(found);
-        }
-        self.by_row(&ranges)
+impl<'a> Finder<'a> {
+    fn new(
+        sqlite: &'a Connection,
+        filter: &'a QueryFilter,
+        owner: Option<&'a str>,
+        progress: &'a mut Progress,
+    ) -> Result<Finder<'a>, rusqlite::Error> {
+        let candidates = Candidates::read(sqlite, filter.search.as_ref())?;
+        Ok(Finder { sqlite, filter, owner, candidates, progress })
     }
 
-    /// Reads queries newest first, until enough match. Returns none if `most` queries were not enough.
-    fn by_start(&self, most: u64) -> Result<Option<Vec<Key>>, rusqlite::Error> {
-        let (first_ms, last_ms) = self.filter.starts();
-        let (start_ms, start_id) = self.filter.page_start();
-        let (indexed, value) = Indexed::of(self.filter, self.owner);
-        let mut started = self.sqlite.prepare(&started_sql(indexed))?;
-        let mut left = most;
-        let mut found = Vec::new();
-        let rows = started.query((&value, first_ms, start_ms.min(last_ms), start_id))?;
-        if !self.add_matches(rows, &mut left, &mut found)? {
-            return Ok(None);
+    /// Finds the rest of the page.
+    fn find_all(&mut self) -> Result<(), rusqlite::Error> {
+        let Some((first, last)) = id_range(self.sqlite)? else {
+            self.progress.is_done = true;
+            return Ok(());
+        };
+        let (ranges, ids) = self.candidates.ranges(first, last);
+        if self.has_at_most(ids / ROWS_OF_ONE)? {
+            return self.by_start(u64::MAX);
         }
-        if let Some(below) = self.filter.page_start_without_time()
-            && !self.is_enough(&found)
-        {
-            let mut unstarted = self.sqlite.prepare(&unstarted_sql(indexed))?;
-            if !self.add_matches(unstarted.query((&value, below))?, &mut left, &mut found)? {
-                return Ok(None);
+        if ids > MANY_ROWS {
+            self.by_start(NEWER)?;
+        }
+        if self.progress.is_done { Ok(()) } else { self.by_row(&ranges) }
+    }
+
+    /// Returns the filter of what is left of the page.
+    fn rest(&self) -> QueryFilter {
+        QueryFilter { after: self.progress.at.or(self.filter.after), ..self.filter.clone() }
+    }
+
+    /// Returns whether no more than `most` queries with a start are left.
+    fn has_at_most(&self, most: i64) -> Result<bool, rusqlite::Error> {
+        let rest = self.rest();
+        let (first_ms, last_ms) = rest.starts();
+        let (start_ms, _) = rest.page_start();
+        let (indexed, value) = Indexed::of(&rest, self.owner);
+        let mut count = self.sqlite.prepare(&count_sql(indexed))?;
+        let values = (&value, first_ms, start_ms.min(last_ms), most.saturating_add(1));
+        let count: i64 = count.query_row(values, |row| row.get(0))?;
+        Ok(count <= most)
+    }
+
+    /// Looks at queries newest first, until enough match or `most` were looked at.
+    fn by_start(&mut self, most: u64) -> Result<(), rusqlite::Error> {
+        let rest = self.rest();
+        let (first_ms, last_ms) = rest.starts();
+        let (start_ms, start_id) = rest.page_start();
+        let (indexed, value) = Indexed::of(&rest, self.owner);
+        let mut left = most;
+        let sqlite = self.sqlite;
+        let mut started = sqlite.prepare(&started_sql(indexed))?;
+        let rows = started.query((&value, first_ms, start_ms.min(last_ms), start_id))?;
+        if !self.add_matches(rows, &mut left)? {
+            return Ok(());
+        }
+        if let Some(below) = rest.page_start_without_time() {
+            let mut unstarted = sqlite.prepare(&unstarted_sql(indexed))?;
+            if !self.add_matches(unstarted.query((&value, below))?, &mut left)? {
+                return Ok(());
             }
         }
-        Ok(Some(found))
+        self.progress.is_done = true;
+        Ok(())
     }
 
-    fn is_enough(&self, found: &[Key]) -> bool {
-        found.len() >= self.filter.limit as usize
-    }
-
-    /// Adds the keys that match, until there are enough. Returns false if `left` queries were not enough.
-    fn add_matches(
-        &self,
-        mut keys: Rows<'_>,
-        left: &mut u64,
-        found: &mut Vec<Key>,
-    ) -> Result<bool, rusqlite::Error> {
+    /// Adds the keys that match. Returns whether all keys were looked at, and the page is not full.
+    fn add_matches(&mut self, mut keys: Rows<'_>, left: &mut u64) -> Result<bool, rusqlite::Error> {
         let mut one = self.candidates_in(ONE_ROW)?;
         while let Some(key) = keys.next()? {
-            if *left == 0 || self.is_cancelled.load(Ordering::Relaxed) {
+            if *left == 0 {
                 return Ok(false);
             }
             *left -= 1;
-            let id = key.get(1)?;
-            if !self.candidates.has(id) {
-                continue;
-            }
-            let mut rows = within(&mut one, id, None)?;
-            if let Some(row) = rows.next()?
-                && self.matches(row)?
-            {
-                found.push((key.get(0)?, id));
-                if self.is_enough(found) {
-                    return Ok(true);
+            let key: Key = (key.get(0)?, key.get(1)?);
+            if self.candidates.has(key.1) {
+                let mut rows = within(&mut one, key.1, None)?;
+                if let Some(row) = rows.next()?
+                    && self.matches(row)?
+                {
+                    self.progress.found.push(key);
                 }
+            }
+            self.progress.at = Some(Cursor { started_ms: key.0, id: key.1 });
+            if self.progress.found.len() >= self.filter.limit as usize {
+                self.progress.is_done = true;
+                return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Reads the rows of some ranges, and returns the keys of the newest that match.
-    fn by_row(&self, ranges: &[(i64, i64)]) -> Result<Vec<Key>, rusqlite::Error> {
+    /// Reads the rows of some ranges, and adds the keys of the newest that match.
+    fn by_row(&mut self, ranges: &[(i64, i64)]) -> Result<(), rusqlite::Error> {
+        let rest = self.rest();
+        let missing = (self.filter.limit as usize).saturating_sub(self.progress.found.len());
         let mut range = self.candidates_in(RANGE)?;
         let mut newest: BinaryHeap<Reverse<Key>> = BinaryHeap::new();
         for (from, to) in ranges {
-            if self.is_cancelled.load(Ordering::Relaxed) {
-                break;
-            }
             let mut rows = within(&mut range, *from, Some(*to))?;
             while let Some(row) = rows.next()? {
                 let key = (row.get(0)?, row.get(1)?);
-                if self.filter.is_from_page_on(key) && self.matches(row)? {
+                if rest.is_from_page_on(key) && self.matches(row)? {
                     newest.push(Reverse(key));
-                    if newest.len() > self.filter.limit as usize {
+                    if newest.len() > missing {
                         newest.pop();
                     }
                 }
             }
         }
         // `Reverse` sorts the newest first.
-        Ok(newest.into_sorted_vec().into_iter().map(|Reverse(key)| key).collect())
+        self.progress.found.extend(newest.into_sorted_vec().into_iter().map(|Reverse(key)| key));
+        self.progress.is_done = true;
+        Ok(())
     }
 
     fn matches(&self, row: &Row<'_>) -> Result<bool, rusqlite::Error> {
-        let Some(search) = self.search else { return Ok(true) };
-        Ok(statement_of(row, 2)?.is_some_and(|statement| search.matches(statement)))
+        if let Some(search) = &self.filter.search
+            && !statement_of(row, STATEMENT)?.is_some_and(|statement| search.matches(statement))
+        {
+            return Ok(false);
+        }
+        match &self.filter.anywhere {
+            Some(text) => is_in_row(text, row),
+            None => Ok(true),
+        }
     }
 
-    fn candidates_in(&self, rows: &str) -> Result<Statement<'_>, rusqlite::Error> {
-        let mut statement = self.sqlite.prepare(&candidates_sql(rows))?;
+    fn candidates_in(&self, rows: &str) -> Result<Statement<'a>, rusqlite::Error> {
+        let mut statement = self.sqlite.prepare(&candidates_sql(rows, Texts::of(self.filter)))?;
         bind_conditions(&mut statement, self.filter, self.owner)?;
         statement.raw_bind_parameter(9, self.filter.fingerprint.map(Fingerprint::to_signed))?;
         Ok(statement)
@@ -192,37 +284,113 @@ fn within<'b>(
     Ok(statement.raw_query())
 }
 
+/// The rows of a page.
+pub(super) struct Found {
+    /// A JSON array of the rows.
+    pub(super) ids: String,
+    pub(super) incomplete: Option<Incomplete>,
+}
+
 impl Store {
-    /// Returns the rows of the first queries of a filter, in the order of the list, as a JSON array. Returns none
-    /// if the filter has neither a search nor a fingerprint: the list is as fast without.
-    pub(in crate::store::sqlite) async fn found(
+    /// Returns the first queries of a filter, in the order of the list. The newest queries are looked at by connections
+    /// that never do more than that, so that most lists do not wait for long searches.
+    ///
+    /// Errors if too many searches wait, or if the time is up before a query was looked at.
+    pub(super) async fn found(
         &self,
         filter: &QueryFilter,
-        owner: Option<&str>,
-    ) -> Result<Option<String>, StoreError> {
-        if filter.search.is_none() && filter.fingerprint.is_none() {
-            return Ok(None);
+        reader: Reader<'_>,
+    ) -> Result<Found, StoreError> {
+        let newest = |finder: &mut Finder<'_>| finder.by_start(NEWEST);
+        let mut progress = find(&self.newest, Progress::default(), filter, reader, newest).await?;
+        if !progress.is_done {
+            let all = |finder: &mut Finder<'_>| finder.find_all();
+            progress = find(&self.scans, progress, filter, reader, all).await?;
         }
-        let filter = filter.clone();
-        let owner = owner.map(str::to_string);
-        let keys = self
-            .report_raw(move |sqlite, is_cancelled| {
-                // One snapshot for the index and the statements.
-                let transaction = sqlite.unchecked_transaction()?;
-                let finder = Finder {
-                    sqlite,
-                    search: filter.search.as_ref(),
-                    filter: &filter,
-                    owner: owner.as_deref(),
-                    candidates: Candidates::read(sqlite, filter.search.as_ref())?,
-                    is_cancelled,
-                };
-                let keys = finder.find()?;
-                transaction.finish()?;
-                Ok(keys)
-            })
-            .await?;
-        let rows: Vec<i64> = keys.into_iter().map(|(_, id)| id).collect();
-        Ok(Some(serde_json::json!(rows).to_string()))
+        let incomplete = match progress.at {
+            _ if progress.is_done => None,
+            Some(at) => Some(Incomplete { by: Bound::Time, at }),
+            None => return Err(self.scans.timed_out()),
+        };
+        let rows: Vec<i64> = progress.found.into_iter().map(|(_, id)| id).collect();
+        Ok(Found { ids: serde_json::json!(rows).to_string(), incomplete })
+    }
+}
+
+/// Goes on with a search. A search that runs out of time is an answer, too: the page goes on behind what was looked at.
+async fn find(
+    lane: &Lane,
+    mut progress: Progress,
+    filter: &QueryFilter,
+    reader: Reader<'_>,
+    work: impl FnOnce(&mut Finder<'_>) -> Result<(), rusqlite::Error> + Send + 'static,
+) -> Result<Progress, StoreError> {
+    let filter = filter.clone();
+    let owner = reader.owner.map(str::to_string);
+    let found = lane.run(reader.name, move |sqlite| {
+        // One snapshot for the index and the statements.
+        let _snapshot = sqlite.unchecked_transaction()?;
+        let finder = Finder::new(sqlite, &filter, owner.as_deref(), &mut progress);
+        match finder.and_then(|mut finder| work(&mut finder)) {
+            Err(error) if !is_ended(&error) => Err(error),
+            _ => Ok(progress),
+        }
+    });
+    found.await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::search::Search;
+
+    /// A store with 30,000 queries, every tenth of which has no start.
+    async fn store(folder: &tempfile::TempDir) -> Store {
+        let store = Store::open(&folder.path().join("a.db")).await.unwrap();
+        let sqlite = Connection::open(store.path()).unwrap();
+        sqlite
+            .execute_batch(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+                 INSERT INTO query (query_id, kind, origin, is_slow, started_ms, statement)
+                 SELECT 'q-' || i, 'query', 'audit', 0, iif(i % 10 = 0, NULL, i * 7919 % 30000),
+                     'select ' || i FROM n",
+            )
+            .unwrap();
+        store
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_search_that_runs_out_of_time_goes_on_page_by_page() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let mut store = store(&folder).await;
+        // Reading all statements takes some ten times as long.
+        let short = Duration::from_millis(3);
+        store.newest = Lane::new(store.path(), false, 1, Some(short));
+        store.scans = Lane::new(store.path(), false, 1, Some(short));
+        let search = Some(Search::new(Some("9"), None).unwrap());
+        let mut filter = QueryFilter { limit: 2000, search, ..QueryFilter::default() };
+        let (mut found, mut incomplete) = (Vec::new(), 0);
+        loop {
+            let page = match store.page(&filter, Reader::default()).await {
+                // The machine is busy, and no query was looked at.
+                Err(StoreError::TimedOut(_)) => continue,
+                page => page.unwrap(),
+            };
+            filter.after = page.next(filter.limit);
+            incomplete += usize::from(page.incomplete.is_some());
+            found.extend(page.queries.iter().map(|query| (query.started_ms, query.id)));
+            if filter.after.is_none() {
+                break;
+            }
+        }
+        assert!(incomplete > 0);
+        let ids: HashSet<i64> = found.iter().map(|(_, id)| *id).collect();
+        let expected: HashSet<i64> =
+            (1..=30_000).filter(|id: &i64| id.to_string().contains('9')).collect();
+        assert_eq!((found.len(), &ids), (expected.len(), &expected));
+        assert!(found.is_sorted_by(|one, next| one > next));
     }
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use super::scan::{Indexed, ids_sql, range_sql};
-use super::search::{ONE_ROW, RANGE, candidates_sql, started_sql, unstarted_sql};
+use super::search::{ONE_ROW, RANGE, Texts, candidates_sql, count_sql, started_sql, unstarted_sql};
 use super::{aggregate, insert, lock, ngram_index, with_raw};
 use crate::store::{Store, StoreError};
 
@@ -23,12 +23,14 @@ async fn the_schema_has_what_raw_statements_name() {
     statements.extend(ngram_index::EACH.map(str::to_string));
     for indexed in Indexed::EACH {
         statements.extend([true, false].map(|has_times| ids_sql(indexed, has_times)));
-        statements.extend([started_sql(indexed), unstarted_sql(indexed)]);
+        statements.extend([started_sql(indexed), unstarted_sql(indexed), count_sql(indexed)]);
     }
     for columns in ["", aggregate::GROUP_COLUMNS] {
         statements.extend([true, false].map(|with_statement| range_sql(columns, with_statement)));
     }
-    statements.extend([ONE_ROW, RANGE].map(candidates_sql));
+    for texts in Texts::EACH {
+        statements.extend([ONE_ROW, RANGE].map(|rows| candidates_sql(rows, texts)));
+    }
     let sqlite = Connection::open(&path).unwrap();
     for statement in statements {
         sqlite.prepare(&statement).unwrap_or_else(|error| panic!("{error}: {statement}"));

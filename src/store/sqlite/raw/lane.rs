@@ -1,0 +1,238 @@
+//! Reads that take long. Each kind of them has connections of its own, a bounded queue, and a bound in time, so that
+//! one kind never waits for another, and no reader for ever.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::ReadPool;
+use crate::store::error::StoreError;
+
+/// The most reads of one lane that run or wait. At the bounds of time, the last of them waits for some minutes, which
+/// [`MAX_WAIT`] prevents; more only take memory.
+const MAX_READS: usize = 64;
+/// The most reads of one principal in a lane. A browser sends six requests at a time.
+const MAX_READS_OF_ONE: usize = 16;
+/// How long a read waits for its turn. Clients give up soon after.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// After so many steps of SQLite's machine, some microseconds, a read looks whether it has to end.
+const STEPS: i32 = 200;
+
+/// The connections of one kind of reads.
+#[derive(Debug)]
+pub(in crate::store::sqlite) struct Lane {
+    connections: Arc<ReadPool>,
+    size: usize,
+    /// How long a read may take; `None` for the commands that run once.
+    time: Option<Duration>,
+    clients: Arc<Mutex<HashMap<Option<String>, Client>>>,
+    is_closed: Arc<AtomicBool>,
+}
+
+/// The reads of one principal, or of all who have no name.
+#[derive(Debug)]
+struct Client {
+    reads: usize,
+    /// A permit for each read that may run.
+    running: Arc<Semaphore>,
+}
+
+/// A place in the queue of a lane.
+#[derive(Debug)]
+struct Place {
+    clients: Arc<Mutex<HashMap<Option<String>, Client>>>,
+    name: Option<String>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get_mut(&self.name) {
+            client.reads -= 1;
+            if client.reads == 0 {
+                clients.remove(&self.name);
+            }
+        }
+    }
+}
+
+/// Cancels work for which nobody waits any more.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Lane {
+    /// Returns a lane of the `size` connections of a pool.
+    pub(in crate::store::sqlite) fn new(
+        connections: ReadPool,
+        size: usize,
+        time: Option<Duration>,
+    ) -> Arc<Lane> {
+        Arc::new(Lane {
+            connections: Arc::new(connections),
+            size,
+            time,
+            clients: Arc::default(),
+            is_closed: Arc::default(),
+        })
+    }
+
+    /// Runs `work` on a thread where it may take long, once a connection is free. `name` is the principal, who never
+    /// gets all connections. Work ends with an error of SQLite once its time is up or nobody waits for its result.
+    ///
+    /// Errors if too many reads wait, or if the time is up.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        name: Option<&str>,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (place, own) = self.place(name)?;
+        let connections = self.connections.clone();
+        let turn = async {
+            let own = own.acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+            Ok::<_, StoreError>((own, connections.permit().await?))
+        };
+        let turn = match self.time {
+            None => turn.await?,
+            Some(_) => {
+                tokio::time::timeout(MAX_WAIT, turn).await.map_err(|_| StoreError::Overloaded)??
+            }
+        };
+        let is_cancelled = Arc::new(AtomicBool::new(false));
+        let _guard = CancelOnDrop(is_cancelled.clone());
+        let until = self.time.map(|time| Instant::now() + time);
+        let is_closed = self.is_closed.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            // Free again once the work has ended, also if nobody waits for it.
+            let (_place, _turn): (Place, (OwnedSemaphorePermit, OwnedSemaphorePermit)) =
+                (place, turn);
+            let ends = move || {
+                is_cancelled.load(Ordering::Relaxed)
+                    || is_closed.load(Ordering::Relaxed)
+                    || until.is_some_and(|until| Instant::now() >= until)
+            };
+            connections.run(|sqlite| {
+                sqlite.progress_handler(STEPS, Some(ends))?;
+                let done = work(sqlite);
+                sqlite.progress_handler(STEPS, None::<fn() -> bool>)?;
+                if !sqlite.is_autocommit() {
+                    sqlite.execute_batch("ROLLBACK")?;
+                }
+                // A read that was ended is an answer, too, and the connection stays.
+                match done {
+                    Err(error) if is_ended(&error) => Ok(None),
+                    done => done.map(Some),
+                }
+            })
+        });
+        let done = done.await.map_err(StoreError::other)??;
+        done.ok_or(self.timed_out())
+    }
+
+    /// Returns the error of a read that took too long.
+    pub(super) fn timed_out(&self) -> StoreError {
+        StoreError::TimedOut(self.time.unwrap_or_default())
+    }
+
+    fn place(&self, name: Option<&str>) -> Result<(Place, Arc<Semaphore>), StoreError> {
+        let name = name.map(str::to_string);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = clients.values().map(|client| client.reads).sum();
+        let most_of_one = if name.is_some() { MAX_READS_OF_ONE } else { MAX_READS };
+        let size = if name.is_some() { self.size.saturating_sub(1).max(1) } else { self.size };
+        let client = clients
+            .entry(name.clone())
+            .or_insert_with(|| Client { reads: 0, running: Arc::new(Semaphore::new(size)) });
+        if self.time.is_some() && (all >= MAX_READS || client.reads >= most_of_one) {
+            if client.reads == 0 {
+                clients.remove(&name);
+            }
+            return Err(StoreError::Overloaded);
+        }
+        client.reads += 1;
+        let running = client.running.clone();
+        Ok((Place { clients: self.clients.clone(), name }, running))
+    }
+
+    /// Ends what runs, and closes the connections. Reads from now on fail.
+    pub(in crate::store::sqlite) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.connections.close();
+    }
+}
+
+/// Returns whether a read was ended because of its time, or because nobody waits for it.
+pub(super) fn is_ended(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts without end.
+    fn endless(sqlite: &Connection) -> Result<i64, rusqlite::Error> {
+        let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+            SELECT count(*) FROM n";
+        sqlite.query_row(sql, (), |row| row.get(0))
+    }
+
+    fn one(sqlite: &Connection) -> Result<i64, rusqlite::Error> {
+        sqlite.query_row("SELECT 1", (), |row| row.get(0))
+    }
+
+    fn lane(folder: &tempfile::TempDir, size: usize, time: Duration) -> Arc<Lane> {
+        let path = folder.path().join("a.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE IF NOT EXISTS t (a)").unwrap();
+        Lane::new(ReadPool::new(&path, false, size), size, Some(time))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_read_ends_when_its_time_is_up_or_nobody_waits() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let lane_of_time = lane(&folder, 1, Duration::from_millis(50));
+        let ended = lane_of_time.run(None, endless).await.unwrap_err();
+        assert!(matches!(ended, StoreError::TimedOut(_)), "{ended:?}");
+        assert_eq!(lane_of_time.run(None, one).await.unwrap(), 1);
+
+        let lane = lane(&folder, 1, Duration::from_secs(600));
+        let left = tokio::time::timeout(Duration::from_millis(20), lane.run(None, endless));
+        assert!(left.await.is_err());
+        // The only connection is free again.
+        let next = tokio::time::timeout(Duration::from_secs(5), lane.run(None, one));
+        assert_eq!(next.await.unwrap().unwrap(), 1);
+        assert!(lane.clients.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_principal_leaves_a_connection_to_others() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let lane = lane(&folder, 2, Duration::from_secs(600));
+        let mut reads = tokio::task::JoinSet::new();
+        for _ in 0..MAX_READS_OF_ONE {
+            let lane = lane.clone();
+            reads.spawn(async move { lane.run(Some("alice"), endless).await.map(|_| ()) });
+        }
+        let is_full =
+            || lane.clients.lock().unwrap().values().any(|it| it.reads == MAX_READS_OF_ONE);
+        while !is_full() {
+            tokio::task::yield_now().await;
+        }
+        let more = lane.run(Some("alice"), one).await.unwrap_err();
+        assert!(matches!(more, StoreError::Overloaded), "{more:?}");
+        for name in [Some("bob"), None] {
+            assert_eq!(lane.run(name, one).await.unwrap(), 1);
+        }
+        lane.close();
+        while reads.join_next().await.is_some() {}
+        assert!(lane.clients.lock().unwrap().is_empty());
+    }
+}

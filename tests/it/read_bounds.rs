@@ -1,0 +1,197 @@
+//! What readers ask is bounded in time and bytes, and no reader holds up the others.
+
+use std::collections::HashSet;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::support::{Server, audit_records, import, number};
+use tempfile::TempDir;
+
+/// A history with one query of an import, to which `rows` adds by SQL.
+fn history(rows: &str) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("annals.db"), folder.path().join("fe.audit.log"));
+    std::fs::write(&log, audit_records(0..1)).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    let sqlite = rusqlite::Connection::open(&db).unwrap();
+    sqlite.execute_batch(rows).unwrap();
+    (folder, db)
+}
+
+/// Returns a statement that adds queries with these statements; `i` is the number of the row.
+fn queries(count: u32, statement: &str) -> String {
+    format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+         INSERT INTO query
+             (query_id, kind, origin, is_slow, state, started_ms, duration_ms, user, db, fingerprint, statement)
+         SELECT printf('b-%x', i), 'query', 'audit', 0, 'EOF', 1700000000000 + i * 1000, i % 100, 'root', 'shop',
+             i % 50, {statement} FROM n;"
+    )
+}
+
+/// Sends a request and returns the connection, without waiting for the answer.
+fn begin(server: &Server, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", server.address());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+/// Returns whether nothing was answered yet.
+fn waits(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+}
+
+/// Returns status, headers and the ids of a page of a list.
+fn page(server: &Server, path: &str) -> (ureq::http::HeaderMap, Vec<String>) {
+    let mut answer = ureq::get(format!("{}{path}", server.url)).call().unwrap();
+    let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let rows = body["data"].as_array().or_else(|| body["data"]["rows"].as_array()).unwrap();
+    let id = |row: &serde_json::Value| {
+        let id = [&row["query_id"], &row["QueryId"], &row["Profile ID"], &row[0]];
+        id.into_iter().find_map(|id| id.as_str()).unwrap().to_string()
+    };
+    (answer.headers().clone(), rows.iter().map(id).collect())
+}
+
+/// Reads a list to its end. Returns the ids and the reasons of the incomplete pages.
+fn all_pages(server: &Server, path: &str) -> (Vec<String>, Vec<String>) {
+    let (mut ids, mut reasons) = (Vec::new(), Vec::new());
+    let mut next = Some(path.to_string());
+    while let Some(path) = next {
+        let (headers, found) = page(server, &path);
+        ids.extend(found);
+        let text = |name: &str| headers.get(name).map(|text| text.to_str().unwrap());
+        reasons.extend(text("annals-incomplete").map(str::to_string));
+        next = text("link").map(|link| link[1..].split_once('>').unwrap().0.to_string());
+    }
+    (ids, reasons)
+}
+
+/// Words that are in every statement of [`slow_history`], and one that is in none.
+const WORST: &str =
+    "/api/v1/queries?words=a1+a2+a3+a4+a5+a6+a7+a8+a9+b1+b2+b3+b4+b5+b6+b7+b8+b9+zz";
+
+/// 100,000 queries, which a search of [`WORST`] reads one by one.
+fn slow_history() -> (TempDir, PathBuf) {
+    history(&queries(
+        100_000,
+        "'select a1, a2, a3, a4, a5, a6, a7, a8, a9, b1, b2, b3, b4, b5, b6, b7, b8, b9 from t where id = ' || i",
+    ))
+}
+
+fn begin_worst(server: &Server) -> Vec<TcpStream> {
+    let lists = ["/rest/v1/session?db=none", "/api/v1/queries?state=none"];
+    let searches = (0..8).map(|client| format!("{WORST}&min_ms={client}"));
+    let lists = lists.into_iter().map(str::to_string);
+    searches.chain(lists).map(|path| begin(server, &path)).collect()
+}
+
+#[test]
+fn readers_and_writers_do_not_wait_for_searches() {
+    let (_folder, db) = slow_history();
+    let server = Server::start(&db, &[]);
+    let mut slow = begin_worst(&server);
+    for path in [
+        "/api/health",
+        "/rest/v1/session",
+        "/api/v1/queries?limit=1000&user=root",
+        "/rest/v1/session?db=shop",
+        "/api/v1/queries/b-5",
+        "/api/v1/queries?search=id+%3D+9",
+        "/api/v1/statements?from=1700000000000&to=1700000100000",
+        "/api/v1/timeline?from=1700000000000&to=1700000100000",
+        "/api/v1/status",
+    ] {
+        let (status, _, body) = server.get(path);
+        assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&body));
+    }
+    let pushed = br#"{"query_id": "pushed-1", "time": 1700000000000, "stmt": "select 1"}"#;
+    assert_eq!(server.send("POST", "/api/v1/queries", &[], pushed).0, 200);
+    // A release build reads all statements before that.
+    if cfg!(debug_assertions) {
+        let searches = slow.len() - 2;
+        let waiting = slow[..searches].iter_mut().map(waits).filter(|waits| *waits).count();
+        assert!(waiting > searches / 2, "{waiting} of {searches} searches wait");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_frees_what_its_search_held() {
+    let (_folder, db) = slow_history();
+    let server = Server::start(&db, &[]);
+    let mut slow = begin_worst(&server);
+    let began = Instant::now();
+    while slow.iter_mut().all(waits) && began.elapsed() < Duration::from_millis(200) {
+        std::thread::yield_now();
+    }
+    drop(slow);
+    // Reads all queries, behind all other searches.
+    let began = Instant::now();
+    let (_, ids) = page(&server, "/api/v1/queries?db=shop&user=nobody");
+    assert!(ids.is_empty());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
+fn words_are_counted_once_and_bounded_in_number() {
+    let (_folder, db) = history("");
+    let server = Server::start(&db, &[]);
+    for path in ["/api/v1/queries", "/api/v1/statements", "/rest/v1/session"] {
+        let same = format!("{path}?words={}1", "select+".repeat(120));
+        assert_eq!(server.get(&same).0, 200);
+        let words: String = (0..33).map(|word| format!("w{word}+")).collect();
+        let (status, _, body) = server.get(&format!("{path}?words={words}"));
+        let body = String::from_utf8(body).unwrap();
+        assert_eq!(status, 400, "{body}");
+        assert!(body.contains("a search may have at most 32 different words"), "{body}");
+    }
+    let long = format!("/rest/v2/manager/query/query_info?search={}", "a".repeat(1001));
+    assert_eq!(server.get(&long).0, 400);
+}
+
+/// 300 queries with statements of 60,000 bytes, and 200 normalized statements of as many.
+fn long_history() -> (TempDir, PathBuf) {
+    let long = "substr(hex(zeroblob(30000)), 1, 60000) || i";
+    let statements = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+         INSERT INTO statement SELECT i + 1000, {long} FROM n;
+         UPDATE query SET fingerprint = 1000 + id WHERE id BETWEEN 1 AND 200;"
+    );
+    history(&(queries(300, long) + &statements))
+}
+
+fn ids(db: &Path) -> HashSet<String> {
+    let sqlite = rusqlite::Connection::open(db).unwrap();
+    let mut ids = sqlite.prepare("SELECT query_id FROM query").unwrap();
+    ids.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn an_answer_is_bounded_in_bytes_and_its_link_goes_on() {
+    let (_folder, db) = long_history();
+    let server = Server::start(&db, &[]);
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 301);
+    for path in [
+        "/api/v1/queries?limit=1000",
+        "/rest/v1/session?limit=1000",
+        "/rest/v1/query_profile?limit=1000&min_ms=0",
+        "/rest/v2/manager/query/query_info?limit=1000",
+    ] {
+        let (found, reasons) = all_pages(&server, path);
+        assert_eq!(found.len(), 301, "{path}");
+        assert_eq!(found.into_iter().collect::<HashSet<_>>(), ids(&db), "{path}");
+        assert_eq!(reasons, ["bytes", "bytes"], "{path}");
+    }
+    let answer = ureq::get(format!("{}/api/v1/statements?limit=1000", server.url)).call().unwrap();
+    assert_eq!(answer.headers()["annals-incomplete"], "bytes");
+    let (status, _, history) = server.get("/?limit=1000");
+    let history = String::from_utf8(history).unwrap();
+    assert_eq!(status, 200);
+    assert!(history.contains("The statements are long"), "{history}");
+    assert!(history.contains("rel=\"next\""));
+}
