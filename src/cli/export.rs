@@ -56,26 +56,7 @@ pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     }
     let mut lost = 0_u64;
     while written.is_ok() {
-        let page = match page(&history, &filter).await {
-            Ok(page) if page.is_empty() => break,
-            Ok(page) => page,
-            // A smaller page may end before the damage.
-            Err(error) if error.is_damage() && filter.limit > 1 => {
-                filter.limit /= 2;
-                continue;
-            }
-            Err(error) if error.is_damage() => {
-                lost += 1;
-                match history.store.place_behind_next(&filter).await {
-                    Ok(Some(place)) => filter.after = Some(place),
-                    Ok(None) => break,
-                    // Without the index, nobody knows where to go on.
-                    Err(_) => break,
-                }
-                continue;
-            }
-            Err(error) => return Err(error).context(READING),
-        };
+        let page = next_page(&history, &mut filter, &mut lost).await?;
         let is_last = page.len() < filter.limit as usize;
         filter.after = page.last().map(StoredQuery::cursor);
         filter.limit = PAGE.min(filter.limit * 2);
@@ -97,6 +78,28 @@ pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(1));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the next page that can be read, an empty one behind the last. Counts the queries before it that are damaged.
+async fn next_page(
+    history: &History,
+    filter: &mut QueryFilter,
+    lost: &mut u64,
+) -> anyhow::Result<Vec<StoredQuery>> {
+    loop {
+        match page(history, filter).await {
+            // A smaller page may end before the damage.
+            Err(error) if error.is_damage() && filter.limit > 1 => filter.limit /= 2,
+            Err(error) if error.is_damage() => {
+                *lost += 1;
+                // Without the index, nobody knows where to go on.
+                let place = history.store.place_behind_next(filter).await.ok().flatten();
+                let Some(place) = place else { return Ok(Vec::new()) };
+                filter.after = Some(place);
+            }
+            page => return page.context(READING),
+        }
+    }
 }
 
 /// Reads a page of queries with their complete statements.

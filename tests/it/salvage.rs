@@ -10,16 +10,14 @@ use crate::support::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const ROWS: usize = 4000;
-
 fn id(number: usize) -> String {
     format!("{:x}-{number:x}", (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// Makes a history with rows of each kind: short and long statements, profiles, loads, users, labels, free pages.
-fn history(folder: &TempDir) -> PathBuf {
+fn history(folder: &TempDir, rows: usize) -> PathBuf {
     let (db, log) = (folder.path().join("whole.db"), folder.path().join("fe.audit.log"));
-    let records: Vec<String> = (0..ROWS)
+    let records: Vec<String> = (0..rows)
         .map(|number| {
             let long = if number % 50 == 0 { "x".repeat(9000) } else { String::new() };
             let statement = format!("select {number}, '{long}' from t{}", number % 7);
@@ -102,7 +100,7 @@ fn stock_shell_reads(db: &Path) {
 #[test]
 fn a_whole_history_is_saved_as_it_is() {
     let folder = TempDir::new().unwrap();
-    let whole = history(&folder);
+    let whole = history(&folder, 1500);
     let good = folder.path().join("good.db");
     let (output, report) = salvage(&whole, &good);
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
@@ -136,8 +134,19 @@ fn a_whole_history_is_saved_as_it_is() {
 
 #[test]
 fn one_damaged_page_costs_what_is_in_that_page() {
+    damage_each_kind_of_page(1000, &[(0, 0)]);
+}
+
+#[test]
+#[ignore = "needs time (a minute)"]
+fn one_damaged_page_of_many_costs_what_is_in_that_page() {
+    damage_each_kind_of_page(20_000, &[(0, 0), (0, 0xa5), (0, 0xff), (8, 0x01)]);
+}
+
+/// Damages one page after another, each from some byte on with some value.
+fn damage_each_kind_of_page(rows: usize, damages: &[(usize, u8)]) {
     let folder = TempDir::new().unwrap();
-    let whole = history(&folder);
+    let whole = history(&folder, rows);
     let all = ids(&whole);
     let of = |name: &str, kind: &str| {
         let pages = pages_of(&whole, name, kind);
@@ -169,7 +178,7 @@ fn one_damaged_page_costs_what_is_in_that_page() {
         ("the users", root("account"), 0),
     ];
     for (what, page, most) in cases {
-        for (from, byte) in [(0, 0), (0, 0xa5), (0, 0xff), (8, 0x01)] {
+        for &(from, byte) in damages {
             let broken = broken(&whole, page, from, byte);
             let before = std::fs::read(&broken).unwrap();
             let good = folder.path().join("good.db");
@@ -201,7 +210,9 @@ fn one_damaged_page_costs_what_is_in_that_page() {
             let found: Value = serde_json::from_str(&stdout(&checked)).unwrap_or_default();
             let printed = format!("{what} {from} {byte}: {found} {}", stderr(&checked));
             assert!(!printed.contains("panicked"), "{printed}");
-            if !(what.contains("free pages") || what.contains("pointer map")) {
+            // SQLite has no checksums: a text with other letters is a text.
+            let is_only_content = from > 0 && what.starts_with("a page of");
+            if !(what.contains("free pages") || what.contains("pointer map") || is_only_content) {
                 assert_eq!(checked.status.code(), Some(1), "{printed}");
                 assert_eq!(found["sound"], false, "{printed}");
             }
@@ -258,7 +269,7 @@ fn what_is_no_history_cannot_be_saved() {
 #[test]
 fn merge_and_export_keep_what_can_be_read_and_say_what_is_missing() {
     let folder = TempDir::new().unwrap();
-    let whole = history(&folder);
+    let whole = history(&folder, 1500);
     let all = ids(&whole).len();
     let leaves = pages_of(&whole, "query", "leaf");
     let broken = broken(&whole, leaves[leaves.len() / 2], 0, 0);
@@ -283,7 +294,7 @@ fn merge_and_export_keep_what_can_be_read_and_say_what_is_missing() {
 #[test]
 fn a_server_writes_nothing_to_a_damaged_history_and_says_why() {
     let folder = TempDir::new().unwrap();
-    let whole = history(&folder);
+    let whole = history(&folder, 1500);
     let sqlite = rusqlite::Connection::open(&whole).unwrap();
     sqlite.execute_batch("DELETE FROM account; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(sqlite);

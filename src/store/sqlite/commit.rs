@@ -59,23 +59,27 @@ impl SqliteWriter {
         Ok(transaction.commit().await?)
     }
 
-    /// Moves the log into the file that annals has open, once, if the content of both is right: whoever renamed the
-    /// file then has all of it.
+    /// Brings the log where it does no harm, once. If the content of file and log is right, the log is moved into the file
+    /// that annals has open: whoever renamed the file then has all of it.
     async fn move_log(&mut self, fault: FileFault) {
-        let is_content_right =
-            matches!(fault, FileFault::Removed | FileFault::Replaced | FileFault::LogRemoved);
-        if !is_content_right || self.is_log_moved {
+        if self.is_log_moved {
             return;
         }
-        match super::checkpoint(&mut self.connection).await {
-            Ok(()) => self.is_log_moved = true,
-            Err(error) => {
-                let error = &error as &dyn Error;
-                tracing::error!(
-                    error,
-                    "the write-ahead log cannot be moved into the history's file"
-                );
+        match (fault, &self.open_file) {
+            (FileFault::Removed | FileFault::Replaced | FileFault::LogRemoved, _) => {
+                match super::checkpoint(&mut self.connection).await {
+                    Ok(()) => self.is_log_moved = true,
+                    Err(error) => {
+                        let error = &error as &dyn Error;
+                        tracing::error!(error, "the log cannot be moved into the history's file");
+                    }
+                }
             }
+            (FileFault::Overwritten, Some(file)) => {
+                file.move_log_away();
+                self.is_log_moved = true;
+            }
+            _ => {}
         }
     }
 
@@ -149,9 +153,6 @@ impl WriteConnection for SqliteWriter {
         if let Err(error) = self.rescue().await {
             let error = &error as &dyn Error;
             tracing::error!(error, "the content of the deleted history cannot be copied");
-        }
-        if let (FileFault::Overwritten, Some(file)) = (fault, &self.open_file) {
-            file.move_log_away();
         }
         // Closing would write the log into the file that is there now, or delete a log that is not annals'.
         std::mem::forget(self.connection);
