@@ -157,34 +157,40 @@ impl Body {
     /// Returns the body as text. Bytes that are not UTF-8 become U+FFFD. Errors if the text is too large.
     pub(super) async fn into_text(self) -> Result<TextBody, BodyError> {
         let Body { bytes, mut reserved } = self;
-        let text = tokio::task::block_in_place(|| String::from_utf8(bytes));
-        let text = match text {
+        let text = match tokio::task::block_in_place(|| String::from_utf8(bytes)) {
             Ok(text) => text,
             Err(error) => {
                 let bytes = error.into_bytes();
-                let replaced = |chunk: std::str::Utf8Chunk<'_>| match chunk.invalid() {
-                    [] => chunk.valid().len(),
-                    _ => chunk.valid().len() + char::REPLACEMENT_CHARACTER.len_utf8(),
-                };
-                let length = bytes.utf8_chunks().map(replaced).sum();
+                let length = tokio::task::block_in_place(|| replaced_length(&bytes));
                 if length > MAX_BYTES {
                     return Err(BodyError::TooLarge);
                 }
                 reserved.grow_to(bytes.len() + length).await?;
-                let text = tokio::task::block_in_place(|| {
-                    let mut text = String::with_capacity(length);
-                    for chunk in bytes.utf8_chunks() {
-                        text.push_str(chunk.valid());
-                        if !chunk.invalid().is_empty() {
-                            text.push(char::REPLACEMENT_CHARACTER);
-                        }
-                    }
-                    text
-                });
-                text
+                tokio::task::block_in_place(|| replaced(&bytes, length))
             }
         };
         reserved.shrink_to(text.len());
         Ok(TextBody { text, _reserved: reserved })
     }
+}
+
+/// Returns how many bytes a text has once bytes that are not UTF-8 are replaced.
+fn replaced_length(bytes: &[u8]) -> usize {
+    let length = |chunk: std::str::Utf8Chunk<'_>| match chunk.invalid() {
+        [] => chunk.valid().len(),
+        _ => chunk.valid().len() + char::REPLACEMENT_CHARACTER.len_utf8(),
+    };
+    bytes.utf8_chunks().map(length).sum()
+}
+
+/// Returns bytes as text of `length` bytes, with U+FFFD in place of bytes that are not UTF-8.
+fn replaced(bytes: &[u8], length: usize) -> String {
+    let mut text = String::with_capacity(length);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
 }

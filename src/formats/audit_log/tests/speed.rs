@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Write, doris1, doris2, doris2_1, doris4, parse, starrocks, starrocks_json};
+use super::{Write, doris1, doris2, doris4, parse, starrocks};
 use crate::domain::statement;
 use crate::formats::Item;
 
@@ -24,47 +24,33 @@ fn cpu_time() -> Option<Duration> {
 }
 
 /// Pieces of text that a reader may read again and again. `#` stands for a number that differs from piece to piece.
-const HOSTILE: [&str; 52] = [
+/// `unescape` has a test of what only the tokenizer sees.
+const HOSTILE: [&str; 36] = [
     "|K#=1",
-    "|k#=1",
     "|K#='",
     "|K#=1\n",
     "|K#={",
-    "|K#={\"a\":1}",
     "|K#=1|CpuTimeMS=1",
     "|K#=1|Digest=a",
     "|K#=1|Time(ms)=1",
     "|",
-    "|=",
     "=",
     "|Xy={\"a\":[1,",
     "|X={\"a\":1}",
     "|A=[{\"\n",
-    "|X={\"",
     "{",
-    "[",
     "\"",
     "'",
-    "`",
     "\r",
     "\r\n",
     "\n",
     " ",
-    "\t",
-    "\0",
     "--\\n",
-    "-- a\\n",
     "\\",
     "\\n",
-    "\\r",
     "/*",
-    "/* */",
     "/*/**/",
-    "# a",
-    "- ",
     "(",
-    "in (1,",
-    "values (1),",
     "...",
     "/* truncated.",
     "2024-01-02 11:15:51,248 [query] ",
@@ -74,9 +60,8 @@ const HOSTILE: [&str; 52] = [
     "|ErrorMessage=x|Time=1",
     "|Stmt=a",
     "|Url=a|Message=b",
-    "|KKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKK",
+    "|KKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKK",
     "OriginStatement{originStmt='",
-    "1.e",
 ];
 
 /// Returns a log whose free texts, about `bytes` long together, are a piece repeated: statements and messages of every
@@ -91,10 +76,7 @@ fn hostile_log(piece: &str, bytes: usize) -> String {
     };
     let no_row =
         |id: &str, text: &str| doris2(id, text).replace("|CpuTimeMS=3|SqlHash", "|SqlHash");
-    let writes = [
-        doris1 as Write, doris2, doris2_1, doris4, starrocks, starrocks_json, message,
-        message_after, no_row,
-    ];
+    let writes = [doris1 as Write, doris2, doris4, starrocks, message, message_after, no_row];
     let count = bytes / writes.len() / piece.len();
     let pieces: String = (0..count).map(|number| piece.replace('#', &number.to_string())).collect();
     let text = format!("select 1 -- {pieces}");
@@ -115,13 +97,13 @@ fn take_in(log: &str) {
 #[test]
 fn reading_is_linear() {
     for piece in HOSTILE {
-        let logs = [100_000, 200_000].map(|bytes| hostile_log(piece, bytes));
+        let logs = [80_000, 480_000].map(|bytes| hostile_log(piece, bytes));
         let (mut short, mut long) = (Duration::MAX, Duration::MAX);
-        // Twice as long; four times if it were the square.
+        // Six times as long; 36 times if it were the square.
         let is_linear = (0..TRIES).any(|_| {
             short = short.min(time_of(|| take_in(&logs[0])));
             long = long.min(time_of(|| take_in(&logs[1])));
-            long < short * 3 + Duration::from_millis(5)
+            long < short * 12 + Duration::from_millis(5)
         });
         assert!(is_linear, "{piece:?}: {short:?}, then {long:?}");
     }
