@@ -111,9 +111,9 @@ impl Lane {
         let until = self.time.map(|time| Instant::now() + time);
         let is_closed = self.is_closed.clone();
         let done = tokio::task::spawn_blocking(move || {
-            // Free again once the work has ended, also if nobody waits for it.
-            let (_place, _turn): (Place, (OwnedSemaphorePermit, OwnedSemaphorePermit)) =
-                (place, turn);
+            // Free again once the work has ended, also if nobody waits for it: first the place, then the connection.
+            let _turn: (OwnedSemaphorePermit, OwnedSemaphorePermit) = turn;
+            let _place = place;
             let ends = move || {
                 is_cancelled.load(Ordering::Relaxed)
                     || is_closed.load(Ordering::Relaxed)

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use rusqlite::{Connection, Row, Rows, Statement};
+use rusqlite::{CachedStatement, Connection, Row, Rows, Statement};
 
 use super::super::Store;
 use super::lane::{Lane, is_ended};
@@ -174,7 +174,7 @@ impl<'a> Finder<'a> {
         let (first_ms, last_ms) = rest.starts();
         let (start_ms, _) = rest.page_start();
         let (indexed, value) = Indexed::of(&rest, self.owner);
-        let mut count = self.sqlite.prepare(&count_sql(indexed))?;
+        let mut count = self.sqlite.prepare_cached(&count_sql(indexed))?;
         let values = (&value, first_ms, start_ms.min(last_ms), most.saturating_add(1));
         let count: i64 = count.query_row(values, |row| row.get(0))?;
         Ok(count <= most)
@@ -188,13 +188,13 @@ impl<'a> Finder<'a> {
         let (indexed, value) = Indexed::of(&rest, self.owner);
         let mut left = most;
         let sqlite = self.sqlite;
-        let mut started = sqlite.prepare(&started_sql(indexed))?;
+        let mut started = sqlite.prepare_cached(&started_sql(indexed))?;
         let rows = started.query((&value, first_ms, start_ms.min(last_ms), start_id))?;
         if !self.add_matches(rows, &mut left)? {
             return Ok(());
         }
         if let Some(below) = rest.page_start_without_time() {
-            let mut unstarted = sqlite.prepare(&unstarted_sql(indexed))?;
+            let mut unstarted = sqlite.prepare_cached(&unstarted_sql(indexed))?;
             if !self.add_matches(unstarted.query((&value, below))?, &mut left)? {
                 return Ok(());
             }
@@ -265,8 +265,9 @@ impl<'a> Finder<'a> {
         }
     }
 
-    fn candidates_in(&self, rows: &str) -> Result<Statement<'a>, rusqlite::Error> {
-        let mut statement = self.sqlite.prepare(&candidates_sql(rows, Texts::of(self.filter)))?;
+    fn candidates_in(&self, rows: &str) -> Result<CachedStatement<'a>, rusqlite::Error> {
+        let mut statement =
+            self.sqlite.prepare_cached(&candidates_sql(rows, Texts::of(self.filter)))?;
         bind_conditions(&mut statement, self.filter, self.owner)?;
         statement.raw_bind_parameter(9, self.filter.fingerprint.map(Fingerprint::to_signed))?;
         Ok(statement)
