@@ -18,6 +18,7 @@
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
 //! | `search` | a search finds what reading all statements finds | |
 //! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
+//! | `retention_bounds` | bounds that take neither too much nor too little; clocks that jump | cc, time |
 //! | `disk_full` | a disk that is full | root, mount |
 //! | `command_line`, `terminal`, `config` | the commands, at a terminal and in a pipe; the configuration | script (util-linux) |
 //! | `sqlite_shell`, `docs` | the views in the stock shell; every example of the documents | sqlite3, curl, openssl |
@@ -48,6 +49,7 @@ mod pages;
 mod push;
 mod response_cache;
 mod retention;
+mod retention_bounds;
 mod search;
 mod serve;
 mod sqlite_shell;

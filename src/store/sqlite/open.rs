@@ -48,9 +48,10 @@ impl Store {
             .await
             .map_err(|error| not_opened(error.into()))?;
         let reporters =
-            SqlitePoolOptions::new().max_connections(REPORTERS).connect_lazy_with(options);
+            SqlitePoolOptions::new().max_connections(REPORTERS).connect_lazy_with(options.clone());
+        let keeper = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
         let read_pool = Arc::new(ReadPool::new(path, false, READ_POOL));
-        Ok(Store { path: path.to_path_buf(), readers, reporters, read_pool, reparsed })
+        Ok(Store { path: path.to_path_buf(), readers, reporters, keeper, read_pool, reparsed })
     }
 
     /// Opens a database to read only, with one connection, for a command that runs once and ends. Never changes
@@ -91,7 +92,8 @@ impl Store {
         }
         let read_pool = Arc::new(ReadPool::new(path, immutable, READ_POOL));
         let reparsed = ReparseSummary::default();
-        Ok(Store { path: named(), reporters: readers.clone(), readers, read_pool, reparsed })
+        let (reporters, keeper) = (readers.clone(), readers.clone());
+        Ok(Store { path: named(), readers, reporters, keeper, read_pool, reparsed })
     }
 }
 

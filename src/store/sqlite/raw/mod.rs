@@ -7,6 +7,7 @@
 mod aggregate;
 mod insert;
 mod list;
+mod log;
 mod ngram_index;
 mod profile;
 mod query_table;
@@ -25,7 +26,10 @@ use sqlx::sqlite::{LockedSqliteHandle, SqliteConnection};
 use crate::store::error::StoreError;
 
 pub(super) use insert::insert_normalized;
-pub(super) use ngram_index::{make_segments, remove_unfilled};
+pub(super) use log::restart_log;
+pub(super) use ngram_index::{
+    PAGES as SEGMENT_PAGES, SEGMENT_ROWS, make_segments, remove_unfilled,
+};
 pub(super) use query_table::{
     insert_queries, queries_after, stored_queries, update_queries, write_loads,
 };
