@@ -121,5 +121,8 @@ mod tests {
             assert_eq!(parse_age(wrong), Err(LimitError::Age), "{wrong}");
         }
         assert!(toml::from_str::<Retention>("keep_records = '1d'").is_err());
+        assert_eq!(retention.labels_max_bytes(), LABELS_MAX_BYTES);
+        let small = Retention { max_size: Some(MIN_SIZE_BYTES), ..Retention::default() };
+        assert_eq!(small.labels_max_bytes(), 2 << 20);
     }
 }

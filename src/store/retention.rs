@@ -54,7 +54,7 @@ pub(crate) struct Removal {
     pub profiles: Vec<i64>,
     /// Log-ins before this time, in Unix milliseconds; a thousand at a time.
     pub logins_before_ms: Option<i64>,
-    /// Labels of stream loads before this time, in Unix milliseconds; a thousand at a time.
+    /// Labels of stream loads before this time, in Unix milliseconds; some thousand at a time.
     pub labels_before_ms: Option<i64>,
     /// Normalized statements that no query has.
     pub statements: Vec<i64>,

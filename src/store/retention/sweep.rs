@@ -29,6 +29,8 @@ pub(super) struct Sweep {
 enum Phase {
     Idle,
     Labels,
+    /// The labels before this time, in Unix milliseconds.
+    LabelsBefore(i64),
     Segments,
     /// The statements from this fingerprint on.
     Statements(i64),
@@ -69,13 +71,18 @@ impl Sweep {
             match self.phase {
                 Phase::Idle => return Ok(removal),
                 Phase::Labels => {
-                    removal.labels_before_ms = store
+                    let before_ms = store
                         .outdated_labels(
                             Retention::labels_cutoff_ms(now_ms),
                             retention.labels_max_bytes(),
                         )
                         .await?;
-                    if removal.labels_before_ms.is_some() {
+                    self.phase = before_ms.map_or(Phase::Segments, Phase::LabelsBefore);
+                }
+                Phase::LabelsBefore(before_ms) => {
+                    let first_ms = store.first_label_ms().await?;
+                    if first_ms.is_some_and(|first_ms| first_ms < before_ms) {
+                        removal.labels_before_ms = Some(before_ms);
                         return Ok(removal);
                     }
                     self.phase = Phase::Segments;

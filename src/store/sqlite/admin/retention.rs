@@ -20,7 +20,7 @@ const QUERY_BYTES: i64 = 300;
 /// Bytes that a label takes beside its own text, in the table and in the index, about.
 const LABEL_BYTES: i64 = 30;
 /// Labels that one step removes.
-const LABELS: i64 = 1000;
+const LABELS: i64 = 5000;
 
 /// Pages of a full write-ahead log, unless the file has a bound.
 const LOG_PAGES: u64 = 16_384;
@@ -272,32 +272,35 @@ impl Store {
         before_ms: i64,
         max_bytes: u64,
     ) -> Result<Option<i64>, StoreError> {
-        let labels = sqlx::query!(
-            r#"SELECT min(loaded_ms) AS "first_ms: i64",
-                   CAST(total(2 * (octet_length(db) + octet_length(label)) + ?) AS INTEGER)
-                       AS "bytes!: i64"
+        let bytes = sqlx::query_scalar!(
+            r#"SELECT CAST(total(2 * (octet_length(db) + octet_length(label)) + ?) AS INTEGER)
+                   AS "bytes!: i64"
                FROM stream_load_label"#,
             LABEL_BYTES
         )
         .fetch_one(&self.keeper)
         .await?;
-        let excess = labels.bytes.saturating_sub(i64::try_from(max_bytes).unwrap_or(i64::MAX));
-        if excess <= 0 {
-            return Ok(labels.first_ms.filter(|first_ms| *first_ms < before_ms).map(|_| before_ms));
+        let excess = bytes.saturating_sub(i64::try_from(max_bytes).unwrap_or(i64::MAX));
+        let mut cutoff_ms = before_ms;
+        if excess > 0 {
+            let last_ms = sqlx::query_file_scalar!(
+                "src/store/queries/excess_labels.sql", LABEL_BYTES, excess
+            )
+            .fetch_optional(&self.keeper)
+            .await?;
+            cutoff_ms =
+                last_ms.map_or(before_ms, |last_ms| before_ms.max(last_ms.saturating_add(1)));
         }
-        let oldest = sqlx::query!(
-            r#"SELECT loaded_ms, 2 * (octet_length(db) + octet_length(label)) AS "bytes!: i64"
-               FROM stream_load_label ORDER BY loaded_ms LIMIT ?"#,
-            LABELS
-        )
-        .fetch_all(&self.keeper)
-        .await?;
-        let mut bytes = 0;
-        let last = oldest.iter().find(|label| {
-            bytes += label.bytes + LABEL_BYTES;
-            bytes >= excess
-        });
-        Ok(last.or(oldest.last()).map(|label| label.loaded_ms.saturating_add(1)))
+        let first_ms = self.first_label_ms().await?;
+        Ok(first_ms.filter(|first_ms| *first_ms < cutoff_ms).map(|_| cutoff_ms))
+    }
+
+    /// Returns the time of the oldest label, in Unix milliseconds.
+    pub(in crate::store) async fn first_label_ms(&self) -> Result<Option<i64>, StoreError> {
+        sqlx::query_scalar!(r#"SELECT min(loaded_ms) AS "ms: i64" FROM stream_load_label"#)
+            .fetch_one(&self.keeper)
+            .await
+            .map_err(StoreError::from)
     }
 
     /// Returns the segments of the search index without a row.
