@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
-use chrono::Utc;
 use clap::builder::Resettable;
 use clap::{Args, Command};
 
@@ -177,7 +176,7 @@ impl FilterArgs {
 
 /// Parses a time that a user typed.
 pub(super) fn parse_time_ms(text: &str, zone: Zone) -> anyhow::Result<i64> {
-    let ago = || parse_duration_ms(text).map(|ms| Utc::now().timestamp_millis().saturating_sub(ms));
+    let ago = || parse_duration_ms(text).map(|ms| crate::domain::time::now_ms().saturating_sub(ms));
     parse_user_time_ms(text, zone).or_else(ago).ok_or_else(|| {
         anyhow!(
             "{text} is not a time; write one like '2024-08-06 11:15:50', a day like 2024-08-06, Unix milliseconds, or \

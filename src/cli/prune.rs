@@ -1,5 +1,6 @@
 //! `annals prune`: removes old queries and profiles, and shrinks the file.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,8 +11,19 @@ use clap::Args;
 use super::args::ConfigArgs;
 use super::output::print;
 use super::{CLOSING, READING};
+use crate::domain::clock::{Clock, MAX_DIFFERENCE_MS};
 use crate::domain::retention::{Retention, parse_age, parse_size};
-use crate::store::{BUSY_TIMEOUT, Batch, OpenError, Pruner, Store, WriteSummary};
+use crate::domain::time::{Zone, now_ms};
+use crate::store::{
+    BUSY_TIMEOUT, Batch, Mark, OpenError, Pruner, Removal, Store, StoreError, WriteError,
+    WriteSummary,
+};
+
+/// The bound whose log prune uses on a full disk, in bytes: the smallest log, of 256 KiB.
+const LOG_BOUND: u64 = 16 << 20;
+/// What a step of prune needs on the disk beside what the log takes already, in bytes: the log of the smallest step with
+/// its index, and the pages by which the file grows meanwhile.
+const NEEDED_BYTES: u64 = 1 << 20;
 
 /// Remove old queries and profiles, and shrink the file
 ///
@@ -33,6 +45,10 @@ pub struct PruneArgs {
     /// Remove the profiles of the oldest queries until all profiles together are smaller
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     profiles_max_size: Option<u64>,
+    /// Trust the system clock. Without this, annals removes nothing for its age if the clock is more than a day ahead of
+    /// the time at which `annals serve` ran last and of the newest query: a wrong clock would delete the history
+    #[arg(long)]
+    trust_clock: bool,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -57,10 +73,13 @@ pub async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
     if !config.db().exists() {
         return Err(OpenError::Missing(config.db()).into());
     }
-    let store = Store::open(&config.db()).await?;
+    let store = Store::open(&config.db())
+        .await
+        .map_err(|error| on_full_disk(error.into(), &config.db()))?;
     super::report_reparsed(&store);
     let before = store.disk_usage().await.context(READING)?;
-    let removed = prune(&store, retention).await?;
+    let pruned = prune(&store, retention, args.trust_clock).await;
+    let removed = pruned.map_err(|error| on_full_disk(error, &config.db()))?;
     let after = store.disk_usage().await.context(READING)?;
     let db = store.path().to_path_buf();
     store.close().await.context(CLOSING)?;
@@ -77,19 +96,78 @@ pub async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Removes what goes beyond the bounds, in small steps.
-async fn prune(store: &Store, retention: Retention) -> anyhow::Result<WriteSummary> {
-    let writer = store.writer(BUSY_TIMEOUT, retention.max_size).await?;
+async fn prune(
+    store: &Store,
+    retention: Retention,
+    trusts_clock: bool,
+) -> anyhow::Result<WriteSummary> {
+    let now_ms = now_ms();
+    let mark = store.retention_mark().await.context(READING)?;
+    let has_age = retention.keep_queries.is_some() || retention.keep_profiles.is_some();
+    if let Some(mark) = mark
+        && has_age
+        && !trusts_clock
+    {
+        let newest_ms = store.newest_start_ms(now_ms).await.context(READING)?;
+        check_clock(now_ms, mark.clock.trusted_ms.max(newest_ms.unwrap_or(i64::MIN)))?;
+    }
+    let mut writer = store.writer(BUSY_TIMEOUT, retention.max_size).await?;
+    if let Some(mark) = mark.filter(|_| trusts_clock) {
+        let mark = Some(Mark { clock: Clock::at(now_ms), ..mark });
+        writer.write(Batch::removal(Removal { mark, ..Removal::default() })).await?;
+    }
     let mut pruner = Pruner::once(store.clone(), retention);
     let mut removed = WriteSummary::default();
     loop {
-        let removal = pruner.next(chrono::Utc::now().timestamp_millis()).await.context(READING)?;
+        let removal = pruner.next(now_ms).await?;
         if removal.is_empty() {
             break;
         }
-        removed.add(writer.write(Batch::removal(removal)).await?);
+        match writer.write(Batch::removal(removal)).await {
+            Ok(written) => {
+                pruner.removed(&written);
+                removed.add(written);
+            }
+            Err(WriteError::Store(StoreError::Full(_))) if pruner.halve_steps() => {
+                // Moves the log into the file, and keeps it small from now on.
+                let _ = writer.finish().await;
+                writer = store.writer(BUSY_TIMEOUT, Some(LOG_BOUND)).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     writer.finish().await?;
     Ok(removed)
+}
+
+/// Errors if the system clock is more than a day ahead of what the history knows of the time.
+fn check_clock(now_ms: i64, witness_ms: i64) -> anyhow::Result<()> {
+    if now_ms.saturating_sub(witness_ms) <= MAX_DIFFERENCE_MS {
+        return Ok(());
+    }
+    let text = |ms| Zone::UTC.format_ms(ms);
+    bail!(
+        "the system clock says {}, but annals ran last and the newest query started before {} (UTC); if the clock is right, \
+         give --trust-clock",
+        text(now_ms),
+        text(witness_ms.saturating_add(1000))
+    );
+}
+
+/// Adds what to do to an error of a full disk.
+fn on_full_disk(error: anyhow::Error, db: &Path) -> anyhow::Error {
+    let is_full = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(StoreError::Full(_)))
+    };
+    if !error.chain().any(is_full) {
+        return error;
+    }
+    let log_bytes = Store::log_bytes_of(db);
+    error.context(format!(
+        "the disk is full; SQLite needs some space to delete: free {} on it, for example by moving another file away, and run \
+         annals prune again",
+        ByteSize(NEEDED_BYTES + log_bytes)
+    ))
 }
 
 fn report(removed: &WriteSummary, bytes_before: i64, bytes: i64, json: bool) {

@@ -21,7 +21,7 @@ use super::import;
 use super::output::{print, write_bytes};
 use crate::config::{Config, FrontendConfig, FrontendUrl};
 use crate::domain::account::Account;
-use crate::domain::time::Zone;
+use crate::domain::time::{Zone, now_ms};
 use crate::formats::file::Options;
 use crate::formats::frontend::Frontend;
 use crate::http::auth::Authenticator;
@@ -158,6 +158,9 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     import::check_paths(&settings.import)?;
+    if now_ms() < 0 {
+        bail!("the system clock is before 1970; set it, then start annals");
+    }
     raise_open_files();
     let stopped = stop_signal().context(SIGNALS)?;
     let (listener, address) = listen(settings.listen).await?;
@@ -237,9 +240,8 @@ fn start_sources(settings: &Settings, store: &Store, pipeline: &Arc<Pipeline>) -
     for (frontend, interval) in settings.frontends.clone() {
         tasks.spawn(poll_frontend(pipeline.clone(), store.clone(), frontend, interval));
     }
-    if settings.config.retention.is_bounded() {
-        tasks.spawn(run_retention(pipeline.clone(), store.clone()));
-    }
+    // Without a bound, old labels go all the same.
+    tasks.spawn(run_retention(pipeline.clone(), store.clone()));
     tasks
 }
 

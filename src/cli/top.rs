@@ -280,7 +280,7 @@ fn earlier(period: &str, filter: &QueryFilter, zone: Zone) -> anyhow::Result<(i6
     let by_ms = parse_duration_ms(period).ok_or_else(|| {
         anyhow!("{period} is not a period; write one like 7d or 2024-08-01..2024-08-02")
     })?;
-    let to_ms = filter.to_ms.unwrap_or_else(|| chrono::Utc::now().timestamp_millis());
+    let to_ms = filter.to_ms.unwrap_or_else(crate::domain::time::now_ms);
     let from_ms = filter.from_ms.unwrap_or(0);
     Ok((from_ms.saturating_sub(by_ms), to_ms.saturating_sub(by_ms)))
 }

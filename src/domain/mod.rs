@@ -6,12 +6,14 @@
 //! - [`search`] is a search for text or words in statements.
 //! - [`exclusion`] has the rules that exclude queries from the history.
 //! - [`retention`] has the limits of age and size of a history.
+//! - [`clock`] is the time by which ages count.
 //! - [`account`] is a user of annals with a role and a password.
 //! - [`login`] is a login at a frontend.
 //! - [`statistics`] has percentiles and a test of durations.
 //! - [`time`] reads and writes times, zones and durations.
 
 pub(crate) mod account;
+pub(crate) mod clock;
 pub(crate) mod exclusion;
 pub(crate) mod filter;
 pub(crate) mod login;

@@ -45,6 +45,26 @@ fn before(now_ms: i64, age: Duration) -> i64 {
     now_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// How long a label of a stream load is remembered. Doris forgets a label after three days; a client that sends a batch
+/// again after a longer fault is still recognized.
+const LABELS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
+/// The largest size of all labels, in bytes: some 200,000 of the usual length. Doris keeps 2,000 of each database.
+const LABELS_MAX_BYTES: u64 = 32 << 20;
+/// The part of a bound of size that labels may take. The history is what the bound is for.
+const LABELS_PART: u64 = 8;
+
+impl Retention {
+    /// Returns the time before which a label must have been loaded to be forgotten, in Unix milliseconds.
+    pub(crate) fn labels_cutoff_ms(now_ms: i64) -> i64 {
+        now_ms.saturating_sub(LABELS_KEPT_MS)
+    }
+
+    /// Returns the largest size of all labels, in bytes. The oldest beyond it are forgotten.
+    pub(crate) fn labels_max_bytes(&self) -> u64 {
+        self.max_size.map_or(LABELS_MAX_BYTES, |bound| LABELS_MAX_BYTES.min(bound / LABELS_PART))
+    }
+}
+
 /// The smallest limit of a size that a store can keep, in bytes.
 const MIN_SIZE_BYTES: u64 = 16 << 20;
 
@@ -101,5 +121,8 @@ mod tests {
             assert_eq!(parse_age(wrong), Err(LimitError::Age), "{wrong}");
         }
         assert!(toml::from_str::<Retention>("keep_records = '1d'").is_err());
+        assert_eq!(retention.labels_max_bytes(), LABELS_MAX_BYTES);
+        let small = Retention { max_size: Some(MIN_SIZE_BYTES), ..Retention::default() };
+        assert_eq!(small.labels_max_bytes(), 2 << 20);
     }
 }

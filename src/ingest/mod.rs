@@ -24,9 +24,7 @@ pub(crate) use sources::{Source, SourceReport};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-fn now_ms() -> i64 {
-    chrono::Utc::now().timestamp_millis()
-}
+use crate::domain::time::now_ms;
 
 /// Locks a mutex whose value is whole after every statement, so that a panic under the lock breaks nothing.
 fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -153,15 +153,16 @@ impl Pipeline {
     }
 
     /// Removes what retention selected, and counts it.
-    pub(super) async fn remove(&self, removal: Removal) -> Result<(), WriteError> {
+    pub(super) async fn remove(&self, removal: Removal) -> Result<WriteSummary, WriteError> {
+        let is_young = removal.is_young;
         let summary = self.writer.write(Batch::removal(removal)).await?;
-        unpoisoned(&self.pruned).removed(&summary);
-        Ok(())
+        unpoisoned(&self.pruned).removed(&summary, is_young);
+        Ok(summary)
     }
 
-    /// Notes why retention could not remove anything.
-    pub(super) fn removal_failed(&self, error: &anyhow::Error) {
-        unpoisoned(&self.pruned).failed(error);
+    /// Changes what is reported of retention.
+    pub(super) fn note_pruned(&self, change: impl FnOnce(&mut PruneReport)) {
+        change(&mut unpoisoned(&self.pruned));
     }
 }
 

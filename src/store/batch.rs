@@ -266,6 +266,8 @@ pub(crate) struct WriteSummary {
     pub removed_queries: u64,
     /// Profiles that were removed while their queries stay.
     pub removed_profiles: u64,
+    /// Bytes of the pages that a removal freed.
+    pub freed_bytes: u64,
 }
 
 impl WriteSummary {
@@ -277,5 +279,6 @@ impl WriteSummary {
         self.label_exists |= other.label_exists;
         self.removed_queries += other.removed_queries;
         self.removed_profiles += other.removed_profiles;
+        self.freed_bytes += other.freed_bytes;
     }
 }

@@ -51,6 +51,9 @@ pub(crate) enum StoreError {
     Other(Cause),
 }
 
+/// `SQLITE_IOERR_SHMSIZE`: the disk has no space for the index of the write-ahead log.
+const IOERR_SHMSIZE: i32 = 4874;
+
 impl StoreError {
     /// Returns the variant for a result code of SQLite (sqlite.org/rescode.html). The low byte of an
     /// extended code is the primary one.
@@ -58,6 +61,7 @@ impl StoreError {
         match code.map(|code| code & 0xff) {
             // SQLITE_BUSY, SQLITE_LOCKED.
             Some(5 | 6) => StoreError::Busy(cause),
+            _ if code == Some(IOERR_SHMSIZE) => StoreError::Full(cause),
             // SQLITE_FULL.
             Some(13) => StoreError::Full(cause),
             // SQLITE_CORRUPT.

@@ -24,7 +24,7 @@ pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize};
 pub(crate) use error::{FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
 pub(crate) use query::{Bound, Incomplete, ListedQuery, QueryPage, Reader, StoredProfile};
-pub(crate) use retention::{Pruner, Removal};
+pub(crate) use retention::{Mark, Pruner, Removal};
 pub(crate) use sqlite::{BUSY_TIMEOUT, Store, Version, Watch, sqlite_version};
 pub(crate) use statements::{StatementOrder, StatementPage, StatementStatistics};
 pub(crate) use timeline::{Bucket, Spans};

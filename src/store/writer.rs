@@ -82,6 +82,8 @@ pub(super) trait WriteConnection: Send + 'static {
 
     /// Looks at the engine while there is nothing to write.
     fn look(&mut self) -> impl Future<Output = ()> + Send;
+    /// Keeps the engine's log small after a commit, while no client waits for the answer to it.
+    fn trim_log(&mut self) -> impl Future<Output = ()> + Send;
 
     /// Does up to `steps` steps of the work that searches profit from and no client waits for.
     fn upkeep(&mut self, steps: usize) -> impl Future<Output = Upkeep> + Send;
@@ -205,6 +207,7 @@ async fn write_all(
             Ok(()) => {
                 commit_seconds.observe(began.elapsed().as_secs_f64());
                 rows += group.committed();
+                connection.trim_log().await;
                 if upkeep != Upkeep::Done || rows >= UPKEEP_AFTER_ROWS {
                     upkeep = connection.upkeep(policy.upkeep_steps()).await;
                     rows = 0;

@@ -163,12 +163,17 @@ fn retention(pipeline: &Pipeline, zone: Zone) -> Markup {
                 @if bounds.is_bounded() {
                     (fact("Removed queries and loads", format::integer(pruned.queries)))
                     (fact("Removed profiles", format::integer(pruned.profiles)))
+                    @if pruned.young_queries > 0 {
+                        (fact("Removed within a minute of their arrival", format::integer(pruned.young_queries)))
+                    }
+                    @if pruned.clock_off_ms != 0 { (fact("System clock", clock_text(pruned.clock_off_ms))) }
                     (fact("Last removal", format::time(pruned.last_ms, zone)))
                     @if pruned.last_error_ms.is_some() {
                         (fact("Last failure", format::time(pruned.last_error_ms, zone)))
                     }
                 }
             }
+            @if pruned.is_failing { p { span.state.failed { "failing" } } }
             @if let Some(error) = &pruned.last_error { p.error { bdi { (error) } } }
             @if bounds.is_bounded() {
                 p.note {
@@ -180,6 +185,13 @@ fn retention(pipeline: &Pipeline, zone: Zone) -> Markup {
             }
         }
     }
+}
+
+/// Returns how far the system clock is off the time by which ages count.
+fn clock_text(off_ms: i64) -> String {
+    let off = Duration::from_secs(off_ms.unsigned_abs() / 1000);
+    let direction = if off_ms > 0 { "ahead" } else { "behind" };
+    format!("{} {direction}; ages count without this difference", humantime::format_duration(off))
 }
 
 fn bounds_text(age: Option<Duration>, size: Option<u64>) -> String {

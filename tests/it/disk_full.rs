@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Server, audit_records, number, wait_until};
+use crate::support::{Server, annals, audit_records, import, number, stderr, wait_until};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -16,9 +16,22 @@ struct SmallDisk(TempDir);
 
 impl SmallDisk {
     fn new() -> SmallDisk {
+        SmallDisk::of("3m")
+    }
+
+    fn of(size: &str) -> SmallDisk {
         let folder = TempDir::new().unwrap();
-        mount(&["-t", "tmpfs", "-o", "size=3m", "tmpfs"], folder.path());
+        mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"], folder.path());
         SmallDisk(folder)
+    }
+
+    /// Fills the disk with a file, but for some bytes.
+    fn fill(&self, but: usize) {
+        let path = self.0.path().join("other");
+        let mut file = std::fs::File::create(&path).unwrap();
+        while file.write(&[1; 4096]).is_ok_and(|written| written == 4096) {}
+        let bytes = file.metadata().unwrap().len();
+        file.set_len(bytes - but as u64).unwrap();
     }
 
     fn grow(&self) {
@@ -80,6 +93,34 @@ fn a_full_disk_rejects_pushes_and_pauses_followers_until_it_has_space() {
     let pushed = number(&db, "SELECT count(*) FROM query WHERE query_id LIKE 'p-%'");
     assert_eq!(pushed, acknowledged as i64 + 100);
     drop(server);
+    assert_eq!(
+        number(&db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"),
+        1
+    );
+}
+
+#[test]
+#[ignore = "needs root, to mount a small file system"]
+fn a_prune_on_a_full_disk_frees_space_or_says_how_much_it_needs() {
+    let disk = SmallDisk::of("8m");
+    let elsewhere = TempDir::new().unwrap();
+    let (db, log) = (disk.0.path().join("a.db"), elsewhere.path().join("fe.audit.log"));
+    std::fs::write(&log, audit_records(0..8000)).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    let before = std::fs::metadata(&db).unwrap().len();
+    let prune =
+        || annals().args(["prune", "--keep-queries", "1d", "--db"]).arg(&db).output().unwrap();
+    disk.fill(0);
+    let output = prune();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("the disk is full") && text.contains("run annals prune again"), "{text}");
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 8000);
+    disk.fill(400 << 10);
+    let output = prune();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 0);
+    assert!(std::fs::metadata(&db).unwrap().len() < before / 4);
     assert_eq!(
         number(&db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"),
         1

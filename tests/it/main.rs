@@ -21,6 +21,7 @@
 //! | `read_bounds` | reads are bounded in time and bytes, and wait for no others | |
 //! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
 //! | `file_changes`, `salvage` | a file that changes underneath, races on a new file; damage of each kind, and what is saved | time (some ten seconds) |
+//! | `retention_bounds` | bounds that take neither too much nor too little; clocks that jump | cc, time |
 //! | `disk_full` | a disk that is full | root, mount |
 //! | `command_line`, `terminal`, `config` | the commands, at a terminal and in a pipe; the configuration | script (util-linux) |
 //! | `sqlite_shell`, `docs` | the views in the stock shell; every example of the documents | sqlite3, curl, openssl |
@@ -55,6 +56,7 @@ mod read_bounds;
 mod response_cache;
 mod retention;
 mod salvage;
+mod retention_bounds;
 mod search;
 mod serve;
 mod sqlite_shell;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const DAY_MS: i64 = 86_400_000;
 
 fn now_ms() -> i64 {
-    chrono::Utc::now().timestamp_millis()
+    chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).timestamp_millis()
 }
 
 /// Returns a profile of a statement with this start.

@@ -102,7 +102,7 @@ impl Report {
             problems: BTreeMap::new(),
             warnings: BTreeMap::new(),
             zone,
-            now_ms: chrono::Utc::now().timestamp_millis(),
+            now_ms: crate::domain::time::now_ms(),
             latest_ms: i64::MIN,
             after_written_ms: 0,
             took: Duration::ZERO,

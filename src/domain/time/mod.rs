@@ -16,3 +16,15 @@ pub(crate) use instant::{
     leading_local_time, leading_zone_offset, parse_instant_ms, parse_user_time_ms,
 };
 pub(crate) use zone::Zone;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Returns the time of the system clock in Unix milliseconds; negative if the clock is set to before 1970.
+/// `chrono::Utc::now` panics then.
+pub(crate) fn now_ms() -> i64 {
+    let ms = |elapsed: std::time::Duration| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(after) => ms(after),
+        Err(before) => -ms(before.duration()),
+    }
+}

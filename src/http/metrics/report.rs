@@ -102,6 +102,22 @@ fn register_writer(registry: &mut Registry, pipeline: &Pipeline) {
         counter(pruned.queries),
     );
     registry.register(
+        "young_queries_pruned",
+        "Queries removed for the size of the history within a minute of their arrival",
+        counter(pruned.young_queries),
+    );
+    registry.register(
+        "retention_failing",
+        "1 while the history is beyond a bound and cannot be brought within it",
+        gauge(i64::from(pruned.is_failing)),
+    );
+    registry.register_with_unit(
+        "clock_off",
+        "How far the system clock is ahead of the time by which ages count, or behind it",
+        Unit::Seconds,
+        gauge(pruned.clock_off_ms / 1000),
+    );
+    registry.register(
         "profiles_pruned",
         "Profiles removed while their queries stay",
         counter(pruned.profiles),

@@ -10,6 +10,7 @@ WITH counted (name, rows) AS (
     UNION ALL SELECT 'stream_load_label', count(*) FROM stream_load_label
     UNION ALL SELECT 'account', count(*) FROM account
     UNION ALL SELECT 'login', count(*) FROM login
+    UNION ALL SELECT 'retention_clock', count(*) FROM retention_clock
 )
 SELECT counted.name AS "table!: String", rows AS "rows!: i64",
     ifnull(sum(pgsize) FILTER (WHERE type = 'table'), 0) AS "bytes!: i64",

@@ -1,14 +1,16 @@
 //! Transactions: a group of batches in one, and the search index between two.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteTransaction};
 use sqlx::{ConnectOptions, Connection};
 
 use super::admin::{backup, retention};
 use super::login::write_logins;
-use super::raw::{OpenFile, insert_normalized, make_segments, remove_unfilled};
+use super::raw::{OpenFile, insert_normalized, make_segments, remove_unfilled, restart_log};
 use super::write::write_records;
 use crate::domain::profile::Profile;
 use crate::domain::record::QueryId;
@@ -18,13 +20,23 @@ use crate::store::error::{BackupError, FileFault, StoreError};
 use crate::store::profile_body::unpack;
 use crate::store::writer::{Group, Upkeep, WriteConnection};
 
-/// How long a label is remembered. Doris forgets after three days.
-const LABELS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
+/// How long the writer waits for readers to leave a log that is too large. The time doubles with each try in vain: lists
+/// take a millisecond, reports some hundred.
+const FIRST_WAIT: Duration = Duration::from_millis(16);
+/// The longest wait: a push waits as long. A reader that takes longer, as a backup does, lets the log grow.
+const LONGEST_WAIT: Duration = Duration::from_millis(512);
+/// From one try to the next, in waits: clients that push wait for no more than a ninth of the time.
+const WAITS_BETWEEN: u32 = 8;
 
 /// The connection that writes.
 pub(super) struct SqliteWriter {
     options: SqliteConnectOptions,
     connection: SqliteConnection,
+    log: PathBuf,
+    max_log_bytes: u64,
+    /// How long the next try to begin the log anew waits, and when it comes.
+    next_wait: Duration,
+    next_try: Instant,
     /// None only for a store that reads.
     open_file: Option<Arc<OpenFile>>,
     /// Whether the log is moved into a file that is not at its path any more.
@@ -32,12 +44,24 @@ pub(super) struct SqliteWriter {
 }
 
 impl SqliteWriter {
+    /// Returns a writer that keeps the write-ahead log of the file about as small as `max_log_bytes`. Errors if the file is
+    /// not the one that `open_file` knows.
     pub(super) async fn connect(
         options: SqliteConnectOptions,
+        max_log_bytes: u64,
         open_file: Option<Arc<OpenFile>>,
     ) -> Result<SqliteWriter, StoreError> {
         let connection = options.connect().await?;
-        let writer = SqliteWriter { options, connection, open_file, is_log_moved: false };
+        let writer = SqliteWriter {
+            log: retention::log_path(options.get_filename()),
+            options,
+            connection,
+            max_log_bytes,
+            next_wait: FIRST_WAIT,
+            next_try: Instant::now(),
+            open_file,
+            is_log_moved: false,
+        };
         writer.check_file()?;
         Ok(writer)
     }
@@ -130,6 +154,29 @@ impl WriteConnection for SqliteWriter {
         }
     }
 
+    /// Begins the log anew once it is too large. SQLite does so by itself only if no reader is there when a commit ends,
+    /// and with many readers one always is.
+    async fn trim_log(&mut self) {
+        let bytes = std::fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
+        if bytes <= self.max_log_bytes || Instant::now() < self.next_try {
+            return;
+        }
+        let wait = self.next_wait;
+        match restart_log(&mut self.connection, wait).await {
+            Ok(true) => {
+                (self.next_wait, self.next_try) = (FIRST_WAIT, Instant::now());
+                return;
+            }
+            // A commit does what this could not, or says why it cannot.
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn Error, "the log was not begun anew");
+            }
+        }
+        self.next_wait = (2 * wait).min(LONGEST_WAIT);
+        self.next_try = Instant::now() + WAITS_BETWEEN * wait;
+    }
+
     /// Makes segments of the search index. A search reads the rows that no segment covers, so an error
     /// costs only time.
     async fn upkeep(&mut self, steps: usize) -> Upkeep {
@@ -173,9 +220,8 @@ async fn write_batch(
         written.label_exists = true;
         return Ok(written);
     }
-    (written.removed_queries, written.removed_profiles) =
-        retention::remove(transaction, &batch.removal).await?;
     if !batch.removal.is_empty() {
+        retention::remove(transaction, &batch.removal, &mut written).await?;
         // A normalized statement goes with the last of its queries.
         stored_statements.clear();
     }
@@ -247,16 +293,12 @@ async fn write_profile(
     Ok(())
 }
 
-/// Stores a label, and forgets old ones. Returns false if the label is stored already.
+/// Stores a label. Returns false if the label is stored already.
 async fn insert_label(
     transaction: &mut SqliteTransaction<'_>,
     label: &Label,
 ) -> Result<bool, StoreError> {
-    let now_ms = chrono::Utc::now().timestamp_millis();
-    let kept_from_ms = now_ms - LABELS_KEPT_MS;
-    sqlx::query!("DELETE FROM stream_load_label WHERE loaded_ms < ?", kept_from_ms)
-        .execute(&mut **transaction)
-        .await?;
+    let now_ms = crate::domain::time::now_ms();
     let inserted = sqlx::query!(
         "INSERT INTO stream_load_label (db, label, loaded_ms) VALUES (?, ?, ?)
          ON CONFLICT DO NOTHING",

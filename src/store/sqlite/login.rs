@@ -54,7 +54,7 @@ pub(super) async fn remove_logins(
     before_ms: i64,
 ) -> Result<u64, StoreError> {
     let removed = sqlx::query!(
-        "DELETE FROM login WHERE id IN (SELECT id FROM login WHERE at_ms < ? LIMIT ?)",
+        "DELETE FROM login WHERE id IN (SELECT id FROM login WHERE at_ms < ? ORDER BY at_ms LIMIT ?)",
         before_ms,
         PAGE
     )
@@ -76,18 +76,12 @@ impl Store {
         .map_err(StoreError::from)
     }
 
-    /// Returns whether there is a log-in before a time, in Unix milliseconds.
-    pub(in crate::store) async fn has_login_before(
-        &self,
-        before_ms: i64,
-    ) -> Result<bool, StoreError> {
-        sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT 1 FROM login WHERE at_ms < ?) AS "found!: bool""#,
-            before_ms
-        )
-        .fetch_one(&self.reporters)
-        .await
-        .map_err(StoreError::from)
+    /// Returns the time of the first log-in, in Unix milliseconds.
+    pub(in crate::store) async fn first_login_ms(&self) -> Result<Option<i64>, StoreError> {
+        sqlx::query_scalar!(r#"SELECT min(at_ms) AS "ms: i64" FROM login"#)
+            .fetch_one(&self.keeper)
+            .await
+            .map_err(StoreError::from)
     }
 
     /// Returns a page of the log-ins after a row, in the order of their arrival, with the row of the last; none

@@ -46,6 +46,8 @@ pub(crate) struct Store {
     readers: SqlitePool,
     /// For statements of annals itself that read many rows.
     reporters: SqlitePool,
+    /// One connection for retention and for the size of the file, which wait for no client and no report.
+    keeper: SqlitePool,
     /// For lists by start and profiles.
     read_pool: Arc<ReadPool>,
     /// What annals has open, to compare with what is at the path; none if the store only reads.
@@ -83,22 +85,25 @@ impl Store {
             .busy_timeout(busy_timeout)
             .pragma("wal_autocheckpoint", log_pages.to_string())
             .pragma("journal_size_limit", (log_pages * PAGE_BYTES).to_string());
-        self.start_writer(options, CommitPolicy::Live).await
+        self.start_writer(options, CommitPolicy::Live, log_pages).await
     }
 
     /// Returns a writer for a process that imports much, and waits for no answer before the end.
     pub(crate) async fn bulk_writer(&self) -> Result<Writer, OpenError> {
         // In KiB. The index of the ids of ten million queries needs more memory than a server may take.
         let options = options_to_write(&self.path).pragma("cache_size", "-262144");
-        self.start_writer(options, CommitPolicy::Bulk).await
+        self.start_writer(options, CommitPolicy::Bulk, admin::retention::log_pages(None)).await
     }
 
     async fn start_writer(
         &self,
         options: SqliteConnectOptions,
         policy: CommitPolicy,
+        log_pages: u64,
     ) -> Result<Writer, OpenError> {
-        let connection = SqliteWriter::connect(options, self.open_file.clone()).await;
+        let max_log_bytes = log_pages * PAGE_BYTES;
+        let connection =
+            SqliteWriter::connect(options, max_log_bytes, self.open_file.clone()).await;
         let connection = connection.map_err(|error| OpenError::of(&self.path, error))?;
         Ok(Writer::start(connection, policy))
     }
@@ -122,6 +127,7 @@ impl Store {
         [&self.newest, &self.scans, &self.reports].into_iter().for_each(|lane| lane.close());
         self.readers.close().await;
         self.reporters.close().await;
+        self.keeper.close().await;
         if let Some(file) = &self.open_file {
             file.close();
         }

@@ -69,14 +69,25 @@ impl Store {
         let open_file = Arc::new(OpenFile::new(path).map_err(not_opened)?);
         let options = options_to_read(path);
         let readers = pool(READERS, options.clone()).await.map_err(not_opened)?;
-        let reporters = pool(REPORTERS, options).await.map_err(not_opened)?;
+        let reporters = pool(REPORTERS, options.clone()).await.map_err(not_opened)?;
+        let keeper = pool(1, options).await.map_err(not_opened)?;
         let read_pool = Arc::new(ReadPool::new(path, false, READ_POOL).of(open_file.clone()));
         let lane = |time| {
             Lane::new(ReadPool::new(path, false, LANE).of(open_file.clone()), LANE, Some(time))
         };
         let [newest, scans, reports] = [NEWEST_TIME, SCAN_TIME, REPORT_TIME].map(lane);
-        let (path, open_file) = (path.to_path_buf(), Some(open_file));
-        Ok(Store { path, readers, reporters, read_pool, newest, scans, reports, open_file, reparsed })
+        Ok(Store {
+            path: path.to_path_buf(),
+            readers,
+            reporters,
+            keeper,
+            read_pool,
+            newest,
+            scans,
+            reports,
+            open_file: Some(open_file),
+            reparsed,
+        })
     }
 
     /// Opens a database to read only, with one connection, for a command that runs once and ends. Never changes
@@ -121,6 +132,7 @@ impl Store {
         Ok(Store {
             path: named(),
             reporters: readers.clone(),
+            keeper: readers.clone(),
             readers,
             read_pool,
             newest: lane.clone(),

@@ -34,7 +34,7 @@ impl Store {
                     r#"SELECT (SELECT min(started_ms) FROM query) AS "first: i64",
                            (SELECT max(started_ms) FROM query) AS "last: i64""#
                 );
-                let ends = ends.fetch_one(&self.reporters).await?;
+                let ends = ends.fetch_one(&self.readers).await?;
                 (ends.first, ends.last)
             }
             Some(user) => {
@@ -43,7 +43,7 @@ impl Store {
                            (SELECT max(started_ms) FROM query WHERE user = ?1) AS "last: i64""#,
                     user
                 );
-                let ends = ends.fetch_one(&self.reporters).await?;
+                let ends = ends.fetch_one(&self.readers).await?;
                 (ends.first, ends.last)
             }
         };

@@ -20,7 +20,8 @@ fn suspicious_records_are_reported_with_file_and_line() {
 fn a_wrong_time_zone_is_reported_with_the_likely_one() {
     // Written in Shanghai a minute ago, and read as UTC.
     let local = |hours: i64| {
-        let time = chrono::Utc::now() + chrono::Duration::seconds(hours * 3600 - 60);
+        let time = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now())
+            + chrono::Duration::seconds(hours * 3600 - 60);
         time.format("%Y-%m-%d %H:%M:%S,000").to_string()
     };
     let log = |hours: i64| {

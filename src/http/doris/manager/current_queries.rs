@@ -26,7 +26,7 @@ async fn current_queries(request: ReadRequest) -> Result<Answer, ApiError> {
     });
     let filter =
         QueryFilter { limit: 1000, state: Some("RUNNING".to_string()), ..QueryFilter::default() };
-    let now_ms = chrono::Utc::now().timestamp_millis();
+    let now_ms = crate::domain::time::now_ms();
     let listed = request.view.list(&filter, |query| {
         let took_ms = query.started_ms.map(|ms| now_ms.saturating_sub(ms).max(0));
         let took = took_ms.map(|ms| ms.to_string()).unwrap_or_default();

@@ -22,12 +22,12 @@ use crate::store::writer::Upkeep;
 const RUN_ROWS: i64 = 256;
 /// Runs of a segment: the bits of a mask.
 const RUNS: i64 = 64;
-const SEGMENT_ROWS: i64 = RUN_ROWS * RUNS;
+pub(in crate::store::sqlite) const SEGMENT_ROWS: i64 = RUN_ROWS * RUNS;
 /// Buckets that sequences of bytes hash into. With this many, a fifth of the bits of a mask is set.
 const BUCKETS: usize = 1 << 15;
 /// Masks of a row of `search_page`: seven such rows fit into a page of SQLite.
 const PAGE_BUCKETS: usize = 64;
-const PAGES: i64 = (BUCKETS / PAGE_BUCKETS) as i64;
+pub(in crate::store::sqlite) const PAGES: i64 = (BUCKETS / PAGE_BUCKETS) as i64;
 
 const FIRST_ID: &str = "SELECT min(id) FROM query";
 const LAST_ID: &str = "SELECT max(id) FROM query";
