@@ -23,6 +23,7 @@ pub(crate) use batch::{Batch, FollowedFile, WriteSummary};
 pub(crate) use contents::{Finding, ReparseSummary, Sizes, TableSize};
 pub(crate) use error::{OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
+pub(crate) use profile_body::StoredText;
 pub(crate) use query::{ListedQuery, StoredProfile};
 pub(crate) use retention::{Pruner, Removal};
 pub(crate) use sqlite::{BUSY_TIMEOUT, Store, Version, Watch, sqlite_version};

@@ -16,6 +16,8 @@
 //! | `users`, `tls` | log-ins, roles, rights; TLS, slow and idle clients | openssl, curl, time |
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
+//! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |
+//! | `export` | exports: formulas in CSV, no loss elsewhere | |
 //! | `search` | a search finds what reading all statements finds | |
 //! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
 //! | `disk_full` | a disk that is full | root, mount |
@@ -32,6 +34,7 @@ mod command_line;
 mod config;
 mod disk_full;
 mod docs;
+mod export;
 mod files;
 mod follow;
 mod frontend;
@@ -45,6 +48,7 @@ mod open;
 mod operation;
 mod outcomes;
 mod pages;
+mod profile_bounds;
 mod push;
 mod response_cache;
 mod retention;

@@ -86,7 +86,8 @@ impl Profile {
     /// a profile of a finished query replaces one of a running query, and then the longer one replaces the shorter.
     pub(crate) fn should_replace(is_running: bool, text_bytes: usize, stored: &[u8]) -> bool {
         let stored_bytes = stored.len();
-        let stored = Summary::read(&lossy(stored));
+        let stored = lossy(stored);
+        let stored = Summary::read(&stored);
         let stored_runs = stored.state().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"));
         (!is_running, text_bytes) > (!stored_runs, stored_bytes)
     }
@@ -94,6 +95,6 @@ impl Profile {
 
 /// Replaces bytes that are not UTF-8 by U+FFFD. Nearly all profiles are UTF-8, which `from_utf8` checks faster than
 /// `from_utf8_lossy`.
-fn lossy(text: &[u8]) -> Cow<'_, str> {
+pub(crate) fn lossy(text: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed)
 }
