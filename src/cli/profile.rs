@@ -83,7 +83,7 @@ pub(super) async fn profile_text(
     query: &StoredQuery,
 ) -> anyhow::Result<Option<Vec<u8>>> {
     let Ok(id) = query.query_id.parse::<QueryId>() else { return Ok(None) };
-    Ok(history.store.profile(&id, None).await.context(READING)?.text().context(READING)?)
+    history.store.profile(&id, None).await.context(READING)?.text().context(READING)
 }
 
 /// Formats nanoseconds in the unit that fits.

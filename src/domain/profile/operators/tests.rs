@@ -30,7 +30,7 @@ fn operators_of_a_newer_profile() {
         ]
     );
     assert_eq!(operators[0].children[0].memory_bytes, Some(1_268_777));
-    assert_eq!(operators[1].fragment.as_deref(), Some("1"));
+    assert_eq!(operators[1].fragment, Some("1"));
     assert!((walk(&operators).map(|(_, found)| found.share).sum::<f64>() - 1.0).abs() < 1e-9);
     let section = Section::parse(COPIED);
     let copied = super::operators(&section);
