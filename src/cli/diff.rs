@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{ReadArgs, column_names, plain};
 use super::output::{Output, YELLOW, visible};
 use super::profile::{profile_text, time_text};
-use crate::domain::profile::{OperatorDifference, Section, compare, operators};
+use crate::domain::profile::{OperatorDifference, Section, compare, lossy, operators};
 use crate::store::StoredQuery;
 
 /// Compare two runs of a statement
@@ -29,16 +29,13 @@ pub struct DiffArgs {
 pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
     let (before, after) = (history.query(&args.before).await?, history.query(&args.after).await?);
-    let mut profiles = Vec::new();
-    for query in [&before, &after] {
-        if let Some(text) = profile_text(&history, query).await? {
-            profiles.push(operators(&Section::parse(&String::from_utf8_lossy(&text))));
-        }
-    }
-    let operators = match profiles.as_slice() {
-        [before, after] => Some(compare(before, after)),
-        _ => None,
-    };
+    let (first, second) =
+        (profile_text(&history, &before).await?, profile_text(&history, &after).await?);
+    let texts = first.as_deref().map(lossy).zip(second.as_deref().map(lossy));
+    let trees =
+        texts.as_ref().map(|(first, second)| (Section::parse(first), Section::parse(second)));
+    let operators =
+        trees.as_ref().map(|(first, second)| compare(&operators(first), &operators(second)));
     let output = history.output;
     if history.json {
         output.json(&json!({"before": before, "after": after, "operators": operators}))?;
@@ -81,9 +78,9 @@ fn different_columns(
     Ok(rows)
 }
 
-fn operators_table(output: Output, differences: &[OperatorDifference]) -> String {
+fn operators_table(output: Output, differences: &[OperatorDifference<'_>]) -> String {
     let count = |rows: Option<u64>| rows.map_or(String::new(), |rows| rows.to_string());
-    let cells = |operator: &OperatorDifference| {
+    let cells = |operator: &OperatorDifference<'_>| {
         let sign = if operator.difference_ns < 0 { '-' } else { '+' };
         vec![
             time_text(operator.before_ns),
@@ -91,8 +88,8 @@ fn operators_table(output: Output, differences: &[OperatorDifference]) -> String
             format!("{sign}{}", time_text(Some(operator.difference_ns.unsigned_abs()))),
             count(operator.before_rows),
             count(operator.after_rows),
-            operator.fragment.clone().unwrap_or_default(),
-            visible(&operator.name),
+            operator.fragment.unwrap_or_default().to_string(),
+            visible(operator.name),
         ]
     };
     let names = ["before", "after", "change", "rows_before", "rows_after", "fragment", "operator"];

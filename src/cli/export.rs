@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, column_names, plain};
-use super::output::WRITING;
+use super::output::{WRITING, json_escaped, visible};
 use crate::domain::filter::QueryFilter;
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::Zone;
@@ -31,7 +31,8 @@ pub struct ExportArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 enum Format {
-    /// A line of names, then a line for each query
+    /// A line of names, then a line for each query. A text that a spreadsheet would run as a formula gets an apostrophe
+    /// before it
     Csv,
     /// An object a line, with the columns that `annals show` prints
     Ndjson,
@@ -50,6 +51,7 @@ pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
     let mut filter = args.filters.filter(history.zone, PAGE)?;
     let mut output = BufWriter::new(io::stdout().lock());
+    let to_terminal = history.output.is_terminal();
     let mut written = Ok(());
     if args.format == Format::Csv {
         written = csv_row(&mut output, column_names());
@@ -60,8 +62,14 @@ pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
         let is_last = page.len() < filter.limit as usize;
         filter.after = page.last().map(StoredQuery::cursor);
         filter.limit = PAGE.min(filter.limit * 2);
-        written =
-            page.iter().try_for_each(|query| write(&mut output, query, args.format, history.zone));
+        written = page.iter().try_for_each(|query| {
+            let mut line = Vec::new();
+            write(&mut line, query, args.format, history.zone)?;
+            if to_terminal {
+                line = visible(&String::from_utf8_lossy(&line)).into_bytes();
+            }
+            output.write_all(&line)
+        });
         if is_last {
             break;
         }
@@ -121,6 +129,17 @@ fn csv_row<C: AsRef<[u8]>>(output: &mut impl Write, cells: Vec<C>) -> io::Result
     writer.flush()
 }
 
+/// Returns a value as a cell of CSV. Spreadsheets run a text that begins as a formula does, so such a text gets an
+/// apostrophe before it, as OWASP recommends. Numbers stay numbers.
+fn cell(value: Option<&Value>) -> String {
+    const FORMULA: [char; 11] =
+        ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+    let text = plain(value);
+    let is_number = || text.parse::<f64>().is_ok() && text.ends_with(|c: char| c.is_ascii_digit());
+    let is_formula = matches!(value, Some(Value::String(_))) && text.starts_with(FORMULA);
+    if is_formula && !is_number() { format!("'{text}") } else { text }
+}
+
 fn write(
     output: &mut impl Write,
     query: &StoredQuery,
@@ -131,9 +150,9 @@ fn write(
     match format {
         Format::Csv => {
             let names = column_names();
-            csv_row(output, names.iter().map(|name| plain(value.get(*name))).collect::<Vec<_>>())
+            csv_row(output, names.iter().map(|name| cell(value.get(*name))).collect::<Vec<_>>())
         }
-        Format::Ndjson => writeln!(output, "{value}"),
+        Format::Ndjson => writeln!(output, "{}", json_escaped(&value.to_string())),
         Format::Audit => {
             let kind = match query.kind {
                 Kind::Load => "load",

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, column_names, plain};
-use super::output::{has_reader, write_bytes};
+use super::output::{has_reader, json_escaped, write_bytes};
 use crate::domain::filter::QueryFilter;
 use crate::store::StoredQuery;
 
@@ -134,7 +134,7 @@ fn text(history: &History, columns: &[String], queries: &[StoredQuery]) -> anyho
         rows.push(columns.iter().map(|name| column(history, query, &value, name)).collect());
     }
     if history.json {
-        return Ok(lines);
+        return Ok(json_escaped(&lines));
     }
     let names: Vec<&str> = columns.iter().map(String::as_str).collect();
     Ok(history.output.table(&names, &rows))

@@ -92,7 +92,8 @@ impl Output {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        let mut header = comfy_table::Row::from(names);
+        let mut header =
+            comfy_table::Row::from(names.iter().map(|name| visible(name)).collect::<Vec<_>>());
         header.max_height(1);
         table.set_header(header);
         for row in rows {
@@ -135,8 +136,7 @@ impl Output {
             false => serde_json::to_string(value)?,
         };
         text.push('\n');
-        // JSON leaves the control characters beyond ASCII as they are.
-        write_bytes(text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}").as_bytes())
+        write_bytes(json_escaped(&text).as_bytes())
     }
 }
 
@@ -158,7 +158,7 @@ fn page(pager: &str, text: &str) -> anyhow::Result<()> {
 
 /// Returns rows below the names of their columns, as lines with tabs.
 fn tab_separated(names: &[&str], rows: &[Vec<String>]) -> String {
-    let mut text = names.join("\t") + "\n";
+    let mut text = visible(&names.join("\t")) + "\n";
     for row in rows {
         let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
         text.push_str(&cells.join("\t"));
@@ -232,6 +232,11 @@ pub(super) fn write_bytes(bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Prints a line about something that is done. An error does not undo it, so it is only printed.
 pub(super) fn print(line: impl Display) {
+    let mut line = line.to_string();
+    // The line may name a file, or quote a record.
+    if io::stdout().is_terminal() {
+        line = visible(&line);
+    }
     match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             eprintln!("annals: {WRITING}: {error}");
@@ -254,7 +259,8 @@ pub(super) fn has_reader() -> bool {
 pub fn error_text(error: &anyhow::Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in error.chain() {
-        let text = cause.to_string();
+        // An error may quote a record or a file.
+        let text = visible(&cause.to_string());
         match texts.last_mut() {
             Some(last) if last.contains(&text) => {}
             Some(last) if text.contains(last.as_str()) => *last = text,
@@ -288,6 +294,23 @@ pub(super) fn visible(text: &str) -> String {
     text.chars().map(replaced).collect()
 }
 
+/// Returns JSON in which every character that controls a terminal is escaped: JSON may leave those beyond ASCII as they
+/// are. A reader of the JSON reads the same text. Line ends between values stay.
+pub(super) fn json_escaped(json: &str) -> String {
+    if !json.contains(|c: char| is_control(c) && c != '\n') {
+        return json.to_string();
+    }
+    let mut escaped = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        match c {
+            '\n' => escaped.push(c),
+            c if is_control(c) => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
 /// Returns the text with backslashes, tabs, line ends and control characters escaped.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -314,6 +337,15 @@ mod tests {
     #[test]
     fn control_characters_are_shown_and_not_obeyed() {
         assert_eq!(visible("a\u{1b}[2J\tb\n\u{202e}\u{9b}"), "a\u{241b}[2J\tb\n\u{fffd}\u{fffd}");
+        let json = serde_json::to_string("\u{1b}\u{9b}\u{7f}\u{202e}\n").unwrap();
+        let escaped = json_escaped(&json);
+        assert_eq!(escaped, r#""\u001b\u009b\u007f\u202e\n""#);
+        assert_eq!(
+            serde_json::from_str::<String>(&escaped).unwrap(),
+            "\u{1b}\u{9b}\u{7f}\u{202e}\n"
+        );
+        let name = PLAIN.table(&["a\u{1b}"], &[]) + &TERMINAL.table(&["a\u{9b}"], &[]);
+        assert!(!name.contains(['\u{9b}']) && name.starts_with("a\u{241b}"), "{name:?}");
         let rows = [vec!["a\tb\\".to_string(), "x\n\u{1b}".to_string()]];
         assert_eq!(PLAIN.table(&["one", "two"], &rows), "one\ttwo\na\\tb\\\\\tx\\n\\x1b\n");
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::READING;
 use super::args::{History, ReadArgs};
 use super::output::{BOLD, RED, visible, write_bytes};
-use crate::domain::profile::{Operator, Phase, Phases, Section, operators, walk};
+use crate::domain::profile::{Operator, Phase, Phases, Section, lossy, operators, walk};
 use crate::domain::record::QueryId;
 use crate::domain::time::format_duration_ms;
 use crate::store::StoredQuery;
@@ -41,10 +41,12 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
     let text = profile_text(&history, &query)
         .await?
         .ok_or_else(|| anyhow!("no profile stored for query {}", query.query_id))?;
-    let section = || Section::parse(&String::from_utf8_lossy(&text));
+    let lines = lossy(&text);
+    let section = || Section::parse(&lines);
     if let Some(file) = args.flame {
+        let section = section();
         let svg = crate::web::flame_graph::flame_graph_svg(
-            &operators(&section()),
+            &operators(&section),
             query.query_id.as_str(),
         )?;
         std::fs::write(&file, svg)
@@ -61,7 +63,7 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
     } else if history.json {
         history.output.json(&section())?;
     } else if history.output.is_terminal() {
-        history.output.write(&visible(&String::from_utf8_lossy(&text)))?;
+        history.output.write(&visible(&lines))?;
     } else {
         write_bytes(&text)?;
     }
@@ -70,9 +72,9 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
 
 /// What `--tree` shows.
 #[derive(Serialize)]
-struct Tree {
+struct Tree<'s> {
     phases: Phases,
-    operators: Vec<Operator>,
+    operators: Vec<Operator<'s>>,
 }
 
 /// Returns the profile text of a query, or None if the history has none.
@@ -81,7 +83,7 @@ pub(super) async fn profile_text(
     query: &StoredQuery,
 ) -> anyhow::Result<Option<Vec<u8>>> {
     let Ok(id) = query.query_id.parse::<QueryId>() else { return Ok(None) };
-    Ok(history.store.profile(&id, None).await.context(READING)?.text())
+    history.store.profile(&id, None).await.context(READING)?.text().context(READING)
 }
 
 /// Formats nanoseconds in the unit that fits.
@@ -119,13 +121,13 @@ pub(super) fn phases_text(phases: &Phases) -> String {
     text
 }
 
-fn tree_text(history: &History, tree: &Tree) -> String {
+fn tree_text(history: &History, tree: &Tree<'_>) -> String {
     let mut text = String::new();
     let mut fragment = None;
     for (depth, operator) in walk(&tree.operators) {
         if depth == 0 && operator.fragment != fragment {
-            fragment.clone_from(&operator.fragment);
-            let name = fragment.as_deref().unwrap_or("?");
+            fragment = operator.fragment;
+            let name = fragment.unwrap_or("?");
             let title = format!("Fragment {}\n", visible(name));
             text.push_str(&history.output.styled(BOLD, &title));
         }
@@ -143,7 +145,7 @@ fn tree_text(history: &History, tree: &Tree) -> String {
         let rows = operator.rows.map_or(String::new(), |rows| format!("  {rows} rows"));
         let memory =
             operator.memory_bytes.map_or(String::new(), |bytes| format!("  {bytes} bytes"));
-        let name = visible(&operator.name).replace(['\n', '\t'], " ");
+        let name = visible(operator.name).replace(['\n', '\t'], " ");
         text.push_str(&format!("{numbers} {}{name}{rows}{memory}\n", "  ".repeat(depth.min(40))));
     }
     if text.is_empty() {

@@ -49,6 +49,8 @@ fn columns(history: &History, query: &StoredQuery) -> anyhow::Result<String> {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
+            // The key of an extra field is a text of a record.
+            let name = visible(name).replace(['\n', '\t'], " ");
             let name = history.output.styled(BOLD, &format!("{name:<20}"));
             text.push_str(&format!("{name} {}\n", visible(value)));
         }

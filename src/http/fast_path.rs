@@ -11,7 +11,7 @@ use warp::http::{Method, Request, Uri};
 use super::AppState;
 use super::doris::{query_profile, session};
 use crate::domain::record::QueryId;
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, AnswerBody};
 use crate::http::middleware::finalize_response;
 use crate::http::response_cache::host;
 
@@ -33,10 +33,15 @@ pub(super) fn profile<In>(state: &AppState, request: &Request<In>) -> Option<Ans
         true => session::profile(&view, query_id).now_or_never(),
         false => query_profile::bare(&view, query_id).now_or_never(),
     };
-    let answer = answer?.ok().filter(|answer| answer.body().len() > COMPRESSED_FROM_BYTES)?;
+    let answer = answer?.ok().filter(|answer| is_long(answer.body()))?;
     let mut answer = finalize_response(request.method(), headers, answer);
     answer.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     Some(answer)
+}
+
+/// Returns whether the routes would vary a body by encoding.
+fn is_long(body: &AnswerBody) -> bool {
+    body.as_whole().is_some_and(|body| body.len() > COMPRESSED_FROM_BYTES)
 }
 
 /// Returns whether a profile is requested as HTML, and of which query. `None` for other requests, and for a profile in

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use tracing::{Instrument, Level, Span};
 use warp::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderName, HeaderValue, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, ETAG, HeaderName, HeaderValue,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use warp::http::{HeaderMap, Method, Request, Response, StatusCode};
 
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, AnswerBody};
 use crate::http::etag;
 use crate::http::metrics::Metrics;
 
@@ -106,12 +106,13 @@ pub(crate) fn finalize_response(
     let is_read = *method == Method::GET || *method == Method::HEAD;
     let own = answer.headers_mut().remove(ETAG);
     let tag = (is_read && answer.status() == StatusCode::OK)
-        .then(|| own.or_else(|| etag::of_body(answer.body())))
+        .then(|| own.or_else(|| etag::of_body(answer.body().as_whole()?)))
         .flatten();
     if let Some(tag) = &tag
         && etag::if_none_match(request).is_some_and(|known| etag::is_known(&known, tag))
     {
-        answer.body_mut().clear();
+        *answer.body_mut() = AnswerBody::default();
+        answer.headers_mut().remove(CONTENT_LENGTH);
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = answer.headers_mut();

@@ -7,6 +7,7 @@ pub(crate) mod answer;
 pub(crate) mod auth;
 mod body;
 pub(crate) mod cache;
+mod compute;
 pub(crate) mod doris;
 pub(crate) mod error;
 mod etag;
@@ -25,6 +26,7 @@ pub(crate) mod server;
 mod state;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text_body;
 mod v1;
 pub(crate) mod view;
 
@@ -111,7 +113,7 @@ pub(crate) fn routes(
         }));
     warp::method().and(warp::header::headers_cloned()).and(routes.recover(refuse).unify()).map(
         |method, headers: HeaderMap, answer| {
-            middleware::finalize_response(&method, &headers, answer)
+            answer::into_reply(middleware::finalize_response(&method, &headers, answer))
         },
     )
 }

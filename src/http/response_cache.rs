@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use headers::IfNoneMatch;
-use http_body_util::{BodyExt, Either, Full};
+use http_body_util::{BodyExt, Either};
 use tower::{Service, ServiceExt};
 use warp::host::Authority;
 use warp::http::header::{
@@ -20,7 +20,7 @@ use warp::hyper::body::{Body, Bytes};
 
 use super::is_cached;
 use super::state::{AppState, Credentials};
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, AnswerBody};
 use crate::http::auth::{Principal, SessionCookie};
 use crate::http::cache::Cache;
 use crate::http::error::ApiError;
@@ -50,11 +50,11 @@ struct CachedResponse {
 }
 
 /// A response from the cache, or of a route.
-type Out<B> = Response<Either<Full<Bytes>, B>>;
+type Out<B> = Response<Either<AnswerBody, B>>;
 
 /// Returns the body of a response that is not of a route.
-pub(super) fn whole<B>(body: Bytes) -> Either<Full<Bytes>, B> {
-    Either::Left(Full::new(body))
+pub(super) fn whole<B>(body: AnswerBody) -> Either<AnswerBody, B> {
+    Either::Left(body)
 }
 
 impl ResponseCache {
@@ -153,12 +153,12 @@ fn weigh(key: &Arc<str>, response: Option<&CachedResponse>) -> usize {
 impl CachedResponse {
     /// Returns the response, or 304 if the client knows it.
     fn to_answer(&self, known: Option<&IfNoneMatch>) -> Answer {
-        let mut answer = Response::new(self.body.clone());
+        let mut answer = Response::new(AnswerBody::Whole(self.body.clone()));
         *answer.headers_mut() = self.headers.clone();
         if let (Some(known), Some(tag)) = (known, self.headers.get(ETAG))
             && etag::is_known(known, tag)
         {
-            answer.body_mut().clear();
+            *answer.body_mut() = AnswerBody::default();
             *answer.status_mut() = StatusCode::NOT_MODIFIED;
             answer.headers_mut().remove(CONTENT_ENCODING);
         }

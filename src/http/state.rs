@@ -6,6 +6,7 @@ use std::sync::Arc;
 use warp::host::Authority;
 
 use super::auth::{Authenticator, Principal};
+use super::compute::ComputeQueue;
 use super::error::ApiError;
 use super::metrics::Metrics;
 use super::response_cache::ResponseCache;
@@ -24,6 +25,7 @@ pub(crate) struct AppState {
     is_open: bool,
     metrics: Metrics,
     response_cache: ResponseCache,
+    compute: ComputeQueue,
 }
 
 /// How a client says who it is.
@@ -63,7 +65,17 @@ impl AppState {
     ) -> Result<AppState, OpenError> {
         let response_cache = ResponseCache::new(store.watch()?);
         let metrics = Metrics::default();
-        Ok(AppState { store, pipeline, authenticator, scheme, is_open, metrics, response_cache })
+        let compute = ComputeQueue::new();
+        Ok(AppState {
+            store,
+            pipeline,
+            authenticator,
+            scheme,
+            is_open,
+            metrics,
+            response_cache,
+            compute,
+        })
     }
 
     pub(crate) fn authenticator(&self) -> &Authenticator {
@@ -125,7 +137,8 @@ impl AppState {
     }
 
     fn view_of(&self, principal: Principal) -> View {
-        View::new(self.store.clone(), self.scheme, self.pipeline.clone(), principal)
+        let (store, pipeline) = (self.store.clone(), self.pipeline.clone());
+        View::new(store, self.scheme, pipeline, self.compute.clone(), principal)
     }
 
     /// Errors if annals does not answer under this host name.

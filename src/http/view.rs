@@ -8,12 +8,14 @@ use crate::domain::filter::QueryFilter;
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
+use crate::http::answer::Answer;
 use crate::http::auth::Principal;
+use crate::http::compute::ComputeQueue;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
     Batch, Bucket, Incomplete, ListedQuery, QueryPage, Reader, Spans, StatementOrder,
-    StatementPage, Store, StoredProfile, StoredQuery,
+    StatementPage, Store, StoreError, StoredProfile, StoredQuery, StoredText,
 };
 
 /// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
@@ -26,6 +28,7 @@ pub(crate) struct View {
     pub scheme: &'static str,
     store: Store,
     pipeline: Arc<Pipeline>,
+    compute: ComputeQueue,
     principal: Principal,
 }
 
@@ -41,9 +44,10 @@ impl View {
         store: Store,
         scheme: &'static str,
         pipeline: Arc<Pipeline>,
+        compute: ComputeQueue,
         principal: Principal,
     ) -> View {
-        View { zone: pipeline.zone(), scheme, store, pipeline, principal }
+        View { zone: pipeline.zone(), scheme, store, pipeline, compute, principal }
     }
 
     /// Returns the name of the principal, or `None` if annals has no users.
@@ -94,12 +98,32 @@ impl View {
         self.pipeline_for_all().map(|_| &self.store)
     }
 
+    /// Returns what `work` makes of texts of this size together, in the queue if they are large.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        text_bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.compute.run(text_bytes, work).await
+    }
+
+    /// Returns the answer that `work` makes of a profile's text, in the queue if the text is large.
+    pub(super) async fn answer(
+        &self,
+        text: StoredText,
+        work: impl FnOnce(&[u8]) -> Result<Answer, ApiError> + Send + 'static,
+    ) -> Result<Answer, ApiError> {
+        self.compute
+            .answer(text.len(), move || work(&text.unpack().map_err(StoreError::from)?))
+            .await
+    }
+
     /// Returns the text of a query's profile, and the hash of what is stored. Errors by `error` if there is none.
     pub(super) async fn known_profile(
         &self,
         query_id: &QueryId,
         error: fn(NoProfile, &QueryId) -> ApiError,
-    ) -> Result<(Vec<u8>, u128), ApiError> {
+    ) -> Result<(StoredText, u128), ApiError> {
         match self.profile(query_id).await? {
             StoredProfile::Text(text, hash) => Ok((text, hash)),
             StoredProfile::None => Err(error(NoProfile::NotStored, query_id)),
@@ -111,7 +135,7 @@ impl View {
         &self,
         filter: &QueryFilter,
         each: impl FnMut(ListedQuery<'_>),
-    ) -> Result<Option<Incomplete>, crate::store::StoreError> {
+    ) -> Result<Option<Incomplete>, StoreError> {
         self.store.list(filter, self.reader(), each).await
     }
 
@@ -119,39 +143,30 @@ impl View {
         &self,
         query_id: &QueryId,
         each: impl FnMut(ListedQuery<'_>),
-    ) -> Result<(), crate::store::StoreError> {
+    ) -> Result<(), StoreError> {
         self.store.listed(query_id, self.restricted_to(), each).await
     }
 
-    pub(crate) async fn statement(
-        &self,
-        query_id: &QueryId,
-    ) -> Result<Option<String>, crate::store::StoreError> {
+    pub(crate) async fn statement(&self, query_id: &QueryId) -> Result<Option<String>, StoreError> {
         self.store.statement(query_id, self.restricted_to()).await
     }
 
-    pub(crate) async fn traced(
-        &self,
-        trace_id: &str,
-    ) -> Result<Option<String>, crate::store::StoreError> {
+    pub(crate) async fn traced(&self, trace_id: &str) -> Result<Option<String>, StoreError> {
         self.store.traced(trace_id, self.restricted_to()).await
     }
 
-    pub(crate) async fn profile(
-        &self,
-        query_id: &QueryId,
-    ) -> Result<StoredProfile, crate::store::StoreError> {
+    pub(crate) async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, StoreError> {
         self.store.profile(query_id, self.restricted_to()).await
     }
 
-    pub(crate) async fn newest_profile(&self) -> Result<Option<QueryId>, crate::store::StoreError> {
+    pub(crate) async fn newest_profile(&self) -> Result<Option<QueryId>, StoreError> {
         self.store.newest_profile(self.reader()).await
     }
 
     pub(crate) async fn page(
         &self,
         filter: &QueryFilter,
-    ) -> Result<QueryPage, crate::store::StoreError> {
+    ) -> Result<QueryPage, StoreError> {
         self.store.page(filter, self.reader()).await
     }
 
@@ -159,14 +174,14 @@ impl View {
     pub(crate) async fn records(
         &self,
         filter: &QueryFilter,
-    ) -> Result<Vec<StoredQuery>, crate::store::StoreError> {
+    ) -> Result<Vec<StoredQuery>, StoreError> {
         Ok(self.page(filter).await?.queries)
     }
 
     pub(crate) async fn record(
         &self,
         query_id: &QueryId,
-    ) -> Result<Option<StoredQuery>, crate::store::StoreError> {
+    ) -> Result<Option<StoredQuery>, StoreError> {
         self.store.record(query_id, self.restricted_to()).await
     }
 
@@ -174,7 +189,7 @@ impl View {
         &self,
         filter: &QueryFilter,
         order: StatementOrder,
-    ) -> Result<StatementPage, crate::store::StoreError> {
+    ) -> Result<StatementPage, StoreError> {
         self.store.statements(filter, order, self.reader()).await
     }
 
@@ -184,11 +199,11 @@ impl View {
         from_ms: i64,
         width_ms: u64,
         parts: usize,
-    ) -> Result<HashMap<Fingerprint, Vec<i64>>, crate::store::StoreError> {
+    ) -> Result<HashMap<Fingerprint, Vec<i64>>, StoreError> {
         self.store.trends(fingerprints, (from_ms, width_ms, parts), self.reader()).await
     }
 
-    pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, crate::store::StoreError> {
+    pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, StoreError> {
         self.store.span(self.restricted_to()).await
     }
 
@@ -196,7 +211,7 @@ impl View {
         &self,
         filter: &QueryFilter,
         spans: Spans,
-    ) -> Result<Vec<Bucket>, crate::store::StoreError> {
+    ) -> Result<Vec<Bucket>, StoreError> {
         self.store.timeline(filter, spans, self.reader()).await
     }
 }

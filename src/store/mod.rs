@@ -23,6 +23,7 @@ pub(crate) use batch::{Batch, FollowedFile, WriteSummary};
 pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize};
 pub(crate) use error::{FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
+pub(crate) use profile_body::StoredText;
 pub(crate) use query::{Bound, Incomplete, ListedQuery, QueryPage, Reader, StoredProfile};
 pub(crate) use retention::{Mark, Pruner, Removal};
 pub(crate) use sqlite::{BUSY_TIMEOUT, Store, Version, Watch, sqlite_version};

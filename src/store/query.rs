@@ -2,6 +2,8 @@
 
 use crate::domain::filter::Cursor;
 use crate::domain::record::{Kind, StoredQuery};
+use crate::store::error::StoreError;
+use crate::store::profile_body::StoredText;
 
 /// Who reads.
 #[derive(Debug, Default, Clone, Copy)]
@@ -84,21 +86,27 @@ impl ListedQuery<'_> {
 }
 
 /// What the store has of the profile of a query.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum StoredProfile {
     /// The text of the profile, and a hash of the stored bytes (XXH3, 128 bits), which differs for another text.
-    Text(Vec<u8>, u128),
+    Text(StoredText, u128),
     /// The query has no profile.
     None,
     UnknownQuery,
 }
 
 impl StoredProfile {
-    /// Returns the text of the profile, or None if there is none.
-    pub(crate) fn text(self) -> Option<Vec<u8>> {
+    /// Returns the stored text of the profile, or None if there is none.
+    pub(crate) fn stored_text(self) -> Option<StoredText> {
         match self {
             StoredProfile::Text(text, _) => Some(text),
             StoredProfile::None | StoredProfile::UnknownQuery => None,
         }
+    }
+
+    /// Returns the text of the profile, or None if there is none. Errors if it is damaged. Unpacking a large text takes
+    /// long, so a server does it elsewhere.
+    pub(crate) fn text(self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.stored_text().map(StoredText::unpack).transpose()?)
     }
 }

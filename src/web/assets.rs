@@ -43,7 +43,7 @@ pub(super) fn routes() -> BoxedFilter<(Answer,)> {
                 .into_iter()
                 .find(|asset| asset.path.strip_prefix("/assets/") == Some(name.as_str()))
                 .ok_or_else(warp::reject::not_found)?;
-            let mut answer = Response::new(Bytes::from_static(asset.body.as_bytes()));
+            let mut answer = Response::new(Bytes::from_static(asset.body.as_bytes()).into());
             let headers = answer.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
             let forever = HeaderValue::from_static("public, max-age=31536000, immutable");

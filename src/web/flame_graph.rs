@@ -15,9 +15,11 @@ const MAX_LABEL_CHARS: usize = 80;
 
 /// Returns a flame graph of the own times of operators. Each operator stands on the operator that receives its rows,
 /// and is as wide as its own time and the times of all operators on top of it. The SVG has a script for zoom and search.
-pub(crate) fn flame_graph_svg(operators: &[Operator], title: &str) -> io::Result<Vec<u8>> {
+pub(crate) fn flame_graph_svg(operators: &[Operator<'_>], title: &str) -> io::Result<Vec<u8>> {
     let stacks = flame_stacks(operators, MIN_SHARE).into_iter().map(|stack| {
-        let labels: Vec<String> = stack.frames.iter().map(|name| label(name)).collect();
+        let fragment = stack.fragment.map(|fragment| format!("Fragment {}", label(fragment)));
+        let names = stack.frames.iter().map(|name| label(name));
+        let labels: Vec<String> = fragment.into_iter().chain(names).collect();
         format!("{} {}", labels.join(";"), stack.time_ns.div_ceil(1000))
     });
     let mut lines: Vec<String> = stacks.collect();
@@ -54,7 +56,8 @@ mod tests {
     fn operators_are_drawn_and_their_names_are_no_markup() {
         let text = "Fragment 0:\n  A_SINK (id=1 <script>alert(1)</script> & \";):\n    - ExecTime: 3ms\n    \
              B_SCAN (id=2):\n      - ExecTime: 5ms\n";
-        let svg = flame_graph_svg(&operators(&Section::parse(text)), "<b>query</b> 1a-2b").unwrap();
+        let section = Section::parse(text);
+        let svg = flame_graph_svg(&operators(&section), "<b>query</b> 1a-2b").unwrap();
         let svg = String::from_utf8(svg).unwrap();
         for expected in ["Fragment 0 (8 ms, 100.00%)", "B_SCAN (id=2) (5 ms, 62.50%)"] {
             assert!(svg.contains(expected), "{expected}: {svg}");

@@ -34,7 +34,7 @@ use warp::filters::path::FullPath;
 use warp::http::HeaderMap;
 use warp::{Filter, Rejection, Reply};
 
-use crate::http::{AppState, middleware};
+use crate::http::{AppState, answer, middleware};
 pub(crate) use live_updates::LiveUpdates;
 
 /// Returns the routes of all pages. A path of no page is rejected, so that other routes may follow.
@@ -58,7 +58,7 @@ pub(crate) fn routes(
         .unify();
     let pages = warp::method().and(warp::header::headers_cloned()).and(pages).map(
         |method, headers: HeaderMap, answer| {
-            middleware::finalize_response(&method, &headers, answer)
+            answer::into_reply(middleware::finalize_response(&method, &headers, answer))
         },
     );
     let events = live_updates::route(requests, live_updates);

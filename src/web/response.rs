@@ -4,11 +4,10 @@ use warp::http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY, VARY,
 };
 use warp::http::{Response, StatusCode};
-use warp::hyper::body::Bytes;
 
 use super::layout::{self, Page, Viewer};
 use super::paths;
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, AnswerBody};
 use crate::http::error::{ApiError, ErrorParts};
 
 /// The policy of every page: it may load what annals serves, and no script or style inside the page runs.
@@ -17,7 +16,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// Returns a page as a response. `viewer` is the logged-in user; `None` on pages for anybody.
 pub(super) fn page(status: StatusCode, page: &Page, viewer: Option<&Viewer>) -> Answer {
-    let mut answer = Response::new(Bytes::from(layout::document(page, viewer).into_string()));
+    let mut answer =
+        Response::new(AnswerBody::Whole(layout::document(page, viewer).into_string().into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -36,7 +36,7 @@ pub(super) fn error(error: ApiError, viewer: Option<&Viewer>) -> Answer {
 
 /// Redirects a browser to an address of annals itself.
 pub(super) fn redirect(address: &str) -> Answer {
-    let mut answer = Response::new(Bytes::new());
+    let mut answer = Response::new(AnswerBody::default());
     *answer.status_mut() = StatusCode::SEE_OTHER;
     let start = HeaderValue::from_static(paths::HISTORY);
     let location = HeaderValue::from_str(address).unwrap_or(start);

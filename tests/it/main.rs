@@ -17,6 +17,8 @@
 //! | `users`, `tls` | log-ins, roles, rights; TLS, slow and idle clients | openssl, curl, time |
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
+//! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |
+//! | `export` | exports: formulas in CSV, no loss elsewhere | |
 //! | `search` | a search finds what reading all statements finds | |
 //! | `read_bounds` | reads are bounded in time and bytes, and wait for no others | |
 //! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
@@ -37,6 +39,7 @@ mod config;
 mod disk_full;
 mod docs;
 mod file_changes;
+mod export;
 mod files;
 mod follow;
 mod frontend;
@@ -50,6 +53,7 @@ mod open;
 mod operation;
 mod outcomes;
 mod pages;
+mod profile_bounds;
 mod push;
 mod push_bounds;
 mod read_bounds;

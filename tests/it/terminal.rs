@@ -67,6 +67,39 @@ impl Terminal {
     }
 }
 
+/// Characters of a record that would control the terminal: escape, bell, the eight-bit start of a sequence, and one that
+/// turns the direction of text.
+const CONTROLS: [char; 4] = ['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}'];
+
+#[test]
+#[ignore = "needs script, of util-linux"]
+fn no_text_of_a_record_controls_the_terminal() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("annals.db"), folder.path().join("log"));
+    let text: String =
+        ["a"].into_iter().map(str::to_string).chain(CONTROLS.map(String::from)).collect();
+    let fields = serde_json::json!({
+        "query_id": "1-2", "started_ms": 1_704_194_150_000_i64, "duration_ms": 7,
+        "statement": format!("select 1 -- {text}"), "user": text, "db": text, "state": text,
+        "error_message": text, text.as_str(): text,
+    });
+    std::fs::write(&log, format!("2024-01-02 11:15:51,248 [query] {fields}\n")).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    let terminal = Terminal { environment: &[("NO_COLOR", "1"), ("PAGER", "")], rows: 100, ..WIDE };
+    for command in [
+        "show 1-2", "show 1-2 --json", "list", "list --json",
+        "list -c query_id,user,extra,statement", "export --format csv", "export --format ndjson",
+        "export --format audit", "top --by user", "diff 1-2 1-2",
+    ] {
+        let (shown, _) = terminal.run(folder.path(), command);
+        assert!(!shown.contains(CONTROLS), "{command}: {shown:?}");
+        assert!(
+            shown.contains("1-2") || command.contains("top") || command.contains("diff"),
+            "{shown}"
+        );
+    }
+}
+
 const WIDE: Terminal = Terminal { columns: 200, rows: 24, environment: &[] };
 
 #[test]

@@ -90,13 +90,14 @@ impl Profile {
 
     /// Returns whether a text is the profile of a running query.
     pub(crate) fn is_running(text: &[u8]) -> bool {
-        let summary = Summary::read(&lossy(text));
+        let text = lossy(text);
+        let summary = Summary::read(&text);
         summary.state().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"))
     }
 }
 
 /// Replaces bytes that are not UTF-8 by U+FFFD. Nearly all profiles are UTF-8, which `from_utf8` checks faster than
 /// `from_utf8_lossy`.
-fn lossy(text: &[u8]) -> Cow<'_, str> {
+pub(crate) fn lossy(text: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed)
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::lossy;
 use super::tree::{Counter, Section};
 use crate::domain::time::parse_duration_ms;
 
@@ -151,7 +152,7 @@ impl Phases {
     pub(crate) const SCHEDULE: &'static str = "schedule";
 
     /// Reads the phases of a profile. A profile with neither `Execution Summary` nor `Planner` has none.
-    pub(crate) fn of(profile: &Section) -> Phases {
+    pub(crate) fn of(profile: &Section<'_>) -> Phases {
         let total =
             profile.part(|name| name == "Summary").and_then(|summary| summary.counter("Total"));
         let total_ms = total.and_then(parse_duration_ms);
@@ -183,7 +184,7 @@ impl Phases {
 
     /// Reads the phases from the head of a profile's text.
     pub(crate) fn of_text(text: &[u8]) -> Phases {
-        Phases::of(&Section::parse_head(&String::from_utf8_lossy(text)))
+        Phases::of(&Section::parse_head(&lossy(text)))
     }
 
     /// Returns the phases that a record reports. A record with only a duration has none.
@@ -287,11 +288,11 @@ impl Phase {
 }
 
 /// Reads the phases whose duration a section has. Steps may be beside their phase or below it.
-fn read(section: &Section, keys: &[PhaseKeys]) -> Vec<Phase> {
-    let mut all: Vec<&Counter> = Vec::new();
+fn read(section: &Section<'_>, keys: &[PhaseKeys]) -> Vec<Phase> {
+    let mut all: Vec<&Counter<'_>> = Vec::new();
     add_all(&section.counters, &mut all);
     let time = |names: &[&str]| {
-        let found = all.iter().find(|counter| names.contains(&counter.name.as_str()))?;
+        let found = all.iter().find(|counter| names.contains(&&*counter.name))?;
         // StarRocks up to 2.5: `- Total: 3ms / 1`.
         parse_duration_ms(found.value.split(" / ").next()?)
     };
@@ -304,7 +305,7 @@ fn read(section: &Section, keys: &[PhaseKeys]) -> Vec<Phase> {
     keys.iter().filter_map(phase).collect()
 }
 
-fn add_all<'a>(counters: &'a [Counter], all: &mut Vec<&'a Counter>) {
+fn add_all<'s, 't>(counters: &'s [Counter<'t>], all: &mut Vec<&'s Counter<'t>>) {
     for counter in counters {
         all.push(counter);
         add_all(&counter.children, all);

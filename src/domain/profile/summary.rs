@@ -11,14 +11,14 @@ use crate::domain::record::{Kind, Load, Origin, QueryIdError, QueryRecord};
 use crate::domain::time::{Zone, parse_duration_ms, parse_instant_ms};
 
 /// The part of a profile before its execution.
-pub(super) struct Summary(Section);
+pub(super) struct Summary<'t>(Section<'t>);
 
-impl Summary {
-    pub(super) fn read(text: &str) -> Summary {
+impl<'t> Summary<'t> {
+    pub(super) fn read(text: &'t str) -> Summary<'t> {
         Summary(Section::parse_head(text))
     }
 
-    fn section(&self, name: &str) -> Option<&Section> {
+    fn section(&self, name: &str) -> Option<&Section<'t>> {
         self.0.part(|section| section == name)
     }
 
@@ -27,7 +27,7 @@ impl Summary {
         let section = self.section(section)?;
         let nested = section.counters.iter().flat_map(|counter| &counter.children);
         let mut all = section.counters.iter().chain(nested);
-        let found = all.find(|counter| keys.contains(&counter.name.as_str()))?;
+        let found = all.find(|counter| keys.contains(&&*counter.name))?;
         known(&found.value)
     }
 

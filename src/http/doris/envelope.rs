@@ -6,10 +6,11 @@ use warp::http::StatusCode;
 use warp::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use crate::domain::filter::Cursor;
-use crate::http::answer::{Answer, json, whole};
+use crate::http::answer::{Answer, json, profile_json, whole};
 use crate::http::doris::profile_html::write_html_json;
 use crate::http::error::{ApiError, ErrorParts};
-use crate::http::etag;
+use crate::http::text_body::{encoded, write_json_string};
+use crate::store::StoredText;
 
 /// After how many seconds a client should send a request again that came while annals was busy.
 const RETRY_AFTER_SECONDS: &str = "5";
@@ -34,13 +35,15 @@ pub(crate) fn success(data: impl Serialize, count: usize) -> Result<Answer, ApiE
 }
 
 /// Returns a profile as HTML in the envelope, tagged with the hash of its stored form.
-pub(crate) fn profile_html(text: &[u8], hash: u128) -> Answer {
-    let mut body = br#"{"msg":"success","code":0,"data":"#.to_vec();
-    write_html_json(text, &mut body);
-    body.extend_from_slice(br#","count":0}"#);
-    let mut answer = whole(StatusCode::OK, "application/json", body);
-    etag::insert(answer.headers_mut(), hash);
-    answer
+pub(crate) fn profile_html(text: StoredText, hash: u128) -> Answer {
+    let (head, tail) = (br#"{"msg":"success","code":0,"data":""#, br#"","count":0}"#);
+    profile_json(encoded(head, text, write_html_json, tail), hash)
+}
+
+/// Returns a profile as text in the envelope, `{"profile": ...}`, tagged with the hash of its stored form.
+pub(crate) fn profile_in_envelope(text: StoredText, hash: u128) -> Answer {
+    let (head, tail) = (br#"{"msg":"success","code":0,"data":{"profile":""#, br#""},"count":0}"#);
+    profile_json(encoded(head, text, write_json_string, tail), hash)
 }
 
 /// Writes the answer of a list row by row, straight from what SQLite holds in memory.

@@ -10,7 +10,7 @@ use crate::domain::time::{Zone, format_duration_ms};
 use crate::http::answer::Answer;
 use crate::http::answer::profile_text;
 use crate::http::answer::text;
-use crate::http::doris::envelope::{ListBuilder, success};
+use crate::http::doris::envelope::{ListBuilder, profile_in_envelope};
 use crate::http::error::ApiError;
 use crate::http::query_ids::query_id;
 use crate::http::query_parameters::{filter, with_next};
@@ -101,16 +101,11 @@ impl<'r> ProfileRow<'r> {
     }
 }
 
-#[derive(Serialize)]
-struct ProfileText<'a> {
-    profile: &'a str,
-}
-
 /// Answers with the profile of a query as text, in the envelope.
 async fn enveloped(request: ReadRequest) -> Result<Answer, ApiError> {
     let id = request.parameters.get("query_id").map_or("", String::as_str);
-    let (text, _) = request.view.known_profile(&query_id(id)?, no_profile).await?;
-    success(ProfileText { profile: &String::from_utf8_lossy(&text) }, 0)
+    let (text, hash) = request.view.known_profile(&query_id(id)?, no_profile).await?;
+    Ok(profile_in_envelope(text, hash))
 }
 
 /// Answers with the profile of a query, or without an id with that of the newest query that has one.

@@ -104,7 +104,7 @@ impl<'r> SessionRow<'r> {
 /// Answers with the profile of a query as HTML.
 pub(in crate::http) async fn profile(view: &View, query_id: QueryId) -> Result<Answer, ApiError> {
     let (text, hash) = view.known_profile(&query_id, no_profile).await?;
-    Ok(profile_html(&text, hash))
+    Ok(profile_html(text, hash))
 }
 
 /// The same for the query in the path.

@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 
 use super::schema::QueryIdText;
-use crate::domain::profile::Section;
+use crate::domain::profile::{Section, lossy};
 use crate::domain::record::QueryId;
 use crate::http::answer::Answer;
 use crate::http::answer::profile_text;
@@ -85,7 +85,7 @@ async fn profile(request: ReadRequest) -> Result<Answer, ApiError> {
 async fn profile_tree(request: ReadRequest) -> Result<Answer, ApiError> {
     let query_id = query_id(&request)?;
     let (text, _) = request.view.known_profile(&query_id, no_profile).await?;
-    success(Section::parse(&String::from_utf8_lossy(&text)), 0)
+    request.view.answer(text, |text| success(Section::parse(&lossy(text)), 0)).await
 }
 
 /// Returns the id in the path of a request without parameters.

@@ -21,6 +21,7 @@ use super::request::{PageRequest, PageRequests, query_filter};
 use super::shown_content::ShownContent;
 use super::timeline_cache::TimelineCache;
 use crate::http::Parameters;
+use crate::http::answer::into_reply;
 use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::Watch;
@@ -86,7 +87,7 @@ pub(super) fn route(
                 request.view.and_then(|view| events(&live_updates, view, request.parameters));
             match events {
                 Ok(events) => events.into_response(),
-                Err(error) => error.into_answer().into_response(),
+                Err(error) => into_reply(error.into_answer()),
             }
         })
         .boxed()

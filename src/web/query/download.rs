@@ -4,13 +4,15 @@ use warp::http::Response;
 use warp::http::header::{
     CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY,
 };
-use warp::hyper::body::Bytes;
 
-use super::lookup::{blocking, find, parse_operators};
+use super::lookup::find;
+use crate::domain::profile::{Section, lossy, operators};
 use crate::domain::record::QueryId;
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, AnswerBody};
 use crate::http::error::ApiError;
+use crate::http::text_body;
 use crate::http::view::View;
+use crate::store::StoredText;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Download {
@@ -35,28 +37,34 @@ impl Download {
         match self {
             Download::FlameGraph => {
                 let (profile, title) = (profile(view, &id).await?, format!("Query {id}"));
-                let svg = blocking(move || {
-                    crate::web::flame_graph::flame_graph_svg(&parse_operators(&profile), &title)
-                })
-                .await?;
+                let size = profile.len();
+                let svg = move || {
+                    let text = profile.unpack()?;
+                    let text = lossy(&text);
+                    let tree = Section::parse(&text);
+                    crate::web::flame_graph::flame_graph_svg(&operators(&tree), &title)
+                };
+                let svg = view.compute(size, svg).await?;
                 Ok(flame_graph(svg.map_err(|error| ApiError::Internal(error.into()))?))
             }
-            Download::Profile => Ok(attachment("profile.txt", profile(view, &id).await?)),
+            Download::Profile => {
+                Ok(attachment("profile.txt", text_body::bare(profile(view, &id).await?)))
+            }
             Download::Statement => Ok(attachment(
                 "statement.sql",
-                query.record.statement.unwrap_or_default().into_bytes(),
+                AnswerBody::Whole(query.record.statement.unwrap_or_default().into()),
             )),
         }
     }
 }
 
-async fn profile(view: &View, id: &QueryId) -> Result<Vec<u8>, ApiError> {
-    let text = view.profile(id).await?.text();
+async fn profile(view: &View, id: &QueryId) -> Result<StoredText, ApiError> {
+    let text = view.profile(id).await?.stored_text();
     text.ok_or_else(|| ApiError::NotFound(format!("no profile stored for query {id}")))
 }
 
 fn flame_graph(svg: Vec<u8>) -> Answer {
-    let mut answer = file("image/svg+xml", svg);
+    let mut answer = file("image/svg+xml", AnswerBody::Whole(svg.into()));
     // The SVG has inline styles, and a script that need not run.
     let policy = HeaderValue::from_static(
         "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox",
@@ -65,7 +73,7 @@ fn flame_graph(svg: Vec<u8>) -> Answer {
     answer
 }
 
-fn attachment(name: &str, body: Vec<u8>) -> Answer {
+fn attachment(name: &str, body: AnswerBody) -> Answer {
     let mut answer = file("text/plain; charset=utf-8", body);
     let disposition = format!("attachment; filename=\"{name}\"");
     if let Ok(disposition) = HeaderValue::from_str(&disposition) {
@@ -74,8 +82,8 @@ fn attachment(name: &str, body: Vec<u8>) -> Answer {
     answer
 }
 
-fn file(content_type: &'static str, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Bytes::from(body));
+fn file(content_type: &'static str, body: AnswerBody) -> Answer {
+    let mut answer = Response::new(body);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer.headers_mut().insert(VARY, HeaderValue::from_static("authorization, cookie"));
     answer

@@ -17,7 +17,6 @@ use super::layout::Page;
 use super::request::{PageRequest, PageRequests, log_in_or_error};
 use super::{chart, format, paths, response, sql};
 use crate::domain::filter::QueryFilter;
-use crate::domain::profile::Phases;
 use crate::domain::record::{QueryId, QueryIdError};
 use crate::http::Parameters;
 use crate::http::answer::Answer;
@@ -26,7 +25,7 @@ use crate::http::view::View;
 use crate::store::StoredQuery;
 use download::Download;
 use lookup::find;
-pub(super) use lookup::profile_operators;
+pub(super) use lookup::stored_profile;
 
 /// Runs in the chart of the same statement.
 const MAX_RUNS: u32 = 100;
@@ -67,9 +66,8 @@ fn parse_path(tail: &str) -> Result<(QueryId, Option<Download>), ApiError> {
 
 async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, ApiError> {
     let query = find(&view, &id).await?;
-    let profile = view.profile(&id).await?.text();
-    let phases = phases_of(&query, profile.as_deref());
-    let profile = profile::section(&query, profile, &phases, &parameters).await?;
+    let profile = view.profile(&id).await?.stored_text();
+    let profile = profile::section(&view, &query, profile, &parameters).await?;
     let runs = nearby_runs(&view, &query).await?;
     let body = html! {
         div.heading {
@@ -89,12 +87,6 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
         }
     };
     Ok(Page { title: format!("Query {id}"), nav: None, body })
-}
-
-/// Returns the phases that the profile reports, else those of the record.
-fn phases_of(query: &StoredQuery, profile: Option<&[u8]>) -> Phases {
-    let phases = profile.map(Phases::of_text).filter(|phases| !phases.phases.is_empty());
-    phases.unwrap_or_else(|| query.phases()).with_queue(query.queue_time_ms)
 }
 
 fn statement_section(query: &StoredQuery) -> Markup {

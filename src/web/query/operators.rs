@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use maud::{Markup, html};
 
-use super::lookup::parse_operators;
-use crate::domain::profile::{Operator, walk};
+use crate::domain::profile::{Operator, Section, lossy, operators, walk};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::web::{chart, format};
@@ -35,8 +34,10 @@ pub(super) fn first_operator(parameters: &Parameters) -> Result<Option<usize>, A
 /// Returns the tree of a profile's operators: all of a small profile; else the page that holds operator number `first`,
 /// or the costliest operators. Ancestors of shown operators are always shown. `path` is the path of the query's page.
 pub(super) fn tree(profile: &[u8], first: Option<usize>, path: &str) -> Markup {
-    let roots = parse_operators(profile);
-    let all: Vec<(usize, &Operator)> = walk(&roots).collect();
+    let text = lossy(profile);
+    let section = Section::parse(&text);
+    let roots = operators(&section);
+    let all: Vec<(usize, &Operator<'_>)> = walk(&roots).collect();
     if all.is_empty() {
         return html! { p.empty { "No operators found in this profile. The Text tab shows all of it." } };
     }
@@ -48,6 +49,9 @@ pub(super) fn tree(profile: &[u8], first: Option<usize>, path: &str) -> Markup {
         all_counters: all.len() <= MAX_WITH_COUNTERS,
     };
     html! {
+        @if section.is_cut {
+            p.note { "The profile is too long to be read to its end. The operators below are from its first part." }
+        }
         (costly_note(&all))
         @if all.len() > PAGE_OPERATORS { (page.links(path)) }
         div.tree {
@@ -60,9 +64,9 @@ pub(super) fn tree(profile: &[u8], first: Option<usize>, path: &str) -> Markup {
 }
 
 /// Returns a sentence that names the costly operators, the costliest first.
-fn costly_note(all: &[(usize, &Operator)]) -> Markup {
+fn costly_note(all: &[(usize, &Operator<'_>)]) -> Markup {
     let costly = all.iter().map(|(_, operator)| *operator).filter(|operator| operator.is_costly);
-    let mut costly: Vec<&Operator> = costly.collect();
+    let mut costly: Vec<&Operator<'_>> = costly.collect();
     costly.sort_by(|a, b| b.share.total_cmp(&a.share));
     html! {
         @if !costly.is_empty() {
@@ -70,7 +74,7 @@ fn costly_note(all: &[(usize, &Operator)]) -> Markup {
                 "Costliest: "
                 @for (index, operator) in costly.iter().enumerate() {
                     @if index > 0 { ", " }
-                    strong { bdi { (format::excerpt(&operator.name, 60)) } } " (" (format::percent(operator.share)) ")"
+                    strong { bdi { (format::excerpt(operator.name, 60)) } } " (" (format::percent(operator.share)) ")"
                 }
             }
         }
@@ -97,7 +101,7 @@ impl OperatorPage {
     }
 
     /// Returns for each operator whether the page shows it.
-    fn shown(&self, all: &[(usize, &Operator)]) -> Vec<bool> {
+    fn shown(&self, all: &[(usize, &Operator<'_>)]) -> Vec<bool> {
         let mut shown = match &self.range {
             Some(range) => (0..all.len()).map(|place| range.contains(&place)).collect(),
             None => costliest(all),
@@ -131,7 +135,7 @@ impl OperatorPage {
 }
 
 /// Returns for each operator whether it is one of the costliest.
-fn costliest(all: &[(usize, &Operator)]) -> Vec<bool> {
+fn costliest(all: &[(usize, &Operator<'_>)]) -> Vec<bool> {
     let mut places: Vec<usize> = (0..all.len()).collect();
     places.sort_by(|a, b| all[*b].1.share.total_cmp(&all[*a].1.share));
     let mut shown = vec![false; all.len()];
@@ -142,7 +146,7 @@ fn costliest(all: &[(usize, &Operator)]) -> Vec<bool> {
 }
 
 /// Marks the ancestors of all shown operators as shown.
-fn add_ancestors(all: &[(usize, &Operator)], shown: &mut [bool]) {
+fn add_ancestors(all: &[(usize, &Operator<'_>)], shown: &mut [bool]) {
     // From the last operator back: for each depth, whether an operator there is shown and its parent is yet to come.
     let mut needs_parent = Vec::new();
     for (place, (depth, _)) in all.iter().enumerate().rev() {
@@ -170,55 +174,61 @@ impl Tree {
         self.rows_left > 0 && self.shown.get(self.next).is_some_and(|shown| *shown)
     }
 
-    fn roots(&mut self, roots: &[Operator]) -> Markup {
+    fn roots(&mut self, roots: &[Operator<'_>]) -> Markup {
         let mut markup = String::new();
         for (index, root) in roots.iter().enumerate() {
-            let is_new_fragment = index == 0 || roots[index - 1].fragment != root.fragment;
-            let fragment = root.fragment.as_ref().filter(|_| is_new_fragment);
-            if let Some(branch) = self.branch(root) {
-                let root = html! {
-                    @if let Some(fragment) = fragment { h3 { "Fragment " bdi { (fragment) } } }
-                    ul { (branch) }
-                };
-                markup.push_str(&root.0);
+            if !self.is_next_shown() {
+                self.skip(root);
+                continue;
             }
+            let is_new_fragment = index == 0 || roots[index - 1].fragment != root.fragment;
+            if let Some(fragment) = root.fragment.filter(|_| is_new_fragment) {
+                markup.push_str(&html! { h3 { "Fragment " bdi { (fragment) } } }.0);
+            }
+            markup.push_str("<ul>");
+            self.branch(root, &mut markup);
+            markup.push_str("</ul>");
         }
         maud::PreEscaped(markup)
     }
 
-    /// Returns an operator with its shown descendants; `None` where it is not shown, and skips its descendants.
-    fn branch(&mut self, operator: &Operator) -> Option<Markup> {
-        if !self.is_next_shown() {
-            self.next += walk(std::slice::from_ref(operator)).count();
-            return None;
-        }
+    /// Passes over an operator that is not shown, with its descendants.
+    fn skip(&mut self, operator: &Operator<'_>) {
+        self.next += walk(std::slice::from_ref(operator)).count();
+    }
+
+    /// Appends the next operator, which is shown, with its shown descendants. Appends to one text: a text for each operator
+    /// would be copied once for each of its ancestors.
+    fn branch(&mut self, operator: &Operator<'_>, markup: &mut String) {
         self.next += 1;
         self.rows_left -= 1;
-        let children: Vec<Markup> =
-            operator.children.iter().filter_map(|child| self.branch(child)).collect();
-        let hidden = operator.children.len() - children.len();
-        let has_counters =
-            !operator.counters.is_empty() && (operator.is_costly || self.all_counters);
-        Some(html! {
-            li {
-                details open {
-                    (row(operator))
-                    @if has_counters { (counters(operator)) }
-                    @if !operator.children.is_empty() {
-                        ul {
-                            @for child in &children { (child) }
-                            @if hidden > 0 {
-                                li.note { (format::counted(hidden, "child", "children")) " not shown" }
-                            }
-                        }
-                    }
+        markup.push_str("<li><details open>");
+        markup.push_str(&row(operator).0);
+        if !operator.counters.is_empty() && (operator.is_costly || self.all_counters) {
+            markup.push_str(&counters(operator).0);
+        }
+        if !operator.children.is_empty() {
+            markup.push_str("<ul>");
+            let mut hidden = 0;
+            for child in &operator.children {
+                if self.is_next_shown() {
+                    self.branch(child, markup);
+                } else {
+                    self.skip(child);
+                    hidden += 1;
                 }
             }
-        })
+            if hidden > 0 {
+                let count = format::counted(hidden, "child", "children");
+                markup.push_str(&html! { li.note { (count) " not shown" } }.0);
+            }
+            markup.push_str("</ul>");
+        }
+        markup.push_str("</details></li>");
     }
 }
 
-fn row(operator: &Operator) -> Markup {
+fn row(operator: &Operator<'_>) -> Markup {
     let class = if operator.is_costly { "operator costly" } else { "operator" };
     let permille = (operator.share * 1000.0).round() as i64;
     let number = |label: &str, number: String| {
@@ -227,7 +237,7 @@ fn row(operator: &Operator) -> Markup {
     html! {
         summary class=(class) {
             span.name {
-                bdi { (format::excerpt(&operator.name, 300)) }
+                bdi { (format::excerpt(operator.name, 300)) }
                 @if operator.is_costly { span.badge { "costly" } }
             }
             span.share { (chart::bar(permille, 1000)) (format::percent(operator.share)) }
@@ -238,7 +248,7 @@ fn row(operator: &Operator) -> Markup {
     }
 }
 
-fn counters(operator: &Operator) -> Markup {
+fn counters(operator: &Operator<'_>) -> Markup {
     html! {
         details.counters {
             summary { "Counters" }

@@ -3,16 +3,20 @@
 use maud::{Markup, html};
 
 use super::download::Download;
-use super::lookup::blocking;
 use super::{operators, phases};
-use crate::domain::profile::Phases;
+use crate::domain::profile::{Phases, lossy};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
-use crate::store::StoredQuery;
+use crate::http::view::View;
+use crate::store::{StoreError, StoredQuery, StoredText};
 use crate::web::{format, paths};
 
 /// A page shows this much of a profile's text. The download has all of it.
 const SHOWN_BYTES: usize = 512 << 10;
+
+/// How much of a profile's text is read where not all of it is needed: what is shown, and the phases, which follow a
+/// statement of up to some megabytes.
+const HEAD_BYTES: usize = 4 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -41,33 +45,35 @@ impl Form {
 
 /// Returns the section of the phases and the profile of a query. Errors if a parameter is invalid.
 pub(super) async fn section(
+    view: &View,
     query: &StoredQuery,
-    profile: Option<Vec<u8>>,
-    phases: &Phases,
+    profile: Option<StoredText>,
     parameters: &Parameters,
 ) -> Result<Markup, ApiError> {
     let form = Form::of(parameters)?;
     let first_operator = operators::first_operator(parameters)?;
     let path = paths::query(&query.query_id);
-    let size = profile.as_ref().map(Vec::len);
-    let profile = match profile {
-        None => None,
-        Some(text) => Some(match form {
-            Form::Operators => {
-                let path = path.clone();
-                blocking(move || operators::tree(&text, first_operator, &path)).await?
-            }
-            Form::FlameGraph => flame_graph(&path),
-            Form::Text => plain_text(&text, &path),
-        }),
+    let size = profile.as_ref().map(StoredText::len);
+    let (profile, phases) = match profile {
+        None => (None, None),
+        Some(text) => {
+            let path = path.clone();
+            let shown = view
+                .compute(text.len(), move || shown(text, form, first_operator, &path))
+                .await??;
+            (Some(shown.0), Some(shown.1))
+        }
     };
+    // The phases that the profile reports, else those of the record.
+    let phases = phases.filter(|phases| !phases.phases.is_empty());
+    let phases = phases.unwrap_or_else(|| query.phases()).with_queue(query.queue_time_ms);
     Ok(html! {
         section aria-labelledby="profile-heading" {
             div.heading {
                 h2 #profile-heading { "Profile" }
                 @if let Some(size) = size { (tabs(form, size, &path)) }
             }
-            (phases::bar(phases))
+            (phases::bar(&phases))
             @match profile {
                 Some(profile) => (profile),
                 None => p.empty {
@@ -77,6 +83,26 @@ pub(super) async fn section(
             }
         }
     })
+}
+
+/// Returns a profile in a form, and its phases. Errors if the stored text is damaged.
+fn shown(
+    text: StoredText,
+    form: Form,
+    first_operator: Option<usize>,
+    path: &str,
+) -> Result<(Markup, Phases), StoreError> {
+    let size = text.len();
+    let text = match form {
+        Form::Operators => text.unpack()?,
+        Form::FlameGraph | Form::Text => text.head(HEAD_BYTES)?,
+    };
+    let markup = match form {
+        Form::Operators => operators::tree(&text, first_operator, path),
+        Form::FlameGraph => flame_graph(path),
+        Form::Text => plain_text(&text, size, path),
+    };
+    Ok((markup, Phases::of_text(&text)))
 }
 
 fn tabs(current: Form, size: usize, path: &str) -> Markup {
@@ -104,14 +130,15 @@ fn flame_graph(path: &str) -> Markup {
     }
 }
 
-fn plain_text(profile: &[u8], path: &str) -> Markup {
-    let text = String::from_utf8_lossy(profile);
+/// Returns a profile of `size` bytes as text, given its first bytes.
+fn plain_text(head: &[u8], size: usize, path: &str) -> Markup {
+    let text = lossy(head);
     let shown = &text[..text.floor_char_boundary(SHOWN_BYTES)];
     html! {
-        @if shown.len() < text.len() {
+        @if shown.len() < text.len() || head.len() < size {
             p.note {
                 "Showing the first " (format::bytes(Some(shown.len()))) " of "
-                (format::bytes(Some(text.len()))) ". "
+                (format::bytes(Some(size))) ". "
                 a href={ (path) (Download::PROFILE) } { "Download the profile" } " to read all of it."
             }
         }

@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-use crate::domain::profile::{OperatorDifference, compare};
+use crate::domain::profile::{OperatorDifference, Section, compare, lossy, operators};
 use crate::domain::time::Zone;
 use crate::http::error::ApiError;
 use crate::http::view::View;
-use crate::store::StoredQuery;
-use crate::web::query::profile_operators;
+use crate::store::{StoreError, StoredQuery, StoredText};
+use crate::web::query::stored_profile;
 use crate::web::{format, paths};
 
 /// Operators in the comparison.
@@ -30,9 +30,15 @@ pub(super) async fn compare_extremes(
     let Some((fastest, slowest)) = pair else {
         return Ok(None);
     };
-    let before = profile_operators(view, &fastest.query_id).await?;
-    let after = profile_operators(view, &slowest.query_id).await?;
-    let differences = before.zip(after).map(|(before, after)| compare(&before, &after));
+    let before = stored_profile(view, &fastest.query_id).await?;
+    let after = stored_profile(view, &slowest.query_id).await?;
+    let operators = match before.zip(after) {
+        Some((before, after)) => {
+            let text_bytes = before.len() + after.len();
+            view.compute(text_bytes, move || compared_operators(before, after)).await??
+        }
+        None => html! { p.note { "Operators are compared when both runs have a stored profile." } },
+    };
     Ok(Some(html! {
         section aria-labelledby="comparison" {
             h2 #comparison {
@@ -40,10 +46,7 @@ pub(super) async fn compare_extremes(
                 @if let Some(runs) = newest { " (newest " (runs) " runs)" }
             }
             (runs_side_by_side(fastest, slowest, view.zone))
-            @match differences {
-                Some(differences) => (operators_side_by_side(&differences)),
-                None => p.note { "Operators are compared when both runs have a stored profile." },
-            }
+            (operators)
         }
     }))
 }
@@ -72,7 +75,15 @@ fn runs_side_by_side(fastest: &StoredQuery, slowest: &StoredQuery, zone: Zone) -
     }
 }
 
-fn operators_side_by_side(differences: &[OperatorDifference]) -> Markup {
+/// Returns the operators of two profiles side by side. Errors if a stored text is damaged.
+fn compared_operators(before: StoredText, after: StoredText) -> Result<Markup, StoreError> {
+    let (before, after) = (before.unpack()?, after.unpack()?);
+    let (before, after) = (lossy(&before), lossy(&after));
+    let (before, after) = (Section::parse(&before), Section::parse(&after));
+    Ok(operators_side_by_side(&compare(&operators(&before), &operators(&after))))
+}
+
+fn operators_side_by_side(differences: &[OperatorDifference<'_>]) -> Markup {
     html! {
         div.wide-table {
             table.differences {
@@ -85,7 +96,7 @@ fn operators_side_by_side(differences: &[OperatorDifference]) -> Markup {
                 tbody {
                     @for difference in differences.iter().take(MAX_OPERATORS) {
                         tr {
-                            td.name { bdi { (format::excerpt(&difference.name, 120)) } }
+                            td.name { bdi { (format::excerpt(difference.name, 120)) } }
                             @for (heading, value) in COLUMNS.iter().zip([
                                 format::nanoseconds(difference.before_ns),
                                 format::nanoseconds(difference.after_ns),

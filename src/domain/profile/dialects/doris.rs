@@ -7,25 +7,25 @@ use crate::domain::profile::tree::Section;
 pub(super) struct Doris;
 
 impl Dialect for Doris {
-    fn is_written_in(&self, _: &Section) -> bool {
+    fn is_written_in(&self, _: &Section<'_>) -> bool {
         true
     }
 
     /// The name of an instance has `(ExecTime: 40.8us)` behind it up to 3.0. Merged instances have a counter
     /// `ExecTime: avg 1ms, max 2ms, min 1ms`.
-    fn time<'a>(&self, section: &'a Section) -> Option<&'a str> {
+    fn time<'a>(&self, section: &'a Section<'_>) -> Option<&'a str> {
         let counter = || find(section, &["ExecTime", "TotalTime"]);
         time_of_detail(section).or_else(|| Some(longest(&counter()?.value)))
     }
 
-    fn rows(&self, section: &Section) -> Option<u64> {
+    fn rows(&self, section: &Section<'_>) -> Option<u64> {
         let returned = ["RowsProduced", "RowsReturned"];
         let received = ["InputRows", "RowsProduced", "RowsReturned"];
         let is_sink = kind(&section.name).contains("_SINK");
         read(section, if is_sink { &received } else { &returned }, rows)
     }
 
-    fn memory_bytes(&self, section: &Section) -> Option<u64> {
+    fn memory_bytes(&self, section: &Section<'_>) -> Option<u64> {
         read(section, &["MemoryUsagePeak", "PeakMemoryUsage", "MemoryUsage"], bytes)
     }
 }

@@ -9,11 +9,11 @@ use crate::domain::time::parse_duration_ns;
 pub(super) struct DorisLegacy;
 
 impl Dialect for DorisLegacy {
-    fn is_written_in(&self, section: &Section) -> bool {
+    fn is_written_in(&self, section: &Section<'_>) -> bool {
         section.detail.contains("Active: ") || section.detail.contains("non-child")
     }
 
-    fn time<'a>(&self, section: &'a Section) -> Option<&'a str> {
+    fn time<'a>(&self, section: &'a Section<'_>) -> Option<&'a str> {
         time_of_detail(section)
     }
 
@@ -21,11 +21,11 @@ impl Dialect for DorisLegacy {
         true
     }
 
-    fn rows(&self, section: &Section) -> Option<u64> {
+    fn rows(&self, section: &Section<'_>) -> Option<u64> {
         read(section, &["RowsReturned", "RowsProduced", "RowsInserted"], rows)
     }
 
-    fn memory_bytes(&self, section: &Section) -> Option<u64> {
+    fn memory_bytes(&self, section: &Section<'_>) -> Option<u64> {
         read(section, &["PeakMemoryUsage", "MemoryUsed", "MemoryUsage"], bytes)
     }
 }
@@ -41,13 +41,13 @@ pub(in crate::domain::profile) struct FlatChildren {
 impl FlatChildren {
     /// Returns how to read a profile of Doris 0.8; None for other profiles. Only in Doris 0.8 an instance has several
     /// nodes side by side.
-    pub(crate) fn of(profile: &Section) -> Option<FlatChildren> {
+    pub(crate) fn of(profile: &Section<'_>) -> Option<FlatChildren> {
         let (is_flat, total_ns) = find_flat_instance(profile);
         is_flat.then_some(FlatChildren { total_ns })
     }
 
     /// Returns the own time of a node in nanoseconds; None for a sink, whose time includes no other.
-    pub(crate) fn own_ns(self, section: &Section) -> Option<u64> {
+    pub(crate) fn own_ns(self, section: &Section<'_>) -> Option<u64> {
         if !super::kind(&section.name).ends_with("_NODE") {
             return None;
         }
@@ -64,8 +64,8 @@ impl FlatChildren {
 
 /// Returns whether an instance within a section has several nodes side by side, and the longest time within the section
 /// in nanoseconds.
-fn find_flat_instance(section: &Section) -> (bool, u64) {
-    let is_node = |child: &&Section| {
+fn find_flat_instance(section: &Section<'_>) -> (bool, u64) {
+    let is_node = |child: &&Section<'_>| {
         super::kind(&child.name).ends_with("_NODE") && DorisLegacy.is_written_in(child)
     };
     let mut is_flat = section.name.starts_with("Instance ")

@@ -15,10 +15,10 @@ pub(super) use doris_legacy::FlatChildren;
 /// How some versions of an engine write operators.
 pub(super) trait Dialect: Sync {
     /// Returns whether the section is written in this dialect.
-    fn is_written_in(&self, section: &Section) -> bool;
+    fn is_written_in(&self, section: &Section<'_>) -> bool;
 
     /// Returns the time of the section as the text has it; the longest if the text merges instances.
-    fn time<'a>(&self, section: &'a Section) -> Option<&'a str>;
+    fn time<'a>(&self, section: &'a Section<'_>) -> Option<&'a str>;
 
     /// Returns whether the time includes the time of the operators below.
     fn is_inclusive(&self) -> bool {
@@ -26,10 +26,10 @@ pub(super) trait Dialect: Sync {
     }
 
     /// Returns the number of rows that all instances returned, or received if the operator is a sink.
-    fn rows(&self, section: &Section) -> Option<u64>;
+    fn rows(&self, section: &Section<'_>) -> Option<u64>;
 
     /// Returns the peak memory of all instances, in bytes.
-    fn memory_bytes(&self, section: &Section) -> Option<u64>;
+    fn memory_bytes(&self, section: &Section<'_>) -> Option<u64>;
 }
 
 /// The last dialect reads all sections that the others do not.
@@ -37,7 +37,7 @@ static DIALECTS: [&dyn Dialect; 3] =
     [&starrocks::StarRocks, &doris_legacy::DorisLegacy, &doris::Doris];
 
 /// Returns the dialect of a section.
-pub(super) fn of(section: &Section) -> &'static dyn Dialect {
+pub(super) fn of(section: &Section<'_>) -> &'static dyn Dialect {
     DIALECTS.into_iter().find(|dialect| dialect.is_written_in(section)).unwrap_or(&doris::Doris)
 }
 
@@ -48,21 +48,21 @@ pub(super) fn is_group(name: &str) -> bool {
 }
 
 /// Returns the counters of a section, then those of its groups.
-fn counters(section: &Section) -> impl Iterator<Item = &Counter> {
+fn counters<'s, 't>(section: &'s Section<'t>) -> impl Iterator<Item = &'s Counter<'t>> {
     let groups = section.children.iter().filter(|child| is_group(&child.name));
     section.counters.iter().chain(groups.flat_map(|group| &group.counters))
 }
 
 /// Returns the counters of a section and of its groups.
-pub(super) fn all_counters(section: &Section) -> Vec<Counter> {
-    counters(section).cloned().collect()
+pub(super) fn all_counters<'s, 't>(section: &'s Section<'t>) -> Vec<&'s Counter<'t>> {
+    counters(section).collect()
 }
 
 /// Returns the first of the named counters that the section has, directly or below another counter: Doris 2.1 writes
 /// `PeakMemoryUsage` below `MemoryUsage`.
-fn find<'a>(section: &'a Section, names: &[&str]) -> Option<&'a Counter> {
+fn find<'s, 't>(section: &'s Section<'t>, names: &[&str]) -> Option<&'s Counter<'t>> {
     let named = |name: &&str| {
-        let is = |counter: &&Counter| counter.name == *name;
+        let is = |counter: &&Counter<'_>| counter.name == *name;
         let nested = || counters(section).flat_map(|counter| &counter.children).find(is);
         counters(section).find(is).or_else(nested)
     };
@@ -70,12 +70,12 @@ fn find<'a>(section: &'a Section, names: &[&str]) -> Option<&'a Counter> {
 }
 
 /// Returns the value of the first of the named counters that can be read.
-fn read(section: &Section, names: &[&str], read: impl Fn(&str) -> Option<u64>) -> Option<u64> {
+fn read(section: &Section<'_>, names: &[&str], read: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     names.iter().find_map(|name| read(&find(section, &[name])?.value))
 }
 
 /// Returns the time in parentheses behind a section's name: `(Active: 1.804ms[1804089ns], % non-child: 4.16%)`.
-fn time_of_detail(section: &Section) -> Option<&str> {
+fn time_of_detail<'a>(section: &'a Section<'_>) -> Option<&'a str> {
     let detail = &section.detail;
     let (_, behind) = ["Active: ", "ExecTime: "].iter().find_map(|key| detail.split_once(key))?;
     behind.split([',', ')']).next().map(str::trim)

@@ -8,21 +8,21 @@ use crate::domain::profile::tree::{Counter, Section};
 pub(super) struct StarRocks;
 
 impl Dialect for StarRocks {
-    fn is_written_in(&self, section: &Section) -> bool {
+    fn is_written_in(&self, section: &Section<'_>) -> bool {
         let has_metrics =
-            |child: &Section| ["CommonMetrics", "UniqueMetrics"].contains(&child.name.as_str());
+            |child: &Section<'_>| ["CommonMetrics", "UniqueMetrics"].contains(&&*child.name);
         section.name.contains("plan_node_id=")
             || section.children.iter().any(has_metrics)
             || section.name.starts_with("Pipeline (id=")
     }
 
-    fn time<'a>(&self, section: &'a Section) -> Option<&'a str> {
+    fn time<'a>(&self, section: &'a Section<'_>) -> Option<&'a str> {
         let counter = || find(section, &["OperatorTotalTime", "ActiveTime"]);
         time_of_detail(section).or_else(|| Some(longest(counter()?)))
     }
 
     /// An operator that ends a pipeline receives rows and returns none.
-    fn rows(&self, section: &Section) -> Option<u64> {
+    fn rows(&self, section: &Section<'_>) -> Option<u64> {
         let kind = kind(&section.name);
         let receives = kind.ends_with("_SINK")
             || kind.ends_with("_BUILD")
@@ -30,13 +30,13 @@ impl Dialect for StarRocks {
         read(section, if receives { &["PushRowNum"] } else { &["PullRowNum"] }, rows)
     }
 
-    fn memory_bytes(&self, section: &Section) -> Option<u64> {
+    fn memory_bytes(&self, section: &Section<'_>) -> Option<u64> {
         read(section, &["OperatorPeakMemoryUsage", "PeakMemoryUsage"], bytes)
     }
 }
 
 /// Returns the longest value of all instances if the counter has it, else the value of the counter.
-fn longest(counter: &Counter) -> &str {
+fn longest<'a>(counter: &'a Counter<'_>) -> &'a str {
     let longest = counter.children.iter().find(|child| child.name.starts_with("__MAX_OF_"));
     &longest.unwrap_or(counter).value
 }

@@ -7,17 +7,17 @@ use super::Operator;
 /// Merges the operators of several instances: sums rows and memory, and keeps the time and the counters of the slowest.
 /// An operator is the same in two instances if its name is the same and the same number of operators of that name
 /// precede it.
-pub(super) fn merge_instances(mut instances: Vec<Vec<Operator>>) -> Vec<Operator> {
+pub(super) fn merge_instances<'s>(mut instances: Vec<Vec<Operator<'s>>>) -> Vec<Operator<'s>> {
     if instances.len() < 2 {
         return instances.pop().unwrap_or_default();
     }
-    let mut indexes: HashMap<(String, usize), usize> = HashMap::new();
-    let mut groups: Vec<Vec<Operator>> = Vec::new();
+    let mut indexes: HashMap<(&str, usize), usize> = HashMap::new();
+    let mut groups: Vec<Vec<Operator<'s>>> = Vec::new();
     for instance in instances {
-        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut seen: HashMap<&str, usize> = HashMap::new();
         for operator in instance {
-            let preceding = seen.entry(operator.name.clone()).or_default();
-            let key = (operator.name.clone(), *preceding);
+            let preceding = seen.entry(operator.name).or_default();
+            let key = (operator.name, *preceding);
             *preceding += 1;
             let index = *indexes.entry(key).or_insert_with(|| {
                 groups.push(Vec::new());
@@ -32,8 +32,8 @@ pub(super) fn merge_instances(mut instances: Vec<Vec<Operator>>) -> Vec<Operator
 }
 
 /// Merges the instances of one operator.
-fn merge_operators(mut instances: Vec<Operator>) -> Operator {
-    let sum = |field: fn(&Operator) -> Option<u64>| {
+fn merge_operators(mut instances: Vec<Operator<'_>>) -> Operator<'_> {
+    let sum = |field: fn(&Operator<'_>) -> Option<u64>| {
         instances.iter().filter_map(field).reduce(u64::saturating_add)
     };
     let rows = sum(|operator| operator.rows);

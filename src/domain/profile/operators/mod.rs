@@ -20,11 +20,11 @@ use super::tree::{Counter, Section, is_merged};
 
 /// An operator of a plan, all its instances together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(crate) struct Operator {
+pub(crate) struct Operator<'s> {
     /// The name as the text has it: `AGGREGATION_OPERATOR (id=3)`.
-    pub name: String,
+    pub name: &'s str,
     /// The number of the operator's fragment.
-    pub fragment: Option<String>,
+    pub fragment: Option<&'s str>,
     /// The operator's own time in nanoseconds, without waiting for the operators below it: the longest of all
     /// instances.
     pub time_ns: Option<u64>,
@@ -37,9 +37,9 @@ pub(crate) struct Operator {
     /// Whether the operator is one of the five with the most time, and took at least a tenth of all time.
     pub is_costly: bool,
     /// The counters; those of the slowest instance if the text lists instances.
-    pub counters: Vec<Counter>,
+    pub counters: Vec<&'s Counter<'s>>,
     /// The operators whose rows this one receives.
-    pub children: Vec<Operator>,
+    pub children: Vec<Operator<'s>>,
 }
 
 /// The number of operators that can be costly.
@@ -54,7 +54,7 @@ const COSTLY_SHARE: f64 = 0.1;
 ///
 /// In a pipeline an operator receives the rows of the operator printed below it, so that one is its child. Older
 /// versions (`Active`, `% non-child`) include the time of the operators below, which is subtracted here.
-pub(crate) fn operators(profile: &Section) -> Vec<Operator> {
+pub(crate) fn operators<'s>(profile: &'s Section<'_>) -> Vec<Operator<'s>> {
     let reader = Reader::new(profile);
     let merged = profile.part(is_merged);
     let mut operators = merged.map(|merged| reader.operators(merged)).unwrap_or_default();
@@ -66,7 +66,9 @@ pub(crate) fn operators(profile: &Section) -> Vec<Operator> {
 }
 
 /// Returns the operators of trees with their depths, each operator before its children.
-pub(crate) fn walk(operators: &[Operator]) -> impl Iterator<Item = (usize, &Operator)> {
+pub(crate) fn walk<'o, 's>(
+    operators: &'o [Operator<'s>],
+) -> impl Iterator<Item = (usize, &'o Operator<'s>)> {
     let mut open = vec![operators.iter()];
     std::iter::from_fn(move || {
         loop {
@@ -85,7 +87,7 @@ pub(crate) fn walk(operators: &[Operator]) -> impl Iterator<Item = (usize, &Oper
 }
 
 /// Sets the share of each operator, and marks the costly ones.
-fn set_shares(operators: &mut [Operator]) {
+fn set_shares(operators: &mut [Operator<'_>]) {
     let mut times: Vec<u64> =
         walk(operators).filter_map(|(_, operator)| operator.time_ns).collect();
     let total: f64 = times.iter().map(|ns| *ns as f64).sum();
@@ -94,7 +96,7 @@ fn set_shares(operators: &mut [Operator]) {
     set_shares_of(operators, total, least_costly);
 }
 
-fn set_shares_of(operators: &mut [Operator], total: f64, least_costly: u64) {
+fn set_shares_of(operators: &mut [Operator<'_>], total: f64, least_costly: u64) {
     for operator in operators {
         let ns = operator.time_ns.unwrap_or(0);
         operator.share = if total > 0.0 { ns as f64 / total } else { 0.0 };

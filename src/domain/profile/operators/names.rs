@@ -29,7 +29,7 @@ pub(super) fn is_operator(name: &str) -> bool {
 /// Returns whether a section within a fragment is the sink of an instance, as Doris up to 2.0 and StarRocks up to 2.x
 /// without its pipeline engine write it: `OlapTableSink:(Active: ...)`, `VDataBufferSender
 /// (dst_fragment_instance_id=...):(Active: ...)`. Such a name is not in capitals and has no id of a plan node.
-pub(super) fn is_legacy_sink(section: &Section) -> bool {
+pub(super) fn is_legacy_sink(section: &Section<'_>) -> bool {
     const ENDS: [&str; 3] = ["Sink", "SinkV2", "Sender"];
     let kind = kind(&section.name);
     ENDS.iter().any(|end| kind.ends_with(end))

@@ -14,10 +14,15 @@ const MAX_CHAIN: usize = 64;
 /// The same for the children of an operator.
 const MAX_INNER_CHAIN: usize = 8;
 
+/// Sections of which the instances are merged: the outermost on the way to an operator. A plan has five (execution,
+/// fragment, pipeline, instance, task). Each merge goes through all operators below it, so a text that nests 256 sections
+/// would cost 256 times its length.
+const MAX_MERGED: usize = 12;
+
 /// An entry of a section: an operator, or the instances of a part of the plan.
-enum Entry {
-    Operator(Operator),
-    Instances(Vec<Vec<Operator>>),
+enum Entry<'s> {
+    Operator(Operator<'s>),
+    Instances(Vec<Vec<Operator<'s>>>),
 }
 
 /// The position in a profile at which operators are read.
@@ -27,6 +32,27 @@ struct Position<'a> {
     fragment: Option<&'a str>,
     /// The number of operators above.
     depth: usize,
+    /// The number of sections above that are no operators.
+    sections: usize,
+}
+
+impl<'a> Position<'a> {
+    /// Returns the position within a section that is no operator.
+    fn within(self, section: &'a Section<'_>) -> Position<'a> {
+        let fragment = section.fragment_id().or(self.fragment);
+        Position { fragment, sections: self.sections + 1, ..self }
+    }
+}
+
+/// Returns whether a section at a position is an operator.
+fn is_operator_at(section: &Section<'_>, position: Position<'_>) -> bool {
+    let is_in_instance = position.depth == 0 && position.fragment.is_some();
+    is_operator(&section.name) || is_in_instance && is_legacy_sink(section)
+}
+
+/// Returns whether a section is about a backend's write buffers, which are not part of the plan.
+fn is_write_buffer(section: &Section<'_>) -> bool {
+    section.name.starts_with("LoadChannel")
 }
 
 /// Reads the operators of one profile.
@@ -36,35 +62,41 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(profile: &Section) -> Reader {
+    pub(super) fn new(profile: &Section<'_>) -> Reader {
         Reader { flat: FlatChildren::of(profile) }
     }
 
     /// Returns the topmost operators within a section.
-    pub(super) fn operators(&self, section: &Section) -> Vec<Operator> {
+    pub(super) fn operators<'s>(&self, section: &'s Section<'_>) -> Vec<Operator<'s>> {
         self.read(section, Position::default()).0
     }
 
     /// Returns the topmost operators within a section, and the sum of the times that the text gives them. The times may
     /// include those of the operators below.
-    fn read(&self, section: &Section, position: Position<'_>) -> (Vec<Operator>, u64) {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn read<'s>(
+        &self,
+        section: &'s Section<'_>,
+        position: Position<'s>,
+    ) -> (Vec<Operator<'s>>, u64) {
+        if position.sections >= MAX_MERGED {
+            let mut operators = Vec::new();
+            let total_ns = self.read_unmerged(section, position, &mut operators);
+            return (operators, total_ns);
+        }
+        let mut entries: Vec<Entry<'s>> = Vec::new();
         let mut indexes: HashMap<&str, usize> = HashMap::new();
         let mut total_ns = 0_u64;
         for child in &section.children {
-            let is_in_instance = position.depth == 0 && position.fragment.is_some();
-            if is_operator(&child.name) || is_in_instance && is_legacy_sink(child) {
+            if is_operator_at(child, position) {
                 let (operator, ns) = self.operator(child, position);
                 entries.push(Entry::Operator(operator));
                 total_ns = total_ns.saturating_add(ns);
                 continue;
             }
-            // A backend's write buffers, which are not part of the plan.
-            if child.name.starts_with("LoadChannel") {
+            if is_write_buffer(child) {
                 continue;
             }
-            let fragment = child.fragment_id().or(position.fragment);
-            let (operators, ns) = self.read(child, Position { fragment, ..position });
+            let (operators, ns) = self.read(child, position.within(child));
             if operators.is_empty() {
                 continue;
             }
@@ -90,13 +122,36 @@ impl Reader {
         (self.chained(operators, section, position), total_ns)
     }
 
-    /// Makes a chain of the operators of a section, if the text lists an operator and its children side by side there.
-    fn chained(
+    /// Appends the topmost operators within a section without merging instances, and returns the sum of their times.
+    fn read_unmerged<'s>(
         &self,
-        operators: Vec<Operator>,
-        section: &Section,
+        section: &'s Section<'_>,
+        position: Position<'s>,
+        operators: &mut Vec<Operator<'s>>,
+    ) -> u64 {
+        let mut total_ns = 0_u64;
+        for child in &section.children {
+            let ns = if is_operator_at(child, position) {
+                let (operator, ns) = self.operator(child, position);
+                operators.push(operator);
+                ns
+            } else if is_write_buffer(child) {
+                0
+            } else {
+                self.read_unmerged(child, position.within(child), operators)
+            };
+            total_ns = total_ns.saturating_add(ns);
+        }
+        total_ns
+    }
+
+    /// Makes a chain of the operators of a section, if the text lists an operator and its children side by side there.
+    fn chained<'s>(
+        &self,
+        operators: Vec<Operator<'s>>,
+        section: &Section<'_>,
         position: Position<'_>,
-    ) -> Vec<Operator> {
+    ) -> Vec<Operator<'s>> {
         match (position.depth, self.flat) {
             (0, None) if section.name.starts_with("Pipeline") => chain(operators, MAX_CHAIN),
             (0, Some(_)) if section.name.starts_with("Instance ") => chain(operators, MAX_CHAIN),
@@ -106,7 +161,11 @@ impl Reader {
     }
 
     /// Returns the operator that a section is, and the time that the text gives it.
-    fn operator(&self, section: &Section, position: Position<'_>) -> (Operator, u64) {
+    fn operator<'s>(
+        &self,
+        section: &'s Section<'_>,
+        position: Position<'s>,
+    ) -> (Operator<'s>, u64) {
         let dialect = dialects::of(section);
         let below = Position { depth: position.depth + 1, ..position };
         let (children, below_ns) = self.read(section, below);
@@ -117,8 +176,8 @@ impl Reader {
             None => time_ns,
         };
         let operator = Operator {
-            name: section.name.clone(),
-            fragment: position.fragment.map(str::to_string),
+            name: &section.name,
+            fragment: position.fragment,
             time_ns: own_ns,
             share: 0.0,
             rows: dialect.rows(section),
@@ -133,7 +192,7 @@ impl Reader {
 
 /// Makes each operator the parent of the next, whose rows it receives. More than `max` operators stay side by side,
 /// which bounds the depth.
-fn chain(operators: Vec<Operator>, max: usize) -> Vec<Operator> {
+fn chain(operators: Vec<Operator<'_>>, max: usize) -> Vec<Operator<'_>> {
     if operators.len() > max {
         return operators;
     }

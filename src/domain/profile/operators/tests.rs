@@ -10,17 +10,16 @@ const COPIED: &str = include_str!("../../../../tests/data/profiles/copied-from-p
 
 type Summary<'a> = (usize, &'a str, Option<u64>, Option<u64>, bool);
 
-fn summaries(operators: &[Operator]) -> Vec<Summary<'_>> {
+fn summaries<'a>(operators: &[Operator<'a>]) -> Vec<Summary<'a>> {
     walk(operators)
-        .map(|(depth, found)| {
-            (depth, found.name.as_str(), found.time_ns, found.rows, found.is_costly)
-        })
+        .map(|(depth, found)| (depth, found.name, found.time_ns, found.rows, found.is_costly))
         .collect()
 }
 
 #[test]
 fn operators_of_a_newer_profile() {
-    let operators = operators(&Section::parse(NEW));
+    let section = Section::parse(NEW);
+    let operators = operators(&section);
     let scan = "OLAP_SCAN_OPERATOR (id=0. nereids_id=71. table name = store_sales5(store_sales5))";
     assert_eq!(
         summaries(&operators),
@@ -31,16 +30,18 @@ fn operators_of_a_newer_profile() {
         ]
     );
     assert_eq!(operators[0].children[0].memory_bytes, Some(1_268_777));
-    assert_eq!(operators[1].fragment.as_deref(), Some("1"));
+    assert_eq!(operators[1].fragment, Some("1"));
     assert!((walk(&operators).map(|(_, found)| found.share).sum::<f64>() - 1.0).abs() < 1e-9);
-    let copied = super::operators(&Section::parse(COPIED));
+    let section = Section::parse(COPIED);
+    let copied = super::operators(&section);
     let join = "HASH_JOIN_SINK_OPERATOR (id=2)";
     assert_eq!(summaries(&copied), [(0, join, Some(26_112_000_000), Some(6_001_215), true)]);
 }
 
 #[test]
 fn operators_of_an_older_profile_have_no_time_of_those_below() {
-    let operators = operators(&Section::parse(OLD));
+    let section = Section::parse(OLD);
+    let operators = operators(&section);
     assert_eq!(
         summaries(&operators),
         [
@@ -84,26 +85,31 @@ fn instances_are_merged_and_a_merged_part_is_preferred() {
          CommonCounters:\n            - ExecTime: 5ms\n            - RowsProduced: 1.5K\n    \
          Pipeline : 0(host=b):\n      PipelineTask (index=0):\n        X_OPERATOR (id=1):\n          \
          - ExecTime: 4ms\n";
-    let found = operators(&Section::parse(&format!("DetailProfile:\n{detail}")));
+    let text = format!("DetailProfile:\n{detail}");
+    let section = Section::parse(&text);
+    let found = operators(&section);
     assert_eq!(summaries(&found), [(0, "X_OPERATOR (id=1)", Some(5_000_000), Some(1_504), true)]);
     let both = format!(
         "MergedProfile:\n  Fragments:\n    Fragment 0:\n      X_OPERATOR (id=1):\n        \
          - ExecTime: avg 1ms, max 2ms, min 1ms\nDetailProfile:\n{detail}"
     );
-    let found = operators(&Section::parse(&both));
+    let section = Section::parse(&both);
+    let found = operators(&section);
     assert_eq!(summaries(&found), [(0, "X_OPERATOR (id=1)", Some(2_000_000), None, true)]);
 }
 
 #[test]
 fn two_runs_are_compared_operator_by_operator() {
-    let before = operators(&Section::parse(NEW));
+    let first = Section::parse(NEW);
+    let before = operators(&first);
     let slower =
         NEW.replace("max 36.169ms", "max 1s").replace("AGGREGATION_OPERATOR (id=3 ,", "A_B (id=9,");
-    let after = operators(&Section::parse(&slower));
+    let section = Section::parse(&slower);
+    let after = operators(&section);
     let differences = compare(&before, &after);
     let summaries: Vec<_> = differences
         .iter()
-        .map(|found| (kind(&found.name), found.before_ns, found.after_ns, found.difference_ns))
+        .map(|found| (kind(found.name), found.before_ns, found.after_ns, found.difference_ns))
         .collect();
     assert_eq!(
         summaries,

@@ -1,5 +1,6 @@
-//! Tests of profiles; [`versions`] has a profile of each version of each engine.
+//! Tests of profiles; [`versions`] has a profile of each version of each engine, [`growth`] has hostile texts.
 
+mod growth;
 mod versions;
 
 use super::*;

@@ -3,21 +3,24 @@
 use super::{Section, is_merged};
 use crate::domain::time::parse_duration_ns;
 
+/// The longest time of a fragment, in bytes. All fragments around it may repeat it. Frontends write at most 40.
+const MAX_TIME: usize = 64;
+
 /// A fragment of a plan.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Fragment {
+pub(crate) struct Fragment<'s> {
     /// The number of the fragment.
-    pub id: String,
+    pub id: &'s str,
     /// The time of the slowest part, as the text has it; `N/A` if the text has none.
-    pub time: String,
+    pub time: &'s str,
     /// The name and the time of each instance, in profiles that list instances.
-    pub instances: Vec<(String, String)>,
+    pub instances: Vec<(&'s str, &'s str)>,
 }
 
-impl Section {
+impl Section<'_> {
     /// Returns the fragments in the order of the text: those of the part that merges instances if there is one, else
     /// those of all executions. A load has an execution for each of its tasks.
-    pub(crate) fn fragments(&self) -> Vec<Fragment> {
+    pub(crate) fn fragments(&self) -> Vec<Fragment<'_>> {
         let mut fragments = Vec::new();
         self.part(is_merged).unwrap_or(self).add_fragments(&mut fragments);
         if fragments.is_empty() {
@@ -27,13 +30,13 @@ impl Section {
     }
 
     /// Appends the fragments of this section, and returns its longest time in nanoseconds and as the text has it.
-    fn add_fragments<'a>(&'a self, fragments: &mut Vec<Fragment>) -> Option<(u64, &'a str)> {
+    fn add_fragments<'a>(&'a self, fragments: &mut Vec<Fragment<'a>>) -> Option<(u64, &'a str)> {
         let index = self.fragment_id().map(|id| {
-            let (id, time) = (id.to_string(), "N/A".to_string());
-            fragments.push(Fragment { id, time, instances: self.instances() });
+            fragments.push(Fragment { id, time: "N/A", instances: self.instances() });
             fragments.len() - 1
         });
-        let mut longest = self.time().and_then(|time| Some((parse_duration_ns(time)?, time)));
+        let time = self.time().filter(|time| time.len() <= MAX_TIME);
+        let mut longest = time.and_then(|time| Some((parse_duration_ns(time)?, time)));
         for child in &self.children {
             if let Some(time) = child.add_fragments(fragments)
                 && longest.is_none_or(|(ns, _)| time.0 > ns)
@@ -43,16 +46,16 @@ impl Section {
         }
         let fragment = index.and_then(|index| fragments.get_mut(index));
         if let (Some(fragment), Some((_, time))) = (fragment, longest) {
-            fragment.time = time.to_string();
+            fragment.time = time;
         }
         longest
     }
 
-    fn instances(&self) -> Vec<(String, String)> {
+    fn instances(&self) -> Vec<(&str, &str)> {
         let instances = self.children.iter().filter_map(|child| {
             let name = child.name.strip_prefix("Instance ")?;
             let name = name.split_once(' ').map_or(name, |(name, _)| name);
-            Some((name.to_string(), child.time().unwrap_or("N/A").to_string()))
+            Some((name, child.time().unwrap_or("N/A")))
         });
         instances.collect()
     }

@@ -2,10 +2,14 @@
 
 use crate::domain::profile::text::{is_space, trim};
 
+/// The longest number of a fragment, in bytes. Every operator of the fragment repeats the number.
+const MAX_FRAGMENT_ID: usize = 32;
+
 /// Returns the number of the fragment that a section with this name is, if it is one.
 pub(super) fn fragment_id(name: &str) -> Option<&str> {
     let id = name.strip_prefix("Fragment ")?;
-    id.starts_with(|c: char| c.is_ascii_digit()).then_some(id)
+    let short = &id[..id.floor_char_boundary(MAX_FRAGMENT_ID)];
+    id.starts_with(|c: char| c.is_ascii_digit()).then_some(short)
 }
 
 /// Returns whether a section with this name merges the instances of each operator (Doris since 2.0).
@@ -51,7 +55,9 @@ pub(super) fn heading(content: &str) -> Option<(&str, &str)> {
     let is_known = known.contains(&name)
         || name.starts_with("Execution Profile ")
         || name.starts_with("DetailProfile")
-        || fragment_id(name).is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_digit()));
+        || name
+            .strip_prefix("Fragment ")
+            .is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
     is_known.then_some((name, detail))
 }
 

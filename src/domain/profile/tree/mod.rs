@@ -14,6 +14,8 @@ mod render;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,45 +23,52 @@ use self::headings::fragment_id;
 pub(super) use self::headings::is_merged;
 use super::dialects;
 
+/// The most sections, counters and lines of a tree. What a text has beyond them is not read. A profile of 60 MB has about
+/// a million; two million take at most 400 MB of memory, whatever the text is.
+pub(super) const MAX_ENTRIES: usize = 2_000_000;
+
 /// The depth of the tree. Sections that a text nests deeper are siblings at this depth, because the tree is walked by
 /// recursion. No plan is that deep.
 const MAX_DEPTH: usize = 256;
 
 /// A section of a profile, `Name:`, `NAME (id=3):` or `NAME (id=3):(ExecTime: 12.3ms, ...)`, with all that is indented
-/// below it.
+/// below it. It borrows from the text, unless a line of the text is not as the frontend wrote it.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Section {
+pub(crate) struct Section<'t> {
     /// The text before the colon.
-    pub name: String,
+    pub name: Cow<'t, str>,
     /// The text in parentheses behind the colon. Older versions write times there.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub detail: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub detail: Cow<'t, str>,
     /// The `- Key: value` lines of the section.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub counters: Vec<Counter>,
+    pub counters: Vec<Counter<'t>>,
     /// The lines that are neither counters nor sections, for example a plan.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lines: Vec<String>,
+    pub lines: Vec<Cow<'t, str>>,
     /// The sections within this one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(no_recursion)]
-    pub children: Vec<Section>,
+    pub children: Vec<Section<'t>>,
+    /// True on the root of a tree that has the most entries of a tree, and not all of the text.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
 }
 
 /// A `- Key: value` line, with the lines indented below it.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Counter {
+pub(crate) struct Counter<'t> {
     /// The key.
-    pub name: String,
+    pub name: Cow<'t, str>,
     /// The value as the text has it.
-    pub value: String,
+    pub value: Cow<'t, str>,
     /// The counters that this one is made of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(no_recursion)]
-    pub children: Vec<Counter>,
+    pub children: Vec<Counter<'t>>,
 }
 
-impl Section {
+impl<'t> Section<'t> {
     /// Returns the value of the counter with this name.
     pub(crate) fn counter(&self, name: &str) -> Option<&str> {
         let counter = self.counters.iter().find(|counter| counter.name == name)?;
@@ -73,9 +82,9 @@ impl Section {
 
     /// Returns the first section whose name matches, among the children of the root and those of `Query`, `Load` and
     /// `Summary`.
-    pub(super) fn part(&self, matches: impl Fn(&str) -> bool) -> Option<&Section> {
+    pub(super) fn part(&self, matches: impl Fn(&str) -> bool) -> Option<&Section<'t>> {
         let is_outer =
-            |section: &Section| ["Query", "Load", "Summary"].contains(&section.name.as_str());
+            |section: &Section<'_>| ["Query", "Load", "Summary"].contains(&&*section.name);
         let inner =
             self.children.iter().filter(|child| is_outer(child)).flat_map(|child| &child.children);
         self.children.iter().chain(inner).find(|section| matches(&section.name))

@@ -8,9 +8,9 @@ const MAX_INDENTS: usize = 32;
 /// A longer drawing is cut.
 const MAX_BYTES: usize = 8 << 20;
 
-impl Section {
+impl Section<'_> {
     /// Draws the fragments that [`Section::fragments`] returns with all sections below them, each on a line with its
-    /// time. A drawing larger than 8 MiB is cut and ends in `…`.
+    /// time. A drawing larger than 8 MiB is cut and ends in a line that says so.
     pub(crate) fn render_tree(&self) -> String {
         let mut drawing = String::new();
         let is_complete = self.part(is_merged).unwrap_or(self).render_fragments(&mut drawing);
@@ -18,7 +18,7 @@ impl Section {
             self.render_fragments(&mut drawing);
         }
         if !is_complete {
-            drawing.push_str("…\n");
+            drawing.push_str("annals draws 8 MiB; the text of the profile has the rest …\n");
         }
         drawing
     }

@@ -8,7 +8,7 @@ const NEW: &str = include_str!("../../../../tests/data/profiles/doris-2.1.txt");
 #[test]
 fn a_newer_profile_is_a_tree_of_operators() {
     let tree = Section::parse(NEW);
-    let names: Vec<&str> = tree.children.iter().map(|child| child.name.as_str()).collect();
+    let names: Vec<&str> = tree.children.iter().map(|child| &*child.name).collect();
     let detail = "Execution Profile fbb2582c72884d29-9dd9de3b42b740e9";
     assert_eq!(
         names,
@@ -24,10 +24,9 @@ fn a_newer_profile_is_a_tree_of_operators() {
     assert_eq!(sink.time(), Some("61.293us"));
     assert_eq!(aggregation.name, "AGGREGATION_OPERATOR (id=3 , nereids_id=82)");
     assert_eq!(aggregation.time(), Some("361.417us"));
-    let times: Vec<(String, String)> =
+    let times: Vec<(&str, &str)> =
         tree.fragments().into_iter().map(|fragment| (fragment.id, fragment.time)).collect();
-    let time = |id: &str, time: &str| (id.to_string(), time.to_string());
-    assert_eq!(times, [time("0", "361.417us"), time("1", "36.169ms")]);
+    assert_eq!(times, [("0", "361.417us"), ("1", "36.169ms")]);
     assert_eq!(
         tree.render_tree().lines().take(4).collect::<Vec<_>>(),
         [
@@ -44,8 +43,8 @@ fn an_older_profile_lists_instances() {
     let tree = Section::parse(OLD);
     assert_eq!(tree.children[0].name, "Query");
     let fragment = &tree.fragments()[0];
-    assert_eq!((fragment.id.as_str(), fragment.time.as_str()), ("0", "12.482ms"));
-    let instance = ("e5a1b5f6c0d14b6a-8d0f9b1f6c7e2a36".to_string(), "12.482ms".to_string());
+    assert_eq!((fragment.id, fragment.time), ("0", "12.482ms"));
+    let instance = ("e5a1b5f6c0d14b6a-8d0f9b1f6c7e2a36", "12.482ms");
     assert!(fragment.instances.contains(&instance), "{fragment:?}");
     let execution = &tree.children[0].children[1];
     assert_eq!(execution.time(), Some("12.91ms"));
