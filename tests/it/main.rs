@@ -14,6 +14,7 @@
 //! | `serve`, `manager`, `lists`, `interface` | the paths of Doris and of `/api/v1` | |
 //! | `response_cache` | cached lists are never stale | |
 //! | `users`, `tls` | log-ins, roles, rights; TLS, slow and idle clients | openssl, curl, time |
+//! | `http_edges`, `login_attack` | odd, slow and many requests; guessed passwords | time |
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
 //! | `search` | a search finds what reading all statements finds | |
@@ -35,9 +36,11 @@ mod docs;
 mod files;
 mod follow;
 mod frontend;
+mod http_edges;
 mod import;
 mod interface;
 mod lists;
+mod login_attack;
 mod manager;
 mod merge;
 mod odd_files;

@@ -5,12 +5,12 @@ use serde_json::json;
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::success;
 use crate::http::error::ApiError;
-use crate::http::route::{Parameters, Route};
+use crate::http::route::{Parameters, Route, RouteKind};
 
 pub(super) const BOOTSTRAP: Route =
-    Route::new("/api/bootstrap", |to, path| to.get_public(path, bootstrap));
+    Route::new("/api/bootstrap", |to, path| to.get_public(path, bootstrap)).kind(RouteKind::Probe);
 pub(super) const HEALTH: Route =
-    Route::new("/api/health", |to, path| to.get_public(path, |_| health()));
+    Route::new("/api/health", |to, path| to.get_public(path, |_| health())).kind(RouteKind::Probe);
 
 /// Answers with what a frontend says about itself. Only a client that names the cluster learns the version.
 fn bootstrap(parameters: Parameters) -> Result<Answer, ApiError> {

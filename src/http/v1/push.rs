@@ -21,13 +21,15 @@ use crate::http::error::ApiError;
 use crate::http::query_ids::exact_query_id;
 use crate::http::query_parameters::Time;
 use crate::http::rejected_rows::{RejectedRow, RejectedRows};
-use crate::http::route::{PushRequest, Route};
+use crate::http::route::{PushRequest, Route, RouteKind};
 
 pub(super) const QUERIES: Route =
     Route::new(LIST_PATH, |to, path| to.push(path, Method::POST, "GET, HEAD, POST", queries))
+        .kind(RouteKind::Push)
         .described_by(Description::openapi);
 pub(super) const PROFILE: Route =
-    Route::new(PROFILE_PATH, |to, path| to.push(path, Method::PUT, "GET, HEAD, PUT", profile));
+    Route::new(PROFILE_PATH, |to, path| to.push(path, Method::PUT, "GET, HEAD, PUT", profile))
+        .kind(RouteKind::Push);
 
 #[derive(OpenApi)]
 #[openapi(paths(queries, profile), components(schemas(Row, ProfileText)))]

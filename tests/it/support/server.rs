@@ -20,13 +20,14 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it listens.
     pub fn start(db: &Path, arguments: &[&str]) -> Server {
-        let mut process = annals()
-            .args(["serve", "--listen", "127.0.0.1:0", "--db"])
-            .arg(db)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = annals();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(db).args(arguments);
+        Server::start_by(command)
+    }
+
+    /// Starts a server by a command, and waits until it listens.
+    pub fn start_by(mut command: Command) -> Server {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
         let mut printed = String::new();
         let url = loop {

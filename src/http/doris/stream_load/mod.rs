@@ -20,14 +20,15 @@ use crate::http::body::{self, BodyError};
 use crate::http::doris::envelope::set_retry_after;
 use crate::http::error::{ApiError, ErrorParts};
 use crate::http::rejected_rows::RejectedRows;
-use crate::http::route::{BodyStream, PushRequest, Route};
+use crate::http::route::{BodyStream, PushRequest, Route, RouteKind};
 use crate::ingest::Pipeline;
 use crate::store::Batch;
 use headers::Load;
 
 pub(super) const ROUTE: Route = Route::new("/api/{db}/{table}/_stream_load", |to, path| {
     to.push(path, Method::PUT, "PUT", stream_load)
-});
+})
+.kind(RouteKind::Push);
 
 /// The parameter that marks the second step.
 const MARK: &str = "redirected";
