@@ -25,8 +25,8 @@ use crate::domain::time::{Zone, now_ms};
 use crate::formats::file::Options;
 use crate::formats::frontend::Frontend;
 use crate::http::auth::Authenticator;
-use crate::http::server::{self, Tls};
-use crate::http::{self, AppState};
+use crate::http::tls::Tls;
+use crate::http::{self, AppState, panics, server};
 use crate::ingest::follow::follow;
 use crate::ingest::frontend::poll_frontend;
 use crate::ingest::{Pipeline, run_retention};
@@ -161,6 +161,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     if now_ms() < 0 {
         bail!("the system clock is before 1970; set it, then start annals");
     }
+    panics::log_without_payload();
     raise_open_files();
     let stopped = stop_signal().context(SIGNALS)?;
     let (listener, address) = listen(settings.listen).await?;

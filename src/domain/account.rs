@@ -12,6 +12,9 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 /// The minimum length of a password, in characters.
 const MIN_PASSWORD_CHARS: usize = 8;
 
+/// The maximum length of a name, in bytes: longer than any name in Doris, and short enough to count and to log.
+pub(crate) const MAX_NAME_BYTES: usize = 256;
+
 /// What an account may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -63,7 +66,9 @@ impl fmt::Display for Role {
 pub(crate) struct InvalidPasswordHash;
 
 #[derive(Debug, thiserror::Error)]
-#[error("a name must not be empty, nor hold a colon or a control character")]
+#[error(
+    "a name must have 1 to {MAX_NAME_BYTES} bytes, and must not hold a colon or a control character"
+)]
 pub(crate) struct InvalidName;
 
 #[derive(Clone, PartialEq, Eq)]
@@ -129,7 +134,10 @@ impl Account {
 
     /// Rejects a name that HTTP Basic cannot transmit, because a colon separates name and password there.
     pub(crate) fn check_name(name: &str) -> Result<(), InvalidName> {
-        if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
+        if name.is_empty()
+            || name.len() > MAX_NAME_BYTES
+            || name.contains(|c: char| c == ':' || c.is_control())
+        {
             return Err(InvalidName);
         }
         Ok(())

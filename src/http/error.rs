@@ -1,5 +1,7 @@
 //! Why a request fails, and the status of its answer.
 
+use std::time::Duration;
+
 use warp::http::StatusCode;
 
 use crate::ingest::PushError;
@@ -28,6 +30,8 @@ pub(crate) enum ApiError {
     TooLarge(String),
     /// 408: the body came too slowly.
     TooSlow(String),
+    /// 429: the client asks too often, and may ask again after this time.
+    TooMany(String, Duration),
     /// 503: the same request may succeed later.
     Busy(String),
     /// 500: annals failed. The cause goes to the log and never to the client.
@@ -65,6 +69,9 @@ impl ApiError {
             }
             ApiError::TooSlow(message) => {
                 (StatusCode::REQUEST_TIMEOUT, 403, "Bad Request", message)
+            }
+            ApiError::TooMany(message, _) => {
+                (StatusCode::TOO_MANY_REQUESTS, 403, "Bad Request", message)
             }
             ApiError::Busy(message) => {
                 (StatusCode::SERVICE_UNAVAILABLE, 503, "Service Unavailable", message)

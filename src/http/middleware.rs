@@ -19,6 +19,8 @@ use crate::http::metrics::Metrics;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is accepted from a client.
 const MAX_REQUEST_ID_BYTES: usize = 64;
+/// The most bytes of a path and of a method in the log: a client may send 64 KB.
+const MAX_LOGGED_BYTES: usize = 256;
 /// The most headers that [`finalize_response`] and [`InFlight`] add.
 const ADDED_HEADERS: usize = 10;
 
@@ -51,12 +53,13 @@ impl InFlight {
         let (status, took) = (answer.status(), self.began.elapsed());
         metrics.answered(&self.method, &self.path, status, took);
         if tracing::enabled!(Level::INFO) {
-            let InFlight { method, path, .. } = &self;
+            let (method, path) = (cut(self.method.as_str()), cut(&self.path));
             let ms = rounded_ms(took);
             self.span().in_scope(|| {
-                tracing::info!(%method, path, status = status.as_u16(), ms, "answered");
+                tracing::info!(method, path, status = status.as_u16(), ms, "answered");
             });
         }
+        protect(answer.headers_mut());
         answer.headers_mut().insert(REQUEST_ID, self.id);
     }
 
@@ -70,6 +73,11 @@ impl InFlight {
         self.finish(&mut answer, metrics);
         Ok(answer)
     }
+}
+
+/// Returns the start of a text, short enough for the log.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_LOGGED_BYTES)]
 }
 
 /// Returns a duration in milliseconds with three decimals.
@@ -96,6 +104,28 @@ pub(crate) fn reserve_request_id(headers: &mut HeaderMap) {
     headers.insert(REQUEST_ID, HeaderValue::from_static(""));
 }
 
+/// Adds the headers by which a browser protects the answer, as far as they are missing. Every answer passes here, also
+/// one that no route made.
+fn protect(headers: &mut HeaderMap) {
+    // Only this function adds the header, with all others.
+    if headers.contains_key(X_CONTENT_TYPE_OPTIONS) {
+        return;
+    }
+    headers.reserve(ADDED_HEADERS);
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (VARY, "authorization, cookie"),
+        // No proxy may keep SQL.
+        (CACHE_CONTROL, "no-store"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
 /// Adds the headers that every answer has and this one lacks, and turns it into 304 if the client has its body
 /// already.
 pub(crate) fn finalize_response(
@@ -116,23 +146,13 @@ pub(crate) fn finalize_response(
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = answer.headers_mut();
-    headers.reserve(ADDED_HEADERS);
-    for (name, value) in [
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (X_FRAME_OPTIONS, "DENY"),
-        (REFERRER_POLICY, "no-referrer"),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (VARY, "authorization, cookie"),
-    ] {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    // No proxy may keep SQL. The client may, and asks whether it is current.
-    let cache_control = if tag.is_some() { "private, no-cache" } else { "no-store" };
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(cache_control));
     if let Some(tag) = tag {
+        // The client may keep its answer, and asks whether it is current.
+        let current = HeaderValue::from_static("private, no-cache");
+        headers.entry(CACHE_CONTROL).or_insert(current);
         headers.insert(ETAG, tag);
     }
+    protect(headers);
     answer
 }
 

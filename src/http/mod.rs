@@ -3,47 +3,55 @@
 //! Each endpoint is a module below [`doris`] or [`v1`] with its [`Route`]s, its parameters and its answer. A new one is
 //! a file, and a line in the list of routes of its folder.
 
+mod admission;
 pub(crate) mod answer;
 pub(crate) mod auth;
 mod body;
 pub(crate) mod cache;
+pub(crate) mod client;
 mod compute;
+mod connections;
 pub(crate) mod doris;
 pub(crate) mod error;
 mod etag;
 mod fast_path;
 mod metrics;
 pub(crate) mod middleware;
+pub(crate) mod panics;
 mod pushed_rows;
 mod query_ids;
 pub(crate) mod query_parameters;
 mod raw_head;
 mod rejected_rows;
+mod request_target;
 mod response_cache;
 mod route;
 mod same_site;
 pub(crate) mod server;
+pub(crate) mod shares;
 mod state;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text_body;
+mod timed_stream;
+pub(crate) mod tls;
 mod v1;
 pub(crate) mod view;
 
 use std::cmp::Reverse;
 use std::convert::Infallible;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use warp::http::HeaderMap;
+use warp::http::{HeaderMap, Method};
 use warp::reject::{InvalidQuery, MethodNotAllowed};
 use warp::{Filter, Rejection, Reply};
 
 use answer::Answer;
 use error::ApiError;
 pub(crate) use route::Parameters;
-use route::{Route, RouteBuilder, any_of, below, is_at_or_below, values};
+use route::{Route, RouteBuilder, RouteKind, any_of, below, is_at_or_below, values};
 pub(crate) use same_site::reject_cross_site;
-pub(crate) use state::AppState;
+pub(crate) use state::{AppState, BrowserCredentials};
 
 /// All routes, by what their paths start with. The first that takes a request answers.
 static ROUTES: [(&str, &[Route]); 4] = [
@@ -69,6 +77,39 @@ static BY_PATH: LazyLock<foldhash::HashMap<&str, &Route>> = LazyLock::new(|| {
     routes
 });
 
+/// The pages, which are no routes of this module, and how they work. Paths below a page work as the page does.
+const PAGES: [(&str, RouteKind); 7] = [
+    ("/query_profile", RouteKind::Read),
+    ("/statements", RouteKind::Report),
+    ("/status", RouteKind::Read),
+    ("/events", RouteKind::Stream),
+    ("/login", RouteKind::Read),
+    ("/logout", RouteKind::Read),
+    ("/assets", RouteKind::Read),
+];
+
+/// Returns how the route works that answers a request.
+fn kind(method: &Method, path: &str) -> RouteKind {
+    /// The patterns of all routes that do not just read.
+    static OTHERS: LazyLock<Vec<(&str, RouteKind)>> = LazyLock::new(|| {
+        let routes = all_routes().map(|route| (route.path, route.kind));
+        routes.filter(|(_, kind)| *kind != RouteKind::Read).collect()
+    });
+    let is_push = *method != Method::GET && *method != Method::HEAD;
+    // A path may have a route that reads and one that pushes.
+    let mut routes = OTHERS.iter().filter(|(_, kind)| (*kind == RouteKind::Push) == is_push);
+    if let Some((_, kind)) = routes.find(|(pattern, _)| values(pattern, path).is_some()) {
+        return *kind;
+    }
+    let page = PAGES.iter().find(|(start, _)| is_at_or_below(start, path));
+    page.map_or(RouteKind::Read, |(_, kind)| *kind)
+}
+
+/// Locks what is sound even if a thread panicked beside it, because each change of it is complete in itself.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Whether answers on this path are kept until the next commit.
 fn is_cached(path: &str) -> bool {
     BY_PATH.get(path).is_some_and(|route| route.is_cached)
@@ -76,13 +117,10 @@ fn is_cached(path: &str) -> bool {
 
 /// Returns the label of a path in the metrics. The number of labels is bounded, whatever paths clients ask for.
 fn label(path: &str) -> &'static str {
-    /// The labels of pages, which are no routes of this module.
-    const PAGES: [&str; 7] =
-        ["/query_profile", "/statements", "/status", "/events", "/login", "/logout", "/assets"];
     /// Each label, and whether it is a pattern. The longest comes first, for `/api/profile/text` does not count as
     /// `/api/profile`. Made once, for every request passes here.
     static LABELS: LazyLock<Vec<(&str, bool)>> = LazyLock::new(|| {
-        let labels = all_routes().map(Route::label).chain(PAGES);
+        let labels = all_routes().map(Route::label).chain(PAGES.map(|(path, _)| path));
         let mut labels: Vec<_> = labels.map(|label| (label, label.contains('{'))).collect();
         labels.sort_unstable_by_key(|(label, _)| (Reverse(label.len()), *label));
         labels.dedup();

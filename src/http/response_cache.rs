@@ -23,6 +23,7 @@ use super::state::{AppState, Credentials};
 use crate::http::answer::{Answer, AnswerBody};
 use crate::http::auth::{Principal, SessionCookie};
 use crate::http::cache::Cache;
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::etag;
 use crate::http::middleware::{finalize_response, reserve_request_id};
@@ -49,8 +50,11 @@ struct CachedResponse {
     body: Bytes,
 }
 
+/// The body of a response from the cache, or of a route.
+pub(super) type RouteBody<B> = Either<AnswerBody, B>;
+
 /// A response from the cache, or of a route.
-type Out<B> = Response<Either<AnswerBody, B>>;
+pub(super) type Out<B> = Response<RouteBody<B>>;
 
 /// Returns the body of a response that is not of a route.
 pub(super) fn whole<B>(body: AnswerBody) -> Either<AnswerBody, B> {
@@ -194,8 +198,9 @@ async fn principal<In>(
     let authorization = authorization
         .map_err(|_| ApiError::BadRequest("the request cannot be read".to_string()))?;
     let session = SessionCookie::DORIS.read(headers);
-    let credentials =
-        Credentials { authorization, session: session.as_deref(), path: request.uri().path() };
+    let client = request.extensions().get().copied().unwrap_or(Client::UNKNOWN);
+    let (session, path) = (session.as_deref(), request.uri().path());
+    let credentials = Credentials { authorization, session, path, client };
     state.principal(credentials, host).await
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use warp::host::Authority;
 
+use super::admission::Admission;
 use super::auth::{Authenticator, Principal};
+use super::client::Client;
 use super::compute::ComputeQueue;
 use super::error::ApiError;
 use super::metrics::Metrics;
@@ -24,6 +26,7 @@ pub(crate) struct AppState {
     scheme: &'static str,
     is_open: bool,
     metrics: Metrics,
+    admission: Admission,
     response_cache: ResponseCache,
     compute: ComputeQueue,
 }
@@ -37,6 +40,17 @@ pub(super) struct Credentials<'a> {
     pub(super) session: Option<&'a str>,
     /// The path of the request; empty where the answer to wrong credentials does not depend on it.
     pub(super) path: &'a str,
+    pub(super) client: Client,
+}
+
+/// How a browser says who it is, kept to ask again later.
+#[derive(Debug, Clone)]
+pub(crate) struct BrowserCredentials {
+    /// The id of the session that replaces the header.
+    pub(crate) session: Option<String>,
+    /// The `Authorization` header.
+    pub(crate) authorization: Option<String>,
+    pub(crate) client: Client,
 }
 
 impl Credentials<'_> {
@@ -65,6 +79,7 @@ impl AppState {
     ) -> Result<AppState, OpenError> {
         let response_cache = ResponseCache::new(store.watch()?);
         let metrics = Metrics::default();
+        let admission = Admission::new(metrics.in_progress.clone());
         let compute = ComputeQueue::new();
         Ok(AppState {
             store,
@@ -73,6 +88,7 @@ impl AppState {
             scheme,
             is_open,
             metrics,
+            admission,
             response_cache,
             compute,
         })
@@ -95,6 +111,10 @@ impl AppState {
         &self.metrics
     }
 
+    pub(super) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
     pub(super) fn response_cache(&self) -> &ResponseCache {
         &self.response_cache
     }
@@ -110,19 +130,33 @@ impl AppState {
     }
 
     /// Returns what a browser may see of the history. A browser sends the id of its session in place of the header.
-    pub(crate) async fn view_in_session(
+    pub(crate) async fn view_of_browser(
         &self,
-        session: Option<&str>,
-        authorization: Option<String>,
+        browser: &BrowserCredentials,
         host: Option<Authority>,
     ) -> Result<View, ApiError> {
-        if let Some(id) = session
+        if let Some(id) = &browser.session
             && let Some(principal) = self.authenticator.principal_in_session(id).await?
         {
             return Ok(self.view_of(principal));
         }
-        let authorization = authorization.as_deref();
-        self.view(Credentials { authorization, session: None, path: "" }, host).await
+        let authorization = browser.authorization.as_deref();
+        let credentials =
+            Credentials { authorization, session: None, path: "", client: browser.client };
+        self.view(credentials, host).await
+    }
+
+    /// Returns whether a browser may still see what `view` shows: its session has not ended, and its account has not
+    /// changed. Answers no if that cannot be found out. No password is verified again.
+    pub(crate) async fn is_current(&self, browser: &BrowserCredentials, view: &View) -> bool {
+        if let Some(id) = &browser.session
+            && let Ok(Some(principal)) = self.authenticator.principal_in_session(id).await
+        {
+            return view.is_of(&principal);
+        }
+        let authorization = browser.authorization.as_deref();
+        let principal = self.authenticator.verified_principal(authorization).await;
+        principal.is_ok_and(|principal| principal.is_some_and(|principal| view.is_of(&principal)))
     }
 
     /// Returns what the client may see of the history, or `None` if the host name is wrong, or if the credentials cannot
@@ -159,7 +193,7 @@ impl AppState {
             return Ok(principal);
         }
         self.authenticator
-            .principal(credentials.authorization)
+            .principal(credentials.authorization, credentials.client)
             .await
             .map_err(|error| credentials.error(error))
     }

@@ -39,3 +39,30 @@ fn every_route_of_annals_own_is_described() {
     }
     assert_eq!(described.count(), operations);
 }
+
+#[test]
+fn every_route_has_the_kind_that_its_method_needs() {
+    let description = v1::openapi::description();
+    for (path, item) in &description.paths.paths {
+        let pushes = item.put.is_some() || item.post.is_some();
+        let is_push = |route: &&Route| route.path == path && route.kind == RouteKind::Push;
+        assert_eq!(all_routes().any(|route| is_push(&route)), pushes, "{path}");
+    }
+    for (method, path, expected) in [
+        (Method::GET, "/", RouteKind::Read),
+        (Method::GET, "/api/health", RouteKind::Probe),
+        (Method::HEAD, "/api/bootstrap/", RouteKind::Probe),
+        (Method::GET, "/api/v1/queries", RouteKind::Read),
+        (Method::POST, "/api/v1/queries", RouteKind::Push),
+        (Method::PUT, "/api/v1/queries/1-2/profile", RouteKind::Push),
+        (Method::GET, "/api/v1/queries/1-2/profile", RouteKind::Read),
+        (Method::PUT, "/api/d/t/_stream_load", RouteKind::Push),
+        (Method::GET, "/api/v1/statements", RouteKind::Report),
+        (Method::GET, "/statements/1", RouteKind::Report),
+        (Method::GET, "/events", RouteKind::Stream),
+        (Method::GET, "/no/such/path", RouteKind::Read),
+        (Method::POST, "/rest/v1/login", RouteKind::Read),
+    ] {
+        assert_eq!(kind(&method, path), expected, "{method} {path}");
+    }
+}

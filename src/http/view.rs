@@ -50,6 +50,11 @@ impl View {
         View { zone: pipeline.zone(), scheme, store, pipeline, compute, principal }
     }
 
+    /// Returns whether this is what `principal` sees.
+    pub(super) fn is_of(&self, principal: &Principal) -> bool {
+        self.principal == *principal
+    }
+
     /// Returns the name of the principal, or `None` if annals has no users.
     pub(crate) fn name(&self) -> Option<&str> {
         self.principal.name.as_deref()

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::host::Authority;
+use warp::http::header::RETRY_AFTER;
 use warp::http::{HeaderMap, StatusCode};
 use warp::hyper::body::Bytes;
 
@@ -13,6 +14,7 @@ use super::layout::Page;
 use super::{paths, response};
 use crate::http::answer::Answer;
 use crate::http::auth::SessionCookie;
+use crate::http::client::{Client, client};
 use crate::http::error::ApiError;
 use crate::http::{AppState, Parameters, reject_cross_site};
 
@@ -30,6 +32,7 @@ pub(super) fn routes(state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
         .and(warp::post())
         .and(state.clone())
         .and(warp::header::headers_cloned())
+        .and(client())
         .and(warp::body::content_length_limit(MAX_FORM_BYTES))
         .and(warp::body::bytes())
         .then(log_in);
@@ -64,6 +67,7 @@ async fn log_in(
     state: Arc<AppState>,
     host: Option<Authority>,
     headers: HeaderMap,
+    client: Client,
     body: Bytes,
 ) -> Answer {
     let allowed = state.check_host(host.as_ref()).and_then(|()| reject_cross_site(&headers));
@@ -73,7 +77,7 @@ async fn log_in(
     let mut form: Parameters = form_urlencoded::parse(&body).into_owned().collect();
     let name = form.remove("name").unwrap_or_default();
     let password = form.remove("password").unwrap_or_default();
-    match state.authenticator().log_in(&name, &password).await {
+    match state.authenticator().log_in(&name, &password, client).await {
         Ok(session) => {
             let mut answer = response::redirect(local_path(form.get("next")));
             SessionCookie::PAGES.set(answer.headers_mut(), &session, state.scheme() == "https");
@@ -81,6 +85,12 @@ async fn log_in(
         }
         Err(ApiError::Unauthorized(message)) => {
             response::page(StatusCode::UNAUTHORIZED, &page(&form, Some(&message)), None)
+        }
+        Err(ApiError::TooMany(message, retry_after)) => {
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            let mut answer = response::page(status, &page(&form, Some(&message)), None);
+            answer.headers_mut().insert(RETRY_AFTER, retry_after.as_secs().into());
+            answer
         }
         Err(error) => response::error(error, None),
     }

@@ -13,10 +13,11 @@ use super::{paths, response};
 use crate::domain::filter::QueryFilter;
 use crate::http::answer::Answer;
 use crate::http::auth::SessionCookie;
+use crate::http::client::{Client, client};
 use crate::http::error::ApiError;
 use crate::http::query_parameters;
 use crate::http::view::View;
-use crate::http::{AppState, Parameters};
+use crate::http::{AppState, BrowserCredentials, Parameters};
 
 /// Rows of a list where the address names no limit.
 const DEFAULT_LIMIT: &str = "50";
@@ -30,6 +31,26 @@ pub(super) struct PageRequest {
     /// Path and query string. The log-in page leads back to it.
     pub address: String,
     pub parameters: Parameters,
+    pub visitor: Visitor,
+}
+
+/// Who opened a page.
+#[derive(Clone)]
+pub(super) struct Visitor {
+    state: Arc<AppState>,
+    credentials: BrowserCredentials,
+}
+
+impl Visitor {
+    /// Returns the client that the visitor comes from.
+    pub(super) fn client(&self) -> Client {
+        self.credentials.client
+    }
+
+    /// Returns whether the visitor may still see what `view` shows.
+    pub(super) async fn may_see(&self, view: &View) -> bool {
+        self.state.is_current(&self.credentials, view).await
+    }
 }
 
 impl PageRequest {
@@ -71,6 +92,7 @@ pub(super) fn page_requests(state: Arc<AppState>) -> PageRequests {
         .unify()
         .and(warp::cookie::optional(SessionCookie::PAGES.name()))
         .and(warp::header::optional("authorization"))
+        .and(client())
         .and(warp::host::optional())
         .and(warp::path::full())
         .and(query_string)
@@ -78,18 +100,21 @@ pub(super) fn page_requests(state: Arc<AppState>) -> PageRequests {
         .then(
             move |session: Option<String>,
                   authorization: Option<String>,
+                  client: Client,
                   host: Option<Authority>,
                   path: FullPath,
                   query: String,
                   parameters: Parameters| {
                 let state = state.clone();
                 async move {
-                    let view = state.view_in_session(session.as_deref(), authorization, host).await;
+                    let credentials = BrowserCredentials { session, authorization, client };
+                    let view = state.view_of_browser(&credentials, host).await;
                     let address = match query.as_str() {
                         "" => path.as_str().to_string(),
                         query => format!("{}?{query}", path.as_str()),
                     };
-                    PageRequest { view, address, parameters }
+                    let visitor = Visitor { state, credentials };
+                    PageRequest { view, address, parameters, visitor }
                 }
             },
         )

@@ -15,6 +15,7 @@
 //! | `serve`, `manager`, `lists`, `interface` | the paths of Doris and of `/api/v1` | |
 //! | `response_cache` | cached lists are never stale | |
 //! | `users`, `tls` | log-ins, roles, rights; TLS, slow and idle clients | openssl, curl, time |
+//! | `http_edges`, `login_attack` | odd, slow and many requests; guessed passwords | time |
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
 //! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |
@@ -43,9 +44,11 @@ mod export;
 mod files;
 mod follow;
 mod frontend;
+mod http_edges;
 mod import;
 mod interface;
 mod lists;
+mod login_attack;
 mod manager;
 mod merge;
 mod odd_files;

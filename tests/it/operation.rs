@@ -279,7 +279,7 @@ fn users_of_the_configuration_log_in() {
         (output.status.code(), stderr(&output))
     };
     for (name, role, hash, sentence) in [
-        ("a:b", "admin", hash("long-enough"), "nor hold a colon"),
+        ("a:b", "admin", hash("long-enough"), "must not hold a colon"),
         ("a", "king", hash("long-enough"), "one of admin, user and writer"),
         ("a", "user", "secret".to_string(), "`annals user hash` prints it"),
     ] {

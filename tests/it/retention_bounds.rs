@@ -254,7 +254,7 @@ fn a_clock_that_jumps_deletes_nothing_until_a_person_confirms_it() {
             .arg(&db)
             .arg("--config")
             .arg(&config);
-        Server::of(clock.seen_by(&mut command))
+        Server::start_by(clock.seen_by(&mut command))
     };
     let count = || number(&db, "SELECT count(*) FROM query");
     let off_ms = |server: &Server| pruned(server)["clock_off_ms"].as_i64().unwrap();

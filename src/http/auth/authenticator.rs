@@ -4,22 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
-
 use super::basic::{BasicAuth, account_name};
 use super::passwords::VerifiedPasswords;
 use super::principal::Principal;
 use super::sessions::Sessions;
-use super::throttle::Throttle;
-use crate::domain::account::Account;
+use super::verification::{Attempt, Verification};
+use crate::domain::account::{Account, MAX_NAME_BYTES};
 use crate::http::cache::Slot;
+use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::store::Store;
 
 /// A change to an account takes effect after at most this time.
 const ACCOUNTS_FRESH: Duration = Duration::from_secs(1);
-/// Passwords that are verified at the same time: each takes 19 MiB and a core.
-const MAX_VERIFICATIONS: usize = 2;
 
 /// Finds the user of a request.
 pub(crate) struct Authenticator {
@@ -31,9 +28,8 @@ pub(crate) struct Authenticator {
     /// Verified in place of an account that does not exist, so that both take the same time.
     decoy: Account,
     verified: VerifiedPasswords,
-    throttle: Throttle,
+    verification: Verification,
     sessions: Sessions,
-    verifications: Semaphore,
 }
 
 /// All accounts at one time.
@@ -57,6 +53,8 @@ pub(crate) enum AuthenticatorError {
     Accounts(#[from] crate::store::StoreError),
     #[error("the system has no random numbers")]
     Random(#[from] getrandom::Error),
+    #[error("no thread can be started to verify passwords")]
+    Threads(#[source] std::io::Error),
 }
 
 impl Authenticator {
@@ -78,9 +76,8 @@ impl Authenticator {
             accounts: Slot::default(),
             decoy: Account::without_password(&hash),
             verified: VerifiedPasswords::new(key),
-            throttle: Throttle::default(),
+            verification: Verification::start().map_err(AuthenticatorError::Threads)?,
             sessions: Sessions::default(),
-            verifications: Semaphore::new(MAX_VERIFICATIONS),
         })
     }
 
@@ -95,6 +92,7 @@ impl Authenticator {
     pub(crate) async fn principal(
         &self,
         authorization: Option<&str>,
+        client: Client,
     ) -> Result<Principal, ApiError> {
         if let Some(principal) = self.known_principal(authorization) {
             return Ok(principal);
@@ -106,7 +104,7 @@ impl Authenticator {
             }
             let auth = BasicAuth::require(authorization)?;
             let (name, password) = auth.name_and_password();
-            self.account(name, password).await.map(|account| Principal::of(&account))
+            self.account(name, password, client).await.map(|account| Principal::of(&account))
         })
         .await
     }
@@ -114,7 +112,25 @@ impl Authenticator {
     /// Returns the same if neither accounts need to be read nor a password to be verified.
     pub(crate) fn known_principal(&self, authorization: Option<&str>) -> Option<Principal> {
         let accounts = self.accounts.get().filter(|accounts| accounts.is_fresh())?;
-        if self.is_open(&accounts) {
+        self.principal_among(&accounts, authorization)
+    }
+
+    /// Returns the sender of this `Authorization` header if it was verified before, and holds still. Errors if the accounts
+    /// cannot be read.
+    pub(crate) async fn verified_principal(
+        &self,
+        authorization: Option<&str>,
+    ) -> Result<Option<Principal>, ApiError> {
+        let accounts = self.accounts().await?;
+        Ok(self.principal_among(&accounts, authorization))
+    }
+
+    fn principal_among(
+        &self,
+        accounts: &Accounts,
+        authorization: Option<&str>,
+    ) -> Option<Principal> {
+        if self.is_open(accounts) {
             return Some(Principal::ANYBODY);
         }
         let auth = BasicAuth::read(authorization?)?;
@@ -130,8 +146,13 @@ impl Authenticator {
     }
 
     /// Begins a session and returns its id. Errors if the name or the password is wrong.
-    pub(crate) async fn log_in(&self, name: &str, password: &str) -> Result<String, ApiError> {
-        let account = self.account(name, password).await?;
+    pub(crate) async fn log_in(
+        &self,
+        name: &str,
+        password: &str,
+        client: Client,
+    ) -> Result<String, ApiError> {
+        let account = self.account(name, password, client).await?;
         self.sessions.begin(account).map_err(|error| ApiError::Internal(error.into()))
     }
 
@@ -140,13 +161,14 @@ impl Authenticator {
     pub(crate) async fn log_in_by(
         &self,
         authorization: Option<&str>,
+        client: Client,
     ) -> Result<Option<String>, ApiError> {
         if self.is_open(&*self.accounts().await?) {
             return Ok(None);
         }
         let auth = BasicAuth::require(authorization)?;
         let (name, password) = auth.name_and_password();
-        self.log_in(name, password).await.map(Some)
+        self.log_in(name, password, client).await.map(Some)
     }
 
     /// Returns the user of a session, or `None` if the session ended or never began. Errors if the accounts cannot be
@@ -165,16 +187,32 @@ impl Authenticator {
     }
 
     /// Returns the account with this name and password. Errors if there is none.
-    async fn account(&self, name: &str, password: &str) -> Result<Account, ApiError> {
+    async fn account(
+        &self,
+        name: &str,
+        password: &str,
+        client: Client,
+    ) -> Result<Account, ApiError> {
+        let wrong = || ApiError::Unauthorized("the user or the password is wrong".to_string());
+        // No account has a longer name, so that nothing needs to be verified, counted or logged.
+        if name.len() > MAX_NAME_BYTES {
+            return Err(wrong());
+        }
         let accounts = self.accounts().await?;
         let name = account_name(&accounts.by_name, name);
         let account = accounts.by_name.get(name);
         let digest = self.verified.digest(name, password);
         let is_known = account.is_some_and(|account| self.verified.contains(account, &digest));
-        let is_right = is_known || self.verify(name, password, account).await;
-        let Some(account) = account.filter(|_| is_right) else {
-            return Err(ApiError::Unauthorized("the user or the password is wrong".to_string()));
-        };
+        if !is_known {
+            // A name without an account takes as long.
+            let verified = account.unwrap_or(&self.decoy).clone();
+            let attempt = Attempt { name, password, digest, client };
+            let outcome = self.verification.is_right(attempt, verified).await;
+            if !outcome.map_err(too_many)? {
+                return Err(wrong());
+            }
+        }
+        let account = account.ok_or_else(wrong)?;
         self.verified.insert(account, digest);
         Ok(account.clone())
     }
@@ -190,28 +228,14 @@ impl Authenticator {
         self.verified.retain(&by_name);
         Ok(Accounts { read_at: Instant::now(), by_name })
     }
+}
 
-    /// Returns whether a password is right, after a delay that grows with the wrong ones for this name. A name without
-    /// an account takes as long.
-    async fn verify(&self, name: &str, password: &str, account: Option<&Account>) -> bool {
-        let delay = self.throttle.delay(name);
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
-        let Ok(_permit) = self.verifications.acquire().await else {
-            return false;
-        };
-        let is_right = tokio::task::block_in_place(|| {
-            account.unwrap_or(&self.decoy).has_password(password) && account.is_some()
-        });
-        if is_right {
-            self.throttle.succeeded(name);
-        } else {
-            let failures = self.throttle.failed(name);
-            tracing::warn!(user = name, failures, "wrong password");
-        }
-        is_right
-    }
+/// Returns the error for a client that tried too many passwords, and may try again after a time.
+fn too_many(wait: Duration) -> ApiError {
+    // Rounded up, so that the next try is not too early.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let sentence = format!("too many passwords were tried; try again in {seconds} s");
+    ApiError::TooMany(sentence, Duration::from_secs(seconds))
 }
 
 impl Accounts {

@@ -5,18 +5,13 @@
 mod authenticator;
 mod basic;
 mod cookie;
+mod guesses;
 mod passwords;
 mod principal;
 mod sessions;
-mod throttle;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod verification;
+mod verifier;
 
 pub(crate) use authenticator::Authenticator;
 pub(crate) use cookie::SessionCookie;
 pub(crate) use principal::Principal;
-
-/// Locks a map whose entries are replaced whole, so that it is sound even if a thread panicked beside it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use blake2::{Blake2s256, Digest};
 
-use super::lock;
 use crate::domain::account::Account;
+use crate::http::lock;
 
 /// A name and a password, hashed with the key of this process.
 pub(super) type PasswordDigest = [u8; 32];

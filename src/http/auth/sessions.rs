@@ -8,13 +8,16 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use blake2::{Blake2s256, Digest};
 
-use super::lock;
 use crate::domain::account::Account;
+use crate::http::lock;
 
 /// A session ends this long after the log-in.
 pub(super) const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The most sessions at the same time. One more ends the session that would end first.
 const MAX_SESSIONS: usize = 10_000;
+/// The same of one account, so that nobody can end the sessions of others. A script that logs in for each request has
+/// many.
+const MAX_SESSIONS_EACH: usize = 100;
 
 struct Session {
     /// The account at the time of the log-in: a new password or role ends the session.
@@ -23,9 +26,16 @@ struct Session {
 }
 
 /// Sessions by the hash of their id, so that the time of a lookup tells nothing about the ids.
-#[derive(Default)]
 pub(super) struct Sessions {
+    max: usize,
+    max_each: usize,
     by_hash: Mutex<HashMap<[u8; 32], Session>>,
+}
+
+impl Default for Sessions {
+    fn default() -> Sessions {
+        Sessions { max: MAX_SESSIONS, max_each: MAX_SESSIONS_EACH, by_hash: Mutex::default() }
+    }
 }
 
 impl Sessions {
@@ -36,12 +46,18 @@ impl Sessions {
         let id = BASE64_URL_SAFE_NO_PAD.encode(random);
         let now = Instant::now();
         let mut sessions = lock(&self.by_hash);
-        if sessions.len() >= MAX_SESSIONS {
+        if sessions.len() >= self.max {
             sessions.retain(|_, session| session.ends > now);
         }
-        if sessions.len() >= MAX_SESSIONS
-            && let Some((&first, _)) = sessions.iter().min_by_key(|(_, session)| session.ends)
-        {
+        let own = || sessions.iter().filter(|(_, session)| session.account.name == account.name);
+        let first = if own().count() >= self.max_each {
+            own().min_by_key(|(_, session)| session.ends)
+        } else if sessions.len() >= self.max {
+            sessions.iter().min_by_key(|(_, session)| session.ends)
+        } else {
+            None
+        };
+        if let Some(first) = first.map(|(hash, _)| *hash) {
             sessions.remove(&first);
         }
         sessions.insert(hash(&id), Session { account, ends: now + SESSION_LIFETIME });
@@ -91,15 +107,32 @@ mod tests {
         assert_eq!(sessions.account(&id, &accounts), None);
     }
 
+    /// Returns how many sessions there are, and how many of these ids name one.
+    fn counts(sessions: &Sessions, ids: &[String]) -> (usize, usize) {
+        let by_hash = lock(&sessions.by_hash);
+        (by_hash.len(), ids.iter().filter(|id| by_hash.contains_key(&hash(id))).count())
+    }
+
+    fn few() -> Sessions {
+        Sessions { max: 10, max_each: 3, ..Sessions::default() }
+    }
+
     #[test]
     fn one_session_too_many_ends_the_oldest() {
-        let sessions = Sessions::default();
-        let accounts = HashMap::from([("alice".to_string(), account("alice"))]);
-        let ids: Vec<_> =
-            (0..=MAX_SESSIONS).map(|_| sessions.begin(account("alice")).unwrap()).collect();
-        assert_eq!(lock(&sessions.by_hash).len(), MAX_SESSIONS);
-        assert_eq!(sessions.account(&ids[0], &accounts), None);
-        assert!(sessions.account(&ids[1], &accounts).is_some());
-        assert!(sessions.account(&ids[MAX_SESSIONS], &accounts).is_some());
+        let sessions = few();
+        let begin = |number: usize| sessions.begin(account(&format!("u{number}"))).unwrap();
+        let ids: Vec<_> = (0..11).map(begin).collect();
+        assert_eq!(counts(&sessions, &ids[..1]), (10, 0));
+        assert_eq!(counts(&sessions, &ids[1..]), (10, 10));
+    }
+
+    #[test]
+    fn an_account_ends_its_own_sessions_only() {
+        let sessions = few();
+        let other = [sessions.begin(account("bob")).unwrap()];
+        let ids: Vec<_> = (0..4).map(|_| sessions.begin(account("alice")).unwrap()).collect();
+        assert_eq!(counts(&sessions, &ids), (4, 3));
+        assert_eq!(counts(&sessions, &ids[..1]).1, 0);
+        assert_eq!(counts(&sessions, &other).1, 1);
     }
 }

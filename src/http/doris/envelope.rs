@@ -117,6 +117,10 @@ impl ApiError {
             ApiError::MethodNotAllowed(methods) => Some(*methods),
             _ => None,
         };
+        let retry_after = match &self {
+            ApiError::TooMany(_, time) => Some(*time),
+            _ => None,
+        };
         let ErrorParts { status, code, name, message } = self.into_parts();
         let mut answer = json(status, Envelope { msg: name, code, data: message, count: 0 })
             .unwrap_or_else(|_| whole(status, "application/json", Vec::new()));
@@ -126,6 +130,9 @@ impl ApiError {
         }
         if let Some(methods) = allow {
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if let Some(time) = retry_after {
+            answer.headers_mut().insert(RETRY_AFTER, time.as_secs().into());
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             set_retry_after(&mut answer);

@@ -15,6 +15,7 @@ use warp::http::{HeaderMap, Method, StatusCode};
 
 use crate::http::answer::{self, Answer};
 use crate::http::auth::SessionCookie;
+use crate::http::client::{Client, client};
 use crate::http::doris::envelope::success;
 use crate::http::error::ApiError;
 use crate::http::route::{Route, RouteBuilder, answered, at};
@@ -25,22 +26,22 @@ const LOG_IN_PATH: &str = "/rest/v1/login";
 
 pub(super) const LOG_IN: Route = Route::new(LOG_IN_PATH, |to, path| post(to, path, log_in));
 pub(super) const LOG_OUT: Route = Route::new("/rest/v1/logout", |to, path| {
-    post(to, path, |state, headers| async move { log_out(&state, &headers) })
+    post(to, path, |state, headers, _| async move { log_out(&state, &headers) })
 });
 
 /// A route that answers a POST of annals' own site.
 fn post<F>(
     to: &RouteBuilder,
     path: &'static str,
-    handler: fn(Arc<AppState>, HeaderMap) -> F,
+    handler: fn(Arc<AppState>, HeaderMap, Client) -> F,
 ) -> BoxedFilter<(Answer,)>
 where
     F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
 {
     let state = to.state().clone();
-    let headers = warp::header::headers_cloned().and(warp::host::optional());
+    let headers = warp::header::headers_cloned().and(warp::host::optional()).and(client());
     let post = at(path).and(warp::method()).and(headers).then(
-        move |_, method: Method, headers: HeaderMap, host: Option<Authority>| {
+        move |_, method: Method, headers: HeaderMap, host: Option<Authority>, client: Client| {
             let state = state.clone();
             answered(async move {
                 if method != Method::POST {
@@ -48,7 +49,7 @@ where
                 }
                 state.check_host(host.as_ref())?;
                 reject_cross_site(&headers)?;
-                handler(state, headers).await
+                handler(state, headers, client).await
             })
         },
     );
@@ -56,10 +57,14 @@ where
 }
 
 /// Begins a session. The answer of a server without users has no cookie, for there is no session.
-async fn log_in(state: Arc<AppState>, headers: HeaderMap) -> Result<Answer, ApiError> {
+async fn log_in(
+    state: Arc<AppState>,
+    headers: HeaderMap,
+    client: Client,
+) -> Result<Answer, ApiError> {
     let authorization = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
-    let credentials = Credentials { authorization, session: None, path: LOG_IN_PATH };
-    let session = state.authenticator().log_in_by(authorization).await;
+    let credentials = Credentials { authorization, session: None, path: LOG_IN_PATH, client };
+    let session = state.authenticator().log_in_by(authorization, client).await;
     let id = session.map_err(|error| credentials.error(error))?;
     let mut answer = answer::json(StatusCode::OK, json!({"code": 200, "msg": "Login success!"}))?;
     if let Some(id) = id {

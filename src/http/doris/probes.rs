@@ -5,12 +5,13 @@ use serde_json::json;
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::success;
 use crate::http::error::ApiError;
-use crate::http::route::{Parameters, Route};
+use crate::http::route::{Parameters, Route, RouteKind};
 use crate::http::state::AppState;
 
 pub(super) const BOOTSTRAP: Route =
-    Route::new("/api/bootstrap", |to, path| to.get_public(path, bootstrap));
-pub(super) const HEALTH: Route = Route::new("/api/health", |to, path| to.get_state(path, health));
+    Route::new("/api/bootstrap", |to, path| to.get_public(path, bootstrap)).kind(RouteKind::Probe);
+pub(super) const HEALTH: Route =
+    Route::new("/api/health", |to, path| to.get_state(path, health)).kind(RouteKind::Probe);
 
 /// Answers with what a frontend says about itself. Only a client that names the cluster learns the version.
 fn bootstrap(parameters: Parameters) -> Result<Answer, ApiError> {

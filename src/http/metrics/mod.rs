@@ -38,6 +38,8 @@ pub(crate) struct Metrics {
     seconds: Family<RouteLabel, Histogram, fn() -> Histogram>,
     /// The connections that are open.
     pub connections: Gauge,
+    /// The requests that are answered by routes at the moment.
+    pub in_progress: Gauge,
     sizes: Slot<(Instant, Sizes)>,
 }
 
@@ -49,6 +51,7 @@ impl Default for Metrics {
                 Histogram::new(exponential_buckets(0.0005, 4.0, 8))
             }),
             connections: Gauge::default(),
+            in_progress: Gauge::default(),
             sizes: Slot::default(),
         }
     }

@@ -11,6 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Metrics;
 use crate::http::answer::{Answer, open_metrics};
 use crate::http::error::ApiError;
+use crate::http::panics;
 use crate::http::route::{ReadRequest, Route};
 use crate::ingest::Pipeline;
 use crate::store::Sizes;
@@ -126,6 +127,9 @@ fn register_writer(registry: &mut Registry, pipeline: &Pipeline) {
 
 fn register_requests(registry: &mut Registry, metrics: &Metrics) {
     registry.register("connections", "Open connections", metrics.connections.clone());
+    let in_progress = metrics.in_progress.clone();
+    registry.register("http_requests_in_progress", "Requests being answered", in_progress);
+    registry.register("panics", "Tasks that ended by a fault in annals", counter(panics::count()));
     registry.register("http_requests", "Requests answered", metrics.requests.clone());
     registry.register_with_unit(
         "http_request",

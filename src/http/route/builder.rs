@@ -14,16 +14,16 @@ use warp::{Buf, Filter};
 use super::{BodyStream, Parameters, PushRequest, ReadRequest, at};
 use crate::http::answer::Answer;
 use crate::http::auth::SessionCookie;
+use crate::http::client::{Client, client};
 use crate::http::error::ApiError;
 use crate::http::same_site::reject_cross_site;
-use crate::http::server::ClientAddress;
 use crate::http::state::{AppState, Credentials};
 use crate::http::view::View;
 
 /// A push before anything of it is checked.
 struct PushParts {
     method: Method,
-    address: Option<ClientAddress>,
+    client: Client,
     view: Result<View, ApiError>,
     headers: HeaderMap,
     parameters: Parameters,
@@ -37,6 +37,8 @@ pub(in crate::http) struct RouteBuilder {
     /// What comes behind the path of a route that reads. Boxed: warp clones the filters for each request, and a boxed
     /// filter is one counter.
     read: BoxedFilter<(Result<View, ApiError>, Parameters)>,
+    /// The same for a route that needs no credentials, and so waits for none.
+    read_publicly: BoxedFilter<(Parameters,)>,
     push: BoxedFilter<(PushParts,)>,
 }
 
@@ -44,19 +46,20 @@ impl RouteBuilder {
     pub(in crate::http) fn new(state: Arc<AppState>) -> RouteBuilder {
         // The method comes behind the path: a wrong method on a known path is another answer than an unknown path.
         let read = warp::get().or(warp::head()).unify();
+        let read_publicly = read.and(warp::query()).boxed();
         let read = read.and(reader(state.clone())).and(warp::query()).boxed();
         let body = warp::body::stream().map(boxed);
         let push = warp::method()
-            .and(warp::ext::optional())
+            .and(client())
             .and(pusher(state.clone()))
             .and(warp::header::headers_cloned())
             .and(warp::query())
             .and(warp::path::full())
             .and(body)
-            .map(|method, address, view, headers, parameters, full_path: FullPath, body| {
+            .map(|method, client, view, headers, parameters, full_path: FullPath, body| {
                 PushParts {
                     method,
-                    address,
+                    client,
                     view,
                     headers,
                     parameters,
@@ -65,7 +68,7 @@ impl RouteBuilder {
                 }
             })
             .boxed();
-        RouteBuilder { state, read, push }
+        RouteBuilder { state, read, read_publicly, push }
     }
 
     pub(in crate::http) fn state(&self) -> &Arc<AppState> {
@@ -98,8 +101,8 @@ impl RouteBuilder {
         handler: fn(Parameters) -> Result<Answer, ApiError>,
     ) -> BoxedFilter<(Answer,)> {
         let read = at(path)
-            .and(self.read.clone())
-            .then(move |_, _, parameters| answered(async move { handler(parameters) }));
+            .and(self.read_publicly.clone())
+            .then(move |_, parameters| answered(async move { handler(parameters) }));
         read.boxed()
     }
 
@@ -136,10 +139,9 @@ impl RouteBuilder {
                     return Err(ApiError::MethodNotAllowed(allowed));
                 }
                 reject_cross_site(&parts.headers)?;
-                let PushParts { address, view, headers, parameters, full_path, body, .. } = parts;
+                let PushParts { client, view, headers, parameters, full_path, body, .. } = parts;
                 let view = view?;
-                let address = || address.map(|ClientAddress(address)| address.to_string());
-                let client = view.name().map(str::to_string).or_else(address).unwrap_or_default();
+                let client = view.name().map_or_else(|| client.to_string(), str::to_string);
                 handler(PushRequest { client, view, headers, parameters, path, full_path, body })
                     .await
             })
@@ -158,15 +160,18 @@ fn reader(state: Arc<AppState>) -> BoxedFilter<(Result<View, ApiError>,)> {
         .and(warp::cookie::optional(SessionCookie::DORIS.name()))
         .and(warp::path::full())
         .and(warp::host::optional())
+        .and(client())
         .then(
             move |authorization: Option<String>,
                   session: Option<String>,
                   path: FullPath,
-                  host: Option<Authority>| {
+                  host: Option<Authority>,
+                  client: Client| {
                 let state = state.clone();
                 async move {
                     let (authorization, session) = (authorization.as_deref(), session.as_deref());
-                    let credentials = Credentials { authorization, session, path: path.as_str() };
+                    let path = path.as_str();
+                    let credentials = Credentials { authorization, session, path, client };
                     state.view(credentials, host).await
                 }
             },
@@ -176,12 +181,14 @@ fn reader(state: Arc<AppState>) -> BoxedFilter<(Result<View, ApiError>,)> {
 
 /// The same for a client that pushes, by HTTP Basic alone: a browser sends a cookie for any page that asks it to.
 fn pusher(state: Arc<AppState>) -> BoxedFilter<(Result<View, ApiError>,)> {
-    let view = warp::header::optional("authorization").and(warp::host::optional()).then(
-        move |authorization: Option<String>, host: Option<Authority>| {
+    let parts = warp::header::optional("authorization").and(warp::host::optional()).and(client());
+    let view = parts.then(
+        move |authorization: Option<String>, host: Option<Authority>, client: Client| {
             let state = state.clone();
             async move {
                 let authorization = authorization.as_deref();
-                state.view(Credentials { authorization, session: None, path: "" }, host).await
+                let credentials = Credentials { authorization, session: None, path: "", client };
+                state.view(credentials, host).await
             }
         },
     );

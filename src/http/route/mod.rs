@@ -2,6 +2,7 @@
 //! the metrics, the place in the cache of responses, and for annals' own interface the description.
 
 mod builder;
+mod kind;
 mod path;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::answer::Answer;
 use super::state::AppState;
 use super::view::View;
 pub(super) use builder::{RouteBuilder, answered, any_of, below};
+pub(super) use kind::RouteKind;
 pub(super) use path::{PathValues, at, is_at_or_below, values};
 
 /// The parameters behind the question mark.
@@ -28,6 +30,8 @@ pub(super) struct Route {
     /// Whether the answer depends on the store, the request and the user whose queries the principal may see, and on
     /// nothing else. Such answers are kept until the next commit.
     pub is_cached: bool,
+    /// How the route works, which bounds the time and the number of its requests.
+    pub kind: RouteKind,
     /// Describes the endpoints of the route's module; `None` on Doris' paths, and where another route of the module does.
     pub description: Option<fn() -> OpenApi>,
     build: fn(&RouteBuilder, &'static str) -> BoxedFilter<(Answer,)>,
@@ -39,11 +43,15 @@ impl Route {
         path: &'static str,
         build: fn(&RouteBuilder, &'static str) -> BoxedFilter<(Answer,)>,
     ) -> Route {
-        Route { path, is_cached: false, description: None, build }
+        Route { path, is_cached: false, kind: RouteKind::Read, description: None, build }
     }
 
     pub(super) const fn cached(self) -> Route {
         Route { is_cached: true, ..self }
+    }
+
+    pub(super) const fn kind(self, kind: RouteKind) -> Route {
+        Route { kind, ..self }
     }
 
     pub(super) const fn described_by(self, description: fn() -> OpenApi) -> Route {

@@ -8,15 +8,19 @@ use warp::http::StatusCode;
 
 use super::ROUTES;
 use super::schema::QueryIdText;
-use crate::http::answer::json;
+use crate::http::answer::{Answer, json};
 use crate::http::doris::envelope::Envelope;
+use crate::http::error::ApiError;
 use crate::http::query_parameters::{PageCursor, SearchText, SearchWords, Time};
-use crate::http::route::Route;
+use crate::http::route::{ReadRequest, Route};
 
 pub(in crate::http) const PATH: &str = "/api/v1/openapi.json";
 
-pub(super) const ROUTE: Route =
-    Route::new(PATH, |to, path| to.get_public(path, |_| json(StatusCode::OK, description())));
+pub(super) const ROUTE: Route = Route::new(PATH, |to, path| to.get(path, describe));
+
+async fn describe(_: ReadRequest) -> Result<Answer, ApiError> {
+    json(StatusCode::OK, description())
+}
 
 #[derive(OpenApi)]
 #[openapi(
@@ -64,6 +68,7 @@ impl Modify for Common {
                 add("400", "the request cannot be understood");
                 add("401", "the credentials are missing or wrong");
                 add("403", "the user may not do this");
+                add("429", "too many wrong passwords; try again later");
                 add("500", "something failed; the log of annals says what");
                 add("503", "annals is busy; ask again later");
                 if path.contains('{') {

@@ -22,15 +22,17 @@ use crate::http::pushed_rows::PushedRows;
 use crate::http::query_ids::exact_query_id;
 use crate::http::query_parameters::Time;
 use crate::http::rejected_rows::RejectedRow;
-use crate::http::route::{PushRequest, Route};
+use crate::http::route::{PushRequest, Route, RouteKind};
 use crate::ingest::PushError;
 use crate::store::WriteSummary;
 
 pub(super) const QUERIES: Route =
     Route::new(LIST_PATH, |to, path| to.push(path, Method::POST, "GET, HEAD, POST", queries))
+        .kind(RouteKind::Push)
         .described_by(Description::openapi);
 pub(super) const PROFILE: Route =
-    Route::new(PROFILE_PATH, |to, path| to.push(path, Method::PUT, "GET, HEAD, PUT", profile));
+    Route::new(PROFILE_PATH, |to, path| to.push(path, Method::PUT, "GET, HEAD, PUT", profile))
+        .kind(RouteKind::Push);
 
 /// The rows of a push are written in parts of this much memory, some ten thousand rows: other clients wait for one part and
 /// not for the whole push.

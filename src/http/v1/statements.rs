@@ -15,12 +15,13 @@ use crate::http::query_parameters::{
     Count, FingerprintText, KindName, ListParameters, SearchText, SearchWords, Time, read_all,
     set_incomplete,
 };
-use crate::http::route::{ReadRequest, Route};
+use crate::http::route::{ReadRequest, Route, RouteKind};
 use crate::store::{Bound, StatementOrder, StatementStatistics};
 
 const PATH: &str = "/api/v1/statements";
 
 pub(super) const ROUTE: Route = Route::new(PATH, |to, path| to.get(path, statements))
+    .kind(RouteKind::Report)
     .cached()
     .described_by(Description::openapi);
 

@@ -11,13 +11,15 @@ use crate::http::error::ApiError;
 use crate::http::query_parameters::{
     Count, FingerprintText, KindName, ListParameters, SearchText, SearchWords, Time, read_all,
 };
-use crate::http::route::{ReadRequest, Route};
+use crate::http::route::{ReadRequest, Route, RouteKind};
 use crate::store::{Bucket, Spans};
 
 const PATH: &str = "/api/v1/timeline";
 
-pub(super) const ROUTE: Route =
-    Route::new(PATH, |to, path| to.get(path, timeline)).cached().described_by(Description::openapi);
+pub(super) const ROUTE: Route = Route::new(PATH, |to, path| to.get(path, timeline))
+    .kind(RouteKind::Report)
+    .cached()
+    .described_by(Description::openapi);
 
 #[derive(OpenApi)]
 #[openapi(paths(timeline))]

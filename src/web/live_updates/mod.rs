@@ -12,17 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::poll_fn;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use warp::filters::BoxedFilter;
 use warp::http::header::CACHE_CONTROL;
 use warp::{Filter, Reply, reply};
 
-use super::request::{PageRequest, PageRequests, query_filter};
+use super::request::{PageRequest, PageRequests, Visitor, query_filter};
 use super::shown_content::ShownContent;
 use super::timeline_cache::TimelineCache;
 use crate::http::Parameters;
 use crate::http::answer::into_reply;
 use crate::http::error::ApiError;
+use crate::http::shares::Shares;
 use crate::http::view::View;
 use crate::store::Watch;
 use chart::ChartFeed;
@@ -31,6 +32,10 @@ use sender::EventSender;
 
 /// Listeners at the same time, of all users together.
 const MAX_LISTENERS: usize = 256;
+/// The same of one client. A browser has one for each page that is visible.
+const MAX_LISTENERS_EACH: usize = 64;
+/// How often annals checks that a listener may still see its list. Changes of accounts are seen after a second.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// An idle connection carries a comment this often, so that proxies keep it open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -42,7 +47,7 @@ const MAX_CONNECTION: Duration = Duration::from_secs(300);
 pub(crate) struct LiveUpdates {
     /// Counts changes; `None` once annals stops.
     changes: watch::Sender<Option<u64>>,
-    listeners: Arc<Semaphore>,
+    listeners: Arc<Shares>,
     watch: Arc<Watch>,
     pub(super) timelines: Arc<TimelineCache>,
 }
@@ -53,7 +58,7 @@ impl LiveUpdates {
         let (changes, _) = watch::channel(Some(0));
         let watch = Arc::new(watch);
         let timelines = Arc::new(TimelineCache::new(watch.clone()));
-        let listeners = Arc::new(Semaphore::new(MAX_LISTENERS));
+        let listeners = Shares::new(MAX_LISTENERS, MAX_LISTENERS_EACH);
         LiveUpdates { changes, listeners, watch, timelines }
     }
 
@@ -83,9 +88,8 @@ pub(super) fn route(
     warp::path!("events")
         .and(requests)
         .map(move |request: PageRequest| {
-            let events =
-                request.view.and_then(|view| events(&live_updates, view, request.parameters));
-            match events {
+            let PageRequest { view, parameters, visitor, .. } = request;
+            match view.and_then(|view| events(&live_updates, view, parameters, visitor)) {
                 Ok(events) => events.into_response(),
                 Err(error) => into_reply(error.into_answer()),
             }
@@ -98,10 +102,11 @@ fn events(
     live_updates: &LiveUpdates,
     view: View,
     mut parameters: Parameters,
+    visitor: Visitor,
 ) -> Result<impl Reply + use<>, ApiError> {
     let shown = ShownContent::take(&mut parameters);
     let filter = query_filter(&view, &parameters)?;
-    let permit = live_updates.listeners.clone().try_acquire_owned().map_err(|_| {
+    let share = live_updates.listeners.take(visitor.client()).map_err(|_| {
         ApiError::Busy("too many live connections; reload the page for new queries".to_string())
     })?;
     let mut changes = live_updates.changes.subscribe();
@@ -116,12 +121,16 @@ fn events(
         timelines,
         shown: shown.chart,
     };
+    let seen = view.clone();
     let rows = RowFeed::new(view, filter, changes, shown.rows);
     // A channel, because warp wants a stream that is Sync, and the future of a read is not.
     let (sender, mut receiver) = EventSender::channel();
     tokio::spawn(async move {
-        let _permit = permit;
+        let _share = share;
         tokio::select! {
+            // First, so that nobody gets a row after the account is known to have changed.
+            biased;
+            () = no_longer_seen(&visitor, &seen) => {}
             () = rows.send_to(&sender) => {}
             () = chart.send_to(&sender) => {}
             () = sender.closed() => {}
@@ -131,4 +140,11 @@ fn events(
     let stream = poll_fn(move |context| receiver.poll_recv(context));
     let stream = warp::sse::keep_alive().interval(KEEP_ALIVE).stream(stream);
     Ok(warp::reply::with_header(warp::sse::reply(stream), CACHE_CONTROL, "no-store"))
+}
+
+/// Waits until the visitor may no longer see what `view` shows: after a log-out, or a change of the account.
+async fn no_longer_seen(visitor: &Visitor, view: &View) {
+    while visitor.may_see(view).await {
+        tokio::time::sleep(CHECK_INTERVAL).await;
+    }
 }

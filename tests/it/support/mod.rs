@@ -4,6 +4,7 @@ pub(crate) mod audit_log;
 pub(crate) mod browser;
 pub(crate) mod fake_frontend;
 mod profile;
+pub(crate) mod raw;
 mod server;
 
 use std::path::{Path, PathBuf};

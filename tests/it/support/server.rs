@@ -21,13 +21,13 @@ impl Server {
     /// Starts a server on a free port and waits until it listens.
     pub fn start(db: &Path, arguments: &[&str]) -> Server {
         let mut command = annals();
-        Server::of(
+        Server::start_by(
             command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(db).args(arguments),
         )
     }
 
-    /// Starts a server and waits until it listens.
-    pub fn of(command: &mut Command) -> Server {
+    /// Starts a server by a command, and waits until it listens.
+    pub fn start_by(command: &mut Command) -> Server {
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
         let mut printed = String::new();

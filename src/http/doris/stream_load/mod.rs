@@ -17,13 +17,14 @@ use crate::http::body::{self, Arrival, BodyError};
 use crate::http::doris::envelope::set_retry_after;
 use crate::http::error::{ApiError, ErrorParts};
 use crate::http::pushed_rows::PushedRows;
-use crate::http::route::{BodyStream, PushRequest, Route};
+use crate::http::route::{BodyStream, PushRequest, Route, RouteKind};
 use crate::http::view::View;
 use headers::Load;
 
 pub(super) const ROUTE: Route = Route::new("/api/{db}/{table}/_stream_load", |to, path| {
     to.push(path, Method::PUT, "PUT", stream_load)
-});
+})
+.kind(RouteKind::Push);
 
 /// The parameter that marks the second step.
 const MARK: &str = "redirected";
