@@ -18,6 +18,8 @@
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
 //! | `search` | a search finds what reading all statements finds | |
 //! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
+//! | `campaign` | kills, losses of power and failing disks while all sources write | time, a C compiler |
+//! | `soak` | memory, files and answer times stay flat for a long time | time |
 //! | `disk_full` | a disk that is full | root, mount |
 //! | `command_line`, `terminal`, `config` | the commands, at a terminal and in a pipe; the configuration | script (util-linux) |
 //! | `sqlite_shell`, `docs` | the views in the stock shell; every example of the documents | sqlite3, curl, openssl |
@@ -26,6 +28,7 @@
 mod support;
 
 mod browser;
+mod campaign;
 mod care;
 mod clients;
 mod command_line;
@@ -50,6 +53,7 @@ mod response_cache;
 mod retention;
 mod search;
 mod serve;
+mod soak;
 mod sqlite_shell;
 mod stream_load;
 mod terminal;
