@@ -73,7 +73,9 @@ impl Kind {
     pub fn audit_record(self, number: u64) -> String {
         let written = chrono::Utc::now().format("%Y-%m-%d %H:%M:%S,%3f").to_string();
         if self.is_load(number) {
-            return stream_load_record(&written, &[("Label", &format!("l-{number}"))]);
+            let (label, time) = (format!("l-{number}"), written.replace(',', "."));
+            let values = [("Label", label.as_str()), ("StartTime", &time), ("FinishTime", &time)];
+            return stream_load_record(&written, &values);
         }
         let values = [
             ("StmtId", number.to_string()),

@@ -87,6 +87,9 @@ pub fn file_to_import(
 
 /// Imports files beside annals. Some imports are killed, and run again until one succeeds.
 pub fn import(scene: &Scene, mut random: Rng) {
+    while scene.url().is_none() && !scene.is_over() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     while !scene.is_over() {
         let (path, records) = file_to_import(scene, &mut random);
         for attempt in 0.. {
