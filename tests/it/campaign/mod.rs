@@ -237,12 +237,12 @@ impl History<'_> {
 
     fn until_power_is_lost(&mut self) -> Result<(), String> {
         let after = spread(self.random, 1.0, 4000.0) as u64;
-        let (db, seed) = (self.scene.db(), self.random.u64(..));
+        let (files, seed) = (self.scene.files(), self.random.u64(..));
         let choice = self.random.u8(0..8);
         let disk = match choice {
-            0 => disk::loses_power_at_exit(&db, seed),
-            1 | 2 => disk::fails_to_sync_and_loses_power(&db, self.random, after),
-            _ => disk::loses_power(&db, seed, after),
+            0 => disk::loses_power_at_exit(&files, seed),
+            1 | 2 => disk::fails_to_sync_and_loses_power(&files, self.random, after),
+            _ => disk::loses_power(&files, seed, after),
         };
         let mut process = self.scene.serve(&disk);
         let longest = if choice == 0 { self.random.u64(20..800) } else { 3000 };
@@ -262,8 +262,8 @@ impl History<'_> {
         let (path, records) = sources::file_to_import(self.scene, self.random);
         let after = spread(self.random, 1.0, 600.0) as u64;
         for disk in [
-            disk::loses_power(&self.scene.db(), self.random.u64(..), after),
-            disk::loses_power_at_exit(&self.scene.db(), self.random.u64(..)),
+            disk::loses_power(&self.scene.files(), self.random.u64(..), after),
+            disk::loses_power_at_exit(&self.scene.files(), self.random.u64(..)),
         ] {
             let mut import = self.scene.annals("import");
             let status = import.arg(&path).envs(disk).status().unwrap();
@@ -280,7 +280,7 @@ impl History<'_> {
     }
 
     fn until_the_disk_failed(&mut self) -> Result<(), String> {
-        let disk = disk::fails(&self.scene.db(), self.random);
+        let disk = disk::fails(&self.scene.files(), self.random);
         let mut process = self.scene.serve(&disk);
         let millis = spread(self.random, 50.0, 1500.0);
         let ended = wait(&mut process, Duration::from_millis(millis as u64));

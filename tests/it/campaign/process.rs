@@ -68,6 +68,11 @@ impl Scene {
         self.path("a.db")
     }
 
+    /// Returns the prefix of the paths of all files that annals may write beside the history, too.
+    pub fn files(&self) -> PathBuf {
+        self.path("")
+    }
+
     pub fn is_over(&self) -> bool {
         self.is_over.load(Ordering::SeqCst)
     }
@@ -143,10 +148,13 @@ impl Scene {
         Err(format!("annals check {}: {}\n{printed}{errors}", db.display(), output.status))
     }
 
-    /// Ends what reads the history beside annals, as a loss of power does.
+    /// Ends what reads the history beside annals, as a loss of power does, and removes what all processes share in
+    /// memory.
     pub fn end_what_runs_beside(&self) {
         self.power_fails.store(true, Ordering::SeqCst);
-        drop(self.beside.lock().unwrap());
+        let ended = self.beside.lock().unwrap();
+        let _ = std::fs::remove_file(self.path("a.db-shm"));
+        drop(ended);
         self.power_fails.store(false, Ordering::SeqCst);
     }
 

@@ -135,7 +135,6 @@ static void lose_writes(struct file *file, uint64_t order) {
 
 static void lose_power(void) {
     int (*unlink_now)(const char *) = REAL(unlink);
-    char shm[600];
     for (int at = 0; at < file_count; at++) {
         struct file *file = &files[at];
         uint64_t choice = mixed(seed + at);
@@ -144,8 +143,6 @@ static void lose_power(void) {
         else if (file->removed[0]) unlink_now(file->removed);
         else if (file->is_new && (choice & 2)) unlink_now(file->path);
     }
-    snprintf(shm, sizeof shm, "%s-shm", prefix);
-    unlink_now(shm);
     _exit(POWER_LOST);
 }
 
