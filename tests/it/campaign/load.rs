@@ -86,7 +86,7 @@ pub fn push(scene: &Scene, mut random: Rng) {
     let client = Client::new(scene);
     while !scene.is_over() {
         let kind = if random.u8(0..8) == 0 { Kind::Old } else { Kind::Pushed };
-        let count = if random.u8(0..20) == 0 { random.u64(500..3000) } else { random.u64(1..60) };
+        let count = if random.u8(0..20) == 0 { random.u64(500..2000) } else { random.u64(1..60) };
         let rows = scene.ledger.add_push(kind, count);
         let now_ms = now_ms();
         let values: Vec<Value> = rows.clone().map(|number| row(kind, number, now_ms)).collect();
@@ -109,6 +109,7 @@ pub fn push(scene: &Scene, mut random: Rng) {
                 break;
             }
         }
+        std::thread::sleep(Duration::from_millis(random.u64(0..10)));
     }
 }
 
@@ -152,6 +153,7 @@ pub fn stream_load(scene: &Scene, mut random: Rng) {
             }
             break;
         }
+        std::thread::sleep(Duration::from_millis(random.u64(0..10)));
     }
 }
 

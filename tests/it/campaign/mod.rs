@@ -81,8 +81,13 @@ fn campaign(fault: Fault, rounds: u64) {
         // Each history has choices of its own, so that one can be repeated alone.
         let mut random = Rng::with_seed(seed.wrapping_add(sum.histories));
         let rounds = ROUNDS_OF_A_HISTORY.min(rounds - sum.rounds);
-        let mut history =
-            History { scene: &scene, fault, random: &mut random, has_listened: false };
+        let mut history = History {
+            scene: &scene,
+            fault,
+            random: &mut random,
+            has_listened: false,
+            happened: String::new(),
+        };
         match history.run(rounds, &mut sum) {
             Ok(found) => {
                 sum.records += found.records + found.deleted;
@@ -91,11 +96,13 @@ fn campaign(fault: Fault, rounds: u64) {
             }
             Err(error) => {
                 let Sum { rounds, histories, .. } = sum;
+                let happened = history.happened;
                 let seed = seed.wrapping_add(histories);
                 let folder = scene.folder.keep();
                 panic!(
-                    "{fault:?}, round {rounds}: {error}\nthe files are in {}\nto repeat this history: \
+                    "{fault:?}, round {rounds} ({}): {error}\nthe files are in {}\nto repeat this history: \
                      ANNALS_CAMPAIGN_SEED={seed}",
+                    happened,
                     folder.display()
                 );
             }
@@ -112,6 +119,8 @@ struct History<'a> {
     random: &'a mut Rng,
     /// Whether annals has listened, so that the file is up to date.
     has_listened: bool,
+    /// What happened in this round.
+    happened: String,
 }
 
 impl History<'_> {
@@ -208,6 +217,7 @@ impl History<'_> {
             0..5 => spread(self.random, 50.0, 2_000_000.0),
             _ => 100_000.0 + 900_000.0 * self.random.f64(),
         };
+        self.happened = format!("killed {micros:.0} us after the start");
         std::thread::sleep(Duration::from_micros(micros as u64));
         let is_listening = self.scene.url().is_some();
         self.has_listened |= is_listening;
@@ -216,10 +226,10 @@ impl History<'_> {
         }
         match self.random.u8(0..10) {
             0 => {
+                let micros = spread(self.random, 10.0, 100_000.0);
+                self.happened += &format!(", {micros:.0} us after SIGTERM");
                 terminate(&process);
-                std::thread::sleep(Duration::from_micros(
-                    spread(self.random, 10.0, 100_000.0) as u64
-                ));
+                std::thread::sleep(Duration::from_micros(micros as u64));
             }
             1 => {
                 terminate(&process);
@@ -244,6 +254,7 @@ impl History<'_> {
             1 | 2 => disk::fails_to_sync_and_loses_power(&files, self.random, after),
             _ => disk::loses_power(&files, seed, after),
         };
+        self.happened = format!("{disk:?}");
         let mut process = self.scene.serve(&disk);
         let longest = if choice == 0 { self.random.u64(20..800) } else { 3000 };
         let ended = wait(&mut process, Duration::from_millis(longest));
@@ -265,6 +276,7 @@ impl History<'_> {
             disk::loses_power(&self.scene.files(), self.random.u64(..), after),
             disk::loses_power_at_exit(&self.scene.files(), self.random.u64(..)),
         ] {
+            self.happened = format!("import, {disk:?}");
             let mut import = self.scene.annals("import");
             let status = import.arg(&path).envs(disk).status().unwrap();
             self.scene.end_what_runs_beside();
@@ -281,6 +293,7 @@ impl History<'_> {
 
     fn until_the_disk_failed(&mut self) -> Result<(), String> {
         let disk = disk::fails(&self.scene.files(), self.random);
+        self.happened = format!("{disk:?}");
         let mut process = self.scene.serve(&disk);
         let millis = spread(self.random, 50.0, 1500.0);
         let ended = wait(&mut process, Duration::from_millis(millis as u64));

@@ -78,7 +78,7 @@ pub fn file_to_import(
     scene: &Scene,
     random: &mut Rng,
 ) -> (std::path::PathBuf, std::ops::Range<u64>) {
-    let records = scene.ledger.add(Kind::Imported, random.u64(1..2000));
+    let records = scene.ledger.add(Kind::Imported, random.u64(1..800));
     let text: String = records.clone().map(|number| Kind::Imported.audit_record(number)).collect();
     let path = scene.path(&format!("import-{}.log", records.start));
     std::fs::write(&path, text).unwrap();

@@ -15,7 +15,8 @@
  * the folder is synced, its creation and removal may be undone as well. Then the process ends with status 77.
  *
  * A failed fsync leaves the sectors at risk, as Linux does: a later fsync that succeeds does not write them again, unless
- * they were written again.
+ * they were written again. The fsync of a folder does not fail: SQLite does not look at its result, and on the file
+ * systems of Linux the fsync of a new file brings its name to the disk, too.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -308,9 +309,9 @@ int fsync(int fd) {
         pthread_mutex_unlock(&lock);
         return REAL(fsync)(fd);
     }
-    if (counted(1)) {
+    if (counted(1) && file) {
         result = -1;
-        for (size_t at = 0; file && at < file->count; at++) file->undo[at].failed_sync = 1;
+        for (size_t at = 0; at < file->count; at++) file->undo[at].failed_sync = 1;
     } else if (file) {
         synced(file);
     } else {
