@@ -28,8 +28,11 @@ const READS: [(&str, f64); 4] =
 const CLIENTS: u32 = 16;
 /// What memory may grow by from the second to the last third of a soak, beyond a fifth: caches and the allocator.
 const MEMORY_SLACK: u64 = 16 << 20;
+/// The largest file with its log, in percent of the bound: a reader of many rows keeps the log from being written back
+/// for as long as it reads.
+const FILE_PERCENT: u64 = 110;
 /// Answer times are asserted this coarsely, because other programs run on the machines of CI.
-const LONGEST_P99_MS: f64 = 1000.0;
+const LONGEST_P99_MS: f64 = 5000.0;
 
 /// What the clients share.
 struct Soak {
@@ -220,7 +223,7 @@ fn memory_files_and_answer_times_stay_flat_under_a_bound() {
     assert!(most(last, |one| one.descriptors) <= most(middle, |one| one.descriptors) + 4);
     assert!(most(last, |one| one.threads) <= most(middle, |one| one.threads) + 8);
     let file = most(&samples, |one| one.file);
-    assert!(file <= bound + bound / 20, "{file} bytes for a bound of {bound}");
+    assert!(file <= bound / 100 * FILE_PERCENT, "{file} bytes for a bound of {bound}");
     assert!(most(last, |one| one.file) > bound / 2, "the bound was not reached");
     let slowest = last.iter().flat_map(|one| one.times.values().map(|(_, p99)| *p99));
     let slowest = slowest.fold(0.0, f64::max);

@@ -33,19 +33,19 @@ enum Fault {
 #[test]
 #[ignore = "takes some twenty seconds"]
 fn killed_at_any_moment_annals_loses_and_doubles_nothing() {
-    campaign(Fault::Kill, rounds("ANNALS_CAMPAIGN_KILLS", 30));
+    campaign(Fault::Kill, rounds("ANNALS_CAMPAIGN_KILLS", 20));
 }
 
 #[test]
 #[ignore = "takes some ten seconds, and needs a C compiler"]
 fn losing_power_at_any_moment_annals_loses_and_doubles_nothing() {
-    campaign(Fault::PowerLoss, rounds("ANNALS_CAMPAIGN_POWER_LOSSES", 30));
+    campaign(Fault::PowerLoss, rounds("ANNALS_CAMPAIGN_POWER_LOSSES", 20));
 }
 
 #[test]
 #[ignore = "takes some ten seconds, and needs a C compiler"]
 fn on_a_failing_disk_annals_loses_and_doubles_nothing() {
-    campaign(Fault::DiskError, rounds("ANNALS_CAMPAIGN_DISK_ERRORS", 15));
+    campaign(Fault::DiskError, rounds("ANNALS_CAMPAIGN_DISK_ERRORS", 10));
 }
 
 /// Rounds of one history.
