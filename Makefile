@@ -1,6 +1,6 @@
 # The commands that people type. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint sqlx bench ci
+.PHONY: help run test lint sqlx bench campaign soak ci
 
 help: ## list the commands
 	@grep -E '^[a-z]+: *##' Makefile | sed 's/: *##/\t/'
@@ -19,5 +19,13 @@ sqlx: ## write .sqlx again after a change to SQL or to a migration (needs sqlx-c
 	DATABASE_URL=sqlite://$(CURDIR)/target/schema.db cargo sqlx prepare -- --all-targets
 bench: ## the whole benchmark: some twenty minutes and 15 GB of disk
 	cargo bench --bench history
+campaign: export ANNALS_CAMPAIGN_KILLS ?= 1000
+campaign: export ANNALS_CAMPAIGN_POWER_LOSSES ?= 500
+campaign: export ANNALS_CAMPAIGN_DISK_ERRORS ?= 300
+campaign: ## kills, losses of power and disk errors while all sources write: an hour
+	cargo test --release --test it campaign:: -- --include-ignored --nocapture --test-threads 1
+soak: export ANNALS_SOAK_SECONDS ?= 3600
+soak: ## 2,000 records and 500 reads a second on a history with a bound: an hour
+	cargo test --release --test it soak:: -- --include-ignored --nocapture
 ci: ## everything that must pass before a change lands
 	.ci/run

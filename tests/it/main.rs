@@ -25,6 +25,8 @@
 //! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
 //! | `file_changes`, `salvage` | a file that changes underneath, races on a new file; damage of each kind, and what is saved | time (some ten seconds) |
 //! | `retention_bounds` | bounds that take neither too much nor too little; clocks that jump | cc, time |
+//! | `campaign` | kills, losses of power and failing disks while all sources write | time, a C compiler |
+//! | `soak` | memory, files and answer times stay flat for a long time | time |
 //! | `disk_full` | a disk that is full | root, mount |
 //! | `command_line`, `terminal`, `config` | the commands, at a terminal and in a pipe; the configuration | script (util-linux) |
 //! | `sqlite_shell`, `docs` | the views in the stock shell; every example of the documents | sqlite3, curl, openssl |
@@ -33,6 +35,7 @@
 mod support;
 
 mod browser;
+mod campaign;
 mod care;
 mod clients;
 mod command_line;
@@ -66,6 +69,7 @@ mod salvage;
 mod retention_bounds;
 mod search;
 mod serve;
+mod soak;
 mod sqlite_shell;
 mod stream_load;
 mod terminal;
