@@ -18,6 +18,7 @@
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
 //! | `search` | a search finds what reading all statements finds | |
 //! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
+//! | `upgrade` | a history of every schema opens; a killed upgrade continues | time (some seconds) |
 //! | `disk_full` | a disk that is full | root, mount |
 //! | `command_line`, `terminal`, `config` | the commands, at a terminal and in a pipe; the configuration | script (util-linux) |
 //! | `sqlite_shell`, `docs` | the views in the stock shell; every example of the documents | sqlite3, curl, openssl |
@@ -54,4 +55,5 @@ mod sqlite_shell;
 mod stream_load;
 mod terminal;
 mod tls;
+mod upgrade;
 mod users;
