@@ -21,7 +21,7 @@ use crate::web::flame_graph::flame_graph_svg;
 const MOST_GROWTH: f64 = 7.5;
 
 /// The size of the smaller input, in bytes. The larger one is four times as long.
-const SMALL_BYTES: usize = 48 << 10;
+const SMALL_BYTES: usize = 192 << 10;
 
 /// Times below this are noise, in nanoseconds: the growth from a smaller time says nothing.
 const LEAST_NS: u64 = 2_000_000;
@@ -55,8 +55,7 @@ const RECORD: &str = "2026-03-01 10:00:00,000 [query] |Client=10.0.0.1:5000|User
     |ErrorCode=0|ErrorMessage=|Time(ms)=12|ScanBytes=0|ScanRows=0|ReturnRows=1|StmtId=1|QueryId=1a-1|IsQuery=true\
     |isNereids=true|feIp=10.0.0.2|StmtType=SELECT|Stmt=select a from t|CpuTimeMS=3|TraceId=\n";
 
-const SUMMARY: &str =
-    "Summary:\n   - Profile ID: 1a-1\n   - Task State: EOF\n   - Sql Statement: select 1\n";
+const SUMMARY: &str = "Summary:\n   - Profile ID: 1a-1\n   - Task State: EOF\n   - Sql Statement: select 1\n   - User: mira\n";
 
 static SHAPES: &[Shape] = &[
     shape("audit log: records", audit_log, |n| repeat("", RECORD, n, "")),
@@ -64,6 +63,10 @@ static SHAPES: &[Shape] = &[
     shape("audit log: equal fields", audit_log, |n| statement("select 1 -- ", |_| "|K=1".into(), n)),
     shape("audit log: fields of the format", audit_log, |n| statement("", |_| "|Stmt=1|Time(ms)=2|QueryId=3".into(), n)),
     shape("audit log: literal line ends", audit_log, |n| statement("select 1 ", |_| "--\\n".into(), n)),
+    shape("audit log: fields in a last comment", audit_log, |n| last_statement(|i| format!("|K{i:06}=1"), n)),
+    shape("audit log: literal line ends, last", audit_log, |n| last_statement(|_| "--\\n".into(), n)),
+    shape("audit log: braces, last", audit_log, |n| last_statement(|_| "|A={".into(), n)),
+    shape("audit log: fields of the format, last", audit_log, |n| last_statement(|_| "|ErrorMessage=|Time(ms)=1".into(), n)),
     shape("audit log: braces", audit_log, |n| statement("select '", |_| "{".into(), n)),
     shape("audit log: objects", audit_log, |n| statement("select '", |_| "|A={\"a\":".into(), n)),
     shape("audit log: brackets", audit_log, |n| statement("select '", |_| "|A=[".into(), n)),
@@ -104,10 +107,10 @@ static SHAPES: &[Shape] = &[
     shape("fingerprint: signs", fuzzing::fingerprint, |n| repeat("select 1", " - +", n, "")),
     shape("fingerprint: names", fuzzing::fingerprint, |n| repeat("select ", "a.b.", n, "")),
     shape("fingerprint: words", fuzzing::fingerprint, |n| repeat("", "case when a then b end ", n, "")),
-    shape("layout: columns", fuzzing::layout, |n| repeat("select ", "a, ", n / 2, "a")),
-    shape("layout: subqueries", fuzzing::layout, |n| repeat("", "(select ", n / 2, "")).with_memory(80),
-    shape("layout: comments", fuzzing::layout, |n| repeat("", "--\n", n / 2, "")),
-    shape("layout: parentheses", fuzzing::layout, |n| repeat("", "( ", n / 2, "")),
+    shape("layout: columns", fuzzing::layout, |n| repeat("select ", "a, ", n / 8, "a")),
+    shape("layout: subqueries", fuzzing::layout, |n| repeat("", "(select ", n / 8, "")).with_memory(80),
+    shape("layout: comments", fuzzing::layout, |n| repeat("", "--\n", n / 8, "")),
+    shape("layout: parentheses", fuzzing::layout, |n| repeat("", "( ", n / 8, "")),
     shape("rows: JSON lines", json_lines, |n| repeat("", "{\"query_id\":\"a-1\",\"time\":1722942950000,\"stmt\":\"select 1\"}\n", n, "")),
     shape("rows: empty objects", json_lines, |n| repeat("", "{}\n", n, "")),
     shape("rows: JSON array", json_array, |n| repeat("[{}", ",{\"query_id\":\"a-1\",\"time\":1722942950000}", n, "]")),
@@ -196,6 +199,12 @@ fn pieces(before: &str, piece: impl Fn(usize) -> String, bytes: usize, behind: &
 fn statement(before: &str, piece: impl Fn(usize) -> String, bytes: usize) -> Vec<u8> {
     let (start, end) = RECORD.split_once("select a from t").unwrap();
     pieces(&[start, before].concat(), piece, bytes, end)
+}
+
+/// Returns a record of a version that writes the statement last.
+fn last_statement(piece: impl Fn(usize) -> String, bytes: usize) -> Vec<u8> {
+    let (start, _) = RECORD.split_once("a from t").unwrap();
+    pieces(&[start, "1 -- "].concat(), piece, bytes, "\n")
 }
 
 /// Returns a record whose error message has these pieces.
