@@ -1,6 +1,6 @@
 # The commands that people type. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint sqlx bench campaign soak ci
+.PHONY: help run test lint sqlx bench campaign soak fuzz sanitize ci
 
 help: ## list the commands
 	@grep -E '^[a-z]+: *##' Makefile | sed 's/: *##/\t/'
@@ -27,5 +27,12 @@ campaign: ## kills, losses of power and disk errors while all sources write: an 
 soak: export ANNALS_SOAK_SECONDS ?= 3600
 soak: ## 2,000 records and 500 reads a second on a history with a bound: an hour
 	cargo test --release --test it soak:: -- --include-ignored --nocapture
+fuzz: ## ten million inputs for each fuzz target: some hours (needs nightly Rust, cargo-fuzz and a C++ compiler)
+	RUNS=10000000 fuzz/run
+	RUNS=100000 SANITIZER=address fuzz/run
+sanitize: ## the store's tests under AddressSanitizer, its pure parts under Miri (needs nightly Rust with miri and rust-src)
+	RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 cargo +nightly test --locked --lib \
+		--target x86_64-unknown-linux-gnu --target-dir target/sanitize store::
+	cargo +nightly miri test --locked --lib --target-dir target/miri watch::tests::a_header
 ci: ## everything that must pass before a change lands
 	.ci/run

@@ -23,6 +23,10 @@ pub mod cli;
 mod config;
 mod domain;
 mod formats;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
+#[cfg(test)]
+mod growth;
 mod http;
 mod ingest;
 mod store;

@@ -15,6 +15,8 @@ pub(crate) mod doris;
 pub(crate) mod error;
 mod etag;
 mod fast_path;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod metrics;
 pub(crate) mod middleware;
 pub(crate) mod panics;

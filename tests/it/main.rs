@@ -27,6 +27,7 @@
 //! | `retention_bounds` | bounds that take neither too much nor too little; clocks that jump | cc, time |
 //! | `campaign` | kills, losses of power and failing disks while all sources write | time, a C compiler |
 //! | `soak` | memory, files and answer times stay flat for a long time | time |
+//! | `upgrade` | a history of every schema opens; a killed upgrade continues | time (some seconds) |
 //! | `disk_full` | a disk that is full | root, mount |
 //! | `command_line`, `terminal`, `config` | the commands, at a terminal and in a pipe; the configuration | script (util-linux) |
 //! | `sqlite_shell`, `docs` | the views in the stock shell; every example of the documents | sqlite3, curl, openssl |
@@ -74,4 +75,5 @@ mod sqlite_shell;
 mod stream_load;
 mod terminal;
 mod tls;
+mod upgrade;
 mod users;

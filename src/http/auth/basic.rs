@@ -10,17 +10,17 @@ use crate::http::error::ApiError;
 
 /// A name and a password from an `Authorization` header.
 #[derive(Debug)]
-pub(super) struct BasicAuth(Authorization<Basic>);
+pub(in crate::http) struct BasicAuth(Authorization<Basic>);
 
 impl BasicAuth {
     /// Returns `None` if the header is not HTTP Basic.
-    pub(super) fn read(authorization: &str) -> Option<BasicAuth> {
+    pub(in crate::http) fn read(authorization: &str) -> Option<BasicAuth> {
         let header = HeaderValue::from_str(authorization).ok()?;
         Authorization::decode(&mut std::iter::once(&header)).ok().map(BasicAuth)
     }
 
     /// Errors if the header is missing, or is not HTTP Basic.
-    pub(super) fn require(authorization: Option<&str>) -> Result<BasicAuth, ApiError> {
+    pub(in crate::http) fn require(authorization: Option<&str>) -> Result<BasicAuth, ApiError> {
         let Some(authorization) = authorization else {
             return Err(ApiError::Unauthorized(
                 "this needs a user and a password (HTTP Basic)".to_string(),
@@ -33,7 +33,7 @@ impl BasicAuth {
 
     /// Returns the name and the password. Up to Doris 1.1 a name may begin with its cluster, as in
     /// `default_cluster:alice`.
-    pub(super) fn name_and_password(&self) -> (&str, &str) {
+    pub(in crate::http) fn name_and_password(&self) -> (&str, &str) {
         let (name, password) = (self.0.username(), self.0.password());
         let in_cluster = (name == "default_cluster").then(|| password.split_once(':')).flatten();
         in_cluster.unwrap_or((name, password))
@@ -42,7 +42,10 @@ impl BasicAuth {
 
 /// Returns the name of the account that a user means. Doris logs `alice` in as `alice@default_cluster`, too, and drops
 /// everything from the `@` on. An account whose own name has an `@` is meant by its whole name.
-pub(super) fn account_name<'n>(accounts: &HashMap<String, Account>, name: &'n str) -> &'n str {
+pub(in crate::http) fn account_name<'n>(
+    accounts: &HashMap<String, Account>,
+    name: &'n str,
+) -> &'n str {
     match name.split_once('@') {
         Some((bare, _)) if !accounts.contains_key(name) && accounts.contains_key(bare) => bare,
         _ => name,

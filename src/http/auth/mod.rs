@@ -3,7 +3,7 @@
 //! Clients of Doris send HTTP Basic with every request. A browser that logged in sends a session cookie.
 
 mod authenticator;
-mod basic;
+pub(in crate::http) mod basic;
 mod cookie;
 mod guesses;
 mod passwords;

@@ -8,7 +8,7 @@ pub(super) mod profile_html;
 mod query_detail;
 pub(super) mod query_profile;
 pub(super) mod session;
-mod stream_load;
+pub(super) mod stream_load;
 
 use std::borrow::Cow;
 

@@ -26,7 +26,7 @@ const REJECTED_UNLESS: [(&str, &str); 3] =
     [("merge_type", "APPEND"), ("group_commit", "off_mode"), ("unique_key_update_mode", "UPSERT")];
 
 /// A load as its headers describe it.
-pub(super) struct Load {
+pub(in crate::http) struct Load {
     pub label: String,
     pub comment: String,
     pub format: Format,
@@ -42,7 +42,7 @@ impl Load {
     /// Reads the headers of a load. Errors with a sentence at a header that Doris honours and annals does not. Headers
     /// that only say how a cluster runs the load are passed over: `timeout`, `fuzzy_parse`, `exec_mem_limit`,
     /// `load_to_single_tablet`, `send_batch_parallelism`, `token`, `compute_group` and the like.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Load, String> {
+    pub(in crate::http) fn of(headers: &HeaderMap) -> Result<Load, String> {
         let headers = Headers(headers);
         let label = label(&headers)?;
         check_supported(&headers)?;

@@ -3,7 +3,7 @@
 //! A load takes two steps, as in Doris: a frontend redirects, a backend loads. Clients insist on the redirect, so annals
 //! redirects them to itself, to the same path with a parameter.
 
-mod headers;
+pub(in crate::http) mod headers;
 
 use std::time::Instant;
 

@@ -70,10 +70,23 @@ impl Watch {
 
     /// Returns the version now. What is read from the database afterwards is of this version or a later one.
     pub(crate) fn now(&self) -> Version {
+        // SAFETY: the region is larger than the header, and mapped as long as `self` lives. SQLite aligns it to a page.
+        // SQLite's own readers read the header while another process writes it, too.
+        unsafe { Version::read(self.header) }
+    }
+}
+
+impl Version {
+    /// Reads a header.
+    ///
+    /// # Safety
+    ///
+    /// [`HEADER_WORDS`] aligned words are mapped at `header`, and whoever changes them meanwhile does so atomically, as
+    /// far as Rust's memory model knows of them.
+    unsafe fn read(header: NonNull<AtomicU64>) -> Version {
         let word = |at| {
-            // SAFETY: the region is larger than the header, and mapped as long as `self` lives. SQLite aligns
-            // it to a page. SQLite's own readers read the header while another process writes it, too.
-            unsafe { self.header.add(at).as_ref() }.load(Ordering::Acquire)
+            // SAFETY: as the caller promises.
+            unsafe { header.add(at).as_ref() }.load(Ordering::Acquire)
         };
         Version(std::array::from_fn(word))
     }
@@ -108,6 +121,28 @@ pub(super) fn map_index<T>(connection: &Connection) -> Result<NonNull<T>, rusqli
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Runs under Miri, too, which cannot run SQLite.
+    #[test]
+    fn a_header_is_read_while_another_thread_writes_it() {
+        let words = [const { AtomicU64::new(0) }; HEADER_WORDS];
+        // From the whole array, for a pointer to its first word may not be used for the others.
+        let header = NonNull::from(&words).cast::<AtomicU64>();
+        // SAFETY: the array has the words of a header, and lives.
+        let read = || unsafe { Version::read(header) };
+        assert_eq!(read(), Version([0; HEADER_WORDS]));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for commit in 1..=20 {
+                    words.iter().rev().for_each(|word| word.store(commit, Ordering::Release));
+                }
+            });
+            for _ in 0..20 {
+                read();
+            }
+        });
+        assert_eq!(read(), Version([20; HEADER_WORDS]));
+    }
 
     #[test]
     fn a_version_changes_with_each_commit() {
