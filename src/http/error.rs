@@ -102,6 +102,7 @@ impl From<StoreError> for ApiError {
             StoreError::File(fault) => ApiError::Busy(fault.to_string()),
             StoreError::Corrupt(_) | StoreError::NotADatabase(_) => {
                 ApiError::Busy(FileFault::Damaged.to_string())
+            }
             StoreError::Overloaded => ApiError::Busy(format!("{error}; try again later")),
             StoreError::TimedOut(_) | StoreError::TooManyGroups(_) => {
                 ApiError::Busy(format!("{error}; name a shorter time range or another filter"))
