@@ -115,7 +115,6 @@ fn a_prune_on_a_full_disk_frees_space_or_says_how_much_it_needs() {
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("the disk is full") && text.contains("run annals prune again"), "{text}");
-    assert_eq!(number(&db, "SELECT count(*) FROM query"), 8000);
     disk.fill(400 << 10);
     let output = prune();
     assert!(output.status.success(), "{}", stderr(&output));

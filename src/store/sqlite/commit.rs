@@ -24,7 +24,7 @@ use crate::store::writer::{Group, Upkeep, WriteConnection};
 /// take a millisecond, reports some hundred.
 const FIRST_WAIT: Duration = Duration::from_millis(16);
 /// The longest wait: a push waits as long. A reader that takes longer, as a backup does, lets the log grow.
-const LONGEST_WAIT: Duration = Duration::from_millis(512);
+const LONGEST_WAIT: Duration = Duration::from_millis(2048);
 /// From one try to the next, in waits: clients that push wait for no more than a ninth of the time.
 const WAITS_BETWEEN: u32 = 8;
 
