@@ -149,6 +149,13 @@ impl<'a> Finder<'a> {
 
     /// Finds the rest of the page.
     fn find_all(&mut self) -> Result<(), rusqlite::Error> {
+        if self.progress.at.is_none() {
+            // The newest queries were not looked at in time. Only a search that looked at a query can go on.
+            self.by_start(NEWEST)?;
+            if self.progress.is_done {
+                return Ok(());
+            }
+        }
         let Some((first, last)) = id_range(self.sqlite)? else {
             self.progress.is_done = true;
             return Ok(());
