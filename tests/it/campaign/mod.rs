@@ -112,6 +112,15 @@ fn campaign(fault: Fault, rounds: u64) {
     }
 }
 
+/// Ends the sources when it is dropped, also by a panic.
+struct Over<'a>(&'a Scene);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::SeqCst);
+    }
+}
+
 /// A history for some rounds.
 struct History<'a> {
     scene: &'a Scene,
@@ -147,12 +156,11 @@ impl History<'_> {
                 scope.spawn(move || sources::import(scene, for_import));
             }
             scope.spawn(move || sources::back_up(scene, for_backup, fault == Fault::PowerLoss));
-            let result = (0..rounds).try_for_each(|_| {
+            let _ends_the_sources = Over(scene);
+            (0..rounds).try_for_each(|_| {
                 sum.rounds += 1;
                 self.round(sum)
-            });
-            scene.is_over.store(true, Ordering::SeqCst);
-            result
+            })
         })?;
         self.catch_up()
     }
@@ -190,7 +198,7 @@ impl History<'_> {
             Fault::DiskError => self.until_the_disk_failed()?,
         }
         sum.started += u64::from(self.has_listened);
-        if !is_checked_alive && self.scene.db().exists() {
+        if !is_checked_alive {
             self.check_at_rest()?;
         }
         self.scene.failure().or_else(|| self.scene.panic()).map_or(Ok(()), Err)
@@ -199,8 +207,13 @@ impl History<'_> {
     fn check_at_rest(&mut self) -> Result<(), String> {
         let found = self.scene.ledger.check(&self.scene.db(), Extent::Acknowledged);
         match found {
-            // The first start ended before there was a table.
-            Err(error) if !self.has_listened && error.contains("no such table") => return Ok(()),
+            // The first start ended before there was a file or a table.
+            Err(error)
+                if !self.has_listened
+                    && (error.contains("no such table") || error.contains("unable to open")) =>
+            {
+                return Ok(());
+            }
             found => found?,
         };
         if self.has_listened { self.scene.check(&self.scene.db()) } else { Ok(()) }
