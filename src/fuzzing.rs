@@ -51,7 +51,8 @@ pub fn profile(text: &[u8]) -> usize {
         check_record(&profile.summary);
         Profile::should_replace(profile.summary.is_running(), text.len(), text);
     }
-    let tree = Section::parse(&String::from_utf8_lossy(text));
+    let lossy = String::from_utf8_lossy(text);
+    let tree = Section::parse(&lossy);
     let mut bytes = tree.render_tree().len() + json_bytes(&tree) + json_bytes(&tree.brief());
     for fragment in tree.fragments() {
         bytes += fragment.id.len() + fragment.time.len() + 16 * fragment.instances.len();
@@ -68,7 +69,7 @@ fn operators(tree: &Section) -> usize {
     let stacks = flame_stacks(&operators, 0.0);
     assert!(stacks.len() <= count);
     json_bytes(&operators)
-        + stacks.iter().flat_map(|stack| &stack.frames).map(String::len).sum::<usize>()
+        + stacks.iter().flat_map(|stack| &stack.frames).map(|frame| frame.len()).sum::<usize>()
 }
 
 /// Normalizes a statement.
@@ -146,13 +147,15 @@ fn format_of(choice: u8) -> Format {
 /// Reads the body of a push in a format.
 pub(crate) fn rows_of(body: &[u8], format: &Format) -> usize {
     let (mut bytes, mut count) = (0, 0);
-    let _ = rows::read(body, format, Zone::UTC, &mut |_, row| {
+    let Ok(body_text) = std::str::from_utf8(body) else { return 0 };
+    let Ok(rows) = format.rows(body_text, Zone::UTC) else { return 0 };
+    for row in rows {
         count += 1;
-        if let Ok(Entry::Record(record)) = row {
+        if let Ok((_, Ok(Entry::Record(record)))) = row {
             rows::wrongly_typed_column(&record);
             bytes += check_record(&record);
         }
-    });
+    }
     assert!(count <= body.len() + 1);
     bytes
 }

@@ -152,7 +152,9 @@ fn profile(bytes: &[u8]) -> usize {
 }
 
 fn flames(bytes: &[u8]) -> usize {
-    let operators = operators(&Section::parse(&String::from_utf8_lossy(bytes)));
+    let text = String::from_utf8_lossy(bytes);
+    let tree = Section::parse(&text);
+    let operators = operators(&tree);
     flame_graph_svg(&operators, "growth").unwrap().len()
 }
 

@@ -27,7 +27,7 @@ use crate::domain::time::Zone;
 #[cfg(test)]
 pub(crate) fn profile_html(text: &[u8]) -> usize {
     let mut html = Vec::new();
-    write_html_json(text, &mut html);
+    write_html_json(&String::from_utf8_lossy(text), &mut html);
     html.len()
 }
 

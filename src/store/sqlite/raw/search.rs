@@ -352,6 +352,7 @@ mod tests {
     use std::collections::HashSet;
     use std::time::Duration;
 
+    use super::super::ReadPool;
     use super::*;
     use crate::domain::search::Search;
 
@@ -376,8 +377,8 @@ mod tests {
         let mut store = store(&folder).await;
         // Reading all statements takes some ten times as long.
         let short = Duration::from_millis(3);
-        store.newest = Lane::new(store.path(), false, 1, Some(short));
-        store.scans = Lane::new(store.path(), false, 1, Some(short));
+        store.newest = Lane::new(ReadPool::new(store.path(), false, 1), 1, Some(short));
+        store.scans = Lane::new(ReadPool::new(store.path(), false, 1), 1, Some(short));
         let search = Some(Search::new(Some("9"), None).unwrap());
         let mut filter = QueryFilter { limit: 2000, search, ..QueryFilter::default() };
         let (mut found, mut incomplete) = (Vec::new(), 0);
