@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, ReadBuf};
 use warp::host::Authority;
 use warp::http::HeaderMap;
-use warp::http::header::{AUTHORIZATION, Entry, HeaderName, HeaderValue, IF_NONE_MATCH};
+use warp::http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_NONE_MATCH};
 
 use super::auth::SessionCookie;
 use super::auth::basic::{BasicAuth, account_name};
