@@ -360,6 +360,13 @@ fn value() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn a_cut_behind_a_list_and_a_long_character_is_no_panic() {
+    for text in ["in(1,2)\u{fffd}...", "select a in (1, 2)é...", "a in (1,2,3)北京..."] {
+        assert!(normalize(text).ends_with("..."), "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_normalized(statement: String) {
