@@ -279,8 +279,10 @@ fn json_bytes(value: &impl serde::Serialize) -> usize {
 mod tests {
     use super::*;
 
+    type Target = fn(&[u8]) -> usize;
+
     /// The fuzz targets by name.
-    const TARGETS: [(&str, fn(&[u8]) -> usize); 8] = [
+    const TARGETS: [(&str, Target); 8] = [
         ("archive", archive),
         ("audit_log", audit_log),
         ("fingerprint", fingerprint),

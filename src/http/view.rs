@@ -168,10 +168,7 @@ impl View {
         self.store.newest_profile(self.reader()).await
     }
 
-    pub(crate) async fn page(
-        &self,
-        filter: &QueryFilter,
-    ) -> Result<QueryPage, StoreError> {
+    pub(crate) async fn page(&self, filter: &QueryFilter) -> Result<QueryPage, StoreError> {
         self.store.page(filter, self.reader()).await
     }
 

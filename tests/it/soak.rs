@@ -91,7 +91,7 @@ impl Soak {
 
     async fn push_profile(self: Arc<Soak>) -> Option<String> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let start = chrono::Utc::now().format("%Y-%m-%d %H:%M:%S").to_string();
+        let start = crate::support::now().format("%Y-%m-%d %H:%M:%S").to_string();
         let values = [("Start Time", start.as_str()), ("End Time", &start), ("Total", "1ms")];
         let mut random = fastrand::Rng::with_seed(number);
         let noise: String = (0..20_000).map(|_| random.alphanumeric()).collect();
@@ -134,7 +134,7 @@ fn row(number: u64) -> String {
         number % 28 + 1
     );
     json!({
-        "query_id": id(number), "time": chrono::Utc::now().timestamp_millis(), "user": format!("user{}", number % 20),
+        "query_id": id(number), "time": crate::support::now().timestamp_millis(), "user": format!("user{}", number % 20),
         "client": "10.0.0.7:5000", "db": "shop", "state": if number.is_multiple_of(40) { "ERR" } else { "EOF" },
         "query_time": number % 3000, "scan_rows": number, "scan_bytes": number * 100, "return_rows": number % 100,
         "peak_memory_bytes": 1 << 20, "cpu_time_ms": number % 500, "stmt": statement,

@@ -56,16 +56,14 @@ impl RouteBuilder {
             .and(warp::query())
             .and(warp::path::full())
             .and(body)
-            .map(|method, client, view, headers, parameters, full_path: FullPath, body| {
-                PushParts {
-                    method,
-                    client,
-                    view,
-                    headers,
-                    parameters,
-                    full_path: full_path.as_str().to_string(),
-                    body,
-                }
+            .map(|method, client, view, headers, parameters, full_path: FullPath, body| PushParts {
+                method,
+                client,
+                view,
+                headers,
+                parameters,
+                full_path: full_path.as_str().to_string(),
+                body,
             })
             .boxed();
         RouteBuilder { state, read, read_publicly, push }

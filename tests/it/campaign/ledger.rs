@@ -71,7 +71,7 @@ impl Kind {
 
     /// Returns a record as a line of an audit log.
     pub fn audit_record(self, number: u64) -> String {
-        let written = chrono::Utc::now().format("%Y-%m-%d %H:%M:%S,%3f").to_string();
+        let written = crate::support::now().format("%Y-%m-%d %H:%M:%S,%3f").to_string();
         if self.is_load(number) {
             let (label, time) = (format!("l-{number}"), written.replace(',', "."));
             let values = [("Label", label.as_str()), ("StartTime", &time), ("FinishTime", &time)];

@@ -14,7 +14,7 @@ use super::process::Scene;
 const STREAM_LOAD: &str = "/api/__internal_schema/audit_log/_stream_load?redirected=true";
 
 pub fn now_ms() -> i64 {
-    chrono::Utc::now().timestamp_millis()
+    crate::support::now().timestamp_millis()
 }
 
 /// A client of the annals that runs.

@@ -198,3 +198,8 @@ pub fn unprivileged(folder: &Path) -> Command {
     command.uid(65534).gid(65534);
     command
 }
+
+/// Returns the time of the system clock.
+pub fn now() -> chrono::DateTime<chrono::Utc> {
+    std::time::SystemTime::now().into()
+}
