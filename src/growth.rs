@@ -237,7 +237,7 @@ fn members(choice: u8, bytes: usize) -> Vec<u8> {
 }
 
 /// Returns the processor time of this thread in nanoseconds: what other processes do does not count.
-fn thread_time_ns() -> u64 {
+pub(crate) fn thread_time_ns() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

@@ -1,16 +1,14 @@
 //! What is made of a text, and the time that takes, grow with the text and no faster, whatever the text is.
 
-use std::sync::LazyLock;
-use std::time::Instant;
-
 use super::super::*;
+use crate::growth::thread_time_ns;
 
 /// The sizes that are compared, in bytes.
 const SMALL: usize = 16 << 10;
 const LARGE: usize = 8 * SMALL;
 /// The most that time or bytes of the large text may be of those of the small one. Work that grows with the square takes
 /// 64 times as long.
-const MAX_RATIO: u128 = 24;
+const MAX_RATIO: usize = 24;
 
 const HEAD: &str =
     "Summary:\n   - Profile ID: 1a-2b\n   - Total: 3ms\n   - Sql Statement: select 1\n";
@@ -163,33 +161,24 @@ mod erased {
     }
 }
 
-/// Returns the time that this thread computed, in microseconds: other tests run at the same time. Where the system does not
-/// say, returns the time of the clock.
-fn cpu_us() -> u128 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let computed = std::fs::read_to_string("/proc/thread-self/schedstat");
-    let computed = computed.ok().and_then(|text| text.split(' ').next()?.parse::<u128>().ok());
-    computed.map_or_else(|| START.elapsed().as_micros(), |ns| ns / 1000)
-}
-
 #[test]
 fn bytes_and_time_grow_with_the_text() {
     for (name, text) in TEXTS {
         let (small, large) = (text(SMALL), text(LARGE));
         let measured = |text: &str| {
-            let begun = cpu_us();
+            let start_ns = thread_time_ns();
             let bytes = make_all(text);
             // Less than two milliseconds are noise.
-            (bytes, (cpu_us() - begun).max(2000))
+            (bytes, (thread_time_ns() - start_ns).max(2_000_000))
         };
         let ((small_bytes, small_time), (large_bytes, large_time)) =
             (measured(&small), measured(&large));
-        let most = small_bytes as u128 * MAX_RATIO;
-        assert!((large_bytes as u128) < most, "{name}: {small_bytes} to {large_bytes} bytes");
+        let most = small_bytes * MAX_RATIO;
+        assert!(large_bytes < most, "{name}: {small_bytes} to {large_bytes} bytes");
         assert!(large_bytes < 120 * large.len(), "{name}: {large_bytes} bytes of {}", large.len());
-        let most = small_time * MAX_RATIO;
-        assert!(large_time < most, "{name}: {small_time} to {large_time} us");
-        println!("{name}: {small_bytes} {large_bytes} bytes, {small_time} {large_time} us");
+        let most = small_time * MAX_RATIO as u64;
+        assert!(large_time < most, "{name}: {small_time} to {large_time} ns");
+        println!("{name}: {small_bytes} {large_bytes} bytes, {small_time} {large_time} ns");
     }
 }
 

@@ -1,26 +1,20 @@
 //! Reading takes linear time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Write, doris1, doris2, doris4, parse, starrocks};
 use crate::domain::statement;
 use crate::formats::Item;
+use crate::growth::thread_time_ns;
 
 /// How often a time is measured.
 const TRIES: usize = 6;
 
-/// Returns the time that work takes, without the time in which other processes have the processor.
+/// Returns the processor time that work takes: what other processes do does not count.
 fn time_of(work: impl FnOnce()) -> Duration {
-    let (start, start_cpu) = (Instant::now(), cpu_time());
+    let start_ns = thread_time_ns();
     work();
-    let elapsed = start.elapsed();
-    start_cpu.zip(cpu_time()).map_or(elapsed, |(start, end)| end.saturating_sub(start))
-}
-
-/// Returns the processor time of this thread so far, or None if the system is not Linux.
-fn cpu_time() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    Duration::from_nanos(thread_time_ns() - start_ns)
 }
 
 /// Pieces of text that a reader may read again and again. `#` stands for a number that differs from piece to piece.
