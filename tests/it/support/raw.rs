@@ -93,9 +93,10 @@ pub fn get_from(address: &str, server: &Server, path: &str, headers: &str) -> An
     send(&mut connect_from(address, server), request.as_bytes())
 }
 
-/// Returns the value of a metric without labels.
+/// Returns the value of a metric without labels. A connection that is closed for another is tried again.
 pub fn metric(server: &Server, headers: &str, name: &str) -> f64 {
-    let text = get_from("127.0.0.1", server, "/metrics", headers).text();
+    let read = || get_from("127.0.0.1", server, "/metrics", headers).text();
+    let text = (0..20).map(|_| read()).find(|text| !text.is_empty()).unwrap_or_default();
     let line = text.lines().find(|line| line.split(' ').next() == Some(name));
     line.unwrap_or_else(|| panic!("no {name} in {text}"))
         .split(' ')
