@@ -15,7 +15,7 @@ use super::lock;
 const MAX_CONNECTIONS: u64 = 4096;
 /// Open files that connections leave to the rest of annals. The history takes some 25 with all its connections and
 /// temporary files, the runtime and the log take 8, and each followed log and polled frontend takes one for a moment.
-const RESERVED_FILES: u64 = 40;
+const RESERVED_FILES: u64 = 80;
 /// Connections beyond the bound, which serve health checks and reject the rest with 503.
 const MAX_SURPLUS: u64 = 16;
 /// The least number of connections, however few files the system allows.
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn the_bound_follows_the_limit_of_open_files() {
         for (files, max, surplus) in
-            [(0, 4, 2), (64, 21, 3), (1024, 968, 16), (4096, 4040, 16), (u64::MAX, 4096, 16)]
+            [(0, 4, 2), (104, 21, 3), (1024, 928, 16), (4096, 4000, 16), (u64::MAX, 4096, 16)]
         {
             let connections = Connections::of_files(files, Gauge::default());
             assert_eq!((connections.max, connections.max_surplus), (max, surplus), "{files}");

@@ -22,10 +22,10 @@ fn empty() -> (TempDir, Server) {
     (folder, server)
 }
 
-/// Starts a server that may have 64 open files, and logs into a file.
+/// Starts a server that may have 104 open files, and logs into a file.
 fn with_few_files(folder: &TempDir) -> Server {
     let mut command = Command::new("sh");
-    command.args(["-c", r#"ulimit -n 64; exec "$0" "$@""#]).arg(env!("CARGO_BIN_EXE_annals"));
+    command.args(["-c", r#"ulimit -n 104; exec "$0" "$@""#]).arg(env!("CARGO_BIN_EXE_annals"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(folder.path().join("a.db"));
     command.env("TZ", "UTC").env_remove("ANNALS_DB").env_remove("ANNALS_LOG");
     command.stderr(File::create(folder.path().join("log")).unwrap());
