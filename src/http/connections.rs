@@ -13,7 +13,7 @@ use super::lock;
 
 /// The most open connections, where the system allows enough open files. Each takes some 20 KB.
 const MAX_CONNECTIONS: u64 = 4096;
-/// Open files that connections leave to the rest of annals. The history takes some 25 with all its connections and
+/// Open files that connections leave to the rest of annals. The history takes some 45 with all its connections and
 /// temporary files, the runtime and the log take 8, and each followed log and polled frontend takes one for a moment.
 const RESERVED_FILES: u64 = 80;
 /// Connections beyond the bound, which serve health checks and reject the rest with 503.
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_idlest_connection_of_a_greedy_client_is_closed_for_its_next() {
-        let connections = Connections::of_files(64, Gauge::default());
+        let connections = Connections::of_files(104, Gauge::default());
         let reader = connections.open(client(1)).unwrap();
         drop(reader.activity.answering());
         let greedy: Vec<_> = (0..30).map(|_| connections.open(client(2)).unwrap()).collect();
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn if_all_are_busy_a_new_one_is_surplus() {
-        let connections = Connections::of_files(64, Gauge::default());
+        let connections = Connections::of_files(104, Gauge::default());
         let busy: Vec<_> =
             (0..21).map(|number| connections.open(client(number)).unwrap()).collect();
         let mut answering: Vec<_> = busy.iter().map(|one| one.activity.answering()).collect();
