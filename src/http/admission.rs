@@ -22,16 +22,11 @@ use super::shares::{Full, Share, Shares};
 const MAX_REQUESTS: usize = 1024;
 /// The part of one client: the other half is for everybody else.
 const MAX_REQUESTS_EACH: usize = MAX_REQUESTS / 2;
-/// Reports at the same time. Two run, and the others wait for the store; more wait here.
-const MAX_REPORTS: usize = 16;
-/// The part of one client, so that the report of another never waits for more than a few.
-const MAX_REPORTS_EACH: usize = 4;
 
 /// Admits requests.
 #[derive(Debug)]
 pub(super) struct Admission {
     requests: Arc<Shares>,
-    reports: Arc<Shares>,
     /// Counts the admitted requests for the metrics.
     gauge: Gauge,
 }
@@ -40,17 +35,12 @@ pub(super) struct Admission {
 #[derive(Debug)]
 pub(super) struct Admitted {
     _request: Option<Share>,
-    report: Option<Share>,
     gauge: Gauge,
 }
 
 impl Admission {
     pub(super) fn new(gauge: Gauge) -> Admission {
-        Admission {
-            requests: Shares::new(MAX_REQUESTS, MAX_REQUESTS_EACH),
-            reports: Shares::new(MAX_REPORTS, MAX_REPORTS_EACH),
-            gauge,
-        }
+        Admission { requests: Shares::new(MAX_REQUESTS, MAX_REQUESTS_EACH), gauge }
     }
 
     /// Admits a request. Errors if there are too many of its kind.
@@ -59,14 +49,7 @@ impl Admission {
         let request = is_counted.then(|| self.requests.take(client)).transpose();
         let request = request.map_err(too_many)?;
         self.gauge.inc();
-        Ok(Admitted { _request: request, report: None, gauge: self.gauge.clone() })
-    }
-
-    /// Waits until the client may have one more report, if the request is for one.
-    pub(super) async fn wait(&self, admitted: &mut Admitted, kind: RouteKind, client: Client) {
-        if kind == RouteKind::Report {
-            admitted.report = Some(self.reports.wait_for(client).await);
-        }
+        Ok(Admitted { _request: request, gauge: self.gauge.clone() })
     }
 }
 

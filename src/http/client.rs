@@ -19,6 +19,11 @@ impl Client {
     /// Stands for the client of a request that did not come over a socket.
     pub(crate) const UNKNOWN: Client = Client(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
+    /// Returns the address, or the network of an IPv6 address.
+    pub(super) fn address(self) -> IpAddr {
+        self.0
+    }
+
     pub(super) fn of(address: IpAddr) -> Client {
         match address.to_canonical() {
             IpAddr::V6(address) => {

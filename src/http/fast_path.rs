@@ -12,6 +12,7 @@ use super::AppState;
 use super::doris::{query_profile, session};
 use crate::domain::record::QueryId;
 use crate::http::answer::{Answer, AnswerBody};
+use crate::http::client::Client;
 use crate::http::middleware::finalize_response;
 use crate::http::response_cache::host;
 
@@ -19,7 +20,11 @@ use crate::http::response_cache::host;
 const COMPRESSED_FROM_BYTES: usize = 32;
 
 /// Returns the requested profile, or `None` if the routes have to answer.
-pub(super) fn profile<In>(state: &AppState, request: &Request<In>) -> Option<Answer> {
+pub(super) fn profile<In>(
+    state: &AppState,
+    request: &Request<In>,
+    client: Client,
+) -> Option<Answer> {
     let (as_html, query_id) = requested_profile(request.uri())?;
     let headers = request.headers();
     if *request.method() != Method::GET
@@ -28,7 +33,7 @@ pub(super) fn profile<In>(state: &AppState, request: &Request<In>) -> Option<Ans
         return None;
     }
     let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose().ok()?;
-    let view = state.known_view(authorization, host(headers)?.as_ref())?;
+    let view = state.known_view(authorization, host(headers)?.as_ref(), client)?;
     let answer = match as_html {
         true => session::profile(&view, query_id).now_or_never(),
         false => query_profile::bare(&view, query_id).now_or_never(),

@@ -180,7 +180,7 @@ async fn serve_connection<R>(
     let service = service_fn(move |request: Request<Incoming>| {
         let answering = activity.answering();
         let in_flight = InFlight::new(&request);
-        if let Some(mut answer) = at_once(&state, &request, is_surplus) {
+        if let Some(mut answer) = at_once(&state, &request, client, is_surplus) {
             in_flight.finish(&mut answer, state.metrics());
             return future::Either::Left(ready(Ok(answer.map(whole))));
         }
@@ -203,7 +203,12 @@ async fn serve_connection<R>(
 
 /// Returns the answer to a request that waits for nothing: an error, a kept list, or a profile. `None` if the routes
 /// have to answer.
-fn at_once(state: &AppState, request: &Request<Incoming>, is_surplus: bool) -> Option<Answer> {
+fn at_once(
+    state: &AppState,
+    request: &Request<Incoming>,
+    client: Client,
+    is_surplus: bool,
+) -> Option<Answer> {
     if let Err(error) = check_target(request) {
         return Some(last_answer(error));
     }
@@ -213,7 +218,7 @@ fn at_once(state: &AppState, request: &Request<Incoming>, is_surplus: bool) -> O
         return Some(last_answer(ApiError::Busy(sentence.to_string())));
     }
     let cached = state.response_cache().get(state, request);
-    cached.or_else(|| fast_path::profile(state, request))
+    cached.or_else(|| fast_path::profile(state, request, client))
 }
 
 /// Returns the answer to an error that ends its connection.
@@ -235,13 +240,12 @@ where
     B: Body<Data = Bytes>,
 {
     let kind = kind(request.method(), request.uri().path());
-    let mut admitted = match state.admission().admit(kind, client) {
+    let admitted = match state.admission().admit(kind, client) {
         Ok(admitted) => admitted,
         Err(error) => return Ok(error.into_answer().map(whole)),
     };
     request.extensions_mut().insert(client);
     let response = within(kind.time_limit(), async {
-        state.admission().wait(&mut admitted, kind, client).await;
         state.response_cache().respond(state, routes, request).await
     });
     Ok(match response.await {

@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
-
 use super::client::Client;
 use super::lock;
 
@@ -13,8 +11,6 @@ pub(crate) struct Shares {
     max: usize,
     max_each: usize,
     in_use: Mutex<InUse>,
-    /// Notified when one is free again.
-    freed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +38,7 @@ pub(crate) enum Full {
 impl Shares {
     /// Returns `max` shares, of which a client gets at most `max_each`.
     pub(crate) fn new(max: usize, max_each: usize) -> Arc<Shares> {
-        Arc::new(Shares { max, max_each, in_use: Mutex::default(), freed: Notify::new() })
+        Arc::new(Shares { max, max_each, in_use: Mutex::default() })
     }
 
     /// Takes a share. Errors if there is none for this client.
@@ -61,30 +57,8 @@ impl Shares {
     }
 }
 
-impl Shares {
-    /// Takes a share as soon as there is one for this client.
-    pub(crate) async fn wait_for(self: &Arc<Shares>, client: Client) -> Share {
-        loop {
-            let mut freed = std::pin::pin!(self.freed.notified());
-            // From here on, no share is freed without notice.
-            freed.as_mut().enable();
-            if let Ok(share) = self.take(client) {
-                return share;
-            }
-            freed.await;
-        }
-    }
-}
-
 impl Drop for Share {
     fn drop(&mut self) {
-        self.release();
-        self.shares.freed.notify_waiters();
-    }
-}
-
-impl Share {
-    fn release(&self) {
         let mut in_use = lock(&self.shares.in_use);
         in_use.all = in_use.all.saturating_sub(1);
         if let Some(of_client) = in_use.by_client.get_mut(&self.client) {
@@ -114,19 +88,5 @@ mod tests {
         let _again = shares.take(a).unwrap();
         assert_eq!(shares.take(a).err(), Some(Full::Client));
         assert_eq!(lock(&shares.in_use).by_client.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn who_waits_gets_the_share_that_is_freed() {
-        use futures_util::FutureExt;
-        let shares = Shares::new(3, 1);
-        let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|address| Client::of(address.parse().unwrap()));
-        let first = shares.take(a).unwrap();
-        let mut second = std::pin::pin!(shares.wait_for(a));
-        assert!(second.as_mut().now_or_never().is_none());
-        let _other = shares.wait_for(b).now_or_never().unwrap();
-        assert!(second.as_mut().now_or_never().is_none());
-        drop(first);
-        let _second = second.now_or_never().unwrap();
     }
 }

@@ -126,7 +126,7 @@ impl AppState {
         host: Option<Authority>,
     ) -> Result<View, ApiError> {
         let principal = self.principal(credentials, host.as_ref()).await?;
-        Ok(self.view_of(principal))
+        Ok(self.view_of(principal, credentials.client))
     }
 
     /// Returns what a browser may see of the history. A browser sends the id of its session in place of the header.
@@ -138,7 +138,7 @@ impl AppState {
         if let Some(id) = &browser.session
             && let Some(principal) = self.authenticator.principal_in_session(id).await?
         {
-            return Ok(self.view_of(principal));
+            return Ok(self.view_of(principal, browser.client));
         }
         let authorization = browser.authorization.as_deref();
         let credentials =
@@ -165,14 +165,16 @@ impl AppState {
         &self,
         authorization: Option<&str>,
         host: Option<&Authority>,
+        client: Client,
     ) -> Option<View> {
         self.check_host(host).ok()?;
-        self.authenticator.known_principal(authorization).map(|principal| self.view_of(principal))
+        let principal = self.authenticator.known_principal(authorization)?;
+        Some(self.view_of(principal, client))
     }
 
-    fn view_of(&self, principal: Principal) -> View {
+    fn view_of(&self, principal: Principal, client: Client) -> View {
         let (store, pipeline) = (self.store.clone(), self.pipeline.clone());
-        View::new(store, self.scheme, pipeline, self.compute.clone(), principal)
+        View::new(store, self.scheme, pipeline, self.compute.clone(), principal, client)
     }
 
     /// Errors if annals does not answer under this host name.

@@ -10,6 +10,7 @@ use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
 use crate::http::answer::Answer;
 use crate::http::auth::Principal;
+use crate::http::client::Client;
 use crate::http::compute::ComputeQueue;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
@@ -30,6 +31,7 @@ pub(crate) struct View {
     pipeline: Arc<Pipeline>,
     compute: ComputeQueue,
     principal: Principal,
+    client: Client,
 }
 
 /// Why a query has no profile to show.
@@ -46,8 +48,9 @@ impl View {
         pipeline: Arc<Pipeline>,
         compute: ComputeQueue,
         principal: Principal,
+        client: Client,
     ) -> View {
-        View { zone: pipeline.zone(), scheme, store, pipeline, compute, principal }
+        View { zone: pipeline.zone(), scheme, store, pipeline, compute, principal, client }
     }
 
     /// Returns whether this is what `principal` sees.
@@ -66,7 +69,11 @@ impl View {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader { owner: self.restricted_to(), name: self.name() }
+        Reader {
+            owner: self.restricted_to(),
+            name: self.name(),
+            address: Some(self.client.address()),
+        }
     }
 
     /// Returns the pipeline to push to. Errors if the principal may not push.

@@ -1,5 +1,7 @@
 //! What the store gives of single queries, beside [`StoredQuery`](crate::domain::record::StoredQuery).
 
+use std::net::IpAddr;
+
 use crate::domain::filter::Cursor;
 use crate::domain::record::{Kind, StoredQuery};
 use crate::store::error::StoreError;
@@ -10,8 +12,18 @@ use crate::store::profile_body::StoredText;
 pub(crate) struct Reader<'a> {
     /// The user whose queries alone may be seen; `None` for all queries.
     pub owner: Option<&'a str>,
-    /// The name by which long reads are shared out; `None` without users.
+    /// The name of the principal; `None` without users.
     pub name: Option<&'a str>,
+    /// Where the request comes from; `None` for a command.
+    pub address: Option<IpAddr>,
+}
+
+impl Reader<'_> {
+    /// Returns whose share of the long reads this is: that of the principal, or without users that of the address.
+    pub(crate) fn client(&self) -> Option<String> {
+        let address = || self.address.map(|address| address.to_string());
+        self.name.map(str::to_string).or_else(address)
+    }
 }
 
 /// What ended a page of a list before it was full, although queries may be left.

@@ -58,7 +58,7 @@ impl Store {
             ..filter.clone()
         };
         let owner = reader.owner.map(str::to_string);
-        let timeline = self.reports.run(reader.name, move |sqlite| {
+        let timeline = self.reports.run(reader.client(), move |sqlite| {
             let mut buckets = spans.empty();
             let (filter, owner) = (&filter, owner.as_deref());
             Scan { sqlite, filter, owner }.each("", |row| {
@@ -101,7 +101,7 @@ impl Store {
     ) -> Result<StatementPage, StoreError> {
         let filter = filter.clone();
         let owner = reader.owner.map(str::to_string);
-        let page = self.reports.run(reader.name, move |sqlite| {
+        let page = self.reports.run(reader.client(), move |sqlite| {
             let by = GroupBy::Statement;
             let groups = groups(sqlite, (&filter, owner.as_deref()), by, MAX_GROUPS)?;
             if groups.len() > MAX_GROUPS {
@@ -126,7 +126,7 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
         let owner = reader.owner.map(str::to_string);
-        let counted = self.reports.run(reader.name, move |sqlite| {
+        let counted = self.reports.run(reader.client(), move |sqlite| {
             let trends = sqlx::query_file!(
                 "src/store/queries/trends.sql", from_ms, width_ms, last_ms, fingerprints, owner
             );
@@ -147,7 +147,7 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Option<QueryId>, StoreError> {
         let owner = reader.owner.map(str::to_string);
-        let id = self.scans.run(reader.name, move |sqlite| {
+        let id = self.scans.run(reader.client(), move |sqlite| {
             let newest = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
                 sqlite.query_row(sql, values, |row| row.get::<_, String>(0)).optional()
             };

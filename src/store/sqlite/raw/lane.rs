@@ -15,7 +15,7 @@ use crate::store::error::StoreError;
 /// The most reads of one lane that run or wait. At the bounds of time, the last of them waits for some minutes, which
 /// [`MAX_WAIT`] prevents; more only take memory.
 const MAX_READS: usize = 64;
-/// The most reads of one principal in a lane. A browser sends six requests at a time.
+/// The most reads of one client in a lane. A browser sends six requests at a time.
 const MAX_READS_OF_ONE: usize = 16;
 /// How long a read waits for its turn. Clients give up soon after.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ pub(in crate::store::sqlite) struct Lane {
     is_closed: Arc<AtomicBool>,
 }
 
-/// The reads of one principal, or of all who have no name.
+/// The reads of one client; those of commands have none.
 #[derive(Debug)]
 struct Client {
     reads: usize,
@@ -85,16 +85,16 @@ impl Lane {
         })
     }
 
-    /// Runs `work` on a thread where it may take long, once a connection is free. `name` is the principal, who never
+    /// Runs `work` on a thread where it may take long, once a connection is free. `client` never
     /// gets all connections. Work ends with an error of SQLite once its time is up or nobody waits for its result.
     ///
     /// Errors if too many reads wait, or if the time is up.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        name: Option<&str>,
+        client: Option<String>,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (place, own) = self.place(name)?;
+        let (place, own) = self.place(client)?;
         let connections = self.connections.clone();
         let turn = async {
             let own = own.acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
@@ -142,8 +142,7 @@ impl Lane {
         StoreError::TimedOut(self.time.unwrap_or_default())
     }
 
-    fn place(&self, name: Option<&str>) -> Result<(Place, Arc<Semaphore>), StoreError> {
-        let name = name.map(str::to_string);
+    fn place(&self, name: Option<String>) -> Result<(Place, Arc<Semaphore>), StoreError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = clients.values().map(|client| client.reads).sum();
         let most_of_one = if name.is_some() { MAX_READS_OF_ONE } else { MAX_READS };
@@ -213,22 +212,24 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn one_principal_leaves_a_connection_to_others() {
+    async fn one_client_leaves_a_connection_to_others() {
         let folder = tempfile::TempDir::new().unwrap();
         let lane = lane(&folder, 2, Duration::from_secs(600));
         let mut reads = tokio::task::JoinSet::new();
         for _ in 0..MAX_READS_OF_ONE {
             let lane = lane.clone();
-            reads.spawn(async move { lane.run(Some("alice"), endless).await.map(|_| ()) });
+            reads.spawn(
+                async move { lane.run(Some("alice".to_string()), endless).await.map(|_| ()) },
+            );
         }
         let is_full =
             || lane.clients.lock().unwrap().values().any(|it| it.reads == MAX_READS_OF_ONE);
         while !is_full() {
             tokio::task::yield_now().await;
         }
-        let more = lane.run(Some("alice"), one).await.unwrap_err();
+        let more = lane.run(Some("alice".to_string()), one).await.unwrap_err();
         assert!(matches!(more, StoreError::Overloaded), "{more:?}");
-        for name in [Some("bob"), None] {
+        for name in [Some("bob".to_string()), None] {
             assert_eq!(lane.run(name, one).await.unwrap(), 1);
         }
         lane.close();

@@ -278,7 +278,7 @@ impl Store {
         filter: &QueryFilter,
         owner: Option<&str>,
     ) -> Result<Vec<StoredQuery>, StoreError> {
-        let reader = Reader { owner, name: None };
+        let reader = Reader { owner, ..Reader::default() };
         Ok(self.page_within(filter, reader, ListBounds::NONE).await?.queries)
     }
 

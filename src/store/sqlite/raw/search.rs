@@ -335,7 +335,7 @@ async fn find(
 ) -> Result<Progress, StoreError> {
     let filter = filter.clone();
     let owner = reader.owner.map(str::to_string);
-    let found = lane.run(reader.name, move |sqlite| {
+    let found = lane.run(reader.client(), move |sqlite| {
         // One snapshot for the index and the statements.
         let _snapshot = sqlite.unchecked_transaction()?;
         let finder = Finder::new(sqlite, &filter, owner.as_deref(), &mut progress);
