@@ -14,11 +14,13 @@
 //! - [`http`] serves the interface of a Doris frontend and annals' own REST interface.
 //! - [`web`] serves the pages.
 //! - [`cli`] has the commands.
+//! - [`allocator`] tunes glibc's allocator for a server.
 //! - [`config`] reads the settings: defaults, file, environment, flags.
 // The map above is for readers of the code: `cargo doc --document-private-items`.
 #![allow(rustdoc::private_intra_doc_links)]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod allocator;
 pub mod cli;
 mod config;
 mod domain;

@@ -12,6 +12,7 @@ use warp::hyper::body::Bytes;
 
 use super::answer::{Answer, AnswerBody};
 use super::error::ApiError;
+use crate::allocator;
 
 /// The most threads that compute, on a machine of more cores, too: each may take half a gigabyte for a profile of the
 /// largest size.
@@ -24,7 +25,7 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 const ANSWER_PARTS: u32 = 256;
 /// A part of the budget. A smaller answer takes none.
 const PART_BYTES: usize = 1 << 20;
-/// Memory is given back to the system after work on a text of this size. That takes a millisecond.
+/// Memory is given back to the system after work on a text of this size.
 const LARGE_TEXT_BYTES: usize = 1 << 20;
 
 /// Where a request waits to compute.
@@ -101,7 +102,7 @@ impl ComputeQueue {
         let work = tokio::task::spawn_blocking(move || {
             let done = work();
             if text_bytes >= LARGE_TEXT_BYTES {
-                give_memory_back();
+                allocator::trim();
             }
             (done, thread)
         });
@@ -133,18 +134,6 @@ async fn before<E>(
         )),
     }
 }
-
-/// Gives freed memory back to the system. The allocator keeps what lies between the many small parts of trees.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn give_memory_back() {
-    // SAFETY: malloc_trim has no conditions, and may be called from any thread.
-    unsafe {
-        libc::malloc_trim(1 << 20);
-    }
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn give_memory_back() {}
 
 #[cfg(test)]
 mod tests {
