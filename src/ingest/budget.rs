@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,6 +15,12 @@ const BUDGET_BYTES: usize = 512 << 20;
 /// The most of the budget that one client may hold: the largest body and the records of the largest stream load fit in,
 /// and the others keep a quarter of the budget.
 const SHARE_BYTES: usize = BUDGET_BYTES / 4 * 3;
+/// The memory of the rows of large stream loads. All rows of a load are in memory at once, because it is one transaction,
+/// so one large load after another is read: loads that each held a part would wait for each other. Some 270,000 short rows
+/// fit in, more than Doris' audit loader collects (50 MB).
+pub(crate) const LOAD_BYTES: usize = 320 << 20;
+/// How long a large load waits for those before it. Each takes some seconds.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of one permit of the budget.
 const PERMIT_BYTES: usize = 1 << 10;
 
@@ -23,6 +30,8 @@ pub(super) struct Budget {
     all: Arc<Semaphore>,
     /// What is left of the share of each client that holds any memory.
     shares: Mutex<HashMap<String, Weak<Semaphore>>>,
+    /// For one large load at a time.
+    loads: Arc<Semaphore>,
 }
 
 /// A part of the budget that one push holds. Dropping it gives the memory back.
@@ -30,6 +39,7 @@ pub(super) struct Budget {
 pub(crate) struct Reservation {
     share: OwnedSemaphorePermit,
     all: OwnedSemaphorePermit,
+    max_permits: usize,
 }
 
 impl Budget {
@@ -37,6 +47,7 @@ impl Budget {
         Budget {
             all: Arc::new(Semaphore::new(BUDGET_BYTES / PERMIT_BYTES)),
             shares: Mutex::default(),
+            loads: Arc::new(Semaphore::new(LOAD_BYTES / PERMIT_BYTES)),
         }
     }
 
@@ -45,7 +56,20 @@ impl Budget {
         let none = |permits: Arc<Semaphore>| {
             permits.try_acquire_many_owned(0).map_err(|_| PushError::Busy)
         };
-        Ok(Reservation { share: none(self.share(client))?, all: none(self.all.clone())? })
+        Ok(Reservation {
+            share: none(self.share(client))?,
+            all: none(self.all.clone())?,
+            max_permits: SHARE_BYTES / PERMIT_BYTES,
+        })
+    }
+
+    /// Returns a reservation for the rows of a large stream load, of [`LOAD_BYTES`], in the order of the calls. Errors if the
+    /// loads before it take too long.
+    pub(super) async fn load_reservation(&self) -> Result<Reservation, PushError> {
+        let none = self.loads.clone().try_acquire_many_owned(0).map_err(|_| PushError::Busy)?;
+        let max_permits = LOAD_BYTES / PERMIT_BYTES;
+        let all = tokio::time::timeout(LOAD_TIMEOUT, acquire(&none, max_permits)).await;
+        Ok(Reservation { share: none, all: all.map_err(|_| PushError::Busy)??, max_permits })
     }
 
     fn share(&self, client: &str) -> Arc<Semaphore> {
@@ -67,9 +91,9 @@ impl Reservation {
     }
 
     /// Reserves memory until at least `bytes` are reserved, in the order of the calls of all clients. Errors if the memory
-    /// does not become free in time. A client that alone needs more than its share takes all of it.
+    /// does not become free in time. A push that alone needs more than it may have takes all of it.
     pub(crate) async fn grow_to(&mut self, bytes: usize) -> Result<(), PushError> {
-        let wanted = bytes.div_ceil(PERMIT_BYTES).min(SHARE_BYTES / PERMIT_BYTES);
+        let wanted = bytes.div_ceil(PERMIT_BYTES).min(self.max_permits);
         let Some(more) = wanted.checked_sub(self.all.num_permits()).filter(|more| *more > 0) else {
             return Ok(());
         };
@@ -103,8 +127,6 @@ async fn acquire(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]

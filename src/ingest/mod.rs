@@ -17,7 +17,7 @@ mod pipeline;
 mod retention;
 mod sources;
 
-pub(crate) use budget::Reservation;
+pub(crate) use budget::{LOAD_BYTES, Reservation};
 pub(crate) use pipeline::{Pipeline, PushError};
 pub(crate) use retention::{PruneReport, run_retention};
 pub(crate) use sources::{Source, SourceReport};

@@ -132,6 +132,12 @@ impl Pipeline {
         self.budget.reservation(client)
     }
 
+    /// Returns memory for the rows of a large stream load, once the large loads before it are written. Errors if they take
+    /// too long.
+    pub(crate) async fn load_reservation(&self) -> Result<Reservation, PushError> {
+        self.budget.load_reservation().await
+    }
+
     /// Whether the writer accepts batches.
     pub(crate) fn is_open(&self) -> bool {
         self.writer.is_open()

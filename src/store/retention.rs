@@ -327,10 +327,10 @@ impl Pruner {
         }
         if !was_shrinking {
             (self.removed_bytes, self.freed_bytes) = (0, 0);
-            // What nobody needs goes first.
-            self.sweep.hurry();
             self.fixed_bytes = self.store.fixed_bytes().await?;
         }
+        // What nobody needs goes first.
+        self.sweep.hurry();
         let swept = self.sweep.next(&self.store, &self.retention, now_ms, true).await?;
         if !swept.is_empty() {
             return Ok(swept);

@@ -93,6 +93,24 @@ fn a_push_of_many_rows_is_written_in_parts() {
 
 #[test]
 #[ignore = "takes a minute without optimization; run against a release build"]
+fn large_loads_that_come_at_once_are_all_stored() {
+    let (folder, server) = server();
+    let csv = [("columns", "query_id,time"), ("column_separator", ",")];
+    let body = short_rows(150_000);
+    // Their rows take more memory than one client may hold.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let (status, answer, _) = server.send("PUT", STREAM_LOAD, &csv, &body);
+                assert_eq!((status, &answer["Status"]), (200, &json!("Success")), "{answer}");
+            });
+        }
+    });
+    assert_eq!(number(&folder.path().join("a.db"), "SELECT count(*) FROM query"), 150_000);
+}
+
+#[test]
+#[ignore = "takes a minute without optimization; run against a release build"]
 fn the_largest_bodies_are_read_in_bounded_memory() {
     let (folder, server) = server();
     let csv = [("columns", "query_id,time"), ("column_separator", ","), ("compress_type", "gz")];

@@ -330,3 +330,26 @@ fn a_server_writes_nothing_to_a_damaged_history_and_says_why() {
         assert_eq!(server.get("/api/health").0, 503);
     }
 }
+
+#[test]
+fn a_cut_file_is_not_whole_and_a_wrong_page_size_costs_nothing() {
+    let folder = TempDir::new().unwrap();
+    let db = history(&folder, 1000);
+    let bytes = std::fs::read(&db).unwrap();
+    let salvage = |name: &str, content: &[u8]| {
+        let (broken, good) = (folder.path().join(name), folder.path().join(format!("{name}.good")));
+        std::fs::write(&broken, content).unwrap();
+        let output = annals().arg("salvage").args([&broken, &good]).arg("--json").output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), report)
+    };
+    // The end of a page.
+    let (code, report) = salvage("half.db", &bytes[..bytes.len() / 8192 * 4096]);
+    assert_eq!((code, &report["whole"]), (Some(1), &json!(false)), "{report}");
+    assert_eq!(report["pages"].as_array().unwrap().len(), bytes.len() / 4096 - bytes.len() / 8192);
+    let mut other_size = bytes.clone();
+    other_size[16..18].copy_from_slice(&8192_u16.to_be_bytes());
+    let (code, report) = salvage("size.db", &other_size);
+    let saved = number(&db, "SELECT count(*) FROM query");
+    assert_eq!((code, &report["saved"]["query"]), (Some(0), &json!(saved)), "{report}");
+}

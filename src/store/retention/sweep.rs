@@ -11,6 +11,8 @@ use crate::store::{Removal, Store};
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// The same while the file is at its bound.
 const HURRIED_SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// From one look at the labels to the next while the file is at its bound: they must not push out queries meanwhile.
+const HURRIED_LABELS_EVERY: Duration = Duration::from_secs(1);
 /// A sweep takes no more than this part of the time: that of a large history reads many statements.
 const SWEEP_PART: u32 = 20;
 /// Normalized statements that are looked at in one step, in some 5 ms.
@@ -23,6 +25,9 @@ pub(super) struct Sweep {
     ended: Option<(Instant, Duration)>,
     began: Instant,
     phase: Phase,
+    labels_looked: Option<Instant>,
+    /// Whether this sweep ends after the labels.
+    is_of_labels: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +43,25 @@ enum Phase {
 
 impl Default for Sweep {
     fn default() -> Sweep {
-        Sweep { ended: None, began: Instant::now(), phase: Phase::Labels }
+        Sweep {
+            ended: None,
+            began: Instant::now(),
+            phase: Phase::Labels,
+            labels_looked: None,
+            is_of_labels: false,
+        }
     }
 }
 
 impl Sweep {
-    /// Begins a sweep soon, because the file is at its bound.
+    /// Begins a sweep soon, and one of the labels sooner, because the file is at its bound.
     pub(super) fn hurry(&mut self) {
         self.begin_after(HURRIED_SWEEP_EVERY);
+        let is_due = self.labels_looked.is_none_or(|at| at.elapsed() >= HURRIED_LABELS_EVERY);
+        if self.phase == Phase::Idle && is_due {
+            self.phase = Phase::Labels;
+            self.is_of_labels = true;
+        }
     }
 
     fn begin_after(&mut self, pause: Duration) {
@@ -54,7 +70,12 @@ impl Sweep {
         if self.phase == Phase::Idle && is_due {
             self.began = Instant::now();
             self.phase = Phase::Labels;
+            self.is_of_labels = false;
         }
+    }
+
+    fn after_labels(&self) -> Phase {
+        if self.is_of_labels { Phase::Idle } else { Phase::Segments }
     }
 
     /// Returns what the next step removes; nothing once the sweep is over or, unless `to_the_end`, for now.
@@ -71,13 +92,14 @@ impl Sweep {
             match self.phase {
                 Phase::Idle => return Ok(removal),
                 Phase::Labels => {
+                    self.labels_looked = Some(Instant::now());
                     let before_ms = store
                         .outdated_labels(
                             Retention::labels_cutoff_ms(now_ms),
                             retention.labels_max_bytes(),
                         )
                         .await?;
-                    self.phase = before_ms.map_or(Phase::Segments, Phase::LabelsBefore);
+                    self.phase = before_ms.map_or_else(|| self.after_labels(), Phase::LabelsBefore);
                 }
                 Phase::LabelsBefore(before_ms) => {
                     let first_ms = store.first_label_ms().await?;
@@ -85,7 +107,7 @@ impl Sweep {
                         removal.labels_before_ms = Some(before_ms);
                         return Ok(removal);
                     }
-                    self.phase = Phase::Segments;
+                    self.phase = self.after_labels();
                 }
                 Phase::Segments => {
                     self.phase = Phase::Statements(i64::MIN);

@@ -19,6 +19,7 @@ use crate::http::error::{ApiError, ErrorParts};
 use crate::http::pushed_rows::PushedRows;
 use crate::http::route::{BodyStream, PushRequest, Route, RouteKind};
 use crate::http::view::View;
+use crate::ingest::LOAD_BYTES;
 use headers::Load;
 
 pub(super) const ROUTE: Route = Route::new("/api/{db}/{table}/_stream_load", |to, path| {
@@ -31,9 +32,8 @@ const MARK: &str = "redirected";
 /// The most bytes of a body that a client sends without waiting for the redirect.
 const MAX_DRAINED_BYTES: usize = 256 << 20;
 
-/// The most memory that the rows of a load take: a load is one transaction, so all rows are in memory at once. Some
-/// 200,000 short rows fit in, more than Doris' audit loader collects (50 MB).
-const MAX_LOAD_BYTES: usize = 256 << 20;
+/// A load whose body is larger waits for the memory of its rows as a whole. The rows of a smaller one mostly take a few MB.
+const LARGE_LOAD_BYTES: usize = 1 << 20;
 
 /// The second step of a load, without what its headers say.
 struct Loading {
@@ -177,17 +177,20 @@ impl Loaded {
         self.read_data_time_ms = self.receive_data_time_ms;
         let mut batch = view.push_batch();
         batch.label(db, &self.label);
-        let mut reserved = pipeline.reservation(&client)?;
+        let mut reserved = match body.text.len() {
+            0..LARGE_LOAD_BYTES => pipeline.reservation(&client)?,
+            _ => pipeline.load_reservation().await?,
+        };
         let (total, rejected) = {
             let zone = load.zone.unwrap_or(pipeline.zone());
             let rows = load.format.rows(&body.text, zone);
             let rows = rows.map_err(|error| ApiError::BadRequest(error.to_string()))?;
             let mut rows = PushedRows::new(rows, load.is_strict);
-            if rows.fill(&mut batch, &mut reserved, MAX_LOAD_BYTES).await? {
+            if rows.fill(&mut batch, &mut reserved, LOAD_BYTES).await? {
                 return Err(ApiError::TooLarge(format!(
                     "a stream load is one transaction, and {} rows of this one take {} MiB of memory; send it in parts",
                     rows.total,
-                    MAX_LOAD_BYTES >> 20
+                    LOAD_BYTES >> 20
                 )));
             }
             (rows.total, rows.rejected)

@@ -25,6 +25,9 @@ use crate::store::error::StoreError;
 /// The tables that a merge takes.
 const MERGED: [&str; 4] = ["query", "load", "profile", "login"];
 
+/// The most pages behind the end of a cut file that are listed: the count of pages may be damaged itself.
+const MAX_CUT_PAGES: usize = 100_000;
+
 /// The index by which lost queries are known.
 const INDEX_OF_IDS: &str = "query_by_query_id";
 
@@ -169,6 +172,10 @@ impl Reading {
                 None => self.survey.pages.push(LostPage { page: number, table: owner }),
             }
         }
+        let cut = self.pages.count + 1..=self.pages.by_header;
+        self.survey
+            .pages
+            .extend(cut.take(MAX_CUT_PAGES).map(|page| LostPage { page, table: None }));
         let mut lost = Vec::new();
         for number in std::mem::take(&mut self.index) {
             let Some(page) = self.pages.read(number) else { continue };

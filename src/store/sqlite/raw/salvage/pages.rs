@@ -39,6 +39,8 @@ pub(super) struct Pages {
     /// Bytes of a page that SQLite uses.
     pub(super) usable: usize,
     pub(super) count: u32,
+    /// The pages that the header counts, if they are more: the file was cut.
+    pub(super) by_header: u32,
     has_map: bool,
     /// Pages that the list of free pages names.
     listed_free: HashSet<u32>,
@@ -55,13 +57,18 @@ impl Pages {
         let has_header = file.read_exact_at(&mut header, 0).is_ok() && header[..16] == *MAGIC;
         let by_header = usize::from(u16::from_be_bytes([header[16], header[17]]));
         let by_header = if by_header == 1 { 65_536 } else { by_header };
+        let file_bytes = file.metadata()?.len();
+        // What the header says is damaged if the pages that it counts do not fill the file, but those of the usual size do.
+        let fills = |bytes: usize| u64::from(word(&header, 28)) * bytes as u64 == file_bytes;
+        let is_usual = !fills(by_header) && fills(PAGE_BYTES as usize);
         let page_bytes = match &log {
-            _ if has_header && is_page_size(by_header) => by_header,
+            // A sum protects the header of the log.
             Some(log) => log.page_bytes,
+            None if has_header && is_page_size(by_header) && !is_usual => by_header,
             None => PAGE_BYTES as usize,
         };
         let reserved = if has_header { usize::from(header[20]) } else { 0 };
-        let in_file = u32::try_from(file.metadata()?.len() / page_bytes as u64).unwrap_or(u32::MAX);
+        let in_file = u32::try_from(file_bytes / page_bytes as u64).unwrap_or(u32::MAX);
         let by_log = log.as_ref().map_or(0, |log| log.pages);
         let mut pages = Pages {
             file,
@@ -70,6 +77,7 @@ impl Pages {
             page_bytes,
             usable: page_bytes.saturating_sub(reserved).max(480),
             count: in_file.max(by_log),
+            by_header: 0,
             has_map: false,
             listed_free: HashSet::new(),
             user_version: None,
@@ -84,6 +92,7 @@ impl Pages {
         let Some(page) = self.read(1).filter(|page| page[..16] == *MAGIC) else { return };
         self.user_version = Some(i64::from(word(&page, 60)));
         let pages = word(&page, 28);
+        self.by_header = pages;
         if pages > 0 && pages < self.count {
             self.count = pages;
         }
