@@ -22,7 +22,7 @@ use crate::web::query::operators_page;
 const MOST_GROWTH: f64 = 7.5;
 
 /// The size of the smaller input, in bytes. The larger one is four times as long.
-const SMALL_BYTES: usize = 192 << 10;
+const SMALL_BYTES: usize = 128 << 10;
 
 /// Times below this are noise, in nanoseconds: the growth from a smaller time says nothing.
 const LEAST_NS: u64 = 2_000_000;
@@ -302,7 +302,7 @@ fn fault(shape: &Shape) -> Option<String> {
 }
 
 #[test]
-#[ignore = "needs an optimized build: half a minute"]
+#[ignore = "needs an optimized build: ten seconds"]
 fn time_and_memory_grow_with_the_input() {
     let lasting = |shape: &Shape| {
         let mut faults = (0..ATTEMPTS).map_while(|_| fault(shape));

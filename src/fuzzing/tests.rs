@@ -20,8 +20,8 @@ const TARGETS: [(&str, &str, Target); 8] = [
     ("rows", "rows", rows),
 ];
 
-/// How many inputs each target gets by chance: some seconds in a build without optimization, half a minute in one with.
-const INPUTS: usize = if cfg!(debug_assertions) { 200 } else { 50_000 };
+/// How many inputs each target gets by chance: some seconds in a build without optimization, ten seconds in one with.
+const INPUTS: usize = if cfg!(debug_assertions) { 200 } else { 100_000 };
 
 /// The length of an input in bytes, as in `fuzz/run`.
 const MOST_BYTES: usize = 1024;
