@@ -276,36 +276,4 @@ fn json_bytes(value: &impl serde::Serialize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Target = fn(&[u8]) -> usize;
-
-    /// The fuzz targets by name.
-    const TARGETS: [(&str, Target); 8] = [
-        ("archive", archive),
-        ("audit_log", audit_log),
-        ("fingerprint", fingerprint),
-        ("headers", headers),
-        ("layout", layout),
-        ("profile", profile),
-        ("queries", queries),
-        ("rows", rows),
-    ];
-
-    #[test]
-    fn the_corpus_keeps_all_promises() {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-        for (name, read) in TARGETS {
-            let mut count = 0;
-            for entry in std::fs::read_dir(corpus.join(name)).unwrap() {
-                let file = entry.unwrap().path();
-                // A panic says which promise is broken, and this says by which file.
-                println!("{}", file.display());
-                read(&std::fs::read(&file).unwrap());
-                count += 1;
-            }
-            assert!(count > 0, "{name}");
-        }
-    }
-}
+mod tests;

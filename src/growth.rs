@@ -15,13 +15,14 @@ use crate::formats::rows::{Format, JsonKind};
 use crate::fuzzing;
 use crate::http::fuzzing::profile_html;
 use crate::web::flame_graph::flame_graph_svg;
+use crate::web::query::operators_page;
 
 /// Four times the input takes 4.6 times the steps if these grow with n·log n, and 16 times if they grow with n². The
 /// rest is noise of the machine and the effect of its caches.
 const MOST_GROWTH: f64 = 7.5;
 
 /// The size of the smaller input, in bytes. The larger one is four times as long.
-const SMALL_BYTES: usize = 192 << 10;
+const SMALL_BYTES: usize = 128 << 10;
 
 /// Times below this are noise, in nanoseconds: the growth from a smaller time says nothing.
 const LEAST_NS: u64 = 2_000_000;
@@ -79,6 +80,7 @@ static SHAPES: &[Shape] = &[
     shape("audit log: messages", audit_log, |n| message(|_| "|Time(ms)=9|ScanRows=7".into(), n)),
     shape("profile: merged fragments", profile, |n| merged(|i| format!("  Fragment {i}:\n"), n)).with_memory(400),
     shape("profile: merged operators", profile, |n| merged(|i| format!("    SCAN_OPERATOR(id={i}):\n      - ExecTime: 1ms\n"), n)).with_memory(200),
+    shape("profile: fragments of the merged profile", profile, |n| below("MergedProfile:\n", |i| format!("  Fragment {i}:\n"), n)).with_memory(400),
     shape("profile: fragments in a statement", profile, |n| below("   - Sql Statement: select 1 --\n", |i| format!("  Fragment {i}:\n"), n)).with_memory(400),
     shape("profile: nested fragments", profile, nested_fragments).with_memory(400),
     shape("profile: nested sections", profile, |n| below("Execution:\n", |i| format!("{}A{i}:\n", " ".repeat(i.min(300))), n)).with_memory(400),
@@ -93,6 +95,8 @@ static SHAPES: &[Shape] = &[
     shape("profile: table", profile, |n| repeat("| Summary: |\n|   - Profile ID: 1a-1 |\n", "|   - A: 1 |\n", n, "")).with_memory(200),
     shape("profile: HTML", profile_html, |n| below("", |_| " ".into(), n)),
     shape("profile: flame graph", flames, |n| merged(|i| format!("    S{i}_OPERATOR(id={i}):\n      - ExecTime: 1ms\n"), n)).with_memory(800),
+    shape("profile: page", profile_page, |n| merged(|i| format!("    S{i}_OPERATOR(id={i}):\n      - ExecTime: 1ms\n"), n)).with_memory(400),
+    shape("profile: page of blanks", profile_page, |n| below("", |_| " ".into(), n)),
     shape("fingerprint: list", fuzzing::fingerprint, |n| repeat("select a in (", "1, ", n, "1)")),
     shape("fingerprint: rows", fuzzing::fingerprint, |n| repeat("insert into t values ", "(1, 'a'), ", n, "(1, 'a')")),
     shape("fingerprint: parentheses", fuzzing::fingerprint, |n| repeat("", "(", n, "")),
@@ -135,6 +139,7 @@ static SHAPES: &[Shape] = &[
     shape("archive: gzip", fuzzing::archive, |n| repeat("\u{2}", RECORD, n, "")),
     shape("queries: parameters", fuzzing::queries, |n| pieces("/?", |i| format!("p{i}=1&"), n, "")).with_memory(200),
     shape("queries: escapes", fuzzing::queries, |n| repeat("/?user=", "%41", n, "")),
+    shape("search: equal words", search_equal_words, |n| repeat("", "select a from t\n", n, "")),
     shape("search: statement", search, |n| repeat("", "select words1 from words2 ", n, "")),
     shape("headers: cookies", fuzzing::headers, |n| repeat("\u{1f}Cookie: ", "a=b; ", n, "\n")),
     shape("headers: tags", fuzzing::headers, |n| repeat("\u{1f}If-None-Match: ", "\"a\", ", n, "\n")),
@@ -158,6 +163,10 @@ fn flames(bytes: &[u8]) -> usize {
     flame_graph_svg(&operators, "growth").unwrap().len()
 }
 
+fn profile_page(bytes: &[u8]) -> usize {
+    operators_page(bytes).into_string().len()
+}
+
 fn json_lines(bytes: &[u8]) -> usize {
     fuzzing::rows_of(bytes, &Format::json(JsonKind::Lines))
 }
@@ -179,6 +188,13 @@ fn search(bytes: &[u8]) -> usize {
     // As many words as a search may have.
     let words = "words1 words2 ".repeat(Search::MAX_CHARS / 14);
     usize::from(Search::new(None, Some(&words)).unwrap().matches(bytes))
+}
+
+/// Searches the statements, one a line, for one word many times and another one.
+fn search_equal_words(statements: &[u8]) -> usize {
+    let search =
+        Search::new(None, Some(&["from ".repeat(190), "missing".into()].concat())).unwrap();
+    statements.split(|byte| *byte == b'\n').filter(|statement| search.matches(statement)).count()
 }
 
 fn repeat(before: &str, piece: &str, bytes: usize, behind: &str) -> Vec<u8> {
@@ -225,7 +241,7 @@ fn merged(piece: impl Fn(usize) -> String, bytes: usize) -> Vec<u8> {
 
 /// Returns fragments within fragments, then leaves within the innermost one.
 fn nested_fragments(bytes: usize) -> Vec<u8> {
-    const DEPTH: usize = 100;
+    const DEPTH: usize = 250;
     let fragment = |depth: usize| format!("{}Fragment {depth}:\n", " ".repeat(depth));
     let fragments: String = (0..DEPTH).map(fragment).collect();
     below(&fragments, |_| format!("{}a:\n", " ".repeat(DEPTH)), bytes)
@@ -286,7 +302,7 @@ fn fault(shape: &Shape) -> Option<String> {
 }
 
 #[test]
-#[ignore = "needs an optimized build: half a minute"]
+#[ignore = "needs an optimized build: ten seconds"]
 fn time_and_memory_grow_with_the_input() {
     let lasting = |shape: &Shape| {
         let mut faults = (0..ATTEMPTS).map_while(|_| fault(shape));

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use warp::host::Authority;
 use warp::http::HeaderMap;
 use warp::http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_NONE_MATCH};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::auth::SessionCookie;
 use super::auth::basic::{BasicAuth, account_name};
@@ -37,7 +38,11 @@ pub fn queries(input: &[u8]) -> usize {
     let text = &*String::from_utf8_lossy(input);
     let (path, query) = text.split_once('?').unwrap_or(("", text));
     label(path);
-    let parameters: Parameters = parse(query);
+    let mut parameters: Parameters = parse(query);
+    // To prepare a search takes a hundred times as long as all else.
+    if !xxh3_64(input).is_multiple_of(16) {
+        parameters.retain(|name, _| name != "search" && name != "words");
+    }
     let _ = read_all::<NoParameters>(&parameters);
     let _ = read_all::<ListParameters>(&parameters);
     let filter = read_known::<ListParameters>(&parameters).and_then(|it| it.filter(Zone::UTC));

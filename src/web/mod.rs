@@ -16,7 +16,7 @@ mod layout;
 mod live_updates;
 mod login;
 mod paths;
-mod query;
+pub(crate) mod query;
 mod query_table;
 mod request;
 mod response;

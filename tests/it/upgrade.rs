@@ -181,7 +181,8 @@ fn a_history_of_every_schema_opens_with_all_that_it_holds() {
         // The same files again add what the older schema had no column for, and no row.
         let again = import(&file, &[&data("")]);
         assert!(again.status.success(), "{before}: {}", stderr(&again));
-        // Before `newer_versions` no column said that a start is computed, so such a start counts as reported.
+        // Before `newer_versions` no column said that a start is computed, so such a start counts as reported. Nothing
+        // else that is stored says so: a row that a plug-in pushed has a reported start, and the same times.
         let lists = |file| {
             let list = printed(file, &["list", "--json", "-n", "1000"]);
             list.replace("\"is_start_estimated\":true", "\"is_start_estimated\":false")

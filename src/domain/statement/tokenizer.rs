@@ -136,7 +136,7 @@ impl<'a> Tokenizer<'a> {
         }
         match rest {
             [b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, ..] => Some((Gap::Space, 1)),
-            // U+3000, the ideographic space.
+            // `IDEOGRAPHIC_SPACE`
             [0xe3, 0x80, 0x80, ..] => Some((Gap::Space, 3)),
             // A line end or a tab as frontends escape it. Outside of quotes a backslash has no other meaning.
             [b'\\', b'n' | b'r' | b't', ..] => Some((Gap::Space, 2)),
@@ -209,6 +209,9 @@ fn operator_length(text: &[u8]) -> usize {
 /// Operators of more than one character, longest first.
 const OPERATORS: [&str; 11] = ["<=>", "<=", ">=", "<>", "!=", "==", "||", "&&", "->", "::", ":="];
 
+/// U+3000, which separates words as a space does.
+const IDEOGRAPHIC_SPACE: &[u8] = "\u{3000}".as_bytes();
+
 /// Returns whether a byte belongs to a word. Every byte of a character beyond ASCII does.
 pub(super) fn is_word(byte: u8) -> bool {
     const IS_WORD: [bool; 256] = {
@@ -230,7 +233,7 @@ fn word_length(text: &[u8]) -> usize {
     let mut at = 0;
     loop {
         match text.get(at) {
-            Some(0xe3) if text[at..].starts_with(&[0xe3, 0x80, 0x80]) => return at,
+            Some(0xe3) if text[at..].starts_with(IDEOGRAPHIC_SPACE) => return at,
             Some(byte) if is_word(*byte) => at += 1,
             _ => return at,
         }
@@ -266,7 +269,10 @@ fn signed_number(text: &[u8], awaits_value: bool, after_dot: bool) -> Option<usi
 /// in `2024_orders`.
 fn number_length(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let ends = |at: usize| !text.get(at).is_some_and(|byte| is_word(*byte));
+    let ends = |at: usize| {
+        let rest = text.get(at..).unwrap_or_default();
+        !rest.first().is_some_and(|byte| is_word(*byte)) || rest.starts_with(IDEOGRAPHIC_SPACE)
+    };
     let based = |is_digit: fn(&u8) -> bool| {
         let length = 2 + text[2..].iter().take_while(|byte| is_digit(byte)).count();
         (length > 2 && ends(length)).then_some(length)
@@ -319,6 +325,10 @@ mod tests {
             ("0b101 ", Some(5)),
             ("12L", Some(3)),
             ("1.5BD", Some(5)),
+            ("1\u{3000}and", Some(1)),
+            ("1.\u{3000}", Some(2)),
+            ("0x1\u{3000}", Some(3)),
+            ("1中", None),
             ("1e", None),
             ("1.5L", None),
             ("0x", None),

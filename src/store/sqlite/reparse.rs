@@ -21,7 +21,7 @@ use crate::store::error::StoreError;
 use crate::store::profile_body::unpack;
 
 /// The `user_version` of a database whose records are read as today. A change to how a stored record is read
-/// raises it.
+/// raises it, above [`NORMALIZER_VERSION`], which the `user_version` may have already.
 const READ_VERSION: i64 = 2;
 
 /// Rows of one transaction.

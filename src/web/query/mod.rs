@@ -27,6 +27,12 @@ use download::Download;
 use lookup::find;
 pub(super) use lookup::stored_profile;
 
+/// Returns the operators of a profile as its page shows them first.
+#[cfg(test)]
+pub(crate) fn operators_page(profile: &[u8]) -> Markup {
+    operators::tree(profile, None, "/query_profile/1a-1")
+}
+
 /// Runs in the chart of the same statement.
 const MAX_RUNS: u32 = 100;
 /// The chart reaches this far before and after the query.

@@ -23,7 +23,7 @@ use super::unescape::unwrap;
 
 /// The version of [`normalize`]. Raise it with every change that gives some statement another text: a store whose
 /// fingerprints are of an older version then renews them as it is opened.
-pub(crate) const NORMALIZER_VERSION: i64 = 2;
+pub(crate) const NORMALIZER_VERSION: i64 = 3;
 
 /// Returns a normalized statement: `SELECT  a FROM t WHERE b IN (1, 2) -- x` gives `select a from t where b in (?)`.
 ///
