@@ -1,4 +1,4 @@
-//! What the store gives of single queries, beside [`StoredQuery`](crate::domain::record::StoredQuery).
+//! What the store gives of single queries, beside [`StoredQuery`].
 
 use std::net::IpAddr;
 

@@ -73,6 +73,8 @@ impl Normalizer<'_, '_> {
             }
         }
         list.end = self.text.len();
+        // The end of what is whole moves back with the text.
+        self.whole_end = self.whole_end.min(self.text.len());
     }
 
     /// Ends the rows of VALUES, if the current list is one.

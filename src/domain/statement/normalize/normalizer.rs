@@ -139,7 +139,7 @@ impl<'a, 't> Normalizer<'a, 't> {
                     }
                     self.text.push_str(" ...");
                 } else if is_cut {
-                    // A list that became shorter behind the end may have moved a character of several bytes there.
+                    // Text that became shorter behind the end may have moved a character of several bytes there.
                     self.text.truncate(self.text.floor_char_boundary(self.whole_end));
                     let end = self.text.trim_end_matches([';', ',', ' ']).len();
                     self.text.truncate(end);

@@ -367,6 +367,13 @@ fn a_cut_behind_a_list_and_a_long_character_is_no_panic() {
     }
 }
 
+#[test]
+fn a_cut_behind_a_list_is_the_same_for_lists_of_every_length() {
+    let cut = |list: &str| normalize(&format!("select a from t where b in ({list})..."));
+    assert_eq!(cut("1"), cut("1, 2"));
+    assert_eq!(cut("1"), cut("1, 2, 3"));
+}
+
 proptest! {
     #[test]
     fn any_text_is_normalized(statement: String) {
