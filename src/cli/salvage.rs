@@ -40,7 +40,12 @@ pub async fn run(args: SalvageArgs) -> anyhow::Result<ExitCode> {
     if good.exists() {
         bail!("{} already exists; name another file", good.display());
     }
-    File::open(&broken).with_context(|| format!("{} cannot be read", broken.display()))?;
+    let mut log = broken.clone().into_os_string();
+    log.push("-wal");
+    // A log whose file is gone has whole pages, too.
+    if !Path::new(&log).exists() {
+        File::open(&broken).with_context(|| format!("{} cannot be read", broken.display()))?;
+    }
     let folder = match good.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

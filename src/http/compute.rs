@@ -14,11 +14,12 @@ use super::answer::{Answer, AnswerBody};
 use super::error::ApiError;
 use crate::allocator;
 
-/// The most threads that compute, on a machine of more cores, too: each may take half a gigabyte for a profile of the
-/// largest size.
+/// The most threads that compute, on a machine of more cores, too.
 const MAX_THREADS: usize = 4;
 /// Work on a text of at most this size takes a millisecond, and is done at once.
 const SMALL_TEXT_BYTES: usize = 64 << 10;
+/// The texts of all work that runs, in MiB: a text of the largest size. Its tree takes up to eight times as much memory.
+const TEXTS_MIB: u32 = 128;
 /// How long a request waits for a thread, or for the budget of answers. Most work takes less than a second.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// The memory of all large answers that clients have not read yet, in parts of [`PART_BYTES`]: 256 MiB.
@@ -32,6 +33,7 @@ const LARGE_TEXT_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct ComputeQueue {
     threads: Arc<Semaphore>,
+    texts: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     max_wait: Duration,
 }
@@ -46,6 +48,7 @@ impl ComputeQueue {
     fn with_threads(threads: usize, max_wait: Duration) -> ComputeQueue {
         ComputeQueue {
             threads: Arc::new(Semaphore::new(threads)),
+            texts: Arc::new(Semaphore::new(TEXTS_MIB as usize)),
             answers: Arc::new(Semaphore::new(ANSWER_PARTS as usize)),
             max_wait,
         }
@@ -97,9 +100,12 @@ impl ComputeQueue {
         text_bytes: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, OwnedSemaphorePermit), ApiError> {
+        let mib = u32::try_from(text_bytes >> 20).unwrap_or(u32::MAX).min(TEXTS_MIB);
+        let text = before(deadline, self.texts.clone().acquire_many_owned(mib)).await?;
         let thread = before(deadline, self.threads.clone().acquire_owned()).await?;
         // The thread is taken until the work ends, also if the client leaves before.
         let work = tokio::task::spawn_blocking(move || {
+            let _text = text;
             let done = work();
             if text_bytes >= LARGE_TEXT_BYTES {
                 allocator::trim();

@@ -1,11 +1,16 @@
 //! Why a request fails, and the status of its answer.
 
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use warp::http::StatusCode;
 
+use super::lock;
 use crate::ingest::PushError;
 use crate::store::{FileFault, StoreError, WriteError};
+
+/// The time between two lines of the log about pushes that are not stored.
+const LOG_FAILED_PUSH_EVERY: Duration = Duration::from_secs(10);
 
 /// A failed request. The text of a variant is written for the person who sent the request.
 ///
@@ -137,8 +142,18 @@ impl From<WriteError> for ApiError {
             WriteError::Store(_) => "the history's file cannot be written",
             WriteError::Closed => "annals stops",
         };
-        tracing::error!(error = &error as &dyn std::error::Error, "a push was not stored");
+        log_failed_push(&error);
         ApiError::Busy(format!("{reason}; nothing was stored, send it again later"))
+    }
+}
+
+/// Logs that a push was not stored, but not for each: on a full disk all of them fail, and the log may be on that disk.
+fn log_failed_push(error: &WriteError) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = lock(&LAST);
+    if last.is_none_or(|last| last.elapsed() >= LOG_FAILED_PUSH_EVERY) {
+        *last = Some(Instant::now());
+        tracing::error!(error = error as &dyn std::error::Error, "a push was not stored");
     }
 }
 

@@ -214,7 +214,7 @@ pub(crate) enum OpenError {
     Older(PathBuf),
     #[error("{} is damaged, or was copied while it was written to; `annals salvage` saves what can be read", .0.display())]
     Damaged(PathBuf),
-    #[error("{} is missing or empty, but its write-ahead log {} is not; put the file back, or move the log away to begin a new history", .0.display(), .1.display())]
+    #[error("{} is missing or empty, but its write-ahead log {} is not; put the file back, save what the log holds with `annals salvage`, or move the log away to begin a new history", .0.display(), .1.display())]
     LogWithoutFile(PathBuf, PathBuf),
     #[error("{} cannot be read; annals needs to read the file and, where there is one, its -wal file", .0.display())]
     NotReadable(PathBuf),

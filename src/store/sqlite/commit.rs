@@ -1,16 +1,15 @@
 //! Transactions: a group of batches in one, and the search index between two.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteTransaction};
 use sqlx::{ConnectOptions, Connection};
 
 use super::admin::{backup, retention};
+use super::log_bound::LogBound;
 use super::login::write_logins;
-use super::raw::{OpenFile, insert_normalized, make_segments, remove_unfilled, restart_log};
+use super::raw::{OpenFile, insert_normalized, make_segments, remove_unfilled};
 use super::write::write_records;
 use crate::domain::profile::Profile;
 use crate::domain::record::QueryId;
@@ -20,23 +19,11 @@ use crate::store::error::{BackupError, FileFault, StoreError};
 use crate::store::profile_body::unpack;
 use crate::store::writer::{Group, Upkeep, WriteConnection};
 
-/// How long the writer waits for readers to leave a log that is too large. The time doubles with each try in vain: lists
-/// take a millisecond, reports some hundred.
-const FIRST_WAIT: Duration = Duration::from_millis(16);
-/// The longest wait: a push waits as long. A reader that takes longer, as a backup does, lets the log grow.
-const LONGEST_WAIT: Duration = Duration::from_millis(2048);
-/// From one try to the next, in waits: clients that push wait for no more than a ninth of the time.
-const WAITS_BETWEEN: u32 = 8;
-
 /// The connection that writes.
 pub(super) struct SqliteWriter {
     options: SqliteConnectOptions,
     connection: SqliteConnection,
-    log: PathBuf,
-    max_log_bytes: u64,
-    /// How long the next try to begin the log anew waits, and when it comes.
-    next_wait: Duration,
-    next_try: Instant,
+    log: LogBound,
     /// None only for a store that reads.
     open_file: Option<Arc<OpenFile>>,
     /// Whether the log is moved into a file that is not at its path any more.
@@ -44,24 +31,15 @@ pub(super) struct SqliteWriter {
 }
 
 impl SqliteWriter {
-    /// Returns a writer that keeps the write-ahead log of the file about as small as `max_log_bytes`. Errors if the file is
-    /// not the one that `open_file` knows.
+    /// Returns a writer that keeps the write-ahead log of the file within a bound. Errors if the file is not the one that
+    /// `open_file` knows.
     pub(super) async fn connect(
         options: SqliteConnectOptions,
-        max_log_bytes: u64,
+        log: LogBound,
         open_file: Option<Arc<OpenFile>>,
     ) -> Result<SqliteWriter, StoreError> {
         let connection = options.connect().await?;
-        let writer = SqliteWriter {
-            log: retention::log_path(options.get_filename()),
-            options,
-            connection,
-            max_log_bytes,
-            next_wait: FIRST_WAIT,
-            next_try: Instant::now(),
-            open_file,
-            is_log_moved: false,
-        };
+        let writer = SqliteWriter { options, connection, log, open_file, is_log_moved: false };
         writer.check_file()?;
         Ok(writer)
     }
@@ -154,27 +132,8 @@ impl WriteConnection for SqliteWriter {
         }
     }
 
-    /// Begins the log anew once it is too large. SQLite does so by itself only if no reader is there when a commit ends,
-    /// and with many readers one always is.
     async fn trim_log(&mut self) {
-        let bytes = std::fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
-        if bytes <= self.max_log_bytes || Instant::now() < self.next_try {
-            return;
-        }
-        let wait = self.next_wait;
-        match restart_log(&mut self.connection, wait).await {
-            Ok(true) => {
-                (self.next_wait, self.next_try) = (FIRST_WAIT, Instant::now());
-                return;
-            }
-            // A commit does what this could not, or says why it cannot.
-            Ok(false) => {}
-            Err(error) => {
-                tracing::debug!(error = &error as &dyn Error, "the log was not begun anew");
-            }
-        }
-        self.next_wait = (2 * wait).min(LONGEST_WAIT);
-        self.next_try = Instant::now() + WAITS_BETWEEN * wait;
+        self.log.keep(&mut self.connection).await;
     }
 
     /// Makes segments of the search index. A search reads the rows that no segment covers, so an error

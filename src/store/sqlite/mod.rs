@@ -5,6 +5,7 @@
 mod account;
 mod admin;
 mod commit;
+mod log_bound;
 mod login;
 mod open;
 mod raw;
@@ -24,7 +25,8 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use commit::SqliteWriter;
-use raw::{Lane, OpenFile, ReadPool};
+use log_bound::LogBound;
+use raw::{Gate, Lane, OpenFile, ReadPool};
 
 use super::contents::ReparseSummary;
 use super::error::{FileFault, OpenError, StoreError};
@@ -58,6 +60,8 @@ pub(crate) struct Store {
     scans: Arc<Lane>,
     /// For counts of many queries.
     reports: Arc<Lane>,
+    /// Before scans and reports.
+    gate: Arc<Gate>,
     reparsed: ReparseSummary,
 }
 
@@ -102,8 +106,8 @@ impl Store {
         log_pages: u64,
     ) -> Result<Writer, OpenError> {
         let max_log_bytes = log_pages * PAGE_BYTES;
-        let connection =
-            SqliteWriter::connect(options, max_log_bytes, self.open_file.clone()).await;
+        let log = LogBound::new(options.get_filename(), max_log_bytes, self.gate.clone());
+        let connection = SqliteWriter::connect(options, log, self.open_file.clone()).await;
         let connection = connection.map_err(|error| OpenError::of(&self.path, error))?;
         Ok(Writer::start(connection, policy))
     }

@@ -12,7 +12,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
-use super::raw::{Lane, OpenFile, ReadPool};
+use super::raw::{Gate, Lane, OpenFile, ReadPool};
 use super::{BUSY_TIMEOUT, Store, admin, options_to_write, reparse};
 use crate::store::contents::ReparseSummary;
 use crate::store::error::{OpenError, StoreError};
@@ -72,10 +72,13 @@ impl Store {
         let reporters = pool(REPORTERS, options.clone()).await.map_err(not_opened)?;
         let keeper = pool(1, options).await.map_err(not_opened)?;
         let read_pool = Arc::new(ReadPool::new(path, false, READ_POOL).of(open_file.clone()));
-        let lane = |time| {
-            Lane::new(ReadPool::new(path, false, LANE).of(open_file.clone()), LANE, Some(time))
+        let lane = |time, gate| {
+            let connections = ReadPool::new(path, false, LANE).of(open_file.clone());
+            Lane::new(connections, LANE, Some(time), gate)
         };
-        let [newest, scans, reports] = [NEWEST_TIME, SCAN_TIME, REPORT_TIME].map(lane);
+        let gate = Arc::<Gate>::default();
+        let newest = lane(NEWEST_TIME, Arc::default());
+        let [scans, reports] = [SCAN_TIME, REPORT_TIME].map(|time| lane(time, gate.clone()));
         Ok(Store {
             path: path.to_path_buf(),
             readers,
@@ -85,6 +88,7 @@ impl Store {
             newest,
             scans,
             reports,
+            gate,
             open_file: Some(open_file),
             reparsed,
         })
@@ -128,7 +132,8 @@ impl Store {
             return Err(OpenError::Older(named()));
         }
         let read_pool = Arc::new(ReadPool::new(path, immutable, READ_POOL));
-        let lane = Lane::new(ReadPool::new(path, immutable, 1), 1, None);
+        let gate = Arc::<Gate>::default();
+        let lane = Lane::new(ReadPool::new(path, immutable, 1), 1, None, gate.clone());
         Ok(Store {
             path: named(),
             reporters: readers.clone(),
@@ -138,6 +143,7 @@ impl Store {
             newest: lane.clone(),
             scans: lane.clone(),
             reports: lane,
+            gate,
             open_file: None,
             reparsed: ReparseSummary::default(),
         })

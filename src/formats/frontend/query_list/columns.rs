@@ -63,6 +63,7 @@ impl Column {
     /// their own.
     fn fits(self, forms: &CellForms) -> bool {
         let count = match self {
+            Column::Id => forms.ids,
             Column::Type => forms.types,
             Column::Start | Column::End => forms.times,
             Column::Total => forms.durations,

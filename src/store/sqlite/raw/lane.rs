@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::ReadPool;
+use super::{Gate, ReadPool};
 use crate::store::error::StoreError;
 
 /// The most reads of one lane that run or wait. At the bounds of time, the last of them waits for some minutes, which
@@ -29,6 +29,7 @@ pub(in crate::store::sqlite) struct Lane {
     size: usize,
     /// How long a read may take; `None` for the commands that run once.
     time: Option<Duration>,
+    gate: Arc<Gate>,
     clients: Arc<Mutex<HashMap<Option<String>, Client>>>,
     is_closed: Arc<AtomicBool>,
 }
@@ -70,16 +71,18 @@ impl Drop for CancelOnDrop {
 }
 
 impl Lane {
-    /// Returns a lane of the `size` connections of a pool.
+    /// Returns a lane of the `size` connections of a pool. Its reads pass the gate before they begin.
     pub(in crate::store::sqlite) fn new(
         connections: ReadPool,
         size: usize,
         time: Option<Duration>,
+        gate: Arc<Gate>,
     ) -> Arc<Lane> {
         Arc::new(Lane {
             connections: Arc::new(connections),
             size,
             time,
+            gate,
             clients: Arc::default(),
             is_closed: Arc::default(),
         })
@@ -98,7 +101,9 @@ impl Lane {
         let connections = self.connections.clone();
         let turn = async {
             let own = own.acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-            Ok::<_, StoreError>((own, connections.permit().await?))
+            let turn = (own, connections.permit().await?);
+            self.gate.pass().await;
+            Ok::<_, StoreError>(turn)
         };
         let turn = match self.time {
             None => turn.await?,
@@ -191,7 +196,7 @@ mod tests {
     fn lane(folder: &tempfile::TempDir, size: usize, time: Duration) -> Arc<Lane> {
         let path = folder.path().join("a.db");
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE IF NOT EXISTS t (a)").unwrap();
-        Lane::new(ReadPool::new(&path, false, size), size, Some(time))
+        Lane::new(ReadPool::new(&path, false, size), size, Some(time), Arc::default())
     }
 
     #[tokio::test(flavor = "multi_thread")]

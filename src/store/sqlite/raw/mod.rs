@@ -5,6 +5,7 @@
 //! `benches/store_paths.rs` and `benches/history.rs`. Every other statement goes through sqlx's macros.
 
 mod aggregate;
+mod gate;
 mod insert;
 mod lane;
 mod list;
@@ -28,6 +29,7 @@ use sqlx::sqlite::{LockedSqliteHandle, SqliteConnection};
 
 use crate::store::error::StoreError;
 
+pub(super) use gate::Gate;
 pub(super) use insert::insert_normalized;
 pub(super) use lane::Lane;
 pub(super) use log::restart_log;

@@ -350,6 +350,7 @@ async fn find(
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::super::ReadPool;
@@ -377,8 +378,10 @@ mod tests {
         let mut store = store(&folder).await;
         // Reading all statements takes some ten times as long.
         let short = Duration::from_millis(3);
-        store.newest = Lane::new(ReadPool::new(store.path(), false, 1), 1, Some(short));
-        store.scans = Lane::new(ReadPool::new(store.path(), false, 1), 1, Some(short));
+        store.newest =
+            Lane::new(ReadPool::new(store.path(), false, 1), 1, Some(short), Arc::default());
+        store.scans =
+            Lane::new(ReadPool::new(store.path(), false, 1), 1, Some(short), Arc::default());
         let search = Some(Search::new(Some("9"), None).unwrap());
         let mut filter = QueryFilter { limit: 2000, search, ..QueryFilter::default() };
         let (mut found, mut incomplete) = (Vec::new(), 0);

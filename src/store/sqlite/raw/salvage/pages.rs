@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -50,7 +50,13 @@ pub(super) struct Pages {
 
 impl Pages {
     pub(super) fn open(path: &Path) -> io::Result<Pages> {
-        let file = File::open(path)?;
+        let file = match File::open(path) {
+            // The log alone has whole pages, too.
+            Err(error) if error.kind() == ErrorKind::NotFound && log_path(path).exists() => {
+                tempfile::tempfile()?
+            }
+            file => file?,
+        };
         let log = File::open(log_path(path)).ok().and_then(|log| Log::read(log).transpose());
         let log = log.transpose()?;
         let mut header = [0; 100];
