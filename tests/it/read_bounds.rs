@@ -86,15 +86,15 @@ fn slow_history() -> (TempDir, PathBuf) {
     history(&format!("BEGIN; {} {older} {short} COMMIT;", queries(20, &long)))
 }
 
-fn begin_worst(server: &Server) -> Vec<TcpStream> {
-    (0..16).map(|client| begin(server, &format!("{WORST}&min_ms={client}"))).collect()
+fn begin_worst(server: &Server, count: usize) -> Vec<TcpStream> {
+    (0..count).map(|client| begin(server, &format!("{WORST}&min_ms={client}"))).collect()
 }
 
 #[test]
 fn readers_and_writers_do_not_wait_for_searches() {
     let (_folder, db) = slow_history();
     let server = Server::start(&db, &[]);
-    let mut slow = begin_worst(&server);
+    let mut slow = begin_worst(&server, 16);
     let lists = ["/rest/v1/session?db=none", "/api/v1/queries?state=none"];
     let _lists = lists.map(|path| begin(&server, path));
     for path in [
@@ -133,14 +133,15 @@ fn a_client_that_leaves_frees_what_its_search_held() {
             let search = took(&format!("{WORST}&min_ms={}", 50 + number));
             // Reads all queries, in the same queue.
             let list = took(&format!("/api/v1/queries?state=none-{number}"));
-            let slow = begin_worst(&server);
+            // Half as many as one client may have, because those of the last try may be leaving still.
+            let slow = begin_worst(&server, 8);
             std::thread::sleep(search / 4);
             drop(slow);
             (search, list, took(&format!("/api/v1/queries?state=nowhere-{number}")))
         })
         .collect();
     let is_freed = tries.iter().any(|(search, list, then)| *then < *list * 2 + *search * 2);
-    assert!(is_freed, "a search, a list, and a list after 16 searches: {tries:?}");
+    assert!(is_freed, "a search, a list, and a list after 8 searches: {tries:?}");
 }
 
 #[test]
