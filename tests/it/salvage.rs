@@ -140,7 +140,7 @@ fn one_damaged_page_costs_what_is_in_that_page() {
 #[test]
 #[ignore = "needs time (minutes in a debug build)"]
 fn one_damaged_page_of_many_costs_what_is_in_that_page() {
-    damage_each_kind_of_page(20_000, &[(0, 0), (0, 0xa5), (8, 0x01)]);
+    damage_each_kind_of_page(4000, &[(0, 0), (0, 0xa5), (8, 0x01)]);
 }
 
 /// Damages one page after another, each from some byte on with some value.
