@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::{lock, with_raw};
+use super::{lock, with_busy_timeout, with_raw};
 use crate::store::error::StoreError;
 
 /// Moves the write-ahead log into the file and lets the next commit begin it anew, as soon as no reader needs the log:
@@ -19,13 +19,10 @@ pub(in crate::store::sqlite) async fn restart_log(
     let mut handle = lock(connection).await?;
     tokio::task::block_in_place(|| {
         with_raw(&mut handle, |sqlite| {
-            let busy_ms =
-                sqlite.pragma_query_value(None, "busy_timeout", |row| row.get::<_, u32>(0))?;
-            sqlite.busy_timeout(wait)?;
-            let is_busy =
-                sqlite.query_row("PRAGMA wal_checkpoint(RESTART)", (), |row| row.get::<_, bool>(0));
-            sqlite.busy_timeout(Duration::from_millis(busy_ms.into()))?;
-            Ok(!is_busy?)
+            let is_busy = with_busy_timeout(sqlite, wait, |sqlite| {
+                sqlite.query_row("PRAGMA wal_checkpoint(RESTART)", (), |row| row.get::<_, bool>(0))
+            })?;
+            Ok(!is_busy)
         })
     })
 }

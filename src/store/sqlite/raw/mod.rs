@@ -23,6 +23,8 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 use sqlx::Connection as _;
 use sqlx::sqlite::{LockedSqliteHandle, SqliteConnection};
@@ -69,4 +71,17 @@ fn with_raw<T>(
     // connection nor changes a setting of it, and `sqlite` finalizes the statements that it prepared.
     let sqlite = unsafe { Connection::from_handle(handle.as_raw_handle().as_ptr()) };
     Ok(work(&sqlite?)?)
+}
+
+/// Runs `work` with another busy time-out than that of the connection.
+fn with_busy_timeout<'c, T>(
+    sqlite: &'c Connection,
+    timeout: Duration,
+    work: impl FnOnce(&'c Connection) -> Result<T, rusqlite::Error>,
+) -> Result<T, rusqlite::Error> {
+    let own_ms = sqlite.pragma_query_value(None, "busy_timeout", |row| row.get::<_, u32>(0))?;
+    sqlite.busy_timeout(timeout)?;
+    let done = work(sqlite);
+    sqlite.busy_timeout(Duration::from_millis(own_ms.into()))?;
+    done
 }

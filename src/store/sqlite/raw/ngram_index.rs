@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior};
 use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
 
-use super::{lock, with_raw};
+use super::{lock, with_busy_timeout, with_raw};
 use crate::domain::search::{Search, for_each_gram};
 use crate::store::error::StoreError;
 use crate::store::writer::Upkeep;
@@ -87,11 +87,9 @@ pub(in crate::store::sqlite) async fn make_segments(
     let mut handle = lock(connection).await?;
     tokio::task::block_in_place(|| {
         with_raw(&mut handle, |sqlite| {
-            let busy_ms =
-                sqlite.pragma_query_value(None, "busy_timeout", |row| row.get::<_, u32>(0))?;
-            sqlite.busy_timeout(Duration::ZERO)?;
-            let begun = Transaction::new_unchecked(sqlite, TransactionBehavior::Immediate);
-            sqlite.busy_timeout(Duration::from_millis(busy_ms.into()))?;
+            let begun = with_busy_timeout(sqlite, Duration::ZERO, |sqlite| {
+                Transaction::new_unchecked(sqlite, TransactionBehavior::Immediate)
+            });
             let transaction = match begun {
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                     return Ok(Upkeep::HeldUp);

@@ -13,9 +13,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags, ffi};
+use rusqlite::{Connection, ffi};
 
-use super::watch::map_index;
+use super::watch::{failure, open_mapped, with_file};
 use crate::store::error::{FileFault, StoreError};
 
 /// Words of 32 bits at the start of the WAL index: its header twice, and the state of the checkpoint
@@ -104,10 +104,7 @@ impl Index {
             return None;
         }
         let [_, _, low, high] = self.0[3].to_ne_bytes();
-        let page_bytes = match u16::from_ne_bytes([low, high]) {
-            1 => 65_536,
-            bytes => u64::from(bytes),
-        };
+        let page_bytes = page_bytes(u16::from_ne_bytes([low, high]));
         let frames = u64::from(self.0[4]);
         Some(match frames {
             0 => 0,
@@ -125,13 +122,7 @@ impl std::fmt::Debug for OpenFile {
 impl OpenFile {
     /// Returns the file that is at the path now. Errors if it cannot be opened, or is not in WAL mode.
     pub(in crate::store::sqlite) fn new(path: &Path) -> Result<OpenFile, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(crate::store::BUSY_TIMEOUT)?;
-        // SQLite creates the log and its index with the first read.
-        connection
-            .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get::<_, i64>(0))?;
-        let index: NonNull<AtomicU32> = map_index(&connection)?;
+        let (connection, index) = open_mapped(path)?;
         let checkpoint = read_index(index).checkpoint();
         let real = path.canonicalize()?;
         let file = std::fs::metadata(path)?;
@@ -306,36 +297,22 @@ fn read_index(index: NonNull<AtomicU32>) -> Index {
 /// Reads the header of the open file from the disk.
 fn read_header(connection: &Connection) -> Result<[u8; HEADER_BYTES], rusqlite::Error> {
     let mut header = [0; HEADER_BYTES];
-    let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
-    // SAFETY: the connection is open, and SQLite writes the pointer to its own file object to `file`. The file's method
-    // `xRead` is called as SQLite calls it, and writes as many bytes as the buffer has.
-    let code = unsafe {
-        let code = ffi::sqlite3_file_control(
-            connection.handle(),
-            c"main".as_ptr(),
-            ffi::SQLITE_FCNTL_FILE_POINTER,
-            (&raw mut file).cast(),
-        );
-        let methods = file.as_ref().and_then(|file| file.pMethods.as_ref());
-        match methods.and_then(|methods| methods.xRead) {
-            Some(read) if code == ffi::SQLITE_OK => {
-                read(file, header.as_mut_ptr().cast(), HEADER_BYTES as i32, 0)
-            }
-            _ => ffi::SQLITE_ERROR,
-        }
-    };
-    match code {
-        ffi::SQLITE_OK => Ok(header),
-        code => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)),
-    }
+    let code = with_file(connection, |file, methods| {
+        let into = header.as_mut_ptr().cast();
+        // SAFETY: the file's method is called as SQLite calls it, and writes as many bytes as the buffer has.
+        methods.xRead.map(|read| unsafe { read(file, into, HEADER_BYTES as i32, 0) })
+    });
+    if code == ffi::SQLITE_OK { Ok(header) } else { Err(failure(code)) }
 }
 
 /// Returns the size of a database by its header.
 fn database_bytes(header: &[u8; HEADER_BYTES]) -> u64 {
-    let page_bytes = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65_536,
-        bytes => u64::from(bytes),
-    };
+    let page_bytes = page_bytes(u16::from_be_bytes([header[16], header[17]]));
     let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
     u64::from(pages) * page_bytes
+}
+
+/// Returns the size of a page as SQLite writes it in 16 bits.
+fn page_bytes(stored: u16) -> u64 {
+    if stored == 1 { 65_536 } else { u64::from(stored) }
 }

@@ -58,13 +58,7 @@ impl std::fmt::Debug for Watch {
 impl Watch {
     /// Returns a watch of the database in a file. Errors if the file cannot be opened, or is not in WAL mode.
     pub(crate) fn new(path: &Path) -> Result<Watch, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(crate::store::BUSY_TIMEOUT)?;
-        // SQLite maps the WAL index with the first read.
-        connection
-            .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get::<_, i64>(0))?;
-        let header = map_index(&connection)?;
+        let (connection, header) = open_mapped(path)?;
         Ok(Watch { header, _connection: Mutex::new(connection) })
     }
 
@@ -92,30 +86,47 @@ impl Version {
     }
 }
 
-/// Returns the address at which the WAL index is mapped for as long as the connection is open.
-pub(super) fn map_index<T>(connection: &Connection) -> Result<NonNull<T>, rusqlite::Error> {
-    let failed = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-    let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
+/// Returns a connection, and the address at which the WAL index is mapped for as long as the connection is open. Errors if
+/// the file cannot be opened, or is not in WAL mode.
+pub(super) fn open_mapped<T>(path: &Path) -> Result<(Connection, NonNull<T>), StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(crate::store::BUSY_TIMEOUT)?;
+    // SQLite creates the log, and maps its index, with the first read.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get::<_, i64>(0))?;
     let mut region: *mut std::ffi::c_void = std::ptr::null_mut();
-    // SAFETY: the connection is open, and SQLite writes the pointer to its own file object to `file`. The
-    // file's method `xShmMap` returns the region that is mapped already, and is called as SQLite calls it.
-    let code = unsafe {
+    let code = with_file(&connection, |file, methods| {
+        // SAFETY: the file's method returns the region that is mapped already, and is called as SQLite calls it.
+        methods.xShmMap.map(|map| unsafe { map(file, 0, REGION_BYTES, 0, &raw mut region) })
+    });
+    match NonNull::new(region) {
+        Some(region) if code == ffi::SQLITE_OK => Ok((connection, region.cast())),
+        _ => Err(failure(ffi::SQLITE_CANTOPEN).into()),
+    }
+}
+
+/// Calls a method of SQLite's own object of the open file. Returns its code, or an error's code if there is no such method.
+pub(super) fn with_file(
+    connection: &Connection,
+    call: impl FnOnce(*mut ffi::sqlite3_file, &ffi::sqlite3_io_methods) -> Option<i32>,
+) -> i32 {
+    let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
+    // SAFETY: the connection is open, and SQLite writes the pointer to its own file object to `file`.
+    let methods = unsafe {
         let code = ffi::sqlite3_file_control(
             connection.handle(),
             c"main".as_ptr(),
             ffi::SQLITE_FCNTL_FILE_POINTER,
             (&raw mut file).cast(),
         );
-        let methods = file.as_ref().and_then(|file| file.pMethods.as_ref());
-        match methods.and_then(|methods| methods.xShmMap) {
-            Some(map) if code == ffi::SQLITE_OK => map(file, 0, REGION_BYTES, 0, &raw mut region),
-            _ => ffi::SQLITE_ERROR,
-        }
+        file.as_ref().filter(|_| code == ffi::SQLITE_OK).and_then(|file| file.pMethods.as_ref())
     };
-    match NonNull::new(region) {
-        Some(region) if code == ffi::SQLITE_OK => Ok(region.cast()),
-        _ => Err(failed(ffi::SQLITE_CANTOPEN)),
-    }
+    methods.and_then(|methods| call(file, methods)).unwrap_or(ffi::SQLITE_ERROR)
+}
+
+/// Returns the error of a code of SQLite.
+pub(super) fn failure(code: i32) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
 }
 
 #[cfg(test)]
