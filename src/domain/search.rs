@@ -17,7 +17,7 @@ pub(crate) const GRAM_BYTES: usize = 5;
 /// A search for a text or for words. The case of ASCII letters does not matter.
 #[derive(Debug, Clone)]
 pub(crate) struct Search {
-    /// The longest of the text and the words: few statements contain it, and those that do not are read once.
+    /// The longest of the text and the words: few statements contain it, and the search reads all other statements once.
     longest: Regex,
     /// The others, which are looked for together, so that a statement is not read again for each of them.
     others: Option<Together>,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// Counts and logs the panics of this process from now on. Their message is left out: it may quote a statement.
+/// Counts and logs the panics of this process from now on. The log has no message of a panic, because the message may quote a statement.
 pub(crate) fn log_without_payload() {
     std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
         COUNT.fetch_add(1, Relaxed);

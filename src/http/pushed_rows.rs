@@ -9,7 +9,7 @@ use crate::store::Batch;
 /// Memory that is reserved before rows are read. Small, because each push reserves it for a moment.
 const STEP_BYTES: usize = 1 << 20;
 
-/// The rows of a body, and what became of those that were read.
+/// The rows of a body, with counts of the rows that were read and rejected.
 pub(super) struct PushedRows<'a> {
     rows: Rows<'a>,
     /// Whether a value that its column cannot hold rejects its row.

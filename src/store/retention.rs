@@ -368,7 +368,7 @@ impl Pruner {
         Ok(())
     }
 
-    /// Returns the oldest queries or log-ins, up to `excess` bytes: first those that have been stored for a minute.
+    /// Returns the oldest queries or log-ins, up to `excess` bytes. Queries that have been stored for a minute come first.
     async fn oldest_of_all(&mut self, excess: i64, now_ms: i64) -> Result<Removal, StoreError> {
         let settled = self.step(None, self.settled_query(), excess);
         let mut oldest = self.store.oldest(settled).await?;

@@ -22,7 +22,7 @@ pub(crate) struct FlameStack<'s> {
 }
 
 /// Returns the stacks of all operators whose share of the time is at least `min_share`. If they have more than 20,000
-/// frames, the operators with the least time are left out.
+/// frames, the stacks have no operators with the least time.
 pub(crate) fn flame_stacks<'s>(operators: &[Operator<'s>], min_share: f64) -> Vec<FlameStack<'s>> {
     let mut stacks = Vec::new();
     for operator in operators {

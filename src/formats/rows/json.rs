@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for Row {
 struct BoundedValue<'l>(&'l Cell<usize>);
 
 impl BoundedValue<'_> {
-    /// Takes one value of those that are left. Returns false if none is left.
+    /// Takes one of the values that a row may still have. Returns false if a row may have no more.
     fn take(self) -> bool {
         self.0.set(self.0.get().saturating_sub(1));
         self.0.get() > 0

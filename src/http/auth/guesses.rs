@@ -45,7 +45,7 @@ struct Counts {
 /// Wrong passwords of one client for one name.
 #[derive(Default)]
 struct Failures {
-    /// Wrong ones, and those that are being verified.
+    /// Wrong passwords, and passwords that are being verified.
     count: u32,
     /// When the next one may be verified.
     next: Option<Instant>,

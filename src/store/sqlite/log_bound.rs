@@ -14,8 +14,8 @@ use super::raw::{Gate, restart_log};
 const WAIT: Duration = Duration::from_millis(128);
 /// From the end of one try to the next, in waits: clients that push wait for no more than a fifth of the time.
 const WAITS_BETWEEN: u32 = 4;
-/// For how long no long read begins, so that those that run can end. A reader that takes longer, as a backup does, lets the
-/// log grow.
+/// For how long no long read begins, so that running reads can end. A reader that takes longer, such as a backup, lets the log
+/// grow.
 const HOLD: Duration = Duration::from_secs(5);
 /// From the end of one hold in vain to the next, in holds.
 const HOLDS_BETWEEN: u32 = 8;

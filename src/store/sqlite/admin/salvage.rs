@@ -27,7 +27,7 @@ impl Store {
         survey.await.map_err(StoreError::other)?
     }
 
-    /// Copies the tables that a merge leaves out, as users and labels, from another history.
+    /// Copies the tables that a merge does not read, such as users and labels, from another history.
     pub(crate) async fn copy_rest(&self, from: &Path) -> Result<(), StoreError> {
         let (from, into) = (from.to_path_buf(), self.path.clone());
         let copied = tokio::task::spawn_blocking(move || raw::copy_rest(&from, &into));
