@@ -18,6 +18,8 @@ use crate::domain::retention::Retention;
 
 /// Queries of one step. A step takes some 10 ms, so that clients that write do not wait long.
 const STEP_QUERIES: u32 = 250;
+/// A file beyond its bound is pruned in steps this many times as large: it grows faster than small steps make it smaller.
+const BEYOND_FACTOR: u32 = 4;
 /// Bytes of queries and profiles of one step: the engine visits the pages of each large text.
 const STEP_BYTES: i64 = 8 << 20;
 /// Pages that one step returns to the disk. Each moves the content of another page.
@@ -174,6 +176,8 @@ pub(crate) struct Pruner {
     shrinking: bool,
     /// How often the steps were halved.
     halvings: u32,
+    /// Whether the file is beyond its bound.
+    is_beyond: bool,
     /// The newest row that has been stored for a minute; none before the first look.
     settled: Option<i64>,
     /// The newest row at several times within the last minute, the oldest first.
@@ -199,6 +203,7 @@ impl Pruner {
             sweep: Sweep::default(),
             shrinking: false,
             halvings: 0,
+            is_beyond: false,
             settled: None,
             samples: VecDeque::new(),
             fixed_bytes: 0,
@@ -292,10 +297,11 @@ impl Pruner {
     }
 
     fn step(&self, before_ms: Option<i64>, up_to: i64, bytes: i64) -> OldestFilter {
+        let queries = if self.is_beyond { STEP_QUERIES * BEYOND_FACTOR } else { STEP_QUERIES };
         OldestFilter {
             before_ms,
             up_to,
-            queries: (STEP_QUERIES >> self.halvings).max(1),
+            queries: (queries >> self.halvings).max(1),
             bytes: bytes.min(STEP_BYTES >> self.halvings),
         }
     }
@@ -320,6 +326,7 @@ impl Pruner {
         let used = u64::try_from(usage.used_bytes()).unwrap_or(0) + log_bytes;
         let near = bound / 100 * NEAR_PERCENT;
         let far = near - FAR_BYTES.min(bound / 100);
+        self.is_beyond = used > bound;
         let was_shrinking = self.shrinking;
         self.shrinking = used > if was_shrinking { far } else { near };
         if !self.shrinking {

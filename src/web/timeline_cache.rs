@@ -15,6 +15,10 @@ use crate::store::{Bucket, Version, Watch};
 
 /// A page waits this long for its chart, and is then sent without the chart.
 const PAGE_WAIT: Duration = Duration::from_millis(60);
+/// A page that can have an older chart waits only this long for the new one: the page's live events bring it.
+const OUTDATED_PAGE_WAIT: Duration = Duration::from_millis(5);
+/// A chart is too old for a page once it was computed this long ago.
+const MAX_AGE: Duration = Duration::from_secs(60);
 /// A timeline stays fresh until a commit, and at least this many times as long as computing it took: whatever is
 /// written, one timeline costs at most a twentieth of a core.
 const FRESH_FACTOR: u32 = 20;
@@ -29,6 +33,7 @@ pub(super) struct Timeline {
     /// `None` for an empty history.
     pub buckets: Option<(TimeRange, Vec<Bucket>)>,
     version: Version,
+    computed: Instant,
     /// The timeline is served until then, although the store has changed.
     pub fresh_until: Instant,
 }
@@ -57,15 +62,18 @@ impl TimelineCache {
         timeline.version == self.watch.now()
     }
 
-    /// Returns the timeline of a filter as [`TimelineCache::get`] does, or `None` where computing takes longer than a
-    /// page waits. The computation goes on, and its result is cached.
+    /// Returns the timeline of a filter as [`TimelineCache::get`] does. Where computing takes longer than a page waits,
+    /// returns the timeline of up to a minute ago, or `None`; the computation goes on, and its result is cached.
     pub(super) async fn get_for_page(
         self: &Arc<TimelineCache>,
         view: &View,
         filter: &QueryFilter,
     ) -> Result<Option<Arc<Timeline>>, ApiError> {
-        let timeline = self.get(view, filter);
-        tokio::time::timeout(PAGE_WAIT, timeline).await.unwrap_or(Ok(None))
+        let earlier = self.timelines.get(&key(view, filter));
+        let earlier = earlier.filter(|timeline| timeline.computed.elapsed() < MAX_AGE);
+        let wait = if earlier.is_some() { OUTDATED_PAGE_WAIT } else { PAGE_WAIT };
+        let timeline = tokio::time::timeout(wait, self.get(view, filter)).await;
+        Ok(timeline.unwrap_or(Ok(None))?.or(earlier))
     }
 
     /// Returns the timeline of a filter from the cache, else computes it; `None` where too many are being computed, or
@@ -104,8 +112,9 @@ impl TimelineCache {
             None => None,
             Some(range) => Some((range, range.timeline(view, filter).await?)),
         };
-        let fresh_until = Instant::now() + began.elapsed() * FRESH_FACTOR;
-        Ok(Timeline { buckets, version, fresh_until })
+        let computed = Instant::now();
+        let fresh_until = computed + began.elapsed() * FRESH_FACTOR;
+        Ok(Timeline { buckets, version, computed, fresh_until })
     }
 
     fn is_fresh(&self, timeline: &Timeline) -> bool {

@@ -204,6 +204,8 @@ impl PartialSchema for Row {
         let id = ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::String, Type::Number]))
             .pattern(Some(QUERY_ID))
+            // -1 is no id.
+            .minimum(Some(0))
             .description(Some("an opaque token, as Doris writes it"));
         let row = ObjectBuilder::new()
             .property("query_id", id)

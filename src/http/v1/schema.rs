@@ -4,8 +4,12 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
 use utoipa::openapi::{RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// What [`crate::domain::record::QueryId`] takes, as a regular expression.
-pub(super) const QUERY_ID: &str = r"^[^\s\x00-\x1f\x7f-\x9f]{1,128}$";
+/// What [`crate::domain::record::QueryId`] accepts, as a regular expression. The words and zeros at its start are what
+/// frontends write in place of an id. Flags within an expression are not part of every dialect.
+pub(super) const QUERY_ID: &str = concat!(
+    r"^(?!(?:[Nn][Uu][Ll][Ll]|[Nn][Aa][Nn]|[Nn]/[Aa]|[Uu][Nn][Kk][Nn][Oo][Ww][Nn]|[Nn][Oo][Nn][Ee]|-1|0*-[-0]*)$)",
+    r"[^\s\x00-\x1f\x7f-\x9f]{1,128}$"
+);
 
 /// A query id in a path.
 pub(super) struct QueryIdText;
