@@ -216,6 +216,10 @@ async fn migrate(path: &Path, applied: Option<&[i64]>) -> Result<ReparseSummary,
         transaction.commit().await?;
     }
     let reparsed = reparse::bring_up_to_date(&mut connection).await?;
+    if applied.is_none() {
+        // A new file is moved without its log. Closing moves the log into the file, too, but fails without an error.
+        super::checkpoint(&mut connection).await?;
+    }
     connection.close().await?;
     Ok(reparsed)
 }

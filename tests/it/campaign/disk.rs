@@ -67,3 +67,13 @@ pub fn fails(prefix: &Path, random: &mut Rng) -> Variables {
     ];
     variables(prefix, random.u64(..), &more)
 }
+
+/// Returns the variables of a disk on which every second call fails for want of space, from this call on.
+pub fn has_little_space(prefix: &Path, seed: u64, after: u64) -> Variables {
+    let more = [
+        ("ANNALS_DISK_FAIL_AFTER", after.to_string()),
+        ("ANNALS_DISK_FAIL_PERCENT", "50".to_string()),
+        ("ANNALS_DISK_FAIL_HOW", "enospc".to_string()),
+    ];
+    variables(prefix, seed, &more)
+}

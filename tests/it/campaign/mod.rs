@@ -48,6 +48,25 @@ fn on_a_failing_disk_annals_loses_and_doubles_nothing() {
     campaign(Fault::DiskError, rounds("ANNALS_CAMPAIGN_DISK_ERRORS", 10));
 }
 
+#[test]
+#[ignore = "needs a C compiler"]
+fn a_new_history_is_whole_or_is_not_there() {
+    let mut made = 0;
+    for after in 1..120 {
+        let folder = tempfile::TempDir::new().unwrap();
+        let db = folder.path().join("a.db");
+        let mut command = annals();
+        command.args(["user", "list", "--db"]).arg(&db);
+        command.envs(disk::has_little_space(folder.path(), after, after)).output().unwrap();
+        if db.exists() {
+            made += 1;
+            let check = annals().args(["check", "--db"]).arg(&db).output().unwrap();
+            assert!(check.status.success(), "from call {after}: {check:?}");
+        }
+    }
+    assert!((1..119).contains(&made), "{made} histories were made");
+}
+
 /// Rounds of one history.
 const ROUNDS_OF_A_HISTORY: u64 = 20;
 
