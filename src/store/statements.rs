@@ -74,7 +74,7 @@ impl StatementStatistics {
 }
 
 /// What statements are sorted by, the largest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum StatementOrder {
     Total,
     Count,

@@ -8,7 +8,7 @@ use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
 use super::request::{PageRequest, PageRequests, query_filter};
-use super::timeline_cache::{Timeline, TimelineCache};
+use super::timelines::{Timeline, Timelines};
 use super::{chart, format, paths, query_table, shown_content};
 use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::record::Kind;
@@ -21,10 +21,7 @@ use crate::http::query_parameters::{address, cursor};
 use crate::http::view::View;
 use crate::store::{Bound, Incomplete};
 
-pub(super) fn route(
-    requests: PageRequests,
-    timelines: Arc<TimelineCache>,
-) -> BoxedFilter<(Answer,)> {
+pub(super) fn route(requests: PageRequests, timelines: Arc<Timelines>) -> BoxedFilter<(Answer,)> {
     warp::path::end()
         .and(requests)
         .then(move |request: PageRequest| {
@@ -37,7 +34,7 @@ pub(super) fn route(
 async fn page(
     view: View,
     parameters: Parameters,
-    timelines: Arc<TimelineCache>,
+    timelines: Arc<Timelines>,
 ) -> Result<Page, ApiError> {
     let filter = query_filter(&view, &parameters)?;
     let queries = async { view.page(&filter).await.map_err(ApiError::from) };
@@ -81,7 +78,7 @@ async fn page(
 /// Returns the chart over time and the links to other time ranges; nothing for an empty history.
 pub(super) fn timeline_chart(timeline: &Timeline, parameters: &Parameters, view: &View) -> Markup {
     html! {
-        @if let Some((range, buckets)) = &timeline.buckets {
+        @if let Some((range, buckets)) = &timeline.value {
             (range.choices(paths::HISTORY, parameters, view.zone))
             (chart::timeline(buckets, range, paths::HISTORY, parameters, view.zone))
         }

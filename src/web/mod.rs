@@ -18,6 +18,7 @@ mod login;
 mod paths;
 pub(crate) mod query;
 mod query_table;
+mod report_cache;
 mod request;
 mod response;
 mod shown_content;
@@ -26,7 +27,7 @@ mod statement;
 mod statements;
 mod status;
 mod time_range;
-mod timeline_cache;
+mod timelines;
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ pub(crate) fn routes(
     let pages = history::route(requests.clone(), live_updates.timelines.clone())
         .or(status::route(requests.clone(), state.clone()))
         .unify()
-        .or(statements::route(requests.clone()))
+        .or(statements::route(requests.clone(), live_updates.watch.clone()))
         .unify()
         .or(statement::route(requests.clone()))
         .unify()

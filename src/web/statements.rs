@@ -1,22 +1,25 @@
 //! `/statements`: the statements of a time range, ordered by what they cost.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use maud::{Markup, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
+use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::time_range::TimeRange;
 use super::{chart, format, paths};
+use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{StatementOrder, StatementStatistics};
+use crate::store::{StatementOrder, StatementStatistics, Watch};
 
 /// Characters of a statement in the list.
 const EXCERPT_CHARS: usize = 160;
@@ -32,14 +35,46 @@ const ORDERS: [(&str, &str); 6] = [
     ("max_ms", "Longest"),
 ];
 
-pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
+/// The most bytes of the lists in the cache.
+const CACHE_BYTES: usize = 16 << 20;
+
+/// What the page lists.
+#[derive(Debug)]
+struct StatementList {
+    /// `None` for an empty history.
+    range: Option<TimeRange>,
+    /// Each with no more of its text than the page shows.
+    statements: Vec<StatementStatistics>,
+    trends: Trends,
+}
+
+/// The owner whose queries alone are counted, and what the address selects. A filter is at most some kilobytes.
+type Key = (Option<String>, QueryFilter, StatementOrder);
+
+type StatementLists = ReportCache<Key, StatementList>;
+
+fn weigh(_: &Key, list: Option<&Report<StatementList>>) -> usize {
+    // A row with its trend.
+    const ROW_BYTES: usize = 1000;
+    1000 + list.map_or(0, |list| list.value.statements.len() * ROW_BYTES)
+}
+
+pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(Answer,)> {
+    let lists = Arc::new(ReportCache::new(watch, CACHE_BYTES, weigh));
     warp::path!("statements")
         .and(requests)
-        .then(|request: PageRequest| request.answer(page))
+        .then(move |request: PageRequest| {
+            let lists = lists.clone();
+            request.answer(|view, parameters| page(view, parameters, lists))
+        })
         .boxed()
 }
 
-async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
+async fn page(
+    view: View,
+    parameters: Parameters,
+    lists: Arc<StatementLists>,
+) -> Result<Page, ApiError> {
     let order_name = parameters.get("order").map_or("total_ms", String::as_str);
     let order = StatementOrder::NAMES.into_iter().find(|(name, _)| *name == order_name);
     let (_, order) = order.ok_or_else(|| {
@@ -47,23 +82,35 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
         ApiError::BadRequest(format!("order must be one of {names}"))
     })?;
     let filter = query_filter(&view, &parameters)?;
-    let range = TimeRange::of(&view, &filter).await?;
-    let (statements, trends) = match &range {
-        None => (Vec::new(), HashMap::new()),
-        Some(range) => {
-            let statements = view.statements(&range.restrict(&filter), order).await?.statements;
-            let trends = trends(&view, &statements, range).await?;
-            (statements, trends)
-        }
-    };
+    let key = (view.restricted_to().map(str::to_string), filter.clone(), order);
+    let list = lists.get_for_page(key, list(view.clone(), filter, order)).await?;
+    let StatementList { range, statements, trends } = &list.value;
     let body = html! {
         h1 { "Statements" }
         p.note { "Statements that differ only in their literal values are counted as one." }
-        @if let Some(range) = &range { (range.choices(paths::STATEMENTS, &parameters, view.zone)) }
-        (table(&statements, &trends, order_name, &parameters))
+        @if let Some(range) = range { (range.choices(paths::STATEMENTS, &parameters, view.zone)) }
+        (table(statements, trends, order_name, &parameters))
         @if statements.is_empty() { p.empty { "No statements in this time range." } }
     };
     Ok(Page { title: "Statements".to_string(), nav: Some(NavItem::Statements), body })
+}
+
+/// Reads what the page lists.
+async fn list(
+    view: View,
+    filter: QueryFilter,
+    order: StatementOrder,
+) -> Result<StatementList, ApiError> {
+    let range = TimeRange::of(&view, &filter).await?;
+    let Some(range) = range else {
+        return Ok(StatementList { range, statements: Vec::new(), trends: Trends::new() });
+    };
+    let mut statements = view.statements(&range.restrict(&filter), order).await?.statements;
+    for statement in &mut statements {
+        statement.normalized = format::excerpt(&statement.normalized, EXCERPT_CHARS);
+    }
+    let trends = trends(&view, &statements, &range).await?;
+    Ok(StatementList { range: Some(range), statements, trends })
 }
 
 type Trends = HashMap<Fingerprint, Vec<i64>>;
@@ -117,7 +164,7 @@ fn row(statement: &StatementStatistics, max_total_ms: i64, trend: Option<&Vec<i6
         tr {
             td.statement {
                 a href=(paths::statement(statement.fingerprint)) {
-                    bdi { (format::excerpt(&statement.normalized, EXCERPT_CHARS)) }
+                    bdi { (statement.normalized) }
                 }
             }
             td.trend { @if let Some(trend) = trend { (chart::sparkline(trend)) } }

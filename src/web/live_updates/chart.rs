@@ -13,7 +13,7 @@ use crate::http::Parameters;
 use crate::http::view::View;
 use crate::web::history;
 use crate::web::shown_content::content_hash;
-use crate::web::timeline_cache::{Timeline, TimelineCache};
+use crate::web::timelines::{Timeline, Timelines};
 
 /// A chart is sent at most this often.
 const MIN_INTERVAL: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ pub(super) struct ChartFeed {
     pub filter: QueryFilter,
     pub parameters: Parameters,
     pub changes: watch::Receiver<Option<u64>>,
-    pub timelines: Arc<TimelineCache>,
+    pub timelines: Arc<Timelines>,
     /// The hash of the chart that the listener has.
     pub shown: Option<String>,
 }
@@ -43,7 +43,7 @@ impl ChartFeed {
                         return;
                     }
                     let is_outdated = !self.timelines.is_current(&timeline);
-                    is_outdated.then_some(timeline.fresh_until.into())
+                    is_outdated.then_some(timeline.fresh_until().into())
                 }
                 Ok(None) => Some(Instant::now() + RETRY_DELAY),
                 Err(error) => {

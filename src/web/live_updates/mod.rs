@@ -19,7 +19,7 @@ use warp::{Filter, Reply, reply};
 
 use super::request::{PageRequest, PageRequests, Visitor, query_filter};
 use super::shown_content::ShownContent;
-use super::timeline_cache::TimelineCache;
+use super::timelines::Timelines;
 use crate::http::Parameters;
 use crate::http::answer::into_reply;
 use crate::http::error::ApiError;
@@ -48,8 +48,8 @@ pub(crate) struct LiveUpdates {
     /// Counts changes; `None` once annals stops.
     changes: watch::Sender<Option<u64>>,
     listeners: Arc<Shares>,
-    watch: Arc<Watch>,
-    pub(super) timelines: Arc<TimelineCache>,
+    pub(super) watch: Arc<Watch>,
+    pub(super) timelines: Arc<Timelines>,
 }
 
 impl LiveUpdates {
@@ -57,7 +57,7 @@ impl LiveUpdates {
     pub(crate) fn new(watch: Watch) -> LiveUpdates {
         let (changes, _) = watch::channel(Some(0));
         let watch = Arc::new(watch);
-        let timelines = Arc::new(TimelineCache::new(watch.clone()));
+        let timelines = Arc::new(Timelines::new(watch.clone()));
         let listeners = Shares::new(MAX_LISTENERS, MAX_LISTENERS_EACH);
         LiveUpdates { changes, listeners, watch, timelines }
     }
