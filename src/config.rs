@@ -15,6 +15,7 @@ use crate::domain::exclusion::ExclusionRules;
 use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
 use crate::formats::frontend::Frontend;
+use crate::store::Address;
 
 /// The configuration file of a working folder, unless another is named.
 const DEFAULT_FILE: &str = "annals.toml";
@@ -23,7 +24,7 @@ const DEFAULT_FILE: &str = "annals.toml";
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    pub db: Option<PathBuf>,
+    pub db: Option<Address>,
     pub listen: Option<SocketAddr>,
     pub time_zone: Option<Zone>,
     pub insecure_no_auth: Option<bool>,
@@ -161,9 +162,9 @@ impl Config {
         }
     }
 
-    /// The file that holds the history.
-    pub(crate) fn db(&self) -> PathBuf {
-        self.db.clone().unwrap_or_else(|| PathBuf::from("annals.db"))
+    /// Where the history is.
+    pub(crate) fn db(&self) -> Address {
+        self.db.clone().unwrap_or_else(|| Address::File(PathBuf::from("annals.db")))
     }
 
     /// The zone of times without one.

@@ -1,5 +1,6 @@
 //! Arguments that several commands share, and what the reading commands make of them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
@@ -14,7 +15,7 @@ use crate::domain::record::{Kind, QueryId};
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, parse_duration_ms, parse_user_time_ms};
-use crate::store::{Store, StoredQuery};
+use crate::store::{Address, Store, StoredQuery};
 
 /// Ids that are listed where a prefix is ambiguous.
 const CANDIDATES: u32 = 10;
@@ -25,9 +26,9 @@ pub struct ConfigArgs {
     /// The configuration file. Without it, annals.toml of the working folder, if there is one
     #[arg(long, env = "ANNALS_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The file that holds the history [default: annals.db]
-    #[arg(long, env = "ANNALS_DB", value_name = "FILE")]
-    db: Option<PathBuf>,
+    /// The file that holds the history, or postgres://USER@HOST:PORT/DATABASE [default: annals.db]
+    #[arg(long, env = "ANNALS_DB", value_name = "FILE", hide_env_values = true)]
+    db: Option<OsString>,
     /// The zone of times without one, as Doris writes them: an IANA name like Asia/Shanghai. Without it, the zone
     /// of this machine. A time that occurred twice as clocks were set back is the first one. A time that clocks
     /// skipped has the offset before the change
@@ -39,7 +40,10 @@ impl ConfigArgs {
     /// Returns the configuration file with the environment and the command line over it.
     pub(super) fn read(self) -> anyhow::Result<Config> {
         let mut config = Config::read(self.config.as_deref())?;
-        config.db = self.db.or(config.db);
+        // Not a parser of clap: its message repeats the address, which may have a password.
+        if let Some(db) = self.db {
+            config.db = Some(Address::parse(db)?);
+        }
         config.time_zone = self.time_zone.or(config.time_zone);
         Ok(config)
     }

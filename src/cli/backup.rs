@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::args::ConfigArgs;
 use super::output::print;
-use crate::store::Store;
+use crate::store::SqliteStore;
 
 /// Copy the history into another file, also while annals serves it
 ///
@@ -25,7 +25,9 @@ pub struct BackupArgs {
 /// Runs the command.
 pub async fn run(args: BackupArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.read()?;
-    let store = Store::open_to_read(&config.db()).await?;
+    let db =
+        config.db().file("copy it with pg_dump, or with PostgreSQL's own continuous archiving")?;
+    let store = SqliteStore::open_to_read(&db).await?;
     let bytes = store.back_up(&args.file).await?;
     print(format_args!("copied the history to {}, {}", args.file.display(), ByteSize(bytes)));
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use clap::Args;
 use super::args::ConfigArgs;
 use super::output::print;
 use super::salvage::print_losses;
-use crate::store::{Finding, OpenError, Store, StoreError, Survey, TableSize};
+use crate::store::{Finding, OpenError, SqliteStore, StoreError, Survey, TableSize};
 
 /// Check whether the history is sound
 ///
@@ -30,11 +30,12 @@ pub struct CheckArgs {
 /// Runs the command.
 pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let db = args.config.read()?.db();
-    let mut checked = match Store::open_to_read(&db).await {
+    let db = db.file("check it with pg_amcheck, and its sizes with \\dt+ in psql")?;
+    let mut checked = match SqliteStore::open_to_read(&db).await {
         Ok(store) => check(&store).await,
         // Pages that a reader needs first are damaged. Others may tell a history from any other file.
         Err(error @ (OpenError::Damaged(_) | OpenError::NotADatabase(_))) => {
-            match Store::survey(&db).await {
+            match SqliteStore::survey(&db).await {
                 Ok(survey) if survey.rows() > 0 => Checked {
                     findings: vec![unreadable(&error)],
                     survey: Some(survey),
@@ -46,7 +47,7 @@ pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     if !checked.findings.is_empty() && checked.survey.is_none() {
-        checked.survey = Store::survey(&db).await.ok();
+        checked.survey = SqliteStore::survey(&db).await.ok();
     }
     if args.json {
         checked.print_json(&db);
@@ -73,7 +74,7 @@ fn unreadable(error: &dyn std::error::Error) -> Finding {
     Finding { what: format!("reading stopped: {error}"), count: 1 }
 }
 
-async fn check(store: &Store) -> Checked {
+async fn check(store: &SqliteStore) -> Checked {
     let stopped = |error: StoreError| vec![unreadable(&error)];
     let mut findings = store.integrity().await.unwrap_or_else(stopped);
     findings.extend(store.damaged_profiles().await.unwrap_or_else(stopped));

@@ -1,6 +1,6 @@
 //! `annals merge`: merges the histories of several machines into one.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -9,7 +9,7 @@ use clap::Args;
 use super::CLOSING;
 use super::args::ConfigArgs;
 use super::output::print;
-use crate::store::{BUSY_TIMEOUT, Batch, Store, WriteSummary, Writer};
+use crate::store::{Address, BUSY_TIMEOUT, Batch, Store, WriteSummary, Writer};
 
 /// Merge other histories into the history
 ///
@@ -20,7 +20,7 @@ use crate::store::{BUSY_TIMEOUT, Batch, Store, WriteSummary, Writer};
 pub struct MergeArgs {
     /// The histories to merge
     #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    files: Vec<OsString>,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -42,8 +42,9 @@ pub async fn run(args: MergeArgs) -> anyhow::Result<ExitCode> {
     // Each file is checked before the first is merged.
     let mut others = Vec::new();
     for file in args.files {
+        let file = Address::parse(file)?;
         if is_same(&file, &config.db()) {
-            bail!("{} is the history to merge into", file.display());
+            bail!("{file} is the history to merge into");
         }
         others.push((Store::open_to_read(&file).await?, file));
     }
@@ -63,13 +64,18 @@ pub async fn run(args: MergeArgs) -> anyhow::Result<ExitCode> {
     Ok(if rejected == 0 && !is_damaged { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn is_same(one: &Path, other: &Path) -> bool {
-    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+fn is_same(one: &Address, other: &Address) -> bool {
+    match (one, other) {
+        (Address::File(one), Address::File(other)) => {
+            one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+        }
+        (one, other) => one == other,
+    }
 }
 
-fn report(file: &Path, merged: &Merged) {
+fn report(file: &Address, merged: &Merged) {
     let Merged { summary, rejected, lost, excluded } = merged;
-    print(file.display());
+    print(file);
     print(format_args!("  records:  {}", summary.records));
     print(format_args!("  profiles: {}", summary.profiles));
     if summary.logins.total() > 0 {
@@ -92,11 +98,11 @@ fn report(file: &Path, merged: &Merged) {
 /// Merges a history in batches, so that memory stays bounded. Skips what is damaged.
 pub(super) async fn merge(
     other: &Store,
-    file: &Path,
+    file: &Address,
     writer: &Writer,
     mut batch: Batch,
 ) -> anyhow::Result<Merged> {
-    let unreadable = || format!("{} cannot be read", file.display());
+    let unreadable = || format!("{file} cannot be read");
     let mut merged =
         Merged { summary: WriteSummary::default(), rejected: 0, lost: None, excluded: 0 };
     let (mut last, mut read, mut is_damaged) = (i64::MIN, 0, false);

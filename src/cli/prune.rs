@@ -1,6 +1,5 @@
 //! `annals prune`: removes old queries and profiles, and shrinks the file.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use crate::domain::clock::{Clock, MAX_DIFFERENCE_MS};
 use crate::domain::retention::{Retention, parse_age, parse_size};
 use crate::domain::time::{Zone, now_ms};
 use crate::store::{
-    BUSY_TIMEOUT, Batch, Mark, OpenError, Pruner, Removal, Store, StoreError, WriteError,
-    WriteSummary,
+    Address, BUSY_TIMEOUT, Batch, Mark, OpenError, Pruner, Removal, SqliteStore, Store, StoreError,
+    WriteError, WriteSummary,
 };
 
 /// The bound whose log prune uses on a full disk, in bytes: the smallest log, of 256 KiB.
@@ -70,18 +69,19 @@ pub async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
              under [retention] in the configuration"
         );
     }
-    if !config.db().exists() {
-        return Err(OpenError::Missing(config.db()).into());
+    let db = config.db();
+    db.check_bound(retention.max_size)?;
+    if let Address::File(path) = &db
+        && !path.exists()
+    {
+        return Err(OpenError::Missing(path.clone()).into());
     }
-    let store = Store::open(&config.db())
-        .await
-        .map_err(|error| on_full_disk(error.into(), &config.db()))?;
+    let store = Store::open(&db).await.map_err(|error| on_full_disk(error.into(), &db))?;
     super::report_reparsed(&store);
     let before = store.disk_usage().await.context(READING)?;
     let pruned = prune(&store, retention, args.trust_clock).await;
-    let removed = pruned.map_err(|error| on_full_disk(error, &config.db()))?;
+    let removed = pruned.map_err(|error| on_full_disk(error, &db))?;
     let after = store.disk_usage().await.context(READING)?;
-    let db = store.path().to_path_buf();
     store.close().await.context(CLOSING)?;
     report(&removed, before.file_bytes(), after.file_bytes(), args.json);
     if !after.is_shrinkable() && after.free_bytes() > 0 {
@@ -89,7 +89,7 @@ pub async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
             "annals: {} of the file are free and will be used again, but SQLite cannot shrink the file, because annals \
              did not make it. To shrink it while nothing else uses it: sqlite3 {} 'PRAGMA auto_vacuum = 2; VACUUM'",
             size(after.free_bytes()),
-            db.display()
+            db
         );
     }
     Ok(ExitCode::SUCCESS)
@@ -155,14 +155,19 @@ fn check_clock(now_ms: i64, witness_ms: i64) -> anyhow::Result<()> {
 }
 
 /// Adds what to do to an error of a full disk.
-fn on_full_disk(error: anyhow::Error, db: &Path) -> anyhow::Error {
+fn on_full_disk(error: anyhow::Error, db: &Address) -> anyhow::Error {
     let is_full = |cause: &(dyn std::error::Error + 'static)| {
         matches!(cause.downcast_ref(), Some(StoreError::Full(_)))
     };
     if !error.chain().any(is_full) {
         return error;
     }
-    let log_bytes = Store::log_bytes_of(db);
+    let Address::File(path) = db else {
+        return error.context(
+            "the disk of PostgreSQL is full; free space there, and run annals prune again",
+        );
+    };
+    let log_bytes = SqliteStore::log_bytes_of(path);
     error.context(format!(
         "the disk is full; SQLite needs some space to delete: free {} on it, for example by moving another file away, and run \
          annals prune again",

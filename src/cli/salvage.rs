@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::merge::{Merged, merge};
 use super::output::print;
 use super::{CLOSING, READING};
-use crate::store::{Batch, Store, Survey};
+use crate::store::{Address, Batch, SqliteStore, Survey};
 
 /// Save what can be read of a damaged history into a new one
 ///
@@ -37,6 +37,8 @@ const SHOWN_IDS: usize = 10;
 /// Runs the command.
 pub async fn run(args: SalvageArgs) -> anyhow::Result<ExitCode> {
     let SalvageArgs { broken, good, json } = args;
+    let broken = Address::parse(broken.into())?
+        .file("restore it from a backup, or see the manual of pg_resetwal and pg_amcheck")?;
     if good.exists() {
         bail!("{} already exists; name another file", good.display());
     }
@@ -92,22 +94,28 @@ struct Saved {
 /// Makes a sound history of what can be read.
 async fn save(broken: &Path, own: &TempDir) -> anyhow::Result<Saved> {
     let (rows_path, result) = (own.path().join(ROWS), own.path().join(RESULT));
-    Store::open(&rows_path).await?.close().await.context(CLOSING)?;
-    let survey = Store::salvage(broken, &rows_path).await.context(READING)?;
+    SqliteStore::open(&rows_path).await?.close().await.context(CLOSING)?;
+    let survey = SqliteStore::salvage(broken, &rows_path).await.context(READING)?;
     if survey.rows() == 0 {
         bail!("{} has nothing of a history that can be read", broken.display());
     }
     // Records of an older annals are parsed again as the file is opened.
-    let rows = Store::open(&rows_path).await?;
-    let store = Store::open(&result).await?;
+    let rows = SqliteStore::open(&rows_path).await?;
+    let store = SqliteStore::open(&result).await?;
     let writer = store.bulk_writer().await?;
-    let mut merged = merge(&rows, broken, &writer, Batch::default()).await?;
+    let mut merged = merge(
+        &rows.clone().into(),
+        &Address::File(broken.to_path_buf()),
+        &writer,
+        Batch::default(),
+    )
+    .await?;
     let unpaired = merge_orphans(&rows, &writer, &mut merged).await?;
     writer.finish().await?;
     store.copy_rest(&rows_path).await.context(READING)?;
     rows.close().await.context(CLOSING)?;
     store.close().await.context(CLOSING)?;
-    let checked = Store::open_to_read(&result).await?;
+    let checked = SqliteStore::open_to_read(&result).await?;
     let mut findings = checked.integrity().await.context(READING)?;
     findings.extend(checked.damaged_profiles().await.context(READING)?);
     if let Some(finding) = findings.first() {
@@ -121,7 +129,7 @@ async fn save(broken: &Path, own: &TempDir) -> anyhow::Result<Saved> {
 
 /// Merges the profiles whose queries are lost: a profile says of which query it is. Returns how many cannot be read.
 async fn merge_orphans(
-    rows: &Store,
+    rows: &SqliteStore,
     writer: &crate::store::Writer,
     merged: &mut Merged,
 ) -> anyhow::Result<u64> {

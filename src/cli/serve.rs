@@ -125,8 +125,9 @@ impl Settings {
             insecure_no_auth: args.insecure_no_auth || config.insecure_no_auth.unwrap_or(false),
             config,
         };
+        settings.config.db().check_bound(settings.config.retention.max_size)?;
         // A history that does not exist yet has no users.
-        if !settings.config.db().exists() {
+        if !settings.config.db().may_exist() {
             settings.check_exposure(!settings.users.is_empty())?;
         }
         Ok(settings)
@@ -179,9 +180,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mut tasks = start_sources(&settings, &store, &pipeline);
     let state = app_state(&settings, &store, &pipeline, authenticator)?;
     let (scheme, db) = (settings.scheme(), settings.config.db());
-    write_bytes(
-        format!("annals listens on {scheme}://{address} and serves {}\n", db.display()).as_bytes(),
-    )?;
+    write_bytes(format!("annals listens on {scheme}://{address} and serves {}\n", db).as_bytes())?;
 
     if let Some(tls) = &settings.tls {
         let hangup = signal(SignalKind::hangup()).context(SIGNALS)?;

@@ -31,7 +31,7 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
     let (first, last) = (span.map(|(first, _)| text(first)), span.map(|(_, last)| text(last)));
     if history.json {
         history.output.json(&json!({
-            "file": store.path(), "file_bytes": sizes.file_bytes, "queries": sizes.queries,
+            "file": store.place(), "file_bytes": sizes.file_bytes, "queries": sizes.queries,
             "logins": logins.all,
             "failed_logins": logins.failed, "profiles": sizes.profiles, "profile_bytes": sizes.profile_bytes,
             "profile_text_bytes": sizes.profile_text_bytes, "first_started_at": first,
@@ -42,7 +42,7 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows: Vec<Vec<String>> = [
-        ("file", store.path().display().to_string()),
+        ("file", store.place()),
         ("file_bytes", sizes.file_bytes.to_string()),
         ("queries", sizes.queries.to_string()),
         ("logins", logins.all.to_string()),

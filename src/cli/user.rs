@@ -1,7 +1,6 @@
 //! `annals user`: the users of annals.
 
 use std::io::{BufRead, IsTerminal};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -11,7 +10,7 @@ use super::args::ConfigArgs;
 use super::output::print;
 use super::{CLOSING, READING};
 use crate::domain::account::{Account, Role};
-use crate::store::Store;
+use crate::store::{Address, Store};
 
 /// Manage the users of annals
 ///
@@ -77,7 +76,7 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn add(db: &Path, account: &Account) -> anyhow::Result<()> {
+async fn add(db: &Address, account: &Account) -> anyhow::Result<()> {
     let store = Store::open(db).await?;
     store.put_account(account).await.context("the user cannot be written")?;
     store.close().await.context(CLOSING)?;
@@ -85,7 +84,7 @@ async fn add(db: &Path, account: &Account) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn remove(db: &Path, name: &str) -> anyhow::Result<()> {
+async fn remove(db: &Address, name: &str) -> anyhow::Result<()> {
     let store = Store::open(db).await?;
     let is_removed = store.remove_account(name).await.context("the user cannot be removed")?;
     store.close().await.context(CLOSING)?;

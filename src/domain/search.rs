@@ -154,11 +154,7 @@ impl Search {
             return Err(SearchError::TooManyWords);
         }
         let has_text = text.is_some();
-        let mut patterns: Vec<(&str, bool)> = texts
-            .iter()
-            .enumerate()
-            .map(|(at, text)| (text.as_str(), at > 0 || !has_text))
-            .collect();
+        let mut patterns: Vec<(&str, bool)> = parts(&texts, has_text).collect();
         patterns.sort_by_key(|(text, _)| Reverse(text.len()));
         let (longest, is_word) = patterns.remove(0);
         let expression = if is_word { whole_word(longest) } else { regex::escape(longest) };
@@ -173,6 +169,11 @@ impl Search {
     pub(crate) fn matches(&self, statement: &[u8]) -> bool {
         self.longest.is_match(statement)
             && self.others.as_ref().is_none_or(|others| others.are_in(statement))
+    }
+
+    /// Returns the text and the words that a statement must have, in lower case, each with whether it is a word.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&str, bool)> {
+        parts(&self.texts, self.has_text)
     }
 
     /// Returns the grams that a statement must have to match, sorted, or some of them if there are many. There are none
@@ -232,6 +233,15 @@ impl CellSearch {
         Ok(CellSearch { text, finder, zone, is_like_a_time })
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns whether the text may be a part of a time or of a duration.
+    pub(crate) fn is_like_a_time(&self) -> bool {
+        self.is_like_a_time
+    }
+
     pub(crate) fn is_in(&self, text: &[u8]) -> bool {
         self.finder.find(text).is_some()
     }
@@ -263,6 +273,11 @@ impl Hash for CellSearch {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.text.hash(state);
     }
+}
+
+/// Returns each text with whether it is a word.
+fn parts(texts: &[String], has_text: bool) -> impl Iterator<Item = (&str, bool)> {
+    texts.iter().enumerate().map(move |(at, text)| (text.as_str(), at > 0 || !has_text))
 }
 
 fn continues_word(byte: Option<&u8>) -> bool {

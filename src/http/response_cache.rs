@@ -79,7 +79,8 @@ impl ResponseCache {
         // The key has the host, and a response is kept only for a host that annals answers to.
         let response = self.responses.get(key(&principal, request).as_str())?;
         let known = etag::if_none_match(headers);
-        (response.version == self.watch.now()).then(|| response.to_answer(known.as_ref()))
+        (self.watch.now_at_once() == Some(response.version))
+            .then(|| response.to_answer(known.as_ref()))
     }
 
     /// Responds by `routes`, or with the kept response to a request for a list. Keeps the response of `routes`.
@@ -109,10 +110,10 @@ impl ResponseCache {
         let known = etag::if_none_match(request.headers());
         request.headers_mut().remove(IF_NONE_MATCH);
         let asked = Instant::now();
-        // What was read since the request came holds every commit from before it.
-        let is_fresh = |response: &CachedResponse| {
-            response.began >= asked || response.version == self.watch.now()
-        };
+        let version = self.watch.now().await;
+        // What was read since the request came, or is of the version then, holds every commit from before it.
+        let is_fresh =
+            |response: &CachedResponse| response.began >= asked || response.version == version;
         let load = self.load(routes, request);
         Ok(match self.responses.get_or_load(key.into(), is_fresh, load).await {
             Ok(response) => response.to_answer(known.as_ref()).map(whole),
@@ -131,7 +132,7 @@ impl ResponseCache {
         B: Body<Data = Bytes>,
     {
         let began = Instant::now();
-        let version = self.watch.now();
+        let version = self.watch.now().await;
         let (mut head, body) = match routes.oneshot(request).await {
             Ok(response) => response.into_parts(),
             Err(never) => match never {},

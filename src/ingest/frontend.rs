@@ -22,10 +22,13 @@ const PROFILE_TRIES: u8 = 3;
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 /// Fetched profiles are written after this time, though the poll still fetches others.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// The least time of a lease: a frontend that is asked often is not passed from one annals to another for a short delay.
+const LEAST_LEASE: Duration = Duration::from_secs(30);
 /// How long the routes that a frontend knows are remembered: it may be upgraded.
 const ROUTES_KEPT: Duration = Duration::from_secs(600);
 
-/// Polls a frontend at this interval until the task is aborted.
+/// Polls a frontend at this interval until the task is aborted. Of the annals that share a history, one polls; another takes
+/// over if that one does not renew its lease for three intervals.
 pub(crate) async fn poll_frontend(
     pipeline: Arc<Pipeline>,
     store: Store,
@@ -45,8 +48,21 @@ pub(crate) async fn poll_frontend(
     };
     let mut poller = Poller::new(name, pipeline, store, source, client);
     let mut failures = 0;
+    let lease_ms = i64::try_from((interval * 3).max(LEAST_LEASE).as_millis()).unwrap_or(i64::MAX);
     loop {
-        let Err(error) = poller.poll().await else {
+        let polled = match poller.store.holds(&poller.name, lease_ms).await {
+            Ok(true) => {
+                poller.source.set_waiting(false);
+                poller.poll().await
+            }
+            Ok(false) => {
+                poller.source.set_waiting(true);
+                tokio::time::sleep(interval).await;
+                continue;
+            }
+            Err(error) => Err(PollError::Read(error)),
+        };
+        let Err(error) = polled else {
             if failures > 0 {
                 tracing::info!(source = poller.name, "the frontend answers again");
             }

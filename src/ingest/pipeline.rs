@@ -176,11 +176,11 @@ impl Pipeline {
 mod tests {
     use super::*;
     use crate::domain::record::{Kind, Origin};
-    use crate::store::Store;
+    use crate::store::{Address, Store};
 
     /// Returns a pipeline to a new history, whose rules exclude the queries of bi.
     async fn pipeline(folder: &tempfile::TempDir) -> (Store, Pipeline) {
-        let store = Store::open(&folder.path().join("annals.db")).await.unwrap();
+        let store = Store::open(&Address::File(folder.path().join("annals.db"))).await.unwrap();
         let writer = store.writer(PUSH_TIMEOUT, None).await.unwrap();
         #[derive(serde::Deserialize)]
         struct Rules {

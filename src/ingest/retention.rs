@@ -18,6 +18,9 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// How often the trusted time is stored. A person who confirms a clock waits as long.
 const MARK_INTERVAL: Duration = Duration::from_secs(60);
+/// The lease of the annals that removes, and how long it lasts unless it is renewed.
+const LEASE: &str = "retention";
+const LEASE_TIME: Duration = Duration::from_secs(10);
 /// From one warning about removed queries that had just arrived to the next.
 const YOUNG_WARNING_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -64,8 +67,15 @@ impl PruneReport {
 /// writes wait no longer for retention than for one another.
 pub(crate) async fn run_retention(pipeline: Arc<Pipeline>, store: Store) {
     let pruner = Pruner::new(store.clone(), pipeline.retention().clone());
-    let mut retention =
-        Running { pipeline, store, pruner, time: None, is_failing: false, young_warning: None };
+    let mut retention = Running {
+        pipeline,
+        store,
+        pruner,
+        time: None,
+        lease: None,
+        is_failing: false,
+        young_warning: None,
+    };
     loop {
         let wait = match retention.remove_some().await {
             Ok(is_over) => {
@@ -90,6 +100,8 @@ struct Running {
     pruner: Pruner,
     /// None before the first check.
     time: Option<Time>,
+    /// When annals asked for the lease last, and whether it got it.
+    lease: Option<(Instant, bool)>,
     is_failing: bool,
     /// When annals warned of removed queries that had just arrived.
     young_warning: Option<Instant>,
@@ -106,8 +118,11 @@ struct Time {
 }
 
 impl Running {
-    /// Returns whether there was something to remove.
+    /// Returns whether there was something to remove. Only one of the annals that share a history removes.
     async fn remove_some(&mut self) -> anyhow::Result<bool> {
+        if !self.has_lease().await.context("the history cannot be read")? {
+            return Ok(false);
+        }
         let now_ms = self.trusted_ms().await.context("the history cannot be read")?;
         let next = self.pruner.next(now_ms).await;
         self.store_time().await.context("the history cannot be read")?;
@@ -122,6 +137,19 @@ impl Running {
             Err(error) => return Err(error.into()),
         }
         Ok(true)
+    }
+
+    /// Returns whether this annals has the lease. Renews it at half its time.
+    async fn has_lease(&mut self) -> Result<bool, StoreError> {
+        if let Some((asked, is_ours)) = self.lease
+            && asked.elapsed() < LEASE_TIME / 2
+        {
+            return Ok(is_ours);
+        }
+        let asked = Instant::now();
+        let is_ours = self.store.holds(LEASE, LEASE_TIME.as_millis() as i64).await?;
+        self.lease = Some((asked, is_ours));
+        Ok(is_ours)
     }
 
     fn warn_of_young(&mut self, removal: &Removal) {

@@ -30,6 +30,9 @@ pub(crate) struct SourceReport {
     pub last_success_ms: Option<i64>,
     pub last_error: Option<String>,
     pub last_error_ms: Option<i64>,
+    /// Whether this annals waits, because another one that shares the history asks the frontend. This one takes over if the
+    /// other stops.
+    pub is_waiting: bool,
     /// What is not read yet: bytes of a followed log, profiles of a frontend.
     pub lag: Option<u64>,
 }
@@ -74,6 +77,11 @@ impl Source {
             *report.rejected.entry("a row that is not a valid record".to_string()).or_default() +=
                 count;
         }
+    }
+
+    /// Notes whether another annals reads this source.
+    pub(super) fn set_waiting(&self, is_waiting: bool) {
+        unpoisoned(&self.0).is_waiting = is_waiting;
     }
 
     pub(super) fn set_lag(&self, lag: u64) {

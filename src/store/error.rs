@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 
+use super::postgres;
+
 /// The error of the driver, with the driver's message.
 type Cause = Arc<dyn Error + Send + Sync>;
 
@@ -92,6 +94,11 @@ impl StoreError {
         }
     }
 
+    /// Returns an error that may not occur again a moment later.
+    pub(super) fn busy(what: &'static str) -> StoreError {
+        StoreError::Busy(Arc::from(Box::<dyn Error + Send + Sync>::from(what)))
+    }
+
     /// Returns an error for a value that the engine did not expect.
     pub(super) fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
         StoreError::Other(Arc::from(error.into()))
@@ -102,9 +109,14 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
         match error {
             sqlx::Error::PoolClosed => StoreError::Closed(Arc::new(error)),
-            _ => {
+            error if postgres::is_lost_connection(&error) => StoreError::Busy(Arc::new(error)),
+            error => {
+                let error = Arc::new(error);
+                if let Some(error) = postgres::of_postgres(&error) {
+                    return error;
+                }
                 let code = error.as_database_error().and_then(|error| error.code()?.parse().ok());
-                StoreError::of_code(code, Arc::new(error))
+                StoreError::of_code(code, error)
             }
         }
     }
@@ -222,6 +234,9 @@ pub(crate) enum OpenError {
     LogNotReadable(PathBuf),
     #[error("{} is held by another process; try again when it is done", .0.display())]
     Busy(PathBuf),
+    /// A history in PostgreSQL: its address, and what is wrong with it.
+    #[error("{0} {1}")]
+    Postgres(String, String),
     #[error("{} cannot be opened", .0.display())]
     Other(PathBuf, #[source] StoreError),
 }

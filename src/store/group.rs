@@ -6,6 +6,9 @@ use crate::domain::time::Zone;
 
 use super::timeline::Counted;
 
+/// Offsets of time zones are whole quarters of an hour.
+pub(super) const QUARTER_MS: i64 = 900_000;
+
 /// What queries are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GroupBy {
@@ -36,7 +39,7 @@ pub(crate) struct Group {
     pub scan_rows: i64,
     /// Bytes scanned.
     pub scan_bytes: i64,
-    /// A number for each user.
+    /// A number for each user, if the groups are by statement.
     pub users: foldhash::HashSet<usize>,
     /// The first start.
     pub first_ms: Option<i64>,
@@ -55,6 +58,35 @@ pub(super) struct Grouping {
     users: Numbers,
     /// The quarter of an hour of the last query, and the name of its hour.
     hour: (i64, String),
+}
+
+/// Queries of the same keys and of the same duration.
+pub(super) struct Alike {
+    pub count: i64,
+    /// Queries that failed.
+    pub errors: i64,
+    /// The duration of each.
+    pub duration_ms: Option<i64>,
+    /// Sums of all.
+    pub scan_rows: i64,
+    pub scan_bytes: i64,
+    /// The first and the last start. Both are in the same quarter of an hour if the groups are by hour.
+    pub first_ms: Option<i64>,
+    pub last_ms: Option<i64>,
+}
+
+impl From<&Counted> for Alike {
+    fn from(query: &Counted) -> Alike {
+        Alike {
+            count: 1,
+            errors: query.errors,
+            duration_ms: query.duration_ms,
+            scan_rows: query.scan_rows,
+            scan_bytes: query.scan_bytes,
+            first_ms: query.started_ms,
+            last_ms: query.started_ms,
+        }
+    }
 }
 
 /// The columns of a query that groups are made by.
@@ -80,24 +112,31 @@ impl Grouping {
     /// Adds a query to its group. Ignores a query that has no fingerprint, or no start, if the groups are
     /// by it.
     pub(super) fn add(&mut self, query: &Counted, keys: &Keys<'_>) {
+        self.add_alike(&query.into(), keys);
+    }
+
+    /// The same for several queries.
+    pub(super) fn add_alike(&mut self, queries: &Alike, keys: &Keys<'_>) {
         let position = match self.by {
             GroupBy::Statement => keys.fingerprint.map(|it| self.of_fingerprint(it)),
             GroupBy::User => Some(self.of_name(keys.user)),
             GroupBy::Db => Some(self.of_name(keys.db)),
-            GroupBy::Hour(zone) => query.started_ms.map(|ms| self.of_hour(zone, ms)),
+            GroupBy::Hour(zone) => queries.first_ms.map(|ms| self.of_hour(zone, ms)),
         };
         let Some(group) = position.and_then(|at| self.groups.get_mut(at)) else { return };
-        group.count += 1;
-        group.errors += query.errors;
-        if let Some(ms) = query.duration_ms {
-            group.total_ms = group.total_ms.saturating_add(ms);
-            group.durations.add(ms);
+        group.count += queries.count;
+        group.errors += queries.errors;
+        if let Some(ms) = queries.duration_ms {
+            group.total_ms = group.total_ms.saturating_add(ms.saturating_mul(queries.count));
+            group.durations.add(ms, queries.count.unsigned_abs());
         }
-        group.scan_rows = group.scan_rows.saturating_add(query.scan_rows);
-        group.scan_bytes = group.scan_bytes.saturating_add(query.scan_bytes);
-        group.first_ms = query.started_ms.into_iter().chain(group.first_ms).min();
-        group.last_ms = query.started_ms.max(group.last_ms);
-        if let Some(user) = keys.user {
+        group.scan_rows = group.scan_rows.saturating_add(queries.scan_rows);
+        group.scan_bytes = group.scan_bytes.saturating_add(queries.scan_bytes);
+        group.first_ms = queries.first_ms.into_iter().chain(group.first_ms).min();
+        group.last_ms = queries.last_ms.max(group.last_ms);
+        if self.by == GroupBy::Statement
+            && let Some(user) = keys.user
+        {
             group.users.insert(number_of(&mut self.users, user));
         }
     }
@@ -137,10 +176,10 @@ impl Grouping {
     }
 
     fn of_hour(&mut self, zone: Zone, started_ms: i64) -> usize {
-        // Offsets of time zones are whole quarters of an hour. Queries come mostly by start.
-        let quarter = started_ms.div_euclid(900_000);
+        // Queries come mostly by start.
+        let quarter = started_ms.div_euclid(QUARTER_MS);
         if quarter != self.hour.0 {
-            let start = zone.format_ms(quarter * 900_000);
+            let start = zone.format_ms(quarter.saturating_mul(QUARTER_MS));
             self.hour = (quarter, format!("{}:00", start.get(..13).unwrap_or("N/A")));
         }
         let name = std::mem::take(&mut self.hour.1);

@@ -6,27 +6,36 @@
 //!
 //! A parameter `owner` restricts a read to the queries of one user; none reads the queries of all users.
 
+mod address;
 mod batch;
 mod contents;
 mod error;
 mod group;
+mod interface;
+mod list;
+mod ngram_index;
+mod postgres;
 mod profile_body;
 mod query;
 mod retention;
 mod sqlite;
 mod statements;
 mod timeline;
+mod turns;
+mod write;
 mod writer;
 
 pub(crate) use crate::domain::record::StoredQuery;
+pub(crate) use address::Address;
 pub(crate) use batch::{Batch, FollowedFile, WriteSummary};
 pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize};
 pub(crate) use error::{FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
+pub(crate) use interface::{Store, Version, Watch};
 pub(crate) use profile_body::StoredText;
 pub(crate) use query::{Bound, Incomplete, ListedQuery, QueryPage, Reader, StoredProfile};
 pub(crate) use retention::{Mark, Pruner, Removal};
-pub(crate) use sqlite::{BUSY_TIMEOUT, Store, Version, Watch, sqlite_version};
+pub(crate) use sqlite::{BUSY_TIMEOUT, Store as SqliteStore, sqlite_version};
 pub(crate) use statements::{StatementOrder, StatementPage, StatementStatistics};
 pub(crate) use timeline::{Bucket, Spans};
 pub(crate) use writer::Writer;

@@ -10,9 +10,9 @@ use bytesize::ByteSize;
 
 pub(super) use self::sweep::STATEMENTS_FOUND;
 use self::sweep::Sweep;
-use super::Store;
 use super::batch::WriteSummary;
 use super::error::StoreError;
+use super::{SqliteStore, Store};
 use crate::domain::clock::Clock;
 use crate::domain::retention::Retention;
 
@@ -322,7 +322,7 @@ impl Pruner {
     /// Returns what goes for the size of the file.
     async fn too_large(&mut self, usage: &DiskUsage, now_ms: i64) -> Result<Removal, PruneError> {
         let Some(bound) = self.retention.max_size else { return Ok(Removal::default()) };
-        let log_bytes = Store::max_log_bytes(bound);
+        let log_bytes = SqliteStore::max_log_bytes(bound);
         let used = u64::try_from(usage.used_bytes()).unwrap_or(0) + log_bytes;
         let near = bound / 100 * NEAR_PERCENT;
         let far = near - FAR_BYTES.min(bound / 100);

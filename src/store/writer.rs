@@ -298,6 +298,13 @@ impl Group<'_> {
         }
     }
 
+    /// Notes what became of all batches that [`Group::next`] returned, in their order.
+    pub(super) fn all_written(&mut self, summaries: Vec<WriteSummary>) {
+        for ((_, written), summary) in self.answers.iter_mut().zip(summaries) {
+            *written = summary;
+        }
+    }
+
     /// Answers every client after the commit. Returns how many rows of queries are new or changed.
     fn committed(self) -> u64 {
         let mut rows = 0;

@@ -14,8 +14,8 @@ use crate::store::{Version, Watch};
 /// A report stays fresh until a commit, and at least this many times as long as computing it took: whatever is written,
 /// one report costs at most a twentieth of a core.
 const FRESH_FACTOR: u32 = 20;
-/// A page gets an outdated report at once, for as long again, while the next one is computed.
-const OUTDATED_FACTOR: u32 = 2 * FRESH_FACTOR;
+/// ... but no longer than this: a report that waited for others took long.
+const MAX_FRESH: Duration = Duration::from_secs(30);
 /// Reports of one cache that are computed or wait for it.
 const MAX_COMPUTING: usize = 32;
 
@@ -32,11 +32,21 @@ pub(super) struct Report<V> {
 impl<V> Report<V> {
     /// Returns until when the report is served although the store has changed.
     pub(super) fn fresh_until(&self) -> Instant {
-        self.computed + self.took * FRESH_FACTOR
+        self.computed + self.fresh_for()
     }
 
+    fn fresh_for(&self) -> Duration {
+        MAX_FRESH.min(self.took * FRESH_FACTOR)
+    }
+
+    /// Returns whether the report is fresh while the store has this version.
+    fn is_fresh_at(&self, version: Version) -> bool {
+        self.version == version || Instant::now() < self.fresh_until()
+    }
+
+    /// Returns whether a page gets the report at once, while the next one is computed: for as long again.
     fn is_good_for_a_page(&self) -> bool {
-        Instant::now() < self.computed + self.took * OUTDATED_FACTOR
+        Instant::now() < self.computed + self.fresh_for() * 2
     }
 }
 
@@ -63,8 +73,8 @@ where
     }
 
     /// Returns whether nothing was committed since a report was computed.
-    pub(super) fn is_current(&self, report: &Report<V>) -> bool {
-        report.version == self.watch.now()
+    pub(super) async fn is_current(&self, report: &Report<V>) -> bool {
+        report.version == self.watch.now().await
     }
 
     /// Returns the report of a key from the cache if it is fresh, else computes it. The computation goes on if the caller
@@ -74,7 +84,9 @@ where
         key: K,
         compute: impl Future<Output = Result<V, ApiError>> + Send + 'static,
     ) -> Result<Arc<Report<V>>, ApiError> {
-        if let Some(report) = self.reports.get(&key).filter(|report| self.is_fresh(report)) {
+        let version = self.watch.now().await;
+        let is_fresh = move |report: &Report<V>| report.is_fresh_at(version);
+        if let Some(report) = self.reports.get(&key).filter(|report| is_fresh(report)) {
             return Ok(report);
         }
         let permit = self.computing.clone().try_acquire_owned();
@@ -82,7 +94,6 @@ where
         let cache = self.clone();
         let computation = tokio::spawn(async move {
             let _permit = permit;
-            let is_fresh = |report: &Report<V>| cache.is_fresh(report);
             cache.reports.get_or_load(key, is_fresh, cache.report(compute)).await
         });
         computation.await.map_err(|error| ApiError::Internal(error.into()))?
@@ -97,7 +108,7 @@ where
     ) -> Result<Arc<Report<V>>, ApiError> {
         let kept = self.reports.get(&key).filter(|report| report.is_good_for_a_page());
         let Some(kept) = kept else { return self.get(key, compute).await };
-        if !self.is_fresh(&kept) {
+        if !kept.is_fresh_at(self.watch.now().await) {
             let cache = self.clone();
             tokio::spawn(async move { cache.get(key, compute).await });
         }
@@ -108,13 +119,9 @@ where
         &self,
         compute: impl Future<Output = Result<V, ApiError>>,
     ) -> Result<Report<V>, ApiError> {
-        let (version, began) = (self.watch.now(), Instant::now());
+        let (version, began) = (self.watch.now().await, Instant::now());
         let value = compute.await?;
         let computed = Instant::now();
         Ok(Report { value, version, computed, took: computed - began })
-    }
-
-    fn is_fresh(&self, report: &Report<V>) -> bool {
-        self.is_current(report) || Instant::now() < report.fresh_until()
     }
 }

@@ -74,7 +74,8 @@ fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
         article.card {
             h3 { bdi { (name) } }
             p {
-                @if is_failing { span.state.failed { "failing" } }
+                @if report.is_waiting { span.state.unknown { "waiting" } }
+                @else if is_failing { span.state.failed { "failing" } }
                 @else { span.state.good { "OK" } }
             }
             dl.facts {
@@ -89,6 +90,9 @@ fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
                 @if report.last_error_ms.is_some() {
                     (fact("Last failure", format::time(report.last_error_ms, zone)))
                 }
+            }
+            @if report.is_waiting {
+                p { "Another annals with the same history asks this frontend. This one takes over if that one stops." }
             }
             @if let Some(error) = &report.last_error { p.error { bdi { (error) } } }
             @if rejected > 0 {
@@ -143,8 +147,10 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
                 (fact("Queue", format::counted(pipeline.queued(), "batch", "batches")))
                 (fact("File size", format::bytes(Some(file.file_bytes()))))
                 (fact("Free space in file", format::bytes(Some(file.free_bytes()))))
-                (fact("Write-ahead log", format::bytes(Some(store.log_bytes()))))
-                div { dt { "File" } dd { bdi { (store.path().display()) } } }
+                @if store.file().is_some() {
+                    (fact("Write-ahead log", format::bytes(Some(store.log_bytes()))))
+                }
+                div { dt { (if store.file().is_some() { "File" } else { "Database" }) } dd { bdi { (store.place()) } } }
             }
         }
     })

@@ -35,8 +35,8 @@ impl Timelines {
     }
 
     /// Returns whether nothing was committed since a chart was computed.
-    pub(super) fn is_current(&self, timeline: &Timeline) -> bool {
-        self.cache.is_current(timeline)
+    pub(super) async fn is_current(&self, timeline: &Timeline) -> bool {
+        self.cache.is_current(timeline).await
     }
 
     /// Returns the chart of a filter, which may be outdated for a short time, or `None` where computing takes longer than a

@@ -1,5 +1,6 @@
 //! The commands that read a history without a server.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::support::{self, annals, audit_record, audit_records, data, import, stderr, stdout};
+use crate::support::{
+    self, WithDb, annals, audit_record, audit_records, data, db_argument, import, stderr, stdout,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -23,7 +26,7 @@ fn sample() -> (TempDir, PathBuf) {
 fn run(db: &Path, arguments: &[&str]) -> Output {
     let mut command: Command = annals();
     command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
-    command.args(arguments).arg("--db").arg(db).output().unwrap()
+    command.args(arguments).db(db).output().unwrap()
 }
 
 fn printed(db: &Path, arguments: &[&str]) -> String {
@@ -36,13 +39,18 @@ fn json(db: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&printed(db, arguments)).unwrap()
 }
 
-/// Runs each line of `tests/it/commands.txt` that begins with `$` on the samples, and compares its output with the
-/// lines below. With `ANNALS_TEST_EXPECT=write`, writes the output there instead.
 #[test]
 fn each_command_prints_what_is_expected_of_the_samples() {
     let folder = TempDir::new().unwrap();
-    import(&folder.path().join("annals.db"), &[&data("")]);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/commands.txt");
+    let db = folder.path().join("annals.db");
+    import(&db, &[&data("")]);
+    assert_prints("tests/it/commands.txt", folder.path(), &db_argument(&db));
+}
+
+/// Runs each line of a file that begins with `$`, and compares its output with the lines below. With
+/// `ANNALS_TEST_EXPECT=write`, writes the output there instead.
+pub(crate) fn assert_prints(file: &str, folder: &Path, db: &OsStr) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let expected = std::fs::read_to_string(&file).unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_annals")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
@@ -51,12 +59,11 @@ fn each_command_prints_what_is_expected_of_the_samples() {
     for part in format!("\n{}", expected.trim_end()).split("\n$ ").skip(1) {
         let command = part.lines().next().unwrap();
         let mut shell = Command::new("sh");
-        shell.args(["-c", command]).current_dir(folder.path()).env("PATH", &path).env("TZ", "UTC");
-        for name in
-            ["ANNALS_DB", "ANNALS_CONFIG", "ANNALS_TIME_ZONE", "ANNALS_LOG", "CLICOLOR_FORCE"]
-        {
+        shell.args(["-c", command]).current_dir(folder).env("PATH", &path).env("TZ", "UTC");
+        for name in ["ANNALS_CONFIG", "ANNALS_TIME_ZONE", "ANNALS_LOG", "CLICOLOR_FORCE"] {
             shell.env_remove(name);
         }
+        shell.env("ANNALS_DB", db);
         let output = shell.output().unwrap();
         assert_eq!(stderr(&output), "", "{command}");
         let prints = format!("{command}\n{}", stdout(&output));
@@ -240,11 +247,12 @@ fn control_characters_are_escaped_and_a_reader_may_leave() {
     let list = printed(&db, &["list", "-n", "500"]);
     assert!(list.contains("\\x1b[2J") && !list.contains('\u{1b}'));
     assert!(!printed(&db, &["list", "--json", "-n", "500"]).contains('\u{1b}'));
-    let (annals, db, log) = (env!("CARGO_BIN_EXE_annals"), db.display(), log.display());
+    let (annals, db, log) = (env!("CARGO_BIN_EXE_annals"), db_argument(&db), log.display());
+    let db = db.display();
     for command in [
         format!("{annals} list -n 500 --db {db} | head -n 1"),
         format!("{annals} import --db {db} {log} | true"),
-        format!("{annals} check --db {db} | true"),
+        format!("{annals} stats --db {db} | true"),
     ] {
         let output = Command::new("sh").args(["-c", &command]).output().unwrap();
         assert_eq!(stderr(&output), "", "{command}");
@@ -254,7 +262,7 @@ fn control_characters_are_escaped_and_a_reader_may_leave() {
 /// A running `annals list -f`.
 fn follow(db: &Path, arguments: &[&str]) -> Child {
     let mut command = annals();
-    command.args(["list", "-f", "--db"]).arg(db).args(arguments);
+    command.args(["list", "-f"]).db(db).args(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

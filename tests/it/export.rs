@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::support::{annals, import, stdout};
+use crate::support::{WithDb, annals, import, stdout};
 
 /// Texts of a record that a spreadsheet would run, or that control a terminal.
 const STATEMENT: &str = "=cmd|' /C calc'!A0";
@@ -21,7 +21,7 @@ fn record(id: &str, statement: &str) -> String {
 }
 
 fn exported(db: &Path, format: &str) -> String {
-    stdout(&annals().args(["export", "--format", format, "--db"]).arg(db).output().unwrap())
+    stdout(&annals().args(["export", "--format", format]).db(db).output().unwrap())
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::io::Read;
 use std::process::Stdio;
 
 use crate::support::fake_frontend::{Frontend, PASSWORD, list, ok, row};
-use crate::support::{self, Server, annals, audit_records, data, import, number, wait_until};
+use crate::support::{
+    self, Server, WithDb, annals, audit_records, data, import, number, wait_until,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -220,7 +222,7 @@ fn every_version_is_read_and_each_profile_is_fetched_once() {
     assert_eq!(
         number(
             &scene.db(),
-            "SELECT count(*) FROM query WHERE query_id = 'm-1' AND user = 'bob' AND catalog = 'internal'
+            "SELECT count(*) FROM query WHERE query_id = 'm-1' AND \"user\" = 'bob' AND catalog = 'internal'
             AND db = 'lake' AND frontend = '10.0.0.1:8030' AND kind = 'query' AND state = 'EOF'
             AND duration_ms = 3001 AND statement = 'select ''m''' AND started_ms = 1722942960000"
         ),
@@ -229,7 +231,7 @@ fn every_version_is_read_and_each_profile_is_fetched_once() {
     assert_eq!(
         number(
             &scene.db(),
-            "SELECT count(*) FROM query WHERE query_id = 'l-1' AND user = 'bob' AND db = 'lake'
+            "SELECT count(*) FROM query WHERE query_id = 'l-1' AND \"user\" = 'bob' AND db = 'lake'
             AND duration_ms = 3001 AND statement = 'select ''l'''"
         ),
         1
@@ -290,7 +292,7 @@ fn a_starrocks_frontend_is_polled_for_its_query_details() {
     let scene = Scene::new(&[&starrocks, &older]);
     let server = scene.serve();
     scene.wait_for(
-        "SELECT count(*) FROM query WHERE duration_ms = 1500 AND ended_ms = 1772600768500 AND user = 'bob'",
+        "SELECT count(*) FROM query WHERE duration_ms = 1500 AND ended_ms = 1772600768500 AND \"user\" = 'bob'",
         2,
     );
     scene.wait_for(PROFILES, 1);
@@ -421,8 +423,8 @@ fn the_password_comes_from_the_environment_and_is_not_disclosed() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let mut process = annals()
-        .args(["serve", "--listen", "127.0.0.1:0", "--db"])
-        .arg(&db)
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .db(&db)
         .args(["--frontend", &format!("http://root@{}", frontend.address)])
         .env("ANNALS_FRONTEND_PASSWORD", PASSWORD)
         .env("ANNALS_LOG", "trace")

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::raw::{Answer, connect_from, get_from, metric, send};
-use crate::support::{Server, add_user, annals, data, import, profile, wait_until};
+use crate::support::{Server, WithDb, add_user, annals, data, import, profile, wait_until};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ fn empty() -> (TempDir, Server) {
 fn with_few_files(folder: &TempDir) -> Server {
     let mut command = Command::new("sh");
     command.args(["-c", r#"ulimit -n 104; exec "$0" "$@""#]).arg(env!("CARGO_BIN_EXE_annals"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(folder.path().join("a.db"));
+    command.args(["serve", "--listen", "127.0.0.1:0"]).db(folder.path().join("a.db"));
     command.env("TZ", "UTC").env_remove("ANNALS_DB").env_remove("ANNALS_LOG");
     command.stderr(File::create(folder.path().join("log")).unwrap());
     Server::start_by(&mut command)
@@ -394,7 +394,7 @@ fn time_to_end(mut stream: TcpStream, since: Instant) -> Duration {
 }
 
 fn user(db: &std::path::Path, arguments: &[&str]) {
-    let done = annals().arg("user").args(arguments).arg("--db").arg(db).output().unwrap();
+    let done = annals().arg("user").args(arguments).db(db).output().unwrap();
     assert!(done.status.success());
 }
 

@@ -4,7 +4,10 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{annals, audit_record, audit_records, data, import, number, stderr, stdout};
+use crate::support::{
+    WithDb, annals, audit_record, audit_records, data, db_argument, import, number, query_rows,
+    stderr, stdout, stored, try_rows,
+};
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
@@ -25,11 +28,11 @@ fn an_import_exits_with_0_and_a_second_one_changes_nothing() {
     assert!(stdout(&first).contains("records:  2500 new, 0 merged, 0 unchanged"));
     assert!(!stdout(&first).contains("not understood"));
     assert_eq!(stderr(&first), "", "a progress bar without a terminal");
-    let before = std::fs::read(&db).unwrap();
+    let before = stored(&db);
     let again = import(&db, &[&log]);
     assert_eq!(again.status.code(), Some(0));
     assert!(stdout(&again).contains("records:  0 new, 0 merged, 2500 unchanged"));
-    assert!(before == std::fs::read(&db).unwrap(), "the file changed");
+    assert!(before == stored(&db), "something was written");
 }
 
 #[test]
@@ -118,7 +121,7 @@ fn standard_input_is_read() {
     let db = folder.path().join("a.db");
     let mut process = annals()
         .args(["import", "-"])
-        .env("ANNALS_DB", &db)
+        .env("ANNALS_DB", db_argument(&db))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -151,17 +154,7 @@ fn a_truncated_log_gives_no_wrong_record() {
     let (first, second) = (audit_records(0..1), audit_records(7..8));
     std::fs::write(&log, format!("{first}{second}")).unwrap();
     assert!(import(&db, &[&log]).status.success());
-    let dump = |db: &std::path::Path| {
-        let sqlite = rusqlite::Connection::open(db).unwrap();
-        let mut rows = sqlite.prepare("SELECT * FROM query ORDER BY query_id").unwrap();
-        let columns = rows.column_count();
-        let rows = rows.query_map((), |row| {
-            (1..columns)
-                .map(|at| row.get::<_, rusqlite::types::Value>(at))
-                .collect::<Result<Vec<_>, _>>()
-        });
-        rows.unwrap().collect::<Result<Vec<_>, _>>().unwrap()
-    };
+    let dump = |db: &std::path::Path| query_rows(db, "query_id IS NOT NULL");
     let whole = dump(&db);
     // Every eleventh position. The unit tests of the parser cut at every position.
     for cut in (0..second.len()).step_by(11) {
@@ -184,16 +177,7 @@ fn an_audit_line_and_a_profile_give_the_same_row_in_either_order() {
         for path in paths {
             import(&db, &[path]);
         }
-        let sqlite = rusqlite::Connection::open(&db).unwrap();
-        let mut query = sqlite.prepare("SELECT * FROM query WHERE query_id LIKE 'fbb2%'").unwrap();
-        let columns = query.column_count();
-        // The first column is the order of arrival.
-        let values = query.query_row((), |row| {
-            (1..columns)
-                .map(|at| row.get::<_, rusqlite::types::Value>(at))
-                .collect::<Result<Vec<_>, _>>()
-        });
-        values.unwrap()
+        query_rows(&db, "query_id LIKE 'fbb2%'")
     };
     let log_first = row("a.db", &[&log, &profile]);
     assert_eq!(log_first, row("b.db", &[&profile, &log]));
@@ -205,8 +189,8 @@ fn large_records_are_stored_and_too_large_ones_are_counted() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     let mut process = annals()
-        .args(["import", "-", "--db"])
-        .arg(&db)
+        .args(["import", "-"])
+        .db(&db)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -248,8 +232,8 @@ fn an_import_after_a_kill_completes_without_loss_or_duplicates() {
     let records = audit_records(0..60_000);
     std::fs::write(&log, &records).unwrap();
     let mut process = annals()
-        .args(["import", "-", "--db"])
-        .arg(&db)
+        .args(["import", "-"])
+        .db(&db)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -259,7 +243,7 @@ fn an_import_after_a_kill_completes_without_loss_or_duplicates() {
     input.write_all(&records.as_bytes()[..records.len() / 2]).unwrap();
     let began = Instant::now();
     let committed = loop {
-        let count = if db.exists() { committed(&db) } else { 0 };
+        let count = committed(&db);
         if count > 0 || began.elapsed() > Duration::from_secs(30) {
             break count;
         }
@@ -279,8 +263,8 @@ fn an_import_after_a_kill_completes_without_loss_or_duplicates() {
 
 /// Returns the number of rows that another process sees, or 0 before the tables exist.
 fn committed(db: &std::path::Path) -> i64 {
-    let sqlite = rusqlite::Connection::open(db).unwrap();
-    sqlite.query_row("SELECT count(*) FROM query", (), |row| row.get(0)).unwrap_or(0)
+    let exist = try_rows(db, "SELECT 1 FROM query LIMIT 1");
+    exist.map_or(0, |_| number(db, "SELECT count(*) FROM query"))
 }
 
 #[test]
@@ -292,15 +276,13 @@ fn local_times_are_read_in_the_given_zone() {
         [("utc", "UTC", 1_704_193_200_000), ("shanghai", "Asia/Shanghai", 1_704_164_400_000_i64)]
     {
         let db = folder.path().join(name);
-        let output =
-            annals().args(["import", "--time-zone", zone]).arg(&log).arg("--db").arg(&db).output();
+        let output = annals().args(["import", "--time-zone", zone]).arg(&log).db(&db).output();
         assert!(output.unwrap().status.success());
         assert_eq!(number(&db, "SELECT started_ms FROM query"), started_ms);
     }
     // The default is the zone of the machine.
     let db = folder.path().join("own");
-    let output =
-        annals().env("TZ", "Asia/Shanghai").arg("import").arg(&log).arg("--db").arg(&db).output();
+    let output = annals().env("TZ", "Asia/Shanghai").arg("import").arg(&log).db(&db).output();
     assert!(output.unwrap().status.success());
     assert_eq!(number(&db, "SELECT started_ms FROM query"), 1_704_164_400_000);
 }

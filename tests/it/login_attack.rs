@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::raw::{Answer, connect_from, get_from, metric, send};
-use crate::support::{Server, add_user, annals, wait_until};
+use crate::support::{Server, WithDb, add_user, annals, wait_until};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ fn start(folder: &Path) -> Server {
         add_user(&db, name, "user");
     }
     let mut command = annals();
-    command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(&db);
+    command.args(["serve", "--listen", "127.0.0.1:0"]).db(&db);
     command.stderr(File::create(folder.join("log")).unwrap());
     Server::start_by(&mut command)
 }

@@ -1,12 +1,22 @@
-//! The tests that run the real thing: the built binary, a database in a file, HTTP, the stock `sqlite3`, third-party
-//! clients and a browser. They are one binary, so that it links once.
+//! The tests that run the real thing: the built binary, a database in a file or on PostgreSQL, HTTP, the stock `sqlite3`,
+//! third-party clients and a browser. They are one binary, so that it links once.
 //!
 //! `cargo test` runs all tests that need no more than Rust. The others are ignored and say what they need;
 //! `cargo test -- --include-ignored` runs them, too. `cargo test --test it follow::` runs one module.
 //!
+//! Histories are SQLite files. The same tests run on PostgreSQL with
+//!
+//! ```text
+//! ANNALS_TEST_STORE=postgres cargo test --test it -- --skip sqlite::
+//! ```
+//!
+//! They start a PostgreSQL of their own, 14 or later, which must be installed; each history is a database in it. What is of
+//! SQLite alone is in the module `sqlite`. What is of PostgreSQL alone is in the module `postgres`, which runs on PostgreSQL
+//! whatever the variable says.
+//!
 //! | module | proves | ignored tests need |
 //! |---|---|---|
-//! | `import`, `files`, `odd_files` | what `annals import` reads, rejects and reports; files in any state | |
+//! | `import`, `files` | what `annals import` reads, rejects and reports | |
 //! | `outcomes` | failures, queue times, cache hits and log-ins are the same in every list, view and page | |
 //! | `follow` | followed logs: rotation, restarts, kills | time (half a minute) |
 //! | `frontend` | polled frontends of several versions, good and bad | |
@@ -22,29 +32,26 @@
 //! | `export` | exports: formulas in CSV, no loss elsewhere | |
 //! | `search` | a search finds what reading all statements finds | |
 //! | `read_bounds` | reads are bounded in time and bytes, and wait for no others | |
-//! | `retention`, `care`, `merge`, `open` | bounds, backups, checks, merges; what annals opens and what it rejects | |
-//! | `file_changes`, `salvage` | a file that changes underneath, races on a new file; damage of each kind, and what is saved | time (some ten seconds) |
-//! | `retention_bounds` | bounds that take neither too much nor too little; clocks that jump | cc, time |
-//! | `campaign` | kills, losses of power and failing disks while all sources write | time, a C compiler |
-//! | `soak` | memory, files and answer times stay flat for a long time | time |
-//! | `upgrade` | a history of every schema opens; a killed upgrade continues | time (some seconds) |
-//! | `disk_full` | a disk that is full | root, mount |
+//! | `retention`, `merge` | bounds by age, merges | |
+//! | `sqlite::`: `care`, `commands`, `config`, `open`, `odd_files`, `other_programs`, `retention`, `search` | backups, checks; bounds of the file; what annals opens and what it rejects; the search index | |
+//! | `sqlite::`: `file_changes`, `salvage` | a file that changes underneath, races on a new file; damage of each kind, and what is saved | time (some ten seconds) |
+//! | `sqlite::retention_bounds` | bounds that take neither too much nor too little; clocks that jump | cc, time |
+//! | `sqlite::campaign` | kills, losses of power and failing disks while all sources write | time, a C compiler |
+//! | `sqlite::soak` | memory, files and answer times stay flat for a long time | time |
+//! | `sqlite::upgrade` | a history of every schema opens; a killed upgrade continues | time (some seconds) |
+//! | `sqlite::disk_full` | a disk that is full | root, mount |
 //! | `command_line`, `terminal`, `config` | the commands, at a terminal and in a pipe; the configuration | script (util-linux) |
-//! | `sqlite_shell`, `docs` | the views in the stock shell; every example of the documents | sqlite3, curl, openssl |
+//! | `sqlite::`: `sqlite_shell`, `docs` | the views in the stock shell; every example of the documents | sqlite3, curl, openssl |
+//! | `postgres` | the same answers on both stores; several servers on one history, any of which dies; failover; what PostgreSQL does itself | PostgreSQL |
 //! | `clients` | pydoris, DorisClient, AuditLoader, doris-mcp-server, schemathesis | Python packages |
 
 mod support;
 
 mod browser;
-mod campaign;
-mod care;
 mod clients;
 mod command_line;
 mod config;
-mod disk_full;
-mod docs;
 mod export;
-mod file_changes;
 mod files;
 mod follow;
 mod frontend;
@@ -55,25 +62,20 @@ mod lists;
 mod login_attack;
 mod manager;
 mod merge;
-mod odd_files;
-mod open;
 mod operation;
 mod outcomes;
 mod pages;
+mod postgres;
 mod profile_bounds;
 mod push;
 mod push_bounds;
 mod read_bounds;
 mod response_cache;
 mod retention;
-mod retention_bounds;
-mod salvage;
 mod search;
 mod serve;
-mod soak;
-mod sqlite_shell;
+mod sqlite;
 mod stream_load;
 mod terminal;
 mod tls;
-mod upgrade;
 mod users;

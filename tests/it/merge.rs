@@ -1,31 +1,27 @@
 //! `annals merge`: histories of several machines in one.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Output;
 
-use crate::support::{annals, data, import, stderr, stdout};
+use crate::support::{
+    Row, WithDb, annals, data, db_argument, import, profiles, rows, stderr, stdout, stored,
+};
 use tempfile::TempDir;
 
-fn run(command: &str, db: &Path, arguments: &[&Path]) -> Output {
-    annals().arg(command).args(arguments).arg("--db").arg(db).output().unwrap()
+fn merge(db: &Path, others: &[OsString]) -> Output {
+    annals().arg("merge").args(others).db(db).output().unwrap()
 }
 
 /// Returns all that is in a history, without the numbers of rows.
-fn contents(db: &Path) -> Vec<String> {
-    let sqlite = rusqlite::Connection::open(db).unwrap();
-    let mut statement = sqlite
-        .prepare(
-            "SELECT query_id || '|' || json_array(kind, state, started_at, ended_at, duration_ms, user, client,
-                 catalog, db, statement, fingerprint, error_message, scan_bytes, extra, is_slow, has_profile)
-             FROM query_history
-             UNION ALL SELECT query_id || '|' || text_bytes || hex(body)
-             FROM profile JOIN query ON query.id = profile.query
-             UNION ALL SELECT query_id || '|' || json_array(label, job_id, load_bytes, url) FROM load_history
-             ORDER BY 1",
-        )
-        .unwrap();
-    let rows = statement.query_map((), |row| row.get(0)).unwrap();
-    rows.map(Result::unwrap).collect()
+pub(crate) fn contents(db: &Path) -> [Vec<Row>; 3] {
+    let queries = "SELECT query_id, kind, state, started_at, ended_at, duration_ms, \"user\", client, catalog, db, \
+                   statement, fingerprint, error_message, scan_bytes, extra, is_slow, has_profile \
+                   FROM query_history ORDER BY query_id";
+    let profiles = format!("SELECT query_id, text_bytes, body FROM {} ORDER BY 1", profiles());
+    let loads =
+        "SELECT query_id, label, job_id, load_bytes, url FROM load_history ORDER BY query_id";
+    [queries, &profiles, loads].map(|sql| rows(db, sql))
 }
 
 #[test]
@@ -54,22 +50,22 @@ fn histories_of_two_machines_become_one() {
     );
     let all = folder.path().join("all.db");
     import(&all, &[&data("")]);
-    let before = std::fs::read(&second).unwrap();
+    let before = stored(&second);
     let joined = folder.path().join("joined.db");
-    let output = run("merge", &joined, &[&first, &second]);
+    let output = merge(&joined, &[db_argument(&first), db_argument(&second)]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(contents(&joined), contents(&all));
-    assert_eq!(std::fs::read(&second).unwrap(), before);
+    assert!(stored(&second) == before, "a history that was read has changed");
     // Again, it changes nothing.
-    let again = stdout(&run("merge", &joined, &[&second, &first]));
+    let again = stdout(&merge(&joined, &[db_argument(&second), db_argument(&first)]));
     assert_eq!(again.matches(" 0 new, 0 merged, ").count(), 5, "{again}");
     assert_eq!(contents(&joined), contents(&all));
     for (argument, sentence) in [
-        (joined.as_path(), "is the history to merge into"),
-        (Path::new("/none.db"), "none.db"),
-        (data("fe.audit.log").as_path(), "is not an SQLite database"),
+        (db_argument(&joined), "is the history to merge into"),
+        ("/none.db".into(), "none.db"),
+        (data("fe.audit.log").into(), "is not an SQLite database"),
     ] {
-        let output = run("merge", &joined, &[argument]);
+        let output = merge(&joined, &[argument]);
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains(sentence), "{}", stderr(&output));
     }
@@ -86,14 +82,15 @@ fn a_merge_excludes_what_an_import_excludes() {
         "[[exclude]]\nuser = 'carol'\n[[exclude]]\nstatement = '^selec 1$'\ndb = 'shop'\n",
     )
     .unwrap();
-    for (command, from, db) in [("import", &data(""), &imported), ("merge", &other, &merged)] {
+    let inputs = [("import", data("").into(), &imported), ("merge", db_argument(&other), &merged)];
+    for (command, from, db) in inputs {
         let mut run = annals();
-        run.arg(command).arg(from).arg("--db").arg(db).current_dir(folder.path());
+        run.arg(command).arg(from).db(db).current_dir(folder.path());
         let output = run.output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let printed = stdout(&output);
         assert!(printed.contains("  excluded by the configuration: "), "{printed}");
     }
     assert_eq!(contents(&merged), contents(&imported));
-    assert!(contents(&merged).len() < contents(&other).len());
+    assert!(contents(&merged)[0].len() < contents(&other)[0].len());
 }

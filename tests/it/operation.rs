@@ -3,11 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{Server, annals, data, import, stderr, stdout};
+use crate::support::{Server, WithDb, annals, data, db_argument, import, stderr, stdout, try_rows};
 use flate2::read::GzDecoder;
 use tempfile::TempDir;
 
@@ -195,7 +194,7 @@ fn the_log_has_request_ids_and_no_sql() {
     import(&db, &[&data("")]);
     let run = |level: Option<&str>| {
         let mut command = annals();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(&db);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).db(&db);
         command.env("ANNALS_LOG_FORMAT", "json").stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(level) = level {
             command.env("ANNALS_LOG", level);
@@ -232,8 +231,8 @@ fn systemd_is_notified() {
     let notifications = UnixDatagram::bind(&socket).unwrap();
     notifications.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut process = annals()
-        .args(["serve", "--listen", "127.0.0.1:0", "--db"])
-        .arg(folder.path().join("a.db"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .db(folder.path().join("a.db"))
         .env("NOTIFY_SOCKET", &socket)
         .env("WATCHDOG_USEC", "300000")
         .stdout(Stdio::null())
@@ -269,7 +268,7 @@ fn users_of_the_configuration_log_in() {
     let write = |name: &str, role: &str, hash: &str| {
         let text = format!(
             "db = '{}'\n[[user]]\nname = '{name}'\nrole = '{role}'\npassword_hash = '{hash}'\n",
-            folder.path().join("a.db").display()
+            db_argument(&folder.path().join("a.db")).display()
         );
         std::fs::write(&config, text).unwrap();
     };
@@ -296,5 +295,5 @@ fn users_of_the_configuration_log_in() {
     assert!(status("").starts_with("http/1.1 401"));
     let basic = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, "root:pass-word-of-root");
     assert!(status(&format!("authorization: Basic {basic}\n")).starts_with("http/1.1 200"));
-    assert!(Path::new(&db).exists());
+    assert!(try_rows(&db, "SELECT count(*) FROM query").is_ok());
 }

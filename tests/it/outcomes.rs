@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::{
-    DORIS_4_0, STARROCKS_3, Server, annals, import, number, record_of, stderr, stdout,
+    DORIS_4_0, STARROCKS_3, Server, WithDb, annals, import, number, record_of, stderr, stdout,
     stream_load_record,
 };
 use serde_json::{Value, json};
@@ -21,8 +21,7 @@ fn history(log: &str) -> (TempDir, std::path::PathBuf) {
 
 /// Returns the sorted ids that `annals list` prints.
 fn listed(db: &Path, arguments: &[&str]) -> Vec<String> {
-    let output =
-        annals().args(["list", "--json", "--db"]).arg(db).args(arguments).output().unwrap();
+    let output = annals().args(["list", "--json"]).db(db).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["query_id"].clone();
     let mut ids: Vec<String> =
@@ -99,7 +98,7 @@ fn queries_are_filtered_by_queue_time_and_cache_hit() {
         }
     }
     for wrong in [["--min-queue-ms", "-1"], ["--cache-hit", "perhaps"]] {
-        let output = annals().arg("list").args(wrong).arg("--db").arg(&db).output().unwrap();
+        let output = annals().arg("list").args(wrong).db(&db).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
 }
@@ -123,17 +122,17 @@ fn logins_are_counted_separately_from_queries() {
         waiting_and_cached(),
     ];
     let (folder, db) = history(&log.concat());
-    let stats = stdout(&annals().args(["stats", "--db"]).arg(&db).output().unwrap());
+    let stats = stdout(&annals().args(["stats"]).db(&db).output().unwrap());
     for line in ["queries\t5", "logins\t3", "failed_logins\t2"] {
         assert!(stats.contains(&format!("\n{line}\n")), "no {line} in {stats}");
     }
     let failed = format!(
-        "SELECT count(*) FROM login_history WHERE user = 'eva' AND succeeded = 0 AND frontend = '10.0.0.4'
+        "SELECT count(*) FROM login_history WHERE \"user\" = 'eva' AND NOT succeeded AND frontend = '10.0.0.4'
          AND error_message = '{}' AND at = '2024-01-02 11:15:52.400'",
         denied.replace('\'', "''")
     );
     assert_eq!(number(&db, &failed), 2);
-    let succeeded = "SELECT count(*) FROM login_history WHERE user = 'ida' AND succeeded = 1
+    let succeeded = "SELECT count(*) FROM login_history WHERE \"user\" = 'ida' AND succeeded
         AND client = '10.0.0.3:4000' AND error_message IS NULL";
     assert_eq!(number(&db, succeeded), 1);
     assert_eq!(number(&db, "SELECT count(*) FROM query_history"), 5);
@@ -161,13 +160,13 @@ fn a_failed_load_counts_as_failed_everywhere() {
         ),
     ];
     let (_folder, db) = history(&log.concat());
-    let is_failed = "SELECT count(*) FROM query JOIN load ON load.query = query.id
-        WHERE is_failed AND label = 'broken'";
+    let is_failed = "SELECT count(*) FROM query JOIN load_history USING (query_id)
+        WHERE query.is_failed AND label = 'broken'";
     assert_eq!(number(&db, is_failed), 1);
-    assert_eq!(number(&db, "SELECT sum(is_failed) FROM query"), 1);
+    assert_eq!(number(&db, "SELECT count(*) FROM query WHERE is_failed"), 1);
     assert_eq!(number(&db, "SELECT errors FROM daily_load WHERE loads = 3"), 1);
     assert_eq!(number(&db, "SELECT count(*) FROM failed_queries WHERE state = 'Fail'"), 1);
-    assert_eq!(number(&db, "SELECT errors FROM user_load WHERE user = 'root'"), 1);
+    assert_eq!(number(&db, "SELECT errors FROM user_load WHERE \"user\" = 'root'"), 1);
     let server = Server::start(&db, &[]);
     let failed = |label: &str| {
         let loads = server.envelope("/api/v1/queries?type=load")["data"].clone();

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::{Server, add_user, annals, data, import};
+use crate::support::{Server, WithDb, add_user, annals, data, import};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -285,7 +285,7 @@ fn a_browser_logs_in_and_sees_only_its_users_queries() {
     assert_eq!((out.status, out.header("location")), (303, "/login"));
     assert_eq!(get(&carol, "/").status, 303);
     // A new password ends the sessions of the old one.
-    let removed = annals().args(["user", "remove", "alice", "--db"]).arg(&db).output().unwrap();
+    let removed = annals().args(["user", "remove", "alice"]).db(&db).output().unwrap();
     assert!(removed.status.success());
     let began = Instant::now();
     while get(&alice, "/").status == 200 {

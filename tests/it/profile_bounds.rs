@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::{Server, import, profile_of, wait_until};
+use crate::support::{Server, execute, import, is_postgres, profile_of, wait_until};
 
 /// The forms of a profile, with the id in place of `{}`.
 const FORMS: [&str; 12] = [
@@ -205,11 +205,11 @@ fn a_damaged_large_profile_breaks_off() {
     let text = of_lines("d-1", 400_000, "", |i| format!("       Fragment {i}:\n"));
     drop(serve(&folder, &[("d-1", text.clone())]));
     let db = folder.path().join("annals.db");
-    let sqlite = rusqlite::Connection::open(&db).unwrap();
-    let sql =
-        "UPDATE profile SET body = CAST(substr(body, 1, length(body) - 9) || zeroblob(9) AS BLOB)";
-    assert_eq!(sqlite.execute(sql, ()).unwrap(), 1);
-    drop(sqlite);
+    let damaged = match is_postgres() {
+        true => r"substr(body, 1, length(body) - 9) || '\x000000000000000000'",
+        false => "CAST(substr(body, 1, length(body) - 9) || zeroblob(9) AS BLOB)",
+    };
+    execute(&db, &format!("UPDATE profile SET body = {damaged}"));
     let server = Server::start(&db, &[]);
     let mut client = TcpStream::connect(server.address()).unwrap();
     let path = "/api/profile/text?query_id=d-1";

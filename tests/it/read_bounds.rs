@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::support::{Server, audit_records, import, number};
+use crate::support::{Server, audit_records, execute, import, number, texts};
 use tempfile::TempDir;
 
 /// A history with one query of an import, to which `rows` adds by SQL.
@@ -15,8 +15,7 @@ fn history(rows: &str) -> (TempDir, PathBuf) {
     let (db, log) = (folder.path().join("annals.db"), folder.path().join("fe.audit.log"));
     std::fs::write(&log, audit_records(0..1)).unwrap();
     assert!(import(&db, &[&log]).status.success());
-    let sqlite = rusqlite::Connection::open(&db).unwrap();
-    sqlite.execute_batch(rows).unwrap();
+    execute(&db, rows);
     (folder, db)
 }
 
@@ -25,8 +24,8 @@ fn queries(count: u32, statement: &str) -> String {
     format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          INSERT INTO query
-             (query_id, kind, origin, is_slow, state, started_ms, duration_ms, user, db, fingerprint, statement)
-         SELECT printf('b-%x', i), 'query', 'audit', 0, 'EOF', 1700000000000 + i * 1000, i % 100, 'root', 'shop',
+             (query_id, kind, origin, is_slow, state, started_ms, duration_ms, \"user\", db, fingerprint, statement)
+         SELECT 'b-' || i, 'query', 'audit', FALSE, 'EOF', 1700000000000 + i * 1000, i % 100, 'root', 'shop',
              i % 50, {statement} FROM n;"
     )
 }
@@ -80,7 +79,7 @@ const WORST: &str =
 /// few for a search index, for which pushes would wait.
 fn slow_history() -> (TempDir, PathBuf) {
     let words = "a1, a2, a3, a4, a5, a6, a7, a8, a9, b1, b2, b3, b4, b5, b6, b7, b8, b9, ";
-    let long = format!("replace(hex(zeroblob(10000)), '00', '{words}')");
+    let long = format!("'{}'", words.repeat(10_000));
     let older = "UPDATE query SET query_id = 'a-' || id, started_ms = 1600000000000 + id;";
     let short = queries(30_000, "'select c from t where id = ' || i");
     history(&format!("BEGIN; {} {older} {short} COMMIT;", queries(20, &long)))
@@ -163,19 +162,17 @@ fn words_are_counted_once_and_bounded_in_number() {
 
 /// 300 queries with statements of 60,000 bytes, and 200 normalized statements of as many.
 fn long_history() -> (TempDir, PathBuf) {
-    let long = "substr(hex(zeroblob(30000)), 1, 60000) || i";
+    let long = format!("'{}' || i", "0".repeat(60_000));
     let statements = format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
-         INSERT INTO statement SELECT i + 1000, {long} FROM n;
+         INSERT INTO statement (fingerprint, normalized) SELECT i + 1000, {long} FROM n;
          UPDATE query SET fingerprint = 1000 + id WHERE id BETWEEN 1 AND 200;"
     );
-    history(&(queries(300, long) + &statements))
+    history(&(queries(300, &long) + &statements))
 }
 
 fn ids(db: &Path) -> HashSet<String> {
-    let sqlite = rusqlite::Connection::open(db).unwrap();
-    let mut ids = sqlite.prepare("SELECT query_id FROM query").unwrap();
-    ids.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    texts(db, "SELECT query_id FROM query").into_iter().collect()
 }
 
 #[test]

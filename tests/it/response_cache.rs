@@ -104,24 +104,6 @@ fn imports(db: &Path, log: &Path, number: u64) {
 }
 
 #[test]
-fn a_deleted_query_is_not_in_the_very_next_list() {
-    let folder = TempDir::new().unwrap();
-    let db = folder.path().join("annals.db");
-    let log = folder.path().join("fe.audit.log");
-    std::fs::write(&log, audit_records(0..20)).unwrap();
-    assert!(import(&db, &[&log]).status.success());
-    let server = Server::start(&db, &[]);
-    let sqlite = rusqlite::Connection::open(&db).unwrap();
-    sqlite.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    let rows = || server.envelope("/rest/v1/session")["count"].as_u64().unwrap();
-    for left in (0..20).rev() {
-        assert_eq!((rows(), rows()), (left + 1, left + 1));
-        sqlite.execute("DELETE FROM query WHERE id = (SELECT max(id) FROM query)", ()).unwrap();
-        assert_eq!(rows(), left);
-    }
-}
-
-#[test]
 fn more_lists_than_the_cache_holds_are_answered_alike() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("annals.db");

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    self, Server, annals, audit_records, data, import, number, stderr, stdout, wait_until,
+    self, Server, WithDb, annals, audit_records, data, import, number, stderr, stdout, wait_until,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -309,7 +309,7 @@ fn a_signal_stops_the_server_cleanly() {
         server.signal(signal);
         assert!(server.process.wait().unwrap().success());
         assert!(signalled.elapsed() < Duration::from_secs(5));
-        // The write-ahead log was moved into the file.
+        // SQLite's write-ahead log was moved into the file.
         assert!(!folder.path().join("annals.db-wal").exists());
         assert_eq!(number(&folder.path().join("annals.db"), "SELECT count(*) FROM query"), 21);
     }
@@ -346,8 +346,7 @@ fn a_stopping_server_completes_an_answer_in_flight() {
 fn it_listens_on_other_addresses_only_with_the_flag() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
-    let rejected =
-        annals().args(["serve", "--listen", "0.0.0.0:0", "--db"]).arg(&db).output().unwrap();
+    let rejected = annals().args(["serve", "--listen", "0.0.0.0:0"]).db(&db).output().unwrap();
     assert_eq!(rejected.status.code(), Some(2));
     assert!(stderr(&rejected).contains("--insecure-no-auth"), "{}", stderr(&rejected));
     assert!(!db.exists());
@@ -362,12 +361,12 @@ fn an_address_in_use_and_a_missing_import_are_reported() {
     let db = folder.path().join("a.db");
     let server = Server::start(&db, &[]);
     let address = server.url.strip_prefix("http://").unwrap();
-    let rejected = annals().args(["serve", "--listen", address, "--db"]).arg(&db).output().unwrap();
+    let rejected = annals().args(["serve", "--listen", address]).db(&db).output().unwrap();
     assert_eq!(rejected.status.code(), Some(2));
     assert!(stderr(&rejected).contains(&format!("cannot listen on {address}")));
     let rejected = annals()
-        .args(["serve", "--listen", "127.0.0.1:0", "--import", "no/such", "--db"])
-        .arg(folder.path().join("b.db"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--import", "no/such"])
+        .db(folder.path().join("b.db"))
         .output()
         .unwrap();
     assert_eq!(rejected.status.code(), Some(2));

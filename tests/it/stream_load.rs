@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const STEP_ONE: &str = "/api/__internal_schema/audit_log/_stream_load";
-const STEP_TWO: &str = "/api/__internal_schema/audit_log/_stream_load?redirected=true";
-const COLUMNS: (&str, &str) = ("columns", "query_id, `time`, stmt, brand_new");
-const ROW: &str = "1-2\t2024-08-06 11:16:00.951\tselect 1\tx\n";
+pub(crate) const STEP_TWO: &str = "/api/__internal_schema/audit_log/_stream_load?redirected=true";
+pub(crate) const COLUMNS: (&str, &str) = ("columns", "query_id, `time`, stmt, brand_new");
+pub(crate) const ROW: &str = "1-2\t2024-08-06 11:16:00.951\tselect 1\tx\n";
 
-fn server() -> (TempDir, Server) {
+pub(crate) fn server() -> (TempDir, Server) {
     let folder = TempDir::new().unwrap();
     let server = Server::start(&folder.path().join("a.db"), &[]);
     (folder, server)
 }
 
-fn load(server: &Server, headers: &[(&str, &str)], body: &[u8]) -> Value {
+pub(crate) fn load(server: &Server, headers: &[(&str, &str)], body: &[u8]) -> Value {
     let (status, answer, _) = server.send("PUT", STEP_TWO, headers, body);
     assert_eq!(status, 200, "{answer}");
     answer
@@ -82,7 +82,7 @@ fn rows_are_stored_before_success_is_answered() {
     let row = server.envelope("/rest/v1/session")["data"]["rows"][0].clone();
     assert_eq!((&row["QueryId"], &row["Sql Statement"]), (&json!("1-2"), &json!("select 1")));
     let db = folder.path().join("a.db");
-    assert_eq!(number(&db, "SELECT extra ->> 'brand_new' = 'x' FROM query"), 1);
+    assert_eq!(number(&db, r#"SELECT extra LIKE '%"brand_new":"x"%' FROM query"#), 1);
 
     // A known label adds no rows. The same label in another database is another label.
     let other = ROW.replace("1-2", "3-4");
@@ -221,7 +221,10 @@ fn strict_mode_filters_values_that_do_not_fit_the_column() {
     assert_eq!(load(&server, &[columns], body.as_bytes())["NumberLoadedRows"], 2);
     let db = folder.path().join("a.db");
     assert_eq!(
-        number(&db, "SELECT extra ->> 'query_time' = 'fast' FROM query WHERE query_id = '1-2'"),
+        number(
+            &db,
+            r#"SELECT extra LIKE '%"query_time":"fast"%' FROM query WHERE query_id = '1-2'"#
+        ),
         1
     );
 }
@@ -256,7 +259,7 @@ fn separators_may_be_raw_bytes() {
         assert!(answer.contains("\"NumberLoadedRows\":2"), "{answer}");
     }
     let db = folder.path().join("a.db");
-    let kept = "SELECT count(*) FROM query WHERE instr(statement, char(3)) > 0";
+    let kept = "SELECT count(*) FROM query WHERE statement LIKE '%\u{3}%'";
     assert_eq!(number(&db, kept), 1);
 }
 
@@ -330,6 +333,19 @@ fn unsupported_requests_are_rejected_with_a_reason() {
 }
 
 #[test]
+fn a_database_with_too_long_a_name_is_rejected() {
+    let (folder, server) = server();
+    for (name, status) in [("d".repeat(256), "Success"), ("d".repeat(257), "Fail")] {
+        let path = format!("/api/{name}/t/_stream_load?redirected=true");
+        let (_, answer, _) = server.send("PUT", &path, &[COLUMNS], ROW.as_bytes());
+        assert_eq!(answer["Status"], status);
+        let is_named = answer["Message"].as_str().unwrap().contains("longer than 256 characters");
+        assert_eq!(is_named, status == "Fail", "{answer}");
+    }
+    assert_eq!(number(&folder.path().join("a.db"), "SELECT count(*) FROM query"), 1);
+}
+
+#[test]
 fn bytes_that_are_not_utf_8_are_replaced() {
     let (_folder, server) = server();
     let body = b"1-2\t2024-08-06 11:16:00\tselect '\xff\xfe'\t\\N\n";
@@ -378,23 +394,6 @@ fn too_large_bodies_are_rejected_in_bounded_memory() {
     assert_eq!((status, &answer["Status"]), (413, &json!("Fail")));
     assert!(server.peak_memory() < 900 << 20, "{} MiB", server.peak_memory() >> 20);
     assert_eq!(load(&server, &[COLUMNS], ROW.as_bytes())["Status"], "Success");
-}
-
-#[test]
-fn a_locked_database_rejects_loads_and_reads_continue() {
-    let (folder, server) = server();
-    let other = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let headers = [("label", "held"), COLUMNS];
-    let (status, answer, retry) = server.send("PUT", STEP_TWO, &headers, ROW.as_bytes());
-    assert_eq!((status, &answer["Status"]), (503, &json!("Fail")));
-    assert!(answer["Message"].as_str().unwrap().contains("another program holds"), "{answer}");
-    assert_eq!(retry.as_deref(), Some("5"));
-    assert_eq!(server.envelope("/rest/v1/session")["count"], 0);
-    let report = server.envelope("/api/v1/status")["data"]["sources"]["stream_load"].clone();
-    assert!(report["last_error"].as_str().unwrap().contains("cannot be written"), "{report}");
-    other.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(load(&server, &headers, ROW.as_bytes())["Status"], "Success");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{audit_record, import, stdout};
+use crate::support::{audit_record, db_argument, import, stdout};
 use tempfile::TempDir;
 
 /// Makes a history of queries whose statements are longer than a terminal is wide.
@@ -54,7 +54,7 @@ impl Terminal {
             .env("TZ", "UTC")
             .env("TERM", "xterm")
             .env("PAGER", pager)
-            .env("ANNALS_DB", folder.join("annals.db"));
+            .env("ANNALS_DB", db_argument(&folder.join("annals.db")));
         // A terminal counts as one with colours where CI is set.
         for name in ["CI", "NO_COLOR", "CLICOLOR_FORCE", "ANNALS_LOG", "LESS"] {
             script.env_remove(name);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Server, annals, certificate, stderr};
+use crate::support::{Server, WithDb, annals, certificate, stderr};
 use tempfile::TempDir;
 
 fn curl(folder: &Path, arguments: &[&str]) -> (bool, String) {
@@ -29,8 +29,8 @@ fn a_renewed_certificate_is_used_after_sighup() {
     certificate(folder.path(), "the-first");
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let mut process = annals()
-        .args(["serve", "--listen", "127.0.0.1:0", "--db"])
-        .arg(folder.path().join("a.db"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .db(folder.path().join("a.db"))
         .arg("--tls-cert")
         .arg(&cert)
         .arg("--tls-key")

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{self, Server, annals, data, import, stderr, stdout};
+use crate::support::{self, Server, WithDb, annals, data, import, stderr, stdout, stored};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -16,8 +16,8 @@ const CAROLS: &str = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
 
 fn user(db: &Path, arguments: &[&str], password: &str) -> Output {
     let mut process = annals()
-        .args(["user", arguments[0], "--db"])
-        .arg(db)
+        .args(["user", arguments[0]])
+        .db(db)
         .args(&arguments[1..])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -399,10 +399,10 @@ fn users_are_added_changed_and_removed_beside_a_running_server() {
         assert_eq!(refused.status.code(), Some(2));
         assert!(stderr(&refused).contains(sentence), "{}", stderr(&refused));
     }
-    // The file does not contain the password.
-    let file = std::fs::read(&db).unwrap();
+    // The history does not contain the password.
+    let stored = stored(&db);
     let password = password("carol");
-    assert!(!file.windows(password.len()).any(|bytes| bytes == password.as_bytes()));
+    assert!(!stored.windows(password.len()).any(|bytes| bytes == password.as_bytes()));
 }
 
 #[test]
@@ -411,8 +411,8 @@ fn with_users_annals_listens_anywhere() {
     drop(server);
     let db = folder.path().join("a.db");
     let mut process = annals()
-        .args(["serve", "--listen", "0.0.0.0:0", "--db"])
-        .arg(&db)
+        .args(["serve", "--listen", "0.0.0.0:0"])
+        .db(&db)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -79,7 +79,7 @@ pub(super) async fn import(
     exclusions: ExclusionRules,
 ) -> anyhow::Result<Report> {
     let writer = store.bulk_writer().await?;
-    let own_file = store.path().canonicalize().ok();
+    let own_file = store.file().and_then(|file| file.canonicalize().ok());
     let runtime = tokio::runtime::Handle::current();
     let reading = tokio::task::spawn_blocking(move || {
         let mut report = Report::new(options.zone);

@@ -11,9 +11,9 @@ mod open;
 mod raw;
 mod read;
 mod reparse;
+mod rows;
 mod sizes;
 mod statements;
-mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -13,12 +13,10 @@ impl Store {
             .map_err(|error| self.read_pool.noted(error))
     }
 
-    /// Returns how many queries each frontend ran, the most first; none stands for an unknown frontend. Reads all
-    /// queries.
+    /// Returns how many queries each frontend ran; none is an unknown frontend. Reads all queries.
     pub(crate) async fn frontends(&self) -> Result<Vec<(Option<String>, i64)>, StoreError> {
         let found = sqlx::query!(
-            r#"SELECT frontend, count(*) AS "count!: i64" FROM query GROUP BY frontend
-               ORDER BY 2 DESC"#
+            r#"SELECT frontend, count(*) AS "count!: i64" FROM query GROUP BY frontend"#
         )
         .fetch_all(&self.reporters)
         .await?;

@@ -42,7 +42,7 @@ impl ChartFeed {
                     {
                         return;
                     }
-                    let is_outdated = !self.timelines.is_current(&timeline);
+                    let is_outdated = !self.timelines.is_current(&timeline).await;
                     is_outdated.then_some(timeline.fresh_until().into())
                 }
                 Ok(None) => Some(Instant::now() + RETRY_DELAY),

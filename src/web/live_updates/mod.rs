@@ -64,10 +64,10 @@ impl LiveUpdates {
 
     /// Polls the store for changes, without end.
     pub(crate) async fn watch_store(self: Arc<LiveUpdates>) {
-        let mut last = self.watch.now();
+        let mut last = self.watch.now().await;
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
-            let version = self.watch.now();
+            let version = self.watch.now().await;
             if version != last {
                 last = version;
                 self.changes.send_modify(|count| *count = count.map(|count| count + 1));

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{REST, Scene, docker, gzip, import_one, profile, record, spilled, utf16, zip};
-use crate::support::{self, Server, annals, stdout};
+use crate::support::{self, Server, WithDb, annals, stdout};
 use flate2::Compression;
 
 #[test]
@@ -43,7 +43,7 @@ fn the_log_folder_of_a_frontend_is_imported() {
     for id in ["a-4", "a-5"] {
         assert_eq!(records[id]["statement"], "select count(*)\nfrom plants");
         assert_eq!(records[id]["duration_ms"], 950);
-        let text = annals().args(["profile", id, "--db"]).arg(scene.db()).output().unwrap();
+        let text = annals().args(["profile", id]).db(scene.db()).output().unwrap();
         let text = stdout(&text);
         assert!(text.contains(&format!("N/A\n   - Profile ID: {id}\n")), "{text}");
         assert!(
@@ -115,8 +115,8 @@ fn archives_are_read_entry_by_entry() {
         let scene = Scene::new();
         let path = scene.write(name, &archive);
         let piped = annals()
-            .args(["import", "-", "--db"])
-            .arg(scene.db())
+            .args(["import", "-"])
+            .db(scene.db())
             .stdin(std::fs::File::open(path).unwrap())
             .output()
             .unwrap();

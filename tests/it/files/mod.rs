@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use crate::support::{self, annals, audit_record, stdout};
+use crate::support::{self, WithDb, annals, audit_record, stdout};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ impl Scene {
 
     fn import(&self, arguments: &[&str]) -> Output {
         let mut annals = annals();
-        annals.arg("import").arg(self.input()).arg("--db").arg(self.db()).args(arguments);
+        annals.arg("import").arg(self.input()).db(self.db()).args(arguments);
         annals.output().unwrap()
     }
 
@@ -67,7 +67,7 @@ impl Scene {
 }
 
 fn records(db: &Path) -> BTreeMap<String, Value> {
-    let output = annals().args(["export", "--format", "ndjson", "--db"]).arg(db).output().unwrap();
+    let output = annals().args(["export", "--format", "ndjson"]).db(db).output().unwrap();
     let text = stdout(&output);
     let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     rows.map(|row| (row["query_id"].as_str().unwrap().to_string(), row)).collect()

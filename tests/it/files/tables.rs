@@ -1,7 +1,7 @@
 //! Dumps of the audit table, and exports of annals.
 
 use super::{Scene, import_one, record};
-use crate::support::{annals, stdout};
+use crate::support::{WithDb, annals, stdout};
 use serde_json::{Value, json};
 
 #[test]
@@ -65,7 +65,7 @@ fn an_export_of_annals_can_be_imported() {
     scene.write("log", record("g-1", "select 1, 'x|y'\nfrom plants"));
     scene.imported(0);
     for format in ["ndjson", "csv"] {
-        let text = annals().args(["export", "--format", format, "--db"]).arg(scene.db()).output();
+        let text = annals().args(["export", "--format", format]).db(scene.db()).output();
         let (printed, records) = import_one("export", stdout(&text.unwrap()), 0);
         let expected = scene.records();
         for key in ["statement", "started_ms", "duration_ms", "user", "workload_group", "client"] {

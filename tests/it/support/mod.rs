@@ -3,9 +3,11 @@
 pub(crate) mod audit_log;
 pub(crate) mod browser;
 pub(crate) mod fake_frontend;
+pub(crate) mod postgres;
 mod profile;
 pub(crate) mod raw;
 mod server;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -14,6 +16,10 @@ use std::time::{Duration, Instant};
 pub(crate) use audit_log::{DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
 pub(crate) use profile::{old_profile, printed_count, printed_time, profile, profile_of};
 pub(crate) use server::Server;
+pub(crate) use store::{
+    Row, WithDb, assert_sound, db_argument, execute, is_postgres, number, profiles, query_rows,
+    rows, stored, texts, try_rows,
+};
 
 /// Returns the binary under test as a command, in UTC and without settings from the environment.
 pub fn annals() -> Command {
@@ -29,7 +35,7 @@ pub fn data(name: &str) -> PathBuf {
 
 /// Runs `annals import` of some paths into a database.
 pub fn import(db: &Path, paths: &[&Path]) -> Output {
-    annals().arg("import").arg("--db").arg(db).args(paths).output().unwrap()
+    annals().arg("import").db(db).args(paths).output().unwrap()
 }
 
 pub fn stdout(output: &Output) -> String {
@@ -43,8 +49,8 @@ pub fn stderr(output: &Output) -> String {
 /// Adds a user. The password is `pass-word-of-` and the name.
 pub fn add_user(db: &Path, name: &str, role: &str) {
     let mut process = annals()
-        .args(["user", "add", name, "--role", role, "--db"])
-        .arg(db)
+        .args(["user", "add", name, "--role", role])
+        .db(db)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -134,14 +140,7 @@ pub fn wait_until(mut holds: impl FnMut() -> bool, seen: impl Fn() -> String) {
     }
 }
 
-/// Returns the number that a query of one row and column gives.
-pub fn number(db: &Path, sql: &str) -> i64 {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let sqlite = rusqlite::Connection::open_with_flags(db, flags).unwrap();
-    sqlite.query_row(sql, (), |row| row.get(0)).unwrap()
-}
-
-/// Makes a database as an older annals left it: one that did not have the migration of this name, nor any after it.
+/// Makes an SQLite database as an older annals left it: one that did not have the migration of this name, nor any after it.
 pub fn older(file: &Path, before: &str, rows: &str) {
     let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
     let mut files: Vec<_> =

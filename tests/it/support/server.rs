@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-use super::annals;
+use super::{WithDb, annals};
 
 /// A running `annals serve`, killed when dropped.
 pub struct Server {
@@ -21,9 +21,7 @@ impl Server {
     /// Starts a server on a free port and waits until it listens.
     pub fn start(db: &Path, arguments: &[&str]) -> Server {
         let mut command = annals();
-        Server::start_by(
-            command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(db).args(arguments),
-        )
+        Server::start_by(command.args(["serve", "--listen", "127.0.0.1:0"]).db(db).args(arguments))
     }
 
     /// Starts a server by a command, and waits until it listens.

@@ -32,6 +32,10 @@ const MARK: &str = "redirected";
 /// The most bytes of a body that a client sends without waiting for the redirect.
 const MAX_DRAINED_BYTES: usize = 256 << 20;
 
+/// The longest name of a database, in characters. Doris' names have at most 64, or 256 in StarRocks. The name is a part of
+/// the key of a label.
+const MAX_DB_CHARS: usize = 256;
+
 /// A load whose body is larger waits for the memory of its rows as a whole. The rows of a smaller one mostly take a few MB.
 const LARGE_LOAD_BYTES: usize = 1 << 20;
 
@@ -168,6 +172,11 @@ impl Loaded {
         let Loading { client, view, headers, body: chunks } = request;
         let pipeline = view.pipeline()?;
         (self.label, self.comment) = (load.label.clone(), load.comment.clone());
+        if db.chars().count() > MAX_DB_CHARS {
+            let sentence =
+                format!("the name of the database is longer than {MAX_DB_CHARS} characters");
+            return Ok(self.fail(StatusCode::OK, sentence));
+        }
         let receiving = Instant::now();
         let reserved = pipeline.reservation(&client)?;
         let body = body::read(reserved, &headers, load.is_gzip, chunks).await?;

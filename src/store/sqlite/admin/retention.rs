@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use sqlx::sqlite::SqliteTransaction;
 
 use super::super::login::remove_logins;
-use super::super::raw::{SEGMENT_PAGES, SEGMENT_ROWS};
 use super::super::{PAGE_BYTES, Store};
 use crate::domain::clock::{Clock, Off};
 use crate::domain::retention::Retention;
 use crate::store::batch::WriteSummary;
 use crate::store::error::StoreError;
+use crate::store::ngram_index::{PAGES, SEGMENT_ROWS};
 use crate::store::retention::{
     DiskUsage, Mark, Oldest, OldestFilter, PROFILES_FOUND, Removal, STATEMENTS_FOUND,
 };
@@ -136,7 +136,7 @@ async fn remove_leftovers(
             sqlx::query!(
                 "DELETE FROM search_page WHERE id BETWEEN ?1 * ?2 AND (?1 + 1) * ?2 - 1",
                 segment,
-                SEGMENT_PAGES
+                PAGES
             )
             .execute(&mut **transaction)
             .await?;

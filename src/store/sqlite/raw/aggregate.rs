@@ -117,14 +117,15 @@ impl Store {
     }
 
     /// Returns how often the queries of each fingerprint ran in spans: rows of a fingerprint, the position of a span and
-    /// a count. `fingerprints` is a JSON array of signed numbers. `spans` are the first start, the length of a span, and
-    /// the last start.
-    pub(in crate::store::sqlite) async fn counted_by_span(
+    /// a count. The spans are the first start, the length of a span, and the last start.
+    pub(in crate::store) async fn counted_by_span(
         &self,
-        fingerprints: String,
+        fingerprints: &[Fingerprint],
         (from_ms, width_ms, last_ms): (i64, i64, i64),
         reader: Reader<'_>,
     ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
+        let fingerprints: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
+        let fingerprints = serde_json::json!(fingerprints).to_string();
         let owner = reader.owner.map(str::to_string);
         let counted = self.reports.run(reader.client(), move |sqlite| {
             let trends = sqlx::query_file!(

@@ -1,24 +1,17 @@
 //! Reads that take long. Each kind of them has connections of its own, a bounded queue, and a bound in time, so that
 //! one kind never waits for another, and no reader for ever.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Gate, ReadPool};
 use crate::store::error::StoreError;
+use crate::store::turns::Turns;
 
-/// The most reads of one lane that run or wait. At the bounds of time, the last of them waits for some minutes, which
-/// [`MAX_WAIT`] prevents; more only take memory.
-const MAX_READS: usize = 64;
-/// The most reads of one client in a lane. A browser sends six requests at a time.
-const MAX_READS_OF_ONE: usize = 16;
-/// How long a read waits for its turn. Clients give up soon after.
-const MAX_WAIT: Duration = Duration::from_secs(30);
 /// After so many steps of SQLite's machine, some microseconds, a read looks whether it has to end.
 const STEPS: i32 = 200;
 
@@ -26,39 +19,11 @@ const STEPS: i32 = 200;
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct Lane {
     connections: Arc<ReadPool>,
-    size: usize,
+    turns: Turns,
     /// How long a read may take; `None` for the commands that run once.
     time: Option<Duration>,
     gate: Arc<Gate>,
-    clients: Arc<Mutex<HashMap<Option<String>, Client>>>,
     is_closed: Arc<AtomicBool>,
-}
-
-/// The reads of one client; those of commands have none.
-#[derive(Debug)]
-struct Client {
-    reads: usize,
-    /// A permit for each read that may run.
-    running: Arc<Semaphore>,
-}
-
-/// A place in the queue of a lane.
-#[derive(Debug)]
-struct Place {
-    clients: Arc<Mutex<HashMap<Option<String>, Client>>>,
-    name: Option<String>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get_mut(&self.name) {
-            client.reads -= 1;
-            if client.reads == 0 {
-                clients.remove(&self.name);
-            }
-        }
-    }
 }
 
 /// Cancels work for which nobody waits any more.
@@ -80,10 +45,9 @@ impl Lane {
     ) -> Arc<Lane> {
         Arc::new(Lane {
             connections: Arc::new(connections),
-            size,
+            turns: Turns::new(size, time.is_some()),
             time,
             gate,
-            clients: Arc::default(),
             is_closed: Arc::default(),
         })
     }
@@ -97,28 +61,21 @@ impl Lane {
         client: Option<String>,
         work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (place, own) = self.place(client)?;
         let connections = self.connections.clone();
-        let turn = async {
-            let own = own.acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-            let turn = (own, connections.permit().await?);
+        let ready = async {
+            let connection = connections.permit().await?;
             self.gate.pass().await;
-            Ok::<_, StoreError>(turn)
+            Ok(connection)
         };
-        let turn = match self.time {
-            None => turn.await?,
-            Some(_) => {
-                tokio::time::timeout(MAX_WAIT, turn).await.map_err(|_| StoreError::Overloaded)??
-            }
-        };
+        let (turn, connection) = self.turns.next(client, ready).await?;
         let is_cancelled = Arc::new(AtomicBool::new(false));
         let _guard = CancelOnDrop(is_cancelled.clone());
         let until = self.time.map(|time| Instant::now() + time);
         let is_closed = self.is_closed.clone();
         let done = tokio::task::spawn_blocking(move || {
-            // Free again once the work has ended, also if nobody waits for it: first the place, then the connection.
-            let _turn: (OwnedSemaphorePermit, OwnedSemaphorePermit) = turn;
-            let _place = place;
+            // Free again once the work has ended, also if nobody waits for it: first the turn, then the connection.
+            let _connection: OwnedSemaphorePermit = connection;
+            let _turn = turn;
             let ends = move || {
                 is_cancelled.load(Ordering::Relaxed)
                     || is_closed.load(Ordering::Relaxed)
@@ -145,25 +102,6 @@ impl Lane {
     /// Returns the error of a read that took too long.
     pub(super) fn timed_out(&self) -> StoreError {
         StoreError::TimedOut(self.time.unwrap_or_default())
-    }
-
-    fn place(&self, name: Option<String>) -> Result<(Place, Arc<Semaphore>), StoreError> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = clients.values().map(|client| client.reads).sum();
-        let most_of_one = if name.is_some() { MAX_READS_OF_ONE } else { MAX_READS };
-        let size = if name.is_some() { self.size.saturating_sub(1).max(1) } else { self.size };
-        let client = clients
-            .entry(name.clone())
-            .or_insert_with(|| Client { reads: 0, running: Arc::new(Semaphore::new(size)) });
-        if self.time.is_some() && (all >= MAX_READS || client.reads >= most_of_one) {
-            if client.reads == 0 {
-                clients.remove(&name);
-            }
-            return Err(StoreError::Overloaded);
-        }
-        client.reads += 1;
-        let running = client.running.clone();
-        Ok((Place { clients: self.clients.clone(), name }, running))
     }
 
     /// Ends what runs, and closes the connections. Reads from now on fail.
@@ -213,7 +151,7 @@ mod tests {
         // The only connection is free again.
         let next = tokio::time::timeout(Duration::from_secs(5), lane.run(None, one));
         assert_eq!(next.await.unwrap().unwrap(), 1);
-        assert!(lane.clients.lock().unwrap().is_empty());
+        assert!(lane.turns.is_empty());
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -221,15 +159,13 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let lane = lane(&folder, 2, Duration::from_secs(600));
         let mut reads = tokio::task::JoinSet::new();
-        for _ in 0..MAX_READS_OF_ONE {
+        for _ in 0..Turns::MAX_READS_OF_ONE {
             let lane = lane.clone();
             reads.spawn(
                 async move { lane.run(Some("alice".to_string()), endless).await.map(|_| ()) },
             );
         }
-        let is_full =
-            || lane.clients.lock().unwrap().values().any(|it| it.reads == MAX_READS_OF_ONE);
-        while !is_full() {
+        while !lane.turns.has_full_client() {
             tokio::task::yield_now().await;
         }
         let more = lane.run(Some("alice".to_string()), one).await.unwrap_err();
@@ -239,6 +175,6 @@ mod tests {
         }
         lane.close();
         while reads.join_next().await.is_some() {}
-        assert!(lane.clients.lock().unwrap().is_empty());
+        assert!(lane.turns.is_empty());
     }
 }

@@ -2,20 +2,16 @@
 //!
 //! `read_pool.rs` says why lists take a raw connection.
 
-use std::time::{Duration, Instant};
-
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::Store;
 use super::query_table::{SELECT_QUERY, read_query};
 use crate::domain::filter::{Cursor, QueryFilter, Users};
-use crate::domain::record::{FieldValue, QueryId, StoredQuery};
+use crate::domain::record::{QueryId, StoredQuery};
 use crate::store::error::StoreError;
-use crate::store::query::{Bound, Incomplete, ListedQuery, QueryPage, Reader};
-
-/// Characters of a statement in a list. The bound keeps an answer small.
-const LISTED_STATEMENT_CHARS: i64 = 65_536;
+use crate::store::list::{LISTED_STATEMENT_CHARS, ListBounds, ListProgress, text_bytes};
+use crate::store::query::{Incomplete, ListedQuery, QueryPage, Reader};
 
 /// Selects what [`read_listed`] reads, up to the conditions. `?1` is the most characters of a statement.
 const SELECT_LISTED: &str =
@@ -101,47 +97,16 @@ impl Conditions {
     }
 }
 
-/// How much of a list one read may take.
-#[derive(Debug, Clone, Copy)]
-struct ListBounds {
-    bytes: usize,
-    time: Duration,
-}
-
-impl ListBounds {
-    /// The bounds of a list that a client gets: 1000 statements of 8 KB. JSON may have six bytes for one.
-    const SERVED: ListBounds = ListBounds { bytes: 8 << 20, time: Duration::from_secs(2) };
-    /// The commands write row by row.
-    const NONE: ListBounds = ListBounds { bytes: usize::MAX, time: Duration::MAX };
-}
-
-/// A row with more bytes than this may be part of a row with many more. Reading it takes long enough to move other tasks
-/// off the thread.
-const LONG_ROW_BYTES: usize = LISTED_STATEMENT_CHARS as usize;
-
 /// Hands over the rows of a list, until one of its bounds is reached.
 struct ListReader<E> {
     each: E,
-    bounds: ListBounds,
-    began: Instant,
-    bytes: usize,
-    count: u32,
-    has_long_rows: bool,
-    incomplete: Option<Incomplete>,
+    progress: ListProgress,
 }
 
 impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<E> {
     /// `each` returns the place of a row in the list, and the bytes of its texts.
     fn new(bounds: ListBounds, each: E) -> ListReader<E> {
-        ListReader {
-            each,
-            bounds,
-            began: Instant::now(),
-            bytes: 0,
-            count: 0,
-            has_long_rows: false,
-            incomplete: None,
-        }
+        ListReader { each, progress: ListProgress::new(bounds) }
     }
 
     /// Hands over the rows of a statement.
@@ -152,24 +117,14 @@ impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<
     ) -> Result<(), rusqlite::Error> {
         let mut statement = sqlite.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
-        while self.incomplete.is_none() {
-            let row = match self.has_long_rows {
+        while self.progress.incomplete().is_none() {
+            let row = match self.progress.has_long_rows() {
                 false => rows.next()?,
+                // Long enough to move other tasks off the thread.
                 true => tokio::task::block_in_place(|| rows.next())?,
             };
             let Some(row) = row else { break };
-            let (at, bytes) = (self.each)(row)?;
-            self.count += 1;
-            self.bytes = self.bytes.saturating_add(bytes);
-            if bytes >= LONG_ROW_BYTES {
-                self.has_long_rows = true;
-            }
-            let by = match () {
-                () if self.bytes > self.bounds.bytes => Bound::Bytes,
-                () if self.has_long_rows && self.began.elapsed() > self.bounds.time => Bound::Time,
-                () => continue,
-            };
-            self.incomplete = Some(Incomplete { by, at });
+            self.progress.add((self.each)(row)?);
         }
         Ok(())
     }
@@ -187,11 +142,11 @@ impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<
             Users::One(user) => Some(user),
             Users::Nobody => return Ok(()),
         };
-        let conditions =
-            Conditions::new(LISTED_STATEMENT_CHARS).and_if("user = ?", user.map(str::to_string));
+        let conditions = Conditions::new(LISTED_STATEMENT_CHARS.into())
+            .and_if("user = ?", user.map(str::to_string));
         let started = conditions.clone().and_page(filter).newest_first(select, filter.limit);
         self.step(sqlite, started)?;
-        let missing = filter.limit.saturating_sub(self.count);
+        let missing = filter.limit.saturating_sub(self.progress.count());
         if let Some(below) = filter.page_start_without_time()
             && missing > 0
         {
@@ -208,7 +163,7 @@ impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<
         select: &str,
         ids: &str,
     ) -> Result<(), rusqlite::Error> {
-        let conditions = Conditions::new(LISTED_STATEMENT_CHARS);
+        let conditions = Conditions::new(LISTED_STATEMENT_CHARS.into());
         let conditions = conditions.and("id IN (SELECT value FROM json_each(?))", ids.to_string());
         self.step(sqlite, conditions.newest_first(select, u32::MAX))
     }
@@ -226,16 +181,6 @@ impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<
             .and_if("user = ?", owner.map(str::to_string));
         self.step(sqlite, conditions.newest_first(select, 1))
     }
-}
-
-/// Returns the bytes of all texts of a query.
-fn text_bytes(query: &StoredQuery) -> usize {
-    let texts = query.record.values().into_iter().map(|value| match value {
-        FieldValue::Text(text) | FieldValue::Json(text) => text.len(),
-        FieldValue::Number(_) | FieldValue::Truth(_) | FieldValue::Unknown => 0,
-    });
-    let extra = query.record.extra.iter().map(|(key, value)| key.len() + value.len());
-    texts.chain(extra).sum()
 }
 
 impl Store {
@@ -256,11 +201,11 @@ impl Store {
         if filter.is_by_start_alone() {
             let page = |sqlite: &_| rows.step_page(sqlite, SELECT_LISTED, filter, reader.owner);
             self.read_pool.read_rows(filter.limit, page).await?;
-            return Ok(rows.incomplete);
+            return Ok(rows.progress.incomplete());
         }
         let found = self.found(filter, reader).await?;
         self.read_pool.read(|sqlite| rows.step_ids(sqlite, SELECT_LISTED, &found.ids)).await?;
-        Ok(rows.incomplete.or(found.incomplete))
+        Ok(rows.progress.incomplete().or(found.incomplete))
     }
 
     /// Returns the queries of a page of a list with all their fields, newest first.
@@ -305,7 +250,7 @@ impl Store {
             let page = |sqlite: &_| rows.step_ids(sqlite, &SELECT_QUERY, &found.ids);
             self.read_pool.read(page).await?;
         }
-        let incomplete = rows.incomplete.or(incomplete);
+        let incomplete = rows.progress.incomplete().or(incomplete);
         Ok(QueryPage { queries, incomplete })
     }
 
@@ -323,7 +268,8 @@ impl Store {
             Ok(place)
         });
         let one = (query_id, owner);
-        let read = |sqlite: &_| rows.step_one(sqlite, SELECT_LISTED, LISTED_STATEMENT_CHARS, one);
+        let read =
+            |sqlite: &_| rows.step_one(sqlite, SELECT_LISTED, LISTED_STATEMENT_CHARS.into(), one);
         self.read_pool.read_briefly(read).await
     }
 

@@ -35,9 +35,7 @@ pub(super) use gate::Gate;
 pub(super) use insert::insert_normalized;
 pub(super) use lane::Lane;
 pub(super) use log::restart_log;
-pub(super) use ngram_index::{
-    PAGES as SEGMENT_PAGES, SEGMENT_ROWS, make_segments, remove_unfilled,
-};
+pub(super) use ngram_index::{make_segments, remove_unfilled};
 pub(super) use open_file::OpenFile;
 pub(super) use query_table::{
     insert_queries, queries_after, stored_queries, update_queries, write_loads,

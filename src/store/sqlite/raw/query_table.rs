@@ -234,7 +234,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::store::Store;
+    use crate::store::SqliteStore as Store;
 
     /// Columns of `query` that are not fields: what the store adds, and what SQLite makes of other columns.
     const ADDED: [&str; 4] = ["id", "extra", "fingerprint", "is_failed"];

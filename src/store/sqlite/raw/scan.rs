@@ -6,7 +6,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Statement};
 
-use super::ngram_index::Candidates;
+use super::ngram_index::read_candidates;
 use crate::domain::filter::QueryFilter;
 use crate::domain::record::Kind;
 use crate::store::timeline::Counted;
@@ -130,7 +130,7 @@ impl Scan<'_> {
         // One snapshot for the search index and the rows.
         let _snapshot = self.sqlite.unchecked_transaction()?;
         let search = self.filter.search.as_ref();
-        let candidates = Candidates::read(self.sqlite, search)?;
+        let candidates = read_candidates(self.sqlite, search)?;
         let mut ids = self.ids()?;
         let mut ids = ids.raw_query();
         let mut range = self.sqlite.prepare(&range_sql(columns, search.is_some()))?;

@@ -7,12 +7,13 @@ use rusqlite::{CachedStatement, Connection, Row, Rows, Statement};
 
 use super::super::Store;
 use super::lane::{Lane, is_ended};
-use super::ngram_index::{Candidates, id_range, statement_of};
+use super::ngram_index::{id_range, read_candidates, statement_of};
 use super::scan::{CONDITIONS, Indexed, bind_conditions};
 use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::search::CellSearch;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
+use crate::store::ngram_index::Candidates;
 use crate::store::query::{Bound, Incomplete, Reader};
 
 /// Most lists find a page among this many of the newest queries.
@@ -143,7 +144,7 @@ impl<'a> Finder<'a> {
         owner: Option<&'a str>,
         progress: &'a mut Progress,
     ) -> Result<Finder<'a>, rusqlite::Error> {
-        let candidates = Candidates::read(sqlite, filter.search.as_ref())?;
+        let candidates = read_candidates(sqlite, filter.search.as_ref())?;
         Ok(Finder { sqlite, filter, owner, candidates, progress })
     }
 

@@ -1,21 +1,166 @@
-//! Rows: inserting and merging the records of a batch.
+//! Writing a batch, the same for every engine: which records are new, which merge with stored ones, and which profile of a
+//! query is kept. An engine has the rows.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteTransaction;
-
-use super::raw::{insert_queries, stored_queries, update_queries, write_loads};
-use crate::domain::record::{Load, QueryId, QueryRecord, StoredQuery};
+use super::batch::{
+    Batch, Counts, FollowedFile, Label, NormalizedStatements, PackedProfile, WriteSummary,
+};
+use super::error::StoreError;
+use super::profile_body::unpack;
+use super::retention::Removal;
+use crate::domain::login::Login;
+use crate::domain::profile::Profile;
+use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
-use crate::store::batch::{Counts, NormalizedStatements};
-use crate::store::error::StoreError;
+
+/// The rows of one engine, within one transaction.
+pub(super) trait Rows: Send {
+    /// Stores a label. Returns false if another batch has stored it.
+    fn insert_label(
+        &mut self,
+        label: &Label,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Removes rows, and notes in `written` how many queries and profiles were removed and what became free. A profile that
+    /// goes with its query does not count.
+    fn remove(
+        &mut self,
+        removal: &Removal,
+        written: &mut WriteSummary,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Inserts the queries whose ids have no row, with what only loads have. Returns for each query whether its row is new.
+    fn insert_queries(
+        &mut self,
+        queries: &[(&QueryRecord, Option<Fingerprint>)],
+    ) -> impl Future<Output = Result<Vec<bool>, StoreError>> + Send;
+
+    /// Returns the stored queries of some ids, in no order.
+    fn stored_queries(
+        &mut self,
+        ids: &[QueryId],
+    ) -> impl Future<Output = Result<Vec<StoredQuery>, StoreError>> + Send;
+
+    /// Writes queries anew that [`Rows::stored_queries`] returned, with what only loads have.
+    fn update_queries(
+        &mut self,
+        queries: &[(&StoredQuery, Option<Fingerprint>)],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Inserts the normalized statements that are not stored yet.
+    fn insert_normalized(
+        &mut self,
+        statements: &NormalizedStatements,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Returns the stored profile of a query: the size of its text, and its body.
+    fn stored_profile(
+        &mut self,
+        query_id: &QueryId,
+    ) -> impl Future<Output = Result<Option<(i64, Vec<u8>)>, StoreError>> + Send;
+
+    /// Stores the profile of a query. Returns false if another writer has stored one meanwhile.
+    fn insert_profile(
+        &mut self,
+        query_id: &QueryId,
+        profile: &PackedProfile,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Stores a profile in place of the one that [`Rows::stored_profile`] returned.
+    fn replace_profile(
+        &mut self,
+        query_id: &QueryId,
+        profile: &PackedProfile,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Writes log-ins; a stored one counts as unchanged.
+    fn write_logins(
+        &mut self,
+        logins: &[Login],
+    ) -> impl Future<Output = Result<Counts, StoreError>> + Send;
+
+    /// Stores how far a followed file is read.
+    fn write_followed(
+        &mut self,
+        file: &FollowedFile,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Writes a batch. It may be written again if the transaction fails.
+pub(super) async fn write_batch(
+    rows: &mut impl Rows,
+    batch: &mut Batch,
+) -> Result<WriteSummary, StoreError> {
+    let mut written = WriteSummary::default();
+    if let Some(label) = &batch.label
+        && !rows.insert_label(label).await?
+    {
+        written.label_exists = true;
+        return Ok(written);
+    }
+    if !batch.removal.is_empty() {
+        rows.remove(&batch.removal, &mut written).await?;
+    }
+    let restricted_to = batch.restricted_to.as_deref();
+    let summaries = batch.profiles.iter().map(|profile| (&profile.summary, profile.fingerprint));
+    let first_summary = batch.records.len();
+    let records = batch.records.iter().map(|(record, fingerprint)| (record, *fingerprint));
+    let records = records.chain(summaries);
+    let statements = &mut batch.statements;
+    let kept_as =
+        write_records(rows, records, restricted_to, statements, &mut written.records).await?;
+    rows.insert_normalized(statements).await?;
+    for (number, profile) in batch.profiles.iter().enumerate() {
+        let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&profile.summary.query_id);
+        let may_replace = restricted_to.is_none();
+        write_profile(rows, query_id, profile, may_replace, &mut written.profiles).await?;
+    }
+    written.logins = rows.write_logins(&batch.logins).await?;
+    if let Some(file) = &batch.followed {
+        rows.write_followed(file).await?;
+    }
+    Ok(written)
+}
+
+/// Writes a profile, unless the stored one of the query is the better one. A profile of a finished query is replaced only
+/// if the batch `may_replace` it.
+async fn write_profile(
+    rows: &mut impl Rows,
+    query_id: &QueryId,
+    profile: &PackedProfile,
+    may_replace: bool,
+    counts: &mut Counts,
+) -> Result<(), StoreError> {
+    loop {
+        let Some((text_bytes, body)) = rows.stored_profile(query_id).await? else {
+            if rows.insert_profile(query_id, profile).await? {
+                counts.new += 1;
+                return Ok(());
+            }
+            continue;
+        };
+        // A damaged text counts as empty, which any other text replaces.
+        let text = unpack(&body, text_bytes).unwrap_or_default();
+        let is_kept = !may_replace && !Profile::is_running(&text) && !text.is_empty();
+        let is_running = profile.summary.is_running();
+        if is_kept || !Profile::should_replace(is_running, profile.text_bytes as usize, &text) {
+            counts.unchanged += 1;
+            return Ok(());
+        }
+        rows.replace_profile(query_id, profile).await?;
+        counts.merged += 1;
+        return Ok(());
+    }
+}
 
 /// How many records are written at a time. A batch may have a hundred thousand, which take some hundred megabytes.
 const ROUND_RECORDS: usize = 4096;
 
 /// A record that has no row yet.
-struct Unplaced {
-    record: QueryRecord,
+struct Unplaced<'a> {
+    record: Cow<'a, QueryRecord>,
     fingerprint: Option<Fingerprint>,
     /// The number of the record in the batch; None for a stored record that loses its id to one of the batch.
     number: Option<usize>,
@@ -37,9 +182,9 @@ struct Known {
 ///
 /// Records that were pushed by a user who may see only their own queries are `restricted_to` that user: they neither take an
 /// id from a stored record, nor merge with one of another user, nor make a record without a user theirs.
-pub(super) async fn write_records(
-    transaction: &mut SqliteTransaction<'_>,
-    records: impl Iterator<Item = (QueryRecord, Option<Fingerprint>)>,
+async fn write_records(
+    rows: &mut impl Rows,
+    records: impl Iterator<Item = (&QueryRecord, Option<Fingerprint>)> + Send,
     restricted_to: Option<&str>,
     statements: &mut NormalizedStatements,
     counts: &mut Counts,
@@ -48,7 +193,7 @@ pub(super) async fn write_records(
     let mut records = records.enumerate();
     loop {
         let unplaced = |(number, (record, fingerprint))| Unplaced {
-            record,
+            record: Cow::Borrowed(record),
             fingerprint,
             number: Some(number),
             alternative_ids: None,
@@ -58,8 +203,8 @@ pub(super) async fn write_records(
             return Ok(new_ids);
         }
         while !round.is_empty() {
-            let known = insert_new(transaction, round, counts).await?;
-            round = merge_known(transaction, known, restricted_to, statements, counts).await?;
+            let known = insert_new(rows, round, counts).await?;
+            round = merge_known(rows, known, restricted_to, statements, counts).await?;
             round.retain_mut(|unplaced| place_elsewhere(unplaced, statements, &mut new_ids));
         }
     }
@@ -67,7 +212,7 @@ pub(super) async fn write_records(
 
 /// Gives a record the next of the ids that are left to try. Returns false if there is none.
 fn place_elsewhere(
-    unplaced: &mut Unplaced,
+    unplaced: &mut Unplaced<'_>,
     statements: &mut NormalizedStatements,
     new_ids: &mut HashMap<usize, QueryId>,
 ) -> bool {
@@ -81,41 +226,36 @@ fn place_elsewhere(
     if let Some(number) = number {
         new_ids.insert(*number, id.clone());
     }
-    record.query_id = id;
+    record.to_mut().query_id = id;
     *fingerprint = statements.add(record);
     true
 }
 
 /// Inserts the records whose ids have no row; returns the others.
-async fn insert_new(
-    transaction: &mut SqliteTransaction<'_>,
-    records: Vec<Unplaced>,
+async fn insert_new<'a>(
+    rows: &mut impl Rows,
+    records: Vec<Unplaced<'a>>,
     counts: &mut Counts,
-) -> Result<Vec<Unplaced>, StoreError> {
-    let queries: Vec<_> = records.iter().map(|it| (&it.record, it.fingerprint)).collect();
-    let inserted = insert_queries(transaction, &queries).await?;
-    let loads: Vec<(i64, &Load)> = inserted
-        .iter()
-        .zip(&records)
-        .filter_map(|(row, it)| Some(((*row)?, it.record.load.as_deref()?)))
-        .collect();
-    write_loads(transaction, &loads).await?;
-    counts.new += inserted.iter().flatten().count() as u64;
-    let known = records.into_iter().zip(inserted).filter(|(_, row)| row.is_none());
+) -> Result<Vec<Unplaced<'a>>, StoreError> {
+    let queries: Vec<_> = records.iter().map(|it| (&*it.record, it.fingerprint)).collect();
+    let is_new = rows.insert_queries(&queries).await?;
+    counts.new += is_new.iter().filter(|is_new| **is_new).count() as u64;
+    let known = records.into_iter().zip(is_new).filter(|(_, is_new)| !is_new);
     Ok(known.map(|(record, _)| record).collect())
 }
 
 /// Merges records with those that are stored under their ids. Returns the records of other statements than those that
 /// have the ids.
-async fn merge_known(
-    transaction: &mut SqliteTransaction<'_>,
-    records: Vec<Unplaced>,
+async fn merge_known<'a>(
+    rows: &mut impl Rows,
+    records: Vec<Unplaced<'a>>,
     restricted_to: Option<&str>,
     statements: &mut NormalizedStatements,
     counts: &mut Counts,
-) -> Result<Vec<Unplaced>, StoreError> {
+) -> Result<Vec<Unplaced<'a>>, StoreError> {
     let ids: Vec<QueryId> = records.iter().map(|it| it.record.query_id.clone()).collect();
-    let mut known: HashMap<QueryId, Known> = stored_queries(transaction, &ids)
+    let mut known: HashMap<QueryId, Known> = rows
+        .stored_queries(&ids)
         .await?
         .into_iter()
         .map(|query| (query.query_id.clone(), Known { query, is_changed: false }))
@@ -124,7 +264,7 @@ async fn merge_known(
     for mut unplaced in records {
         let Some(Known { query, is_changed }) = known.get_mut(&unplaced.record.query_id) else {
             // The insert found the row a moment ago, within this transaction.
-            return Err(sqlx::Error::RowNotFound.into());
+            return Err(StoreError::other("a row that is stored is not found"));
         };
         let may_merge = restricted_to.is_none() || !query.is_of_other_user(&unplaced.record);
         if !may_merge || !query.is_same_statement(&unplaced.record) {
@@ -135,7 +275,7 @@ async fn merge_known(
                 && unplaced.record.owns_id_before(&query.record, query.has_profile)
             {
                 // The row stays that of the id.
-                std::mem::swap(&mut query.record, &mut unplaced.record);
+                std::mem::swap(&mut query.record, unplaced.record.to_mut());
                 unplaced.number = None;
                 *is_changed = true;
             }
@@ -144,8 +284,8 @@ async fn merge_known(
         }
         let before = query.record.clone();
         match restricted_to {
-            None => query.record.merge(unplaced.record),
-            Some(user) => query.record.merge_restricted(unplaced.record, user),
+            None => query.record.merge(unplaced.record.into_owned()),
+            Some(user) => query.record.merge_restricted(unplaced.record.into_owned(), user),
         }
         if query.record == before {
             counts.unchanged += 1;
@@ -156,12 +296,9 @@ async fn merge_known(
     }
     let changed: Vec<StoredQuery> =
         known.into_values().filter(|known| known.is_changed).map(|known| known.query).collect();
-    let queries: Vec<_> =
-        changed.iter().map(|query| (&query.record, statements.add(&query.record))).collect();
-    update_queries(transaction, &queries).await?;
-    let loads: Vec<(i64, &Load)> =
-        changed.iter().filter_map(|query| Some((query.id, query.load.as_deref()?))).collect();
-    write_loads(transaction, &loads).await?;
+    let changed: Vec<_> =
+        changed.iter().map(|query| (query, statements.add(&query.record))).collect();
+    rows.update_queries(&changed).await?;
     Ok(others)
 }
 
@@ -176,7 +313,7 @@ mod tests {
     use crate::domain::filter::QueryFilter;
     use crate::domain::profile::Profile;
     use crate::domain::record::{Kind, Origin};
-    use crate::store::{Batch, Store};
+    use crate::store::{Address, Batch, Store};
 
     const START_MS: i64 = 1_767_322_800_000;
 
@@ -238,7 +375,7 @@ mod tests {
     /// Writes reports in batches of some size; gives what is stored, without ids.
     async fn stored(reports: &[Report], batch_size: usize) -> Vec<(String, QueryRecord, bool)> {
         let folder = tempfile::TempDir::new().unwrap();
-        let store = Store::open(&folder.path().join("a.db")).await.unwrap();
+        let store = Store::open(&Address::File(folder.path().join("a.db"))).await.unwrap();
         let writer = store.writer(Duration::from_secs(5), None).await.unwrap();
         for some in reports.chunks(batch_size) {
             let mut batch = Batch::default();

@@ -1,0 +1,51 @@
+//! Accounts of users.
+
+use annals_postgres_statements as statements;
+use sqlx::{Connection, PgConnection};
+
+use super::Store;
+use super::cluster::connect_to_primary;
+use crate::domain::account::{Account, Role};
+use crate::store::error::{OpenError, StoreError};
+
+impl Store {
+    /// Returns every account, by name.
+    pub(in crate::store) async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        let accounts = statements::accounts(self.cluster.pool()).await?;
+        let accounts = accounts.into_iter().map(|account| Account {
+            name: account.name,
+            // A role that this annals does not know has the fewest rights.
+            role: account.role.parse().unwrap_or(Role::User),
+            password_hash: account.password_hash,
+        });
+        Ok(accounts.collect())
+    }
+
+    /// Adds an account, or replaces the account of the same name.
+    pub(in crate::store) async fn put_account(&self, account: &Account) -> Result<(), OpenError> {
+        let not_written = |error| OpenError::of_postgres(self.address(), error);
+        let mut connection = self.connected().await?;
+        let (name, hash) = (&account.name, &account.password_hash);
+        let put = statements::put_account(&mut connection, name, account.role.name(), hash);
+        put.await.map_err(not_written)?;
+        connection.close().await.map_err(not_written)
+    }
+
+    /// Removes an account. Returns false if no account has the name.
+    pub(in crate::store) async fn remove_account(&self, name: &str) -> Result<bool, OpenError> {
+        let not_written = |error| OpenError::of_postgres(self.address(), error);
+        let mut connection = self.connected().await?;
+        let removed = statements::remove_account(&mut connection, name).await;
+        let removed = removed.map_err(not_written)?;
+        connection.close().await.map_err(not_written)?;
+        Ok(removed)
+    }
+
+    /// Returns a connection to the server that accepts writes.
+    async fn connected(&self) -> Result<PgConnection, OpenError> {
+        let connected = connect_to_primary(self.address()).await;
+        let (_, connection) =
+            connected.map_err(|error| OpenError::of_postgres(self.address(), error))?;
+        Ok(connection)
+    }
+}

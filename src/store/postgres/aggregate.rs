@@ -1,0 +1,252 @@
+//! Aggregates of many queries: spans of time, and groups.
+//!
+//! PostgreSQL counts, on each shard its own rows, and annals adds up what is left: the queries of one group that took the
+//! same time are one row, from which percentiles follow exactly. Only a report by statement reads every query.
+
+use std::collections::HashMap;
+
+use annals_postgres_statements as statements;
+use futures_util::TryStreamExt;
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use super::Store;
+use super::conditions::Conditions;
+use super::nul::without_nul;
+use crate::domain::filter::QueryFilter;
+use crate::domain::statement::Fingerprint;
+use crate::store::error::StoreError;
+use crate::store::group::{Alike, Group, GroupBy, Grouping, Keys, QUARTER_MS};
+use crate::store::query::Reader;
+use crate::store::statements::{StatementOrder, StatementPage, StatementStatistics};
+use crate::store::timeline::{Bucket, Spans};
+
+/// The most groups of a report for a client: some 200 MB of memory. A cluster has some thousands of statements.
+const MAX_GROUPS: usize = 500_000;
+/// The most bytes of the normalized statements of an answer. JSON may have six bytes for one.
+const STATEMENTS_BYTES: usize = 8 << 20;
+/// Normalized statements that are read at a time: each has up to 64 KiB.
+const STATEMENTS_AT_ONCE: usize = 200;
+
+/// Returns a sum as SQLite's report has it: 0 for no value, and within what 64 bits hold.
+fn sum(column: &str) -> String {
+    let (min, max) = (i64::MIN, i64::MAX);
+    format!("least(greatest(coalesce(sum({column}), 0), {min}), {max})::bigint")
+}
+
+/// Selects the queries of a report by statement, each alone. Nearly every query of a statement has a user and a duration
+/// that no other has: grouping a million of them took the server three times as long as sending them.
+const ALONE: &str =
+    "SELECT fingerprint, \"user\", NULL::text, duration_ms, 1::bigint, is_failed::int::bigint,
+         coalesce(scan_rows, 0), coalesce(scan_bytes, 0), started_ms, started_ms
+     FROM query";
+
+/// Returns the statement up to the conditions for queries of the same keys and duration, and what follows the conditions.
+fn alike_sql(by: GroupBy) -> (String, String) {
+    let quarter = format!("started_ms / {QUARTER_MS} - (started_ms % {QUARTER_MS} < 0)::int");
+    let (keys, grouped) = match by {
+        GroupBy::Statement => return (ALONE.to_string(), String::new()),
+        GroupBy::User => ("NULL::bigint, \"user\", NULL::text", "\"user\""),
+        GroupBy::Db => ("NULL::bigint, NULL::text, db", "db"),
+        // The hour follows from the first start of a quarter.
+        GroupBy::Hour(_) => ("NULL::bigint, NULL::text, NULL::text", quarter.as_str()),
+    };
+    let (scan_rows, scan_bytes) = (sum("scan_rows"), sum("scan_bytes"));
+    let select = format!(
+        "SELECT {keys}, duration_ms, count(*), count(*) FILTER (WHERE is_failed),
+             {scan_rows}, {scan_bytes}, min(started_ms), max(started_ms)
+         FROM query"
+    );
+    (select, format!(" GROUP BY {grouped}, duration_ms"))
+}
+
+/// Returns the queries of a filter in groups. Stops with one group more than `most`.
+async fn groups(
+    connection: &mut PgConnection,
+    (filter, owner): (&QueryFilter, Option<&str>),
+    by: GroupBy,
+    most: usize,
+) -> Result<Vec<Group>, StoreError> {
+    let (select, group_by) = alike_sql(by);
+    let mut sql = Conditions::new(&select);
+    sql.and_filter(filter, owner);
+    sql.and_times(filter);
+    if by == GroupBy::Statement {
+        sql.and_plain("query.fingerprint IS NOT NULL");
+    }
+    let mut grouping = Grouping::new(by);
+    let mut rows = sql.end().push(group_by).build().persistent(false).fetch(connection);
+    while let Some(row) = rows.try_next().await?
+        && grouping.len() <= most
+    {
+        let alike = Alike {
+            duration_ms: row.try_get(3)?,
+            count: row.try_get(4)?,
+            errors: row.try_get(5)?,
+            scan_rows: row.try_get(6)?,
+            scan_bytes: row.try_get(7)?,
+            first_ms: row.try_get(8)?,
+            last_ms: row.try_get(9)?,
+        };
+        let keys =
+            Keys { fingerprint: row.try_get(0)?, user: row.try_get(1)?, db: row.try_get(2)? };
+        grouping.add_alike(&alike, &keys);
+    }
+    Ok(grouping.into_groups())
+}
+
+/// Adds the queries of a filter to the buckets of their spans.
+async fn fill(
+    buckets: &mut [Bucket],
+    connection: &mut PgConnection,
+    (filter, owner): (&QueryFilter, Option<&str>),
+    spans: Spans,
+) -> Result<(), StoreError> {
+    let (from_ms, width_ms) = (spans.from_ms, spans.width_ms.max(1));
+    let (total_ms, scan_rows, scan_bytes) =
+        (sum("duration_ms"), sum("scan_rows"), sum("scan_bytes"));
+    let mut sql = Conditions::new(&format!(
+        "SELECT (started_ms - ({from_ms})) / {width_ms}, count(*), count(*) FILTER (WHERE is_failed),
+             {total_ms}, coalesce(greatest(max(duration_ms), 0), 0), {scan_rows}, {scan_bytes}
+         FROM query"
+    ));
+    sql.and_filter(filter, owner);
+    sql.and_times(filter);
+    sql.end().push(" GROUP BY 1");
+    for row in sql.end().build().persistent(false).fetch_all(connection).await? {
+        let position = usize::try_from(row.try_get::<i64, _>(0)?).ok();
+        let Some(bucket) = position.and_then(|at| buckets.get_mut(at)) else { continue };
+        bucket.count = row.try_get(1)?;
+        bucket.errors = row.try_get(2)?;
+        bucket.total_ms = row.try_get(3)?;
+        bucket.max_ms = row.try_get(4)?;
+        bucket.scan_rows = row.try_get(5)?;
+        bucket.scan_bytes = row.try_get(6)?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Returns the counts of each span, of the queries of a filter that the reader may see. Ignores the filter's own times,
+    /// limit and cursor.
+    pub(in crate::store) async fn timeline(
+        &self,
+        filter: &QueryFilter,
+        spans: Spans,
+        reader: Reader<'_>,
+    ) -> Result<Vec<Bucket>, StoreError> {
+        let filter = QueryFilter {
+            from_ms: Some(spans.from_ms),
+            to_ms: Some(spans.last_ms().saturating_add(1)),
+            ..filter.clone()
+        };
+        let mut buckets = spans.empty();
+        let mut read = self.reports.begin(reader.client()).await?;
+        let queries = (&filter, reader.owner);
+        let bound = read.bound();
+        bound.within(fill(&mut buckets, read.connection()?, queries, spans)).await?;
+        read.end().await?;
+        Ok(buckets)
+    }
+
+    /// Returns the queries of a filter that the owner may see, in groups, in no order. Ignores the filter's limit and cursor.
+    pub(in crate::store) async fn top(
+        &self,
+        filter: &QueryFilter,
+        by: GroupBy,
+        owner: Option<&str>,
+    ) -> Result<Vec<Group>, StoreError> {
+        let mut read = self.reports.begin(None).await?;
+        let bound = read.bound();
+        let groups = groups(read.connection()?, (filter, owner), by, usize::MAX);
+        let groups = bound.within(groups).await?;
+        read.end().await?;
+        Ok(groups)
+    }
+
+    /// Returns the statistics of the queries of a filter that the reader may see, by statement, as many as the filter's
+    /// limit. Ignores the filter's cursor.
+    ///
+    /// Errors if there are too many statements, if too many reports wait, or if the time is up.
+    pub(in crate::store) async fn statements(
+        &self,
+        filter: &QueryFilter,
+        order: StatementOrder,
+        reader: Reader<'_>,
+    ) -> Result<StatementPage, StoreError> {
+        let mut read = self.reports.begin(reader.client()).await?;
+        let bound = read.bound();
+        let queries = (filter, reader.owner);
+        let page = read_statements(read.connection()?, queries, order);
+        let page = bound.within(page).await?;
+        read.end().await?;
+        Ok(page)
+    }
+
+    /// Returns how often the queries of each fingerprint ran in spans: rows of a fingerprint, the position of a span and a
+    /// count. The spans are the first start, the length of a span, and the last start.
+    pub(in crate::store) async fn counted_by_span(
+        &self,
+        fingerprints: &[Fingerprint],
+        spans: (i64, i64, i64),
+        reader: Reader<'_>,
+    ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
+        let fingerprints: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
+        let owner = reader.owner.map(without_nul);
+        let mut read = self.reports.begin(reader.client()).await?;
+        let bound = read.bound();
+        let connection = read.connection()?;
+        let counted = async {
+            let owner = owner.as_deref();
+            Ok(statements::counted_by_span(connection, &fingerprints, spans, owner).await?)
+        };
+        let counted = bound.within(counted).await?.into_iter();
+        read.end().await?;
+        let counted =
+            counted.map(|row| (Fingerprint::from_signed(row.fingerprint), row.part, row.count));
+        Ok(counted.collect())
+    }
+}
+
+/// Returns the statistics of the queries of a filter by statement, as many as the filter's limit.
+async fn read_statements(
+    connection: &mut PgConnection,
+    (filter, owner): (&QueryFilter, Option<&str>),
+    order: StatementOrder,
+) -> Result<StatementPage, StoreError> {
+    let groups = groups(connection, (filter, owner), GroupBy::Statement, MAX_GROUPS).await?;
+    if groups.len() > MAX_GROUPS {
+        return Err(StoreError::TooManyGroups(MAX_GROUPS));
+    }
+    let mut statements: Vec<_> = groups.into_iter().filter_map(StatementStatistics::of).collect();
+    order.sort(&mut statements);
+    statements.truncate(filter.limit as usize);
+    read_normalized(connection, statements).await
+}
+
+/// Reads the normalized statements, until they are as many bytes as an answer may have.
+async fn read_normalized(
+    connection: &mut PgConnection,
+    mut statements: Vec<StatementStatistics>,
+) -> Result<StatementPage, StoreError> {
+    let (mut bytes, mut complete) = (0, 0);
+    for some in statements.chunks_mut(STATEMENTS_AT_ONCE) {
+        let fingerprints: Vec<i64> = some.iter().map(|one| one.fingerprint.to_signed()).collect();
+        let texts = statements::normalized_statements(&mut *connection, &fingerprints).await?;
+        let mut texts: HashMap<i64, String> = texts.into_iter().collect();
+        for one in some {
+            if bytes > STATEMENTS_BYTES {
+                break;
+            }
+            one.normalized = texts.remove(&one.fingerprint.to_signed()).unwrap_or_default();
+            bytes += one.normalized.len();
+            complete += 1;
+        }
+        if bytes > STATEMENTS_BYTES {
+            break;
+        }
+    }
+    let is_incomplete = complete < statements.len();
+    statements.truncate(complete);
+    Ok(StatementPage { statements, is_incomplete })
+}

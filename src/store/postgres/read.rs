@@ -1,0 +1,160 @@
+//! Reading: single values of queries, profiles, and the logs that annals follows.
+
+use std::collections::HashSet;
+
+use annals_postgres_statements as statements;
+use sqlx::{PgConnection, Row};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::Store;
+use super::conditions::{Conditions, INDEXED_BYTES};
+use super::nul::without_nul;
+use crate::domain::record::QueryId;
+use crate::store::batch::FollowedFile;
+use crate::store::error::StoreError;
+use crate::store::profile_body::{StoredText, unpack};
+use crate::store::query::{Reader, StoredProfile};
+
+/// The longest text of a profile that is unpacked at once, in 30 µs.
+const SMALL_PROFILE_BYTES: i64 = 65_536;
+
+impl Store {
+    /// Returns the whole statement of a query, or None if the query or its statement is unknown.
+    pub(in crate::store) async fn statement(
+        &self,
+        query_id: &QueryId,
+        owner: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let owner = owner.map(without_nul);
+        Ok(statements::statement(self.cluster.pool(), query_id.as_str(), owner.as_deref()).await?)
+    }
+
+    /// Returns the id of the newest query of a trace id.
+    pub(in crate::store) async fn traced(
+        &self,
+        trace_id: &str,
+        owner: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let (trace_id, owner) = (without_nul(trace_id), owner.map(without_nul));
+        let owner = owner.as_deref();
+        if trace_id.len() <= INDEXED_BYTES {
+            return Ok(statements::traced(self.cluster.pool(), &trace_id, owner).await?);
+        }
+        let mut read = self.scans.begin(owner.map(str::to_string)).await?;
+        let bound = read.bound();
+        let connection = read.connection()?;
+        let traced =
+            async { Ok(statements::traced_without_index(connection, &trace_id, owner).await?) };
+        let traced = bound.within(traced).await?;
+        read.end().await?;
+        Ok(traced)
+    }
+
+    /// Returns those of the queries that have ended and whose profile is stored.
+    pub(in crate::store) async fn complete(
+        &self,
+        query_ids: &[QueryId],
+    ) -> Result<HashSet<QueryId>, StoreError> {
+        let ids: Vec<String> = query_ids.iter().map(QueryId::to_string).collect();
+        let complete = statements::complete(self.cluster.pool(), &ids).await?;
+        Ok(complete.into_iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// Returns the ids with this prefix, in order, at most `limit`.
+    pub(in crate::store) async fn ids_with_prefix(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        let prefix = without_nul(prefix);
+        let end = format!("{prefix}{}", char::MAX);
+        let pool = self.cluster.pool();
+        Ok(statements::ids_between(pool, (&prefix, &end), limit.into()).await?)
+    }
+
+    /// Returns every audit log that was followed, and how far it was read.
+    pub(in crate::store) async fn followed_files(&self) -> Result<Vec<FollowedFile>, StoreError> {
+        let files = statements::followed_files(self.cluster.pool()).await?;
+        let files = files.into_iter().map(|file| FollowedFile {
+            head_hash: file.head_hash,
+            head_bytes: file.head_bytes,
+            read_bytes: file.read_bytes,
+            path: file.path,
+            file_bytes: file.file_bytes,
+            modified_ms: file.modified_ms,
+            replaces: None,
+        });
+        Ok(files.collect())
+    }
+
+    /// Returns the first and the last start of the queries that the owner may see; none if no query has one.
+    pub(in crate::store) async fn span(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
+        // The server reads the two ends of an index.
+        let mut ends =
+            Conditions::new("SELECT min(query.started_ms), max(query.started_ms) FROM query");
+        if let Some(owner) = owner {
+            ends.and_user(owner);
+        }
+        let ends = ends.end().build().fetch_one(self.cluster.pool()).await?;
+        let (first, last): (Option<i64>, Option<i64>) = (ends.try_get(0)?, ends.try_get(1)?);
+        Ok(first.zip(last))
+    }
+
+    /// Returns the profile of a query. A text of more than 64 KiB is returned packed.
+    pub(in crate::store) async fn profile(
+        &self,
+        query_id: &QueryId,
+        owner: Option<&str>,
+    ) -> Result<StoredProfile, StoreError> {
+        let owner = owner.map(without_nul);
+        let pool = self.cluster.pool();
+        let found = statements::profile(pool, query_id.as_str(), owner.as_deref()).await?;
+        let Some(found) = found else { return Ok(StoredProfile::UnknownQuery) };
+        let (Some(text_bytes), Some(body)) = (found.text_bytes, found.body) else {
+            return Ok(StoredProfile::None);
+        };
+        let hash = xxh3_128(&body);
+        let text = match text_bytes <= SMALL_PROFILE_BYTES {
+            true => StoredText::Unpacked(unpack(&body, text_bytes)?),
+            false => StoredText::packed(body, text_bytes)?,
+        };
+        Ok(StoredProfile::Text(text, hash))
+    }
+
+    /// Returns the id of the newest query that has a profile, or None if no query has one. Goes through the index by start
+    /// up to that query.
+    pub(in crate::store) async fn newest_profile(
+        &self,
+        reader: Reader<'_>,
+    ) -> Result<Option<QueryId>, StoreError> {
+        let mut read = self.scans.begin(reader.client()).await?;
+        let bound = read.bound();
+        let newest = bound.within(newest_profile(read.connection()?, reader.owner)).await?;
+        read.end().await?;
+        Ok(newest.and_then(|id| id.parse().ok()))
+    }
+}
+
+/// Returns the newest query with a profile. Queries without a start come last.
+async fn newest_profile(
+    connection: &mut PgConnection,
+    owner: Option<&str>,
+) -> Result<Option<String>, StoreError> {
+    for start in ["query.started_ms IS NOT NULL", "query.started_ms IS NULL"] {
+        let mut newest = Conditions::new("SELECT query.query_id FROM query");
+        if let Some(owner) = owner {
+            newest.and_user(owner);
+        }
+        newest.and_plain(start);
+        newest.and_plain("EXISTS (SELECT 1 FROM profile WHERE profile.query_id = query.query_id)");
+        let mut newest = newest.newest_first(1);
+        let found = newest.build_query_scalar().fetch_optional(&mut *connection).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,468 @@
+//! What PostgreSQL reports of a history is what SQLite reports of the same history.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tempfile::TempDir;
+
+use crate::domain::account::{Account, Role};
+use crate::domain::filter::QueryFilter;
+use crate::domain::login::Login;
+use crate::domain::profile::Profile;
+use crate::domain::record::{Kind, Origin, QueryRecord};
+use crate::domain::retention::Retention;
+use crate::domain::search::Search;
+use crate::domain::statement::Fingerprint;
+use crate::store::group::{Group, GroupBy};
+use crate::store::query::Reader;
+use crate::store::{Address, Batch, Pruner, Spans, StatementOrder, Store, Writer};
+
+const START_MS: i64 = 1_767_322_800_000;
+const DAY_MS: i64 = 86_400_000;
+
+/// A database of its own on the server of the tests.
+struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    async fn new() -> Database {
+        let server = std::env::var("ANNALS_TEST_POSTGRES_URL").unwrap();
+        let database = Database { server, name: format!("report_{:016x}", fastrand::u64(..)) };
+        database.run("CREATE DATABASE").await;
+        database
+    }
+
+    async fn run(&self, command: &str) {
+        let mut connection = PgConnection::connect(&self.server).await.unwrap();
+        let sql = format!("{command} {}", self.name);
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    }
+
+    async fn open(&self) -> Store {
+        let (server, _) = self.server.rsplit_once('/').unwrap();
+        let address = Address::parse(format!("{server}/{}", self.name).into()).unwrap();
+        Store::open(&address).await.unwrap()
+    }
+}
+
+/// The same history in a file and in a database.
+struct Both {
+    _folder: TempDir,
+    database: Database,
+    stores: [Store; 2],
+    writers: [Writer; 2],
+}
+
+impl Both {
+    async fn new() -> Both {
+        let folder = TempDir::new().unwrap();
+        let file = Address::File(folder.path().join("a.db"));
+        let database = Database::new().await;
+        let stores = [Store::open(&file).await.unwrap(), database.open().await];
+        let writer =
+            async |store: &Store| store.writer(Duration::from_secs(60), None).await.unwrap();
+        let writers = [writer(&stores[0]).await, writer(&stores[1]).await];
+        Both { _folder: folder, database, stores, writers }
+    }
+
+    async fn write(&self, batch: impl Fn() -> Batch) {
+        for writer in &self.writers {
+            writer.write(batch()).await.unwrap();
+        }
+    }
+
+    /// Asserts that both stores answer the same.
+    async fn agree<T: std::fmt::Debug + PartialEq>(
+        &self,
+        what: &str,
+        ask: impl AsyncFn(&Store) -> T,
+    ) -> T {
+        let [file, database] = &self.stores;
+        let (expected, found) = (ask(file).await, ask(database).await);
+        assert_eq!(found, expected, "{what}");
+        found
+    }
+
+    async fn end(self) {
+        for (writer, store) in self.writers.iter().zip(&self.stores) {
+            writer.finish().await.unwrap();
+            store.close().await.unwrap();
+        }
+        self.database.run("DROP DATABASE").await;
+    }
+}
+
+/// Returns one of some values.
+fn one_of<T: Copy>(random: &mut fastrand::Rng, values: &[T]) -> T {
+    values[random.usize(..values.len())]
+}
+
+/// Returns queries with odd values. Sums beyond 64 bits depend on the order of their parts if some parts are negative, so
+/// huge values and negative ones are not in one history.
+fn odd_records(seed: u64, has_huge: bool) -> Vec<QueryRecord> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let random = &mut random;
+    let (odd, large) = if has_huge { (i64::MAX, 1 << 60) } else { (-7, 1 << 40) };
+    let users = [None, Some("root"), Some("alice"), Some("Älice"), Some("")];
+    let states =
+        [None, Some("EOF"), Some("err"), Some("Error"), Some("FINISHED"), Some("cAncelled")];
+    let record = |number: usize| {
+        let kind = if random.u8(..10) == 0 { Kind::Load } else { Kind::Query };
+        let id = format!("{number:x}-{seed:x}").parse().unwrap();
+        let mut record = QueryRecord::new(id, kind, Origin::Audit);
+        let near = START_MS + random.i64(-2 * DAY_MS..2 * DAY_MS);
+        record.started_ms = one_of(
+            random,
+            &[
+                Some(near),
+                Some(near),
+                Some(near),
+                Some(START_MS),
+                Some(-1),
+                Some(-900_001),
+                Some(0),
+                None,
+            ],
+        );
+        let short = Some(random.i64(0..50));
+        record.duration_ms =
+            one_of(random, &[short, short, short, Some(1_000_003), Some(odd), None]);
+        record.scan_rows = one_of(random, &[short, Some(odd), Some(large), None]);
+        record.scan_bytes = one_of(random, &[short, Some(odd), None]);
+        record.queue_time_ms = one_of(random, &[short, None]);
+        record.cache_hit = one_of(random, &[Some(true), Some(false), None]);
+        record.error_code = one_of(random, &[None, Some(0), Some(0), Some(1105)]);
+        record.state = one_of(random, &states).map(str::to_string);
+        record.user = match random.u8(..3) {
+            0 => Some(format!("user{}", random.u8(..))),
+            1 if number % 50 == 0 => Some("u".repeat(3000)),
+            _ => one_of(random, &users).map(str::to_string),
+        };
+        record.db =
+            one_of(random, &[None, Some("tpch"), Some("TPCH"), Some("")]).map(str::to_string);
+        record.frontend = one_of(random, &[None, Some("fe1"), Some("fe2")]).map(str::to_string);
+        let table = random.u8(..40);
+        let statement = format!("SELECT {} FROM t{table} WHERE a_b = 'x''y%'", random.u8(..));
+        record.statement = (random.u8(..20) > 0).then_some(statement);
+        record
+    };
+    (0..2500).map(record).collect()
+}
+
+fn filters(fingerprint: Fingerprint) -> Vec<QueryFilter> {
+    let all = QueryFilter { limit: 1000, ..QueryFilter::default() };
+    let text = |text: &str| Some(text.to_string());
+    let search = |text, words| Some(Search::new(text, words).unwrap());
+    vec![
+        all.clone(),
+        QueryFilter { limit: 3, ..all.clone() },
+        QueryFilter { user: text("alice"), ..all.clone() },
+        QueryFilter { user: text(""), ..all.clone() },
+        QueryFilter { user: Some("u".repeat(3000)), ..all.clone() },
+        QueryFilter { user: text("Alice"), ..all.clone() },
+        QueryFilter { db: text("tpch"), ..all.clone() },
+        QueryFilter { state: text("ERR"), ..all.clone() },
+        QueryFilter { state: text("CANCELLED"), kind: Some(Kind::Load), ..all.clone() },
+        QueryFilter { fingerprint: Some(fingerprint), ..all.clone() },
+        QueryFilter { search: search(Some("from t1 "), None), ..all.clone() },
+        QueryFilter { search: search(Some("'X''Y%"), Some("a_b t7")), ..all.clone() },
+        QueryFilter { search: search(None, Some("17")), ..all.clone() },
+        QueryFilter { min_ms: Some(40), ..all.clone() },
+        QueryFilter { min_queue_ms: Some(30), cache_hit: Some(true), ..all.clone() },
+        QueryFilter { cache_hit: Some(false), ..all.clone() },
+        QueryFilter { from_ms: Some(START_MS), ..all.clone() },
+        QueryFilter { to_ms: Some(START_MS), ..all.clone() },
+        QueryFilter { to_ms: Some(0), user: text("root"), ..all },
+    ]
+}
+
+fn of_group(group: &Group) -> impl Ord + std::fmt::Debug + use<> {
+    let durations = &group.durations;
+    (
+        (group.fingerprint.map(Fingerprint::to_signed), group.name.clone()),
+        (group.count, group.errors, group.total_ms, group.scan_rows, group.scan_bytes),
+        [1, 50, 95, 99, 100].map(|percent| durations.percentile(percent)),
+        (durations.count(), group.users.len(), group.first_ms, group.last_ms),
+    )
+}
+
+async fn reports_agree(seed: u64, has_huge: bool) {
+    let both = Both::new().await;
+    for some in odd_records(seed, has_huge).chunks(700) {
+        both.write(|| {
+            let mut batch = Batch::default();
+            some.iter().cloned().for_each(|record| batch.record(record));
+            batch
+        })
+        .await;
+    }
+    let every = QueryFilter { limit: 1000, ..QueryFilter::default() };
+    let statements = both.stores[0]
+        .statements(&every, StatementOrder::Count, Reader::default())
+        .await
+        .unwrap()
+        .statements;
+    let fingerprints: Vec<Fingerprint> = statements.iter().map(|one| one.fingerprint).collect();
+    assert!(fingerprints.len() > 30);
+    let owners = [None, Some("alice"), Some("nobody")];
+    for filter in filters(fingerprints[0]) {
+        for owner in owners {
+            let reader = Reader { owner, ..Reader::default() };
+            let what = format!("{filter:?} of {owner:?}");
+            let kolkata = "Asia/Kolkata".parse().unwrap();
+            for by in [GroupBy::Statement, GroupBy::User, GroupBy::Db, GroupBy::Hour(kolkata)] {
+                both.agree(&format!("{by:?}, {what}"), async |store| {
+                    let groups = store.top(&filter, by, owner).await.unwrap();
+                    let mut groups: Vec<_> = groups.iter().map(of_group).collect();
+                    groups.sort();
+                    groups
+                })
+                .await;
+            }
+            for order in [StatementOrder::Total, StatementOrder::P95] {
+                both.agree(&format!("{order:?}, {what}"), async |store| {
+                    let page = store.statements(&filter, order, reader).await.unwrap();
+                    format!("{page:?}")
+                })
+                .await;
+            }
+            for (from_ms, width_ms, count) in
+                [(START_MS - DAY_MS, 3_600_001, 40), (-1_000_000, 1_000, 2000), (0, i64::MAX, 1)]
+            {
+                let spans = Spans { from_ms, width_ms, count };
+                both.agree(&format!("{spans:?}, {what}"), async |store| {
+                    format!("{:?}", store.timeline(&filter, spans, reader).await.unwrap())
+                })
+                .await;
+            }
+        }
+    }
+    for owner in owners {
+        both.agree("trends", async |store| {
+            let reader = Reader { owner, ..Reader::default() };
+            let spans = (START_MS - DAY_MS, 7_000_001, 30);
+            let trends = store.trends(&fingerprints, spans, reader).await.unwrap();
+            trends
+                .into_iter()
+                .map(|(it, trend)| (it.to_signed(), trend))
+                .collect::<BTreeMap<_, _>>()
+        })
+        .await;
+    }
+    both.agree("normalized statements", async |store| {
+        let mut fingerprints: HashSet<_> = fingerprints.iter().copied().collect();
+        fingerprints.insert(Fingerprint::from_signed(1));
+        store.normalized_statements(&fingerprints).await.unwrap()
+    })
+    .await;
+    both.agree("frontends", async |store| {
+        let mut frontends = store.frontends().await.unwrap();
+        frontends.sort();
+        frontends
+    })
+    .await;
+    both.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL"]
+async fn reports_of_odd_values_agree() {
+    reports_agree(1, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL"]
+async fn reports_of_huge_values_agree() {
+    reports_agree(2, true).await;
+}
+
+/// What a merge reads of a history: each record and its profile, and the log-ins.
+async fn content(store: &Store) -> (BTreeMap<String, (QueryRecord, Option<Vec<u8>>)>, Vec<Login>) {
+    let (mut queries, mut last) = (BTreeMap::new(), i64::MIN);
+    while let Some(page) = store.page_after(last).await.unwrap() {
+        last = page.last;
+        for record in page.records {
+            queries.insert(record.query_id.to_string(), (record, None));
+        }
+        for (row, record) in page.with_profile {
+            let profile = store.profile_of_row(row, record).await.unwrap().unwrap();
+            let id = profile.summary.query_id.to_string();
+            queries.insert(id, (profile.summary, Some(profile.text)));
+        }
+    }
+    let (mut logins, mut last) = (Vec::new(), i64::MIN);
+    while let Some((some, end)) = store.logins_after(last).await.unwrap() {
+        last = end;
+        logins.extend(some);
+    }
+    (queries, logins)
+}
+
+fn login(number: i64) -> Login {
+    Login {
+        id: format!("l{number}"),
+        at_ms: START_MS + number * 60_000,
+        user: (number % 3 > 0).then(|| "alice".to_string()),
+        client: None,
+        frontend: None,
+        catalog: None,
+        db: None,
+        succeeded: number % 4 > 0,
+        error_code: (number % 4 == 0).then_some(1045),
+        error_message: None,
+        extra: BTreeMap::from([("AuthorizedUser".to_string(), "'alice'@'%'".to_string())]),
+    }
+}
+
+/// Removes what is beyond the bounds. Returns how many queries and profiles were removed.
+async fn prune(store: &Store, writer: &Writer, retention: &Retention, now_ms: i64) -> (u64, u64) {
+    let mut pruner = Pruner::once(store.clone(), retention.clone());
+    let (mut queries, mut profiles) = (0, 0);
+    loop {
+        let removal = pruner.next(now_ms).await.unwrap();
+        if removal.is_empty() {
+            return (queries, profiles);
+        }
+        let written = writer.write(Batch::removal(removal)).await.unwrap();
+        pruner.removed(&written);
+        queries += written.removed_queries;
+        profiles += written.removed_profiles;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL"]
+async fn retention_and_merging_find_the_same() {
+    let both = Both::new().await;
+    for (part, some) in odd_records(3, false).chunks(700).enumerate() {
+        both.write(|| {
+            let mut batch = Batch::default();
+            batch.label("db", &format!("label-{part}"));
+            for (number, record) in some.iter().cloned().enumerate() {
+                match number % 5 {
+                    0 => {
+                        let text = format!("Summary:\n  - Profile ID: {}\n", record.query_id);
+                        let text = text.repeat(1 + number % 7).into_bytes();
+                        batch.profile(Profile { summary: record, text });
+                    }
+                    _ => batch.record(record),
+                }
+            }
+            (0..1200).for_each(|number| batch.login(login(number)));
+            batch
+        })
+        .await;
+    }
+    let sizes = async |store: &Store| {
+        let sizes = store.sizes().await.unwrap();
+        assert!(sizes.file_bytes > 0 && store.disk_usage().await.unwrap().used_bytes() > 0);
+        let logins = store.login_counts().await.unwrap();
+        let first = store.first_login_ms().await.unwrap();
+        let stored = (sizes.queries, sizes.profiles, sizes.profile_text_bytes, sizes.profile_bytes);
+        (stored, logins.all, logins.failed, first)
+    };
+    let (stored, ..) = both.agree("sizes", sizes).await;
+    assert!(stored.0 == 2500 && stored.1 > 400);
+    both.agree("content", content).await;
+    for until_ms in [i64::MIN, -2, 0, START_MS, i64::MAX] {
+        both.agree("newest start", async |store| store.newest_start_ms(until_ms).await.unwrap())
+            .await;
+    }
+    both.agree("labels", async |store| {
+        let outdated = async |before_ms, most| {
+            store.outdated_labels(before_ms, most).await.unwrap().map(|ms| ms == before_ms)
+        };
+        [outdated(0, 1 << 20).await, outdated(i64::MAX, 1 << 20).await, outdated(0, 100).await]
+    })
+    .await;
+    let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    let nothing = Retention::default();
+    for retention in [
+        Retention { keep_profiles: hours(60), ..nothing.clone() },
+        Retention { profiles_max_size: Some(6_000), ..nothing.clone() },
+        Retention { keep_profiles: hours(40), profiles_max_size: Some(3_000), ..nothing.clone() },
+        Retention { keep_queries: hours(48), ..nothing.clone() },
+        Retention { keep_queries: hours(1), ..nothing },
+    ] {
+        let now_ms = START_MS + 2 * DAY_MS;
+        let mut removed = Vec::new();
+        for (store, writer) in both.stores.iter().zip(&both.writers) {
+            removed.push(prune(store, writer, &retention, now_ms).await);
+        }
+        assert_eq!(removed[0], removed[1], "{retention:?}");
+        assert_ne!(removed[0], (0, 0), "{retention:?}");
+        both.agree("sizes", sizes).await;
+        both.agree("content", content).await;
+        both.agree("statements", async |store| {
+            let (unused, next) = store.unused_statements(i64::MIN).await.unwrap();
+            (unused.len(), next)
+        })
+        .await;
+        both.agree("mark", async |store| store.retention_mark().await.unwrap()).await;
+    }
+    both.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL"]
+async fn accounts_are_replaced_and_removed() {
+    let both = Both::new().await;
+    let put = async |name: &str, role| {
+        let account = Account { name: name.to_string(), role, password_hash: "hash".to_string() };
+        for store in &both.stores {
+            store.put_account(&account).await.unwrap();
+        }
+    };
+    put("bob", Role::User).await;
+    put("Ärger", Role::Writer).await;
+    put("bob", Role::Admin).await;
+    let accounts = async |store: &Store| {
+        let accounts = store.accounts().await.unwrap().into_iter();
+        accounts
+            .map(|it| (it.name, it.role.name().to_string(), it.password_hash))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(both.agree("accounts", accounts).await.len(), 2);
+    both.agree("removal", async |store| {
+        let first = store.remove_account("bob").await.unwrap();
+        (first, store.remove_account("bob").await.unwrap())
+    })
+    .await;
+    assert_eq!(both.agree("accounts", accounts).await.len(), 1);
+    both.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL"]
+async fn one_annals_at_a_time_has_a_lease() {
+    let database = Database::new().await;
+    let (one, other) = (database.open().await, database.open().await);
+    assert!(one.holds("retention", 60_000).await.unwrap());
+    assert!(!other.holds("retention", 60_000).await.unwrap());
+    assert!(one.holds("retention", 60_000).await.unwrap());
+    assert!(other.holds("frontend a", 60_000).await.unwrap());
+    // A lease that is over is free.
+    assert!(one.holds("frontend b", 50).await.unwrap());
+    while !other.holds("frontend b", 60_000).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!one.holds("frontend b", 60_000).await.unwrap());
+    // An annals that stops gives its leases back, and no others.
+    one.close().await.unwrap();
+    assert!(other.holds("retention", 60_000).await.unwrap());
+    let third = database.open().await;
+    assert!(!third.holds("frontend a", 60_000).await.unwrap());
+    // Of many that ask at once, one gets it.
+    let asked = (0..8).map(|_| database.open());
+    let stores = futures_util::future::join_all(asked).await;
+    let asked = stores.iter().map(|store| store.holds("new", 60_000));
+    let held = futures_util::future::join_all(asked).await;
+    assert_eq!(held.into_iter().filter(|held| *held.as_ref().unwrap()).count(), 1);
+    for store in stores.iter().chain([&other, &third]) {
+        store.close().await.unwrap();
+    }
+    database.run("DROP DATABASE").await;
+}

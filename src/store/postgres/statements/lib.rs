@@ -1,0 +1,37 @@
+//! Every statement of annals on PostgreSQL whose text is fixed, as a function with plain parameters and rows.
+//!
+//! A crate of its own: `query!` checks the statements of one crate against one engine. The main crate has SQLite's.
+//!
+//! Every function returns the driver's error, which `store/postgres/error.rs` translates.
+
+mod account;
+mod lease;
+mod read;
+mod report;
+mod retention;
+mod search;
+mod write;
+
+pub use account::*;
+pub use lease::*;
+pub use read::*;
+pub use report::*;
+pub use retention::*;
+pub use search::*;
+pub use write::*;
+
+use sqlx::PgExecutor;
+
+type Result<T> = std::result::Result<T, sqlx::Error>;
+
+/// Returns whether the server is a replica, which accepts no writes.
+pub async fn is_replica(server: impl PgExecutor<'_>) -> Result<bool> {
+    sqlx::query_scalar!(r#"SELECT pg_is_in_recovery() AS "is_replica!""#).fetch_one(server).await
+}
+
+/// Returns the name of each writer and how often it has committed, by name.
+pub async fn writers(server: impl PgExecutor<'_>) -> Result<Vec<(String, i64)>> {
+    let writers = sqlx::query!("SELECT name, commits FROM writer ORDER BY name");
+    let writers = writers.fetch_all(server).await?;
+    Ok(writers.into_iter().map(|writer| (writer.name, writer.commits)).collect())
+}

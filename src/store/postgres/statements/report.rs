@@ -1,0 +1,92 @@
+//! Statements of reports: counts and sizes.
+
+use sqlx::PgExecutor;
+
+use super::Result;
+
+/// How often the queries of a fingerprint ran in one span.
+#[derive(Debug, Clone, Copy)]
+pub struct SpanCount {
+    pub fingerprint: i64,
+    /// The position of the span.
+    pub part: i64,
+    pub count: i64,
+}
+
+/// Returns how often the queries of each fingerprint ran in spans of `width_ms`, from `from_ms` to `last_ms`. `owner` is the
+/// user whose queries alone count; none counts all.
+pub async fn counted_by_span(
+    server: impl PgExecutor<'_>,
+    fingerprints: &[i64],
+    (from_ms, width_ms, last_ms): (i64, i64, i64),
+    owner: Option<&str>,
+) -> Result<Vec<SpanCount>> {
+    sqlx::query_as!(
+        SpanCount,
+        r#"SELECT fingerprint AS "fingerprint!", (started_ms - $1) / $2 AS "part!", count(*) AS "count!"
+           FROM query
+           WHERE started_ms BETWEEN $1 AND $3
+             AND fingerprint = ANY($4)
+             AND ($5::text IS NULL OR "user" = $5)
+           GROUP BY 1, 2"#,
+        from_ms,
+        width_ms,
+        last_ms,
+        fingerprints,
+        owner
+    )
+    .fetch_all(server)
+    .await
+}
+
+/// Returns the normalized statements of fingerprints, each with its fingerprint. Unknown fingerprints are missing.
+pub async fn normalized_statements(
+    server: impl PgExecutor<'_>,
+    fingerprints: &[i64],
+) -> Result<Vec<(i64, String)>> {
+    let statements = sqlx::query!(
+        "SELECT fingerprint, normalized FROM statement WHERE fingerprint = ANY($1)",
+        fingerprints
+    );
+    let statements = statements.fetch_all(server).await?;
+    Ok(statements.into_iter().map(|row| (row.fingerprint, row.normalized)).collect())
+}
+
+/// How much the history holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    pub queries: i64,
+    pub profiles: i64,
+    /// Sum of the profile texts, uncompressed.
+    pub profile_text_bytes: i64,
+    /// Sum of the profile texts as they are stored.
+    pub profile_bytes: i64,
+}
+
+/// Returns how much the history holds. Reads all rows of profiles, and an index of all queries.
+pub async fn sizes(server: impl PgExecutor<'_>) -> Result<Sizes> {
+    sqlx::query_as!(
+        Sizes,
+        r#"SELECT (SELECT count(*) FROM query) AS "queries!", count(*) AS "profiles!",
+               coalesce(sum(text_bytes), 0)::bigint AS "profile_text_bytes!",
+               coalesce(sum(octet_length(body)), 0)::bigint AS "profile_bytes!"
+           FROM profile"#
+    )
+    .fetch_one(server)
+    .await
+}
+
+/// Returns the bytes that the database takes on the disk of the server that answers.
+pub async fn database_bytes(server: impl PgExecutor<'_>) -> Result<i64> {
+    sqlx::query_scalar!(r#"SELECT pg_database_size(current_database()) AS "bytes!""#)
+        .fetch_one(server)
+        .await
+}
+
+/// Returns how many queries each frontend ran; none is an unknown frontend.
+pub async fn frontends(server: impl PgExecutor<'_>) -> Result<Vec<(Option<String>, i64)>> {
+    let found =
+        sqlx::query!(r#"SELECT frontend, count(*) AS "count!" FROM query GROUP BY frontend"#);
+    let found = found.fetch_all(server).await?;
+    Ok(found.into_iter().map(|row| (row.frontend, row.count)).collect())
+}

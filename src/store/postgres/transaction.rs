@@ -1,0 +1,224 @@
+//! The rows of a transaction.
+
+use std::collections::HashMap;
+
+use annals_postgres_statements as statements;
+use sqlx::PgConnection;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::nul::without_nul;
+use super::rows;
+use crate::domain::login::Login;
+use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
+use crate::domain::statement::Fingerprint;
+use crate::domain::time::now_ms;
+use crate::store::batch::{
+    Counts, FollowedFile, Label, NormalizedStatements, PackedProfile, WriteSummary,
+};
+use crate::store::error::StoreError;
+use crate::store::ngram_index::segment_of;
+use crate::store::retention::Removal;
+use crate::store::write::Rows;
+
+pub(super) struct PostgresRows<'c> {
+    connection: &'c mut PgConnection,
+    /// The token of the group of batches that is written.
+    token: &'c str,
+    /// The normalized statements that this transaction has stored or found.
+    stored_statements: foldhash::HashSet<Fingerprint>,
+    /// The revisions of the rows that were read last, and the hashes of their statements.
+    revisions: HashMap<QueryId, (i32, u64)>,
+}
+
+impl<'c> PostgresRows<'c> {
+    /// Returns the rows of a connection that is in a transaction.
+    pub(super) fn new(connection: &'c mut PgConnection, token: &'c str) -> PostgresRows<'c> {
+        let stored_statements = foldhash::HashSet::default();
+        PostgresRows { connection, token, stored_statements, revisions: HashMap::new() }
+    }
+}
+
+fn statement_hash(query: &StoredQuery) -> u64 {
+    query.statement.as_deref().map_or(0, |statement| xxh3_64(statement.as_bytes()))
+}
+
+impl Rows for PostgresRows<'_> {
+    async fn insert_label(&mut self, label: &Label) -> Result<bool, StoreError> {
+        let (db, label) = (without_nul(&label.db), without_nul(&label.label));
+        let is_new = statements::insert_label(self.connection, (&db, &label), self.token, now_ms());
+        Ok(is_new.await?)
+    }
+
+    async fn remove(
+        &mut self,
+        removal: &Removal,
+        written: &mut WriteSummary,
+    ) -> Result<(), StoreError> {
+        // A normalized statement goes with the last of its queries.
+        self.stored_statements.clear();
+        let connection = &mut *self.connection;
+        if !removal.profiles.is_empty() {
+            let removed = statements::remove_profiles(connection, &removal.profiles).await?;
+            written.removed_profiles = removed;
+        }
+        if !removal.queries.is_empty() {
+            let removed = statements::remove_queries(connection, &removal.queries).await?;
+            written.removed_queries = removed.len() as u64;
+            let mut fingerprints: Vec<i64> = removed.into_iter().flatten().collect();
+            fingerprints.sort_unstable();
+            fingerprints.dedup();
+            statements::remove_unused_statements(connection, &fingerprints).await?;
+        }
+        if let Some(before_ms) = removal.logins_before_ms {
+            statements::remove_logins(connection, before_ms).await?;
+        }
+        if let Some(before_ms) = removal.labels_before_ms {
+            statements::remove_labels(connection, before_ms).await?;
+        }
+        if !removal.statements.is_empty() {
+            statements::remove_unused_statements(connection, &removal.statements).await?;
+        }
+        if let Some(mark) = &removal.mark {
+            let mark = statements::Mark {
+                trusted_ms: mark.clock.trusted_ms,
+                off_ms: mark.clock.off.map(|off| off.system_ms),
+                off_for_ms: mark.clock.off.map(|off| off.for_ms),
+                settled_query: mark.settled_query,
+            };
+            statements::write_mark(connection, mark).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_queries(
+        &mut self,
+        queries: &[(&QueryRecord, Option<Fingerprint>)],
+    ) -> Result<Vec<bool>, StoreError> {
+        Ok(rows::insert_queries(self.connection, queries).await?)
+    }
+
+    async fn stored_queries(&mut self, ids: &[QueryId]) -> Result<Vec<StoredQuery>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let stored = rows::stored_queries(self.connection, ids).await?;
+        let revision = |(query, revision): &(StoredQuery, i32)| {
+            (query.query_id.clone(), (*revision, statement_hash(query)))
+        };
+        self.revisions = stored.iter().map(revision).collect();
+        Ok(stored.into_iter().map(|(query, _)| query).collect())
+    }
+
+    async fn update_queries(
+        &mut self,
+        queries: &[(&StoredQuery, Option<Fingerprint>)],
+    ) -> Result<(), StoreError> {
+        if queries.is_empty() {
+            return Ok(());
+        }
+        let (mut revisions, mut segments) = (Vec::new(), Vec::new());
+        for (query, _) in queries {
+            let Some((revision, hash)) = self.revisions.get(&query.query_id) else { continue };
+            revisions.push(*revision);
+            if statement_hash(query) != *hash {
+                segments.push(segment_of(query.id));
+            }
+        }
+        if !rows::update_queries(self.connection, queries, &revisions).await? {
+            return Err(StoreError::busy("another writer has changed the same queries"));
+        }
+        if !segments.is_empty() {
+            segments.sort_unstable();
+            segments.dedup();
+            statements::change_segments(self.connection, &segments).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_normalized(
+        &mut self,
+        normalized: &NormalizedStatements,
+    ) -> Result<(), StoreError> {
+        let texts = normalized.texts.iter();
+        // Most statements of a batch are those of the one before.
+        let new: Vec<_> = texts.filter(|(it, _)| self.stored_statements.insert(**it)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let fingerprints: Vec<i64> = new.iter().map(|(it, _)| it.to_signed()).collect();
+        let texts: Vec<String> =
+            new.iter().map(|(_, text)| without_nul(text).into_owned()).collect();
+        Ok(statements::insert_normalized(self.connection, &fingerprints, &texts).await?)
+    }
+
+    async fn stored_profile(
+        &mut self,
+        query_id: &QueryId,
+    ) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+        Ok(statements::stored_profile(self.connection, query_id.as_str()).await?)
+    }
+
+    async fn insert_profile(
+        &mut self,
+        query_id: &QueryId,
+        profile: &PackedProfile,
+    ) -> Result<bool, StoreError> {
+        let PackedProfile { text_bytes, body, .. } = profile;
+        let inserted =
+            statements::insert_profile(self.connection, query_id.as_str(), *text_bytes, body);
+        Ok(inserted.await?)
+    }
+
+    async fn replace_profile(
+        &mut self,
+        query_id: &QueryId,
+        profile: &PackedProfile,
+    ) -> Result<(), StoreError> {
+        let PackedProfile { text_bytes, body, .. } = profile;
+        let replaced =
+            statements::replace_profile(self.connection, query_id.as_str(), *text_bytes, body);
+        Ok(replaced.await?)
+    }
+
+    async fn write_logins(&mut self, logins: &[Login]) -> Result<Counts, StoreError> {
+        let mut counts = Counts::default();
+        for login in logins {
+            let text = |value: &Option<String>| {
+                value.as_deref().map(|text| without_nul(text).into_owned())
+            };
+            let extra =
+                (!login.extra.is_empty()).then(|| serde_json::json!(login.extra).to_string());
+            let row = statements::Login {
+                login_id: login.id.clone(),
+                at_ms: login.at_ms,
+                user: text(&login.user),
+                client: text(&login.client),
+                frontend: text(&login.frontend),
+                catalog: text(&login.catalog),
+                db: text(&login.db),
+                succeeded: login.succeeded,
+                error_code: login.error_code,
+                error_message: text(&login.error_message),
+                extra,
+            };
+            match statements::insert_login(self.connection, &row).await? {
+                true => counts.new += 1,
+                false => counts.unchanged += 1,
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn write_followed(&mut self, file: &FollowedFile) -> Result<(), StoreError> {
+        let row = statements::FollowedFile {
+            head_hash: file.head_hash.clone(),
+            head_bytes: file.head_bytes,
+            read_bytes: file.read_bytes,
+            path: without_nul(&file.path).into_owned(),
+            file_bytes: file.file_bytes,
+            modified_ms: file.modified_ms,
+        };
+        let replaces = file.replaces.as_deref();
+        Ok(statements::write_followed(self.connection, &row, replaces).await?)
+    }
+}

@@ -1,0 +1,173 @@
+//! The rows of a transaction.
+
+use sqlx::sqlite::SqliteTransaction;
+
+use super::admin::retention;
+use super::login::write_logins;
+use super::raw::{insert_normalized, insert_queries, stored_queries, update_queries, write_loads};
+use crate::domain::login::Login;
+use crate::domain::record::{Load, QueryId, QueryRecord, StoredQuery};
+use crate::domain::statement::Fingerprint;
+use crate::store::batch::{
+    Counts, FollowedFile, Label, NormalizedStatements, PackedProfile, WriteSummary,
+};
+use crate::store::error::StoreError;
+use crate::store::retention::Removal;
+use crate::store::write::Rows;
+
+pub(super) struct SqliteRows<'t, 'c> {
+    transaction: &'t mut SqliteTransaction<'c>,
+    /// The normalized statements that this transaction has stored or found.
+    stored_statements: foldhash::HashSet<Fingerprint>,
+}
+
+impl<'t, 'c> SqliteRows<'t, 'c> {
+    pub(super) fn new(transaction: &'t mut SqliteTransaction<'c>) -> SqliteRows<'t, 'c> {
+        SqliteRows { transaction, stored_statements: foldhash::HashSet::default() }
+    }
+}
+
+impl Rows for SqliteRows<'_, '_> {
+    async fn insert_label(&mut self, label: &Label) -> Result<bool, StoreError> {
+        let now_ms = crate::domain::time::now_ms();
+        let inserted = sqlx::query!(
+            "INSERT INTO stream_load_label (db, label, loaded_ms) VALUES (?, ?, ?)
+             ON CONFLICT DO NOTHING",
+            label.db,
+            label.label,
+            now_ms
+        )
+        .execute(&mut **self.transaction)
+        .await?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
+    async fn remove(
+        &mut self,
+        removal: &Removal,
+        written: &mut WriteSummary,
+    ) -> Result<(), StoreError> {
+        // A normalized statement goes with the last of its queries.
+        self.stored_statements.clear();
+        retention::remove(self.transaction, removal, written).await
+    }
+
+    async fn insert_queries(
+        &mut self,
+        queries: &[(&QueryRecord, Option<Fingerprint>)],
+    ) -> Result<Vec<bool>, StoreError> {
+        let inserted = insert_queries(self.transaction, queries).await?;
+        let loads: Vec<(i64, &Load)> = inserted
+            .iter()
+            .zip(queries)
+            .filter_map(|(row, (record, _))| Some(((*row)?, record.load.as_deref()?)))
+            .collect();
+        write_loads(self.transaction, &loads).await?;
+        Ok(inserted.iter().map(Option::is_some).collect())
+    }
+
+    async fn stored_queries(&mut self, ids: &[QueryId]) -> Result<Vec<StoredQuery>, StoreError> {
+        stored_queries(self.transaction, ids).await
+    }
+
+    async fn update_queries(
+        &mut self,
+        queries: &[(&StoredQuery, Option<Fingerprint>)],
+    ) -> Result<(), StoreError> {
+        let records: Vec<_> =
+            queries.iter().map(|(query, fingerprint)| (&query.record, *fingerprint)).collect();
+        update_queries(self.transaction, &records).await?;
+        let loads: Vec<(i64, &Load)> = queries
+            .iter()
+            .filter_map(|(query, _)| Some((query.id, query.load.as_deref()?)))
+            .collect();
+        write_loads(self.transaction, &loads).await
+    }
+
+    async fn insert_normalized(
+        &mut self,
+        statements: &NormalizedStatements,
+    ) -> Result<(), StoreError> {
+        insert_normalized(self.transaction, statements, &mut self.stored_statements).await
+    }
+
+    async fn stored_profile(
+        &mut self,
+        query_id: &QueryId,
+    ) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+        let query_id = query_id.as_str();
+        let stored = sqlx::query!(
+            "SELECT text_bytes, body FROM profile
+             WHERE query = (SELECT id FROM query WHERE query_id = ?)",
+            query_id
+        )
+        .fetch_optional(&mut **self.transaction)
+        .await?;
+        Ok(stored.map(|stored| (stored.text_bytes, stored.body)))
+    }
+
+    async fn insert_profile(
+        &mut self,
+        query_id: &QueryId,
+        profile: &PackedProfile,
+    ) -> Result<bool, StoreError> {
+        self.put_profile(query_id, profile).await?;
+        Ok(true)
+    }
+
+    async fn replace_profile(
+        &mut self,
+        query_id: &QueryId,
+        profile: &PackedProfile,
+    ) -> Result<(), StoreError> {
+        self.put_profile(query_id, profile).await
+    }
+
+    async fn write_logins(&mut self, logins: &[Login]) -> Result<Counts, StoreError> {
+        write_logins(self.transaction, logins).await
+    }
+
+    async fn write_followed(&mut self, file: &FollowedFile) -> Result<(), StoreError> {
+        if let Some(old_hash) = &file.replaces {
+            sqlx::query!("DELETE FROM followed_file WHERE head_hash = ?", old_hash)
+                .execute(&mut **self.transaction)
+                .await?;
+        }
+        sqlx::query!(
+            "INSERT INTO followed_file (head_hash, head_bytes, read_bytes, path, file_bytes, modified_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (head_hash) DO UPDATE SET
+                 head_bytes = ?2, read_bytes = ?3, path = ?4, file_bytes = ?5, modified_ms = ?6",
+            file.head_hash,
+            file.head_bytes,
+            file.read_bytes,
+            file.path,
+            file.file_bytes,
+            file.modified_ms
+        )
+        .execute(&mut **self.transaction)
+        .await?;
+        Ok(())
+    }
+}
+
+impl SqliteRows<'_, '_> {
+    async fn put_profile(
+        &mut self,
+        query_id: &QueryId,
+        profile: &PackedProfile,
+    ) -> Result<(), StoreError> {
+        let query_id = query_id.as_str();
+        sqlx::query!(
+            "INSERT INTO profile (query, text_bytes, body)
+             VALUES ((SELECT id FROM query WHERE query_id = ?1), ?2, ?3)
+             ON CONFLICT (query) DO UPDATE SET text_bytes = ?2, body = ?3",
+            query_id,
+            profile.text_bytes,
+            profile.body
+        )
+        .execute(&mut **self.transaction)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! Several servers write one history at once. Any of them may die at any moment.
+
+use std::process::Stdio;
+
+use tempfile::TempDir;
+
+use super::ledger::Ledger;
+use super::{new_history, on, serve};
+use crate::support::{Server, audit_records, postgres, stderr, stdout, wait_until};
+
+const CLIENTS: u64 = 6;
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn each_query_is_stored_once_and_every_server_knows_it_at_once() {
+    let address = new_history();
+    let servers: Vec<Server> = (0..3).map(|_| serve(&address)).collect();
+    let urls: Vec<&str> = servers.iter().map(|server| server.url.as_str()).collect();
+    let ledger = Ledger::new(&urls);
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let ledger = &ledger;
+            scope.spawn(move || ledger.run_client(client, 30));
+        }
+    });
+    assert_eq!(ledger.pushes(), 30 * CLIENTS);
+    let stored = ledger.check(&address);
+    assert_eq!(ledger.new_queries(), stored);
+    for server in &servers {
+        let timeline = server.envelope("/api/v1/timeline?buckets=1&from=1&to=1900000000000");
+        assert_eq!(timeline["data"][0]["count"], stored, "{timeline}");
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn a_new_history_may_be_opened_by_several_at_once() {
+    let address = new_history();
+    let folder = TempDir::new().unwrap();
+    let imports: Vec<_> = (0..4)
+        .map(|number| {
+            let log = folder.path().join(format!("log-{number}"));
+            // Each log has half of the next one's records.
+            std::fs::write(&log, audit_records(number * 500..number * 500 + 1000)).unwrap();
+            let mut import = on(&address, &["import"]);
+            import.arg(log).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for import in imports {
+        let output = import.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+    }
+    let stored = postgres::rows(&address, "SELECT count(*) FROM query").unwrap();
+    assert_eq!(stored, [[Some("2500".to_string())]]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn the_others_go_on_while_one_server_is_killed() {
+    let address = new_history();
+    let mut servers: Vec<Server> = (0..3).map(|_| serve(&address)).collect();
+    let urls: Vec<&str> = servers.iter().map(|server| server.url.as_str()).collect();
+    let ledger = Ledger::new(&urls);
+    std::thread::scope(|scope| {
+        let _stop = ledger.stop_when_dropped();
+        for client in 0..CLIENTS {
+            let ledger = &ledger;
+            scope.spawn(move || ledger.run_client(client, u64::MAX));
+        }
+        let more_pushes = || {
+            let before = ledger.pushes();
+            wait_until(|| ledger.pushes() > before + 2 * CLIENTS, || before.to_string());
+        };
+        for round in 0..9 {
+            more_pushes();
+            servers[round % 3].process.kill().unwrap();
+            more_pushes();
+            servers[round % 3] = serve(&address);
+            ledger.urls.lock().unwrap()[round % 3] = servers[round % 3].url.clone();
+        }
+    });
+    ledger.check(&address);
+}

@@ -1,0 +1,260 @@
+//! PostgreSQL servers of the tests' own, on loopback ports, with their data in temporary folders.
+//!
+//! One server serves the whole run and starts with the first history. Each server is watched by a shell that ends it and
+//! removes its folder once the test process has ended, however that ended: the shell waits at a pipe whose other end only
+//! the test process has.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::mem::ManuallyDrop;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, Mutex};
+
+use super::{Row, is_root, stderr, stdout, wait_until};
+
+/// Ends the server `$@` and removes its folder once the standard input ends.
+const WATCH: &str = r#""$@" & server=$!
+read -r line
+kill -QUIT $server
+wait $server
+rm -rf "$FOLDER""#;
+
+/// Settings of each server. Nothing in them survives a loss of power, and nothing has to.
+const SETTINGS: &str = "listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 400
+fsync = off
+full_page_writes = off
+";
+
+/// The role that annals logs in as. It owns its databases, and is no superuser.
+pub(crate) const ROLE: &str = "annals";
+/// A role that needs a password to log in.
+pub(crate) const ROLE_WITH_PASSWORD: &str = "annals_with_password";
+/// The password of [`ROLE_WITH_PASSWORD`].
+pub(crate) const PASSWORD: &str = "pass-word-of-postgres";
+
+/// What separates values, rows and NULL in the output of psql. No test writes these characters.
+const VALUE_END: &str = "\u{1f}";
+const ROW_END: &str = "\u{1e}";
+const NULL: &str = "\u{1d}";
+
+/// A running PostgreSQL, ended when dropped.
+pub(crate) struct Postgres {
+    pub(crate) port: u16,
+    folder: PathBuf,
+    watcher: Child,
+}
+
+impl Postgres {
+    /// Makes an empty server, and starts it.
+    pub(crate) fn start() -> Postgres {
+        let folder = new_folder();
+        let mut initdb = program("initdb", &folder);
+        initdb.args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"]);
+        run(initdb.args(["--no-sync", "-D"]).arg(folder.join("data")));
+        append(&folder.join("data/postgresql.conf"), SETTINGS);
+        let rules = folder.join("data/pg_hba.conf");
+        let others = std::fs::read_to_string(&rules).unwrap();
+        let with_password = format!("host all {ROLE_WITH_PASSWORD} all scram-sha-256\n");
+        std::fs::write(&rules, with_password + &others).unwrap();
+        let server = Postgres::launch(folder);
+        server.execute(&format!("CREATE ROLE {ROLE} LOGIN"));
+        server.execute(&format!("CREATE ROLE {ROLE_WITH_PASSWORD} LOGIN PASSWORD '{PASSWORD}'"));
+        server
+    }
+
+    /// Makes a replica of the server that each commit waits for, and starts it.
+    pub(crate) fn synchronous_replica(&self) -> Postgres {
+        let folder = new_folder();
+        let port = self.port.to_string();
+        let mut copy = program("pg_basebackup", &folder);
+        copy.args([
+            "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "application_name=replica",
+        ]);
+        copy.args(["-R", "-X", "stream", "-c", "fast", "-C", "-S", "replica", "--no-sync", "-D"]);
+        run(copy.arg(folder.join("data")));
+        let replica = Postgres::launch(folder);
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (replica)'");
+        self.execute("SELECT pg_reload_conf()");
+        let state = "SELECT sync_state FROM pg_stat_replication";
+        let state = || rows(&self.address_by("postgres", "postgres"), state).unwrap();
+        wait_until(|| state() == [[Some("sync".to_string())]], || format!("{:?}", state()));
+        replica
+    }
+
+    /// Starts the server whose data is in a folder, on a free port, and waits until it answers.
+    fn launch(folder: PathBuf) -> Postgres {
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let server = program("postgres", &folder);
+            let log = std::fs::File::create(folder.join("log")).unwrap();
+            let mut watcher = Command::new("sh");
+            watcher.args(["-c", WATCH, "sh"]).arg(server.get_program()).args(server.get_args());
+            watcher.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
+            watcher.env("FOLDER", &folder).current_dir(&folder);
+            // An interrupt at the terminal ends the tests, and then the watcher ends the server.
+            watcher.process_group(0).stdin(Stdio::piped());
+            watcher.stdout(log.try_clone().unwrap()).stderr(log);
+            let watcher = watcher.spawn().unwrap();
+            let server = Postgres { port, folder: folder.clone(), watcher };
+            let log = || std::fs::read_to_string(folder.join("log")).unwrap();
+            let is_port_taken = || log().contains("could not create any TCP/IP sockets");
+            let answers = || rows(&server.address_by("postgres", "postgres"), "SELECT 1").is_ok();
+            wait_until(|| answers() || is_port_taken(), log);
+            if !is_port_taken() {
+                return server;
+            }
+            // The watcher would remove the folder, which is needed again.
+            let mut server = ManuallyDrop::new(server);
+            server.watcher.kill().unwrap();
+            server.watcher.wait().unwrap();
+        }
+        panic!("another program takes each port that is free");
+    }
+
+    /// Returns the address of a database for a role.
+    pub(crate) fn address_by(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Returns the address of a database for annals.
+    pub(crate) fn address(&self, database: &str) -> String {
+        self.address_by(ROLE, database)
+    }
+
+    /// Runs a statement as the superuser.
+    pub(crate) fn execute(&self, sql: &str) {
+        rows(&self.address_by("postgres", "postgres"), sql).unwrap();
+    }
+
+    /// Makes an empty database that annals owns.
+    pub(crate) fn create_database(&self, name: &str) {
+        self.execute(&format!("CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0"));
+    }
+
+    /// Makes a replica a server that can be written to.
+    pub(crate) fn promote(&self) {
+        self.execute("SELECT pg_promote()");
+    }
+
+    /// Kills the server with SIGKILL.
+    pub(crate) fn kill(&self) {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        run(Command::new("kill").args(["-s", "KILL", file.lines().next().unwrap()]));
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.watcher.stdin.take());
+        let _ = self.watcher.wait();
+    }
+}
+
+/// Returns the server of the whole run.
+pub(crate) fn shared() -> &'static Postgres {
+    static SHARED: LazyLock<Postgres> = LazyLock::new(Postgres::start);
+    &SHARED
+}
+
+/// Returns the address of the database of a path, which is made on first use. Databases of paths whose folder is gone are
+/// removed.
+pub(crate) fn address_of(path: &Path) -> String {
+    static NAMES: LazyLock<Mutex<HashMap<PathBuf, String>>> = LazyLock::new(Mutex::default);
+    let server = shared();
+    let path = std::path::absolute(path).unwrap();
+    // A test that panics here leaves the names as they are.
+    let mut names = NAMES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if !names.contains_key(&path) {
+        names.retain(|path, name| {
+            let is_needed = path.parent().is_some_and(Path::exists);
+            if !is_needed {
+                server.execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
+            }
+            is_needed
+        });
+        let mut hash = DefaultHasher::new();
+        path.hash(&mut hash);
+        let name = format!("annals_{:x}", hash.finish());
+        server.create_database(&name);
+        names.insert(path.clone(), name);
+    }
+    server.address(&names[&path])
+}
+
+/// Runs statements. Returns the rows that they give. Errors with what the server said.
+pub(crate) fn rows(address: &str, sql: &str) -> Result<Vec<Row>, String> {
+    let mut psql = Command::new(PROGRAMS.join("psql"));
+    psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-F", VALUE_END, "-R", ROW_END]);
+    psql.args(["-P", &format!("null={NULL}"), "-d", address, "-f", "-"]);
+    psql.env("PGCLIENTENCODING", "UTF8").env("PGCONNECT_TIMEOUT", "10");
+    psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = psql.spawn().unwrap();
+    // psql ends early where it cannot connect. Then its message says more than the error of this write.
+    let _ = process.stdin.take().unwrap().write_all(sql.as_bytes());
+    let output = process.wait_with_output().unwrap();
+    if !output.status.success() {
+        return Err(stderr(&output));
+    }
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let Some(printed) = printed.strip_suffix('\n') else { return Ok(Vec::new()) };
+    let value = |value: &str| (value != NULL).then(|| value.to_string());
+    Ok(printed.split(ROW_END).map(|row| row.split(VALUE_END).map(value).collect()).collect())
+}
+
+/// The folder of PostgreSQL's programs.
+static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let configured = Command::new("pg_config").arg("--bindir").output().ok();
+    let configured = configured.map(|output| PathBuf::from(stdout(&output).trim()));
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut installed: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
+    installed.sort_by_key(|programs| {
+        let version = programs.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        std::cmp::Reverse(version.and_then(|version| version.parse::<u32>().ok()))
+    });
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = configured.into_iter().chain(installed).chain(std::env::split_paths(&path));
+    folders.find(|folder| folder.join("initdb").exists()).expect(
+        "the tests on PostgreSQL need its server, version 14 or later: `apt-get install postgresql`",
+    )
+});
+
+/// Returns a program of PostgreSQL as a command. It runs as the user `postgres` if the tests run as root, because
+/// PostgreSQL rejects root.
+fn program(name: &str, folder: &Path) -> Command {
+    let program = PROGRAMS.join(name);
+    let mut command = match is_root() {
+        true => Command::new("setpriv"),
+        false => Command::new(&program),
+    };
+    if is_root() {
+        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(program);
+    }
+    command.current_dir(folder);
+    command
+}
+
+/// Makes a folder that PostgreSQL may write to.
+fn new_folder() -> PathBuf {
+    let folder = tempfile::Builder::new().prefix("annals-postgres-").tempdir().unwrap().keep();
+    if is_root() {
+        run(Command::new("chown").arg("postgres:").arg(&folder));
+    }
+    folder
+}
+
+fn append(file: &Path, text: &str) {
+    let before = std::fs::read_to_string(file).unwrap();
+    std::fs::write(file, before + text).unwrap();
+}
+
+/// Runs a command to its end. Panics if it fails.
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", stderr(&output));
+}
