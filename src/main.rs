@@ -48,13 +48,17 @@ fn main() -> ExitCode {
         annals::allocator::tune();
     }
     log_to_standard_error();
-    run(arguments.command).unwrap_or_else(|error| {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if matches!(arguments.command, Command::Serve(_)) {
+        runtime.on_thread_start(serve::prepare_thread);
+    }
+    let runtime = runtime.enable_all().build().map_err(anyhow::Error::from);
+    runtime.and_then(|runtime| runtime.block_on(run(arguments.command))).unwrap_or_else(|error| {
         eprintln!("annals: {}", error_text(&error));
         ExitCode::from(2)
     })
 }
 
-#[tokio::main]
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Backup(arguments) => backup::run(arguments).await,

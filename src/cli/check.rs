@@ -14,8 +14,8 @@ use crate::store::{Finding, OpenError, SqliteStore, StoreError, Survey, TableSiz
 
 /// Check whether the history is sound
 ///
-/// Reads all of it and changes nothing: SQLite's own check, rows that refer to missing rows, profiles that cannot be
-/// unpacked, and the size of each table. Of a damaged history it lists the pages, tables and queries that cannot be read,
+/// Reads all of it and changes nothing: SQLite's own check, rows that refer to missing rows, texts that are not
+/// UTF-8, profiles that cannot be unpacked, and the size of each table. Of a damaged history it lists the pages, tables and queries that cannot be read,
 /// which is exact only while nothing writes to the file. The exit status is 0 if the history is sound, 1 if it is damaged,
 /// 2 if it cannot be opened.
 #[derive(Debug, Args)]
@@ -34,16 +34,17 @@ pub async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let mut checked = match SqliteStore::open_to_read(&db).await {
         Ok(store) => check(&store).await,
         // Pages that a reader needs first are damaged. Others may tell a history from any other file.
-        Err(error @ (OpenError::Damaged(_) | OpenError::NotADatabase(_))) => {
-            match SqliteStore::survey(&db).await {
-                Ok(survey) if survey.rows() > 0 => Checked {
-                    findings: vec![unreadable(&error)],
-                    survey: Some(survey),
-                    ..Checked::default()
-                },
-                _ => return Err(error.into()),
-            }
-        }
+        Err(
+            error
+            @ (OpenError::Damaged(_) | OpenError::NotADatabase(_) | OpenError::DamagedLog(..)),
+        ) => match SqliteStore::survey(&db).await {
+            Ok(survey) if survey.rows() > 0 => Checked {
+                findings: vec![unreadable(&error)],
+                survey: Some(survey),
+                ..Checked::default()
+            },
+            _ => return Err(error.into()),
+        },
         Err(error) => return Err(error.into()),
     };
     if !checked.findings.is_empty() && checked.survey.is_none() {
@@ -77,6 +78,7 @@ fn unreadable(error: &dyn std::error::Error) -> Finding {
 async fn check(store: &SqliteStore) -> Checked {
     let stopped = |error: StoreError| vec![unreadable(&error)];
     let mut findings = store.integrity().await.unwrap_or_else(stopped);
+    findings.extend(store.wrong_texts().await.unwrap_or_else(stopped));
     findings.extend(store.damaged_profiles().await.unwrap_or_else(stopped));
     let tables = store.table_sizes().await.unwrap_or_else(|error| {
         findings.push(unreadable(&error));

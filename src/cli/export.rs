@@ -1,6 +1,6 @@
 //! `annals export`: queries for other programs, as a stream.
 
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -9,11 +9,12 @@ use serde_json::{Map, Value};
 
 use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, column_names, plain};
+use super::merge::unreadable;
 use super::output::{WRITING, json_escaped, visible};
 use crate::domain::filter::QueryFilter;
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::Zone;
-use crate::store::{StoreError, StoredQuery};
+use crate::store::{QueryPage, StoreError, StoredQuery, Unread};
 
 /// Write queries for other programs, newest first
 ///
@@ -49,78 +50,177 @@ const LISTED: usize = 65_536;
 /// Runs the command.
 pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
-    let mut filter = args.filters.filter(history.zone, PAGE)?;
-    let mut output = BufWriter::new(io::stdout().lock());
-    let to_terminal = history.output.is_terminal();
-    let mut written = Ok(());
-    if args.format == Format::Csv {
-        written = csv_row(&mut output, column_names());
+    let filter = args.filters.filter(history.zone, PAGE)?;
+    let mut export = Export {
+        format: args.format,
+        output: BufWriter::new(io::stdout().lock()),
+        history,
+        written: 0,
+        lost: Lost::default(),
+    };
+    match export.all(&filter).await {
+        // The reader has gone.
+        Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
+        done => done?,
     }
-    let mut lost = 0_u64;
-    while written.is_ok() {
-        let page = next_page(&history, &mut filter, &mut lost).await?;
-        let is_last = page.len() < filter.limit as usize;
-        filter.after = page.last().map(StoredQuery::cursor);
-        filter.limit = PAGE.min(filter.limit * 2);
-        written = page.iter().try_for_each(|query| {
+    if !export.lost.is_damaged {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let queries = export.lost_queries(&filter).await;
+    match unreadable(queries, export.lost.unread) {
+        Some(lost) => eprintln!(
+            "annals: {lost} cannot be read: the history is damaged; `annals salvage` saves what can be read"
+        ),
+        None => eprintln!(
+            "annals: the history is damaged; every query was written, some of them out of order"
+        ),
+    }
+    Ok(ExitCode::from(1))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Returns whether the index of all queries by start has those of a list.
+fn is_by_start(filter: &QueryFilter) -> bool {
+    filter.is_by_start_alone() && filter.user.is_none()
+}
+
+/// An export that runs.
+struct Export {
+    history: History,
+    format: Format,
+    output: BufWriter<StdoutLock<'static>>,
+    /// Queries that were written.
+    written: u64,
+    lost: Lost,
+}
+
+/// What cannot be read of a damaged history.
+#[derive(Default)]
+struct Lost {
+    is_damaged: bool,
+    /// Queries that the index by start has and whose rows cannot be read.
+    queries: u64,
+    /// Whether rows were skipped that nobody counted.
+    has_more: bool,
+    unread: Unread,
+}
+
+impl Export {
+    async fn all(&mut self, filter: &QueryFilter) -> anyhow::Result<()> {
+        if self.format == Format::Csv {
+            csv_row(&mut self.output, column_names()).context(WRITING)?;
+        }
+        let mut filter = filter.clone();
+        loop {
+            let Some(page) = self.next_page(&mut filter).await? else {
+                self.rest_by_row(&filter).await?;
+                break;
+            };
+            let is_last = page.len() < filter.limit as usize;
+            filter.after = page.last().map(StoredQuery::cursor);
+            filter.limit = PAGE.min(filter.limit * 2);
+            self.write(&page).context(WRITING)?;
+            if is_last {
+                break;
+            }
+        }
+        self.output.flush().context(WRITING)
+    }
+
+    /// Returns the next page that can be read, an empty one behind the last; None if an index is damaged. Counts
+    /// the queries before the page that are damaged.
+    async fn next_page(
+        &mut self,
+        filter: &mut QueryFilter,
+    ) -> anyhow::Result<Option<Vec<StoredQuery>>> {
+        loop {
+            match self.page(filter).await {
+                Err(error) if error.is_damage() => self.lost.is_damaged = true,
+                page => return page.map(Some).context(READING),
+            }
+            if filter.limit > 1 {
+                // A smaller page may end before the damage.
+                filter.limit /= 2;
+                continue;
+            }
+            // Other conditions may read other indexes, which may be damaged.
+            if !is_by_start(filter) {
+                return Ok(None);
+            }
+            match self.history.store.place_behind_next(filter).await {
+                Err(error) if error.is_damage() => return Ok(None),
+                place => match place.context(READING)? {
+                    Some(place) => filter.after = Some(place),
+                    // The index has no query any more, but reading one failed: the damage is elsewhere.
+                    None => return Ok(None),
+                },
+            }
+            self.lost.queries += 1;
+        }
+    }
+
+    /// Writes what is left of a list whose index is damaged, in the order of arrival.
+    async fn rest_by_row(&mut self, filter: &QueryFilter) -> anyhow::Result<()> {
+        let mut last = i64::MIN;
+        while let Some(page) =
+            self.history.store.listed_after(filter, last).await.context(READING)?
+        {
+            last = page.last;
+            self.lost.has_more |= page.is_damaged && page.queries.is_empty();
+            self.lost.unread.add(page.unread);
+            self.write(&page.queries).context(WRITING)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a page of queries with their complete statements.
+    async fn page(&mut self, filter: &QueryFilter) -> Result<Vec<StoredQuery>, StoreError> {
+        let store = &self.history.store;
+        let QueryPage { mut queries, unread, .. } = store.unbounded_page(filter, None).await?;
+        for query in &mut queries {
+            let is_cut =
+                query.statement.as_ref().is_some_and(|it| it.chars().nth(LISTED - 1).is_some());
+            if is_cut {
+                query.record.statement = store.statement(&query.query_id, None).await?;
+            }
+        }
+        self.lost.unread.add(unread);
+        self.lost.is_damaged |= unread != Unread::default();
+        Ok(queries)
+    }
+
+    fn write(&mut self, queries: &[StoredQuery]) -> io::Result<()> {
+        for query in queries {
             let mut line = Vec::new();
-            write(&mut line, query, args.format, history.zone)?;
-            if to_terminal {
+            write(&mut line, query, self.format, self.history.zone)?;
+            if self.history.output.is_terminal() {
                 line = visible(&String::from_utf8_lossy(&line)).into_bytes();
             }
-            output.write_all(&line)
-        });
-        if is_last {
-            break;
+            self.output.write_all(&line)?;
         }
+        self.written += queries.len() as u64;
+        Ok(())
     }
-    match written.and_then(|()| output.flush()) {
-        // The reader has gone.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-        written => written.context(WRITING)?,
-    }
-    if lost > 0 {
-        eprintln!(
-            "annals: {lost} or more queries cannot be read: the history is damaged; `annals salvage` saves what can be read"
-        );
-        return Ok(ExitCode::from(1));
-    }
-    Ok(ExitCode::SUCCESS)
-}
 
-/// Reads the next page that can be read, an empty one behind the last. Counts the queries before it that are damaged.
-async fn next_page(
-    history: &History,
-    filter: &mut QueryFilter,
-    lost: &mut u64,
-) -> anyhow::Result<Vec<StoredQuery>> {
-    loop {
-        match page(history, filter).await {
-            // A smaller page may end before the damage.
-            Err(error) if error.is_damage() && filter.limit > 1 => filter.limit /= 2,
-            Err(error) if error.is_damage() => {
-                *lost += 1;
-                // Without the index, nobody knows where to go on.
-                let place = history.store.place_behind_next(filter).await.ok().flatten();
-                let Some(place) = place else { return Ok(Vec::new()) };
-                filter.after = Some(place);
+    /// Returns how many queries cannot be read; None if all can.
+    async fn lost_queries(&self, filter: &QueryFilter) -> Option<String> {
+        if is_by_start(filter) && filter.from_ms.is_none() && filter.to_ms.is_none() {
+            let indexed = self.history.store.indexed_queries().await.ok().flatten();
+            if let Some(indexed) = indexed {
+                let lost = indexed.saturating_sub_unsigned(self.written).max(0);
+                return (lost > 0).then(|| format!("{lost} queries"));
             }
-            page => return page.context(READING),
+        }
+        match self.lost {
+            Lost { has_more: true, .. } => Some("some queries".to_string()),
+            Lost { queries: 0, .. } => None,
+            Lost { queries, .. } => Some(format!("{queries} queries")),
         }
     }
-}
-
-/// Reads a page of queries with their complete statements.
-async fn page(history: &History, filter: &QueryFilter) -> Result<Vec<StoredQuery>, StoreError> {
-    let mut page = history.store.records(filter, None).await?;
-    for query in &mut page {
-        let is_cut =
-            query.statement.as_ref().is_some_and(|it| it.chars().nth(LISTED - 1).is_some());
-        if is_cut {
-            query.record.statement = history.store.statement(&query.query_id, None).await?;
-        }
-    }
-    Ok(page)
 }
 
 fn csv_row<C: AsRef<[u8]>>(output: &mut impl Write, cells: Vec<C>) -> io::Result<()> {

@@ -9,7 +9,7 @@ use clap::Args;
 use super::CLOSING;
 use super::args::ConfigArgs;
 use super::output::print;
-use crate::store::{Address, BUSY_TIMEOUT, Batch, Store, WriteSummary, Writer};
+use crate::store::{Address, BUSY_TIMEOUT, Batch, Store, Unread, WriteSummary, Writer};
 
 /// Merge other histories into the history
 ///
@@ -30,10 +30,17 @@ pub(super) struct Merged {
     pub(super) summary: WriteSummary,
     /// Rows and profiles that annals does not understand.
     pub(super) rejected: u64,
-    /// Queries that the file has and that cannot be read, as far as an index has them; None if it has no damage.
-    lost: Option<i64>,
+    /// What of the file cannot be read; None if it has no damage.
+    lost: Option<Lost>,
     /// Records and profiles that the configuration excludes.
     excluded: u64,
+}
+
+/// What of a damaged history cannot be read.
+struct Lost {
+    /// Queries that an index has; 0 if their number is unknown.
+    queries: i64,
+    unread: Unread,
 }
 
 /// Runs the command.
@@ -88,11 +95,18 @@ fn report(file: &Address, merged: &Merged) {
         print(format_args!("  not understood: {rejected} (`annals check` may say more)"));
     }
     if let Some(lost) = lost {
-        let lost = if *lost > 0 { format!("{lost} queries") } else { "some rows".to_string() };
+        let queries = (lost.queries > 0).then(|| format!("{} queries", lost.queries));
+        let lost = unreadable(queries, lost.unread).unwrap_or_else(|| "some rows".to_string());
         print(format_args!(
             "  {lost} cannot be read: the file is damaged; `annals salvage` saves more"
         ));
     }
+}
+
+/// Returns what cannot be read as the subject of a sentence; None if it is nothing.
+pub(super) fn unreadable(queries: Option<String>, unread: Unread) -> Option<String> {
+    let parts: Vec<String> = queries.into_iter().chain(unread.parts()).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Merges a history in batches, so that memory stays bounded. Skips what is damaged.
@@ -106,9 +120,13 @@ pub(super) async fn merge(
     let mut merged =
         Merged { summary: WriteSummary::default(), rejected: 0, lost: None, excluded: 0 };
     let (mut last, mut read, mut is_damaged) = (i64::MIN, 0, false);
+    let mut unread = Unread::default();
+    // Counted first: another process may add queries meanwhile.
+    let indexed = other.indexed_queries().await.ok().flatten();
     while let Some(page) = other.page_after(last).await.with_context(unreadable)? {
         last = page.last;
         is_damaged |= page.is_damaged;
+        unread.add(page.unread);
         read += page.records.len() as u64 + page.with_profile.len() as u64 + page.rejected;
         merged.rejected += page.rejected;
         page.records.into_iter().for_each(|record| batch.record(record));
@@ -145,11 +163,21 @@ pub(super) async fn merge(
         }
     }
     merged.write(writer, batch).await?;
-    if is_damaged {
-        let indexed = other.indexed_queries().await.unwrap_or(0);
-        merged.lost = Some(indexed.saturating_sub_unsigned(read).max(0));
+    let queries = missing(other, indexed, read).await;
+    if is_damaged || queries > 0 {
+        merged.lost = Some(Lost { queries, unread });
     }
     Ok(merged)
+}
+
+/// Returns how many queries of an index were not read. `indexed` had the index before they were read; another process may
+/// have deleted some since.
+async fn missing(other: &Store, indexed: Option<i64>, read: u64) -> i64 {
+    let missing = |indexed: Option<i64>| indexed.unwrap_or(0).saturating_sub_unsigned(read).max(0);
+    match missing(indexed) {
+        0 => 0,
+        most => most.min(missing(other.indexed_queries().await.ok().flatten())),
+    }
 }
 
 impl Merged {

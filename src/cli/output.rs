@@ -11,6 +11,7 @@ use anyhow::Context;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::domain::account::is_control;
 use crate::domain::statement::{self, SyntaxKind};
 
 pub(super) const BOLD: Style = Style::new().bold();
@@ -276,11 +277,6 @@ fn exit_if_unread(written: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         written => written,
     }
-}
-
-/// Whether a character controls a terminal, or changes the direction of text.
-fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns the text with visible characters in the place of those that control a terminal. Line ends and tabs stay.

@@ -72,6 +72,7 @@ pub async fn run(args: SalvageArgs) -> anyhow::Result<ExitCode> {
             "file": broken, "saved_to": good, "whole": is_whole, "saved": saved.counts,
             "lost": saved.lost(), "incomplete": saved.survey.incomplete,
             "pages": saved.survey.pages, "queries": saved.survey.queries,
+            "damaged_frames": saved.survey.damaged_frames,
         }));
     } else {
         saved.print(&broken, &good);
@@ -115,6 +116,7 @@ async fn save(broken: &Path, own: &TempDir) -> anyhow::Result<Saved> {
     store.copy_rest(&rows_path).await.context(READING)?;
     rows.close().await.context(CLOSING)?;
     store.close().await.context(CLOSING)?;
+    SqliteStore::end_log(&result).await.context(CLOSING)?;
     let checked = SqliteStore::open_to_read(&result).await?;
     let mut findings = checked.integrity().await.context(READING)?;
     findings.extend(checked.damaged_profiles().await.context(READING)?);
@@ -196,6 +198,12 @@ pub(super) fn print_losses(survey: &Survey) {
     }
     for (table, rows) in &survey.incomplete {
         print(format_args!("  rows of {table} of which a part is missing: {rows}"));
+    }
+    if survey.damaged_frames > 0 {
+        let frames = survey.damaged_frames;
+        print(format_args!(
+            "  damaged frames of the write-ahead log, of which records may be missing: {frames}"
+        ));
     }
     if !survey.queries.is_empty() {
         let count = survey.queries.len();

@@ -150,6 +150,11 @@ impl Settings {
     }
 }
 
+/// Prepares a thread that serves for a system clock that is set to before 1970 meanwhile.
+pub fn prepare_thread() {
+    http::date::prepare_thread();
+}
+
 /// Runs the command.
 pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let is_check = args.check_config;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
 use super::args::ConfigArgs;
-use super::output::print;
+use super::output::{print, visible};
 use super::{CLOSING, READING};
 use crate::domain::account::{Account, Role};
 use crate::store::{Address, Store};
@@ -68,7 +68,7 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
         Action::List { config } => {
             let store = Store::open(&config.read()?.db()).await?;
             for account in store.accounts().await.context(READING)? {
-                print(format_args!("{}\t{}", account.name, account.role));
+                print(format_args!("{}\t{}", visible(&account.name), account.role));
             }
             store.close().await.context(CLOSING)?;
         }
@@ -91,7 +91,7 @@ async fn remove(db: &Address, name: &str) -> anyhow::Result<()> {
     if !is_removed {
         bail!("there is no user {name}");
     }
-    print(format_args!("{name} is not a user any more"));
+    print(format_args!("{} is not a user any more", visible(name)));
     Ok(())
 }
 

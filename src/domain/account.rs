@@ -67,7 +67,8 @@ pub(crate) struct InvalidPasswordHash;
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "a name must have 1 to {MAX_NAME_BYTES} bytes, and must not hold a colon or a control character"
+    "a name must have 1 to {MAX_NAME_BYTES} bytes, must not be blank, and must not hold a colon, a control character, or \
+     one that changes the direction of text"
 )]
 pub(crate) struct InvalidName;
 
@@ -85,6 +86,11 @@ impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.role, self.name)
     }
+}
+
+/// Whether a character controls a terminal, or changes the direction of text.
+pub(crate) fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Why a password is rejected.
@@ -132,11 +138,12 @@ impl Account {
         }
     }
 
-    /// Rejects a name that HTTP Basic cannot transmit, because a colon separates name and password there.
+    /// Rejects a name that HTTP Basic cannot transmit, because a colon separates name and password there; and one that
+    /// looks like another name.
     pub(crate) fn check_name(name: &str) -> Result<(), InvalidName> {
-        if name.is_empty()
+        if name.trim().is_empty()
             || name.len() > MAX_NAME_BYTES
-            || name.contains(|c: char| c == ':' || c.is_control())
+            || name.contains(|c: char| c == ':' || is_control(c))
         {
             return Err(InvalidName);
         }

@@ -141,4 +141,6 @@ pub(crate) enum SkipReason {
     Damaged,
     #[error("a file or folder that cannot be read")]
     Unreadable,
+    #[error("a pipe, socket or device in a folder; annals reads a pipe that is named itself")]
+    NotAFile,
 }

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use tracing::{Instrument, Level, Span};
 use warp::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, ETAG, HeaderName, HeaderValue,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, DATE, ETAG, HeaderName, HeaderValue,
     REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use warp::http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use crate::http::answer::{Answer, AnswerBody};
-use crate::http::etag;
 use crate::http::metrics::Metrics;
+use crate::http::{date, etag};
 
 /// The header that carries the id of a request, from the client or from annals.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,7 +22,7 @@ const MAX_REQUEST_ID_BYTES: usize = 64;
 /// The most bytes of a path and of a method in the log: a client may send 64 KB.
 const MAX_LOGGED_BYTES: usize = 256;
 /// The most headers that [`finalize_response`] and [`InFlight`] add.
-const ADDED_HEADERS: usize = 10;
+const ADDED_HEADERS: usize = 11;
 
 /// A request that is not answered yet, as far as the log and the metrics need it.
 pub(crate) struct InFlight {
@@ -61,6 +61,10 @@ impl InFlight {
         }
         protect(answer.headers_mut());
         answer.headers_mut().insert(REQUEST_ID, self.id);
+        match date::header() {
+            Some(date) => answer.headers_mut().insert(DATE, date),
+            None => answer.headers_mut().remove(DATE),
+        };
     }
 
     /// Waits for the answer, and finishes it. What is logged meanwhile has the id of the request.
@@ -98,10 +102,11 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// Reserves the place of the request id in headers that are cloned for many answers: inserting the id into a clone
-/// then allocates nothing.
+/// Reserves the places of the request id and the date in headers that are cloned for many answers: inserting them into
+/// a clone then allocates nothing.
 pub(crate) fn reserve_request_id(headers: &mut HeaderMap) {
     headers.insert(REQUEST_ID, HeaderValue::from_static(""));
+    headers.insert(DATE, HeaderValue::from_static(""));
 }
 
 /// Adds the headers by which a browser protects the answer, as far as they are missing. Every answer passes here, also

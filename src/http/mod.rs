@@ -5,12 +5,14 @@
 
 mod admission;
 pub(crate) mod answer;
+mod answer_memory;
 pub(crate) mod auth;
 mod body;
 pub(crate) mod cache;
 pub(crate) mod client;
 mod compute;
 mod connections;
+pub(crate) mod date;
 pub(crate) mod doris;
 pub(crate) mod error;
 mod etag;
@@ -49,6 +51,7 @@ use warp::reject::{InvalidQuery, MethodNotAllowed};
 use warp::{Filter, Rejection, Reply};
 
 use answer::Answer;
+use answer_memory::IsCounted;
 use error::ApiError;
 pub(crate) use route::Parameters;
 use route::{Route, RouteBuilder, RouteKind, any_of, below, is_at_or_below, values};
@@ -146,16 +149,24 @@ fn label(path: &str) -> &'static str {
 pub(crate) fn routes(
     state: Arc<AppState>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
-    let builder = RouteBuilder::new(state);
+    let builder = RouteBuilder::new(state.clone());
     let routes =
         any_of(ROUTES.iter().map(|(start, routes)| {
             below(start, routes.iter().map(|route| route.filter(&builder)))
         }));
-    warp::method().and(warp::header::headers_cloned()).and(routes.recover(refuse).unify()).map(
-        |method, headers: HeaderMap, answer| {
+    let is_counted = warp::ext::optional::<IsCounted>();
+    warp::method()
+        .and(warp::header::headers_cloned())
+        .and(client::client())
+        .and(is_counted)
+        .and(routes.recover(refuse).unify())
+        .map(move |method, headers: HeaderMap, client, is_counted: Option<IsCounted>, answer| {
+            let answer = match is_counted {
+                Some(_) => answer,
+                None => state.response_cache().memory().count(client, answer),
+            };
             answer::into_reply(middleware::finalize_response(&method, &headers, answer))
-        },
-    )
+        })
 }
 
 /// Makes the answer to a request that no route takes.

@@ -21,6 +21,7 @@ use warp::hyper::body::{Body, Bytes};
 use super::is_cached;
 use super::state::{AppState, Credentials};
 use crate::http::answer::{Answer, AnswerBody};
+use crate::http::answer_memory::{AnswerMemory, IsCounted, Reserved};
 use crate::http::auth::{Principal, SessionCookie};
 use crate::http::cache::Cache;
 use crate::http::client::Client;
@@ -38,6 +39,7 @@ const OVERHEAD_BYTES: usize = 1 << 10;
 pub(crate) struct ResponseCache {
     watch: Watch,
     responses: Cache<Arc<str>, CachedResponse>,
+    memory: AnswerMemory,
 }
 
 /// A response with status 200.
@@ -64,7 +66,12 @@ pub(super) fn whole<B>(body: AnswerBody) -> Either<AnswerBody, B> {
 impl ResponseCache {
     /// Returns a cache of responses from the store that `watch` watches.
     pub(crate) fn new(watch: Watch) -> ResponseCache {
-        ResponseCache { watch, responses: Cache::new(BUDGET_BYTES, weigh) }
+        let responses = Cache::new(BUDGET_BYTES, weigh);
+        ResponseCache { watch, responses, memory: AnswerMemory::new() }
+    }
+
+    pub(super) fn memory(&self) -> &AnswerMemory {
+        &self.memory
     }
 
     /// Returns the kept response to a request, or `None` if the request has to wait for anything. Most requests for
@@ -98,23 +105,30 @@ impl ResponseCache {
         let Some(host) = host else {
             return Ok(routes.oneshot(request).await?.map(Either::Right));
         };
-        let key = match principal(state, &request, host.as_ref()).await {
-            Ok(principal) => key(&principal, &request),
-            Err(error) => {
-                let headers = request.headers();
-                let answer = finalize_response(request.method(), headers, error.into_answer());
-                return Ok(answer.map(whole));
-            }
+        let principal = match principal(state, &request, host.as_ref()).await {
+            Ok(principal) => principal,
+            Err(error) => return Ok(error_answer(&request, error).map(whole)),
         };
+        let key = key(&principal, &request);
         // The routes make the whole response, whatever this client has of it.
         let known = etag::if_none_match(request.headers());
         request.headers_mut().remove(IF_NONE_MATCH);
+        request.extensions_mut().insert(IsCounted);
         let asked = Instant::now();
         let version = self.watch.now().await;
         // What was read since the request came, or is of the version then, holds every commit from before it.
         let is_fresh =
             |response: &CachedResponse| response.began >= asked || response.version == version;
-        let load = self.load(routes, request);
+        if let Some(response) = self.responses.get(key.as_str()).filter(|one| is_fresh(one)) {
+            return Ok(response.to_answer(known.as_ref()).map(whole));
+        }
+        // Memory is reserved before the cache lets one request make the list for others: nobody waits for the memory of
+        // another client.
+        let reserved = match self.memory.reserve_list(&principal, client(&request)).await {
+            Ok(reserved) => reserved,
+            Err(error) => return Ok(error_answer(&request, error).map(whole)),
+        };
+        let load = self.load(routes, request, reserved);
         Ok(match self.responses.get_or_load(key.into(), is_fresh, load).await {
             Ok(response) => response.to_answer(known.as_ref()).map(whole),
             Err(response) => response,
@@ -126,6 +140,7 @@ impl ResponseCache {
         &self,
         routes: S,
         request: Request<In>,
+        reserved: Reserved,
     ) -> Result<CachedResponse, Out<B>>
     where
         S: Service<Request<In>, Response = Response<B>, Error = Infallible>,
@@ -145,7 +160,11 @@ impl ResponseCache {
             return Err(error.into_answer().map(whole));
         };
         reserve_request_id(&mut head.headers);
-        Ok(CachedResponse { version, began, headers: head.headers, body: body.to_bytes() })
+        let body = match reserved.hold(body.to_bytes()) {
+            Ok(body) => body,
+            Err(error) => return Err(error.into_answer().map(whole)),
+        };
+        Ok(CachedResponse { version, began, headers: head.headers, body })
     }
 }
 
@@ -188,6 +207,14 @@ pub(super) fn host(headers: &HeaderMap) -> Option<Option<Authority>> {
     }
 }
 
+fn client<In>(request: &Request<In>) -> Client {
+    request.extensions().get().copied().unwrap_or(Client::UNKNOWN)
+}
+
+fn error_answer<In>(request: &Request<In>, error: ApiError) -> Answer {
+    finalize_response(request.method(), request.headers(), error.into_answer())
+}
+
 /// Returns the user who sent a request. Errors as the routes do.
 async fn principal<In>(
     state: &AppState,
@@ -199,9 +226,8 @@ async fn principal<In>(
     let authorization = authorization
         .map_err(|_| ApiError::BadRequest("the request cannot be read".to_string()))?;
     let session = SessionCookie::DORIS.read(headers);
-    let client = request.extensions().get().copied().unwrap_or(Client::UNKNOWN);
     let (session, path) = (session.as_deref(), request.uri().path());
-    let credentials = Credentials { authorization, session, path, client };
+    let credentials = Credentials { authorization, session, path, client: client(request) };
     state.principal(credentials, host).await
 }
 

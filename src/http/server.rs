@@ -196,6 +196,8 @@ async fn serve_connection<R>(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
+        // It panics at some times of the system clock; the middleware adds the header.
+        .auto_date_header(false)
         .serve_connection(TokioIo::new(RawHeads::new(stream)), service);
     // An error is the client's: the client went away, or sent something other than HTTP.
     let _ = watcher.watch(connection).await;

@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::time_provider::TimeProvider;
 use tokio::sync::watch;
+
+use crate::domain::time::now_ms;
 
 /// A certificate and its key, which can be replaced while connections are open.
 #[derive(Debug)]
@@ -49,6 +53,17 @@ impl Tls {
     }
 }
 
+/// The system clock. That of rustls panics before 1970.
+#[derive(Debug)]
+struct Clock;
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let ms = u64::try_from(now_ms()).unwrap_or(0);
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(ms)))
+    }
+}
+
 fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     let unreadable = |error| TlsError::Certificate(certificate.to_path_buf(), error);
     let chain = CertificateDer::pem_file_iter(certificate).map_err(unreadable)?;
@@ -59,7 +74,7 @@ fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError>
     let secret = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| TlsError::Key(key.to_path_buf(), error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_details(provider, Arc::new(Clock))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, secret)?;

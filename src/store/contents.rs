@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::domain::record::QueryRecord;
+use crate::domain::record::{QueryRecord, StoredQuery};
 
 /// How much the store holds.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +70,8 @@ pub(crate) struct Survey {
     pub incomplete: BTreeMap<String, u64>,
     /// The ids of queries whose rows cannot be read, as far as the index of the ids has them.
     pub queries: Vec<String>,
+    /// Frames of the write-ahead log whose checksum is wrong: what they hold may be wrong or missing.
+    pub damaged_frames: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -85,12 +87,56 @@ impl Survey {
             && self.lost.is_empty()
             && self.incomplete.is_empty()
             && self.queries.is_empty()
+            && self.damaged_frames == 0
     }
 
     /// Returns the number of rows that can be read.
     pub(crate) fn rows(&self) -> u64 {
         self.saved.values().sum()
     }
+}
+
+/// Parts of queries that cannot be read, while the rest of these queries was.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unread {
+    /// Queries with bytes that are no text. U+FFFD is in their place.
+    pub texts: u64,
+    /// Loads without the fields that only loads have.
+    pub loads: u64,
+    /// Queries of which it is unknown whether they have a profile.
+    pub profiles: u64,
+}
+
+impl Unread {
+    pub(crate) fn add(&mut self, other: Unread) {
+        self.texts += other.texts;
+        self.loads += other.loads;
+        self.profiles += other.profiles;
+    }
+
+    /// Returns what cannot be read, each as a part of a sentence.
+    pub(crate) fn parts(self) -> Vec<String> {
+        let Unread { texts, loads, profiles } = self;
+        [
+            (texts, format!("parts of the texts of {texts} queries")),
+            (loads, format!("the fields of {loads} loads")),
+            (profiles, format!("the profiles of up to {profiles} queries")),
+        ]
+        .into_iter()
+        .filter_map(|(count, part)| (count > 0).then_some(part))
+        .collect()
+    }
+}
+
+/// Queries of a damaged file or a sound one, in the order of their arrival.
+#[derive(Debug, Default)]
+pub(crate) struct StoredPage {
+    pub queries: Vec<StoredQuery>,
+    /// The row of the last query; of a damaged row if no query could be read.
+    pub last: i64,
+    pub unread: Unread,
+    /// Whether the file is damaged where these rows are. Rows that cannot be read are skipped.
+    pub is_damaged: bool,
 }
 
 /// Queries of a database, in the order of their arrival, for joining two databases.
@@ -104,6 +150,7 @@ pub(crate) struct Page {
     pub last: i64,
     /// Rows whose query id annals does not accept, as another program may have written them.
     pub rejected: u64,
-    /// Whether the file is damaged where the next rows are: they are skipped.
+    pub unread: Unread,
+    /// Whether the file is damaged where these rows are. Rows that cannot be read are skipped.
     pub is_damaged: bool,
 }

@@ -159,7 +159,7 @@ pub(crate) enum FileFault {
     Replaced,
     /// The file is shorter than its content.
     #[error(
-        "the history's file was truncated; stop annals, and restore a backup or save the rest with `annals salvage`"
+        "the history's file was truncated; stop annals, save the rest with `annals salvage`, or move FILE-wal and FILE-shm away and put a backup in its place"
     )]
     Truncated,
     /// The file has other content.
@@ -228,6 +228,10 @@ pub(crate) enum OpenError {
     Damaged(PathBuf),
     #[error("{} is missing or empty, but its write-ahead log {} is not; put the file back, save what the log holds with `annals salvage`, or move the log away to begin a new history", .0.display(), .1.display())]
     LogWithoutFile(PathBuf, PathBuf),
+    #[error("the write-ahead log {} belongs to another file than {}, as to the one that was there before; move it and the -shm file beside it away", .1.display(), .0.display())]
+    LogOfAnotherFile(PathBuf, PathBuf),
+    #[error("{} has a damaged write-ahead log {}: SQLite would drop acknowledged records; `annals salvage` saves what can be read into a new file", .0.display(), .1.display())]
+    DamagedLog(PathBuf, PathBuf),
     #[error("{} cannot be read; annals needs to read the file and, where there is one, its -wal file", .0.display())]
     NotReadable(PathBuf),
     #[error("{} was last written to in the -wal file beside it, which cannot be read in this folder; copy both to a folder of your own, and name the copy with --db", .0.display())]

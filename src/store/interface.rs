@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::batch::FollowedFile;
-use super::contents::{LoginCounts, Page, ReparseSummary, Sizes};
+use super::contents::{LoginCounts, Page, ReparseSummary, Sizes, StoredPage};
 use super::error::{FileFault, OpenError, StoreError};
 use super::group::{Group, GroupBy};
 use super::query::{Incomplete, ListedQuery, QueryPage, Reader, StoredProfile};
@@ -198,7 +198,16 @@ impl Store {
         filter: &QueryFilter,
         owner: Option<&str>,
     ) -> Result<Vec<StoredQuery>, StoreError> {
-        of_engine!(self, store => store.records(filter, owner).await)
+        Ok(self.unbounded_page(filter, owner).await?.queries)
+    }
+
+    /// Returns the same with what of the queries cannot be read.
+    pub(crate) async fn unbounded_page(
+        &self,
+        filter: &QueryFilter,
+        owner: Option<&str>,
+    ) -> Result<QueryPage, StoreError> {
+        of_engine!(self, store => store.unbounded_page(filter, owner).await)
     }
 
     /// Hands over one query, as a list shows it, if it is known.
@@ -281,6 +290,19 @@ impl Store {
         match self {
             Store::Sqlite(store) => store.place_behind_next(filter).await,
             // A server of PostgreSQL reads all rows, or fails as a whole.
+            Store::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Returns the queries of a list after a row, in the order of their arrival, for a file whose index by start is damaged;
+    /// none after the last.
+    pub(crate) async fn listed_after(
+        &self,
+        filter: &QueryFilter,
+        row: i64,
+    ) -> Result<Option<StoredPage>, StoreError> {
+        match self {
+            Store::Sqlite(store) => store.listed_after(filter, row).await,
             Store::Postgres(_) => Ok(None),
         }
     }
@@ -426,11 +448,12 @@ impl Store {
         of_engine!(self, store => store.profile_of_row(row, summary).await)
     }
 
-    /// Returns how many queries an index has. The rows of some may not be readable.
-    pub(crate) async fn indexed_queries(&self) -> Result<i64, StoreError> {
+    /// Returns how many queries an index has, or None if no index can be read. The rows of some may not be readable.
+    pub(crate) async fn indexed_queries(&self) -> Result<Option<i64>, StoreError> {
         match self {
             Store::Sqlite(store) => store.indexed_queries().await,
-            Store::Postgres(store) => store.sizes().await.map(|sizes| sizes.queries),
+            // A server of PostgreSQL reads all rows, or fails as a whole.
+            Store::Postgres(_) => Ok(None),
         }
     }
 }

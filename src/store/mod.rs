@@ -28,7 +28,7 @@ mod writer;
 pub(crate) use crate::domain::record::StoredQuery;
 pub(crate) use address::Address;
 pub(crate) use batch::{Batch, FollowedFile, WriteSummary};
-pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize};
+pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize, Unread};
 pub(crate) use error::{FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
 pub(crate) use interface::{Store, Version, Watch};

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::domain::filter::Cursor;
 use crate::domain::record::{Kind, StoredQuery};
+use crate::store::contents::Unread;
 use crate::store::error::StoreError;
 use crate::store::profile_body::StoredText;
 
@@ -48,6 +49,8 @@ pub(crate) struct Incomplete {
 pub(crate) struct QueryPage {
     pub queries: Vec<StoredQuery>,
     pub incomplete: Option<Incomplete>,
+    /// What of these queries cannot be read.
+    pub unread: Unread,
 }
 
 impl QueryPage {

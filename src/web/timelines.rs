@@ -16,14 +16,17 @@ const PAGE_WAIT: Duration = Duration::from_millis(60);
 const MAX_CACHED: usize = 256;
 
 /// What ran in each part of a time range; `None` for an empty history.
-pub(super) type Timeline = Report<Option<(TimeRange, Vec<Bucket>)>>;
+type Counts = Option<(TimeRange, Vec<Bucket>)>;
+
+/// The counts of a chart, at one version of the store.
+pub(super) type Timeline = Report<Counts>;
 
 /// The owner whose queries alone are counted, and the filter without its page. A filter is at most some kilobytes.
 type Key = (Option<String>, QueryFilter);
 
 #[derive(Debug)]
 pub(super) struct Timelines {
-    cache: Arc<ReportCache<Key, Option<(TimeRange, Vec<Bucket>)>>>,
+    cache: Arc<ReportCache<Key, Counts>>,
     /// Charts are computed one after the other, so that statements and charts of others keep a connection.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -64,7 +67,7 @@ impl Timelines {
         &self,
         view: &View,
         filter: &QueryFilter,
-    ) -> impl Future<Output = Result<Option<(TimeRange, Vec<Bucket>)>, ApiError>> + use<> {
+    ) -> impl Future<Output = Result<Counts, ApiError>> + use<> {
         let (turn, view, filter) = (self.turn.clone(), view.clone(), filter.clone());
         async move {
             let _turn = turn.lock().await;

@@ -375,3 +375,22 @@ fn a_missing_log_is_logged_once() {
     assert_eq!(log.matches("waiting for the file").count(), 1, "{log}");
     assert!(log.contains("fe.audit.log"), "{log}");
 }
+
+#[test]
+fn a_pipe_is_not_followed_and_holds_up_no_log() {
+    let scene = Scene::new();
+    append(&scene.log, audit_records(0..3).as_bytes());
+    let pipe = scene.log.with_file_name("fe.audit.log.pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let log = scene.log.with_file_name("log");
+    let mut command = annals();
+    command.args(["serve", "--listen", "127.0.0.1:0"]).db(&scene.db);
+    command.arg("--follow").arg(format!("{}*", scene.log.display()));
+    let _server = Server::start_by(command.stderr(File::create(&log).unwrap()));
+    let logged = || std::fs::read_to_string(&log).unwrap();
+    wait_until(|| number(&scene.db, "SELECT count(*) FROM query") == 3, logged);
+    std::thread::sleep(Duration::from_millis(600));
+    let logged = logged();
+    assert_eq!(logged.matches("a pipe, socket or device is not followed").count(), 1, "{logged}");
+    assert!(logged.contains("fe.audit.log.pipe"), "{logged}");
+}

@@ -90,6 +90,34 @@ fn an_import_of_nothing_readable_exits_with_2() {
 }
 
 #[test]
+fn a_pipe_is_read_if_it_is_named_and_skipped_in_a_folder() {
+    let folder = TempDir::new().unwrap();
+    let (logs, db) = (folder.path().join("logs"), folder.path().join("a.db"));
+    std::fs::create_dir(&logs).unwrap();
+    std::fs::write(logs.join("fe.audit.log"), audit_records(0..3)).unwrap();
+    let pipe = logs.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::os::unix::fs::symlink(&pipe, logs.join("link-to-pipe")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", logs.join("link-to-device")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(logs.join("socket")).unwrap();
+    std::fs::write(folder.path().join("other"), audit_records(3..5)).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("other"), logs.join("link-to-file")).unwrap();
+    let output = import(&db, &[&logs]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    let report = stdout(&output);
+    assert!(report.contains("a pipe, socket or device in a folder"), "{report}");
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 5);
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, audit_records(5..7)).unwrap()
+    });
+    let output = import(&db, &[&pipe]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    writer.join().unwrap();
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 7);
+}
+
+#[test]
 fn an_empty_file_exits_with_0() {
     let folder = TempDir::new().unwrap();
     let empty = folder.path().join("empty");

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::support::raw::{connect_from, get_from, read_answer};
 use crate::support::{Server, audit_records, execute, import, number, texts};
 use tempfile::TempDir;
 
@@ -198,4 +199,42 @@ fn an_answer_is_bounded_in_bytes_and_its_link_goes_on() {
     assert_eq!(status, 200);
     assert!(history.contains("The statements are long"), "{history}");
     assert!(history.contains("rel=\"next\""));
+}
+
+#[test]
+#[ignore = "needs a quarter of a minute"]
+fn clients_that_read_nothing_hold_a_bounded_part_of_the_memory() {
+    const BOUND: u64 = 600 << 20;
+    let statement = format!("'select {}' || i", "ab".repeat(4000));
+    let (_folder, db) = history(&queries(1000, &statement));
+    let server = Server::start(&db, &[]);
+    let path =
+        |number: u64| format!("/api/v1/queries?limit=1000&to={}", 1_800_000_000_000 + number);
+    let mut unread: Vec<TcpStream> = (0..480)
+        .map(|number| {
+            let mut stream = connect_from("127.0.0.2", &server);
+            let head = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", path(number));
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    while began.elapsed().as_secs() < 14 {
+        // Neither small answers nor other clients need the memory of this client.
+        for (address, path) in [
+            ("127.0.0.2", "/api/health".to_string()),
+            ("127.0.0.2", "/api/v1/queries/b-7".to_string()),
+            ("127.0.0.1", "/api/v1/queries?limit=10".to_string()),
+            ("127.0.0.1", path(1000)),
+        ] {
+            let answer = get_from(address, &server, &path, "");
+            assert_eq!(answer.status, 200, "{path}: {}", answer.head);
+        }
+    }
+    println!("{} MiB", server.peak_memory() >> 20);
+    assert!(server.peak_memory() < BOUND, "{} MiB", server.peak_memory() >> 20);
+    let rejected = unread.iter_mut().map(read_answer).filter(|answer| answer.status == 503).count();
+    assert!(rejected > 300, "{rejected}");
+    let answer = get_from("127.0.0.2", &server, &path(2000), "");
+    assert_eq!(answer.status, 200, "{}", answer.head);
 }

@@ -33,6 +33,10 @@ pub(super) fn search(
             match entry {
                 Ok(entry) if entry.file_type().is_dir() => {}
                 Ok(entry) if is_part_of(entry.path(), own_file) => {}
+                // Opening a pipe waits for another program, perhaps for ever.
+                Ok(entry) if entry.depth() > 0 && !entry.file_type().is_file() => {
+                    report.problem(Problem::Skipped(SkipReason::NotAFile), entry.path(), START);
+                }
                 Ok(entry) => files.push(entry.into_path()),
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_path_buf();

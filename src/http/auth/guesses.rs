@@ -4,12 +4,14 @@
 //! A guess counts in three ways: for the name and the client together, for the name, and for the client. All counts are
 //! kept in tables of a fixed size that forget what was used least recently.
 
+mod lines;
 mod recent;
 mod tokens;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use self::lines::Lines;
 use self::recent::Recent;
 use self::tokens::Tokens;
 use crate::http::client::Client;
@@ -37,6 +39,7 @@ pub(super) struct Guesses {
 }
 
 struct Counts {
+    all_lines: Lines,
     by_name_and_client: Recent<(String, Client), Failures>,
     by_name: Recent<String, Tokens>,
     by_client: Recent<Client, OfClient>,
@@ -64,6 +67,8 @@ struct OfClient {
 pub(super) struct Unlogged {
     pub wrong: u32,
     pub rejected: u32,
+    /// Lines about other clients that were left out before, because there were too many.
+    pub omitted_lines: u32,
 }
 
 /// A password that may be verified. It counts as wrong unless it turns out to be right.
@@ -78,6 +83,7 @@ pub(super) struct Guess {
 impl Default for Counts {
     fn default() -> Counts {
         Counts {
+            all_lines: Lines::default(),
             by_name_and_client: Recent::new(MAX_KEYS),
             by_name: Recent::new(MAX_KEYS),
             by_client: Recent::new(MAX_KEYS),
@@ -93,12 +99,14 @@ impl OfClient {
     }
 
     /// Returns what to log, if a line is due.
-    fn take_unlogged(&mut self, now: Instant) -> Option<Unlogged> {
-        let is_due = self.logged.is_none_or(|logged| now - logged >= LOG_INTERVAL);
-        is_due.then(|| {
-            self.logged = Some(now);
-            std::mem::take(&mut self.unlogged)
-        })
+    fn take_unlogged(&mut self, all_lines: &mut Lines, now: Instant) -> Option<Unlogged> {
+        if self.logged.is_some_and(|logged| now - logged < LOG_INTERVAL) {
+            return None;
+        }
+        self.logged = Some(now);
+        let unlogged = std::mem::take(&mut self.unlogged);
+        let omitted_lines = all_lines.admit(now)?;
+        Some(Unlogged { omitted_lines, ..unlogged })
     }
 }
 
@@ -120,7 +128,7 @@ impl Guesses {
     ) -> Result<Guess, Duration> {
         let name = counted_name(name).to_string();
         let mut counts = lock(&self.counts);
-        let Counts { by_name_and_client, by_name, by_client } = &mut *counts;
+        let Counts { by_name_and_client, by_name, by_client, .. } = &mut *counts;
         let key = (name, client);
         // Nothing is counted before all three agree: what is rejected costs a guesser nothing, and tells nothing.
         let next = by_name_and_client.get(&key).and_then(|failures| failures.next);
@@ -146,9 +154,10 @@ impl Guesses {
     /// Notes that a password was rejected without being verified. Returns what to log, if a line is due.
     pub(super) fn rejected(&self, client: Client, now: Instant) -> Option<Unlogged> {
         let mut counts = lock(&self.counts);
+        let counts = &mut *counts;
         let of_client = counts.by_client.entry(&client, || OfClient::new(now));
         of_client.unlogged.rejected = of_client.unlogged.rejected.saturating_add(1);
-        of_client.take_unlogged(now)
+        of_client.take_unlogged(&mut counts.all_lines, now)
     }
 }
 
@@ -156,14 +165,14 @@ impl Guess {
     /// The password is wrong. Returns what to log, if a line is due.
     pub(super) fn failed(self, now: Instant) -> Option<Unlogged> {
         let mut counts = lock(&self.guesses.counts);
-        let Counts { by_name_and_client, by_client, .. } = &mut *counts;
+        let Counts { by_name_and_client, by_client, all_lines, .. } = &mut *counts;
         let key = (self.name.clone(), self.client);
         let failures = by_name_and_client.entry(&key, Failures::default);
         let next = now + delay_after(failures.count);
         failures.next = Some(failures.next.map_or(next, |reserved| reserved.max(next)));
         let of_client = by_client.entry(&self.client, || OfClient::new(now));
         of_client.unlogged.wrong = of_client.unlogged.wrong.saturating_add(1);
-        of_client.take_unlogged(now)
+        of_client.take_unlogged(all_lines, now)
     }
 
     /// The password is right: the client may try others for the name as if none had been wrong.

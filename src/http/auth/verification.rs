@@ -110,8 +110,8 @@ async fn verify(
 
 /// Logs wrong passwords: how many they were, and the last name.
 fn log(unlogged: Option<Unlogged>, name: &str, client: Client) {
-    if let Some(Unlogged { wrong, rejected }) = unlogged {
-        tracing::warn!(user = name, %client, wrong, rejected, "wrong passwords");
+    if let Some(Unlogged { wrong, rejected, omitted_lines }) = unlogged {
+        tracing::warn!(user = name, %client, wrong, rejected, omitted_lines, "wrong passwords");
     }
 }
 

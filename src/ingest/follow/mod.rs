@@ -82,6 +82,8 @@ struct Follower {
     tails: HashMap<FileId, Tail>,
     /// The numbers of the patterns that named no file at the last poll.
     waiting: Vec<usize>,
+    /// What the patterns named at the last poll and cannot be followed.
+    special: Vec<PathBuf>,
     /// Files that need no reading until their stamp changes.
     settled: HashMap<FileId, Stamp>,
 }
@@ -101,8 +103,8 @@ impl Follower {
             }
         };
         let (tails, settled) = (HashMap::new(), HashMap::new());
-        let waiting = Vec::new();
-        Follower { pipeline, patterns, sources, checkpoints, tails, waiting, settled }
+        let (waiting, special) = (Vec::new(), Vec::new());
+        Follower { pipeline, patterns, sources, checkpoints, tails, waiting, special, settled }
     }
 
     /// Closes all files, so that the next poll reads them again from their checkpoints.
@@ -113,9 +115,10 @@ impl Follower {
 
     /// Reads and writes what the files got since the last poll.
     async fn poll(&mut self) -> Result<(), WriteError> {
-        let (candidates, without_file) = tokio::task::block_in_place(|| candidates(&self.patterns));
-        self.log_waiting(without_file);
-        let changed = self.update_open(candidates);
+        let found = tokio::task::block_in_place(|| candidates(&self.patterns));
+        self.log_special(found.special);
+        self.log_waiting(found.without_file);
+        let changed = self.update_open(found.files);
         // Open files are older than the files that took their names, so they come first.
         let mut open: Vec<FileId> = self.tails.keys().copied().collect();
         open.sort_by_key(|id| !self.tails[id].rolled);
@@ -131,6 +134,17 @@ impl Follower {
             source.succeeded();
         }
         Ok(())
+    }
+
+    /// Logs once that a pattern names something that cannot be followed: reading it waits, perhaps for ever.
+    fn log_special(&mut self, special: Vec<PathBuf>) {
+        for path in &special {
+            if !self.special.contains(path) {
+                let path = path.display();
+                tracing::warn!(%path, "a pipe, socket or device is not followed; name a file");
+            }
+        }
+        self.special = special;
     }
 
     /// Logs once that a pattern names no file, and again only after it named one.

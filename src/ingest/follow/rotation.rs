@@ -48,10 +48,21 @@ pub(super) fn is_gzip(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "gz")
 }
 
-/// Returns the files that the patterns name, each once, by path, and the numbers of the patterns that name no file.
-pub(super) fn candidates(patterns: &[String]) -> (Vec<Candidate>, Vec<usize>) {
+/// What the patterns name at a poll.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Each file once, by path.
+    pub(super) files: Vec<Candidate>,
+    /// The numbers of the patterns that name no file.
+    pub(super) without_file: Vec<usize>,
+    /// Pipes, sockets and devices, which are not followed.
+    pub(super) special: Vec<PathBuf>,
+}
+
+/// Returns what the patterns name.
+pub(super) fn candidates(patterns: &[String]) -> Found {
     let mut candidates: BTreeMap<PathBuf, Candidate> = BTreeMap::new();
-    let mut without_file = Vec::new();
+    let (mut without_file, mut special) = (Vec::new(), Vec::new());
     for (number, pattern) in patterns.iter().enumerate() {
         let mut live: Vec<PathBuf> = match glob::glob(pattern) {
             Ok(paths) => paths.filter_map(Result::ok).collect(),
@@ -69,6 +80,7 @@ pub(super) fn candidates(patterns: &[String]) -> (Vec<Candidate>, Vec<usize>) {
                 candidates.insert(rolled, candidate);
             }
         }
+        special.extend(live.iter().filter(|path| is_special(path)).cloned());
         for path in live {
             match candidates.entry(path) {
                 Entry::Occupied(_) => names_a_file = true,
@@ -86,7 +98,12 @@ pub(super) fn candidates(patterns: &[String]) -> (Vec<Candidate>, Vec<usize>) {
     }
     let mut ids = HashSet::new();
     let files = candidates.into_values().filter(|candidate| ids.insert(candidate.id)).collect();
-    (files, without_file)
+    Found { files, without_file, special }
+}
+
+/// Whether a path names neither a file nor a folder.
+fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
 /// Returns the files that a log was rolled to: `fe.audit.log.20240806-1`, `fe.audit.log-20240806.gz`.
@@ -118,7 +135,7 @@ mod tests {
             candidate.path.strip_prefix(folder).unwrap().display().to_string()
         };
         candidates(&patterns)
-            .0
+            .files
             .iter()
             .map(|candidate| (name(candidate), candidate.pattern, candidate.rolled))
             .collect()
@@ -157,6 +174,6 @@ mod tests {
         assert!(found(folder.path(), &["[", "none"]).is_empty());
         let pattern = |name| folder.path().join(name).display().to_string();
         let patterns = ["a.log", "none", "*.log", "a.log"].map(pattern);
-        assert_eq!(candidates(&patterns).1, [1]);
+        assert_eq!(candidates(&patterns).without_file, [1]);
     }
 }

@@ -11,6 +11,7 @@ use super::conditions::{Conditions, is_indexed};
 use super::rows::{CUT_STATEMENT, SELECT_QUERY, read_query};
 use crate::domain::filter::{Cursor, QueryFilter, Users};
 use crate::domain::record::{QueryId, StoredQuery};
+use crate::store::contents::Unread;
 use crate::store::error::StoreError;
 use crate::store::list::{LISTED_STATEMENT_CHARS, ListBounds, ListProgress, text_bytes};
 use crate::store::query::{Incomplete, ListedQuery, QueryPage, Reader};
@@ -181,13 +182,13 @@ impl Store {
     }
 
     /// The same without a bound of bytes, for commands.
-    pub(in crate::store) async fn records(
+    pub(in crate::store) async fn unbounded_page(
         &self,
         filter: &QueryFilter,
         owner: Option<&str>,
-    ) -> Result<Vec<StoredQuery>, StoreError> {
+    ) -> Result<QueryPage, StoreError> {
         let reader = Reader { owner, ..Reader::default() };
-        Ok(self.page_within(filter, reader, ListBounds::NONE).await?.queries)
+        self.page_within(filter, reader, ListBounds::NONE).await
     }
 
     async fn page_within(
@@ -206,7 +207,7 @@ impl Store {
         let most_chars = LISTED_STATEMENT_CHARS as i32;
         let mut rows = self.reading(&SELECT_QUERY, most_chars, bounds, each);
         let incomplete = rows.step_any(filter, reader).await?;
-        Ok(QueryPage { queries, incomplete })
+        Ok(QueryPage { queries, incomplete, unread: Unread::default() })
     }
 
     /// Hands over one query, as a list shows it, if it is known.

@@ -138,7 +138,7 @@ fn odd_records(seed: u64, has_huge: bool) -> Vec<QueryRecord> {
         record.state = one_of(random, &states).map(str::to_string);
         record.user = match random.u8(..3) {
             0 => Some(format!("user{}", random.u8(..))),
-            1 if number % 50 == 0 => Some("u".repeat(3000)),
+            1 if number.is_multiple_of(50) => Some("u".repeat(3000)),
             _ => one_of(random, &users).map(str::to_string),
         };
         record.db =

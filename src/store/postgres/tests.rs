@@ -136,8 +136,7 @@ async fn pages(store: &Store, filter: &QueryFilter, owner: Option<&str>) -> Vec<
         let page = store.page(&filter, reader).await.unwrap();
         assert_eq!(page.incomplete, None);
         let mut listed = Vec::new();
-        let each =
-            |query: crate::store::ListedQuery<'_>| listed.push(format!("{}", query.query_id));
+        let each = |query: crate::store::ListedQuery<'_>| listed.push(query.query_id.to_string());
         assert_eq!(store.list(&filter, reader, each).await.unwrap(), None);
         let ids: Vec<&str> = page.queries.iter().map(|query| query.query_id.as_str()).collect();
         assert_eq!(listed, ids);

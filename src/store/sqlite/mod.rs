@@ -4,6 +4,7 @@
 
 mod account;
 mod admin;
+mod beside;
 mod commit;
 mod log_bound;
 mod login;

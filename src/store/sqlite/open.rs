@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 
 use super::raw::{Gate, Lane, OpenFile, ReadPool};
-use super::{BUSY_TIMEOUT, Store, admin, options_to_write, reparse};
+use super::{BUSY_TIMEOUT, Store, admin, beside, options_to_write, reparse};
 use crate::store::contents::ReparseSummary;
 use crate::store::error::{OpenError, StoreError};
 
@@ -52,7 +52,7 @@ impl Store {
         if path.is_dir() {
             return Err(OpenError::IsAFolder(path.to_path_buf()));
         }
-        reject_log_without_file(path)?;
+        beside::reject_log(path)?;
         if !path.exists() {
             create(path).await?;
         }
@@ -112,7 +112,7 @@ impl Store {
             }
             Err(_) => return Err(OpenError::NotReadable(named())),
         }
-        reject_log_without_file(path)?;
+        beside::reject_log(path)?;
         let mut opened = open_pool(options_to_read(path), path).await;
         let immutable = matches!(opened, Err(OpenError::NotWritable(_)));
         if immutable {
@@ -175,18 +175,6 @@ fn is_current(applied: &[i64]) -> bool {
     MIGRATIONS.iter().all(|known| applied.contains(&known.version))
 }
 
-/// Errors if the file is missing or empty and its write-ahead log is not. SQLite would delete the log, whose pages may
-/// be the only copy of the newest records.
-fn reject_log_without_file(path: &Path) -> Result<(), OpenError> {
-    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    // The log is looked at first: another process may create the file, and then the log, meanwhile.
-    let log = admin::retention::log_path(path);
-    if bytes(&log) > 0 && bytes(path) == 0 {
-        return Err(OpenError::LogWithoutFile(path.to_path_buf(), log));
-    }
-    Ok(())
-}
-
 /// Waits until no other annals brings the file up to date. Returns the lock, or None on a file system without such locks:
 /// then SQLite's own lock must do.
 async fn take_turn(path: &Path) -> Option<File> {
@@ -206,7 +194,13 @@ async fn migrate(path: &Path, applied: Option<&[i64]>) -> Result<ReparseSummary,
         // setting, and setting it writes to any other file.
         options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
     }
+    let had_no_log = beside::has_no_log(path);
     let mut connection = connect_in_turn(options).await?;
+    if had_no_log {
+        // SQLite has written the mode by means of a rollback journal. If a loss of power brought the journal back, the file would
+        // lose the mode again, beside a log.
+        beside::sync_folder(path)?;
+    }
     if !applied.is_some_and(is_current) {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         if applied.is_none() {
@@ -325,8 +319,8 @@ async fn applied_migrations(
     if application_id != APPLICATION_ID {
         return Err(OpenError::OfAnotherProgram(path.to_path_buf()));
     }
-    // No macro: the table is sqlx's own, and no migration creates it.
-    let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations")
+    // No macro: the table is sqlx's own, and no migration creates it. Without its index, a damaged index stops nothing.
+    let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations NOT INDEXED")
         .fetch_all(&mut *connection)
         .await
         .map_err(not_opened)?;

@@ -15,14 +15,19 @@ impl Store {
         owner: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
         let id = query_id.as_str();
+        // The bytes of a damaged page may be no text.
         let found = sqlx::query_scalar!(
-            "SELECT statement FROM query WHERE query_id = ?1 AND (?2 IS NULL OR user = ?2)",
+            r#"SELECT CAST(statement AS BLOB) AS "statement: Vec<u8>" FROM query WHERE query_id = ?1 AND (?2 IS NULL OR user = ?2)"#,
             id,
             owner
         )
         .fetch_optional(&self.readers)
         .await?;
-        Ok(found.flatten())
+        let text = |bytes| match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        };
+        Ok(found.flatten().map(text))
     }
 
     /// Returns the id of the newest query of a trace id.

@@ -5,7 +5,8 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Server, annals, import, number, stderr, wait_until};
+use crate::support::raw::get_from;
+use crate::support::{Server, annals, certificate, import, number, stderr, wait_until};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -322,6 +323,54 @@ fn a_clock_before_1970_panics_nowhere() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("the system clock is before 1970"), "{}", stderr(&output));
     assert_eq!(number(&db, "SELECT count(*) FROM query"), 8);
+}
+
+#[test]
+#[ignore = "needs cc, to make a library that moves the clock; openssl and curl"]
+fn requests_are_answered_with_a_clock_of_another_century() {
+    let folder = TempDir::new().unwrap();
+    let (db, sqlite) = history(folder.path());
+    insert_queries(&sqlite, "q", 3, 100);
+    drop(sqlite);
+    certificate(folder.path(), "annals");
+    let clock = FakeClock::new(folder.path());
+    let start = |arguments: &[&str]| {
+        let mut command = annals();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(&db).args(arguments);
+        command.current_dir(folder.path());
+        Server::start_by(clock.seen_by(&mut command))
+    };
+    let server = start(&[]);
+    let secure = start(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    let answers = |date: Option<&str>| {
+        for path in [
+            "/api/v1/queries", "/api/v1/queries", "/api/v1/queries?limit=1", "/api/health",
+            "/api/v1/queries/q1", "/api/v1/statements", "/rest/v1/session", "/", "/statements",
+            "/status", "/metrics",
+        ] {
+            let answer = get_from("127.0.0.1", &server, path, "");
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+            let sent = answer.header("date");
+            assert_eq!(sent.is_some(), date.is_some(), "{path}: {}", answer.head);
+            assert!(sent.unwrap_or_default().contains(date.unwrap_or_default()), "{sent:?}");
+        }
+        let row = json!([{"query_id": "p-1", "time": 1_700_000_000_000_i64, "stmt": "select 1"}]);
+        let pushed = server.send("POST", "/api/v1/queries", &[], row.to_string().as_bytes());
+        assert_eq!(pushed.0, 200, "{pushed:?}");
+        let url = format!("{}/api/v1/queries", secure.url);
+        let fetched = Command::new("curl").args(["-sSfk", &url]).output().unwrap();
+        assert!(fetched.status.success(), "{}", stderr(&fetched));
+    };
+    let year = 365 * 86_400;
+    answers(Some(" gmt"));
+    clock.set(-60 * year);
+    answers(None);
+    clock.set(500 * year);
+    answers(Some(" 25"));
+    clock.set(0);
+    answers(Some(" gmt"));
+    let metrics = String::from_utf8(server.get("/metrics").2).unwrap();
+    assert!(metrics.contains("annals_panics_total 0"), "{metrics}");
 }
 
 #[test]

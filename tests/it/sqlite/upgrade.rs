@@ -27,7 +27,7 @@ const OTHER_ROWS: &str = "
 fn migrations() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = entries.collect();
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
     files.sort();
     let read = |file: &PathBuf| {
         let name = file.file_stem().unwrap().to_str().unwrap();

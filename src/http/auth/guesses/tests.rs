@@ -69,8 +69,11 @@ fn the_log_gets_a_line_for_many_guesses() {
     let guesses = Arc::new(Guesses::default());
     let now = Instant::now();
     let fail = |now| guesses.begin("alice", client(1), now).ok().unwrap().failed(now);
-    assert_eq!(fail(now), Some(Unlogged { wrong: 1, rejected: 0 }));
+    assert_eq!(fail(now), Some(Unlogged { wrong: 1, rejected: 0, omitted_lines: 0 }));
     assert_eq!(fail(now), None);
     assert_eq!(guesses.rejected(client(1), now), None);
-    assert_eq!(fail(now + LOG_INTERVAL), Some(Unlogged { wrong: 2, rejected: 1 }));
+    assert_eq!(
+        fail(now + LOG_INTERVAL),
+        Some(Unlogged { wrong: 2, rejected: 1, omitted_lines: 0 })
+    );
 }

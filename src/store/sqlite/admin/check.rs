@@ -1,6 +1,7 @@
 //! Checking the file and its rows.
 
 use super::super::Store;
+use super::super::raw::wrong_texts;
 use crate::store::contents::{Finding, TableSize};
 use crate::store::error::StoreError;
 use crate::store::profile_body::unpack;
@@ -31,6 +32,11 @@ impl Store {
         findings
             .extend(finding("fingerprints without a normalized statement", orphans.fingerprints));
         Ok(findings)
+    }
+
+    /// Returns the columns that have bytes that are no UTF-8. Reads every text.
+    pub(crate) async fn wrong_texts(&self) -> Result<Vec<Finding>, StoreError> {
+        wrong_texts(&mut *self.reporters.acquire().await?).await
     }
 
     /// Unpacks every profile, one at a time. Returns those that cannot be unpacked.

@@ -3,10 +3,10 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::Store;
-use super::super::raw::queries_after;
+use super::super::raw::{is_readable_after, queries_after, queries_alone_after};
 use crate::domain::profile::Profile;
 use crate::domain::record::QueryRecord;
-use crate::store::contents::Page;
+use crate::store::contents::{Page, StoredPage, Unread};
 use crate::store::error::StoreError;
 use crate::store::profile_body::unpack;
 
@@ -20,21 +20,9 @@ const SKIPPED: i64 = 64;
 impl Store {
     /// Returns the queries after a row, in the order of their arrival; none after the last. Skips rows that are damaged.
     pub(crate) async fn page_after(&self, row: i64) -> Result<Option<Page>, StoreError> {
-        let mut connection = self.reporters.acquire().await?;
-        let mut limit = PAGE;
-        let queries = loop {
-            match queries_after(&mut connection, row, limit).await {
-                // Fewer rows may end before the damage.
-                Err(error) if error.is_damage() && limit > 1 => limit /= 2,
-                Err(error) if error.is_damage() => {
-                    let last = end_of_damage(&mut connection, row).await?;
-                    return Ok(last.map(|last| Page { last, is_damaged: true, ..Page::default() }));
-                }
-                queries => break queries?,
-            }
-        };
-        let Some(last) = queries.last() else { return Ok(None) };
-        let mut page = Page { last: last.id, ..Page::default() };
+        let Some(read) = self.stored_after(row).await? else { return Ok(None) };
+        let StoredPage { queries, last, unread, is_damaged } = read;
+        let mut page = Page { last, unread, is_damaged, ..Page::default() };
         for query in queries {
             let is_accepted = query.query_id.parse().as_ref() == Ok(&query.query_id);
             match query.has_profile {
@@ -44,6 +32,25 @@ impl Store {
             }
         }
         Ok(Some(page))
+    }
+
+    /// Returns the same with the whole statements, for other uses than a merge.
+    pub(super) async fn stored_after(&self, row: i64) -> Result<Option<StoredPage>, StoreError> {
+        if row == i64::MAX {
+            return Ok(None);
+        }
+        let mut connection = self.reporters.acquire().await?;
+        match queries_after(&mut connection, row, PAGE).await {
+            Err(error) if error.is_damage() => {
+                damaged_page_after(&mut connection, row).await.map(Some)
+            }
+            read => {
+                let (queries, unread) = read?;
+                let Some(last) = queries.last().map(|query| query.id) else { return Ok(None) };
+                let is_damaged = unread != Unread::default();
+                Ok(Some(StoredPage { queries, last, unread, is_damaged }))
+            }
+        }
     }
 
     /// Returns the profile of a row with the record of its query; only the record if the profile is damaged.
@@ -68,17 +75,34 @@ impl Store {
     }
 }
 
+/// Returns the queries after a row where a page of the file is damaged. What cannot be read of them is counted. The page
+/// after the last readable row ends with the largest row.
+async fn damaged_page_after(
+    connection: &mut SqliteConnection,
+    row: i64,
+) -> Result<StoredPage, StoreError> {
+    let mut limit = PAGE;
+    let (queries, unread) = loop {
+        match queries_alone_after(connection, row, limit).await {
+            // Fewer rows may end before the damage.
+            Err(error) if error.is_damage() && limit > 1 => limit /= 2,
+            Err(error) if error.is_damage() => {
+                let last = end_of_damage(connection, row).await?.unwrap_or(i64::MAX);
+                return Ok(StoredPage { last, is_damaged: true, ..StoredPage::default() });
+            }
+            read => break read?,
+        }
+    };
+    let last = queries.last().map_or(i64::MAX, |query| query.id);
+    Ok(StoredPage { queries, last, unread, is_damaged: true })
+}
+
 /// Returns the last row from `row` on that is damaged, or None if no row can be read any more.
 async fn end_of_damage(
     connection: &mut SqliteConnection,
     row: i64,
 ) -> Result<Option<i64>, StoreError> {
-    let newest: Option<i64> =
-        sqlx::query_scalar!("SELECT max(id) FROM query INDEXED BY query_by_start")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(StoreError::from)?;
-    let newest = newest.unwrap_or(row);
+    let newest = newest_row(connection).await?.unwrap_or(row);
     let (mut damaged, mut step) = (row.max(-1), 1);
     // Rows between the last damaged row and the first readable one.
     let mut readable = loop {
@@ -86,24 +110,38 @@ async fn end_of_damage(
             return Ok(None);
         }
         let next = damaged.saturating_add(step);
-        match queries_after(connection, next, 1).await {
-            Err(error) if error.is_damage() => damaged = next,
-            next_queries => {
-                next_queries?;
-                break next;
-            }
+        if is_readable_after(connection, next).await? {
+            break next;
         }
+        damaged = next;
         step = SKIPPED.min(step * 2);
     };
     while readable - damaged > 1 {
         let middle = damaged + (readable - damaged) / 2;
-        match queries_after(connection, middle, 1).await {
-            Err(error) if error.is_damage() => damaged = middle,
-            queries => {
-                queries?;
-                readable = middle;
-            }
+        match is_readable_after(connection, middle).await? {
+            true => readable = middle,
+            false => damaged = middle,
         }
     }
     Ok(Some(readable))
+}
+
+/// Returns the newest row that an index has, or None if no index can be read.
+async fn newest_row(connection: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
+    let by_start = sqlx::query_scalar!("SELECT max(id) FROM query INDEXED BY query_by_start")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(StoreError::from);
+    match by_start {
+        Err(error) if error.is_damage() => {}
+        newest => return newest,
+    }
+    let by_id = sqlx::query_scalar!("SELECT max(id) FROM query INDEXED BY query_by_query_id")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(StoreError::from);
+    match by_id {
+        Err(error) if error.is_damage() => Ok(None),
+        newest => newest,
+    }
 }

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use super::super::{Store, raw};
+use sqlx::sqlite::SqliteJournalMode;
+use sqlx::{ConnectOptions, Connection};
+
+use super::super::{Store, options_to_write, raw};
 use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::profile::Profile;
 use crate::domain::time::Zone;
-use crate::store::contents::Survey;
+use crate::store::contents::{StoredPage, Survey};
 use crate::store::error::StoreError;
 use crate::store::profile_body::unpack;
 
@@ -32,6 +35,12 @@ impl Store {
         let (from, into) = (from.to_path_buf(), self.path.clone());
         let copied = tokio::task::spawn_blocking(move || raw::copy_rest(&from, &into));
         copied.await.map_err(StoreError::other)?
+    }
+
+    /// Turns WAL mode off in a file that no connection has open, as in a backup: no log belongs to the file then.
+    pub(crate) async fn end_log(path: &Path) -> Result<(), StoreError> {
+        let options = options_to_write(path).journal_mode(SqliteJournalMode::Delete);
+        Ok(options.connect().await?.close().await?)
     }
 
     /// Returns the next profile after a row whose query has no row, with the row; the profile is None if its text cannot
@@ -89,9 +98,41 @@ impl Store {
         Ok(next.map(|id| Cursor { started_ms: None, id }))
     }
 
-    /// Returns how many queries an index has. The rows of some may not be readable.
-    pub(crate) async fn indexed_queries(&self) -> Result<i64, StoreError> {
-        let count = sqlx::query_scalar!("SELECT count(*) FROM query INDEXED BY query_by_start");
-        Ok(count.fetch_one(&self.reporters).await?)
+    /// Returns how many queries an index has, or None if no index can be read. The rows of some may not be readable.
+    pub(crate) async fn indexed_queries(&self) -> Result<Option<i64>, StoreError> {
+        let by_start = sqlx::query_scalar!("SELECT count(*) FROM query INDEXED BY query_by_start")
+            .fetch_one(&self.reporters)
+            .await
+            .map_err(StoreError::from);
+        match by_start {
+            Err(error) if error.is_damage() => {}
+            count => return count.map(Some),
+        }
+        // SQLite chooses an index of its own for count(*).
+        let by_id = sqlx::query_scalar!("SELECT count(id) FROM query INDEXED BY query_by_query_id")
+            .fetch_one(&self.reporters)
+            .await
+            .map_err(StoreError::from);
+        match by_id {
+            Err(error) if error.is_damage() => Ok(None),
+            count => count.map(Some),
+        }
+    }
+
+    /// Returns the queries of a list after a row, in the order of their arrival, with their whole statements; none after the
+    /// last. Needs no index by start. Begins where the list's page begins; ignores the limit.
+    pub(crate) async fn listed_after(
+        &self,
+        filter: &QueryFilter,
+        row: i64,
+    ) -> Result<Option<StoredPage>, StoreError> {
+        let Some(mut page) = self.stored_after(row).await? else { return Ok(None) };
+        page.queries.retain(|query| filter.is_from_page_on((query.started_ms, query.id)));
+        if !filter.is_by_start_alone() || filter.user.is_some() {
+            let rows: Vec<i64> = page.queries.iter().map(|query| query.id).collect();
+            let matching = self.matching(filter, &rows).await?;
+            page.queries.retain(|query| matching.contains(&query.id));
+        }
+        Ok(Some(page))
     }
 }

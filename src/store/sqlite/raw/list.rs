@@ -2,13 +2,15 @@
 //!
 //! `read_pool.rs` says why lists take a raw connection.
 
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::Store;
-use super::query_table::{SELECT_QUERY, read_query};
+use super::damaged::{is_wrong_value, lossy_values, read_other_tables};
+use super::query_table::{SELECT_QUERY, SELECT_QUERY_ALONE, read_query};
 use crate::domain::filter::{Cursor, QueryFilter, Users};
 use crate::domain::record::{QueryId, StoredQuery};
+use crate::store::contents::Unread;
 use crate::store::error::StoreError;
 use crate::store::list::{LISTED_STATEMENT_CHARS, ListBounds, ListProgress, text_bytes};
 use crate::store::query::{Incomplete, ListedQuery, QueryPage, Reader};
@@ -20,17 +22,40 @@ const SELECT_LISTED: &str =
         frontend, session_id, sql_hash
     FROM query ";
 
-/// Borrows the columns of a row of [`SELECT_LISTED`] where SQLite has them.
-fn read_listed<'r>(row: &'r Row<'_>) -> Result<ListedQuery<'r>, rusqlite::Error> {
-    let text = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_str_or_null()?);
+/// Hands over a row of [`SELECT_LISTED`], its columns borrowed where SQLite has them. Bytes that are no text become U+FFFD.
+/// Returns its place in the list, and the bytes of its texts.
+fn read_listed(
+    row: &Row<'_>,
+    mut each: impl FnMut(ListedQuery<'_>),
+) -> Result<(Cursor, usize), rusqlite::Error> {
+    let mut hand_over = |query: ListedQuery<'_>| {
+        let place = (query.cursor(), query.text_bytes());
+        each(query);
+        place
+    };
+    match listed_of(|at| row.get_ref(at)) {
+        Err(error) if is_wrong_value(&error) => {
+            let values = lossy_values(row)?;
+            let value = |at: usize| Ok(values.get(at).map_or(ValueRef::Null, ValueRef::from));
+            Ok(hand_over(listed_of(value)?))
+        }
+        query => Ok(hand_over(query?)),
+    }
+}
+
+fn listed_of<'v>(
+    value: impl Fn(usize) -> Result<ValueRef<'v>, rusqlite::Error>,
+) -> Result<ListedQuery<'v>, rusqlite::Error> {
+    let text = |at| Ok::<_, rusqlite::Error>(value(at)?.as_str_or_null()?);
+    let number = |at| Ok::<_, rusqlite::Error>(value(at)?.as_i64_or_null()?);
     Ok(ListedQuery {
-        id: row.get(0)?,
+        id: value(0)?.as_i64()?,
         query_id: text(1)?.unwrap_or_default(),
         kind: text(2)?.unwrap_or_default(),
         state: text(3)?,
-        started_ms: row.get(4)?,
-        ended_ms: row.get(5)?,
-        duration_ms: row.get(6)?,
+        started_ms: number(4)?,
+        ended_ms: number(5)?,
+        duration_ms: number(6)?,
         user: text(7)?,
         catalog: text(8)?,
         db: text(9)?,
@@ -183,6 +208,30 @@ impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<
     }
 }
 
+/// Collects queries with all their fields.
+type QueryReader<'a> =
+    ListReader<&'a mut dyn FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>>;
+
+/// Returns the queries over which `step` goes, read by `select`.
+fn read_page(
+    sqlite: &Connection,
+    bounds: ListBounds,
+    select: &str,
+    step: impl Fn(&mut QueryReader<'_>, &Connection, &str) -> Result<(), rusqlite::Error>,
+) -> Result<QueryPage, rusqlite::Error> {
+    let (mut queries, mut unread) = (Vec::new(), Unread::default());
+    let mut each = |row: &Row<'_>| {
+        let query = read_query(row, &mut unread)?;
+        let place = (query.cursor(), text_bytes(&query));
+        queries.push(query);
+        Ok(place)
+    };
+    let mut rows: QueryReader<'_> = ListReader::new(bounds, &mut each);
+    step(&mut rows, sqlite, select)?;
+    let incomplete = rows.progress.incomplete();
+    Ok(QueryPage { queries, incomplete, unread })
+}
+
 impl Store {
     /// Hands over the queries of a page of a list, newest first, each as SQLite has it in memory. Every page of a list
     /// costs the same: the index by start has its place. Returns where the page ended if it reached a bound.
@@ -192,12 +241,8 @@ impl Store {
         reader: Reader<'_>,
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<Option<Incomplete>, StoreError> {
-        let mut rows = ListReader::new(ListBounds::SERVED, |row: &Row<'_>| {
-            let query = read_listed(row)?;
-            let place = (query.cursor(), query.text_bytes());
-            each(query);
-            Ok(place)
-        });
+        let mut rows =
+            ListReader::new(ListBounds::SERVED, |row: &Row<'_>| read_listed(row, &mut each));
         if filter.is_by_start_alone() {
             let page = |sqlite: &_| rows.step_page(sqlite, SELECT_LISTED, filter, reader.owner);
             self.read_pool.read_rows(filter.limit, page).await?;
@@ -218,13 +263,13 @@ impl Store {
     }
 
     /// The same without a bound of bytes, for commands.
-    pub(crate) async fn records(
+    pub(crate) async fn unbounded_page(
         &self,
         filter: &QueryFilter,
         owner: Option<&str>,
-    ) -> Result<Vec<StoredQuery>, StoreError> {
+    ) -> Result<QueryPage, StoreError> {
         let reader = Reader { owner, ..Reader::default() };
-        Ok(self.page_within(filter, reader, ListBounds::NONE).await?.queries)
+        self.page_within(filter, reader, ListBounds::NONE).await
     }
 
     async fn page_within(
@@ -233,25 +278,43 @@ impl Store {
         reader: Reader<'_>,
         bounds: ListBounds,
     ) -> Result<QueryPage, StoreError> {
-        let mut queries = Vec::new();
-        let mut rows = ListReader::new(bounds, |row: &Row<'_>| {
-            let query = read_query(row)?;
-            let place = (query.cursor(), text_bytes(&query));
-            queries.push(query);
-            Ok(place)
-        });
-        let mut incomplete = None;
         if filter.is_by_start_alone() {
-            let page = |sqlite: &_| rows.step_page(sqlite, &SELECT_QUERY, filter, reader.owner);
-            self.read_pool.read(page).await?;
-        } else {
-            let found = self.found(filter, reader).await?;
-            incomplete = found.incomplete;
-            let page = |sqlite: &_| rows.step_ids(sqlite, &SELECT_QUERY, &found.ids);
-            self.read_pool.read(page).await?;
+            let page = |rows: &mut QueryReader<'_>, sqlite: &_, select: &str| {
+                rows.step_page(sqlite, select, filter, reader.owner)
+            };
+            return self.queries(bounds, page).await;
         }
-        let incomplete = rows.progress.incomplete().or(incomplete);
-        Ok(QueryPage { queries, incomplete })
+        let found = self.found(filter, reader).await?;
+        let page = |rows: &mut QueryReader<'_>, sqlite: &_, select: &str| {
+            rows.step_ids(sqlite, select, &found.ids)
+        };
+        let page = self.queries(bounds, page).await?;
+        Ok(QueryPage { incomplete: page.incomplete.or(found.incomplete), ..page })
+    }
+
+    /// Returns the queries over which `step` goes. If a page of the file is damaged, tables are read one by one.
+    async fn queries(
+        &self,
+        bounds: ListBounds,
+        step: impl Fn(&mut QueryReader<'_>, &Connection, &str) -> Result<(), rusqlite::Error>,
+    ) -> Result<QueryPage, StoreError> {
+        match self.read_pool.read(|sqlite| read_page(sqlite, bounds, &SELECT_QUERY, &step)).await {
+            Err(error) if error.is_damage() => self.queries_alone(bounds, step).await,
+            page => page,
+        }
+    }
+
+    async fn queries_alone(
+        &self,
+        bounds: ListBounds,
+        step: impl Fn(&mut QueryReader<'_>, &Connection, &str) -> Result<(), rusqlite::Error>,
+    ) -> Result<QueryPage, StoreError> {
+        let read = |sqlite: &_| {
+            let mut page = read_page(sqlite, bounds, &SELECT_QUERY_ALONE, &step)?;
+            read_other_tables(sqlite, &mut page.queries, &mut page.unread)?;
+            Ok(page)
+        };
+        self.read_pool.read(read).await
     }
 
     /// Hands over one query, as a list shows it, if it is known.
@@ -261,12 +324,8 @@ impl Store {
         owner: Option<&str>,
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), StoreError> {
-        let mut rows = ListReader::new(ListBounds::NONE, |row: &Row<'_>| {
-            let query = read_listed(row)?;
-            let place = (query.cursor(), query.text_bytes());
-            each(query);
-            Ok(place)
-        });
+        let mut rows =
+            ListReader::new(ListBounds::NONE, |row: &Row<'_>| read_listed(row, &mut each));
         let one = (query_id, owner);
         let read =
             |sqlite: &_| rows.step_one(sqlite, SELECT_LISTED, LISTED_STATEMENT_CHARS.into(), one);
@@ -279,17 +338,15 @@ impl Store {
         query_id: &QueryId,
         owner: Option<&str>,
     ) -> Result<Option<StoredQuery>, StoreError> {
-        let mut found = None;
-        let mut rows = ListReader::new(ListBounds::NONE, |row: &Row<'_>| {
-            let query = read_query(row)?;
-            let place = (query.cursor(), 0);
-            found = Some(query);
-            Ok(place)
-        });
-        let one = (query_id, owner);
-        let read = |sqlite: &_| rows.step_one(sqlite, &SELECT_QUERY, i64::MAX, one);
-        self.read_pool.read_briefly(read).await?;
-        Ok(found)
+        let one = |rows: &mut QueryReader<'_>, sqlite: &_, select: &str| {
+            rows.step_one(sqlite, select, i64::MAX, (query_id, owner))
+        };
+        let read = |sqlite: &_| read_page(sqlite, ListBounds::NONE, &SELECT_QUERY, one);
+        let mut page = match self.read_pool.read_briefly(read).await {
+            Err(error) if error.is_damage() => self.queries_alone(ListBounds::NONE, one).await?,
+            page => page?,
+        };
+        Ok(page.queries.pop())
     }
 }
 

@@ -5,11 +5,13 @@
 //! `benches/store_paths.rs` and `benches/history.rs`. Every other statement goes through sqlx's macros.
 
 mod aggregate;
+mod damaged;
 mod gate;
 mod insert;
 mod lane;
 mod list;
 mod log;
+mod log_file;
 mod ngram_index;
 mod open_file;
 mod profile;
@@ -31,15 +33,15 @@ use sqlx::sqlite::{LockedSqliteHandle, SqliteConnection};
 
 use crate::store::error::StoreError;
 
+pub(super) use damaged::{is_readable_after, queries_after, queries_alone_after, wrong_texts};
 pub(super) use gate::Gate;
 pub(super) use insert::insert_normalized;
 pub(super) use lane::Lane;
 pub(super) use log::restart_log;
+pub(super) use log_file::{is_without_log, log_state};
 pub(super) use ngram_index::{make_segments, remove_unfilled};
 pub(super) use open_file::OpenFile;
-pub(super) use query_table::{
-    insert_queries, queries_after, stored_queries, update_queries, write_loads,
-};
+pub(super) use query_table::{insert_queries, stored_queries, update_queries, write_loads};
 pub(super) use read_pool::ReadPool;
 pub(super) use salvage::{copy_rest, salvage, survey};
 pub(crate) use watch::{Version, Watch};

@@ -47,6 +47,8 @@ struct State {
     log_index: FileId,
     seen: Seen,
     fault: Option<FileFault>,
+    /// The size at which the file was found to be truncated.
+    cut_bytes: u64,
 }
 
 // SAFETY: the index is only read, by atomic loads, and only by the thread that has the mutex around the state.
@@ -137,6 +139,7 @@ impl OpenFile {
             log_index: id(&log_index),
             seen: Seen { stamp: Stamp::of(&file), header, checkpoint },
             fault: None,
+            cut_bytes: 0,
         };
         Ok(OpenFile { path: path.to_path_buf(), real, state: Mutex::new(Some(state)) })
     }
@@ -145,10 +148,13 @@ impl OpenFile {
     pub(in crate::store::sqlite) fn check(&self) -> Result<(), FileFault> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = state.as_mut() else { return Ok(()) };
-        if state.fault.is_some_and(FileFault::is_final) {
-            return state.fault.map_or(Ok(()), Err);
-        }
-        let found = state.look(&self.path, &self.real).err();
+        let found = match state.fault {
+            Some(FileFault::Truncated) if state.has_grown(&self.path) => {
+                Some(FileFault::Overwritten)
+            }
+            Some(fault) if fault.is_final() => return Err(fault),
+            _ => state.look(&self.path, &self.real).err(),
+        };
         if found != state.fault {
             state.fault = found;
             log(&self.path, found);
@@ -240,8 +246,15 @@ impl State {
         Ok(())
     }
 
+    /// Returns whether somebody writes to the file since it was found to be truncated: a program that overwrites a file cuts it
+    /// first.
+    fn has_grown(&self, path: &Path) -> bool {
+        metadata(path).is_some_and(|file| id(&file) == self.file && file.len() > self.cut_bytes)
+    }
+
     /// Looks at the content of a file whose size or time has changed.
     fn look_inside(&mut self, stamp: Stamp, now: Checkpoint) -> Result<(), FileFault> {
+        self.cut_bytes = stamp.bytes;
         let header = read_header(&self.connection).map_err(|_| FileFault::Truncated)?;
         let is_running = now.attempted != now.frames;
         let is_by_checkpoint = is_running || now != self.seen.checkpoint;

@@ -9,30 +9,40 @@ use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{Row, ToSql, params_from_iter};
 use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
 
+use super::damaged::{is_wrong_value, lossy_values};
 use super::insert::insert_rows;
 use super::{lock, with_raw};
 use crate::domain::record::{Field, FieldValue, Load, QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
+use crate::store::contents::Unread;
 use crate::store::error::StoreError;
 
 /// Selects what [`read_query`] reads, up to the conditions. `?1` is the most characters of a statement: cutting counts
 /// them, so a statement of no more bytes is taken as it is.
-pub(super) static SELECT_QUERY: LazyLock<String> = LazyLock::new(|| {
+pub(super) static SELECT_QUERY: LazyLock<String> = LazyLock::new(|| select(true));
+
+/// The same without what is in other tables, whose pages may be damaged: as if the query had no load and no profile.
+pub(super) static SELECT_QUERY_ALONE: LazyLock<String> = LazyLock::new(|| select(false));
+
+fn select(with_other_tables: bool) -> String {
     let field = |name| match name {
         "statement" => "iif(octet_length(statement) <= ?1, statement, substr(statement, 1, ?1))",
         name => name,
     };
     let fields: Vec<&str> = names(&QueryRecord::FIELDS).map(field).collect();
+    let fields = fields.join(", ");
+    if !with_other_tables {
+        return format!("SELECT id, fingerprint, 0, extra, {fields}, NULL FROM query ");
+    }
     let of_load: Vec<&str> = names(&Load::FIELDS).collect();
     format!(
         "SELECT id, fingerprint,
              EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id),
-             extra, {}, load.query, {}
+             extra, {fields}, load.query, {}
          FROM query LEFT JOIN load ON load.query = query.id ",
-        fields.join(", "),
         of_load.join(", ")
     )
-});
+}
 
 /// The columns of [`SELECT_QUERY`] before those of the fields.
 const BEFORE_FIELDS: usize = 4;
@@ -121,11 +131,42 @@ fn extra_json(record: &QueryRecord) -> Option<String> {
     (!record.extra.is_empty()).then(|| serde_json::json!(record.extra).to_string())
 }
 
-/// Reads a row of [`SELECT_QUERY`].
-pub(super) fn read_query(row: &Row<'_>) -> Result<StoredQuery, rusqlite::Error> {
+/// Reads a row of [`SELECT_QUERY`] or [`SELECT_QUERY_ALONE`]. Bytes that are no text become U+FFFD, and are counted.
+pub(super) fn read_query(
+    row: &Row<'_>,
+    unread: &mut Unread,
+) -> Result<StoredQuery, rusqlite::Error> {
+    match query_of(|at| row.get_ref(at)) {
+        Err(error) if is_wrong_value(&error) => {
+            let values = lossy_values(row)?;
+            let query = query_of(|at| Ok(values.get(at).map_or(ValueRef::Null, ValueRef::from)))?;
+            unread.texts += 1;
+            Ok(query)
+        }
+        read => read,
+    }
+}
+
+/// Reads a row of the fields of [`Load`].
+pub(super) fn read_load(row: &Row<'_>) -> Result<Load, rusqlite::Error> {
+    let values = lossy_values(row)?;
+    let mut values = values.iter();
+    let next = || Ok(field_value(values.next().map_or(ValueRef::Null, ValueRef::from))?);
+    Load::of_values(next)
+}
+
+/// Returns the statement for the load of a row.
+pub(super) fn select_load() -> String {
+    let fields: Vec<&str> = names(&Load::FIELDS).collect();
+    format!("SELECT {} FROM load WHERE query = ?", fields.join(", "))
+}
+
+fn query_of<'v>(
+    value: impl Fn(usize) -> Result<ValueRef<'v>, rusqlite::Error>,
+) -> Result<StoredQuery, rusqlite::Error> {
     let mut column = BEFORE_FIELDS;
     let mut next = || {
-        let value = field_value(row.get_ref(column)?)?;
+        let value = field_value(value(column)?)?;
         column += 1;
         Ok::<_, rusqlite::Error>(value)
     };
@@ -133,14 +174,14 @@ pub(super) fn read_query(row: &Row<'_>) -> Result<StoredQuery, rusqlite::Error> 
     if next()? != FieldValue::Unknown {
         record.load = Some(Box::new(Load::of_values(next)?));
     }
-    let extra = row.get_ref(3)?.as_str_or_null()?;
+    let extra = value(3)?.as_str_or_null()?;
     // Whatever else somebody wrote into the column counts as nothing.
     record.extra = extra.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     Ok(StoredQuery {
-        id: row.get(0)?,
+        id: value(0)?.as_i64()?,
         record,
-        fingerprint: row.get::<_, Option<i64>>(1)?.map(Fingerprint::from_signed),
-        has_profile: row.get(2)?,
+        fingerprint: value(1)?.as_i64_or_null()?.map(Fingerprint::from_signed),
+        has_profile: value(2)?.as_i64()? != 0,
     })
 }
 
@@ -155,33 +196,41 @@ pub(in crate::store::sqlite) async fn stored_queries(
     let ids: Vec<&str> = ids.iter().map(QueryId::as_str).collect();
     let ids = serde_json::json!(ids).to_string();
     let conditions = "WHERE query_id IN (SELECT value FROM json_each(?2))";
-    select_queries(connection, conditions, &[&i64::MAX, &ids]).await
+    select_queries(connection, &SELECT_QUERY, conditions, &[&i64::MAX, &ids])
+        .await
+        .map(|read| read.0)
 }
 
-/// Returns the queries after a row, in the order of their arrival.
-pub(in crate::store::sqlite) async fn queries_after(
+/// Returns the queries after a row, in the order of their arrival. `select` is one of the statements above.
+pub(super) async fn select_after(
     connection: &mut SqliteConnection,
+    select: &str,
     row: i64,
     limit: i64,
-) -> Result<Vec<StoredQuery>, StoreError> {
+) -> Result<(Vec<StoredQuery>, Unread), StoreError> {
     // A search for rows after the last row of a page begins in that page, which may be damaged.
     let conditions = "WHERE id >= ?2 ORDER BY id LIMIT ?3";
-    select_queries(connection, conditions, &[&i64::MAX, &row.saturating_add(1), &limit]).await
+    select_queries(connection, select, conditions, &[&i64::MAX, &row.saturating_add(1), &limit])
+        .await
 }
 
 async fn select_queries(
     connection: &mut SqliteConnection,
+    select: &str,
     conditions: &str,
     values: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<StoredQuery>, StoreError> {
-    let sql = format!("{}{conditions}", *SELECT_QUERY);
+) -> Result<(Vec<StoredQuery>, Unread), StoreError> {
+    let sql = format!("{select}{conditions}");
     let mut handle = lock(connection).await?;
     // There may be a thousand rows: the runtime moves other tasks off this thread.
     tokio::task::block_in_place(|| {
         with_raw(&mut handle, |sqlite| {
             let mut statement = sqlite.prepare(&sql)?;
-            let queries = statement.query_map(params_from_iter(values), read_query)?;
-            queries.collect::<Result<Vec<_>, rusqlite::Error>>()
+            let mut unread = Unread::default();
+            let read = |row: &Row<'_>| read_query(row, &mut unread);
+            let queries = statement.query_map(params_from_iter(values), read)?;
+            let queries = queries.collect::<Result<Vec<_>, rusqlite::Error>>()?;
+            Ok((queries, unread))
         })
     })
 }
@@ -284,6 +333,7 @@ mod tests {
         let (_folder, sqlite) = schema().await;
         for (sql, parameters) in [
             (SELECT_QUERY.as_str(), 1),
+            (SELECT_QUERY_ALONE.as_str(), 1),
             (INSERT_QUERY.as_str(), QUERY_VALUES),
             (UPDATE_QUERY.as_str(), QUERY_VALUES),
             (WRITE_LOAD.as_str(), LOAD_VALUES),

@@ -1,7 +1,7 @@
 //! Finding the queries of a list that no index gives: by words or texts, and by other conditions.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 
 use rusqlite::{CachedStatement, Connection, Row, Rows, Statement};
 
@@ -324,6 +324,32 @@ impl Store {
         let rows: Vec<i64> = progress.found.into_iter().map(|(_, id)| id).collect();
         Ok(Found { ids: serde_json::json!(rows).to_string(), incomplete })
     }
+
+    /// Returns those of some rows that match a filter, but for its times and its page. Reads only the rows.
+    pub(in crate::store::sqlite) async fn matching(
+        &self,
+        filter: &QueryFilter,
+        rows: &[i64],
+    ) -> Result<HashSet<i64>, StoreError> {
+        let mut progress = Progress::default();
+        let find = |sqlite: &Connection| {
+            let candidates = read_candidates(sqlite, None)?;
+            let progress = &mut progress;
+            let finder = Finder { sqlite, filter, owner: None, candidates, progress };
+            let mut one = finder.candidates_in(ONE_ROW)?;
+            let mut matching = HashSet::new();
+            for id in rows {
+                let mut found = within(&mut one, *id, None)?;
+                if let Some(row) = found.next()?
+                    && finder.matches(row)?
+                {
+                    matching.insert(*id);
+                }
+            }
+            Ok(matching)
+        };
+        self.read_pool.read(find).await
+    }
 }
 
 /// Goes on with a search. A search that runs out of time is an answer, too: the page goes on behind what was looked at.
@@ -350,7 +376,6 @@ async fn find(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
     use std::sync::Arc;
     use std::time::Duration;
 

@@ -176,6 +176,7 @@ impl Reading {
         self.survey
             .pages
             .extend(cut.take(MAX_CUT_PAGES).map(|page| LostPage { page, table: None }));
+        self.survey.damaged_frames = self.pages.damaged_frames;
         let mut lost = Vec::new();
         for number in std::mem::take(&mut self.index) {
             let Some(page) = self.pages.read(number) else { continue };

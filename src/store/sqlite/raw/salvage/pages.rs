@@ -9,12 +9,11 @@ use std::path::Path;
 
 use super::super::super::PAGE_BYTES;
 use super::super::super::admin::retention::log_path;
+pub(super) use super::super::log_file::word;
+use super::super::log_file::{LogFile, is_page_size, is_without_log};
 
 /// The first bytes of a database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// Bytes of a log before its first frame, and of a frame before its page.
-const LOG_HEADER: usize = 32;
-const FRAME_HEADER: usize = 24;
 
 /// What a page is used for, by the pointer map that a file with `auto_vacuum` has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +34,8 @@ pub(super) struct Pages {
     log: Option<File>,
     /// The newest committed frame of each page: where its page begins in the log.
     frames: HashMap<u32, u64>,
+    /// Frames of the log whose checksum is wrong.
+    pub(super) damaged_frames: u64,
     page_bytes: usize,
     /// Bytes of a page that SQLite uses.
     pub(super) usable: usize,
@@ -57,10 +58,14 @@ impl Pages {
             }
             file => file?,
         };
-        let log = File::open(log_path(path)).ok().and_then(|log| Log::read(log).transpose());
-        let log = log.transpose()?;
         let mut header = [0; 100];
         let has_header = file.read_exact_at(&mut header, 0).is_ok() && header[..16] == *MAGIC;
+        let log = match has_header && is_without_log([header[18], header[19]]) {
+            // The log belongs to another file.
+            true => None,
+            false => File::open(log_path(path)).ok(),
+        };
+        let log = log.and_then(|log| LogFile::read(log, &file).transpose()).transpose()?;
         let by_header = usize::from(u16::from_be_bytes([header[16], header[17]]));
         let by_header = if by_header == 1 { 65_536 } else { by_header };
         let file_bytes = file.metadata()?.len();
@@ -68,7 +73,7 @@ impl Pages {
         let fills = |bytes: usize| u64::from(word(&header, 28)) * bytes as u64 == file_bytes;
         let is_usual = !fills(by_header) && fills(PAGE_BYTES as usize);
         let page_bytes = match &log {
-            // A sum protects the header of the log.
+            // A sum protects the header of the log. If it is damaged, its frames are of this size.
             Some(log) => log.page_bytes,
             None if has_header && is_page_size(by_header) && !is_usual => by_header,
             None => PAGE_BYTES as usize,
@@ -76,9 +81,11 @@ impl Pages {
         let reserved = if has_header { usize::from(header[20]) } else { 0 };
         let in_file = u32::try_from(file_bytes / page_bytes as u64).unwrap_or(u32::MAX);
         let by_log = log.as_ref().map_or(0, |log| log.pages);
+        let damage = log.as_ref().and_then(|log| log.damage.as_ref());
         let mut pages = Pages {
             file,
             frames: log.as_ref().map(|log| log.frames.clone()).unwrap_or_default(),
+            damaged_frames: damage.map_or(0, |damage| damage.frames),
             log: log.map(|log| log.file),
             page_bytes,
             usable: page_bytes.saturating_sub(reserved).max(480),
@@ -185,76 +192,4 @@ impl Pages {
         }
         None
     }
-}
-
-/// A write-ahead log up to its last whole transaction.
-struct Log {
-    file: File,
-    frames: HashMap<u32, u64>,
-    page_bytes: usize,
-    /// Pages of the database after the last transaction.
-    pages: u32,
-}
-
-impl Log {
-    /// Returns None for an empty log, and for one whose header is damaged.
-    fn read(file: File) -> io::Result<Option<Log>> {
-        let mut header = [0; LOG_HEADER];
-        if file.read_exact_at(&mut header, 0).is_err() {
-            return Ok(None);
-        }
-        let is_big_endian = match word(&header, 0) {
-            0x377f_0682 => false,
-            0x377f_0683 => true,
-            _ => return Ok(None),
-        };
-        let page_bytes = word(&header, 8) as usize;
-        let mut sum = checksum(&header[..24], (0, 0), is_big_endian);
-        if !is_page_size(page_bytes) || sum != (word(&header, 24), word(&header, 28)) {
-            return Ok(None);
-        }
-        let mut log = Log { file, frames: HashMap::new(), page_bytes, pages: 0 };
-        let (mut frame, mut at) = (vec![0; FRAME_HEADER + page_bytes], LOG_HEADER as u64);
-        let mut pending = Vec::new();
-        // A frame whose checksum is wrong ends the log: it is what SQLite's writer overwrites next.
-        while log.file.read_exact_at(&mut frame, at).is_ok() {
-            sum = checksum(&frame[..8], sum, is_big_endian);
-            sum = checksum(&frame[FRAME_HEADER..], sum, is_big_endian);
-            let is_valid =
-                frame[8..16] == header[16..24] && sum == (word(&frame, 16), word(&frame, 20));
-            if !is_valid {
-                break;
-            }
-            pending.push((word(&frame, 0), at + FRAME_HEADER as u64));
-            let pages = word(&frame, 4);
-            if pages > 0 {
-                log.frames.extend(pending.drain(..));
-                log.pages = pages;
-            }
-            at += frame.len() as u64;
-        }
-        Ok(Some(log))
-    }
-}
-
-/// Returns the checksum of a log (sqlite.org/fileformat2.html#checksum_algorithm).
-fn checksum(bytes: &[u8], mut sum: (u32, u32), is_big_endian: bool) -> (u32, u32) {
-    let read = if is_big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
-    for pair in bytes.chunks_exact(8) {
-        let first = read([pair[0], pair[1], pair[2], pair[3]]);
-        let second = read([pair[4], pair[5], pair[6], pair[7]]);
-        sum.0 = sum.0.wrapping_add(first).wrapping_add(sum.1);
-        sum.1 = sum.1.wrapping_add(second).wrapping_add(sum.0);
-    }
-    sum
-}
-
-fn is_page_size(bytes: usize) -> bool {
-    bytes.is_power_of_two() && (512..=65_536).contains(&bytes)
-}
-
-/// Returns the number of 32 bits at a place; 0 beyond the end.
-pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
-    let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
-    word.map_or(0, u32::from_be_bytes)
 }
