@@ -14,7 +14,7 @@ pub struct Account {
 
 /// Returns every account, by name.
 pub async fn accounts(server: impl PgExecutor<'_>) -> Result<Vec<Account>> {
-    sqlx::query_as!(Account, "SELECT name, role, password_hash FROM account ORDER BY name")
+    sqlx::query_as!(Account, "SELECT name, role, password_hash FROM account ORDER BY account.name")
         .fetch_all(server)
         .await
 }

@@ -1,6 +1,7 @@
 //! Every statement of annals on PostgreSQL whose text is fixed, as a function with plain parameters and rows.
 //!
 //! A crate of its own: `query!` checks the statements of one crate against one engine. The main crate has SQLite's.
+//! `.sqlx` has a file for each text, so no statement here has the text of one of SQLite's; the build fails if one does.
 //!
 //! Every function returns the driver's error, which `store/postgres/error.rs` translates.
 

@@ -8,7 +8,7 @@ use super::{Mark, Result};
 pub async fn retention_mark(server: impl PgExecutor<'_>) -> Result<Option<Mark>> {
     sqlx::query_as!(
         Mark,
-        "SELECT trusted_ms, off_ms, off_for_ms, settled_query FROM retention_clock"
+        "SELECT trusted_ms, off_ms, off_for_ms, settled_query FROM retention_clock WHERE id = 1"
     )
     .fetch_optional(server)
     .await
