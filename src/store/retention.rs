@@ -13,7 +13,7 @@ use self::sweep::Sweep;
 use super::batch::WriteSummary;
 use super::error::StoreError;
 use super::{SqliteStore, Store};
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Clock, Off};
 use crate::domain::retention::Retention;
 
 /// Queries of one step. A step takes some 10 ms, so that clients that write do not wait long.
@@ -82,6 +82,32 @@ pub(crate) struct Mark {
     pub clock: Clock,
     /// The newest row that had been stored for a minute then.
     pub settled_query: i64,
+}
+
+impl Mark {
+    /// Returns the mark of a stored row. `off` is the system clock while it is off, and how long it has been, in
+    /// milliseconds.
+    pub(super) fn of_row(trusted_ms: i64, off: Option<(i64, i64)>, settled_query: i64) -> Mark {
+        let off = off.map(|(system_ms, for_ms)| Off { system_ms, for_ms });
+        Mark { clock: Clock { trusted_ms, off }, settled_query }
+    }
+}
+
+/// Returns the queries whose profiles go, with the bytes of the profiles: each that is older than `from_ms`, and the oldest until
+/// `excess` bytes are removed. `oldest` has the row of each query, the bytes of its profile and its start, the oldest first.
+pub(super) fn outdated(
+    oldest: impl Iterator<Item = (i64, i64, Option<i64>)>,
+    from_ms: Option<i64>,
+    excess: i64,
+) -> Vec<(i64, i64)> {
+    let mut left = excess;
+    let outdated = oldest.take_while(|(_, bytes, started_ms)| {
+        let old = started_ms.zip(from_ms).is_some_and(|(ms, from_ms)| ms < from_ms);
+        let goes = old || left > 0;
+        left -= bytes;
+        goes
+    });
+    outdated.map(|(query, bytes, _)| (query, bytes)).collect()
 }
 
 /// The space that the database takes on the disk, without its write-ahead log.

@@ -67,7 +67,7 @@ struct OfClient {
 pub(super) struct Unlogged {
     pub wrong: u32,
     pub rejected: u32,
-    /// Lines about other clients that were left out before, because there were too many.
+    /// Lines about other clients that were not written before, because there were too many.
     pub omitted_lines: u32,
 }
 

@@ -3,10 +3,11 @@
 use annals_postgres_statements as statements;
 
 use super::Store;
-use crate::domain::clock::{Clock, Off};
 use crate::domain::retention::Retention;
 use crate::store::error::StoreError;
-use crate::store::retention::{Mark, Oldest, OldestFilter, PROFILES_FOUND, STATEMENTS_FOUND};
+use crate::store::retention::{
+    Mark, Oldest, OldestFilter, PROFILES_FOUND, STATEMENTS_FOUND, outdated,
+};
 
 /// Bytes that a label takes beside its own text, in the table and in the index, about.
 const LABEL_BYTES: i64 = 30;
@@ -15,15 +16,8 @@ impl Store {
     /// Returns what retention noted last; none if it never did.
     pub(in crate::store) async fn retention_mark(&self) -> Result<Option<Mark>, StoreError> {
         let found = statements::retention_mark(self.cluster.pool()).await?;
-        Ok(found.map(|row| Mark {
-            clock: Clock {
-                trusted_ms: row.trusted_ms,
-                off: row
-                    .off_ms
-                    .zip(row.off_for_ms)
-                    .map(|(system_ms, for_ms)| Off { system_ms, for_ms }),
-            },
-            settled_query: row.settled_query,
+        Ok(found.map(|row| {
+            Mark::of_row(row.trusted_ms, row.off_ms.zip(row.off_for_ms), row.settled_query)
         }))
     }
 
@@ -112,13 +106,7 @@ impl Store {
         let before_ms = if too_many > 0 { None } else { from_ms };
         let limit = PROFILES_FOUND.into();
         let oldest = statements::oldest_profiles(&mut connection, before_ms, limit).await?;
-        let mut left = too_many;
-        let outdated = oldest.into_iter().take_while(|row| {
-            let old = row.started_ms.zip(from_ms).is_some_and(|(ms, from_ms)| ms < from_ms);
-            let goes = old || left > 0;
-            left -= row.bytes;
-            goes
-        });
-        Ok(outdated.map(|row| (row.id, row.bytes)).collect())
+        let oldest = oldest.into_iter().map(|row| (row.id, row.bytes, row.started_ms));
+        Ok(outdated(oldest, from_ms, too_many))
     }
 }

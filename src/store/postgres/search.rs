@@ -114,7 +114,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Returns the place of the query behind `skipped` others of those that an index has; None if there are no more.
+    /// Returns the place of the query behind `skipped` others that an index has; None if there are no more.
     async fn place(
         &self,
         connection: &mut PgConnection,

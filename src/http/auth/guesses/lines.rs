@@ -15,7 +15,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Returns how many lines were left out since the last one, or `None` if this one is to be left out, too. After a full
+    /// Returns how many lines were not written since the last one, or `None` if this one must not be either. After a full
     /// minute, one line a minute is written until a minute has few.
     pub(super) fn admit(&mut self, now: Instant) -> Option<u32> {
         if self.began.is_none_or(|began| now - began >= MINUTE) {

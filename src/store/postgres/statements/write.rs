@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::Result;
 
-/// Adds a row for a writer that has not committed, and removes the rows of writers that have ended: those that have not
+/// Adds a row for a writer that has not committed, and removes the rows of writers that have ended: these have not
 /// committed since `seen_ms`.
 pub async fn add_writer(
     connection: &mut PgConnection,

@@ -6,13 +6,12 @@ use sqlx::sqlite::SqliteTransaction;
 
 use super::super::login::remove_logins;
 use super::super::{PAGE_BYTES, Store};
-use crate::domain::clock::{Clock, Off};
 use crate::domain::retention::Retention;
 use crate::store::batch::WriteSummary;
 use crate::store::error::StoreError;
 use crate::store::ngram_index::{PAGES, SEGMENT_ROWS};
 use crate::store::retention::{
-    DiskUsage, Mark, Oldest, OldestFilter, PROFILES_FOUND, Removal, STATEMENTS_FOUND,
+    DiskUsage, Mark, Oldest, OldestFilter, PROFILES_FOUND, Removal, STATEMENTS_FOUND, outdated,
 };
 
 /// Bytes that a query takes beside its texts, with its entries in the indexes, about.
@@ -196,15 +195,8 @@ impl Store {
         )
         .fetch_optional(&self.keeper)
         .await?;
-        Ok(found.map(|row| Mark {
-            clock: Clock {
-                trusted_ms: row.trusted_ms,
-                off: row
-                    .off_ms
-                    .zip(row.off_for_ms)
-                    .map(|(system_ms, for_ms)| Off { system_ms, for_ms }),
-            },
-            settled_query: row.settled_query,
+        Ok(found.map(|row| {
+            Mark::of_row(row.trusted_ms, row.off_ms.zip(row.off_for_ms), row.settled_query)
         }))
     }
 
@@ -368,14 +360,8 @@ impl Store {
         )
         .fetch_all(&self.keeper)
         .await?;
-        let mut left = too_many;
-        let outdated = rows.into_iter().take_while(|row| {
-            let old = row.started_ms.zip(from_ms).is_some_and(|(ms, from_ms)| ms < from_ms);
-            let goes = old || left > 0;
-            left -= row.bytes;
-            goes
-        });
-        Ok(outdated.map(|row| (row.query, row.bytes)).collect())
+        let oldest = rows.into_iter().map(|row| (row.query, row.bytes, row.started_ms));
+        Ok(outdated(oldest, from_ms, too_many))
     }
 }
 
