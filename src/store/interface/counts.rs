@@ -1,0 +1,100 @@
+//! Counts of many queries.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Store;
+use crate::domain::filter::QueryFilter;
+use crate::domain::statement::Fingerprint;
+use crate::store::contents::Sizes;
+use crate::store::error::StoreError;
+use crate::store::group::{Group, GroupBy};
+use crate::store::query::Reader;
+use crate::store::statements::{StatementOrder, StatementPage};
+use crate::store::timeline::{Bucket, Spans};
+
+/// Counts of many queries.
+impl Store {
+    /// Returns the counts of each span, of the queries of a filter that the reader may see. Ignores the filter's own times,
+    /// limit and cursor.
+    pub(crate) async fn timeline(
+        &self,
+        filter: &QueryFilter,
+        spans: Spans,
+        reader: Reader<'_>,
+    ) -> Result<Vec<Bucket>, StoreError> {
+        of_engine!(self, store => store.timeline(filter, spans, reader).await)
+    }
+
+    /// Returns the queries of a filter that the owner may see, in groups, in no order. Ignores the filter's limit and cursor.
+    pub(crate) async fn top(
+        &self,
+        filter: &QueryFilter,
+        by: GroupBy,
+        owner: Option<&str>,
+    ) -> Result<Vec<Group>, StoreError> {
+        of_engine!(self, store => store.top(filter, by, owner).await)
+    }
+
+    /// Returns the statistics of the queries of a filter that the reader may see, by statement, as many as the filter's
+    /// limit. Ignores the filter's cursor.
+    ///
+    /// Errors if there are too many statements, if too many reports wait, or if the time is up.
+    pub(crate) async fn statements(
+        &self,
+        filter: &QueryFilter,
+        order: StatementOrder,
+        reader: Reader<'_>,
+    ) -> Result<StatementPage, StoreError> {
+        of_engine!(self, store => store.statements(filter, order, reader).await)
+    }
+
+    /// Returns how often the queries of each fingerprint ran in each of `parts` spans of `width_ms` from `from_ms` on.
+    pub(crate) async fn trends(
+        &self,
+        fingerprints: &[Fingerprint],
+        (from_ms, width_ms, parts): (i64, u64, usize),
+        reader: Reader<'_>,
+    ) -> Result<HashMap<Fingerprint, Vec<i64>>, StoreError> {
+        let width_ms = i64::try_from(width_ms).unwrap_or(i64::MAX).max(1);
+        let length_ms = width_ms.saturating_mul(i64::try_from(parts).unwrap_or(i64::MAX));
+        let last_ms = from_ms.saturating_add(length_ms).saturating_sub(1);
+        let spans = (from_ms, width_ms, last_ms);
+        let counted =
+            of_engine!(self, store => store.counted_by_span(fingerprints, spans, reader).await?);
+        let mut trends = HashMap::new();
+        for (fingerprint, part, count) in counted {
+            let trend = trends.entry(fingerprint).or_insert_with(|| vec![0; parts]);
+            if let Some(place) = usize::try_from(part).ok().and_then(|part| trend.get_mut(part)) {
+                *place = count;
+            }
+        }
+        Ok(trends)
+    }
+
+    /// Returns the normalized statements of fingerprints, each its first 64 KiB. Unknown fingerprints are missing.
+    pub(crate) async fn normalized_statements(
+        &self,
+        fingerprints: &HashSet<Fingerprint>,
+    ) -> Result<HashMap<Fingerprint, String>, StoreError> {
+        of_engine!(self, store => store.normalized_statements(fingerprints).await)
+    }
+
+    /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.
+    pub(crate) async fn sizes(&self) -> Result<Sizes, StoreError> {
+        of_engine!(self, store => store.sizes().await)
+    }
+
+    /// Returns how many queries each frontend ran, the most first; none is an unknown frontend. Reads all queries.
+    pub(crate) async fn frontends(&self) -> Result<Vec<(Option<String>, i64)>, StoreError> {
+        let mut frontends = of_engine!(self, store => store.frontends().await?);
+        frontends.sort_by(|(name, count), (other, other_count)| {
+            other_count.cmp(count).then_with(|| name.cmp(other))
+        });
+        Ok(frontends)
+    }
+
+    /// Returns the first and the last start of the queries that the owner may see; none if no query has one.
+    pub(crate) async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, StoreError> {
+        of_engine!(self, store => store.span(owner).await)
+    }
+}

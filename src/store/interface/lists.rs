@@ -1,0 +1,175 @@
+//! Lists, single queries, and a whole history in the order of its arrival.
+
+use std::collections::HashSet;
+
+use super::Store;
+use crate::domain::filter::{Cursor, QueryFilter};
+use crate::domain::profile::Profile;
+use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
+use crate::store::contents::{Page, StoredPage};
+use crate::store::error::StoreError;
+use crate::store::query::{Incomplete, ListedQuery, QueryPage, Reader, StoredProfile};
+
+/// Lists and single queries.
+impl Store {
+    /// Hands over the queries of a page of a list, newest first. Every page of a list costs the same. Returns where the page
+    /// ended if it reached a bound.
+    pub(crate) async fn list(
+        &self,
+        filter: &QueryFilter,
+        reader: Reader<'_>,
+        each: impl FnMut(ListedQuery<'_>),
+    ) -> Result<Option<Incomplete>, StoreError> {
+        of_engine!(self, store => store.list(filter, reader, each).await)
+    }
+
+    /// Returns the queries of a page of a list with all their fields, newest first.
+    pub(crate) async fn page(
+        &self,
+        filter: &QueryFilter,
+        reader: Reader<'_>,
+    ) -> Result<QueryPage, StoreError> {
+        of_engine!(self, store => store.page(filter, reader).await)
+    }
+
+    /// The same without a bound of bytes, for commands.
+    pub(crate) async fn records(
+        &self,
+        filter: &QueryFilter,
+        owner: Option<&str>,
+    ) -> Result<Vec<StoredQuery>, StoreError> {
+        Ok(self.unbounded_page(filter, owner).await?.queries)
+    }
+
+    /// Returns the same with what of the queries cannot be read.
+    pub(crate) async fn unbounded_page(
+        &self,
+        filter: &QueryFilter,
+        owner: Option<&str>,
+    ) -> Result<QueryPage, StoreError> {
+        of_engine!(self, store => store.unbounded_page(filter, owner).await)
+    }
+
+    /// Hands over one query, as a list shows it, if it is known.
+    pub(crate) async fn listed(
+        &self,
+        query_id: &QueryId,
+        owner: Option<&str>,
+        each: impl FnMut(ListedQuery<'_>),
+    ) -> Result<(), StoreError> {
+        of_engine!(self, store => store.listed(query_id, owner, each).await)
+    }
+
+    /// Returns a query with all its fields, its statement whole, or None if it is unknown.
+    pub(crate) async fn record(
+        &self,
+        query_id: &QueryId,
+        owner: Option<&str>,
+    ) -> Result<Option<StoredQuery>, StoreError> {
+        of_engine!(self, store => store.record(query_id, owner).await)
+    }
+
+    /// Returns the profile of a query. A text of more than 64 KiB is returned packed.
+    pub(crate) async fn profile(
+        &self,
+        query_id: &QueryId,
+        owner: Option<&str>,
+    ) -> Result<StoredProfile, StoreError> {
+        of_engine!(self, store => store.profile(query_id, owner).await)
+    }
+
+    /// Returns the id of the newest query that has a profile, or None if no query has one.
+    pub(crate) async fn newest_profile(
+        &self,
+        reader: Reader<'_>,
+    ) -> Result<Option<QueryId>, StoreError> {
+        of_engine!(self, store => store.newest_profile(reader).await)
+    }
+
+    /// Returns the whole statement of a query, or None if the query or its statement is unknown.
+    pub(crate) async fn statement(
+        &self,
+        query_id: &QueryId,
+        owner: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        of_engine!(self, store => store.statement(query_id, owner).await)
+    }
+
+    /// Returns the id of the newest query of a trace id.
+    pub(crate) async fn traced(
+        &self,
+        trace_id: &str,
+        owner: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        of_engine!(self, store => store.traced(trace_id, owner).await)
+    }
+
+    /// Returns those of the queries that have ended and whose profile is stored.
+    pub(crate) async fn complete(
+        &self,
+        query_ids: &[QueryId],
+    ) -> Result<HashSet<QueryId>, StoreError> {
+        of_engine!(self, store => store.complete(query_ids).await)
+    }
+
+    /// Returns the ids with this prefix, in order, at most `limit`.
+    pub(crate) async fn ids_with_prefix(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        of_engine!(self, store => store.ids_with_prefix(prefix, limit).await)
+    }
+
+    /// Returns the place behind the next query of a list, if the rows there cannot be read but an index has them; None if no
+    /// row is left.
+    pub(crate) async fn place_behind_next(
+        &self,
+        filter: &QueryFilter,
+    ) -> Result<Option<Cursor>, StoreError> {
+        match self {
+            Store::Sqlite(store) => store.place_behind_next(filter).await,
+            // A server of PostgreSQL reads all rows, or fails as a whole.
+            Store::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Returns the queries of a list after a row, in the order of their arrival, for a file whose index by start is damaged;
+    /// none after the last.
+    pub(crate) async fn listed_after(
+        &self,
+        filter: &QueryFilter,
+        row: i64,
+    ) -> Result<Option<StoredPage>, StoreError> {
+        match self {
+            Store::Sqlite(store) => store.listed_after(filter, row).await,
+            Store::Postgres(_) => Ok(None),
+        }
+    }
+}
+
+/// Reading all of a history, to merge it into another.
+impl Store {
+    /// Returns the queries after a row, in the order of their arrival; none after the last. Skips rows that are damaged.
+    pub(crate) async fn page_after(&self, row: i64) -> Result<Option<Page>, StoreError> {
+        of_engine!(self, store => store.page_after(row).await)
+    }
+
+    /// Returns the profile of a row with the record of its query; only the record if the profile is damaged.
+    pub(crate) async fn profile_of_row(
+        &self,
+        row: i64,
+        summary: QueryRecord,
+    ) -> Result<Result<Profile, QueryRecord>, StoreError> {
+        of_engine!(self, store => store.profile_of_row(row, summary).await)
+    }
+
+    /// Returns how many queries an index has, or None if no index can be read. The rows of some may not be readable.
+    pub(crate) async fn indexed_queries(&self) -> Result<Option<i64>, StoreError> {
+        match self {
+            Store::Sqlite(store) => store.indexed_queries().await,
+            // A server of PostgreSQL reads all rows, or fails as a whole.
+            Store::Postgres(_) => Ok(None),
+        }
+    }
+}
