@@ -12,11 +12,8 @@ lint: ## format, clippy, documentation
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
-sqlx: ## write .sqlx again after a change to SQL or to a migration (needs sqlx-cli 0.9 and PostgreSQL)
-	rm -f target/schema.db
-	DATABASE_URL=sqlite://target/schema.db sqlx database create
-	DATABASE_URL=sqlite://target/schema.db sqlx migrate run
-	DATABASE_URL=sqlite://$(CURDIR)/target/schema.db tests/with-postgres cargo sqlx prepare --workspace -- --all-targets
+sqlx: ## write .sqlx again after a change to SQL or to a migration (needs the sqlite3 shell and PostgreSQL)
+	tests/statements
 bench: ## the whole benchmark: some twenty minutes and 15 GB of disk
 	cargo bench --bench history
 campaign: export ANNALS_CAMPAIGN_KILLS ?= 1000
