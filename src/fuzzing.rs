@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::domain::profile::{
-    Phases, Profile, Section, compare, flame_stacks, operators as operators_of, walk,
+    Phases, PlanReport, Profile, Section, compare, flame_stacks, operators as operators_of, walk,
 };
 use crate::domain::record::{FieldValue, QueryRecord};
 use crate::domain::statement::{
@@ -57,7 +57,8 @@ pub fn profile(text: &[u8]) -> usize {
     for fragment in tree.fragments() {
         bytes += fragment.id.len() + fragment.time.len() + 16 * fragment.instances.len();
     }
-    bytes + operators(&tree) + json_bytes(&Phases::of_text(text))
+    let plan = PlanReport::of_text(&lossy, None);
+    bytes + operators(&tree) + json_bytes(&Phases::of_text(text)) + json_bytes(&plan)
 }
 
 fn operators(tree: &Section) -> usize {

@@ -12,6 +12,7 @@ pub mod import;
 pub mod list;
 pub mod merge;
 pub mod output;
+mod plan;
 pub mod profile;
 pub mod prune;
 pub mod salvage;

@@ -10,7 +10,10 @@ use serde::Serialize;
 use super::READING;
 use super::args::{History, ReadArgs};
 use super::output::{BOLD, RED, visible, write_bytes};
-use crate::domain::profile::{Operator, Phase, Phases, Section, lossy, operators, walk};
+use super::plan::plan_text;
+use crate::domain::profile::{
+    Operator, Phase, Phases, PlanReport, Section, lossy, operators, walk,
+};
 use crate::domain::record::QueryId;
 use crate::domain::time::format_duration_ms;
 use crate::store::StoredQuery;
@@ -27,8 +30,12 @@ pub struct ProfileArgs {
     /// its share of the total. A mark is on the most expensive operators that took a tenth or more
     #[arg(long)]
     tree: bool,
+    /// Show the plan: the operators of all fragments joined into nodes, each with its own time, how long it waited, and the
+    /// nodes that it reads from below it
+    #[arg(long, conflicts_with = "tree")]
+    plan: bool,
     /// Write a flame graph of the operators to a file
-    #[arg(long, value_name = "FILE.svg", conflicts_with = "tree")]
+    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["tree", "plan"])]
     flame: Option<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,
@@ -51,6 +58,12 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
         )?;
         std::fs::write(&file, svg)
             .with_context(|| format!("{} cannot be written", file.display()))?;
+    } else if args.plan {
+        let plan = PlanReport::of_text(&lines, query.queue_time_ms);
+        match history.json {
+            true => history.output.json(&plan)?,
+            false => history.output.write(&plan_text(&history, &plan))?,
+        }
     } else if args.tree {
         let section = section();
         let phases = Phases::of(&section).with_queue(query.queue_time_ms);

@@ -49,6 +49,13 @@ fn a_query_has_its_fields_its_profile_and_its_tree() {
     assert_eq!(text, std::fs::read(data("profiles/doris-2.1.txt")).unwrap());
     let tree = server.envelope(&format!("{path}/profile/tree"));
     assert!(tree["data"]["children"][0]["name"].is_string(), "{tree}");
+    let plan = server.envelope(&format!("{path}/plan"))["data"].clone();
+    let scan = plan["nodes"].as_array().unwrap().iter().find(|node| node["id"] == "0").unwrap();
+    assert_eq!((&scan["name"], &scan["table"]), (&json!("OLAP_SCAN"), &json!("shop.store_sales5")));
+    assert_eq!((&scan["rows"], &scan["expected_rows"]), (&json!(27_667), &json!(27_667)));
+    assert_eq!(scan["children"], json!([]));
+    assert!(plan["critical_path"].as_array().unwrap().contains(&json!("0")), "{plan}");
+    assert_eq!(plan["phases"]["phases"][0]["name"], "parse", "{plan}");
     // The list has the same fields.
     let listed = server.envelope("/api/v1/queries?search=store_sales5&type=query");
     assert!(listed["data"].as_array().unwrap().contains(&query));
@@ -166,6 +173,7 @@ fn wrong_requests_are_rejected_with_a_reason() {
         ("GET", "queries/1-2", 404, "there is no query 1-2"),
         ("GET", "queries/1-2/profile", 404, "there is no query 1-2"),
         ("GET", "queries/1-2/profile/tree", 404, "there is no query 1-2"),
+        ("GET", "queries/1-2/plan", 404, "there is no query 1-2"),
         ("GET", "queries/1f4e-a2b/profile", 404, "no profile is stored for it"),
         ("GET", "queries/a%20b", 400, "white space"),
         ("GET", "queries/%20a", 400, "white space"),

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::support::{Server, execute, import, is_postgres, profile_of, wait_until};
 
 /// The forms of a profile, with the id in place of `{}`.
-const FORMS: [&str; 12] = [
+const FORMS: [&str; 13] = [
     "/rest/v2/manager/query/profile/fragments/{}",
     "/rest/v2/manager/query/profile/graph/{}",
     "/rest/v2/manager/query/profile/json/{}",
@@ -20,6 +20,7 @@ const FORMS: [&str; 12] = [
     "/api/profile?query_id={}",
     "/api/profile/text?query_id={}",
     "/api/v1/queries/{}/profile/tree",
+    "/api/v1/queries/{}/plan",
     "/query_profile/{}",
     "/query_profile/{}?show=text",
     "/query_profile/{}?operators=401",

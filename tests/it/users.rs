@@ -117,6 +117,7 @@ const PATHS: &[&str] = &[
     "/api/v1/queries/ID",
     "/api/v1/queries/ID/profile",
     "/api/v1/queries/ID/profile/tree",
+    "/api/v1/queries/ID/plan",
     "/api/v1/statements",
     "/api/v1/timeline?buckets=3",
 ];

@@ -9,6 +9,7 @@
 //! - [`summary`] reads the head into a query record.
 //! - [`phases`] reads where the time went outside of the execution.
 //! - [`operators`](mod@operators) reads the operators of the plan, and compares those of two runs.
+//! - [`plan`] joins the operators of all fragments into the nodes of one plan.
 //! - [`flame_graph`] stacks the operators for a flame graph.
 //! - [`dialects`] has what the engines and their versions write differently.
 
@@ -16,6 +17,7 @@ mod dialects;
 mod flame_graph;
 mod operators;
 mod phases;
+mod plan;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ use crate::domain::time::Zone;
 pub(crate) use flame_graph::flame_stacks;
 pub(crate) use operators::{Operator, OperatorDifference, compare, operators, walk};
 pub(crate) use phases::{Phase, Phases, RecordedTimes};
+pub(crate) use plan::{PlanReport, ReportedNode};
 pub(crate) use tree::Section;
 
 /// A profile with the record that its summary gives.

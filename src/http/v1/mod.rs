@@ -16,6 +16,7 @@ pub(super) const ROUTES: &[Route] = &[
     queries::ONE,
     queries::PROFILE,
     queries::PROFILE_TREE,
+    queries::PLAN,
     statements::ROUTE,
     timeline::ROUTE,
     status::ROUTE,

@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 
 use super::schema::QueryIdText;
-use crate::domain::profile::{Section, lossy};
+use crate::domain::profile::{PlanReport, Section, lossy};
 use crate::domain::record::QueryId;
 use crate::http::answer::Answer;
 use crate::http::answer::profile_text;
@@ -21,14 +21,16 @@ pub(super) const LIST: Route = Route::new(LIST_PATH, |to, path| to.get(path, lis
 pub(super) const ONE: Route = Route::new(ONE_PATH, |to, path| to.get(path, one));
 pub(super) const PROFILE: Route = Route::new(PROFILE_PATH, |to, path| to.get(path, profile));
 pub(super) const PROFILE_TREE: Route = Route::new(TREE_PATH, |to, path| to.get(path, profile_tree));
+pub(super) const PLAN: Route = Route::new(PLAN_PATH, |to, path| to.get(path, plan));
 
 pub(super) const LIST_PATH: &str = "/api/v1/queries";
 const ONE_PATH: &str = "/api/v1/queries/{query_id}";
 pub(super) const PROFILE_PATH: &str = "/api/v1/queries/{query_id}/profile";
 const TREE_PATH: &str = "/api/v1/queries/{query_id}/profile/tree";
+const PLAN_PATH: &str = "/api/v1/queries/{query_id}/plan";
 
 #[derive(OpenApi)]
-#[openapi(paths(list, one, profile, profile_tree))]
+#[openapi(paths(list, one, profile, profile_tree, plan))]
 struct Description;
 
 /// Queries, newest first
@@ -86,6 +88,25 @@ async fn profile_tree(request: ReadRequest) -> Result<Answer, ApiError> {
     let query_id = query_id(&request)?;
     let (text, _) = request.view.known_profile(&query_id, no_profile).await?;
     request.view.answer(text, |text| success(Section::parse(&lossy(text)), 0)).await
+}
+
+/// The plan of a query: what each node took, and what it read from
+///
+/// The operators of all fragments and pipelines are joined into one graph: sender and receiver of an exchange are one node,
+/// and so are build side and probe side of a join.
+#[utoipa::path(
+    get, path = PLAN_PATH, tag = "profiles",
+    params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
+    responses((status = 200, body = Envelope<PlanReport>))
+)]
+async fn plan(request: ReadRequest) -> Result<Answer, ApiError> {
+    let query_id = query_id(&request)?;
+    let (text, _) = request.view.known_profile(&query_id, no_profile).await?;
+    let queue_ms = request.view.record(&query_id).await?.and_then(|query| query.queue_time_ms);
+    request
+        .view
+        .answer(text, move |text| success(PlanReport::of_text(&lossy(text), queue_ms), 0))
+        .await
 }
 
 /// Returns the id in the path of a request without parameters.

@@ -14,11 +14,11 @@ use super::raw::{Gate, restart_log};
 const WAIT: Duration = Duration::from_millis(128);
 /// From the end of one try to the next, in waits: clients that push wait for no more than a fifth of the time.
 const WAITS_BETWEEN: u32 = 4;
-/// For how long no long read begins, so that running reads can end. A reader that takes longer, such as a backup, lets the log
-/// grow.
-const HOLD: Duration = Duration::from_secs(5);
-/// From the end of one hold in vain to the next, in holds.
-const HOLDS_BETWEEN: u32 = 8;
+/// For how long no long read begins, so that running reads can end. Most end within a second, and on a machine that is busy
+/// with other work within this time. A reader that takes longer, such as a backup, lets the log grow.
+const HOLD: Duration = Duration::from_secs(10);
+/// From the end of a hold in vain to the next, in holds: 1 after the first, then twice as many as before, up to this number.
+const MAX_HOLDS_BETWEEN: u32 = 8;
 
 /// The bound of the log of one file.
 pub(super) struct LogBound {
@@ -29,6 +29,8 @@ pub(super) struct LogBound {
     /// When the present hold ends; none if no hold is on.
     hold_ends: Option<Instant>,
     next_hold: Instant,
+    /// From the end of the present hold to the next, in holds.
+    holds_between: u32,
 }
 
 impl LogBound {
@@ -36,7 +38,15 @@ impl LogBound {
     pub(super) fn new(file: &Path, max_bytes: u64, gate: Arc<Gate>) -> LogBound {
         let now = Instant::now();
         let log = log_path(file);
-        LogBound { log, max_bytes, gate, next_try: now, hold_ends: None, next_hold: now }
+        LogBound {
+            log,
+            max_bytes,
+            gate,
+            next_try: now,
+            hold_ends: None,
+            next_hold: now,
+            holds_between: 1,
+        }
     }
 
     /// Begins the log anew once it is too large. SQLite does so by itself only if no reader is there when a commit ends,
@@ -54,7 +64,8 @@ impl LogBound {
             }
             Some(ends) if now >= ends => {
                 self.hold_ends = None;
-                self.next_hold = now + HOLDS_BETWEEN * HOLD;
+                self.next_hold = now + self.holds_between * HOLD;
+                self.holds_between = (2 * self.holds_between).min(MAX_HOLDS_BETWEEN);
             }
             _ => {}
         }
@@ -62,6 +73,7 @@ impl LogBound {
             Ok(true) => {
                 self.gate.open();
                 self.hold_ends = None;
+                self.holds_between = 1;
                 return;
             }
             // A commit does what this could not, or says why it cannot.

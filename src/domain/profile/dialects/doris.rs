@@ -18,6 +18,11 @@ impl Dialect for Doris {
         time_of_detail(section).or_else(|| Some(longest(&counter()?.value)))
     }
 
+    fn average<'a>(&self, section: &'a Section<'_>) -> Option<&'a str> {
+        let (_, behind) = find(section, &["ExecTime", "TotalTime"])?.value.split_once("avg ")?;
+        behind.split(',').next().map(str::trim)
+    }
+
     fn rows(&self, section: &Section<'_>) -> Option<u64> {
         let returned = ["RowsProduced", "RowsReturned"];
         let received = ["InputRows", "RowsProduced", "RowsReturned"];

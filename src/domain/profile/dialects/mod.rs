@@ -20,6 +20,11 @@ pub(super) trait Dialect: Sync {
     /// Returns the time of the section as the text has it; the longest if the text merges instances.
     fn time<'a>(&self, section: &'a Section<'_>) -> Option<&'a str>;
 
+    /// Returns the average time of all instances as the text has it; None if it has no average.
+    fn average<'a>(&self, _: &'a Section<'_>) -> Option<&'a str> {
+        None
+    }
+
     /// Returns whether the time includes the time of the operators below.
     fn is_inclusive(&self) -> bool {
         false
@@ -82,9 +87,15 @@ fn time_of_detail<'a>(section: &'a Section<'_>) -> Option<&'a str> {
 }
 
 /// Returns the maximum of `avg 1ms, max 2ms, min 1ms`, or the value if it has none.
-fn longest(value: &str) -> &str {
+pub(super) fn longest(value: &str) -> &str {
     let longest = value.split_once("max ").map_or(value, |(_, behind)| behind);
     longest.split(',').next().unwrap_or(longest).trim()
+}
+
+/// Returns the longest of the times of a counter's instances, in the words of either engine.
+pub(super) fn longest_of<'a>(counter: &'a Counter<'_>) -> &'a str {
+    let longest_child = counter.children.iter().find(|child| child.name.starts_with("__MAX_OF_"));
+    longest_child.map_or_else(|| longest(&counter.value), |child| &child.value)
 }
 
 /// Returns the sum of `sum 3.458K (3458), avg ...`, or the value if it has none.
@@ -103,7 +114,7 @@ fn rows(value: &str) -> Option<u64> {
 }
 
 /// Reads a size in bytes: `1.21 MB`, `0.00`.
-fn bytes(value: &str) -> Option<u64> {
+pub(super) fn bytes(value: &str) -> Option<u64> {
     const KIB: f64 = 1024.0;
     let units = [("", 1.0), ("B", 1.0), ("KB", KIB), ("MB", KIB.powi(2)), ("GB", KIB.powi(3))];
     quantity(sum(value), &units)

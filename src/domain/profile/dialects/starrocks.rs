@@ -2,8 +2,8 @@
 //! the instances are merged, and `__MAX_OF_` and `__MIN_OF_` are below the average of a time. The known source of the
 //! format is `RuntimeProfile.mergeIsomorphicProfiles`.
 
-use super::{Dialect, bytes, find, kind, read, rows, time_of_detail};
-use crate::domain::profile::tree::{Counter, Section};
+use super::{Dialect, bytes, find, kind, longest_of, read, rows, time_of_detail};
+use crate::domain::profile::tree::Section;
 
 pub(super) struct StarRocks;
 
@@ -18,7 +18,13 @@ impl Dialect for StarRocks {
 
     fn time<'a>(&self, section: &'a Section<'_>) -> Option<&'a str> {
         let counter = || find(section, &["OperatorTotalTime", "ActiveTime"]);
-        time_of_detail(section).or_else(|| Some(longest(counter()?)))
+        time_of_detail(section).or_else(|| Some(longest_of(counter()?)))
+    }
+
+    /// A time without the longest and the shortest of the instances is that of one instance.
+    fn average<'a>(&self, section: &'a Section<'_>) -> Option<&'a str> {
+        let counter = find(section, &["OperatorTotalTime", "ActiveTime"])?;
+        (!counter.children.is_empty()).then_some(&*counter.value)
     }
 
     /// An operator that ends a pipeline receives rows and returns none.
@@ -33,10 +39,4 @@ impl Dialect for StarRocks {
     fn memory_bytes(&self, section: &Section<'_>) -> Option<u64> {
         read(section, &["OperatorPeakMemoryUsage", "PeakMemoryUsage"], bytes)
     }
-}
-
-/// Returns the longest value of all instances if the counter has it, else the value of the counter.
-fn longest<'a>(counter: &'a Counter<'_>) -> &'a str {
-    let longest = counter.children.iter().find(|child| child.name.starts_with("__MAX_OF_"));
-    &longest.unwrap_or(counter).value
 }

@@ -38,8 +38,11 @@ fn merge_operators(mut instances: Vec<Operator<'_>>) -> Operator<'_> {
     };
     let rows = sum(|operator| operator.rows);
     let memory_bytes = sum(|operator| operator.memory_bytes);
+    let times = instances.iter().filter_map(|one| one.time_ns);
+    let average_ns =
+        times.clone().reduce(u64::saturating_add).map(|sum| sum / times.count().max(1) as u64);
     let children = instances.iter_mut().map(|one| std::mem::take(&mut one.children)).collect();
     let slowest = instances.into_iter().reduce(|a, b| if b.time_ns > a.time_ns { b } else { a });
     let children = merge_instances(children);
-    Operator { rows, memory_bytes, children, ..slowest.unwrap_or_default() }
+    Operator { average_ns, rows, memory_bytes, children, ..slowest.unwrap_or_default() }
 }

@@ -15,6 +15,7 @@ mod tests;
 use serde::Serialize;
 
 pub(crate) use self::comparison::{OperatorDifference, compare};
+pub(super) use self::names::id_of;
 use self::reader::Reader;
 use super::tree::{Counter, Section, is_merged};
 
@@ -28,6 +29,9 @@ pub(crate) struct Operator<'s> {
     /// The operator's own time in nanoseconds, without waiting for the operators below it: the longest of all
     /// instances.
     pub time_ns: Option<u64>,
+    /// The average own time of all instances, in nanoseconds; None if the text has one instance or no average.
+    #[serde(skip)]
+    pub average_ns: Option<u64>,
     /// The own time as a part of the own times of all operators, from 0 to 1.
     pub share: f64,
     /// The rows that all instances returned.

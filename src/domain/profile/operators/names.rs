@@ -13,6 +13,11 @@ pub(super) fn kind_and_id(name: &str) -> (&str, Option<&str>) {
     (kind(name), id)
 }
 
+/// Returns the id of an operator in a plan.
+pub(in crate::domain::profile) fn id_of(name: &str) -> Option<&str> {
+    kind_and_id(name).1
+}
+
 /// Returns whether a section with this name is an operator: its kind is in capitals or it has an id, and it is not a
 /// pipeline, a fragment or an instance.
 pub(super) fn is_operator(name: &str) -> bool {

@@ -179,6 +179,7 @@ impl Reader {
             name: &section.name,
             fragment: position.fragment,
             time_ns: own_ns,
+            average_ns: dialect.average(section).and_then(parse_duration_ns),
             share: 0.0,
             rows: dialect.rows(section),
             memory_bytes: dialect.memory_bytes(section),

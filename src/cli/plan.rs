@@ -1,0 +1,88 @@
+//! `annals profile ID --plan`: the plan of a query as a tree.
+
+use std::collections::{HashMap, HashSet};
+
+use super::args::History;
+use super::output::{BOLD, RED, visible};
+use super::profile::{phases_text, time_text};
+use crate::domain::profile::{PlanReport, ReportedNode};
+
+/// The share of all time from which a node is marked in colour.
+const COSTLY_SHARE: f64 = 0.1;
+/// The length of a bar for all time, in characters.
+const BAR: f64 = 10.0;
+/// The deepest indentation. Deeper nodes are at this one.
+const MAX_DEPTH: usize = 40;
+
+/// Returns a plan: its phases, then each node with its time, and below it the nodes that it reads from.
+pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
+    let mut text = phases_text(&plan.phases);
+    if plan.nodes.is_empty() {
+        return text + "the profile has no operators\n";
+    }
+    let by_id: HashMap<&str, &ReportedNode> =
+        plan.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
+    let critical: HashSet<&str> = plan.critical_path.iter().map(String::as_str).collect();
+    let is_read: HashSet<&str> =
+        plan.nodes.iter().flat_map(|node| &node.children).map(String::as_str).collect();
+    text += &history.output.styled(
+        BOLD,
+        &format!("* {:>9} {:>9} {:>6} {:<10} {}\n", "time", "waited", "share", "", "node"),
+    );
+    let roots = plan.nodes.iter().filter(|node| !is_read.contains(node.id.as_str()));
+    let mut open: Vec<(usize, &ReportedNode)> = roots.rev().map(|node| (0, node)).collect();
+    let mut shown = HashSet::new();
+    while let Some((depth, node)) = open.pop() {
+        let indent = "  ".repeat(depth.min(MAX_DEPTH));
+        let is_first = shown.insert(node.id.as_str());
+        if !is_first {
+            text += &format!("{:42}{indent}{} {}: as above\n", "", name(node), visible(&node.id));
+            continue;
+        }
+        let mark = if critical.contains(node.id.as_str()) { '*' } else { ' ' };
+        let bar = "#".repeat((node.share * BAR).round() as usize);
+        let (time, waited) = (time_text(node.time_ns), time_text(node.wait_ns));
+        let numbers =
+            format!("{mark} {time:>9} {waited:>9} {:>5.1}% {bar:<10}", node.share * 100.0);
+        text += &match node.share >= COSTLY_SHARE {
+            true => history.output.styled(RED, &numbers),
+            false => numbers,
+        };
+        text += &format!(" {indent}{} {}{}\n", name(node), visible(&node.id), details(node));
+        let children = node.children.iter().rev().filter_map(|id| by_id.get(id.as_str()));
+        open.extend(children.map(|child| (depth + 1, *child)));
+    }
+    if let Some(fingerprint) = &plan.plan_fingerprint {
+        text += &format!("\nplan {fingerprint}. A * is on the path that took the longest.\n");
+    }
+    text
+}
+
+fn name(node: &ReportedNode) -> String {
+    visible(&node.name).replace(['\n', '\t'], " ")
+}
+
+/// Returns what is known about a node, each behind a space.
+fn details(node: &ReportedNode) -> String {
+    let mut details: Vec<String> = Vec::new();
+    details.extend(node.table.clone());
+    details.extend(node.join.clone());
+    if let Some(rows) = node.rows {
+        details.push(match node.expected_rows {
+            Some(expected) => format!("{rows} rows (expected {expected})"),
+            None => format!("{rows} rows"),
+        });
+    }
+    details.extend(
+        node.memory_bytes
+            .filter(|bytes| *bytes > 0)
+            .map(|bytes| format!("{bytes} bytes of memory")),
+    );
+    details.extend(
+        node.spill_bytes.filter(|bytes| *bytes > 0).map(|bytes| format!("{bytes} bytes spilled")),
+    );
+    details
+        .iter()
+        .map(|detail| format!("  {}", visible(detail).replace(['\n', '\t'], " ")))
+        .collect()
+}

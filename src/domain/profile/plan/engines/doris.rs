@@ -1,0 +1,138 @@
+//! Doris since 2.0. A node has up to two halves in pipelines of one fragment, a source and a sink with the same id:
+//! `AGGREGATION_OPERATOR (id=3)` and `AGGREGATION_SINK_OPERATOR (id=3)`. An exchange has its halves in two fragments:
+//! `DATA_STREAM_SINK_OPERATOR (dest_id=4)` and `EXCHANGE_OPERATOR (id=4)`. `PlanInfo` is what the planner knew. Known
+//! sources of the format are `PipelineXLocalStateBase` in the backend and `PlanNode.getPlanTreeExplainStr` in the frontend.
+
+use std::borrow::Cow;
+
+use super::{Key, find, longest_ns};
+use crate::domain::profile::dialects::{bytes, kind};
+use crate::domain::profile::operators::{Operator, id_of};
+use crate::domain::profile::plan::Node;
+use crate::domain::profile::tree::Counter;
+
+/// Returns the key of the node that an operator is a part of.
+pub(super) fn place<'s>(operator: &Operator<'s>) -> Key<'s> {
+    let kind = kind(operator.name);
+    let id = id_of(operator.name);
+    match id {
+        // The sink of a fragment has the streams of all its readers, and each of them reads in the same fragment.
+        _ if kind.starts_with("MULTI_CAST_DATA_STREAM_S") => {
+            Key::Kind(operator.fragment, "MULTI_CAST")
+        }
+        Some(id) if kind == "DATA_STREAM_SINK_OPERATOR" || kind == "EXCHANGE_OPERATOR" => {
+            Key::Plan(id)
+        }
+        _ if is_final_sink(kind) => Key::Sink(operator.fragment, kind),
+        Some(id) => Key::Fragment(operator.fragment, id),
+        None => Key::Kind(operator.fragment, kind),
+    }
+}
+
+/// Returns whether an operator of this kind takes the rows of a plan out of it. Its id is no id of the plan: 0 in 2.1.
+fn is_final_sink(kind: &str) -> bool {
+    const PARTS: [&str; 6] =
+        ["RESULT_SINK", "FILE_SINK", "TABLE_SINK", "SCRATCH_SINK", "BLOCK_SINK", "DICT"];
+    PARTS.iter().any(|part| kind.contains(part)) && kind.contains("SINK")
+}
+
+fn is_sink(operator: &Operator<'_>) -> bool {
+    kind(operator.name).contains("_SINK")
+}
+
+/// Sets what the operators of a node say about it.
+pub(super) fn describe(node: &mut Node<'_, '_>) {
+    let source = node.operators.iter().copied().find(|operator| !is_sink(operator));
+    let Some(main) = source.or(node.operators.first().copied()) else { return };
+    node.name = Cow::Borrowed(name(kind(main.name)));
+    node.fragment = main.fragment;
+    // What is cast to several readers is counted once, as it comes in.
+    let counted = match &*node.name {
+        "MULTI_CAST" => node.operators.iter().copied().find(|operator| is_sink(operator)),
+        _ => Some(main),
+    };
+    node.rows = counted.or(Some(main)).and_then(|operator| operator.rows);
+    node.wait_ns = node.operators.iter().filter_map(|operator| waiting_ns(operator)).max();
+    node.bytes = total(node, &["ScanBytes", "BytesSent"]);
+    node.spill_bytes = total(node, &["SpillWriteFileBytes", "SpillDataSize"]);
+    node.table = table(main);
+    for operator in node.operators.clone() {
+        let info = operator.counters.iter().filter(|counter| counter.name == "PlanInfo");
+        for line in info.flat_map(|info| &info.children) {
+            read_plan_info(node, line);
+        }
+    }
+}
+
+/// Returns the kind of a node: `AGGREGATION` of `AGGREGATION_SINK_OPERATOR`.
+fn name(kind: &str) -> &str {
+    if kind.starts_with("MULTI_CAST_DATA_STREAM_S") {
+        return "MULTI_CAST";
+    }
+    if kind == "DATA_STREAM_SINK_OPERATOR" {
+        return "EXCHANGE";
+    }
+    let name = kind.strip_suffix("_OPERATOR").unwrap_or(kind);
+    if is_final_sink(kind) {
+        return name;
+    }
+    let name = name.strip_suffix("_SINK").or_else(|| name.strip_suffix("_SOURCE")).unwrap_or(name);
+    name.strip_suffix("_BUILD").or_else(|| name.strip_suffix("_PROBE")).unwrap_or(name)
+}
+
+/// Returns how long an operator waited for others. A time of all dependencies may have the times of each below it, or 0
+/// and the times below it.
+fn waiting_ns(operator: &Operator<'_>) -> Option<u64> {
+    let waits = operator.counters.iter().filter(|counter| counter.name.starts_with("WaitFor"));
+    let longest = waits.filter_map(|wait| {
+        let below = wait.children.iter().filter(|below| below.name.starts_with("WaitFor"));
+        below.filter_map(longest_ns).chain(longest_ns(wait)).max()
+    });
+    longest.reduce(u64::saturating_add)
+}
+
+/// Returns the sum over a node's operators of the first of the counters that each has, in bytes.
+fn total(node: &Node<'_, '_>, names: &[&str]) -> Option<u64> {
+    let of_operator = |operator: &&Operator<'_>| {
+        names.iter().find_map(|name| bytes(&find(operator, name)?.value))
+    };
+    node.operators.iter().filter_map(of_operator).reduce(u64::saturating_add)
+}
+
+/// Returns the table that the name of a scan has: `OLAP_SCAN_OPERATOR (id=0. nereids_id=190. table name = plants(plants))`.
+fn table<'s>(operator: &Operator<'s>) -> Option<Cow<'s, str>> {
+    let starts = ["table name = ", "table_name=", "table name="];
+    let (_, behind) = starts.iter().find_map(|start| operator.name.split_once(start))?;
+    let table = behind.split(['(', ')', ',']).next().unwrap_or(behind).trim();
+    (!table.is_empty()).then_some(Cow::Borrowed(table))
+}
+
+/// Reads a line of what the planner knew: `TABLE: garden.plants(plants), PREAGGREGATION: ON`, `cardinality=1,441,548`.
+fn read_plan_info<'s>(node: &mut Node<'_, 's>, line: &'s Counter<'s>) {
+    let value = line.value.trim();
+    match &*line.name {
+        "TABLE" | "table" => {
+            let table = value.split([',', '(']).next().unwrap_or(value).trim();
+            node.table = Some(Cow::Borrowed(table));
+        }
+        "join op" => {
+            let join = value.split('[').next().unwrap_or(value);
+            node.join = Some(Cow::Borrowed(join));
+        }
+        "predicates"
+        | "PREDICATES"
+        | "equal join conjunct"
+        | "other join predicates"
+        | "other predicates"
+        | "join conjuncts"
+        | "runtime filters" => {
+            node.predicates.push(Cow::Owned(format!("{}: {value}", line.name.to_lowercase())));
+        }
+        name => {
+            if let Some(behind) = name.strip_prefix("cardinality=") {
+                let digits = behind.split(", ").next().unwrap_or(behind).replace(',', "");
+                node.expected_rows = digits.parse().ok();
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The plan of a query: the operators of all fragments and pipelines of a profile, joined into one graph of nodes.
+//!
+//! - [`joining`] makes nodes of operators, and finds which node reads from which.
+//! - [`engines`] has what the engines write differently: which operators are one node, and what a node reads and costs.
+//! - [`order`] orders the nodes, and finds the critical path.
+//! - [`report`] is the form in which programs get a plan.
+//! - [`fingerprint`] identifies the shape of a plan.
+
+mod engines;
+mod fingerprint;
+mod joining;
+mod order;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use super::Operator;
+use super::tree::Section;
+
+pub(crate) use self::fingerprint::PlanFingerprint;
+pub(crate) use self::report::{PlanReport, ReportedNode};
+
+/// The plan of a query.
+#[derive(Debug, Default)]
+pub(crate) struct Plan<'o, 's> {
+    /// The nodes, each before the nodes that it reads from. The first is the root, if the profile is whole.
+    pub nodes: Vec<Node<'o, 's>>,
+    /// The positions of the nodes of the path that took the longest, from a root down.
+    pub critical_path: Vec<usize>,
+    /// The shape of the plan; none if the profile has no operators.
+    pub fingerprint: Option<PlanFingerprint>,
+}
+
+/// A node of a plan: the operators that do the work of one step, in all fragments and instances. A join is one node, and
+/// an exchange is one node with the senders of one fragment and the receivers of another.
+#[derive(Debug, Default)]
+pub(crate) struct Node<'o, 's> {
+    /// The id that the planner gave the node. Nodes without one, as result sinks, have the name as id. Unique in a plan.
+    pub id: String,
+    /// The kind of the node in capitals: `HASH_JOIN`.
+    pub name: Cow<'s, str>,
+    /// The number of the fragment that runs the node; of an exchange, that which receives.
+    pub fragment: Option<&'s str>,
+    /// The own time in nanoseconds: of each operator the longest of its instances, without waiting.
+    pub time_ns: Option<u64>,
+    /// The longest time that one of the operators waited for others, in nanoseconds.
+    pub wait_ns: Option<u64>,
+    /// The own time as a part of the own times of all nodes, from 0 to 1.
+    pub share: f64,
+    /// The rows that all instances gave on; of a final sink, those that it received.
+    pub rows: Option<u64>,
+    /// The rows that the planner expected.
+    pub expected_rows: Option<u64>,
+    /// The bytes that the node read from storage or sent over the network.
+    pub bytes: Option<u64>,
+    /// The peak memory of all instances, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// The bytes that all instances wrote to disk because memory was short.
+    pub spill_bytes: Option<u64>,
+    /// The longest time of the operator that takes most, over the average time of its instances.
+    pub skew: Option<f64>,
+    /// The table that a scan reads, or a sink writes.
+    pub table: Option<Cow<'s, str>>,
+    /// The kind of a join: `INNER JOIN(BROADCAST)`.
+    pub join: Option<Cow<'s, str>>,
+    /// The conditions on rows: predicates of a scan, the equality of a join.
+    pub predicates: Vec<Cow<'s, str>>,
+    /// The positions of the nodes that this one reads from; of a join, the probe side first.
+    pub children: Vec<usize>,
+    /// The operators of the node, as the profile has them.
+    pub operators: Vec<&'o Operator<'s>>,
+}
+
+impl<'o, 's> Plan<'o, 's> {
+    /// Returns the plan of a profile, given its operators.
+    pub(crate) fn of(profile: &Section<'s>, operators: &'o [Operator<'s>]) -> Plan<'o, 's> {
+        let mut nodes = joining::join(profile, operators);
+        let total: f64 = nodes.iter().filter_map(|node| node.time_ns).map(|ns| ns as f64).sum();
+        for node in &mut nodes {
+            let ns = node.time_ns.unwrap_or(0) as f64;
+            node.share = if total > 0.0 { ns / total } else { 0.0 };
+        }
+        let nodes = order::ordered(nodes);
+        Plan {
+            critical_path: order::critical_path(&nodes),
+            fingerprint: PlanFingerprint::of(&nodes),
+            nodes,
+        }
+    }
+}
+
+impl Node<'_, '_> {
+    /// Returns how many rows the nodes that this one reads from gave on; none if no count is known.
+    pub(crate) fn input_rows(&self, nodes: &[Node<'_, '_>]) -> Option<u64> {
+        let children = self.children.iter().filter_map(|child| nodes.get(*child));
+        children.filter_map(|child| child.rows).reduce(u64::saturating_add)
+    }
+}

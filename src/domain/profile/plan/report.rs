@@ -1,0 +1,100 @@
+//! A plan in the form in which programs get it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Node, Plan};
+use crate::domain::profile::{Phases, Section, operators};
+
+/// The plan of a query, with the phases around its execution.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PlanReport {
+    /// The nodes, each before the nodes that it reads from. The first is the root, if the profile is whole.
+    pub nodes: Vec<ReportedNode>,
+    /// The ids of the nodes of the path that took the longest, from the root down.
+    pub critical_path: Vec<String>,
+    pub phases: Phases,
+    /// The shape of the plan, as 16 hexadecimal digits: equal for two plans that differ only in times, rows and conditions.
+    /// None if the profile has no operators.
+    pub plan_fingerprint: Option<String>,
+}
+
+/// A node of a plan: one step, with all operators that do its work in all fragments and instances.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReportedNode {
+    /// The id of the plan's node; of a node that has none, a name of its own.
+    pub id: String,
+    /// The kind of the node: `HASH_JOIN`.
+    pub name: String,
+    /// The number of the fragment that runs the node; of an exchange, that which receives.
+    pub fragment: Option<String>,
+    /// The own time in nanoseconds: the sum over the node's operators of the longest of each operator's instances.
+    pub time_ns: Option<u64>,
+    /// How long the node waited for others, in nanoseconds. This is no part of `time_ns`.
+    pub wait_ns: Option<u64>,
+    /// `time_ns` as a part of the times of all nodes, from 0 to 1.
+    pub share: f64,
+    /// `time_ns` as a part of the query's duration; more than 1 where operators of the node overlap.
+    pub duration_share: Option<f64>,
+    /// The rows that the node gave on.
+    pub rows: Option<u64>,
+    /// The rows that the nodes below gave on.
+    pub input_rows: Option<u64>,
+    /// The rows that the planner expected the node to give on.
+    pub expected_rows: Option<u64>,
+    /// The bytes that were read from storage or sent over the network.
+    pub bytes: Option<u64>,
+    /// The peak memory of all instances.
+    pub memory_bytes: Option<u64>,
+    /// The bytes that were written to disk because memory was short.
+    pub spill_bytes: Option<u64>,
+    /// The longest time over the average time of the instances, of the operator that takes most; 1 is even.
+    pub skew: Option<f64>,
+    pub table: Option<String>,
+    /// The kind of a join.
+    pub join: Option<String>,
+    pub predicates: Vec<String>,
+    /// The ids of the nodes that this one reads from; of a join, the probe side first.
+    pub children: Vec<String>,
+}
+
+impl PlanReport {
+    /// Reads the plan of a profile's text. `queue_ms` is the time in the queue, if the query's record has it.
+    pub(crate) fn of_text(text: &str, queue_ms: Option<i64>) -> PlanReport {
+        let section = Section::parse(text);
+        let phases = Phases::of(&section).with_queue(queue_ms);
+        let operators = operators(&section);
+        PlanReport::of(&Plan::of(&section, &operators), phases)
+    }
+
+    fn of(plan: &Plan<'_, '_>, phases: Phases) -> PlanReport {
+        let duration_ns = phases.total_ms.filter(|ms| *ms > 0).map(|ms| ms as f64 * 1e6);
+        let id = |position: &usize| plan.nodes.get(*position).map(|node| node.id.clone());
+        let reported = |node: &Node<'_, '_>| ReportedNode {
+            id: node.id.clone(),
+            name: node.name.to_string(),
+            fragment: node.fragment.map(str::to_string),
+            time_ns: node.time_ns,
+            wait_ns: node.wait_ns,
+            share: node.share,
+            duration_share: Option::zip(node.time_ns, duration_ns).map(|(ns, all)| ns as f64 / all),
+            rows: node.rows,
+            input_rows: node.input_rows(&plan.nodes),
+            expected_rows: node.expected_rows,
+            bytes: node.bytes,
+            memory_bytes: node.memory_bytes,
+            spill_bytes: node.spill_bytes,
+            skew: node.skew,
+            table: node.table.as_deref().map(str::to_string),
+            join: node.join.as_deref().map(str::to_string),
+            predicates: node.predicates.iter().map(|text| text.to_string()).collect(),
+            children: node.children.iter().filter_map(id).collect(),
+        };
+        PlanReport {
+            nodes: plan.nodes.iter().map(reported).collect(),
+            critical_path: plan.critical_path.iter().filter_map(id).collect(),
+            plan_fingerprint: plan.fingerprint.map(|fingerprint| fingerprint.to_string()),
+            phases,
+        }
+    }
+}
