@@ -393,8 +393,10 @@ fn hostile_data_is_escaped_and_large_data_loads_quickly() {
     for (path, expected, bound) in [
         ("/", "<script>alert(1)</script>", 5),
         ("/query_profile/hostile-1", "<script>alert(1)</script>", 5),
+        ("/query_profile/hostile-1?show=tree", "<script>alert(1)</script>", 5),
         ("/query_profile/long-1", "first 256 KB of", 10),
-        ("/query_profile/wide-1", "400 costliest of 100,000 operators", 30),
+        ("/query_profile/wide-1", "topmost nodes of the plan", 30),
+        ("/query_profile/wide-1?show=tree", "400 costliest of 100,000 operators", 30),
         ("/query_profile/wide-1?operators=99601", "99,601 to 100,000 of 100,000", 30),
         ("/query_profile/wide-1?show=flame", "The width of a box", 30),
         ("/query_profile/wide-1?show=text", "Showing the first 512 KB of", 15),
@@ -457,6 +459,8 @@ fn screenshots() {
     for (name, path) in [
         ("history", "/?limit=20".to_string()),
         ("query", "/query_profile/run-2".to_string()),
+        ("node", "/query_profile/run-2?node=8".to_string()),
+        ("operators", "/query_profile/run-2?show=tree".to_string()),
         ("flame", "/query_profile/run-2?show=flame".to_string()),
         ("text", "/query_profile/run-2?show=text".to_string()),
         ("statements", "/statements?from=2024-08-06".to_string()),

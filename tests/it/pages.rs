@@ -76,7 +76,8 @@ fn every_page_shows_its_content_and_forbids_inline_code() {
     for (path, expected) in [
         ("/", "select count(*) from store_sales5"),
         (href, "insert"),
-        (&format!("/query_profile/{ROOTS}"), "OLAP_SCAN_OPERATOR"),
+        (&format!("/query_profile/{ROOTS}"), "OLAP_SCAN 0 "),
+        (&format!("/query_profile/{ROOTS}?show=tree"), "OLAP_SCAN_OPERATOR"),
         (&format!("/query_profile/{ROOTS}?show=text"), "MergedProfile"),
         (&format!("/query_profile/{ROOTS}?show=flame"), "/flame.svg"),
         ("/statements?from=2020-01-01", "select count(*) from store_sales5"),

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::support::{Server, execute, import, is_postgres, profile_of, wait_until};
 
 /// The forms of a profile, with the id in place of `{}`.
-const FORMS: [&str; 13] = [
+const FORMS: [&str; 14] = [
     "/rest/v2/manager/query/profile/fragments/{}",
     "/rest/v2/manager/query/profile/graph/{}",
     "/rest/v2/manager/query/profile/json/{}",
@@ -22,6 +22,7 @@ const FORMS: [&str; 13] = [
     "/api/v1/queries/{}/profile/tree",
     "/api/v1/queries/{}/plan",
     "/query_profile/{}",
+    "/query_profile/{}?show=tree",
     "/query_profile/{}?show=text",
     "/query_profile/{}?operators=401",
     "/query_profile/{}/flame.svg",

@@ -33,7 +33,7 @@ use crate::domain::time::Zone;
 pub(crate) use flame_graph::flame_stacks;
 pub(crate) use operators::{Operator, OperatorDifference, compare, operators, walk};
 pub(crate) use phases::{Phase, Phases, RecordedTimes};
-pub(crate) use plan::{PlanReport, ReportedNode};
+pub(crate) use plan::{Node, Plan, PlanReport, ReportedNode};
 pub(crate) use tree::Section;
 
 /// A profile with the record that its summary gives.

@@ -3,6 +3,15 @@
 
 const find = (selector, within = document) => within.querySelector(selector);
 
+// A wide picture of a plan begins with the chosen node, or the root, in its middle.
+function showNode(picture) {
+  const node = find("a[aria-current]", picture) ?? find("a", picture);
+  if (!node) return;
+  const [inner, outer] = [node.getBoundingClientRect(), picture.getBoundingClientRect()];
+  picture.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
+  if (inner.bottom > outer.bottom) picture.scrollTop += inner.top - outer.top - outer.height / 2;
+}
+
 // Live updates: the server sends the order of the rows, and the rows that are new or changed.
 function startLiveUpdates(body) {
   const pause = find("[data-live-pause]");
@@ -145,3 +154,4 @@ const rows = find("tbody[data-events]");
 if (rows) startLiveUpdates(rows);
 if (find(".over-time")) enableRangeSelection();
 document.querySelectorAll("button[data-copy]").forEach(enableCopy);
+document.querySelectorAll(".plan-picture").forEach(showNode);

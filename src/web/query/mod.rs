@@ -4,6 +4,7 @@ mod download;
 mod lookup;
 mod operators;
 mod phases;
+mod plan;
 mod profile;
 mod summary;
 

@@ -1,8 +1,9 @@
-//! The profile of a query in one of three forms: a tree of operators, a flame graph, or the text.
+//! The profile of a query in one of four forms: the plan as a graph, a tree of operators, a flame graph, or the text.
 
 use maud::{Markup, html};
 
 use super::download::Download;
+use super::plan::{self, PlanView};
 use super::{operators, phases};
 use crate::domain::profile::{Phases, lossy};
 use crate::http::Parameters;
@@ -20,6 +21,7 @@ const HEAD_BYTES: usize = 4 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
+    Plan,
     Operators,
     FlameGraph,
     Text,
@@ -27,7 +29,8 @@ enum Form {
 
 impl Form {
     /// The forms, by the value of the parameter `show`, with the labels of their tabs.
-    const ALL: [(&'static str, &'static str, Form); 3] = [
+    const ALL: [(&'static str, &'static str, Form); 4] = [
+        ("plan", "Plan", Form::Plan),
         ("tree", "Operators", Form::Operators),
         ("flame", "Flame graph", Form::FlameGraph),
         ("text", "Text", Form::Text),
@@ -35,11 +38,13 @@ impl Form {
 
     fn of(parameters: &Parameters) -> Result<Form, ApiError> {
         let Some(show) = parameters.get("show") else {
-            return Ok(Form::Operators);
+            let is_list = parameters.contains_key("operators");
+            return Ok(if is_list { Form::Operators } else { Form::Plan });
         };
         let form = Form::ALL.into_iter().find(|(name, ..)| name == show);
-        form.map(|(.., form)| form)
-            .ok_or_else(|| ApiError::BadRequest("show must be tree, flame or text".to_string()))
+        form.map(|(.., form)| form).ok_or_else(|| {
+            ApiError::BadRequest("show must be plan, tree, flame or text".to_string())
+        })
     }
 }
 
@@ -52,6 +57,7 @@ pub(super) async fn section(
 ) -> Result<Markup, ApiError> {
     let form = Form::of(parameters)?;
     let first_operator = operators::first_operator(parameters)?;
+    let plan = PlanView::of(parameters)?;
     let path = paths::query(&query.query_id);
     let size = profile.as_ref().map(StoredText::len);
     let (profile, phases) = match profile {
@@ -59,7 +65,7 @@ pub(super) async fn section(
         Some(text) => {
             let path = path.clone();
             let shown = view
-                .compute(text.len(), move || shown(text, form, first_operator, &path))
+                .compute(text.len(), move || shown(text, form, first_operator, &plan, &path))
                 .await??;
             (Some(shown.0), Some(shown.1))
         }
@@ -90,14 +96,16 @@ fn shown(
     text: StoredText,
     form: Form,
     first_operator: Option<usize>,
+    plan: &PlanView,
     path: &str,
 ) -> Result<(Markup, Phases), StoreError> {
     let size = text.len();
     let text = match form {
-        Form::Operators => text.unpack()?,
+        Form::Plan | Form::Operators => text.unpack()?,
         Form::FlameGraph | Form::Text => text.head(HEAD_BYTES)?,
     };
     let markup = match form {
+        Form::Plan => plan::picture(&text, plan, path),
         Form::Operators => operators::tree(&text, first_operator, path),
         Form::FlameGraph => flame_graph(path),
         Form::Text => plain_text(&text, size, path),
