@@ -19,8 +19,9 @@ bench: ## the whole benchmark: some twenty minutes and 15 GB of disk
 campaign: export ANNALS_CAMPAIGN_KILLS ?= 1000
 campaign: export ANNALS_CAMPAIGN_POWER_LOSSES ?= 500
 campaign: export ANNALS_CAMPAIGN_DISK_ERRORS ?= 300
-campaign: ## kills, losses of power and disk errors while all sources write: an hour
-	cargo test --release --test it campaign:: -- --include-ignored --nocapture --test-threads 1
+campaign: export ANNALS_TEST_SECONDS ?= 300
+campaign: ## kills, losses of power, disk errors and failover while all sources write: an hour
+	cargo test --release --test it -- campaign:: failover:: --include-ignored --nocapture --test-threads 1
 soak: export ANNALS_SOAK_SECONDS ?= 3600
 soak: ## 2,000 records and 500 reads a second on a history with a bound: an hour
 	cargo test --release --test it soak:: -- --include-ignored --nocapture

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use reqwest::Url;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use crate::domain::account::{Account, UnknownRole};
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
 use crate::formats::frontend::Frontend;
-use crate::store::Address;
+use crate::store::{Address, is_address};
 
 /// The configuration file of a working folder, unless another is named.
 const DEFAULT_FILE: &str = "annals.toml";
@@ -25,10 +26,14 @@ const DEFAULT_FILE: &str = "annals.toml";
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub db: Option<Address>,
+    /// The servers of PostgreSQL whose replicas answer reads. [`Config::db`] has them.
+    pub db_read: Option<Address>,
     pub listen: Option<SocketAddr>,
     pub time_zone: Option<Zone>,
     pub insecure_no_auth: Option<bool>,
+    #[serde(default, deserialize_with = "file_name")]
     pub tls_cert: Option<PathBuf>,
+    #[serde(default, deserialize_with = "file_name")]
     pub tls_key: Option<PathBuf>,
     #[serde(default)]
     pub follow: Vec<String>,
@@ -40,6 +45,17 @@ pub(crate) struct Config {
     pub exclude: ExclusionRules,
     #[serde(default)]
     pub retention: Retention,
+}
+
+/// Reads the name of a file. Rejects an address, and does not repeat it, because it may have a password.
+fn file_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let name = Option::<PathBuf>::deserialize(deserializer)?;
+    match &name {
+        Some(name) if is_address(name.as_os_str()) => {
+            Err(Error::custom("this takes the name of a file, and was given an address"))
+        }
+        _ => Ok(name),
+    }
 }
 
 /// A user in the configuration file.
@@ -71,6 +87,7 @@ impl TryFrom<UserText> for UserConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct FrontendConfig {
     pub url: FrontendUrl,
+    #[serde(default, deserialize_with = "file_name")]
     pub password_file: Option<PathBuf>,
     pub password_env: Option<String>,
     pub time_zone: Option<Zone>,

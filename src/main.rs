@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use annals::cli::args::ignore_empty_variables;
-use annals::cli::output::{error_text, has_colours};
+use annals::cli::output::{error_text, has_colours, hide_passwords};
 use annals::cli::{
     backup, check, diff, export, generated, import, list, merge, profile, prune, salvage, serve,
     show, stats, top, user,
@@ -42,8 +42,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let matches = ignore_empty_variables(Arguments::command()).get_matches();
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let command = ignore_empty_variables(Arguments::command());
+    let arguments = command
+        .try_get_matches()
+        .and_then(|matches| Arguments::from_arg_matches(&matches))
+        .unwrap_or_else(|error| exit(&error));
     if matches!(arguments.command, Command::Serve(_)) {
         annals::allocator::tune();
     }
@@ -54,9 +57,20 @@ fn main() -> ExitCode {
     }
     let runtime = runtime.enable_all().build().map_err(anyhow::Error::from);
     runtime.and_then(|runtime| runtime.block_on(run(arguments.command))).unwrap_or_else(|error| {
-        eprintln!("annals: {}", error_text(&error));
+        eprintln!("annals: {}", hide_passwords(&error_text(&error)));
         ExitCode::from(2)
     })
+}
+
+/// Prints why the arguments are wrong, or the help that they ask for, and exits.
+fn exit(error: &clap::Error) -> ! {
+    let text = error.to_string();
+    let shown = hide_passwords(&text);
+    if shown == text {
+        error.exit();
+    }
+    eprint!("{shown}");
+    std::process::exit(error.exit_code());
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -86,6 +100,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 /// whole.
 const DEFAULT_LOG: &str = "warn,sqlx=error,annals::ingest=info,annals::cli=info";
 
+/// What is not logged at any level: the driver prints lines of a file of passwords that it cannot read.
+const NEVER_LOGGED: &str = "sqlx_postgres::options=off";
+
 /// Logs what `ANNALS_LOG` selects, as JSON if `ANNALS_LOG_FORMAT` is json.
 fn log_to_standard_error() {
     let directives = std::env::var("ANNALS_LOG").unwrap_or_default();
@@ -93,6 +110,10 @@ fn log_to_standard_error() {
         .ok()
         .filter(|_| !directives.trim().is_empty())
         .unwrap_or_else(|| EnvFilter::new(DEFAULT_LOG));
+    let filter = match NEVER_LOGGED.parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

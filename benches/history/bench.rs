@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::client::{Client, PUSH_CONNECTIONS};
 use crate::generator::{query_id, write_log};
-use crate::process::{Server, import_log, sqlite3, sqlite3_with};
+use crate::postgres::Postgres;
+use crate::process::{Server, import_log, run, sqlite3, sqlite3_with};
 use crate::profile_text::profile_text;
 use crate::table::{Goal, Table};
 
@@ -41,6 +43,7 @@ pub(crate) struct Bench {
     pub(crate) size: Size,
     pub(crate) folder: PathBuf,
     pub(crate) table: Table,
+    pub(crate) postgres: Option<Rc<Postgres>>,
 }
 
 impl Bench {
@@ -81,16 +84,40 @@ impl Bench {
         db
     }
 
+    /// Returns the audit log of the large history, which the caller removes.
+    pub(crate) fn large_log(&self) -> PathBuf {
+        let log = self.path("large.log");
+        write_log(&log, 0..self.size.large);
+        log
+    }
+
     /// Returns the database with the most queries, without profiles.
     pub(crate) fn large_history(&self) -> PathBuf {
         let db = self.path("large.db");
         if !db.exists() {
-            let log = self.path("large.log");
-            write_log(&log, 0..self.size.large);
+            let log = self.large_log();
             import_log(&db, &log);
             std::fs::remove_file(log).unwrap();
         }
         db
+    }
+
+    /// Returns the PostgreSQL of this run, with a database `empty` that has the schema. Counts a task as missed if PostgreSQL
+    /// is not installed.
+    pub(crate) fn postgres(&mut self) -> Option<Rc<Postgres>> {
+        if self.postgres.is_none() {
+            // A temporary folder is closed to the user of the server.
+            let Some(postgres) = Postgres::start(Path::new(env!("CARGO_TARGET_TMPDIR"))) else {
+                println!("| PostgreSQL is not installed | | | | |");
+                self.table.add_missed("PostgreSQL");
+                return None;
+            };
+            postgres.create("empty", "template0");
+            let empty = postgres.address("empty");
+            run(Command::new(env!("CARGO_BIN_EXE_annals")).args(["user", "list", "--db", &empty]));
+            self.postgres = Some(Rc::new(postgres));
+        }
+        self.postgres.clone()
     }
 
     /// Returns the parsed rows of a database as CSV, for the shell's `.import`.

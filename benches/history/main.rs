@@ -1,13 +1,14 @@
 //! Speed as ratios: each task of annals beside a reference, in turn on the same machine.
 //!
 //! `cargo bench --bench history` runs all parts. Names of parts as arguments run only these, `--smoke` runs them on
-//! little data. `benches/README.md` says what each part measures. The stock `sqlite3` shell is required.
+//! little data. `benches/README.md` says what each part measures. The stock `sqlite3` shell and PostgreSQL are required.
 #![allow(clippy::unwrap_used)] // A benchmark that fails ends at once.
 
 mod bench;
 mod client;
 mod generator;
 mod parts;
+mod postgres;
 mod process;
 mod profile_text;
 mod table;
@@ -22,7 +23,7 @@ use table::Table;
 
 type Part = (&'static str, fn(&mut Bench));
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 15] = [
     ("import", parts::import::import),
     ("import-into", parts::import::import_into),
     ("push", parts::push::push),
@@ -34,6 +35,10 @@ const PARTS: [Part; 11] = [
     ("large", parts::large::large),
     ("start", parts::commands::start),
     ("offline", parts::commands::offline),
+    ("postgres-import", parts::postgres::import),
+    ("postgres-push", parts::postgres::push),
+    ("postgres-reads", parts::postgres::reads),
+    ("postgres-large", parts::postgres::large),
 ];
 
 fn main() -> ExitCode {
@@ -53,7 +58,7 @@ fn main() -> ExitCode {
         size.queries, size.large, size.profiles, size.pairs
     );
     let folder_path = folder.path().to_path_buf();
-    let mut bench = Bench { size, folder: folder_path, table: Table::new() };
+    let mut bench = Bench { size, folder: folder_path, table: Table::new(), postgres: None };
     for (_, run) in parts {
         run(&mut bench);
     }

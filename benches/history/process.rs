@@ -1,5 +1,6 @@
 //! Processes: annals, its servers, the `sqlite3` shell and the bare warp route.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::Path;
@@ -26,11 +27,11 @@ pub(crate) fn sqlite3_with(db: &Path, options: &[&str], sql: &str) -> Vec<u8> {
 }
 
 /// Imports an audit log with annals, and returns the time.
-pub(crate) fn import_log(db: &Path, log: &Path) -> Duration {
+pub(crate) fn import_log(db: impl AsRef<OsStr>, log: &Path) -> Duration {
     let began = Instant::now();
     run(Command::new(env!("CARGO_BIN_EXE_annals"))
         .args(["import", "--time-zone", "UTC", "--db"])
-        .args([db, log]));
+        .args([db.as_ref(), log.as_ref()]));
     began.elapsed()
 }
 
@@ -55,7 +56,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn annals(db: &Path) -> Server {
+    /// Starts annals on a file, or on the address of a database.
+    pub(crate) fn annals(db: impl AsRef<OsStr>) -> Server {
         Server::start(
             Command::new(env!("CARGO_BIN_EXE_annals"))
                 .args(["serve", "--listen", "127.0.0.1:0", "--time-zone", "UTC", "--db"])

@@ -1,11 +1,12 @@
 //! Arguments that several commands share, and what the reading commands make of them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
-use clap::builder::Resettable;
-use clap::{Args, Command};
+use clap::builder::{PathBufValueParser, Resettable, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Command};
 
 use super::READING;
 use super::output::Output;
@@ -15,7 +16,7 @@ use crate::domain::record::{Kind, QueryId};
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, parse_duration_ms, parse_user_time_ms};
-use crate::store::{Address, Store, StoredQuery};
+use crate::store::{Address, Store, StoredQuery, is_address};
 
 /// Ids that are listed where a prefix is ambiguous.
 const CANDIDATES: u32 = 10;
@@ -24,11 +25,15 @@ const CANDIDATES: u32 = 10;
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The configuration file. Without it, annals.toml of the working folder, if there is one
-    #[arg(long, env = "ANNALS_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "ANNALS_CONFIG", value_name = "FILE", value_parser = FileName)]
     config: Option<PathBuf>,
     /// The file that holds the history, or postgres://USER@HOST:PORT/DATABASE [default: annals.db]
     #[arg(long, env = "ANNALS_DB", value_name = "FILE", hide_env_values = true)]
     db: Option<OsString>,
+    /// The servers of PostgreSQL whose replicas answer reads: postgres://USER@HOST1,HOST2/DATABASE. Without it, the
+    /// server that accepts writes
+    #[arg(long, env = "ANNALS_DB_READ", value_name = "URL", hide_env_values = true)]
+    db_read: Option<OsString>,
     /// The zone of times without one, as Doris writes them: an IANA name like Asia/Shanghai. Without it, the zone
     /// of this machine. A time that occurred twice as clocks were set back is the first one. A time that clocks
     /// skipped has the offset before the change
@@ -44,8 +49,38 @@ impl ConfigArgs {
         if let Some(db) = self.db {
             config.db = Some(Address::parse(db)?);
         }
+        if let Some(db_read) = self.db_read {
+            config.db_read = Some(Address::parse(db_read)?);
+        }
+        let db = config.db();
+        db.check_target()?;
+        if let Some(db_read) = config.db_read.take() {
+            config.db = Some(db.with_reads_from(db_read)?);
+        }
         config.time_zone = self.time_zone.or(config.time_zone);
         Ok(config)
+    }
+}
+
+/// Parses the name of a file. Rejects an address, and does not repeat it, because it may have a password.
+#[derive(Clone)]
+pub(super) struct FileName;
+
+impl TypedValueParser for FileName {
+    type Value = PathBuf;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<PathBuf, clap::Error> {
+        if is_address(value) {
+            let argument = argument.map(ToString::to_string).unwrap_or_default();
+            let what = format!("{argument} takes the name of a file, and was given an address\n");
+            return Err(clap::Error::raw(ErrorKind::ValueValidation, what).with_cmd(command));
+        }
+        PathBufValueParser::new().parse_ref(command, argument, value)
     }
 }
 

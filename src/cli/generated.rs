@@ -7,6 +7,8 @@ use anyhow::Context;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
+use super::args::FileName;
+
 /// Write the script that completes annals' commands in a shell
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
@@ -18,7 +20,7 @@ pub struct CompletionsArgs {
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// The folder for the pages
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = FileName)]
     folder: PathBuf,
 }
 

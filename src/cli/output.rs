@@ -271,6 +271,29 @@ pub fn error_text(error: &anyhow::Error) -> String {
     texts.join(": ")
 }
 
+/// Returns a text without the passwords of the addresses in it, which end at white space: a message may repeat what a user
+/// typed in a wrong place.
+pub fn hide_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(begin) = rest.find("://") {
+        let (before, address) = rest.split_at(begin + "://".len());
+        shown.push_str(before);
+        let end = address.find(char::is_whitespace).unwrap_or(address.len());
+        let (address, behind) = address.split_at(end);
+        match address.rsplit_once('@').and_then(|(user, _)| user.split_once(':')) {
+            Some((name, password)) => {
+                shown.push_str(name);
+                shown.push_str(":****");
+                shown.push_str(&address[name.len() + 1 + password.len()..]);
+            }
+            None => shown.push_str(address),
+        }
+        rest = behind;
+    }
+    shown + rest
+}
+
 /// Exits without an error if the reader of a pipe has gone: it has read enough.
 fn exit_if_unread(written: io::Result<()>) -> io::Result<()> {
     match written {

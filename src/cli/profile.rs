@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::READING;
-use super::args::{History, ReadArgs};
+use super::args::{FileName, History, ReadArgs};
 use super::output::{BOLD, RED, visible, write_bytes};
 use super::plan::plan_text;
 use crate::domain::profile::{
@@ -35,7 +35,7 @@ pub struct ProfileArgs {
     #[arg(long, conflicts_with = "tree")]
     plan: bool,
     /// Write a flame graph of the operators to a file
-    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["tree", "plan"])]
+    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["tree", "plan"], value_parser = FileName)]
     flame: Option<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,

@@ -83,7 +83,8 @@ pub async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
     let removed = pruned.map_err(|error| on_full_disk(error, &db))?;
     let after = store.disk_usage().await.context(READING)?;
     store.close().await.context(CLOSING)?;
-    report(&removed, before.file_bytes(), after.file_bytes(), args.json);
+    let what = if store.file().is_some() { "file" } else { "database" };
+    report(&removed, (what, before.file_bytes(), after.file_bytes()), args.json);
     if !after.is_shrinkable() && after.free_bytes() > 0 {
         eprintln!(
             "annals: {} of the file are free and will be used again, but SQLite cannot shrink the file, because annals \
@@ -175,7 +176,8 @@ fn on_full_disk(error: anyhow::Error, db: &Address) -> anyhow::Error {
     ))
 }
 
-fn report(removed: &WriteSummary, bytes_before: i64, bytes: i64, json: bool) {
+/// Prints what was removed, and the size of what holds the history before and after that.
+fn report(removed: &WriteSummary, (what, bytes_before, bytes): (&str, i64, i64), json: bool) {
     let (queries, profiles) = (removed.removed_queries, removed.removed_profiles);
     if json {
         print(serde_json::json!({
@@ -188,7 +190,7 @@ fn report(removed: &WriteSummary, bytes_before: i64, bytes: i64, json: bool) {
     }
     let (before, after) = (size(bytes_before), size(bytes));
     print(format_args!("removed {queries} queries and loads, and {profiles} more profiles"));
-    print(format_args!("the file was {before} and is {after}"));
+    print(format_args!("the {what} was {before} and is {after}"));
 }
 
 fn size(bytes: i64) -> ByteSize {

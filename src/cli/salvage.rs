@@ -1,9 +1,10 @@
 //! `annals salvage`: what can be read of a damaged history, as a sound one.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -23,9 +24,9 @@ use crate::store::{Address, Batch, SqliteStore, Survey};
 #[derive(Debug, Args)]
 pub struct SalvageArgs {
     /// The damaged history
-    broken: PathBuf,
+    broken: OsString,
     /// The file to make; beside it, space for twice the history is needed
-    good: PathBuf,
+    good: OsString,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -37,8 +38,9 @@ const SHOWN_IDS: usize = 10;
 /// Runs the command.
 pub async fn run(args: SalvageArgs) -> anyhow::Result<ExitCode> {
     let SalvageArgs { broken, good, json } = args;
-    let broken = Address::parse(broken.into())?
+    let broken = Address::parse(broken)?
         .file("restore it from a backup, or see the manual of pg_resetwal and pg_amcheck")?;
+    let good = Address::parse(good)?.file("save into a file, and merge that with annals merge")?;
     if good.exists() {
         bail!("{} already exists; name another file", good.display());
     }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use warp::Filter;
 
 use super::CLOSING;
-use super::args::ConfigArgs;
+use super::args::{ConfigArgs, FileName};
 use super::import;
 use super::output::{print, write_bytes};
 use crate::config::{Config, FrontendConfig, FrontendUrl};
@@ -30,7 +30,7 @@ use crate::http::{self, AppState, panics, server};
 use crate::ingest::follow::follow;
 use crate::ingest::frontend::poll_frontend;
 use crate::ingest::{Pipeline, run_retention};
-use crate::store::Store;
+use crate::store::{Store, StoreError, is_address};
 use crate::web::{self, LiveUpdates};
 
 /// Where annals listens by default.
@@ -55,7 +55,7 @@ pub struct ServeArgs {
     #[arg(long, env = "ANNALS_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Files and folders to import first, as `annals import` does
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long, value_name = "PATH", num_args = 1.., value_parser = FileName)]
     import: Vec<PathBuf>,
     /// Audit logs to follow as they grow: names, or patterns with * and ?. The files that a log was rolled to are read
     /// first. A file may be missing until it is made
@@ -66,10 +66,10 @@ pub struct ServeArgs {
     #[arg(long, env = "ANNALS_FRONTEND", value_name = "URL", value_delimiter = ',')]
     frontend: Vec<FrontendUrl>,
     /// Serve with TLS: the certificate with its chain, in PEM form. SIGHUP reads it again
-    #[arg(long, env = "ANNALS_TLS_CERT", value_name = "FILE")]
+    #[arg(long, env = "ANNALS_TLS_CERT", value_name = "FILE", value_parser = FileName)]
     tls_cert: Option<PathBuf>,
     /// The key of the certificate, in PEM form
-    #[arg(long, env = "ANNALS_TLS_KEY", value_name = "FILE")]
+    #[arg(long, env = "ANNALS_TLS_KEY", value_name = "FILE", value_parser = FileName)]
     tls_key: Option<PathBuf>,
     /// Listen beyond this machine without users: everybody who reaches the address can read all SQL and all profiles,
     /// and push
@@ -101,6 +101,9 @@ impl Settings {
         }
         if !args.frontend.is_empty() {
             config.frontend = args.frontend.into_iter().map(FrontendConfig::of_url).collect();
+        }
+        if config.follow.iter().any(|pattern| is_address(pattern.as_ref())) {
+            bail!("follow takes the names of files, and was given an address");
         }
         let zone = config.zone();
         let frontends = config
@@ -181,7 +184,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let retention = settings.config.retention.clone();
     let writer = store.writer(BUSY_TIMEOUT, retention.max_size).await?;
     let exclusions = settings.config.exclude.clone();
-    let pipeline = Arc::new(Pipeline::new(writer, exclusions, retention, settings.zone));
+    let pipeline =
+        Arc::new(Pipeline::new(store.clone(), writer, exclusions, retention, settings.zone));
     let mut tasks = start_sources(&settings, &store, &pipeline);
     let state = app_state(&settings, &store, &pipeline, authenticator)?;
     let (scheme, db) = (settings.scheme(), settings.config.db());
@@ -245,9 +249,20 @@ fn start_sources(settings: &Settings, store: &Store, pipeline: &Arc<Pipeline>) -
     for (frontend, interval) in settings.frontends.clone() {
         tasks.spawn(poll_frontend(pipeline.clone(), store.clone(), frontend, interval));
     }
+    tasks.spawn(log_outages(store.clone()));
     // Without a bound, old labels go all the same.
     tasks.spawn(run_retention(pipeline.clone(), store.clone()));
     tasks
+}
+
+/// Logs that the database does not answer, and that it answers again.
+async fn log_outages(store: Store) {
+    loop {
+        let fault = store.until_away().await;
+        tracing::error!("{fault}");
+        store.until_back().await;
+        tracing::warn!("the database answers again");
+    }
 }
 
 /// Returns what the HTTP handlers share.
@@ -288,13 +303,17 @@ fn notify_systemd(state: NotifyState<'_>) {
 }
 
 /// Notifies systemd's watchdog while the history can be read and the writer runs. Without notifications, systemd
-/// restarts annals.
+/// restarts annals, which helps nobody while a database does not answer.
 async fn feed_watchdog(store: Store, pipeline: Arc<Pipeline>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
-        match store.accounts().await {
+        match store.unless_away(store.accounts()).await {
             Ok(_) if pipeline.is_open() => notify_systemd(NotifyState::Watchdog),
-            Ok(_) => tracing::error!("the writer has ended"),
+            Err(StoreError::Unreachable(_)) if pipeline.is_open() => {
+                notify_systemd(NotifyState::Watchdog);
+            }
+            _ if !pipeline.is_open() => tracing::error!("the writer has ended"),
+            Ok(_) => {}
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "the history cannot be read");

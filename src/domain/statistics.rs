@@ -3,6 +3,22 @@
 
 use std::borrow::Cow;
 
+/// A sum of 64-bit values. It is exact, so that the order of the values and parts that were added up elsewhere do not
+/// matter; only the result is bounded.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Sum(i128);
+
+impl Sum {
+    pub(crate) fn add(&mut self, value: impl Into<i128>) {
+        self.0 = self.0.saturating_add(value.into());
+    }
+
+    /// Returns the sum, or the 64-bit number that is nearest to it.
+    pub(crate) fn bounded(self) -> i64 {
+        self.0.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    }
+}
+
 /// A histogram of durations in milliseconds. The memory depends on the number of different durations, not on the number
 /// of all.
 #[derive(Debug, Default, Clone)]
@@ -126,6 +142,17 @@ mod tests {
         let mut all = Durations::default();
         durations.into_iter().for_each(|ms| all.add(ms, 1));
         all
+    }
+
+    #[test]
+    fn a_sum_does_not_depend_on_the_order() {
+        for values in [[i64::MAX, 1, -3], [-3, 1, i64::MAX], [1, i64::MAX, -3]] {
+            let mut sum = Sum::default();
+            values.into_iter().for_each(|value| sum.add(value));
+            assert_eq!(sum.bounded(), i64::MAX - 2);
+            sum.add(5);
+            assert_eq!(sum.bounded(), i64::MAX);
+        }
     }
 
     #[test]

@@ -12,6 +12,12 @@ use crate::store::{FileFault, StoreError, WriteError};
 /// The time between two lines of the log about pushes that are not stored.
 const LOG_FAILED_PUSH_EVERY: Duration = Duration::from_secs(10);
 
+/// What a client whose push failed should do.
+const NOT_STORED: &str = "nothing was stored, send it again later";
+/// The same if annals does not know whether the push is stored.
+const MAY_BE_STORED: &str =
+    "it may have been stored; send it again later, which changes nothing if it was";
+
 /// A failed request. The text of a variant is written for the person who sent the request.
 ///
 /// The envelope's codes and their names are Doris' own (`RestApiStatusCode`), which calls 403 "Bad Request".
@@ -94,6 +100,10 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     /// A read that waited too long for a lock is `Busy`: the client may try again.
     fn from(error: StoreError) -> ApiError {
+        if let Some(why) = error.of_server() {
+            tracing::warn!(error = why, "a read failed");
+            return ApiError::Busy(format!("{why}; try again later"));
+        }
         match error {
             StoreError::Busy(_) => {
                 tracing::warn!(
@@ -102,6 +112,10 @@ impl From<StoreError> for ApiError {
                 );
                 let message = "another program holds the history's file; try again later";
                 ApiError::Busy(message.to_string())
+            }
+            StoreError::Full(_) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a read failed");
+                ApiError::Busy("the disk is full; try again later".to_string())
             }
             // The store has logged both.
             StoreError::File(fault) => ApiError::Busy(fault.to_string()),
@@ -124,8 +138,16 @@ impl From<serde_json::Error> for ApiError {
 }
 
 impl From<WriteError> for ApiError {
-    /// A failed write is `Busy`: nothing was stored, and the client may send it again.
+    /// A failed write is `Busy`: the client may send it again. Mostly nothing was stored.
     fn from(error: WriteError) -> ApiError {
+        if let WriteError::Store(store) = &error
+            && let Some(why) = store.of_server()
+        {
+            log_failed_push(&error);
+            let is_unconfirmed = matches!(store, StoreError::Unconfirmed(_));
+            let stored = if is_unconfirmed { MAY_BE_STORED } else { NOT_STORED };
+            return ApiError::Busy(format!("{why}; {stored}"));
+        }
         let reason = match &error {
             // The store has logged the fault once.
             WriteError::Store(StoreError::File(fault)) => {
@@ -139,11 +161,11 @@ impl From<WriteError> for ApiError {
             WriteError::Store(StoreError::NotWritable(_)) => {
                 "annals may not write to the history's file"
             }
-            WriteError::Store(_) => "the history's file cannot be written",
+            WriteError::Store(_) => "the history cannot be written",
             WriteError::Closed => "annals stops",
         };
         log_failed_push(&error);
-        ApiError::Busy(format!("{reason}; nothing was stored, send it again later"))
+        ApiError::Busy(format!("{reason}; {NOT_STORED}"))
     }
 }
 
@@ -161,6 +183,7 @@ impl From<PushError> for ApiError {
     fn from(error: PushError) -> ApiError {
         match error {
             PushError::Busy => ApiError::Busy(error.to_string()),
+            PushError::Fault(fault) => ApiError::Busy(format!("{fault}; {MAY_BE_STORED}")),
             PushError::Write(error) => error.into(),
         }
     }

@@ -15,7 +15,7 @@ use super::response_cache::ResponseCache;
 use super::same_site::check_host;
 use super::view::View;
 use crate::ingest::Pipeline;
-use crate::store::{FileFault, OpenError, Store};
+use crate::store::{Fault, OpenError, Store};
 
 /// What all routes share.
 #[derive(Debug)]
@@ -98,9 +98,9 @@ impl AppState {
         &self.authenticator
     }
 
-    /// Returns why nothing can be written to the history's file.
-    pub(super) fn file_fault(&self) -> Option<FileFault> {
-        self.store.file_fault()
+    /// Returns why nothing can be written to the history.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.store.fault()
     }
 
     pub(crate) fn scheme(&self) -> &'static str {

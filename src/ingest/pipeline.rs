@@ -14,14 +14,17 @@ use crate::domain::exclusion::ExclusionRules;
 use crate::domain::record::QueryRecord;
 use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
-use crate::store::{Batch, Removal, WriteError, WriteSummary, Writer};
+use crate::store::{Batch, Fault, Removal, Store, WriteError, WriteSummary, Writer};
 
 /// How long a push waits for the writer before the client gets an error.
 pub(super) const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same while the database does not answer: another server may take over meanwhile.
+const FAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The way from all sources to the writer of one history.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
+    store: Store,
     writer: Writer,
     exclusions: ExclusionRules,
     retention: Retention,
@@ -31,25 +34,30 @@ pub(crate) struct Pipeline {
     budget: Budget,
 }
 
-/// Why a push was not written. Nothing of it was.
+/// Why a push was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PushError {
     /// The writer, or the pushes before this one, took longer than [`PUSH_TIMEOUT`].
     #[error("annals is busy; send it again later")]
     Busy,
+    /// The database did not answer for [`FAULT_TIMEOUT`]. The writer may have sent the batch before.
+    #[error(transparent)]
+    Fault(Fault),
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
 impl Pipeline {
-    /// Returns a pipeline to `writer`. Times without a zone are local to `zone`.
+    /// Returns a pipeline to the writer of a store. Times without a zone are local to `zone`.
     pub(crate) fn new(
+        store: Store,
         writer: Writer,
         exclusions: ExclusionRules,
         retention: Retention,
         zone: Zone,
     ) -> Pipeline {
         Pipeline {
+            store,
             writer,
             exclusions,
             retention,
@@ -112,19 +120,27 @@ impl Pipeline {
         written
     }
 
-    /// Writes a batch for a client that waits. After [`PUSH_TIMEOUT`] the batch is withdrawn from the queue.
+    /// Writes a batch for a client that waits. After [`PUSH_TIMEOUT`], or after [`FAULT_TIMEOUT`] if the database does not
+    /// answer, the batch is withdrawn from the queue, unless the writer has begun with it.
     pub(crate) async fn push(
         &self,
         source: &Source,
         batch: Batch,
     ) -> Result<WriteSummary, PushError> {
-        match tokio::time::timeout(PUSH_TIMEOUT, self.write(source, batch)).await {
-            Ok(written) => Ok(written?),
-            Err(_) => {
-                source.failed(&PushError::Busy);
-                Err(PushError::Busy)
-            }
-        }
+        let error = tokio::select! {
+            biased;
+            written = self.write(source, batch) => return Ok(written?),
+            fault = self.until_fault() => PushError::Fault(fault),
+            () = tokio::time::sleep(PUSH_TIMEOUT) => PushError::Busy,
+        };
+        source.failed(&error);
+        Err(error)
+    }
+
+    /// Returns once the database does not answer and [`FAULT_TIMEOUT`] is over.
+    async fn until_fault(&self) -> Fault {
+        tokio::time::sleep(FAULT_TIMEOUT).await;
+        self.store.until_away().await
     }
 
     /// Returns a reservation of memory for a push of `client`, of no bytes yet.
@@ -135,7 +151,11 @@ impl Pipeline {
     /// Returns memory for the rows of a large stream load, once the large loads before it are written. Errors if they take
     /// too long.
     pub(crate) async fn load_reservation(&self) -> Result<Reservation, PushError> {
-        self.budget.load_reservation().await
+        tokio::select! {
+            biased;
+            reserved = self.budget.load_reservation() => reserved,
+            fault = self.until_fault() => Err(PushError::Fault(fault)),
+        }
     }
 
     /// Whether the writer accepts batches.
@@ -176,7 +196,7 @@ impl Pipeline {
 mod tests {
     use super::*;
     use crate::domain::record::{Kind, Origin};
-    use crate::store::{Address, Store};
+    use crate::store::Address;
 
     /// Returns a pipeline to a new history, whose rules exclude the queries of bi.
     async fn pipeline(folder: &tempfile::TempDir) -> (Store, Pipeline) {
@@ -187,7 +207,9 @@ mod tests {
             exclude: ExclusionRules,
         }
         let rules: Rules = toml::from_str("[[exclude]]\nuser = 'bi'").unwrap();
-        (store, Pipeline::new(writer, rules.exclude, Retention::default(), Zone::UTC))
+        let pipeline =
+            Pipeline::new(store.clone(), writer, rules.exclude, Retention::default(), Zone::UTC);
+        (store, pipeline)
     }
 
     fn query(id: &str, user: &str) -> QueryRecord {

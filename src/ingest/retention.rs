@@ -56,8 +56,8 @@ impl PruneReport {
         }
     }
 
-    fn failed(&mut self, error: &anyhow::Error) {
-        self.is_failing = true;
+    fn failed(&mut self, error: &anyhow::Error, is_beyond_bound: bool) {
+        self.is_failing |= is_beyond_bound;
         self.last_error = Some(format!("{error:#}"));
         self.last_error_ms = Some(now_ms());
     }
@@ -172,15 +172,26 @@ impl Running {
 
     /// Notes an error. Returns how long to wait.
     fn failed(&mut self, error: &anyhow::Error) -> Duration {
+        // A database that does not answer is within its bounds, as far as anybody knows.
+        let is_away = |cause: &(dyn std::error::Error + 'static)| {
+            matches!(
+                cause.downcast_ref(),
+                Some(StoreError::Unreachable(_) | StoreError::Unconfirmed(_))
+            )
+        };
+        let is_beyond_bound = !error.chain().any(is_away);
         if !std::mem::replace(&mut self.is_failing, true) {
             let (error, retry_in_ms) = (format!("{error:#}"), RETRY_INTERVAL.as_millis());
-            tracing::error!(
-                error,
-                retry_in_ms,
-                "retention cannot keep the history within its bounds"
-            );
+            match is_beyond_bound {
+                true => tracing::error!(
+                    error,
+                    retry_in_ms,
+                    "retention cannot keep the history within its bounds"
+                ),
+                false => tracing::warn!(error, retry_in_ms, "retention waits for the history"),
+            }
         }
-        self.pipeline.note_pruned(|report| report.failed(error));
+        self.pipeline.note_pruned(|report| report.failed(error, is_beyond_bound));
         RETRY_INTERVAL
     }
 

@@ -1,6 +1,6 @@
 //! Where a history is: in a file, or in a database of PostgreSQL.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -16,20 +16,59 @@ pub(crate) enum Address {
     Postgres(Box<PostgresAddress>),
 }
 
+/// What an address of PostgreSQL begins with.
+const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
+
+/// Returns whether a text where the name of a file belongs is an address, which may have a password.
+pub(crate) fn is_address(text: &OsStr) -> bool {
+    text.to_string_lossy().contains("://")
+}
+
 /// Why a text is no place of a history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}; write postgres://USER@HOST:PORT/DATABASE, or the name of a file")]
 pub(crate) struct AddressError(pub(super) String);
 
 impl Address {
-    /// Reads an address: what begins with `postgres://` or `postgresql://` is one of PostgreSQL, anything else the name of a
-    /// file.
+    /// Reads an address: a text with `://` is one of PostgreSQL, anything else the name of a file. Errors if the text before
+    /// `://` is neither `postgres` nor `postgresql`, in any letter case.
     pub(crate) fn parse(text: OsString) -> Result<Address, AddressError> {
-        match text.to_str() {
-            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                PostgresAddress::parse(url).map(|address| Address::Postgres(Box::new(address)))
+        let url = text.to_string_lossy();
+        let Some((scheme, _)) = url.split_once("://") else {
+            return Ok(Address::File(text.into()));
+        };
+        if !SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+            // The text may be a password.
+            return Err(AddressError(
+                "an address of a history begins with postgres://".to_string(),
+            ));
+        }
+        PostgresAddress::parse(&url).map(|address| Address::Postgres(Box::new(address)))
+    }
+
+    /// Returns the address of a history whose reads go to the replicas among the servers of another address.
+    ///
+    /// Errors if one of them is a file, or asks for other servers.
+    pub(crate) fn with_reads_from(self, reads: Address) -> anyhow::Result<Address> {
+        match (self, reads) {
+            (Address::Postgres(address), Address::Postgres(reads)) => {
+                Ok(Address::Postgres(Box::new(address.with_reads_from(*reads)?)))
             }
-            _ => Ok(Address::File(PathBuf::from(text))),
+            (Address::File(path), _) => anyhow::bail!(
+                "db_read names servers of PostgreSQL that answer reads, and the history {} is a file",
+                path.display()
+            ),
+            (_, Address::File(_)) => anyhow::bail!(
+                "db_read names servers of PostgreSQL that answer reads; write postgres://USER@HOST:PORT/DATABASE"
+            ),
+        }
+    }
+
+    /// Errors if the address names servers that annals could not write to.
+    pub(crate) fn check_target(&self) -> Result<(), AddressError> {
+        match self {
+            Address::File(_) => Ok(()),
+            Address::Postgres(address) => address.check_target(),
         }
     }
 
@@ -78,5 +117,25 @@ impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
         let text = String::deserialize(deserializer)?;
         Address::parse(text.into()).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_with_a_scheme_is_an_address_and_never_a_file() {
+        let parsed = |text: &str| Address::parse(text.into());
+        for text in ["POSTGRES://u:s3cret@h/db", "PostgreSQL://u:s3cret@h/db"] {
+            assert_eq!(parsed(text).unwrap().to_string(), "postgres://u@h/db");
+        }
+        for text in
+            ["postgre://u:s3cret@h/db", "mysql://u:s3cret@h", " postgres://u:s3cret@h", "s3cret://"]
+        {
+            let error = parsed(text).unwrap_err().to_string();
+            assert!(error.contains("postgres://") && !error.contains("s3cret"), "{error}");
+        }
+        assert_eq!(parsed("a:b/c.db").unwrap(), Address::File("a:b/c.db".into()));
     }
 }

@@ -96,8 +96,8 @@ pub(super) struct PackedProfile {
 }
 
 impl Batch {
-    /// A batch with this many records is full.
-    const FULL_RECORDS: usize = 1000;
+    /// A batch with this many records is full. A database on another machine is asked several times for each batch.
+    const FULL_RECORDS: usize = 4096;
     /// A batch with this many bytes is full.
     const FULL_BYTES: usize = 4 << 20;
 

@@ -21,6 +21,12 @@ pub(crate) enum StoreError {
     /// Another process or connection held the lock for longer than the time-out. Trying again may help.
     #[error(transparent)]
     Busy(Cause),
+    /// The database server does not answer at the moment. Trying again may help.
+    #[error(transparent)]
+    Unreachable(Cause),
+    /// The database server gave no answer to COMMIT. The batch may be stored, and may be sent again.
+    #[error(transparent)]
+    Unconfirmed(Cause),
     /// The disk is full, or the database is at its size limit.
     #[error(transparent)]
     Full(Cause),
@@ -94,9 +100,41 @@ impl StoreError {
         }
     }
 
-    /// Returns an error that may not occur again a moment later.
-    pub(super) fn busy(what: &'static str) -> StoreError {
-        StoreError::Busy(Arc::from(Box::<dyn Error + Send + Sync>::from(what)))
+    /// Returns an error of a database server that may not occur again a moment later.
+    pub(super) fn busy(what: &str) -> StoreError {
+        StoreError::Busy(Arc::new(ServerError(what.to_string())))
+    }
+
+    /// Returns the error of a database server that gave no answer in time.
+    pub(super) fn no_answer_in_time() -> StoreError {
+        let text = "PostgreSQL did not answer in time".to_string();
+        StoreError::Unreachable(Arc::new(ServerError(text)))
+    }
+
+    /// Returns the error of a transaction that may be stored all the same.
+    pub(super) fn unconfirmed(self) -> StoreError {
+        StoreError::Unconfirmed(Arc::new(ServerError(self.to_string())))
+    }
+
+    /// Returns whether trying the same again may help.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, StoreError::Busy(_) | StoreError::Unreachable(_))
+    }
+
+    /// Returns the sentence about an error of a database server that its user can do something about; none for an error of
+    /// SQLite, or for one that annals itself has to be mended for.
+    pub(crate) fn of_server(&self) -> Option<String> {
+        match self {
+            StoreError::Busy(cause)
+            | StoreError::Unreachable(cause)
+            | StoreError::Unconfirmed(cause)
+            | StoreError::Full(cause)
+            | StoreError::NotWritable(cause) => {
+                let is_fault = cause.is::<Fault>();
+                (is_fault || cause.is::<ServerError>()).then(|| cause.to_string())
+            }
+            _ => None,
+        }
     }
 
     /// Returns an error for a value that the engine did not expect.
@@ -109,12 +147,11 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
         match error {
             sqlx::Error::PoolClosed => StoreError::Closed(Arc::new(error)),
-            error if postgres::is_lost_connection(&error) => StoreError::Busy(Arc::new(error)),
             error => {
-                let error = Arc::new(error);
                 if let Some(error) = postgres::of_postgres(&error) {
                     return error;
                 }
+                let error = Arc::new(error);
                 let code = error.as_database_error().and_then(|error| error.code()?.parse().ok());
                 StoreError::of_code(code, error)
             }
@@ -141,6 +178,34 @@ impl From<rusqlite::Error> for StoreError {
 impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> StoreError {
         StoreError::Other(Arc::new(error))
+    }
+}
+
+/// An error of a database server, as a sentence without a password.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct ServerError(pub(super) String);
+
+/// Why nothing can be written to the history.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error(transparent)]
+    File(#[from] FileFault),
+    /// The database server does not answer, or writes nothing. The sentence names its address.
+    #[error("{0}")]
+    Server(Arc<str>),
+}
+
+impl Fault {
+    /// Returns the sentence for everybody, which names neither a path nor an address.
+    pub(crate) fn for_everybody(&self) -> String {
+        match self {
+            Fault::File(fault) => fault.to_string(),
+            Fault::Server(_) => {
+                "the history's database cannot be written to; the log of annals says why"
+                    .to_string()
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Queries in groups: by normalized statement, user, database or hour.
 
 use crate::domain::statement::Fingerprint;
-use crate::domain::statistics::Durations;
+use crate::domain::statistics::{Durations, Sum};
 use crate::domain::time::Zone;
 
 use super::timeline::Counted;
@@ -51,7 +51,7 @@ pub(crate) struct Group {
 /// durations, not with the number of queries.
 pub(super) struct Grouping {
     by: GroupBy,
-    groups: Vec<Group>,
+    groups: Vec<(Group, Sums)>,
     fingerprints: foldhash::HashMap<i64, usize>,
     names: Numbers,
     unnamed: Option<usize>,
@@ -60,29 +60,37 @@ pub(super) struct Grouping {
     hour: (i64, String),
 }
 
-/// Queries of the same keys and of the same duration.
-pub(super) struct Alike {
+/// The sums of a group that is not complete.
+#[derive(Debug, Default)]
+struct Sums {
+    total_ms: Sum,
+    scan_rows: Sum,
+    scan_bytes: Sum,
+}
+
+/// Queries of the same keys.
+pub(super) struct Alike<'a> {
     pub count: i64,
     /// Queries that failed.
     pub errors: i64,
-    /// The duration of each.
-    pub duration_ms: Option<i64>,
+    /// The known durations.
+    pub durations_ms: &'a [i64],
     /// Sums of all.
-    pub scan_rows: i64,
-    pub scan_bytes: i64,
+    pub scan_rows: i128,
+    pub scan_bytes: i128,
     /// The first and the last start. Both are in the same quarter of an hour if the groups are by hour.
     pub first_ms: Option<i64>,
     pub last_ms: Option<i64>,
 }
 
-impl From<&Counted> for Alike {
-    fn from(query: &Counted) -> Alike {
+impl<'a> From<&'a Counted> for Alike<'a> {
+    fn from(query: &'a Counted) -> Alike<'a> {
         Alike {
             count: 1,
             errors: query.errors,
-            duration_ms: query.duration_ms,
-            scan_rows: query.scan_rows,
-            scan_bytes: query.scan_bytes,
+            durations_ms: query.duration_ms.as_slice(),
+            scan_rows: query.scan_rows.into(),
+            scan_bytes: query.scan_bytes.into(),
             first_ms: query.started_ms,
             last_ms: query.started_ms,
         }
@@ -112,32 +120,37 @@ impl Grouping {
     /// Adds a query to its group. Ignores a query that has no fingerprint, or no start, if the groups are
     /// by it.
     pub(super) fn add(&mut self, query: &Counted, keys: &Keys<'_>) {
-        self.add_alike(&query.into(), keys);
+        self.add_alike(&query.into(), keys, keys.user);
     }
 
-    /// The same for several queries.
-    pub(super) fn add_alike(&mut self, queries: &Alike, keys: &Keys<'_>) {
+    /// The same for several queries. `users` are their users, each at least once; they count if the groups are by statement.
+    pub(super) fn add_alike<'u>(
+        &mut self,
+        queries: &Alike<'_>,
+        keys: &Keys<'_>,
+        users: impl IntoIterator<Item = &'u str>,
+    ) {
         let position = match self.by {
             GroupBy::Statement => keys.fingerprint.map(|it| self.of_fingerprint(it)),
             GroupBy::User => Some(self.of_name(keys.user)),
             GroupBy::Db => Some(self.of_name(keys.db)),
             GroupBy::Hour(zone) => queries.first_ms.map(|ms| self.of_hour(zone, ms)),
         };
-        let Some(group) = position.and_then(|at| self.groups.get_mut(at)) else { return };
+        let Some((group, sums)) = position.and_then(|at| self.groups.get_mut(at)) else { return };
         group.count += queries.count;
         group.errors += queries.errors;
-        if let Some(ms) = queries.duration_ms {
-            group.total_ms = group.total_ms.saturating_add(ms.saturating_mul(queries.count));
-            group.durations.add(ms, queries.count.unsigned_abs());
+        for ms in queries.durations_ms {
+            sums.total_ms.add(*ms);
+            group.durations.add(*ms, 1);
         }
-        group.scan_rows = group.scan_rows.saturating_add(queries.scan_rows);
-        group.scan_bytes = group.scan_bytes.saturating_add(queries.scan_bytes);
+        sums.scan_rows.add(queries.scan_rows);
+        sums.scan_bytes.add(queries.scan_bytes);
         group.first_ms = queries.first_ms.into_iter().chain(group.first_ms).min();
         group.last_ms = queries.last_ms.max(group.last_ms);
-        if self.by == GroupBy::Statement
-            && let Some(user) = keys.user
-        {
-            group.users.insert(number_of(&mut self.users, user));
+        if self.by == GroupBy::Statement {
+            for user in users {
+                group.users.insert(number_of(&mut self.users, user));
+            }
         }
     }
 
@@ -147,15 +160,21 @@ impl Grouping {
     }
 
     /// Returns the groups, in no order.
-    pub(super) fn into_groups(mut self) -> Vec<Group> {
-        self.groups.iter_mut().for_each(|group| group.durations.compact());
-        self.groups
+    pub(super) fn into_groups(self) -> Vec<Group> {
+        let groups = self.groups.into_iter().map(|(mut group, sums)| {
+            group.durations.compact();
+            group.total_ms = sums.total_ms.bounded();
+            group.scan_rows = sums.scan_rows.bounded();
+            group.scan_bytes = sums.scan_bytes.bounded();
+            group
+        });
+        groups.collect()
     }
 
     fn of_fingerprint(&mut self, fingerprint: i64) -> usize {
         *self.fingerprints.entry(fingerprint).or_insert_with(|| {
             let fingerprint = Some(Fingerprint::from_signed(fingerprint));
-            self.groups.push(Group { fingerprint, ..Group::default() });
+            self.groups.push((Group { fingerprint, ..Group::default() }, Sums::default()));
             self.groups.len() - 1
         })
     }
@@ -170,7 +189,8 @@ impl Grouping {
                 }
                 None => self.unnamed = Some(at),
             }
-            self.groups.push(Group { name: name.map(str::to_string), ..Group::default() });
+            let name = name.map(str::to_string);
+            self.groups.push((Group { name, ..Group::default() }, Sums::default()));
             at
         })
     }

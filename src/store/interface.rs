@@ -1,11 +1,12 @@
 //! The store of either engine, behind one interface in the words of the domain.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::FollowedFile;
 use super::contents::{LoginCounts, ReparseSummary};
-use super::error::{FileFault, OpenError, StoreError};
+use super::error::{Fault, OpenError, StoreError};
 use super::writer::Writer;
 use super::{Address, postgres, sqlite};
 use crate::domain::account::Account;
@@ -106,6 +107,14 @@ impl Store {
         }
     }
 
+    /// Returns host and port of the replica that answers reads; none if the server that accepts writes does, or a file.
+    pub(crate) fn replica(&self) -> Option<String> {
+        match self {
+            Store::Sqlite(_) => None,
+            Store::Postgres(store) => store.replica(),
+        }
+    }
+
     /// Returns the file of the history; none if it is not in one.
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
@@ -132,11 +141,45 @@ impl Store {
         of_engine!(self, store => store.bulk_writer().await)
     }
 
-    /// Returns why nothing can be written to the file. Looks at the file.
-    pub(crate) fn file_fault(&self) -> Option<FileFault> {
+    /// Returns why nothing can be written, without waiting. Looks at the file, or at what is known of the server.
+    pub(crate) fn fault(&self) -> Option<Fault> {
         match self {
-            Store::Sqlite(store) => store.file_fault(),
-            Store::Postgres(_) => None,
+            Store::Sqlite(store) => store.file_fault().map(Fault::File),
+            Store::Postgres(store) => store.fault(),
+        }
+    }
+
+    /// Returns once the database server does not answer, with the reason; never for a file.
+    pub(crate) async fn until_away(&self) -> Fault {
+        match self {
+            Store::Sqlite(_) => std::future::pending().await,
+            Store::Postgres(store) => store.until_away().await,
+        }
+    }
+
+    async fn until_unread(&self) -> Fault {
+        match self {
+            Store::Sqlite(_) => std::future::pending().await,
+            Store::Postgres(store) => store.until_unread().await,
+        }
+    }
+
+    /// Returns once the database server answers; at once for a file.
+    pub(crate) async fn until_back(&self) {
+        if let Store::Postgres(store) = self {
+            store.until_back().await;
+        }
+    }
+
+    /// Returns what a read returns. Does not wait for a database server that is known not to answer, unless a replica does.
+    pub(crate) async fn unless_away<T, E: From<StoreError>>(
+        &self,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        tokio::select! {
+            biased;
+            fault = self.until_unread() => Err(StoreError::Unreachable(Arc::new(fault)).into()),
+            read = read => read,
         }
     }
 

@@ -26,12 +26,13 @@ mod write;
 mod writer;
 
 pub(crate) use crate::domain::record::StoredQuery;
-pub(crate) use address::Address;
+pub(crate) use address::{Address, is_address};
 pub(crate) use batch::{Batch, FollowedFile, WriteSummary};
 pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize, Unread};
-pub(crate) use error::{FileFault, OpenError, StoreError, WriteError};
+pub(crate) use error::{Fault, FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
 pub(crate) use interface::{Store, Version, Watch};
+pub(crate) use postgres::BULK_TIME;
 pub(crate) use profile_body::StoredText;
 pub(crate) use query::{Bound, Incomplete, ListedQuery, QueryPage, Reader, StoredProfile};
 pub(crate) use retention::{Mark, Pruner, Removal};

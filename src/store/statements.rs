@@ -8,6 +8,11 @@ use utoipa::ToSchema;
 use super::group::Group;
 use crate::domain::statement::Fingerprint;
 
+/// The most groups of a report for a client: some 200 MB of memory. A cluster has some thousands of statements.
+pub(super) const MAX_GROUPS: usize = 500_000;
+/// The most bytes of the normalized statements of an answer. JSON may have six bytes for one.
+const STATEMENTS_BYTES: usize = 8 << 20;
+
 /// The queries of one normalized statement. Percentiles are of the known durations, by nearest rank.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StatementStatistics {
@@ -53,7 +58,7 @@ pub(crate) struct StatementPage {
 impl StatementStatistics {
     /// Returns the statistics of a group by statement, without the normalized statement. None for another
     /// group.
-    pub(super) fn of(group: Group) -> Option<StatementStatistics> {
+    fn of(group: Group) -> Option<StatementStatistics> {
         Some(StatementStatistics {
             fingerprint: group.fingerprint?,
             normalized: String::new(),
@@ -70,6 +75,57 @@ impl StatementStatistics {
             first_ms: group.first_ms,
             last_ms: group.last_ms,
         })
+    }
+}
+
+/// The statements of a page whose normalized statements are read one after another, until they are as many bytes as an
+/// answer may have.
+pub(super) struct UnreadStatements {
+    statements: Vec<StatementStatistics>,
+    read: usize,
+    bytes: usize,
+}
+
+impl UnreadStatements {
+    /// Returns the first statements of an order, at most `limit`; None if there are too many groups.
+    pub(super) fn of(
+        groups: Vec<Group>,
+        order: StatementOrder,
+        limit: u32,
+    ) -> Option<UnreadStatements> {
+        if groups.len() > MAX_GROUPS {
+            return None;
+        }
+        let mut statements: Vec<_> =
+            groups.into_iter().filter_map(StatementStatistics::of).collect();
+        order.sort(&mut statements);
+        statements.truncate(limit as usize);
+        Some(UnreadStatements { statements, read: 0, bytes: 0 })
+    }
+
+    /// Returns the next statements to read, at most `most`; none once the page is complete or has enough bytes.
+    pub(super) fn next(&self, most: usize) -> &[StatementStatistics] {
+        let left = self.statements.get(self.read..).unwrap_or_default();
+        let most = if self.bytes > STATEMENTS_BYTES { 0 } else { most };
+        left.get(..most).unwrap_or(left)
+    }
+
+    /// Sets the normalized statement of the next one. Ignores it if the page has enough bytes.
+    pub(super) fn read(&mut self, normalized: Option<String>) {
+        if self.bytes > STATEMENTS_BYTES {
+            return;
+        }
+        let Some(next) = self.statements.get_mut(self.read) else { return };
+        next.normalized = normalized.unwrap_or_default();
+        self.bytes += next.normalized.len();
+        self.read += 1;
+    }
+
+    /// Returns the statements that were read.
+    pub(super) fn into_page(mut self) -> StatementPage {
+        let is_incomplete = self.read < self.statements.len();
+        self.statements.truncate(self.read);
+        StatementPage { statements: self.statements, is_incomplete }
     }
 }
 
@@ -102,7 +158,7 @@ impl StatementOrder {
     ];
 
     /// Sorts statements. Unknown values are last; the fingerprint breaks ties.
-    pub(super) fn sort(self, statements: &mut [StatementStatistics]) {
+    fn sort(self, statements: &mut [StatementStatistics]) {
         statements.sort_by_key(|one| (Reverse(self.value(one)), one.fingerprint.to_signed()));
     }
 

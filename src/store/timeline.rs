@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::statistics::Sum;
+
 /// The queries that started within one span.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Bucket {
@@ -26,16 +28,49 @@ impl Bucket {
     fn empty(from_ms: i64) -> Bucket {
         Bucket { from_ms, count: 0, errors: 0, total_ms: 0, max_ms: 0, scan_rows: 0, scan_bytes: 0 }
     }
+}
 
-    /// Adds a query to the counts.
+/// Counts queries in spans, one at a time.
+pub(super) struct Counting {
+    spans: Spans,
+    buckets: Vec<(Bucket, Sums)>,
+}
+
+/// The sums of a span that is not complete.
+#[derive(Debug, Default)]
+struct Sums {
+    total_ms: Sum,
+    scan_rows: Sum,
+    scan_bytes: Sum,
+}
+
+impl Counting {
+    pub(super) fn new(spans: Spans) -> Counting {
+        let buckets = spans.empty().into_iter().map(|bucket| (bucket, Sums::default()));
+        Counting { spans, buckets: buckets.collect() }
+    }
+
+    /// Adds a query to the span of its start. Ignores a query outside the spans.
     pub(super) fn add(&mut self, query: &Counted) {
+        let position = query.started_ms.and_then(|started_ms| self.spans.position(started_ms));
+        let Some((bucket, sums)) = position.and_then(|at| self.buckets.get_mut(at)) else { return };
         let duration_ms = query.duration_ms.unwrap_or(0);
-        self.count += 1;
-        self.errors += query.errors;
-        self.total_ms = self.total_ms.saturating_add(duration_ms);
-        self.max_ms = self.max_ms.max(duration_ms);
-        self.scan_rows = self.scan_rows.saturating_add(query.scan_rows);
-        self.scan_bytes = self.scan_bytes.saturating_add(query.scan_bytes);
+        bucket.count += 1;
+        bucket.errors += query.errors;
+        bucket.max_ms = bucket.max_ms.max(duration_ms);
+        sums.total_ms.add(duration_ms);
+        sums.scan_rows.add(query.scan_rows);
+        sums.scan_bytes.add(query.scan_bytes);
+    }
+
+    pub(super) fn into_buckets(self) -> Vec<Bucket> {
+        let buckets = self.buckets.into_iter().map(|(bucket, sums)| Bucket {
+            total_ms: sums.total_ms.bounded(),
+            scan_rows: sums.scan_rows.bounded(),
+            scan_bytes: sums.scan_bytes.bounded(),
+            ..bucket
+        });
+        buckets.collect()
     }
 }
 
@@ -77,7 +112,7 @@ impl Spans {
 
     /// Returns the position of the span that a start falls into; it may be behind the last span. None
     /// before the first span.
-    pub(super) fn position(self, started_ms: i64) -> Option<usize> {
+    fn position(self, started_ms: i64) -> Option<usize> {
         let offset_ms = started_ms.checked_sub(self.from_ms)?;
         usize::try_from(offset_ms.checked_div(self.width_ms)?).ok()
     }

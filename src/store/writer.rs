@@ -36,9 +36,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) enum CommitPolicy {
     /// Clients wait for each answer: the writer commits what is in the queue at once.
     Live,
-    /// Nobody waits before the end: a commit waits for more batches. Query ids are random, so every commit
-    /// writes most of their index again, and large commits make imports fast.
-    Bulk,
+    /// Nobody waits before the end: a commit waits for more batches, until it has this many records.
+    Bulk(usize),
 }
 
 impl CommitPolicy {
@@ -46,7 +45,7 @@ impl CommitPolicy {
     fn group_records(self) -> usize {
         match self {
             CommitPolicy::Live => 50_000,
-            CommitPolicy::Bulk => 200_000,
+            CommitPolicy::Bulk(records) => records,
         }
     }
 
@@ -54,7 +53,7 @@ impl CommitPolicy {
     fn group_bytes(self) -> usize {
         match self {
             CommitPolicy::Live => 64 << 20,
-            CommitPolicy::Bulk => 256 << 20,
+            CommitPolicy::Bulk(_) => 256 << 20,
         }
     }
 
@@ -63,7 +62,7 @@ impl CommitPolicy {
     fn upkeep_steps(self) -> usize {
         match self {
             CommitPolicy::Live => 4,
-            CommitPolicy::Bulk => 16,
+            CommitPolicy::Bulk(_) => 16,
         }
     }
 }
@@ -241,7 +240,7 @@ impl Queued {
         }
         match self.policy {
             CommitPolicy::Live => None,
-            CommitPolicy::Bulk => tokio::select! {
+            CommitPolicy::Bulk(_) => tokio::select! {
                 next = self.batches.recv() => next,
                 () = self.finish.notified() => {
                     self.batches.close();

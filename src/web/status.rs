@@ -38,7 +38,7 @@ async fn page(view: View, state: Arc<AppState>) -> Result<Page, ApiError> {
             h2 #versions { "Versions" }
             dl.facts {
                 (fact("annals", env!("CARGO_PKG_VERSION")))
-                (fact("SQLite", crate::store::sqlite_version()))
+                @if view.store()?.file().is_some() { (fact("SQLite", crate::store::sqlite_version())) }
             }
         }
     };
@@ -116,12 +116,13 @@ fn lag_text(source: &str, lag: u64) -> String {
 
 async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<Markup, ApiError> {
     let store = view.store()?;
-    let fault = store.file_fault();
     let read = async {
         let sizes = state.metrics().sizes(store).await?;
         Ok::<_, ApiError>((sizes, store.disk_usage().await?, view.span().await?))
     };
-    let (sizes, file, span) = match (read.await, fault) {
+    let read = store.unless_away(read).await;
+    let fault = store.fault();
+    let (sizes, file, span) = match (read, &fault) {
         (Ok(read), _) => read,
         (Err(_), Some(fault)) => return Ok(html! { p.error { (fault.to_string()) } }),
         (Err(error), None) => return Err(error),
@@ -129,7 +130,7 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
     Ok(html! {
         section aria-labelledby="storage" {
             h2 #storage { "Storage" }
-            @if let Some(fault) = fault { p.error { (fault.to_string()) } }
+            @if let Some(fault) = &fault { p.error { (fault.to_string()) } }
             dl.facts {
                 (fact("Queries and loads", format::integer(sizes.queries)))
                 @if let Some((first_ms, last_ms)) = span {
@@ -145,12 +146,17 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
                     }
                 }
                 (fact("Queue", format::counted(pipeline.queued(), "batch", "batches")))
-                (fact("File size", format::bytes(Some(file.file_bytes()))))
-                (fact("Free space in file", format::bytes(Some(file.free_bytes()))))
-                @if store.file().is_some() {
+                @if store.file().is_none() {
+                    (fact("Database size", format::bytes(Some(file.file_bytes()))))
+                } @else {
+                    (fact("File size", format::bytes(Some(file.file_bytes()))))
+                    (fact("Free space in file", format::bytes(Some(file.free_bytes()))))
                     (fact("Write-ahead log", format::bytes(Some(store.log_bytes()))))
                 }
                 div { dt { (if store.file().is_some() { "File" } else { "Database" }) } dd { bdi { (store.place()) } } }
+                @if let Some(replica) = store.replica() {
+                    div { dt { "Replica that answers reads" } dd { bdi { (replica) } } }
+                }
             }
         }
     })

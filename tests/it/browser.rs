@@ -104,6 +104,12 @@ fn a_query_is_opened_by_its_href_path() {
     let href = envelope["data"]["rows"][0]["__hrefPath"].as_str().unwrap();
     let browser = Browser::start();
     browser.open(&format!("{}{href}", server.url));
+    // A click on a node of the plan shows its counters.
+    browser.click(".plan-picture a[aria-label^='OLAP_SCAN']");
+    browser.until("document.querySelector('.plan-node')?.innerText.includes('27.7K')");
+    browser.until("document.querySelector('.plan-picture a[aria-current]')");
+    browser.assert_unharmed();
+    browser.click(".tabs a[href*='show=tree']");
     browser.until("document.querySelector('.operator.costly')");
     browser.assert_unharmed();
     browser.click(".tabs a[href*='show=flame']");
@@ -249,7 +255,8 @@ fn the_slowest_run_is_compared_with_the_fastest() {
     );
     assert_eq!(browser.run("return document.querySelectorAll('path.run').length"), json!(3));
     browser.click(".comparison a[href$='run-2']");
-    browser.until("document.querySelector('.operator.costly')?.innerText.includes('HASH_JOIN')");
+    let costliest = "document.querySelector('.node:has(.heat4)')";
+    browser.until(&format!("{costliest}?.textContent.includes('HASH_JOIN')"));
     browser.assert_unharmed();
 }
 

@@ -31,10 +31,10 @@ fn the_example_can_be_used_as_it_is_and_with_every_setting() {
     let folder = TempDir::new().unwrap();
     for text in [include_str!("../../annals.example.toml").to_string(), example()] {
         let text = text.replace("/etc/annals/fe1.pass", "fe1.pass");
-        // These files would have to exist.
+        // These files would have to exist, and replicas need a history in PostgreSQL.
         let text: String = text
             .lines()
-            .filter(|line| !line.starts_with("tls_"))
+            .filter(|line| !line.starts_with("tls_") && !line.starts_with("db_read"))
             .map(|line| line.to_string() + "\n")
             .collect();
         write(&folder, "fe1.pass", "secret\n");
@@ -46,8 +46,8 @@ fn the_example_can_be_used_as_it_is_and_with_every_setting() {
     }
     // The example has each setting.
     for setting in [
-        "db", "listen", "time_zone", "insecure_no_auth", "tls_cert", "tls_key", "follow", "user",
-        "password_hash", "exclude", "poll_interval_seconds", "retention",
+        "db", "db_read", "listen", "time_zone", "insecure_no_auth", "tls_cert", "tls_key",
+        "follow", "user", "password_hash", "exclude", "poll_interval_seconds", "retention",
     ] {
         assert!(example().contains(setting), "{setting}");
     }

@@ -65,6 +65,7 @@ mod merge;
 mod operation;
 mod outcomes;
 mod pages;
+mod passwords;
 mod postgres;
 mod profile_bounds;
 mod push;

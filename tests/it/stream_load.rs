@@ -96,6 +96,33 @@ fn rows_are_stored_before_success_is_answered() {
     assert_eq!(number(&db, "SELECT count(*) FROM query"), 2);
 }
 
+/// Loads that arrive at the same moment are written in one group.
+#[test]
+fn of_loads_with_one_label_at_the_same_moment_one_is_stored() {
+    let (folder, server) = server();
+    for round in 0..20 {
+        let label = format!("load-{round}");
+        let begin = std::sync::Barrier::new(4);
+        let statuses: Vec<String> = std::thread::scope(|scope| {
+            let one = |client: usize| {
+                let (label, begin, server) = (&label, &begin, &server);
+                scope.spawn(move || {
+                    let row = ROW.replace("1-2", &format!("{round}-{client}"));
+                    begin.wait();
+                    let headers = [("label", label.as_str()), COLUMNS];
+                    let answer = load(server, &headers, row.as_bytes());
+                    answer["Status"].as_str().unwrap().to_string()
+                })
+            };
+            let loads: Vec<_> = (1..=4).map(one).collect();
+            loads.into_iter().map(|load| load.join().unwrap()).collect()
+        });
+        let stored = statuses.iter().filter(|status| *status == "Success").count();
+        assert_eq!(stored, 1, "{statuses:?}");
+    }
+    assert_eq!(number(&folder.path().join("a.db"), "SELECT count(*) FROM query"), 20);
+}
+
 #[test]
 fn every_form_of_a_body_is_loaded() {
     let (folder, server) = server();

@@ -64,8 +64,18 @@ fn profile_path(random: &mut Random) -> String {
     format!("/rest/v1/query_profile/{}", query_id(random.below(PROFILES)))
 }
 
-/// Returns the 99th percentile of the time of a request, in milliseconds.
+/// Returns the 99th percentile of the times of requests, one after another, in milliseconds.
 fn p99_ms(server: &Server, duration: Duration, path: impl Fn(&mut Random) -> String) -> f64 {
+    let times = times_ms(server, duration, path);
+    times[times.len() * 99 / 100]
+}
+
+/// Returns the times of requests, one after another, in milliseconds, the shortest first.
+pub(super) fn times_ms(
+    server: &Server,
+    duration: Duration,
+    path: impl Fn(&mut Random) -> String,
+) -> Vec<f64> {
     let mut client = Client::connect(&server.address);
     let mut random = Random(11);
     let began = Instant::now();
@@ -74,10 +84,10 @@ fn p99_ms(server: &Server, duration: Duration, path: impl Fn(&mut Random) -> Str
         let path = path(&mut random);
         let began = Instant::now();
         client.get(&path);
-        times.push(began.elapsed());
+        times.push(began.elapsed().as_secs_f64() * 1000.0);
     }
-    times.sort();
-    times[times.len() * 99 / 100].as_secs_f64() * 1000.0
+    times.sort_by(f64::total_cmp);
+    times
 }
 
 /// Measures the peak memory while lists, pages and profiles are read and records arrive.

@@ -16,7 +16,7 @@ use crate::table::Goal;
 /// Measures the newest queries, without writes and while records arrive. The reference is a bare warp route with the
 /// same bytes.
 pub(crate) fn session(bench: &mut Bench) {
-    let ours = Server::annals(&bench.history());
+    let ours = Server::annals(bench.history());
     let body = Client::connect(&ours.address).get(SESSION);
     let reference = bench.bare_warp(&body);
     let duration = bench.size.duration;

@@ -9,7 +9,7 @@ use crate::table::Goal;
 
 /// Measures profiles of random queries. The reference answers with the bytes of one profile of average length.
 pub(crate) fn profiles(bench: &mut Bench) {
-    let ours = Server::annals(&bench.history());
+    let ours = Server::annals(bench.history());
     let (duration, profiles) = (bench.size.duration, bench.size.profiles);
     let is_average = |number: &u64| (18_000..22_000).contains(&profile_text(*number).len());
     let average = (0..).find(is_average).unwrap();

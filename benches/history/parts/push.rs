@@ -33,7 +33,7 @@ pub(crate) fn push(bench: &mut Bench) {
 }
 
 /// Returns how many records a second a server stores.
-fn push_rate(server: &Server, duration: Duration) -> f64 {
+pub(super) fn push_rate(server: &Server, duration: Duration) -> f64 {
     let next = AtomicU64::new(0);
     let began = Instant::now();
     std::thread::scope(|scope| {

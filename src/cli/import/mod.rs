@@ -12,16 +12,18 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use indicatif::ProgressBar;
+use tokio::task::JoinHandle;
 
 use self::reading::{Reader, search};
 use self::report::Report;
 use super::CLOSING;
-use super::args::ConfigArgs;
+use super::args::{ConfigArgs, FileName};
 use super::output::print;
 use crate::domain::exclusion::ExclusionRules;
 use crate::formats::encoding::Encoding;
 use crate::formats::file::Options;
-use crate::store::{Batch, Store};
+use crate::store::{BULK_TIME, Batch, Store};
 
 /// Import audit logs and profiles
 ///
@@ -36,7 +38,7 @@ use crate::store::{Batch, Store};
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// Files and folders to read; - is standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = FileName)]
     paths: Vec<PathBuf>,
     /// The encoding of files without a byte-order mark: gbk, gb18030, utf-16le and others. Without it, UTF-8, or UTF-16
     /// if the file looks like it
@@ -81,14 +83,37 @@ pub(super) async fn import(
     let writer = store.bulk_writer().await?;
     let own_file = store.file().and_then(|file| file.canonicalize().ok());
     let runtime = tokio::runtime::Handle::current();
+    let waited_for = store.clone();
     let reading = tokio::task::spawn_blocking(move || {
         let mut report = Report::new(options.zone);
         let files = search(&paths, own_file.as_deref(), &mut report);
         let progress = progress::bar(&files);
+        let _waiting = AbortOnDrop(runtime.spawn(say_waiting(waited_for, progress.clone())));
         let batch = Batch::new(exclusions);
         let mut reader = Reader::new(runtime, writer, options, batch, progress, report);
         reader.read_all(&files)?;
         reader.finish()
     });
     Ok(reading.await.context("the reading thread ended early")??)
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Says that the import waits while the database does not answer, and for how long.
+async fn say_waiting(store: Store, progress: ProgressBar) {
+    loop {
+        let fault = store.until_away().await;
+        let longest = humantime::format_duration(BULK_TIME);
+        let waits = format!("annals: {fault}; the import waits for it, up to {longest}");
+        progress.suspend(|| eprintln!("{waits}"));
+        store.until_back().await;
+        progress.suspend(|| eprintln!("annals: the database answers again; the import goes on"));
+    }
 }

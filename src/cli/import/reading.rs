@@ -182,13 +182,17 @@ impl Reader {
 
     /// Waits for the commits, and returns the report.
     pub(super) fn finish(mut self) -> Result<Report, WriteError> {
-        // The writer waits for more until it is finished, and commits after that.
-        let finished = self.runtime.block_on(self.writer.finish());
-        for result in self.pending {
-            let written = self.runtime.block_on(result).map_err(|_| WriteError::Closed)?;
-            self.report.written.add(written?);
-        }
-        finished?;
+        let (writer, written, pending) =
+            (&self.writer, &mut self.report.written, std::mem::take(&mut self.pending));
+        let add_written = async {
+            for result in pending {
+                written.add(result.await.map_err(|_| WriteError::Closed)??);
+            }
+            Ok(())
+        };
+        // The writer waits for more until it is finished, and commits after that. The first error ends the import: a database
+        // that does not answer would be waited for once for each group.
+        self.runtime.block_on(async { tokio::try_join!(writer.finish(), add_written) })?;
         self.progress.finish_and_clear();
         self.report.took = self.started.elapsed();
         Ok(self.report)

@@ -13,7 +13,7 @@ use crate::domain::account::{Account, MAX_NAME_BYTES};
 use crate::http::cache::Slot;
 use crate::http::client::Client;
 use crate::http::error::ApiError;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// A change to an account takes effect after at most this time.
 const ACCOUNTS_FRESH: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Authenticator {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthenticatorError {
     #[error("the accounts cannot be read")]
-    Accounts(#[from] crate::store::StoreError),
+    Accounts(#[from] StoreError),
     #[error("the system has no random numbers")]
     Random(#[from] getrandom::Error),
     #[error("no thread can be started to verify passwords")]
@@ -68,17 +68,20 @@ impl Authenticator {
         getrandom::fill(&mut key)?;
         let mut hash = [0; 32];
         getrandom::fill(&mut hash)?;
-        let is_enabled = !configured.is_empty() || !store.accounts().await?.is_empty();
-        Ok(Authenticator {
+        let mut authenticator = Authenticator {
             store,
             configured,
-            is_enabled,
+            is_enabled: false,
             accounts: Slot::default(),
             decoy: Account::without_password(&hash),
             verified: VerifiedPasswords::new(key),
             verification: Verification::start().map_err(AuthenticatorError::Threads)?,
             sessions: Sessions::default(),
-        })
+        };
+        let accounts = authenticator.read_accounts();
+        let accounts = authenticator.accounts.get_or_load(Accounts::is_fresh, accounts).await?;
+        authenticator.is_enabled = !accounts.by_name.is_empty();
+        Ok(authenticator)
     }
 
     /// Returns whether annals had an account when it started. If so, every request needs one, even after the last
@@ -217,11 +220,17 @@ impl Authenticator {
         Ok(account.clone())
     }
 
+    /// Returns the accounts. While no server of the database answers, nobody changes an account in it, and those that were
+    /// read last count: an admin finds out by `/metrics` and the status what is wrong.
     async fn accounts(&self) -> Result<Arc<Accounts>, ApiError> {
-        self.accounts.get_or_load(Accounts::is_fresh, self.read_accounts()).await
+        let read = self.accounts.get_or_load(Accounts::is_fresh, self.read_accounts());
+        match (self.store.unless_away(read).await, self.accounts.get()) {
+            (Err(StoreError::Unreachable(_)), Some(last)) => Ok(last),
+            (read, _) => Ok(read?),
+        }
     }
 
-    async fn read_accounts(&self) -> Result<Accounts, ApiError> {
+    async fn read_accounts(&self) -> Result<Accounts, StoreError> {
         let stored = self.store.accounts().await?;
         let all = stored.into_iter().chain(self.configured.iter().cloned());
         let by_name = all.map(|account| (account.name.clone(), account)).collect();

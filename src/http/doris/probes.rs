@@ -29,10 +29,11 @@ fn bootstrap(parameters: Parameters) -> Result<Answer, ApiError> {
     )
 }
 
-/// Answers with the number of backends: a history has none. Errors while annals can write nothing to its file.
+/// Answers with the number of backends: a history has none. Errors while annals can write nothing to its history. Waits for nothing:
+/// the database is asked once a second.
 fn health(state: &AppState) -> Result<Answer, ApiError> {
-    match state.file_fault() {
-        Some(fault) => Err(ApiError::Busy(fault.to_string())),
+    match state.fault() {
+        Some(fault) => Err(ApiError::Busy(fault.for_everybody())),
         None => success(json!({ "total_backend_num": 0, "online_backend_num": 0 }), 0),
     }
 }

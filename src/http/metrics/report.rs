@@ -34,9 +34,8 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
     let pipeline = request.view.pipeline_for_all()?;
     let store = request.view.store()?;
     let metrics = request.state.metrics();
-    let fault = store.file_fault();
-    let sizes = match metrics.sizes(store).await {
-        Err(_) if fault.is_some() => None,
+    let sizes = match store.unless_away(metrics.sizes(store)).await {
+        Err(_) if store.fault().is_some() => None,
         sizes => Some(sizes?),
     };
     let mut registry = Registry::with_prefix("annals");
@@ -45,8 +44,9 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
     if let Some(sizes) = &sizes {
         register_history(&mut registry, sizes, store.log_bytes());
     }
-    let is_writable = "1 while annals can write to the history's file, 0 if the file is damaged or not in its place";
-    registry.register("writable", is_writable, gauge(i64::from(fault.is_none())));
+    let is_writable = "1 while annals can write to the history, 0 if its file is damaged or not in its place, or if its \
+                       database does not answer or writes nothing";
+    registry.register("writable", is_writable, gauge(i64::from(store.fault().is_none())));
     register_writer(&mut registry, pipeline);
     register_requests(&mut registry, metrics);
     register_sources(&mut registry, pipeline);
@@ -71,7 +71,7 @@ fn register_history(registry: &mut Registry, sizes: &Sizes, log_bytes: u64) {
     registry.register("queries", "Queries and loads in the history", gauge(sizes.queries));
     registry.register("profiles", "Profiles in the history", gauge(sizes.profiles));
     for (name, help, value) in [
-        ("database", "Size of the history's file", sizes.file_bytes),
+        ("database", "Size of the history's file or database", sizes.file_bytes),
         (
             "database_log",
             "Size of the history's write-ahead log",

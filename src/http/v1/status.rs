@@ -27,18 +27,18 @@ struct Description;
 #[derive(Serialize, ToSchema)]
 struct Status {
     version: &'static str,
-    /// Why nothing can be written to the history's file; `null` while annals can write.
+    /// Why nothing can be written to the history's file or database; `null` while annals can write.
     file_fault: Option<String>,
     /// Each source that was used or is configured.
     sources: BTreeMap<String, SourceReport>,
-    /// How large the history is, and its limits; `null` if the history's file cannot be read.
+    /// How large the history is, and its limits; `null` if the history cannot be read.
     size: Option<Size>,
 }
 
 /// How large a history is. Sizes are bytes.
 #[derive(Serialize, ToSchema)]
 struct Size {
-    /// The file, without its write-ahead log.
+    /// The file without its write-ahead log, or the database.
     file_bytes: i64,
     /// The pages of the file that are free.
     free_bytes: i64,
@@ -86,9 +86,8 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
     read_all::<NoParameters>(&request.parameters)?;
     let pipeline = request.view.pipeline_for_all()?;
     let store = request.view.store()?;
-    let file_fault = store.file_fault();
-    let size = match store.disk_usage().await {
-        Err(_) if file_fault.is_some() => None,
+    let size = match store.unless_away(store.disk_usage()).await {
+        Err(_) if store.fault().is_some() => None,
         room => {
             let room = room?;
             Some(Size {
@@ -102,7 +101,7 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
     };
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
-        file_fault: file_fault.map(|fault| fault.to_string()),
+        file_fault: store.fault().map(|fault| fault.to_string()),
         sources: pipeline.report(),
         size,
     };

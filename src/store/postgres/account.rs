@@ -1,5 +1,7 @@
 //! Accounts of users.
 
+use std::time::Duration;
+
 use annals_postgres_statements as statements;
 use sqlx::{Connection, PgConnection};
 
@@ -8,10 +10,23 @@ use super::cluster::connect_to_primary;
 use crate::domain::account::{Account, Role};
 use crate::store::error::{OpenError, StoreError};
 
+/// How long a log-in waits for the primary before a replica, which may not know of a change yet, is asked.
+const PRIMARY_TIME: Duration = Duration::from_secs(1);
+
 impl Store {
-    /// Returns every account, by name.
+    /// Returns every account, by name. While the primary does not answer, those that a replica has.
     pub(in crate::store) async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
-        let accounts = statements::accounts(self.cluster.pool()).await?;
+        let primary = self.cluster.primary();
+        let accounts = match self.cluster.replica() {
+            None => statements::accounts(&primary).await?,
+            Some(_) => {
+                let accounts = Box::pin(statements::accounts(&primary));
+                match tokio::time::timeout(PRIMARY_TIME, accounts).await {
+                    Ok(Ok(accounts)) => accounts,
+                    _ => statements::accounts(&mut *self.cluster.reader().await?).await?,
+                }
+            }
+        };
         let accounts = accounts.into_iter().map(|account| Account {
             name: account.name,
             // A role that this annals does not know has the fewest rights.

@@ -1,14 +1,14 @@
 //! Aggregates of many queries: spans of time, and groups.
 //!
-//! PostgreSQL counts, on each shard its own rows, and annals adds up what is left: the queries of one group that took the
-//! same time are one row, from which percentiles follow exactly. Only a report by statement reads every query.
+//! PostgreSQL counts, on each shard its own rows, and annals adds up what is left: a row for each group, with the durations
+//! of all its queries, from which percentiles follow exactly.
 
 use std::collections::HashMap;
 
 use annals_postgres_statements as statements;
 use futures_util::TryStreamExt;
 use sqlx::Row;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 
 use super::Store;
 use super::conditions::Conditions;
@@ -18,13 +18,9 @@ use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::group::{Alike, Group, GroupBy, Grouping, Keys, QUARTER_MS};
 use crate::store::query::Reader;
-use crate::store::statements::{StatementOrder, StatementPage, StatementStatistics};
+use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
 use crate::store::timeline::{Bucket, Spans};
 
-/// The most groups of a report for a client: some 200 MB of memory. A cluster has some thousands of statements.
-const MAX_GROUPS: usize = 500_000;
-/// The most bytes of the normalized statements of an answer. JSON may have six bytes for one.
-const STATEMENTS_BYTES: usize = 8 << 20;
 /// Normalized statements that are read at a time: each has up to 64 KiB.
 const STATEMENTS_AT_ONCE: usize = 200;
 
@@ -34,30 +30,40 @@ fn sum(column: &str) -> String {
     format!("least(greatest(coalesce(sum({column}), 0), {min}), {max})::bigint")
 }
 
-/// Selects the queries of a report by statement, each alone. Nearly every query of a statement has a user and a duration
-/// that no other has: grouping a million of them took the server three times as long as sending them.
-const ALONE: &str =
-    "SELECT fingerprint, \"user\", NULL::text, duration_ms, 1::bigint, is_failed::int::bigint,
-         coalesce(scan_rows, 0), coalesce(scan_bytes, 0), started_ms, started_ms
-     FROM query";
+/// Rows of `query` that are counted together, as a power of two. The server puts the durations of a group into one value,
+/// which can have a gigabyte at most, and annals reads one such value at a time.
+const COUNTED_TOGETHER: u32 = 20;
 
-/// Returns the statement up to the conditions for queries of the same keys and duration, and what follows the conditions.
+/// Returns the statement up to the conditions for queries of the same keys, and what follows the conditions. The server
+/// sends their durations and users in arrays: a row for each different duration took annals three times as long to read as
+/// the server to count.
 fn alike_sql(by: GroupBy) -> (String, String) {
     let quarter = format!("started_ms / {QUARTER_MS} - (started_ms % {QUARTER_MS} < 0)::int");
-    let (keys, grouped) = match by {
-        GroupBy::Statement => return (ALONE.to_string(), String::new()),
-        GroupBy::User => ("NULL::bigint, \"user\", NULL::text", "\"user\""),
-        GroupBy::Db => ("NULL::bigint, NULL::text, db", "db"),
+    let known_users = "array_agg(\"user\") FILTER (WHERE \"user\" IS NOT NULL)";
+    let (keys, users, grouped) = match by {
+        GroupBy::Statement => ("fingerprint, NULL::text, NULL::text", known_users, "fingerprint"),
+        GroupBy::User => ("NULL::bigint, \"user\", NULL::text", "NULL::text[]", "\"user\""),
+        GroupBy::Db => ("NULL::bigint, NULL::text, db", "NULL::text[]", "db"),
         // The hour follows from the first start of a quarter.
-        GroupBy::Hour(_) => ("NULL::bigint, NULL::text, NULL::text", quarter.as_str()),
+        GroupBy::Hour(_) => {
+            ("NULL::bigint, NULL::text, NULL::text", "NULL::text[]", quarter.as_str())
+        }
     };
-    let (scan_rows, scan_bytes) = (sum("scan_rows"), sum("scan_bytes"));
+    // A sum of 64-bit values is exact on the server, and no type of sqlx holds it.
     let select = format!(
-        "SELECT {keys}, duration_ms, count(*), count(*) FILTER (WHERE is_failed),
-             {scan_rows}, {scan_bytes}, min(started_ms), max(started_ms)
+        "SELECT {keys}, count(*), count(*) FILTER (WHERE is_failed),
+             coalesce(sum(scan_rows), 0)::text, coalesce(sum(scan_bytes), 0)::text,
+             min(started_ms), max(started_ms),
+             array_agg(duration_ms) FILTER (WHERE duration_ms IS NOT NULL), {users}
          FROM query"
     );
-    (select, format!(" GROUP BY {grouped}, duration_ms"))
+    (select, format!(" GROUP BY {grouped}, id >> {COUNTED_TOGETHER}"))
+}
+
+/// Reads a sum that the server has sent as a text.
+fn exact_sum(row: &PgRow, column: usize) -> Result<i128, sqlx::Error> {
+    let text: &str = row.try_get(column)?;
+    text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 /// Returns the queries of a filter in groups. Stops with one group more than `most`.
@@ -79,18 +85,20 @@ async fn groups(
     while let Some(row) = rows.try_next().await?
         && grouping.len() <= most
     {
+        let durations_ms: Option<Vec<i64>> = row.try_get(9)?;
+        let users: Option<Vec<String>> = row.try_get(10)?;
         let alike = Alike {
-            duration_ms: row.try_get(3)?,
-            count: row.try_get(4)?,
-            errors: row.try_get(5)?,
-            scan_rows: row.try_get(6)?,
-            scan_bytes: row.try_get(7)?,
-            first_ms: row.try_get(8)?,
-            last_ms: row.try_get(9)?,
+            count: row.try_get(3)?,
+            errors: row.try_get(4)?,
+            durations_ms: durations_ms.as_deref().unwrap_or_default(),
+            scan_rows: exact_sum(&row, 5)?,
+            scan_bytes: exact_sum(&row, 6)?,
+            first_ms: row.try_get(7)?,
+            last_ms: row.try_get(8)?,
         };
         let keys =
             Keys { fingerprint: row.try_get(0)?, user: row.try_get(1)?, db: row.try_get(2)? };
-        grouping.add_alike(&alike, &keys);
+        grouping.add_alike(&alike, &keys, users.iter().flatten().map(String::as_str));
     }
     Ok(grouping.into_groups())
 }
@@ -215,38 +223,16 @@ async fn read_statements(
     order: StatementOrder,
 ) -> Result<StatementPage, StoreError> {
     let groups = groups(connection, (filter, owner), GroupBy::Statement, MAX_GROUPS).await?;
-    if groups.len() > MAX_GROUPS {
-        return Err(StoreError::TooManyGroups(MAX_GROUPS));
-    }
-    let mut statements: Vec<_> = groups.into_iter().filter_map(StatementStatistics::of).collect();
-    order.sort(&mut statements);
-    statements.truncate(filter.limit as usize);
-    read_normalized(connection, statements).await
-}
-
-/// Reads the normalized statements, until they are as many bytes as an answer may have.
-async fn read_normalized(
-    connection: &mut PgConnection,
-    mut statements: Vec<StatementStatistics>,
-) -> Result<StatementPage, StoreError> {
-    let (mut bytes, mut complete) = (0, 0);
-    for some in statements.chunks_mut(STATEMENTS_AT_ONCE) {
-        let fingerprints: Vec<i64> = some.iter().map(|one| one.fingerprint.to_signed()).collect();
+    let mut unread = UnreadStatements::of(groups, order, filter.limit)
+        .ok_or(StoreError::TooManyGroups(MAX_GROUPS))?;
+    loop {
+        let next = unread.next(STATEMENTS_AT_ONCE).iter();
+        let fingerprints: Vec<i64> = next.map(|one| one.fingerprint.to_signed()).collect();
+        if fingerprints.is_empty() {
+            return Ok(unread.into_page());
+        }
         let texts = statements::normalized_statements(&mut *connection, &fingerprints).await?;
         let mut texts: HashMap<i64, String> = texts.into_iter().collect();
-        for one in some {
-            if bytes > STATEMENTS_BYTES {
-                break;
-            }
-            one.normalized = texts.remove(&one.fingerprint.to_signed()).unwrap_or_default();
-            bytes += one.normalized.len();
-            complete += 1;
-        }
-        if bytes > STATEMENTS_BYTES {
-            break;
-        }
+        fingerprints.iter().for_each(|fingerprint| unread.read(texts.remove(fingerprint)));
     }
-    let is_incomplete = complete < statements.len();
-    statements.truncate(complete);
-    Ok(StatementPage { statements, is_incomplete })
 }

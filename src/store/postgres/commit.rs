@@ -1,5 +1,6 @@
 //! Transactions: a group of batches in one, again and again until it is committed or the time is up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use annals_postgres_statements as statements;
@@ -7,10 +8,12 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
 use super::PostgresAddress;
-use super::cluster::connect_to_primary;
+use super::cluster::{Cluster, connect_to_primary};
+use super::indexer::Indexer;
+use super::known_commits::KnownCommits;
 use super::nul::replace_nul;
-use super::rows::CREATE_INCOMING;
-use super::search_index::{Horizon, make_segment};
+use super::rows::{CREATE_INCOMING, Insertion};
+use super::state::ServerState;
 use super::transaction::PostgresRows;
 use crate::domain::time::now_ms;
 use crate::store::batch::{Batch, WriteSummary};
@@ -22,13 +25,11 @@ use crate::store::writer::{Group, Upkeep, WriteConnection};
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 /// Between two tries of a transaction, at most.
 const MAX_RETRY_AFTER: Duration = Duration::from_millis(500);
+/// After a transaction that failed, other writers may bring the same queries for so long. Each conflict costs a second try,
+/// and the server a second to find a deadlock.
+const NOT_ALONE_TIME: Duration = Duration::from_secs(60);
 /// Writers that have not committed for this long have ended, in milliseconds: a week.
 const WRITER_ENDED_MS: i64 = 7 * 86_400_000;
-
-/// The lease of whoever makes the search index.
-const INDEX_LEASE: &str = "search index";
-/// How long that lease is, in milliseconds: an annals that ended must not hold it for long.
-const INDEX_LEASE_MS: i64 = 60_000;
 
 /// The connection that writes.
 pub(super) struct PostgresWriter {
@@ -37,20 +38,35 @@ pub(super) struct PostgresWriter {
     connection: Option<PgConnection>,
     /// The name of this writer among all writers of the history.
     name: String,
-    horizon: Horizon,
+    indexer: Indexer,
+    known_commits: Arc<KnownCommits>,
+    state: Arc<ServerState>,
+    /// From when on the writer expects no other writer to bring the same queries at the same moment.
+    alone_from: Instant,
     /// How long a group is tried, from its first statement to the answer to its COMMIT.
     longest: Duration,
 }
 
 impl PostgresWriter {
-    /// Returns a writer that tries each group for at most `longest`. `name` is its name among all writers of the history.
+    /// Returns the writer of a cluster, that tries each group for at most `longest`, and waits for the search index for at
+    /// most `indexed_within` when it ends.
     pub(super) async fn connect(
-        address: PostgresAddress,
-        name: String,
+        cluster: &Cluster,
         longest: Duration,
+        indexed_within: Duration,
     ) -> Result<PostgresWriter, sqlx::Error> {
-        let horizon = Horizon::default();
-        let mut writer = PostgresWriter { address, connection: None, name, horizon, longest };
+        let (address, name) = (cluster.address().clone(), cluster.name().to_string());
+        let indexer = Indexer::start(address.clone(), name.clone(), indexed_within);
+        let mut writer = PostgresWriter {
+            address,
+            connection: None,
+            name,
+            indexer,
+            known_commits: cluster.known_commits.clone(),
+            state: cluster.state.clone(),
+            alone_from: Instant::now(),
+            longest,
+        };
         writer.connected().await?;
         Ok(writer)
     }
@@ -71,38 +87,36 @@ impl PostgresWriter {
         Ok(self.connection.insert(connection))
     }
 
-    async fn make_segments(&mut self, steps: usize) -> Result<Upkeep, StoreError> {
-        let name = self.name.clone();
-        let mut horizon = std::mem::take(&mut self.horizon);
-        let connection = self.connected().await?;
-        let is_ours =
-            statements::take_lease(&mut *connection, INDEX_LEASE, &name, INDEX_LEASE_MS).await?;
-        let mut upkeep = if is_ours { Upkeep::More } else { Upkeep::Done };
-        for _ in 0..steps {
-            if upkeep == Upkeep::More && !make_segment(connection, &mut horizon).await? {
-                upkeep = Upkeep::Done;
-            }
-        }
-        self.horizon = horizon;
-        Ok(upkeep)
-    }
-
-    /// Writes the batches in one transaction, and commits.
+    /// Writes a group in one transaction, and commits: `batches`, which an earlier try has taken from the group, and those
+    /// that are left. These are written as they come, while their source reads the next, and are added to `batches`.
     async fn write(
         &mut self,
-        batches: &mut [Batch],
+        batches: &mut Vec<Batch>,
+        group: &mut Group<'_>,
         token: &str,
     ) -> Result<Vec<WriteSummary>, StoreError> {
-        let name = self.name.clone();
+        let is_alone = Instant::now() >= self.alone_from;
+        let insertion = if is_alone { Insertion::Copy } else { Insertion::OnConflict };
+        let (name, state) = (self.name.clone(), self.state.clone());
         let connection = self.connected().await?;
         let mut transaction = connection.begin().await?;
-        let mut written = Vec::with_capacity(batches.len());
-        let mut rows = PostgresRows::new(&mut transaction, token);
-        for batch in batches {
+        let mut written = Vec::new();
+        let mut rows = PostgresRows::new(&mut transaction, token, insertion);
+        for batch in batches.iter_mut() {
             written.push(write_batch(&mut rows, batch).await?);
         }
-        statements::count_commit(&mut transaction, &name, now_ms()).await?;
+        while let Some(mut batch) = group.next().await {
+            replace_nul(&mut batch);
+            batches.push(batch);
+            if let Some(batch) = batches.last_mut() {
+                written.push(write_batch(&mut rows, batch).await?);
+            }
+        }
+        let commits = statements::count_commit(&mut transaction, &name, now_ms()).await?;
+        state.set_committing(true);
         transaction.commit().await?;
+        state.set_committing(false);
+        self.known_commits.note_own(commits);
         Ok(written)
     }
 }
@@ -112,28 +126,31 @@ impl WriteConnection for PostgresWriter {
     /// stored already, and then changes nothing.
     async fn write_group(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
         let mut batches = Vec::new();
-        while let Some(mut batch) = group.next().await {
-            replace_nul(&mut batch);
-            batches.push(batch);
-        }
         let token = format!("{:032x}", fastrand::u128(..));
         let ends = Instant::now() + self.longest;
-        let mut pause = RETRY_AFTER;
+        let (mut pause, mut may_be_stored) = (RETRY_AFTER, false);
         loop {
             // A server whose synchronous replica is gone never answers COMMIT, and no time-out of its own ends that.
-            let written = tokio::time::timeout_at(ends, self.write(&mut batches, &token)).await;
+            let written = self.write(&mut batches, group, &token);
+            let written = tokio::time::timeout_at(ends, written).await;
             let error = match written {
                 Ok(Ok(written)) => {
+                    self.state.wrote(&Ok(()));
                     group.all_written(written);
                     return Ok(());
                 }
                 Ok(Err(error)) => error,
-                Err(_) => StoreError::busy("PostgreSQL did not answer in time"),
+                Err(_) => StoreError::no_answer_in_time(),
             };
             self.connection = None;
+            may_be_stored |= self.state.is_unconfirmed(&error);
+            // The next try must succeed whatever other writers do at the same moment.
+            self.alone_from = Instant::now() + NOT_ALONE_TIME;
             let is_over = Instant::now() + pause >= ends;
-            if is_over || !matches!(error, StoreError::Busy(_)) {
-                return Err(error);
+            if is_over || !error.may_pass() {
+                let failed = Err(if may_be_stored { error.unconfirmed() } else { error });
+                self.state.wrote(&failed);
+                return failed;
             }
             tracing::debug!(%error, "a transaction is tried again");
             // Writers that hinder each other must not try again at the same moments.
@@ -148,21 +165,14 @@ impl WriteConnection for PostgresWriter {
 
     async fn trim_log(&mut self) {}
 
-    /// Makes segments of the search index, if no other annals does. A search reads the rows that no segment covers, so an
-    /// error costs only time.
-    async fn upkeep(&mut self, steps: usize) -> Upkeep {
-        match tokio::time::timeout(self.longest, self.make_segments(steps)).await {
-            Ok(Ok(upkeep)) => upkeep,
-            failed => {
-                self.connection = None;
-                let error = failed.err().map(|_| "no answer in time".to_string());
-                tracing::debug!(error, "the search index was not brought up to date");
-                Upkeep::HeldUp
-            }
-        }
+    /// Wakes the indexer, which makes segments beside the next groups.
+    async fn upkeep(&mut self, _steps: usize) -> Upkeep {
+        self.indexer.wake();
+        Upkeep::Done
     }
 
     async fn close(self) -> Result<(), StoreError> {
+        self.indexer.finish().await;
         match self.connection {
             Some(connection) => Ok(connection.close().await?),
             None => Ok(()),

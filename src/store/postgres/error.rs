@@ -6,42 +6,64 @@ use std::sync::Arc;
 use sqlx::postgres::PgDatabaseError;
 
 use super::PostgresAddress;
-use crate::store::error::{OpenError, StoreError};
+use crate::store::error::{OpenError, ServerError, StoreError};
 
-/// Returns the error of the store for an error of PostgreSQL; None for an error of another driver.
+/// Returns the error of the store for an error of PostgreSQL or of a pool; None for an error of another driver.
 ///
-/// The codes are those of the manual's appendix "PostgreSQL Error Codes". Whatever may succeed a moment later is
-/// [`StoreError::Busy`]: the writer tries it again.
-pub(in crate::store) fn of_postgres(error: &Arc<sqlx::Error>) -> Option<StoreError> {
-    let cause = error.clone();
-    let code = match &**error {
-        sqlx::Error::Database(database) => {
-            database.try_downcast_ref::<PgDatabaseError>()?.code().to_string()
+/// The codes are those of the manual's appendix "PostgreSQL Error Codes". The writer tries again what may succeed a moment
+/// later ([`StoreError::may_pass`]).
+pub(in crate::store) fn of_postgres(error: &sqlx::Error) -> Option<StoreError> {
+    let cause = |text: String| Arc::new(ServerError(text));
+    let database = match error {
+        sqlx::Error::Database(database) => database.try_downcast_ref::<PgDatabaseError>()?,
+        sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => {
+            let text = "no connection to the history was free in time".to_string();
+            return Some(StoreError::Unreachable(cause(text)));
+        }
+        sqlx::Error::Io(io) if io.get_ref().is_some_and(|inner| inner.is::<ServerError>()) => {
+            return Some(StoreError::Unreachable(cause(io.to_string())));
+        }
+        sqlx::Error::Io(io) if io.kind() != ErrorKind::Other => {
+            let text = format!("the connection to PostgreSQL was lost ({})", message(error));
+            return Some(StoreError::Unreachable(cause(text)));
         }
         _ => return None,
     };
-    Some(match code.as_str() {
+    let said = message(error);
+    let from_server = cause(format!("PostgreSQL says: {said}"));
+    Some(match database.code() {
         // disk_full; too many rows for a table or an index of Citus or an extension are no such error.
-        "53100" => StoreError::Full(cause),
-        // data_corrupted, index_corrupted.
-        "XX001" | "XX002" => StoreError::Corrupt(cause),
-        // insufficient_privilege.
-        "42501" => StoreError::NotWritable(cause),
-        // serialization_failure, deadlock_detected, lock_not_available, read_only_sql_transaction (the server is a replica
-        // now), query_canceled (a time-out of the server).
-        "40001" | "40P01" | "55P03" | "25006" | "57014" => StoreError::Busy(cause),
-        // connection_exception, insufficient_resources, operator_intervention (the server stops or starts).
-        _ if ["08", "53", "57"].contains(&code.get(..2).unwrap_or_default()) => {
-            StoreError::Busy(cause)
+        "53100" => {
+            StoreError::Full(cause(format!("the disk of the PostgreSQL server is full ({said})")))
         }
-        _ => StoreError::Other(cause),
+        // data_corrupted, index_corrupted.
+        "XX001" | "XX002" => StoreError::Corrupt(from_server),
+        // insufficient_privilege.
+        "42501" => StoreError::NotWritable(from_server),
+        // serialization_failure, deadlock_detected, lock_not_available, query_canceled (a time-out of the server),
+        // unique_violation (another writer has stored the same query).
+        "40001" | "40P01" | "55P03" | "57014" | "23505" => StoreError::Busy(from_server),
+        // configuration_limit_exceeded: temp_file_limit of the server.
+        "53400" => StoreError::Other(from_server),
+        // read_only_sql_transaction: the server is a replica now.
+        "25006" => StoreError::Unreachable(from_server),
+        // connection_exception, insufficient_resources, operator_intervention (the server stops or starts).
+        code if ["08", "53", "57"].contains(&code.get(..2).unwrap_or_default()) => {
+            StoreError::Unreachable(from_server)
+        }
+        _ => StoreError::Other(from_server),
     })
 }
 
-/// Returns whether an error says that the server cannot be reached at the moment.
-pub(in crate::store) fn is_lost_connection(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed)
-        || matches!(error, sqlx::Error::Io(error) if error.kind() != ErrorKind::Other)
+/// Returns the error of a server that does not answer, or that accepts no connection. `place` is its host and port.
+pub(super) fn no_answer(place: &str, error: &sqlx::Error) -> sqlx::Error {
+    let text = format!("PostgreSQL at {place} does not answer ({})", message(error));
+    not_connected(text)
+}
+
+/// Returns the error of a server that annals is not connected to, as a sentence.
+pub(super) fn not_connected(text: String) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(ErrorKind::NotConnected, ServerError(text)))
 }
 
 impl OpenError {
@@ -49,17 +71,24 @@ impl OpenError {
     pub(super) fn of_postgres(address: &PostgresAddress, error: sqlx::Error) -> OpenError {
         let database = error.as_database_error().and_then(|error| error.code());
         let what = match database.as_deref() {
-            // invalid_password, invalid_authorization_specification.
-            Some("28P01" | "28000") => {
+            // invalid_password.
+            Some("28P01") => {
                 "rejects the user or the password; the password is in the address, in PGPASSWORD, or in the file that \
-                 PGPASSFILE names"
+                 PGPASSFILE names, which only its owner may read (chmod 600)"
+                    .to_string()
+            }
+            // invalid_authorization_specification: an unknown role, or a rule of pg_hba.conf.
+            Some("28000") => format!("rejects the connection: {}", message(&error)),
+            // duplicate_prepared_statement, invalid_sql_statement_name.
+            Some("42P05" | "26000") => {
+                "is behind a pooler that changes servers between statements; annals needs its session mode"
                     .to_string()
             }
             // invalid_catalog_name.
             Some("3D000") => "does not exist; make it with createdb".to_string(),
             Some("42501") => {
-                "lacks a right: the user who opens a history first needs CREATE on the schema; see docs/postgres.md"
-                    .to_string()
+                let said = message(&error);
+                format!("refuses a right: {said}; docs/postgres.md says which role may do what")
             }
             Some(_) => format!("cannot be opened: {}", message(&error)),
             None => format!("cannot be reached: {}", message(&error)),
@@ -69,9 +98,12 @@ impl OpenError {
 }
 
 /// Returns the message of an error, in one line.
-fn message(error: &sqlx::Error) -> String {
+pub(super) fn message(error: &sqlx::Error) -> String {
     let text = match error {
         sqlx::Error::Database(database) => database.message().to_string(),
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            "the connection was closed".to_string()
+        }
         sqlx::Error::Io(error) => error.to_string(),
         sqlx::Error::Tls(error) => format!("TLS: {error}"),
         sqlx::Error::PoolTimedOut => "no answer in time".to_string(),

@@ -25,13 +25,12 @@ impl Store {
         let asked = tokio::time::timeout(LEASE_TIME, async {
             // A lease that waited for a replica would keep its row locked, and every other annals waiting.
             let begin = "BEGIN; SET LOCAL synchronous_commit = local";
-            let mut transaction = self.cluster.pool().begin_with(begin).await?;
+            let mut transaction = self.cluster.primary().begin_with(begin).await?;
             let is_ours = statements::take_lease(&mut *transaction, name, holder, for_ms).await?;
             transaction.commit().await?;
             Ok::<_, StoreError>(is_ours)
         });
-        let is_ours =
-            asked.await.map_err(|_| StoreError::busy("PostgreSQL did not answer in time"))??;
+        let is_ours = asked.await.map_err(|_| StoreError::no_answer_in_time())??;
         self.cluster.has_leases().fetch_or(is_ours, Ordering::Relaxed);
         Ok(is_ours)
     }
@@ -41,7 +40,8 @@ impl Store {
         if !self.cluster.has_leases().swap(false, Ordering::Relaxed) {
             return;
         }
-        let returned = statements::return_leases(self.cluster.pool(), self.cluster.name());
+        let primary = self.cluster.primary();
+        let returned = statements::return_leases(&primary, self.cluster.name());
         match tokio::time::timeout(LEASE_TIME, returned).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the leases end by their time"),

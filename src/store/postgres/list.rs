@@ -65,10 +65,16 @@ impl<E: FnMut(&PgRow) -> Result<(Cursor, usize), sqlx::Error>> ListReader<'_, E>
 
     /// Hands over the rows of a statement.
     async fn step(&mut self, mut statement: QueryBuilder<Postgres>) -> Result<(), StoreError> {
-        let mut rows = statement.build().fetch(self.store.cluster.pool());
-        while self.progress.incomplete().is_none() {
-            let Some(row) = rows.try_next().await? else { break };
+        let mut connection = self.store.cluster.reader().await?;
+        let mut rows = statement.build().fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
             self.progress.add((self.each)(&row)?);
+            if self.progress.incomplete().is_some() {
+                drop(rows);
+                // The server would send the other rows, and the next read on this connection would have to skip them.
+                drop(connection.detach());
+                break;
+            }
         }
         Ok(())
     }

@@ -15,13 +15,13 @@ const PAGE: i64 = 1000;
 impl Store {
     /// Returns how many log-ins the store holds. Reads all of them.
     pub(in crate::store) async fn login_counts(&self) -> Result<LoginCounts, StoreError> {
-        let (all, failed) = statements::login_counts(self.cluster.pool()).await?;
+        let (all, failed) = statements::login_counts(&mut *self.cluster.reader().await?).await?;
         Ok(LoginCounts { all, failed })
     }
 
     /// Returns the time of the first log-in, in Unix milliseconds.
     pub(in crate::store) async fn first_login_ms(&self) -> Result<Option<i64>, StoreError> {
-        Ok(statements::first_login_ms(self.cluster.pool()).await?)
+        Ok(statements::first_login_ms(&self.cluster.primary()).await?)
     }
 
     /// Returns a page of the log-ins after a row, in the order of their arrival, with the row of the last; none after the
@@ -30,7 +30,7 @@ impl Store {
         &self,
         row: i64,
     ) -> Result<Option<(Vec<Login>, i64)>, StoreError> {
-        let rows = statements::logins_after(self.cluster.pool(), row, PAGE).await?;
+        let rows = statements::logins_after(&self.cluster.primary(), row, PAGE).await?;
         let Some(last) = rows.last().map(|(row, _)| *row) else { return Ok(None) };
         let logins = rows.into_iter().map(|(_, login)| Login {
             id: login.login_id,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annals_postgres_statements as statements;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use sqlx::postgres::PgPool;
+use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -14,6 +15,10 @@ use crate::store::turns::{Turn, Turns};
 
 /// What the server gives a statement beyond the time of its read. By then annals has cancelled it, unless annals is gone.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How often the server looks whether annals is still there while a statement runs, in milliseconds. A command has no bound
+/// in time, and may be killed.
+const CHECK_MS: u32 = 5000;
 
 /// One kind of long reads.
 #[derive(Debug)]
@@ -46,7 +51,8 @@ struct Running {
     transaction: Transaction<'static, Postgres>,
     /// The process of the server.
     process: i32,
-    cluster: Arc<Cluster>,
+    /// The connections to the same server.
+    server: PgPool,
     _turn: Turn,
     _permit: OwnedSemaphorePermit,
 }
@@ -66,13 +72,16 @@ impl LongReads {
         let ready = async { Ok(permit.await.map_err(|_| sqlx::Error::PoolClosed)?) };
         let (turn, permit) = self.turns.next(client, ready).await?;
         let bound = self.time.map(|time| (time, Instant::now() + time));
-        let cluster = self.cluster.clone();
         // 0 is no bound.
         let server_ms = self.time.map_or(0, |time| (time + GRACE).as_millis());
-        let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {server_ms}");
-        let mut transaction = cluster.pool().begin_with(AssertSqlSafe(begin)).await?;
+        // Other systems cannot notice that a client is gone.
+        let begin = format!(
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = {server_ms};
+             SELECT set_config('client_connection_check_interval', '{CHECK_MS}', true) WHERE version() LIKE '%linux%'"
+        );
+        let (mut transaction, server) = self.cluster.begin(begin).await?;
         let process = statements::process(&mut *transaction).await?;
-        let running = Running { transaction, process, cluster, _turn: turn, _permit: permit };
+        let running = Running { transaction, process, server, _turn: turn, _permit: permit };
         Ok(LongRead { running: Some(running), bound: TimeBound { bound } })
     }
 }
@@ -107,7 +116,7 @@ impl Drop for LongRead {
         let Some(running) = self.running.take() else { return };
         // Another read begins only after this one, also if nobody waits for it.
         tokio::spawn(async move {
-            let cancelled = statements::cancel(running.cluster.pool(), running.process).await;
+            let cancelled = statements::cancel(&running.server, running.process).await;
             if let Err(error) = cancelled {
                 tracing::debug!(%error, "a statement ends by the time-out of the server");
             }

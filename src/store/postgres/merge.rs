@@ -22,7 +22,7 @@ impl Store {
     pub(in crate::store) async fn page_after(&self, row: i64) -> Result<Option<Page>, StoreError> {
         let sql = format!("{} WHERE query.id > $2 ORDER BY query.id LIMIT $3", *SELECT_QUERY);
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(i32::MAX).bind(row).bind(PAGE);
-        let rows = rows.fetch_all(self.cluster.pool()).await?;
+        let rows = rows.fetch_all(&self.cluster.primary()).await?;
         let mut page = Page::default();
         for row in &rows {
             let query = read_query(row)?;
@@ -44,7 +44,7 @@ impl Store {
         row: i64,
         summary: QueryRecord,
     ) -> Result<Result<Profile, QueryRecord>, StoreError> {
-        let stored = statements::profile_of_row(self.cluster.pool(), row).await?;
+        let stored = statements::profile_of_row(&self.cluster.primary(), row).await?;
         let text = stored.and_then(|(text_bytes, body)| unpack(&body, text_bytes).ok());
         Ok(match text {
             Some(text) => Ok(Profile { summary, text }),

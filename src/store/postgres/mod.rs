@@ -10,6 +10,8 @@ mod cluster;
 mod commit;
 mod conditions;
 mod error;
+mod indexer;
+mod known_commits;
 mod lease;
 mod list;
 mod login;
@@ -18,6 +20,7 @@ mod merge;
 mod nul;
 mod open;
 mod read;
+mod replica;
 #[cfg(test)]
 mod report_tests;
 mod retention;
@@ -25,24 +28,29 @@ mod rows;
 mod search;
 mod search_index;
 mod sizes;
+mod state;
 mod transaction;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::cluster::Cluster;
+use self::cluster::{Cluster, LOOK_EVERY};
 use self::commit::PostgresWriter;
 use self::long_reads::LongReads;
-use super::error::{OpenError, StoreError};
+use super::error::{Fault, OpenError, StoreError};
 use super::writer::{CommitPolicy, Writer};
 
 pub(crate) use self::address::PostgresAddress;
-pub(super) use self::error::{is_lost_connection, of_postgres};
+pub(super) use self::error::of_postgres;
 pub(crate) use self::watch::{Version, Watch};
 
 /// How long an import tries one group of batches: until another server has taken over, and longer.
-const BULK_TIME: Duration = Duration::from_secs(120);
+pub(crate) const BULK_TIME: Duration = Duration::from_secs(120);
+/// The records of a commit of an import. The search index of a commit is made while the next one is written.
+const BULK_RECORDS: usize = 50_000;
+/// How long an import waits at its end for the search index of its last rows.
+const BULK_INDEX_TIME: Duration = Duration::from_secs(10);
 
 /// An open history. A clone is another handle to the same history.
 #[derive(Debug, Clone)]
@@ -62,6 +70,11 @@ impl Store {
         self.cluster.address()
     }
 
+    /// Returns host and port of the replica that answers reads; none if the server that accepts writes does.
+    pub(super) fn replica(&self) -> Option<String> {
+        self.cluster.replica().map(|replica| replica.place())
+    }
+
     /// Returns a writer that commits at once. The writer tries a batch for `longest`, then rejects it.
     pub(super) async fn writer(&self, longest: Duration) -> Result<Writer, OpenError> {
         self.start_writer(longest, CommitPolicy::Live).await
@@ -69,7 +82,7 @@ impl Store {
 
     /// Returns a writer for a process that imports much, and waits for no answer before the end.
     pub(super) async fn bulk_writer(&self) -> Result<Writer, OpenError> {
-        self.start_writer(BULK_TIME, CommitPolicy::Bulk).await
+        self.start_writer(BULK_TIME, CommitPolicy::Bulk(BULK_RECORDS)).await
     }
 
     async fn start_writer(
@@ -77,10 +90,40 @@ impl Store {
         longest: Duration,
         policy: CommitPolicy,
     ) -> Result<Writer, OpenError> {
-        let (address, name) = (self.address().clone(), self.cluster.name().to_string());
-        let connected = PostgresWriter::connect(address, name, longest).await;
+        let indexed_within = match policy {
+            CommitPolicy::Live => Duration::ZERO,
+            CommitPolicy::Bulk(_) => BULK_INDEX_TIME,
+        };
+        let connected = PostgresWriter::connect(&self.cluster, longest, indexed_within).await;
         let writer = connected.map_err(|error| OpenError::of_postgres(self.address(), error))?;
+        self.cluster.follow_primary();
         Ok(Writer::start(writer, policy))
+    }
+
+    /// Returns why nothing can be written, as far as annals knows, which asks the server once a second.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.cluster.state.fault()
+    }
+
+    /// Returns once the server does not answer, with the reason.
+    pub(super) async fn until_away(&self) -> Fault {
+        self.cluster.state.until_away().await
+    }
+
+    /// Returns once no server answers reads, with the reason.
+    pub(super) async fn until_unread(&self) -> Fault {
+        loop {
+            let fault = self.until_away().await;
+            if self.cluster.replica().is_none() {
+                return fault;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Returns once the server answers.
+    pub(super) async fn until_back(&self) {
+        self.cluster.state.until_back().await;
     }
 
     /// Returns a watch for commits, of this process and of others.
@@ -91,7 +134,7 @@ impl Store {
     /// Gives the leases back, and closes every connection that reads.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         self.return_leases().await;
-        self.cluster.pool().close().await;
+        self.cluster.close().await;
         Ok(())
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::{Connection, PgConnection};
 
 use super::cluster::{Cluster, connect_to_primary};
+use super::error::message;
 use super::long_reads::LongReads;
 use super::{PostgresAddress, Store};
 use crate::store::error::OpenError;
@@ -24,13 +25,26 @@ const REPORT_TIME: Duration = Duration::from_secs(30);
 /// Connections of a command: one to read, and one to end what the other reads.
 const COMMAND_READERS: u32 = 2;
 
+/// What a database holds of annals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Schema {
+    /// No table of annals.
+    None,
+    /// The tables of an older annals.
+    Older,
+    Current,
+}
+
 impl Store {
     /// Opens a history to read and to write. Makes its tables if there are none, and brings older ones up to date.
     pub(in crate::store) async fn open(address: &PostgresAddress) -> Result<Store, OpenError> {
         let not_opened = |error| OpenError::of_postgres(address, error);
         let (_, mut connection) = connect_to_primary(address).await.map_err(not_opened)?;
-        if !is_current(&applied(&mut connection).await.map_err(not_opened)?, address)? {
-            MIGRATIONS.run(&mut connection).await.map_err(|error| not_opened(error.into()))?;
+        let schema = schema_of(&mut connection, address).await?;
+        if schema != Schema::Current
+            && let Err(error) = migrate(&mut connection).await
+        {
+            return Err(not_migrated(address, schema, error));
         }
         connection.close().await.map_err(not_opened)?;
         let cluster = Cluster::connect(address, READERS).await.map_err(not_opened)?;
@@ -45,44 +59,159 @@ impl Store {
     ) -> Result<Store, OpenError> {
         let not_opened = |error| OpenError::of_postgres(address, error);
         let cluster = Cluster::connect(address, COMMAND_READERS).await.map_err(not_opened)?;
-        let mut connection = cluster.pool().acquire().await.map_err(not_opened)?;
-        let applied = applied(&mut connection).await.map_err(not_opened)?;
+        let mut connection = cluster.reader().await.map_err(not_opened)?;
+        let schema = schema_of(&mut connection, address).await?;
+        if schema != Schema::Current {
+            let may_create = may_create(&mut connection).await.map_err(not_opened)?;
+            return Err(not_readable(address, schema, may_create));
+        }
         drop(connection);
-        let of_postgres = |what: &str| OpenError::Postgres(address.to_string(), what.to_string());
-        if applied.is_empty() {
-            return Err(of_postgres(
-                "holds no history yet; annals import or annals serve fills it",
-            ));
-        }
-        if !is_current(&applied, address)? {
-            return Err(of_postgres(
-                "was written by an older annals; open it once with annals serve, which brings it up to date",
-            ));
-        }
         let reads = Arc::new(LongReads::new(cluster.clone(), 1, None));
         Ok(Store { cluster, newest: reads.clone(), scans: reads.clone(), reports: reads })
     }
 }
 
-/// Returns whether a database with these migrations has all of them. Errors if it has one that this annals does not know.
-fn is_current(applied: &[i64], address: &PostgresAddress) -> Result<bool, OpenError> {
-    if applied.iter().any(|version| !MIGRATIONS.version_exists(*version)) {
-        let what = "was written by a newer annals; open it with that version or a later one";
-        return Err(OpenError::Postgres(address.to_string(), what.to_string()));
-    }
-    Ok(MIGRATIONS.iter().all(|known| applied.contains(&known.version)))
+fn rejected(address: &PostgresAddress, what: impl Into<String>) -> OpenError {
+    OpenError::Postgres(address.to_string(), what.into())
 }
 
-/// Returns the versions of the migrations of a database; none if annals has not used it.
-async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
-    // No macro: the table is sqlx's own, and no migration creates it.
+/// What the owner of the tables does for users who may not.
+const BY_OWNER: &str =
+    "the owner of the database opens it once, as with `annals user list --db postgres://OWNER@...`";
+/// How a database for annals alone is made.
+const MAKE_DATABASE: &str = "createdb --encoding UTF8 --template template0 NAME";
+
+/// Makes the tables, or brings them up to date. On an error nothing has changed.
+async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    let mut transaction = connection.begin().await?;
+    // Another annals that opens the same database waits until this one has committed.
+    // No macro: the statement is checked against no table.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('annals: schema'))")
+        .execute(&mut *transaction)
+        .await?;
+    MIGRATIONS.run(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Returns what an error of [`migrate`] means.
+fn not_migrated(address: &PostgresAddress, schema: Schema, error: MigrateError) -> OpenError {
+    let error = match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
+        other => other.into(),
+    };
+    let code = error.as_database_error().and_then(|error| error.code());
+    let (is_new, said) = (schema == Schema::None, message(&error));
+    let what = match code.as_deref() {
+        // insufficient_privilege.
+        Some("42501") if is_new => {
+            format!(
+                "holds no history yet, and this user may not make its tables ({said}); {BY_OWNER}"
+            )
+        }
+        Some("42501") => format!(
+            "was written by an older annals, and this user may not bring its tables up to date ({said}); {BY_OWNER}"
+        ),
+        // duplicate_table, duplicate_object, duplicate_function.
+        Some("42P07" | "42710" | "42723") if is_new => format!(
+            "holds tables of another program with the names of annals' ({said}); make a database for annals alone: \
+             {MAKE_DATABASE}"
+        ),
+        None if !matches!(error, sqlx::Error::Migrate(_)) => {
+            return OpenError::of_postgres(address, error);
+        }
+        _ if is_new => format!("holds no history yet, and its tables could not be made: {said}"),
+        _ => format!("was written by an older annals, and could not be brought up to date: {said}"),
+    };
+    rejected(address, what)
+}
+
+/// Returns why a history whose schema is not this annals' own cannot be read.
+fn not_readable(address: &PostgresAddress, schema: Schema, may_create: bool) -> OpenError {
+    let what = match (schema, may_create) {
+        (Schema::None, true) => {
+            "holds no history yet; annals import or annals serve fills it".to_string()
+        }
+        (Schema::None, false) => format!("holds no history yet; {BY_OWNER}"),
+        (_, true) => {
+            "was written by an older annals; open it once with annals serve, which brings it up to date"
+                .to_string()
+        }
+        (_, false) => format!("was written by an older annals; {BY_OWNER}"),
+    };
+    rejected(address, what)
+}
+
+/// Returns whether the user may make tables.
+async fn may_create(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // No macro: a function of PostgreSQL, and no table.
+    sqlx::query_scalar("SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)")
+        .fetch_one(connection)
+        .await
+}
+
+/// Returns what a database holds of annals. Errors if it is not for this annals: its encoding is not UTF8, its tables are
+/// a newer annals', or its migrations are another program's.
+async fn schema_of(
+    connection: &mut PgConnection,
+    address: &PostgresAddress,
+) -> Result<Schema, OpenError> {
+    let not_opened = |error| OpenError::of_postgres(address, error);
+    // No macros: the settings are PostgreSQL's, and the table is sqlx's own, which no migration creates.
+    let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(not_opened)?;
+    if encoding != "UTF8" {
+        let what = format!(
+            "has the encoding {encoding}, which lacks characters that statements have; make another database: \
+             {MAKE_DATABASE}"
+        );
+        return Err(rejected(address, what));
+    }
     let table: Option<String> = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text")
         .fetch_one(&mut *connection)
-        .await?;
-    match table {
-        None => Ok(Vec::new()),
-        Some(_) => {
-            sqlx::query_scalar("SELECT version FROM _sqlx_migrations").fetch_all(connection).await
-        }
+        .await
+        .map_err(not_opened)?;
+    if table.is_none() {
+        return Ok(Schema::None);
     }
+    let applied = sqlx::query_as("SELECT version, description FROM _sqlx_migrations")
+        .fetch_all(connection)
+        .await;
+    let applied: Vec<(i64, String)> = match applied {
+        Ok(applied) => applied,
+        // undefined_column: a table of that name that sqlx did not make.
+        Err(error)
+            if error.as_database_error().is_some_and(|it| it.code() == Some("42703".into())) =>
+        {
+            vec![(i64::MIN, String::new())]
+        }
+        Err(error) => return Err(not_opened(error)),
+    };
+    schema_with(&applied).map_err(|what| rejected(address, what))
+}
+
+/// Returns what a database with these migrations holds, by their versions and descriptions.
+fn schema_with(applied: &[(i64, String)]) -> Result<Schema, String> {
+    let has = |version: i64| applied.iter().any(|(applied, _)| *applied == version);
+    let is_first = |known: &Migration| {
+        applied.iter().any(|(version, name)| {
+            (*version, name.as_str()) == (known.version, known.description.as_ref())
+        })
+    };
+    if applied.is_empty() {
+        return Ok(Schema::None);
+    }
+    if !MIGRATIONS.iter().next().is_some_and(is_first) {
+        return Err(format!(
+            "holds the tables of another program, which has a table _sqlx_migrations; make a database for annals alone: \
+             {MAKE_DATABASE}"
+        ));
+    }
+    if applied.iter().any(|(version, _)| !MIGRATIONS.version_exists(*version)) {
+        let newer = "was written by a newer annals; open it with that version or a later one";
+        return Err(newer.to_string());
+    }
+    let is_current = MIGRATIONS.iter().all(|known| has(known.version));
+    Ok(if is_current { Schema::Current } else { Schema::Older })
 }

@@ -26,7 +26,12 @@ impl Store {
         owner: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
         let owner = owner.map(without_nul);
-        Ok(statements::statement(self.cluster.pool(), query_id.as_str(), owner.as_deref()).await?)
+        Ok(statements::statement(
+            &mut *self.cluster.reader().await?,
+            query_id.as_str(),
+            owner.as_deref(),
+        )
+        .await?)
     }
 
     /// Returns the id of the newest query of a trace id.
@@ -38,7 +43,9 @@ impl Store {
         let (trace_id, owner) = (without_nul(trace_id), owner.map(without_nul));
         let owner = owner.as_deref();
         if trace_id.len() <= INDEXED_BYTES {
-            return Ok(statements::traced(self.cluster.pool(), &trace_id, owner).await?);
+            return Ok(
+                statements::traced(&mut *self.cluster.reader().await?, &trace_id, owner).await?
+            );
         }
         let mut read = self.scans.begin(owner.map(str::to_string)).await?;
         let bound = read.bound();
@@ -56,7 +63,7 @@ impl Store {
         query_ids: &[QueryId],
     ) -> Result<HashSet<QueryId>, StoreError> {
         let ids: Vec<String> = query_ids.iter().map(QueryId::to_string).collect();
-        let complete = statements::complete(self.cluster.pool(), &ids).await?;
+        let complete = statements::complete(&self.cluster.primary(), &ids).await?;
         Ok(complete.into_iter().filter_map(|id| id.parse().ok()).collect())
     }
 
@@ -68,13 +75,13 @@ impl Store {
     ) -> Result<Vec<String>, StoreError> {
         let prefix = without_nul(prefix);
         let end = format!("{prefix}{}", char::MAX);
-        let pool = self.cluster.pool();
-        Ok(statements::ids_between(pool, (&prefix, &end), limit.into()).await?)
+        let reader = &mut *self.cluster.reader().await?;
+        Ok(statements::ids_between(reader, (&prefix, &end), limit.into()).await?)
     }
 
     /// Returns every audit log that was followed, and how far it was read.
     pub(in crate::store) async fn followed_files(&self) -> Result<Vec<FollowedFile>, StoreError> {
-        let files = statements::followed_files(self.cluster.pool()).await?;
+        let files = statements::followed_files(&self.cluster.primary()).await?;
         let files = files.into_iter().map(|file| FollowedFile {
             head_hash: file.head_hash,
             head_bytes: file.head_bytes,
@@ -98,7 +105,7 @@ impl Store {
         if let Some(owner) = owner {
             ends.and_user(owner);
         }
-        let ends = ends.end().build().fetch_one(self.cluster.pool()).await?;
+        let ends = ends.end().build().fetch_one(&mut *self.cluster.reader().await?).await?;
         let (first, last): (Option<i64>, Option<i64>) = (ends.try_get(0)?, ends.try_get(1)?);
         Ok(first.zip(last))
     }
@@ -110,8 +117,8 @@ impl Store {
         owner: Option<&str>,
     ) -> Result<StoredProfile, StoreError> {
         let owner = owner.map(without_nul);
-        let pool = self.cluster.pool();
-        let found = statements::profile(pool, query_id.as_str(), owner.as_deref()).await?;
+        let reader = &mut *self.cluster.reader().await?;
+        let found = statements::profile(reader, query_id.as_str(), owner.as_deref()).await?;
         let Some(found) = found else { return Ok(StoredProfile::UnknownQuery) };
         let (Some(text_bytes), Some(body)) = (found.text_bytes, found.body) else {
             return Ok(StoredProfile::None);

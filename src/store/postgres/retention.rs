@@ -15,7 +15,7 @@ const LABEL_BYTES: i64 = 30;
 impl Store {
     /// Returns what retention noted last; none if it never did.
     pub(in crate::store) async fn retention_mark(&self) -> Result<Option<Mark>, StoreError> {
-        let found = statements::retention_mark(self.cluster.pool()).await?;
+        let found = statements::retention_mark(&self.cluster.primary()).await?;
         Ok(found.map(|row| {
             Mark::of_row(row.trusted_ms, row.off_ms.zip(row.off_for_ms), row.settled_query)
         }))
@@ -26,12 +26,12 @@ impl Store {
         &self,
         until_ms: i64,
     ) -> Result<Option<i64>, StoreError> {
-        Ok(statements::newest_start_ms(self.cluster.pool(), until_ms).await?)
+        Ok(statements::newest_start_ms(&self.cluster.primary(), until_ms).await?)
     }
 
     /// Returns the row that arrived last; 0 if there is none.
     pub(in crate::store) async fn newest_row(&self) -> Result<i64, StoreError> {
-        Ok(statements::newest_row(self.cluster.pool()).await?)
+        Ok(statements::newest_row(&self.cluster.primary()).await?)
     }
 
     /// Returns the oldest queries that started before the time of a filter. Without a time, returns none: only a bound of the
@@ -42,7 +42,7 @@ impl Store {
     ) -> Result<Oldest, StoreError> {
         let Some(before_ms) = filter.before_ms else { return Ok(Oldest::default()) };
         let limit = filter.queries.into();
-        let queries = statements::started_before(self.cluster.pool(), before_ms, limit).await?;
+        let queries = statements::started_before(&self.cluster.primary(), before_ms, limit).await?;
         Ok(Oldest { queries, ..Oldest::default() })
     }
 
@@ -53,7 +53,7 @@ impl Store {
         before_ms: i64,
         max_bytes: u64,
     ) -> Result<Option<i64>, StoreError> {
-        let pool = self.cluster.pool();
+        let pool = &self.cluster.primary();
         let bytes = statements::labels_bytes(pool, LABEL_BYTES).await?;
         let excess = bytes.saturating_sub(i64::try_from(max_bytes).unwrap_or(i64::MAX));
         let mut cutoff_ms = before_ms;
@@ -68,7 +68,7 @@ impl Store {
 
     /// Returns the time of the oldest label, in Unix milliseconds.
     pub(in crate::store) async fn first_label_ms(&self) -> Result<Option<i64>, StoreError> {
-        Ok(statements::first_label_ms(self.cluster.pool()).await?)
+        Ok(statements::first_label_ms(&self.cluster.primary()).await?)
     }
 
     /// Looks at some normalized statements from a fingerprint on. Returns those that no query has, and the fingerprint to go
@@ -77,7 +77,8 @@ impl Store {
         &self,
         from: i64,
     ) -> Result<(Vec<i64>, Option<i64>), StoreError> {
-        let rows = statements::used_statements(self.cluster.pool(), from, STATEMENTS_FOUND).await?;
+        let rows =
+            statements::used_statements(&self.cluster.primary(), from, STATEMENTS_FOUND).await?;
         let is_last = (rows.len() as i64) < STATEMENTS_FOUND;
         let last = rows.last().filter(|_| !is_last);
         let next = last.and_then(|(fingerprint, _)| fingerprint.checked_add(1));
@@ -92,7 +93,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<Vec<(i64, i64)>, StoreError> {
         let from_ms = retention.profiles_cutoff_ms(now_ms);
-        let mut connection = self.cluster.pool().acquire().await?;
+        let mut connection = self.cluster.primary().acquire().await?;
         let too_many = match retention.profiles_max_size {
             None => 0,
             Some(bound) => {

@@ -5,7 +5,8 @@
 
 use std::sync::LazyLock;
 
-use sqlx::postgres::{PgConnection, PgRow, PgValueRef};
+use annals_postgres_statements as statements;
+use sqlx::postgres::{PgConnection, PgCopyIn, PgRow, PgValueRef};
 use sqlx::{AssertSqlSafe, Decode, Postgres, Row, TypeInfo, ValueRef};
 
 use super::nul::without_nul;
@@ -51,6 +52,9 @@ static COPIED: LazyLock<String> = LazyLock::new(|| {
 });
 
 static COPY_QUERIES: LazyLock<String> =
+    LazyLock::new(|| format!("COPY query ({}) FROM STDIN (FORMAT binary)", *COPIED));
+
+static COPY_INCOMING: LazyLock<String> =
     LazyLock::new(|| format!("COPY incoming ({}) FROM STDIN (FORMAT binary)", *COPIED));
 
 /// Inserts the copied queries whose ids have no row, in the order of their ids, so that two writers never wait for each
@@ -103,22 +107,40 @@ fn quoted(name: &str) -> String {
     if name == "user" { format!("\"{name}\"") } else { name.to_string() }
 }
 
-/// Rows in PostgreSQL's binary COPY format (manual, "COPY", "Binary Format").
-struct CopyRows(Vec<u8>);
+/// Bytes of rows that are sent at a time: the server stores some rows while the next ones are written.
+const CHUNK_BYTES: usize = 128 << 10;
 
-impl CopyRows {
-    fn new() -> CopyRows {
+/// Rows on their way to the server, in PostgreSQL's binary COPY format (manual, "COPY", "Binary Format").
+struct CopyRows<'c> {
+    sink: PgCopyIn<&'c mut PgConnection>,
+    chunk: Vec<u8>,
+}
+
+impl<'c> CopyRows<'c> {
+    /// Begins with a COPY statement.
+    async fn begin(
+        connection: &'c mut PgConnection,
+        copy: &str,
+    ) -> Result<CopyRows<'c>, sqlx::Error> {
+        let sink = connection.copy_in_raw(copy).await?;
         // The signature, no flags, no extension of the header.
-        CopyRows(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec())
+        let chunk = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+        Ok(CopyRows { sink, chunk })
     }
 
-    fn row(&mut self, columns: usize) {
-        self.0.extend((columns as i16).to_be_bytes());
+    /// Begins a row. Sends the rows before it if they are enough.
+    async fn row(&mut self, columns: usize) -> Result<(), sqlx::Error> {
+        if self.chunk.len() >= CHUNK_BYTES {
+            self.sink.send(self.chunk.as_slice()).await?;
+            self.chunk.clear();
+        }
+        self.chunk.extend((columns as i16).to_be_bytes());
+        Ok(())
     }
 
     fn value(&mut self, value: FieldValue<'_>) {
         match value {
-            FieldValue::Unknown => self.0.extend((-1_i32).to_be_bytes()),
+            FieldValue::Unknown => self.chunk.extend((-1_i32).to_be_bytes()),
             FieldValue::Text(text) | FieldValue::Json(text) => {
                 self.bytes(without_nul(text).as_bytes());
             }
@@ -128,16 +150,16 @@ impl CopyRows {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend((bytes.len() as i32).to_be_bytes());
-        self.0.extend(bytes);
+        self.chunk.extend((bytes.len() as i32).to_be_bytes());
+        self.chunk.extend(bytes);
     }
 
-    /// Sends the rows, by a COPY statement.
-    async fn send(mut self, connection: &mut PgConnection, copy: &str) -> Result<(), sqlx::Error> {
-        self.row(usize::MAX);
-        let mut sink = connection.copy_in_raw(copy).await?;
-        sink.send(self.0).await?;
-        sink.finish().await?;
+    /// Returns once the server has all rows.
+    async fn end(mut self) -> Result<(), sqlx::Error> {
+        // A row of -1 columns is the end.
+        self.chunk.extend((-1_i16).to_be_bytes());
+        self.sink.send(self.chunk.as_slice()).await?;
+        self.sink.finish().await?;
         Ok(())
     }
 }
@@ -145,84 +167,169 @@ impl CopyRows {
 /// A query to copy: its row, its record and its fingerprint.
 type Copied<'q> = (i64, &'q QueryRecord, Option<Fingerprint>);
 
-fn copied_queries<'q>(queries: impl Iterator<Item = Copied<'q>>) -> CopyRows {
-    let mut rows = CopyRows::new();
+/// Copies queries by a COPY statement.
+async fn copy_queries(
+    connection: &mut PgConnection,
+    copy: &str,
+    queries: &[Copied<'_>],
+) -> Result<(), sqlx::Error> {
+    let mut rows = CopyRows::begin(connection, copy).await?;
     for (row, record, fingerprint) in queries {
-        rows.row(QueryRecord::FIELDS.len() + 3);
-        rows.value(FieldValue::Number(row));
+        rows.row(QueryRecord::FIELDS.len() + 3).await?;
+        rows.value(FieldValue::Number(*row));
         record.values().into_iter().for_each(|value| rows.value(value));
         let extra = (!record.extra.is_empty()).then(|| serde_json::json!(record.extra).to_string());
         rows.value(extra.as_deref().map_or(FieldValue::Unknown, FieldValue::Text));
         let fingerprint = fingerprint.map(Fingerprint::to_signed);
         rows.value(fingerprint.map_or(FieldValue::Unknown, FieldValue::Number));
     }
-    rows
+    rows.end().await
 }
 
-/// Returns the rows of what only loads have; None if no record is of a load.
-fn copied_loads<'q>(records: impl Iterator<Item = &'q QueryRecord>) -> Option<CopyRows> {
-    let mut rows = None;
-    for record in records {
-        let Some(load) = record.load.as_deref() else { continue };
-        let rows = rows.get_or_insert_with(CopyRows::new);
-        rows.row(Load::FIELDS.len() + 1);
-        rows.value(FieldValue::Text(record.query_id.as_str()));
-        load.values().into_iter().for_each(|value| rows.value(value));
+/// Which of the temporary tables have rows of the transaction. Each is empty when a transaction begins.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    has_queries: bool,
+    has_loads: bool,
+}
+
+impl Incoming {
+    /// Copies queries to the temporary table, in place of those that it has.
+    async fn copy(
+        &mut self,
+        connection: &mut PgConnection,
+        queries: &[Copied<'_>],
+    ) -> Result<(), sqlx::Error> {
+        // After a DELETE, each statement of the transaction would read the deleted rows again.
+        if std::mem::replace(&mut self.has_queries, true) {
+            sqlx::query("TRUNCATE incoming").execute(&mut *connection).await?;
+        }
+        copy_queries(connection, &COPY_INCOMING, queries).await
     }
-    rows
+
+    /// Writes what only loads have, in place of what was there.
+    async fn write_loads(
+        &mut self,
+        connection: &mut PgConnection,
+        loads: &[(&QueryId, &Load)],
+    ) -> Result<(), sqlx::Error> {
+        if loads.is_empty() {
+            return Ok(());
+        }
+        if std::mem::replace(&mut self.has_loads, true) {
+            sqlx::query("TRUNCATE incoming_load").execute(&mut *connection).await?;
+        }
+        let mut rows = CopyRows::begin(connection, &COPY_LOADS).await?;
+        for (query_id, load) in loads {
+            rows.row(Load::FIELDS.len() + 1).await?;
+            rows.value(FieldValue::Text(query_id.as_str()));
+            load.values().into_iter().for_each(|value| rows.value(value));
+        }
+        rows.end().await?;
+        sqlx::query(AssertSqlSafe(WRITE_LOADS.as_str())).execute(connection).await?;
+        Ok(())
+    }
 }
 
-async fn copy_queries(connection: &mut PgConnection, rows: CopyRows) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM incoming").execute(&mut *connection).await?;
-    rows.send(connection, &COPY_QUERIES).await
+/// Returns what only a load has, with its id; None for a query.
+fn of_load(record: &QueryRecord) -> Option<(&QueryId, &Load)> {
+    Some((&record.query_id, record.load.as_deref()?))
 }
 
-/// Writes what only loads have, in place of what was there.
-async fn write_loads(
-    connection: &mut PgConnection,
-    rows: Option<CopyRows>,
-) -> Result<(), sqlx::Error> {
-    let Some(rows) = rows else { return Ok(()) };
-    sqlx::query("DELETE FROM incoming_load").execute(&mut *connection).await?;
-    rows.send(connection, &COPY_LOADS).await?;
-    sqlx::query(AssertSqlSafe(WRITE_LOADS.as_str())).execute(connection).await?;
-    Ok(())
+/// How new queries get into the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Insertion {
+    /// The queries whose ids are not stored are copied into the table. Costs the server half of the other way, and fails
+    /// if another writer stores one of the ids at the same moment.
+    Copy,
+    /// All queries are copied to a temporary table, and inserted from there unless their ids are stored.
+    OnConflict,
 }
 
 /// Inserts the queries whose ids have no row, with what only loads have. Returns for each query whether its row is new.
 pub(super) async fn insert_queries(
     connection: &mut PgConnection,
+    incoming: &mut Incoming,
     queries: &[(&QueryRecord, Option<Fingerprint>)],
+    insertion: Insertion,
 ) -> Result<Vec<bool>, sqlx::Error> {
     if queries.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = annals_postgres_statements::new_rows(connection, queries.len() as i64).await?;
-    let copied = rows.iter().zip(queries);
-    let copied =
-        copied_queries(copied.map(|(row, (record, fingerprint))| (*row, *record, *fingerprint)));
-    copy_queries(connection, copied).await?;
-    let inserted: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(INSERT_QUERIES.as_str()))
-        .fetch_all(&mut *connection)
-        .await?;
-    let inserted: foldhash::HashSet<i64> = inserted.into_iter().collect();
-    let is_new: Vec<bool> = rows.iter().map(|row| inserted.contains(row)).collect();
+    let is_new = match insertion {
+        Insertion::Copy => copy_new(connection, queries).await?,
+        Insertion::OnConflict => insert_on_conflict(connection, incoming, queries).await?,
+    };
     let new = queries.iter().zip(&is_new).filter(|(_, is_new)| **is_new);
-    let loads = copied_loads(new.map(|((record, _), _)| *record));
-    write_loads(connection, loads).await?;
+    let loads: Vec<_> = new.filter_map(|((record, _), _)| of_load(record)).collect();
+    incoming.write_loads(connection, &loads).await?;
     Ok(is_new)
+}
+
+/// Copies the queries whose ids are not stored, in the order of their arrival: a page of a list then reads few pages of the
+/// table. Of several with one id, the first is new. Two writers that bring the same queries in different orders may wait for
+/// each other; the server ends one of them, and its next try inserts in the order of the ids.
+async fn copy_new(
+    connection: &mut PgConnection,
+    queries: &[(&QueryRecord, Option<Fingerprint>)],
+) -> Result<Vec<bool>, sqlx::Error> {
+    let mut order: Vec<usize> = (0..queries.len()).collect();
+    let id = |at: usize| queries.get(at).map_or("", |(record, _)| record.query_id.as_str());
+    // A stable sort: the first of several with one id stays the first.
+    order.sort_by_key(|at| id(*at));
+    let ids: Vec<&str> = order.iter().map(|at| id(*at)).collect();
+    let stored = statements::stored_ids(&mut *connection, &ids).await?;
+    let stored: foldhash::HashSet<&str> = stored.iter().map(String::as_str).collect();
+    order.dedup_by_key(|at| id(*at));
+    order.retain(|at| !stored.contains(id(*at)));
+    order.sort_unstable();
+    let mut is_new = vec![false; queries.len()];
+    for at in &order {
+        if let Some(is_new) = is_new.get_mut(*at) {
+            *is_new = true;
+        }
+    }
+    if order.is_empty() {
+        return Ok(is_new);
+    }
+    let rows = statements::new_rows(&mut *connection, queries.len() as i64).await?;
+    let copied = order.iter().filter_map(|at| {
+        let (record, fingerprint) = queries.get(*at)?;
+        Some((*rows.get(*at)?, *record, *fingerprint))
+    });
+    let copied: Vec<Copied<'_>> = copied.collect();
+    copy_queries(connection, &COPY_QUERIES, &copied).await?;
+    Ok(is_new)
+}
+
+/// Inserts the queries whose ids have no row, by way of the temporary table.
+async fn insert_on_conflict(
+    connection: &mut PgConnection,
+    incoming: &mut Incoming,
+    queries: &[(&QueryRecord, Option<Fingerprint>)],
+) -> Result<Vec<bool>, sqlx::Error> {
+    let rows = statements::new_rows(&mut *connection, queries.len() as i64).await?;
+    let copied = rows.iter().zip(queries);
+    let copied = copied.map(|(row, (record, fingerprint))| (*row, *record, *fingerprint));
+    let copied: Vec<Copied<'_>> = copied.collect();
+    incoming.copy(connection, &copied).await?;
+    let inserted: Vec<i64> =
+        sqlx::query_scalar(AssertSqlSafe(INSERT_QUERIES.as_str())).fetch_all(connection).await?;
+    let inserted: foldhash::HashSet<i64> = inserted.into_iter().collect();
+    Ok(rows.iter().map(|row| inserted.contains(row)).collect())
 }
 
 /// Writes queries anew, with what only loads have. `revisions` are those of the stored rows as they were read. Returns false
 /// if another writer has changed one of them meanwhile.
 pub(super) async fn update_queries(
     connection: &mut PgConnection,
+    incoming: &mut Incoming,
     queries: &[(&StoredQuery, Option<Fingerprint>)],
     revisions: &[i32],
 ) -> Result<bool, sqlx::Error> {
     let copied = queries.iter().map(|(query, fingerprint)| (query.id, &query.record, *fingerprint));
-    let copied = copied_queries(copied);
-    copy_queries(connection, copied).await?;
+    let copied: Vec<Copied<'_>> = copied.collect();
+    incoming.copy(connection, &copied).await?;
     let rows: Vec<i64> = queries.iter().map(|(query, _)| query.id).collect();
     let updated = sqlx::query(AssertSqlSafe(UPDATE_QUERIES.as_str()))
         .bind(&rows)
@@ -232,8 +339,8 @@ pub(super) async fn update_queries(
     if updated.rows_affected() != queries.len() as u64 {
         return Ok(false);
     }
-    let loads = copied_loads(queries.iter().map(|(query, _)| &query.record));
-    write_loads(connection, loads).await?;
+    let loads: Vec<_> = queries.iter().filter_map(|(query, _)| of_load(&query.record)).collect();
+    incoming.write_loads(connection, &loads).await?;
     Ok(true)
 }
 

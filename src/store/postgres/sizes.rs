@@ -14,8 +14,8 @@ impl Store {
     /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.
     pub(in crate::store) async fn sizes(&self) -> Result<Sizes, StoreError> {
         let statements::Sizes { queries, profiles, profile_text_bytes, profile_bytes } =
-            statements::sizes(self.cluster.pool()).await?;
-        let file_bytes = statements::database_bytes(self.cluster.pool()).await?;
+            statements::sizes(&mut *self.cluster.reader().await?).await?;
+        let file_bytes = statements::database_bytes(&mut *self.cluster.reader().await?).await?;
         Ok(Sizes { queries, profiles, profile_text_bytes, profile_bytes, file_bytes })
     }
 
@@ -23,7 +23,7 @@ impl Store {
     pub(in crate::store) async fn frontends(
         &self,
     ) -> Result<Vec<(Option<String>, i64)>, StoreError> {
-        Ok(statements::frontends(self.cluster.pool()).await?)
+        Ok(statements::frontends(&mut *self.cluster.reader().await?).await?)
     }
 
     /// Returns the normalized statements of fingerprints, each its first 64 KiB. Unknown fingerprints are missing.
@@ -32,7 +32,8 @@ impl Store {
         fingerprints: &HashSet<Fingerprint>,
     ) -> Result<HashMap<Fingerprint, String>, StoreError> {
         let list: Vec<i64> = fingerprints.iter().map(|it| it.to_signed()).collect();
-        let found = statements::normalized_statements(self.cluster.pool(), &list).await?;
+        let found =
+            statements::normalized_statements(&mut *self.cluster.reader().await?, &list).await?;
         let found = found.into_iter();
         Ok(found.map(|(it, text)| (Fingerprint::from_signed(it), text)).collect())
     }
@@ -40,7 +41,7 @@ impl Store {
     /// Returns the space that the database takes on the server that answers. PostgreSQL itself uses free space again, so
     /// that nothing counts as free.
     pub(in crate::store) async fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
-        let bytes = statements::database_bytes(self.cluster.pool()).await?;
+        let bytes = statements::database_bytes(&mut *self.cluster.reader().await?).await?;
         Ok(DiskUsage { page_bytes: 1, pages: bytes, free_pages: 0, is_shrinkable: false })
     }
 }

@@ -251,7 +251,7 @@ async fn statements_are_searched_as_a_search_matches_them() {
          SELECT md5(text), 'query', 'audit', false, text FROM unnest($1::text[]) AS text ON CONFLICT DO NOTHING",
     )
     .bind(&texts)
-    .execute(store.cluster.pool())
+    .execute(&store.cluster.primary())
     .await
     .unwrap();
     let mut matched = 0;
@@ -262,7 +262,7 @@ async fn statements_are_searched_as_a_search_matches_them() {
         statement.and_filter(&filter, None);
         let found = statement.end().build_query_scalar::<String>();
         let found: HashSet<String> =
-            found.fetch_all(store.cluster.pool()).await.unwrap().into_iter().collect();
+            found.fetch_all(&store.cluster.primary()).await.unwrap().into_iter().collect();
         let expected: HashSet<String> =
             texts.iter().filter(|text| search.matches(text.as_bytes())).cloned().collect();
         assert_eq!(found, expected, "{search:?}");
@@ -275,7 +275,7 @@ async fn statements_are_searched_as_a_search_matches_them() {
 
 /// Adds 60,000 queries, every tenth of which has no start.
 async fn fill(store: &PostgresStore) {
-    let pool = store.cluster.pool();
+    let pool = &store.cluster.primary();
     let fill = "INSERT INTO query (query_id, kind, origin, is_slow, started_ms, \"user\", statement)
          SELECT 'q-' || i, 'query', 'audit', false, CASE WHEN i % 10 > 0 THEN i * 7919::bigint % 60000 END,
              'user' || i % 5, 'select ' || i
@@ -362,7 +362,7 @@ async fn pages_are_read_by_index() {
     fill(&store).await;
     let plan = async |conditions: Conditions| {
         let mut statement = conditions.newest_first(100);
-        let rows = statement.build().fetch_all(store.cluster.pool()).await.unwrap();
+        let rows = statement.build().fetch_all(&store.cluster.primary()).await.unwrap();
         rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
     };
     let user = "user3".to_string();

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::nul::without_nul;
-use super::rows;
+use super::rows::{self, Incoming, Insertion};
 use crate::domain::login::Login;
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
@@ -24,6 +24,10 @@ pub(super) struct PostgresRows<'c> {
     connection: &'c mut PgConnection,
     /// The token of the group of batches that is written.
     token: &'c str,
+    /// How many labels this transaction has stored or found. A group is written in the same order when it is tried again.
+    labels: usize,
+    insertion: Insertion,
+    incoming: Incoming,
     /// The normalized statements that this transaction has stored or found.
     stored_statements: foldhash::HashSet<Fingerprint>,
     /// The revisions of the rows that were read last, and the hashes of their statements.
@@ -32,9 +36,20 @@ pub(super) struct PostgresRows<'c> {
 
 impl<'c> PostgresRows<'c> {
     /// Returns the rows of a connection that is in a transaction.
-    pub(super) fn new(connection: &'c mut PgConnection, token: &'c str) -> PostgresRows<'c> {
-        let stored_statements = foldhash::HashSet::default();
-        PostgresRows { connection, token, stored_statements, revisions: HashMap::new() }
+    pub(super) fn new(
+        connection: &'c mut PgConnection,
+        token: &'c str,
+        insertion: Insertion,
+    ) -> PostgresRows<'c> {
+        PostgresRows {
+            connection,
+            token,
+            labels: 0,
+            insertion,
+            incoming: Incoming::default(),
+            stored_statements: foldhash::HashSet::default(),
+            revisions: HashMap::new(),
+        }
     }
 }
 
@@ -45,7 +60,10 @@ fn statement_hash(query: &StoredQuery) -> u64 {
 impl Rows for PostgresRows<'_> {
     async fn insert_label(&mut self, label: &Label) -> Result<bool, StoreError> {
         let (db, label) = (without_nul(&label.db), without_nul(&label.label));
-        let is_new = statements::insert_label(self.connection, (&db, &label), self.token, now_ms());
+        // Two loads of one group may have the same label: only the first is stored.
+        self.labels += 1;
+        let token = format!("{}-{}", self.token, self.labels);
+        let is_new = statements::insert_label(self.connection, (&db, &label), &token, now_ms());
         Ok(is_new.await?)
     }
 
@@ -94,7 +112,8 @@ impl Rows for PostgresRows<'_> {
         &mut self,
         queries: &[(&QueryRecord, Option<Fingerprint>)],
     ) -> Result<Vec<bool>, StoreError> {
-        Ok(rows::insert_queries(self.connection, queries).await?)
+        Ok(rows::insert_queries(self.connection, &mut self.incoming, queries, self.insertion)
+            .await?)
     }
 
     async fn stored_queries(&mut self, ids: &[QueryId]) -> Result<Vec<StoredQuery>, StoreError> {
@@ -124,7 +143,7 @@ impl Rows for PostgresRows<'_> {
                 segments.push(segment_of(query.id));
             }
         }
-        if !rows::update_queries(self.connection, queries, &revisions).await? {
+        if !rows::update_queries(self.connection, &mut self.incoming, queries, &revisions).await? {
             return Err(StoreError::busy("another writer has changed the same queries"));
         }
         if !segments.is_empty() {

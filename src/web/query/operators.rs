@@ -252,12 +252,19 @@ fn counters(operator: &Operator<'_>) -> Markup {
     html! {
         details.counters {
             summary { "Counters" }
-            dl.facts {
-                @for counter in operator.counters.iter().take(MAX_COUNTERS) {
-                    div {
-                        dt { bdi { (format::excerpt(&counter.name, 80)) } }
-                        dd { bdi { (format::excerpt(&counter.value, 200)) } }
-                    }
+            (counter_list(operator))
+        }
+    }
+}
+
+/// Returns the first counters of an operator.
+pub(super) fn counter_list(operator: &Operator<'_>) -> Markup {
+    html! {
+        dl.facts {
+            @for counter in operator.counters.iter().take(MAX_COUNTERS) {
+                div {
+                    dt { bdi { (format::excerpt(&counter.name, 80)) } }
+                    dd { bdi { (format::excerpt(&counter.value, 200)) } }
                 }
             }
         }

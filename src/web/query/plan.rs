@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rust_sugiyama::configure::Config;
 use rust_sugiyama::from_vertices_and_edges;
 
+use super::operators::counter_list;
 use crate::domain::profile::{Node, Plan, Section, lossy, operators};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
@@ -27,8 +28,6 @@ const SPACE: f64 = 32.0;
 const MAX_FITTED: f64 = 1400.0;
 /// The widest arrow in pixels, and the narrowest.
 const ARROW: (f64, f64) = (9.0, 1.2);
-/// Counters of one operator beside the picture.
-const MAX_COUNTERS: usize = 80;
 
 /// What a page shows of a plan.
 #[derive(Debug, Default, Clone)]
@@ -408,14 +407,7 @@ fn details(node: &Node<'_, '_>, plan: &Plan<'_, '_>, view: &PlanView, path: &str
             @for operator in node.operators.iter().take(20) {
                 details {
                     summary { bdi { (format::excerpt(operator.name, 120)) } }
-                    dl.facts {
-                        @for counter in operator.counters.iter().take(MAX_COUNTERS) {
-                            div {
-                                dt { bdi { (format::excerpt(&counter.name, 80)) } }
-                                dd { bdi { (format::excerpt(&counter.value, 200)) } }
-                            }
-                        }
-                    }
+                    (counter_list(operator))
                 }
             }
         }

@@ -13,6 +13,9 @@ use crate::support::{Server, audit_records, wait_until};
 /// How soon pushes are acknowledged again after the primary has died.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// How often the primary dies in the second half of the test.
+const DEATH_EVERY: Duration = Duration::from_secs(40);
+
 /// A primary, its synchronous replica, and the address of a history on both.
 struct Pair {
     primary: Postgres,
@@ -20,23 +23,66 @@ struct Pair {
     address: String,
 }
 
+/// How the primary dies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Death {
+    Killed,
+    /// It keeps its connections, and no longer answers.
+    Hangs,
+}
+
 impl Pair {
     fn new() -> Pair {
         let primary = Postgres::start();
         primary.create_database("history");
-        let replica = primary.synchronous_replica();
+        let replica = primary.synchronous_replica(None);
         let (first, second) = (primary.port, replica.port);
         let address = format!("postgres://{ROLE}@127.0.0.1:{first},127.0.0.1:{second}/history");
         Pair { primary, replica, address }
     }
 
-    /// Kills the primary and promotes the replica. Asserts that pushes are soon acknowledged again.
-    fn fail_over(&self, ledger: &Ledger) {
-        self.primary.kill();
-        let killed = Instant::now();
+    /// Starts a server that writes to the primary and reads from the replica.
+    fn serve(&self, arguments: &[&str]) -> Server {
+        let mut serve = on(&self.address, &["serve", "--listen", "127.0.0.1:0"]);
+        Server::start_by(serve.args(arguments).args(["--db-read", &self.address]))
+    }
+
+    /// Ends the primary and promotes the replica. Asserts that pushes are soon acknowledged again.
+    fn fail_over(&self, ledger: &Ledger, death: Death) {
+        match death {
+            Death::Killed => self.primary.kill(),
+            Death::Hangs => self.primary.hang(),
+        }
+        let died = Instant::now();
         self.replica.promote();
+        let promoted = died.elapsed();
         wait_for_pushes(ledger, 20);
-        assert!(killed.elapsed() < LONGEST_PAUSE, "{:?}", killed.elapsed());
+        let paused = died.elapsed();
+        println!(
+            "the primary: {death:?}; promoted after {promoted:.1?}, 20 more pushes after {paused:.1?}"
+        );
+        assert!(paused < LONGEST_PAUSE, "{paused:?}");
+        if death == Death::Hangs {
+            self.primary.kill_stopped();
+        }
+    }
+
+    /// Makes a replica of the primary that was promoted, in place of the one that died.
+    fn replace_primary(&mut self) {
+        let replica = self.replica.synchronous_replica(Some(self.primary.port));
+        self.primary = std::mem::replace(&mut self.replica, replica);
+    }
+
+    fn is_replica_promoted(&self) -> bool {
+        let rows = postgres::rows(&self.replica.address("history"), "SELECT pg_is_in_recovery()");
+        rows.unwrap() == [[Some("f".to_string())]]
+    }
+
+    /// Returns how many transactions the replica has had.
+    fn reads_of_replica(&self) -> u64 {
+        let reads = "SELECT xact_commit FROM pg_stat_database WHERE datname = 'history'";
+        let rows = postgres::rows(&self.replica.address("history"), reads).unwrap();
+        rows[0][0].as_ref().unwrap().parse().unwrap()
     }
 }
 
@@ -50,7 +96,7 @@ fn wait_for_pushes(ledger: &Ledger, more: u64) {
 #[ignore = "needs PostgreSQL"]
 fn pushes_go_on_after_the_replica_is_promoted_and_nothing_is_lost() {
     let pair = Pair::new();
-    let servers: Vec<Server> = (0..2).map(|_| serve(&pair.address)).collect();
+    let servers: Vec<Server> = (0..2).map(|_| pair.serve(&[])).collect();
     let urls: Vec<&str> = servers.iter().map(|server| server.url.as_str()).collect();
     let ledger = Ledger::new(&urls);
     std::thread::scope(|scope| {
@@ -60,7 +106,7 @@ fn pushes_go_on_after_the_replica_is_promoted_and_nothing_is_lost() {
             scope.spawn(move || ledger.run_client(client, u64::MAX));
         }
         wait_for_pushes(&ledger, 50);
-        pair.fail_over(&ledger);
+        pair.fail_over(&ledger, Death::Killed);
         wait_for_pushes(&ledger, 50);
     });
     ledger.check(&pair.replica.address("history"));
@@ -87,21 +133,20 @@ fn write_log(log: &std::path::Path, ledger: &Ledger) -> u64 {
 fn servers_are_killed_again_and_again_and_the_primary_in_between() {
     let seconds = std::env::var("ANNALS_TEST_SECONDS").map_or(20, |text| text.parse().unwrap());
     let lasts = Duration::from_secs(seconds);
-    let pair = Pair::new();
+    let mut pair = Pair::new();
     let folder = TempDir::new().unwrap();
     let log = folder.path().join("fe.audit.log");
     std::fs::write(&log, "").unwrap();
     // The first server follows the log.
-    let start = |number: usize| {
-        let mut serve = on(&pair.address, &["serve", "--listen", "127.0.0.1:0"]);
-        if number == 0 {
-            serve.arg("--follow").arg(&log);
-        }
-        Server::start_by(&mut serve)
+    let follow = ["--follow", log.to_str().unwrap()];
+    let start = |pair: &Pair, number: usize| match number {
+        0 => pair.serve(&follow),
+        _ => pair.serve(&[]),
     };
-    let mut servers: Vec<Server> = (0..3).map(start).collect();
+    let mut servers: Vec<Server> = (0..3).map(|number| start(&pair, number)).collect();
     let urls: Vec<&str> = servers.iter().map(|server| server.url.as_str()).collect();
     let ledger = Ledger::new(&urls);
+    let (mut kills, mut deaths) = (0, 0);
     let written = std::thread::scope(|scope| {
         let stop = ledger.stop_when_dropped();
         let writer = scope.spawn(|| write_log(&log, &ledger));
@@ -109,29 +154,45 @@ fn servers_are_killed_again_and_again_and_the_primary_in_between() {
             let ledger = &ledger;
             scope.spawn(move || ledger.run_client(client, u64::MAX));
         }
-        let (began, mut has_failed_over) = (Instant::now(), false);
+        let began = Instant::now();
         for number in (0..3).cycle() {
-            wait_for_pushes(&ledger, 50);
-            servers[number].process.kill().unwrap();
-            if !has_failed_over && began.elapsed() > lasts / 2 {
-                pair.fail_over(&ledger);
-                has_failed_over = true;
-            }
             wait_for_pushes(&ledger, 20);
-            servers[number] = start(number);
+            servers[number].process.kill().unwrap();
+            kills += 1;
+            // A server is dead when the primary dies, and is started after that.
+            let is_due = began.elapsed() > lasts / 2 + DEATH_EVERY * deaths;
+            if is_due {
+                let death = [Death::Killed, Death::Hangs][deaths as usize % 2];
+                pair.fail_over(&ledger, death);
+                deaths += 1;
+            }
+            wait_for_pushes(&ledger, 10);
+            servers[number] = start(&pair, number);
             ledger.urls.lock().unwrap()[number] = servers[number].url.clone();
-            if has_failed_over && began.elapsed() > lasts {
+            if deaths > 0 && began.elapsed() > lasts {
                 break;
+            }
+            if is_due {
+                pair.replace_primary();
+                wait_for_pushes(&ledger, 20);
+                let before = pair.reads_of_replica();
+                wait_until(|| pair.reads_of_replica() > before + 50, || "no reads".to_string());
             }
         }
         drop(stop);
         writer.join().unwrap()
     });
-    let address = pair.replica.address("history");
+    let address = match pair.is_replica_promoted() {
+        true => pair.replica.address("history"),
+        false => pair.primary.address("history"),
+    };
     let followed = || {
         let followed = "SELECT count(*) FROM query WHERE statement = 'select ' || statement_id";
         postgres::rows(&address, followed).unwrap()[0][0].clone()
     };
     wait_until(|| followed() == Some(written.to_string()), || format!("{:?}", followed()));
-    ledger.check(&address);
+    let stored = ledger.check(&address);
+    println!(
+        "{kills} kills of a server, {deaths} deaths of the primary; {stored} queries stored, {written} of the log; {ledger}"
+    );
 }

@@ -1,6 +1,7 @@
 //! Clients that push to several servers of one history, and a ledger of what was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +24,10 @@ pub(super) struct Ledger {
     acknowledged: Mutex<Acknowledged>,
     is_done: AtomicBool,
     attempts: AtomicU64,
+    /// Answers that knew a push.
+    answers: AtomicU64,
+    /// Requests that no server answered, or that were answered with an error of the server.
+    unanswered: AtomicU64,
 }
 
 #[derive(Default)]
@@ -161,6 +166,7 @@ impl Ledger {
             if let Some(answer) = attempt(server) {
                 return (server, answer);
             }
+            self.unanswered.fetch_add(1, Ordering::Relaxed);
             assert!(began.elapsed() < LONGEST, "nothing is acknowledged any more");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -181,8 +187,10 @@ impl Ledger {
                 let answer = self.send(agent, server, request, (path, String::new()));
                 // A server may have been killed, or may have lost its database.
                 let Some((status, body)) = answer.filter(|(status, _)| *status < 500) else {
+                    self.unanswered.fetch_add(1, Ordering::Relaxed);
                     continue;
                 };
+                self.answers.fetch_add(1, Ordering::Relaxed);
                 assert!(status == 200 && body.contains(&id), "{id} is not known: {status} {body}");
             }
         }
@@ -215,6 +223,21 @@ impl Ledger {
     pub(super) fn new_queries(&self) -> u64 {
         let acknowledged = self.acknowledged.lock().unwrap();
         acknowledged.new + acknowledged.loads.len() as u64
+    }
+}
+
+impl fmt::Display for Ledger {
+    /// Writes the counts of what was acknowledged and asked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Acknowledged { pushes, rows, loads, .. } = &*self.acknowledged.lock().unwrap();
+        let (rows, loads) = (rows.len(), loads.len());
+        let answers = self.answers.load(Ordering::Relaxed);
+        let unanswered = self.unanswered.load(Ordering::Relaxed);
+        write!(
+            f,
+            "{pushes} pushes of {rows} records and {loads} loads acknowledged; {answers} answers had all of them, \
+             {unanswered} requests failed"
+        )
     }
 }
 

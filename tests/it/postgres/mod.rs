@@ -1,12 +1,17 @@
 //! What is of PostgreSQL alone. These tests start PostgreSQL 14 or later, which must be installed (Debian: the package
 //! `postgresql`): `cargo test --test it postgres:: -- --include-ignored`.
 
+mod example;
 mod failover;
 mod ledger;
+mod outage;
 mod rejected;
+mod replica_reads;
 mod retention;
 mod same_answers;
+mod schema;
 mod several_servers;
+mod tls;
 
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -40,7 +40,7 @@ fn what_postgres_does_itself_is_rejected_with_its_own_way() {
 }
 
 /// Asserts that each kind of command rejects an address in a line or two that hold `part`, and never a password.
-fn assert_rejected(address: &str, password: &str, part: &str) {
+pub(super) fn assert_rejected(address: &str, password: &str, part: &str) {
     let folder = TempDir::new().unwrap();
     let log = folder.path().join("log");
     std::fs::write(&log, audit_records(0..1)).unwrap();

@@ -1,5 +1,6 @@
 //! Several servers write one history at once. Any of them may die at any moment.
 
+use std::io::Write;
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -80,4 +81,30 @@ fn the_others_go_on_while_one_server_is_killed() {
         }
     });
     ledger.check(&address);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn the_read_of_a_command_that_is_killed_ends_on_the_server() {
+    let address = new_history();
+    drop(serve(&address));
+    let mut lock = postgres::session(&address);
+    lock.stdin.as_mut().unwrap().write_all(b"BEGIN; LOCK TABLE query;\n").unwrap();
+    let waiting = |condition: &str| {
+        let count = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'annals' AND {condition}
+             AND datname = current_database()"
+        );
+        postgres::rows(&address, &count).unwrap() != [[Some("0".to_string())]]
+    };
+    let is_locked =
+        || postgres::rows(&address, "BEGIN; LOCK TABLE query IN ACCESS SHARE MODE NOWAIT").is_err();
+    wait_until(is_locked, || "the table is not locked".to_string());
+    let mut top = on(&address, &["top", "--from", "2020-01-01"]).spawn().unwrap();
+    wait_until(|| waiting("wait_event_type = 'Lock'"), || "top does not read".to_string());
+    top.kill().unwrap();
+    top.wait().unwrap();
+    wait_until(|| !waiting("true"), || "the read goes on".to_string());
+    drop(lock.stdin.take());
+    lock.wait().unwrap();
 }

@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,6 +30,7 @@ unix_socket_directories = ''
 max_connections = 400
 fsync = off
 full_page_writes = off
+hot_standby_feedback = on
 ";
 
 /// The role that annals logs in as. It owns its databases, and is no superuser.
@@ -62,46 +64,57 @@ impl Postgres {
         let others = std::fs::read_to_string(&rules).unwrap();
         let with_password = format!("host all {ROLE_WITH_PASSWORD} all scram-sha-256\n");
         std::fs::write(&rules, with_password + &others).unwrap();
-        let server = Postgres::launch(folder);
+        let server = Postgres::launch(folder, None);
         server.execute(&format!("CREATE ROLE {ROLE} LOGIN"));
         server.execute(&format!("CREATE ROLE {ROLE_WITH_PASSWORD} LOGIN PASSWORD '{PASSWORD}'"));
         server
     }
 
-    /// Makes a replica of the server that each commit waits for, and starts it.
-    pub(crate) fn synchronous_replica(&self) -> Postgres {
-        let folder = new_folder();
-        let port = self.port.to_string();
-        let mut copy = program("pg_basebackup", &folder);
-        copy.args([
-            "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "application_name=replica",
-        ]);
-        copy.args(["-R", "-X", "stream", "-c", "fast", "-C", "-S", "replica", "--no-sync", "-D"]);
-        run(copy.arg(folder.join("data")));
-        let replica = Postgres::launch(folder);
+    /// Makes a replica of the server, and starts it.
+    pub(crate) fn replica(&self) -> Postgres {
+        Postgres::launch_replica(self.copy(), None)
+    }
+
+    /// Makes a replica of the server on which each commit waits, and starts it, on a port or on any free one. What the server
+    /// has acknowledged, the replica answers.
+    pub(crate) fn synchronous_replica(&self, port: Option<u16>) -> Postgres {
+        let folder = self.copy();
+        // Before the replica answers: until then, it would lack what is acknowledged.
+        self.execute("ALTER SYSTEM SET synchronous_commit = 'remote_apply'");
         self.execute("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (replica)'");
         self.execute("SELECT pg_reload_conf()");
+        let replica = Postgres::launch_replica(folder, port);
         let state = "SELECT sync_state FROM pg_stat_replication";
         let state = || rows(&self.address_by("postgres", "postgres"), state).unwrap();
         wait_until(|| state() == [[Some("sync".to_string())]], || format!("{:?}", state()));
         replica
     }
 
-    /// Starts the server whose data is in a folder, on a free port, and waits until it answers.
-    fn launch(folder: PathBuf) -> Postgres {
+    /// Copies the data of the server for a replica. Returns the folder.
+    fn copy(&self) -> PathBuf {
+        let folder = new_folder();
+        let primary = self.port.to_string();
+        let mut copy = program("pg_basebackup", &folder);
+        copy.args([
+            "-h", "127.0.0.1", "-p", &primary, "-U", "postgres", "-d", "application_name=replica",
+        ]);
+        copy.args(["-R", "-X", "stream", "-c", "fast", "-C", "-S", "replica", "--no-sync", "-D"]);
+        run(copy.arg(folder.join("data")));
+        folder
+    }
+
+    fn launch_replica(folder: PathBuf, port: Option<u16>) -> Postgres {
+        let replica = Postgres::launch(folder, port);
+        // Once it is promoted, it has no replica to wait for.
+        replica.execute("ALTER SYSTEM RESET synchronous_standby_names");
+        replica
+    }
+
+    /// Starts the server whose data is in a folder, on a port or on any free one, and waits until it answers.
+    fn launch(folder: PathBuf, port: Option<u16>) -> Postgres {
         for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let server = program("postgres", &folder);
-            let log = std::fs::File::create(folder.join("log")).unwrap();
-            let mut watcher = Command::new("sh");
-            watcher.args(["-c", WATCH, "sh"]).arg(server.get_program()).args(server.get_args());
-            watcher.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
-            watcher.env("FOLDER", &folder).current_dir(&folder);
-            // An interrupt at the terminal ends the tests, and then the watcher ends the server.
-            watcher.process_group(0).stdin(Stdio::piped());
-            watcher.stdout(log.try_clone().unwrap()).stderr(log);
-            let watcher = watcher.spawn().unwrap();
-            let server = Postgres { port, folder: folder.clone(), watcher };
+            let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let server = Postgres::spawn(folder.clone(), port.unwrap_or_else(free));
             let log = || std::fs::read_to_string(folder.join("log")).unwrap();
             let is_port_taken = || log().contains("could not create any TCP/IP sockets");
             let answers = || rows(&server.address_by("postgres", "postgres"), "SELECT 1").is_ok();
@@ -115,6 +128,21 @@ impl Postgres {
             server.watcher.wait().unwrap();
         }
         panic!("another program takes each port that is free");
+    }
+
+    /// Starts the server whose data is in a folder.
+    fn spawn(folder: PathBuf, port: u16) -> Postgres {
+        let server = program("postgres", &folder);
+        let log = std::fs::File::create(folder.join("log")).unwrap();
+        let mut watcher = Command::new("sh");
+        watcher.args(["-c", WATCH, "sh"]).arg(server.get_program()).args(server.get_args());
+        watcher.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
+        watcher.env("FOLDER", &folder).current_dir(&folder);
+        // An interrupt at the terminal ends the tests, and then the watcher ends the server.
+        watcher.process_group(0).stdin(Stdio::piped());
+        watcher.stdout(log.try_clone().unwrap()).stderr(log);
+        let watcher = watcher.spawn().unwrap();
+        Postgres { port, folder, watcher }
     }
 
     /// Returns the address of a database for a role.
@@ -132,6 +160,12 @@ impl Postgres {
         rows(&self.address_by("postgres", "postgres"), sql).unwrap();
     }
 
+    /// Returns the one value that a statement gives the superuser.
+    pub(crate) fn value(&self, sql: &str) -> String {
+        let rows = rows(&self.address_by("postgres", "postgres"), sql).unwrap();
+        rows[0][0].clone().unwrap()
+    }
+
     /// Makes an empty database that annals owns.
     pub(crate) fn create_database(&self, name: &str) {
         self.execute(&format!("CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0"));
@@ -142,10 +176,69 @@ impl Postgres {
         self.execute("SELECT pg_promote()");
     }
 
+    /// Serves TLS with a certificate and its key, and rejects [`ROLE_WITH_PASSWORD`] without TLS.
+    pub(crate) fn require_tls(&self, cert: &Path, key: &Path) {
+        let data = self.folder.join("data");
+        for (from, name) in [(cert, "server.crt"), (key, "server.key")] {
+            let to = data.join(name);
+            std::fs::copy(from, &to).unwrap();
+            std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if is_root() {
+                run(Command::new("chown").arg("postgres:").arg(&to));
+            }
+        }
+        let rules = data.join("pg_hba.conf");
+        let others = std::fs::read_to_string(&rules).unwrap();
+        let with_tls = format!(
+            "hostssl all {ROLE_WITH_PASSWORD} all scram-sha-256\nhostnossl all {ROLE_WITH_PASSWORD} all reject\n"
+        );
+        std::fs::write(&rules, with_tls + &others).unwrap();
+        self.execute("ALTER SYSTEM SET ssl = on");
+        self.execute("SELECT pg_reload_conf()");
+        let is_on = || self.value("SHOW ssl") == "on";
+        wait_until(is_on, || std::fs::read_to_string(self.folder.join("log")).unwrap());
+    }
+
     /// Kills the server with SIGKILL.
     pub(crate) fn kill(&self) {
+        run(Command::new("kill").args(["-s", "KILL", &self.process()]));
+    }
+
+    /// Ends the server at once, as a crash does.
+    pub(crate) fn stop_at_once(&self) {
+        run(Command::new("kill").args(["-s", "QUIT", &self.process()]));
+        let file = self.folder.join("data/postmaster.pid");
+        wait_until(|| !file.exists(), || "the server does not end".to_string());
+    }
+
+    /// Starts the server again on the same port after it was stopped.
+    pub(crate) fn start_again(&mut self) {
+        // The watcher would remove the folder.
+        self.watcher.kill().unwrap();
+        self.watcher.wait().unwrap();
+        let mut again = ManuallyDrop::new(Postgres::launch(self.folder.clone(), Some(self.port)));
+        std::mem::swap(&mut self.watcher, &mut again.watcher);
+    }
+
+    /// Stops all processes of the server, which keeps its connections and never answers: so does a machine that is gone
+    /// without a trace.
+    pub(crate) fn hang(&self) {
+        let server = self.process();
+        // First the one that would start others.
+        run(Command::new("kill").args(["-s", "STOP", &server]));
+        run(Command::new("pkill").args(["-STOP", "-P", &server]));
+    }
+
+    /// Ends a server that was stopped, with its processes.
+    pub(crate) fn kill_stopped(&self) {
+        let server = self.process();
+        run(Command::new("pkill").args(["-KILL", "-P", &server]));
+        run(Command::new("kill").args(["-s", "KILL", &server]));
+    }
+
+    fn process(&self) -> String {
         let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
-        run(Command::new("kill").args(["-s", "KILL", file.lines().next().unwrap()]));
+        file.lines().next().unwrap().to_string()
     }
 }
 
@@ -207,6 +300,12 @@ pub(crate) fn rows(address: &str, sql: &str) -> Result<Vec<Row>, String> {
     Ok(printed.split(ROW_END).map(|row| row.split(VALUE_END).map(value).collect()).collect())
 }
 
+/// Starts a session, which runs what is written to its standard input and ends with it.
+pub(crate) fn session(address: &str) -> Child {
+    let mut psql = Command::new(PROGRAMS.join("psql"));
+    psql.args(["-X", "-q", "-d", address, "-f", "-"]).stdin(Stdio::piped()).spawn().unwrap()
+}
+
 /// The folder of PostgreSQL's programs.
 static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     let configured = Command::new("pg_config").arg("--bindir").output().ok();
@@ -226,7 +325,7 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
 
 /// Returns a program of PostgreSQL as a command. It runs as the user `postgres` if the tests run as root, because
 /// PostgreSQL rejects root.
-fn program(name: &str, folder: &Path) -> Command {
+pub(crate) fn program(name: &str, folder: &Path) -> Command {
     let program = PROGRAMS.join(name);
     let mut command = match is_root() {
         true => Command::new("setpriv"),

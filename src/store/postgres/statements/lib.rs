@@ -30,9 +30,23 @@ pub async fn is_replica(server: impl PgExecutor<'_>) -> Result<bool> {
     sqlx::query_scalar!(r#"SELECT pg_is_in_recovery() AS "is_replica!""#).fetch_one(server).await
 }
 
-/// Returns the name of each writer and how often it has committed, by name.
-pub async fn writers(server: impl PgExecutor<'_>) -> Result<Vec<(String, i64)>> {
-    let writers = sqlx::query!("SELECT name, commits FROM writer ORDER BY name");
-    let writers = writers.fetch_all(server).await?;
-    Ok(writers.into_iter().map(|writer| (writer.name, writer.commits)).collect())
+/// A writer of the history, as one server knows it.
+#[derive(Debug)]
+pub struct WriterRow {
+    pub name: String,
+    pub commits: i64,
+    /// The time of the last commit by the writer's clock, in Unix milliseconds.
+    pub seen_ms: i64,
+    /// Whether the server that answers is a replica.
+    pub is_replica: bool,
+}
+
+/// Returns the writers, by name.
+pub async fn writers(server: impl PgExecutor<'_>) -> Result<Vec<WriterRow>> {
+    sqlx::query_as!(
+        WriterRow,
+        r#"SELECT name, commits, seen_ms, pg_is_in_recovery() AS "is_replica!" FROM writer ORDER BY name"#
+    )
+    .fetch_all(server)
+    .await
 }

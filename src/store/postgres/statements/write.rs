@@ -25,29 +25,36 @@ pub async fn add_writer(
     Ok(())
 }
 
-/// Counts a commit of a writer, as the last statement of its transaction.
-pub async fn count_commit(connection: &mut PgConnection, name: &str, now_ms: i64) -> Result<()> {
-    sqlx::query!(
+/// Counts a commit of a writer, as the last statement of its transaction. Returns how many it has committed then.
+pub async fn count_commit(connection: &mut PgConnection, name: &str, now_ms: i64) -> Result<i64> {
+    sqlx::query_scalar!(
         "INSERT INTO writer AS known (name, commits, seen_ms) VALUES ($1, 1, $2)
-         ON CONFLICT (name) DO UPDATE SET commits = known.commits + 1, seen_ms = $2",
+         ON CONFLICT (name) DO UPDATE SET commits = known.commits + 1, seen_ms = $2
+         RETURNING commits",
         name,
         now_ms
     )
-    .execute(connection)
-    .await?;
-    Ok(())
+    .fetch_one(connection)
+    .await
 }
 
 /// Returns as many new numbers of rows, in ascending order. The transaction has its own number before: whoever makes the
 /// search index waits for it.
 pub async fn new_rows(connection: &mut PgConnection, count: i64) -> Result<Vec<i64>> {
     sqlx::query_scalar!(
-        r#"SELECT nextval('query_id_seq') AS "row!" FROM generate_series(1, $1::bigint)
+        r#"SELECT array_agg(nextval('query_id_seq')) AS "rows!" FROM generate_series(1, $1::bigint)
            WHERE pg_current_xact_id() IS NOT NULL"#,
         count
     )
-    .fetch_all(connection)
+    .fetch_one(connection)
     .await
+}
+
+/// Returns those of the ids that are stored.
+pub async fn stored_ids(connection: &mut PgConnection, ids: &[&str]) -> Result<Vec<String>> {
+    sqlx::query_scalar!("SELECT query_id FROM query WHERE query_id = ANY($1)", ids as &[&str])
+        .fetch_all(connection)
+        .await
 }
 
 /// Stores a label. Returns false if another batch has stored it; `token` is that of the batch.

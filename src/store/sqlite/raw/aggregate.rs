@@ -11,16 +11,11 @@ use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::group::{Group, GroupBy, Grouping, Keys};
 use crate::store::query::Reader;
-use crate::store::statements::{StatementOrder, StatementPage, StatementStatistics};
-use crate::store::timeline::{Bucket, Spans};
+use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
+use crate::store::timeline::{Bucket, Counting, Spans};
 
 /// The columns that a [`Grouping`] needs beyond the counted ones.
 pub(super) const GROUP_COLUMNS: &str = ", fingerprint, user, db";
-
-/// The most groups of a report for a client: some 200 MB of memory. A cluster has some thousands of statements.
-const MAX_GROUPS: usize = 500_000;
-/// The most bytes of the normalized statements of an answer. JSON may have six bytes for one.
-const STATEMENTS_BYTES: usize = 8 << 20;
 
 /// Returns the groups of the queries of a filter. Stops with one group more than `most`.
 fn groups(
@@ -59,17 +54,13 @@ impl Store {
         };
         let owner = reader.owner.map(str::to_string);
         let timeline = self.reports.run(reader.client(), move |sqlite| {
-            let mut buckets = spans.empty();
+            let mut counting = Counting::new(spans);
             let (filter, owner) = (&filter, owner.as_deref());
             Scan { sqlite, filter, owner }.each("", |row| {
-                let query = counted(row)?;
-                let position = query.started_ms.and_then(|started_ms| spans.position(started_ms));
-                if let Some(bucket) = position.and_then(|at| buckets.get_mut(at)) {
-                    bucket.add(&query);
-                }
+                counting.add(&counted(row)?);
                 Ok(true)
             })?;
-            Ok(buckets)
+            Ok(counting.into_buckets())
         });
         timeline.await
     }
@@ -104,14 +95,8 @@ impl Store {
         let page = self.reports.run(reader.client(), move |sqlite| {
             let by = GroupBy::Statement;
             let groups = groups(sqlite, (&filter, owner.as_deref()), by, MAX_GROUPS)?;
-            if groups.len() > MAX_GROUPS {
-                return Ok(None);
-            }
-            let mut statements: Vec<_> =
-                groups.into_iter().filter_map(StatementStatistics::of).collect();
-            order.sort(&mut statements);
-            statements.truncate(filter.limit as usize);
-            read_normalized(sqlite, statements).map(Some)
+            let unread = UnreadStatements::of(groups, order, filter.limit);
+            unread.map(|unread| read_normalized(sqlite, unread)).transpose()
         });
         page.await?.ok_or(StoreError::TooManyGroups(MAX_GROUPS))
     }
@@ -179,27 +164,16 @@ impl Store {
 /// Reads the normalized statements, until they are as many bytes as an answer may have.
 fn read_normalized(
     sqlite: &Connection,
-    mut statements: Vec<StatementStatistics>,
+    mut unread: UnreadStatements,
 ) -> Result<StatementPage, rusqlite::Error> {
-    let mut bytes = 0;
-    let mut complete = 0;
-    for one in &mut statements {
+    while let Some(one) = unread.next(1).first() {
         let fingerprint = one.fingerprint.to_signed();
         let normalized = sqlx::query_scalar!(
             "SELECT normalized FROM statement WHERE fingerprint = ?",
             fingerprint
         );
         let mut normalized = sqlite.prepare_cached(normalized.sql().as_str())?;
-        let text: Option<String> =
-            normalized.query_row([fingerprint], |row| row.get(0)).optional()?;
-        one.normalized = text.unwrap_or_default();
-        bytes += one.normalized.len();
-        complete += 1;
-        if bytes > STATEMENTS_BYTES {
-            break;
-        }
+        unread.read(normalized.query_row([fingerprint], |row| row.get(0)).optional()?);
     }
-    let is_incomplete = complete < statements.len();
-    statements.truncate(complete);
-    Ok(StatementPage { statements, is_incomplete })
+    Ok(unread.into_page())
 }

@@ -1,8 +1,9 @@
 -- The roles of annals on PostgreSQL: an owner that changes the schema, a writer for annals' servers, and a reader for
--- Grafana, psql and BI. A superuser runs the file in annals' database:
+-- Grafana, psql and BI. A superuser, or the administrator of a managed service who
+-- made the database, runs the file in it:
 --
 --     createdb --encoding UTF8 --template template0 annals
---     psql --dbname annals --file postgres-roles.sql
+--     psql --dbname annals --file deploy/postgres/roles.sql
 --     psql --dbname annals --command '\password annals_owner'     # the same for annals_writer and annals_reader
 --
 -- Run it before annals' first migration, and again after each migration. The writer gets all later tables by default.
@@ -21,6 +22,10 @@ BEGIN
             EXECUTE format('CREATE ROLE %I LOGIN', role);
         END IF;
     END LOOP;
+    -- Managed services have no superuser: whoever sets the rights of what annals_owner will make is a member of it.
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        EXECUTE format('GRANT annals_owner TO %I', current_user);
+    END IF;
     -- Nobody else connects. The writer copies its batches to temporary tables.
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO annals_owner, annals_reader', current_database());

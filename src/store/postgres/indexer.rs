@@ -1,0 +1,124 @@
+//! Keeps the search index, beside the writer and on a connection of its own: neither waits for the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use annals_postgres_statements as statements;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::PostgresAddress;
+use super::cluster::connect_to_primary;
+use super::search_index::{Horizon, make_segment};
+use crate::store::error::StoreError;
+
+/// The lease of whoever makes the search index.
+const LEASE: &str = "search index";
+/// How long that lease is, in milliseconds: an annals that ended must not hold it for long.
+const LEASE_MS: i64 = 60_000;
+/// How long one segment may take. A server that is gone without a trace never answers.
+const SEGMENT_TIME: Duration = Duration::from_secs(60);
+/// How long the indexer waits after an error.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The handle to the task that makes the segments. The task ends with its handle.
+pub(super) struct Indexer {
+    signals: Arc<Signals>,
+    task: JoinHandle<()>,
+    /// How long [`Indexer::finish`] waits.
+    finish_time: Duration,
+}
+
+#[derive(Default)]
+struct Signals {
+    wake: Notify,
+    is_finishing: AtomicBool,
+}
+
+impl Indexer {
+    /// Starts the task. `holder` is the name of this annals among all that write to the history.
+    pub(super) fn start(
+        address: PostgresAddress,
+        holder: String,
+        finish_time: Duration,
+    ) -> Indexer {
+        let signals = Arc::new(Signals::default());
+        let task = Task { address, holder, horizon: Horizon::default(), connection: None };
+        let task = tokio::spawn(task.run(signals.clone()));
+        Indexer { signals, task, finish_time }
+    }
+
+    /// Makes the task look for segments to make. Another annals may be making them, which is as good.
+    pub(super) fn wake(&self) {
+        self.signals.wake.notify_one();
+    }
+
+    /// Waits until every segment is made, but not for longer than the indexer may take.
+    pub(super) async fn finish(mut self) {
+        self.signals.is_finishing.store(true, Ordering::Relaxed);
+        self.wake();
+        let _ = tokio::time::timeout(self.finish_time, &mut self.task).await;
+    }
+}
+
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Task {
+    address: PostgresAddress,
+    holder: String,
+    horizon: Horizon,
+    /// None after an error.
+    connection: Option<PgConnection>,
+}
+
+impl Task {
+    async fn run(mut self, signals: Arc<Signals>) {
+        loop {
+            signals.wake.notified().await;
+            let is_finishing = signals.is_finishing.load(Ordering::Relaxed);
+            // A search reads the rows that no segment covers, so an error costs only time.
+            while let Err(error) = self.make_segments().await {
+                self.connection = None;
+                tracing::debug!(%error, "the search index was not brought up to date");
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+            if is_finishing {
+                break;
+            }
+        }
+        if let Some(mut connection) = self.connection {
+            // Another annals need not wait until the lease is over.
+            let _ = statements::return_leases(&mut connection, &self.holder).await;
+            let _ = connection.close().await;
+        }
+    }
+
+    /// Makes segments until there is none to make, or another annals makes them.
+    async fn make_segments(&mut self) -> Result<(), StoreError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connect_to_primary(&self.address).await?.1,
+        };
+        // The first look notes which transactions run, and the second finds those of them that have ended.
+        let mut looks = 2;
+        while looks > 0
+            && statements::take_lease(&mut connection, LEASE, &self.holder, LEASE_MS).await?
+        {
+            let made = make_segment(&mut connection, &mut self.horizon);
+            let made = tokio::time::timeout(SEGMENT_TIME, made).await;
+            looks =
+                match made.map_err(|_| StoreError::busy("PostgreSQL did not answer in time"))?? {
+                    true => 2,
+                    false => looks - 1,
+                };
+        }
+        self.connection = Some(connection);
+        Ok(())
+    }
+}
