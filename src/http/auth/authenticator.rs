@@ -220,7 +220,7 @@ impl Authenticator {
         Ok(account.clone())
     }
 
-    /// Returns the accounts. While no server of the database answers, nobody changes an account in it, and those that were
+    /// Returns the accounts. While no server of the database answers, nobody changes an account in it, and the accounts that were
     /// read last count: an admin finds out by `/metrics` and the status what is wrong.
     async fn accounts(&self) -> Result<Arc<Accounts>, ApiError> {
         let read = self.accounts.get_or_load(Accounts::is_fresh, self.read_accounts());

@@ -79,7 +79,7 @@ impl Store {
         }
     }
 
-    /// Looks at some normalized statements from a fingerprint on. Returns those that no query has, and the fingerprint to go
+    /// Looks at some normalized statements from a fingerprint on. Returns the ones that no query has, and the fingerprint to go
     /// on from; none after the last.
     pub(in crate::store) async fn unused_statements(
         &self,

@@ -14,7 +14,7 @@ use crate::store::error::{OpenError, StoreError};
 const PRIMARY_TIME: Duration = Duration::from_secs(1);
 
 impl Store {
-    /// Returns every account, by name. While the primary does not answer, those that a replica has.
+    /// Returns every account, by name. While the primary does not answer, a replica does.
     pub(in crate::store) async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let primary = self.cluster.primary();
         let accounts = match self.cluster.replica() {

@@ -112,11 +112,8 @@ impl Task {
         {
             let made = make_segment(&mut connection, &mut self.horizon);
             let made = tokio::time::timeout(SEGMENT_TIME, made).await;
-            looks =
-                match made.map_err(|_| StoreError::busy("PostgreSQL did not answer in time"))?? {
-                    true => 2,
-                    false => looks - 1,
-                };
+            let is_made = made.map_err(|_| StoreError::no_answer_in_time())??;
+            looks = if is_made { 2 } else { looks - 1 };
         }
         self.connection = Some(connection);
         Ok(())

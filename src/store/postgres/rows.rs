@@ -194,7 +194,7 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// Copies queries to the temporary table, in place of those that it has.
+    /// Copies queries to the temporary table, in place of what it has.
     async fn copy(
         &mut self,
         connection: &mut PgConnection,

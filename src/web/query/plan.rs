@@ -1,6 +1,6 @@
 //! The plan of a query as a graph, drawn on the server.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -80,10 +80,9 @@ impl PlanView {
         if let Some(node) = &self.node {
             address += &format!("&node={}", utf8_percent_encode(node, NON_ALPHANUMERIC));
         }
-        for (name, _, _) in Zoom::ALL.into_iter().filter(|(.., zoom)| *zoom == self.zoom) {
-            if self.zoom != Zoom::Fit {
-                address += &format!("&zoom={name}");
-            }
+        let zoom = Zoom::ALL.into_iter().find(|(.., zoom)| *zoom == self.zoom);
+        if let Some((name, ..)) = zoom.filter(|(.., zoom)| *zoom != Zoom::Fit) {
+            address += &format!("&zoom={name}");
         }
         if let Some(local) = self.local {
             address += if local { "&local=show" } else { "&local=hide" };
@@ -102,7 +101,7 @@ pub(super) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Markup {
     if plan.nodes.is_empty() {
         return html! { p.empty { "No operators found in this profile. The Text tab shows all of it." } };
     }
-    let has_local = plan.nodes.iter().any(is_local);
+    let has_local = plan.nodes.iter().any(Node::is_local);
     let shows_local = view.local.unwrap_or(plan.nodes.len() <= MAX_WITH_LOCAL);
     let drawing = Drawing::of(&plan, shows_local);
     let chosen = view.node.as_ref().and_then(|id| plan.nodes.iter().find(|node| node.id == *id));
@@ -135,11 +134,6 @@ pub(super) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Markup {
             @if let Some(fingerprint) = plan.fingerprint { " Plan " code { (fingerprint) } "." }
         }
     }
-}
-
-/// Returns whether backends add a node by themselves, to spread rows over their threads.
-fn is_local(node: &Node<'_, '_>) -> bool {
-    node.name.starts_with("LOCAL_EXCHANGE") && node.children.len() == 1
 }
 
 /// Returns a sentence that names the nodes that took the most time.
@@ -195,7 +189,7 @@ struct Drawing {
 
 impl Drawing {
     fn of(plan: &Plan<'_, '_>, shows_local: bool) -> Drawing {
-        let is_shown = |position: usize| shows_local || !is_local(&plan.nodes[position]);
+        let is_shown = |position: usize| shows_local || !plan.nodes[position].is_local();
         let shown: Vec<usize> = (0..plan.nodes.len()).filter(|node| is_shown(*node)).collect();
         let hidden = shown.len().saturating_sub(MAX_NODES);
         let drawn = &shown[..shown.len() - hidden];
@@ -218,14 +212,14 @@ impl Drawing {
         }
         shared.truncate(MAX_SHARED_EDGES);
         edges.append(&mut shared);
-        Drawing::laid_out(drawn, edges, hidden)
+        Drawing::with_layout(drawn, edges, hidden)
     }
 
     fn empty() -> Drawing {
         Drawing { boxes: Vec::new(), arrows: Vec::new(), width: 0.0, height: 0.0, hidden: 0 }
     }
 
-    fn laid_out(drawn: &[usize], arrows: Vec<(usize, usize)>, hidden: usize) -> Drawing {
+    fn with_layout(drawn: &[usize], arrows: Vec<(usize, usize)>, hidden: usize) -> Drawing {
         // The library numbers what it gets from 0 on.
         let numbers: HashMap<usize, u32> = drawn.iter().copied().zip(0..).collect();
         let vertices: Vec<(u32, (f64, f64))> =
@@ -268,6 +262,7 @@ impl Drawing {
         let busy = |node: &Node<'_, '_>| {
             node.time_ns.unwrap_or(0).saturating_add(node.wait_ns.unwrap_or(0))
         };
+        let critical: HashSet<usize> = plan.critical_path.iter().copied().collect();
         let longest_ns = plan.nodes.iter().map(busy).max().unwrap_or(0).max(1) as f64;
         html! {
             svg class=(class) viewBox={ "0 0 " (pixels(self.width)) " " (pixels(self.height)) }
@@ -279,10 +274,10 @@ impl Drawing {
                     marker #arrow viewBox="0 0 6 6" refX="5" refY="3" markerWidth="9" markerHeight="9"
                         markerUnits="userSpaceOnUse" orient="auto" { path.head d="M0 0L6 3L0 6z" {} }
                 }
-                (self.arrows(plan))
+                (self.arrows(plan, &critical))
                 @for (position, x, y) in &self.boxes {
                     @if let Some(node) = plan.nodes.get(*position) {
-                        @let is_critical = plan.critical_path.contains(position);
+                        @let is_critical = critical.contains(position);
                         (node_box(node, (*x, *y), is_critical, longest_ns, view, path))
                     }
                 }
@@ -290,7 +285,7 @@ impl Drawing {
         }
     }
 
-    fn arrows(&self, plan: &Plan<'_, '_>) -> Markup {
+    fn arrows(&self, plan: &Plan<'_, '_>, critical: &HashSet<usize>) -> Markup {
         let places: HashMap<usize, (f64, f64)> =
             self.boxes.iter().map(|(node, x, y)| (*node, (*x, *y))).collect();
         let rows = |child: usize| plan.nodes.get(child).and_then(|node| node.rows);
@@ -300,7 +295,7 @@ impl Drawing {
                 @if let (Some(to), Some(from)) = (places.get(reader), places.get(child)) {
                     @let (to, from) = ((to.0, to.1 + NODE.1 / 2.0), (from.0, from.1 - NODE.1 / 2.0));
                     @let middle = (to.1 + from.1) / 2.0;
-                    @let critical = plan.critical_path.contains(reader) && plan.critical_path.contains(child);
+                    @let critical = critical.contains(reader) && critical.contains(child);
                     path.flow.critical[critical] stroke-width=(pixels(arrow_width(rows(*child), most))) marker-end="url(#arrow)"
                         d={ "M" (pixels(from.0)) " " (pixels(from.1)) "C" (pixels(from.0)) " " (pixels(middle)) " "
                             (pixels(to.0)) " " (pixels(middle)) " " (pixels(to.0)) " " (pixels(to.1)) } {}

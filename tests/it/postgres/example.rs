@@ -129,7 +129,7 @@ fn the_worked_example_survives_an_annals_and_the_primary() {
     // The owner of the servers reaches its folder.
     let open = Command::new("chmod").arg("755").arg(folder.path()).status().unwrap();
     assert!(open.success());
-    // Five ports, below those that systems give to outgoing connections.
+    // Five ports, below the ports that systems give to outgoing connections.
     let example = Example { folder, port: 20_000 + fastrand::u16(..2000) * 5 };
     let started = example.run("start-example");
     assert!(started.status.success(), "{}{}", stdout(&started), stderr(&started));

@@ -17,19 +17,14 @@ impl PlanFingerprint {
         let mut hashes = vec![0_u64; nodes.len()];
         for (position, node) in nodes.iter().enumerate().rev() {
             let below = node.children.iter().map(|child| hashes[*child]);
-            hashes[position] = match (is_local(node), node.children.as_slice()) {
-                (true, [only]) => hashes[*only],
+            hashes[position] = match node.children.as_slice() {
+                [only] if node.is_local() => hashes[*only],
                 _ => hash(node, below),
             };
         }
         let first = hashes.first()?;
         Some(PlanFingerprint(*first))
     }
-}
-
-/// Returns whether a backend adds the node by itself, to spread rows over its threads.
-fn is_local(node: &Node<'_, '_>) -> bool {
-    node.name.starts_with("LOCAL_EXCHANGE")
 }
 
 fn hash(node: &Node<'_, '_>, below: impl Iterator<Item = u64>) -> u64 {

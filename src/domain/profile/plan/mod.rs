@@ -49,7 +49,7 @@ pub(crate) struct Node<'o, 's> {
     pub wait_ns: Option<u64>,
     /// The own time as a part of the own times of all nodes, from 0 to 1.
     pub share: f64,
-    /// The rows that all instances gave on; of a final sink, those that it received.
+    /// The rows that all instances gave on; of a final sink, the rows that it received.
     pub rows: Option<u64>,
     /// The rows that the planner expected.
     pub expected_rows: Option<u64>,
@@ -92,6 +92,11 @@ impl<'o, 's> Plan<'o, 's> {
 }
 
 impl Node<'_, '_> {
+    /// Returns whether a backend adds the node by itself, to spread rows over its threads.
+    pub(crate) fn is_local(&self) -> bool {
+        self.name.starts_with("LOCAL_EXCHANGE") && self.children.len() == 1
+    }
+
     /// Returns how many rows the nodes that this one reads from gave on; none if no count is known.
     pub(crate) fn input_rows(&self, nodes: &[Node<'_, '_>]) -> Option<u64> {
         let children = self.children.iter().filter_map(|child| nodes.get(*child));

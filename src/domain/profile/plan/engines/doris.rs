@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::{Key, find, longest_ns};
-use crate::domain::profile::dialects::{bytes, kind};
+use super::{Key, longest_ns, total_bytes};
+use crate::domain::profile::dialects::kind;
 use crate::domain::profile::operators::{Operator, id_of};
 use crate::domain::profile::plan::Node;
 use crate::domain::profile::tree::Counter;
@@ -53,8 +53,8 @@ pub(super) fn describe(node: &mut Node<'_, '_>) {
     };
     node.rows = counted.or(Some(main)).and_then(|operator| operator.rows);
     node.wait_ns = node.operators.iter().filter_map(|operator| waiting_ns(operator)).max();
-    node.bytes = total(node, &["ScanBytes", "BytesSent"]);
-    node.spill_bytes = total(node, &["SpillWriteFileBytes", "SpillDataSize"]);
+    node.bytes = total_bytes(node, &["ScanBytes", "BytesSent"]);
+    node.spill_bytes = total_bytes(node, &["SpillWriteFileBytes", "SpillDataSize"]);
     node.table = table(main);
     for operator in node.operators.clone() {
         let info = operator.counters.iter().filter(|counter| counter.name == "PlanInfo");
@@ -89,14 +89,6 @@ fn waiting_ns(operator: &Operator<'_>) -> Option<u64> {
         below.filter_map(longest_ns).chain(longest_ns(wait)).max()
     });
     longest.reduce(u64::saturating_add)
-}
-
-/// Returns the sum over a node's operators of the first of the counters that each has, in bytes.
-fn total(node: &Node<'_, '_>, names: &[&str]) -> Option<u64> {
-    let of_operator = |operator: &&Operator<'_>| {
-        names.iter().find_map(|name| bytes(&find(operator, name)?.value))
-    };
-    node.operators.iter().filter_map(of_operator).reduce(u64::saturating_add)
 }
 
 /// Returns the table that the name of a scan has: `OLAP_SCAN_OPERATOR (id=0. nereids_id=190. table name = plants(plants))`.

@@ -10,7 +10,7 @@ mod starrocks;
 
 pub(super) use self::starrocks::Topology;
 use super::Node;
-use crate::domain::profile::dialects::{kind, longest_of};
+use crate::domain::profile::dialects::{bytes, kind, longest_of};
 use crate::domain::profile::operators::{Operator, walk};
 use crate::domain::profile::tree::{Counter, Section};
 use crate::domain::time::parse_duration_ns;
@@ -118,6 +118,14 @@ fn find<'s>(operator: &Operator<'s>, name: &str) -> Option<&'s Counter<'s>> {
         open.extend(counter.children.iter().rev());
     }
     None
+}
+
+/// Returns the sum over a node's operators of the first of the counters that each has, in bytes.
+fn total_bytes(node: &Node<'_, '_>, names: &[&str]) -> Option<u64> {
+    let of_operator = |operator: &&Operator<'_>| {
+        names.iter().find_map(|name| bytes(&find(operator, name)?.value))
+    };
+    node.operators.iter().filter_map(of_operator).reduce(u64::saturating_add)
 }
 
 /// Returns the longest of the times of a counter's instances, in nanoseconds.

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Key, find, longest_ns};
-use crate::domain::profile::dialects::{bytes, kind};
+use super::{Key, find, longest_ns, total_bytes};
+use crate::domain::profile::dialects::kind;
 use crate::domain::profile::operators::Operator;
 use crate::domain::profile::plan::Node;
 use crate::domain::profile::tree::Section;
@@ -53,14 +53,8 @@ pub(super) fn describe(node: &mut Node<'_, '_>) {
     let times = [node.time_ns, network_ns, scan_ns];
     node.time_ns = times.into_iter().flatten().reduce(u64::saturating_add);
     node.wait_ns = wait_ns;
-    let counted = |names: &[&str]| {
-        let of_operator = |operator: &&Operator<'_>| {
-            names.iter().find_map(|name| bytes(&find(operator, name)?.value))
-        };
-        node.operators.iter().filter_map(of_operator).reduce(u64::saturating_add)
-    };
-    node.bytes = counted(&["BytesRead", "BytesSent"]);
-    node.spill_bytes = counted(&["SpillBytes", "FlushBytes"]);
+    node.bytes = total_bytes(node, &["BytesRead", "BytesSent"]);
+    node.spill_bytes = total_bytes(node, &["SpillBytes", "FlushBytes"]);
     let text = |name: &str| {
         let value = node.operators.iter().find_map(|operator| find(operator, name))?;
         (!value.value.is_empty()).then_some(&value.value)
