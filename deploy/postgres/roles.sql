@@ -26,10 +26,9 @@ BEGIN
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         EXECUTE format('GRANT annals_owner TO %I', current_user);
     END IF;
-    -- Nobody else connects. The writer copies its batches to temporary tables.
+    -- Nobody else connects.
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO annals_owner, annals_reader', current_database());
-    EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO annals_writer', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO annals_owner, annals_writer, annals_reader', current_database());
 END $$;
 
 -- Before PostgreSQL 15, everybody may create tables in public.

@@ -27,7 +27,9 @@ pub(super) fn profile<In>(
 ) -> Option<Answer> {
     let (as_html, query_id) = requested_profile(request.uri())?;
     let headers = request.headers();
-    if *request.method() != Method::GET
+    // A read that waits would be dropped in its first moment, and with it its connection to the server.
+    if !state.reads_in_place()
+        || *request.method() != Method::GET
         || [ACCEPT_ENCODING, IF_NONE_MATCH].iter().any(|header| headers.contains_key(header))
     {
         return None;

@@ -159,6 +159,11 @@ impl AppState {
         principal.is_ok_and(|principal| principal.is_some_and(|principal| view.is_of(&principal)))
     }
 
+    /// Returns whether a read of one query waits for nothing.
+    pub(super) fn reads_in_place(&self) -> bool {
+        self.store.reads_in_place()
+    }
+
     /// Returns what the client may see of the history, or `None` if the host name is wrong, or if the credentials cannot
     /// be checked without waiting.
     pub(super) fn known_view(

@@ -107,6 +107,11 @@ impl Store {
         }
     }
 
+    /// Returns whether a read of one query waits for nothing: it reads a file, and asks no server.
+    pub(crate) fn reads_in_place(&self) -> bool {
+        matches!(self, Store::Sqlite(_))
+    }
+
     /// Returns host and port of the replica that answers reads; none if the server that accepts writes does, or a file.
     pub(crate) fn replica(&self) -> Option<String> {
         match self {

@@ -63,7 +63,7 @@ pub(crate) fn push(bench: &mut Bench) {
     let (pushed, duration) = (bench.path("pushed.db"), bench.size.duration * 2);
     bench.pairs(
         "PostgreSQL: durable push of 16 connections, rows/s (SQLite)",
-        Goal::AtLeast(0.2),
+        Goal::AtLeast(0.4),
         || {
             postgres.create("pushed", EMPTY);
             let server = Server::annals(postgres.address("pushed"));
@@ -112,9 +112,8 @@ pub(crate) fn reads(bench: &mut Bench) {
             Box::new(move |random| format!("/api/v1/queries/{}", query_id(random.below(queries)))),
         ),
         (
-            // Some hundred a second here, some thousand elsewhere: `benches/README.md` says what is known.
             "a profile as text",
-            Goal::None,
+            Goal::AtLeast(0.2),
             Box::new(move |random| {
                 format!("/api/profile/text?query_id={}", query_id(random.below(profiles)))
             }),

@@ -15,7 +15,7 @@ pub(crate) struct Field {
     pub name: &'static str,
     /// The documentation of the field, for the description of the interface; empty where the name says it all.
     description: &'static str,
-    json_type: Type,
+    pub json_type: Type,
     /// Whether every record has a value.
     pub is_required: bool,
 }

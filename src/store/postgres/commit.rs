@@ -12,7 +12,7 @@ use super::cluster::{Cluster, connect_to_primary};
 use super::indexer::Indexer;
 use super::known_commits::KnownCommits;
 use super::nul::replace_nul;
-use super::rows::{CREATE_INCOMING, Insertion};
+use super::rows::Insertion;
 use super::state::ServerState;
 use super::transaction::PostgresRows;
 use crate::domain::time::now_ms;
@@ -77,7 +77,6 @@ impl PostgresWriter {
             Some(connection) => connection,
             None => {
                 let (_, mut connection) = connect_to_primary(&self.address).await?;
-                sqlx::raw_sql(CREATE_INCOMING).execute(&mut connection).await?;
                 let now_ms = now_ms();
                 let ended_ms = now_ms.saturating_sub(WRITER_ENDED_MS);
                 statements::add_writer(&mut connection, &self.name, now_ms, ended_ms).await?;

@@ -3,11 +3,13 @@
 //! The columns are the fields of the tables in `domain/record/fields.rs`, by the same names, so the statements here are
 //! built from these tables. A test prepares each of them.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use annals_postgres_statements as statements;
-use sqlx::postgres::{PgConnection, PgCopyIn, PgRow, PgValueRef};
-use sqlx::{AssertSqlSafe, Decode, Postgres, Row, TypeInfo, ValueRef};
+use sqlx::postgres::{PgArguments, PgConnection, PgCopyIn, PgRow, PgValueRef};
+use sqlx::{Arguments, AssertSqlSafe, Decode, Postgres, Row, TypeInfo, ValueRef};
+use utoipa::openapi::schema::Type;
 
 use super::nul::without_nul;
 use crate::domain::record::{Field, FieldValue, Load, QueryId, QueryRecord, StoredQuery};
@@ -39,50 +41,45 @@ pub(super) const CUT_STATEMENT: &str = "CASE WHEN octet_length(query.statement) 
 /// The columns of [`SELECT_QUERY`] before those of the fields.
 const BEFORE_FIELDS: usize = 5;
 
-/// Tables for the rows of a batch, in the session of a writer.
-pub(super) const CREATE_INCOMING: &str =
-    "CREATE TEMPORARY TABLE IF NOT EXISTS incoming (LIKE query) ON COMMIT DELETE ROWS;
-     ALTER TABLE incoming DROP is_failed, DROP revision;
-     CREATE TEMPORARY TABLE IF NOT EXISTS incoming_load (LIKE load) ON COMMIT DELETE ROWS";
-
-/// The columns of a copied query: the row, the fields, `extra` and the fingerprint.
-static COPIED: LazyLock<String> = LazyLock::new(|| {
+/// The columns of a written query: the row, the fields, `extra` and the fingerprint.
+static WRITTEN: LazyLock<String> = LazyLock::new(|| {
     let fields: Vec<String> = names(&QueryRecord::FIELDS).map(quoted).collect();
     format!("id, {}, extra, fingerprint", fields.join(", "))
 });
 
 static COPY_QUERIES: LazyLock<String> =
-    LazyLock::new(|| format!("COPY query ({}) FROM STDIN (FORMAT binary)", *COPIED));
+    LazyLock::new(|| format!("COPY query ({}) FROM STDIN (FORMAT binary)", *WRITTEN));
 
-static COPY_INCOMING: LazyLock<String> =
-    LazyLock::new(|| format!("COPY incoming ({}) FROM STDIN (FORMAT binary)", *COPIED));
+/// The types of [`WRITTEN`].
+fn written_types() -> Vec<&'static str> {
+    let fields = QueryRecord::FIELDS.iter().map(sql_type);
+    ["bigint"].into_iter().chain(fields).chain(["text", "bigint"]).collect()
+}
 
-/// Inserts the copied queries whose ids have no row, in the order of their ids, so that two writers never wait for each
-/// other. Returns the new rows.
+/// Inserts the queries whose ids have no row, in the order of their ids, so that two writers never wait for each other.
+/// Returns the new rows.
 static INSERT_QUERIES: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "INSERT INTO query ({0}) SELECT {0} FROM incoming ORDER BY query_id, id
+        "INSERT INTO query ({0}) SELECT {0} FROM {1} AS incoming ({0}) ORDER BY query_id, id
          ON CONFLICT (query_id) DO NOTHING RETURNING id",
-        *COPIED
+        *WRITTEN,
+        unnest(&written_types())
     )
 });
 
-/// Writes the copied queries anew whose stored rows still have the revision that was read.
+/// Writes the queries anew whose stored rows still have the revision that was read.
 static UPDATE_QUERIES: LazyLock<String> = LazyLock::new(|| {
     let fields = names(&QueryRecord::FIELDS).skip(1).map(quoted);
     let changed = fields.chain(["extra".to_string(), "fingerprint".to_string()]);
     let assigned: Vec<String> = changed.map(|name| format!("{name} = incoming.{name}")).collect();
+    let types: Vec<&str> = written_types().into_iter().chain(["integer"]).collect();
     format!(
-        "UPDATE query SET revision = query.revision + 1, {}
-         FROM incoming JOIN unnest($1::bigint[], $2::integer[]) AS known (id, revision) ON known.id = incoming.id
-         WHERE query.query_id = incoming.query_id AND query.revision = known.revision",
-        assigned.join(", ")
+        "UPDATE query SET revision = query.revision + 1, {} FROM {} AS incoming ({}, known_revision)
+         WHERE query.query_id = incoming.query_id AND query.revision = incoming.known_revision",
+        assigned.join(", "),
+        unnest(&types),
+        *WRITTEN
     )
-});
-
-static COPY_LOADS: LazyLock<String> = LazyLock::new(|| {
-    let fields: Vec<&str> = names(&Load::FIELDS).collect();
-    format!("COPY incoming_load (query_id, {}) FROM STDIN (FORMAT binary)", fields.join(", "))
 });
 
 /// Writes what only loads have, in place of what was there.
@@ -90,13 +87,32 @@ static WRITE_LOADS: LazyLock<String> = LazyLock::new(|| {
     let fields: Vec<&str> = names(&Load::FIELDS).collect();
     let assigned: Vec<String> =
         fields.iter().map(|name| format!("{name} = excluded.{name}")).collect();
+    let types: Vec<&str> = ["text"].into_iter().chain(Load::FIELDS.iter().map(sql_type)).collect();
     format!(
-        "INSERT INTO load (query_id, {0}) SELECT query_id, {0} FROM incoming_load ORDER BY query_id
-         ON CONFLICT (query_id) DO UPDATE SET {1}",
+        "INSERT INTO load (query_id, {0})
+         SELECT query_id, {0} FROM {1} AS incoming (query_id, {0}) ORDER BY query_id
+         ON CONFLICT (query_id) DO UPDATE SET {2}",
         fields.join(", "),
+        unnest(&types),
         assigned.join(", ")
     )
 });
+
+/// Returns the call that makes rows of arrays, the parameters from `$1` on.
+fn unnest(types: &[&str]) -> String {
+    let array = |(at, name): (usize, &&str)| format!("${}::{name}[]", at + 1);
+    let arrays: Vec<String> = types.iter().enumerate().map(array).collect();
+    format!("unnest({})", arrays.join(", "))
+}
+
+/// Returns the type of a field's column.
+fn sql_type(field: &Field) -> &'static str {
+    match field.json_type {
+        Type::Integer => "bigint",
+        Type::Boolean => "boolean",
+        _ => "text",
+    }
+}
 
 fn names(fields: &[Field]) -> impl Iterator<Item = &'static str> {
     fields.iter().map(|field| field.name)
@@ -164,71 +180,119 @@ impl<'c> CopyRows<'c> {
     }
 }
 
-/// A query to copy: its row, its record and its fingerprint.
-type Copied<'q> = (i64, &'q QueryRecord, Option<Fingerprint>);
+/// A query to write: its row, its record and its fingerprint.
+type Written<'q> = (i64, &'q QueryRecord, Option<Fingerprint>);
 
-/// Copies queries by a COPY statement.
+/// Returns the values of [`WRITTEN`]. `extra` is the column of that name.
+fn written_values<'q>(
+    (row, record, fingerprint): &Written<'q>,
+    extra: Option<&'q str>,
+) -> impl Iterator<Item = FieldValue<'q>> {
+    let fingerprint = fingerprint.map(Fingerprint::to_signed);
+    let last = [
+        extra.map_or(FieldValue::Unknown, FieldValue::Text),
+        fingerprint.map_or(FieldValue::Unknown, FieldValue::Number),
+    ];
+    [FieldValue::Number(*row)].into_iter().chain(record.values()).chain(last)
+}
+
+/// Returns the column `extra` of a record.
+fn extra_of(record: &QueryRecord) -> Option<String> {
+    (!record.extra.is_empty()).then(|| serde_json::json!(record.extra).to_string())
+}
+
+/// Copies queries into the table.
 async fn copy_queries(
     connection: &mut PgConnection,
-    copy: &str,
-    queries: &[Copied<'_>],
+    queries: &[Written<'_>],
 ) -> Result<(), sqlx::Error> {
-    let mut rows = CopyRows::begin(connection, copy).await?;
-    for (row, record, fingerprint) in queries {
+    let mut rows = CopyRows::begin(connection, &COPY_QUERIES).await?;
+    for query in queries {
         rows.row(QueryRecord::FIELDS.len() + 3).await?;
-        rows.value(FieldValue::Number(*row));
-        record.values().into_iter().for_each(|value| rows.value(value));
-        let extra = (!record.extra.is_empty()).then(|| serde_json::json!(record.extra).to_string());
-        rows.value(extra.as_deref().map_or(FieldValue::Unknown, FieldValue::Text));
-        let fingerprint = fingerprint.map(Fingerprint::to_signed);
-        rows.value(fingerprint.map_or(FieldValue::Unknown, FieldValue::Number));
+        let extra = extra_of(query.1);
+        written_values(query, extra.as_deref()).for_each(|value| rows.value(value));
     }
     rows.end().await
 }
 
-/// Which of the temporary tables have rows of the transaction. Each is empty when a transaction begins.
-#[derive(Debug, Default)]
-pub(super) struct Incoming {
-    has_queries: bool,
-    has_loads: bool,
+/// The values of one column of some rows.
+enum Column<'q> {
+    Texts(Vec<Option<Cow<'q, str>>>),
+    Numbers(Vec<Option<i64>>),
+    Truths(Vec<Option<bool>>),
 }
 
-impl Incoming {
-    /// Copies queries to the temporary table, in place of what it has.
-    async fn copy(
-        &mut self,
-        connection: &mut PgConnection,
-        queries: &[Copied<'_>],
-    ) -> Result<(), sqlx::Error> {
-        // After a DELETE, each statement of the transaction would read the deleted rows again.
-        if std::mem::replace(&mut self.has_queries, true) {
-            sqlx::query("TRUNCATE incoming").execute(&mut *connection).await?;
+impl<'q> Column<'q> {
+    fn new(sql_type: &str) -> Column<'q> {
+        match sql_type {
+            "bigint" => Column::Numbers(Vec::new()),
+            "boolean" => Column::Truths(Vec::new()),
+            _ => Column::Texts(Vec::new()),
         }
-        copy_queries(connection, &COPY_INCOMING, queries).await
     }
 
-    /// Writes what only loads have, in place of what was there.
-    async fn write_loads(
-        &mut self,
-        connection: &mut PgConnection,
-        loads: &[(&QueryId, &Load)],
-    ) -> Result<(), sqlx::Error> {
-        if loads.is_empty() {
-            return Ok(());
+    fn push(&mut self, value: FieldValue<'q>) {
+        match (self, value) {
+            (Column::Texts(texts), FieldValue::Text(text) | FieldValue::Json(text)) => {
+                texts.push(Some(without_nul(text)));
+            }
+            (Column::Numbers(numbers), FieldValue::Number(number)) => numbers.push(Some(number)),
+            (Column::Truths(truths), FieldValue::Truth(truth)) => truths.push(Some(truth)),
+            (Column::Texts(texts), _) => texts.push(None),
+            (Column::Numbers(numbers), _) => numbers.push(None),
+            (Column::Truths(truths), _) => truths.push(None),
         }
-        if std::mem::replace(&mut self.has_loads, true) {
-            sqlx::query("TRUNCATE incoming_load").execute(&mut *connection).await?;
-        }
-        let mut rows = CopyRows::begin(connection, &COPY_LOADS).await?;
-        for (query_id, load) in loads {
-            rows.row(Load::FIELDS.len() + 1).await?;
-            rows.value(FieldValue::Text(query_id.as_str()));
-            load.values().into_iter().for_each(|value| rows.value(value));
-        }
-        rows.end().await?;
-        sqlx::query(AssertSqlSafe(WRITE_LOADS.as_str())).execute(connection).await?;
-        Ok(())
     }
+
+    /// Adds the column as the next parameter of a statement.
+    fn bind(&self, parameters: &mut PgArguments) -> Result<(), sqlx::Error> {
+        let added = match self {
+            Column::Texts(texts) => parameters.add(texts),
+            Column::Numbers(numbers) => parameters.add(numbers),
+            Column::Truths(truths) => parameters.add(truths),
+        };
+        added.map_err(sqlx::Error::Encode)
+    }
+}
+
+/// Returns the columns of rows as the parameters of [`unnest`].
+fn arrays<'q, V: Iterator<Item = FieldValue<'q>>>(
+    types: &[&str],
+    rows: impl Iterator<Item = V>,
+) -> Result<PgArguments, sqlx::Error> {
+    let mut columns: Vec<Column<'_>> = types.iter().map(|name| Column::new(name)).collect();
+    for values in rows {
+        columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
+    }
+    let mut parameters = PgArguments::default();
+    for column in &columns {
+        column.bind(&mut parameters)?;
+    }
+    Ok(parameters)
+}
+
+/// Returns queries as the first parameters of a statement that writes them.
+fn query_arrays(queries: &[Written<'_>]) -> Result<PgArguments, sqlx::Error> {
+    let extras: Vec<Option<String>> = queries.iter().map(|query| extra_of(query.1)).collect();
+    let rows = queries.iter().zip(&extras);
+    arrays(&written_types(), rows.map(|(query, extra)| written_values(query, extra.as_deref())))
+}
+
+/// Writes what only loads have, in place of what was there.
+async fn write_loads(
+    connection: &mut PgConnection,
+    loads: &[(&QueryId, &Load)],
+) -> Result<(), sqlx::Error> {
+    if loads.is_empty() {
+        return Ok(());
+    }
+    let types: Vec<&str> = ["text"].into_iter().chain(Load::FIELDS.iter().map(sql_type)).collect();
+    let rows = loads.iter().map(|(query_id, load)| {
+        [FieldValue::Text(query_id.as_str())].into_iter().chain(load.values())
+    });
+    let parameters = arrays(&types, rows)?;
+    sqlx::query_with(AssertSqlSafe(WRITE_LOADS.as_str()), parameters).execute(connection).await?;
+    Ok(())
 }
 
 /// Returns what only a load has, with its id; None for a query.
@@ -239,17 +303,20 @@ fn of_load(record: &QueryRecord) -> Option<(&QueryId, &Load)> {
 /// How new queries get into the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Insertion {
-    /// The queries whose ids are not stored are copied into the table. Costs the server half of the other way, and fails
-    /// if another writer stores one of the ids at the same moment.
+    /// Many queries whose ids are not stored are copied into the table. Costs the server half of the other way, and fails if
+    /// another writer stores one of the ids at the same moment.
     Copy,
-    /// All queries are copied to a temporary table, and inserted from there unless their ids are stored.
+    /// A statement inserts the queries unless their ids are stored.
     OnConflict,
 }
+
+/// Fewer queries are not copied: the last part of a COPY waits 40 ms for the server, because the connections of sqlx hold
+/// small parts back until the ones before are acknowledged (Nagle's algorithm).
+const COPIED_FROM_QUERIES: usize = 1024;
 
 /// Inserts the queries whose ids have no row, with what only loads have. Returns for each query whether its row is new.
 pub(super) async fn insert_queries(
     connection: &mut PgConnection,
-    incoming: &mut Incoming,
     queries: &[(&QueryRecord, Option<Fingerprint>)],
     insertion: Insertion,
 ) -> Result<Vec<bool>, sqlx::Error> {
@@ -257,12 +324,14 @@ pub(super) async fn insert_queries(
         return Ok(Vec::new());
     }
     let is_new = match insertion {
-        Insertion::Copy => copy_new(connection, queries).await?,
-        Insertion::OnConflict => insert_on_conflict(connection, incoming, queries).await?,
+        Insertion::Copy if queries.len() >= COPIED_FROM_QUERIES => {
+            copy_new(connection, queries).await?
+        }
+        _ => insert_on_conflict(connection, queries).await?,
     };
     let new = queries.iter().zip(&is_new).filter(|(_, is_new)| **is_new);
     let loads: Vec<_> = new.filter_map(|((record, _), _)| of_load(record)).collect();
-    incoming.write_loads(connection, &loads).await?;
+    write_loads(connection, &loads).await?;
     Ok(is_new)
 }
 
@@ -297,24 +366,24 @@ async fn copy_new(
         let (record, fingerprint) = queries.get(*at)?;
         Some((*rows.get(*at)?, *record, *fingerprint))
     });
-    let copied: Vec<Copied<'_>> = copied.collect();
-    copy_queries(connection, &COPY_QUERIES, &copied).await?;
+    let copied: Vec<Written<'_>> = copied.collect();
+    copy_queries(connection, &copied).await?;
     Ok(is_new)
 }
 
-/// Inserts the queries whose ids have no row, by way of the temporary table.
+/// Inserts the queries whose ids have no row, by one statement.
 async fn insert_on_conflict(
     connection: &mut PgConnection,
-    incoming: &mut Incoming,
     queries: &[(&QueryRecord, Option<Fingerprint>)],
 ) -> Result<Vec<bool>, sqlx::Error> {
     let rows = statements::new_rows(&mut *connection, queries.len() as i64).await?;
-    let copied = rows.iter().zip(queries);
-    let copied = copied.map(|(row, (record, fingerprint))| (*row, *record, *fingerprint));
-    let copied: Vec<Copied<'_>> = copied.collect();
-    incoming.copy(connection, &copied).await?;
+    let written = rows.iter().zip(queries);
+    let written = written.map(|(row, (record, fingerprint))| (*row, *record, *fingerprint));
+    let parameters = query_arrays(&written.collect::<Vec<Written<'_>>>())?;
     let inserted: Vec<i64> =
-        sqlx::query_scalar(AssertSqlSafe(INSERT_QUERIES.as_str())).fetch_all(connection).await?;
+        sqlx::query_scalar_with(AssertSqlSafe(INSERT_QUERIES.as_str()), parameters)
+            .fetch_all(connection)
+            .await?;
     let inserted: foldhash::HashSet<i64> = inserted.into_iter().collect();
     Ok(rows.iter().map(|row| inserted.contains(row)).collect())
 }
@@ -323,24 +392,21 @@ async fn insert_on_conflict(
 /// if another writer has changed one of them meanwhile.
 pub(super) async fn update_queries(
     connection: &mut PgConnection,
-    incoming: &mut Incoming,
     queries: &[(&StoredQuery, Option<Fingerprint>)],
     revisions: &[i32],
 ) -> Result<bool, sqlx::Error> {
-    let copied = queries.iter().map(|(query, fingerprint)| (query.id, &query.record, *fingerprint));
-    let copied: Vec<Copied<'_>> = copied.collect();
-    incoming.copy(connection, &copied).await?;
-    let rows: Vec<i64> = queries.iter().map(|(query, _)| query.id).collect();
-    let updated = sqlx::query(AssertSqlSafe(UPDATE_QUERIES.as_str()))
-        .bind(&rows)
-        .bind(revisions)
+    let written =
+        queries.iter().map(|(query, fingerprint)| (query.id, &query.record, *fingerprint));
+    let mut parameters = query_arrays(&written.collect::<Vec<Written<'_>>>())?;
+    parameters.add(revisions).map_err(sqlx::Error::Encode)?;
+    let updated = sqlx::query_with(AssertSqlSafe(UPDATE_QUERIES.as_str()), parameters)
         .execute(&mut *connection)
         .await?;
     if updated.rows_affected() != queries.len() as u64 {
         return Ok(false);
     }
     let loads: Vec<_> = queries.iter().filter_map(|(query, _)| of_load(&query.record)).collect();
-    incoming.write_loads(connection, &loads).await?;
+    write_loads(connection, &loads).await?;
     Ok(true)
 }
 

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::nul::without_nul;
-use super::rows::{self, Incoming, Insertion};
+use super::rows::{self, Insertion};
 use crate::domain::login::Login;
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
@@ -27,7 +27,6 @@ pub(super) struct PostgresRows<'c> {
     /// How many labels this transaction has stored or found. A group is written in the same order when it is tried again.
     labels: usize,
     insertion: Insertion,
-    incoming: Incoming,
     /// The normalized statements that this transaction has stored or found.
     stored_statements: foldhash::HashSet<Fingerprint>,
     /// The revisions of the rows that were read last, and the hashes of their statements.
@@ -46,7 +45,6 @@ impl<'c> PostgresRows<'c> {
             token,
             labels: 0,
             insertion,
-            incoming: Incoming::default(),
             stored_statements: foldhash::HashSet::default(),
             revisions: HashMap::new(),
         }
@@ -112,8 +110,7 @@ impl Rows for PostgresRows<'_> {
         &mut self,
         queries: &[(&QueryRecord, Option<Fingerprint>)],
     ) -> Result<Vec<bool>, StoreError> {
-        Ok(rows::insert_queries(self.connection, &mut self.incoming, queries, self.insertion)
-            .await?)
+        Ok(rows::insert_queries(self.connection, queries, self.insertion).await?)
     }
 
     async fn stored_queries(&mut self, ids: &[QueryId]) -> Result<Vec<StoredQuery>, StoreError> {
@@ -143,7 +140,7 @@ impl Rows for PostgresRows<'_> {
                 segments.push(segment_of(query.id));
             }
         }
-        if !rows::update_queries(self.connection, &mut self.incoming, queries, &revisions).await? {
+        if !rows::update_queries(self.connection, queries, &revisions).await? {
             return Err(StoreError::busy("another writer has changed the same queries"));
         }
         if !segments.is_empty() {
