@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use annals::cli::args::ignore_empty_variables;
 use annals::cli::output::{error_text, has_colours, hide_passwords};
 use annals::cli::{
-    backup, check, diff, export, generated, import, list, merge, profile, prune, salvage, serve,
-    show, stats, top, user,
+    backup, check, diff, export, generated, import, list, merge, profile, prune, regress, salvage,
+    serve, show, stats, top, user,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -34,6 +34,7 @@ enum Command {
     Show(show::ShowArgs),
     Profile(profile::ProfileArgs),
     Top(top::TopArgs),
+    Regress(regress::RegressArgs),
     Diff(diff::DiffArgs),
     Export(export::ExportArgs),
     Stats(stats::StatsArgs),
@@ -87,6 +88,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Show(arguments) => show::run(arguments).await,
         Command::Profile(arguments) => profile::run(arguments).await,
         Command::Top(arguments) => top::run(arguments).await,
+        Command::Regress(arguments) => regress::run(arguments).await,
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Export(arguments) => export::run(arguments).await,
         Command::Stats(arguments) => stats::run(arguments).await,

@@ -5,8 +5,6 @@
 pub(crate) enum Goal {
     AtLeast(f64),
     AtMost(f64),
-    /// The figure is printed, and none is asked for.
-    None,
 }
 
 /// Prints a row for each measured task, and collects the tasks that miss their goal by more than half.
@@ -39,7 +37,6 @@ impl Table {
         let (goal, is_missed) = match goal {
             Goal::AtLeast(goal) => (format!("≥ {goal}"), value < goal / 2.0),
             Goal::AtMost(goal) => (format!("≤ {goal}"), value > goal * 2.0),
-            Goal::None => ("none".to_string(), false),
         };
         println!("| {task} | {} | {goal} |", cells.join(" | "));
         if is_missed {

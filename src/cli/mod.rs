@@ -15,6 +15,7 @@ pub mod output;
 mod plan;
 pub mod profile;
 pub mod prune;
+pub mod regress;
 pub mod salvage;
 pub mod serve;
 pub mod show;

@@ -1,28 +1,22 @@
-//! `annals top`: the most expensive statements, and those that got slower.
+//! `annals top`: the most expensive statements.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::READING;
-use super::args::{FilterArgs, History, ReadArgs, parse_time_ms};
+use super::args::{FilterArgs, History, ReadArgs};
 use crate::domain::filter::QueryFilter;
-use crate::domain::statistics::Durations;
-use crate::domain::time::{Zone, parse_duration_ms};
+use crate::domain::time::Zone;
 use crate::store::{Group, GroupBy};
 
 /// Show the most expensive statements
 ///
 /// Statements that differ only in their values are counted together. Without --from, shows the last day of the history.
-///
-/// With --baseline, shows what got slower since an earlier period, the most certain first. The test of Mann and Whitney
-/// compares the ranks of durations, so that a few slow runs do not decide. `confidence` is 1 less the chance that
-/// nothing changed, times the number of groups that were compared. Groups with fewer than 8 runs in a period are not
-/// compared.
 #[derive(Debug, Args)]
 pub struct TopArgs {
     #[command(flatten)]
@@ -33,9 +27,6 @@ pub struct TopArgs {
     /// The column to sort by, largest first
     #[arg(long, value_enum, default_value = "total-ms")]
     sort: Order,
-    /// An earlier period to compare with: FROM..TO, or how much earlier, like 7d
-    #[arg(long, value_name = "PERIOD")]
-    baseline: Option<String>,
     /// Show at most this number of rows
     #[arg(long, short = 'n', default_value_t = 20)]
     limit: usize,
@@ -61,6 +52,12 @@ enum Order {
     P99Ms,
     ScanRows,
     ScanBytes,
+    CpuTimeMs,
+    PeakMemoryBytes,
+    ReturnRows,
+    SpillWriteBytes,
+    QueueTimeMs,
+    PlanningTimeMs,
 }
 
 const DAY_MS: i64 = 86_400_000;
@@ -78,17 +75,12 @@ struct Row {
     p99_ms: Option<i64>,
     scan_rows: i64,
     scan_bytes: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    baseline: Option<Baseline>,
-}
-
-#[derive(Serialize)]
-struct Baseline {
-    count: u64,
-    p50_ms: Option<i64>,
-    p95_ms: Option<i64>,
-    /// From 0 to 1.
-    confidence: Option<f64>,
+    cpu_time_ms: i64,
+    peak_memory_bytes: Option<i64>,
+    return_rows: i64,
+    spill_write_bytes: i64,
+    queue_time_ms: i64,
+    planning_time_ms: i64,
 }
 
 /// Runs the command.
@@ -106,37 +98,24 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
     };
     let (from_ms, to_ms) = (filter.from_ms, filter.to_ms);
     let groups = history.store.top(&filter, by, None).await.context(READING)?;
-    let mut rows = if let Some(period) = &args.baseline {
-        let (from_ms, to_ms) = earlier(period, &filter, history.zone)?;
-        let filter = QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter };
-        let baseline = history.store.top(&filter, by, None).await.context(READING)?;
-        slower_first(groups, baseline)
-    } else {
-        largest_first(&groups, args.sort)
-    };
+    let mut rows = largest_first(&groups, args.sort);
     rows.truncate(args.limit);
     name_statements(&history, &mut rows).await?;
     if history.json {
         history.output.json(&rows)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let is_compared = args.baseline.is_some();
-    let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row, is_compared)).collect();
-    history.output.write(&history.output.table(&names(args.by, is_compared), &cells))?;
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    history.output.write(&history.output.table(&names(args.by), &cells))?;
     if cells.is_empty() {
-        eprintln!("annals: {}", nothing_found(from_ms, to_ms, is_compared, history.zone));
+        eprintln!("annals: {}", nothing_found(from_ms, to_ms, history.zone));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the message for a period without rows.
-fn nothing_found(
-    from_ms: Option<i64>,
-    to_ms: Option<i64>,
-    is_compared: bool,
-    zone: Zone,
-) -> String {
-    let what = if is_compared { "nothing of the baseline ran again" } else { "no queries" };
+fn nothing_found(from_ms: Option<i64>, to_ms: Option<i64>, zone: Zone) -> String {
+    let what = "no queries";
     let time = |ms: i64| zone.format_ms(ms);
     match (from_ms, to_ms) {
         (Some(from), Some(to)) => format!("{what} from {} to {}", time(from), time(to)),
@@ -156,41 +135,6 @@ async fn limit_to_last_day(history: &History, filter: &mut QueryFilter) -> anyho
     Ok(())
 }
 
-/// Returns the groups that are in both periods, those that got slower with most confidence first.
-fn slower_first(groups: Vec<Group>, baseline: Vec<Group>) -> Vec<Row> {
-    let baseline: HashMap<_, Durations> = baseline
-        .into_iter()
-        .map(|group| ((group.fingerprint, group.name), group.durations))
-        .collect();
-    let compared: Vec<_> = groups
-        .into_iter()
-        .filter_map(|group| {
-            let before = baseline.get(&(group.fingerprint, group.name.clone()))?;
-            let chance = group.durations.slowdown_p_value(before);
-            Some((row(&group), before, chance))
-        })
-        .collect();
-    let tested = compared.iter().filter(|(.., chance)| chance.is_some()).count() as f64;
-    let with_baseline = |(mut row, before, chance): (Row, &Durations, Option<f64>)| {
-        row.baseline = Some(Baseline {
-            count: before.count(),
-            p50_ms: before.percentile(50),
-            p95_ms: before.percentile(95),
-            confidence: chance.map(|chance| (1.0 - chance * tested).max(0.0)),
-        });
-        row
-    };
-    let mut rows: Vec<Row> = compared.into_iter().map(with_baseline).collect();
-    let confidence = |row: &Row| row.baseline.as_ref().and_then(|it| it.confidence).unwrap_or(-1.0);
-    rows.sort_by(|a, b| {
-        confidence(b)
-            .total_cmp(&confidence(a))
-            .then(b.total_ms.cmp(&a.total_ms))
-            .then(a.name.cmp(&b.name))
-    });
-    rows
-}
-
 /// Returns the groups, those with the largest value in a column first.
 fn largest_first(groups: &[Group], sort: Order) -> Vec<Row> {
     let value = |row: &Row| match sort {
@@ -202,6 +146,12 @@ fn largest_first(groups: &[Group], sort: Order) -> Vec<Row> {
         Order::P99Ms => row.p99_ms.unwrap_or(-1),
         Order::ScanRows => row.scan_rows,
         Order::ScanBytes => row.scan_bytes,
+        Order::CpuTimeMs => row.cpu_time_ms,
+        Order::PeakMemoryBytes => row.peak_memory_bytes.unwrap_or(-1),
+        Order::ReturnRows => row.return_rows,
+        Order::SpillWriteBytes => row.spill_write_bytes,
+        Order::QueueTimeMs => row.queue_time_ms,
+        Order::PlanningTimeMs => row.planning_time_ms,
     };
     let mut rows: Vec<Row> = groups.iter().map(row).collect();
     rows.sort_by_cached_key(|row| (Reverse(value(row)), row.fingerprint.clone(), row.name.clone()));
@@ -222,13 +172,11 @@ async fn name_statements(history: &History, rows: &mut [Row]) -> anyhow::Result<
     Ok(())
 }
 
-fn names(by: By, is_compared: bool) -> Vec<&'static str> {
+fn names(by: By) -> Vec<&'static str> {
     let mut names = vec![
         "count", "errors", "total_ms", "p50_ms", "p95_ms", "p99_ms", "scan_rows", "scan_bytes",
+        "cpu_time_ms", "queue_time_ms", "peak_memory_bytes",
     ];
-    if is_compared {
-        names.extend(["baseline_count", "baseline_p50_ms", "baseline_p95_ms", "confidence"]);
-    }
     match by {
         By::Statement => names.extend(["fingerprint", "statement"]),
         By::User => names.push("user"),
@@ -250,39 +198,27 @@ fn row(group: &Group) -> Row {
         p99_ms: group.durations.percentile(99),
         scan_rows: group.scan_rows,
         scan_bytes: group.scan_bytes,
-        baseline: None,
+        cpu_time_ms: group.cpu_time_ms,
+        peak_memory_bytes: group.peak_memory_bytes,
+        return_rows: group.return_rows,
+        spill_write_bytes: group.spill_write_bytes,
+        queue_time_ms: group.queue_time_ms,
+        planning_time_ms: group.planning_time_ms,
     }
 }
 
-fn cells(row: &Row, is_compared: bool) -> Vec<String> {
+fn cells(row: &Row) -> Vec<String> {
     let known = |ms: Option<i64>| ms.map_or(String::new(), |ms| ms.to_string());
     let mut cells = vec![row.count.to_string(), row.errors.to_string(), row.total_ms.to_string()];
     cells.extend([row.p50_ms, row.p95_ms, row.p99_ms].map(known));
-    cells.extend([row.scan_rows.to_string(), row.scan_bytes.to_string()]);
-    if is_compared && let Some(baseline) = &row.baseline {
-        cells.push(baseline.count.to_string());
-        cells.extend([baseline.p50_ms, baseline.p95_ms].map(known));
-        let confidence = baseline
-            .confidence
-            .map(|confidence| format!("{:.1}%", (confidence * 1000.0).floor() / 10.0));
-        cells.push(confidence.unwrap_or_default());
-    }
+    cells.extend(
+        [row.scan_rows, row.scan_bytes, row.cpu_time_ms, row.queue_time_ms]
+            .map(|it| it.to_string()),
+    );
+    cells.push(known(row.peak_memory_bytes));
     cells.extend(row.fingerprint.clone());
     cells.push(row.name.clone().unwrap_or_default());
     cells
-}
-
-/// Returns the earlier period: written as FROM..TO, or as long as the later one and earlier by a duration.
-fn earlier(period: &str, filter: &QueryFilter, zone: Zone) -> anyhow::Result<(i64, i64)> {
-    if let Some((from, to)) = period.split_once("..") {
-        return Ok((parse_time_ms(from, zone)?, parse_time_ms(to, zone)?));
-    }
-    let by_ms = parse_duration_ms(period).ok_or_else(|| {
-        anyhow!("{period} is not a period; write one like 7d or 2024-08-01..2024-08-02")
-    })?;
-    let to_ms = filter.to_ms.unwrap_or_else(crate::domain::time::now_ms);
-    let from_ms = filter.from_ms.unwrap_or(0);
-    Ok((from_ms.saturating_sub(by_ms), to_ms.saturating_sub(by_ms)))
 }
 
 #[cfg(test)]
@@ -291,27 +227,11 @@ mod tests {
 
     #[test]
     fn a_period_without_rows_is_named() {
-        let message = |from_ms, to_ms| nothing_found(from_ms, to_ms, false, Zone::UTC);
+        let message = |from_ms, to_ms| nothing_found(from_ms, to_ms, Zone::UTC);
         let day = "no queries from 1970-01-01 00:00:00 to 1970-01-02 00:00:00";
         assert_eq!(message(Some(0), Some(DAY_MS)), day);
         assert_eq!(message(Some(0), None), "no queries since 1970-01-01 00:00:00");
         assert_eq!(message(None, Some(0)), "no queries before 1970-01-01 00:00:00");
         assert_eq!(message(None, None), "no queries");
-        let compared = nothing_found(None, None, true, Zone::UTC);
-        assert_eq!(compared, "nothing of the baseline ran again");
-    }
-
-    #[test]
-    fn a_baseline_is_a_period_or_how_much_earlier_it_was() {
-        let filter = QueryFilter {
-            from_ms: Some(10 * DAY_MS),
-            to_ms: Some(12 * DAY_MS),
-            ..QueryFilter::default()
-        };
-        assert_eq!(earlier("7d", &filter, Zone::UTC).unwrap(), (3 * DAY_MS, 5 * DAY_MS));
-        let named = earlier("1970-01-02..1970-01-03", &filter, Zone::UTC).unwrap();
-        assert_eq!(named, (DAY_MS, 2 * DAY_MS));
-        let error = earlier("last week", &filter, Zone::UTC).unwrap_err().to_string();
-        assert!(error.contains("last week is not a period; write one like 7d"), "{error}");
     }
 }

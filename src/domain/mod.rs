@@ -7,12 +7,14 @@
 //! - [`exclusion`] has the rules that exclude queries from the history.
 //! - [`retention`] has the limits of age and size of a history.
 //! - [`clock`] is the time by which ages count.
+//! - [`baseline`] is the earlier period that a period is compared with.
 //! - [`account`] is a user of annals with a role and a password.
 //! - [`login`] is a login at a frontend.
 //! - [`statistics`] has percentiles and a test of durations.
 //! - [`time`] reads and writes times, zones and durations.
 
 pub(crate) mod account;
+pub(crate) mod baseline;
 pub(crate) mod clock;
 pub(crate) mod exclusion;
 pub(crate) mod filter;

@@ -13,6 +13,11 @@ impl Sum {
         self.0 = self.0.saturating_add(value.into());
     }
 
+    /// Returns the sum of both.
+    pub(crate) fn and(self, other: Sum) -> Sum {
+        Sum(self.0.saturating_add(other.0))
+    }
+
     /// Returns the sum, or the 64-bit number that is nearest to it.
     pub(crate) fn bounded(self) -> i64 {
         self.0.clamp(i64::MIN.into(), i64::MAX.into()) as i64
@@ -73,6 +78,7 @@ impl Durations {
     }
 
     /// Returns the number of durations.
+    #[cfg(test)]
     pub(crate) fn count(&self) -> u64 {
         self.count
     }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
@@ -15,7 +16,7 @@ use crate::http::compute::ComputeQueue;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Batch, Bucket, Incomplete, ListedQuery, QueryPage, Reader, Spans, StatementOrder,
+    Batch, Bucket, Incomplete, ListedQuery, QueryPage, Reader, Regressions, Spans, StatementOrder,
     StatementPage, Store, StoreError, StoredProfile, StoredQuery, StoredText,
 };
 
@@ -200,6 +201,14 @@ impl View {
         order: StatementOrder,
     ) -> Result<StatementPage, StoreError> {
         self.store.statements(filter, order, self.reader()).await
+    }
+
+    pub(crate) async fn regressions(
+        &self,
+        filter: &QueryFilter,
+        baseline: Baseline,
+    ) -> Result<Option<Regressions>, StoreError> {
+        self.store.regressions(filter, baseline, self.reader()).await
     }
 
     pub(crate) async fn trends(

@@ -39,6 +39,18 @@ pub(crate) struct Group {
     pub scan_rows: i64,
     /// Bytes scanned.
     pub scan_bytes: i64,
+    /// CPU time of all backends, in milliseconds.
+    pub cpu_time_ms: i64,
+    /// Rows that clients got.
+    pub return_rows: i64,
+    /// Bytes written to disk because memory was short.
+    pub spill_write_bytes: i64,
+    /// Time in the queues of workload groups, in milliseconds.
+    pub queue_time_ms: i64,
+    /// Time until the backends had the fragments, without the queue, in milliseconds.
+    pub planning_time_ms: i64,
+    /// The largest peak memory of a query.
+    pub peak_memory_bytes: Option<i64>,
     /// A number for each user, if the groups are by statement.
     pub users: foldhash::HashSet<usize>,
     /// The first start.
@@ -64,9 +76,14 @@ pub(super) struct Grouping {
 #[derive(Debug, Default)]
 struct Sums {
     total_ms: Sum,
-    scan_rows: Sum,
-    scan_bytes: Sum,
+    columns: [Sum; SUMMED.len()],
 }
+
+/// The columns that are summed beside durations.
+pub(super) const SUMMED: [&str; 9] = [
+    "scan_rows", "scan_bytes", "cpu_time_ms", "return_rows", "spill_write_bytes", "queue_time_ms",
+    "parse_time_ms", "plan_time_ms", "schedule_time_ms",
+];
 
 /// Queries of the same keys.
 pub(super) struct Alike<'a> {
@@ -75,26 +92,20 @@ pub(super) struct Alike<'a> {
     pub errors: i64,
     /// The known durations.
     pub durations_ms: &'a [i64],
-    /// Sums of all.
-    pub scan_rows: i128,
-    pub scan_bytes: i128,
+    /// The sums of [`SUMMED`].
+    pub sums: [i128; SUMMED.len()],
+    /// The largest peak memory.
+    pub peak_memory_bytes: Option<i64>,
     /// The first and the last start. Both are in the same quarter of an hour if the groups are by hour.
     pub first_ms: Option<i64>,
     pub last_ms: Option<i64>,
 }
 
-impl<'a> From<&'a Counted> for Alike<'a> {
-    fn from(query: &'a Counted) -> Alike<'a> {
-        Alike {
-            count: 1,
-            errors: query.errors,
-            durations_ms: query.duration_ms.as_slice(),
-            scan_rows: query.scan_rows.into(),
-            scan_bytes: query.scan_bytes.into(),
-            first_ms: query.started_ms,
-            last_ms: query.started_ms,
-        }
-    }
+/// What one query cost beside its duration.
+pub(super) struct Costs {
+    /// The values of [`SUMMED`], 0 for an unknown one.
+    pub summed: [i64; SUMMED.len()],
+    pub peak_memory_bytes: Option<i64>,
 }
 
 /// The columns of a query that groups are made by.
@@ -119,8 +130,17 @@ impl Grouping {
 
     /// Adds a query to its group. Ignores a query that has no fingerprint, or no start, if the groups are
     /// by it.
-    pub(super) fn add(&mut self, query: &Counted, keys: &Keys<'_>) {
-        self.add_alike(&query.into(), keys, keys.user);
+    pub(super) fn add(&mut self, query: &Counted, costs: Costs, keys: &Keys<'_>) {
+        let alike = Alike {
+            count: 1,
+            errors: query.errors,
+            durations_ms: query.duration_ms.as_slice(),
+            sums: costs.summed.map(i128::from),
+            peak_memory_bytes: costs.peak_memory_bytes,
+            first_ms: query.started_ms,
+            last_ms: query.started_ms,
+        };
+        self.add_alike(&alike, keys, keys.user);
     }
 
     /// The same for several queries. `users` are their users, each at least once; they count if the groups are by statement.
@@ -143,8 +163,8 @@ impl Grouping {
             sums.total_ms.add(*ms);
             group.durations.add(*ms, 1);
         }
-        sums.scan_rows.add(queries.scan_rows);
-        sums.scan_bytes.add(queries.scan_bytes);
+        sums.columns.iter_mut().zip(queries.sums).for_each(|(sum, value)| sum.add(value));
+        group.peak_memory_bytes = queries.peak_memory_bytes.max(group.peak_memory_bytes);
         group.first_ms = queries.first_ms.into_iter().chain(group.first_ms).min();
         group.last_ms = queries.last_ms.max(group.last_ms);
         if self.by == GroupBy::Statement {
@@ -164,8 +184,15 @@ impl Grouping {
         let groups = self.groups.into_iter().map(|(mut group, sums)| {
             group.durations.compact();
             group.total_ms = sums.total_ms.bounded();
-            group.scan_rows = sums.scan_rows.bounded();
-            group.scan_bytes = sums.scan_bytes.bounded();
+            let [scan_rows, scan_bytes, cpu, rows, spilled, queue, parse, plan, schedule] =
+                sums.columns;
+            group.scan_rows = scan_rows.bounded();
+            group.scan_bytes = scan_bytes.bounded();
+            group.cpu_time_ms = cpu.bounded();
+            group.return_rows = rows.bounded();
+            group.spill_write_bytes = spilled.bounded();
+            group.queue_time_ms = queue.bounded();
+            group.planning_time_ms = parse.and(plan).and(schedule).bounded();
             group
         });
         groups.collect()

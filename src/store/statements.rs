@@ -10,6 +10,8 @@ use crate::domain::statement::Fingerprint;
 
 /// The most groups of a report for a client: some 200 MB of memory. A cluster has some thousands of statements.
 pub(super) const MAX_GROUPS: usize = 500_000;
+/// Statements with fewer runs come last by variation.
+const VARIATION_RUNS: i64 = 8;
 /// The most bytes of the normalized statements of an answer. JSON may have six bytes for one.
 const STATEMENTS_BYTES: usize = 8 << 20;
 
@@ -39,6 +41,21 @@ pub(crate) struct StatementStatistics {
     pub scan_rows: i64,
     /// Bytes scanned.
     pub scan_bytes: i64,
+    /// CPU time of all backends.
+    pub cpu_time_ms: i64,
+    /// The largest peak memory of a query.
+    pub peak_memory_bytes: Option<i64>,
+    /// Rows that clients got.
+    pub return_rows: i64,
+    /// Bytes written to disk because memory was short.
+    pub spill_write_bytes: i64,
+    /// Time in the queues of workload groups.
+    pub queue_time_ms: i64,
+    /// Time until the backends had the fragments: parsing, planning and scheduling, without the queue.
+    pub planning_time_ms: i64,
+    /// How much the durations vary: 95 of 100 durations are at most this many times the median. None without a median of a
+    /// millisecond or more.
+    pub variation: Option<f64>,
     /// Number of users.
     pub users: i64,
     /// The first start.
@@ -59,14 +76,23 @@ impl StatementStatistics {
     /// Returns the statistics of a group by statement, without the normalized statement. None for another
     /// group.
     fn of(group: Group) -> Option<StatementStatistics> {
+        let (p50_ms, p95_ms) = (group.durations.percentile(50), group.durations.percentile(95));
+        let median_ms = p50_ms.filter(|ms| *ms > 0);
         Some(StatementStatistics {
             fingerprint: group.fingerprint?,
             normalized: String::new(),
             count: group.count,
             errors: group.errors,
             total_ms: group.total_ms,
-            p50_ms: group.durations.percentile(50),
-            p95_ms: group.durations.percentile(95),
+            p50_ms,
+            p95_ms,
+            variation: Option::zip(p95_ms, median_ms).map(|(p95, p50)| p95 as f64 / p50 as f64),
+            cpu_time_ms: group.cpu_time_ms,
+            peak_memory_bytes: group.peak_memory_bytes,
+            return_rows: group.return_rows,
+            spill_write_bytes: group.spill_write_bytes,
+            queue_time_ms: group.queue_time_ms,
+            planning_time_ms: group.planning_time_ms,
             p99_ms: group.durations.percentile(99),
             max_ms: group.durations.longest(),
             scan_rows: group.scan_rows,
@@ -141,11 +167,18 @@ pub(crate) enum StatementOrder {
     Max,
     ScanRows,
     ScanBytes,
+    CpuTime,
+    PeakMemory,
+    ReturnRows,
+    Spilled,
+    QueueTime,
+    PlanningTime,
+    Variation,
 }
 
 impl StatementOrder {
     /// Every order with its name.
-    pub(crate) const NAMES: [(&str, StatementOrder); 9] = [
+    pub(crate) const NAMES: [(&str, StatementOrder); 16] = [
         ("total_ms", StatementOrder::Total),
         ("count", StatementOrder::Count),
         ("errors", StatementOrder::Errors),
@@ -155,6 +188,13 @@ impl StatementOrder {
         ("max_ms", StatementOrder::Max),
         ("scan_rows", StatementOrder::ScanRows),
         ("scan_bytes", StatementOrder::ScanBytes),
+        ("cpu_time_ms", StatementOrder::CpuTime),
+        ("peak_memory_bytes", StatementOrder::PeakMemory),
+        ("return_rows", StatementOrder::ReturnRows),
+        ("spill_write_bytes", StatementOrder::Spilled),
+        ("queue_time_ms", StatementOrder::QueueTime),
+        ("planning_time_ms", StatementOrder::PlanningTime),
+        ("variation", StatementOrder::Variation),
     ];
 
     /// Sorts statements. Unknown values are last; the fingerprint breaks ties.
@@ -173,6 +213,16 @@ impl StatementOrder {
             StatementOrder::Max => one.max_ms,
             StatementOrder::ScanRows => Some(one.scan_rows),
             StatementOrder::ScanBytes => Some(one.scan_bytes),
+            StatementOrder::CpuTime => Some(one.cpu_time_ms),
+            StatementOrder::PeakMemory => one.peak_memory_bytes,
+            StatementOrder::ReturnRows => Some(one.return_rows),
+            StatementOrder::Spilled => Some(one.spill_write_bytes),
+            StatementOrder::QueueTime => Some(one.queue_time_ms),
+            StatementOrder::PlanningTime => Some(one.planning_time_ms),
+            // In thousandths. One run says nothing of how durations vary.
+            StatementOrder::Variation => {
+                one.variation.filter(|_| one.count >= VARIATION_RUNS).map(|it| (it * 1000.0) as i64)
+            }
         }
     }
 }

@@ -4,8 +4,8 @@
 //! copying; everything else works without it. Every page reads through [`crate::http::view`], so a page shows no more
 //! than the REST interface shows to the same user.
 //!
-//! One module is one page, and owns its route: [`history`], [`query`], [`statements`], [`statement`], [`status`],
-//! [`login`]. [`live_updates`] sends changes to open pages. The other modules are what the pages share.
+//! One module is one page, and owns its route: [`history`], [`query`], [`statements`], [`regressions`], [`statement`],
+//! [`status`], [`login`]. [`live_updates`] sends changes to open pages. The other modules are what the pages share.
 
 mod assets;
 mod chart;
@@ -18,6 +18,7 @@ mod login;
 mod paths;
 pub(crate) mod query;
 mod query_table;
+mod regressions;
 mod report_cache;
 mod request;
 mod response;
@@ -48,6 +49,8 @@ pub(crate) fn routes(
         .or(status::route(requests.clone(), state.clone()))
         .unify()
         .or(statements::route(requests.clone(), live_updates.watch.clone()))
+        .unify()
+        .or(regressions::route(requests.clone(), live_updates.watch.clone()))
         .unify()
         .or(statement::route(requests.clone()))
         .unify()

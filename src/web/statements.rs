@@ -22,7 +22,7 @@ use crate::http::view::View;
 use crate::store::{StatementOrder, StatementStatistics, Watch};
 
 /// Characters of a statement in the list.
-const EXCERPT_CHARS: usize = 160;
+pub(super) const EXCERPT_CHARS: usize = 160;
 /// Parts of a trend.
 const TREND_PARTS: usize = 24;
 /// The orders of the list, with the headings of their columns.
@@ -34,6 +34,24 @@ const ORDERS: [(&str, &str); 6] = [
     ("p95_ms", "p95"),
     ("max_ms", "Longest"),
 ];
+
+/// Further orders. The figure that the list is ordered by has a column of its own.
+const MORE_ORDERS: [(&str, &str, Figure); 9] = [
+    ("cpu_time_ms", "CPU time", |one| format::duration(Some(one.cpu_time_ms))),
+    ("peak_memory_bytes", "Peak memory", |one| format::bytes(one.peak_memory_bytes)),
+    ("scan_rows", "Scanned rows", |one| format::number(Some(one.scan_rows))),
+    ("scan_bytes", "Scanned bytes", |one| format::bytes(Some(one.scan_bytes))),
+    ("return_rows", "Returned rows", |one| format::number(Some(one.return_rows))),
+    ("spill_write_bytes", "Spilled", |one| format::bytes(Some(one.spill_write_bytes))),
+    ("queue_time_ms", "Queue", |one| format::duration(Some(one.queue_time_ms))),
+    ("planning_time_ms", "Planning", |one| format::duration(Some(one.planning_time_ms))),
+    ("variation", "Variation", |one| {
+        one.variation.map_or("N/A".to_string(), |times| format!("{times:.1} ×"))
+    }),
+];
+
+/// Returns the text of one figure.
+type Figure = fn(&StatementStatistics) -> String;
 
 /// The most bytes of the lists in the cache.
 const CACHE_BYTES: usize = 16 << 20;
@@ -87,12 +105,26 @@ async fn page(
     let StatementList { range, statements, trends } = &list.value;
     let body = html! {
         h1 { "Statements" }
+        (tabs(paths::STATEMENTS))
         p.note { "Statements that differ only in their literal values are counted as one." }
         @if let Some(range) = range { (range.choices(paths::STATEMENTS, &parameters, view.zone)) }
+        (more_orders(order_name, &parameters))
         (table(statements, trends, order_name, &parameters))
         @if statements.is_empty() { p.empty { "No statements in this time range." } }
     };
     Ok(Page { title: "Statements".to_string(), nav: Some(NavItem::Statements), body })
+}
+
+/// Returns the links between the reports of statements. `current` is the address of one.
+pub(super) fn tabs(current: &str) -> Markup {
+    let reports = [(paths::STATEMENTS, "By cost"), (paths::REGRESSIONS, "What got slower")];
+    html! {
+        nav.tabs aria-label="Reports" {
+            @for (path, label) in reports {
+                a href=(path) aria-current=[(path == current).then_some("page")] { (label) }
+            }
+        }
+    }
 }
 
 /// Reads what the page lists.
@@ -126,12 +158,31 @@ async fn trends(
     Ok(view.trends(&fingerprints, range.from_ms, width_ms, TREND_PARTS).await?)
 }
 
+fn more_orders(order: &str, parameters: &Parameters) -> Markup {
+    let ordered_by = |name: &str| address(paths::STATEMENTS, parameters, &[("order", name)]);
+    html! {
+        div.range {
+            p { "Order by a column, or by" }
+            ul aria-label="Order" {
+                @for (name, label, _) in MORE_ORDERS {
+                    li {
+                        a href=(ordered_by(name))
+                            aria-current=[(name == order).then_some("true")] { (label) }
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn table(
     statements: &[StatementStatistics],
     trends: &Trends,
     order: &str,
     parameters: &Parameters,
 ) -> Markup {
+    let figure = MORE_ORDERS.into_iter().find(|(name, ..)| *name == order);
+    let figure = figure.map(|(_, label, figure)| (label, figure));
     let max_total_ms = statements.iter().map(|statement| statement.total_ms).max().unwrap_or(0);
     html! {
         div.wide-table {
@@ -145,13 +196,16 @@ fn table(
                                 a href=(address(paths::STATEMENTS, parameters, &[("order", name)])) { (label) }
                             }
                         }
+                        @if let Some((label, _)) = figure {
+                            th.number scope="col" aria-sort="descending" { (label) }
+                        }
                         th.number scope="col" { "Scanned" }
                         th.number scope="col" { "Users" }
                     }
                 }
                 tbody {
                     @for statement in statements {
-                        (row(statement, max_total_ms, trends.get(&statement.fingerprint)))
+                        (row(statement, max_total_ms, trends.get(&statement.fingerprint), figure))
                     }
                 }
             }
@@ -159,7 +213,12 @@ fn table(
     }
 }
 
-fn row(statement: &StatementStatistics, max_total_ms: i64, trend: Option<&Vec<i64>>) -> Markup {
+fn row(
+    statement: &StatementStatistics,
+    max_total_ms: i64,
+    trend: Option<&Vec<i64>>,
+    figure: Option<(&str, Figure)>,
+) -> Markup {
     html! {
         tr {
             td.statement {
@@ -176,6 +235,9 @@ fn row(statement: &StatementStatistics, max_total_ms: i64, trend: Option<&Vec<i6
             td.number data-label="Median" { (format::duration(statement.p50_ms)) }
             td.number data-label="p95" { (format::duration(statement.p95_ms)) }
             td.number data-label="Longest" { (format::duration(statement.max_ms)) }
+            @if let Some((label, figure)) = figure {
+                td.number data-label=(label) { (figure(statement)) }
+            }
             td.number data-label="Scanned" { (format::bytes(Some(statement.scan_bytes))) }
             td.number data-label="Users" { (format::number(Some(statement.users))) }
         }

@@ -166,11 +166,9 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
     }
     std::fs::write(&log, lines).unwrap();
     import(&db, &[&log]);
-    let slower = json(
-        &db,
-        &["top", "--from", "2024-09-08", "--to", "2024-09-09", "--baseline", "7d", "--json"],
-    );
-    assert_eq!(slower[0]["name"], "select * from t where a = ?");
+    let found = json(&db, &["regress", "--from", "2024-09-08", "--to", "2024-09-09", "--json"]);
+    let slower = &found["statements"];
+    assert_eq!(slower[0]["normalized"], "select * from t where a = ?");
     let found = json(&db, &["top", "--from", "2024-09-01", "--search", "A = 7", "--json"]);
     assert_eq!(found[0]["name"], "select * from t where a = ?");
     assert_eq!(json(&db, &["top", "--words", "nowhere", "--json"]), serde_json::json!([]));
@@ -183,10 +181,19 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
     );
     assert_eq!(stdout(&empty).lines().count(), 1, "the names of the columns");
     assert_eq!(
-        (&slower[0]["p50_ms"], &slower[0]["baseline"]["p50_ms"]),
+        (&slower[0]["after"]["p50_ms"], &slower[0]["before"]["p50_ms"]),
         (&169.into(), &119.into())
     );
-    assert!(slower[0]["baseline"]["confidence"].as_f64().unwrap() > 0.999, "{slower}");
+    assert!(slower[0]["confidence"].as_f64().unwrap() > 0.999, "{slower}");
+    let text = run(&db, &["regress", "--from", "2024-09-08", "--to", "2024-09-09"]);
+    assert!(
+        stderr(&text).contains(" statements got slower from 2024-09-08 00:00:00 to "),
+        "{}",
+        stderr(&text)
+    );
+    let wrong = run(&db, &["regress", "--baseline", "last week"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("--baseline: last week is not how much earlier, like 7d"));
 }
 
 #[test]
@@ -229,7 +236,7 @@ fn what_is_generated_names_every_command() {
     let script = stdout(&annals().args(["completions", "bash"]).output().unwrap());
     assert!(script.contains("profile") && script.contains("--baseline"));
     assert!(annals().arg("man").arg(folder.path()).status().unwrap().success());
-    let page = std::fs::read_to_string(folder.path().join("annals-top.1")).unwrap();
+    let page = std::fs::read_to_string(folder.path().join("annals-regress.1")).unwrap();
     assert!(page.contains("Mann and Whitney"));
 }
 

@@ -119,6 +119,7 @@ const PATHS: &[&str] = &[
     "/api/v1/queries/ID/profile/tree",
     "/api/v1/queries/ID/plan",
     "/api/v1/statements",
+    "/api/v1/regressions",
     "/api/v1/timeline?buckets=3",
 ];
 
@@ -182,7 +183,7 @@ fn no_user_sees_a_byte_of_another_users_queries() {
             let (status, body, _) = ask(&server, Some(name), "GET", &known, b"");
             assert_eq!(status, 200, "{path}");
             let text = String::from_utf8(body).unwrap();
-            let numbers = ["fragments", "graph", "json", "timeline", "statistics"]
+            let numbers = ["fragments", "graph", "json", "timeline", "statistics", "regressions"]
                 .iter()
                 .any(|kind| path.contains(kind));
             // Carol ran a load, and the manager lists only queries.

@@ -10,5 +10,5 @@ pub(crate) use link::{address, cursor, set_incomplete, with_next};
 pub(crate) use list::{ListParameters, filter};
 pub(crate) use reader::{NoParameters, read_all, read_known};
 pub(crate) use values::{
-    Count, FingerprintText, KindName, PageCursor, SearchText, SearchWords, Time,
+    BaselineText, Count, FingerprintText, KindName, PageCursor, SearchText, SearchWords, Time,
 };

@@ -10,6 +10,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::domain::baseline::Baseline;
 use crate::domain::filter::Cursor;
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
@@ -67,6 +68,19 @@ impl<'de> Deserialize<'de> for KindName {
         parsed(deserializer, "query or load", |text| {
             let mut kinds = [Kind::Query, Kind::Load].into_iter();
             kinds.find(|kind| kind.name().eq_ignore_ascii_case(text)).map(KindName)
+        })
+    }
+}
+
+/// The earlier period that a period is compared with.
+#[derive(Debug, Deserialize)]
+pub(crate) struct BaselineText(pub(crate) String);
+
+impl BaselineText {
+    /// Returns the baseline. Errors if the text is none.
+    pub(crate) fn baseline(&self, zone: Zone) -> Result<Baseline, ApiError> {
+        Baseline::parse(&self.0, zone).ok_or_else(|| {
+            ApiError::BadRequest(format!("baseline must be {}", Baseline::SPELLINGS))
         })
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod openapi;
 mod push;
 mod queries;
+mod regressions;
 mod schema;
 mod statements;
 mod status;
@@ -18,6 +19,7 @@ pub(super) const ROUTES: &[Route] = &[
     queries::PROFILE_TREE,
     queries::PLAN,
     statements::ROUTE,
+    regressions::ROUTE,
     timeline::ROUTE,
     status::ROUTE,
     openapi::ROUTE,

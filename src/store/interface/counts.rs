@@ -3,14 +3,18 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Store;
+use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::store::contents::Sizes;
 use crate::store::error::StoreError;
 use crate::store::group::{Group, GroupBy};
 use crate::store::query::Reader;
+use crate::store::regression::{Regressions, slower};
 use crate::store::statements::{StatementOrder, StatementPage};
 use crate::store::timeline::{Bucket, Spans};
+
+const DAY_MS: i64 = 86_400_000;
 
 /// Counts of many queries.
 impl Store {
@@ -46,6 +50,45 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<StatementPage, StoreError> {
         of_engine!(self, store => store.statements(filter, order, reader).await)
+    }
+
+    /// Returns the statements of a filter that got slower than in the baseline, of the queries that the reader may see, as
+    /// many as the filter's limit. Without times, the period is the last day of the history. Ignores the filter's cursor.
+    /// None if the history is empty.
+    ///
+    /// Errors if there are too many statements, if too many reports wait, or if the time is up.
+    pub(crate) async fn regressions(
+        &self,
+        filter: &QueryFilter,
+        baseline: Baseline,
+        reader: Reader<'_>,
+    ) -> Result<Option<Regressions>, StoreError> {
+        let Some((first_ms, last_ms)) = self.span(reader.owner).await? else { return Ok(None) };
+        let to_ms = filter.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
+        let from_ms = filter.from_ms.unwrap_or_else(|| first_ms.max(to_ms.saturating_sub(DAY_MS)));
+        let (baseline_from_ms, baseline_to_ms) = baseline.of((from_ms, to_ms));
+        let within = |from_ms, to_ms| QueryFilter {
+            from_ms: Some(from_ms),
+            to_ms: Some(to_ms),
+            ..filter.clone()
+        };
+        let (period, earlier) = (within(from_ms, to_ms), within(baseline_from_ms, baseline_to_ms));
+        let after = of_engine!(self, store => store.by_statement(&period, reader).await?);
+        let before = of_engine!(self, store => store.by_statement(&earlier, reader).await?);
+        let (mut statements, compared) = slower(before, after, filter.limit as usize);
+        let named = statements.iter().map(|it| it.fingerprint).collect();
+        let mut named = self.normalized_statements(&named).await?;
+        for statement in &mut statements {
+            statement.normalized = named.remove(&statement.fingerprint).unwrap_or_default();
+        }
+        Ok(Some(Regressions {
+            statements,
+            compared,
+            from_ms,
+            to_ms,
+            baseline_from_ms,
+            baseline_to_ms,
+        }))
     }
 
     /// Returns how often the queries of each fingerprint ran in each of `parts` spans of `width_ms` from `from_ms` on.

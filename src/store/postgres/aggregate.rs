@@ -16,7 +16,7 @@ use super::nul::without_nul;
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
-use crate::store::group::{Alike, Group, GroupBy, Grouping, Keys, QUARTER_MS};
+use crate::store::group::{Alike, Group, GroupBy, Grouping, Keys, QUARTER_MS, SUMMED};
 use crate::store::query::Reader;
 use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
 use crate::store::timeline::{Bucket, Spans};
@@ -34,6 +34,9 @@ fn sum(column: &str) -> String {
 /// which can have a gigabyte at most, and annals reads one such value at a time.
 const COUNTED_TOGETHER: u32 = 20;
 
+/// The position of the first sum of [`SUMMED`] in the rows of [`alike_sql`].
+const OF_SUMMED: usize = 10;
+
 /// Returns the statement up to the conditions for queries of the same keys, and what follows the conditions. The server
 /// sends their durations and users in arrays: a row for each different duration took annals three times as long to read as
 /// the server to count.
@@ -50,12 +53,13 @@ fn alike_sql(by: GroupBy) -> (String, String) {
         }
     };
     // A sum of 64-bit values is exact on the server, and no type of sqlx holds it.
+    let sums = SUMMED.map(|column| format!("coalesce(sum({column}), 0)::text"));
     let select = format!(
-        "SELECT {keys}, count(*), count(*) FILTER (WHERE is_failed),
-             coalesce(sum(scan_rows), 0)::text, coalesce(sum(scan_bytes), 0)::text,
-             min(started_ms), max(started_ms),
-             array_agg(duration_ms) FILTER (WHERE duration_ms IS NOT NULL), {users}
-         FROM query"
+        "SELECT {keys}, count(*), count(*) FILTER (WHERE is_failed), min(started_ms), max(started_ms),
+             array_agg(duration_ms) FILTER (WHERE duration_ms IS NOT NULL), {users},
+             max(peak_memory_bytes), {}
+         FROM query",
+        sums.join(", ")
     );
     (select, format!(" GROUP BY {grouped}, id >> {COUNTED_TOGETHER}"))
 }
@@ -85,16 +89,20 @@ async fn groups(
     while let Some(row) = rows.try_next().await?
         && grouping.len() <= most
     {
-        let durations_ms: Option<Vec<i64>> = row.try_get(9)?;
-        let users: Option<Vec<String>> = row.try_get(10)?;
+        let durations_ms: Option<Vec<i64>> = row.try_get(7)?;
+        let users: Option<Vec<String>> = row.try_get(8)?;
+        let mut sums = [0; SUMMED.len()];
+        for (column, value) in (OF_SUMMED..).zip(&mut sums) {
+            *value = exact_sum(&row, column)?;
+        }
         let alike = Alike {
             count: row.try_get(3)?,
             errors: row.try_get(4)?,
             durations_ms: durations_ms.as_deref().unwrap_or_default(),
-            scan_rows: exact_sum(&row, 5)?,
-            scan_bytes: exact_sum(&row, 6)?,
-            first_ms: row.try_get(7)?,
-            last_ms: row.try_get(8)?,
+            sums,
+            peak_memory_bytes: row.try_get(9)?,
+            first_ms: row.try_get(5)?,
+            last_ms: row.try_get(6)?,
         };
         let keys =
             Keys { fingerprint: row.try_get(0)?, user: row.try_get(1)?, db: row.try_get(2)? };
@@ -170,6 +178,25 @@ impl Store {
         let groups = bound.within(groups).await?;
         read.end().await?;
         Ok(groups)
+    }
+
+    /// Returns the queries of a filter that the reader may see, by statement, in no order. Ignores the filter's limit and
+    /// cursor.
+    ///
+    /// Errors if there are too many statements, if too many reports wait, or if the time is up.
+    pub(in crate::store) async fn by_statement(
+        &self,
+        filter: &QueryFilter,
+        reader: Reader<'_>,
+    ) -> Result<Vec<Group>, StoreError> {
+        let mut read = self.reports.begin(reader.client()).await?;
+        let bound = read.bound();
+        let queries = (filter, reader.owner);
+        let found = groups(read.connection()?, queries, GroupBy::Statement, MAX_GROUPS);
+        let found = bound.within(found).await?;
+        read.end().await?;
+        let is_bounded = found.len() <= MAX_GROUPS;
+        is_bounded.then_some(found).ok_or(StoreError::TooManyGroups(MAX_GROUPS))
     }
 
     /// Returns the statistics of the queries of a filter that the reader may see, by statement, as many as the filter's

@@ -22,9 +22,6 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// How long a read waits for a connection of the pool, also while another server takes over.
 const ACQUIRE_TIME: Duration = Duration::from_secs(10);
-/// A connection that was idle for this long may be broken, so it is asked before it reads. Asking each time costs a read a
-/// third of its time.
-const CHECKED_FROM_IDLE: Duration = Duration::from_millis(500);
 
 /// The connections that read.
 #[derive(Debug)]
@@ -60,15 +57,6 @@ impl Server {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIME)
-            .test_before_acquire(false)
-            .before_acquire(|connection, use_before| {
-                Box::pin(async move {
-                    if use_before.idle_for >= CHECKED_FROM_IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
             .connect_lazy_with(options.clone());
         Server { options, pool }
     }

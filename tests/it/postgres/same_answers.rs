@@ -30,7 +30,7 @@ const COMMANDS: &[&[&str]] = &[
     &["top", "--from", "2020-01-01", "--by", "user", "--json"],
     &["top", "--from", "2020-01-01", "--by", "db", "--sort", "scan-bytes"],
     &["top", "--from", "2020-01-01", "--by", "hour", "--json"],
-    &["top", "--from", "2024-08-06", "--to", "2024-08-07", "--baseline", "30d"],
+    &["regress", "--from", "2024-08-06", "--to", "2024-08-07", "--baseline", "30d", "--json"],
     &["top", "--from", "2020-01-01", "--search", "orders"],
     &["export"],
     &["export", "--format", "csv"],
@@ -54,6 +54,8 @@ const PATHS: &[&str] = &[
     "/api/v1/queries/fbb2582c72884d29-9dd9de3b42b740e9/plan",
     "/api/profile/text?query_id=fbb2582c72884d29-9dd9de3b42b740e9",
     "/api/v1/statements?from=1500000000000&to=1800000000000",
+    "/api/v1/statements?from=1500000000000&order=cpu_time_ms",
+    "/api/v1/regressions?from=2024-08-06&to=2024-08-07&baseline=30d",
     "/api/v1/timeline?from=1722900000000&to=1723000000000",
 ];
 

@@ -1,5 +1,7 @@
 //! Aggregates of many queries: spans of time, and groups.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use sqlx::Execute;
 
@@ -9,13 +11,18 @@ use crate::domain::filter::QueryFilter;
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
-use crate::store::group::{Group, GroupBy, Grouping, Keys};
+use crate::store::group::{Costs, Group, GroupBy, Grouping, Keys, SUMMED};
 use crate::store::query::Reader;
 use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
 use crate::store::timeline::{Bucket, Counting, Spans};
 
 /// The columns that a [`Grouping`] needs beyond the counted ones.
-pub(super) const GROUP_COLUMNS: &str = ", fingerprint, user, db";
+pub(super) static GROUP_COLUMNS: LazyLock<String> = LazyLock::new(|| {
+    let summed = SUMMED.map(|column| format!(", ifnull({column}, 0)"));
+    format!(", fingerprint, user, db, peak_memory_bytes{}", summed.concat())
+});
+/// The position of the first column of [`SUMMED`].
+const OF_SUMMED: usize = OWN + 4;
 
 /// Returns the groups of the queries of a filter. Stops with one group more than `most`.
 fn groups(
@@ -25,14 +32,18 @@ fn groups(
     most: usize,
 ) -> Result<Vec<Group>, rusqlite::Error> {
     let mut grouping = Grouping::new(by);
-    Scan { sqlite, filter, owner }.each(GROUP_COLUMNS, |row| {
+    Scan { sqlite, filter, owner }.each(&GROUP_COLUMNS, |row| {
         if grouping.len() > most {
             return Ok(false);
         }
         let text =
             |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null().ok().flatten());
         let keys = Keys { fingerprint: row.get(OWN)?, user: text(OWN + 1)?, db: text(OWN + 2)? };
-        grouping.add(&counted(row)?, &keys);
+        let mut costs = Costs { summed: [0; SUMMED.len()], peak_memory_bytes: row.get(OWN + 3)? };
+        for (column, value) in (OF_SUMMED..).zip(&mut costs.summed) {
+            *value = row.get(column)?;
+        }
+        grouping.add(&counted(row)?, costs, &keys);
         Ok(true)
     })?;
     Ok(grouping.into_groups())
@@ -78,6 +89,25 @@ impl Store {
         let all = usize::MAX;
         let top = move |sqlite: &_| groups(sqlite, (&filter, owner.as_deref()), by, all);
         self.reports.run(None, top).await
+    }
+
+    /// Returns the queries of a filter that the reader may see, by statement, in no order. Ignores the filter's limit and
+    /// cursor.
+    ///
+    /// Errors if there are too many statements, if too many reports wait, or if the time is up.
+    pub(in crate::store) async fn by_statement(
+        &self,
+        filter: &QueryFilter,
+        reader: Reader<'_>,
+    ) -> Result<Vec<Group>, StoreError> {
+        let filter = filter.clone();
+        let owner = reader.owner.map(str::to_string);
+        let by_statement = move |sqlite: &_| {
+            groups(sqlite, (&filter, owner.as_deref()), GroupBy::Statement, MAX_GROUPS)
+        };
+        let found = self.reports.run(reader.client(), by_statement).await?;
+        let is_bounded = found.len() <= MAX_GROUPS;
+        is_bounded.then_some(found).ok_or(StoreError::TooManyGroups(MAX_GROUPS))
     }
 
     /// Returns the statistics of the queries of a filter that the reader may see, by statement, as many as the

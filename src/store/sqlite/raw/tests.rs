@@ -25,7 +25,7 @@ async fn the_schema_has_what_raw_statements_name() {
         statements.extend([true, false].map(|has_times| ids_sql(indexed, has_times)));
         statements.extend([started_sql(indexed), unstarted_sql(indexed), count_sql(indexed)]);
     }
-    for columns in ["", aggregate::GROUP_COLUMNS] {
+    for columns in ["", &*aggregate::GROUP_COLUMNS] {
         statements.extend([true, false].map(|with_statement| range_sql(columns, with_statement)));
     }
     for texts in Texts::EACH {

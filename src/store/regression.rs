@@ -1,0 +1,263 @@
+//! Statements that got slower from one period to another.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::group::Group;
+use crate::domain::statement::Fingerprint;
+use crate::domain::statistics::Durations;
+
+/// A statement is named if it got slower with this confidence at least.
+const MIN_CONFIDENCE: f64 = 0.95;
+/// ... and its median or its 95th percentile became longer by this factor at least. With many runs, the test is sure of
+/// differences that nobody feels.
+const MIN_FACTOR: f64 = 1.2;
+/// More rows are the cause if a run reads this many times as many on average ...
+const MORE_ROWS_FACTOR: f64 = 1.5;
+/// ... and this many more.
+const MORE_ROWS: i64 = 1000;
+/// A phase is the cause if it has this part of the longer duration.
+const CAUSING_PART: f64 = 0.5;
+
+/// Which statements got slower, the one that cost most time first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Regressions {
+    pub statements: Vec<Regression>,
+    /// How many statements ran at least 8 times in both periods, and were compared.
+    pub compared: usize,
+    /// The begin of the period, in Unix milliseconds.
+    pub from_ms: i64,
+    /// The end of the period.
+    pub to_ms: i64,
+    /// The begin of the baseline.
+    pub baseline_from_ms: i64,
+    /// The end of the baseline.
+    pub baseline_to_ms: i64,
+}
+
+/// A statement that got slower.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Regression {
+    /// 16 hex digits.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
+    pub fingerprint: Fingerprint,
+    /// The statement without its values, its first 64 KiB.
+    pub normalized: String,
+    /// 1 less the chance that nothing changed, times the number of statements that were compared: from 0.95 to 1.
+    pub confidence: f64,
+    /// How much longer all runs of the period took than as many of the baseline, by the averages.
+    pub extra_ms: i64,
+    /// What the history shows as a cause. Empty if it shows none: the same rows, and no longer planning or waiting.
+    pub causes: Vec<Cause>,
+    pub before: RunCosts,
+    pub after: RunCosts,
+}
+
+/// What can make a statement slower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Cause {
+    /// Its runs read more rows: at least half as many again.
+    Data,
+    /// It waits longer in the queue of its workload group: at least half of the longer duration.
+    Queue,
+    /// Planning takes longer: at least half of the longer duration.
+    Planning,
+}
+
+impl Cause {
+    /// Returns what a person reads.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Cause::Data => "reads more rows",
+            Cause::Queue => "waits longer in the queue",
+            Cause::Planning => "is planned longer",
+        }
+    }
+}
+
+/// What the runs of a statement cost in one period. Averages are of all runs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunCosts {
+    /// Number of runs.
+    pub count: i64,
+    pub p50_ms: Option<i64>,
+    pub p95_ms: Option<i64>,
+    pub average_ms: i64,
+    /// Rows scanned, on average.
+    pub scan_rows: i64,
+    /// Bytes scanned, on average.
+    pub scan_bytes: i64,
+    /// CPU time of all backends, on average.
+    pub cpu_time_ms: i64,
+    /// Time in the queue, on average.
+    pub queue_time_ms: i64,
+    /// Parsing, planning and scheduling, on average.
+    pub planning_time_ms: i64,
+}
+
+impl RunCosts {
+    fn of(group: &Group) -> RunCosts {
+        let average = |sum: i64| sum / group.count.max(1);
+        RunCosts {
+            count: group.count,
+            p50_ms: group.durations.percentile(50),
+            p95_ms: group.durations.percentile(95),
+            average_ms: average(group.total_ms),
+            scan_rows: average(group.scan_rows),
+            scan_bytes: average(group.scan_bytes),
+            cpu_time_ms: average(group.cpu_time_ms),
+            queue_time_ms: average(group.queue_time_ms),
+            planning_time_ms: average(group.planning_time_ms),
+        }
+    }
+}
+
+/// Compares the groups by statement of two periods. Returns the statements that got slower, the one that cost most time
+/// first, at most `limit`, without their normalized statements; and how many were compared.
+pub(super) fn slower(
+    before: Vec<Group>,
+    after: Vec<Group>,
+    limit: usize,
+) -> (Vec<Regression>, usize) {
+    let before: HashMap<_, Group> =
+        before.into_iter().filter_map(|group| Some((group.fingerprint?, group))).collect();
+    let compared: Vec<_> = after
+        .iter()
+        .filter_map(|after| {
+            let (fingerprint, before) = (after.fingerprint?, before.get(&after.fingerprint?)?);
+            let chance = after.durations.slowdown_p_value(&before.durations)?;
+            Some((fingerprint, before, after, chance))
+        })
+        .collect();
+    let count = compared.len();
+    let mut slower: Vec<Regression> = compared
+        .into_iter()
+        .filter(|(_, before, after, _)| is_longer(&before.durations, &after.durations))
+        .filter_map(|(fingerprint, before, after, chance)| {
+            let confidence = 1.0 - chance * count as f64;
+            (confidence >= MIN_CONFIDENCE)
+                .then(|| regression(fingerprint, before, after, confidence))
+        })
+        .filter(|regression| regression.extra_ms > 0)
+        .collect();
+    slower.sort_by_key(|it| (std::cmp::Reverse(it.extra_ms), it.fingerprint.to_signed()));
+    slower.truncate(limit);
+    (slower, count)
+}
+
+/// Returns whether a person would feel the difference.
+fn is_longer(before: &Durations, after: &Durations) -> bool {
+    [50, 95].into_iter().any(|percent| {
+        let (Some(before), Some(after)) = (before.percentile(percent), after.percentile(percent))
+        else {
+            return false;
+        };
+        after > before && after as f64 >= before as f64 * MIN_FACTOR
+    })
+}
+
+fn regression(
+    fingerprint: Fingerprint,
+    before: &Group,
+    after: &Group,
+    confidence: f64,
+) -> Regression {
+    let (before, after) = (RunCosts::of(before), RunCosts::of(after));
+    let longer_ms = after.average_ms.saturating_sub(before.average_ms);
+    let extra_ms = longer_ms.saturating_mul(after.count);
+    let causes = causes(&before, &after, longer_ms);
+    Regression {
+        fingerprint,
+        normalized: String::new(),
+        confidence,
+        extra_ms,
+        causes,
+        before,
+        after,
+    }
+}
+
+fn causes(before: &RunCosts, after: &RunCosts, longer_ms: i64) -> Vec<Cause> {
+    let more_rows = after.scan_rows.saturating_sub(before.scan_rows);
+    let has_more_rows = more_rows >= MORE_ROWS
+        && after.scan_rows as f64 >= before.scan_rows as f64 * MORE_ROWS_FACTOR;
+    let has_part = |before_ms: i64, after_ms: i64| {
+        longer_ms > 0
+            && after_ms.saturating_sub(before_ms) as f64 >= longer_ms as f64 * CAUSING_PART
+    };
+    let found = [
+        (Cause::Data, has_more_rows),
+        (Cause::Queue, has_part(before.queue_time_ms, after.queue_time_ms)),
+        (Cause::Planning, has_part(before.planning_time_ms, after.planning_time_ms)),
+    ];
+    found.into_iter().filter(|(_, is_cause)| *is_cause).map(|(cause, _)| cause).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the runs of a statement that take about so many milliseconds and read so many rows each.
+    fn runs(fingerprint: i64, count: i64, about_ms: i64, rows: i64) -> Group {
+        let mut durations = Durations::default();
+        let mut total_ms = 0;
+        for run in 0..count {
+            let ms = about_ms + run * 7 % 10;
+            durations.add(ms, 1);
+            total_ms += ms;
+        }
+        let fingerprint = Some(Fingerprint::from_signed(fingerprint));
+        let scan_rows = rows * count;
+        Group { fingerprint, count, total_ms, durations, scan_rows, ..Group::default() }
+    }
+
+    #[test]
+    fn what_got_slower_is_named_with_its_cause() {
+        let before = vec![
+            runs(1, 100, 100, 5000),
+            runs(2, 100, 100, 5000),
+            runs(3, 100, 100, 5000),
+            runs(4, 100, 100, 5000),
+            runs(6, 5, 100, 5000),
+        ];
+        let mut queued = runs(4, 50, 180, 5000);
+        queued.queue_time_ms = 50 * 70;
+        let after = vec![
+            runs(1, 100, 101, 5000),
+            runs(2, 100, 300, 5000),
+            runs(3, 100, 150, 8000),
+            queued,
+            runs(5, 100, 900, 5000),
+            runs(6, 100, 900, 5000),
+        ];
+        let (slower, compared) = slower(before, after, 10);
+        let named: Vec<_> =
+            slower.iter().map(|it| (it.fingerprint.to_signed(), it.causes.clone())).collect();
+        let expected = vec![(2, vec![]), (3, vec![Cause::Data]), (4, vec![Cause::Queue])];
+        assert_eq!(
+            named, expected,
+            "one that is new, has few runs or is hardly slower is not named"
+        );
+        assert_eq!(compared, 4);
+        assert_eq!((slower[0].extra_ms, slower[0].before.p50_ms), (20_000, Some(104)));
+        assert!(slower.iter().all(|it| it.confidence > 0.99));
+    }
+
+    #[test]
+    fn a_slow_tail_is_enough() {
+        let before = runs(1, 200, 100, 0);
+        let mut after = runs(1, 100, 101, 0);
+        let tail = runs(1, 60, 500, 0);
+        after.durations = after.durations.clone();
+        for ms in 0..60 {
+            after.durations.add(500 + ms, 1);
+        }
+        after.count += tail.count;
+        after.total_ms += tail.total_ms;
+        let (slower, _) = slower(vec![before], vec![after], 10);
+        assert_eq!(slower.len(), 1);
+    }
+}

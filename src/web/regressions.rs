@@ -1,0 +1,170 @@
+//! `/regressions`: the statements that got slower since an earlier period.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use super::layout::{NavItem, Page};
+use super::report_cache::{Report, ReportCache};
+use super::request::{PageRequest, PageRequests, query_filter};
+use super::statements::{EXCERPT_CHARS, tabs};
+use super::{format, paths};
+use crate::domain::baseline::Baseline;
+use crate::domain::filter::QueryFilter;
+use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
+use crate::http::query_parameters::{BaselineText, address};
+use crate::http::view::View;
+use crate::store::{Regression, Regressions, Watch};
+
+/// The baselines that the page offers as links.
+const BASELINES: [(&str, &str); 4] = [
+    ("1d", "a day before"),
+    ("7d", "a week before"),
+    ("28d", "four weeks before"),
+    ("91d", "a quarter before"),
+];
+
+/// The most bytes of the reports in the cache.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// The owner whose queries alone are compared, and what the address selects.
+type Key = (Option<String>, QueryFilter, Baseline);
+
+type Reports = ReportCache<Key, Option<Regressions>>;
+
+fn weigh(_: &Key, report: Option<&Report<Option<Regressions>>>) -> usize {
+    // A row with what the page shows of its statement.
+    const ROW_BYTES: usize = 1000;
+    let rows = report.and_then(|report| report.value.as_ref()).map_or(0, |it| it.statements.len());
+    1000 + rows * ROW_BYTES
+}
+
+pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(Answer,)> {
+    let reports = Arc::new(ReportCache::new(watch, CACHE_BYTES, weigh));
+    warp::path!("regressions")
+        .and(requests)
+        .then(move |request: PageRequest| {
+            let reports = reports.clone();
+            request.answer(|view, parameters| page(view, parameters, reports))
+        })
+        .boxed()
+}
+
+async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Result<Page, ApiError> {
+    let text = parameters.get("baseline").filter(|text| !text.is_empty()).cloned();
+    let baseline = text.clone().map(|text| BaselineText(text).baseline(view.zone)).transpose()?;
+    let baseline = baseline.unwrap_or_default();
+    let filter = query_filter(&view, &parameters)?;
+    let key = (view.restricted_to().map(str::to_string), filter.clone(), baseline);
+    let report = reports.get_for_page(key, read(view.clone(), filter, baseline)).await?;
+    let body = html! {
+        h1 { "Statements" }
+        (tabs(paths::REGRESSIONS))
+        p.note { "Statements whose runs take longer than in an earlier period, by more than chance explains. The first costs most time." }
+        (choices(text.as_deref().unwrap_or("7d"), &parameters))
+        @match &report.value {
+            Some(found) => (comparison(found, view.zone)),
+            None => p.empty { "The history is empty." },
+        }
+    };
+    Ok(Page { title: "What got slower".to_string(), nav: Some(NavItem::Statements), body })
+}
+
+async fn read(
+    view: View,
+    filter: QueryFilter,
+    baseline: Baseline,
+) -> Result<Option<Regressions>, ApiError> {
+    let mut found = view.regressions(&filter, baseline).await?;
+    for statement in found.iter_mut().flat_map(|found| &mut found.statements) {
+        statement.normalized = format::excerpt(&statement.normalized, EXCERPT_CHARS);
+    }
+    Ok(found)
+}
+
+fn choices(chosen: &str, parameters: &Parameters) -> Markup {
+    let compared_with =
+        |baseline: &str| address(paths::REGRESSIONS, parameters, &[("baseline", baseline)]);
+    html! {
+        div.range {
+            p { "Compared with" }
+            ul aria-label="Compared with" {
+                @for (baseline, label) in BASELINES {
+                    li {
+                        a href=(compared_with(baseline))
+                            aria-current=[(baseline == chosen).then_some("true")] { (label) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn comparison(found: &Regressions, zone: Zone) -> Markup {
+    let period = |from_ms: i64, to_ms: i64| {
+        html! {
+            (format::time(Some(from_ms), zone)) " to " (format::time(Some(to_ms), zone))
+        }
+    };
+    html! {
+        p {
+            (period(found.from_ms, found.to_ms)) ", compared with "
+            (period(found.baseline_from_ms, found.baseline_to_ms)) ": "
+            (format::counted(found.compared, "statement", "statements")) " ran at least 8 times in both."
+        }
+        @if found.statements.is_empty() {
+            p.empty { "No statement got slower." }
+        } @else {
+            (table(&found.statements))
+        }
+    }
+}
+
+fn table(statements: &[Regression]) -> Markup {
+    html! {
+        div.wide-table {
+            table.statements {
+                thead {
+                    tr {
+                        th scope="col" { "Statement" }
+                        th.number scope="col" { "More time" }
+                        th.number scope="col" { "Median" }
+                        th.number scope="col" { "p95" }
+                        th.number scope="col" { "Runs" }
+                        th.number scope="col" { "Confidence" }
+                        th scope="col" { "Cause" }
+                    }
+                }
+                tbody { @for statement in statements { (row(statement)) } }
+            }
+        }
+    }
+}
+
+fn row(statement: &Regression) -> Markup {
+    let Regression { before, after, .. } = statement;
+    let change = |label: &'static str, before: String, after: String| {
+        html! {
+            td.number data-label=(label) { (before) " → " strong { (after) } }
+        }
+    };
+    let causes: Vec<&str> = statement.causes.iter().map(|cause| cause.label()).collect();
+    html! {
+        tr {
+            td.statement {
+                a href=(paths::statement(statement.fingerprint)) { bdi { (statement.normalized) } }
+            }
+            td.number.duration data-label="More time" { (format::duration(Some(statement.extra_ms))) }
+            (change("Median", format::duration(before.p50_ms), format::duration(after.p50_ms)))
+            (change("p95", format::duration(before.p95_ms), format::duration(after.p95_ms)))
+            (change("Runs", format::number(Some(before.count)), format::number(Some(after.count))))
+            td.number data-label="Confidence" { (format::percent(statement.confidence)) }
+            td data-label="Cause" { (causes.join(", ")) }
+        }
+    }
+}
