@@ -12,7 +12,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::domain::profile::{
-    Phases, PlanReport, Profile, Section, compare, flame_stacks, operators as operators_of, walk,
+    Phases, Plan, PlanReport, Profile, Section, compare, flame_stacks, operators as operators_of,
+    walk,
 };
 use crate::domain::record::{FieldValue, QueryRecord};
 use crate::domain::statement::{
@@ -64,8 +65,9 @@ pub fn profile(text: &[u8]) -> usize {
 fn operators(tree: &Section) -> usize {
     let operators = operators_of(tree);
     let count = walk(&operators).count();
-    let differences = compare(&operators, &operators);
-    assert_eq!(differences.len(), count);
+    let plan = Plan::of(tree, &operators);
+    let differences = compare(&plan, &plan);
+    assert_eq!(differences.len(), plan.nodes.len());
     assert!(differences.iter().all(|difference| difference.difference_ns == 0));
     let stacks = flame_stacks(&operators, 0.0);
     assert!(stacks.len() <= count);

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::args::{ReadArgs, column_names, plain};
 use super::output::{Output, YELLOW, visible};
 use super::profile::{profile_text, time_text};
-use crate::domain::profile::{OperatorDifference, Section, compare, lossy, operators};
+use crate::domain::profile::{NodeDifference, Plan, Section, compare, lossy, operators};
 use crate::store::StoredQuery;
 
 /// Compare two runs of a statement
 ///
-/// Shows the columns that differ, then the operators, those that got slower first. Operators need the profiles of
-/// both queries.
+/// Shows the columns that differ, then the nodes of the plan, the one that got slower most first, also where the plan has
+/// changed: nodes are matched by what is below them, not by their ids. Nodes need the profiles of both queries.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// The first run: the id of its query, or the start of the id
@@ -34,11 +34,14 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     let texts = first.as_deref().map(lossy).zip(second.as_deref().map(lossy));
     let trees =
         texts.as_ref().map(|(first, second)| (Section::parse(first), Section::parse(second)));
-    let operators =
-        trees.as_ref().map(|(first, second)| compare(&operators(first), &operators(second)));
+    let all = trees.as_ref().map(|(first, second)| (operators(first), operators(second)));
+    let plans = trees.as_ref().zip(all.as_ref()).map(|((first, second), (before, after))| {
+        (Plan::of(first, before), Plan::of(second, after))
+    });
+    let nodes = plans.as_ref().map(|(before, after)| compare(before, after));
     let output = history.output;
     if history.json {
-        output.json(&json!({"before": before, "after": after, "operators": operators}))?;
+        output.json(&json!({"before": before, "after": after, "nodes": nodes}))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = String::new();
@@ -50,9 +53,9 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
         &different_columns(&before, &after)?,
     ));
     text.push('\n');
-    text.push_str(&match operators {
-        None => "operators: the history does not have the profiles of both queries\n".to_string(),
-        Some(differences) => operators_table(output, &differences),
+    text.push_str(&match nodes {
+        None => "nodes: the history does not have the profiles of both queries\n".to_string(),
+        Some(differences) => nodes_table(output, &differences),
     });
     output.write(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -78,20 +81,26 @@ fn different_columns(
     Ok(rows)
 }
 
-fn operators_table(output: Output, differences: &[OperatorDifference<'_>]) -> String {
+fn nodes_table(output: Output, differences: &[NodeDifference<'_>]) -> String {
     let count = |rows: Option<u64>| rows.map_or(String::new(), |rows| rows.to_string());
-    let cells = |operator: &OperatorDifference<'_>| {
-        let sign = if operator.difference_ns < 0 { '-' } else { '+' };
+    let id = |id: Option<&str>| visible(id.unwrap_or_default());
+    let cells = |node: &NodeDifference<'_>| {
+        let sign = if node.difference_ns < 0 { '-' } else { '+' };
         vec![
-            time_text(operator.before_ns),
-            time_text(operator.after_ns),
-            format!("{sign}{}", time_text(Some(operator.difference_ns.unsigned_abs()))),
-            count(operator.before_rows),
-            count(operator.after_rows),
-            operator.fragment.unwrap_or_default().to_string(),
-            visible(operator.name),
+            time_text(node.before_ns),
+            time_text(node.after_ns),
+            format!("{sign}{}", time_text(Some(node.difference_ns.unsigned_abs()))),
+            count(node.before_rows),
+            count(node.after_rows),
+            id(node.before_id),
+            id(node.after_id),
+            visible(node.name),
+            visible(node.table.unwrap_or_default()),
         ]
     };
-    let names = ["before", "after", "change", "rows_before", "rows_after", "fragment", "operator"];
+    let names = [
+        "before", "after", "change", "rows_before", "rows_after", "id_before", "id_after", "node",
+        "table",
+    ];
     output.table(&names, &differences.iter().map(cells).collect::<Vec<_>>())
 }

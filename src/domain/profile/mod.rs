@@ -8,8 +8,8 @@
 //! - [`tree`] reads the lines into sections and counters.
 //! - [`summary`] reads the head into a query record.
 //! - [`phases`] reads where the time went outside of the execution.
-//! - [`operators`](mod@operators) reads the operators of the plan, and compares those of two runs.
-//! - [`plan`] joins the operators of all fragments into the nodes of one plan.
+//! - [`operators`](mod@operators) reads the operators of the plan.
+//! - [`plan`] joins the operators of all fragments into the nodes of one plan, and compares two plans.
 //! - [`flame_graph`] stacks the operators for a flame graph.
 //! - [`dialects`] has what the engines and their versions write differently.
 
@@ -31,9 +31,9 @@ use crate::domain::record::{QueryIdError, QueryRecord};
 use crate::domain::time::Zone;
 
 pub(crate) use flame_graph::flame_stacks;
-pub(crate) use operators::{Operator, OperatorDifference, compare, operators, walk};
+pub(crate) use operators::{Operator, operators, walk};
 pub(crate) use phases::{Phase, Phases, RecordedTimes};
-pub(crate) use plan::{Node, Plan, PlanReport, ReportedNode};
+pub(crate) use plan::{Node, NodeDifference, Plan, PlanReport, ReportedNode, compare};
 pub(crate) use tree::Section;
 
 /// A profile with the record that its summary gives.

@@ -1,8 +1,8 @@
-//! The fastest and the slowest run of a statement, and the operators whose time differs most.
+//! The fastest and the slowest run of a statement, and the nodes of their plans whose times differ most.
 
 use maud::{Markup, html};
 
-use crate::domain::profile::{OperatorDifference, Section, compare, lossy, operators};
+use crate::domain::profile::{NodeDifference, Plan, Section, compare, lossy, operators};
 use crate::domain::time::Zone;
 use crate::http::error::ApiError;
 use crate::http::view::View;
@@ -10,9 +10,9 @@ use crate::store::{StoreError, StoredQuery, StoredText};
 use crate::web::query::stored_profile;
 use crate::web::{format, paths};
 
-/// Operators in the comparison.
-const MAX_OPERATORS: usize = 20;
-/// The headings of the columns beside the operator.
+/// Nodes in the comparison.
+const MAX_NODES: usize = 20;
+/// The headings of the columns beside the node.
 const COLUMNS: [&str; 4] = ["Time, fastest", "Time, slowest", "Rows, fastest", "Rows, slowest"];
 
 /// Returns the section that compares the fastest with the slowest run; `None` with fewer than two timed runs. `newest`
@@ -32,12 +32,12 @@ pub(super) async fn compare_extremes(
     };
     let before = stored_profile(view, &fastest.query_id).await?;
     let after = stored_profile(view, &slowest.query_id).await?;
-    let operators = match before.zip(after) {
+    let nodes = match before.zip(after) {
         Some((before, after)) => {
             let text_bytes = before.len() + after.len();
-            view.compute(text_bytes, move || compared_operators(before, after)).await??
+            view.compute(text_bytes, move || compared_nodes(before, after)).await??
         }
-        None => html! { p.note { "Operators are compared when both runs have a stored profile." } },
+        None => html! { p.note { "The plans are compared when both runs have a stored profile." } },
     };
     Ok(Some(html! {
         section aria-labelledby="comparison" {
@@ -46,7 +46,7 @@ pub(super) async fn compare_extremes(
                 @if let Some(runs) = newest { " (newest " (runs) " runs)" }
             }
             (runs_side_by_side(fastest, slowest, view.zone))
-            (operators)
+            (nodes)
         }
     }))
 }
@@ -75,28 +75,43 @@ fn runs_side_by_side(fastest: &StoredQuery, slowest: &StoredQuery, zone: Zone) -
     }
 }
 
-/// Returns the operators of two profiles side by side. Errors if a stored text is damaged.
-fn compared_operators(before: StoredText, after: StoredText) -> Result<Markup, StoreError> {
+/// Returns the nodes of the plans of two profiles side by side. Errors if a stored text is damaged.
+fn compared_nodes(before: StoredText, after: StoredText) -> Result<Markup, StoreError> {
     let (before, after) = (before.unpack()?, after.unpack()?);
     let (before, after) = (lossy(&before), lossy(&after));
     let (before, after) = (Section::parse(&before), Section::parse(&after));
-    Ok(operators_side_by_side(&compare(&operators(&before), &operators(&after))))
+    let (before_operators, after_operators) = (operators(&before), operators(&after));
+    let before = Plan::of(&before, &before_operators);
+    let after = Plan::of(&after, &after_operators);
+    Ok(nodes_side_by_side(&compare(&before, &after)))
 }
 
-fn operators_side_by_side(differences: &[OperatorDifference<'_>]) -> Markup {
+/// Returns the name of a node, with its table, and with its ids if these differ.
+fn label(node: &NodeDifference<'_>) -> String {
+    let table = node.table.map(|table| format!(" {table}")).unwrap_or_default();
+    let ids = match (node.before_id, node.after_id) {
+        (Some(before), Some(after)) if before == after => format!(" {after}"),
+        (Some(before), Some(after)) => format!(" {before} → {after}"),
+        (Some(before), None) => format!(" {before}, fastest only"),
+        (None, after) => format!(" {}, slowest only", after.unwrap_or_default()),
+    };
+    format!("{}{ids}{table}", node.name)
+}
+
+fn nodes_side_by_side(differences: &[NodeDifference<'_>]) -> Markup {
     html! {
         div.wide-table {
             table.differences {
                 thead {
                     tr {
-                        th scope="col" { "Operator" }
+                        th scope="col" { "Node" }
                         @for heading in COLUMNS { th.number scope="col" { (heading) } }
                     }
                 }
                 tbody {
-                    @for difference in differences.iter().take(MAX_OPERATORS) {
+                    @for difference in differences.iter().take(MAX_NODES) {
                         tr {
-                            td.name { bdi { (format::excerpt(difference.name, 120)) } }
+                            td.name { bdi { (format::excerpt(&label(difference), 120)) } }
                             @for (heading, value) in COLUMNS.iter().zip([
                                 format::nanoseconds(difference.before_ns),
                                 format::nanoseconds(difference.after_ns),

@@ -3,9 +3,7 @@
 //! - [`reader`] finds the operators in the tree of the text.
 //! - [`names`] recognizes operators by the names of their sections.
 //! - [`instances`] merges the instances of an operator.
-//! - [`comparison`] compares the operators of two runs.
 
-mod comparison;
 mod instances;
 mod names;
 mod reader;
@@ -14,7 +12,6 @@ mod tests;
 
 use serde::Serialize;
 
-pub(crate) use self::comparison::{OperatorDifference, compare};
 pub(super) use self::names::id_of;
 use self::reader::Reader;
 use super::tree::{Counter, Section, is_merged};

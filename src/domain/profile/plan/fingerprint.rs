@@ -14,17 +14,21 @@ pub(crate) struct PlanFingerprint(u64);
 impl PlanFingerprint {
     /// Returns the fingerprint of nodes of which each is before the nodes that it reads from; none if there is none.
     pub(super) fn of(nodes: &[Node<'_, '_>]) -> Option<PlanFingerprint> {
-        let mut hashes = vec![0_u64; nodes.len()];
-        for (position, node) in nodes.iter().enumerate().rev() {
-            let below = node.children.iter().map(|child| hashes[*child]);
-            hashes[position] = match node.children.as_slice() {
-                [only] if node.is_local() => hashes[*only],
-                _ => hash(node, below),
-            };
-        }
-        let first = hashes.first()?;
-        Some(PlanFingerprint(*first))
+        shapes(nodes).first().copied().map(PlanFingerprint)
     }
+}
+
+/// Returns for each node the shape of the plan from it down. Each node is before the nodes that it reads from.
+pub(super) fn shapes(nodes: &[Node<'_, '_>]) -> Vec<u64> {
+    let mut shapes = vec![0_u64; nodes.len()];
+    for (position, node) in nodes.iter().enumerate().rev() {
+        let below = node.children.iter().map(|child| shapes[*child]);
+        shapes[position] = match node.children.as_slice() {
+            [only] if node.is_local() => shapes[*only],
+            _ => hash(node, below),
+        };
+    }
+    shapes
 }
 
 fn hash(node: &Node<'_, '_>, below: impl Iterator<Item = u64>) -> u64 {

@@ -3,9 +3,11 @@
 //! - [`joining`] makes nodes of operators, and finds which node reads from which.
 //! - [`engines`] has what the engines write differently: which operators are one node, and what a node reads and costs.
 //! - [`order`] orders the nodes, and finds the critical path.
+//! - [`comparison`] compares the plans of two runs.
 //! - [`report`] is the form in which programs get a plan.
 //! - [`fingerprint`] identifies the shape of a plan.
 
+mod comparison;
 mod engines;
 mod fingerprint;
 mod joining;
@@ -19,6 +21,7 @@ use std::borrow::Cow;
 use super::Operator;
 use super::tree::Section;
 
+pub(crate) use self::comparison::{NodeDifference, compare};
 pub(crate) use self::fingerprint::PlanFingerprint;
 pub(crate) use self::report::{PlanReport, ReportedNode};
 

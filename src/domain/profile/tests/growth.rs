@@ -128,6 +128,7 @@ fn make_all(text: &str) -> usize {
     let summary = Profile::summary_of(text.as_bytes(), Zone::UTC).map(|summary| summary.statement);
     let tree = Section::parse(text);
     let operators = operators(&tree);
+    let plan = Plan::of(&tree, &operators);
     let stacks = flame_stacks(&operators, 0.0);
     let frames = stacks.iter().flat_map(|stack| &stack.frames).count();
     let fragments = tree.fragments().into_iter().map(|fragment| {
@@ -144,7 +145,7 @@ fn make_all(text: &str) -> usize {
         + without_counters.sum::<usize>()
         + json(&tree)
         + json(&tree.brief())
-        + json(&compare(&operators, &operators))
+        + json(&compare(&plan, &plan))
         + tree.render_tree().len()
 }
 

@@ -1,0 +1,158 @@
+//! Compares the plans of two runs of a statement, node by node.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use serde::Serialize;
+
+use super::fingerprint::shapes;
+use super::{Node, Plan};
+
+/// A node in the plans of two runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct NodeDifference<'a> {
+    /// The id in the first plan; None if the node is missing there.
+    pub before_id: Option<&'a str>,
+    /// The id in the second plan; None if the node is missing there.
+    pub after_id: Option<&'a str>,
+    /// The kind of the node.
+    pub name: &'a str,
+    /// The table that a scan reads, or a sink writes.
+    pub table: Option<&'a str>,
+    /// The own time in the first run, in nanoseconds.
+    pub before_ns: Option<u64>,
+    /// The own time in the second run, in nanoseconds.
+    pub after_ns: Option<u64>,
+    /// How much longer the node took in the second run, in nanoseconds; negative if it took less.
+    pub difference_ns: i64,
+    /// The rows that the node gave on in the first run.
+    pub before_rows: Option<u64>,
+    /// The rows that the node gave on in the second run.
+    pub after_rows: Option<u64>,
+}
+
+type Pair<'a> = (Option<&'a Node<'a, 'a>>, Option<&'a Node<'a, 'a>>);
+
+/// Returns the nodes of two plans, sorted by how much longer they took.
+///
+/// Ids say nothing: the planner numbers nodes anew when a plan changes. Two nodes are the same if all below them is the
+/// same, else if they have the same kind, table and join, else if they have the same kind and table, as a join that
+/// is broadcast now; each time in the order of the plans.
+pub(crate) fn compare<'a>(
+    before: &'a Plan<'a, 'a>,
+    after: &'a Plan<'a, 'a>,
+) -> Vec<NodeDifference<'a>> {
+    let with_shapes = |plan: &'a Plan<'a, 'a>| plan.nodes.iter().zip(shapes(&plan.nodes)).collect();
+    let (mut before, mut after): (Vec<_>, Vec<_>) = (with_shapes(before), with_shapes(after));
+    let mut pairs: Vec<Pair<'a>> = Vec::new();
+    pair(&mut before, &mut after, &mut pairs, |(node, shape)| (*shape, node.is_local()));
+    pair(&mut before, &mut after, &mut pairs, |(node, _)| {
+        (node.name.clone(), node.table.clone(), node.join.clone())
+    });
+    pair(&mut before, &mut after, &mut pairs, |(node, _)| (node.name.clone(), node.table.clone()));
+    pairs.extend(before.into_iter().map(|(gone, _)| (Some(gone), None)));
+    pairs.extend(after.into_iter().map(|(new, _)| (None, Some(new))));
+    let mut differences: Vec<_> = pairs.into_iter().filter_map(difference).collect();
+    differences.sort_by(|a, b| {
+        b.difference_ns.cmp(&a.difference_ns).then_with(|| b.after_ns.cmp(&a.after_ns))
+    });
+    differences
+}
+
+/// Moves the nodes with equal keys from both lists to the pairs, the first with the first.
+fn pair<'a, K: Hash + Eq>(
+    before: &mut Vec<(&'a Node<'a, 'a>, u64)>,
+    after: &mut Vec<(&'a Node<'a, 'a>, u64)>,
+    pairs: &mut Vec<Pair<'a>>,
+    key: impl Fn(&(&'a Node<'a, 'a>, u64)) -> K,
+) {
+    let mut by_key: HashMap<K, Vec<usize>> = HashMap::new();
+    // In reverse, so that `pop` returns the first.
+    for (position, node) in before.iter().enumerate().rev() {
+        by_key.entry(key(node)).or_default().push(position);
+    }
+    let mut paired = vec![false; before.len()];
+    after.retain(|node| {
+        let Some(position) = by_key.get_mut(&key(node)).and_then(Vec::pop) else { return true };
+        let same = before.get(position).map(|(same, _)| *same);
+        pairs.push((same, Some(node.0)));
+        if let Some(paired) = paired.get_mut(position) {
+            *paired = true;
+        }
+        false
+    });
+    let mut paired = paired.into_iter();
+    before.retain(|_| !paired.next().unwrap_or(false));
+}
+
+fn difference<'a>((before, after): Pair<'a>) -> Option<NodeDifference<'a>> {
+    let named = after.or(before)?;
+    let time_ns = |node: Option<&Node<'_, '_>>| node.and_then(|node| node.time_ns);
+    let signed = |ns: Option<u64>| i64::try_from(ns.unwrap_or(0)).unwrap_or(i64::MAX);
+    let (before_ns, after_ns) = (time_ns(before), time_ns(after));
+    Some(NodeDifference {
+        before_id: before.map(|node| node.id.as_str()),
+        after_id: after.map(|node| node.id.as_str()),
+        name: &named.name,
+        table: named.table.as_deref(),
+        before_ns,
+        after_ns,
+        difference_ns: signed(after_ns).saturating_sub(signed(before_ns)),
+        before_rows: before.and_then(|node| node.rows),
+        after_rows: after.and_then(|node| node.rows),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::profile::{Section, operators};
+
+    /// A profile of Doris 3.0 with a common table expression and a join.
+    const TEXT: &str = include_str!("../../../../tests/profiles/doris-3.0-cte.txt");
+
+    /// Returns ids, kind, difference in nanoseconds and rows of the nodes of two profiles that differ.
+    fn changed(before: &str, after: &str) -> Vec<(String, String, String, i64)> {
+        let (before, after) = (Section::parse(before), Section::parse(after));
+        let (before_operators, after_operators) = (operators(&before), operators(&after));
+        let before = Plan::of(&before, &before_operators);
+        let after = Plan::of(&after, &after_operators);
+        let id = |id: Option<&str>| id.unwrap_or("").to_string();
+        compare(&before, &after)
+            .into_iter()
+            .filter(|it| it.difference_ns != 0 || it.before_id != it.after_id)
+            .map(|it| (id(it.before_id), id(it.after_id), it.name.to_string(), it.difference_ns))
+            .collect()
+    }
+
+    #[test]
+    fn a_plan_is_the_same_as_itself() {
+        assert_eq!(changed(TEXT, TEXT), []);
+    }
+
+    #[test]
+    fn nodes_are_the_same_although_their_ids_moved() {
+        // The planner numbers from below: another node there moves all ids.
+        let moved =
+            TEXT.replace("id=7", "id=11").replace("(id=2", "(id=3").replace("id = 7", "id = 11");
+        let moved: Vec<_> = changed(TEXT, &moved)
+            .into_iter()
+            .map(|(before, after, name, ns)| (before + " " + &after, name, ns))
+            .collect();
+        assert!(moved.contains(&("7 11".to_string(), "HASH_JOIN".to_string(), 0)), "{moved:?}");
+        assert!(
+            moved
+                .iter()
+                .all(|(ids, _, ns)| *ns == 0 && !ids.starts_with(' ') && !ids.ends_with(' ')),
+            "{moved:?}"
+        );
+    }
+
+    #[test]
+    fn a_node_that_only_one_plan_has_is_missing_in_the_other() {
+        let changed = changed(TEXT, &TEXT.replace("HASH_JOIN", "NESTED_LOOP_JOIN"));
+        let ids: Vec<_> =
+            changed.iter().map(|(before, after, name, _)| (&**before, &**after, &**name)).collect();
+        assert_eq!(ids, [("", "7", "NESTED_LOOP_JOIN"), ("7", "", "HASH_JOIN")]);
+    }
+}
