@@ -52,6 +52,9 @@ pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
         let children = node.children.iter().rev().filter_map(|id| by_id.get(id.as_str()));
         open.extend(children.map(|child| (depth + 1, *child)));
     }
+    if let Some(runs) = plan.usual_runs {
+        text += &format!("\nUsual times are those of {runs} other runs with this plan.\n");
+    }
     if let Some(fingerprint) = &plan.plan_fingerprint {
         text += &format!("\nplan {fingerprint}. A * is on the path that took the longest.\n");
     }
@@ -81,6 +84,9 @@ fn details(node: &ReportedNode) -> String {
     details.extend(
         node.spill_bytes.filter(|bytes| *bytes > 0).map(|bytes| format!("{bytes} bytes spilled")),
     );
+    if let (Some(usual_ns), Some(times)) = (node.usual_time_ns, node.times_usual) {
+        details.push(format!("{times:.1} times its usual {}", time_text(Some(usual_ns))));
+    }
     details
         .iter()
         .map(|detail| format!("  {}", visible(detail).replace(['\n', '\t'], " ")))

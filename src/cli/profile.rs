@@ -12,11 +12,11 @@ use super::args::{FileName, History, ReadArgs};
 use super::output::{BOLD, RED, visible, write_bytes};
 use super::plan::plan_text;
 use crate::domain::profile::{
-    Operator, Phase, Phases, PlanReport, Section, lossy, operators, walk,
+    Operator, Phase, Phases, PlanReport, Section, Usual, lossy, operators, walk,
 };
 use crate::domain::record::QueryId;
 use crate::domain::time::format_duration_ms;
-use crate::store::StoredQuery;
+use crate::store::{Reader, StoredQuery};
 
 /// Show the profile of a query
 ///
@@ -30,8 +30,8 @@ pub struct ProfileArgs {
     /// its share of the total. A mark is on the most expensive operators that took a tenth or more
     #[arg(long)]
     tree: bool,
-    /// Show the plan: the operators of all fragments joined into nodes, each with its own time, how long it waited, and the
-    /// nodes that it reads from below it
+    /// Show the plan: the operators of all fragments joined into nodes, each with its own time, how long it waited, its usual
+    /// time in other runs with the same plan, and the nodes that it reads from below it
     #[arg(long, conflicts_with = "tree")]
     plan: bool,
     /// Write a flame graph of the operators to a file
@@ -59,7 +59,8 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
         std::fs::write(&file, svg)
             .with_context(|| format!("{} cannot be written", file.display()))?;
     } else if args.plan {
-        let plan = PlanReport::of_text(&lines, query.queue_time_ms);
+        let usual = usual(&history, &query).await?;
+        let plan = PlanReport::of_text(&lines, query.queue_time_ms).with_usual(usual.as_ref());
         match history.json {
             true => history.output.json(&plan)?,
             false => history.output.write(&plan_text(&history, &plan))?,
@@ -97,6 +98,13 @@ pub(super) async fn profile_text(
 ) -> anyhow::Result<Option<Vec<u8>>> {
     let Ok(id) = query.query_id.parse::<QueryId>() else { return Ok(None) };
     history.store.profile(&id, None).await.context(READING)?.text().context(READING)
+}
+
+/// Returns what is usual for the plan of a query, or None if too few other runs had the plan.
+async fn usual(history: &History, query: &StoredQuery) -> anyhow::Result<Option<Usual>> {
+    let Ok(id) = query.query_id.parse::<QueryId>() else { return Ok(None) };
+    let others = history.store.other_profiles(&id, Reader::default()).await.context(READING)?;
+    Ok(Usual::of_texts(others.into_iter().filter_map(|text| text.unpack().ok())))
 }
 
 /// Formats nanoseconds in the unit that fits.

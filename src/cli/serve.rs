@@ -29,7 +29,7 @@ use crate::http::tls::Tls;
 use crate::http::{self, AppState, panics, server};
 use crate::ingest::follow::follow;
 use crate::ingest::frontend::poll_frontend;
-use crate::ingest::{Pipeline, run_retention};
+use crate::ingest::{Pipeline, read_plans, run_retention};
 use crate::store::{Store, StoreError, is_address};
 use crate::web::{self, LiveUpdates};
 
@@ -239,7 +239,7 @@ async fn import_first(settings: &Settings, store: &Store) -> anyhow::Result<()> 
     write_bytes(report.to_string().as_bytes())
 }
 
-/// Starts the tasks that fill the history and keep it within its bounds.
+/// Starts the tasks that fill the history, keep it within its bounds, and read what an older annals did not.
 fn start_sources(settings: &Settings, store: &Store, pipeline: &Arc<Pipeline>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let patterns = settings.config.follow.clone();
@@ -252,6 +252,7 @@ fn start_sources(settings: &Settings, store: &Store, pipeline: &Arc<Pipeline>) -
     tasks.spawn(log_outages(store.clone()));
     // Without a bound, old labels go all the same.
     tasks.spawn(run_retention(pipeline.clone(), store.clone()));
+    tasks.spawn(read_plans(pipeline.clone(), store.clone()));
     tasks
 }
 

@@ -16,8 +16,8 @@ use crate::http::compute::ComputeQueue;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Batch, Bucket, Incomplete, ListedQuery, QueryPage, Reader, Regressions, Spans, StatementOrder,
-    StatementPage, Store, StoreError, StoredProfile, StoredQuery, StoredText,
+    Batch, Bucket, Incomplete, ListedQuery, PlanRuns, QueryPage, Reader, Regressions, Spans,
+    StatementOrder, StatementPage, Store, StoreError, StoredProfile, StoredQuery, StoredText,
 };
 
 /// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
@@ -126,9 +126,18 @@ impl View {
         text: StoredText,
         work: impl FnOnce(&[u8]) -> Result<Answer, ApiError> + Send + 'static,
     ) -> Result<Answer, ApiError> {
-        self.compute
-            .answer(text.len(), move || work(&text.unpack().map_err(StoreError::from)?))
-            .await
+        self.answer_with(text, 0, work).await
+    }
+
+    /// Returns the same, where `work` reads other texts besides, of so many bytes together.
+    pub(super) async fn answer_with(
+        &self,
+        text: StoredText,
+        other_bytes: usize,
+        work: impl FnOnce(&[u8]) -> Result<Answer, ApiError> + Send + 'static,
+    ) -> Result<Answer, ApiError> {
+        let bytes = text.len() + other_bytes;
+        self.compute.answer(bytes, move || work(&text.unpack().map_err(StoreError::from)?)).await
     }
 
     /// Returns the text of a query's profile, and the hash of what is stored. Errors by `error` if there is none.
@@ -209,6 +218,21 @@ impl View {
         baseline: Baseline,
     ) -> Result<Option<Regressions>, StoreError> {
         self.store.regressions(filter, baseline, self.reader()).await
+    }
+
+    pub(crate) async fn plan_runs(
+        &self,
+        fingerprint: Fingerprint,
+        times: (i64, i64),
+    ) -> Result<PlanRuns, StoreError> {
+        self.store.plan_runs(fingerprint, times, self.reader()).await
+    }
+
+    pub(crate) async fn other_profiles(
+        &self,
+        query_id: &QueryId,
+    ) -> Result<Vec<StoredText>, StoreError> {
+        self.store.other_profiles(query_id, self.reader()).await
     }
 
     pub(crate) async fn trends(

@@ -186,6 +186,11 @@ impl Pipeline {
         Ok(summary)
     }
 
+    /// Writes what was read of the plans of stored profiles.
+    pub(super) async fn write_plans(&self, batch: Batch) -> Result<(), WriteError> {
+        self.writer.write(batch).await.map(|_| ())
+    }
+
     /// Changes what is reported of retention.
     pub(super) fn note_pruned(&self, change: impl FnOnce(&mut PruneReport)) {
         change(&mut unpoisoned(&self.pruned));

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use super::Removal;
-use super::profile_body::pack;
+use super::packing::{self, PackedProfile, UnpackedProfile};
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
-use crate::domain::profile::Profile;
-use crate::domain::record::QueryRecord;
+use crate::domain::profile::{PlanSummary, Profile};
+use crate::domain::record::{QueryId, QueryRecord};
 use crate::domain::statement::{Fingerprint, normalize_into};
 use crate::formats::rows::Entry;
 
@@ -40,6 +40,12 @@ pub(crate) struct Batch {
     excluded: u64,
     pub(super) records: Vec<(QueryRecord, Option<Fingerprint>)>,
     pub(super) profiles: Vec<PackedProfile>,
+    /// Profiles that are not packed yet, behind the packed ones.
+    unpacked: Vec<UnpackedProfile>,
+    /// Bytes of their texts.
+    unpacked_bytes: usize,
+    /// What was read again of stored profiles.
+    pub(super) plans: Vec<(QueryId, PlanSummary)>,
     pub(super) logins: Vec<Login>,
     pub(super) statements: NormalizedStatements,
     pub(super) label: Option<Label>,
@@ -86,20 +92,13 @@ impl NormalizedStatements {
     }
 }
 
-/// A profile with its text in the form in which it is stored.
-#[derive(Debug)]
-pub(super) struct PackedProfile {
-    pub(super) summary: QueryRecord,
-    pub(super) fingerprint: Option<Fingerprint>,
-    pub(super) text_bytes: i64,
-    pub(super) body: Vec<u8>,
-}
-
 impl Batch {
     /// A batch with this many records is full. A database on another machine is asked several times for each batch.
     const FULL_RECORDS: usize = 4096;
     /// A batch with this many bytes is full.
     const FULL_BYTES: usize = 4 << 20;
+    /// Texts of profiles that are packed together. It bounds the memory of a batch.
+    const PACKED_TOGETHER_BYTES: usize = 4 << 20;
 
     /// Returns an empty batch. It leaves out the queries that the rules exclude.
     pub(crate) fn new(rules: ExclusionRules) -> Batch {
@@ -163,19 +162,43 @@ impl Batch {
         self.row_bytes + self.statements.bytes + self.statements.buffer.capacity()
     }
 
-    /// Adds a profile unless a rule excludes its query. Its text is compressed on the caller's thread, not on the
-    /// writer's.
+    /// Adds a profile unless a rule excludes its query. The caller's thread packs the texts once they are many, together with
+    /// other threads.
     pub(crate) fn profile(&mut self, profile: Profile) {
         if self.rules.excludes(&profile.summary) {
             self.excluded += 1;
             return;
         }
-        let body = pack(&profile.text);
-        self.bytes += body.len();
-        let text_bytes = profile.text.len() as i64;
-        let summary = profile.summary;
+        let Profile { summary, text } = profile;
         let fingerprint = self.statements.add(&summary);
-        self.profiles.push(PackedProfile { summary, fingerprint, text_bytes, body });
+        self.unpacked_bytes += text.len();
+        self.unpacked.push(UnpackedProfile { summary, fingerprint, text });
+        if self.unpacked_bytes >= Batch::PACKED_TOGETHER_BYTES {
+            self.pack();
+        }
+    }
+
+    /// Packs the profiles that are not packed yet, and reads their plans. The writer gets only packed ones.
+    pub(super) fn pack(&mut self) {
+        let packed = packing::pack_all(std::mem::take(&mut self.unpacked));
+        self.unpacked_bytes = 0;
+        self.bytes += packed.iter().map(|profile| profile.body.len()).sum::<usize>();
+        self.profiles.extend(packed);
+    }
+
+    /// Returns whether profiles are left to pack.
+    pub(super) fn is_unpacked(&self) -> bool {
+        !self.unpacked.is_empty()
+    }
+
+    /// Adds what was read again of a stored profile. It is written unless the profile is gone, or was read by this version.
+    pub(crate) fn plan(&mut self, query_id: QueryId, plan: PlanSummary) {
+        self.plans.push((query_id, plan));
+    }
+
+    /// Returns whether something was read again of stored profiles.
+    pub(crate) fn has_plans(&self) -> bool {
+        !self.plans.is_empty()
     }
 
     /// Adds a log-in. No rule excludes log-ins.
@@ -210,7 +233,7 @@ impl Batch {
 
     /// Returns the number of records, profiles and log-ins.
     pub(super) fn rows(&self) -> usize {
-        self.records.len() + self.profiles.len() + self.logins.len()
+        self.records.len() + self.profiles.len() + self.unpacked.len() + self.logins.len()
     }
 
     /// Returns how many records and profiles a rule excluded.

@@ -24,6 +24,7 @@ macro_rules! of_engine {
 
 mod counts;
 mod lists;
+mod plans;
 mod retention;
 
 /// An open history. A clone is another handle to the same history.

@@ -14,6 +14,8 @@ mod group;
 mod interface;
 mod list;
 mod ngram_index;
+mod packing;
+mod plans;
 mod postgres;
 mod profile_body;
 mod query;
@@ -33,6 +35,8 @@ pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize, Unr
 pub(crate) use error::{Fault, FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
 pub(crate) use interface::{Store, Version, Watch};
+pub(crate) use packing::read_plan;
+pub(crate) use plans::{PlanCursor, PlanRuns};
 pub(crate) use postgres::BULK_TIME;
 pub(crate) use profile_body::StoredText;
 pub(crate) use query::{Bound, Incomplete, ListedQuery, QueryPage, Reader, StoredProfile};

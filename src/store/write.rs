@@ -2,16 +2,15 @@
 //! query is kept. An engine has the rows.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::batch::{
-    Batch, Counts, FollowedFile, Label, NormalizedStatements, PackedProfile, WriteSummary,
-};
+use super::batch::{Batch, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary};
 use super::error::StoreError;
+use super::packing::PackedProfile;
 use super::profile_body::unpack;
 use super::retention::Removal;
 use crate::domain::login::Login;
-use crate::domain::profile::Profile;
+use crate::domain::profile::{PlanSummary, Profile};
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
 
@@ -68,11 +67,18 @@ pub(super) trait Rows: Send {
         profile: &PackedProfile,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Stores a profile in place of the one that [`Rows::stored_profile`] returned.
+    /// Stores a profile in place of the one that [`Rows::stored_profile`] returned, and removes what was read of its plan.
     fn replace_profile(
         &mut self,
         query_id: &QueryId,
         profile: &PackedProfile,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Stores what was read of the plans of stored profiles, each id at most once. Ignores queries without a profile, and
+    /// those whose plan this version or a later one has read.
+    fn write_plans(
+        &mut self,
+        plans: &[(&QueryId, &PlanSummary)],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Writes log-ins; a stored one counts as unchanged.
@@ -112,10 +118,19 @@ pub(super) async fn write_batch(
     let kept_as =
         write_records(rows, records, restricted_to, statements, &mut written.records).await?;
     rows.insert_normalized(statements).await?;
+    // What is read again of a stored profile gives way to what was read of one that replaces it.
+    let mut plans: BTreeMap<&QueryId, &PlanSummary> =
+        batch.plans.iter().map(|(query_id, plan)| (query_id, plan)).collect();
     for (number, profile) in batch.profiles.iter().enumerate() {
         let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&profile.summary.query_id);
         let may_replace = restricted_to.is_none();
-        write_profile(rows, query_id, profile, may_replace, &mut written.profiles).await?;
+        if write_profile(rows, query_id, profile, may_replace, &mut written.profiles).await? {
+            plans.insert(query_id, &profile.plan);
+        }
+    }
+    let plans: Vec<_> = plans.into_iter().collect();
+    if !plans.is_empty() {
+        rows.write_plans(&plans).await?;
     }
     written.logins = rows.write_logins(&batch.logins).await?;
     if let Some(file) = &batch.followed {
@@ -124,20 +139,20 @@ pub(super) async fn write_batch(
     Ok(written)
 }
 
-/// Writes a profile, unless the stored one of the query is the better one. A profile of a finished query is replaced only
-/// if the batch `may_replace` it.
+/// Writes a profile, unless the stored one of the query is the better one. Returns whether it was written. A profile of a
+/// finished query is replaced only if the batch `may_replace` it.
 async fn write_profile(
     rows: &mut impl Rows,
     query_id: &QueryId,
     profile: &PackedProfile,
     may_replace: bool,
     counts: &mut Counts,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     loop {
         let Some((text_bytes, body)) = rows.stored_profile(query_id).await? else {
             if rows.insert_profile(query_id, profile).await? {
                 counts.new += 1;
-                return Ok(());
+                return Ok(true);
             }
             continue;
         };
@@ -147,11 +162,11 @@ async fn write_profile(
         let is_running = profile.summary.is_running();
         if is_kept || !Profile::should_replace(is_running, profile.text_bytes as usize, &text) {
             counts.unchanged += 1;
-            return Ok(());
+            return Ok(false);
         }
         rows.replace_profile(query_id, profile).await?;
         counts.merged += 1;
-        return Ok(());
+        return Ok(true);
     }
 }
 

@@ -139,8 +139,12 @@ impl Writer {
     /// unless the writer has begun with it.
     pub(crate) async fn send(
         &self,
-        batch: Batch,
+        mut batch: Batch,
     ) -> Result<oneshot::Receiver<Result<WriteSummary, WriteError>>, WriteError> {
+        if batch.is_unpacked() {
+            // The runtime moves other tasks off this thread.
+            tokio::task::block_in_place(|| batch.pack());
+        }
         let (answer, answered) = oneshot::channel();
         self.queue.send((batch, answer)).await.map_err(|_| WriteError::Closed)?;
         Ok(answered)

@@ -140,8 +140,14 @@ pub(super) fn sparkline(values: &[i64]) -> Markup {
     }
 }
 
-/// Returns a chart of runs by start and duration. Each run is a link; the run with the id `current` is marked.
-pub(super) fn runs(runs: &[StoredQuery], current: Option<&str>, zone: Zone) -> Markup {
+/// Returns a chart of runs by start and duration. Each run is a link; the run with the id `current` is marked. `colour`
+/// returns the class of a run's colour, if it has one of its own.
+pub(super) fn runs(
+    runs: &[StoredQuery],
+    current: Option<&str>,
+    colour: &dyn Fn(&StoredQuery) -> Option<String>,
+    zone: Zone,
+) -> Markup {
     let timed: Vec<(&StoredQuery, i64, i64)> = runs
         .iter()
         .filter_map(|run| Some((run, run.started_ms?, run.duration_ms?.max(0))))
@@ -168,7 +174,7 @@ pub(super) fn runs(runs: &[StoredQuery], current: Option<&str>, zone: Zone) -> M
             svg viewBox="0 0 1000 120" preserveAspectRatio="none" role="group" aria-label=(caption) {
                 line.ground x1="0" y1="120" x2="1000" y2="120" {}
                 @for (run, started_ms, duration_ms) in &timed {
-                    (dot(run, x(*started_ms), y(*duration_ms), current, zone))
+                    (dot(run, (x(*started_ms), y(*duration_ms)), current, colour(run), zone))
                 }
             }
             div.axis aria-hidden="true" { span { (zone.format_ms(first_ms)) } span { (zone.format_ms(last_ms)) } }
@@ -176,7 +182,13 @@ pub(super) fn runs(runs: &[StoredQuery], current: Option<&str>, zone: Zone) -> M
     }
 }
 
-fn dot(run: &StoredQuery, x: f64, y: f64, current: Option<&str>, zone: Zone) -> Markup {
+fn dot(
+    run: &StoredQuery,
+    (x, y): (f64, f64),
+    current: Option<&str>,
+    colour: Option<String>,
+    zone: Zone,
+) -> Markup {
     let is_current = current == Some(run.query_id.as_str());
     let outcome = format::Outcome::of(run.state.as_deref(), run.is_failed()).class();
     html! {
@@ -186,7 +198,7 @@ fn dot(run: &StoredQuery, x: f64, y: f64, current: Option<&str>, zone: Zone) -> 
                 (run.state.as_deref().unwrap_or_default())
             }
             // A line of no length with round ends is a dot, however the SVG is stretched.
-            path class={ "run " (outcome) } d={ "M" (coordinate(x)) " " (coordinate(y)) "h0" } {}
+            path class={ "run " (colour.unwrap_or_default()) " " (outcome) } d={ "M" (coordinate(x)) " " (coordinate(y)) "h0" } {}
         }
     }
 }

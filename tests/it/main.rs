@@ -28,6 +28,7 @@
 //! | `http_edges`, `login_attack` | odd, slow and many requests; guessed passwords | time |
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
+//! | `plans` | the plans of a statement, what is usual for a plan, and that the store knows every plan | |
 //! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |
 //! | `export` | exports: formulas in CSV, no loss elsewhere | |
 //! | `search` | a search finds what reading all statements finds | |
@@ -66,6 +67,7 @@ mod operation;
 mod outcomes;
 mod pages;
 mod passwords;
+mod plans;
 mod postgres;
 mod profile_bounds;
 mod push;

@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The query with a profile that carol ran.
+/// The query with a profile that carol ran. Its statement has the fingerprint 04e2162002802189.
 const CAROLS: &str = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
 
 fn user(db: &Path, arguments: &[&str], password: &str) -> Output {
@@ -120,6 +120,7 @@ const PATHS: &[&str] = &[
     "/api/v1/queries/ID/plan",
     "/api/v1/statements",
     "/api/v1/regressions",
+    "/api/v1/statements/04e2162002802189/plans",
     "/api/v1/timeline?buckets=3",
 ];
 
@@ -129,7 +130,7 @@ fn each_described_path_that_reads_is_tried() {
     let (_, description, _) = ask(&server, Some("root"), "GET", "/api/v1/openapi.json", b"");
     let description: Value = serde_json::from_slice(&description).unwrap();
     for (path, methods) in description["paths"].as_object().unwrap() {
-        let tried = path.replace("{query_id}", "ID");
+        let tried = path.replace("{query_id}", "ID").replace("{fingerprint}", "04e2162002802189");
         let is_tried = PATHS.iter().any(|path| path.split('?').next() == Some(&tried));
         // Only admins read the status.
         assert!(is_tried || methods["get"].is_null() || path == "/api/v1/status", "{path}");
@@ -183,9 +184,10 @@ fn no_user_sees_a_byte_of_another_users_queries() {
             let (status, body, _) = ask(&server, Some(name), "GET", &known, b"");
             assert_eq!(status, 200, "{path}");
             let text = String::from_utf8(body).unwrap();
-            let numbers = ["fragments", "graph", "json", "timeline", "statistics", "regressions"]
-                .iter()
-                .any(|kind| path.contains(kind));
+            let numbers =
+                ["fragments", "graph", "json", "timeline", "statistics", "regressions", "/plans"]
+                    .iter()
+                    .any(|kind| path.contains(kind));
             // Carol ran a load, and the manager lists only queries.
             let lists_queries = path == "/rest/v2/manager/query/query_info?query_id=ID";
             let is_carols = ["carol", "staging", "secret"].iter().any(|word| text.contains(word));

@@ -33,7 +33,10 @@ use crate::domain::time::Zone;
 pub(crate) use flame_graph::flame_stacks;
 pub(crate) use operators::{Operator, operators, walk};
 pub(crate) use phases::{Phase, Phases, RecordedTimes};
-pub(crate) use plan::{Node, NodeDifference, Plan, PlanReport, ReportedNode, compare};
+pub(crate) use plan::{
+    InvalidPlanFingerprint, Node, NodeDifference, Plan, PlanChange, PlanFingerprint, PlanReport,
+    PlanRun, PlanStatistics, PlanSummary, ReportedNode, StatementPlans, Usual, UsualNode, compare,
+};
 pub(crate) use tree::Section;
 
 /// A profile with the record that its summary gives.

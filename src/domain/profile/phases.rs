@@ -115,9 +115,9 @@ const DORIS: [PhaseKeys; 5] = [
         ],
     ),
     (
-        "wait and fetch",
+        Phases::WAIT_AND_FETCH,
         &["Wait and Fetch Result Time"],
-        &[("fetch result", "Fetch Result Time"), ("write result", "Write Result Time")],
+        &[(Phases::FETCH_RESULT, "Fetch Result Time"), ("write result", "Write Result Time")],
     ),
 ];
 
@@ -150,6 +150,12 @@ impl Phases {
     pub(crate) const QUEUE: &'static str = "queue";
     /// The frontend sends the plan's fragments to the backends.
     pub(crate) const SCHEDULE: &'static str = "schedule";
+    /// The backends execute the fragments, and the frontend fetches the result, as Doris reports it.
+    pub(crate) const WAIT_AND_FETCH: &'static str = "wait and fetch";
+    /// The step of the phase before in which the frontend receives the result.
+    pub(crate) const FETCH_RESULT: &'static str = "fetch result";
+    /// The backends execute the fragments, as StarRocks reports it.
+    pub(crate) const EXECUTE: &'static str = "execute";
 
     /// Reads the phases of a profile. A profile with neither `Execution Summary` nor `Planner` has none.
     pub(crate) fn of(profile: &Section<'_>) -> Phases {
@@ -165,7 +171,7 @@ impl Phases {
                 let wall = profile.part(|name| name == "Execution");
                 let wall = wall.and_then(|section| section.counter("QueryExecutionWallTime"));
                 let wall_ms = wall.and_then(parse_duration_ms).filter(|_| !phases.is_empty());
-                phases.extend(wall_ms.map(|ms| Phase::new("execute", ms)));
+                phases.extend(wall_ms.map(|ms| Phase::new(Phases::EXECUTE, ms)));
                 phases
             }
             (None, None) => Vec::new(),
@@ -215,7 +221,7 @@ impl Phases {
         let rest = total_ms.map_or(0, |total| total.saturating_sub(sum));
         if rest > 0 && !phases.is_empty() {
             let is_scheduled = reported_ms.is_some_and(|ms| ms > 0);
-            phases.push(Phase::new(if is_scheduled { "execute" } else { "other" }, rest));
+            phases.push(Phase::new(if is_scheduled { Phases::EXECUTE } else { "other" }, rest));
         }
         let mut phases = Phases { total_ms, phases };
         phases.set_shares();
@@ -250,6 +256,12 @@ impl Phases {
     /// Returns the duration of the phase with this name, in milliseconds.
     pub(crate) fn duration_ms(&self, name: &str) -> Option<i64> {
         self.phases.iter().find(|phase| phase.name == name).map(|phase| phase.duration_ms)
+    }
+
+    /// Returns the duration of a step of the phase with this name, in milliseconds.
+    pub(super) fn step_ms(&self, name: &str, step: &str) -> Option<i64> {
+        let phase = self.phases.iter().find(|phase| phase.name == name)?;
+        phase.steps.iter().find(|known| known.name == step).map(|step| step.duration_ms)
     }
 
     /// Adds the time in the queue, which an audit record reports and Doris' profile includes in scheduling.

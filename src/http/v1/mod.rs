@@ -19,6 +19,7 @@ pub(super) const ROUTES: &[Route] = &[
     queries::PROFILE_TREE,
     queries::PLAN,
     statements::ROUTE,
+    statements::PLANS,
     regressions::ROUTE,
     timeline::ROUTE,
     status::ROUTE,

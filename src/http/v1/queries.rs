@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 
 use super::schema::QueryIdText;
-use crate::domain::profile::{PlanReport, Section, lossy};
+use crate::domain::profile::{PlanReport, Section, Usual, lossy};
 use crate::domain::record::QueryId;
 use crate::http::answer::Answer;
 use crate::http::answer::profile_text;
@@ -13,7 +13,7 @@ use crate::http::query_ids::exact_query_id;
 use crate::http::query_parameters::{ListParameters, NoParameters, read_all, with_next};
 use crate::http::route::{ReadRequest, Route};
 use crate::http::view::NoProfile;
-use crate::store::StoredQuery;
+use crate::store::{StoredQuery, StoredText};
 
 pub(super) const LIST: Route = Route::new(LIST_PATH, |to, path| to.get(path, list))
     .cached()
@@ -93,7 +93,8 @@ async fn profile_tree(request: ReadRequest) -> Result<Answer, ApiError> {
 /// The plan of a query: what each node took, and what it read from
 ///
 /// The operators of all fragments and pipelines are joined into one graph: sender and receiver of an exchange are one node,
-/// and so are build side and probe side of a join.
+/// and so are build side and probe side of a join. If five other runs of the statement or more had the same plan and their
+/// profiles are stored, the nodes have the usual time and rows: those of the newest 50 runs.
 #[utoipa::path(
     get, path = PLAN_PATH, tag = "profiles",
     params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
@@ -103,10 +104,13 @@ async fn plan(request: ReadRequest) -> Result<Answer, ApiError> {
     let query_id = query_id(&request)?;
     let (text, _) = request.view.known_profile(&query_id, no_profile).await?;
     let queue_ms = request.view.record(&query_id).await?.and_then(|query| query.queue_time_ms);
-    request
-        .view
-        .answer(text, move |text| success(PlanReport::of_text(&lossy(text), queue_ms), 0))
-        .await
+    let others = request.view.other_profiles(&query_id).await?;
+    let other_bytes = others.iter().map(StoredText::len).sum();
+    let work = move |text: &[u8]| {
+        let usual = Usual::of_texts(others.into_iter().filter_map(|text| text.unpack().ok()));
+        success(PlanReport::of_text(&lossy(text), queue_ms).with_usual(usual.as_ref()), 0)
+    };
+    request.view.answer_with(text, other_bytes, work).await
 }
 
 /// Returns the id in the path of a request without parameters.

@@ -7,6 +7,8 @@ use utoipa::openapi::schema::{Object, ObjectBuilder};
 use utoipa::{IntoParams, OpenApi};
 
 use crate::domain::filter::QueryFilter;
+use crate::domain::profile::StatementPlans;
+use crate::domain::statement::{Fingerprint, InvalidFingerprint};
 use crate::domain::time::Zone;
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::{Envelope, success};
@@ -16,7 +18,7 @@ use crate::http::query_parameters::{
     set_incomplete,
 };
 use crate::http::route::{ReadRequest, Route, RouteKind};
-use crate::store::{Bound, StatementOrder, StatementStatistics};
+use crate::store::{Bound, PlanRuns, StatementOrder, StatementStatistics};
 
 const PATH: &str = "/api/v1/statements";
 
@@ -25,8 +27,13 @@ pub(super) const ROUTE: Route = Route::new(PATH, |to, path| to.get(path, stateme
     .cached()
     .described_by(Description::openapi);
 
+const PLANS_PATH: &str = "/api/v1/statements/{fingerprint}/plans";
+
+pub(super) const PLANS: Route =
+    Route::new(PLANS_PATH, |to, path| to.get(path, plans)).kind(RouteKind::Report).cached();
+
 #[derive(OpenApi)]
-#[openapi(paths(statements))]
+#[openapi(paths(statements, plans))]
 struct Description;
 
 /// Which statements are shown.
@@ -82,6 +89,16 @@ impl StatementParameters {
     }
 }
 
+/// Which runs count.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct PlanParameters {
+    /// Queries that started at this time or later.
+    from: Option<Time>,
+    /// Queries that started before this time.
+    to: Option<Time>,
+}
+
 /// The name of the figure by which statements are sorted.
 #[derive(Debug, Clone, Copy)]
 struct Order(StatementOrder);
@@ -120,4 +137,26 @@ async fn statements(request: ReadRequest) -> Result<Answer, ApiError> {
         set_incomplete(&mut answer, Bound::Bytes);
     }
     Ok(answer)
+}
+
+/// The plans of a statement, and when the plan changed
+///
+/// The runs that count have a start and a stored profile with operators. The newest 10,000 are read; `is_cut` says whether
+/// there are older ones. A statement that nobody ran has no plans.
+#[utoipa::path(
+    get, path = PLANS_PATH, tag = "statements",
+    params(("fingerprint" = String, Path, description = "of the statement, 16 hex digits"), PlanParameters),
+    responses((status = 200, body = Envelope<StatementPlans>))
+)]
+async fn plans(request: ReadRequest) -> Result<Answer, ApiError> {
+    let fingerprint: Fingerprint = request
+        .path
+        .get("fingerprint")
+        .parse()
+        .map_err(|error: InvalidFingerprint| ApiError::BadRequest(error.to_string()))?;
+    let PlanParameters { from, to } = read_all(&request.parameters)?;
+    let list = ListParameters { from, to, ..ListParameters::default() };
+    let times = list.filter(request.view.zone)?.starts();
+    let PlanRuns { runs, is_cut } = request.view.plan_runs(fingerprint, times).await?;
+    success(StatementPlans::of(&runs, is_cut), 0)
 }

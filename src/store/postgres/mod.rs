@@ -19,6 +19,7 @@ mod long_reads;
 mod merge;
 mod nul;
 mod open;
+mod plan;
 mod read;
 mod replica;
 #[cfg(test)]

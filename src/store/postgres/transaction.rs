@@ -9,14 +9,14 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::nul::without_nul;
 use super::rows::{self, Insertion};
 use crate::domain::login::Login;
+use crate::domain::profile::{PlanFingerprint, PlanSummary};
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::now_ms;
-use crate::store::batch::{
-    Counts, FollowedFile, Label, NormalizedStatements, PackedProfile, WriteSummary,
-};
+use crate::store::batch::{Counts, FollowedFile, Label, NormalizedStatements, WriteSummary};
 use crate::store::error::StoreError;
 use crate::store::ngram_index::segment_of;
+use crate::store::packing::PackedProfile;
 use crate::store::retention::Removal;
 use crate::store::write::Rows;
 
@@ -191,9 +191,25 @@ impl Rows for PostgresRows<'_> {
         profile: &PackedProfile,
     ) -> Result<(), StoreError> {
         let PackedProfile { text_bytes, body, .. } = profile;
-        let replaced =
-            statements::replace_profile(self.connection, query_id.as_str(), *text_bytes, body);
-        Ok(replaced.await?)
+        statements::replace_profile(self.connection, query_id.as_str(), *text_bytes, body).await?;
+        Ok(statements::remove_plan(self.connection, query_id.as_str()).await?)
+    }
+
+    async fn write_plans(&mut self, plans: &[(&QueryId, &PlanSummary)]) -> Result<(), StoreError> {
+        let mut rows = statements::Plans::default();
+        for (query_id, plan) in plans {
+            rows.query_ids.push(query_id.as_str().to_string());
+            rows.fingerprints.push(plan.fingerprint.map(PlanFingerprint::to_signed));
+            rows.planning_ms.push(plan.planning_ms);
+            rows.queue_ms.push(plan.queue_ms);
+            rows.execution_ms.push(plan.execution_ms);
+            rows.fetching_ms.push(plan.fetching_ms);
+            rows.work_ns.push(plan.work_ns);
+            rows.wait_ns.push(plan.wait_ns);
+            rows.spill_bytes.push(plan.spill_bytes);
+        }
+        let version = PlanSummary::READ_VERSION;
+        Ok(statements::write_plans(self.connection, &rows, version).await?)
     }
 
     async fn write_logins(&mut self, logins: &[Login]) -> Result<Counts, StoreError> {

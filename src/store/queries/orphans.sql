@@ -3,6 +3,8 @@
 SELECT
     (SELECT count(*) FROM profile WHERE query NOT IN (SELECT id FROM query))
         AS "profiles!: i64",
+    (SELECT count(*) FROM plan WHERE query NOT IN (SELECT query FROM profile))
+        AS "plans!: i64",
     (SELECT count(*) FROM load WHERE query NOT IN (SELECT id FROM query))
         AS "loads!: i64",
     (SELECT count(DISTINCT fingerprint) FROM query

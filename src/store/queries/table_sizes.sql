@@ -3,6 +3,7 @@ WITH counted (name, rows) AS (
     SELECT 'query', count(*) FROM query
     UNION ALL SELECT 'load', count(*) FROM load
     UNION ALL SELECT 'profile', count(*) FROM profile
+    UNION ALL SELECT 'plan', count(*) FROM plan
     UNION ALL SELECT 'statement', count(*) FROM statement
     UNION ALL SELECT 'search_segment', count(*) FROM search_segment
     UNION ALL SELECT 'search_page', count(*) FROM search_page

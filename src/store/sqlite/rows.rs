@@ -4,14 +4,16 @@ use sqlx::sqlite::SqliteTransaction;
 
 use super::admin::retention;
 use super::login::write_logins;
-use super::raw::{insert_normalized, insert_queries, stored_queries, update_queries, write_loads};
+use super::raw::{
+    insert_normalized, insert_queries, stored_queries, update_queries, write_loads, write_plans,
+};
 use crate::domain::login::Login;
+use crate::domain::profile::PlanSummary;
 use crate::domain::record::{Load, QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
-use crate::store::batch::{
-    Counts, FollowedFile, Label, NormalizedStatements, PackedProfile, WriteSummary,
-};
+use crate::store::batch::{Counts, FollowedFile, Label, NormalizedStatements, WriteSummary};
 use crate::store::error::StoreError;
+use crate::store::packing::PackedProfile;
 use crate::store::retention::Removal;
 use crate::store::write::Rows;
 
@@ -120,7 +122,19 @@ impl Rows for SqliteRows<'_, '_> {
         query_id: &QueryId,
         profile: &PackedProfile,
     ) -> Result<(), StoreError> {
-        self.put_profile(query_id, profile).await
+        self.put_profile(query_id, profile).await?;
+        let query_id = query_id.as_str();
+        sqlx::query!(
+            "DELETE FROM plan WHERE query = (SELECT id FROM query WHERE query_id = ?)",
+            query_id
+        )
+        .execute(&mut **self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    async fn write_plans(&mut self, plans: &[(&QueryId, &PlanSummary)]) -> Result<(), StoreError> {
+        write_plans(self.transaction, plans).await
     }
 
     async fn write_logins(&mut self, logins: &[Login]) -> Result<Counts, StoreError> {

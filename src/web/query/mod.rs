@@ -27,6 +27,7 @@ use crate::store::StoredQuery;
 use download::Download;
 use lookup::find;
 pub(super) use lookup::stored_profile;
+pub(super) use plan::{PlanView, picture};
 
 /// Returns the operators of a profile as its page shows them first.
 #[cfg(test)]
@@ -89,7 +90,7 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
         @if runs.len() > 1 {
             section aria-labelledby="runs-heading" {
                 h2 #runs-heading { "Runs of this statement within a week" }
-                (chart::runs(&runs, Some(&query.query_id), view.zone))
+                (chart::runs(&runs, Some(&query.query_id), &|_| None, view.zone))
             }
         }
     };

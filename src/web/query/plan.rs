@@ -1,6 +1,7 @@
 //! The plan of a query as a graph, drawn on the server.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -8,7 +9,7 @@ use rust_sugiyama::configure::Config;
 use rust_sugiyama::from_vertices_and_edges;
 
 use super::operators::counter_list;
-use crate::domain::profile::{Node, Plan, Section, lossy, operators};
+use crate::domain::profile::{Node, Plan, Section, Usual, UsualNode, lossy, operators};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::web::format;
@@ -31,12 +32,14 @@ const ARROW: (f64, f64) = (9.0, 1.2);
 
 /// What a page shows of a plan.
 #[derive(Debug, Default, Clone)]
-pub(super) struct PlanView {
+pub(in crate::web) struct PlanView {
     /// The id of the node whose counters are shown.
     node: Option<String>,
     zoom: Zoom,
     /// Whether local exchanges are drawn; none for what suits the size of the plan.
     local: Option<bool>,
+    /// What is usual for the plan; none if too few other runs had it.
+    usual: Option<Arc<Usual>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +74,19 @@ impl PlanView {
             node: parameters.get("node").cloned(),
             zoom: zoom.transpose()?.unwrap_or_default(),
             local: local.transpose()?,
+            usual: None,
         })
+    }
+
+    /// Returns the view with what is usual for the plan.
+    pub(super) fn with_usual(self, usual: Option<Usual>) -> PlanView {
+        PlanView { usual: usual.map(Arc::new), ..self }
+    }
+
+    /// Returns what is usual for each node of a plan.
+    fn usual_of(&self, plan: &Plan<'_, '_>) -> Vec<Option<&UsualNode>> {
+        let nodes = plan.nodes.iter().map(|node| (&*node.name, node.is_local()));
+        self.usual.as_ref().map(|usual| usual.of_nodes(nodes)).unwrap_or_default()
     }
 
     /// Returns the address of the page with these parameters. `path` is the path of the query's page.
@@ -93,7 +108,7 @@ impl PlanView {
 
 /// Returns the plan of a profile as a graph, with the counters of one node beside it. `path` is the path of the query's
 /// page.
-pub(super) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Markup {
+pub(in crate::web) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Markup {
     let text = lossy(profile);
     let section = Section::parse(&text);
     let operators = operators(&section);
@@ -104,7 +119,11 @@ pub(super) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Markup {
     let has_local = plan.nodes.iter().any(Node::is_local);
     let shows_local = view.local.unwrap_or(plan.nodes.len() <= MAX_WITH_LOCAL);
     let drawing = Drawing::of(&plan, shows_local);
-    let chosen = view.node.as_ref().and_then(|id| plan.nodes.iter().find(|node| node.id == *id));
+    let usual = view.usual_of(&plan);
+    let chosen =
+        view.node.as_ref().and_then(|id| plan.nodes.iter().position(|node| node.id == *id));
+    let chosen =
+        chosen.and_then(|at| Some((plan.nodes.get(at)?, usual.get(at).copied().flatten())));
     html! {
         @if section.is_cut {
             p.note { "The profile is too long to be read to its end. The plan below is of its first part." }
@@ -123,7 +142,7 @@ pub(super) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Markup {
         }
         div.plan-page {
             div.plan-picture tabindex="0" { (drawing.svg(&plan, view, path)) }
-            @if let Some(node) = chosen { (details(node, &plan, view, path)) }
+            @if let Some((node, usual)) = chosen { (details(node, usual, &plan, view, path)) }
         }
         @if drawing.hidden > 0 {
             p.note { "The " (MAX_NODES) " topmost nodes of the plan; " (format::integer(drawing.hidden)) " more are below them." }
@@ -131,6 +150,10 @@ pub(super) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Markup {
         p.note {
             "A node has its own time, without waiting, as a part of all nodes' times; the hatched part of its bar is waiting. "
             "Arrows are as wide as the rows that they carry. Thick frames are the path that took the longest."
+            @if let Some(usual) = &view.usual {
+                " × is before how many times its usual time a node took, if that is far more than in " (usual.runs)
+                " other runs with this plan."
+            }
             @if let Some(fingerprint) = plan.fingerprint { " Plan " code { (fingerprint) } "." }
         }
     }
@@ -264,6 +287,7 @@ impl Drawing {
         };
         let critical: HashSet<usize> = plan.critical_path.iter().copied().collect();
         let longest_ns = plan.nodes.iter().map(busy).max().unwrap_or(0).max(1) as f64;
+        let usual = view.usual_of(plan);
         html! {
             svg class=(class) viewBox={ "0 0 " (pixels(self.width)) " " (pixels(self.height)) }
                 width=(pixels(width)) height=(pixels(height)) role="group" aria-label="Plan" {
@@ -278,7 +302,8 @@ impl Drawing {
                 @for (position, x, y) in &self.boxes {
                     @if let Some(node) = plan.nodes.get(*position) {
                         @let is_critical = critical.contains(position);
-                        (node_box(node, (*x, *y), is_critical, longest_ns, view, path))
+                        @let usual = usual.get(*position).copied().flatten();
+                        (node_box(node, usual, (*x, *y), is_critical, longest_ns, view, path))
                     }
                 }
             }
@@ -334,6 +359,7 @@ fn heat(share: f64) -> &'static str {
 
 fn node_box(
     node: &Node<'_, '_>,
+    usual: Option<&UsualNode>,
     (x, y): (f64, f64),
     is_critical: bool,
     longest_ns: f64,
@@ -347,7 +373,11 @@ fn node_box(
     let time = format!("{}  {}", format::nanoseconds(node.time_ns), format::percent(node.share));
     let subject = node.table.as_deref().or(node.join.as_deref()).unwrap_or_default();
     let rows = node.rows.map_or(String::new(), |rows| format!(", {rows} rows"));
-    let label = format!("{}: {time}{rows}", title(node));
+    let unusual = usual.filter(|usual| usual.is_exceeded_by(node.time_ns));
+    let unusual = unusual.and_then(|usual| usual.times(node.time_ns)).map(times);
+    let times_usual =
+        unusual.as_ref().map(|times| format!(", {times} times its usual time")).unwrap_or_default();
+    let label = format!("{}: {time}{rows}{times_usual}", title(node));
     html! {
         a href=(with_node(view, node).address(path)) aria-label=(label) aria-current=[is_chosen.then_some("true")] {
             g.node.critical[is_critical] transform={ "translate(" (pixels(left)) " " (pixels(top)) ")" } {
@@ -355,6 +385,9 @@ fn node_box(
                 text.name x="8" y="17" { (format::excerpt(&node.name, 24)) }
                 text.id x=(NODE.0 - 8.0) y="17" { (format::excerpt(planner_id(node), 8)) }
                 text.time x="8" y="35" { (time) }
+                @if let Some(times) = unusual {
+                    text.unusual x=(NODE.0 - 8.0) y="35" { "×" (times) }
+                }
                 text.subject x="8" y="51" { (format::excerpt(subject, 30)) }
                 rect.worked x="1" y=(NODE.1 - 6.0) width=(pixels(worked)) height="5" {}
                 rect x=(pixels(1.0 + worked)) y=(NODE.1 - 6.0) width=(pixels(waited)) height="5" fill="url(#waiting)" {}
@@ -363,8 +396,29 @@ fn node_box(
     }
 }
 
+/// Returns how often a number is in another as a text: with one digit behind the point below ten.
+fn times(times: f64) -> String {
+    if times < 9.95 { format!("{times:.1}") } else { format!("{times:.0}") }
+}
+
+/// Returns how the time and the rows of a node compare with the usual ones, as a sentence.
+fn compared(node: &Node<'_, '_>, usual: &UsualNode, runs: usize) -> Option<String> {
+    let time = times(usual.times(node.time_ns)?);
+    let rows = usual.row_times(node.rows).map(times);
+    let rows = rows.map(|rows| format!(", with {rows} times its usual rows")).unwrap_or_default();
+    Some(format!("{time} times its usual time{rows} ({runs} runs)"))
+}
+
 /// Returns what is known of a node, with the counters of its operators.
-fn details(node: &Node<'_, '_>, plan: &Plan<'_, '_>, view: &PlanView, path: &str) -> Markup {
+fn details(
+    node: &Node<'_, '_>,
+    usual: Option<&UsualNode>,
+    plan: &Plan<'_, '_>,
+    view: &PlanView,
+    path: &str,
+) -> Markup {
+    let runs = view.usual.as_ref().map_or(0, |usual| usual.runs);
+    let compared = usual.and_then(|usual| compared(node, usual, runs));
     let text = |value: &Option<std::borrow::Cow<'_, str>>| {
         value.as_deref().map(|text| format::excerpt(text, 200))
     };
@@ -391,6 +445,7 @@ fn details(node: &Node<'_, '_>, plan: &Plan<'_, '_>, view: &PlanView, path: &str
                 h3 #node-heading { bdi { (title(node)) } }
                 a.button href=(PlanView { node: None, ..view.clone() }.address(path)) { "Close" }
             }
+            @if let Some(compared) = compared { p.compared { (compared) } }
             dl.facts {
                 @for (name, value) in facts {
                     @if let Some(value) = value { div { dt { (name) } dd { bdi { (value) } } } }

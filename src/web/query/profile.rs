@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::download::Download;
 use super::plan::{self, PlanView};
 use super::{operators, phases};
-use crate::domain::profile::{Phases, lossy};
+use crate::domain::profile::{Phases, Usual, lossy};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::http::view::View;
@@ -58,15 +58,23 @@ pub(super) async fn section(
     let form = Form::of(parameters)?;
     let first_operator = operators::first_operator(parameters)?;
     let plan = PlanView::of(parameters)?;
+    let others = match (form, &profile, query.query_id.parse()) {
+        (Form::Plan, Some(_), Ok(id)) => view.other_profiles(&id).await?,
+        _ => Vec::new(),
+    };
     let path = paths::query(&query.query_id);
     let size = profile.as_ref().map(StoredText::len);
     let (profile, phases) = match profile {
         None => (None, None),
         Some(text) => {
             let path = path.clone();
-            let shown = view
-                .compute(text.len(), move || shown(text, form, first_operator, &plan, &path))
-                .await??;
+            let bytes = text.len() + others.iter().map(StoredText::len).sum::<usize>();
+            let work = move || {
+                let others = others.into_iter().filter_map(|text| text.unpack().ok());
+                let plan = plan.with_usual(Usual::of_texts(others));
+                shown(text, form, first_operator, &plan, &path)
+            };
+            let shown = view.compute(bytes, work).await??;
             (Some(shown.0), Some(shown.1))
         }
     };

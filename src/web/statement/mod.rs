@@ -1,8 +1,10 @@
-//! `/statements/<fingerprint>`: the runs of one statement, and its fastest and slowest run side by side.
+//! `/statements/<fingerprint>`: the runs of one statement, its plans, and its fastest and slowest run side by side.
 
 mod comparison;
+mod plans;
 
 use maud::{Markup, html};
+use plans::Plans;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
@@ -16,7 +18,7 @@ use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::view::View;
-use crate::store::{StatementOrder, StatementStatistics};
+use crate::store::{StatementOrder, StatementStatistics, StoreError, StoredQuery};
 
 /// The page charts and compares the newest runs, this many.
 const MAX_RUNS: u32 = 200;
@@ -50,6 +52,16 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
     // The chart and the comparison say so if they do not have all runs.
     let newest = (statistics.count > runs.len() as i64).then_some(runs.len());
     let comparison = comparison::compare_extremes(&view, &runs, newest).await?;
+    let plans = match view.plan_runs(fingerprint, filter.starts()).await {
+        // The page has more than the plans.
+        Err(StoreError::TimedOut(_) | StoreError::Overloaded) => None,
+        runs => Some(Plans::of(runs?)),
+    };
+    let plans_section = match &plans {
+        Some(plans) => plans.section(&view, fingerprint, &parameters).await?,
+        None => Some(html! { p.note { "The plans are missing: reading them took too long." } }),
+    };
+    let colour = |run: &StoredQuery| plans.as_ref()?.colour(run);
     let body = html! {
         div.heading {
             h1 { "Statement " code { (fingerprint) } }
@@ -62,8 +74,9 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
         }
         section aria-labelledby="over-time" {
             h2 #over-time { "Runs over time" @if let Some(runs) = newest { " (newest " (runs) " runs)" } }
-            (chart::runs(&runs, None, view.zone))
+            (chart::runs(&runs, None, &colour, view.zone))
         }
+        @if let Some(plans) = plans_section { (plans) }
         @if let Some(comparison) = comparison { (comparison) }
         section aria-labelledby="runs" {
             h2 #runs { "Runs" }

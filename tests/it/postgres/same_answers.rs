@@ -24,6 +24,7 @@ const COMMANDS: &[&[&str]] = &[
     &["profile", ID],
     &["profile", ID, "--tree"],
     &["profile", ID, "--tree", "--json"],
+    &["profile", ID, "--plan", "--json"],
     &["diff", ID, OTHER_ID],
     &["diff", ID, OTHER_ID, "--json"],
     &["top", "--from", "2020-01-01"],
@@ -56,6 +57,7 @@ const PATHS: &[&str] = &[
     "/api/v1/statements?from=1500000000000&to=1800000000000",
     "/api/v1/statements?from=1500000000000&order=cpu_time_ms",
     "/api/v1/regressions?from=2024-08-06&to=2024-08-07&baseline=30d",
+    "/api/v1/statements/86492539eca2b5c2/plans",
     "/api/v1/timeline?from=1722900000000&to=1723000000000",
 ];
 

@@ -136,12 +136,13 @@ fn a_check_tells_a_sound_history_from_a_damaged_one() {
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((&report["sound"], &report["findings"]), (&json!(true), &json!([])));
 
-    // A profile without a query, a query without its normalized statement, and a body that is no compressed profile.
+    // A profile without a query, a plan without a profile, a query without its normalized statement, and a body that is no compressed profile.
     let sqlite = rusqlite::Connection::open(&db).unwrap();
     sqlite
         .execute_batch(
             "PRAGMA foreign_keys = OFF;
              INSERT INTO profile VALUES (9999, 3, CAST('abc' AS BLOB));
+             INSERT INTO plan (query, read_version) VALUES (9998, 1);
              DELETE FROM statement WHERE fingerprint = (SELECT max(fingerprint) FROM query);
              UPDATE profile SET body = x'00ff' WHERE query = (SELECT min(query) FROM profile);",
         )
@@ -152,6 +153,7 @@ fn a_check_tells_a_sound_history_from_a_damaged_one() {
     assert_eq!(output.status.code(), Some(1), "{printed}");
     for part in [
         "  profiles without a query\n",
+        "  plans without a profile\n",
         "  fingerprints without a normalized statement\n",
         "cannot be unpacked",
         "annals.db is damaged",

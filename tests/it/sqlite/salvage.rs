@@ -112,6 +112,7 @@ fn a_whole_history_is_saved_as_it_is() {
                 "SELECT json_array(query_id, kind, state, started_at, duration_ms, user, statement, fingerprint, extra,
                                    is_slow, has_profile) FROM query_history
                  UNION ALL SELECT query_id || hex(body) FROM profile JOIN query ON query.id = profile.query
+                 UNION ALL SELECT json_array(query_id, plan_fingerprint, work_ns, execution_ms) FROM plan_history
                  UNION ALL SELECT json_array(query_id, label, load_bytes) FROM load_history
                  UNION ALL SELECT json_array(at, user, succeeded) FROM login_history
                  UNION ALL SELECT json_array(name, role, password_hash) FROM account
@@ -171,6 +172,7 @@ fn damage_each_kind_of_page(rows: usize, damages: &[(usize, u8)]) {
         ("a leaf of an index by start", of("query_by_start", "leaf"), 0),
         ("a page of a profile", of("profile", "overflow"), 0),
         ("a leaf of the profiles", of("profile", "leaf"), 0),
+        ("the plans", root("plan"), 0),
         ("the list of free pages", free, 0),
         ("the pointer map", 2, 0),
         ("the header and the root of the schema", 1, 0),
@@ -216,6 +218,8 @@ fn damage_each_kind_of_page(rows: usize, damages: &[(usize, u8)]) {
                 assert_eq!(checked.status.code(), Some(1), "{printed}");
                 assert_eq!(found["sound"], false, "{printed}");
             }
+            let unread = "SELECT count(*) FROM profile WHERE query NOT IN (SELECT query FROM plan)";
+            assert_eq!(number(&good, unread), 0, "{what}");
             if what == "a leaf of the queries" && from == 0 {
                 assert_eq!(found["unreadable"]["pages"], json!([{"page": page, "table": "query"}]));
                 assert_eq!(found["unreadable"]["queries"].as_array().unwrap().len(), lost.len());

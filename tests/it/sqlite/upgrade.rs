@@ -176,6 +176,9 @@ fn a_history_of_every_schema_opens_with_all_that_it_holds() {
             };
             assert_eq!(of(&upgraded), of(&expected), "{before}");
         }
+        // The plans of profiles are read while annals serves.
+        let unread = number(&file, "SELECT count(*) FROM plan WHERE read_version = 0");
+        assert_eq!(unread, number(&file, "SELECT count(*) FROM profile"), "{before}");
         let profiles = |file| printed(file, &["profile", &profile]);
         assert_eq!(profiles(&file), profiles(&newest), "{before}");
         // The same files again add what the older schema had no column for, and no row.

@@ -6,15 +6,21 @@
 //! - [`comparison`] compares the plans of two runs.
 //! - [`report`] is the form in which programs get a plan.
 //! - [`fingerprint`] identifies the shape of a plan.
+//! - [`summary`] is what the store keeps of a plan.
+//! - [`history`] says which plans the runs of a statement had, and when the plan changed.
+//! - [`usual`] says what is usual for the nodes of a plan.
 
 mod comparison;
 mod engines;
 mod fingerprint;
+mod history;
 mod joining;
 mod order;
 mod report;
+mod summary;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use std::borrow::Cow;
 
@@ -22,8 +28,11 @@ use super::Operator;
 use super::tree::Section;
 
 pub(crate) use self::comparison::{NodeDifference, compare};
-pub(crate) use self::fingerprint::PlanFingerprint;
+pub(crate) use self::fingerprint::{InvalidPlanFingerprint, PlanFingerprint};
+pub(crate) use self::history::{PlanChange, PlanRun, PlanStatistics, StatementPlans};
 pub(crate) use self::report::{PlanReport, ReportedNode};
+pub(crate) use self::summary::PlanSummary;
+pub(crate) use self::usual::{Usual, UsualNode};
 
 /// The plan of a query.
 #[derive(Debug, Default)]
@@ -94,10 +103,14 @@ impl<'o, 's> Plan<'o, 's> {
     }
 }
 
+fn is_local(name: &str, children: usize) -> bool {
+    name.starts_with("LOCAL_EXCHANGE") && children == 1
+}
+
 impl Node<'_, '_> {
     /// Returns whether a backend adds the node by itself, to spread rows over its threads.
     pub(crate) fn is_local(&self) -> bool {
-        self.name.starts_with("LOCAL_EXCHANGE") && self.children.len() == 1
+        is_local(&self.name, self.children.len())
     }
 
     /// Returns how many rows the nodes that this one reads from gave on; none if no count is known.

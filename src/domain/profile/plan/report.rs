@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Node, Plan};
+use super::{Node, Plan, Usual, is_local};
 use crate::domain::profile::{Phases, Section, operators};
 
 /// The plan of a query, with the phases around its execution.
@@ -17,6 +17,8 @@ pub(crate) struct PlanReport {
     /// The shape of the plan, as 16 hexadecimal digits: equal for two plans that differ only in times, rows and conditions.
     /// None if the profile has no operators.
     pub plan_fingerprint: Option<String>,
+    /// How many other runs with the same plan say what is usual; none if there are too few.
+    pub usual_runs: Option<usize>,
 }
 
 /// A node of a plan: one step, with all operators that do its work in all fragments and instances.
@@ -32,12 +34,18 @@ pub(crate) struct ReportedNode {
     pub time_ns: Option<u64>,
     /// How long the node waited for others, in nanoseconds. This is no part of `time_ns`.
     pub wait_ns: Option<u64>,
+    /// The median of `time_ns` in other runs of the statement with the same plan.
+    pub usual_time_ns: Option<u64>,
+    /// `time_ns` over the usual time.
+    pub times_usual: Option<f64>,
     /// `time_ns` as a part of the times of all nodes, from 0 to 1.
     pub share: f64,
     /// `time_ns` as a part of the query's duration; more than 1 where operators of the node overlap.
     pub duration_share: Option<f64>,
     /// The rows that the node gave on.
     pub rows: Option<u64>,
+    /// The median of `rows` in other runs of the statement with the same plan.
+    pub usual_rows: Option<u64>,
     /// The rows that the nodes below gave on.
     pub input_rows: Option<u64>,
     /// The rows that the planner expected the node to give on.
@@ -76,9 +84,12 @@ impl PlanReport {
             fragment: node.fragment.map(str::to_string),
             time_ns: node.time_ns,
             wait_ns: node.wait_ns,
+            usual_time_ns: None,
+            times_usual: None,
             share: node.share,
             duration_share: Option::zip(node.time_ns, duration_ns).map(|(ns, all)| ns as f64 / all),
             rows: node.rows,
+            usual_rows: None,
             input_rows: node.input_rows(&plan.nodes),
             expected_rows: node.expected_rows,
             bytes: node.bytes,
@@ -95,6 +106,30 @@ impl PlanReport {
             critical_path: plan.critical_path.iter().filter_map(id).collect(),
             plan_fingerprint: plan.fingerprint.map(|fingerprint| fingerprint.to_string()),
             phases,
+            usual_runs: None,
         }
+    }
+
+    /// Adds what is usual for the nodes.
+    #[must_use]
+    pub(crate) fn with_usual(mut self, usual: Option<&Usual>) -> PlanReport {
+        let Some(usual) = usual else { return self };
+        self.usual_runs = Some(usual.runs);
+        let nodes = self.nodes.iter().map(|node| (node.name.as_str(), node.is_local()));
+        let usual = usual.of_nodes(nodes);
+        for (node, usual) in self.nodes.iter_mut().zip(usual) {
+            let Some(usual) = usual else { continue };
+            node.usual_time_ns = usual.time_ns.map(|spread| spread.median);
+            node.usual_rows = usual.rows.map(|spread| spread.median);
+            node.times_usual = usual.times(node.time_ns);
+        }
+        self
+    }
+}
+
+impl ReportedNode {
+    /// Returns whether a backend adds the node by itself, to spread rows over its threads.
+    pub(super) fn is_local(&self) -> bool {
+        is_local(&self.name, self.children.len())
     }
 }

@@ -7,6 +7,7 @@
 
 mod account;
 mod lease;
+mod plan;
 mod read;
 mod report;
 mod retention;
@@ -15,6 +16,7 @@ mod write;
 
 pub use account::*;
 pub use lease::*;
+pub use plan::*;
 pub use read::*;
 pub use report::*;
 pub use retention::*;

@@ -28,6 +28,7 @@ impl Store {
         let orphans =
             sqlx::query_file!("src/store/queries/orphans.sql").fetch_one(&self.reporters).await?;
         findings.extend(finding("profiles without a query", orphans.profiles));
+        findings.extend(finding("plans without a profile", orphans.plans));
         findings.extend(finding("loads without a query", orphans.loads));
         findings
             .extend(finding("fingerprints without a normalized statement", orphans.fingerprints));

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::scan::{Indexed, ids_sql, range_sql};
 use super::search::{ONE_ROW, RANGE, Texts, candidates_sql, count_sql, started_sql, unstarted_sql};
-use super::{aggregate, insert, lock, ngram_index, with_raw};
+use super::{aggregate, insert, lock, ngram_index, plan, with_raw};
 use crate::store::{SqliteStore, StoreError};
 
 /// sqlx's macros check the other statements at compile time.
@@ -19,7 +19,7 @@ async fn the_schema_has_what_raw_statements_name() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("annals.db");
     SqliteStore::open(&path).await.unwrap().close().await.unwrap();
-    let mut statements = vec![insert::INSERT_NORMALIZED.to_string()];
+    let mut statements = vec![insert::INSERT_NORMALIZED.to_string(), plan::WRITE_PLAN.to_string()];
     statements.extend(ngram_index::EACH.map(str::to_string));
     for indexed in Indexed::EACH {
         statements.extend([true, false].map(|has_times| ids_sql(indexed, has_times)));

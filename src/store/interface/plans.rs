@@ -1,0 +1,60 @@
+//! Plans of stored profiles.
+
+use super::Store;
+use crate::domain::record::QueryId;
+use crate::domain::statement::Fingerprint;
+use crate::store::error::StoreError;
+use crate::store::plans::{MAX_PLAN_RUNS, OTHER_TEXTS_BYTES, PlanCursor, PlanRuns, UnreadPlans};
+use crate::store::profile_body::StoredText;
+use crate::store::query::Reader;
+
+/// Plans.
+impl Store {
+    /// Returns the newest runs of a statement whose plan is known, which started from the first to the last time, in Unix
+    /// milliseconds, and which the reader may see.
+    pub(crate) async fn plan_runs(
+        &self,
+        fingerprint: Fingerprint,
+        times: (i64, i64),
+        reader: Reader<'_>,
+    ) -> Result<PlanRuns, StoreError> {
+        // One more than are returned, to know whether there are more.
+        let limit = MAX_PLAN_RUNS + 1;
+        let mut runs =
+            of_engine!(self, store => store.plan_runs(fingerprint, times, limit, reader).await?);
+        let is_cut = runs.len() as i64 == limit;
+        if is_cut {
+            runs.pop();
+        }
+        Ok(PlanRuns { runs, is_cut })
+    }
+
+    /// Returns the profiles of other runs of a query's statement with the query's plan, which say what is usual for the plan.
+    /// They are the newest that the reader may see, as many as their size allows.
+    pub(crate) async fn other_profiles(
+        &self,
+        query_id: &QueryId,
+        reader: Reader<'_>,
+    ) -> Result<Vec<StoredText>, StoreError> {
+        let others = of_engine!(self, store => store.other_runs(query_id, reader).await?);
+        let (mut texts, mut bytes) = (Vec::new(), 0_i64);
+        for (query_id, text_bytes) in others {
+            bytes = bytes.saturating_add(text_bytes);
+            if bytes > OTHER_TEXTS_BYTES {
+                break;
+            }
+            let Ok(query_id) = query_id.parse() else { continue };
+            texts.extend(self.profile(&query_id, reader.owner).await?.stored_text());
+        }
+        Ok(texts)
+    }
+
+    /// Returns some of the queries whose profile this version of the reader has not read, behind a place; none if none is
+    /// left.
+    pub(crate) async fn unread_plans(
+        &self,
+        after: &PlanCursor,
+    ) -> Result<Option<UnreadPlans>, StoreError> {
+        of_engine!(self, store => store.unread_plans(after).await)
+    }
+}

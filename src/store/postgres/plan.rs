@@ -1,0 +1,75 @@
+//! Plans of stored profiles.
+
+use annals_postgres_statements as statements;
+
+use super::Store;
+use super::nul::without_nul;
+use crate::domain::profile::{PlanFingerprint, PlanRun, PlanSummary};
+use crate::domain::record::QueryId;
+use crate::domain::statement::Fingerprint;
+use crate::store::error::StoreError;
+use crate::store::plans::{MAX_OTHER_RUNS, PlanCursor, SAME_PLANS, UnreadPlans};
+use crate::store::query::Reader;
+
+/// Profiles that are looked at together for plans that are not read. Most are read.
+const LOOKED_AT: i64 = 1000;
+
+impl Store {
+    /// Returns the newest runs of a statement whose plan is known, which started from the first to the last time and which
+    /// the reader may see.
+    pub(in crate::store) async fn plan_runs(
+        &self,
+        fingerprint: Fingerprint,
+        times: (i64, i64),
+        limit: i64,
+        reader: Reader<'_>,
+    ) -> Result<Vec<PlanRun>, StoreError> {
+        let owner = reader.owner.map(without_nul);
+        let mut read = self.reports.begin(reader.client()).await?;
+        let bound = read.bound();
+        let connection = read.connection()?;
+        let runs = async {
+            let (fingerprint, owner) = (fingerprint.to_signed(), owner.as_deref());
+            Ok(statements::plan_runs(connection, fingerprint, times, owner, limit).await?)
+        };
+        let runs = bound.within(runs).await?;
+        read.end().await?;
+        let runs = runs.into_iter().map(|run| PlanRun {
+            query_id: run.query_id,
+            started_ms: run.started_ms,
+            duration_ms: run.duration_ms,
+            cpu_time_ms: run.cpu_time_ms,
+            scan_bytes: run.scan_bytes,
+            plan: PlanFingerprint::from_signed(run.plan),
+        });
+        Ok(runs.collect())
+    }
+
+    /// Returns the ids of other runs of a query's statement with the query's plan that the reader may see, each with the size
+    /// of its profile's text: those that arrived last first.
+    pub(in crate::store) async fn other_runs(
+        &self,
+        query_id: &QueryId,
+        reader: Reader<'_>,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        let owner = reader.owner.map(without_nul);
+        let connection = &mut *self.cluster.reader().await?;
+        let limits = (SAME_PLANS, MAX_OTHER_RUNS);
+        let id = query_id.as_str();
+        let runs = statements::other_runs(connection, id, owner.as_deref(), limits).await?;
+        Ok(runs.into_iter().map(|run| (run.query_id, run.text_bytes)).collect())
+    }
+
+    /// Returns the queries whose profile this version of the reader has not read, among the next profiles behind a query id.
+    pub(in crate::store) async fn unread_plans(
+        &self,
+        after: &PlanCursor,
+    ) -> Result<Option<UnreadPlans>, StoreError> {
+        let version = PlanSummary::READ_VERSION;
+        let mut connection = self.cluster.primary().acquire().await?;
+        let (query_ids, last) =
+            statements::unread_plans(&mut connection, &after.query_id, version, LOOKED_AT).await?;
+        let next = last.map(|query_id| PlanCursor { query_id, ..PlanCursor::default() });
+        Ok(next.map(|next| UnreadPlans { query_ids, next }))
+    }
+}

@@ -1,0 +1,170 @@
+//! Statements on plans: what was read of stored profiles.
+
+use sqlx::{PgConnection, PgExecutor};
+
+use super::Result;
+
+/// What was read of the plans of profiles: a list for each column, with a value for each query.
+#[derive(Debug, Default)]
+pub struct Plans {
+    pub query_ids: Vec<String>,
+    pub fingerprints: Vec<Option<i64>>,
+    pub planning_ms: Vec<Option<i64>>,
+    pub queue_ms: Vec<Option<i64>>,
+    pub execution_ms: Vec<Option<i64>>,
+    pub fetching_ms: Vec<Option<i64>>,
+    pub work_ns: Vec<Option<i64>>,
+    pub wait_ns: Vec<Option<i64>>,
+    pub spill_bytes: Vec<Option<i64>>,
+}
+
+/// Stores what a version of the reader read. Writes nothing for a query without a profile, or whose plan the same version
+/// or a later one has read.
+pub async fn write_plans(connection: &mut PgConnection, plans: &Plans, version: i64) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO plan AS known (query_id, read_version, fingerprint, planning_ms, queue_ms, execution_ms, fetching_ms,
+                                    work_ns, wait_ns, spill_bytes)
+         SELECT new.query_id, $10::bigint, new.fingerprint, new.planning_ms, new.queue_ms, new.execution_ms, new.fetching_ms,
+                new.work_ns, new.wait_ns, new.spill_bytes
+         FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                     $8::bigint[], $9::bigint[])
+                  AS new (query_id, fingerprint, planning_ms, queue_ms, execution_ms, fetching_ms, work_ns, wait_ns,
+                          spill_bytes)
+         JOIN profile ON profile.query_id = new.query_id
+         ORDER BY new.query_id
+         ON CONFLICT (query_id) DO UPDATE SET
+             read_version = excluded.read_version, fingerprint = excluded.fingerprint,
+             planning_ms = excluded.planning_ms, queue_ms = excluded.queue_ms,
+             execution_ms = excluded.execution_ms, fetching_ms = excluded.fetching_ms,
+             work_ns = excluded.work_ns, wait_ns = excluded.wait_ns,
+             spill_bytes = excluded.spill_bytes, findings = NULL
+         WHERE known.read_version < excluded.read_version",
+        &plans.query_ids,
+        &plans.fingerprints as &[Option<i64>],
+        &plans.planning_ms as &[Option<i64>],
+        &plans.queue_ms as &[Option<i64>],
+        &plans.execution_ms as &[Option<i64>],
+        &plans.fetching_ms as &[Option<i64>],
+        &plans.work_ns as &[Option<i64>],
+        &plans.wait_ns as &[Option<i64>],
+        &plans.spill_bytes as &[Option<i64>],
+        version
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Removes what was read of the plan of a query.
+pub async fn remove_plan(connection: &mut PgConnection, query_id: &str) -> Result<()> {
+    sqlx::query!("DELETE FROM plan WHERE query_id = $1", query_id).execute(connection).await?;
+    Ok(())
+}
+
+/// Returns the queries whose profile no reader of this version or a later one has read, among the next `looked_at` profiles
+/// behind a query id, in the order of the ids. Returns the id of the last profile that was looked at, too; none if none is
+/// left.
+pub async fn unread_plans(
+    connection: &mut PgConnection,
+    after: &str,
+    version: i64,
+    looked_at: i64,
+) -> Result<(Vec<String>, Option<String>)> {
+    let last = sqlx::query_scalar!(
+        r#"SELECT max(query_id) AS "last" FROM (
+               SELECT query_id FROM profile WHERE query_id > $1 ORDER BY query_id LIMIT $2) AS next"#,
+        after,
+        looked_at
+    );
+    let Some(last) = last.fetch_one(&mut *connection).await? else { return Ok((Vec::new(), None)) };
+    let unread = sqlx::query_scalar!(
+        "SELECT profile.query_id
+         FROM profile LEFT JOIN plan ON plan.query_id = profile.query_id AND plan.read_version >= $3
+         WHERE profile.query_id > $1 AND profile.query_id <= $2 AND plan.query_id IS NULL
+         ORDER BY profile.query_id",
+        after,
+        last,
+        version
+    );
+    let unread = unread.fetch_all(connection).await?;
+    Ok((unread, Some(last)))
+}
+
+/// A run of a statement with a plan.
+#[derive(Debug)]
+pub struct PlanRun {
+    pub query_id: String,
+    pub started_ms: i64,
+    pub duration_ms: Option<i64>,
+    pub cpu_time_ms: Option<i64>,
+    pub scan_bytes: Option<i64>,
+    pub plan: i64,
+}
+
+/// Returns the newest runs of a statement whose plan is known and that started in a range of times, at most `limit`.
+/// `owner` is the user whose runs alone count; none counts all.
+pub async fn plan_runs(
+    server: impl PgExecutor<'_>,
+    fingerprint: i64,
+    (first_ms, last_ms): (i64, i64),
+    owner: Option<&str>,
+    limit: i64,
+) -> Result<Vec<PlanRun>> {
+    sqlx::query_as!(
+        PlanRun,
+        r#"SELECT query.query_id, query.started_ms AS "started_ms!", query.duration_ms, query.cpu_time_ms,
+                  query.scan_bytes, plan.fingerprint AS "plan!"
+           FROM query JOIN plan ON plan.query_id = query.query_id
+           WHERE query.fingerprint = $1 AND query.started_ms BETWEEN $2 AND $3
+             AND plan.fingerprint IS NOT NULL AND ($4::text IS NULL OR query."user" = $4)
+           ORDER BY query.started_ms DESC, query.id DESC LIMIT $5"#,
+        fingerprint,
+        first_ms,
+        last_ms,
+        owner,
+        limit
+    )
+    .fetch_all(server)
+    .await
+}
+
+/// A profile of a run with the same plan.
+#[derive(Debug)]
+pub struct OtherRun {
+    pub query_id: String,
+    pub text_bytes: i64,
+}
+
+/// Returns the runs of the statement of a query that have its plan, other than the query: of the profiles with the plan that
+/// were stored last, as many as the first limit, at most as many as the second limit, the last first. `owner` is the user
+/// whose runs alone count; none counts all.
+pub async fn other_runs(
+    connection: &mut PgConnection,
+    query_id: &str,
+    owner: Option<&str>,
+    (looked_at, limit): (i64, i64),
+) -> Result<Vec<OtherRun>> {
+    let this = sqlx::query!(
+        r#"SELECT query.fingerprint AS "statement!", plan.fingerprint AS "plan!"
+           FROM query JOIN plan ON plan.query_id = query.query_id
+           WHERE query.query_id = $1 AND query.fingerprint IS NOT NULL AND plan.fingerprint IS NOT NULL"#,
+        query_id
+    );
+    let Some(this) = this.fetch_optional(&mut *connection).await? else { return Ok(Vec::new()) };
+    sqlx::query_as!(
+        OtherRun,
+        r#"SELECT query.query_id, profile.text_bytes
+           FROM (SELECT query_id, id FROM plan WHERE fingerprint = $1 ORDER BY id DESC LIMIT $5) AS same
+           JOIN query ON query.query_id = same.query_id JOIN profile ON profile.query_id = same.query_id
+           WHERE query.fingerprint = $2 AND query.query_id <> $3 AND ($4::text IS NULL OR query."user" = $4)
+           ORDER BY same.id DESC LIMIT $6"#,
+        this.plan,
+        this.statement,
+        query_id,
+        owner,
+        looked_at,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -1,0 +1,153 @@
+//! Plans: what was read of stored profiles.
+
+use rusqlite::params;
+use rusqlite::types::ValueRef;
+use sqlx::Execute;
+use sqlx::sqlite::SqliteTransaction;
+
+use super::super::Store;
+use super::insert::insert_rows;
+use crate::domain::profile::{PlanFingerprint, PlanRun, PlanSummary};
+use crate::domain::record::QueryId;
+use crate::domain::statement::Fingerprint;
+use crate::store::error::StoreError;
+use crate::store::plans::{MAX_OTHER_RUNS, PlanCursor, SAME_PLANS, UNREAD_PLANS, UnreadPlans};
+use crate::store::query::Reader;
+
+/// Takes the values of [`plan_values`]. Writes nothing for a query without a profile, or whose plan the same version or a
+/// later one has read.
+pub(super) const WRITE_PLAN: &str =
+    "INSERT INTO plan (query, read_version, fingerprint, planning_ms, queue_ms, execution_ms, fetching_ms,
+         work_ns, wait_ns, spill_bytes)
+     SELECT profile.query, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+     FROM query JOIN profile ON profile.query = query.id WHERE query.query_id = ?1
+     ON CONFLICT (query) DO UPDATE SET
+         read_version = excluded.read_version, fingerprint = excluded.fingerprint,
+         planning_ms = excluded.planning_ms, queue_ms = excluded.queue_ms,
+         execution_ms = excluded.execution_ms, fetching_ms = excluded.fetching_ms,
+         work_ns = excluded.work_ns, wait_ns = excluded.wait_ns,
+         spill_bytes = excluded.spill_bytes, findings = NULL
+     WHERE plan.read_version < excluded.read_version";
+
+fn plan_values<'a>(query_id: &'a QueryId, plan: &PlanSummary) -> [ValueRef<'a>; 10] {
+    let number = |value: Option<i64>| value.map_or(ValueRef::Null, ValueRef::Integer);
+    [
+        ValueRef::Text(query_id.as_str().as_bytes()),
+        ValueRef::Integer(PlanSummary::READ_VERSION),
+        number(plan.fingerprint.map(PlanFingerprint::to_signed)),
+        number(plan.planning_ms),
+        number(plan.queue_ms),
+        number(plan.execution_ms),
+        number(plan.fetching_ms),
+        number(plan.work_ns),
+        number(plan.wait_ns),
+        number(plan.spill_bytes),
+    ]
+}
+
+/// Stores what was read of the plans of stored profiles.
+pub(in crate::store::sqlite) async fn write_plans(
+    transaction: &mut SqliteTransaction<'_>,
+    plans: &[(&QueryId, &PlanSummary)],
+) -> Result<(), StoreError> {
+    let rows = plans.iter().map(|(query_id, plan)| plan_values(query_id, plan));
+    insert_rows(transaction, WRITE_PLAN, rows).await?;
+    Ok(())
+}
+
+impl Store {
+    /// Returns the newest runs of a statement whose plan is known, which started from the first to the last time and which
+    /// the reader may see.
+    pub(in crate::store) async fn plan_runs(
+        &self,
+        fingerprint: Fingerprint,
+        (first_ms, last_ms): (i64, i64),
+        limit: i64,
+        reader: Reader<'_>,
+    ) -> Result<Vec<PlanRun>, StoreError> {
+        let fingerprint = fingerprint.to_signed();
+        let owner = reader.owner.map(str::to_string);
+        let runs = self.reports.run(reader.client(), move |sqlite| {
+            let sql = sqlx::query!(
+                "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
+                     plan.fingerprint
+                 FROM query CROSS JOIN plan ON plan.query = query.id
+                 WHERE query.fingerprint = ?1 AND query.started_ms BETWEEN ?2 AND ?3
+                   AND plan.fingerprint IS NOT NULL AND (?4 IS NULL OR query.user = ?4)
+                 ORDER BY query.started_ms DESC, query.id DESC LIMIT ?5",
+                fingerprint,
+                first_ms,
+                last_ms,
+                owner,
+                limit
+            );
+            let mut statement = sqlite.prepare_cached(sql.sql().as_str())?;
+            let values = params![fingerprint, first_ms, last_ms, owner, limit];
+            let runs = statement.query_map(values, |row| {
+                Ok(PlanRun {
+                    query_id: row.get(0)?,
+                    started_ms: row.get(1)?,
+                    duration_ms: row.get(2)?,
+                    cpu_time_ms: row.get(3)?,
+                    scan_bytes: row.get(4)?,
+                    plan: PlanFingerprint::from_signed(row.get(5)?),
+                })
+            })?;
+            runs.collect()
+        });
+        runs.await
+    }
+
+    /// Returns the ids of other runs of a query's statement with the query's plan that the reader may see, each with the size
+    /// of its profile's text: those that arrived last first.
+    pub(in crate::store) async fn other_runs(
+        &self,
+        query_id: &QueryId,
+        reader: Reader<'_>,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        let (id, owner) = (query_id.as_str(), reader.owner);
+        let runs = sqlx::query!(
+            "SELECT chosen.query_id, profile.text_bytes
+             FROM (SELECT same.query, query.query_id
+                   FROM (SELECT query FROM plan
+                         WHERE fingerprint = (SELECT plan.fingerprint FROM plan JOIN query ON query.id = plan.query
+                                              WHERE query.query_id = ?1)
+                         ORDER BY query DESC LIMIT ?3) AS same
+                   CROSS JOIN query ON query.id = same.query
+                   WHERE query.query_id <> ?1 AND (?2 IS NULL OR query.user = ?2)
+                     AND query.fingerprint = (SELECT fingerprint FROM query WHERE query_id = ?1)
+                   ORDER BY same.query DESC LIMIT ?4) AS chosen
+             CROSS JOIN profile ON profile.query = chosen.query
+             ORDER BY chosen.query DESC",
+            id,
+            owner,
+            SAME_PLANS,
+            MAX_OTHER_RUNS
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(runs.into_iter().map(|run| (run.query_id, run.text_bytes)).collect())
+    }
+
+    /// Returns some of the queries whose profile this version of the reader has not read, behind a row.
+    pub(in crate::store) async fn unread_plans(
+        &self,
+        after: &PlanCursor,
+    ) -> Result<Option<UnreadPlans>, StoreError> {
+        let version = PlanSummary::READ_VERSION;
+        let unread = sqlx::query!(
+            "SELECT plan.query, query.query_id
+             FROM plan JOIN query ON query.id = plan.query
+             WHERE plan.query > ? AND plan.read_version < ? ORDER BY plan.query LIMIT ?",
+            after.row,
+            version,
+            UNREAD_PLANS
+        )
+        .fetch_all(&self.reporters)
+        .await?;
+        let Some(last) = unread.last() else { return Ok(None) };
+        let next = PlanCursor { row: last.query, ..PlanCursor::default() };
+        let query_ids = unread.into_iter().map(|row| row.query_id).collect();
+        Ok(Some(UnreadPlans { query_ids, next }))
+    }
+}

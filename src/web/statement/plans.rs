@@ -1,0 +1,192 @@
+//! The plans of a statement: their runs, when one took the place of another, and two of them side by side.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+
+use crate::domain::profile::{
+    InvalidPlanFingerprint, PlanChange, PlanFingerprint, PlanStatistics, StatementPlans,
+};
+use crate::domain::statement::Fingerprint;
+use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::error::ApiError;
+use crate::http::query_parameters::address;
+use crate::http::view::View;
+use crate::store::{PlanRuns, StoreError, StoredQuery};
+use crate::web::query::{PlanView, picture, stored_profile};
+use crate::web::{chart, format, paths};
+
+/// Plans with a colour of their own: those that ran last.
+const COLOURS: usize = 6;
+/// Plans and changes that the page lists.
+const MAX_LISTED: usize = 50;
+
+/// The plans of a statement, and which run had which.
+pub(super) struct Plans {
+    all: StatementPlans,
+    /// The number of the plan of each run, by the run's id.
+    of_runs: HashMap<String, usize>,
+}
+
+impl Plans {
+    pub(super) fn of(PlanRuns { runs, is_cut }: PlanRuns) -> Plans {
+        let all = StatementPlans::of(&runs, is_cut);
+        let plans = all.plans.iter().map(|plan| plan.plan_fingerprint);
+        let numbers: HashMap<PlanFingerprint, usize> = plans.zip(0..).collect();
+        let of_runs =
+            runs.into_iter().filter_map(|run| Some((run.query_id, *numbers.get(&run.plan)?)));
+        Plans { of_runs: of_runs.collect(), all }
+    }
+
+    /// Returns the class of the colour of a run's plan; none if the statement had one plan only, or the run has none.
+    pub(super) fn colour(&self, run: &StoredQuery) -> Option<String> {
+        let number =
+            self.of_runs.get(run.query_id.as_str()).filter(|_| self.all.plans.len() > 1)?;
+        Some(colour(*number))
+    }
+
+    /// Returns the section of the plans; none if no run has one. Errors if `chosen`, the plans to show side by side, are no
+    /// plans of the statement.
+    pub(super) async fn section(
+        &self,
+        view: &View,
+        fingerprint: Fingerprint,
+        parameters: &Parameters,
+    ) -> Result<Option<Markup>, ApiError> {
+        let chosen = match parameters.get("plans") {
+            Some(chosen) => Some(self.chosen(chosen)?),
+            None => None,
+        };
+        if self.all.plans.is_empty() {
+            return Ok(None);
+        }
+        let pictures = match chosen {
+            Some(pair) => Some(side_by_side(view, pair).await?),
+            None => None,
+        };
+        let (path, zone) = (paths::statement(fingerprint), view.zone);
+        Ok(Some(html! {
+            section aria-labelledby="plans" {
+                h2 #plans { "Plans" @if self.all.is_cut { " (newest " (format::integer(self.all.runs as i64)) " runs)" } }
+                (self.table(&path, parameters, zone))
+                @for change in self.all.changes.iter().take(MAX_LISTED) { (sentence(change, zone)) }
+                @if let Some(pictures) = pictures { (pictures) }
+            }
+        }))
+    }
+
+    /// Returns the two plans that a parameter names.
+    fn chosen(&self, text: &str) -> Result<[&PlanStatistics; 2], ApiError> {
+        let expected = || {
+            let text = "plans must be the fingerprints of two plans of the statement, with a comma between them";
+            ApiError::BadRequest(text.to_string())
+        };
+        let plan = |text: &str| {
+            let plan = text.parse().map_err(|_: InvalidPlanFingerprint| expected())?;
+            let known = self.all.plans.iter().find(|known| known.plan_fingerprint == plan);
+            known.ok_or_else(expected)
+        };
+        let (one, other) = text.split_once(',').ok_or_else(expected)?;
+        Ok([plan(one)?, plan(other)?])
+    }
+
+    fn table(&self, path: &str, parameters: &Parameters, zone: Zone) -> Markup {
+        let most = self.all.plans.iter().map(|plan| plan.runs).max().unwrap_or(0);
+        let newest = self.all.plans.first().map(|plan| plan.plan_fingerprint);
+        let row = |number: usize, plan: &PlanStatistics| {
+            let pair = newest.filter(|newest| *newest != plan.plan_fingerprint);
+            let pair = pair.map(|newest| format!("{},{newest}", plan.plan_fingerprint));
+            html! {
+                tr {
+                    th scope="row" {
+                        @if self.all.plans.len() > 1 {
+                            svg class={ "key-dot " (colour(number)) } viewBox="0 0 10 10" aria-hidden="true" focusable="false" {
+                                circle cx="5" cy="5" r="4" {}
+                            }
+                        }
+                        a href=(paths::query(&plan.newest_query_id)) { code { (plan.plan_fingerprint) } }
+                    }
+                    td.number.duration data-label="Runs" {
+                        (chart::bar(plan.runs as i64, most as i64)) (format::integer(plan.runs as i64))
+                    }
+                    td.number data-label="Median" { (format::duration(plan.p50_ms)) }
+                    td.number data-label="p95" { (format::duration(plan.p95_ms)) }
+                    td.number data-label="CPU time" { (format::duration(plan.cpu_time_ms)) }
+                    td.number data-label="Scanned" { (format::bytes(plan.scan_bytes)) }
+                    td data-label="First run" { (format::time(Some(plan.first_ms), zone)) }
+                    td data-label="Last run" { (format::time(Some(plan.last_ms), zone)) }
+                    td {
+                        @if let Some(pair) = pair {
+                            a href={ (address(path, parameters, &[("plans", &pair)])) "#plans" } { "Beside the newest" }
+                        }
+                    }
+                }
+            }
+        };
+        html! {
+            div.wide-table {
+                table.plans {
+                    thead {
+                        tr {
+                            th scope="col" { "Plan, its newest run" }
+                            @for heading in ["Runs", "Median", "p95", "CPU time", "Scanned"] {
+                                th.number scope="col" { (heading) }
+                            }
+                            @for heading in ["First run", "Last run"] { th scope="col" { (heading) } }
+                            td {}
+                        }
+                    }
+                    tbody {
+                        @for (number, plan) in self.all.plans.iter().enumerate().take(MAX_LISTED) { (row(number, plan)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the class of the colour of a plan.
+fn colour(number: usize) -> String {
+    if number < COLOURS { format!("plan{number}") } else { "other-plan".to_string() }
+}
+
+fn sentence(change: &PlanChange, zone: Zone) -> Markup {
+    html! {
+        p.note {
+            (format::time(Some(change.at_ms), zone)) ": plan " code { (change.to) } " took the place of " code { (change.from) }
+            ". Median before " (format::duration(change.p50_before_ms)) " (" (runs(change.runs_before)) "), since "
+            (format::duration(change.p50_after_ms)) " (" (runs(change.runs_after)) ")."
+        }
+    }
+}
+
+fn runs(count: usize) -> String {
+    format::counted(count, "run", "runs")
+}
+
+/// Returns the pictures of the newest runs of two plans.
+async fn side_by_side(view: &View, pair: [&PlanStatistics; 2]) -> Result<Markup, ApiError> {
+    let mut pictures = Vec::new();
+    for plan in pair {
+        let path = paths::query(&plan.newest_query_id);
+        let Some(text) = stored_profile(view, &plan.newest_query_id).await? else { continue };
+        let drawn = view.compute(text.len(), move || {
+            Ok::<_, StoreError>(picture(&text.unpack()?, &PlanView::default(), &path))
+        });
+        pictures.push((plan, drawn.await??));
+    }
+    Ok(html! {
+        div.two-plans {
+            @for (plan, picture) in pictures {
+                section aria-label={ "Plan " (plan.plan_fingerprint) } {
+                    h3 {
+                        code { (plan.plan_fingerprint) } ", "
+                        a href=(paths::query(&plan.newest_query_id)) { "its newest run" }
+                    }
+                    (picture)
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,314 @@
+//! The plans of a statement, what is usual for a plan, and that the store knows the plan of every profile.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{
+    Server, WithDb, add_user, annals, assert_sound, db_argument, execute, import, is_postgres,
+    number, profile_of, rows, stderr, stdout, texts, wait_until,
+};
+
+/// The start of the first run: 2024-01-02 11:00:00.
+const FIRST_MS: i64 = 1_704_193_200_000;
+const MINUTE_MS: i64 = 60_000;
+
+/// Returns the operators of a plan: a scan of `table`, below a sort if there is one.
+fn operators(table: &str, has_sort: bool, scan_ms: u32) -> String {
+    let sort = match has_sort {
+        true => {
+            "           SORT_OPERATOR (id=1 , nereids_id=20):
+              - ExecTime: avg 2.000ms, max 2.000ms, min 2.000ms
+              - RowsProduced: sum 30, avg 30, max 30, min 30
+"
+        }
+        false => "",
+    };
+    format!(
+        "       Fragment 0:
+         Pipeline : 0(instance_num=1):
+           RESULT_SINK_OPERATOR (id=0):
+              - ExecTime: avg 61.293us, max 61.293us, min 61.293us
+              - InputRows: sum 30, avg 30, max 30, min 30
+{sort}           OLAP_SCAN_OPERATOR (id=0. nereids_id=9. table name = {table}({table})):
+              - ExecTime: avg {scan_ms}.000ms, max {scan_ms}.000ms, min {scan_ms}.000ms
+              - RowsProduced: sum 30, avg 30, max 30, min 30
+"
+    )
+}
+
+/// A run of the statement, a minute after the one before.
+fn run(number: i64, user: &str, has_sort: bool, scan_ms: u32) -> String {
+    let time = |ms: i64| {
+        let time = chrono::DateTime::from_timestamp_millis(FIRST_MS + number * MINUTE_MS + ms);
+        time.unwrap().format("%Y-%m-%d %H:%M:%S").to_string()
+    };
+    let (start, end, total) = (time(0), time(1000), format!("{}ms", 500 + scan_ms));
+    let statement = format!("select bed from plants where height < {number} order by bed");
+    let values = [
+        ("Start Time", start.as_str()),
+        ("End Time", &end),
+        ("Total", &total),
+        ("User", user),
+        ("Sql Statement", &statement),
+    ];
+    profile_of(&format!("{number:x}-a"), &values, &operators("plants", has_sort, scan_ms))
+}
+
+/// Imports runs: one of alice and six of carol with a sort, then three of alice without. The last with a sort scans nine times
+/// as long.
+fn sample(folder: &TempDir) -> PathBuf {
+    let db = folder.path().join("annals.db");
+    for number in 0..10 {
+        let scan_ms = if number == 6 { 900 } else { 100 };
+        let user = if (1..7).contains(&number) { "carol" } else { "alice" };
+        let has_sort = number < 7;
+        let file = folder.path().join(format!("{number}.txt"));
+        std::fs::write(&file, run(number, user, has_sort, scan_ms)).unwrap();
+    }
+    let imported = import(&db, &[folder.path()]);
+    assert!(imported.status.success(), "{}", stderr(&imported));
+    db
+}
+
+fn fingerprint(db: &Path) -> String {
+    let all = texts(db, "SELECT DISTINCT fingerprint FROM plan_history");
+    let [fingerprint] = all.as_slice() else { panic!("{all:?}") };
+    fingerprint.clone()
+}
+
+#[test]
+fn a_statement_has_its_plans_and_when_one_took_the_place_of_another() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    let server = Server::start(&db, &[]);
+    let path = format!("/api/v1/statements/{}/plans", fingerprint(&db));
+    let answer = server.envelope(&path)["data"].clone();
+    let plans = answer["plans"].as_array().unwrap();
+    assert_eq!((plans.len(), &answer["runs"], &answer["is_cut"]), (2, &json!(10), &json!(false)));
+    let figures = |plan: &Value| {
+        ["runs", "first_ms", "last_ms", "p50_ms", "p95_ms", "newest_query_id"]
+            .map(|it| plan[it].clone())
+    };
+    let at = |number: i64| FIRST_MS + number * MINUTE_MS;
+    let newest = [json!(3), json!(at(7)), json!(at(9)), json!(600), json!(600), json!("9-a")];
+    let older = [json!(7), json!(at(0)), json!(at(6)), json!(600), json!(1400), json!("6-a")];
+    assert_eq!([figures(&plans[0]), figures(&plans[1])], [newest, older]);
+    let change = json!({
+        "at_ms": at(7), "from": plans[1]["plan_fingerprint"], "to": plans[0]["plan_fingerprint"],
+        "p50_before_ms": 600, "p50_after_ms": 600, "runs_before": 7, "runs_after": 3,
+    });
+    assert_eq!(answer["changes"], json!([change]));
+    // Within a range of times.
+    let from = server.envelope(&format!("{path}?from={}", at(5)))["data"].clone();
+    assert_eq!((&from["runs"], &from["plans"][1]["runs"]), (&json!(5), &json!(2)));
+    let unknown = server.envelope("/api/v1/statements/0123456789abcdef/plans")["data"].clone();
+    assert_eq!((&unknown["plans"], &unknown["changes"]), (&json!([]), &json!([])));
+    assert_eq!(server.get("/api/v1/statements/none/plans").0, 400);
+}
+
+#[test]
+fn a_user_sees_the_plans_of_their_own_runs() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    add_user(&db, "alice", "user");
+    add_user(&db, "carol", "user");
+    add_user(&db, "root", "admin");
+    let server = Server::start(&db, &[]);
+    let path = format!("/api/v1/statements/{}/plans", fingerprint(&db));
+    let data = |name: &str, path: &str| {
+        let credentials = BASE64_STANDARD.encode(format!("{name}:pass-word-of-{name}"));
+        let basic = format!("Basic {credentials}");
+        let (status, answer, _) = server.send("GET", path, &[("authorization", &basic)], b"");
+        assert_eq!(status, 200, "{answer}");
+        answer["data"].clone()
+    };
+    let runs = |name: &str| data(name, &path)["runs"].clone();
+    assert_eq!((runs("alice"), runs("carol"), runs("root")), (json!(4), json!(6), json!(10)));
+    // What is usual is that of the runs that the user may see.
+    let usual = |name: &str| data(name, "/api/v1/queries/6-a/plan")["usual_runs"].clone();
+    assert_eq!((usual("carol"), usual("root")), (json!(5), json!(6)));
+}
+
+#[test]
+fn a_node_that_takes_far_longer_than_usual_is_marked() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    // Another statement with the same plan says nothing about this one.
+    let other = run(11, "carol", true, 500).replace("height <", "weight <");
+    let file = folder.path().join("other.txt");
+    std::fs::write(&file, other).unwrap();
+    assert!(import(&db, &[&file]).status.success());
+    let server = Server::start(&db, &[]);
+    let plan = server.envelope("/api/v1/queries/6-a/plan")["data"].clone();
+    let scan = plan["nodes"].as_array().unwrap().iter().find(|node| node["table"] == "plants");
+    let scan = scan.unwrap_or_else(|| panic!("{plan}"));
+    assert_eq!(plan["usual_runs"], 6);
+    assert_eq!(
+        (&scan["usual_time_ns"], &scan["usual_rows"], &scan["times_usual"]),
+        (&json!(100_000_000), &json!(30), &json!(9.0))
+    );
+    let page = |path: &str| String::from_utf8(server.get(path).2).unwrap();
+    let shown = page("/query_profile/6-a?node=0");
+    assert!(
+        shown.contains("9.0 times its usual time, with 1.0 times its usual rows (6 runs)"),
+        "{shown}"
+    );
+    assert!(shown.contains(">×9.0<"), "{shown}");
+    assert!(!page("/query_profile/5-a?node=0").contains(">×"), "a usual run is marked");
+    // Two other runs say nothing.
+    let other = server.envelope("/api/v1/queries/9-a/plan")["data"].clone();
+    assert_eq!(other["usual_runs"], Value::Null);
+    assert!(!page("/query_profile/9-a?node=0").contains("usual"));
+    drop(server);
+    let shown = annals().args(["profile", "6-a", "--plan"]).db(&db).output().unwrap();
+    let shown = stdout(&shown);
+    assert!(shown.contains("9.0 times its usual 100.0ms"), "{shown}");
+    assert!(shown.contains("those of 6 other runs"), "{shown}");
+}
+
+#[test]
+fn the_page_of_a_statement_shows_its_plans_and_two_of_them_side_by_side() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    let server = Server::start(&db, &[]);
+    let path = format!("/statements/{}", fingerprint(&db));
+    let page = |path: &str| {
+        let (status, _, body) = server.get(path);
+        (status, String::from_utf8(body).unwrap())
+    };
+    let (_, shown) = page(&path);
+    let plans = texts(&db, "SELECT plan_fingerprint FROM plan_history ORDER BY started_ms DESC");
+    let (newest, older) = (&plans[0], plans.last().unwrap());
+    assert!(
+        shown.contains(&format!("<code>{newest}</code> took the place of <code>{older}</code>"))
+    );
+    assert_eq!(shown.matches("class=\"run plan0 good\"").count(), 3, "{shown}");
+    assert_eq!(shown.matches("class=\"run plan1 good\"").count(), 7, "{shown}");
+    assert!(shown.contains(&format!("?plans={older}%2C{newest}#plans")), "{shown}");
+    let (status, shown) = page(&format!("{path}?plans={older},{newest}"));
+    assert_eq!((status, shown.matches("class=\"plan-picture\"").count()), (200, 2), "{shown}");
+    for wrong in ["none", "0123456789abcdef", &format!("{newest},0123456789abcdef")] {
+        let (status, shown) = page(&format!("{path}?plans={wrong}"));
+        assert!(status == 400 && shown.contains("two plans of the statement"), "{shown}");
+    }
+}
+
+#[test]
+fn a_plan_is_that_of_the_stored_profile() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("annals.db");
+    let server = Server::start(&db, &[]);
+    let put = |text: &str| {
+        let (status, answer, _) =
+            server.send("PUT", "/api/v1/queries/1-a/profile", &[], text.as_bytes());
+        assert_eq!(status, 200, "{answer}");
+        answer["data"]["profile"].clone()
+    };
+    let plan = || {
+        let columns = "plan_fingerprint, duration_ms, planning_ms, execution_ms, fetching_ms, work_ns, started_at";
+        rows(&db, &format!("SELECT {columns} FROM plan_history")).pop().unwrap()
+    };
+    assert_eq!(put(&run(1, "carol", false, 100)), "new");
+    let first = plan();
+    let values = ["600", "5", "930", "929", "100061293", "2024-01-02 11:01:00.000"];
+    assert_eq!(first[1..], values.map(|value| Some(value.to_string())));
+    // A longer profile replaces a shorter one, and a shorter one replaces nothing.
+    assert_eq!(put(&run(1, "carol", true, 100)), "merged");
+    let second = plan();
+    assert_ne!(first[0], second[0]);
+    assert_eq!(second[5].as_deref(), Some("102061293"));
+    assert_eq!(put(&run(1, "carol", false, 100)), "unchanged");
+    assert_eq!(plan(), second);
+    drop(server);
+    assert_sound(&db);
+    // A plan goes with its profile.
+    let removal = match is_postgres() {
+        true => "DELETE FROM profile",
+        false => "PRAGMA foreign_keys = ON; DELETE FROM profile",
+    };
+    execute(&db, removal);
+    assert_eq!(number(&db, "SELECT count(*) FROM plan"), 0);
+}
+
+#[test]
+fn plans_of_profiles_that_an_older_annals_stored_are_read_while_annals_serves() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    let columns = "query_id, plan_fingerprint, planning_ms, execution_ms, work_ns";
+    let read = || rows(&db, &format!("SELECT {columns} FROM plan_history ORDER BY query_id"));
+    let expected = read();
+    assert_eq!(expected.len(), 10);
+    let all = "read_version = 0, fingerprint = NULL, planning_ms = NULL, execution_ms = NULL, work_ns = NULL";
+    let as_upgraded = match is_postgres() {
+        true => "DELETE FROM plan".to_string(),
+        false => format!("UPDATE plan SET {all}"),
+    };
+    execute(&db, &as_upgraded);
+    assert!(read().is_empty());
+    // A profile that cannot be unpacked keeps no other one waiting.
+    execute(
+        &db,
+        &format!("UPDATE profile SET text_bytes = text_bytes + 1 WHERE {}", of_query("0-a")),
+    );
+    let server = Server::start(&db, &[]);
+    wait_until(|| read().len() == 9, || format!("{:?}", read()));
+    assert_eq!(read(), expected[1..]);
+    drop(server);
+}
+
+#[test]
+fn a_history_that_is_merged_has_the_same_plans() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    let plans = |db: &Path| {
+        let columns =
+            "query_id, plan_fingerprint, planning_ms, execution_ms, work_ns, wait_ns, spill_bytes";
+        rows(db, &format!("SELECT {columns} FROM plan_history ORDER BY query_id"))
+    };
+    let copy = folder.path().join("copy.db");
+    for _ in 0..2 {
+        let merged = annals().arg("merge").arg(db_argument(&db)).db(&copy).output().unwrap();
+        assert!(merged.status.success(), "{}", stderr(&merged));
+        assert_eq!(plans(&copy), plans(&db));
+    }
+}
+
+#[test]
+fn the_newest_ten_thousand_runs_are_read() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("annals.db");
+    drop(Server::start(&db, &[]));
+    let (profile, body) = match is_postgres() {
+        true => ("INSERT INTO profile SELECT query_id, 0, ''::bytea FROM query", "query_id"),
+        false => ("INSERT INTO profile SELECT id, 0, x'' FROM query", "query"),
+    };
+    execute(
+        &db,
+        &format!(
+            "INSERT INTO query (query_id, kind, origin, is_slow, started_ms, fingerprint)
+             WITH RECURSIVE run (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM run WHERE number < 10001)
+             SELECT 'r-' || number, 'query', 'audit', FALSE, number, 7 FROM run;
+             {profile};
+             INSERT INTO plan ({body}, read_version, fingerprint) SELECT {body}, 1, 8 FROM profile"
+        ),
+    );
+    let server = Server::start(&db, &[]);
+    let path = "/api/v1/statements/0000000000000007/plans";
+    let answer = server.envelope(path)["data"].clone();
+    assert_eq!((&answer["runs"], &answer["is_cut"]), (&json!(10_000), &json!(true)));
+    assert_eq!(answer["plans"][0]["first_ms"], 2);
+    let answer = server.envelope(&format!("{path}?from=2"))["data"].clone();
+    assert_eq!((&answer["runs"], &answer["is_cut"]), (&json!(10_000), &json!(false)));
+}
+
+/// Returns the condition of a profile's row.
+fn of_query(id: &str) -> String {
+    match is_postgres() {
+        true => format!("query_id = '{id}'"),
+        false => format!("query = (SELECT id FROM query WHERE query_id = '{id}')"),
+    }
+}
