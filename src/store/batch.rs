@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Removal;
-use super::packing::{self, PackedProfile, UnpackedProfile};
+use super::packing::{PackedProfile, Packing, UnpackedProfile};
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
 use crate::domain::profile::{PlanSummary, Profile};
@@ -41,9 +41,7 @@ pub(crate) struct Batch {
     pub(super) records: Vec<(QueryRecord, Option<Fingerprint>)>,
     pub(super) profiles: Vec<PackedProfile>,
     /// Profiles that are not packed yet, behind the packed ones.
-    unpacked: Vec<UnpackedProfile>,
-    /// Bytes of their texts.
-    unpacked_bytes: usize,
+    packing: Packing,
     /// What was read again of stored profiles.
     pub(super) plans: Vec<(QueryId, PlanSummary)>,
     pub(super) logins: Vec<Login>,
@@ -97,8 +95,6 @@ impl Batch {
     const FULL_RECORDS: usize = 4096;
     /// A batch with this many bytes is full.
     const FULL_BYTES: usize = 4 << 20;
-    /// Texts of profiles that are packed together. It bounds the memory of a batch.
-    const PACKED_TOGETHER_BYTES: usize = 4 << 20;
 
     /// Returns an empty batch. It leaves out the queries that the rules exclude.
     pub(crate) fn new(rules: ExclusionRules) -> Batch {
@@ -162,8 +158,7 @@ impl Batch {
         self.row_bytes + self.statements.bytes + self.statements.buffer.capacity()
     }
 
-    /// Adds a profile unless a rule excludes its query. The caller's thread packs the texts once they are many, together with
-    /// other threads.
+    /// Adds a profile unless a rule excludes its query. Other threads pack the texts.
     pub(crate) fn profile(&mut self, profile: Profile) {
         if self.rules.excludes(&profile.summary) {
             self.excluded += 1;
@@ -171,24 +166,24 @@ impl Batch {
         }
         let Profile { summary, text } = profile;
         let fingerprint = self.statements.add(&summary);
-        self.unpacked_bytes += text.len();
-        self.unpacked.push(UnpackedProfile { summary, fingerprint, text });
-        if self.unpacked_bytes >= Batch::PACKED_TOGETHER_BYTES {
-            self.pack();
-        }
+        let packed = self.packing.add(UnpackedProfile { summary, fingerprint, text });
+        self.packed(packed);
     }
 
     /// Packs the profiles that are not packed yet, and reads their plans. The writer gets only packed ones.
     pub(super) fn pack(&mut self) {
-        let packed = packing::pack_all(std::mem::take(&mut self.unpacked));
-        self.unpacked_bytes = 0;
-        self.bytes += packed.iter().map(|profile| profile.body.len()).sum::<usize>();
-        self.profiles.extend(packed);
+        let packed = self.packing.finish();
+        self.packed(packed);
+    }
+
+    fn packed(&mut self, profiles: Vec<PackedProfile>) {
+        self.bytes += profiles.iter().map(|profile| profile.body.len()).sum::<usize>();
+        self.profiles.extend(profiles);
     }
 
     /// Returns whether profiles are left to pack.
     pub(super) fn is_unpacked(&self) -> bool {
-        !self.unpacked.is_empty()
+        self.packing.len() > 0
     }
 
     /// Adds what was read again of a stored profile. It is written unless the profile is gone, or was read by this version.
@@ -233,7 +228,7 @@ impl Batch {
 
     /// Returns the number of records, profiles and log-ins.
     pub(super) fn rows(&self) -> usize {
-        self.records.len() + self.profiles.len() + self.unpacked.len() + self.logins.len()
+        self.records.len() + self.profiles.len() + self.packing.len() + self.logins.len()
     }
 
     /// Returns how many records and profiles a rule excluded.

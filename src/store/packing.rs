@@ -1,27 +1,27 @@
-//! Packing the profiles of a batch, and reading their plans, on several threads: both take most of the time of an import of
-//! profiles.
+//! Packing the profiles of a batch, and reading their plans, beside the thread that reads them: both take most of the time of
+//! an import of profiles.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use super::profile_body::pack;
 use crate::domain::profile::{PlanSummary, lossy};
 use crate::domain::record::QueryRecord;
 use crate::domain::statement::Fingerprint;
 
-/// The most threads that pack one batch.
+/// The most threads that pack for one batch, beside the caller's.
 const MAX_THREADS: usize = 4;
-/// Texts of fewer bytes together are packed by the caller's thread alone: that takes less than a millisecond.
-const MIN_SHARED_BYTES: usize = 64 << 10;
+/// Bytes of texts that one thread packs: some milliseconds.
+const PART_BYTES: usize = 512 << 10;
 /// Of texts from this size on, one plan is read at a time in the whole process: its tree takes up to eight times as much
 /// memory.
 const LARGE_TEXT_BYTES: usize = 1 << 20;
 
 /// A profile with its text as it arrived.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct UnpackedProfile {
     pub(super) summary: QueryRecord,
     pub(super) fingerprint: Option<Fingerprint>,
@@ -38,43 +38,91 @@ pub(super) struct PackedProfile {
     pub(super) plan: PlanSummary,
 }
 
-/// Packs profiles, and reads their plans. Returns them in the same order.
-pub(super) fn pack_all(profiles: Vec<UnpackedProfile>) -> Vec<PackedProfile> {
-    let mut packed = packed_texts(&profiles);
-    packed.sort_unstable_by_key(|(at, ..)| *at);
-    let both = profiles.into_iter().zip(packed);
-    let both = both.map(|(profile, (_, body, plan))| {
+/// Profiles on their way into a batch. Parts of them are packed on other threads while the source reads on.
+#[derive(Debug, Default)]
+pub(super) struct Packing {
+    /// What no thread packs yet.
+    waiting: Vec<UnpackedProfile>,
+    waiting_bytes: usize,
+    /// The oldest first.
+    running: VecDeque<Part>,
+}
+
+/// Profiles that a thread packs.
+#[derive(Debug)]
+struct Part {
+    profiles: Arc<Vec<UnpackedProfile>>,
+    thread: JoinHandle<Vec<Packed>>,
+}
+
+/// The body of a text, and its plan.
+type Packed = (Vec<u8>, PlanSummary);
+
+impl Packing {
+    /// Adds a profile. Returns the profiles that are packed, in the order in which they were added. Waits for the oldest
+    /// part while each core packs one.
+    pub(super) fn add(&mut self, profile: UnpackedProfile) -> Vec<PackedProfile> {
+        self.waiting_bytes += profile.text.len();
+        self.waiting.push(profile);
+        if self.waiting_bytes < PART_BYTES {
+            return Vec::new();
+        }
+        self.waiting_bytes = 0;
+        let profiles = Arc::new(std::mem::take(&mut self.waiting));
+        let part = profiles.clone();
+        let packed_part = move || part.iter().map(packed).collect();
+        match thread::Builder::new().spawn(packed_part) {
+            Ok(thread) => {
+                self.running.push_back(Part { profiles, thread });
+                let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+                let is_busy = self.running.len() > cores.min(MAX_THREADS);
+                let oldest = if is_busy { self.running.pop_front() } else { None };
+                oldest.map(Part::finished).unwrap_or_default()
+            }
+            // Without another thread, the caller's packs.
+            Err(_) => {
+                let packed = profiles.iter().map(packed).collect();
+                let before = self.running.drain(..).flat_map(Part::finished);
+                before.chain(joined(profiles, packed)).collect()
+            }
+        }
+    }
+
+    /// Returns the profiles that were added and not returned yet, packed, in their order.
+    pub(super) fn finish(&mut self) -> Vec<PackedProfile> {
+        self.waiting_bytes = 0;
+        let last = Arc::new(std::mem::take(&mut self.waiting));
+        // The caller's thread packs as the others do.
+        let packed = last.iter().map(packed).collect();
+        let before = self.running.drain(..).flat_map(Part::finished);
+        before.chain(joined(last, packed)).collect()
+    }
+
+    /// Returns how many profiles were added and not returned.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.running.iter().map(|part| part.profiles.len()).sum::<usize>()
+    }
+}
+
+impl Part {
+    /// Returns the profiles once they are packed.
+    fn finished(self) -> Vec<PackedProfile> {
+        let packed = self.thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        joined(self.profiles, packed)
+    }
+}
+
+fn packed(profile: &UnpackedProfile) -> Packed {
+    (pack(&profile.text), read_plan(&profile.text))
+}
+
+fn joined(profiles: Arc<Vec<UnpackedProfile>>, packed: Vec<Packed>) -> Vec<PackedProfile> {
+    let both = Arc::unwrap_or_clone(profiles).into_iter().zip(packed);
+    let both = both.map(|(profile, (body, plan))| {
         let UnpackedProfile { summary, fingerprint, text } = profile;
         PackedProfile { summary, fingerprint, text_bytes: text.len() as i64, body, plan }
     });
     both.collect()
-}
-
-/// Returns the body and the plan of each text, with its position, in no order.
-fn packed_texts(profiles: &[UnpackedProfile]) -> Vec<(usize, Vec<u8>, PlanSummary)> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut packed = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(profile) = profiles.get(at) else { return packed };
-            packed.push((at, pack(&profile.text), read_plan(&profile.text)));
-        }
-    };
-    let bytes: usize = profiles.iter().map(|profile| profile.text.len()).sum();
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = if bytes < MIN_SHARED_BYTES { 1 } else { cores.min(MAX_THREADS) };
-    let others = threads.min(profiles.len()).saturating_sub(1);
-    thread::scope(|scope| {
-        // Without another thread, the caller's does all.
-        let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-        let others: Vec<_> = (0..others).filter_map(start).collect();
-        let mut packed = work();
-        for other in others {
-            packed.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        }
-        packed
-    })
 }
 
 /// Reads what is stored of the plan of a profile.
@@ -101,7 +149,11 @@ mod tests {
             let text = format!("{}  - Number: {number}\n", whole.replace("OLAP_SCAN", &table));
             UnpackedProfile { summary, fingerprint: None, text: text.into_bytes() }
         };
-        let packed = pack_all((0..200).map(profile).collect());
+        let mut packing = Packing::default();
+        let mut packed: Vec<_> = (0..200).flat_map(|number| packing.add(profile(number))).collect();
+        assert_eq!(packed.len() + packing.len(), 200);
+        packed.extend(packing.finish());
+        assert_eq!(packing.len(), 0);
         assert_eq!(packed.len(), 200);
         for (number, packed) in packed.iter().enumerate() {
             let expected = profile(number);
