@@ -58,6 +58,9 @@ pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
     if let Some(fingerprint) = &plan.plan_fingerprint {
         text += &format!("\nplan {fingerprint}. A * is on the path that took the longest.\n");
     }
+    if !plan.findings.is_empty() {
+        text += "A ! names a rule that found something: --findings shows what.\n";
+    }
     text
 }
 
@@ -68,6 +71,7 @@ fn name(node: &ReportedNode) -> String {
 /// Returns what is known about a node, each behind a space.
 fn details(node: &ReportedNode) -> String {
     let mut details: Vec<String> = Vec::new();
+    details.extend(node.findings.iter().map(|rule| format!("! {rule}")));
     details.extend(node.table.clone());
     details.extend(node.join.clone());
     if let Some(rows) = node.rows {

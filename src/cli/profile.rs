@@ -9,10 +9,11 @@ use serde::Serialize;
 
 use super::READING;
 use super::args::{FileName, History, ReadArgs};
+use super::findings::findings_text;
 use super::output::{BOLD, RED, visible, write_bytes};
 use super::plan::plan_text;
 use crate::domain::profile::{
-    Operator, Phase, Phases, PlanReport, Section, Usual, lossy, operators, walk,
+    FindingsReport, Operator, Phase, Phases, PlanReport, Section, Usual, lossy, operators, walk,
 };
 use crate::domain::record::QueryId;
 use crate::domain::time::format_duration_ms;
@@ -34,8 +35,12 @@ pub struct ProfileArgs {
     /// time in other runs with the same plan, and the nodes that it reads from below it
     #[arg(long, conflicts_with = "tree")]
     plan: bool,
+    /// Show the findings: what the profile proves to be worth a look, with the numbers that prove it and what to try, the
+    /// heaviest first
+    #[arg(long, conflicts_with_all = ["tree", "plan"])]
+    findings: bool,
     /// Write a flame graph of the operators to a file
-    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["tree", "plan"], value_parser = FileName)]
+    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["tree", "plan", "findings"], value_parser = FileName)]
     flame: Option<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,
@@ -64,6 +69,12 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
         match history.json {
             true => history.output.json(&plan)?,
             false => history.output.write(&plan_text(&history, &plan))?,
+        }
+    } else if args.findings {
+        let report = FindingsReport::of_text(&lines, query.queue_time_ms);
+        match history.json {
+            true => history.output.json(&report)?,
+            false => history.output.write(&findings_text(&history, &report))?,
         }
     } else if args.tree {
         let section = section();

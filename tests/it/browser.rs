@@ -145,58 +145,94 @@ fn a_statement_is_copied() {
     browser.assert_unharmed();
 }
 
-/// Returns a profile as Doris 2.1 writes it, of a run whose join took `join_ms`.
-fn profile(id: &str, hour: u32, join_ms: u64) -> String {
+/// Returns the fragments of a profile as Doris 2.1 writes them, of a run whose join took `join_ms`.
+fn fragments(join_ms: u64) -> String {
     let mut fragments = String::new();
-    let mut fragment = |number: u32, operators: &[(&str, u64, u64, u64)]| {
-        fragments +=
-            &format!("       Fragment {number}:\n         Pipeline : 0(instance_num=8):\n");
-        for (name, us, rows, kb) in operators {
-            let (time, rows) = (printed_time(*us), printed_count(*rows));
-            fragments += &format!(
-                "           {name}:\n              - ExecTime: avg {time}, max {time}, min {time}\n              \
-                 - MemoryUsage: sum {kb}.00 KB, avg {kb}.00 KB, max {kb}.00 KB, min {kb}.00 KB\n              \
-                 - RowsProduced: sum {rows}, avg {rows}, max {rows}, min {rows}\n"
-            );
+    let mut fragment = |number: u32, pipelines: &[&[(&str, u64, u64, u64)]]| {
+        fragments += &format!("       Fragment {number}:\n");
+        for (pipeline, operators) in pipelines.iter().enumerate() {
+            fragments += &format!("         Pipeline : {pipeline}(instance_num=1):\n");
+            for (name, us, rows, kb) in *operators {
+                let (time, rows) = (printed_time(*us), printed_count(*rows));
+                let counter = if name.contains("_SINK_") { "InputRows" } else { "RowsProduced" };
+                fragments += &format!(
+                    "           {name}:\n              - ExecTime: avg {time}, max {time}, min {time}\n              \
+                     - MemoryUsage: sum {kb}.00 KB, avg {kb}.00 KB, max {kb}.00 KB, min {kb}.00 KB\n              \
+                     - {counter}: sum {rows}, avg {rows}, max {rows}, min {rows}\n"
+                );
+            }
         }
     };
     let rows = join_ms * 997;
     fragment(
         0,
-        &[
+        &[&[
             ("RESULT_SINK_OPERATOR (id=0)", 61, 20, 4),
-            ("LOCAL_MERGE_SORT_SOURCE_OPERATOR (id=9)", 240, 20, 16),
-            ("SORT_SINK_OPERATOR (id=9)", 1800, 4000, 320),
-            ("AGGREGATION_OPERATOR (id=8 , nereids_id=190)", 21_000, 4000, 5300),
-            ("EXCHANGE_OPERATOR (id=7)", 3900, 31_000, 900),
-        ],
+            ("EXCHANGE_OPERATOR (id=10)", 240, 20, 16),
+        ]],
     );
     fragment(
         1,
         &[
-            ("DATA_STREAM_SINK_OPERATOR (id=7,dst_id=7)", 3100, 31_000, 600),
-            ("STREAMING_AGGREGATION_OPERATOR (id=6 , nereids_id=181)", 34_000, 31_000, 7100),
-            ("HASH_JOIN_OPERATOR (id=5 , nereids_id=171)", join_ms * 1000, rows, join_ms * 37),
-            (
-                "OLAP_SCAN_OPERATOR (id=2. nereids_id=152. table name = orders(orders))",
-                74_000 + join_ms * 90,
-                rows,
-                2100,
-            ),
+            &[
+                ("DATA_STREAM_SINK_OPERATOR (dest_id=10)", 90, 20, 4),
+                ("SORT_OPERATOR (id=9 , nereids_id=199)", 240, 20, 16),
+            ],
+            &[
+                ("SORT_SINK_OPERATOR (id=9 , nereids_id=199)", 1800, 4000, 320),
+                ("AGGREGATION_OPERATOR (id=8 , nereids_id=190)", 21_000, 4000, 5300),
+            ],
+            &[
+                ("AGGREGATION_SINK_OPERATOR (id=8 , nereids_id=190)", 12_000, 31_000, 5300),
+                ("EXCHANGE_OPERATOR (id=7)", 3900, 31_000, 900),
+            ],
         ],
     );
     fragment(
         2,
         &[
-            ("HASH_JOIN_SINK_OPERATOR (id=5 , nereids_id=171)", 9000 + join_ms * 10, 12_000, 8300),
+            &[
+                ("DATA_STREAM_SINK_OPERATOR (dest_id=7)", 3100, 31_000, 600),
+                ("STREAMING_AGGREGATION_OPERATOR (id=6 , nereids_id=181)", 4000, 31_000, 900),
+            ],
+            &[
+                ("STREAMING_AGGREGATION_SINK_OPERATOR (id=6 , nereids_id=181)", 30_000, rows, 7100),
+                ("HASH_JOIN_OPERATOR (id=5 , nereids_id=171)", join_ms * 1000, rows, join_ms * 37),
+                (
+                    "OLAP_SCAN_OPERATOR (id=2. nereids_id=152. table name = orders(orders))",
+                    74_000 + join_ms * 90,
+                    rows,
+                    2100,
+                ),
+            ],
+            &[
+                (
+                    "HASH_JOIN_SINK_OPERATOR (id=5 , nereids_id=171)",
+                    9000 + join_ms * 10,
+                    12_000,
+                    8300,
+                ),
+                ("EXCHANGE_OPERATOR (id=1)", 700, 12_000, 900),
+            ],
+        ],
+    );
+    fragment(
+        3,
+        &[&[
+            ("DATA_STREAM_SINK_OPERATOR (dest_id=1)", 900, 12_000, 600),
             (
                 "OLAP_SCAN_OPERATOR (id=0. nereids_id=143. table name = customers(customers))",
                 12_400,
                 12_000,
                 1200,
             ),
-        ],
+        ]],
     );
+    fragments
+}
+
+/// Returns a profile as Doris 2.1 writes it, of a run whose join took `join_ms`.
+fn profile(id: &str, hour: u32, join_ms: u64) -> String {
     let start = format!("2024-08-06 {hour:02}:00:00");
     let statement = format!(
         "select c.name, sum(o.price) from orders o join customers c on o.customer = c.id \
@@ -210,7 +246,7 @@ fn profile(id: &str, hour: u32, join_ms: u64) -> String {
         ("Default Db", "shop"),
         ("Sql Statement", &statement),
     ];
-    profile_of(id, &values, &fragments)
+    profile_of(id, &values, &fragments(join_ms))
 }
 
 /// Pushes three runs of one statement with their profiles, and returns its fingerprint.

@@ -9,7 +9,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    self, WithDb, annals, audit_record, audit_records, data, db_argument, import, stderr, stdout,
+    self, WithDb, annals, audit_record, audit_records, data, db_argument, import,
+    profile_with_finding, stderr, stdout,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -119,12 +120,42 @@ fn a_query_is_named_by_the_start_of_its_id() {
 }
 
 #[test]
+fn findings_of_a_profile_are_shown() {
+    let (folder, db) = sample();
+    let none = printed(&db, &["profile", ID, "--findings"]);
+    assert_eq!(none, "no findings: the profile proves nothing that a rule looks for\n");
+    let file = folder.path().join("profile.txt");
+    // What a table is called may be anything.
+    std::fs::write(&file, profile_with_finding("shop.or\u{1b}[31mders(orders)")).unwrap();
+    import(&db, &[&file]);
+    let found = printed(&db, &["profile", "6b1d", "--findings"]);
+    let lines: Vec<&str> = found.lines().collect();
+    assert!(lines[0].ends_with("% wrong-estimate  node 7"), "{found}");
+    assert!(lines[1].starts_with("       HASH_JOIN 7 gave on 40,000,000 rows, where"), "{found}");
+    assert_eq!(
+        lines[2..4],
+        ["       - rows: 40,000,000 rows", "       - expected rows: 3,000,000 rows"]
+    );
+    assert!(lines[4].starts_with("       Try: Collect statistics"), "{found}");
+    assert!(lines[5].starts_with("       See: enable_auto_analyze, https://doris."), "{found}");
+    let report = json(&db, &["profile", "6b1d", "--findings", "--json"]);
+    assert_eq!(report["findings"][0]["rule"], "wrong-estimate");
+    let plan = printed(&db, &["profile", "6b1d", "--plan"]);
+    let join = plan.lines().find(|line| line.contains("HASH_JOIN 7")).unwrap();
+    assert!(join.contains("HASH_JOIN 7  ! wrong-estimate  INNER JOIN(BROADCAST)"), "{plan}");
+    assert_eq!(plan.matches("! wrong-estimate").count(), 1, "{plan}");
+    assert!(plan.ends_with("--findings shows what.\n") && !plan.contains('\u{1b}'), "{plan}");
+    let both = run(&db, &["profile", "6b1d", "--findings", "--plan"]);
+    assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
 fn a_profile_is_text_a_tree_and_a_picture() {
     let (folder, db) = sample();
     let text = std::fs::read_to_string(data("profiles/doris-2.1.txt")).unwrap();
     assert_eq!(printed(&db, &["profile", ID]), text);
     let tree = printed(&db, &["profile", ID, "--tree"]);
-    let costly = "!    36.2ms  98.8% ########## OLAP_SCAN_OPERATOR (id=0. nereids_id=71.";
+    let costly = "!    36.2ms  98.4% ##########   OLAP_SCAN_OPERATOR (id=0. nereids_id=71.";
     assert!(tree.lines().any(|line| line.starts_with(costly)), "{tree}");
     let picture = folder.path().join("flame.svg");
     printed(&db, &["profile", ID, "--flame", picture.to_str().unwrap()]);

@@ -1,6 +1,6 @@
 //! `/api/v1/...`: queries, statements, the timeline and the OpenAPI description.
 
-use crate::support::{Server, data, import};
+use crate::support::{Server, data, import, profile_with_finding};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -88,7 +88,9 @@ fn statements_of_one_shape_are_counted_together() {
             json!({
                 "query_id": format!("a-{number}"), "time": 1_700_000_000_000_i64 + number * 1000,
                 "user": if number % 2 == 0 { "alice" } else { "bob" }, "db": "shop",
-                "query_time": number, "scan_rows": 10, "scan_bytes": 100,
+                "query_time": number, "scan_rows": 10, "scan_bytes": 100, "cpu_time_ms": 7,
+                "peak_memory_bytes": number * 10, "return_rows": 2, "queue_time_ms": 3,
+                "plan_time_ms": 4, "parse_time_ms": 1, "spill_write_bytes": 5,
                 "error_code": if number > 97 { 1064 } else { 0 },
                 "stmt": format!("SELECT * FROM t WHERE a = {number}"),
             })
@@ -107,7 +109,9 @@ fn statements_of_one_shape_are_counted_together() {
         json!({
             "fingerprint": first["fingerprint"], "normalized": "select * from t where a = ?",
             "count": 100, "errors": 3, "total_ms": 5050, "p50_ms": 50, "p95_ms": 95, "p99_ms": 99,
-            "max_ms": 100, "scan_rows": 1000, "scan_bytes": 10_000, "users": 2,
+            "max_ms": 100, "scan_rows": 1000, "scan_bytes": 10_000, "users": 2, "cpu_time_ms": 700,
+            "peak_memory_bytes": 1000, "return_rows": 200, "queue_time_ms": 300,
+            "planning_time_ms": 500, "spill_write_bytes": 500, "variation": 1.9,
             "first_ms": 1_700_000_001_000_i64, "last_ms": 1_700_000_100_000_i64,
         })
     );
@@ -164,6 +168,43 @@ fn an_empty_history_gives_empty_answers() {
 }
 
 #[test]
+fn a_query_has_the_findings_of_its_profile() {
+    let (_folder, server) = sample();
+    let path = "/api/v1/queries/fbb2582c72884d29-9dd9de3b42b740e9";
+    assert_eq!(server.envelope(&format!("{path}/findings"))["data"], json!({"findings": []}));
+    assert_eq!(server.envelope(&format!("{path}/plan"))["data"]["findings"], json!([]));
+    let path = "/api/v1/queries/6b1d3f5a7c9e4b20-9a8c7e6d5b4f3a21";
+    let profile = profile_with_finding("shop.orders(orders)");
+    let (status, answer, _) =
+        server.send("PUT", &format!("{path}/profile"), &[], profile.as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    let findings = server.envelope(&format!("{path}/findings"))["data"]["findings"].clone();
+    let finding = &findings[0];
+    assert_eq!(findings.as_array().unwrap().len(), 1, "{findings}");
+    assert_eq!((&finding["rule"], &finding["nodes"]), (&json!("wrong-estimate"), &json!(["7"])));
+    assert_eq!(
+        finding["evidence"],
+        json!([
+            {"name": "rows", "value": 40_000_000.0, "unit": "rows"},
+            {"name": "expected rows", "value": 3_000_000.0, "unit": "rows"}
+        ])
+    );
+    assert_eq!(finding["thresholds"][0]["value"], json!(10.0));
+    assert_eq!(finding["documentation"]["name"], "enable_auto_analyze");
+    let weight = finding["weight"].as_f64().unwrap();
+    assert!(weight > 0.1 && weight < 0.3, "{finding}");
+    for text in ["means", "try"] {
+        assert!(finding[text].as_str().unwrap().ends_with('.'), "{finding}");
+    }
+    let plan = server.envelope(&format!("{path}/plan"))["data"].clone();
+    assert_eq!(plan["findings"], findings);
+    for node in plan["nodes"].as_array().unwrap() {
+        let expected = if node["id"] == "7" { json!(["wrong-estimate"]) } else { json!([]) };
+        assert_eq!(node["findings"], expected, "{node}");
+    }
+}
+
+#[test]
 fn wrong_requests_are_rejected_with_a_reason() {
     let (_folder, server) = sample();
     for (method, path, status, sentence) in [
@@ -174,6 +215,7 @@ fn wrong_requests_are_rejected_with_a_reason() {
         ("GET", "queries/1-2/profile", 404, "there is no query 1-2"),
         ("GET", "queries/1-2/profile/tree", 404, "there is no query 1-2"),
         ("GET", "queries/1-2/plan", 404, "there is no query 1-2"),
+        ("GET", "queries/1-2/findings", 404, "there is no query 1-2"),
         ("GET", "queries/1f4e-a2b/profile", 404, "no profile is stored for it"),
         ("GET", "queries/a%20b", 400, "white space"),
         ("GET", "queries/%20a", 400, "white space"),

@@ -112,7 +112,7 @@ fn a_query_is_read_by_its_id() {
     );
     let graph = answer(&server, &format!("profile/graph/{ID}"));
     assert!(
-        graph["graph"].as_str().unwrap().contains("   ├─ RESULT_SINK_OPERATOR (id=0)  61.293us\n")
+        graph["graph"].as_str().unwrap().contains("│  ├─ RESULT_SINK_OPERATOR (id=0)  61.293us\n")
     );
     for path in ["trace_id/checkout-7", "trace_id/checkout-7/?is_all_node=false"] {
         assert_eq!(answer(&server, path), ID);

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::{Server, WithDb, add_user, annals, data, import};
+use crate::support::{Server, WithDb, add_user, annals, data, import, profile_with_finding};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -97,6 +97,38 @@ fn every_page_shows_its_content_and_forbids_inline_code() {
     assert!(svg.header("content-security-policy").ends_with("sandbox"));
     let text = send(&server, "GET", &format!("/query_profile/{ROOTS}/profile.txt"), &[], "");
     assert_eq!(text.body, std::fs::read_to_string(data("profiles/doris-2.1.txt")).unwrap());
+}
+
+#[test]
+fn findings_are_above_the_plan_and_mark_its_nodes() {
+    let (_folder, server) = samples();
+    assert!(!page(&server, &format!("/query_profile/{ROOTS}")).contains("aria-label=\"Findings\""));
+    // The conditions of a scan may name anything.
+    let profile = profile_with_finding("shop.<b>orders</b>(orders)")
+        .replace("ScanRows: sum 60.0M (60000000)", "ScanRows: sum 9.0B (9000000000)");
+    let id = "6b1d3f5a7c9e4b20-9a8c7e6d5b4f3a21";
+    let path = format!("/api/v1/queries/{id}/profile");
+    let (status, answer, _) = server.send("PUT", &path, &[], profile.as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    let body = page(&server, &format!("/query_profile/{id}"));
+    for expected in [
+        "<section aria-label=\"Findings\"><h3>2 findings</h3>",
+        "HASH_JOIN 7 gave on 40,000,000 rows, where the planner expected 3,000,000 rows.",
+        "<dt>expected rows</dt><dd>3,000,000 rows</dd>",
+        "rel=\"noreferrer\">enable_auto_analyze</a>",
+        "OLAP_SCAN 0 of shop.&lt;b&gt;orders&lt;/b&gt; reads 9,000,000,000 rows",
+        ", 1 finding\"",
+    ] {
+        assert!(body.contains(expected), "{expected}: {body}");
+    }
+    assert!(!body.contains("<b>"), "{body}");
+    assert_eq!(body.matches("class=\"mark\"").count(), 2, "{body}");
+    let link = format!("href=\"/query_profile/{id}?show=plan&amp;node=7#profile-heading\"");
+    assert!(body.contains(&format!("In the plan: <a {link}>")), "{body}");
+    // A node's panel has the findings of the node.
+    let body = page(&server, &format!("/query_profile/{id}?show=plan&node=7"));
+    let (_, panel) = body.split_once("<aside class=\"plan-node\"").unwrap();
+    assert!(panel.contains("HASH_JOIN 7 gave on") && !panel.contains("OLAP_SCAN 0"), "{panel}");
 }
 
 /// Most queries have no profile. Their page shows the times that the audit record reports.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::support::{Server, execute, import, is_postgres, profile_of, wait_until};
 
 /// The forms of a profile, with the id in place of `{}`.
-const FORMS: [&str; 14] = [
+const FORMS: [&str; 15] = [
     "/rest/v2/manager/query/profile/fragments/{}",
     "/rest/v2/manager/query/profile/graph/{}",
     "/rest/v2/manager/query/profile/json/{}",
@@ -21,6 +21,7 @@ const FORMS: [&str; 14] = [
     "/api/profile/text?query_id={}",
     "/api/v1/queries/{}/profile/tree",
     "/api/v1/queries/{}/plan",
+    "/api/v1/queries/{}/findings",
     "/query_profile/{}",
     "/query_profile/{}?show=tree",
     "/query_profile/{}?show=text",

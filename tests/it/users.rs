@@ -118,6 +118,7 @@ const PATHS: &[&str] = &[
     "/api/v1/queries/ID/profile",
     "/api/v1/queries/ID/profile/tree",
     "/api/v1/queries/ID/plan",
+    "/api/v1/queries/ID/findings",
     "/api/v1/statements",
     "/api/v1/regressions",
     "/api/v1/statements/04e2162002802189/plans",
@@ -184,10 +185,12 @@ fn no_user_sees_a_byte_of_another_users_queries() {
             let (status, body, _) = ask(&server, Some(name), "GET", &known, b"");
             assert_eq!(status, 200, "{path}");
             let text = String::from_utf8(body).unwrap();
-            let numbers =
-                ["fragments", "graph", "json", "timeline", "statistics", "regressions", "/plans"]
-                    .iter()
-                    .any(|kind| path.contains(kind));
+            let numbers = [
+                "fragments", "graph", "json", "timeline", "statistics", "regressions", "findings",
+                "/plans",
+            ]
+            .iter()
+            .any(|kind| path.contains(kind));
             // Carol ran a load, and the manager lists only queries.
             let lists_queries = path == "/rest/v2/manager/query/query_info?query_id=ID";
             let is_carols = ["carol", "staging", "secret"].iter().any(|word| text.contains(word));

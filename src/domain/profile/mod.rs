@@ -10,10 +10,12 @@
 //! - [`phases`] reads where the time went outside of the execution.
 //! - [`operators`](mod@operators) reads the operators of the plan.
 //! - [`plan`] joins the operators of all fragments into the nodes of one plan, and compares two plans.
+//! - [`findings`](mod@findings) finds in a plan what is worth a look.
 //! - [`flame_graph`] stacks the operators for a flame graph.
 //! - [`dialects`] has what the engines and their versions write differently.
 
 mod dialects;
+mod findings;
 mod flame_graph;
 mod operators;
 mod phases;
@@ -30,6 +32,7 @@ use self::summary::Summary;
 use crate::domain::record::{QueryIdError, QueryRecord};
 use crate::domain::time::Zone;
 
+pub(crate) use findings::{Finding, FindingsReport, findings};
 pub(crate) use flame_graph::flame_stacks;
 pub(crate) use operators::{Operator, operators, walk};
 pub(crate) use phases::{Phase, Phases, RecordedTimes};

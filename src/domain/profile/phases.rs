@@ -294,6 +294,11 @@ impl Phases {
 }
 
 impl Phase {
+    /// Returns whether the backends worked in this phase.
+    pub(crate) fn is_execution(&self) -> bool {
+        ["execute", "wait and fetch"].contains(&self.name.as_str())
+    }
+
     fn new(name: &str, duration_ms: i64) -> Phase {
         Phase { name: name.to_string(), duration_ms, ..Phase::default() }
     }

@@ -18,6 +18,7 @@ pub(super) const ROUTES: &[Route] = &[
     queries::PROFILE,
     queries::PROFILE_TREE,
     queries::PLAN,
+    queries::FINDINGS,
     statements::ROUTE,
     statements::PLANS,
     regressions::ROUTE,

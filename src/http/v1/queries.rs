@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 
 use super::schema::QueryIdText;
-use crate::domain::profile::{PlanReport, Section, Usual, lossy};
+use crate::domain::profile::{FindingsReport, PlanReport, Section, Usual, lossy};
 use crate::domain::record::QueryId;
 use crate::http::answer::Answer;
 use crate::http::answer::profile_text;
@@ -22,15 +22,17 @@ pub(super) const ONE: Route = Route::new(ONE_PATH, |to, path| to.get(path, one))
 pub(super) const PROFILE: Route = Route::new(PROFILE_PATH, |to, path| to.get(path, profile));
 pub(super) const PROFILE_TREE: Route = Route::new(TREE_PATH, |to, path| to.get(path, profile_tree));
 pub(super) const PLAN: Route = Route::new(PLAN_PATH, |to, path| to.get(path, plan));
+pub(super) const FINDINGS: Route = Route::new(FINDINGS_PATH, |to, path| to.get(path, findings));
 
 pub(super) const LIST_PATH: &str = "/api/v1/queries";
 const ONE_PATH: &str = "/api/v1/queries/{query_id}";
 pub(super) const PROFILE_PATH: &str = "/api/v1/queries/{query_id}/profile";
 const TREE_PATH: &str = "/api/v1/queries/{query_id}/profile/tree";
 const PLAN_PATH: &str = "/api/v1/queries/{query_id}/plan";
+const FINDINGS_PATH: &str = "/api/v1/queries/{query_id}/findings";
 
 #[derive(OpenApi)]
-#[openapi(paths(list, one, profile, profile_tree, plan))]
+#[openapi(paths(list, one, profile, profile_tree, plan, findings))]
 struct Description;
 
 /// Queries, newest first
@@ -111,6 +113,25 @@ async fn plan(request: ReadRequest) -> Result<Answer, ApiError> {
         success(PlanReport::of_text(&lossy(text), queue_ms).with_usual(usual.as_ref()), 0)
     };
     request.view.answer_with(text, other_bytes, work).await
+}
+
+/// The findings of a query: what its profile proves to be worth a look
+///
+/// Each finding has the numbers that prove it, what it means, what to try, and the ids of the plan's nodes that it points
+/// to. A query without findings is not proven to be fast: rules only state what the counters of its profile say.
+#[utoipa::path(
+    get, path = FINDINGS_PATH, tag = "profiles",
+    params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
+    responses((status = 200, body = Envelope<FindingsReport>))
+)]
+async fn findings(request: ReadRequest) -> Result<Answer, ApiError> {
+    let query_id = query_id(&request)?;
+    let (text, _) = request.view.known_profile(&query_id, no_profile).await?;
+    let queue_ms = request.view.record(&query_id).await?.and_then(|query| query.queue_time_ms);
+    request
+        .view
+        .answer(text, move |text| success(FindingsReport::of_text(&lossy(text), queue_ms), 0))
+        .await
 }
 
 /// Returns the id in the path of a request without parameters.

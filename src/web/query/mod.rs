@@ -1,6 +1,8 @@
 //! `/query_profile/<id>`, the path that Doris calls `__hrefPath`: all that is known of one query.
 
 mod download;
+mod drawing;
+mod findings;
 mod lookup;
 mod operators;
 mod phases;

@@ -1,41 +1,29 @@
-//! The plan of a query as a graph, drawn on the server.
+//! The plan of a query: its findings, its picture, and the counters of one node.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rust_sugiyama::configure::Config;
-use rust_sugiyama::from_vertices_and_edges;
 
+use super::drawing::{Drawing, MAX_NODES};
+use super::findings::NodeFindings;
 use super::operators::counter_list;
-use crate::domain::profile::{Node, Plan, Section, Usual, UsualNode, lossy, operators};
+use crate::domain::profile::{
+    Node, Phases, Plan, Section, Usual, UsualNode, findings, lossy, operators,
+};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::web::format;
 
-/// A picture has at most this many nodes, the topmost of the plan. Drawing them takes some ten milliseconds.
-const MAX_NODES: usize = 400;
-/// A node that several others read from is below all of them for at most this many of such edges: each makes the layout
-/// longer by the rows that it crosses.
-const MAX_SHARED_EDGES: usize = 50;
 /// A larger plan is drawn without what backends add to run it in parallel.
 const MAX_WITH_LOCAL: usize = 40;
-/// The size of a node in pixels.
-const NODE: (f64, f64) = (200.0, 64.0);
-/// The space around nodes in pixels.
-const SPACE: f64 = 32.0;
-/// A picture that is wider is not shrunk to the width of the page, which would make it unreadable.
-const MAX_FITTED: f64 = 1400.0;
-/// The widest arrow in pixels, and the narrowest.
-const ARROW: (f64, f64) = (9.0, 1.2);
 
 /// What a page shows of a plan.
 #[derive(Debug, Default, Clone)]
 pub(in crate::web) struct PlanView {
     /// The id of the node whose counters are shown.
-    node: Option<String>,
-    zoom: Zoom,
+    pub(super) node: Option<String>,
+    pub(super) zoom: Zoom,
     /// Whether local exchanges are drawn; none for what suits the size of the plan.
     local: Option<bool>,
     /// What is usual for the plan; none if too few other runs had it.
@@ -43,7 +31,7 @@ pub(in crate::web) struct PlanView {
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Zoom {
+pub(super) enum Zoom {
     /// As wide as the page, if that is readable.
     #[default]
     Fit,
@@ -84,13 +72,13 @@ impl PlanView {
     }
 
     /// Returns what is usual for each node of a plan.
-    fn usual_of(&self, plan: &Plan<'_, '_>) -> Vec<Option<&UsualNode>> {
+    pub(super) fn usual_of(&self, plan: &Plan<'_, '_>) -> Vec<Option<&UsualNode>> {
         let nodes = plan.nodes.iter().map(|node| (&*node.name, node.is_local()));
         self.usual.as_ref().map(|usual| usual.of_nodes(nodes)).unwrap_or_default()
     }
 
     /// Returns the address of the page with these parameters. `path` is the path of the query's page.
-    fn address(&self, path: &str) -> String {
+    pub(super) fn address(&self, path: &str) -> String {
         let mut address = format!("{path}?show=plan");
         if let Some(node) = &self.node {
             address += &format!("&node={}", utf8_percent_encode(node, NON_ALPHANUMERIC));
@@ -104,11 +92,21 @@ impl PlanView {
         }
         address + "#profile-heading"
     }
+
+    /// Returns the same with the counters of a node.
+    pub(super) fn with_node(&self, node: &Node<'_, '_>) -> PlanView {
+        PlanView { node: Some(node.id.clone()), ..self.clone() }
+    }
 }
 
-/// Returns the plan of a profile as a graph, with the counters of one node beside it. `path` is the path of the query's
-/// page.
-pub(in crate::web) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Markup {
+/// Returns the findings and the plan of a profile as a graph, with the counters of one node beside it. `path` is the path
+/// of the query's page, `queue_ms` the time in the queue if the query's record has it.
+pub(in crate::web) fn picture(
+    profile: &[u8],
+    view: &PlanView,
+    path: &str,
+    queue_ms: Option<i64>,
+) -> Markup {
     let text = lossy(profile);
     let section = Section::parse(&text);
     let operators = operators(&section);
@@ -116,6 +114,9 @@ pub(in crate::web) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Ma
     if plan.nodes.is_empty() {
         return html! { p.empty { "No operators found in this profile. The Text tab shows all of it." } };
     }
+    let phases = Phases::of(&section).with_queue(queue_ms);
+    let findings = findings(&section, &plan, &phases);
+    let findings = NodeFindings::of(&findings);
     let has_local = plan.nodes.iter().any(Node::is_local);
     let shows_local = view.local.unwrap_or(plan.nodes.len() <= MAX_WITH_LOCAL);
     let drawing = Drawing::of(&plan, shows_local);
@@ -128,6 +129,7 @@ pub(in crate::web) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Ma
         @if section.is_cut {
             p.note { "The profile is too long to be read to its end. The plan below is of its first part." }
         }
+        (findings.list(&plan, view, path))
         (costliest(&plan, view, path))
         nav.plan-tools aria-label="Picture" {
             @for (_, label, zoom) in Zoom::ALL {
@@ -141,8 +143,8 @@ pub(in crate::web) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Ma
             }
         }
         div.plan-page {
-            div.plan-picture tabindex="0" { (drawing.svg(&plan, view, path)) }
-            @if let Some((node, usual)) = chosen { (details(node, usual, &plan, view, path)) }
+            div.plan-picture tabindex="0" { (drawing.svg(&plan, &findings, view, path)) }
+            @if let Some((node, usual)) = chosen { (details(node, usual, &plan, &findings, view, path)) }
         }
         @if drawing.hidden > 0 {
             p.note { "The " (MAX_NODES) " topmost nodes of the plan; " (format::integer(drawing.hidden)) " more are below them." }
@@ -150,6 +152,7 @@ pub(in crate::web) fn picture(profile: &[u8], view: &PlanView, path: &str) -> Ma
         p.note {
             "A node has its own time, without waiting, as a part of all nodes' times; the hatched part of its bar is waiting. "
             "Arrows are as wide as the rows that they carry. Thick frames are the path that took the longest."
+            @if findings.is_any() { " A triangle is on nodes with findings." }
             @if let Some(usual) = &view.usual {
                 " × is before how many times its usual time a node took, if that is far more than in " (usual.runs)
                 " other runs with this plan."
@@ -170,7 +173,7 @@ fn costliest(plan: &Plan<'_, '_>, view: &PlanView, path: &str) -> Markup {
                 "Costliest: "
                 @for (index, node) in nodes.iter().take(5).enumerate() {
                     @if index > 0 { ", " }
-                    a href=(with_node(view, node).address(path)) { bdi { (title(node)) } }
+                    a href=(view.with_node(node).address(path)) { bdi { (title(node)) } }
                     " (" (format::nanoseconds(node.time_ns)) ", " (format::percent(node.share)) ")"
                 }
             }
@@ -178,12 +181,8 @@ fn costliest(plan: &Plan<'_, '_>, view: &PlanView, path: &str) -> Markup {
     }
 }
 
-fn with_node(view: &PlanView, node: &Node<'_, '_>) -> PlanView {
-    PlanView { node: Some(node.id.clone()), ..view.clone() }
-}
-
 /// Returns the name of a node with its id and its table.
-fn title(node: &Node<'_, '_>) -> String {
+pub(super) fn title(node: &Node<'_, '_>) -> String {
     let title = format!("{} {}", node.name, planner_id(node));
     let title = title.trim_end();
     match &node.table {
@@ -193,211 +192,13 @@ fn title(node: &Node<'_, '_>) -> String {
 }
 
 /// Returns the id that the planner or a backend gave a node; nothing if the id is the node's name.
-fn planner_id<'n>(node: &'n Node<'_, '_>) -> &'n str {
+pub(super) fn planner_id<'n>(node: &'n Node<'_, '_>) -> &'n str {
     let is_number = node.id.starts_with(|c: char| c.is_ascii_digit() || c == '-');
     if is_number { &node.id } else { "" }
 }
 
-/// Where the nodes of a plan are drawn.
-struct Drawing {
-    /// For each drawn node its position in the plan and the middle of its box, in pixels.
-    boxes: Vec<(usize, f64, f64)>,
-    /// The reader and the read node of each arrow, as positions in the plan.
-    arrows: Vec<(usize, usize)>,
-    width: f64,
-    height: f64,
-    /// How many nodes are not drawn because there are too many.
-    hidden: usize,
-}
-
-impl Drawing {
-    fn of(plan: &Plan<'_, '_>, shows_local: bool) -> Drawing {
-        let is_shown = |position: usize| shows_local || !plan.nodes[position].is_local();
-        let shown: Vec<usize> = (0..plan.nodes.len()).filter(|node| is_shown(*node)).collect();
-        let hidden = shown.len().saturating_sub(MAX_NODES);
-        let drawn = &shown[..shown.len() - hidden];
-        let Some(last) = drawn.last() else { return Drawing::empty() };
-        let (mut edges, mut shared) = (Vec::new(), Vec::new());
-        let mut has_reader = vec![false; plan.nodes.len()];
-        for reader in drawn {
-            for child in &plan.nodes[*reader].children {
-                let mut child = *child;
-                while !is_shown(child) {
-                    child = plan.nodes[child].children[0];
-                }
-                if child > *last {
-                    continue;
-                }
-                let is_first = !std::mem::replace(&mut has_reader[child], true);
-                let list = if is_first { &mut edges } else { &mut shared };
-                list.push((*reader, child));
-            }
-        }
-        shared.truncate(MAX_SHARED_EDGES);
-        edges.append(&mut shared);
-        Drawing::with_layout(drawn, edges, hidden)
-    }
-
-    fn empty() -> Drawing {
-        Drawing { boxes: Vec::new(), arrows: Vec::new(), width: 0.0, height: 0.0, hidden: 0 }
-    }
-
-    fn with_layout(drawn: &[usize], arrows: Vec<(usize, usize)>, hidden: usize) -> Drawing {
-        // The library numbers what it gets from 0 on.
-        let numbers: HashMap<usize, u32> = drawn.iter().copied().zip(0..).collect();
-        let vertices: Vec<(u32, (f64, f64))> =
-            (0..).map(|number| (number, NODE)).take(drawn.len()).collect();
-        let number =
-            |(reader, child): &(usize, usize)| Some((*numbers.get(reader)?, *numbers.get(child)?));
-        let edges: Vec<(u32, u32)> = arrows.iter().filter_map(number).collect();
-        let config = Config { vertex_spacing: SPACE, transpose: false, ..Config::default() };
-        let mut drawing = Drawing { arrows, hidden, ..Drawing::empty() };
-        // Parts of a plan that nothing connects are side by side.
-        for (part, _, _) in from_vertices_and_edges(&vertices, &edges, &config) {
-            let least = |axis: fn(&(f64, f64)) -> f64| {
-                part.iter().map(|(_, at)| axis(at)).fold(f64::INFINITY, f64::min)
-            };
-            let (left, top) = (least(|at| at.0), least(|at| at.1));
-            let start = drawing.width + SPACE;
-            for (number, (x, y)) in part {
-                let Some(node) = drawn.get(number).copied() else { continue };
-                let x = x - left + start + NODE.0 / 2.0;
-                let y = y - top + SPACE / 2.0 + NODE.1 / 2.0;
-                drawing.width = drawing.width.max(x + NODE.0 / 2.0);
-                drawing.height = drawing.height.max(y + NODE.1 / 2.0);
-                drawing.boxes.push((node, x, y));
-            }
-        }
-        drawing.width += SPACE;
-        drawing.height += SPACE / 2.0;
-        // In the order of the plan, so that the tabulator key goes from the top down.
-        drawing.boxes.sort_by_key(|(node, ..)| *node);
-        drawing
-    }
-
-    fn svg(&self, plan: &Plan<'_, '_>, view: &PlanView, path: &str) -> Markup {
-        let (class, width) = match view.zoom {
-            Zoom::Fit if self.width <= MAX_FITTED => ("fit", self.width),
-            Zoom::Fit | Zoom::Half => ("", self.width / 2.0),
-            Zoom::Full => ("", self.width),
-        };
-        let height = self.height * width / self.width.max(1.0);
-        let busy = |node: &Node<'_, '_>| {
-            node.time_ns.unwrap_or(0).saturating_add(node.wait_ns.unwrap_or(0))
-        };
-        let critical: HashSet<usize> = plan.critical_path.iter().copied().collect();
-        let longest_ns = plan.nodes.iter().map(busy).max().unwrap_or(0).max(1) as f64;
-        let usual = view.usual_of(plan);
-        html! {
-            svg class=(class) viewBox={ "0 0 " (pixels(self.width)) " " (pixels(self.height)) }
-                width=(pixels(width)) height=(pixels(height)) role="group" aria-label="Plan" {
-                defs {
-                    pattern #waiting width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
-                        rect.hatch width="2" height="5" {}
-                    }
-                    marker #arrow viewBox="0 0 6 6" refX="5" refY="3" markerWidth="9" markerHeight="9"
-                        markerUnits="userSpaceOnUse" orient="auto" { path.head d="M0 0L6 3L0 6z" {} }
-                }
-                (self.arrows(plan, &critical))
-                @for (position, x, y) in &self.boxes {
-                    @if let Some(node) = plan.nodes.get(*position) {
-                        @let is_critical = critical.contains(position);
-                        @let usual = usual.get(*position).copied().flatten();
-                        (node_box(node, usual, (*x, *y), is_critical, longest_ns, view, path))
-                    }
-                }
-            }
-        }
-    }
-
-    fn arrows(&self, plan: &Plan<'_, '_>, critical: &HashSet<usize>) -> Markup {
-        let places: HashMap<usize, (f64, f64)> =
-            self.boxes.iter().map(|(node, x, y)| (*node, (*x, *y))).collect();
-        let rows = |child: usize| plan.nodes.get(child).and_then(|node| node.rows);
-        let most = self.arrows.iter().filter_map(|(_, child)| rows(*child)).max().unwrap_or(0);
-        html! {
-            @for (reader, child) in &self.arrows {
-                @if let (Some(to), Some(from)) = (places.get(reader), places.get(child)) {
-                    @let (to, from) = ((to.0, to.1 + NODE.1 / 2.0), (from.0, from.1 - NODE.1 / 2.0));
-                    @let middle = (to.1 + from.1) / 2.0;
-                    @let critical = critical.contains(reader) && critical.contains(child);
-                    path.flow.critical[critical] stroke-width=(pixels(arrow_width(rows(*child), most))) marker-end="url(#arrow)"
-                        d={ "M" (pixels(from.0)) " " (pixels(from.1)) "C" (pixels(from.0)) " " (pixels(middle)) " "
-                            (pixels(to.0)) " " (pixels(middle)) " " (pixels(to.0)) " " (pixels(to.1)) } {}
-                    @if let Some(rows) = rows(*child) {
-                        text.rows x=(pixels((from.0 + to.0) / 2.0 + 5.0)) y=(pixels(middle + 4.0)) { (format::number(Some(rows))) }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Returns the width of an arrow that carries rows, of which the widest carries `most`.
-fn arrow_width(rows: Option<u64>, most: u64) -> f64 {
-    let part =
-        ((rows.unwrap_or(0) as f64).ln_1p() / (most as f64).ln_1p().max(1.0)).clamp(0.0, 1.0);
-    ARROW.1 + (ARROW.0 - ARROW.1) * part
-}
-
-/// Returns a length as text, in tenths of a pixel.
-fn pixels(length: f64) -> String {
-    let text = format!("{length:.1}");
-    text.strip_suffix(".0").map(str::to_string).unwrap_or(text)
-}
-
-/// Returns the class that colours a node by its share.
-fn heat(share: f64) -> &'static str {
-    match share {
-        _ if share >= 0.35 => "heat4",
-        _ if share >= 0.15 => "heat3",
-        _ if share >= 0.05 => "heat2",
-        _ if share >= 0.01 => "heat1",
-        _ => "heat0",
-    }
-}
-
-fn node_box(
-    node: &Node<'_, '_>,
-    usual: Option<&UsualNode>,
-    (x, y): (f64, f64),
-    is_critical: bool,
-    longest_ns: f64,
-    view: &PlanView,
-    path: &str,
-) -> Markup {
-    let (left, top) = (x - NODE.0 / 2.0, y - NODE.1 / 2.0);
-    let is_chosen = view.node.as_ref() == Some(&node.id);
-    let length = |ns: Option<u64>| ns.unwrap_or(0) as f64 / longest_ns * (NODE.0 - 2.0);
-    let (worked, waited) = (length(node.time_ns), length(node.wait_ns));
-    let time = format!("{}  {}", format::nanoseconds(node.time_ns), format::percent(node.share));
-    let subject = node.table.as_deref().or(node.join.as_deref()).unwrap_or_default();
-    let rows = node.rows.map_or(String::new(), |rows| format!(", {rows} rows"));
-    let unusual = usual.filter(|usual| usual.is_exceeded_by(node.time_ns));
-    let unusual = unusual.and_then(|usual| usual.times(node.time_ns)).map(times);
-    let times_usual =
-        unusual.as_ref().map(|times| format!(", {times} times its usual time")).unwrap_or_default();
-    let label = format!("{}: {time}{rows}{times_usual}", title(node));
-    html! {
-        a href=(with_node(view, node).address(path)) aria-label=(label) aria-current=[is_chosen.then_some("true")] {
-            g.node.critical[is_critical] transform={ "translate(" (pixels(left)) " " (pixels(top)) ")" } {
-                rect class={ "box " (heat(node.share)) } width=(NODE.0) height=(NODE.1) rx="5" {}
-                text.name x="8" y="17" { (format::excerpt(&node.name, 24)) }
-                text.id x=(NODE.0 - 8.0) y="17" { (format::excerpt(planner_id(node), 8)) }
-                text.time x="8" y="35" { (time) }
-                @if let Some(times) = unusual {
-                    text.unusual x=(NODE.0 - 8.0) y="35" { "×" (times) }
-                }
-                text.subject x="8" y="51" { (format::excerpt(subject, 30)) }
-                rect.worked x="1" y=(NODE.1 - 6.0) width=(pixels(worked)) height="5" {}
-                rect x=(pixels(1.0 + worked)) y=(NODE.1 - 6.0) width=(pixels(waited)) height="5" fill="url(#waiting)" {}
-            }
-        }
-    }
-}
-
 /// Returns how often a number is in another as a text: with one digit behind the point below ten.
-fn times(times: f64) -> String {
+pub(super) fn times(times: f64) -> String {
     if times < 9.95 { format!("{times:.1}") } else { format!("{times:.0}") }
 }
 
@@ -414,6 +215,7 @@ fn details(
     node: &Node<'_, '_>,
     usual: Option<&UsualNode>,
     plan: &Plan<'_, '_>,
+    findings: &NodeFindings<'_>,
     view: &PlanView,
     path: &str,
 ) -> Markup {
@@ -451,6 +253,7 @@ fn details(
                     @if let Some(value) = value { div { dt { (name) } dd { bdi { (value) } } } }
                 }
             }
+            (findings.list_of_node(&node.id))
             @for predicate in node.predicates.iter().take(20) {
                 p.note { bdi { (format::excerpt(predicate, 300)) } }
             }
@@ -466,14 +269,12 @@ fn details(
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const PATH: &str = "/query_profile/1-2";
 
     fn drawn(text: &str) -> String {
-        picture(text.as_bytes(), &PlanView::default(), PATH).into_string()
+        picture(text.as_bytes(), &PlanView::default(), PATH, None).into_string()
     }
 
     #[test]
@@ -487,13 +288,13 @@ mod tests {
             "{page}"
         );
         let view = PlanView { node: Some("7".to_string()), ..PlanView::default() };
-        let page = picture(text.as_bytes(), &view, PATH).into_string();
+        let page = picture(text.as_bytes(), &view, PATH, None).into_string();
         assert!(
             page.contains("equal join conjunct: (bed = bed)") && page.contains("ProbeRows"),
             "{page}"
         );
         let hidden = PlanView { local: Some(false), ..PlanView::default() };
-        let page = picture(text.as_bytes(), &hidden, PATH).into_string();
+        let page = picture(text.as_bytes(), &hidden, PATH, None).into_string();
         assert_eq!(page.matches("class=\"node").count(), 8, "{page}");
         assert_eq!(page.matches("class=\"flow").count(), 8, "{page}");
     }
@@ -516,29 +317,5 @@ mod tests {
         let page = drawn(&text);
         assert!(page.len() < 500_000, "{}", page.len());
         assert!(page.contains("topmost nodes"), "{page}");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-
-        /// Each node has a place of its own, whatever reads from what.
-        #[test]
-        fn nodes_do_not_cover_each_other(edges in proptest::collection::vec((0..40_usize, 0..40_usize), 0..80)) {
-            let mut text = String::from("Fragment 0:\n");
-            for (reader, child) in edges {
-                text += &format!("  Pipeline {reader}:\n    B_SINK_OPERATOR (id={reader}):\n    A_OPERATOR (id={child}):\n");
-            }
-            let section = Section::parse(&text);
-            let operators = operators(&section);
-            let drawing = Drawing::of(&Plan::of(&section, &operators), true);
-            for (index, (_, x, y)) in drawing.boxes.iter().enumerate() {
-                prop_assert!(*x >= NODE.0 / 2.0 && *y >= NODE.1 / 2.0);
-                prop_assert!(x + NODE.0 / 2.0 <= drawing.width && y + NODE.1 / 2.0 <= drawing.height);
-                for (_, other_x, other_y) in &drawing.boxes[..index] {
-                    let apart = (x - other_x).abs() >= NODE.0 || (y - other_y).abs() >= NODE.1;
-                    prop_assert!(apart, "{text}");
-                }
-            }
-        }
     }
 }

@@ -67,12 +67,12 @@ pub(super) async fn section(
     let (profile, phases) = match profile {
         None => (None, None),
         Some(text) => {
-            let path = path.clone();
+            let (path, queue_ms) = (path.clone(), query.queue_time_ms);
             let bytes = text.len() + others.iter().map(StoredText::len).sum::<usize>();
             let work = move || {
                 let others = others.into_iter().filter_map(|text| text.unpack().ok());
                 let plan = plan.with_usual(Usual::of_texts(others));
-                shown(text, form, first_operator, &plan, &path)
+                shown(text, form, first_operator, &plan, &path, queue_ms)
             };
             let shown = view.compute(bytes, work).await??;
             (Some(shown.0), Some(shown.1))
@@ -106,6 +106,7 @@ fn shown(
     first_operator: Option<usize>,
     plan: &PlanView,
     path: &str,
+    queue_ms: Option<i64>,
 ) -> Result<(Markup, Phases), StoreError> {
     let size = text.len();
     let text = match form {
@@ -113,7 +114,7 @@ fn shown(
         Form::FlameGraph | Form::Text => text.head(HEAD_BYTES)?,
     };
     let markup = match form {
-        Form::Plan => plan::picture(&text, plan, path),
+        Form::Plan => plan::picture(&text, plan, path, queue_ms),
         Form::Operators => operators::tree(&text, first_operator, path),
         Form::FlameGraph => flame_graph(path),
         Form::Text => plain_text(&text, size, path),

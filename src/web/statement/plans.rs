@@ -172,7 +172,7 @@ async fn side_by_side(view: &View, pair: [&PlanStatistics; 2]) -> Result<Markup,
         let path = paths::query(&plan.newest_query_id);
         let Some(text) = stored_profile(view, &plan.newest_query_id).await? else { continue };
         let drawn = view.compute(text.len(), move || {
-            Ok::<_, StoreError>(picture(&text.unpack()?, &PlanView::default(), &path))
+            Ok::<_, StoreError>(picture(&text.unpack()?, &PlanView::default(), &path, None))
         });
         pictures.push((plan, drawn.await??));
     }

@@ -53,6 +53,7 @@ const PATHS: &[&str] = &[
     "/api/v1/queries/no-such-query",
     "/api/v1/queries/fbb2582c72884d29-9dd9de3b42b740e9/profile/tree",
     "/api/v1/queries/fbb2582c72884d29-9dd9de3b42b740e9/plan",
+    "/api/v1/queries/fbb2582c72884d29-9dd9de3b42b740e9/findings",
     "/api/profile/text?query_id=fbb2582c72884d29-9dd9de3b42b740e9",
     "/api/v1/statements?from=1500000000000&to=1800000000000",
     "/api/v1/statements?from=1500000000000&order=cpu_time_ms",

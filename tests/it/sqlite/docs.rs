@@ -6,8 +6,10 @@ use std::process::{Command, Output, Stdio};
 use crate::support::{Server, annals, certificate, data, import, stderr, stdout};
 use tempfile::TempDir;
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "docs/ask.md", "docs/connect.md", "docs/look.md", "docs/operate.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md", "docs/ask.md", "docs/connect.md", "docs/findings.md", "docs/look.md",
+    "docs/operate.md",
+];
 
 /// A block of commands, and the output below it, if it stands there.
 struct Example {

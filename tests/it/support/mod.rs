@@ -14,7 +14,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 pub(crate) use audit_log::{DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
-pub(crate) use profile::{old_profile, printed_count, printed_time, profile, profile_of};
+pub(crate) use profile::{
+    old_profile, printed_count, printed_time, profile, profile_of, profile_with_finding,
+};
 pub(crate) use server::Server;
 pub(crate) use store::{
     Row, WithDb, assert_sound, db_argument, execute, is_postgres, number, profiles, query_rows,

@@ -105,7 +105,7 @@ fn sum(value: &str) -> &str {
 }
 
 /// Reads a number of rows: `1`, `27.667K (27667)`.
-fn rows(value: &str) -> Option<u64> {
+pub(super) fn rows(value: &str) -> Option<u64> {
     let value = sum(value);
     if let Some((_, exact)) = value.split_once('(') {
         return exact.trim_end_matches(')').parse().ok();

@@ -21,16 +21,22 @@ fn operators_of_a_newer_profile() {
     let section = Section::parse(NEW);
     let operators = operators(&section);
     let scan = "OLAP_SCAN_OPERATOR (id=0. nereids_id=71. table name = store_sales5(store_sales5))";
+    let aggregation = "AGGREGATION_SINK_OPERATOR (id=1 , nereids_id=76)";
     assert_eq!(
         summaries(&operators),
         [
             (0, "RESULT_SINK_OPERATOR (id=0)", Some(61_293), Some(1), false),
             (1, "AGGREGATION_OPERATOR (id=3 , nereids_id=82)", Some(361_417), Some(1), false),
-            (0, scan, Some(36_169_000), Some(27_667), true),
+            (0, "AGGREGATION_SINK_OPERATOR (id=3 , nereids_id=82)", Some(48_730), Some(8), false),
+            (1, "EXCHANGE_OPERATOR (id=2)", Some(30_916), Some(8), false),
+            (0, "DATA_STREAM_SINK_OPERATOR (dest_id=2)", Some(24_107), Some(8), false),
+            (1, "AGGREGATION_OPERATOR (id=1 , nereids_id=76)", Some(25_891), Some(8), false),
+            (0, aggregation, Some(51_227), Some(27_667), false),
+            (1, scan, Some(36_169_000), Some(27_667), true),
         ]
     );
     assert_eq!(operators[0].children[0].memory_bytes, Some(1_268_777));
-    assert_eq!(operators[1].fragment, Some("1"));
+    assert_eq!(operators[2].fragment, Some("1"));
     assert!((walk(&operators).map(|(_, found)| found.share).sum::<f64>() - 1.0).abs() < 1e-9);
     let section = Section::parse(COPIED);
     let copied = super::operators(&section);

@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Node;
-use super::engines::{self, Engine, Key};
+use super::engines::{Engine, Key};
 use crate::domain::profile::operators::Operator;
 use crate::domain::profile::tree::Section;
 
 /// Returns the nodes of a profile with their children, in the order of the text.
 pub(super) fn join<'o, 's>(
+    engine: Engine,
     profile: &Section<'s>,
     operators: &'o [Operator<'s>],
 ) -> Vec<Node<'o, 's>> {
-    let engine = engines::of(operators);
     let mut joining = Joining { engine, ..Joining::default() };
     let mut sinks: HashMap<Option<&str>, usize> = HashMap::new();
     for tree in operators {

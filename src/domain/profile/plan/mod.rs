@@ -28,6 +28,7 @@ use super::Operator;
 use super::tree::Section;
 
 pub(crate) use self::comparison::{NodeDifference, compare};
+pub(super) use self::engines::{Engine, find};
 pub(crate) use self::fingerprint::{InvalidPlanFingerprint, PlanFingerprint};
 pub(crate) use self::history::{PlanChange, PlanRun, PlanStatistics, StatementPlans};
 pub(crate) use self::report::{PlanReport, ReportedNode};
@@ -37,6 +38,8 @@ pub(crate) use self::usual::{Usual, UsualNode};
 /// The plan of a query.
 #[derive(Debug, Default)]
 pub(crate) struct Plan<'o, 's> {
+    /// The engine that wrote the profile.
+    pub(super) engine: Engine,
     /// The nodes, each before the nodes that it reads from. The first is the root, if the profile is whole.
     pub nodes: Vec<Node<'o, 's>>,
     /// The positions of the nodes of the path that took the longest, from a root down.
@@ -88,7 +91,8 @@ pub(crate) struct Node<'o, 's> {
 impl<'o, 's> Plan<'o, 's> {
     /// Returns the plan of a profile, given its operators.
     pub(crate) fn of(profile: &Section<'s>, operators: &'o [Operator<'s>]) -> Plan<'o, 's> {
-        let mut nodes = joining::join(profile, operators);
+        let engine = engines::of(operators);
+        let mut nodes = joining::join(engine, profile, operators);
         let total: f64 = nodes.iter().filter_map(|node| node.time_ns).map(|ns| ns as f64).sum();
         for node in &mut nodes {
             let ns = node.time_ns.unwrap_or(0) as f64;
@@ -96,6 +100,7 @@ impl<'o, 's> Plan<'o, 's> {
         }
         let nodes = order::ordered(nodes);
         Plan {
+            engine,
             critical_path: order::critical_path(&nodes),
             fingerprint: PlanFingerprint::of(&nodes),
             nodes,
@@ -107,7 +112,12 @@ fn is_local(name: &str, children: usize) -> bool {
     name.starts_with("LOCAL_EXCHANGE") && children == 1
 }
 
-impl Node<'_, '_> {
+impl<'o, 's> Node<'o, 's> {
+    /// Returns the operator that takes most; of several that are equal the last.
+    pub(super) fn slowest(&self) -> Option<&'o Operator<'s>> {
+        self.operators.iter().copied().max_by_key(|operator| operator.time_ns)
+    }
+
     /// Returns whether a backend adds the node by itself, to spread rows over its threads.
     pub(crate) fn is_local(&self) -> bool {
         is_local(&self.name, self.children.len())

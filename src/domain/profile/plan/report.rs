@@ -1,10 +1,12 @@
 //! A plan in the form in which programs get it.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Node, Plan, Usual, is_local};
-use crate::domain::profile::{Phases, Section, operators};
+use crate::domain::profile::{Finding, Phases, Section, findings, operators};
 
 /// The plan of a query, with the phases around its execution.
 #[derive(Debug, Serialize, ToSchema)]
@@ -14,6 +16,8 @@ pub(crate) struct PlanReport {
     /// The ids of the nodes of the path that took the longest, from the root down.
     pub critical_path: Vec<String>,
     pub phases: Phases,
+    /// What the profile proves to be worth a look, the heaviest first.
+    pub findings: Vec<Finding>,
     /// The shape of the plan, as 16 hexadecimal digits: equal for two plans that differ only in times, rows and conditions.
     /// None if the profile has no operators.
     pub plan_fingerprint: Option<String>,
@@ -64,6 +68,9 @@ pub(crate) struct ReportedNode {
     pub predicates: Vec<String>,
     /// The ids of the nodes that this one reads from; of a join, the probe side first.
     pub children: Vec<String>,
+    /// The rules of the findings that point to the node.
+    #[schema(value_type = Vec<String>)]
+    pub findings: Vec<&'static str>,
 }
 
 impl PlanReport {
@@ -72,12 +79,20 @@ impl PlanReport {
         let section = Section::parse(text);
         let phases = Phases::of(&section).with_queue(queue_ms);
         let operators = operators(&section);
-        PlanReport::of(&Plan::of(&section, &operators), phases)
+        let plan = Plan::of(&section, &operators);
+        let findings = findings(&section, &plan, &phases);
+        PlanReport::of(&plan, phases, findings)
     }
 
-    fn of(plan: &Plan<'_, '_>, phases: Phases) -> PlanReport {
+    fn of(plan: &Plan<'_, '_>, phases: Phases, findings: Vec<Finding>) -> PlanReport {
         let duration_ns = phases.total_ms.filter(|ms| *ms > 0).map(|ms| ms as f64 * 1e6);
         let id = |position: &usize| plan.nodes.get(*position).map(|node| node.id.clone());
+        let mut rules: HashMap<&str, Vec<&'static str>> = HashMap::new();
+        for finding in &findings {
+            for node in &finding.nodes {
+                rules.entry(node).or_default().push(finding.rule);
+            }
+        }
         let reported = |node: &Node<'_, '_>| ReportedNode {
             id: node.id.clone(),
             name: node.name.to_string(),
@@ -100,12 +115,15 @@ impl PlanReport {
             join: node.join.as_deref().map(str::to_string),
             predicates: node.predicates.iter().map(|text| text.to_string()).collect(),
             children: node.children.iter().filter_map(id).collect(),
+            findings: rules.get(node.id.as_str()).cloned().unwrap_or_default(),
         };
+        let nodes = plan.nodes.iter().map(reported).collect();
         PlanReport {
-            nodes: plan.nodes.iter().map(reported).collect(),
+            nodes,
             critical_path: plan.critical_path.iter().filter_map(id).collect(),
             plan_fingerprint: plan.fingerprint.map(|fingerprint| fingerprint.to_string()),
             phases,
+            findings,
             usual_runs: None,
         }
     }

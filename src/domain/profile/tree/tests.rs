@@ -28,12 +28,14 @@ fn a_newer_profile_is_a_tree_of_operators() {
         tree.fragments().into_iter().map(|fragment| (fragment.id, fragment.time)).collect();
     assert_eq!(times, [("0", "361.417us"), ("1", "36.169ms")]);
     assert_eq!(
-        tree.render_tree().lines().take(4).collect::<Vec<_>>(),
+        tree.render_tree().lines().take(6).collect::<Vec<_>>(),
         [
             "Fragment 0",
-            "└─ Pipeline : 0(instance_num=1)",
-            "   ├─ RESULT_SINK_OPERATOR (id=0)  61.293us",
-            "   └─ AGGREGATION_OPERATOR (id=3 , nereids_id=82)  361.417us",
+            "├─ Pipeline : 0(instance_num=1)",
+            "│  ├─ RESULT_SINK_OPERATOR (id=0)  61.293us",
+            "│  └─ AGGREGATION_OPERATOR (id=3 , nereids_id=82)  361.417us",
+            "└─ Pipeline : 1(instance_num=1)",
+            "   ├─ AGGREGATION_SINK_OPERATOR (id=3 , nereids_id=82)  48.730us",
         ]
     );
 }

@@ -54,7 +54,7 @@ pub(super) fn describe(node: &mut Node<'_, '_>) {
     node.rows = counted.or(Some(main)).and_then(|operator| operator.rows);
     node.wait_ns = node.operators.iter().filter_map(|operator| waiting_ns(operator)).max();
     node.bytes = total_bytes(node, &["ScanBytes", "BytesSent"]);
-    node.spill_bytes = total_bytes(node, &["SpillWriteFileBytes", "SpillDataSize"]);
+    node.spill_bytes = total_bytes(node, &["SpillWriteFileBytes", "SpillWriteDataSize"]);
     node.table = table(main);
     for operator in node.operators.clone() {
         let info = operator.counters.iter().filter(|counter| counter.name == "PlanInfo");

@@ -17,7 +17,7 @@ use crate::domain::time::parse_duration_ns;
 
 /// How an engine writes plans.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Engine {
+pub(in crate::domain::profile) enum Engine {
     #[default]
     Doris,
     DorisLegacy,
@@ -103,13 +103,16 @@ impl Engine {
 
 /// Returns the longest time of the operator that takes most over the average of its instances.
 fn skew(node: &Node<'_, '_>) -> Option<f64> {
-    let slowest = node.operators.iter().max_by_key(|operator| operator.time_ns)?;
+    let slowest = node.slowest()?;
     let (longest_ns, average_ns) = (slowest.time_ns?, slowest.average_ns?);
     (average_ns > 0).then(|| longest_ns as f64 / average_ns as f64)
 }
 
 /// Returns the first counter of an operator with a name, also if it is below another counter.
-fn find<'s>(operator: &Operator<'s>, name: &str) -> Option<&'s Counter<'s>> {
+pub(in crate::domain::profile) fn find<'s>(
+    operator: &Operator<'s>,
+    name: &str,
+) -> Option<&'s Counter<'s>> {
     let mut open: Vec<&'s Counter<'s>> = operator.counters.iter().rev().copied().collect();
     while let Some(counter) = open.pop() {
         if counter.name == name {

@@ -54,7 +54,7 @@ pub(super) fn describe(node: &mut Node<'_, '_>) {
     node.time_ns = times.into_iter().flatten().reduce(u64::saturating_add);
     node.wait_ns = wait_ns;
     node.bytes = total_bytes(node, &["BytesRead", "BytesSent"]);
-    node.spill_bytes = total_bytes(node, &["SpillBytes", "FlushBytes"]);
+    node.spill_bytes = total_bytes(node, &["BytesFlush", "BytesFlushToDisk"]);
     let text = |name: &str| {
         let value = node.operators.iter().find_map(|operator| find(operator, name))?;
         (!value.value.is_empty()).then_some(&value.value)

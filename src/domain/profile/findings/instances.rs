@@ -1,0 +1,150 @@
+//! How the work of a node is spread over its instances.
+
+use super::context::{Context, NODE_SHARE, is_scan, name, spread};
+use super::quantity::{Quantity, Unit, count, ns, rows};
+use super::rules::{Advice, Case, Rule};
+use crate::domain::profile::dialects::kind;
+use crate::domain::profile::operators::Operator;
+use crate::domain::profile::plan::{Engine, Node};
+
+const SKEW_FACTOR: Quantity =
+    Quantity::new("longest over average time of the instances", 3.0, Unit::Times);
+const SKEW_TIME: Quantity = Quantity::new("time of the longest instance", 1e9, Unit::Ns);
+/// Half of the rows too many is what hashing gives by chance where keys are few.
+const UNEVEN_ROWS: f64 = 1.5;
+
+pub(super) const SKEW: Rule = Rule {
+    id: "skewed-instances",
+    thresholds: &[SKEW_FACTOR, SKEW_TIME, NODE_SHARE],
+    meaning: "One instance of a node works much longer than the others, and the query waits for it.",
+    doris: Some(Advice::new(
+        "If the rows are uneven, distribute the table or the join by a column with more values. If they are even, look at the load of the backend that took longest.",
+        "DISTRIBUTED BY HASH",
+        "https://doris.apache.org/docs/4.x/query-acceleration/tuning/tuning-execution/data-skew-handling/",
+    )),
+    starrocks: Some(Advice::new(
+        "If the rows are uneven, distribute the table or the join by a column with more values. If they are even, look at the load of the backend that took longest.",
+        "DISTRIBUTED BY HASH",
+        "https://docs.starrocks.io/docs/best_practices/bucketing/",
+    )),
+    find: skewed,
+};
+
+fn skewed(context: &Context<'_>) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (position, node) in context.nodes() {
+        let Some(operator) = node.slowest().filter(|_| does_work(node)) else { continue };
+        let (Some(longest), Some(average)) = (operator.time_ns, operator.average_ns) else {
+            continue;
+        };
+        let factor = longest as f64 / average.max(1) as f64;
+        let is_skewed = SKEW_FACTOR.is_met(factor)
+            && SKEW_TIME.is_met(longest as f64)
+            && NODE_SHARE.is_met(node.share * 100.0);
+        let spread = spread(operator);
+        // Where an instance has no rows, the plan may give all rows to one: the build side of a broadcast join, a merge.
+        let is_shared = match context.plan.engine {
+            Engine::DorisLegacy => true,
+            Engine::Doris | Engine::StarRocks => spread.is_some_and(|spread| spread.min > 0),
+        };
+        if !is_skewed || !is_shared {
+            continue;
+        }
+        let mut evidence = vec![ns("longest instance", longest), ns("average instance", average)];
+        let mut means = format!(
+            "One instance of {} took {}, the average took {}.",
+            name(node),
+            evidence[0],
+            evidence[1]
+        );
+        if let Some(spread) = spread {
+            evidence.push(rows("most rows of an instance", spread.max));
+            evidence.push(rows("fewest rows of an instance", spread.min));
+            let is_uneven = spread.max as f64 >= spread.min as f64 * UNEVEN_ROWS;
+            means += &match is_uneven {
+                true => format!(" Its instances had from {} to {}.", evidence[3], evidence[2]),
+                false => " All instances had about as many rows.".to_string(),
+            };
+        }
+        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+    }
+    cases
+}
+
+const SINGLE_TIME: Quantity = Quantity::new("own time of the node", 1e9, Unit::Ns);
+const SINGLE_SHARE: Quantity =
+    Quantity::new("the node's share of the time of all nodes", 20.0, Unit::Percent);
+const SINGLE_ROWS: Quantity = Quantity::new("rows of the one instance", 1e6, Unit::Rows);
+const OTHER_INSTANCES: Quantity =
+    Quantity::new("instances of another node of the plan", 4.0, Unit::Count);
+
+pub(super) const PARALLELISM: Rule = Rule {
+    id: "low-parallelism",
+    thresholds: &[SINGLE_TIME, SINGLE_SHARE, SINGLE_ROWS, OTHER_INSTANCES],
+    meaning: "All rows of a node go through one instance, while other nodes work in many.",
+    doris: Some(Advice::new(
+        "Give windows a PARTITION BY and sorts a LIMIT where the statement allows it, and see whether the session limits the parallelism.",
+        "parallel_pipeline_task_num",
+        "https://doris.apache.org/docs/4.x/query-acceleration/tuning/tuning-execution/parallelism-tuning/",
+    )),
+    starrocks: Some(Advice::new(
+        "Give windows a PARTITION BY and sorts a LIMIT where the statement allows it, and see whether the session limits the parallelism.",
+        "pipeline_dop",
+        "https://docs.starrocks.io/docs/sql-reference/System_variable/#pipeline_dop",
+    )),
+    find: single,
+};
+
+fn single(context: &Context<'_>) -> Vec<Case> {
+    let operators = || context.nodes().flat_map(|(_, node)| node.operators.iter().copied());
+    let Some(most) = operators().filter_map(instances).max() else { return Vec::new() };
+    if !OTHER_INSTANCES.is_met(most as f64) {
+        return Vec::new();
+    }
+    let mut cases = Vec::new();
+    for (position, node) in context.nodes() {
+        // Doris gives a scan to one instance whose scanners work in parallel.
+        let Some(operator) = node.slowest().filter(|_| does_work(node) && !is_scan(node)) else {
+            continue;
+        };
+        // Instances on a backend share the hash table that one of them builds.
+        let is_build_side = kind(operator.name).contains("JOIN")
+            && ["_SINK", "_BUILD"].iter().any(|part| kind(operator.name).contains(part));
+        let Some(spread) = spread(operator).filter(|spread| spread.sum == spread.max) else {
+            continue;
+        };
+        let time = node.time_ns.unwrap_or(0);
+        if is_build_side
+            || !SINGLE_TIME.is_met(time as f64)
+            || !SINGLE_SHARE.is_met(node.share * 100.0)
+            || !SINGLE_ROWS.is_met(spread.sum as f64)
+        {
+            continue;
+        }
+        let evidence = vec![
+            rows("rows of the one instance", spread.sum),
+            ns("own time", time),
+            count("instances of another node", most),
+        ];
+        let means = format!(
+            "One instance of {} handled all {} and took {}, while another node had {} instances at least.",
+            name(node),
+            evidence[0],
+            evidence[1],
+            evidence[2]
+        );
+        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+    }
+    cases
+}
+
+/// Returns whether a node does more than take rows in or move them.
+fn does_work(node: &Node<'_, '_>) -> bool {
+    !node.name.contains("EXCHANGE") && !node.name.contains("SINK")
+}
+
+/// Returns the least number of instances that an operator has, judging by its rows.
+fn instances(operator: &Operator<'_>) -> Option<u64> {
+    let spread = spread(operator)?;
+    Some(spread.sum.div_ceil(spread.max))
+}
