@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::group::Group;
+use crate::domain::profile::{PlanFingerprint, PlanRun};
 use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::Durations;
 
@@ -18,6 +19,8 @@ const MIN_FACTOR: f64 = 1.2;
 const MORE_ROWS_FACTOR: f64 = 1.5;
 /// ... and this many more.
 const MORE_ROWS: i64 = 1000;
+/// The newest runs with a profile whose plans are looked at, in each period.
+pub(super) const PLAN_RUNS: i64 = 200;
 /// A phase is the cause if it has this part of the longer duration.
 const CAUSING_PART: f64 = 0.5;
 
@@ -59,6 +62,8 @@ pub(crate) struct Regression {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Cause {
+    /// Most of its runs have a plan that no run of the baseline had. Known if profiles of both periods are stored.
+    Plan,
     /// Its runs read more rows: at least half as many again.
     Data,
     /// It waits longer in the queue of its workload group: at least half of the longer duration.
@@ -71,6 +76,7 @@ impl Cause {
     /// Returns what a person reads.
     pub(crate) fn label(self) -> &'static str {
         match self {
+            Cause::Plan => "has another plan",
             Cause::Data => "reads more rows",
             Cause::Queue => "waits longer in the queue",
             Cause::Planning => "is planned longer",
@@ -96,6 +102,9 @@ pub(crate) struct RunCosts {
     pub queue_time_ms: i64,
     /// Parsing, planning and scheduling, on average.
     pub planning_time_ms: i64,
+    /// The plans of the newest runs whose profile is stored, the most frequent first; 16 hex digits each.
+    #[schema(value_type = Vec<String>)]
+    pub plans: Vec<PlanFingerprint>,
 }
 
 impl RunCosts {
@@ -111,8 +120,29 @@ impl RunCosts {
             cpu_time_ms: average(group.cpu_time_ms),
             queue_time_ms: average(group.queue_time_ms),
             planning_time_ms: average(group.planning_time_ms),
+            plans: Vec::new(),
         }
     }
+}
+
+impl Regression {
+    /// Sets the plans of the runs of both periods.
+    pub(super) fn set_plans(&mut self, before: &[PlanRun], after: &[PlanRun]) {
+        (self.before.plans, self.after.plans) = (by_frequency(before), by_frequency(after));
+        let is_other = |plan| !self.before.plans.is_empty() && !self.before.plans.contains(plan);
+        if self.after.plans.first().is_some_and(is_other) {
+            self.causes.insert(0, Cause::Plan);
+        }
+    }
+}
+
+/// Returns the plans of runs, the most frequent first.
+fn by_frequency(runs: &[PlanRun]) -> Vec<PlanFingerprint> {
+    let mut counts: HashMap<PlanFingerprint, usize> = HashMap::new();
+    runs.iter().for_each(|run| *counts.entry(run.plan).or_default() += 1);
+    let mut plans: Vec<_> = counts.into_iter().collect();
+    plans.sort_by_key(|(plan, count)| (std::cmp::Reverse(*count), *plan));
+    plans.into_iter().map(|(plan, _)| plan).collect()
 }
 
 /// Compares the groups by statement of two periods. Returns the statements that got slower, the one that cost most time

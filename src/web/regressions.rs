@@ -117,7 +117,9 @@ fn comparison(found: &Regressions, zone: Zone) -> Markup {
             (period(found.baseline_from_ms, found.baseline_to_ms)) ": "
             (format::counted(found.compared, "statement", "statements")) " ran at least 8 times in both."
         }
-        @if found.statements.is_empty() {
+        @if found.compared == 0 {
+            p.empty { "No statement ran often enough to be compared. Another baseline may have more runs." }
+        } @else if found.statements.is_empty() {
             p.empty { "No statement got slower." }
         } @else {
             (table(&found.statements))

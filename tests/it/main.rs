@@ -28,6 +28,7 @@
 //! | `http_edges`, `login_attack` | odd, slow and many requests; guessed passwords | time |
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
+//! | `regress` | what got slower is named with its cause, and nothing else is | |
 //! | `plans` | the plans of a statement, what is usual for a plan, and that the store knows every plan | |
 //! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |
 //! | `export` | exports: formulas in CSV, no loss elsewhere | |
@@ -73,6 +74,7 @@ mod profile_bounds;
 mod push;
 mod push_bounds;
 mod read_bounds;
+mod regress;
 mod response_cache;
 mod retention;
 mod search;

@@ -10,7 +10,7 @@ use crate::store::contents::Sizes;
 use crate::store::error::StoreError;
 use crate::store::group::{Group, GroupBy};
 use crate::store::query::Reader;
-use crate::store::regression::{Regressions, slower};
+use crate::store::regression::{PLAN_RUNS, Regressions, slower};
 use crate::store::statements::{StatementOrder, StatementPage};
 use crate::store::timeline::{Bucket, Spans};
 
@@ -78,8 +78,16 @@ impl Store {
         let (mut statements, compared) = slower(before, after, filter.limit as usize);
         let named = statements.iter().map(|it| it.fingerprint).collect();
         let mut named = self.normalized_statements(&named).await?;
+        // The last start of a period.
+        let within = |from_ms: i64, to_ms: i64| (from_ms, to_ms.saturating_sub(1));
+        let (now, then) = (within(from_ms, to_ms), within(baseline_from_ms, baseline_to_ms));
         for statement in &mut statements {
-            statement.normalized = named.remove(&statement.fingerprint).unwrap_or_default();
+            let fingerprint = statement.fingerprint;
+            statement.normalized = named.remove(&fingerprint).unwrap_or_default();
+            let plans = |times| async move {
+                of_engine!(self, store => store.plan_runs(fingerprint, times, PLAN_RUNS, reader).await)
+            };
+            statement.set_plans(&plans(then).await?, &plans(now).await?);
         }
         Ok(Some(Regressions {
             statements,
