@@ -11,7 +11,7 @@ CREATE TABLE plan (
     work_ns       INTEGER,                           -- sum of the own times of all nodes
     wait_ns       INTEGER,                           -- sum of the times that the nodes waited
     spill_bytes   INTEGER,                           -- written to disk by all nodes because memory was short
-    findings      TEXT                               -- JSON array
+    findings      TEXT                               -- JSON array of the rules that found something
 ) STRICT;
 
 -- Version 0 is of no reader. Profiles alone would have to be read page by page, which annals would do at each start.
@@ -42,3 +42,23 @@ SELECT
 FROM plan
 JOIN query ON query.id = plan.query
 WHERE plan.read_version > 0;
+
+-- Normalized statements by day, the newest day first, and the one with the largest total time first within a day.
+CREATE VIEW statement_days AS
+SELECT
+    date(query.started_ms / 1000, 'unixepoch') AS day,
+    printf('%016x', query.fingerprint) AS fingerprint,
+    count(*) AS count,
+    sum(query.is_failed) AS errors,
+    CAST(sum(query.duration_ms * 1.0) AS INTEGER) AS total_ms,
+    CAST(round(avg(query.duration_ms)) AS INTEGER) AS average_ms,
+    max(query.duration_ms) AS longest_ms,
+    CAST(round(avg(query.scan_rows)) AS INTEGER) AS average_scan_rows,
+    CAST(sum(query.cpu_time_ms * 1.0) AS INTEGER) AS cpu_time_ms,
+    CAST(sum(query.queue_time_ms * 1.0) AS INTEGER) AS queue_time_ms,
+    count(DISTINCT plan.fingerprint) AS plans
+FROM query
+LEFT JOIN plan ON plan.query = query.id
+WHERE query.fingerprint IS NOT NULL AND query.started_ms IS NOT NULL
+GROUP BY day, query.fingerprint
+ORDER BY day DESC, total_ms DESC;

@@ -28,7 +28,7 @@ COMMENT ON COLUMN plan.fetching_ms IS 'of that, the frontend fetched the result;
 COMMENT ON COLUMN plan.work_ns IS 'sum of the own times of all nodes';
 COMMENT ON COLUMN plan.wait_ns IS 'sum of the times that the nodes waited';
 COMMENT ON COLUMN plan.spill_bytes IS 'written to disk by all nodes because memory was short';
-COMMENT ON COLUMN plan.findings IS 'JSON array';
+COMMENT ON COLUMN plan.findings IS 'JSON array of the rules that found something in the profile';
 
 -- Finds the other runs of a plan, the newest first.
 CREATE INDEX plan_by_fingerprint ON plan (fingerprint, id) WHERE fingerprint IS NOT NULL;
@@ -68,3 +68,25 @@ JOIN query ON query.query_id = plan.query_id;
 
 COMMENT ON VIEW plan_history IS
     'Every run whose plan is known, with readable times in UTC. The view has no order, as query_history';
+
+CREATE VIEW statement_days AS
+SELECT
+    to_char(utc(query.started_ms / 1000 * 1000), 'YYYY-MM-DD') AS day,
+    lpad(to_hex(query.fingerprint), 16, '0') AS fingerprint,
+    count(*) AS count,
+    count(*) FILTER (WHERE query.is_failed) AS errors,
+    sum(query.duration_ms) AS total_ms,
+    CAST(round(avg(query.duration_ms)) AS bigint) AS average_ms,
+    max(query.duration_ms) AS longest_ms,
+    CAST(round(avg(query.scan_rows)) AS bigint) AS average_scan_rows,
+    sum(query.cpu_time_ms) AS cpu_time_ms,
+    sum(query.queue_time_ms) AS queue_time_ms,
+    count(DISTINCT plan.fingerprint) AS plans
+FROM query
+LEFT JOIN plan ON plan.query_id = query.query_id
+WHERE query.fingerprint IS NOT NULL AND query.started_ms IS NOT NULL
+GROUP BY 1, query.fingerprint
+ORDER BY 1 DESC, total_ms DESC NULLS LAST;
+
+COMMENT ON VIEW statement_days IS
+    'Normalized statements by day, the newest day first, and the one with the largest total time first within a day';

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
+use crate::domain::profile::FindingsOverview;
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
@@ -226,6 +227,13 @@ impl View {
         times: (i64, i64),
     ) -> Result<PlanRuns, StoreError> {
         self.store.plan_runs(fingerprint, times, self.reader()).await
+    }
+
+    pub(crate) async fn findings_overview(
+        &self,
+        times: (i64, i64),
+    ) -> Result<FindingsOverview, StoreError> {
+        self.store.findings_overview(times, self.reader()).await
     }
 
     pub(crate) async fn other_profiles(

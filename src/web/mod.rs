@@ -4,11 +4,12 @@
 //! copying; everything else works without it. Every page reads through [`crate::http::view`], so a page shows no more
 //! than the REST interface shows to the same user.
 //!
-//! One module is one page, and owns its route: [`history`], [`query`], [`statements`], [`regressions`], [`statement`],
+//! One module is one page, and owns its route: [`history`], [`query`], [`statements`], [`regressions`], [`findings`], [`statement`],
 //! [`status`], [`login`]. [`live_updates`] sends changes to open pages. The other modules are what the pages share.
 
 mod assets;
 mod chart;
+mod findings;
 pub(crate) mod flame_graph;
 mod format;
 mod history;
@@ -51,6 +52,8 @@ pub(crate) fn routes(
         .or(statements::route(requests.clone(), live_updates.watch.clone()))
         .unify()
         .or(regressions::route(requests.clone(), live_updates.watch.clone()))
+        .unify()
+        .or(findings::route(requests.clone()))
         .unify()
         .or(statement::route(requests.clone()))
         .unify()

@@ -9,6 +9,7 @@ use crate::http::query_parameters::address;
 pub(super) const HISTORY: &str = "/";
 pub(super) const STATEMENTS: &str = "/statements";
 pub(super) const REGRESSIONS: &str = "/regressions";
+pub(super) const FINDINGS: &str = "/findings";
 pub(super) const STATUS: &str = "/status";
 pub(super) const LOGIN: &str = "/login";
 pub(super) const EVENTS: &str = "/events";

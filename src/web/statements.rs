@@ -117,7 +117,11 @@ async fn page(
 
 /// Returns the links between the reports of statements. `current` is the address of one.
 pub(super) fn tabs(current: &str) -> Markup {
-    let reports = [(paths::STATEMENTS, "By cost"), (paths::REGRESSIONS, "What got slower")];
+    let reports = [
+        (paths::STATEMENTS, "By cost"),
+        (paths::REGRESSIONS, "What got slower"),
+        (paths::FINDINGS, "Findings"),
+    ];
     html! {
         nav.tabs aria-label="Reports" {
             @for (path, label) in reports {

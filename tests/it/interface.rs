@@ -202,6 +202,18 @@ fn a_query_has_the_findings_of_its_profile() {
         let expected = if node["id"] == "7" { json!(["wrong-estimate"]) } else { json!([]) };
         assert_eq!(node["findings"], expected, "{node}");
     }
+    let overview = server.envelope("/api/v1/findings");
+    let rule = &overview["data"]["rules"][0];
+    assert_eq!((&overview["count"], &overview["data"]["runs"]), (&json!(1), &json!(1)));
+    assert_eq!((&rule["rule"], &rule["runs"]), (&json!("wrong-estimate"), &json!(1)));
+    assert_eq!(rule["statements"][0]["newest_query_id"], "6b1d3f5a7c9e4b20-9a8c7e6d5b4f3a21");
+    let normalized = rule["statements"][0]["normalized"].as_str().unwrap();
+    assert!(!normalized.is_empty());
+    let (status, _, page) = server.get("/findings?from=2020-01-01");
+    let page = String::from_utf8(page).unwrap();
+    assert!(status == 200 && page.contains("wrong-estimate") && page.contains("1 run has"), "{page}");
+    let early = server.envelope("/api/v1/findings?to=2001-01-01");
+    assert_eq!(early["data"], json!({"rules": [], "runs": 0, "is_cut": false}));
 }
 
 #[test]

@@ -32,7 +32,10 @@ use self::summary::Summary;
 use crate::domain::record::{QueryIdError, QueryRecord};
 use crate::domain::time::Zone;
 
-pub(crate) use findings::{Finding, FindingsReport, findings};
+pub(crate) use findings::{
+    Finding, FindingsOverview, FindingsReport, FoundRun, FoundStatement, RuleOverview, findings,
+    meaning_of,
+};
 pub(crate) use flame_graph::flame_stacks;
 pub(crate) use operators::{Operator, operators, walk};
 pub(crate) use phases::{Phase, Phases, RecordedTimes};

@@ -1,5 +1,6 @@
 //! annals' own REST interface, `/api/v1`: what Doris' shapes cannot carry.
 
+mod findings;
 pub(super) mod openapi;
 mod push;
 mod queries;
@@ -22,6 +23,7 @@ pub(super) const ROUTES: &[Route] = &[
     statements::ROUTE,
     statements::PLANS,
     regressions::ROUTE,
+    findings::ROUTE,
     timeline::ROUTE,
     status::ROUTE,
     openapi::ROUTE,

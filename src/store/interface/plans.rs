@@ -1,6 +1,7 @@
 //! Plans of stored profiles.
 
 use super::Store;
+use crate::domain::profile::FindingsOverview;
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -27,6 +28,29 @@ impl Store {
             runs.pop();
         }
         Ok(PlanRuns { runs, is_cut })
+    }
+
+    /// Returns what rules found in the profiles of the runs that started from the first to the last time, in Unix
+    /// milliseconds, and that the reader may see: of as many runs as those of [`Store::plan_runs`].
+    pub(crate) async fn findings_overview(
+        &self,
+        times: (i64, i64),
+        reader: Reader<'_>,
+    ) -> Result<FindingsOverview, StoreError> {
+        let limit = MAX_PLAN_RUNS + 1;
+        let mut runs = of_engine!(self, store => store.found_runs(times, limit, reader).await?);
+        let is_cut = runs.len() as i64 == limit;
+        if is_cut {
+            runs.pop();
+        }
+        let mut overview = FindingsOverview::of(&runs, is_cut);
+        let statements = overview.rules.iter().flat_map(|rule| &rule.statements);
+        let named = statements.map(|one| one.fingerprint).collect();
+        let named = self.normalized_statements(&named).await?;
+        for one in overview.rules.iter_mut().flat_map(|rule| &mut rule.statements) {
+            one.normalized = named.get(&one.fingerprint).cloned().unwrap_or_default();
+        }
+        Ok(overview)
     }
 
     /// Returns the profiles of other runs of a query's statement with the query's plan, which say what is usual for the plan.

@@ -4,7 +4,7 @@ use annals_postgres_statements as statements;
 
 use super::Store;
 use super::nul::without_nul;
-use crate::domain::profile::{PlanFingerprint, PlanRun, PlanSummary};
+use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -41,6 +41,31 @@ impl Store {
             cpu_time_ms: run.cpu_time_ms,
             scan_bytes: run.scan_bytes,
             plan: PlanFingerprint::from_signed(run.plan),
+        });
+        Ok(runs.collect())
+    }
+
+    /// Returns the runs in whose profile a rule found something, which started from the first to the last time and which the
+    /// reader may see: those that arrived last first.
+    pub(in crate::store) async fn found_runs(
+        &self,
+        times: (i64, i64),
+        limit: i64,
+        reader: Reader<'_>,
+    ) -> Result<Vec<FoundRun>, StoreError> {
+        let owner = reader.owner.map(without_nul);
+        let mut read = self.reports.begin(reader.client()).await?;
+        let bound = read.bound();
+        let connection = read.connection()?;
+        let runs =
+            async { Ok(statements::found_runs(connection, times, owner.as_deref(), limit).await?) };
+        let runs = bound.within(runs).await?;
+        read.end().await?;
+        let runs = runs.into_iter().map(|run| FoundRun {
+            query_id: run.query_id,
+            fingerprint: run.fingerprint.map(Fingerprint::from_signed),
+            duration_ms: run.duration_ms,
+            findings: run.findings,
         });
         Ok(runs.collect())
     }

@@ -207,6 +207,7 @@ impl Rows for PostgresRows<'_> {
             rows.work_ns.push(plan.work_ns);
             rows.wait_ns.push(plan.wait_ns);
             rows.spill_bytes.push(plan.spill_bytes);
+            rows.findings.push(plan.findings.clone());
         }
         let version = PlanSummary::READ_VERSION;
         Ok(statements::write_plans(self.connection, &rows, version).await?)

@@ -57,6 +57,7 @@ const PATHS: &[&str] = &[
     "/api/profile/text?query_id=fbb2582c72884d29-9dd9de3b42b740e9",
     "/api/v1/statements?from=1500000000000&to=1800000000000",
     "/api/v1/statements?from=1500000000000&order=cpu_time_ms",
+    "/api/v1/findings",
     "/api/v1/regressions?from=2024-08-06&to=2024-08-07&baseline=30d",
     "/api/v1/statements/86492539eca2b5c2/plans",
     "/api/v1/timeline?from=1722900000000&to=1723000000000",

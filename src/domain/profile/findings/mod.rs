@@ -3,6 +3,7 @@
 //! - [`rules`] is the table of the rules.
 //! - [`instances`], [`joins`], [`estimates`], [`scans`], [`storage`], [`exchanges`], [`memory`] and [`phases`] have the rules, each with
 //!   its thresholds and one function.
+//! - [`overview`] is which findings the runs of a period had.
 //! - [`context`] is what the rules read of a profile.
 //! - [`quantity`] writes numbers with their units.
 //!
@@ -15,6 +16,7 @@ mod exchanges;
 mod instances;
 mod joins;
 mod memory;
+mod overview;
 mod phases;
 mod quantity;
 mod rules;
@@ -27,6 +29,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::context::Context;
+pub(crate) use self::overview::{FindingsOverview, FoundRun, FoundStatement, RuleOverview};
 use self::quantity::Quantity;
 use super::operators::operators;
 use super::phases::Phases;
@@ -85,6 +88,24 @@ impl FindingsReport {
         let plan = Plan::of(&section, &operators);
         FindingsReport { findings: findings(&section, &plan, &phases) }
     }
+}
+
+/// Returns the ids of the rules that find something in a profile, in the order of the table.
+pub(super) fn finding_rules(
+    profile: &Section<'_>,
+    plan: &Plan<'_, '_>,
+    phases: &Phases,
+) -> Vec<&'static str> {
+    let context = Context::of(profile, plan, phases);
+    let finds = |rule: &&&rules::Rule| {
+        rule.advice(context.is_starrocks).is_some() && !(rule.find)(&context).is_empty()
+    };
+    rules::ALL.iter().filter(finds).map(|rule| rule.id).collect()
+}
+
+/// Returns what a finding of a rule means, without numbers; none for an unknown rule.
+pub(crate) fn meaning_of(rule: &str) -> Option<&'static str> {
+    rules::ALL.iter().find(|known| known.id == rule).map(|known| known.meaning)
 }
 
 /// Returns the findings of all rules in a profile, the heaviest first. `phases` are those of the query.

@@ -1,6 +1,7 @@
 //! What the store keeps of a plan, beside the text of the profile.
 
 use super::{Plan, PlanFingerprint};
+use crate::domain::profile::findings::finding_rules;
 use crate::domain::profile::{Phases, Section, operators};
 
 /// What the store keeps of a profile's plan. A value is none if the profile does not report it.
@@ -22,6 +23,8 @@ pub(crate) struct PlanSummary {
     pub wait_ns: Option<i64>,
     /// The bytes that all nodes wrote to disk because memory was short.
     pub spill_bytes: Option<i64>,
+    /// The rules that find something in the profile, as a JSON array of their ids; none if no rule does.
+    pub findings: Option<String>,
 }
 
 impl PlanSummary {
@@ -37,7 +40,10 @@ impl PlanSummary {
         }
         let section = Section::parse(text);
         let operators = operators(&section);
-        PlanSummary::of(&Phases::of(&section), &Plan::of(&section, &operators))
+        let (plan, phases) = (Plan::of(&section, &operators), Phases::of(&section));
+        let rules = finding_rules(&section, &plan, &phases);
+        let findings = (!rules.is_empty()).then(|| serde_json::json!(rules).to_string());
+        PlanSummary { findings, ..PlanSummary::of(&phases, &plan) }
     }
 
     fn of(phases: &Phases, plan: &Plan<'_, '_>) -> PlanSummary {
@@ -57,6 +63,7 @@ impl PlanSummary {
             work_ns: sum(&mut nodes().filter_map(|node| node.time_ns)),
             wait_ns: sum(&mut nodes().filter_map(|node| node.wait_ns)),
             spill_bytes: sum(&mut nodes().filter_map(|node| node.spill_bytes)),
+            findings: None,
         }
     }
 }

@@ -16,6 +16,7 @@ pub struct Plans {
     pub work_ns: Vec<Option<i64>>,
     pub wait_ns: Vec<Option<i64>>,
     pub spill_bytes: Vec<Option<i64>>,
+    pub findings: Vec<Option<String>>,
 }
 
 /// Stores what a version of the reader read. Writes nothing for a query without a profile, or whose plan the same version
@@ -23,13 +24,13 @@ pub struct Plans {
 pub async fn write_plans(connection: &mut PgConnection, plans: &Plans, version: i64) -> Result<()> {
     sqlx::query!(
         "INSERT INTO plan AS known (query_id, read_version, fingerprint, planning_ms, queue_ms, execution_ms, fetching_ms,
-                                    work_ns, wait_ns, spill_bytes)
-         SELECT new.query_id, $10::bigint, new.fingerprint, new.planning_ms, new.queue_ms, new.execution_ms, new.fetching_ms,
-                new.work_ns, new.wait_ns, new.spill_bytes
+                                    work_ns, wait_ns, spill_bytes, findings)
+         SELECT new.query_id, $11::bigint, new.fingerprint, new.planning_ms, new.queue_ms, new.execution_ms, new.fetching_ms,
+                new.work_ns, new.wait_ns, new.spill_bytes, new.findings
          FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                     $8::bigint[], $9::bigint[])
+                     $8::bigint[], $9::bigint[], $10::text[])
                   AS new (query_id, fingerprint, planning_ms, queue_ms, execution_ms, fetching_ms, work_ns, wait_ns,
-                          spill_bytes)
+                          spill_bytes, findings)
          JOIN profile ON profile.query_id = new.query_id
          ORDER BY new.query_id
          ON CONFLICT (query_id) DO UPDATE SET
@@ -37,7 +38,7 @@ pub async fn write_plans(connection: &mut PgConnection, plans: &Plans, version: 
              planning_ms = excluded.planning_ms, queue_ms = excluded.queue_ms,
              execution_ms = excluded.execution_ms, fetching_ms = excluded.fetching_ms,
              work_ns = excluded.work_ns, wait_ns = excluded.wait_ns,
-             spill_bytes = excluded.spill_bytes, findings = NULL
+             spill_bytes = excluded.spill_bytes, findings = excluded.findings
          WHERE known.read_version < excluded.read_version",
         &plans.query_ids,
         &plans.fingerprints as &[Option<i64>],
@@ -48,6 +49,7 @@ pub async fn write_plans(connection: &mut PgConnection, plans: &Plans, version: 
         &plans.work_ns as &[Option<i64>],
         &plans.wait_ns as &[Option<i64>],
         &plans.spill_bytes as &[Option<i64>],
+        &plans.findings as &[Option<String>],
         version
     )
     .execute(connection)
@@ -125,6 +127,39 @@ pub async fn plan_runs(
         limit
     )
     .fetch_all(server)
+    .await
+}
+
+/// A run in whose profile a rule found something.
+#[derive(Debug)]
+pub struct FoundRun {
+    pub query_id: String,
+    pub fingerprint: Option<i64>,
+    pub duration_ms: Option<i64>,
+    pub findings: String,
+}
+
+/// Returns the runs in whose profile a rule found something and that started in a range of times, at most `limit`, the last
+/// that were stored first. `owner` is the user whose runs alone count; none counts all.
+pub async fn found_runs(
+    connection: &mut PgConnection,
+    (first_ms, last_ms): (i64, i64),
+    owner: Option<&str>,
+    limit: i64,
+) -> Result<Vec<FoundRun>> {
+    sqlx::query_as!(
+        FoundRun,
+        r#"SELECT query.query_id, query.fingerprint, query.duration_ms, plan.findings AS "findings!"
+           FROM plan JOIN query ON query.query_id = plan.query_id
+           WHERE plan.findings IS NOT NULL AND query.started_ms BETWEEN $1 AND $2
+             AND ($3::text IS NULL OR query."user" = $3)
+           ORDER BY plan.id DESC LIMIT $4"#,
+        first_ms,
+        last_ms,
+        owner,
+        limit
+    )
+    .fetch_all(connection)
     .await
 }
 

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteTransaction;
 
 use super::super::Store;
 use super::insert::insert_rows;
-use crate::domain::profile::{PlanFingerprint, PlanRun, PlanSummary};
+use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -18,18 +18,18 @@ use crate::store::query::Reader;
 /// later one has read.
 pub(super) const WRITE_PLAN: &str =
     "INSERT INTO plan (query, read_version, fingerprint, planning_ms, queue_ms, execution_ms, fetching_ms,
-         work_ns, wait_ns, spill_bytes)
-     SELECT profile.query, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+         work_ns, wait_ns, spill_bytes, findings)
+     SELECT profile.query, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
      FROM query JOIN profile ON profile.query = query.id WHERE query.query_id = ?1
      ON CONFLICT (query) DO UPDATE SET
          read_version = excluded.read_version, fingerprint = excluded.fingerprint,
          planning_ms = excluded.planning_ms, queue_ms = excluded.queue_ms,
          execution_ms = excluded.execution_ms, fetching_ms = excluded.fetching_ms,
          work_ns = excluded.work_ns, wait_ns = excluded.wait_ns,
-         spill_bytes = excluded.spill_bytes, findings = NULL
+         spill_bytes = excluded.spill_bytes, findings = excluded.findings
      WHERE plan.read_version < excluded.read_version";
 
-fn plan_values<'a>(query_id: &'a QueryId, plan: &PlanSummary) -> [ValueRef<'a>; 10] {
+fn plan_values<'a>(query_id: &'a QueryId, plan: &'a PlanSummary) -> [ValueRef<'a>; 11] {
     let number = |value: Option<i64>| value.map_or(ValueRef::Null, ValueRef::Integer);
     [
         ValueRef::Text(query_id.as_str().as_bytes()),
@@ -42,6 +42,7 @@ fn plan_values<'a>(query_id: &'a QueryId, plan: &PlanSummary) -> [ValueRef<'a>; 
         number(plan.work_ns),
         number(plan.wait_ns),
         number(plan.spill_bytes),
+        plan.findings.as_deref().map_or(ValueRef::Null, |ids| ValueRef::Text(ids.as_bytes())),
     ]
 }
 
@@ -91,6 +92,42 @@ impl Store {
                     cpu_time_ms: row.get(3)?,
                     scan_bytes: row.get(4)?,
                     plan: PlanFingerprint::from_signed(row.get(5)?),
+                })
+            })?;
+            runs.collect()
+        });
+        runs.await
+    }
+
+    /// Returns the runs in whose profile a rule found something, which started from the first to the last time and which the
+    /// reader may see: those that arrived last first.
+    pub(in crate::store) async fn found_runs(
+        &self,
+        (first_ms, last_ms): (i64, i64),
+        limit: i64,
+        reader: Reader<'_>,
+    ) -> Result<Vec<FoundRun>, StoreError> {
+        let owner = reader.owner.map(str::to_string);
+        let runs = self.reports.run(reader.client(), move |sqlite| {
+            let sql = sqlx::query!(
+                "SELECT query.query_id, query.fingerprint, query.duration_ms, plan.findings
+                 FROM plan CROSS JOIN query ON query.id = plan.query
+                 WHERE plan.findings IS NOT NULL AND query.started_ms BETWEEN ?1 AND ?2
+                   AND (?3 IS NULL OR query.user = ?3)
+                 ORDER BY plan.query DESC LIMIT ?4",
+                first_ms,
+                last_ms,
+                owner,
+                limit
+            );
+            let mut statement = sqlite.prepare_cached(sql.sql().as_str())?;
+            let runs = statement.query_map(params![first_ms, last_ms, owner, limit], |row| {
+                let fingerprint: Option<i64> = row.get(1)?;
+                Ok(FoundRun {
+                    query_id: row.get(0)?,
+                    fingerprint: fingerprint.map(Fingerprint::from_signed),
+                    duration_ms: row.get(2)?,
+                    findings: row.get(3)?,
                 })
             })?;
             runs.collect()

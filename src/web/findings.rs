@@ -1,0 +1,88 @@
+//! `/findings`: what rules found in the profiles of a time range.
+
+use maud::{Markup, html};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use super::layout::{NavItem, Page};
+use super::request::{PageRequest, PageRequests, query_filter};
+use super::statements::{EXCERPT_CHARS, tabs};
+use super::time_range::TimeRange;
+use super::{format, paths};
+use crate::domain::profile::{FindingsOverview, FoundStatement, RuleOverview, meaning_of};
+use crate::http::Parameters;
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
+use crate::http::view::View;
+
+pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
+    warp::path!("findings").and(requests).then(|request: PageRequest| request.answer(page)).boxed()
+}
+
+async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
+    let filter = query_filter(&view, &parameters)?;
+    let range = TimeRange::of(&view, &filter).await?;
+    let overview = match &range {
+        Some(range) => Some(view.findings_overview(range.restrict(&filter).starts()).await?),
+        None => None,
+    };
+    let body = html! {
+        h1 { "Statements" }
+        (tabs(paths::FINDINGS))
+        p.note { "What profiles prove to be worth a look. The rule whose runs took longest together is first." }
+        @if let Some(range) = range { (range.choices(paths::FINDINGS, &parameters, view.zone)) }
+        @match overview {
+            Some(overview) if !overview.rules.is_empty() => (rules(&overview)),
+            _ => p.empty { "No finding in the profiles of this time range." },
+        }
+    };
+    Ok(Page { title: "Findings".to_string(), nav: Some(NavItem::Statements), body })
+}
+
+fn rules(overview: &FindingsOverview) -> Markup {
+    html! {
+        p {
+            (format::counted(overview.runs, "run has", "runs have")) " findings."
+            @if overview.is_cut { " Older ones are not shown." }
+        }
+        div.wide-table {
+            table.statements {
+                thead {
+                    tr {
+                        th scope="col" { "Finding" }
+                        th.number scope="col" { "Runs" }
+                        th.number scope="col" { "Total" }
+                        th scope="col" { "Statements" }
+                    }
+                }
+                tbody { @for rule in &overview.rules { (row(rule)) } }
+            }
+        }
+    }
+}
+
+fn row(rule: &RuleOverview) -> Markup {
+    html! {
+        tr {
+            td.statement {
+                strong { (rule.rule) }
+                @if let Some(meaning) = meaning_of(&rule.rule) { p.note { (meaning) } }
+            }
+            td.number data-label="Runs" { (format::number(Some(rule.runs))) }
+            td.number.duration data-label="Total" { (format::duration(Some(rule.total_ms))) }
+            td data-label="Statements" {
+                ul.plain { @for statement in &rule.statements { li { (link(statement)) } } }
+            }
+        }
+    }
+}
+
+fn link(statement: &FoundStatement) -> Markup {
+    html! {
+        a href=(paths::statement(statement.fingerprint)) {
+            bdi { (format::excerpt(&statement.normalized, EXCERPT_CHARS / 2)) }
+        }
+        " (" (format::counted(statement.runs, "run", "runs")) ", "
+        a href=(paths::query(&statement.newest_query_id)) { "newest" } ")"
+    }
+}
