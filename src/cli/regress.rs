@@ -13,19 +13,21 @@ use crate::store::{Reader, Regression, Regressions};
 
 /// Show the statements that got slower, and why
 ///
-/// Compares the runs of each statement in a period with those in an earlier one. Without --from, the period is the last
-/// day of the history. Statements that differ only in their values are one.
+/// Compares the runs of each statement in a period with those before it. Without --from, the period is the last day of
+/// the history. Statements that differ only in their values are one.
 ///
-/// A statement is shown if its median or its 95th percentile became longer by a fifth or more, and if that is no chance:
-/// the test of Mann and Whitney compares the ranks of durations, so that a few slow runs do not decide. `confidence` is 1
-/// less the chance that nothing changed, times the number of statements that were compared, and is 0.95 or more.
-/// Statements with fewer than 8 runs in a period are not compared. The first is the one that cost most time: `extra_ms` is
-/// how much longer its runs took than as many runs of the earlier period.
+/// A statement is shown if its median or its 95th percentile became longer by a third and 5 ms or more, and if that is no
+/// chance: the test of Mann and Whitney compares the ranks of durations, so that a few slow runs do not decide. Runs of
+/// the same quarter of an hour count as one there, because they are slow together. `confidence` is 1 less the chance that
+/// nothing changed, times the number of statements that were compared, and is 0.95 or more. Statements with fewer than 8
+/// runs in a period, or in fewer than 4 quarters of an hour, are not compared. The first is the one that cost most time: `extra_ms` is how much longer its runs
+/// took than as many runs before. If the whole cluster got slower, the last line says so, and a statement must have got
+/// slower than the others.
 #[derive(Debug, Args)]
 pub struct RegressArgs {
     #[command(flatten)]
     filters: FilterArgs,
-    /// The earlier period: how much earlier, like 7d, or FROM..TO
+    /// What is compared with: how long before, like 7d, or FROM..TO
     #[arg(long, value_name = "PERIOD", default_value = "7d")]
     baseline: String,
     /// Show at most this number of statements
@@ -34,6 +36,9 @@ pub struct RegressArgs {
     #[command(flatten)]
     read: ReadArgs,
 }
+
+/// The cluster got slower if a typical statement took this many times as long.
+const FELT_FACTOR: f64 = 1.1;
 
 const NAMES: [&str; 11] = [
     "extra_ms", "confidence", "p50_ms", "before", "p95_ms", "before", "count", "before", "cause",
@@ -68,15 +73,27 @@ fn summary(found: &Regressions, zone: Zone) -> String {
         |from_ms, to_ms| format!("{} to {}", zone.format_ms(from_ms), zone.format_ms(to_ms));
     let (now, before) =
         (period(found.from_ms, found.to_ms), period(found.baseline_from_ms, found.baseline_to_ms));
-    let (slower, compared) = (found.statements.len(), found.compared);
+    let Regressions { slower, compared, .. } = found;
     match compared {
+        _ if found.from_ms >= found.to_ms => {
+            format!("no queries since {}", zone.format_ms(found.from_ms))
+        }
         0 => format!(
             "no statement ran 8 times both from {now} and from {before}; --baseline names another period"
         ),
         _ => format!(
-            "{slower} of {compared} statements got slower from {now}, compared with {before}"
+            "{slower} of {compared} statements got slower from {now}, compared with {before}{}",
+            cluster(found.typical_factor)
         ),
     }
+}
+
+/// Returns a sentence if the whole cluster got slower.
+fn cluster(typical_factor: Option<f64>) -> String {
+    let felt = typical_factor.filter(|factor| *factor >= FELT_FACTOR);
+    felt.map_or(String::new(), |factor| {
+        format!("; a typical statement took {factor:.1} times as long")
+    })
 }
 
 fn cells(one: &Regression) -> Vec<String> {

@@ -42,7 +42,7 @@ enum By {
     Hour,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Order {
     TotalMs,
     Count,
@@ -58,6 +58,8 @@ enum Order {
     SpillWriteBytes,
     QueueTimeMs,
     PlanningTimeMs,
+    MaxMs,
+    Variation,
 }
 
 const DAY_MS: i64 = 86_400_000;
@@ -81,6 +83,9 @@ struct Row {
     spill_write_bytes: i64,
     queue_time_ms: i64,
     planning_time_ms: i64,
+    max_ms: Option<i64>,
+    /// How many times the median the 95th percentile is.
+    variation: Option<f64>,
 }
 
 /// Runs the command.
@@ -105,8 +110,11 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
         history.output.json(&rows)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    history.output.write(&history.output.table(&names(args.by), &cells))?;
+    let columns = args.sort.columns();
+    let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(&columns, row)).collect();
+    let names = names(&columns, args.by);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    history.output.write(&history.output.table(&names, &cells))?;
     if cells.is_empty() {
         eprintln!("annals: {}", nothing_found(from_ms, to_ms, history.zone));
     }
@@ -135,26 +143,70 @@ async fn limit_to_last_day(history: &History, filter: &mut QueryFilter) -> anyho
     Ok(())
 }
 
-/// Returns the groups, those with the largest value in a column first.
+impl Order {
+    /// The columns that are always shown.
+    const SHOWN: [Order; 11] = [
+        Order::Count,
+        Order::Errors,
+        Order::TotalMs,
+        Order::P50Ms,
+        Order::P95Ms,
+        Order::P99Ms,
+        Order::ScanRows,
+        Order::ScanBytes,
+        Order::CpuTimeMs,
+        Order::QueueTimeMs,
+        Order::PeakMemoryBytes,
+    ];
+
+    /// Returns the columns of a list in this order: also the one that it is sorted by.
+    fn columns(self) -> Vec<Order> {
+        let own = (!Order::SHOWN.contains(&self)).then_some(self);
+        Order::SHOWN.into_iter().chain(own).collect()
+    }
+
+    /// Returns the name of the column.
+    fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().replace('-', "_"))
+    }
+
+    /// Returns the value of the column; of the variation, its thousandths.
+    fn value(self, row: &Row) -> Option<i64> {
+        match self {
+            Order::TotalMs => Some(row.total_ms),
+            Order::Count => Some(row.count),
+            Order::Errors => Some(row.errors),
+            Order::P50Ms => row.p50_ms,
+            Order::P95Ms => row.p95_ms,
+            Order::P99Ms => row.p99_ms,
+            Order::MaxMs => row.max_ms,
+            Order::ScanRows => Some(row.scan_rows),
+            Order::ScanBytes => Some(row.scan_bytes),
+            Order::CpuTimeMs => Some(row.cpu_time_ms),
+            Order::PeakMemoryBytes => row.peak_memory_bytes,
+            Order::ReturnRows => Some(row.return_rows),
+            Order::SpillWriteBytes => Some(row.spill_write_bytes),
+            Order::QueueTimeMs => Some(row.queue_time_ms),
+            Order::PlanningTimeMs => Some(row.planning_time_ms),
+            Order::Variation => row.variation.map(|times| (times * 1000.0) as i64),
+        }
+    }
+
+    /// Returns the value of the column as a text.
+    fn text(self, row: &Row) -> String {
+        match self {
+            Order::Variation => row.variation.map_or(String::new(), |times| format!("{times:.1}")),
+            _ => self.value(row).map_or(String::new(), |value| value.to_string()),
+        }
+    }
+}
+
+/// Returns the groups, those with the largest value in a column first. Unknown values come last.
 fn largest_first(groups: &[Group], sort: Order) -> Vec<Row> {
-    let value = |row: &Row| match sort {
-        Order::TotalMs => row.total_ms,
-        Order::Count => row.count,
-        Order::Errors => row.errors,
-        Order::P50Ms => row.p50_ms.unwrap_or(-1),
-        Order::P95Ms => row.p95_ms.unwrap_or(-1),
-        Order::P99Ms => row.p99_ms.unwrap_or(-1),
-        Order::ScanRows => row.scan_rows,
-        Order::ScanBytes => row.scan_bytes,
-        Order::CpuTimeMs => row.cpu_time_ms,
-        Order::PeakMemoryBytes => row.peak_memory_bytes.unwrap_or(-1),
-        Order::ReturnRows => row.return_rows,
-        Order::SpillWriteBytes => row.spill_write_bytes,
-        Order::QueueTimeMs => row.queue_time_ms,
-        Order::PlanningTimeMs => row.planning_time_ms,
-    };
     let mut rows: Vec<Row> = groups.iter().map(row).collect();
-    rows.sort_by_cached_key(|row| (Reverse(value(row)), row.fingerprint.clone(), row.name.clone()));
+    rows.sort_by_cached_key(|row| {
+        (Reverse(sort.value(row)), row.fingerprint.clone(), row.name.clone())
+    });
     rows
 }
 
@@ -172,17 +224,15 @@ async fn name_statements(history: &History, rows: &mut [Row]) -> anyhow::Result<
     Ok(())
 }
 
-fn names(by: By) -> Vec<&'static str> {
-    let mut names = vec![
-        "count", "errors", "total_ms", "p50_ms", "p95_ms", "p99_ms", "scan_rows", "scan_bytes",
-        "cpu_time_ms", "queue_time_ms", "peak_memory_bytes",
-    ];
-    match by {
-        By::Statement => names.extend(["fingerprint", "statement"]),
-        By::User => names.push("user"),
-        By::Db => names.push("db"),
-        By::Hour => names.push("hour"),
-    }
+fn names(columns: &[Order], by: By) -> Vec<String> {
+    let mut names: Vec<String> = columns.iter().map(|column| column.name()).collect();
+    let of_group: &[&str] = match by {
+        By::Statement => &["fingerprint", "statement"],
+        By::User => &["user"],
+        By::Db => &["db"],
+        By::Hour => &["hour"],
+    };
+    names.extend(of_group.iter().map(|name| name.to_string()));
     names
 }
 
@@ -204,18 +254,13 @@ fn row(group: &Group) -> Row {
         spill_write_bytes: group.spill_write_bytes,
         queue_time_ms: group.queue_time_ms,
         planning_time_ms: group.planning_time_ms,
+        max_ms: group.durations.longest(),
+        variation: group.variation(),
     }
 }
 
-fn cells(row: &Row) -> Vec<String> {
-    let known = |ms: Option<i64>| ms.map_or(String::new(), |ms| ms.to_string());
-    let mut cells = vec![row.count.to_string(), row.errors.to_string(), row.total_ms.to_string()];
-    cells.extend([row.p50_ms, row.p95_ms, row.p99_ms].map(known));
-    cells.extend(
-        [row.scan_rows, row.scan_bytes, row.cpu_time_ms, row.queue_time_ms]
-            .map(|it| it.to_string()),
-    );
-    cells.push(known(row.peak_memory_bytes));
+fn cells(columns: &[Order], row: &Row) -> Vec<String> {
+    let mut cells: Vec<String> = columns.iter().map(|column| column.text(row)).collect();
     cells.extend(row.fingerprint.clone());
     cells.push(row.name.clone().unwrap_or_default());
     cells

@@ -98,13 +98,28 @@ impl Durations {
         self.times().last().map(|(ms, _)| *ms)
     }
 
+    /// Returns the durations as they were if each had taken so many times as long.
+    pub(crate) fn scaled(&self, factor: f64) -> Durations {
+        let longer = |(ms, times): &(i64, u64)| ((*ms as f64 * factor).round() as i64, *times);
+        Durations {
+            times: self.times().iter().map(longer).collect(),
+            recent: Vec::new(),
+            count: self.count,
+        }
+    }
+
     /// Returns the p-value of the hypothesis that these durations are not longer than the `earlier` ones, by the
     /// one-sided Mann-Whitney U test with ties and the normal approximation. Returns None if either side has fewer than
     /// [`MIN_TEST_COUNT`] durations, or if all durations are the same.
     ///
     /// The test compares ranks, so a few very long durations do not decide it, and assumes no distribution of
-    /// durations.
-    pub(crate) fn slowdown_p_value(&self, earlier: &Durations) -> Option<f64> {
+    /// durations. `independent` says how many of these and of the earlier durations say something of their own; the others
+    /// make the test no surer.
+    pub(crate) fn slowdown_p_value(
+        &self,
+        earlier: &Durations,
+        independent: (f64, f64),
+    ) -> Option<f64> {
         if self.count < MIN_TEST_COUNT || earlier.count < MIN_TEST_COUNT {
             return None;
         }
@@ -133,6 +148,9 @@ impl Durations {
             return None;
         }
         let deviation = (longer - now * then / 2.0 - 0.5) / variance.sqrt();
+        // What the test is sure of grows with the root of the sizes' product over their sum.
+        let size = |(now, then): (f64, f64)| now * then / (now + then);
+        let deviation = deviation * (size(independent) / size((now, then))).sqrt();
         Some(libm::erfc(deviation / std::f64::consts::SQRT_2) / 2.0)
     }
 }
@@ -148,6 +166,10 @@ mod tests {
         let mut all = Durations::default();
         durations.into_iter().for_each(|ms| all.add(ms, 1));
         all
+    }
+
+    fn p_value(later: &Durations, earlier: &Durations) -> Option<f64> {
+        later.slowdown_p_value(earlier, (later.count() as f64, earlier.count() as f64))
     }
 
     #[test]
@@ -184,16 +206,19 @@ mod tests {
     fn a_slowdown_has_a_small_p_value() {
         let earlier = of((0..100).map(|n| 100 + n % 20));
         let slower = of((0..100).map(|n| 112 + n % 20));
-        assert!(slower.slowdown_p_value(&earlier).unwrap() < 1e-6);
-        assert!(earlier.slowdown_p_value(&slower).unwrap() > 0.999);
-        let p_value = earlier.slowdown_p_value(&earlier).unwrap();
-        assert!((0.45..0.55).contains(&p_value), "{p_value}");
+        assert!(p_value(&slower, &earlier).unwrap() < 1e-6);
+        assert!(p_value(&earlier, &slower).unwrap() > 0.999);
+        let same = p_value(&earlier, &earlier).unwrap();
+        assert!((0.45..0.55).contains(&same), "{same}");
+        // Few of many durations say something of their own.
+        let unsure = slower.slowdown_p_value(&earlier, (2.0, 2.0)).unwrap();
+        assert!(unsure > 0.05, "{unsure}");
         // One very long duration proves nothing.
         let mut outlier = earlier.clone();
         outlier.add(1_000_000, 1);
-        assert!(outlier.slowdown_p_value(&earlier).unwrap() > 0.4);
-        assert_eq!(of([5; 9]).slowdown_p_value(&of([5; 9])), None, "all are the same");
-        assert_eq!(of(0..7).slowdown_p_value(&earlier), None, "too few");
+        assert!(p_value(&outlier, &earlier).unwrap() > 0.4);
+        assert_eq!(p_value(&of([5; 9]), &of([5; 9])), None, "all are the same");
+        assert_eq!(p_value(&of(0..7), &earlier), None, "too few");
     }
 
     #[test]
@@ -204,6 +229,6 @@ mod tests {
         let pairs = 62.0;
         let z: f64 = (pairs - 36.0 - 0.5) / 108.0_f64.sqrt();
         let expected = libm::erfc(z / std::f64::consts::SQRT_2) / 2.0;
-        assert!((later.slowdown_p_value(&earlier).unwrap() - expected).abs() < 1e-12);
+        assert!((p_value(&later, &earlier).unwrap() - expected).abs() < 1e-12);
     }
 }

@@ -21,7 +21,7 @@ pub(crate) enum GroupBy {
 }
 
 /// The queries of one group.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Group {
     /// The fingerprint, if the groups are by statement.
     pub fingerprint: Option<Fingerprint>,
@@ -51,6 +51,8 @@ pub(crate) struct Group {
     pub planning_time_ms: i64,
     /// The largest peak memory of a query.
     pub peak_memory_bytes: Option<i64>,
+    /// Quarters of an hour in which a query started, about: one that comes late counts again.
+    pub quarters: i64,
     /// A number for each user, if the groups are by statement.
     pub users: foldhash::HashSet<usize>,
     /// The first start.
@@ -58,6 +60,19 @@ pub(crate) struct Group {
     /// The last start.
     pub last_ms: Option<i64>,
 }
+
+impl Group {
+    /// Returns how many times the median the 95th percentile of the durations is; none without a median of a millisecond or
+    /// more, or with few runs, which say nothing of how durations vary.
+    pub(crate) fn variation(&self) -> Option<f64> {
+        let median_ms = self.durations.percentile(50).filter(|ms| *ms > 0)?;
+        let p95_ms = self.durations.percentile(95).filter(|_| self.count >= VARIATION_RUNS)?;
+        Some(p95_ms as f64 / median_ms as f64)
+    }
+}
+
+/// With fewer runs, the variation is unknown.
+const VARIATION_RUNS: i64 = 8;
 
 /// Puts queries into groups, one at a time. The memory grows with the number of groups and of different
 /// durations, not with the number of queries.
@@ -77,6 +92,8 @@ pub(super) struct Grouping {
 struct Sums {
     total_ms: Sum,
     columns: [Sum; SUMMED.len()],
+    /// The quarter of an hour of the last query.
+    quarter: Option<i64>,
 }
 
 /// The columns that are summed beside durations.
@@ -96,6 +113,8 @@ pub(super) struct Alike<'a> {
     pub sums: [i128; SUMMED.len()],
     /// The largest peak memory.
     pub peak_memory_bytes: Option<i64>,
+    /// Quarters of an hour in which one started; none for one query.
+    pub quarters: Option<i64>,
     /// The first and the last start. Both are in the same quarter of an hour if the groups are by hour.
     pub first_ms: Option<i64>,
     pub last_ms: Option<i64>,
@@ -137,6 +156,7 @@ impl Grouping {
             durations_ms: query.duration_ms.as_slice(),
             sums: costs.summed.map(i128::from),
             peak_memory_bytes: costs.peak_memory_bytes,
+            quarters: None,
             first_ms: query.started_ms,
             last_ms: query.started_ms,
         };
@@ -165,6 +185,12 @@ impl Grouping {
         }
         sums.columns.iter_mut().zip(queries.sums).for_each(|(sum, value)| sum.add(value));
         group.peak_memory_bytes = queries.peak_memory_bytes.max(group.peak_memory_bytes);
+        group.quarters += queries.quarters.unwrap_or_else(|| {
+            let quarter = queries.first_ms.map(|ms| ms.div_euclid(QUARTER_MS));
+            let is_new = quarter != sums.quarter;
+            sums.quarter = quarter;
+            is_new.into()
+        });
         group.first_ms = queries.first_ms.into_iter().chain(group.first_ms).min();
         group.last_ms = queries.last_ms.max(group.last_ms);
         if self.by == GroupBy::Statement {

@@ -10,17 +10,25 @@ use crate::domain::profile::{PlanFingerprint, PlanRun};
 use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::Durations;
 
+/// A statement is compared if its runs began in this many quarters of an hour at least in each period.
+const MIN_QUARTERS: i64 = 4;
 /// A statement is named if it got slower with this confidence at least.
 const MIN_CONFIDENCE: f64 = 0.95;
 /// ... and its median or its 95th percentile became longer by this factor at least. With many runs, the test is sure of
 /// differences that nobody feels.
-const MIN_FACTOR: f64 = 1.2;
+const MIN_FACTOR: f64 = 4.0 / 3.0;
+/// ... and by this many milliseconds.
+const MIN_LONGER_MS: i64 = 5;
+/// Fewer statements say nothing of the whole cluster.
+const TYPICAL_OF: usize = 10;
 /// More rows are the cause if a run reads this many times as many on average ...
 const MORE_ROWS_FACTOR: f64 = 1.5;
 /// ... and this many more.
 const MORE_ROWS: i64 = 1000;
 /// The newest runs with a profile whose plans are looked at, in each period.
 pub(super) const PLAN_RUNS: i64 = 200;
+/// Failures are the cause if this part more of the runs fail.
+const MORE_FAILURES: f64 = 0.25;
 /// A phase is the cause if it has this part of the longer duration.
 const CAUSING_PART: f64 = 0.5;
 
@@ -28,8 +36,13 @@ const CAUSING_PART: f64 = 0.5;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Regressions {
     pub statements: Vec<Regression>,
-    /// How many statements ran at least 8 times in both periods, and were compared.
+    /// How many statements got slower, also those that are not returned.
+    pub slower: usize,
+    /// How many statements were compared: those that ran at least 8 times in both periods, in 4 quarters of an hour.
     pub compared: usize,
+    /// How many times as long the median of a typical statement took: more than 1 if the whole cluster got slower. A statement
+    /// is named only if it got slower than that. None if fewer than 10 statements were compared.
+    pub typical_factor: Option<f64>,
     /// The begin of the period, in Unix milliseconds.
     pub from_ms: i64,
     /// The end of the period.
@@ -64,7 +77,9 @@ pub(crate) struct Regression {
 pub(crate) enum Cause {
     /// Most of its runs have a plan that no run of the baseline had. Known if profiles of both periods are stored.
     Plan,
-    /// Its runs read more rows: at least half as many again.
+    /// More of its runs fail: at least a quarter of all.
+    Failures,
+    /// Its runs read more rows: at least half as many again, and a thousand.
     Data,
     /// It waits longer in the queue of its workload group: at least half of the longer duration.
     Queue,
@@ -77,6 +92,7 @@ impl Cause {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Cause::Plan => "has another plan",
+            Cause::Failures => "fails more often",
             Cause::Data => "reads more rows",
             Cause::Queue => "waits longer in the queue",
             Cause::Planning => "is planned longer",
@@ -89,6 +105,8 @@ impl Cause {
 pub(crate) struct RunCosts {
     /// Number of runs.
     pub count: i64,
+    /// Runs that failed.
+    pub errors: i64,
     pub p50_ms: Option<i64>,
     pub p95_ms: Option<i64>,
     pub average_ms: i64,
@@ -112,6 +130,7 @@ impl RunCosts {
         let average = |sum: i64| sum / group.count.max(1);
         RunCosts {
             count: group.count,
+            errors: group.errors,
             p50_ms: group.durations.percentile(50),
             p95_ms: group.durations.percentile(95),
             average_ms: average(group.total_ms),
@@ -146,46 +165,68 @@ fn by_frequency(runs: &[PlanRun]) -> Vec<PlanFingerprint> {
 }
 
 /// Compares the groups by statement of two periods. Returns the statements that got slower, the one that cost most time
-/// first, at most `limit`, without their normalized statements; and how many were compared.
+/// first, without their normalized statements; how many were compared; and how many times as long a typical one took.
 pub(super) fn slower(
     before: Vec<Group>,
     after: Vec<Group>,
-    limit: usize,
-) -> (Vec<Regression>, usize) {
+) -> (Vec<Regression>, usize, Option<f64>) {
     let before: HashMap<_, Group> =
         before.into_iter().filter_map(|group| Some((group.fingerprint?, group))).collect();
-    let compared: Vec<_> = after
+    let compared: Vec<(&Group, &Group)> = after
         .iter()
-        .filter_map(|after| {
-            let (fingerprint, before) = (after.fingerprint?, before.get(&after.fingerprint?)?);
-            let chance = after.durations.slowdown_p_value(&before.durations)?;
-            Some((fingerprint, before, after, chance))
-        })
+        .filter_map(|after| is_compared(before.get(&after.fingerprint?)?, after))
         .collect();
-    let count = compared.len();
-    let mut slower: Vec<Regression> = compared
-        .into_iter()
-        .filter(|(_, before, after, _)| is_longer(&before.durations, &after.durations))
-        .filter_map(|(fingerprint, before, after, chance)| {
-            let confidence = 1.0 - chance * count as f64;
-            (confidence >= MIN_CONFIDENCE)
-                .then(|| regression(fingerprint, before, after, confidence))
-        })
-        .filter(|regression| regression.extra_ms > 0)
-        .collect();
+    let (count, typical) = (compared.len(), typical_factor(&compared));
+    // Each statement is compared with what it would take if it had got slower as the others have.
+    let factor = typical.unwrap_or(1.0).max(1.0);
+    let slower = compared.into_iter().filter_map(|(before, after)| {
+        let expected = before.durations.scaled(factor);
+        let independent = (independent_runs(after), independent_runs(before));
+        let chance = after.durations.slowdown_p_value(&expected, independent)?;
+        let confidence = 1.0 - chance * count as f64;
+        let is_slower =
+            confidence >= MIN_CONFIDENCE && is_longer(&expected, &after.durations, MIN_FACTOR);
+        is_slower.then_some(regression(after.fingerprint?, before, after, confidence))
+    });
+    let mut slower: Vec<Regression> = slower.filter(|it| it.extra_ms > 0).collect();
     slower.sort_by_key(|it| (std::cmp::Reverse(it.extra_ms), it.fingerprint.to_signed()));
-    slower.truncate(limit);
-    (slower, count)
+    (slower, count, typical)
 }
 
-/// Returns whether a person would feel the difference.
-fn is_longer(before: &Durations, after: &Durations) -> bool {
+/// Returns the runs of a statement in both periods if they are enough to be compared.
+fn is_compared<'g>(before: &'g Group, after: &'g Group) -> Option<(&'g Group, &'g Group)> {
+    let all = (after.count as f64, before.count as f64);
+    let is_known = before.quarters.min(after.quarters) >= MIN_QUARTERS
+        && after.durations.slowdown_p_value(&before.durations, all).is_some();
+    is_known.then_some((before, after))
+}
+
+/// Returns how many times as long the median of a typical statement took; none with few statements.
+fn typical_factor(compared: &[(&Group, &Group)]) -> Option<f64> {
+    let factor = |(before, after): &(&Group, &Group)| {
+        let [before, after] = [before, after].map(|group| group.durations.percentile(50));
+        let (before, after) = Option::zip(before.filter(|ms| *ms > 0), after)?;
+        Some(after as f64 / before as f64)
+    };
+    let mut factors: Vec<f64> = compared.iter().filter_map(factor).collect();
+    factors.sort_by(f64::total_cmp);
+    factors.get(factors.len() / 2).copied().filter(|_| compared.len() >= TYPICAL_OF)
+}
+
+/// Returns how many runs say something of their own. Runs at the same time, as those of one dashboard, are slow together:
+/// the runs of a quarter of an hour count as one.
+fn independent_runs(group: &Group) -> f64 {
+    group.quarters.clamp(1, group.count.max(1)) as f64
+}
+
+/// Returns whether a person would feel the difference: the median or the 95th percentile is at least `factor` times as long.
+fn is_longer(before: &Durations, after: &Durations, factor: f64) -> bool {
     [50, 95].into_iter().any(|percent| {
         let (Some(before), Some(after)) = (before.percentile(percent), after.percentile(percent))
         else {
             return false;
         };
-        after > before && after as f64 >= before as f64 * MIN_FACTOR
+        after.saturating_sub(before) >= MIN_LONGER_MS && after as f64 >= before as f64 * factor
     })
 }
 
@@ -218,7 +259,9 @@ fn causes(before: &RunCosts, after: &RunCosts, longer_ms: i64) -> Vec<Cause> {
         longer_ms > 0
             && after_ms.saturating_sub(before_ms) as f64 >= longer_ms as f64 * CAUSING_PART
     };
+    let failing = |costs: &RunCosts| costs.errors as f64 / costs.count.max(1) as f64;
     let found = [
+        (Cause::Failures, failing(after) >= failing(before) + MORE_FAILURES),
         (Cause::Data, has_more_rows),
         (Cause::Queue, has_part(before.queue_time_ms, after.queue_time_ms)),
         (Cause::Planning, has_part(before.planning_time_ms, after.planning_time_ms)),
@@ -241,7 +284,15 @@ mod tests {
         }
         let fingerprint = Some(Fingerprint::from_signed(fingerprint));
         let scan_rows = rows * count;
-        Group { fingerprint, count, total_ms, durations, scan_rows, ..Group::default() }
+        Group {
+            fingerprint,
+            count,
+            total_ms,
+            durations,
+            scan_rows,
+            quarters: count,
+            ..Group::default()
+        }
     }
 
     #[test]
@@ -263,7 +314,7 @@ mod tests {
             runs(5, 100, 900, 5000),
             runs(6, 100, 900, 5000),
         ];
-        let (slower, compared) = slower(before, after, 10);
+        let (slower, compared, typical) = slower(before, after);
         let named: Vec<_> =
             slower.iter().map(|it| (it.fingerprint.to_signed(), it.causes.clone())).collect();
         let expected = vec![(2, vec![]), (3, vec![Cause::Data]), (4, vec![Cause::Queue])];
@@ -272,6 +323,7 @@ mod tests {
             "one that is new, has few runs or is hardly slower is not named"
         );
         assert_eq!(compared, 4);
+        assert_eq!(typical, None);
         assert_eq!((slower[0].extra_ms, slower[0].before.p50_ms), (20_000, Some(104)));
         assert!(slower.iter().all(|it| it.confidence > 0.99));
     }
@@ -287,7 +339,35 @@ mod tests {
         }
         after.count += tail.count;
         after.total_ms += tail.total_ms;
-        let (slower, _) = slower(vec![before], vec![after], 10);
+        let (slower, ..) = slower(vec![before], vec![after]);
         assert_eq!(slower.len(), 1);
+    }
+
+    #[test]
+    fn runs_at_the_same_time_count_as_one() {
+        let before = runs(1, 160, 100, 0);
+        let mut after = runs(1, 32, 140, 0);
+        assert_eq!(slower(vec![runs(1, 160, 100, 0)], vec![runs(1, 32, 140, 0)]).0.len(), 1);
+        // Two bursts on a bad day.
+        after.quarters = 2;
+        assert_eq!(slower(vec![before], vec![after]).0.len(), 0);
+    }
+
+    #[test]
+    fn failures_are_a_cause() {
+        let mut after = runs(1, 100, 300, 5000);
+        after.errors = 40;
+        let (slower, ..) = slower(vec![runs(1, 100, 100, 5000)], vec![after]);
+        assert_eq!(slower[0].causes, [Cause::Failures]);
+    }
+
+    #[test]
+    fn a_slow_cluster_is_no_slow_statement() {
+        let before = || (0..20).map(|shape| runs(shape, 100, 100, 0)).collect::<Vec<_>>();
+        let mut after: Vec<_> = (0..20).map(|shape| runs(shape, 100, 160, 0)).collect();
+        let (slow, _, typical) = slower(before(), after.clone());
+        assert!(slow.is_empty() && typical.is_some_and(|factor| factor > 1.5));
+        after[7] = runs(7, 100, 400, 0);
+        assert_eq!(slower(before(), after).0[0].fingerprint, Fingerprint::from_signed(7));
     }
 }

@@ -10,8 +10,6 @@ use crate::domain::statement::Fingerprint;
 
 /// The most groups of a report for a client: some 200 MB of memory. A cluster has some thousands of statements.
 pub(super) const MAX_GROUPS: usize = 500_000;
-/// Statements with fewer runs come last by variation.
-const VARIATION_RUNS: i64 = 8;
 /// The most bytes of the normalized statements of an answer. JSON may have six bytes for one.
 const STATEMENTS_BYTES: usize = 8 << 20;
 
@@ -54,7 +52,7 @@ pub(crate) struct StatementStatistics {
     /// Time until the backends had the fragments: parsing, planning and scheduling, without the queue.
     pub planning_time_ms: i64,
     /// How much the durations vary: 95 of 100 durations are at most this many times the median. None without a median of a
-    /// millisecond or more.
+    /// millisecond or more, or with fewer than 8 runs.
     pub variation: Option<f64>,
     /// Number of users.
     pub users: i64,
@@ -77,7 +75,6 @@ impl StatementStatistics {
     /// group.
     fn of(group: Group) -> Option<StatementStatistics> {
         let (p50_ms, p95_ms) = (group.durations.percentile(50), group.durations.percentile(95));
-        let median_ms = p50_ms.filter(|ms| *ms > 0);
         Some(StatementStatistics {
             fingerprint: group.fingerprint?,
             normalized: String::new(),
@@ -86,7 +83,7 @@ impl StatementStatistics {
             total_ms: group.total_ms,
             p50_ms,
             p95_ms,
-            variation: Option::zip(p95_ms, median_ms).map(|(p95, p50)| p95 as f64 / p50 as f64),
+            variation: group.variation(),
             cpu_time_ms: group.cpu_time_ms,
             peak_memory_bytes: group.peak_memory_bytes,
             return_rows: group.return_rows,
@@ -219,10 +216,8 @@ impl StatementOrder {
             StatementOrder::Spilled => Some(one.spill_write_bytes),
             StatementOrder::QueueTime => Some(one.queue_time_ms),
             StatementOrder::PlanningTime => Some(one.planning_time_ms),
-            // In thousandths. One run says nothing of how durations vary.
-            StatementOrder::Variation => {
-                one.variation.filter(|_| one.count >= VARIATION_RUNS).map(|it| (it * 1000.0) as i64)
-            }
+            // In thousandths.
+            StatementOrder::Variation => one.variation.map(|times| (times * 1000.0) as i64),
         }
     }
 }

@@ -23,12 +23,14 @@ use crate::store::{Regression, Regressions, Watch};
 
 /// The baselines that the page offers as links.
 const BASELINES: [(&str, &str); 4] = [
-    ("1d", "a day before"),
-    ("7d", "a week before"),
+    ("1d", "the day before"),
+    ("7d", "the week before"),
     ("28d", "four weeks before"),
-    ("91d", "a quarter before"),
+    ("91d", "the quarter before"),
 ];
 
+/// The cluster got slower if a typical statement took this many times as long.
+const FELT_FACTOR: f64 = 1.1;
 /// The most bytes of the reports in the cache.
 const CACHE_BYTES: usize = 8 << 20;
 
@@ -116,6 +118,9 @@ fn comparison(found: &Regressions, zone: Zone) -> Markup {
             (period(found.from_ms, found.to_ms)) ", compared with "
             (period(found.baseline_from_ms, found.baseline_to_ms)) ": "
             (format::counted(found.compared, "statement", "statements")) " ran at least 8 times in both."
+            @if let Some(factor) = found.typical_factor.filter(|factor| *factor >= FELT_FACTOR) {
+                " The whole cluster got slower: a typical statement took " (format!("{factor:.1}")) " times as long."
+            }
         }
         @if found.compared == 0 {
             p.empty { "No statement ran often enough to be compared. Another baseline may have more runs." }

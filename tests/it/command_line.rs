@@ -187,7 +187,7 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
     for (day, base) in [("2024-09-01", 100), ("2024-09-08", 150)] {
         for number in 0..40 {
             lines += &audit_record(
-                &format!("{day} 10:00:{number:02},000"),
+                &format!("{day} {:02}:{:02}:30,000", number / 2, number % 2 * 30),
                 &[
                     ("User", "u"),
                     ("Time(ms)", &(base + number).to_string()),
@@ -219,6 +219,8 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
         (&169.into(), &119.into())
     );
     assert!(slower[0]["confidence"].as_f64().unwrap() > 0.999, "{slower}");
+    let sorted = printed(&db, &["top", "--from", "2024-09-01", "--sort", "variation"]);
+    assert!(sorted.starts_with("count\terrors\ttotal_ms") && sorted.contains("\tvariation\t"));
     let text = run(&db, &["regress", "--from", "2024-09-08", "--to", "2024-09-09"]);
     assert!(
         stderr(&text).contains(" statements got slower from 2024-09-08 00:00:00 to "),
@@ -227,7 +229,7 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
     );
     let wrong = run(&db, &["regress", "--baseline", "last week"]);
     assert_eq!(wrong.status.code(), Some(2));
-    assert!(stderr(&wrong).contains("--baseline: last week is not how much earlier, like 7d"));
+    assert!(stderr(&wrong).contains("--baseline: last week is not how long before, like 7d"));
 }
 
 #[test]

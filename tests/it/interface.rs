@@ -211,7 +211,10 @@ fn a_query_has_the_findings_of_its_profile() {
     assert!(!normalized.is_empty());
     let (status, _, page) = server.get("/findings?from=2020-01-01");
     let page = String::from_utf8(page).unwrap();
-    assert!(status == 200 && page.contains("wrong-estimate") && page.contains("1 run has"), "{page}");
+    assert!(
+        status == 200 && page.contains("wrong-estimate") && page.contains("1 run has"),
+        "{page}"
+    );
     let early = server.envelope("/api/v1/findings?to=2001-01-01");
     assert_eq!(early["data"], json!({"rules": [], "runs": 0, "is_cut": false}));
 }

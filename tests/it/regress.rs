@@ -155,13 +155,15 @@ fn what_changed_is_named_and_nothing_else() {
     assert_ne!(changed["before"]["plans"], changed["after"]["plans"]);
     let text = regress(&db, &[]);
     assert!(text.contains("has another plan") && text.contains("reads more rows"), "{text}");
-    // The other way round, nothing got slower.
-    let reversed =
-        ["--from", "2024-09-02", "--to", "2024-09-03", "--baseline", "2024-09-09..2024-09-10"];
+    // A baseline ends before the period.
+    let later =
+        ["--from", "2024-09-02", "--to", "2024-09-03", "--baseline", "2024-09-02..2024-09-10"];
     let report: Value =
-        serde_json::from_str(&regress(&db, &[&reversed[..], &["--json"]].concat())).unwrap();
-    assert_eq!(named(&report), []);
-    assert_eq!(report["compared"], SHAPES);
+        serde_json::from_str(&regress(&db, &[&later[..], &["--json"]].concat())).unwrap();
+    assert_eq!(report["compared"], 0);
+    assert_eq!(report["baseline_to_ms"], report["from_ms"]);
+    let first: Value = serde_json::from_str(&regress(&db, &["-n", "1", "--json"])).unwrap();
+    assert_eq!((named(&first).len(), &first["slower"]), (1, &3.into()));
 
     let server = Server::start(&db, &[]);
     let answer = server.envelope("/api/v1/regressions");
@@ -172,7 +174,7 @@ fn what_changed_is_named_and_nothing_else() {
     for text in ["has another plan", "reads more rows", "waits longer in the queue"] {
         assert!(shown.contains(text), "{text}: {shown}");
     }
-    assert!(page(&server, "/regressions?baseline=28d").contains("No statement ran"));
+    assert!(page(&server, "/regressions?baseline=1d").contains("No statement ran"));
     assert_eq!(server.get("/api/v1/regressions?baseline=soon").0, 400);
 }
 

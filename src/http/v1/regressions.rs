@@ -31,8 +31,12 @@ struct RegressionParameters {
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Count<100>,
-    /// The earlier period: how much earlier, like `7d`, or two times with `..` between them; `7d` by default.
-    #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,2}[hd]$")]
+    /// What is compared with: how long before, like `7d`, or two times like `2024-08-01..2024-08-02`; `7d` by default. It ends
+    /// before the period.
+    #[param(
+        value_type = Option<String>,
+        pattern = r"^([1-9][0-9]{0,2}[hd]|[0-9]{4}-[0-9]{2}-[0-9]{2}\.\.[0-9]{4}-[0-9]{2}-[0-9]{2})$"
+    )]
     baseline: Option<BaselineText>,
     /// The user who ran the query.
     #[param(min_length = 1)]

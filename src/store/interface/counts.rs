@@ -66,7 +66,7 @@ impl Store {
         let Some((first_ms, last_ms)) = self.span(reader.owner).await? else { return Ok(None) };
         let to_ms = filter.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
         let from_ms = filter.from_ms.unwrap_or_else(|| first_ms.max(to_ms.saturating_sub(DAY_MS)));
-        let (baseline_from_ms, baseline_to_ms) = baseline.of((from_ms, to_ms));
+        let (baseline_from_ms, baseline_to_ms) = baseline.of(from_ms);
         let within = |from_ms, to_ms| QueryFilter {
             from_ms: Some(from_ms),
             to_ms: Some(to_ms),
@@ -75,7 +75,9 @@ impl Store {
         let (period, earlier) = (within(from_ms, to_ms), within(baseline_from_ms, baseline_to_ms));
         let after = of_engine!(self, store => store.by_statement(&period, reader).await?);
         let before = of_engine!(self, store => store.by_statement(&earlier, reader).await?);
-        let (mut statements, compared) = slower(before, after, filter.limit as usize);
+        let (mut statements, compared, typical_factor) = slower(before, after);
+        let slower = statements.len();
+        statements.truncate(filter.limit as usize);
         let named = statements.iter().map(|it| it.fingerprint).collect();
         let mut named = self.normalized_statements(&named).await?;
         // The last start of a period.
@@ -91,7 +93,9 @@ impl Store {
         }
         Ok(Some(Regressions {
             statements,
+            slower,
             compared,
+            typical_factor,
             from_ms,
             to_ms,
             baseline_from_ms,

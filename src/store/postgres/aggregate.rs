@@ -35,7 +35,7 @@ fn sum(column: &str) -> String {
 const COUNTED_TOGETHER: u32 = 20;
 
 /// The position of the first sum of [`SUMMED`] in the rows of [`alike_sql`].
-const OF_SUMMED: usize = 10;
+const OF_SUMMED: usize = 11;
 
 /// Returns the statement up to the conditions for queries of the same keys, and what follows the conditions. The server
 /// sends their durations and users in arrays: a row for each different duration took annals three times as long to read as
@@ -57,7 +57,7 @@ fn alike_sql(by: GroupBy) -> (String, String) {
     let select = format!(
         "SELECT {keys}, count(*), count(*) FILTER (WHERE is_failed), min(started_ms), max(started_ms),
              array_agg(duration_ms) FILTER (WHERE duration_ms IS NOT NULL), {users},
-             max(peak_memory_bytes), {}
+             max(peak_memory_bytes), count(DISTINCT {quarter}), {}
          FROM query",
         sums.join(", ")
     );
@@ -101,6 +101,7 @@ async fn groups(
             durations_ms: durations_ms.as_deref().unwrap_or_default(),
             sums,
             peak_memory_bytes: row.try_get(9)?,
+            quarters: row.try_get(10)?,
             first_ms: row.try_get(5)?,
             last_ms: row.try_get(6)?,
         };
