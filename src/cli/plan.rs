@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::args::History;
 use super::output::{BOLD, RED, visible};
 use super::profile::{phases_text, time_text};
-use crate::domain::profile::{PlanReport, ReportedNode};
+use crate::domain::profile::{PlanReport, ReportedNode, size_text};
 
 /// The share of all time from which a node is marked in colour.
 const COSTLY_SHARE: f64 = 0.1;
@@ -75,18 +75,21 @@ fn details(node: &ReportedNode) -> String {
     details.extend(node.table.clone());
     details.extend(node.join.clone());
     if let Some(rows) = node.rows {
+        let noun = if rows == 1 { "row" } else { "rows" };
         details.push(match node.expected_rows {
-            Some(expected) => format!("{rows} rows (expected {expected})"),
-            None => format!("{rows} rows"),
+            Some(expected) => format!("{rows} {noun} (expected {expected})"),
+            None => format!("{rows} {noun}"),
         });
     }
     details.extend(
         node.memory_bytes
             .filter(|bytes| *bytes > 0)
-            .map(|bytes| format!("{bytes} bytes of memory")),
+            .map(|bytes| format!("{} of memory", size_text(bytes))),
     );
     details.extend(
-        node.spill_bytes.filter(|bytes| *bytes > 0).map(|bytes| format!("{bytes} bytes spilled")),
+        node.spill_bytes
+            .filter(|bytes| *bytes > 0)
+            .map(|bytes| format!("{} spilled", size_text(bytes))),
     );
     if let (Some(usual_ns), Some(times)) = (node.usual_time_ns, node.times_usual) {
         details.push(format!("{times:.1} times its usual {}", time_text(Some(usual_ns))));

@@ -34,7 +34,7 @@ use crate::domain::time::Zone;
 
 pub(crate) use findings::{
     Finding, FindingsOverview, FindingsReport, FoundRun, FoundStatement, RuleOverview, findings,
-    meaning_of,
+    meaning_of, size_text,
 };
 pub(crate) use flame_graph::flame_stacks;
 pub(crate) use operators::{Operator, operators, walk};

@@ -6,7 +6,7 @@ use super::quantity::{Quantity, Unit};
 use crate::domain::profile::dialects::{bytes, kind, rows};
 use crate::domain::profile::operators::{Operator, id_of};
 use crate::domain::profile::phases::Phases;
-use crate::domain::profile::plan::{Engine, Node, Plan, find};
+use crate::domain::profile::plan::{Engine, Node, Plan, find, find_in};
 use crate::domain::profile::tree::{Counter, Section, is_merged};
 
 /// The own time of a node from which on it is worth a look.
@@ -142,9 +142,9 @@ impl<'c> Context<'c> {
 
     /// Returns the sum of a counter over all instances of a node, of rows or of bytes as the counter's name says.
     pub(super) fn total(&self, node: &Node<'_, '_>, name: &str) -> Option<u64> {
-        let of_operators =
-            node.operators.iter().filter_map(|operator| value(find(operator, name)?));
-        of_operators.reduce(u64::saturating_add).or_else(|| self.scans.get(node, name))
+        let instances = node.operators.iter().flat_map(|operator| operator.instances());
+        let of_instances = instances.filter_map(|counters| value(find_in(counters, name)?));
+        of_instances.reduce(u64::saturating_add).or_else(|| self.scans.get(node, name))
     }
 }
 

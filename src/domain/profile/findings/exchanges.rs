@@ -18,12 +18,12 @@ pub(super) const LARGE: Rule = Rule {
     doris: Some(Advice::new(
         "Distribute tables that are joined often by the columns of the join, or make them a colocation group; filter or aggregate before the exchange.",
         "colocate_with",
-        "https://doris.apache.org/docs/4.x/query-acceleration/tuning/tuning-plan/adjusting-join-shuffle/",
+        "https://doris.apache.org/docs/4.x/query-acceleration/colocation-join/",
     )),
     starrocks: Some(Advice::new(
         "Distribute tables that are joined often by the columns of the join, or make them a colocation group; filter or aggregate before the exchange.",
-        "broadcast_row_limit",
-        "https://docs.starrocks.io/docs/best_practices/query_tuning/query_profile_tuning_recipes/",
+        "colocate_with",
+        "https://docs.starrocks.io/docs/using_starrocks/Colocate_join/",
     )),
     find: large_exchanges,
 };

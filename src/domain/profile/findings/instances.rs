@@ -1,6 +1,7 @@
 //! How the work of a node is spread over its instances.
 
 use super::context::{Context, NODE_SHARE, is_scan, name, spread};
+use super::joins::is_nested_loop_join;
 use super::quantity::{Quantity, Unit, count, ns, rows};
 use super::rules::{Advice, Case, Rule};
 use crate::domain::profile::dialects::kind;
@@ -33,21 +34,21 @@ pub(super) const SKEW: Rule = Rule {
 fn skewed(context: &Context<'_>) -> Vec<Case> {
     let mut cases = Vec::new();
     for (position, node) in context.nodes() {
-        let Some(operator) = node.slowest().filter(|_| does_work(node)) else { continue };
-        let (Some(longest), Some(average)) = (operator.time_ns, operator.average_ns) else {
-            continue;
-        };
+        let Some(busiest) = node.busiest.filter(|_| does_work(node)) else { continue };
+        let (longest, Some(average)) = (busiest.longest_ns, busiest.average_ns) else { continue };
         let factor = longest as f64 / average.max(1) as f64;
         let is_skewed = SKEW_FACTOR.is_met(factor)
             && SKEW_TIME.is_met(longest as f64)
             && NODE_SHARE.is_met(node.share * 100.0);
-        let spread = spread(operator);
-        // Where an instance has no rows, the plan may give all rows to one: the build side of a broadcast join, a merge.
-        let is_shared = match context.plan.engine {
+        let spread = spread(busiest.operator);
+        let is_spread = match context.plan.engine {
             Engine::DorisLegacy => true,
-            Engine::Doris | Engine::StarRocks => spread.is_some_and(|spread| spread.min > 0),
+            // Where one instance has all rows, the node is not parallel at all.
+            Engine::Doris | Engine::StarRocks => {
+                spread.is_some_and(|spread| spread.max < spread.sum)
+            }
         };
-        if !is_skewed || !is_shared {
+        if !is_skewed || !is_spread || works_for_all(node, busiest.operator) {
             continue;
         }
         let mut evidence = vec![ns("longest instance", longest), ns("average instance", average)];
@@ -69,6 +70,17 @@ fn skewed(context: &Context<'_>) -> Vec<Case> {
         cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
     }
     cases
+}
+
+/// Returns whether one instance of an operator does the work of all on its backend: it builds the table of a broadcast or nested loop
+/// join, or it merges what others sorted.
+fn works_for_all(node: &Node<'_, '_>, operator: &Operator<'_>) -> bool {
+    let kind = kind(operator.name);
+    let takes_rows = ["_SINK", "_BUILD"].iter().any(|part| kind.contains(part));
+    let is_broadcast = node.join.as_deref().is_some_and(|join| join.contains("BROADCAST"));
+    let is_shared_table = kind.contains("JOIN") && (is_broadcast || is_nested_loop_join(node));
+    let merges = kind.contains("MERGE") || kind.contains("SORT") && !takes_rows;
+    takes_rows && is_shared_table || merges
 }
 
 const SINGLE_TIME: Quantity = Quantity::new("own time of the node", 1e9, Unit::Ns);
@@ -104,9 +116,10 @@ fn single(context: &Context<'_>) -> Vec<Case> {
     let mut cases = Vec::new();
     for (position, node) in context.nodes() {
         // Doris gives a scan to one instance whose scanners work in parallel.
-        let Some(operator) = node.slowest().filter(|_| does_work(node) && !is_scan(node)) else {
+        let Some(busiest) = node.busiest.filter(|_| does_work(node) && !is_scan(node)) else {
             continue;
         };
+        let operator = busiest.operator;
         // Instances on a backend share the hash table that one of them builds.
         let is_build_side = kind(operator.name).contains("JOIN")
             && ["_SINK", "_BUILD"].iter().any(|part| kind(operator.name).contains(part));

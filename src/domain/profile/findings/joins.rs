@@ -147,15 +147,17 @@ fn has_residual(join: &Node<'_, '_>) -> bool {
 }
 
 const PAIRS: Quantity = Quantity::new("pairs of rows", 1e8, Unit::Count);
+/// A scalar subquery gives one row.
+const SIDE_ROWS: Quantity = Quantity::new("rows of the smaller side", 10.0, Unit::Rows);
 
 pub(super) const CROSS_JOIN: Rule = Rule {
     id: "cross-join",
-    thresholds: &[PAIRS, NODE_TIME, NODE_SHARE],
+    thresholds: &[PAIRS, SIDE_ROWS, NODE_TIME, NODE_SHARE],
     meaning: "A nested loop join compares each row of one side with each row of the other.",
     doris: Some(Advice::new(
         "Give the join an equality between columns of both sides, or filter the larger side before the join.",
-        "leading",
-        "https://doris.apache.org/docs/4.x/query-acceleration/tuning/tuning-plan/reordering-join-with-leading-hint/",
+        "JOIN",
+        "https://doris.apache.org/docs/4.x/query-data/join/",
     )),
     starrocks: Some(Advice::new(
         "Give the join an equality between columns of both sides, or filter the larger side before the join.",
@@ -165,11 +167,16 @@ pub(super) const CROSS_JOIN: Rule = Rule {
     find: cross_joins,
 };
 
-fn cross_joins(context: &Context<'_>) -> Vec<Case> {
+/// Returns whether a node compares each row of one side with each row of the other.
+pub(super) fn is_nested_loop_join(node: &Node<'_, '_>) -> bool {
     const NAMES: [&str; 4] = ["CROSS_JOIN", "NEST_LOOP_JOIN", "NESTED_LOOP_JOIN", "NESTLOOP_JOIN"];
+    NAMES.iter().any(|name| node.name.contains(name))
+}
+
+fn cross_joins(context: &Context<'_>) -> Vec<Case> {
     let mut cases = Vec::new();
     for (position, node) in context.nodes() {
-        if !NAMES.iter().any(|name| node.name.contains(name)) || !is_costly(node) {
+        if !is_nested_loop_join(node) || !is_costly(node) {
             continue;
         }
         let Some([(_, probe), (_, build)]) = context.sides(node) else { continue };
@@ -179,7 +186,7 @@ fn cross_joins(context: &Context<'_>) -> Vec<Case> {
             value: probe_rows as f64 * build_rows as f64,
             unit: Unit::Count,
         };
-        if !PAIRS.is_met(pairs.value) {
+        if !PAIRS.is_met(pairs.value) || !SIDE_ROWS.is_met(probe_rows.min(build_rows) as f64) {
             continue;
         }
         let evidence = vec![
@@ -188,7 +195,7 @@ fn cross_joins(context: &Context<'_>) -> Vec<Case> {
             pairs,
         ];
         let means = format!(
-            "{} compares {} with {} each: {} pairs.",
+            "{} compares each of {} with each of {}: {} pairs.",
             name(node),
             evidence[0],
             evidence[1],

@@ -31,6 +31,7 @@ use utoipa::ToSchema;
 use self::context::Context;
 pub(crate) use self::overview::{FindingsOverview, FoundRun, FoundStatement, RuleOverview};
 use self::quantity::Quantity;
+pub(crate) use self::quantity::size_text;
 use super::operators::operators;
 use super::phases::Phases;
 use super::plan::Plan;

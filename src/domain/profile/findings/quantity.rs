@@ -50,6 +50,11 @@ pub(super) fn bytes(name: &'static str, value: u64) -> Quantity {
     Quantity { name, value: value as f64, unit: Unit::Bytes }
 }
 
+/// Returns a number of bytes as text, in the unit that fits by 1024: `1.5 GB`.
+pub(crate) fn size_text(value: u64) -> String {
+    bytes("", value).to_string()
+}
+
 /// Returns a time in nanoseconds.
 pub(super) fn ns(name: &'static str, value: u64) -> Quantity {
     Quantity { name, value: value as f64, unit: Unit::Ns }
@@ -69,6 +74,7 @@ impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.value;
         match self.unit {
+            Unit::Rows if value == 1.0 => f.write_str("1 row"),
             Unit::Rows => write!(f, "{} rows", grouped(value)),
             Unit::Count => f.write_str(&grouped(value)),
             Unit::Bytes => scaled(f, value, 1024.0, &["B", "KB", "MB", "GB", "TB", "PB"]),
@@ -119,6 +125,8 @@ mod tests {
     fn amounts_are_in_the_unit_that_fits() {
         for (value, unit, text) in [
             (9e6, Unit::Rows, "9,000,000 rows"),
+            (1.0, Unit::Rows, "1 row"),
+            (0.0, Unit::Rows, "0 rows"),
             (999.0, Unit::Count, "999"),
             (1.5 * 1024.0 * 1024.0 * 1024.0, Unit::Bytes, "1.5 GB"),
             (0.0, Unit::Bytes, "0 B"),

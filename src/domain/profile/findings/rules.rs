@@ -7,7 +7,7 @@ use super::{
 };
 
 /// The rules, in the order in which the documentation lists them.
-pub(super) const ALL: [&Rule; 17] = [
+pub(super) const ALL: [&Rule; 19] = [
     &instances::SKEW,
     &instances::PARALLELISM,
     &joins::BUILD_SIDE,
@@ -23,6 +23,8 @@ pub(super) const ALL: [&Rule; 17] = [
     &memory::SPILL,
     &memory::LIMIT,
     &phases::PLANNING,
+    &phases::LOCKS,
+    &phases::SCHEDULING,
     &phases::QUEUE,
     &phases::CLIENT,
 ];

@@ -88,9 +88,9 @@ const VALUES: Quantity = Quantity::new("values in a list", 1024.0, Unit::Count);
 pub(super) const IN_LIST: Rule = Rule {
     id: "wide-in-list",
     thresholds: &[VALUES, NODE_TIME, NODE_SHARE],
-    meaning: "A condition compares each row with a long list of values. From the session's limit on, the storage does not use it to skip rows.",
+    meaning: "A condition compares each row with a long list of values. From a limit on, the storage does not use it to skip rows.",
     doris: Some(Advice::new(
-        "Put the values into a table and join with it, or raise the limit for the session.",
+        "Put the values into a table and join with it, or raise the limit of the backends.",
         "max_pushdown_conditions_per_column",
         "https://doris.apache.org/docs/4.x/admin-manual/config/be-config/",
     )),

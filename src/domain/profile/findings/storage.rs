@@ -68,9 +68,9 @@ pub(super) const SMALL_FILES: Rule = Rule {
     thresholds: &[SPLITS, SMALL, NODE_TIME, NODE_SHARE],
     meaning: "A scan reads many small files, each of which is opened and read on its own.",
     doris: Some(Advice::new(
-        "Compact the files of the table in the system that writes it.",
-        "file_split_size",
-        "https://doris.apache.org/docs/4.x/lakehouse/best-practices/optimization/",
+        "Compact the files: of an Iceberg table with rewrite_data_files, of others in the system that writes them.",
+        "rewrite_data_files",
+        "https://doris.apache.org/docs/4.x/lakehouse/catalogs/iceberg-catalog/#rewrite_data_files",
     )),
     starrocks: None,
     find: small_files,

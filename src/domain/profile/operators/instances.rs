@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Operator;
 
-/// Merges the operators of several instances: sums rows and memory, and keeps the time and the counters of the slowest.
+/// Merges the operators of several instances: sums rows and memory, and keeps the time of the slowest and the counters of all.
 /// An operator is the same in two instances if its name is the same and the same number of operators of that name
 /// precede it.
 pub(super) fn merge_instances<'s>(mut instances: Vec<Vec<Operator<'s>>>) -> Vec<Operator<'s>> {
@@ -42,7 +42,19 @@ fn merge_operators(mut instances: Vec<Operator<'_>>) -> Operator<'_> {
     let average_ns =
         times.clone().reduce(u64::saturating_add).map(|sum| sum / times.count().max(1) as u64);
     let children = instances.iter_mut().map(|one| std::mem::take(&mut one.children)).collect();
-    let slowest = instances.into_iter().reduce(|a, b| if b.time_ns > a.time_ns { b } else { a });
+    let mut slowest = Operator::default();
+    let mut others = Vec::new();
+    for (at, mut one) in instances.into_iter().enumerate() {
+        others.append(&mut one.others);
+        if at == 0 {
+            slowest = one;
+            continue;
+        }
+        if one.time_ns > slowest.time_ns {
+            std::mem::swap(&mut slowest, &mut one);
+        }
+        others.push(one.counters);
+    }
     let children = merge_instances(children);
-    Operator { average_ns, rows, memory_bytes, children, ..slowest.unwrap_or_default() }
+    Operator { average_ns, rows, memory_bytes, others, children, ..slowest }
 }

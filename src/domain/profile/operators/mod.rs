@@ -39,8 +39,18 @@ pub(crate) struct Operator<'s> {
     pub is_costly: bool,
     /// The counters; those of the slowest instance if the text lists instances.
     pub counters: Vec<&'s Counter<'s>>,
+    /// The counters of each other instance, if the text lists instances.
+    #[serde(skip)]
+    pub others: Vec<Vec<&'s Counter<'s>>>,
     /// The operators whose rows this one receives.
     pub children: Vec<Operator<'s>>,
+}
+
+impl<'s> Operator<'s> {
+    /// Returns the counters of each instance; once those of all if the text merges instances.
+    pub(super) fn instances(&self) -> impl Iterator<Item = &[&'s Counter<'s>]> {
+        std::iter::once(&self.counters).chain(&self.others).map(Vec::as_slice)
+    }
 }
 
 /// The number of operators that can be costly.

@@ -185,6 +185,7 @@ impl Reader {
             memory_bytes: dialect.memory_bytes(section),
             is_costly: false,
             counters: dialects::all_counters(section),
+            others: Vec::new(),
             children,
         };
         (operator, time_ns.unwrap_or(below_ns))

@@ -31,6 +31,7 @@ pub(super) fn join<'o, 's>(
     for node in &mut nodes {
         engine.describe(node);
     }
+    engine.finish(&mut nodes);
     set_ids(&mut nodes);
     nodes
 }

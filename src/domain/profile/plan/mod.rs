@@ -28,7 +28,7 @@ use super::Operator;
 use super::tree::Section;
 
 pub(crate) use self::comparison::{NodeDifference, compare};
-pub(super) use self::engines::{Engine, find};
+pub(super) use self::engines::{Engine, find, find_in};
 pub(crate) use self::fingerprint::{InvalidPlanFingerprint, PlanFingerprint};
 pub(crate) use self::history::{PlanChange, PlanRun, PlanStatistics, StatementPlans};
 pub(crate) use self::report::{PlanReport, ReportedNode};
@@ -74,8 +74,10 @@ pub(crate) struct Node<'o, 's> {
     pub memory_bytes: Option<u64>,
     /// The bytes that all instances wrote to disk because memory was short.
     pub spill_bytes: Option<u64>,
-    /// The longest time of the operator that takes most, over the average time of its instances.
+    /// The longest time over the average time of the instances, of the part of the work that takes most.
     pub skew: Option<f64>,
+    /// The part of the node's work that takes most.
+    pub(super) busiest: Option<Busiest<'o, 's>>,
     /// The table that a scan reads, or a sink writes.
     pub table: Option<Cow<'s, str>>,
     /// The kind of a join: `INNER JOIN(BROADCAST)`.
@@ -86,6 +88,25 @@ pub(crate) struct Node<'o, 's> {
     pub children: Vec<usize>,
     /// The operators of the node, as the profile has them.
     pub operators: Vec<&'o Operator<'s>>,
+}
+
+/// The part of a node's work that takes most: of Doris an operator, of StarRocks also the network or the reading of a scan.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Busiest<'o, 's> {
+    /// The operator that does the work.
+    pub operator: &'o Operator<'s>,
+    /// The longest time of its instances, in nanoseconds.
+    pub longest_ns: u64,
+    /// The average time of its instances, in nanoseconds; none if there is one instance or no average.
+    pub average_ns: Option<u64>,
+}
+
+impl Busiest<'_, '_> {
+    /// Returns the longest time over the average time; none if the average is unknown or 0.
+    fn skew(&self) -> Option<f64> {
+        let average_ns = self.average_ns.filter(|ns| *ns > 0)?;
+        Some(self.longest_ns as f64 / average_ns as f64)
+    }
 }
 
 impl<'o, 's> Plan<'o, 's> {
@@ -112,12 +133,7 @@ fn is_local(name: &str, children: usize) -> bool {
     name.starts_with("LOCAL_EXCHANGE") && children == 1
 }
 
-impl<'o, 's> Node<'o, 's> {
-    /// Returns the operator that takes most; of several that are equal the last.
-    pub(super) fn slowest(&self) -> Option<&'o Operator<'s>> {
-        self.operators.iter().copied().max_by_key(|operator| operator.time_ns)
-    }
-
+impl Node<'_, '_> {
     /// Returns whether a backend adds the node by itself, to spread rows over its threads.
     pub(crate) fn is_local(&self) -> bool {
         is_local(&self.name, self.children.len())

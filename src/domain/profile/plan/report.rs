@@ -60,7 +60,7 @@ pub(crate) struct ReportedNode {
     pub memory_bytes: Option<u64>,
     /// The bytes that were written to disk because memory was short.
     pub spill_bytes: Option<u64>,
-    /// The longest time over the average time of the instances, of the operator that takes most; 1 is even.
+    /// The longest time over the average time of the instances, of the part of the work that takes most; 1 is even.
     pub skew: Option<f64>,
     pub table: Option<String>,
     /// The kind of a join.

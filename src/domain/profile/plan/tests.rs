@@ -77,6 +77,72 @@ fn a_common_table_expression_is_read_twice() {
 }
 
 #[test]
+fn a_multi_cast_has_the_rows_of_the_node_below() {
+    // The sink of 3.0 counts each row twice.
+    let text = profile!("profiles/doris-3.0-cte");
+    let sink = "MULTI_CAST_DATA_STREAM_SINK_OPERATOR (dest_id=5,6,):\n              - ExecTime: avg 400us, max 600us, min 300us\n              - InputRows: sum 80,";
+    assert!(text.contains(sink));
+    let rows = |text: &str| {
+        let nodes = PlanReport::of_text(text, None).nodes;
+        nodes.iter().find(|node| node.name == "MULTI_CAST").unwrap().rows
+    };
+    assert_eq!(rows(text), Some(40));
+    // Without the node below, one of the readers has the rows.
+    let (head, tail) = text.split_once("           AGGREGATION_OPERATOR (id=2").unwrap();
+    let (_, readers) = tail.split_once("         Pipeline : 2(instance_num=4):").unwrap();
+    assert_eq!(rows(&format!("{head}         Pipeline : 2(instance_num=4):{readers}")), Some(40));
+}
+
+#[test]
+fn bytes_and_waits_are_of_all_tasks_where_the_text_lists_tasks() {
+    let task = |index: u8, time: &str, bytes: &str, wait: &str| {
+        format!(
+            "        PipelineTask (index={index}):(ExecTime: 12sec400ms)\n          OLAP_TABLE_SINK_OPERATOR (id=0):(ExecTime: 5sec3ms)\n             \
+            - InputRows: 70\n          FILE_SCAN_OPERATOR (id=0. table name = plants):(ExecTime: {time})\n             \
+            - RowsProduced: 70\n             - ScanBytes: {bytes}\n             - WaitForDependency[FILE_SCAN_OPERATOR_DEPENDENCY]Time: {wait}\n"
+        )
+    };
+    let text = format!(
+        "Summary:\n   - Total: 2sec700ms\nExecution Profile c10182df5048f04c-8f2b86d66c7f72a4:\n  Fragments:\n    Fragment 0:\n      \
+        Pipeline :0  (host=TNetworkAddress(hostname:10.9.0.4, port:9050)):\n{}{}{}",
+        task(0, "7sec21ms", "10.00 MB", "1sec1ms"),
+        task(1, "6sec21ms", "20.00 MB", "3sec1ms"),
+        task(2, "8sec21ms", "5.00 MB", "2sec1ms"),
+    );
+    let plan = PlanReport::of_text(&text, None);
+    let scan = plan.nodes.iter().find(|node| node.name == "FILE_SCAN").unwrap();
+    assert_eq!((scan.rows, scan.time_ns), (Some(210), Some(8_021_000_000)));
+    assert_eq!((scan.bytes, scan.wait_ns), (Some(35 << 20), Some(3_001_000_000)));
+}
+
+#[test]
+fn a_scan_of_an_older_starrocks_has_the_times_and_bytes_of_all_drivers() {
+    let driver = |id: u8, time: &str, scan: &str, bytes: &str| {
+        format!(
+            "        PipelineDriver (id={id}):\n          OLAP_SCAN (plan_node_id=0):\n            CommonMetrics:\n               \
+            - OperatorTotalTime: {time}\n               - PullRowNum: 10\n            UniqueMetrics:\n               \
+            - BytesRead: {bytes}\n               - ScanTime: {scan}\n"
+        )
+    };
+    let text = format!(
+        "Query:\n  Summary:\n     - StarRocks Version: 2.4.3\n  Execution Profile 1-2:(Active: 26.7ms[26007411ns], % non-child: 100.00%)\n    \
+        Fragment 0:\n      Instance 1-3 (host=TNetworkAddress(hostname:10.9.1.1, port:9060)):\n      Pipeline (id=0):\n{}{}",
+        driver(1, "4ms", "10ms", "3.00 KB"),
+        driver(2, "2ms", "30ms", "2.00 KB"),
+    );
+    let plan = PlanReport::of_text(&text, None);
+    let [scan] = plan.nodes.as_slice() else { panic!("{plan:?}") };
+    assert_eq!((scan.time_ns, scan.rows), (Some(34_000_000), Some(20)));
+    assert_eq!((scan.bytes, scan.skew), (Some(5 << 10), Some(1.5)));
+}
+
+#[test]
+fn the_build_side_that_an_older_backend_prints_first_is_the_second_child() {
+    let join = nodes(profile!("profiles/doris-0.8")).into_iter().find(|node| node.0 == "2");
+    assert_eq!(join.unwrap().4, "4 5");
+}
+
+#[test]
 fn each_task_of_a_load_has_its_nodes() {
     assert_eq!(
         nodes(profile!("profiles/doris-3.0-two-tasks")),
@@ -107,6 +173,7 @@ fn the_nodes_of_starrocks_are_those_of_its_topology() {
     assert_eq!(
         nodes(text),
         [
+            node("result_sink", "RESULT_SINK", 40_118, 12, "4"),
             // Of a node the sum of its operators' longest times, and the network of its sender or its scan.
             node("4", "EXCHANGE", 1_350_000, 12, "3"),
             node("3", "HASH_JOIN", 5_300_000, 12, "0 2"),
@@ -116,9 +183,89 @@ fn the_nodes_of_starrocks_are_those_of_its_topology() {
         ]
     );
     let plan = PlanReport::of_text(text, None);
-    assert_eq!(plan.nodes[1].join.as_deref(), Some("INNER_JOIN (BROADCAST)"));
-    assert_eq!(plan.nodes[2].table.as_deref(), Some("plants"));
-    assert_eq!(plan.nodes[2].skew, Some(2.0));
+    assert_eq!(plan.nodes[2].join.as_deref(), Some("INNER_JOIN (BROADCAST)"));
+    assert_eq!(plan.nodes[3].table.as_deref(), Some("plants"));
+    // Most of the scan's time is `ScanTime`: 80 ms at most, 60 ms on average.
+    assert_eq!(plan.nodes[3].skew.map(|skew| (skew * 100.0).round()), Some(133.0));
+}
+
+/// A load that fills a table through a local exchange, as StarRocks 3.x writes it.
+const LOAD: &str = "Query:
+  Summary:
+     - StarRocks Version: 3.5.3-799f68c
+     - Total: 8s40ms
+  Execution:
+     - Topology: {\"rootId\":0,\"nodes\":[{\"id\":0,\"name\":\"UNION\",\"properties\":{},\"children\":[1,2]},{\"id\":1,\"name\":\"OLAP_SCAN\",\"properties\":{},\"children\":[]},{\"id\":2,\"name\":\"OLAP_SCAN\",\"properties\":{},\"children\":[]}]}
+    Fragment 0:
+       - InstanceNum: 1
+      Pipeline (id=3):
+        OLAP_TABLE_SINK (plan_node_id=-1):
+          CommonMetrics:
+             - IsFinalSink
+             - OperatorTotalTime: 4ms
+             - PushRowNum: 30
+        LOCAL_EXCHANGE_SOURCE (plan_node_id=-1):
+          CommonMetrics:
+             - OperatorTotalTime: 1ms
+             - PullRowNum: 30
+      Pipeline (id=2):
+        LOCAL_EXCHANGE_SINK (plan_node_id=-1):
+          CommonMetrics:
+             - OperatorTotalTime: 2ms
+             - PushRowNum: 30
+        LOCAL_EXCHANGE_SOURCE (plan_node_id=0):
+          CommonMetrics:
+             - IsSubordinate
+             - OperatorTotalTime: 1ms
+             - PullRowNum: 30
+      Pipeline (id=1):
+        LOCAL_EXCHANGE_SINK (plan_node_id=0):
+          CommonMetrics:
+             - IsSubordinate
+             - OperatorTotalTime: 1ms
+             - PushRowNum: 10
+        UNION_PASSTHROUGH (plan_node_id=0):
+          CommonMetrics:
+             - OperatorTotalTime: 1ms
+             - PullRowNum: 10
+             - PushRowNum: 10
+        OLAP_SCAN (plan_node_id=1):
+          CommonMetrics:
+             - OperatorTotalTime: 1ms
+             - PullRowNum: 10
+      Pipeline (id=0):
+        LOCAL_EXCHANGE_SINK (plan_node_id=0):
+          CommonMetrics:
+             - IsSubordinate
+             - OperatorTotalTime: 1ms
+             - PushRowNum: 20
+        UNION_PASSTHROUGH (plan_node_id=0):
+          CommonMetrics:
+             - OperatorTotalTime: 1ms
+             - PullRowNum: 20
+             - PushRowNum: 20
+        OLAP_SCAN (plan_node_id=2):
+          CommonMetrics:
+             - OperatorTotalTime: 1ms
+             - PullRowNum: 20
+";
+
+#[test]
+fn the_final_sink_of_starrocks_is_the_root_and_a_union_has_the_rows_of_all_branches() {
+    let expected = [
+        node("olap_table_sink", "OLAP_TABLE_SINK", 7_000_000, 30, "0"),
+        node("0", "UNION", 5_000_000, 30, "1 2"),
+        node("1", "OLAP_SCAN", 1_000_000, 10, ""),
+        node("2", "OLAP_SCAN", 1_000_000, 20, ""),
+    ];
+    assert_eq!(nodes(LOAD), expected);
+    let plan = PlanReport::of_text(LOAD, None);
+    assert_eq!(plan.critical_path, ["olap_table_sink", "0", "1"]);
+    assert!((plan.nodes[0].share - 0.5).abs() < 1e-9, "{}", plan.nodes[0].share);
+    // Up to 2.5 the text has no topology, and the order of the operators says which reads from which.
+    let lines = LOAD.lines().filter(|line| !line.contains("Topology"));
+    let older: String = lines.map(|line| format!("{line}\n")).collect();
+    assert_eq!(nodes(&older)[0], expected[0]);
 }
 
 #[test]

@@ -25,9 +25,38 @@ fn skewed_instances() {
         "{}",
         finding.means
     );
-    // One instance builds the table of a broadcast join: the others have no rows.
+    // The worst skew leaves some instances without rows.
+    let input = "InputRows: sum 40.0M (40000000), avg 5.0M (5000000), max 5.200000M (5200000), min 4.800000M (4800000)";
+    let aggregation = "avg 2sec100ms, max 2sec700ms, min 1sec900ms";
+    let finding = assert_finds(
+        DORIS,
+        "skewed-instances",
+        &[
+            (
+                input,
+                "InputRows: sum 40.0M (40000000), avg 5.0M (5000000), max 39.900000M (39900000), min 0",
+            ),
+            (aggregation, "avg 2sec700ms, max 21sec0ms, min 0ns"),
+        ],
+        &[(aggregation, "avg 2sec700ms, max 8sec0ms, min 0ns")],
+    );
+    assert_eq!(finding.nodes, ["8"]);
+    assert!(finding.means.contains("from 0 rows to 39,900,000 rows"), "{}", finding.means);
+    // One instance of each backend builds the table of a broadcast join: the others have no rows.
     let build = ("avg 30.0ms, max 41.0ms, min 21.0ms", "avg 900.0ms, max 7sec0ms, min 1.0ms");
     assert_eq!(rules(&changed(DORIS, &[build])), [""; 0]);
+    // What the scan does beside its operator is most of its time: the operator's own times say nothing.
+    let operator = (
+        "OperatorTotalTime: 500.000ms\n               - __MAX_OF_OperatorTotalTime: 800.000ms",
+        "OperatorTotalTime: 20.000ms\n               - __MAX_OF_OperatorTotalTime: 1s100ms",
+    );
+    let longest = "__MAX_OF_ScanTime: 5s100ms";
+    assert_finds(
+        STARROCKS,
+        "skewed-instances",
+        &[(longest, "__MAX_OF_ScanTime: 14s100ms")],
+        &[operator],
+    );
     let probe = "OperatorTotalTime: 2s200ms\n               - __MAX_OF_OperatorTotalTime: 2s600ms";
     let finding = assert_finds(
         STARROCKS,
@@ -165,6 +194,14 @@ fn cross_join() {
     let few = (rows, "RowsProduced: sum 2, avg 0, max 2, min 0");
     let finding = assert_finds(DORIS, "cross-join", &names, &[&names[..], &[few]].concat());
     assert!(finding.means.contains("4,000,000,000,000 pairs"), "{}", finding.means);
+    // A scalar subquery gives one row, which many rows are compared with. The planner's rows are not those of the pairs.
+    let single = "RowsProduced: sum 1, avg 0, max 1, min 0";
+    let (probe, many) = (
+        JOINED.split('\n').next().unwrap(),
+        "RowsProduced: sum 400.0M (400000000), avg 50.0M (50000000), max 52.0M (52000000), min 48.0M (48000000)",
+    );
+    let scalar = changed(DORIS, &[&names[..], &[(rows, single)]].concat()).replace(probe, many);
+    assert_eq!(rules(&scalar), [""; 0]);
     let names = [
         ("\"name\":\"HASH_JOIN\"", "\"name\":\"NEST_LOOP_JOIN\""),
         ("        HASH_JOIN_PROBE (", "        NESTLOOP_JOIN_PROBE ("),

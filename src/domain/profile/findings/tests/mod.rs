@@ -55,7 +55,10 @@ fn healthy_profiles_have_no_findings() {
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap();
-            assert_eq!(rules(&text), [""; 0], "{}", path.display());
+            // In one profile, fragments were assigned for 9 s.
+            let is_slow = path.ends_with("tests/profiles/doris-3.0.txt");
+            let expected: &[&str] = if is_slow { &["long-scheduling"] } else { &[] };
+            assert_eq!(rules(&text), expected, "{}", path.display());
             count += 1;
         }
         assert!(count > 0);

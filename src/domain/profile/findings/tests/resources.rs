@@ -102,6 +102,32 @@ fn phases_longer_than_the_execution() {
         &[("-- Total[1] 36ms", "-- Total[1] 12s")],
         &[("-- Total[1] 36ms", "-- Total[1] 9s")],
     );
+    // Waiting for locks is no planning.
+    let planned = [(plan, "- Plan Time: 12sec31ms\n     - Nereids Lock Table Time: 12sec0ms")];
+    let short = [(plan, "- Plan Time: 931ms\n     - Nereids Lock Table Time: 900ms")];
+    let finding = assert_finds(DORIS, "long-lock", &planned, &short);
+    assert_eq!(finding.documentation.name, "max_lock_hold_threshold_seconds");
+    let schedule = ("- Schedule Time: 24ms", "- Schedule Time: 9sec24ms");
+    let sent = "- Fragment RPC Phase1 Time: 15ms";
+    let finding = assert_finds(
+        DORIS,
+        "long-scheduling",
+        &[schedule, (sent, "- Fragment RPC Phase1 Time: 9sec")],
+        // The steps are short: the rest may be the queue.
+        &[schedule],
+    );
+    assert!(
+        finding.means.contains("The longest step, send fragments, phase 1, took 9.00 s."),
+        "{}",
+        finding.means
+    );
+    let deployed = "-- Deploy[1] 44ms";
+    assert_finds(
+        STARROCKS,
+        "long-scheduling",
+        &[(deployed, "-- Deploy[1] 3s400ms")],
+        &[(deployed, "-- Deploy[1] 2s400ms")],
+    );
     assert_finds(
         STARROCKS,
         "long-queue",
@@ -127,4 +153,10 @@ fn phases_longer_than_the_execution() {
         &[(sent, "- ResultDeliverTime: 6s100ms")],
         &[(sent, "- ResultDeliverTime: 4s100ms")],
     );
+    // An INSERT has no client that takes rows: the time is that of writing to the table.
+    let insert = [
+        (sent, "- ResultDeliverTime: 6s100ms"),
+        ("        RESULT_SINK (", "        OLAP_TABLE_SINK ("),
+    ];
+    assert_eq!(rules(&changed(STARROCKS, &insert)), [""; 0]);
 }

@@ -11,6 +11,9 @@ use crate::domain::profile::operators::{Operator, id_of};
 use crate::domain::profile::plan::Node;
 use crate::domain::profile::tree::Counter;
 
+/// The name of the node from which several exchanges read the same rows.
+const MULTI_CAST: &str = "MULTI_CAST";
+
 /// Returns the key of the node that an operator is a part of.
 pub(super) fn place<'s>(operator: &Operator<'s>) -> Key<'s> {
     let kind = kind(operator.name);
@@ -18,7 +21,7 @@ pub(super) fn place<'s>(operator: &Operator<'s>) -> Key<'s> {
     match id {
         // The sink of a fragment has the streams of all its readers, and each of them reads in the same fragment.
         _ if kind.starts_with("MULTI_CAST_DATA_STREAM_S") => {
-            Key::Kind(operator.fragment, "MULTI_CAST")
+            Key::Kind(operator.fragment, MULTI_CAST)
         }
         Some(id) if kind == "DATA_STREAM_SINK_OPERATOR" || kind == "EXCHANGE_OPERATOR" => {
             Key::Plan(id)
@@ -46,12 +49,10 @@ pub(super) fn describe(node: &mut Node<'_, '_>) {
     let Some(main) = source.or(node.operators.first().copied()) else { return };
     node.name = Cow::Borrowed(name(kind(main.name)));
     node.fragment = main.fragment;
-    // What is cast to several readers is counted once, as it comes in.
-    let counted = match &*node.name {
-        "MULTI_CAST" => node.operators.iter().copied().find(|operator| is_sink(operator)),
-        _ => Some(main),
+    node.rows = match &*node.name {
+        MULTI_CAST => multi_cast_rows(node),
+        _ => main.rows,
     };
-    node.rows = counted.or(Some(main)).and_then(|operator| operator.rows);
     node.wait_ns = node.operators.iter().filter_map(|operator| waiting_ns(operator)).max();
     node.bytes = total_bytes(node, &["ScanBytes", "BytesSent"]);
     node.spill_bytes = total_bytes(node, &["SpillWriteFileBytes", "SpillWriteDataSize"]);
@@ -64,10 +65,30 @@ pub(super) fn describe(node: &mut Node<'_, '_>) {
     }
 }
 
+/// Returns the most rows that a reader of a multi-cast got; of one without readers, those that came in. The sink of some
+/// versions counts each row twice (`multi_cast_data_stream_sink.cpp`).
+fn multi_cast_rows(node: &Node<'_, '_>) -> Option<u64> {
+    let read = node.operators.iter().filter(|operator| !is_sink(operator));
+    let most = read.filter_map(|operator| operator.rows).max();
+    most.or_else(|| node.operators.iter().find_map(|operator| operator.rows))
+}
+
+/// Sets the rows of each multi-cast to those that it reads: its readers may drop some.
+pub(super) fn finish(nodes: &mut [Node<'_, '_>]) {
+    for position in 0..nodes.len() {
+        if let [child] = nodes[position].children.as_slice()
+            && nodes[position].name == MULTI_CAST
+            && let Some(rows) = nodes[*child].rows
+        {
+            nodes[position].rows = Some(rows);
+        }
+    }
+}
+
 /// Returns the kind of a node: `AGGREGATION` of `AGGREGATION_SINK_OPERATOR`.
 fn name(kind: &str) -> &str {
     if kind.starts_with("MULTI_CAST_DATA_STREAM_S") {
-        return "MULTI_CAST";
+        return MULTI_CAST;
     }
     if kind == "DATA_STREAM_SINK_OPERATOR" {
         return "EXCHANGE";
@@ -80,10 +101,15 @@ fn name(kind: &str) -> &str {
     name.strip_suffix("_BUILD").or_else(|| name.strip_suffix("_PROBE")).unwrap_or(name)
 }
 
-/// Returns how long an operator waited for others. A time of all dependencies may have the times of each below it, or 0
-/// and the times below it.
+/// Returns how long the instance of an operator that waited longest waited for others.
 fn waiting_ns(operator: &Operator<'_>) -> Option<u64> {
-    let waits = operator.counters.iter().filter(|counter| counter.name.starts_with("WaitFor"));
+    operator.instances().filter_map(waiting_of_instance_ns).max()
+}
+
+/// Returns how long an instance waited. A time of all dependencies may have the times of each below it, or 0 and the times below
+/// it.
+fn waiting_of_instance_ns(counters: &[&Counter<'_>]) -> Option<u64> {
+    let waits = counters.iter().filter(|counter| counter.name.starts_with("WaitFor"));
     let longest = waits.filter_map(|wait| {
         let below = wait.children.iter().filter(|below| below.name.starts_with("WaitFor"));
         below.filter_map(longest_ns).chain(longest_ns(wait)).max()

@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use super::{Key, find};
-use crate::domain::profile::dialects::{bytes, kind};
+use super::{Key, total_bytes};
+use crate::domain::profile::dialects::kind;
 use crate::domain::profile::operators::{Operator, id_of};
 use crate::domain::profile::plan::Node;
 
@@ -35,13 +35,18 @@ pub(super) fn describe(node: &mut Node<'_, '_>) {
     node.name = name(kind(main.name));
     node.fragment = main.fragment;
     node.rows = main.rows;
-    let read = |operator: &&Operator<'_>| {
-        ["BytesRead", "ScanBytes", "CompressedBytesRead", "BytesSent"]
-            .iter()
-            .find_map(|name| bytes(&find(operator, name)?.value))
-    };
-    node.bytes = node.operators.iter().find_map(read);
+    node.bytes = total_bytes(node, &["BytesRead", "ScanBytes", "CompressedBytesRead", "BytesSent"]);
     node.table = table(main.name).map(Cow::Borrowed);
+}
+
+/// Orders children as the planner does. A backend prints the first child last (`ExecNode::create_tree_helper`), so the build
+/// side of a join is before the probe side.
+pub(super) fn finish(nodes: &mut [Node<'_, '_>]) {
+    for node in nodes {
+        if node.children.len() > 1 {
+            node.children.rotate_right(1);
+        }
+    }
 }
 
 /// Returns the table in the name of a scan: `VNewOlapScanNode(plants) (id=0. nereids_id=24. table name = plants)`.

@@ -9,7 +9,7 @@ mod doris_legacy;
 mod starrocks;
 
 pub(super) use self::starrocks::Topology;
-use super::Node;
+use super::{Busiest, Node};
 use crate::domain::profile::dialects::{bytes, kind, longest_of};
 use crate::domain::profile::operators::{Operator, walk};
 use crate::domain::profile::tree::{Counter, Section};
@@ -92,20 +92,30 @@ impl Engine {
             .reduce(u64::saturating_add);
         let memory = node.operators.iter().filter_map(|operator| operator.memory_bytes);
         node.memory_bytes = memory.max();
-        node.skew = skew(node);
+        node.busiest = slowest(node);
         match self {
             Engine::Doris => doris::describe(node),
             Engine::DorisLegacy => doris_legacy::describe(node),
             Engine::StarRocks => starrocks::describe(node),
         }
+        node.skew = node.busiest.and_then(|busiest| busiest.skew());
+    }
+
+    /// Brings the children and the rows of nodes, each of which is described, into the form of a plan.
+    pub(super) fn finish(self, nodes: &mut [Node<'_, '_>]) {
+        match self {
+            Engine::Doris => doris::finish(nodes),
+            Engine::DorisLegacy => doris_legacy::finish(nodes),
+            Engine::StarRocks => {}
+        }
     }
 }
 
-/// Returns the longest time of the operator that takes most over the average of its instances.
-fn skew(node: &Node<'_, '_>) -> Option<f64> {
-    let slowest = node.slowest()?;
-    let (longest_ns, average_ns) = (slowest.time_ns?, slowest.average_ns?);
-    (average_ns > 0).then(|| longest_ns as f64 / average_ns as f64)
+/// Returns the operator of a node that takes most, with its times; of several that are equal the last.
+fn slowest<'o, 's>(node: &Node<'o, 's>) -> Option<Busiest<'o, 's>> {
+    let operator = node.operators.iter().copied().max_by_key(|operator| operator.time_ns)?;
+    let longest_ns = operator.time_ns?;
+    Some(Busiest { operator, longest_ns, average_ns: operator.average_ns })
 }
 
 /// Returns the first counter of an operator with a name, also if it is below another counter.
@@ -113,7 +123,15 @@ pub(in crate::domain::profile) fn find<'s>(
     operator: &Operator<'s>,
     name: &str,
 ) -> Option<&'s Counter<'s>> {
-    let mut open: Vec<&'s Counter<'s>> = operator.counters.iter().rev().copied().collect();
+    find_in(&operator.counters, name)
+}
+
+/// Returns the first of the counters of an instance with a name, also if it is below another counter.
+pub(in crate::domain::profile) fn find_in<'s>(
+    counters: &[&'s Counter<'s>],
+    name: &str,
+) -> Option<&'s Counter<'s>> {
+    let mut open: Vec<&'s Counter<'s>> = counters.iter().rev().copied().collect();
     while let Some(counter) = open.pop() {
         if counter.name == name {
             return Some(counter);
@@ -123,12 +141,13 @@ pub(in crate::domain::profile) fn find<'s>(
     None
 }
 
-/// Returns the sum over a node's operators of the first of the counters that each has, in bytes.
+/// Returns the sum over a node's operators and their instances of the first of the counters that each has, in bytes.
 fn total_bytes(node: &Node<'_, '_>, names: &[&str]) -> Option<u64> {
-    let of_operator = |operator: &&Operator<'_>| {
-        names.iter().find_map(|name| bytes(&find(operator, name)?.value))
+    let instances = node.operators.iter().flat_map(|operator| operator.instances());
+    let of_instance = |counters: &[&Counter<'_>]| {
+        names.iter().find_map(|name| bytes(&find_in(counters, name)?.value))
     };
-    node.operators.iter().filter_map(of_operator).reduce(u64::saturating_add)
+    instances.filter_map(of_instance).reduce(u64::saturating_add)
 }
 
 /// Returns the longest of the times of a counter's instances, in nanoseconds.

@@ -1,5 +1,8 @@
 //! The phases of a query: where its time went before and besides the execution.
 
+#[cfg(test)]
+mod tests;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -59,7 +62,7 @@ const AUDIT_STEPS: [AuditSteps; 2] = [
         Phases::PLAN,
         "plantimesms",
         &[
-            ("lock tables", "lock_tables"),
+            (Phases::LOCK_TABLES, "lock_tables"),
             ("analyze", "analyze"),
             ("rewrite", "rewrite"),
             ("collect partitions", "collect_partitions"),
@@ -91,7 +94,7 @@ const DORIS: [PhaseKeys; 5] = [
         Phases::PLAN,
         &["Plan Time"],
         &[
-            ("lock tables", "Nereids Lock Table Time"),
+            (Phases::LOCK_TABLES, "Nereids Lock Table Time"),
             ("analyze", "Nereids Analysis Time"),
             ("rewrite", "Nereids Rewrite Time"),
             ("collect partitions", "Nereids Collect Table Partition Time"),
@@ -99,6 +102,7 @@ const DORIS: [PhaseKeys; 5] = [
             ("optimize", "Nereids Optimize Time"),
             ("translate", "Nereids Translate Time"),
             ("distribute", "Nereids Distribute Time"),
+            ("distribute", "Distribute Time"),
             ("reorder joins", "JoinReorder Time"),
             ("create single-node plan", "CreateSingleNode Time"),
             ("distribute plan", "QueryDistributed Time"),
@@ -146,6 +150,8 @@ impl Phases {
     pub(crate) const ANALYZE: &'static str = "analyze";
     /// The frontend makes the plan.
     pub(crate) const PLAN: &'static str = "plan";
+    /// The step of the phase before in which the frontend waits for the locks of the tables.
+    pub(crate) const LOCK_TABLES: &'static str = "lock tables";
     /// The query waits in the queue of a workload or resource group.
     pub(crate) const QUEUE: &'static str = "queue";
     /// The frontend sends the plan's fragments to the backends.
@@ -165,9 +171,9 @@ impl Phases {
         let doris = profile.part(|name| ["Execution Summary", "ExecutionSummary"].contains(&name));
         let starrocks = profile.part(|name| name == "Planner");
         let mut phases = match (doris, starrocks) {
-            (Some(section), _) => read(section, &DORIS),
+            (Some(section), _) => read(section, &DORIS, false),
             (None, Some(section)) => {
-                let mut phases = read(section, &STARROCKS);
+                let mut phases = read(section, &STARROCKS, true);
                 let wall = profile.part(|name| name == "Execution");
                 let wall = wall.and_then(|section| section.counter("QueryExecutionWallTime"));
                 let wall_ms = wall.and_then(parse_duration_ms).filter(|_| !phases.is_empty());
@@ -304,111 +310,37 @@ impl Phase {
     }
 }
 
-/// Reads the phases whose duration a section has. Steps may be beside their phase or below it.
-fn read(section: &Section<'_>, keys: &[PhaseKeys]) -> Vec<Phase> {
+/// Reads the phases whose duration a section has. `are_steps_below` says whether the steps of a phase are only those below it, as in
+/// StarRocks, which plans several statements to refresh a view; in Doris they may be beside it. A phase without a duration,
+/// which has not ended, takes as long as its steps.
+fn read(section: &Section<'_>, keys: &[PhaseKeys], are_steps_below: bool) -> Vec<Phase> {
     let mut all: Vec<&Counter<'_>> = Vec::new();
     add_all(&section.counters, &mut all);
-    let time = |names: &[&str]| {
-        let found = all.iter().find(|counter| names.contains(&&*counter.name))?;
-        // StarRocks up to 2.5: `- Total: 3ms / 1`.
-        parse_duration_ms(found.value.split(" / ").next()?)
-    };
     let phase = |(name, keys, steps): &PhaseKeys| {
-        let mut phase = Phase::new(name, time(keys)?);
-        let steps = steps.iter().filter_map(|(name, key)| Some(Phase::new(name, time(&[key])?)));
-        phase.steps = steps.filter(|step| step.duration_ms > 0).collect();
-        Some(phase)
+        let found = all.iter().find(|counter| keys.contains(&&*counter.name))?;
+        let mut below: Vec<&Counter<'_>> = Vec::new();
+        add_all(&found.children, &mut below);
+        let around = if are_steps_below { &below } else { &all };
+        let step = |(name, key): &(&str, &str)| {
+            let counter = around.iter().find(|counter| counter.name == *key)?;
+            Some(Phase::new(name, time_ms(counter)?))
+        };
+        let steps: Vec<Phase> =
+            steps.iter().filter_map(step).filter(|step| step.duration_ms > 0).collect();
+        let summed = steps.iter().map(|step| step.duration_ms).reduce(i64::saturating_add);
+        Some(Phase { steps, ..Phase::new(name, time_ms(found).or(summed)?) })
     };
     keys.iter().filter_map(phase).collect()
+}
+
+/// Reads a time. StarRocks up to 2.5 writes `- Total: 3ms / 1`.
+fn time_ms(counter: &Counter<'_>) -> Option<i64> {
+    parse_duration_ms(counter.value.split(" / ").next()?)
 }
 
 fn add_all<'s, 't>(counters: &'s [Counter<'t>], all: &mut Vec<&'s Counter<'t>>) {
     for counter in counters {
         all.push(counter);
         add_all(&counter.children, all);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reported(times: [Option<i64>; 5]) -> Vec<(String, i64)> {
-        let [total_ms, queue_ms, parse_ms, plan_ms, schedule_ms] = times;
-        let times = RecordedTimes { total_ms, queue_ms, parse_ms, plan_ms, schedule_ms };
-        let phases = Phases::of_record(times);
-        // The queue is not subtracted a second time.
-        assert_eq!(phases.clone().with_queue(queue_ms), phases);
-        phases.phases.into_iter().map(|phase| (phase.name, phase.duration_ms)).collect()
-    }
-
-    #[test]
-    fn a_record_without_a_profile_has_phases() {
-        let expected = |phases: &[(&str, i64)]| -> Vec<(String, i64)> {
-            phases.iter().map(|(name, ms)| (name.to_string(), *ms)).collect()
-        };
-        assert_eq!(
-            reported([Some(734), None, Some(2), Some(19), Some(11)]),
-            expected(&[("parse", 2), ("plan", 19), ("schedule", 11), ("execute", 702)])
-        );
-        // Scheduling includes the queue unless it is shorter.
-        assert_eq!(
-            reported([Some(900), Some(300), Some(1), Some(9), Some(310)]),
-            expected(&[
-                ("parse", 1),
-                ("plan", 9),
-                ("queue", 300),
-                ("schedule", 10),
-                ("execute", 580)
-            ])
-        );
-        assert_eq!(
-            reported([Some(900), Some(300), None, None, Some(20)]),
-            expected(&[("queue", 300), ("schedule", 20), ("execute", 580)])
-        );
-        // StarRocks reports the queue alone; an error in the planner leaves nothing to execute.
-        assert_eq!(
-            reported([Some(900), Some(300), None, None, None]),
-            expected(&[("queue", 300), ("other", 600)])
-        );
-        assert_eq!(
-            reported([Some(6), Some(0), Some(1), Some(4), Some(0)]),
-            expected(&[("parse", 1), ("plan", 4), ("schedule", 0), ("other", 1)])
-        );
-        assert!(reported([Some(6), Some(0), None, Some(-1), None]).is_empty());
-        assert_eq!(reported([None, None, None, Some(4), None]), expected(&[("plan", 4)]));
-        assert_eq!(reported([Some(1), None, Some(i64::MAX), Some(4), Some(i64::MAX)]).len(), 3);
-    }
-
-    #[test]
-    fn shares_of_a_record_make_up_the_whole() {
-        let times = RecordedTimes {
-            total_ms: Some(100),
-            plan_ms: Some(20),
-            schedule_ms: Some(5),
-            ..RecordedTimes::default()
-        };
-        let shares: Vec<f64> =
-            Phases::of_record(times).phases.iter().map(|phase| phase.share).collect();
-        assert_eq!(shares, [0.2, 0.05, 0.75]);
-    }
-
-    #[test]
-    fn steps_of_an_audit_record_are_read() {
-        let times =
-            RecordedTimes { plan_ms: Some(10), schedule_ms: Some(6), ..RecordedTimes::default() };
-        let fields = serde_json::json!({
-            "PlanTimesMs": "{\"plan\":10,\"analyze\":3,\"rewrite\":0,\"optimize\":-1,\"translate\":2}",
-            "schedule_times_ms": "{\"schedule_time_ms\":6,\"fragment_rpc_phase_1_time_ms\":4}",
-            "GetMetaTimesMs": "{\"analyze\":3}",
-        });
-        let fields = fields.as_object().expect("an object");
-        let phases = Phases::of_record(times).with_steps(fields).phases;
-        let steps = |at: usize| -> Vec<(&str, i64)> {
-            phases[at].steps.iter().map(|step| (step.name.as_str(), step.duration_ms)).collect()
-        };
-        assert_eq!(steps(0), [("analyze", 3), ("translate", 2)]);
-        assert_eq!(steps(1), [("send fragments, phase 1", 4)]);
-        assert_eq!(phases[1].steps[0].share, 0.25);
     }
 }
