@@ -14,7 +14,7 @@ use crate::store::StoredQuery;
 /// Compare two runs of a statement
 ///
 /// Shows the columns that differ, then the nodes of the plan, the one that got slower most first, also where the plan has
-/// changed: nodes are matched by what is below them, not by their ids. Nodes need the profiles of both queries.
+/// changed: nodes are matched by what is below them, not by their ids. A join whose kind changed shows both kinds. Nodes need the profiles of both queries.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// The first run: the id of its query, or the start of the id
@@ -39,9 +39,13 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
         (Plan::of(first, before), Plan::of(second, after))
     });
     let nodes = plans.as_ref().map(|(before, after)| compare(before, after));
+    let fingerprint = |plan: &Plan<'_, '_>| plan.fingerprint.map(|plan| plan.to_string());
+    let fingerprints =
+        plans.as_ref().map(|(before, after)| (fingerprint(before), fingerprint(after)));
     let output = history.output;
     if history.json {
-        output.json(&json!({"before": before, "after": after, "nodes": nodes}))?;
+        let plans = fingerprints.map(|(before, after)| json!({"before": before, "after": after}));
+        output.json(&json!({"before": before, "after": after, "plans": plans, "nodes": nodes}))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = String::new();
@@ -53,6 +57,10 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
         &different_columns(&before, &after)?,
     ));
     text.push('\n');
+    if let Some((Some(before), Some(after))) = fingerprints.filter(|(one, other)| one != other) {
+        let differ = format!("the plans differ: {before} before, {after} after\n");
+        text.push_str(&output.styled(YELLOW, &differ));
+    }
     text.push_str(&match nodes {
         None => "nodes: the history does not have the profiles of both queries\n".to_string(),
         Some(differences) => nodes_table(output, &differences),
@@ -81,6 +89,14 @@ fn different_columns(
     Ok(rows)
 }
 
+/// Returns the kind of a join: both kinds if it changed.
+fn join_text(node: &NodeDifference<'_>) -> String {
+    match node.changed_join() {
+        Some((before, after)) => format!("{before} → {after}"),
+        None => node.after_join.or(node.before_join).unwrap_or_default().to_string(),
+    }
+}
+
 fn nodes_table(output: Output, differences: &[NodeDifference<'_>]) -> String {
     let count = |rows: Option<u64>| rows.map_or(String::new(), |rows| rows.to_string());
     let id = |id: Option<&str>| visible(id.unwrap_or_default());
@@ -96,11 +112,12 @@ fn nodes_table(output: Output, differences: &[NodeDifference<'_>]) -> String {
             id(node.after_id),
             visible(node.name),
             visible(node.table.unwrap_or_default()),
+            visible(&join_text(node)),
         ]
     };
     let names = [
         "before", "after", "change", "rows_before", "rows_after", "id_before", "id_after", "node",
-        "table",
+        "table", "join",
     ];
     output.table(&names, &differences.iter().map(cells).collect::<Vec<_>>())
 }

@@ -63,11 +63,12 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     let baseline = baseline.unwrap_or_default();
     let filter = query_filter(&view, &parameters)?;
     let key = (view.restricted_to().map(str::to_string), filter.clone(), baseline);
-    let report = reports.get_for_page(key, read(view.clone(), filter, baseline)).await?;
+    let report = reports.get_for_page(key, read(view.clone(), filter.clone(), baseline)).await?;
     let body = html! {
         h1 { "Statements" }
         (tabs(paths::REGRESSIONS))
         p.note { "Statements whose runs take longer than in an earlier period, by more than chance explains. The first costs most time." }
+        (period_form(&filter, &parameters, view.zone))
         (choices(text.as_deref().unwrap_or("7d"), &parameters))
         @match &report.value {
             Some(found) => (comparison(found, view.zone)),
@@ -89,6 +90,29 @@ async fn read(
     Ok(found)
 }
 
+/// Returns the form of the period that is compared with an earlier one. Other parameters of the page stay as they are.
+fn period_form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) -> Markup {
+    let field = |name: &str, label: &str, ms: Option<i64>| {
+        let value = ms.map_or(String::new(), |ms| zone.format_ms(ms).replace(' ', "T"));
+        html! { label { (label) input type="datetime-local" step="1" name=(name) value=(value); } }
+    };
+    let is_period = |name: &str| ["from", "to", "cursor"].contains(&name);
+    let is_chosen = ["from", "to"].into_iter().any(|name| parameters.contains_key(name));
+    html! {
+        form.filters.period method="get" action=(paths::REGRESSIONS) {
+            (field("from", "From", filter.from_ms))
+            (field("to", "To", filter.to_ms))
+            @for (name, value) in parameters.iter().filter(|(name, _)| !is_period(name)) {
+                input type="hidden" name=(name) value=(value);
+            }
+            div.actions {
+                button type="submit" { "Compare" }
+                @if is_chosen { a href=(address(paths::REGRESSIONS, parameters, &[("from", ""), ("to", "")])) { "Newest day" } }
+            }
+        }
+    }
+}
+
 fn choices(chosen: &str, parameters: &Parameters) -> Markup {
     let compared_with =
         |baseline: &str| address(paths::REGRESSIONS, parameters, &[("baseline", baseline)]);
@@ -101,6 +125,9 @@ fn choices(chosen: &str, parameters: &Parameters) -> Markup {
                         a href=(compared_with(baseline))
                             aria-current=[(baseline == chosen).then_some("true")] { (label) }
                     }
+                }
+                @if !BASELINES.iter().any(|(baseline, _)| *baseline == chosen) {
+                    li { strong { bdi { (chosen) } } }
                 }
             }
         }
@@ -171,7 +198,7 @@ fn row(statement: &Regression) -> Markup {
             (change("p95", format::duration(before.p95_ms), format::duration(after.p95_ms)))
             (change("Runs", format::number(Some(before.count)), format::number(Some(after.count))))
             td.number data-label="Confidence" { (format::percent(statement.confidence)) }
-            td data-label="Cause" { (causes.join(", ")) }
+            @if causes.is_empty() { td.cause {} } @else { td.cause data-label="Cause" { (causes.join(", ")) } }
         }
     }
 }

@@ -128,6 +128,64 @@ fn a_query_is_opened_by_its_href_path() {
     browser.assert_unharmed();
 }
 
+/// Returns the fragments of a profile of a union of as many scans, of which two took time.
+fn union_of(scans: u64) -> String {
+    let mut fragments = "       Fragment 0:\n         Pipeline : 0(instance_num=1):\n           \
+         RESULT_SINK_OPERATOR (id=0):\n           UNION_OPERATOR (id=900):\n"
+        .to_string();
+    for scan in 1..=scans {
+        let time = printed_time(if scan == 3 || scan == scans { 900_000 } else { 5 });
+        fragments += &format!(
+            "         Pipeline : {scan}(instance_num=1):\n           UNION_SINK_OPERATOR (id=900):\n           \
+             OLAP_SCAN_OPERATOR (id={scan}. table name = t{scan}(t{scan})):\n              \
+             - ExecTime: avg {time}, max {time}, min {time}\n"
+        );
+    }
+    fragments
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_large_plan_fits_and_is_used_with_the_keyboard_and_without_a_script() {
+    let (_folder, server) = samples();
+    let profile = profile_of("union-1", &[("Total", "2sec")], &union_of(60));
+    let (status, answer, _) =
+        server.send("PUT", "/api/v1/queries/union-1/profile", &[], profile.as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    let browser = Browser::start();
+    let page = format!("{}/query_profile/union-1", server.url);
+    browser.open(&format!("{page}?nodes=all"));
+    for width in [1280, 390] {
+        let metrics =
+            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        browser.devtools("Emulation.setDeviceMetricsOverride", metrics);
+        browser.until(
+            "[document.querySelector('.plan-picture')].every((box) => box.scrollWidth <= box.clientWidth)",
+        );
+        browser.until("document.documentElement.scrollWidth <= innerWidth");
+    }
+    // What took no time is one fold, and its link opens it.
+    browser.open(&page);
+    browser.until("document.querySelectorAll('.node').length === 4");
+    browser.until("document.querySelector('.fold').textContent === '58 nodes, 0.0 %'");
+    browser.run("document.querySelector('a:has(> .fold)').focus()");
+    browser.run("document.activeElement.dispatchEvent(new MouseEvent('click', { bubbles: true }))");
+    browser.until("document.querySelectorAll('.node').length === 62");
+    browser.until("document.activeElement.id === 'node-1'");
+    // A node that was chosen has the focus again.
+    browser.run("document.querySelector('#node-40').dispatchEvent(new MouseEvent('click', { bubbles: true }))");
+    browser.until("location.hash === '#node-40' && document.activeElement.id === 'node-40'");
+    browser.assert_unharmed();
+    // Without a script the chosen node is in view, too.
+    browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+    browser.open("about:blank");
+    browser.open(&format!("{page}?show=plan&nodes=all&zoom=full&node=60#node-60"));
+    browser.until(
+        "[['.plan-picture', '#node-60'].map((part) => document.querySelector(part).getBoundingClientRect())].every(
+            ([box, node]) => node.left >= box.left && node.right <= box.right && node.top >= 0 && node.bottom <= innerHeight)",
+    );
+}
+
 #[test]
 #[ignore = "needs chromium"]
 fn a_statement_is_copied() {
@@ -283,11 +341,10 @@ fn the_slowest_run_is_compared_with_the_fastest() {
     };
     assert_eq!(cells(".comparison tbody tr:nth-child(1) td"), json!(["run-1", "run-2"]));
     assert_eq!(cells(".comparison tbody tr:nth-child(3) td"), json!(["580ms", "2sec800ms"]));
-    // The operator with the largest difference comes first.
-    let join = "HASH_JOIN_OPERATOR (id=5 , nereids_id=171)";
+    // The node with the largest difference comes first.
     assert_eq!(
         cells(".differences tbody tr:nth-child(1) td"),
-        json!([join, "180.0 ms", "2.40 s", "179K", "2.4M"])
+        json!(["HASH_JOIN 5", "190.8 ms", "2.43 s", "179K", "2.4M"])
     );
     assert_eq!(browser.run("return document.querySelectorAll('path.run').length"), json!(3));
     browser.click(".comparison a[href$='run-2']");
@@ -438,7 +495,7 @@ fn hostile_data_is_escaped_and_large_data_loads_quickly() {
         ("/query_profile/hostile-1", "<script>alert(1)</script>", 5),
         ("/query_profile/hostile-1?show=tree", "<script>alert(1)</script>", 5),
         ("/query_profile/long-1", "first 256 KB of", 10),
-        ("/query_profile/wide-1", "topmost nodes of the plan", 30),
+        ("/query_profile/wide-1?nodes=all", "topmost nodes of the plan", 30),
         ("/query_profile/wide-1?show=tree", "400 costliest of 100,000 operators", 30),
         ("/query_profile/wide-1?operators=99601", "99,601 to 100,000 of 100,000", 30),
         ("/query_profile/wide-1?show=flame", "The width of a box", 30),

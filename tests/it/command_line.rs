@@ -166,7 +166,7 @@ fn a_profile_is_text_a_tree_and_a_picture() {
     assert!(diff.starts_with("these are two different statements\n"), "{diff}");
     assert!(diff.contains("duration_ms\t316\t1000\t+684\n"), "{diff}");
     assert!(
-        diff.contains("-\t4.0ms\t+4.0ms\t\t8200\t\tolap_table_sink\tOLAP_TABLE_SINK\t\n"),
+        diff.contains("-\t4.0ms\t+4.0ms\t\t8200\t\tolap_table_sink\tOLAP_TABLE_SINK\t\t\n"),
         "{diff}"
     );
 }

@@ -123,7 +123,8 @@ fn findings_are_above_the_plan_and_mark_its_nodes() {
     }
     assert!(!body.contains("<b>"), "{body}");
     assert_eq!(body.matches("class=\"mark\"").count(), 2, "{body}");
-    let link = format!("href=\"/query_profile/{id}?show=plan&amp;node=7#profile-heading\"");
+    assert!(body.contains("A triangle is on nodes with findings."), "{body}");
+    let link = format!("href=\"/query_profile/{id}?show=plan&amp;node=7#node-7\"");
     assert!(body.contains(&format!("In the plan: <a {link}>")), "{body}");
     // A node's panel has the findings of the node.
     let body = page(&server, &format!("/query_profile/{id}?show=plan&node=7"));
@@ -143,6 +144,31 @@ fn a_query_without_a_profile_has_its_phases() {
         "<dt>schedule: serialize fragments</dt><dd>3ms</dd>",
     ] {
         assert!(body.contains(expected), "{expected}: {body}");
+    }
+}
+
+#[test]
+fn the_period_of_the_regressions_is_chosen_by_a_form() {
+    let (_folder, server) = samples();
+    let body = page(&server, "/regressions?from=2024-08-06+10:00&baseline=3d&user=alice");
+    for expected in [
+        "name=\"from\" value=\"2024-08-06T10:00:00\"",
+        "name=\"baseline\" value=\"3d\"",
+        "name=\"user\" value=\"alice\"",
+        // A baseline without a link is shown as text.
+        "<li><strong><bdi>3d</bdi></strong></li>",
+    ] {
+        assert!(body.contains(expected), "{expected}: {body}");
+    }
+    let body = page(&server, "/regressions");
+    assert!(!body.contains("<bdi>7d</bdi>") && !body.contains("Newest day"), "{body}");
+    for (parameters, expected) in
+        [("nodes=few", "nodes must be all"), ("zoom=2", "zoom must be fit, half or full")]
+    {
+        let path = format!("/query_profile/{ROOTS}?{parameters}");
+        let answer = send(&server, "GET", &path, &[], "");
+        assert_eq!(answer.status, 400, "{}", answer.body);
+        assert!(answer.body.contains(expected), "{}", answer.body);
     }
 }
 

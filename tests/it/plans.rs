@@ -191,6 +191,15 @@ fn the_page_of_a_statement_shows_its_plans_and_two_of_them_side_by_side() {
     assert!(shown.contains(&format!("?plans={older}%2C{newest}#plans")), "{shown}");
     let (status, shown) = page(&format!("{path}?plans={older},{newest}"));
     assert_eq!((status, shown.matches("class=\"plan-picture\"").count()), (200, 2), "{shown}");
+    // The plans differ by a node that only one has.
+    assert!(shown.contains("only in this plan\"") && shown.contains("Dashed frames"), "{shown}");
+    let (status, shown) = page(&format!("{path}?plans={newest},{newest}"));
+    assert!(status == 400 && shown.contains("one plan twice"), "{shown}");
+    let from_ms = FIRST_MS + 7 * MINUTE_MS;
+    let later = format!("{path}?plans={older},{newest}&from={from_ms}");
+    let (status, shown) = page(&later);
+    let expected = format!("plan {older} has no run of the statement in this time range");
+    assert!(status == 400 && shown.contains(&expected), "{shown}");
     for wrong in ["none", "0123456789abcdef", &format!("{newest},0123456789abcdef")] {
         let (status, shown) = page(&format!("{path}?plans={wrong}"));
         assert!(status == 400 && shown.contains("two plans of the statement"), "{shown}");

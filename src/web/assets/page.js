@@ -3,13 +3,14 @@
 
 const find = (selector, within = document) => within.querySelector(selector);
 
-// A wide picture of a plan begins with the chosen node, or the root, in its middle.
+// A picture of a plan begins with the chosen node in its middle, or else the heaviest one.
 function showNode(picture) {
-  const node = find("a[aria-current]", picture) ?? find("a", picture);
+  const node = find("a[aria-current]", picture) ?? find("a[data-heaviest]", picture) ?? find("a", picture);
   if (!node) return;
   const [inner, outer] = [node.getBoundingClientRect(), picture.getBoundingClientRect()];
   picture.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
-  if (inner.bottom > outer.bottom) picture.scrollTop += inner.top - outer.top - outer.height / 2;
+  const isInside = inner.top >= outer.top && inner.bottom <= outer.bottom;
+  if (!isInside) picture.scrollTop += inner.top - outer.top - outer.height / 2;
 }
 
 // Live updates: the server sends the order of the rows, and the rows that are new or changed.

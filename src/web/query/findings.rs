@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 
-use super::plan::PlanView;
+use super::view::PlanView;
 use crate::domain::profile::{Finding, Plan};
 use crate::web::format;
 
@@ -35,10 +35,6 @@ impl<'f> NodeFindings<'f> {
         self.by_node.get(id).map(Vec::as_slice).unwrap_or_default()
     }
 
-    pub(super) fn is_any(&self) -> bool {
-        !self.all.is_empty()
-    }
-
     /// Returns all findings as a list, with links to their nodes.
     pub(super) fn list(&self, plan: &Plan<'_, '_>, view: &PlanView, path: &str) -> Markup {
         let listed = self.all.get(..MAX_LISTED).unwrap_or(self.all);
@@ -50,6 +46,7 @@ impl<'f> NodeFindings<'f> {
             @if !shown.is_empty() {
                 section aria-label="Findings" {
                     h3 { (format::counted(self.all.len(), "finding", "findings")) }
+                    @if view.is_running { p.note { "The query still runs: its profile has what its operators did so far." } }
                     (items(shown))
                     @if !folded.is_empty() {
                         details.more {
@@ -110,7 +107,7 @@ fn links(finding: &Finding, plan: &Plan<'_, '_>, view: &PlanView, path: &str) ->
             p.note {
                 "In the plan:"
                 @for node in nodes {
-                    " " a href=(view.with_node(node).address(path)) { bdi { (super::plan::title(node)) } }
+                    " " a href=(view.address_of_node(node, path)) { bdi { (super::plan::title(node)) } }
                 }
             }
         }

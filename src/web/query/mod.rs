@@ -1,14 +1,17 @@
 //! `/query_profile/<id>`, the path that Doris calls `__hrefPath`: all that is known of one query.
 
+mod boxes;
 mod download;
 mod drawing;
 mod findings;
+mod folding;
 mod lookup;
 mod operators;
 mod phases;
 mod plan;
 mod profile;
 mod summary;
+mod view;
 
 use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
@@ -29,7 +32,8 @@ use crate::store::StoredQuery;
 use download::Download;
 use lookup::find;
 pub(super) use lookup::stored_profile;
-pub(super) use plan::{PlanView, picture};
+pub(super) use plan::picture;
+pub(super) use view::PlanView;
 
 /// Returns the operators of a profile as its page shows them first.
 #[cfg(test)]

@@ -1,103 +1,15 @@
 //! The plan of a query: its findings, its picture, and the counters of one node.
 
-use std::sync::Arc;
-
 use maud::{Markup, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::boxes::{Scene, Work};
 use super::drawing::{Drawing, MAX_NODES};
 use super::findings::NodeFindings;
+use super::folding::Folding;
 use super::operators::counter_list;
-use crate::domain::profile::{
-    Node, Phases, Plan, Section, Usual, UsualNode, findings, lossy, operators,
-};
-use crate::http::Parameters;
-use crate::http::error::ApiError;
+use super::view::{PlanView, Zoom};
+use crate::domain::profile::{Node, Phases, Plan, Section, UsualNode, findings, lossy, operators};
 use crate::web::format;
-
-/// A larger plan is drawn without what backends add to run it in parallel.
-const MAX_WITH_LOCAL: usize = 40;
-
-/// What a page shows of a plan.
-#[derive(Debug, Default, Clone)]
-pub(in crate::web) struct PlanView {
-    /// The id of the node whose counters are shown.
-    pub(super) node: Option<String>,
-    pub(super) zoom: Zoom,
-    /// Whether local exchanges are drawn; none for what suits the size of the plan.
-    local: Option<bool>,
-    /// What is usual for the plan; none if too few other runs had it.
-    usual: Option<Arc<Usual>>,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Zoom {
-    /// As wide as the page, if that is readable.
-    #[default]
-    Fit,
-    Half,
-    Full,
-}
-
-impl Zoom {
-    /// The values of the parameter `zoom`, with the labels of the links.
-    const ALL: [(&'static str, &'static str, Zoom); 3] =
-        [("fit", "Fit", Zoom::Fit), ("half", "50 %", Zoom::Half), ("full", "100 %", Zoom::Full)];
-}
-
-impl PlanView {
-    /// Reads the parameters `node`, `zoom` and `local`.
-    pub(super) fn of(parameters: &Parameters) -> Result<PlanView, ApiError> {
-        let invalid = |text: &str| ApiError::BadRequest(text.to_string());
-        let zoom = parameters.get("zoom").map(|zoom| {
-            let known = Zoom::ALL.into_iter().find(|(name, ..)| name == zoom);
-            known.map(|(.., zoom)| zoom).ok_or_else(|| invalid("zoom must be fit, half or full"))
-        });
-        let local = parameters.get("local").map(|local| match local.as_str() {
-            "show" => Ok(true),
-            "hide" => Ok(false),
-            _ => Err(invalid("local must be show or hide")),
-        });
-        Ok(PlanView {
-            node: parameters.get("node").cloned(),
-            zoom: zoom.transpose()?.unwrap_or_default(),
-            local: local.transpose()?,
-            usual: None,
-        })
-    }
-
-    /// Returns the view with what is usual for the plan.
-    pub(super) fn with_usual(self, usual: Option<Usual>) -> PlanView {
-        PlanView { usual: usual.map(Arc::new), ..self }
-    }
-
-    /// Returns what is usual for each node of a plan.
-    pub(super) fn usual_of(&self, plan: &Plan<'_, '_>) -> Vec<Option<&UsualNode>> {
-        let nodes = plan.nodes.iter().map(|node| (&*node.name, node.is_local()));
-        self.usual.as_ref().map(|usual| usual.of_nodes(nodes)).unwrap_or_default()
-    }
-
-    /// Returns the address of the page with these parameters. `path` is the path of the query's page.
-    pub(super) fn address(&self, path: &str) -> String {
-        let mut address = format!("{path}?show=plan");
-        if let Some(node) = &self.node {
-            address += &format!("&node={}", utf8_percent_encode(node, NON_ALPHANUMERIC));
-        }
-        let zoom = Zoom::ALL.into_iter().find(|(.., zoom)| *zoom == self.zoom);
-        if let Some((name, ..)) = zoom.filter(|(.., zoom)| *zoom != Zoom::Fit) {
-            address += &format!("&zoom={name}");
-        }
-        if let Some(local) = self.local {
-            address += if local { "&local=show" } else { "&local=hide" };
-        }
-        address + "#profile-heading"
-    }
-
-    /// Returns the same with the counters of a node.
-    pub(super) fn with_node(&self, node: &Node<'_, '_>) -> PlanView {
-        PlanView { node: Some(node.id.clone()), ..self.clone() }
-    }
-}
 
 /// Returns the findings and the plan of a profile as a graph, with the counters of one node beside it. `path` is the path
 /// of the query's page, `queue_ms` the time in the queue if the query's record has it.
@@ -117,42 +29,81 @@ pub(in crate::web) fn picture(
     let phases = Phases::of(&section).with_queue(queue_ms);
     let findings = findings(&section, &plan, &phases);
     let findings = NodeFindings::of(&findings);
-    let has_local = plan.nodes.iter().any(Node::is_local);
-    let shows_local = view.local.unwrap_or(plan.nodes.len() <= MAX_WITH_LOCAL);
-    let drawing = Drawing::of(&plan, shows_local);
-    let usual = view.usual_of(&plan);
+    let small_work = Work::if_small(&plan, &phases);
+    let scene = Scene::of(&plan, &findings, view, path, small_work);
+    let folding = Folding::of(&plan, &findings, &scene.usual, view);
+    let folded = folding.folded;
+    let drawing = Drawing::of(folding);
     let chosen =
         view.node.as_ref().and_then(|id| plan.nodes.iter().position(|node| node.id == *id));
     let chosen =
-        chosen.and_then(|at| Some((plan.nodes.get(at)?, usual.get(at).copied().flatten())));
+        chosen.and_then(|at| Some((plan.nodes.get(at)?, scene.usual.get(at).copied().flatten())));
     html! {
         @if section.is_cut {
             p.note { "The profile is too long to be read to its end. The plan below is of its first part." }
         }
         (findings.list(&plan, view, path))
         (costliest(&plan, view, path))
-        nav.plan-tools aria-label="Picture" {
-            @for (_, label, zoom) in Zoom::ALL {
-                a href=(PlanView { zoom, ..view.clone() }.address(path)) aria-current=[(zoom == view.zoom).then_some("true")] { (label) }
-            }
-            @if has_local {
-                @let local = Some(!shows_local);
-                a href=(PlanView { local, ..view.clone() }.address(path)) {
-                    (if shows_local { "Hide local exchanges" } else { "Show local exchanges" })
-                }
+        @if let Some(work) = small_work {
+            p.note {
+                "All nodes together worked " (format::nanoseconds(Some(work.ns))) ", which is " (format::percent(work.share()))
+                " of the query's " (format::duration(Some(work.duration_ms))) ": the time went elsewhere. "
+                "The colour of a node is its part of the query's duration."
             }
         }
+        (tools(&plan, view, path, folded))
         div.plan-page {
-            div.plan-picture tabindex="0" { (drawing.svg(&plan, &findings, view, path)) }
+            div.plan-picture tabindex="0" { (drawing.svg(&scene)) }
             @if let Some((node, usual)) = chosen { (details(node, usual, &plan, &findings, view, path)) }
         }
         @if drawing.hidden > 0 {
             p.note { "The " (MAX_NODES) " topmost nodes of the plan; " (format::integer(drawing.hidden)) " more are below them." }
         }
+        (legend(&scene, folded))
+    }
+}
+
+/// Returns the links that change the picture. `folded` is the number of nodes that are folded.
+fn tools(plan: &Plan<'_, '_>, view: &PlanView, path: &str, folded: usize) -> Markup {
+    let shows_local = view.shows_local(plan);
+    html! {
+        nav.plan-tools aria-label="Picture" {
+            @for (_, label, zoom) in Zoom::ALL {
+                a href=(PlanView { zoom, ..view.clone() }.address(path)) aria-current=[(zoom == view.zoom).then_some("true")] { (label) }
+            }
+            @if plan.nodes.iter().any(Node::is_local) {
+                @let local = Some(!shows_local);
+                a href=(PlanView { local, ..view.clone() }.address(path)) {
+                    (if shows_local { "Hide local exchanges" } else { "Show local exchanges" })
+                }
+            }
+            @if folded > 0 {
+                a href=(PlanView { shows_all: true, open: Vec::new(), ..view.clone() }.address(path)) {
+                    "Show all " (format::integer(plan.nodes.len())) " nodes"
+                }
+            }
+            @if view.shows_all || !view.open.is_empty() {
+                a href=(PlanView { shows_all: false, open: Vec::new(), ..view.clone() }.address(path)) { "Fold what matters little" }
+            }
+        }
+    }
+}
+
+/// Returns what the marks of a picture mean: of those that it has.
+fn legend(scene: &Scene<'_>, folded: usize) -> Markup {
+    let (plan, view) = (scene.plan, scene.view);
+    let has_mark = plan.nodes.iter().any(|node| !scene.findings.of_node(&node.id).is_empty());
+    html! {
         p.note {
             "A node has its own time, without waiting, as a part of all nodes' times; the hatched part of its bar is waiting. "
             "Arrows are as wide as the rows that they carry. Thick frames are the path that took the longest."
-            @if findings.is_any() { " A triangle is on nodes with findings." }
+            @if has_mark { " A triangle is on nodes with findings." }
+            @if view.differing.as_ref().is_some_and(|differing| !differing.is_empty()) {
+                " Dashed frames are nodes that only this plan has, or whose join is of another kind in the other plan."
+            }
+            @if folded > 0 {
+                " Boxes with dotted frames are nodes that took less than 1 % each; a click opens them."
+            }
             @if let Some(usual) = &view.usual {
                 " × is before how many times its usual time a node took, if that is far more than in " (usual.runs)
                 " other runs with this plan."
@@ -173,7 +124,7 @@ fn costliest(plan: &Plan<'_, '_>, view: &PlanView, path: &str) -> Markup {
                 "Costliest: "
                 @for (index, node) in nodes.iter().take(5).enumerate() {
                     @if index > 0 { ", " }
-                    a href=(view.with_node(node).address(path)) { bdi { (title(node)) } }
+                    a href=(view.address_of_node(node, path)) { bdi { (title(node)) } }
                     " (" (format::nanoseconds(node.time_ns)) ", " (format::percent(node.share)) ")"
                 }
             }
@@ -283,10 +234,7 @@ mod tests {
         let page = drawn(text);
         assert_eq!(page.matches("class=\"node").count(), 9, "{page}");
         assert_eq!(page.matches("class=\"flow").count(), 9, "{page}");
-        assert!(
-            page.contains("href=\"/query_profile/1-2?show=plan&amp;node=7#profile-heading\""),
-            "{page}"
-        );
+        assert!(page.contains("href=\"/query_profile/1-2?show=plan&amp;node=7#node-7\""), "{page}");
         let view = PlanView { node: Some("7".to_string()), ..PlanView::default() };
         let page = picture(text.as_bytes(), &view, PATH, None).into_string();
         assert!(
@@ -297,6 +245,29 @@ mod tests {
         let page = picture(text.as_bytes(), &hidden, PATH, None).into_string();
         assert_eq!(page.matches("class=\"node").count(), 8, "{page}");
         assert_eq!(page.matches("class=\"flow").count(), 8, "{page}");
+    }
+
+    #[test]
+    fn what_a_large_plan_folds_is_a_link_that_opens_it() {
+        let mut text = String::from("Fragment 0:\n");
+        for number in 2..40 {
+            text += &format!(
+                "  Pipeline {number}:\n    B_SINK_OPERATOR (id=1):\n    A_SCAN_OPERATOR (id={number}):\n      - ExecTime: {}ms\n",
+                if number == 9 { 500 } else { 0 }
+            );
+        }
+        let page = drawn(&text);
+        assert_eq!(page.matches("class=\"node").count(), 2, "{page}");
+        assert!(page.contains(">37 nodes, 0.0 %</text>"), "{page}");
+        assert!(page.contains("?show=plan&amp;open=2#node-2\""), "{page}");
+        assert!(
+            page.contains("?show=plan&amp;nodes=all#profile-heading\">Show all 39 nodes"),
+            "{page}"
+        );
+        let view = PlanView { open: vec!["2".to_string()], ..PlanView::default() };
+        let page = picture(text.as_bytes(), &view, PATH, None).into_string();
+        assert_eq!(page.matches("class=\"node").count(), 39, "{page}");
+        assert!(page.contains("?show=plan&amp;node=2&amp;open=2#node-2\""), "{page}");
     }
 
     #[test]
@@ -314,8 +285,34 @@ mod tests {
                 "  Pipeline {number}:\n    B_SINK_OPERATOR (id=1):\n    A_SCAN_OPERATOR (id={number}):\n"
             );
         }
-        let page = drawn(&text);
+        let all = PlanView { shows_all: true, ..PlanView::default() };
+        let page = picture(text.as_bytes(), &all, PATH, None).into_string();
         assert!(page.len() < 500_000, "{}", page.len());
         assert!(page.contains("topmost nodes"), "{page}");
+    }
+
+    #[test]
+    fn a_plan_that_worked_little_of_a_long_query_has_no_hot_node() {
+        let text = "Query:\n  Summary:\n     - Total: 10s0ms\n  Fragment 0:\n    Pipeline 0:\n      A_SCAN_OPERATOR (id=1):\n        - ExecTime: 3ms\n";
+        let page = drawn(text);
+        assert!(
+            page.contains("All nodes together worked 3.0 ms, which is 0.0 % of the query's 10sec"),
+            "{page}"
+        );
+        assert!(page.contains("heat0") && !page.contains("heat4"), "{page}");
+        let page = drawn(&text.replace("10s0ms", "4ms"));
+        assert!(!page.contains("All nodes together") && page.contains("heat4"), "{page}");
+    }
+
+    #[test]
+    fn the_probe_side_of_a_join_is_left() {
+        let page = drawn(include_str!("../../../tests/profiles/doris-4.0-join.txt"));
+        let left = |node: &str| {
+            let (_, rest) = page.split_once(&format!("id=\"node-{node}\"")).unwrap();
+            let (_, rest) = rest.split_once("translate(").unwrap();
+            rest.split_once(' ').unwrap().0.parse::<f64>().unwrap()
+        };
+        // Join 7 probes with scan 0, and builds from exchange 6.
+        assert!(left("0") < left("6"), "{page}");
     }
 }

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::download::Download;
-use super::plan::{self, PlanView};
-use super::{operators, phases};
+use super::view::PlanView;
+use super::{operators, phases, plan};
 use crate::domain::profile::{Phases, Usual, lossy};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
@@ -57,7 +57,9 @@ pub(super) async fn section(
 ) -> Result<Markup, ApiError> {
     let form = Form::of(parameters)?;
     let first_operator = operators::first_operator(parameters)?;
-    let plan = PlanView::of(parameters)?;
+    let state = format::Outcome::of(query.state.as_deref(), query.is_failed());
+    let is_running = matches!(state, format::Outcome::Running);
+    let plan = PlanView { is_running, ..PlanView::of(parameters)? };
     let others = match (form, &profile, query.query_id.parse()) {
         (Form::Plan, Some(_), Ok(id)) => view.other_profiles(&id).await?,
         _ => Vec::new(),

@@ -1,5 +1,7 @@
 //! The fastest and the slowest run of a statement, and the nodes of their plans whose times differ most.
 
+use std::collections::HashMap;
+
 use maud::{Markup, html};
 
 use crate::domain::profile::{NodeDifference, Plan, Section, compare, lossy, operators};
@@ -10,7 +12,7 @@ use crate::store::{StoreError, StoredQuery, StoredText};
 use crate::web::query::stored_profile;
 use crate::web::{format, paths};
 
-/// Nodes in the comparison.
+/// Nodes in the comparison, and further ones that differ in more than their times.
 const MAX_NODES: usize = 20;
 /// The headings of the columns beside the node.
 const COLUMNS: [&str; 4] = ["Time, fastest", "Time, slowest", "Rows, fastest", "Rows, slowest"];
@@ -83,10 +85,18 @@ fn compared_nodes(before: StoredText, after: StoredText) -> Result<Markup, Store
     let (before_operators, after_operators) = (operators(&before), operators(&after));
     let before = Plan::of(&before, &before_operators);
     let after = Plan::of(&after, &after_operators);
-    Ok(nodes_side_by_side(&compare(&before, &after)))
+    let nodes = nodes_side_by_side(&compare(&before, &after));
+    Ok(html! {
+        @if let Some((fastest, slowest)) = before.fingerprint.zip(after.fingerprint).filter(|(one, other)| one != other) {
+            p.note {
+                "The plans differ: " code { (fastest) } " of the fastest run, " code { (slowest) } " of the slowest."
+            }
+        }
+        (nodes)
+    })
 }
 
-/// Returns the name of a node, with its table, and with its ids if these differ.
+/// Returns the name of a node, with its table, with its ids if these differ, and the kinds of a join that changed.
 fn label(node: &NodeDifference<'_>) -> String {
     let table = node.table.map(|table| format!(" {table}")).unwrap_or_default();
     let ids = match (node.before_id, node.after_id) {
@@ -95,10 +105,46 @@ fn label(node: &NodeDifference<'_>) -> String {
         (Some(before), None) => format!(" {before}, fastest only"),
         (None, after) => format!(" {}, slowest only", after.unwrap_or_default()),
     };
-    format!("{}{ids}{table}", node.name)
+    let join = node.changed_join().map(|(before, after)| format!(", {before} → {after}"));
+    format!("{}{ids}{table}{}", node.name, join.unwrap_or_default())
+}
+
+/// Returns for each of two profiles how nodes of its plan differ from the other plan, by the id of the node: a node that the
+/// other plan does not have, or a join of another kind.
+pub(super) fn differing_nodes(one: &[u8], other: &[u8]) -> [HashMap<String, String>; 2] {
+    let (one, other) = (lossy(one), lossy(other));
+    let (one, other) = (Section::parse(&one), Section::parse(&other));
+    let (one_operators, other_operators) = (operators(&one), operators(&other));
+    let one = Plan::of(&one, &one_operators);
+    let other = Plan::of(&other, &other_operators);
+    let mut differing = [HashMap::new(), HashMap::new()];
+    for node in compare(&one, &other) {
+        let texts = match (node.before_id, node.after_id, node.changed_join()) {
+            (Some(_), Some(_), None) => continue,
+            (Some(_), Some(_), Some((one, other))) => {
+                [other, one].map(|kind| format!("{kind} in the other plan"))
+            }
+            _ => ["only in this plan"; 2].map(str::to_string),
+        };
+        for ((differing, id), text) in
+            differing.iter_mut().zip([node.before_id, node.after_id]).zip(texts)
+        {
+            differing.extend(id.map(|id| (id.to_string(), text)));
+        }
+    }
+    // What backends add by themselves is no difference between plans.
+    for (differing, plan) in differing.iter_mut().zip([&one, &other]) {
+        for node in plan.nodes.iter().filter(|node| node.is_local()) {
+            differing.remove(&node.id);
+        }
+    }
+    differing
 }
 
 fn nodes_side_by_side(differences: &[NodeDifference<'_>]) -> Markup {
+    let changed = differences.iter().skip(MAX_NODES).filter(|node| {
+        node.before_id.is_none() || node.after_id.is_none() || node.changed_join().is_some()
+    });
     html! {
         div.wide-table {
             table.differences {
@@ -109,7 +155,7 @@ fn nodes_side_by_side(differences: &[NodeDifference<'_>]) -> Markup {
                     }
                 }
                 tbody {
-                    @for difference in differences.iter().take(MAX_NODES) {
+                    @for difference in differences.iter().take(MAX_NODES).chain(changed.take(MAX_NODES)) {
                         tr {
                             td.name { bdi { (format::excerpt(&label(difference), 120)) } }
                             @for (heading, value) in COLUMNS.iter().zip([

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 
+use super::comparison::differing_nodes;
 use crate::domain::profile::{
     InvalidPlanFingerprint, PlanChange, PlanFingerprint, PlanStatistics, StatementPlans,
 };
@@ -54,8 +55,9 @@ impl Plans {
         fingerprint: Fingerprint,
         parameters: &Parameters,
     ) -> Result<Option<Markup>, ApiError> {
+        let is_range = ["from", "to"].into_iter().any(|name| parameters.contains_key(name));
         let chosen = match parameters.get("plans") {
-            Some(chosen) => Some(self.chosen(chosen)?),
+            Some(chosen) => Some(self.chosen(chosen, is_range)?),
             None => None,
         };
         if self.all.plans.is_empty() {
@@ -70,25 +72,37 @@ impl Plans {
             section aria-labelledby="plans" {
                 h2 #plans { "Plans" @if self.all.is_cut { " (newest " (format::integer(self.all.runs as i64)) " runs)" } }
                 (self.table(&path, parameters, zone))
+                @if self.all.plans.len() > COLOURS {
+                    p.note { "The " (COLOURS) " plans that ran last have a colour; further plans are grey." }
+                }
                 @for change in self.all.changes.iter().take(MAX_LISTED) { (sentence(change, zone)) }
                 @if let Some(pictures) = pictures { (pictures) }
             }
         }))
     }
 
-    /// Returns the two plans that a parameter names.
-    fn chosen(&self, text: &str) -> Result<[&PlanStatistics; 2], ApiError> {
-        let expected = || {
-            let text = "plans must be the fingerprints of two plans of the statement, with a comma between them";
-            ApiError::BadRequest(text.to_string())
-        };
+    /// Returns the two plans that a parameter names. `is_range` is whether the page is of a time range.
+    fn chosen(&self, text: &str, is_range: bool) -> Result<[&PlanStatistics; 2], ApiError> {
+        const EXPECTED: &str = "plans must be the fingerprints of two plans of the statement, with a comma between them";
+        let expected = || ApiError::BadRequest(EXPECTED.to_string());
         let plan = |text: &str| {
-            let plan = text.parse().map_err(|_: InvalidPlanFingerprint| expected())?;
+            let plan: PlanFingerprint =
+                text.parse().map_err(|_: InvalidPlanFingerprint| expected())?;
             let known = self.all.plans.iter().find(|known| known.plan_fingerprint == plan);
-            known.ok_or_else(expected)
+            known.ok_or_else(|| {
+                ApiError::BadRequest(match is_range {
+                    true => format!("plan {plan} has no run of the statement in this time range"),
+                    false => format!("{EXPECTED}. No run of the statement has plan {plan}"),
+                })
+            })
         };
         let (one, other) = text.split_once(',').ok_or_else(expected)?;
-        Ok([plan(one)?, plan(other)?])
+        let pair = [plan(one)?, plan(other)?];
+        if pair[0].plan_fingerprint == pair[1].plan_fingerprint {
+            let text = "plans names one plan twice: name two different plans of the statement";
+            return Err(ApiError::BadRequest(text.to_string()));
+        }
+        Ok(pair)
     }
 
     fn table(&self, path: &str, parameters: &Parameters, zone: Zone) -> Markup {
@@ -167,18 +181,25 @@ fn runs(count: usize) -> String {
 
 /// Returns the pictures of the newest runs of two plans.
 async fn side_by_side(view: &View, pair: [&PlanStatistics; 2]) -> Result<Markup, ApiError> {
-    let mut pictures = Vec::new();
-    for plan in pair {
-        let path = paths::query(&plan.newest_query_id);
-        let Some(text) = stored_profile(view, &plan.newest_query_id).await? else { continue };
-        let drawn = view.compute(text.len(), move || {
-            Ok::<_, StoreError>(picture(&text.unpack()?, &PlanView::default(), &path, None))
+    let [one, other] = pair.map(|plan| plan.newest_query_id.as_str());
+    let texts = stored_profile(view, one).await?.zip(stored_profile(view, other).await?);
+    let Some((first, second)) = texts else {
+        return Ok(html! { p.note { "The profiles of these plans are no longer stored." } });
+    };
+    let paths = [paths::query(one), paths::query(other)];
+    let drawn = view.compute(first.len() + second.len(), move || {
+        let texts = [first.unpack()?, second.unpack()?];
+        let differing = differing_nodes(&texts[0], &texts[1]);
+        let all = texts.into_iter().zip(differing).zip(paths);
+        let drawn = all.map(|((text, differing), path)| {
+            picture(&text, &PlanView::beside(differing), &path, None)
         });
-        pictures.push((plan, drawn.await??));
-    }
+        Ok::<Vec<Markup>, StoreError>(drawn.collect())
+    });
+    let pictures = drawn.await??;
     Ok(html! {
         div.two-plans {
-            @for (plan, picture) in pictures {
+            @for (plan, picture) in pair.into_iter().zip(pictures) {
                 section aria-label={ "Plan " (plan.plan_fingerprint) } {
                     h3 {
                         code { (plan.plan_fingerprint) } ", "

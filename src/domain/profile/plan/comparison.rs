@@ -19,6 +19,10 @@ pub(crate) struct NodeDifference<'a> {
     pub name: &'a str,
     /// The table that a scan reads, or a sink writes.
     pub table: Option<&'a str>,
+    /// The kind of the join in the first plan.
+    pub before_join: Option<&'a str>,
+    /// The kind of the join in the second plan.
+    pub after_join: Option<&'a str>,
     /// The own time in the first run, in nanoseconds.
     pub before_ns: Option<u64>,
     /// The own time in the second run, in nanoseconds.
@@ -29,6 +33,13 @@ pub(crate) struct NodeDifference<'a> {
     pub before_rows: Option<u64>,
     /// The rows that the node gave on in the second run.
     pub after_rows: Option<u64>,
+}
+
+impl<'a> NodeDifference<'a> {
+    /// Returns the kinds of a join that is of another kind in the second plan; none of other nodes.
+    pub(crate) fn changed_join(&self) -> Option<(&'a str, &'a str)> {
+        self.before_join.zip(self.after_join).filter(|(before, after)| before != after)
+    }
 }
 
 type Pair<'a> = (Option<&'a Node<'a, 'a>>, Option<&'a Node<'a, 'a>>);
@@ -95,6 +106,8 @@ fn difference<'a>((before, after): Pair<'a>) -> Option<NodeDifference<'a>> {
         after_id: after.map(|node| node.id.as_str()),
         name: &named.name,
         table: named.table.as_deref(),
+        before_join: before.and_then(|node| node.join.as_deref()),
+        after_join: after.and_then(|node| node.join.as_deref()),
         before_ns,
         after_ns,
         difference_ns: signed(after_ns).saturating_sub(signed(before_ns)),
@@ -146,6 +159,23 @@ mod tests {
                 .all(|(ids, _, ns)| *ns == 0 && !ids.starts_with(' ') && !ids.ends_with(' ')),
             "{moved:?}"
         );
+    }
+
+    #[test]
+    fn a_join_that_is_broadcast_now_is_the_same_node_with_another_kind() {
+        let broadcast = TEXT.replace("PARTITIONED", "BROADCAST");
+        assert_ne!(broadcast, TEXT);
+        let (before, after) = (Section::parse(TEXT), Section::parse(&broadcast));
+        let (before_operators, after_operators) = (operators(&before), operators(&after));
+        let before = Plan::of(&before, &before_operators);
+        let after = Plan::of(&after, &after_operators);
+        let differences = compare(&before, &after);
+        let changed: Vec<_> = differences
+            .iter()
+            .filter_map(|it| Some((it.before_id?, it.after_id?, it.changed_join()?)))
+            .collect();
+        let [("7", "7", (was, is))] = changed.as_slice() else { panic!("{changed:?}") };
+        assert_eq!(was.replace("PARTITIONED", "BROADCAST"), *is);
     }
 
     #[test]
