@@ -1,5 +1,7 @@
 //! Which nodes of a large plan are drawn, and which are folded.
 
+use std::collections::HashSet;
+
 use super::findings::NodeFindings;
 use super::view::PlanView;
 use crate::domain::profile::{Plan, UsualNode};
@@ -182,10 +184,13 @@ impl Grouping {
             .filter(|node| is_drawn[*node] && has_place(*node))
             .map(|first| Unit { first, fold: folds[first], below: below[first] })
             .collect();
+        let mut arrows = HashSet::new();
         for (reader, child) in edges {
             let (reader, child) = (self.group[*reader], self.group[*child]);
             // A fold that also reads from below what it contains would close a circle.
-            if reader < child && has_place(reader) && has_place(child) {
+            let is_new = reader < child && has_place(reader) && has_place(child);
+            // A layout with an arrow twice may take forever.
+            if is_new && arrows.insert((reader, child)) {
                 folding.arrows.push((reader, child));
             }
         }
