@@ -126,7 +126,7 @@ fn schemathesis_finds_no_fault_in_the_openapi_description() {
     std::fs::write(folder.path().join("schemathesis.toml"), config).unwrap();
     let output = Command::new(python().with_file_name("schemathesis"))
         .current_dir(folder.path())
-        .args(["run", "--no-color", "--max-examples", "550", "--workers", "1"])
+        .args(["run", "--no-color", "--max-examples", "300", "--workers", "1"])
         .arg(format!("{}/api/v1/openapi.json", server.url))
         .output()
         .unwrap();

@@ -145,7 +145,7 @@ async fn statements(request: ReadRequest) -> Result<Answer, ApiError> {
 /// there are older ones. A statement that nobody ran has no plans.
 #[utoipa::path(
     get, path = PLANS_PATH, tag = "statements",
-    params(("fingerprint" = String, Path, description = "of the statement, 16 hex digits"), PlanParameters),
+    params(("fingerprint" = String, Path, pattern = "^[0-9a-f]{16}$", description = "of the statement"), PlanParameters),
     responses((status = 200, body = Envelope<StatementPlans>))
 )]
 async fn plans(request: ReadRequest) -> Result<Answer, ApiError> {
