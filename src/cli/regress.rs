@@ -37,9 +37,6 @@ pub struct RegressArgs {
     read: ReadArgs,
 }
 
-/// The cluster got slower if a typical statement took this many times as long.
-const FELT_FACTOR: f64 = 1.1;
-
 const NAMES: [&str; 11] = [
     "extra_ms", "confidence", "p50_ms", "before", "p95_ms", "before", "count", "before", "cause",
     "fingerprint", "statement",
@@ -83,15 +80,14 @@ fn summary(found: &Regressions, zone: Zone) -> String {
         ),
         _ => format!(
             "{slower} of {compared} statements got slower from {now}, compared with {before}{}",
-            cluster(found.typical_factor)
+            cluster(found)
         ),
     }
 }
 
 /// Returns a sentence if the whole cluster got slower.
-fn cluster(typical_factor: Option<f64>) -> String {
-    let felt = typical_factor.filter(|factor| *factor >= FELT_FACTOR);
-    felt.map_or(String::new(), |factor| {
+fn cluster(found: &Regressions) -> String {
+    found.slower_cluster().map_or(String::new(), |factor| {
         format!("; a typical statement took {factor:.1} times as long")
     })
 }

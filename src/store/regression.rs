@@ -19,6 +19,8 @@ const MIN_CONFIDENCE: f64 = 0.95;
 const MIN_FACTOR: f64 = 4.0 / 3.0;
 /// ... and by this many milliseconds.
 const MIN_LONGER_MS: i64 = 5;
+/// The cluster got slower if a typical statement took this many times as long.
+const FELT_FACTOR: f64 = 1.1;
 /// Fewer statements say nothing of the whole cluster.
 const TYPICAL_OF: usize = 10;
 /// More rows are the cause if a run reads this many times as many on average ...
@@ -36,9 +38,9 @@ const CAUSING_PART: f64 = 0.5;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Regressions {
     pub statements: Vec<Regression>,
-    /// How many statements got slower, also those that are not returned.
+    /// How many statements got slower, with the ones beyond the limit.
     pub slower: usize,
-    /// How many statements were compared: those that ran at least 8 times in both periods, in 4 quarters of an hour.
+    /// How many statements were compared: each ran at least 8 times in both periods, in 4 quarters of an hour.
     pub compared: usize,
     /// How many times as long the median of a typical statement took: more than 1 if the whole cluster got slower. A statement
     /// is named only if it got slower than that. None if fewer than 10 statements were compared.
@@ -51,6 +53,13 @@ pub(crate) struct Regressions {
     pub baseline_from_ms: i64,
     /// The end of the baseline.
     pub baseline_to_ms: i64,
+}
+
+impl Regressions {
+    /// Returns how many times as long a typical statement took, if the whole cluster got slower.
+    pub(crate) fn slower_cluster(&self) -> Option<f64> {
+        self.typical_factor.filter(|factor| *factor >= FELT_FACTOR)
+    }
 }
 
 /// A statement that got slower.

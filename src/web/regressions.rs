@@ -29,8 +29,6 @@ const BASELINES: [(&str, &str); 4] = [
     ("91d", "the quarter before"),
 ];
 
-/// The cluster got slower if a typical statement took this many times as long.
-const FELT_FACTOR: f64 = 1.1;
 /// The most bytes of the reports in the cache.
 const CACHE_BYTES: usize = 8 << 20;
 
@@ -145,7 +143,7 @@ fn comparison(found: &Regressions, zone: Zone) -> Markup {
             (period(found.from_ms, found.to_ms)) ", compared with "
             (period(found.baseline_from_ms, found.baseline_to_ms)) ": "
             (format::counted(found.compared, "statement", "statements")) " ran at least 8 times in both."
-            @if let Some(factor) = found.typical_factor.filter(|factor| *factor >= FELT_FACTOR) {
+            @if let Some(factor) = found.slower_cluster() {
                 " The whole cluster got slower: a typical statement took " (format!("{factor:.1}")) " times as long."
             }
         }

@@ -57,7 +57,7 @@ fn has_conditions(scan: &Node<'_, '_>) -> bool {
     scan.predicates.iter().any(|predicate| !predicate.starts_with("runtime filters:"))
 }
 
-/// Returns the rows that a scan read from storage, and those that its conditions keep; None if the profile does not say, or
+/// Returns the rows that a scan read from storage, and the rows that its conditions keep; None if the profile does not say, or
 /// if the storage aggregates rows.
 fn read_and_kept(context: &Context<'_>, scan: &Node<'_, '_>) -> Option<(u64, u64)> {
     let is_filtered = context.has_runtime_filter(scan)?;

@@ -28,7 +28,7 @@ pub(crate) struct StatementPlans {
     pub changes: Vec<PlanChange>,
     /// The runs that were read: those with a start and a profile that has operators.
     pub runs: usize,
-    /// Whether there are older runs than those that were read.
+    /// Whether there are older runs, which were not read.
     pub is_cut: bool,
 }
 

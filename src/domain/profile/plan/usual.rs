@@ -13,7 +13,7 @@ const MARKED_TIMES: f64 = 3.0;
 pub(crate) struct Usual {
     /// The number of other runs.
     pub runs: usize,
-    /// The nodes, without those that backends add by themselves: two plans of one shape have the others in the same order.
+    /// The nodes, without the ones that backends add by themselves: two plans of one shape have the others in the same order.
     nodes: Vec<UsualNode>,
 }
 

@@ -100,7 +100,7 @@ impl Store {
     }
 
     /// Returns the runs in whose profile a rule found something, which started from the first to the last time and which the
-    /// reader may see: those that arrived last first.
+    /// reader may see: the last to arrive first.
     pub(in crate::store) async fn found_runs(
         &self,
         (first_ms, last_ms): (i64, i64),
@@ -136,7 +136,7 @@ impl Store {
     }
 
     /// Returns the ids of other runs of a query's statement with the query's plan that the reader may see, each with the size
-    /// of its profile's text: those that arrived last first.
+    /// of its profile's text: the last to arrive first.
     pub(in crate::store) async fn other_runs(
         &self,
         query_id: &QueryId,

@@ -65,7 +65,7 @@ pub(super) fn describe(node: &mut Node<'_, '_>) {
     }
 }
 
-/// Returns the most rows that a reader of a multi-cast got; of one without readers, those that came in. The sink of some
+/// Returns the most rows that a reader of a multi-cast got; of one without readers, the rows that came in. The sink of some
 /// versions counts each row twice (`multi_cast_data_stream_sink.cpp`).
 fn multi_cast_rows(node: &Node<'_, '_>) -> Option<u64> {
     let read = node.operators.iter().filter(|operator| !is_sink(operator));
@@ -73,7 +73,7 @@ fn multi_cast_rows(node: &Node<'_, '_>) -> Option<u64> {
     most.or_else(|| node.operators.iter().find_map(|operator| operator.rows))
 }
 
-/// Sets the rows of each multi-cast to those that it reads: its readers may drop some.
+/// Sets the rows of each multi-cast to the rows that it reads: its readers may drop some.
 pub(super) fn finish(nodes: &mut [Node<'_, '_>]) {
     for position in 0..nodes.len() {
         if let [child] = nodes[position].children.as_slice()
