@@ -43,24 +43,33 @@ impl Example {
         self.folder.path().join(format!("{name}.log"))
     }
 
-    /// Sends a request through the balancer. Returns status, cookie and body.
-    fn send(&self, method: &str, path: &str, body: &str) -> (u16, Option<String>, String) {
+    /// Sends a request through the balancer. Returns status, cookie and body, or why it has no answer: the balancer
+    /// closes the connections of an annals that it marks as down.
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<(u16, Option<String>, String), ureq::Error> {
         let agent: ureq::Agent =
             ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let uri = format!("http://127.0.0.1:{}{path}", self.port);
         let request = ureq::http::Request::builder().method(method).uri(uri);
-        let mut answer = agent.run(request.body(body.to_string()).unwrap()).unwrap();
+        let mut answer = agent.run(request.body(body.to_string()).unwrap())?;
         let cookie = answer.headers().get("set-cookie").map(|it| it.to_str().unwrap().to_string());
-        let body = answer.body_mut().read_to_string().unwrap();
-        (answer.status().as_u16(), cookie, body)
+        let body = answer.body_mut().read_to_string()?;
+        Ok((answer.status().as_u16(), cookie, body))
     }
 
     /// Pushes a query until it is acknowledged, and asserts that the next answer has it.
     fn push(&self, id: &str) {
         let row = format!(r#"{{"query_id": "{id}", "time": 1722942960951, "stmt": "select 1"}}"#);
-        let push = || self.send("POST", "/api/v1/queries", &row).0;
-        wait_until(|| push() == 200, || format!("{id} is not acknowledged"));
-        let (status, _, list) = self.send("GET", "/api/v1/queries", "");
+        let push = || self.send("POST", "/api/v1/queries", &row);
+        wait_until(
+            || push().is_ok_and(|(status, _, _)| status == 200),
+            || format!("{id} is not acknowledged: {:?}", push()),
+        );
+        let (status, _, list) = self.send("GET", "/api/v1/queries", "").unwrap();
         assert!(status == 200 && list.contains(&format!("\"{id}\"")), "{status} {list}");
     }
 }
@@ -134,7 +143,7 @@ fn the_worked_example_survives_an_annals_and_the_primary() {
     let started = example.run("start-example");
     assert!(started.status.success(), "{}{}", stdout(&started), stderr(&started));
     example.push("1-1");
-    let (_, cookie, _) = example.send("GET", "/api/v1/queries", "");
+    let (_, cookie, _) = example.send("GET", "/api/v1/queries", "").unwrap();
     let cookie = cookie.unwrap();
     let name = ["one", "two"].into_iter().find(|name| cookie.contains(&format!("={name};")));
     let name = name.unwrap();
@@ -149,7 +158,7 @@ fn the_worked_example_survives_an_annals_and_the_primary() {
     let died = Instant::now();
     example.push("1-3");
     assert!(died.elapsed() < Duration::from_secs(30), "{:?}", died.elapsed());
-    let (_, _, list) = example.send("GET", "/api/v1/queries", "");
+    let (_, _, list) = example.send("GET", "/api/v1/queries", "").unwrap();
     assert!(["1-1", "1-2", "1-3"].iter().all(|id| list.contains(id)), "{list}");
     let passwords = std::fs::read_to_string(example.folder.path().join("passwords")).unwrap();
     for log in ["one", "two", "haproxy"].map(|name| example.log(name)) {

@@ -90,19 +90,26 @@ impl Browser {
 
     /// Returns what a script returns that runs in the page.
     pub fn run(&self, script: &str) -> Value {
-        let body = json!({ "script": script, "args": [] });
-        send(&format!("{}/execute/sync", self.session), "POST", Some(&body))
+        self.try_run(script).unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Waits until an expression in the page is true.
+    fn try_run(&self, script: &str) -> Result<Value, String> {
+        let body = json!({ "script": script, "args": [] });
+        try_send(&format!("{}/execute/sync", self.session), "POST", Some(&body))
+    }
+
+    /// Waits until the page is loaded and an expression in it is true.
     pub fn until(&self, expression: &str) {
         let began = Instant::now();
-        while self.run(&format!("return Boolean({expression})")) != json!(true) {
-            let text = self.text();
+        let script = format!("return document.readyState === 'complete' && Boolean({expression})");
+        // A script that runs while the browser goes to another page fails, and says nothing about that page.
+        while self.try_run(&script) != Ok(json!(true)) {
             assert!(
                 began.elapsed() < UNTIL_TIMEOUT,
-                "never: {expression} at {}\n{text}",
-                self.address()
+                "never: {expression} at {}: {:?}\n{}",
+                self.address(),
+                self.try_run(&script),
+                self.text()
             );
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -199,6 +206,11 @@ impl Drop for Browser {
 
 /// Sends a WebDriver command, and returns the value of the response.
 fn send(url: &str, method: &str, body: Option<&Value>) -> Value {
+    try_send(url, method, body).unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// Returns the value that the driver answers, or the error that it names.
+fn try_send(url: &str, method: &str, body: Option<&Value>) -> Result<Value, String> {
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let request = ureq::http::Request::builder().method(method).uri(url);
@@ -207,6 +219,9 @@ fn send(url: &str, method: &str, body: Option<&Value>) -> Value {
     let mut answer = agent.run(request.body(sent).unwrap()).unwrap();
     let text = answer.body_mut().with_config().limit(1 << 28).read_to_string().unwrap();
     let answered: Value = serde_json::from_str(&text).unwrap();
-    assert!(answer.status().is_success(), "{url}: {}", answered["value"]["message"]);
-    answered["value"].clone()
+    if answer.status().is_success() {
+        Ok(answered["value"].clone())
+    } else {
+        Err(answered["value"]["message"].to_string())
+    }
 }
