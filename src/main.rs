@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use annals::cli::args::ignore_empty_variables;
 use annals::cli::output::{error_text, has_colours, hide_passwords};
 use annals::cli::{
-    backup, check, diff, export, generated, import, list, merge, profile, prune, regress, salvage,
-    serve, show, stats, top, user,
+    backup, check, diff, export, generated, import, list, merge, plans, profile, prune, regress,
+    salvage, serve, show, stats, top, user,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -35,6 +35,7 @@ enum Command {
     Profile(profile::ProfileArgs),
     Top(top::TopArgs),
     Regress(regress::RegressArgs),
+    Plans(plans::PlansArgs),
     Diff(diff::DiffArgs),
     Export(export::ExportArgs),
     Stats(stats::StatsArgs),
@@ -89,6 +90,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Profile(arguments) => profile::run(arguments).await,
         Command::Top(arguments) => top::run(arguments).await,
         Command::Regress(arguments) => regress::run(arguments).await,
+        Command::Plans(arguments) => plans::run(arguments).await,
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Export(arguments) => export::run(arguments).await,
         Command::Stats(arguments) => stats::run(arguments).await,

@@ -14,6 +14,7 @@ pub mod list;
 pub mod merge;
 pub mod output;
 mod plan;
+pub mod plans;
 pub mod profile;
 pub mod prune;
 pub mod regress;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
-use crate::domain::profile::FindingsOverview;
+use crate::domain::profile::{FindingsOverview, ProfiledStatements};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
@@ -234,6 +234,15 @@ impl View {
         times: (i64, i64),
     ) -> Result<FindingsOverview, StoreError> {
         self.store.findings_overview(times, self.reader()).await
+    }
+
+    pub(crate) async fn profiled_statements(
+        &self,
+        times: (i64, i64),
+        are_several: bool,
+        limit: u32,
+    ) -> Result<ProfiledStatements, StoreError> {
+        self.store.profiled_statements(times, are_several, limit, self.reader()).await
     }
 
     pub(crate) async fn other_profiles(

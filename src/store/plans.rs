@@ -4,6 +4,8 @@ use crate::domain::profile::PlanRun;
 
 /// The runs of a statement that are read for its plans, the newest.
 pub(super) const MAX_PLAN_RUNS: i64 = 10_000;
+/// The runs of all statements that are read for their plans, the last to arrive.
+pub(super) const MAX_PROFILED_RUNS: i64 = 100_000;
 /// The other runs with a plan that say what is usual.
 pub(super) const MAX_OTHER_RUNS: i64 = 50;
 /// The bytes of the texts of these runs together.

@@ -4,7 +4,7 @@
 //! copying; everything else works without it. Every page reads through [`crate::http::view`], so a page shows no more
 //! than the REST interface shows to the same user.
 //!
-//! One module is one page, and owns its route: [`history`], [`query`], [`statements`], [`regressions`], [`findings`], [`statement`],
+//! One module is one page, and owns its route: [`history`], [`query`], [`statements`], [`regressions`], [`findings`], [`plans`], [`statement`],
 //! [`status`], [`login`]. [`live_updates`] sends changes to open pages. The other modules are what the pages share.
 
 mod assets;
@@ -17,6 +17,7 @@ mod layout;
 mod live_updates;
 mod login;
 mod paths;
+mod plans;
 pub(crate) mod query;
 mod query_table;
 mod regressions;
@@ -54,6 +55,8 @@ pub(crate) fn routes(
         .or(regressions::route(requests.clone(), live_updates.watch.clone()))
         .unify()
         .or(findings::route(requests.clone()))
+        .unify()
+        .or(plans::route(requests.clone()))
         .unify()
         .or(statement::route(requests.clone()))
         .unify()

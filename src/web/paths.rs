@@ -10,6 +10,7 @@ pub(super) const HISTORY: &str = "/";
 pub(super) const STATEMENTS: &str = "/statements";
 pub(super) const REGRESSIONS: &str = "/regressions";
 pub(super) const FINDINGS: &str = "/findings";
+pub(super) const PLANS: &str = "/plans";
 pub(super) const STATUS: &str = "/status";
 pub(super) const LOGIN: &str = "/login";
 pub(super) const EVENTS: &str = "/events";

@@ -121,6 +121,7 @@ pub(super) fn tabs(current: &str) -> Markup {
         (paths::STATEMENTS, "By cost"),
         (paths::REGRESSIONS, "What got slower"),
         (paths::FINDINGS, "Findings"),
+        (paths::PLANS, "Plans and phases"),
     ];
     html! {
         nav.tabs aria-label="Reports" {

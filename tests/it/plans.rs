@@ -111,6 +111,68 @@ fn a_statement_has_its_plans_and_when_one_took_the_place_of_another() {
 }
 
 #[test]
+fn the_statements_with_several_plans_are_listed_with_what_these_cost() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    let server = Server::start(&db, &[]);
+    let answer = server.envelope("/api/v1/plans");
+    let all = &answer["data"];
+    assert_eq!(
+        (&all["runs"], &all["with_several_plans"], &answer["count"]),
+        (&json!(10), &json!(1), &json!(1))
+    );
+    let one = &all["statements"][0];
+    assert_eq!(one["fingerprint"], fingerprint(&db));
+    assert!(one["normalized"].as_str().is_some_and(|text| text.starts_with("select ")), "{one}");
+    // Nine runs of 600 ms and one of 1,400: the medians of both plans are the same.
+    assert_eq!((&one["total_ms"], &one["extra_ms"]), (&json!(6800), &json!(0)));
+    let phases = ["planning_ms", "queue_ms", "execution_ms", "work_ns", "wait_ns"];
+    let columns = "sum(planning_ms), ifnull(sum(queue_ms), 0), sum(execution_ms), sum(work_ns), ifnull(sum(wait_ns), 0)";
+    let sums = texts(&db, &format!("SELECT json_array({columns}) FROM plan_history"));
+    let sums: Vec<Value> = serde_json::from_str(&sums[0]).unwrap();
+    assert_eq!(phases.map(|phase| one[phase].clone()).to_vec(), sums);
+    let of_statement = format!("/api/v1/statements/{}/plans", fingerprint(&db));
+    let of_statement = &server.envelope(&of_statement)["data"];
+    assert_eq!(
+        (&one["plans"], &one["changes"]),
+        (&of_statement["plans"], &of_statement["changes"])
+    );
+    let several = &server.envelope("/api/v1/plans?several=true")["data"];
+    assert_eq!(several["statements"], all["statements"]);
+    // The runs with a sort alone have one plan.
+    let to = FIRST_MS + 7 * MINUTE_MS;
+    let several = server.envelope(&format!("/api/v1/plans?several=true&to={to}"));
+    assert_eq!((&several["data"]["runs"], &several["count"]), (&json!(7), &json!(0)));
+    assert_eq!(server.get("/api/v1/plans?several=yes").0, 400);
+
+    let page = |path: &str| {
+        let (status, _, body) = server.get(path);
+        assert_eq!(status, 200, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let shown = page(&format!("/plans?several=true&from={FIRST_MS}"));
+    for plan in one["plans"].as_array().unwrap() {
+        assert!(shown.contains(plan["plan_fingerprint"].as_str().unwrap()), "{plan} {shown}");
+    }
+    assert!(shown.contains("With several plans (1)"), "{shown}");
+    assert!(
+        page(&format!("/plans?from={}", FIRST_MS + 60 * MINUTE_MS))
+            .contains("No profile with a plan")
+    );
+
+    let output = annals().args(["plans", "--several"]).db(&db).output().unwrap();
+    let (text, note) = (stdout(&output), stderr(&output));
+    assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("6800\t10\t2\t0\t")), "{text}");
+    assert_eq!(
+        note,
+        "annals: 10 runs have a profile with a plan; 1 statements have several plans\n"
+    );
+    let columns = "plans_of_statement, runs, average_ms, total_ms";
+    let costs = texts(&db, &format!("SELECT json_array({columns}) FROM statement_plans"));
+    assert_eq!(costs, ["[2,7,714,5000]", "[2,3,600,1800]"]);
+}
+
+#[test]
 fn a_user_sees_the_plans_of_their_own_runs() {
     let folder = TempDir::new().unwrap();
     let db = sample(&folder);
@@ -128,6 +190,8 @@ fn a_user_sees_the_plans_of_their_own_runs() {
     };
     let runs = |name: &str| data(name, &path)["runs"].clone();
     assert_eq!((runs("alice"), runs("carol"), runs("root")), (json!(4), json!(6), json!(10)));
+    let of_all = |name: &str| data(name, "/api/v1/plans")["runs"].clone();
+    assert_eq!((of_all("alice"), of_all("carol"), of_all("root")), (json!(4), json!(6), json!(10)));
     // What is usual is that of the runs that the user may see.
     let usual = |name: &str| data(name, "/api/v1/queries/6-a/plan")["usual_runs"].clone();
     assert_eq!((usual("carol"), usual("root")), (json!(5), json!(6)));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Server, WithDb, annals, import, profile_of, stderr, stdout};
+use crate::support::{Server, WithDb, annals, import, profile_of, stderr, stdout, texts};
 
 /// Monday, 2024-09-02 08:00:00 UTC, and the Monday after.
 const WEEKS_MS: [i64; 2] = [1_725_264_000_000, 1_725_868_800_000];
@@ -153,6 +153,12 @@ fn what_changed_is_named_and_nothing_else() {
     let changed = report["statements"].as_array().unwrap();
     let changed = changed.iter().find(|one| one["causes"] == serde_json::json!(["plan"])).unwrap();
     assert_ne!(changed["before"]["plans"], changed["after"]["plans"]);
+    // By averages alone, what got slower by chance is named, too.
+    let averages = texts(&db, "SELECT fingerprint FROM slower_statements");
+    for one in report["statements"].as_array().unwrap() {
+        assert!(averages.iter().any(|it| one["fingerprint"] == it.as_str()), "{one} {averages:?}");
+    }
+    assert!(averages.len() <= 5, "{averages:?}");
     let text = regress(&db, &[]);
     assert!(text.contains("has another plan") && text.contains("reads more rows"), "{text}");
     // A baseline ends before the period.

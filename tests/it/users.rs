@@ -122,6 +122,7 @@ const PATHS: &[&str] = &[
     "/api/v1/statements",
     "/api/v1/regressions",
     "/api/v1/findings",
+    "/api/v1/plans",
     "/api/v1/statements/04e2162002802189/plans",
     "/api/v1/timeline?buckets=3",
 ];

@@ -41,7 +41,8 @@ pub(crate) use operators::{Operator, operators, walk};
 pub(crate) use phases::{Phase, Phases, RecordedTimes};
 pub(crate) use plan::{
     InvalidPlanFingerprint, Node, NodeDifference, Plan, PlanChange, PlanFingerprint, PlanReport,
-    PlanRun, PlanStatistics, PlanSummary, ReportedNode, StatementPlans, Usual, UsualNode, compare,
+    PlanRun, PlanStatistics, PlanSummary, ProfiledRun, ProfiledStatement, ProfiledStatements,
+    ReportedNode, RunPhases, StatementPlans, Usual, UsualNode, compare,
 };
 pub(crate) use tree::Section;
 

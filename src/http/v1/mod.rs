@@ -2,6 +2,7 @@
 
 mod findings;
 pub(super) mod openapi;
+mod plans;
 mod push;
 mod queries;
 mod regressions;
@@ -24,6 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
     statements::PLANS,
     regressions::ROUTE,
     findings::ROUTE,
+    plans::ROUTE,
     timeline::ROUTE,
     status::ROUTE,
     openapi::ROUTE,

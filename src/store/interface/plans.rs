@@ -1,11 +1,13 @@
 //! Plans of stored profiles.
 
 use super::Store;
-use crate::domain::profile::FindingsOverview;
+use crate::domain::profile::{FindingsOverview, ProfiledStatements};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
-use crate::store::plans::{MAX_PLAN_RUNS, OTHER_TEXTS_BYTES, PlanCursor, PlanRuns, UnreadPlans};
+use crate::store::plans::{
+    MAX_PLAN_RUNS, MAX_PROFILED_RUNS, OTHER_TEXTS_BYTES, PlanCursor, PlanRuns, UnreadPlans,
+};
 use crate::store::profile_body::StoredText;
 use crate::store::query::Reader;
 
@@ -51,6 +53,39 @@ impl Store {
             one.normalized = named.get(&one.fingerprint).cloned().unwrap_or_default();
         }
         Ok(overview)
+    }
+
+    /// Returns the statements of the runs that started from the first to the last time, in Unix milliseconds, whose plan is
+    /// known and which the reader may see: what their plans cost, and where their time went. At most `limit` statements. With
+    /// `are_several`, only statements with several plans.
+    pub(crate) async fn profiled_statements(
+        &self,
+        times: (i64, i64),
+        are_several: bool,
+        limit: u32,
+        reader: Reader<'_>,
+    ) -> Result<ProfiledStatements, StoreError> {
+        let most = MAX_PROFILED_RUNS + 1;
+        let mut runs = of_engine!(self, store => store.profiled_runs(times, most, reader).await?);
+        let is_cut = runs.len() as i64 == most;
+        if is_cut {
+            runs.pop();
+        }
+        let compute = move || {
+            let mut found = ProfiledStatements::of(runs, is_cut);
+            if are_several {
+                found.retain_several_plans();
+            }
+            found.statements.truncate(limit as usize);
+            found
+        };
+        let mut found = tokio::task::spawn_blocking(compute).await.map_err(StoreError::other)?;
+        let named = found.statements.iter().map(|one| one.fingerprint).collect();
+        let mut named = self.normalized_statements(&named).await?;
+        for one in &mut found.statements {
+            one.normalized = named.remove(&one.fingerprint).unwrap_or_default();
+        }
+        Ok(found)
     }
 
     /// Returns the profiles of other runs of a query's statement with the query's plan, which say what is usual for the plan.

@@ -4,7 +4,9 @@ use annals_postgres_statements as statements;
 
 use super::Store;
 use super::nul::without_nul;
-use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary};
+use crate::domain::profile::{
+    FoundRun, PlanFingerprint, PlanRun, PlanSummary, ProfiledRun, RunPhases,
+};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -66,6 +68,45 @@ impl Store {
             fingerprint: run.fingerprint.map(Fingerprint::from_signed),
             duration_ms: run.duration_ms,
             findings: run.findings,
+        });
+        Ok(runs.collect())
+    }
+
+    /// Returns the runs of all statements whose plan is known, which started from the first to the last time and which the
+    /// reader may see: the last to arrive first.
+    pub(in crate::store) async fn profiled_runs(
+        &self,
+        times: (i64, i64),
+        limit: i64,
+        reader: Reader<'_>,
+    ) -> Result<Vec<ProfiledRun>, StoreError> {
+        let owner = reader.owner.map(without_nul);
+        let mut read = self.reports.begin(reader.client()).await?;
+        let bound = read.bound();
+        let connection = read.connection()?;
+        let runs = async {
+            Ok(statements::profiled_runs(connection, times, owner.as_deref(), limit).await?)
+        };
+        let runs = bound.within(runs).await?;
+        read.end().await?;
+        let runs = runs.into_iter().map(|run| ProfiledRun {
+            fingerprint: Fingerprint::from_signed(run.statement),
+            run: PlanRun {
+                query_id: run.query_id,
+                started_ms: run.started_ms,
+                duration_ms: run.duration_ms,
+                cpu_time_ms: run.cpu_time_ms,
+                scan_bytes: run.scan_bytes,
+                plan: PlanFingerprint::from_signed(run.plan),
+            },
+            phases: RunPhases {
+                planning_ms: run.planning_ms,
+                queue_ms: run.queue_ms,
+                execution_ms: run.execution_ms,
+                fetching_ms: run.fetching_ms,
+                work_ns: run.work_ns,
+                wait_ns: run.wait_ns,
+            },
         });
         Ok(runs.collect())
     }

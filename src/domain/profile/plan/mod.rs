@@ -8,6 +8,7 @@
 //! - [`fingerprint`] identifies the shape of a plan.
 //! - [`summary`] is what the store keeps of a plan.
 //! - [`history`] says which plans the runs of a statement had, and when the plan changed.
+//! - [`statements`] says what the plans of all statements cost, and where the time of their runs went.
 //! - [`usual`] says what is usual for the nodes of a plan.
 
 mod comparison;
@@ -17,6 +18,7 @@ mod history;
 mod joining;
 mod order;
 mod report;
+mod statements;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ pub(super) use self::engines::{Engine, find, find_in};
 pub(crate) use self::fingerprint::{InvalidPlanFingerprint, PlanFingerprint};
 pub(crate) use self::history::{PlanChange, PlanRun, PlanStatistics, StatementPlans};
 pub(crate) use self::report::{PlanReport, ReportedNode};
+pub(crate) use self::statements::{ProfiledRun, ProfiledStatement, ProfiledStatements, RunPhases};
 pub(crate) use self::summary::PlanSummary;
 pub(crate) use self::usual::{Usual, UsualNode};
 

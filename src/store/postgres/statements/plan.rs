@@ -163,6 +163,51 @@ pub async fn found_runs(
     .await
 }
 
+/// A run of any statement with a plan, and where its time went.
+#[derive(Debug)]
+pub struct ProfiledRun {
+    pub query_id: String,
+    pub started_ms: i64,
+    pub duration_ms: Option<i64>,
+    pub cpu_time_ms: Option<i64>,
+    pub scan_bytes: Option<i64>,
+    pub plan: i64,
+    pub statement: i64,
+    pub planning_ms: Option<i64>,
+    pub queue_ms: Option<i64>,
+    pub execution_ms: Option<i64>,
+    pub fetching_ms: Option<i64>,
+    pub work_ns: Option<i64>,
+    pub wait_ns: Option<i64>,
+}
+
+/// Returns the runs of all statements whose plan is known and that started in a range of times, at most `limit`, the last
+/// that were stored first. `owner` is the user whose runs alone count; none counts all.
+pub async fn profiled_runs(
+    connection: &mut PgConnection,
+    (first_ms, last_ms): (i64, i64),
+    owner: Option<&str>,
+    limit: i64,
+) -> Result<Vec<ProfiledRun>> {
+    sqlx::query_as!(
+        ProfiledRun,
+        r#"SELECT query.query_id, query.started_ms AS "started_ms!", query.duration_ms, query.cpu_time_ms,
+                  query.scan_bytes, plan.fingerprint AS "plan!", query.fingerprint AS "statement!", plan.planning_ms,
+                  coalesce(plan.queue_ms, query.queue_time_ms) AS queue_ms, plan.execution_ms, plan.fetching_ms,
+                  plan.work_ns, plan.wait_ns
+           FROM plan JOIN query ON query.query_id = plan.query_id
+           WHERE plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL
+             AND query.started_ms BETWEEN $1 AND $2 AND ($3::text IS NULL OR query."user" = $3)
+           ORDER BY plan.id DESC LIMIT $4"#,
+        first_ms,
+        last_ms,
+        owner,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// A profile of a run with the same plan.
 #[derive(Debug)]
 pub struct OtherRun {

@@ -1,13 +1,15 @@
 //! Plans: what was read of stored profiles.
 
-use rusqlite::params;
 use rusqlite::types::ValueRef;
+use rusqlite::{Row, params};
 use sqlx::Execute;
 use sqlx::sqlite::SqliteTransaction;
 
 use super::super::Store;
 use super::insert::insert_rows;
-use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary};
+use crate::domain::profile::{
+    FoundRun, PlanFingerprint, PlanRun, PlanSummary, ProfiledRun, RunPhases,
+};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -56,6 +58,18 @@ pub(in crate::store::sqlite) async fn write_plans(
     Ok(())
 }
 
+/// Reads the first six columns of a row.
+fn plan_run(row: &Row<'_>) -> rusqlite::Result<PlanRun> {
+    Ok(PlanRun {
+        query_id: row.get(0)?,
+        started_ms: row.get(1)?,
+        duration_ms: row.get(2)?,
+        cpu_time_ms: row.get(3)?,
+        scan_bytes: row.get(4)?,
+        plan: PlanFingerprint::from_signed(row.get(5)?),
+    })
+}
+
 impl Store {
     /// Returns the newest runs of a statement whose plan is known, which started from the first to the last time and which
     /// the reader may see.
@@ -84,17 +98,7 @@ impl Store {
             );
             let mut statement = sqlite.prepare_cached(sql.sql().as_str())?;
             let values = params![fingerprint, first_ms, last_ms, owner, limit];
-            let runs = statement.query_map(values, |row| {
-                Ok(PlanRun {
-                    query_id: row.get(0)?,
-                    started_ms: row.get(1)?,
-                    duration_ms: row.get(2)?,
-                    cpu_time_ms: row.get(3)?,
-                    scan_bytes: row.get(4)?,
-                    plan: PlanFingerprint::from_signed(row.get(5)?),
-                })
-            })?;
-            runs.collect()
+            statement.query_map(values, plan_run)?.collect()
         });
         runs.await
     }
@@ -128,6 +132,50 @@ impl Store {
                     fingerprint: fingerprint.map(Fingerprint::from_signed),
                     duration_ms: row.get(2)?,
                     findings: row.get(3)?,
+                })
+            })?;
+            runs.collect()
+        });
+        runs.await
+    }
+
+    /// Returns the runs of all statements whose plan is known, which started from the first to the last time and which the
+    /// reader may see: the last to arrive first.
+    pub(in crate::store) async fn profiled_runs(
+        &self,
+        (first_ms, last_ms): (i64, i64),
+        limit: i64,
+        reader: Reader<'_>,
+    ) -> Result<Vec<ProfiledRun>, StoreError> {
+        let owner = reader.owner.map(str::to_string);
+        let runs = self.reports.run(reader.client(), move |sqlite| {
+            let sql = sqlx::query!(
+                "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
+                     plan.fingerprint, query.fingerprint AS statement, plan.planning_ms,
+                     ifnull(plan.queue_ms, query.queue_time_ms) AS queue_ms, plan.execution_ms, plan.fetching_ms,
+                     plan.work_ns, plan.wait_ns
+                 FROM plan CROSS JOIN query ON query.id = plan.query
+                 WHERE plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL
+                   AND query.started_ms BETWEEN ?1 AND ?2 AND (?3 IS NULL OR query.user = ?3)
+                 ORDER BY plan.query DESC LIMIT ?4",
+                first_ms,
+                last_ms,
+                owner,
+                limit
+            );
+            let mut statement = sqlite.prepare_cached(sql.sql().as_str())?;
+            let runs = statement.query_map(params![first_ms, last_ms, owner, limit], |row| {
+                Ok(ProfiledRun {
+                    run: plan_run(row)?,
+                    fingerprint: Fingerprint::from_signed(row.get(6)?),
+                    phases: RunPhases {
+                        planning_ms: row.get(7)?,
+                        queue_ms: row.get(8)?,
+                        execution_ms: row.get(9)?,
+                        fetching_ms: row.get(10)?,
+                        work_ns: row.get(11)?,
+                        wait_ns: row.get(12)?,
+                    },
                 })
             })?;
             runs.collect()

@@ -1,0 +1,78 @@
+//! `annals plans`: what the plans of statements cost, and where the time of their runs went.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::READING;
+use super::args::{ReadArgs, parse_time_ms};
+use crate::domain::filter::QueryFilter;
+use crate::domain::profile::ProfiledStatement;
+use crate::store::Reader;
+
+/// Show where the time of statements goes, and what their plans cost
+///
+/// Reads the runs whose profile is stored. Planning, queue and execution are sums of elapsed times; `fetching_ms` is the part
+/// of the execution in which the frontend fetched the result, which only Doris reports. `waiting` is the part of the times of all
+/// nodes in which they waited for others. `extra_ms` is how much longer the runs took than they would have with the plan
+/// whose median is shortest.
+#[derive(Debug, Args)]
+pub struct PlansArgs {
+    /// Only statements with several plans, the one that lost most time by them first
+    #[arg(long)]
+    several: bool,
+    /// Runs that started at this time or later: a time, a day, Unix milliseconds, or how long ago (2h)
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Runs that started before this time
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Show at most this number of statements
+    #[arg(long, short = 'n', default_value_t = 20)]
+    limit: u32,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+const NAMES: [&str; 11] = [
+    "total_ms", "runs", "plans", "extra_ms", "planning_ms", "queue_ms", "execution_ms",
+    "fetching_ms", "waiting", "fingerprint", "statement",
+];
+
+/// Runs the command.
+pub async fn run(args: PlansArgs) -> anyhow::Result<ExitCode> {
+    let history = args.read.open().await?;
+    let time =
+        |text: Option<String>| text.map(|text| parse_time_ms(&text, history.zone)).transpose();
+    let filter =
+        QueryFilter { from_ms: time(args.from)?, to_ms: time(args.to)?, ..QueryFilter::default() };
+    let all = Reader { owner: None, name: None, address: None };
+    let found = history.store.profiled_statements(filter.starts(), args.several, args.limit, all);
+    let found = found.await.context(READING)?;
+    if history.json {
+        history.output.json(&found)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<Vec<String>> = found.statements.iter().map(cells).collect();
+    history.output.write(&history.output.table(&NAMES, &rows))?;
+    eprintln!(
+        "annals: {} runs have a profile with a plan{}; {} statements have several plans",
+        found.runs,
+        if found.is_cut { ", older ones are not read" } else { "" },
+        found.with_several_plans
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cells(one: &ProfiledStatement) -> Vec<String> {
+    let waiting = one.waiting_part().map(|part| format!("{:.0}%", part * 100.0));
+    let phases = [one.planning_ms, one.queue_ms, one.execution_ms, one.fetching_ms];
+    let counts = [one.total_ms.to_string(), one.runs.to_string(), one.plans.len().to_string()];
+    counts
+        .into_iter()
+        .chain([one.extra_ms.to_string()])
+        .chain(phases.map(|ms| ms.to_string()))
+        .chain([waiting.unwrap_or_default(), one.fingerprint.to_string(), one.normalized.clone()])
+        .collect()
+}
