@@ -29,7 +29,7 @@ use crate::http::tls::Tls;
 use crate::http::{self, AppState, panics, server};
 use crate::ingest::follow::follow;
 use crate::ingest::frontend::poll_frontend;
-use crate::ingest::{Pipeline, read_plans, run_retention};
+use crate::ingest::{Pipeline, read_plans, run_retention, sum_hours};
 use crate::store::{Store, StoreError, is_address};
 use crate::web::{self, LiveUpdates};
 
@@ -253,6 +253,7 @@ fn start_sources(settings: &Settings, store: &Store, pipeline: &Arc<Pipeline>) -
     // Without a bound, old labels go all the same.
     tasks.spawn(run_retention(pipeline.clone(), store.clone()));
     tasks.spawn(read_plans(pipeline.clone(), store.clone()));
+    tasks.spawn(sum_hours(pipeline.clone(), store.clone()));
     tasks
 }
 

@@ -5,6 +5,7 @@
 //! - [`sources`] counts what each source sent, and keeps its last error and its lag.
 //! - [`follow`] follows audit logs.
 //! - [`frontend`] polls frontends.
+//! - [`hours`] makes the summaries of hours.
 //! - [`plans`] reads the plans of profiles that an older annals stored.
 //! - [`retention`] removes what is older or larger than the configured bounds.
 //!
@@ -14,12 +15,14 @@
 mod budget;
 pub(crate) mod follow;
 pub(crate) mod frontend;
+mod hours;
 mod pipeline;
 mod plans;
 mod retention;
 mod sources;
 
 pub(crate) use budget::{LOAD_BYTES, Reservation};
+pub(crate) use hours::sum_hours;
 pub(crate) use pipeline::{Pipeline, PushError};
 pub(crate) use plans::read_plans;
 pub(crate) use retention::{PruneReport, run_retention};

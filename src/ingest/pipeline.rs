@@ -186,8 +186,8 @@ impl Pipeline {
         Ok(summary)
     }
 
-    /// Writes what was read of the plans of stored profiles.
-    pub(super) async fn write_plans(&self, batch: Batch) -> Result<(), WriteError> {
+    /// Writes what annals derives from stored queries and profiles.
+    pub(super) async fn write_derived(&self, batch: Batch) -> Result<(), WriteError> {
         self.writer.write(batch).await.map(|_| ())
     }
 

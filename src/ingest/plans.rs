@@ -93,7 +93,7 @@ async fn read_some(
         tokio::time::sleep(began.elapsed() * PAUSES).await;
     }
     if batch.has_plans() {
-        pipeline.write_plans(batch).await?;
+        pipeline.write_derived(batch).await?;
     }
     Ok(Step::Read(unread.next))
 }

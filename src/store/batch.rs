@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Removal;
+use super::hours::HourChange;
 use super::packing::{PackedProfile, Packing, UnpackedProfile};
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
@@ -44,6 +45,8 @@ pub(crate) struct Batch {
     packing: Packing,
     /// What was read again of stored profiles.
     pub(super) plans: Vec<(QueryId, PlanSummary)>,
+    /// Changes to the summaries of hours.
+    pub(super) hours: Vec<HourChange>,
     pub(super) logins: Vec<Login>,
     pub(super) statements: NormalizedStatements,
     pub(super) label: Option<Label>,
@@ -189,6 +192,17 @@ impl Batch {
     /// Adds what was read again of a stored profile. It is written unless the profile is gone, or was read by this version.
     pub(crate) fn plan(&mut self, query_id: QueryId, plan: PlanSummary) {
         self.plans.push((query_id, plan));
+    }
+
+    /// Begins a reading of hours, whose summaries a later batch has.
+    pub(crate) fn begin_hours(&mut self, hours: Vec<i64>, token: i64) {
+        self.hours.push(HourChange::Begin { hours, token });
+    }
+
+    /// Adds the summary of an hour, of the reading with this token. It is written unless a query of the hour changed since the
+    /// reading began.
+    pub(crate) fn fill_hour(&mut self, hour: i64, token: i64, body: Vec<u8>) {
+        self.hours.push(HourChange::Fill { hour, token, body });
     }
 
     /// Returns whether something was read again of stored profiles.

@@ -94,6 +94,26 @@ struct Sums {
     columns: [Sum; SUMMED.len()],
     /// The quarter of an hour of the last query.
     quarter: Option<i64>,
+    /// The hour of the last queries of an hour, and a bit for each of its quarters that is counted.
+    hour: (i64, u8),
+}
+
+impl Sums {
+    /// Returns how many quarters of an hour are new to the group.
+    fn new_quarters(&mut self, quarters: Quarters, first_ms: Option<i64>) -> i64 {
+        match quarters {
+            Quarters::Number(number) => number,
+            Quarters::First => {
+                let quarter = first_ms.map(|ms| ms.div_euclid(QUARTER_MS));
+                i64::from(std::mem::replace(&mut self.quarter, quarter) != quarter)
+            }
+            Quarters::OfHour { hour, bits } => {
+                let counted = if self.hour.0 == hour { self.hour.1 } else { 0 };
+                self.hour = (hour, counted | bits);
+                i64::from((bits & !counted).count_ones())
+            }
+        }
+    }
 }
 
 /// The columns that are summed beside durations.
@@ -107,17 +127,27 @@ pub(super) struct Alike<'a> {
     pub count: i64,
     /// Queries that failed.
     pub errors: i64,
-    /// The known durations.
-    pub durations_ms: &'a [i64],
+    /// The known durations, each with the number of its occurrences.
+    pub durations: &'a [(i64, u64)],
     /// The sums of [`SUMMED`].
     pub sums: [i128; SUMMED.len()],
     /// The largest peak memory.
     pub peak_memory_bytes: Option<i64>,
-    /// Quarters of an hour in which one started; none for one query.
-    pub quarters: Option<i64>,
-    /// The first and the last start. Both are in the same quarter of an hour if the groups are by hour.
+    pub quarters: Quarters,
+    /// The first and the last start. Both are in the same hour if the groups are by hour.
     pub first_ms: Option<i64>,
     pub last_ms: Option<i64>,
+}
+
+/// In which quarters of an hour the queries started.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Quarters {
+    /// In that of the first start.
+    First,
+    /// In so many, in which no other query of the group started.
+    Number(i64),
+    /// In those of an hour since 1970 that have a bit.
+    OfHour { hour: i64, bits: u8 },
 }
 
 /// What one query cost beside its duration.
@@ -150,13 +180,14 @@ impl Grouping {
     /// Adds a query to its group. Ignores a query that has no fingerprint, or no start, if the groups are
     /// by it.
     pub(super) fn add(&mut self, query: &Counted, costs: Costs, keys: &Keys<'_>) {
+        let duration = query.duration_ms.map(|ms| (ms, 1));
         let alike = Alike {
             count: 1,
             errors: query.errors,
-            durations_ms: query.duration_ms.as_slice(),
+            durations: duration.as_slice(),
             sums: costs.summed.map(i128::from),
             peak_memory_bytes: costs.peak_memory_bytes,
-            quarters: None,
+            quarters: Quarters::First,
             first_ms: query.started_ms,
             last_ms: query.started_ms,
         };
@@ -179,18 +210,13 @@ impl Grouping {
         let Some((group, sums)) = position.and_then(|at| self.groups.get_mut(at)) else { return };
         group.count += queries.count;
         group.errors += queries.errors;
-        for ms in queries.durations_ms {
-            sums.total_ms.add(*ms);
-            group.durations.add(*ms, 1);
+        for (ms, times) in queries.durations {
+            sums.total_ms.add(i128::from(*ms) * i128::from(*times));
+            group.durations.add(*ms, *times);
         }
         sums.columns.iter_mut().zip(queries.sums).for_each(|(sum, value)| sum.add(value));
         group.peak_memory_bytes = queries.peak_memory_bytes.max(group.peak_memory_bytes);
-        group.quarters += queries.quarters.unwrap_or_else(|| {
-            let quarter = queries.first_ms.map(|ms| ms.div_euclid(QUARTER_MS));
-            let is_new = quarter != sums.quarter;
-            sums.quarter = quarter;
-            is_new.into()
-        });
+        group.quarters += sums.new_quarters(queries.quarters, queries.first_ms);
         group.first_ms = queries.first_ms.into_iter().chain(group.first_ms).min();
         group.last_ms = queries.last_ms.max(group.last_ms);
         if self.by == GroupBy::Statement {

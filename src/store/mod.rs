@@ -11,6 +11,7 @@ mod batch;
 mod contents;
 mod error;
 mod group;
+mod hours;
 mod interface;
 mod list;
 mod ngram_index;

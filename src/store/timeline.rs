@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::group::Alike;
+use super::hours::HOUR_MS;
 use crate::domain::statistics::Sum;
 
 /// The queries that started within one span.
@@ -63,6 +65,21 @@ impl Counting {
         sums.scan_bytes.add(query.scan_bytes);
     }
 
+    /// Adds several queries, all of the span of the first start.
+    pub(super) fn add_alike(&mut self, queries: &Alike<'_>) {
+        let position = queries.first_ms.and_then(|first_ms| self.spans.position(first_ms));
+        let Some((bucket, sums)) = position.and_then(|at| self.buckets.get_mut(at)) else { return };
+        bucket.count += queries.count;
+        bucket.errors += queries.errors;
+        for (ms, times) in queries.durations {
+            bucket.max_ms = bucket.max_ms.max(*ms);
+            sums.total_ms.add(i128::from(*ms) * i128::from(*times));
+        }
+        let [scan_rows, scan_bytes, ..] = queries.sums;
+        sums.scan_rows.add(scan_rows);
+        sums.scan_bytes.add(scan_bytes);
+    }
+
     pub(super) fn into_buckets(self) -> Vec<Bucket> {
         let buckets = self.buckets.into_iter().map(|(bucket, sums)| Bucket {
             total_ms: sums.total_ms.bounded(),
@@ -108,6 +125,13 @@ impl Spans {
             Some(from_ms.saturating_add(self.width_ms))
         });
         starts.take(self.count).map(Bucket::empty).collect()
+    }
+
+    /// Returns whether all starts of an hour since 1970 are in one span, or in none.
+    pub(super) fn have_whole_hour(self, hour: i64) -> bool {
+        let start_ms = hour.saturating_mul(HOUR_MS);
+        let end_ms = start_ms.saturating_add(HOUR_MS - 1);
+        self.position(start_ms) == self.position(end_ms)
     }
 
     /// Returns the position of the span that a start falls into; it may be behind the last span. None

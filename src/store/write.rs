@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::batch::{Batch, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary};
 use super::error::StoreError;
+use super::hours::HourChange;
 use super::packing::PackedProfile;
 use super::profile_body::unpack;
 use super::retention::Removal;
@@ -81,6 +82,12 @@ pub(super) trait Rows: Send {
         plans: &[(&QueryId, &PlanSummary)],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Begins and ends readings of hours.
+    fn change_hours(
+        &mut self,
+        changes: &[HourChange],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Writes log-ins; a stored one counts as unchanged.
     fn write_logins(
         &mut self,
@@ -131,6 +138,9 @@ pub(super) async fn write_batch(
     let plans: Vec<_> = plans.into_iter().collect();
     if !plans.is_empty() {
         rows.write_plans(&plans).await?;
+    }
+    if !batch.hours.is_empty() {
+        rows.change_hours(&batch.hours).await?;
     }
     written.logins = rows.write_logins(&batch.logins).await?;
     if let Some(file) = &batch.followed {

@@ -54,6 +54,14 @@ impl Zone {
         i64::from(time.with_timezone(&self.0).offset().fix().local_minus_utc()) * 1000
     }
 
+    /// Returns whether the hour from an instant on is a whole hour on the clock of the zone.
+    pub(crate) fn has_whole_hour(self, start_ms: i64) -> bool {
+        const LAST_MS: i64 = 3_599_999;
+        let [first, last] = [start_ms, start_ms.saturating_add(LAST_MS)]
+            .map(|instant_ms| self.format_ms(instant_ms));
+        first.ends_with(":00:00") && first.get(..13) == last.get(..13)
+    }
+
     /// Returns an instant as Doris writes times, `yyyy-MM-dd HH:mm:ss` in this zone, or `N/A` for an instant beyond the
     /// calendar.
     pub(crate) fn format_ms(self, instant_ms: i64) -> String {

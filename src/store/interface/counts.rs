@@ -134,6 +134,22 @@ impl Store {
         of_engine!(self, store => store.normalized_statements(fingerprints).await)
     }
 
+    /// Returns some of the hours whose queries have no summary and have settled; none on PostgreSQL, which sums on the server.
+    pub(crate) async fn unsummed_hours(&self) -> Result<Vec<i64>, StoreError> {
+        match self {
+            Store::Sqlite(store) => store.unsummed_hours().await,
+            Store::Postgres(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Returns the bytes of the summary of an hour.
+    pub(crate) async fn sum_hour(&self, hour: i64) -> Result<Vec<u8>, StoreError> {
+        match self {
+            Store::Sqlite(store) => store.sum_hour(hour).await,
+            Store::Postgres(_) => Ok(Vec::new()),
+        }
+    }
+
     /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.
     pub(crate) async fn sizes(&self) -> Result<Sizes, StoreError> {
         of_engine!(self, store => store.sizes().await)

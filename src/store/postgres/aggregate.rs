@@ -16,7 +16,7 @@ use super::nul::without_nul;
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
-use crate::store::group::{Alike, Group, GroupBy, Grouping, Keys, QUARTER_MS, SUMMED};
+use crate::store::group::{Alike, Group, GroupBy, Grouping, Keys, QUARTER_MS, Quarters, SUMMED};
 use crate::store::query::Reader;
 use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
 use crate::store::timeline::{Bucket, Spans};
@@ -91,6 +91,7 @@ async fn groups(
     {
         let durations_ms: Option<Vec<i64>> = row.try_get(7)?;
         let users: Option<Vec<String>> = row.try_get(8)?;
+        let durations: Vec<(i64, u64)> = durations_ms.iter().flatten().map(|ms| (*ms, 1)).collect();
         let mut sums = [0; SUMMED.len()];
         for (column, value) in (OF_SUMMED..).zip(&mut sums) {
             *value = exact_sum(&row, column)?;
@@ -98,10 +99,10 @@ async fn groups(
         let alike = Alike {
             count: row.try_get(3)?,
             errors: row.try_get(4)?,
-            durations_ms: durations_ms.as_deref().unwrap_or_default(),
+            durations: &durations,
             sums,
             peak_memory_bytes: row.try_get(9)?,
-            quarters: row.try_get(10)?,
+            quarters: Quarters::Number(row.try_get(10)?),
             first_ms: row.try_get(5)?,
             last_ms: row.try_get(6)?,
         };

@@ -15,6 +15,7 @@ use crate::domain::statement::Fingerprint;
 use crate::domain::time::now_ms;
 use crate::store::batch::{Counts, FollowedFile, Label, NormalizedStatements, WriteSummary};
 use crate::store::error::StoreError;
+use crate::store::hours::HourChange;
 use crate::store::ngram_index::segment_of;
 use crate::store::packing::PackedProfile;
 use crate::store::retention::Removal;
@@ -193,6 +194,11 @@ impl Rows for PostgresRows<'_> {
         let PackedProfile { text_bytes, body, .. } = profile;
         statements::replace_profile(self.connection, query_id.as_str(), *text_bytes, body).await?;
         Ok(statements::remove_plan(self.connection, query_id.as_str()).await?)
+    }
+
+    /// Does nothing: PostgreSQL has no summaries of hours.
+    async fn change_hours(&mut self, _: &[HourChange]) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn write_plans(&mut self, plans: &[(&QueryId, &PlanSummary)]) -> Result<(), StoreError> {

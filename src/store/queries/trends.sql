@@ -1,8 +1,8 @@
--- How often the queries of each fingerprint ran in each span of ?2 milliseconds from ?1 to ?3.
+-- How often the queries of each fingerprint ran from ?4 to ?3, in each span of ?2 milliseconds from ?1 on.
 SELECT fingerprint AS "fingerprint!: i64", (started_ms - ?1) / ?2 AS "part!: i64",
     count(*) AS "count!: i64"
 FROM query
-WHERE started_ms BETWEEN ?1 AND ?3
-  AND fingerprint IN (SELECT value FROM json_each(?4))
-  AND (?5 IS NULL OR user = ?5)
+WHERE started_ms BETWEEN ?4 AND ?3
+  AND fingerprint IN (SELECT value FROM json_each(?5))
+  AND (?6 IS NULL OR user = ?6)
 GROUP BY 1, 2

@@ -53,6 +53,7 @@ impl SqliteWriter {
         while let Some(mut batch) = group.next().await {
             group.written(write_batch(&mut rows, &mut batch).await?);
         }
+        rows.finish().await?;
         Ok(transaction.commit().await?)
     }
 

@@ -48,6 +48,7 @@ pub(super) async fn bring_up_to_date(
             None => break,
         }
     }
+    sqlx::query!("DELETE FROM hour_summary").execute(&mut *connection).await?;
     sqlx::query!(
         "DELETE FROM statement
          WHERE NOT EXISTS (SELECT 1 FROM query WHERE query.fingerprint = statement.fingerprint)"

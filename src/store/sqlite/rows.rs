@@ -5,7 +5,8 @@ use sqlx::sqlite::SqliteTransaction;
 use super::admin::retention;
 use super::login::write_logins;
 use super::raw::{
-    insert_normalized, insert_queries, stored_queries, update_queries, write_loads, write_plans,
+    change_hours, forget_hours, insert_normalized, insert_queries, stored_queries, update_queries,
+    write_loads, write_plans,
 };
 use crate::domain::login::Login;
 use crate::domain::profile::PlanSummary;
@@ -13,6 +14,7 @@ use crate::domain::record::{Load, QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
 use crate::store::batch::{Counts, FollowedFile, Label, NormalizedStatements, WriteSummary};
 use crate::store::error::StoreError;
+use crate::store::hours::{HourChange, hour_of};
 use crate::store::packing::PackedProfile;
 use crate::store::retention::Removal;
 use crate::store::write::Rows;
@@ -21,11 +23,25 @@ pub(super) struct SqliteRows<'t, 'c> {
     transaction: &'t mut SqliteTransaction<'c>,
     /// The normalized statements that this transaction has stored or found.
     stored_statements: foldhash::HashSet<Fingerprint>,
+    /// The hours in which this transaction changes a query.
+    changed_hours: foldhash::HashSet<i64>,
+    /// The starts of the stored queries that this transaction may change.
+    known_starts: foldhash::HashMap<QueryId, i64>,
 }
 
 impl<'t, 'c> SqliteRows<'t, 'c> {
     pub(super) fn new(transaction: &'t mut SqliteTransaction<'c>) -> SqliteRows<'t, 'c> {
-        SqliteRows { transaction, stored_statements: foldhash::HashSet::default() }
+        SqliteRows {
+            transaction,
+            stored_statements: foldhash::HashSet::default(),
+            changed_hours: foldhash::HashSet::default(),
+            known_starts: foldhash::HashMap::default(),
+        }
+    }
+
+    /// Removes the summaries of hours in which a query changed. The last of a transaction.
+    pub(super) async fn finish(self) -> Result<(), StoreError> {
+        forget_hours(self.transaction, &self.changed_hours).await
     }
 }
 
@@ -51,7 +67,9 @@ impl Rows for SqliteRows<'_, '_> {
     ) -> Result<(), StoreError> {
         // A normalized statement goes with the last of its queries.
         self.stored_statements.clear();
-        retention::remove(self.transaction, removal, written).await
+        let starts = retention::remove(self.transaction, removal, written).await?;
+        self.changed_hours.extend(starts.into_iter().map(hour_of));
+        Ok(())
     }
 
     async fn insert_queries(
@@ -59,6 +77,9 @@ impl Rows for SqliteRows<'_, '_> {
         queries: &[(&QueryRecord, Option<Fingerprint>)],
     ) -> Result<Vec<bool>, StoreError> {
         let inserted = insert_queries(self.transaction, queries).await?;
+        let new = inserted.iter().zip(queries).filter(|(row, _)| row.is_some());
+        let starts = new.filter_map(|(_, (record, _))| record.started_ms);
+        self.changed_hours.extend(starts.map(hour_of));
         let loads: Vec<(i64, &Load)> = inserted
             .iter()
             .zip(queries)
@@ -69,7 +90,11 @@ impl Rows for SqliteRows<'_, '_> {
     }
 
     async fn stored_queries(&mut self, ids: &[QueryId]) -> Result<Vec<StoredQuery>, StoreError> {
-        stored_queries(self.transaction, ids).await
+        let stored = stored_queries(self.transaction, ids).await?;
+        let starts =
+            stored.iter().filter_map(|query| Some((query.query_id.clone(), query.started_ms?)));
+        self.known_starts.extend(starts);
+        Ok(stored)
     }
 
     async fn update_queries(
@@ -78,6 +103,11 @@ impl Rows for SqliteRows<'_, '_> {
     ) -> Result<(), StoreError> {
         let records: Vec<_> =
             queries.iter().map(|(query, fingerprint)| (&query.record, *fingerprint)).collect();
+        for (record, _) in &records {
+            let known_start = self.known_starts.get(&record.query_id).copied();
+            let starts = known_start.into_iter().chain(record.started_ms);
+            self.changed_hours.extend(starts.map(hour_of));
+        }
         update_queries(self.transaction, &records).await?;
         let loads: Vec<(i64, &Load)> = queries
             .iter()
@@ -135,6 +165,10 @@ impl Rows for SqliteRows<'_, '_> {
 
     async fn write_plans(&mut self, plans: &[(&QueryId, &PlanSummary)]) -> Result<(), StoreError> {
         write_plans(self.transaction, plans).await
+    }
+
+    async fn change_hours(&mut self, changes: &[HourChange]) -> Result<(), StoreError> {
+        change_hours(self.transaction, changes).await
     }
 
     async fn write_logins(&mut self, logins: &[Login]) -> Result<Counts, StoreError> {

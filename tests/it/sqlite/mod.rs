@@ -9,6 +9,7 @@ mod damaged_pages;
 mod disk_full;
 mod docs;
 mod file_changes;
+mod hours;
 mod log;
 mod odd_files;
 mod open;

@@ -31,12 +31,13 @@ pub(in crate::store::sqlite) fn log_pages(max_size: Option<u64>) -> u64 {
 }
 
 /// Removes rows, and notes in `written` how many queries and profiles were removed and what became free. A profile that
-/// goes with its query does not count.
+/// goes with its query does not count. Returns the starts of the queries.
 pub(in crate::store::sqlite) async fn remove(
     transaction: &mut SqliteTransaction<'_>,
     removal: &Removal,
     written: &mut WriteSummary,
-) -> Result<(), StoreError> {
+) -> Result<Vec<i64>, StoreError> {
+    let mut starts = Vec::new();
     let free_before = free_pages(transaction).await?;
     if !removal.profiles.is_empty() {
         let list = serde_json::json!(removal.profiles).to_string();
@@ -50,14 +51,16 @@ pub(in crate::store::sqlite) async fn remove(
     }
     if !removal.queries.is_empty() {
         let list = serde_json::json!(removal.queries).to_string();
-        let removed = sqlx::query_scalar!(
-            "DELETE FROM query WHERE id IN (SELECT value FROM json_each(?)) RETURNING fingerprint",
+        let removed = sqlx::query!(
+            "DELETE FROM query WHERE id IN (SELECT value FROM json_each(?)) RETURNING fingerprint, started_ms",
             list
         )
         .fetch_all(&mut **transaction)
         .await?;
         written.removed_queries = removed.len() as u64;
-        let mut fingerprints: Vec<i64> = removed.into_iter().flatten().collect();
+        starts.extend(removed.iter().filter_map(|query| query.started_ms));
+        let mut fingerprints: Vec<i64> =
+            removed.iter().filter_map(|query| query.fingerprint).collect();
         fingerprints.sort_unstable();
         fingerprints.dedup();
         remove_unused_statements(transaction, &fingerprints).await?;
@@ -77,7 +80,7 @@ pub(in crate::store::sqlite) async fn remove(
     if let Some(mark) = &removal.mark {
         write_mark(transaction, mark).await?;
     }
-    Ok(())
+    Ok(starts)
 }
 
 async fn free_pages(transaction: &mut SqliteTransaction<'_>) -> Result<u64, StoreError> {

@@ -2,16 +2,18 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sqlx::Execute;
 
 use super::super::Store;
+use super::hours::{Part, parts};
 use super::scan::{OWN, Scan, counted};
 use crate::domain::filter::QueryFilter;
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
-use crate::store::group::{Costs, Group, GroupBy, Grouping, Keys, SUMMED};
+use crate::store::group::{Alike, Costs, Group, GroupBy, Grouping, Keys, Quarters, SUMMED};
+use crate::store::hours::{HOUR_MS, HourGroup};
 use crate::store::query::Reader;
 use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
 use crate::store::timeline::{Bucket, Counting, Spans};
@@ -32,21 +34,62 @@ fn groups(
     most: usize,
 ) -> Result<Vec<Group>, rusqlite::Error> {
     let mut grouping = Grouping::new(by);
-    Scan { sqlite, filter, owner }.each(&GROUP_COLUMNS, |row| {
-        if grouping.len() > most {
-            return Ok(false);
+    let _snapshot = sqlite.unchecked_transaction()?;
+    let is_usable = |hour: i64| match by {
+        GroupBy::Hour(zone) => zone.has_whole_hour(hour.saturating_mul(HOUR_MS)),
+        _ => true,
+    };
+    parts(sqlite, filter, is_usable, |part| {
+        match part {
+            Part::Hour(hour, summary) => {
+                for (group, user, db) in summary.groups(filter, owner) {
+                    let durations = group.durations();
+                    let keys = Keys { fingerprint: group.fingerprint, user, db };
+                    grouping.add_alike(&alike(hour, group, &durations), &keys, user);
+                }
+            }
+            Part::Queries(filter) => {
+                let filter = &filter;
+                Scan { sqlite, filter, owner }.each(&GROUP_COLUMNS, |row| {
+                    grouping.add(&counted(row)?, costs(row)?, &keys(row)?);
+                    Ok(grouping.len() <= most)
+                })?;
+            }
         }
-        let text =
-            |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null().ok().flatten());
-        let keys = Keys { fingerprint: row.get(OWN)?, user: text(OWN + 1)?, db: text(OWN + 2)? };
-        let mut costs = Costs { summed: [0; SUMMED.len()], peak_memory_bytes: row.get(OWN + 3)? };
-        for (column, value) in (OF_SUMMED..).zip(&mut costs.summed) {
-            *value = row.get(column)?;
-        }
-        grouping.add(&counted(row)?, costs, &keys);
-        Ok(true)
+        Ok(grouping.len() <= most)
     })?;
     Ok(grouping.into_groups())
+}
+
+/// Returns the queries of a group of an hour.
+fn alike<'a>(hour: i64, group: &HourGroup, durations: &'a [(i64, u64)]) -> Alike<'a> {
+    let (first_ms, last_ms) = group.starts(hour);
+    Alike {
+        count: group.count,
+        errors: group.errors,
+        durations,
+        sums: group.sums,
+        peak_memory_bytes: group.peak_memory_bytes,
+        quarters: Quarters::OfHour { hour, bits: group.quarters },
+        first_ms: Some(first_ms),
+        last_ms: Some(last_ms),
+    }
+}
+
+/// Returns what a row with [`GROUP_COLUMNS`] is grouped by.
+pub(super) fn keys<'r>(row: &'r Row<'_>) -> Result<Keys<'r>, rusqlite::Error> {
+    let text =
+        |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null().ok().flatten());
+    Ok(Keys { fingerprint: row.get(OWN)?, user: text(OWN + 1)?, db: text(OWN + 2)? })
+}
+
+/// Returns what the query of a row with [`GROUP_COLUMNS`] cost.
+pub(super) fn costs(row: &Row<'_>) -> Result<Costs, rusqlite::Error> {
+    let mut costs = Costs { summed: [0; SUMMED.len()], peak_memory_bytes: row.get(OWN + 3)? };
+    for (column, value) in (OF_SUMMED..).zip(&mut costs.summed) {
+        *value = row.get(column)?;
+    }
+    Ok(costs)
 }
 
 impl Store {
@@ -66,9 +109,24 @@ impl Store {
         let owner = reader.owner.map(str::to_string);
         let timeline = self.reports.run(reader.client(), move |sqlite| {
             let mut counting = Counting::new(spans);
-            let (filter, owner) = (&filter, owner.as_deref());
-            Scan { sqlite, filter, owner }.each("", |row| {
-                counting.add(&counted(row)?);
+            let owner = owner.as_deref();
+            let _snapshot = sqlite.unchecked_transaction()?;
+            let is_usable = |hour| spans.have_whole_hour(hour);
+            parts(sqlite, &filter, is_usable, |part| {
+                match part {
+                    Part::Hour(hour, summary) => {
+                        for (group, ..) in summary.groups(&filter, owner) {
+                            let durations = group.durations();
+                            counting.add_alike(&alike(hour, group, &durations));
+                        }
+                    }
+                    Part::Queries(filter) => {
+                        Scan { sqlite, filter: &filter, owner }.each("", |row| {
+                            counting.add(&counted(row)?);
+                            Ok(true)
+                        })?;
+                    }
+                }
                 Ok(true)
             })?;
             Ok(counting.into_buckets())
@@ -139,19 +197,58 @@ impl Store {
         (from_ms, width_ms, last_ms): (i64, i64, i64),
         reader: Reader<'_>,
     ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
-        let fingerprints: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
-        let fingerprints = serde_json::json!(fingerprints).to_string();
+        let wanted: foldhash::HashSet<i64> =
+            fingerprints.iter().map(|one| one.to_signed()).collect();
+        let fingerprints = serde_json::json!(wanted).to_string();
         let owner = reader.owner.map(str::to_string);
         let counted = self.reports.run(reader.client(), move |sqlite| {
-            let trends = sqlx::query_file!(
-                "src/store/queries/trends.sql", from_ms, width_ms, last_ms, fingerprints, owner
-            );
-            let mut trends = sqlite.prepare(trends.sql().as_str())?;
-            let values = params![from_ms, width_ms, last_ms, fingerprints, owner];
-            let counted = trends.query_map(values, |row| {
-                Ok((Fingerprint::from_signed(row.get(0)?), row.get(1)?, row.get(2)?))
-            })?;
-            counted.collect()
+            let filter = QueryFilter {
+                from_ms: Some(from_ms),
+                to_ms: Some(last_ms.saturating_add(1)),
+                ..QueryFilter::default()
+            };
+            let spans = Spans { from_ms, width_ms, count: usize::MAX };
+            let mut counts: foldhash::HashMap<(i64, i64), i64> = foldhash::HashMap::default();
+            let _snapshot = sqlite.unchecked_transaction()?;
+            parts(
+                sqlite,
+                &filter,
+                |hour| spans.have_whole_hour(hour),
+                |part| {
+                    match part {
+                        Part::Hour(hour, summary) => {
+                            for (group, ..) in summary.groups(&filter, owner.as_deref()) {
+                                let known = group.fingerprint.filter(|it| wanted.contains(it));
+                                if let Some(fingerprint) = known {
+                                    let (first_ms, _) = group.starts(hour);
+                                    let part = first_ms.saturating_sub(from_ms) / width_ms;
+                                    *counts.entry((fingerprint, part)).or_default() += group.count;
+                                }
+                            }
+                        }
+                        Part::Queries(filter) => {
+                            let (first_ms, last_ms) = filter.starts();
+                            let trends = sqlx::query_file!(
+                                "src/store/queries/trends.sql", from_ms, width_ms, last_ms,
+                                first_ms, fingerprints, owner
+                            );
+                            let mut trends = sqlite.prepare_cached(trends.sql().as_str())?;
+                            let values =
+                                params![from_ms, width_ms, last_ms, first_ms, fingerprints, owner];
+                            let mut rows = trends.query(values)?;
+                            while let Some(row) = rows.next()? {
+                                let count: i64 = row.get(2)?;
+                                *counts.entry((row.get(0)?, row.get(1)?)).or_default() += count;
+                            }
+                        }
+                    }
+                    Ok(true)
+                },
+            )?;
+            let counts = counts.into_iter();
+            Ok(counts
+                .map(|((it, part), count)| (Fingerprint::from_signed(it), part, count))
+                .collect())
         });
         counted.await
     }

@@ -7,6 +7,7 @@
 mod aggregate;
 mod damaged;
 mod gate;
+mod hours;
 mod insert;
 mod lane;
 mod list;
@@ -36,6 +37,7 @@ use crate::store::error::StoreError;
 
 pub(super) use damaged::{is_readable_after, queries_after, queries_alone_after, wrong_texts};
 pub(super) use gate::Gate;
+pub(super) use hours::{change_hours, forget_hours};
 pub(super) use insert::insert_normalized;
 pub(super) use lane::Lane;
 pub(super) use log::restart_log;

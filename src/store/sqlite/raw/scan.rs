@@ -127,8 +127,9 @@ impl Scan<'_> {
         columns: &str,
         mut each: impl FnMut(&Row<'_>) -> Result<bool, rusqlite::Error>,
     ) -> Result<(), rusqlite::Error> {
-        // One snapshot for the search index and the rows.
-        let _snapshot = self.sqlite.unchecked_transaction()?;
+        // One snapshot for the search index and the rows, unless the caller has one.
+        let is_alone = self.sqlite.is_autocommit();
+        let _snapshot = is_alone.then(|| self.sqlite.unchecked_transaction()).transpose()?;
         let search = self.filter.search.as_ref();
         let candidates = read_candidates(self.sqlite, search)?;
         let mut ids = self.ids()?;

@@ -1,0 +1,307 @@
+//! What the queries of an hour cost, in groups. A report over a long time reads these instead of the queries.
+//!
+//! A summary holds every duration, so that percentiles are the same as from the queries. An hour with its summary is
+//! about a hundredth of the size of its queries.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::group::SUMMED;
+use super::timeline::Counted;
+use crate::domain::filter::{QueryFilter, Users};
+use crate::domain::record::Kind;
+
+/// The length of an hour, in milliseconds.
+pub(super) const HOUR_MS: i64 = 3_600_000;
+/// The form of a body. Bodies of another form are not read, and are made again.
+pub(super) const SUMMARY_VERSION: i64 = 1;
+/// An hour gets its summary this long after its end. Most of what comes late has come by then.
+pub(super) const SETTLED_MS: i64 = 2 * HOUR_MS;
+/// Hours that get their summaries together.
+pub(super) const HOURS_AT_ONCE: usize = 24;
+
+/// Returns the hour of a start, in hours since 1970.
+pub(super) fn hour_of(started_ms: i64) -> i64 {
+    started_ms.div_euclid(HOUR_MS)
+}
+
+/// A change to the summaries.
+#[derive(Debug)]
+pub(super) enum HourChange {
+    /// A reading of these hours begins. What it reads is stored only if no query of the hour changes meanwhile.
+    Begin { hours: Vec<i64>, token: i64 },
+    /// What a reading made of an hour.
+    Fill { hour: i64, token: i64, body: Vec<u8> },
+}
+
+/// What the queries of an hour cost.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct HourSummary {
+    /// The names of users and databases.
+    names: Vec<String>,
+    groups: Vec<HourGroup>,
+}
+
+/// The queries of an hour with the same statement, user, database and kind.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct HourGroup {
+    pub fingerprint: Option<i64>,
+    /// The position of the name.
+    user: Option<u32>,
+    db: Option<u32>,
+    is_load: bool,
+    pub count: i64,
+    /// Queries that failed.
+    pub errors: i64,
+    /// The different durations, sorted: each as the difference from the one before, and how often it occurs.
+    durations: Vec<(i64, u64)>,
+    /// The sums of [`SUMMED`].
+    pub sums: [i128; SUMMED.len()],
+    pub peak_memory_bytes: Option<i64>,
+    /// The first and the last start, from the begin of the hour, in milliseconds.
+    first_ms: i64,
+    last_ms: i64,
+    /// A bit for each quarter of the hour in which a query started.
+    pub quarters: u8,
+}
+
+impl HourGroup {
+    /// Returns each different duration with the number of its occurrences, sorted.
+    pub(super) fn durations(&self) -> Vec<(i64, u64)> {
+        let mut last_ms = 0_i64;
+        let sorted = self.durations.iter().map(|(longer_ms, times)| {
+            last_ms = last_ms.wrapping_add(*longer_ms);
+            (last_ms, *times)
+        });
+        sorted.collect()
+    }
+
+    /// Returns the first and the last start of the group in an hour, in Unix milliseconds.
+    pub(super) fn starts(&self, hour: i64) -> (i64, i64) {
+        let start_ms = hour.saturating_mul(HOUR_MS);
+        (start_ms.saturating_add(self.first_ms), start_ms.saturating_add(self.last_ms))
+    }
+}
+
+/// Whether summaries can answer for a filter: its conditions are those by which they have groups, and queries without a
+/// start do not count.
+pub(super) fn can_answer(filter: &QueryFilter) -> bool {
+    let QueryFilter {
+        state,
+        search,
+        anywhere,
+        min_ms,
+        min_queue_ms,
+        cache_hit,
+        from_ms,
+        to_ms,
+        // Conditions by which summaries have groups, and what reports ignore.
+        user: _,
+        db: _,
+        kind: _,
+        fingerprint: _,
+        limit: _,
+        after: _,
+    } = filter;
+    state.is_none()
+        && search.is_none()
+        && anywhere.is_none()
+        && min_ms.is_none()
+        && min_queue_ms.is_none()
+        && cache_hit.is_none()
+        && (from_ms.is_some() || to_ms.is_some())
+}
+
+/// Returns the hours that are completely within the times of a filter; the first is greater than the last if none is.
+pub(super) fn whole_hours(filter: &QueryFilter) -> (i64, i64) {
+    let (first_ms, last_ms) = filter.starts();
+    let first = hour_of(first_ms.saturating_sub(1)).saturating_add(1);
+    (first, hour_of(last_ms.saturating_add(1)).saturating_sub(1))
+}
+
+impl HourSummary {
+    /// Returns the summary of its bytes; none if they are of no summary.
+    pub(super) fn read(body: &[u8]) -> Option<HourSummary> {
+        postcard::from_bytes(body).ok()
+    }
+
+    /// Returns the groups of a filter that the owner may see, with the names of user and database.
+    pub(super) fn groups<'s>(
+        &'s self,
+        filter: &'s QueryFilter,
+        owner: Option<&'s str>,
+    ) -> impl Iterator<Item = (&'s HourGroup, Option<&'s str>, Option<&'s str>)> {
+        let users = filter.users(owner);
+        let name = |at: Option<u32>| self.names.get(at? as usize).map(String::as_str);
+        self.groups.iter().map(move |group| (group, name(group.user), name(group.db))).filter(
+            move |(group, user, db)| {
+                let is_of_user = match users {
+                    Users::All => true,
+                    Users::One(name) => *user == Some(name),
+                    Users::Nobody => false,
+                };
+                is_of_user
+                    && filter.db.as_deref().is_none_or(|name| *db == Some(name))
+                    && filter.kind.is_none_or(|kind| (kind == Kind::Load) == group.is_load)
+                    && filter.fingerprint.is_none_or(|it| group.fingerprint == Some(it.to_signed()))
+            },
+        )
+    }
+}
+
+/// A query as a summary counts it.
+pub(super) struct HourQuery<'q> {
+    pub counted: Counted,
+    pub fingerprint: Option<i64>,
+    pub user: Option<&'q str>,
+    pub db: Option<&'q str>,
+    pub is_load: bool,
+    pub sums: [i64; SUMMED.len()],
+    pub peak_memory_bytes: Option<i64>,
+}
+
+/// Makes the summary of an hour, one query at a time.
+pub(super) struct HourSummer {
+    hour: i64,
+    summary: HourSummary,
+    names: HashMap<String, u32>,
+    groups: foldhash::HashMap<(Option<i64>, Option<u32>, Option<u32>, bool), usize>,
+    /// The durations of each group.
+    durations: Vec<Vec<i64>>,
+}
+
+impl HourSummer {
+    pub(super) fn new(hour: i64) -> HourSummer {
+        HourSummer {
+            hour,
+            summary: HourSummary::default(),
+            names: HashMap::new(),
+            groups: foldhash::HashMap::default(),
+            durations: Vec::new(),
+        }
+    }
+
+    /// Adds a query that started within the hour. Ignores others.
+    pub(super) fn add(&mut self, query: &HourQuery<'_>) {
+        let Some(started_ms) = query.counted.started_ms else { return };
+        if hour_of(started_ms) != self.hour {
+            return;
+        }
+        let (user, db) = (query.user.map(|it| self.name(it)), query.db.map(|it| self.name(it)));
+        let key = (query.fingerprint, user, db, query.is_load);
+        let at_ms = started_ms.rem_euclid(HOUR_MS);
+        let at = *self.groups.entry(key).or_insert(self.summary.groups.len());
+        if at == self.summary.groups.len() {
+            let (fingerprint, user, db, is_load) = key;
+            let start = HourGroup { first_ms: at_ms, last_ms: at_ms, ..HourGroup::default() };
+            self.summary.groups.push(HourGroup { fingerprint, user, db, is_load, ..start });
+            self.durations.push(Vec::new());
+        }
+        let group = &mut self.summary.groups[at];
+        group.count += 1;
+        group.errors += query.counted.errors;
+        group.first_ms = group.first_ms.min(at_ms);
+        group.last_ms = group.last_ms.max(at_ms);
+        group.quarters |= 1 << (at_ms * 4 / HOUR_MS);
+        group.peak_memory_bytes = group.peak_memory_bytes.max(query.peak_memory_bytes);
+        for (sum, value) in group.sums.iter_mut().zip(query.sums) {
+            *sum += i128::from(value);
+        }
+        self.durations[at].extend(query.counted.duration_ms);
+    }
+
+    fn name(&mut self, name: &str) -> u32 {
+        if let Some(at) = self.names.get(name) {
+            return *at;
+        }
+        let at = self.summary.names.len() as u32;
+        self.summary.names.push(name.to_string());
+        self.names.insert(name.to_string(), at);
+        at
+    }
+
+    /// Returns the summary.
+    pub(super) fn finish(mut self) -> HourSummary {
+        for (group, mut durations) in self.summary.groups.iter_mut().zip(self.durations) {
+            durations.sort_unstable();
+            let mut last_ms = 0_i64;
+            for same in durations.chunk_by(|one, next| one == next) {
+                let Some(ms) = same.first() else { continue };
+                group.durations.push((ms.wrapping_sub(last_ms), same.len() as u64));
+                last_ms = *ms;
+            }
+        }
+        self.summary
+    }
+
+    /// Returns the bytes of the summary. Errors if they cannot be made, which does not happen.
+    pub(super) fn into_bytes(self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(&self.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(
+        started_ms: i64,
+        duration_ms: Option<i64>,
+        user: Option<&'static str>,
+    ) -> HourQuery<'static> {
+        HourQuery {
+            counted: Counted {
+                started_ms: Some(started_ms),
+                duration_ms,
+                errors: 0,
+                scan_rows: 3,
+                scan_bytes: 4,
+            },
+            fingerprint: Some(-5),
+            user,
+            db: None,
+            is_load: false,
+            sums: [1; SUMMED.len()],
+            peak_memory_bytes: None,
+        }
+    }
+
+    #[test]
+    fn a_summary_has_every_duration_and_is_read_as_it_was_written() {
+        let hour = -3;
+        let start_ms = hour * HOUR_MS;
+        let mut summer = HourSummer::new(hour);
+        for (at_ms, duration_ms) in [(5, Some(7)), (HOUR_MS - 1, Some(-2)), (9, Some(7)), (6, None)]
+        {
+            summer.add(&query(start_ms + at_ms, duration_ms, Some("alice")));
+        }
+        summer.add(&query(start_ms + 1, Some(i64::MAX), Some("bob")));
+        summer.add(&query(start_ms + 1, Some(i64::MIN), Some("bob")));
+        summer.add(&query(start_ms + HOUR_MS, Some(1), Some("alice")));
+        let body = summer.into_bytes().unwrap();
+        let summary = HourSummary::read(&body).unwrap();
+        let filter = QueryFilter { user: Some("alice".to_string()), ..QueryFilter::default() };
+        let found: Vec<_> = summary.groups(&filter, None).collect();
+        let [(group, user, db)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((*user, *db, group.count, group.quarters), (Some("alice"), None, 4, 0b1001));
+        assert_eq!(group.durations(), [(-2, 1), (7, 2)]);
+        assert_eq!(group.starts(hour), (start_ms + 5, start_ms + HOUR_MS - 1));
+        let all = QueryFilter::default();
+        let of_bob = summary.groups(&all, Some("bob")).next().unwrap();
+        assert_eq!(of_bob.0.durations(), [(i64::MIN, 1), (i64::MAX, 1)]);
+        assert_eq!(summary.groups(&filter, Some("bob")).count(), 0);
+        assert_eq!(HourSummary::read(&body[..body.len() - 1]), None);
+    }
+
+    #[test]
+    fn only_hours_within_the_times_are_whole() {
+        let hours =
+            |from_ms, to_ms| whole_hours(&QueryFilter { from_ms, to_ms, ..QueryFilter::default() });
+        assert_eq!(hours(Some(HOUR_MS), Some(3 * HOUR_MS)), (1, 2));
+        assert_eq!(hours(Some(HOUR_MS + 1), Some(3 * HOUR_MS - 1)), (2, 1));
+        assert_eq!(hours(Some(-HOUR_MS), Some(0)), (-1, -1));
+        let (first, last) = hours(None, Some(0));
+        assert!(first < -1_000_000 && last == -1);
+    }
+}
