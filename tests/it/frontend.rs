@@ -432,15 +432,21 @@ fn the_password_comes_from_the_environment_and_is_not_disclosed() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    // A full pipe would stop the process.
+    let mut pipes = (process.stdout.take().unwrap(), process.stderr.take().unwrap());
+    let output = std::thread::spawn(move || {
+        let mut printed = String::new();
+        pipes.1.read_to_string(&mut printed).unwrap();
+        pipes.0.read_to_string(&mut printed).unwrap();
+        printed
+    });
     // After the second list was requested, the error of the first is in the log.
     wait_until(
         || frontend.requests("/rest/v1/query_profile") > 0 && frontend.requests("/rest/v2") > 0,
         || "no polls".to_string(),
     );
     process.kill().unwrap();
-    let mut printed = String::new();
-    process.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-    process.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
+    let printed = output.join().unwrap();
     process.wait().unwrap();
     assert!(!printed.contains(PASSWORD) && !printed.contains("cm9vdDpzM2NyZXQ"), "{printed}");
     assert_eq!(elsewhere.requests(""), 0);
