@@ -1,6 +1,7 @@
 //! The configuration: defaults, then the file, then the environment, then the command line, each over the one before.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use reqwest::Url;
-use serde::de::Error;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::account::{Account, UnknownRole};
@@ -28,6 +30,7 @@ pub(crate) struct Config {
     pub db: Option<Address>,
     /// The servers of PostgreSQL whose replicas answer reads. [`Config::db`] has them.
     pub db_read: Option<Address>,
+    #[serde(default, deserialize_with = "listen")]
     pub listen: Option<SocketAddr>,
     pub time_zone: Option<Zone>,
     pub insecure_no_auth: Option<bool>,
@@ -35,16 +38,77 @@ pub(crate) struct Config {
     pub tls_cert: Option<PathBuf>,
     #[serde(default, deserialize_with = "file_name")]
     pub tls_key: Option<PathBuf>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "files")]
     pub follow: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "frontends")]
     pub frontend: Vec<FrontendConfig>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "users")]
     pub user: Vec<UserConfig>,
     #[serde(default)]
     pub exclude: ExclusionRules,
     #[serde(default)]
     pub retention: Retention,
+}
+
+/// Reads where to listen. `localhost` is 127.0.0.1, so that nobody has to know its number.
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_string(),
+    };
+    numeric.parse().map_err(|_| {
+        format!(
+            "{text} is not an address with a port, like 127.0.0.1:8130, 0.0.0.0:8130 or [::1]:8130"
+        )
+    })
+}
+
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| parse_listen(&text)).transpose().map_err(Error::custom)
+}
+
+/// Reads a list, and says of anything else how one is written.
+struct ListVisitor<T> {
+    expected: &'static str,
+    of: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.expected)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Vec<T>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(elements))
+    }
+}
+
+fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &'static str,
+) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_seq(ListVisitor { expected, of: PhantomData })
+}
+
+fn files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    list(deserializer, "a list of files, like [\"/opt/doris/fe/log/fe.audit.log\"]")
+}
+
+fn frontends<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FrontendConfig>, D::Error> {
+    list(
+        deserializer,
+        "tables with two brackets: [[frontend]], and below it url = \"http://fe1:8030\"",
+    )
+}
+
+fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserConfig>, D::Error> {
+    list(
+        deserializer,
+        "tables with two brackets: [[user]], and below it name, role and password_hash",
+    )
 }
 
 /// Reads the name of a file. Rejects an address, and does not repeat it, because it may have a password.

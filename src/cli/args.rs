@@ -15,7 +15,7 @@ use crate::domain::filter::QueryFilter;
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
-use crate::domain::time::{Zone, parse_duration_ms, parse_user_time_ms};
+use crate::domain::time::{Zone, check_range, now_ms, parse_duration_ms, parse_typed_time_ms};
 use crate::store::{Address, Store, StoredQuery, is_address};
 
 /// Ids that are listed where a prefix is ambiguous.
@@ -167,16 +167,17 @@ pub struct FilterArgs {
     /// Queries with these whole words in the statement, in any order
     #[arg(long)]
     words: Option<String>,
-    /// Queries that took at least this long, in milliseconds
-    #[arg(long, value_name = "MS")]
+    /// Queries that took at least this long: milliseconds, or a duration like 1.5s
+    #[arg(long, value_name = "MS", value_parser = parse_at_least_ms)]
     min_ms: Option<u32>,
-    /// Queries that waited in the queue of their workload group for at least this long, in milliseconds
-    #[arg(long, value_name = "MS")]
+    /// Queries that waited in the queue of their workload group for at least this long: milliseconds, or a duration
+    #[arg(long, value_name = "MS", value_parser = parse_at_least_ms)]
     min_queue_ms: Option<u32>,
     /// Queries that the frontend answered from its SQL cache, or did not
     #[arg(long, value_name = "BOOL")]
     cache_hit: Option<bool>,
-    /// Queries that started at this time or later: a time, a day, Unix milliseconds, or how long ago (2h)
+    /// Queries that started at this time or later: a time ('2024-08-06 11:15'), a day, T14:00 for
+    /// today, yesterday, how long ago (2h), or Unix milliseconds
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// Queries that started before this time
@@ -194,6 +195,8 @@ impl FilterArgs {
             (None, None) => None,
             (text, words) => Some(Search::new(text.as_deref(), words.as_deref())?),
         };
+        let (from_ms, to_ms) = (time(&self.from)?, time(&self.to)?);
+        check_range(from_ms, to_ms)?;
         Ok(QueryFilter {
             limit,
             after: None,
@@ -207,21 +210,28 @@ impl FilterArgs {
             min_ms: self.min_ms.map(i64::from),
             min_queue_ms: self.min_queue_ms.map(i64::from),
             cache_hit: self.cache_hit,
-            from_ms: time(&self.from)?,
-            to_ms: time(&self.to)?,
+            from_ms,
+            to_ms,
         })
     }
 }
 
+/// Parses a number of rows.
+pub(super) fn parse_count(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{text} is not a whole number up to {}", u32::MAX))
+}
+
+/// Parses how long at least: milliseconds, or a duration with its unit.
+fn parse_at_least_ms(text: &str) -> Result<u32, String> {
+    let ms = text.parse().ok().or_else(|| parse_duration_ms(text)?.try_into().ok());
+    ms.ok_or_else(|| {
+        format!("{text} is not a duration; write milliseconds like 500, or a unit: 1.5s, 2min")
+    })
+}
+
 /// Parses a time that a user typed.
 pub(super) fn parse_time_ms(text: &str, zone: Zone) -> anyhow::Result<i64> {
-    let ago = || parse_duration_ms(text).map(|ms| crate::domain::time::now_ms().saturating_sub(ms));
-    parse_user_time_ms(text, zone).or_else(ago).ok_or_else(|| {
-        anyhow!(
-            "{text} is not a time; write one like '2024-08-06 11:15:50', a day like 2024-08-06, Unix milliseconds, or \
-             how long ago, like 2h"
-        )
-    })
+    Ok(parse_typed_time_ms(text, zone, now_ms())?)
 }
 
 /// Returns the names of a query's columns in the order of CSV, `show` and `diff`: the keys of JSON but `origin`, with a

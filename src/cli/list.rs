@@ -22,7 +22,7 @@ pub struct ListArgs {
     #[command(flatten)]
     filters: FilterArgs,
     /// List at most this number of queries
-    #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, short = 'n', default_value_t = 100, value_parser = parse_limit)]
     limit: u32,
     /// The columns of the output, separated by commas: names that `annals show` prints
     #[arg(
@@ -46,6 +46,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const LATE_MS: i64 = 60_000;
 /// Queries that are read at once.
 const PAGE: u32 = 1000;
+
+fn parse_limit(text: &str) -> Result<u32, String> {
+    let limit = text.parse().ok().filter(|limit| (1..=100_000).contains(limit));
+    limit.ok_or_else(|| format!("{text} is not a whole number from 1 to 100000"))
+}
 
 /// Runs the command.
 pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {

@@ -6,9 +6,10 @@ use anyhow::Context;
 use clap::Args;
 
 use super::READING;
-use super::args::{ReadArgs, parse_time_ms};
+use super::args::{ReadArgs, parse_count, parse_time_ms};
 use crate::domain::filter::QueryFilter;
 use crate::domain::profile::ProfiledStatement;
+use crate::domain::time::check_range;
 use crate::store::Reader;
 
 /// Show where the time of statements goes, and what their plans cost
@@ -22,14 +23,15 @@ pub struct PlansArgs {
     /// Only statements with several plans, the one that lost most time by them first
     #[arg(long)]
     several: bool,
-    /// Runs that started at this time or later: a time, a day, Unix milliseconds, or how long ago (2h)
+    /// Runs that started at this time or later: a time ('2024-08-06 11:15'), a day, T14:00 for
+    /// today, yesterday, how long ago (2h), or Unix milliseconds
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// Runs that started before this time
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     /// Show at most this number of statements
-    #[arg(long, short = 'n', default_value_t = 20)]
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = parse_count)]
     limit: u32,
     #[command(flatten)]
     read: ReadArgs,
@@ -45,8 +47,9 @@ pub async fn run(args: PlansArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
     let time =
         |text: Option<String>| text.map(|text| parse_time_ms(&text, history.zone)).transpose();
-    let filter =
-        QueryFilter { from_ms: time(args.from)?, to_ms: time(args.to)?, ..QueryFilter::default() };
+    let (from_ms, to_ms) = (time(args.from)?, time(args.to)?);
+    check_range(from_ms, to_ms)?;
+    let filter = QueryFilter { from_ms, to_ms, ..QueryFilter::default() };
     let all = Reader { owner: None, name: None, address: None };
     let found = history.store.profiled_statements(filter.starts(), args.several, args.limit, all);
     let found = found.await.context(READING)?;

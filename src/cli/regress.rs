@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::READING;
-use super::args::{FilterArgs, ReadArgs};
+use super::args::{FilterArgs, ReadArgs, parse_count};
 use crate::domain::baseline::Baseline;
 use crate::domain::time::Zone;
 use crate::store::{Reader, Regression, Regressions};
@@ -31,7 +31,7 @@ pub struct RegressArgs {
     #[arg(long, value_name = "PERIOD", default_value = "7d")]
     baseline: String,
     /// Show at most this number of statements
-    #[arg(long, short = 'n', default_value_t = 20)]
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = parse_count)]
     limit: u32,
     #[command(flatten)]
     read: ReadArgs,

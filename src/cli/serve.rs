@@ -19,7 +19,7 @@ use super::CLOSING;
 use super::args::{ConfigArgs, FileName};
 use super::import;
 use super::output::{print, write_bytes};
-use crate::config::{Config, FrontendConfig, FrontendUrl};
+use crate::config::{Config, FrontendConfig, FrontendUrl, parse_listen};
 use crate::domain::account::Account;
 use crate::domain::time::{Zone, now_ms};
 use crate::formats::file::Options;
@@ -52,7 +52,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// The address to listen on. Port 0 is any free port [default: 127.0.0.1:8130]
-    #[arg(long, env = "ANNALS_LISTEN", value_name = "ADDR")]
+    #[arg(long, env = "ANNALS_LISTEN", value_name = "ADDR", value_parser = parse_listen)]
     listen: Option<SocketAddr>,
     /// Files and folders to import first, as `annals import` does
     #[arg(long, value_name = "PATH", num_args = 1.., value_parser = FileName)]

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::READING;
-use super::args::{FilterArgs, History, ReadArgs};
+use super::args::{FilterArgs, History, ReadArgs, parse_count};
 use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
 use crate::store::{Group, GroupBy};
@@ -28,8 +28,8 @@ pub struct TopArgs {
     #[arg(long, value_enum, default_value = "total-ms")]
     sort: Order,
     /// Show at most this number of rows
-    #[arg(long, short = 'n', default_value_t = 20)]
-    limit: usize,
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = parse_count)]
+    limit: u32,
     #[command(flatten)]
     read: ReadArgs,
 }
@@ -104,7 +104,7 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
     let (from_ms, to_ms) = (filter.from_ms, filter.to_ms);
     let groups = history.store.top(&filter, by, None).await.context(READING)?;
     let mut rows = largest_first(&groups, args.sort);
-    rows.truncate(args.limit);
+    rows.truncate(args.limit as usize);
     name_statements(&history, &mut rows).await?;
     if history.json {
         history.output.json(&rows)?;

@@ -1,6 +1,6 @@
 //! The earlier period that a period is compared with.
 
-use super::time::{Zone, parse_duration_ms, parse_user_time_ms};
+use super::time::{Zone, now_ms, parse_duration_ms, parse_typed_time_ms};
 
 /// What a period is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +27,8 @@ impl Baseline {
     /// it begins.
     pub(crate) fn parse(text: &str, zone: Zone) -> Option<Baseline> {
         if let Some((from, to)) = text.split_once("..") {
-            let (from_ms, to_ms) = (parse_user_time_ms(from, zone)?, parse_user_time_ms(to, zone)?);
+            let time = |text| parse_typed_time_ms(text, zone, now_ms()).ok();
+            let (from_ms, to_ms) = (time(from)?, time(to)?);
             return (from_ms < to_ms).then_some(Baseline::Period(from_ms, to_ms));
         }
         parse_duration_ms(text).filter(|ms| *ms > 0).map(Baseline::Before)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use warp::hyper::body::Bytes;
 
@@ -22,6 +22,9 @@ const COUNTED_BYTES: usize = 256 << 10;
 const ALL_PARTS: usize = 4096;
 /// The memory of one client: the other half is for everybody else.
 const EACH_PARTS: usize = ALL_PARTS / 2;
+/// The memory of one client for searches, which may read many statements before they have a page: the other half is for its
+/// other lists, which else would wait for them.
+const SEARCH_PARTS: usize = EACH_PARTS / 2;
 /// What a list takes at most: the store ends a list after 8 MiB.
 const LIST_BYTES: usize = 8 << 20;
 /// How long a request waits until other answers are read. A client that reads nothing is cut off after 30 s.
@@ -41,8 +44,15 @@ enum Holder {
 #[derive(Debug)]
 pub(super) struct AnswerMemory {
     all: Arc<Semaphore>,
-    each: Mutex<HashMap<Holder, Weak<Semaphore>>>,
+    each: Mutex<HashMap<Holder, Weak<Share>>>,
     max_wait: Duration,
+}
+
+/// The memory of one client.
+#[derive(Debug)]
+struct Share {
+    all: Arc<Semaphore>,
+    search: Arc<Semaphore>,
 }
 
 /// Marks a request whose answer is counted already.
@@ -54,6 +64,9 @@ pub(super) struct IsCounted;
 pub(super) struct Reserved {
     all: OwnedSemaphorePermit,
     each: OwnedSemaphorePermit,
+    _search: Option<OwnedSemaphorePermit>,
+    // As long as anything of it is reserved, the share is that of the client.
+    _share: Arc<Share>,
 }
 
 /// A body with its memory.
@@ -78,18 +91,27 @@ impl AnswerMemory {
         AnswerMemory { all, each: Mutex::default(), max_wait }
     }
 
-    /// Reserves the memory of the largest list, before a list is made. Errors with 503 if it is not free in time.
+    /// Reserves the memory of the largest list, before a list is made. A search has less. Errors with
+    /// 503 if it is not free in time.
     pub(super) async fn reserve_list(
         &self,
         principal: &Principal,
         client: Client,
+        is_search: bool,
     ) -> Result<Reserved, ApiError> {
         let deadline = Instant::now() + self.max_wait;
         let parts = u32::try_from(LIST_BYTES / PART_BYTES).unwrap_or(u32::MAX);
         // The client's share comes first: a client without any takes nothing from the others while it waits.
         let holder = principal.name.clone().map_or(Holder::Address(client), Holder::User);
-        let each = self.of(holder).acquire_many_owned(parts);
-        let Ok(Ok(each)) = timeout_at(deadline, each).await else {
+        let share = self.of(holder);
+        let each = async {
+            let search = match is_search {
+                true => Some(share.search.clone().acquire_many_owned(parts).await?),
+                false => None,
+            };
+            Ok::<_, AcquireError>((search, share.all.clone().acquire_many_owned(parts).await?))
+        };
+        let Ok(Ok((search, each))) = timeout_at(deadline, each).await else {
             return Err(ApiError::Busy(UNREAD.to_string()));
         };
         let all = self.all.clone().acquire_many_owned(parts);
@@ -97,7 +119,7 @@ impl AnswerMemory {
             let sentence = "annals holds as many large answers as it can; try again later";
             return Err(ApiError::Busy(sentence.to_string()));
         };
-        Ok(Reserved { all, each })
+        Ok(Reserved { all, each, _search: search, _share: share })
     }
 
     /// Counts an answer that is no list, if it is large, such as a query with a statement of many MB. Waiting with it would
@@ -122,19 +144,21 @@ impl AnswerMemory {
         let none = |semaphore: Arc<Semaphore>| {
             semaphore.try_acquire_many_owned(0).map_err(|_| ApiError::Busy(UNREAD.to_string()))
         };
-        let each = self.of(Holder::Address(client));
-        Ok(Reserved { all: none(self.all.clone())?, each: none(each)? })
+        let share = self.of(Holder::Address(client));
+        let (all, each) = (none(self.all.clone())?, none(share.all.clone())?);
+        Ok(Reserved { all, each, _search: None, _share: share })
     }
 
     /// Returns the share of a client.
-    fn of(&self, holder: Holder) -> Arc<Semaphore> {
+    fn of(&self, holder: Holder) -> Arc<Share> {
         let mut each = lock(&self.each);
         if let Some(share) = each.get(&holder).and_then(Weak::upgrade) {
             return share;
         }
         // A share that nobody uses is whole.
         each.retain(|_, share| share.strong_count() > 0);
-        let share = Arc::new(Semaphore::new(EACH_PARTS));
+        let parts = |count| Arc::new(Semaphore::new(count));
+        let share = Arc::new(Share { all: parts(EACH_PARTS), search: parts(SEARCH_PARTS) });
         each.insert(holder, Arc::downgrade(&share));
         share
     }
@@ -179,7 +203,7 @@ mod tests {
         name: Option<&str>,
         last: u8,
     ) -> Result<Bytes, ApiError> {
-        let reserved = memory.reserve_list(&user(name), client(last)).await?;
+        let reserved = memory.reserve_list(&user(name), client(last), false).await?;
         reserved.hold(vec![0; LIST_BYTES].into())
     }
 
@@ -209,6 +233,25 @@ mod tests {
         assert_eq!(lock(&memory.each).len(), 1);
     }
 
+    #[tokio::test]
+    async fn searches_leave_memory_for_other_lists() {
+        let memory = AnswerMemory::with_wait(WAIT);
+        let (user, client) = (user(None), client(1));
+        let reserve = async |is_search| memory.reserve_list(&user, client, is_search).await;
+        let mut reserved = Vec::new();
+        for _ in 0..8 {
+            reserved.push(reserve(true).await.unwrap());
+        }
+        assert!(matches!(reserve(true).await, Err(ApiError::Busy(_))));
+        for _ in 0..8 {
+            reserved.push(reserve(false).await.unwrap());
+        }
+        assert!(matches!(reserve(false).await, Err(ApiError::Busy(_))));
+        drop(reserved);
+        assert!(reserve(true).await.is_ok());
+        assert_eq!(memory.all.available_permits(), ALL_PARTS);
+    }
+
     #[test]
     fn a_large_answer_is_sent_or_rejected_at_once() {
         let memory = AnswerMemory::with_wait(WAIT);
@@ -228,11 +271,11 @@ mod tests {
         let mut unread = Vec::new();
         for (bytes, parts) in [(PART_BYTES - 1, 0), (PART_BYTES, 1), (1 << 20, 17), (48 << 20, 785)]
         {
-            let reserved = memory.reserve_list(&user(None), client(1)).await.unwrap();
+            let reserved = memory.reserve_list(&user(None), client(1), false).await.unwrap();
             unread.push(reserved.hold(vec![0; bytes].into()).unwrap());
             assert_eq!(memory.all.available_permits(), ALL_PARTS - parts);
         }
-        let reserved = memory.reserve_list(&user(None), client(1)).await.unwrap();
+        let reserved = memory.reserve_list(&user(None), client(1), false).await.unwrap();
         assert!(reserved.hold(vec![0; 100 << 20].into()).is_err());
         assert_eq!(memory.all.available_permits(), ALL_PARTS - 785);
     }

@@ -20,6 +20,7 @@ use warp::hyper::body::{Body, Bytes};
 
 use super::is_cached;
 use super::state::{AppState, Credentials};
+use crate::domain::time::is_absolute;
 use crate::http::answer::{Answer, AnswerBody};
 use crate::http::answer_memory::{AnswerMemory, IsCounted, Reserved};
 use crate::http::auth::{Principal, SessionCookie};
@@ -124,7 +125,9 @@ impl ResponseCache {
         }
         // Memory is reserved before the cache lets one request make the list for others: nobody waits for the memory of
         // another client.
-        let reserved = match self.memory.reserve_list(&principal, client(&request)).await {
+        let is_search = request.uri().query().is_some_and(searches);
+        let reserved = self.memory.reserve_list(&principal, client(&request), is_search).await;
+        let reserved = match reserved {
             Ok(reserved) => reserved,
             Err(error) => return Ok(error_answer(&request, error).map(whole)),
         };
@@ -196,7 +199,22 @@ fn is_list<In>(request: &Request<In>) -> bool {
         && uri.authority().is_none()
         && is_cached(uri.path())
         // With this parameter the path has one query, not a list.
-        && !uri.query().is_some_and(|query| query.contains("query_id"))
+        && !uri.query().is_some_and(|query| query.contains("query_id") || moves(query))
+}
+
+/// Returns whether a list of this query searches in statements, which may read many of them before it has a page.
+fn searches(query: &str) -> bool {
+    query
+        .split('&')
+        .any(|parameter| parameter.starts_with("search=") || parameter.starts_with("words="))
+}
+
+/// Returns whether a query names a time that moves with the clock, as `from=2h`: an answer is of the time of its request.
+fn moves(query: &str) -> bool {
+    let times = query.split('&').filter_map(|parameter| {
+        parameter.strip_prefix("from=").or_else(|| parameter.strip_prefix("to="))
+    });
+    times.into_iter().any(|time| !is_absolute(time))
 }
 
 /// Returns the host of a request, or `None` if the header is unreadable. The routes reject such a request.

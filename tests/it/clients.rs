@@ -119,7 +119,10 @@ fn schemathesis_finds_no_fault_in_the_openapi_description() {
     import(&db, &[&data("")]);
     let server = Server::start(&db, &[]);
     // A schema cannot express which texts are profiles, and which are days. The server answers other texts with 400.
-    let config = "[[operations]]\ninclude-name = \"PUT /api/v1/queries/{query_id}/profile\"\n\
+    let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/schemathesis_hooks.py");
+    std::fs::copy(hooks, folder.path().join("hooks.py")).unwrap();
+    let config = "hooks = \"hooks\"\n\
+                  [[operations]]\ninclude-name = \"PUT /api/v1/queries/{query_id}/profile\"\n\
                   checks.positive_data_acceptance.expected-statuses = [200, 400]\n\
                   [[operations]]\ninclude-name = \"GET /api/v1/regressions\"\n\
                   checks.positive_data_acceptance.expected-statuses = [200, 400]\n";

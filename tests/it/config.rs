@@ -58,7 +58,15 @@ fn what_is_wrong_is_said_with_its_file_and_line() {
     let folder = TempDir::new().unwrap();
     for (text, sentence) in [
         ("\ndbb = 'x'", "annals.toml:2: unknown field `dbb`"),
-        ("db = 'x'\nlisten = 'here'", "annals.toml:2: invalid socket address"),
+        (
+            "frontend = 'http://fe1:8030'",
+            "annals.toml:1: invalid type: string \"http://fe1:8030\", expected tables with two brackets: [[frontend]]",
+        ),
+        ("follow = 'fe.audit.log'", "expected a list of files, like [\"/opt/"),
+        (
+            "db = 'x'\nlisten = 'here'",
+            "annals.toml:2: here is not an address with a port, like 127.0.0.1:8130",
+        ),
         ("time_zone = 'Mars/Olympus'", "annals.toml:1: 'Mars/Olympus' is not an IANA time zone"),
         ("follow = 'a'", "annals.toml:1: invalid type: string"),
         ("# a\n[[frontend]]\nurl = 'fe1'", "annals.toml:3: a frontend is written like"),

@@ -1,6 +1,6 @@
 //! Filters and pages of the lists, which a frontend does not have.
 
-use crate::support::{self, Server, audit_records, data, import};
+use crate::support::{self, Server, audit_records, data, import, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -53,14 +53,21 @@ fn each_filter_selects_its_queries() {
     assert_eq!(count("min_ms=62003"), 2);
     assert_eq!(count("from=2024-08-07"), count("from=2024-08-07%2000:00:00"));
     assert_eq!(count("from=2024-08-07%2009:00:00&to=2024-08-07%2009:01:00"), 1);
+    assert_eq!(count("from=2024-08-07T00:00"), count("from=2024-08-07"));
+    assert_eq!(count("from=1722942950&to=1722942951"), 1, "Unix seconds");
+    assert_eq!(count("from=2h"), 0);
+    assert_eq!(count("to=2h&from=2000-01-01"), count("from=2000-01-01&to=yesterday"));
     // `from` is inclusive, `to` is exclusive.
     assert_eq!(count("from=1722942950932&to=1722942950933"), 1);
     assert_eq!(count("from=1722942950931&to=1722942950932"), 0);
     for (parameters, sentence) in [
         ("type=both", "type must be query or load"),
         ("min_ms=-1", "min_ms must be"),
-        ("from=yesterday", "from must be a time"),
-        ("to=x", "to must be a time"),
+        ("from=last%20week", "from: last week is not a time; write one like '2024-08-06 11:15'"),
+        ("to=x", "to: x is not a time"),
+        ("from=20240806", "from: 20240806 may be several times; write the day 2024-08-06"),
+        ("from=1", "Unix seconds have 10 digits"),
+        ("from=2024-08-07&to=2024-08-06", "the range ends before it begins"),
         ("cursor=1", "Link header"),
         ("cursor=a.b", "Link header"),
         (&format!("search={}", "x".repeat(1001)), "at most 1000 characters"),
@@ -69,6 +76,20 @@ fn each_filter_selects_its_queries() {
         assert_eq!(status, 400, "{parameters}");
         assert!(String::from_utf8(body).unwrap().contains(sentence), "{parameters}");
     }
+}
+
+#[test]
+fn a_list_of_the_last_seconds_moves_with_the_clock() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    let now_ms = crate::support::now().timestamp_millis();
+    let row = format!(r#"{{"query_id": "1-1", "time": {now_ms}, "stmt": "select 1"}}"#);
+    assert_eq!(server.send("POST", "/api/v1/queries", &[], row.as_bytes()).0, 200);
+    let count =
+        |from: &str| server.envelope(&format!("/api/v1/queries?from={from}"))["count"].clone();
+    assert_eq!((count("1min"), count("today")), (1.into(), 1.into()));
+    // Without a commit, an answer that is kept stays as it is.
+    wait_until(|| count("1s") == 0, || count("1s").to_string());
 }
 
 #[test]
@@ -128,7 +149,7 @@ fn queries_without_a_start_come_last() {
         assert_eq!(pages.concat(), all, "{limit}");
     }
     assert_eq!(
-        ids(&server, "/rest/v1/session?from=1").len(),
+        ids(&server, "/rest/v1/session?from=1000000000000").len(),
         3,
         "a query without a start is outside of every range"
     );

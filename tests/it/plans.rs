@@ -364,7 +364,7 @@ fn the_newest_ten_thousand_runs_are_read() {
         &format!(
             "INSERT INTO query (query_id, kind, origin, is_slow, started_ms, fingerprint)
              WITH RECURSIVE run (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM run WHERE number < 10001)
-             SELECT 'r-' || number, 'query', 'audit', FALSE, number, 7 FROM run;
+             SELECT 'r-' || number, 'query', 'audit', FALSE, 1000000000000 + number, 7 FROM run;
              {profile};
              INSERT INTO plan ({body}, read_version, fingerprint) SELECT {body}, 1, 8 FROM profile"
         ),
@@ -373,8 +373,8 @@ fn the_newest_ten_thousand_runs_are_read() {
     let path = "/api/v1/statements/0000000000000007/plans";
     let answer = server.envelope(path)["data"].clone();
     assert_eq!((&answer["runs"], &answer["is_cut"]), (&json!(10_000), &json!(true)));
-    assert_eq!(answer["plans"][0]["first_ms"], 2);
-    let answer = server.envelope(&format!("{path}?from=2"))["data"].clone();
+    assert_eq!(answer["plans"][0]["first_ms"], 1_000_000_000_002_i64);
+    let answer = server.envelope(&format!("{path}?from=1000000000002"))["data"].clone();
     assert_eq!((&answer["runs"], &answer["is_cut"]), (&json!(10_000), &json!(false)));
 }
 

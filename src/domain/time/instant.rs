@@ -57,12 +57,6 @@ pub(crate) fn leading_zone_offset(text: &[u8]) -> Option<(i64, usize)> {
 /// The last millisecond of the year 9999. Greater numbers are not times.
 const LAST_MS: i64 = 253_402_300_799_999;
 
-/// Reads a time that a user typed, in Unix milliseconds: a time that [`parse_instant_ms`] reads, or a day, which gives
-/// its first moment in `zone`.
-pub(crate) fn parse_user_time_ms(text: &str, zone: Zone) -> Option<i64> {
-    parse_instant_ms(text, zone).or_else(|| parse_instant_ms(&format!("{text} 00:00:00"), zone))
-}
-
 /// Reads a time from an audit log, a stream load or a profile, in Unix milliseconds: a local time in `zone`, a time
 /// with an offset (`2024-01-02T11:15:51+08:00`), or epoch milliseconds. Returns None for any other text, such as `N/A`.
 ///

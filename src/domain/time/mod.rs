@@ -5,16 +5,17 @@
 //!
 //! - [`zone`] converts between instants and local times.
 //! - [`instant`] reads times.
+//! - [`typed`] reads times that people type.
 //! - [`duration`] reads and writes durations.
 
 mod duration;
 mod instant;
+mod typed;
 mod zone;
 
 pub(crate) use duration::{format_duration_ms, parse_duration_ms, parse_duration_ns};
-pub(crate) use instant::{
-    leading_local_time, leading_zone_offset, parse_instant_ms, parse_user_time_ms,
-};
+pub(crate) use instant::{leading_local_time, leading_zone_offset, parse_instant_ms};
+pub(crate) use typed::{check_range, is_absolute, parse_typed_time_ms};
 pub(crate) use zone::Zone;
 
 use std::time::{SystemTime, UNIX_EPOCH};

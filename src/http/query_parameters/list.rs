@@ -9,7 +9,7 @@ use super::values::{
 };
 use crate::domain::filter::QueryFilter;
 use crate::domain::search::Search;
-use crate::domain::time::Zone;
+use crate::domain::time::{Zone, check_range};
 use crate::http::error::ApiError;
 use crate::http::route::Parameters;
 use crate::http::view::View;
@@ -61,6 +61,8 @@ impl ListParameters {
     /// Returns the filter that the parameters describe. Errors if a time or a search cannot be understood.
     pub(crate) fn filter(self, zone: Zone) -> Result<QueryFilter, ApiError> {
         let time = |name, time: Option<Time>| time.map(|time| time.ms(name, zone)).transpose();
+        let (from_ms, to_ms) = (time("from", self.from)?, time("to", self.to)?);
+        check_range(from_ms, to_ms).map_err(|error| ApiError::BadRequest(error.to_string()))?;
         Ok(QueryFilter {
             limit: self.limit.0,
             after: self.cursor.map(|PageCursor(cursor)| cursor),
@@ -74,8 +76,8 @@ impl ListParameters {
             min_ms: self.min_ms.map(|Milliseconds(ms)| ms),
             min_queue_ms: self.min_queue_ms.map(|Milliseconds(ms)| ms),
             cache_hit: self.cache_hit,
-            from_ms: time("from", self.from)?,
-            to_ms: time("to", self.to)?,
+            from_ms,
+            to_ms,
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::baseline::Baseline;
 use crate::domain::filter::Cursor;
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
-use crate::domain::time::{Zone, parse_user_time_ms};
+use crate::domain::time::{Zone, now_ms, parse_typed_time_ms};
 use crate::http::error::ApiError;
 
 /// The largest time in milliseconds: what a JSON number holds exactly.
@@ -115,12 +115,8 @@ pub(crate) struct Time(String);
 impl Time {
     /// Returns the time in Unix milliseconds. Errors, in the name of the parameter, if the text is no time.
     pub(super) fn ms(&self, name: &str, zone: Zone) -> Result<i64, ApiError> {
-        parse_user_time_ms(&self.0, zone).ok_or_else(|| {
-            ApiError::BadRequest(format!(
-                "{name} must be a time like 2024-08-06 11:15:50, a day like 2024-08-06, or Unix \
-                 milliseconds"
-            ))
-        })
+        parse_typed_time_ms(&self.0, zone, now_ms())
+            .map_err(|error| ApiError::BadRequest(format!("{name}: {error}")))
     }
 
     /// Returns the schema of a time to the second or better: a text, or Unix milliseconds.
@@ -134,12 +130,26 @@ impl Time {
     }
 }
 
+/// The times that move with the clock.
+const MOVING: &str =
+    "^(now|today|yesterday|T?([01][0-9]|2[0-3]):[0-5][0-9]|[1-9][0-9]{0,3}(s|min|h|d))$";
+
 impl ToSchema for Time {}
 
 impl PartialSchema for Time {
     fn schema() -> RefOr<Schema> {
-        let date = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)));
-        RefOr::T(Time::to_the_second().item(date.build()).build().into())
+        let of_format = |format| text().format(Some(SchemaFormat::KnownFormat(format))).build();
+        let epoch = |minimum: i64, maximum: i64| {
+            let number = ObjectBuilder::new().schema_type(Type::Integer);
+            number.minimum(Some(minimum)).maximum(Some(maximum)).build()
+        };
+        let times = OneOfBuilder::new()
+            .item(of_format(KnownFormat::DateTime))
+            .item(of_format(KnownFormat::Date))
+            .item(text().pattern(Some(MOVING)).build())
+            .item(epoch(1_000_000_000, 9_999_999_999))
+            .item(epoch(100_000_000_000, 253_402_300_799_999));
+        RefOr::T(times.build().into())
     }
 }
 
