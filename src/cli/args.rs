@@ -11,7 +11,7 @@ use clap::{Arg, Args, Command};
 use super::READING;
 use super::output::Output;
 use crate::config::Config;
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{Choice, QueryFilter, QueryOrder};
 use crate::domain::record::{Kind, QueryId};
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
@@ -146,15 +146,60 @@ impl History {
 /// Which queries a command reads.
 #[derive(Debug, Args)]
 pub struct FilterArgs {
-    /// Queries of this user
+    /// Queries of this user; given several times, of any of these users
     #[arg(long)]
-    user: Option<String>,
+    user: Vec<String>,
+    /// Not of this user; queries whose user is unknown stay
+    #[arg(long, value_name = "USER")]
+    not_user: Vec<String>,
     /// Queries in this database
     #[arg(long, value_name = "NAME")]
-    database: Option<String>,
+    database: Vec<String>,
+    /// Not in this database
+    #[arg(long, value_name = "NAME")]
+    not_database: Vec<String>,
     /// Queries in this state, in any letter case
     #[arg(long)]
-    state: Option<String>,
+    state: Vec<String>,
+    /// Not in this state
+    #[arg(long, value_name = "STATE")]
+    not_state: Vec<String>,
+    /// Queries of the client on this host; its port may follow
+    #[arg(long, value_name = "HOST")]
+    client: Vec<String>,
+    /// Not of this client
+    #[arg(long, value_name = "HOST")]
+    not_client: Vec<String>,
+    /// Queries that this frontend ran
+    #[arg(long, value_name = "HOST")]
+    frontend: Vec<String>,
+    /// Not of this frontend
+    #[arg(long, value_name = "HOST")]
+    not_frontend: Vec<String>,
+    /// Queries of this workload group, or resource group of StarRocks
+    #[arg(long, value_name = "NAME")]
+    workload_group: Vec<String>,
+    /// Not of this workload group
+    #[arg(long, value_name = "NAME")]
+    not_workload_group: Vec<String>,
+    /// Queries on this compute group, or warehouse of StarRocks
+    #[arg(long, value_name = "NAME")]
+    compute_group: Vec<String>,
+    /// Not on this compute group
+    #[arg(long, value_name = "NAME")]
+    not_compute_group: Vec<String>,
+    /// Queries that read this table and loads that wrote it: orders, shop.orders or internal.shop.orders
+    #[arg(long, value_name = "NAME")]
+    table: Vec<String>,
+    /// Not with this table
+    #[arg(long, value_name = "NAME")]
+    not_table: Vec<String>,
+    /// Queries that failed, or with `false` queries that did not
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    failed: Option<bool>,
+    /// Queries whose profile is stored, or with `false` those without
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    has_profile: Option<bool>,
     /// Only queries, or only loads
     #[arg(long = "type", value_name = "TYPE", value_parser = ["query", "load"])]
     kind: Option<String>,
@@ -199,10 +244,18 @@ impl FilterArgs {
         check_range(from_ms, to_ms)?;
         Ok(QueryFilter {
             limit,
+            order: QueryOrder::Start,
             after: None,
-            user: self.user.clone(),
-            db: self.database.clone(),
-            state: self.state.clone(),
+            user: choice(&self.user, &self.not_user)?,
+            db: choice(&self.database, &self.not_database)?,
+            state: choice(&self.state, &self.not_state)?,
+            client: choice(&self.client, &self.not_client)?,
+            frontend: choice(&self.frontend, &self.not_frontend)?,
+            workload_group: choice(&self.workload_group, &self.not_workload_group)?,
+            compute_group: choice(&self.compute_group, &self.not_compute_group)?,
+            table: choice(&self.table, &self.not_table)?,
+            is_failed: self.failed,
+            has_profile: self.has_profile,
             kind: self.kind.as_deref().map(Kind::of_name),
             fingerprint: self.fingerprint,
             search,
@@ -227,6 +280,16 @@ fn parse_at_least_ms(text: &str) -> Result<u32, String> {
     ms.ok_or_else(|| {
         format!("{text} is not a duration; write milliseconds like 500, or a unit: 1.5s, 2min")
     })
+}
+
+/// The most values of one option, as of a parameter of the interface.
+const MAX_VALUES: usize = 100;
+
+fn choice(any_of: &[String], none_of: &[String]) -> anyhow::Result<Choice> {
+    if any_of.len().max(none_of.len()) > MAX_VALUES {
+        bail!("an option takes at most {MAX_VALUES} values");
+    }
+    Ok(Choice { any_of: any_of.to_vec(), none_of: none_of.to_vec() })
 }
 
 /// Parses a time that a user typed.

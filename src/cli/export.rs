@@ -11,7 +11,7 @@ use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, column_names, plain};
 use super::merge::unreadable;
 use super::output::{WRITING, json_escaped, visible};
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{QueryFilter, QueryOrder};
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::Zone;
 use crate::store::{QueryPage, StoreError, StoredQuery, Unread};
@@ -85,7 +85,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Returns whether the index of all queries by start has those of a list.
 fn is_by_start(filter: &QueryFilter) -> bool {
-    filter.is_by_start_alone() && filter.user.is_none()
+    filter.is_by_start_alone() && filter.user.is_any()
 }
 
 /// An export that runs.
@@ -121,7 +121,7 @@ impl Export {
                 break;
             };
             let is_last = page.len() < filter.limit as usize;
-            filter.after = page.last().map(StoredQuery::cursor);
+            filter.after = page.last().map(|query| query.cursor(QueryOrder::Start));
             filter.limit = PAGE.min(filter.limit * 2);
             self.write(&page).context(WRITING)?;
             if is_last {

@@ -1,19 +1,19 @@
-//! `annals list`: queries, newest first.
+//! `annals list`: queries, newest first or by another order.
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, column_names, plain};
 use super::output::{has_reader, json_escaped, write_bytes};
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{QueryFilter, QueryOrder};
 use crate::store::StoredQuery;
 
-/// List queries, newest first
+/// List queries, newest first or the largest by --sort
 ///
 /// Writes a table on a terminal, elsewhere lines with tabs below the names of the columns. With --json, writes an
 /// object a line.
@@ -24,13 +24,16 @@ pub struct ListArgs {
     /// List at most this number of queries
     #[arg(long, short = 'n', default_value_t = 100, value_parser = parse_limit)]
     limit: u32,
+    /// The value to sort by, largest first; queries whose value is unknown come last
+    #[arg(long, value_enum, default_value = "started-ms", conflicts_with = "follow")]
+    sort: Sort,
     /// The columns of the output, separated by commas: names that `annals show` prints
     #[arg(
         long,
         short,
         value_delimiter = ',',
         value_name = "NAME",
-        default_value = "query_id,started_at,duration_ms,state,user,db,statement"
+        default_value = COLUMNS
     )]
     columns: Vec<String>,
     /// Wait for new queries, and write them as they arrive, the newest last
@@ -38,6 +41,36 @@ pub struct ListArgs {
     follow: bool,
     #[command(flatten)]
     read: ReadArgs,
+}
+
+/// The default of --columns.
+const COLUMNS: &str = "query_id,started_at,duration_ms,state,user,db,statement";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Sort {
+    StartedMs,
+    DurationMs,
+    CpuTimeMs,
+    ScanRows,
+    ScanBytes,
+    PeakMemoryBytes,
+    ReturnRows,
+    QueueTimeMs,
+}
+
+impl Sort {
+    fn order(self) -> QueryOrder {
+        match self {
+            Sort::StartedMs => QueryOrder::Start,
+            Sort::DurationMs => QueryOrder::Duration,
+            Sort::CpuTimeMs => QueryOrder::CpuTime,
+            Sort::ScanRows => QueryOrder::ScanRows,
+            Sort::ScanBytes => QueryOrder::ScanBytes,
+            Sort::PeakMemoryBytes => QueryOrder::PeakMemory,
+            Sort::ReturnRows => QueryOrder::ReturnRows,
+            Sort::QueueTimeMs => QueryOrder::QueueTime,
+        }
+    }
 }
 
 /// From one read of a followed history to the next.
@@ -59,17 +92,30 @@ pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
         bail!("unknown column {unknown}; the columns are {}", column_names().join(", "));
     }
     let history = args.read.open().await?;
-    let filter = args.filters.filter(history.zone, args.limit)?;
+    let order = args.sort.order();
+    let filter = QueryFilter { order, ..args.filters.filter(history.zone, args.limit)? };
+    let columns = with_order(args.columns, order);
     if args.follow {
-        return follow(&history, &args.columns, filter).await;
+        return follow(&history, &columns, filter).await;
     }
     let queries = pages(&history, &filter).await?;
-    let text = text(&history, &args.columns, &queries)?;
+    let text = text(&history, &columns, &queries)?;
     match history.json {
         true => write_bytes(text.as_bytes())?,
         false => history.output.write(&text)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the columns with the value by which the list is sorted, unless somebody chose the columns.
+fn with_order(mut columns: Vec<String>, order: QueryOrder) -> Vec<String> {
+    let is_chosen = columns.join(",") != COLUMNS;
+    if order == QueryOrder::Start || is_chosen || columns.iter().any(|name| name == order.field()) {
+        return columns;
+    }
+    let place = columns.iter().position(|name| name == "started_at").map_or(0, |at| at + 1);
+    columns.insert(place, order.field().to_string());
+    columns
 }
 
 /// Writes queries, then new ones until the reader has gone.
@@ -109,13 +155,15 @@ async fn follow(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the queries of a filter page by page.
+/// Reads the queries of a filter page by page. Another order than that by start is one page: each page would look at all
+/// queries again.
 async fn pages(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<StoredQuery>> {
     let mut queries: Vec<StoredQuery> = Vec::new();
+    let most = if filter.order == QueryOrder::Start { PAGE } else { u32::MAX };
     loop {
         let missing = filter.limit - queries.len() as u32;
-        let after = queries.last().map(StoredQuery::cursor);
-        let page = QueryFilter { limit: missing.min(PAGE), after, ..filter.clone() };
+        let after = queries.last().map(|query| query.cursor(filter.order));
+        let page = QueryFilter { limit: missing.min(most), after, ..filter.clone() };
         let found = history.store.records(&page, None).await.context(READING)?;
         let is_full = found.len() as u32 == page.limit;
         queries.extend(found);

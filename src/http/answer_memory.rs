@@ -22,9 +22,9 @@ const COUNTED_BYTES: usize = 256 << 10;
 const ALL_PARTS: usize = 4096;
 /// The memory of one client: the other half is for everybody else.
 const EACH_PARTS: usize = ALL_PARTS / 2;
-/// The memory of one client for searches, which may read many statements before they have a page: the other half is for its
-/// other lists, which else would wait for them.
-const SEARCH_PARTS: usize = EACH_PARTS / 2;
+/// The memory of one client for lists that may read many queries before they have a page: the other half is for its quick
+/// lists, which else would wait for them.
+const SLOW_PARTS: usize = EACH_PARTS / 2;
 /// What a list takes at most: the store ends a list after 8 MiB.
 const LIST_BYTES: usize = 8 << 20;
 /// How long a request waits until other answers are read. A client that reads nothing is cut off after 30 s.
@@ -52,7 +52,7 @@ pub(super) struct AnswerMemory {
 #[derive(Debug)]
 struct Share {
     all: Arc<Semaphore>,
-    search: Arc<Semaphore>,
+    slow: Arc<Semaphore>,
 }
 
 /// Marks a request whose answer is counted already.
@@ -64,7 +64,7 @@ pub(super) struct IsCounted;
 pub(super) struct Reserved {
     all: OwnedSemaphorePermit,
     each: OwnedSemaphorePermit,
-    _search: Option<OwnedSemaphorePermit>,
+    _slow: Option<OwnedSemaphorePermit>,
     // As long as anything of it is reserved, the share is that of the client.
     _share: Arc<Share>,
 }
@@ -91,13 +91,13 @@ impl AnswerMemory {
         AnswerMemory { all, each: Mutex::default(), max_wait }
     }
 
-    /// Reserves the memory of the largest list, before a list is made. A search has less. Errors with
+    /// Reserves the memory of the largest list, before a list is made; one that `is_slow` has less. Errors with
     /// 503 if it is not free in time.
     pub(super) async fn reserve_list(
         &self,
         principal: &Principal,
         client: Client,
-        is_search: bool,
+        is_slow: bool,
     ) -> Result<Reserved, ApiError> {
         let deadline = Instant::now() + self.max_wait;
         let parts = u32::try_from(LIST_BYTES / PART_BYTES).unwrap_or(u32::MAX);
@@ -105,13 +105,13 @@ impl AnswerMemory {
         let holder = principal.name.clone().map_or(Holder::Address(client), Holder::User);
         let share = self.of(holder);
         let each = async {
-            let search = match is_search {
-                true => Some(share.search.clone().acquire_many_owned(parts).await?),
+            let slow = match is_slow {
+                true => Some(share.slow.clone().acquire_many_owned(parts).await?),
                 false => None,
             };
-            Ok::<_, AcquireError>((search, share.all.clone().acquire_many_owned(parts).await?))
+            Ok::<_, AcquireError>((slow, share.all.clone().acquire_many_owned(parts).await?))
         };
-        let Ok(Ok((search, each))) = timeout_at(deadline, each).await else {
+        let Ok(Ok((slow, each))) = timeout_at(deadline, each).await else {
             return Err(ApiError::Busy(UNREAD.to_string()));
         };
         let all = self.all.clone().acquire_many_owned(parts);
@@ -119,7 +119,7 @@ impl AnswerMemory {
             let sentence = "annals holds as many large answers as it can; try again later";
             return Err(ApiError::Busy(sentence.to_string()));
         };
-        Ok(Reserved { all, each, _search: search, _share: share })
+        Ok(Reserved { all, each, _slow: slow, _share: share })
     }
 
     /// Counts an answer that is no list, if it is large, such as a query with a statement of many MB. Waiting with it would
@@ -146,7 +146,7 @@ impl AnswerMemory {
         };
         let share = self.of(Holder::Address(client));
         let (all, each) = (none(self.all.clone())?, none(share.all.clone())?);
-        Ok(Reserved { all, each, _search: None, _share: share })
+        Ok(Reserved { all, each, _slow: None, _share: share })
     }
 
     /// Returns the share of a client.
@@ -158,7 +158,7 @@ impl AnswerMemory {
         // A share that nobody uses is whole.
         each.retain(|_, share| share.strong_count() > 0);
         let parts = |count| Arc::new(Semaphore::new(count));
-        let share = Arc::new(Share { all: parts(EACH_PARTS), search: parts(SEARCH_PARTS) });
+        let share = Arc::new(Share { all: parts(EACH_PARTS), slow: parts(SLOW_PARTS) });
         each.insert(holder, Arc::downgrade(&share));
         share
     }
@@ -234,10 +234,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn searches_leave_memory_for_other_lists() {
+    async fn slow_lists_leave_memory_for_quick_ones() {
         let memory = AnswerMemory::with_wait(WAIT);
         let (user, client) = (user(None), client(1));
-        let reserve = async |is_search| memory.reserve_list(&user, client, is_search).await;
+        let reserve = async |is_slow| memory.reserve_list(&user, client, is_slow).await;
         let mut reserved = Vec::new();
         for _ in 0..8 {
             reserved.push(reserve(true).await.unwrap());

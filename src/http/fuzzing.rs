@@ -48,7 +48,7 @@ pub fn queries(input: &[u8]) -> usize {
     let filter = read_known::<ListParameters>(&parameters).and_then(|it| it.filter(Zone::UTC));
     if let Ok(filter) = filter {
         if let Some(after) = filter.after {
-            let read = Parameters::from([("cursor".to_string(), cursor(after))]);
+            let read = Parameters::from_iter([("cursor".to_string(), cursor(after))]);
             assert_eq!(read_known::<ListParameters>(&read).unwrap().cursor.unwrap().0, after);
         }
         filter.starts();

@@ -125,8 +125,8 @@ impl ResponseCache {
         }
         // Memory is reserved before the cache lets one request make the list for others: nobody waits for the memory of
         // another client.
-        let is_search = request.uri().query().is_some_and(searches);
-        let reserved = self.memory.reserve_list(&principal, client(&request), is_search).await;
+        let is_slow = request.uri().query().is_some_and(may_read_many);
+        let reserved = self.memory.reserve_list(&principal, client(&request), is_slow).await;
         let reserved = match reserved {
             Ok(reserved) => reserved,
             Err(error) => return Ok(error_answer(&request, error).map(whole)),
@@ -202,11 +202,11 @@ fn is_list<In>(request: &Request<In>) -> bool {
         && !uri.query().is_some_and(|query| query.contains("query_id") || moves(query))
 }
 
-/// Returns whether a list of this query searches in statements, which may read many of them before it has a page.
-fn searches(query: &str) -> bool {
-    query
-        .split('&')
-        .any(|parameter| parameter.starts_with("search=") || parameter.starts_with("words="))
+/// Returns whether a list of this query may read many queries before it has a page: it searches in statements, or has another
+/// order than by start.
+fn may_read_many(query: &str) -> bool {
+    const NAMES: [&str; 3] = ["search=", "words=", "order="];
+    query.split('&').any(|parameter| NAMES.iter().any(|name| parameter.starts_with(name)))
 }
 
 /// Returns whether a query names a time that moves with the clock, as `from=2h`: an answer is of the time of its request.

@@ -89,6 +89,13 @@ impl HourGroup {
 pub(super) fn can_answer(filter: &QueryFilter) -> bool {
     let QueryFilter {
         state,
+        client,
+        frontend,
+        workload_group,
+        compute_group,
+        table,
+        is_failed,
+        has_profile,
         search,
         anywhere,
         min_ms,
@@ -102,9 +109,12 @@ pub(super) fn can_answer(filter: &QueryFilter) -> bool {
         kind: _,
         fingerprint: _,
         limit: _,
+        order: _,
         after: _,
     } = filter;
-    state.is_none()
+    [state, client, frontend, workload_group, compute_group, table].iter().all(|it| it.is_any())
+        && is_failed.is_none()
+        && has_profile.is_none()
         && search.is_none()
         && anywhere.is_none()
         && min_ms.is_none()
@@ -139,10 +149,11 @@ impl HourSummary {
                 let is_of_user = match users {
                     Users::All => true,
                     Users::One(name) => *user == Some(name),
+                    Users::Some => filter.user.chooses(*user),
                     Users::Nobody => false,
                 };
                 is_of_user
-                    && filter.db.as_deref().is_none_or(|name| *db == Some(name))
+                    && filter.db.chooses(*db)
                     && filter.kind.is_none_or(|kind| (kind == Kind::Load) == group.is_load)
                     && filter.fingerprint.is_none_or(|it| group.fingerprint == Some(it.to_signed()))
             },
@@ -161,12 +172,15 @@ pub(super) struct HourQuery<'q> {
     pub peak_memory_bytes: Option<i64>,
 }
 
+/// Fingerprint, positions of the names of user and database, and whether the queries are loads.
+type GroupKey = (Option<i64>, Option<u32>, Option<u32>, bool);
+
 /// Makes the summary of an hour, one query at a time.
 pub(super) struct HourSummer {
     hour: i64,
     summary: HourSummary,
     names: HashMap<String, u32>,
-    groups: foldhash::HashMap<(Option<i64>, Option<u32>, Option<u32>, bool), usize>,
+    groups: foldhash::HashMap<GroupKey, usize>,
     /// The durations of each group.
     durations: Vec<Vec<i64>>,
 }
@@ -244,6 +258,7 @@ impl HourSummer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::filter::Choice;
 
     fn query(
         started_ms: i64,
@@ -281,7 +296,7 @@ mod tests {
         summer.add(&query(start_ms + HOUR_MS, Some(1), Some("alice")));
         let body = summer.into_bytes().unwrap();
         let summary = HourSummary::read(&body).unwrap();
-        let filter = QueryFilter { user: Some("alice".to_string()), ..QueryFilter::default() };
+        let filter = QueryFilter { user: Choice::one("alice"), ..QueryFilter::default() };
         let found: Vec<_> = summary.groups(&filter, None).collect();
         let [(group, user, db)] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!((*user, *db, group.count, group.quarters), (Some("alice"), None, 4, 0b1001));

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::domain::filter::Cursor;
+use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::record::{Kind, StoredQuery};
 use crate::store::contents::Unread;
 use crate::store::error::StoreError;
@@ -54,10 +54,11 @@ pub(crate) struct QueryPage {
 }
 
 impl QueryPage {
-    /// Returns where the next page begins; `None` if no query is left. `limit` is that of the filter.
-    pub(crate) fn next(&self, limit: u32) -> Option<Cursor> {
-        let is_full = self.queries.len() >= limit as usize;
-        let last = self.queries.last().filter(|_| is_full).map(StoredQuery::cursor);
+    /// Returns where the next page of a filter begins; `None` if no query is left.
+    pub(crate) fn next(&self, filter: &QueryFilter) -> Option<Cursor> {
+        let is_full = self.queries.len() >= filter.limit as usize;
+        let last = self.queries.last().filter(|_| is_full);
+        let last = last.map(|query| query.cursor(filter.order));
         self.incomplete.map(|end| end.at).or(last)
     }
 }
@@ -94,9 +95,9 @@ impl ListedQuery<'_> {
         Kind::of_name(self.kind)
     }
 
-    /// Returns the place of the query in the list of all queries.
+    /// Returns the place of the query in a list by start.
     pub(crate) fn cursor(&self) -> Cursor {
-        Cursor { started_ms: self.started_ms, id: self.id }
+        Cursor { value: self.started_ms, id: self.id }
     }
 }
 

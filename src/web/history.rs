@@ -7,13 +7,12 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
-use super::request::{PageRequest, PageRequests, query_filter};
+use super::query_table::QueryTable;
+use super::request::{PageRequest, PageRequests, list_filter};
+use super::time_range::TimeRange;
 use super::timelines::{Timeline, Timelines};
-use super::{chart, format, paths, query_table, shown_content};
-use crate::domain::filter::{Cursor, QueryFilter};
-use crate::domain::record::Kind;
-use crate::domain::statement::Fingerprint;
-use crate::domain::time::Zone;
+use super::{chart, filter_form, format, paths, shown_content};
+use crate::domain::filter::{Cursor, QueryFilter, QueryOrder};
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
@@ -36,20 +35,24 @@ async fn page(
     parameters: Parameters,
     timelines: Arc<Timelines>,
 ) -> Result<Page, ApiError> {
-    let filter = query_filter(&view, &parameters)?;
-    let queries = async { view.page(&filter).await.map_err(ApiError::from) };
+    let filter = list_filter(&view, &parameters)?;
+    let listed = listed(&view, &filter).await?;
+    let queries = async { view.page(&listed).await.map_err(ApiError::from) };
     let timeline = timelines.get_for_page(&view, &filter);
     let (page, timeline) = tokio::try_join!(queries, timeline)?;
     let queries = &page.queries;
     let chart = timeline.map(|timeline| timeline_chart(&timeline, &parameters, &view));
-    // Only the first page changes as queries arrive.
-    let events = filter.after.is_none().then(|| {
-        let rows = query_table::rows(queries, view.zone);
+    let table = QueryTable { parameters: &parameters, order: filter.order, zone: view.zone };
+    // Only the first page changes as queries arrive. Another order would be sorted again after each commit.
+    let is_live = filter.after.is_none() && filter.order == QueryOrder::Start;
+    let events = is_live.then(|| {
+        let rows = table.rows(queries);
         shown_content::events_address(&parameters, rows.iter().map(|(_, row)| row), chart.as_ref())
     });
     let body = html! {
         h1 { "History" }
-        (filter_form(&filter, &parameters, view.zone))
+        (filter_form::form(&filter, &parameters, view.zone))
+        (filter_form::chosen(&parameters))
         section.over-time aria-label="Queries over time" {
             @match &chart {
                 Some(chart) => (chart),
@@ -64,15 +67,29 @@ async fn page(
                     button.pause type="button" hidden data-live-pause { "Pause" }
                 }
             }
-            (query_table::table(queries, events.as_deref(), view.zone))
+            (table.orders())
+            (table.table(queries, events.as_deref()))
             @if queries.is_empty() && page.incomplete.is_none() {
                 p.empty data-empty { (empty_list(filter.after.is_none() && parameters.is_empty())) }
             }
-            @if let Some(incomplete) = page.incomplete { (incomplete_note(incomplete, view.zone)) }
-            (paging(&filter, &parameters, page.next(filter.limit)))
+            @if let Some(incomplete) = page.incomplete { (incomplete_note(incomplete, &table)) }
+            (paging(&listed, &parameters, page.next(&listed)))
         }
     };
     Ok(Page { title: "History".to_string(), nav: Some(NavItem::History), body })
+}
+
+/// Returns the filter of the list. A list by another order than the start looks at all queries of its range, so without a range
+/// it has that of the chart.
+async fn listed(view: &View, filter: &QueryFilter) -> Result<QueryFilter, ApiError> {
+    let has_range = filter.from_ms.is_some() || filter.to_ms.is_some();
+    if filter.order == QueryOrder::Start || has_range {
+        return Ok(filter.clone());
+    }
+    let range = TimeRange::of(view, filter).await?;
+    let times = range.map(|range| (range.from_ms, range.to_ms));
+    let (from_ms, to_ms) = times.unzip();
+    Ok(QueryFilter { from_ms, to_ms, ..filter.clone() })
 }
 
 /// Returns the chart over time and the links to other time ranges; nothing for an empty history.
@@ -95,80 +112,46 @@ fn empty_list(is_unfiltered: bool) -> Markup {
 }
 
 /// Says where the list ended before the page was full.
-fn incomplete_note(Incomplete { by, at }: Incomplete, zone: Zone) -> Markup {
+fn incomplete_note(Incomplete { by, at }: Incomplete, table: &QueryTable<'_>) -> Markup {
     html! {
         p.note {
             @match by {
-                Bound::Time => "The search takes long and stopped at ",
-                Bound::Bytes => "The statements are long, and the page ends at ",
+                Bound::Time => "The search takes long and stopped",
+                Bound::Bytes => "The statements are long, and the page ends",
             }
-            (format::time(at.started_ms, zone)) ". “Older” goes on from there."
+            @if table.order == QueryOrder::Start { " at " (format::time(at.value, table.zone)) }
+            @else { " early" }
+            ". “" (next_label(table.order)) "” goes on from there."
         }
     }
 }
 
-fn paging(filter: &QueryFilter, parameters: &Parameters, next: Option<Cursor>) -> Markup {
-    let page = |cursor: &str| address(paths::HISTORY, parameters, &[("cursor", cursor)]);
+/// Returns the label of the link to the next page.
+fn next_label(order: QueryOrder) -> &'static str {
+    if order == QueryOrder::Start { "Older" } else { "Next" }
+}
+
+/// Returns the links to the first and the next page of a list.
+fn paging(listed: &QueryFilter, parameters: &Parameters, next: Option<Cursor>) -> Markup {
+    // The pages of a list have one range, also while queries arrive.
+    let time = |ms: Option<i64>| ms.map_or(String::new(), |ms| ms.to_string());
+    let (from, to) = (time(listed.from_ms), time(listed.to_ms));
+    let page = |cursor: &str| match listed.order {
+        QueryOrder::Start => address(paths::HISTORY, parameters, &[("cursor", cursor)]),
+        _ => {
+            let changed = [("from", from.as_str()), ("to", &to), ("cursor", cursor)];
+            address(paths::HISTORY, parameters, &changed)
+        }
+    };
+    let is_by_start = listed.order == QueryOrder::Start;
     html! {
         nav.paging aria-label="Pages of the list" {
-            @if filter.after.is_some() { a href=(page("")) { "Newest" } }
+            @if listed.after.is_some() {
+                a href=(page("")) { @if is_by_start { "Newest" } @else { "First" } }
+            }
             @if let Some(last) = next {
-                a rel="next" href=(page(&cursor(last))) { "Older" }
+                a rel="next" href=(page(&cursor(last))) { (next_label(listed.order)) }
             }
         }
-    }
-}
-
-/// Returns the form whose fields are the parameters of the page.
-fn filter_form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) -> Markup {
-    let value = |name: &str| parameters.get(name).map_or("", String::as_str);
-    let local_time =
-        |ms: Option<i64>| ms.map_or(String::new(), |ms| zone.format_ms(ms).replace(' ', "T"));
-    let text_field = |name: &str, label: &str| {
-        html! { label { (label) input name=(name) value=(value(name)) autocomplete="off" spellcheck="false"; } }
-    };
-    let number_field = |name: &str, label: &str| {
-        html! { label { (label) input type="number" name=(name) min="0" value=(value(name)); } }
-    };
-    let time_field = |name: &str, label: &str, ms: Option<i64>| {
-        html! { label { (label) input type="datetime-local" step="1" name=(name) value=(local_time(ms)); } }
-    };
-    html! {
-        form.filters method="get" action=(paths::HISTORY) role="search" {
-            label.wide {
-                "Statement contains"
-                input type="search" name="search" value=(value("search")) maxlength="1000" spellcheck="false";
-            }
-            (text_field("user", "User"))
-            (text_field("db", "Database"))
-            (text_field("state", "State"))
-            label {
-                "Type"
-                select name="type" {
-                    option value="" { "any" }
-                    @for kind in [Kind::Query, Kind::Load] {
-                        option value=(kind.name()) selected[filter.kind == Some(kind)] { (kind.name()) }
-                    }
-                }
-            }
-            (number_field("min_ms", "Min. duration (ms)"))
-            (number_field("min_queue_ms", "Min. queue time (ms)"))
-            (time_field("from", "From", filter.from_ms))
-            (time_field("to", "To", filter.to_ms))
-            @for name in ["fingerprint", "limit", "cache_hit"] {
-                @if parameters.contains_key(name) { input type="hidden" name=(name) value=(value(name)); }
-            }
-            div.actions {
-                button type="submit" { "Filter" }
-                @if !parameters.is_empty() { a href=(paths::HISTORY) { "Clear" } }
-            }
-            @if let Some(fingerprint) = filter.fingerprint { (statement_note(fingerprint)) }
-        }
-    }
-}
-
-fn statement_note(fingerprint: Fingerprint) -> Markup {
-    html! {
-        p.note { "Only runs of statement " a href=(paths::statement(fingerprint)) { (fingerprint) } }
     }
 }

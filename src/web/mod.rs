@@ -9,6 +9,7 @@
 
 mod assets;
 mod chart;
+mod filter_form;
 mod findings;
 pub(crate) mod flame_graph;
 mod format;

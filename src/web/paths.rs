@@ -29,7 +29,12 @@ pub(super) fn statement(fingerprint: Fingerprint) -> String {
 
 /// Returns the address of the history, filtered by one statement.
 pub(super) fn history_of_statement(fingerprint: Fingerprint) -> String {
-    address(HISTORY, &Parameters::new(), &[("fingerprint", &fingerprint.to_string())])
+    history_of("fingerprint", &fingerprint.to_string())
+}
+
+/// Returns the address of the history, filtered by one value.
+pub(super) fn history_of(name: &str, value: &str) -> String {
+    address(HISTORY, &Parameters::new(), &[(name, value)])
 }
 
 /// Returns the address of the log-in page that leads on to `next`.

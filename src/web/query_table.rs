@@ -3,64 +3,158 @@
 use maud::{Markup, html};
 
 use super::{chart, format, paths};
+use crate::domain::filter::QueryOrder;
 use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::query_parameters::address;
 use crate::store::StoredQuery;
 
 /// Characters of a statement in a row.
 const EXCERPT_CHARS: usize = 180;
 
-/// Returns a table of queries. `events` is the address of its live updates.
-pub(super) fn table(queries: &[StoredQuery], events: Option<&str>, zone: Zone) -> Markup {
-    html! {
-        table.queries {
-            thead {
-                tr {
-                    th scope="col" { "Started" }
-                    th scope="col" { "Duration" }
-                    th scope="col" { "State" }
-                    th scope="col" { "User" }
-                    th scope="col" { "Database" }
-                    th.number scope="col" title="Rows scanned" { "Rows" }
-                    th.number scope="col" title="Bytes scanned" { "Scanned" }
-                    th scope="col" { "Statement" }
-                }
-            }
-            tbody data-events=[events] {
-                @for (_, row) in rows(queries, zone) { (row) }
-            }
-        }
+/// A table of queries.
+#[derive(Clone, Copy)]
+pub(super) struct QueryTable<'a> {
+    /// The parameters of the history that lists the queries. The links of the table add to them.
+    pub parameters: &'a Parameters,
+    pub order: QueryOrder,
+    pub zone: Zone,
+}
+
+/// The name of an order, and what returns the text of a query's value.
+type Figure = (&'static str, fn(&StoredQuery) -> String);
+
+/// Returns the figure of an order. The start has a column of its own everywhere.
+fn figure(order: QueryOrder) -> Figure {
+    match order {
+        QueryOrder::Start => ("Start", |_| String::new()),
+        QueryOrder::Duration => ("Duration", |query| format::duration(query.duration_ms)),
+        QueryOrder::CpuTime => ("CPU time", |query| format::duration(query.cpu_time_ms)),
+        QueryOrder::ScanRows => ("Rows scanned", |query| format::number(query.scan_rows)),
+        QueryOrder::ScanBytes => ("Bytes scanned", |query| format::bytes(query.scan_bytes)),
+        QueryOrder::PeakMemory => ("Peak memory", |query| format::bytes(query.peak_memory_bytes)),
+        QueryOrder::ReturnRows => ("Rows returned", |query| format::number(query.return_rows)),
+        QueryOrder::QueueTime => ("Queue time", |query| format::duration(query.queue_time_ms)),
     }
 }
 
-/// Returns the rows of a table, each with the row id of its query.
-pub(super) fn rows(queries: &[StoredQuery], zone: Zone) -> Vec<(i64, Markup)> {
-    let max_duration_ms = queries.iter().filter_map(|query| query.duration_ms).max().unwrap_or(0);
-    queries.iter().map(|query| (query.id, row(query, max_duration_ms, zone))).collect()
-}
+/// The heads of the columns that every table has, with the order that a click chooses, and for columns of numbers the title.
+const HEADS: [(&str, Option<QueryOrder>, &str); 7] = [
+    ("Started", Some(QueryOrder::Start), ""),
+    ("Duration", Some(QueryOrder::Duration), ""),
+    ("State", None, ""),
+    ("User", None, ""),
+    ("Database", None, ""),
+    ("Rows", Some(QueryOrder::ScanRows), "Rows scanned"),
+    ("Scanned", Some(QueryOrder::ScanBytes), "Bytes scanned"),
+];
 
-fn row(query: &StoredQuery, max_duration_ms: i64, zone: Zone) -> Markup {
-    let statement = query.statement.as_deref().map(|text| format::excerpt(text, EXCERPT_CHARS));
-    let statement = statement.filter(|text| !text.is_empty());
-    html! {
-        tr data-row=(query.id) {
-            td.started { (format::time(query.started_ms, zone)) }
-            td.duration {
-                (chart::bar(query.duration_ms.unwrap_or(0), max_duration_ms))
-                span { (format::duration(query.duration_ms)) }
-            }
-            td.outcome { (format::state(query.state.as_deref(), query.is_failed())) }
-            td.user { (format::text(query.user.as_deref())) }
-            td.db { (format::text(query.db.as_deref())) }
-            td.number { (format::number(query.scan_rows)) }
-            td.number { (format::bytes(query.scan_bytes)) }
-            td.statement {
-                a href=(paths::query(&query.query_id)) {
-                    @match statement {
-                        Some(text) => bdi { (text) },
-                        None => (query.query_id),
+impl QueryTable<'_> {
+    /// Returns the table. `events` is the address of its live updates.
+    pub(super) fn table(&self, queries: &[StoredQuery], events: Option<&str>) -> Markup {
+        html! {
+            table.queries {
+                thead {
+                    tr {
+                        @for (label, order, title) in HEADS {
+                            @let is_number = !title.is_empty();
+                            th class=[is_number.then_some("number")] scope="col" title=[is_number.then_some(title)]
+                                aria-sort=[(order == Some(self.order)).then_some("descending")] {
+                                @match order {
+                                    Some(order) => a href=(self.sorted_by(order)) { (label) },
+                                    None => (label),
+                                }
+                            }
+                        }
+                        @if let Some((label, _)) = self.own_figure() {
+                            th.number scope="col" aria-sort="descending" { (label) }
+                        }
+                        th scope="col" { "Statement" }
                     }
                 }
-                @if query.has_profile { span.badge title="Profile stored" { "profile" } }
+                tbody data-events=[events] {
+                    @for (_, row) in self.rows(queries) { (row) }
+                }
+            }
+        }
+    }
+
+    /// Returns the links to the orders of the list.
+    pub(super) fn orders(&self) -> Markup {
+        html! {
+            div.range {
+                p { "Sort by, largest first" }
+                ul aria-label="Order" {
+                    @for order in QueryOrder::ALL {
+                        li {
+                            a href=(self.sorted_by(order))
+                                aria-current=[(order == self.order).then_some("true")] { (figure(order).0) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the address of the list in an order, from its first page on.
+    fn sorted_by(&self, order: QueryOrder) -> String {
+        let order = if order == QueryOrder::Start { "" } else { order.field() };
+        address(paths::HISTORY, self.parameters, &[("order", order), ("cursor", "")])
+    }
+
+    /// Returns a value as a link to those queries of the list that have it.
+    fn filtered(&self, name: &str, value: Option<&str>, shown: Markup) -> Markup {
+        // A link without a value would be one to all queries.
+        let Some(value) = value.filter(|value| !value.is_empty()) else { return shown };
+        let link = address(paths::HISTORY, self.parameters, &[(name, value), ("cursor", "")]);
+        html! { a.value href=(link) { (shown) } }
+    }
+
+    /// Returns the value by which the list is sorted, if no other column shows it.
+    fn own_figure(&self) -> Option<Figure> {
+        let is_shown = HEADS.iter().any(|(_, order, _)| *order == Some(self.order));
+        (!is_shown).then(|| figure(self.order))
+    }
+
+    /// Returns the rows of the table, each with the row id of its query.
+    pub(super) fn rows(&self, queries: &[StoredQuery]) -> Vec<(i64, Markup)> {
+        let durations = queries.iter().filter_map(|query| query.duration_ms);
+        let max_duration_ms = durations.max().unwrap_or(0);
+        queries.iter().map(|query| (query.id, self.row(query, max_duration_ms))).collect()
+    }
+
+    fn row(&self, query: &StoredQuery, max_duration_ms: i64) -> Markup {
+        let statement = query.statement.as_deref().map(|text| format::excerpt(text, EXCERPT_CHARS));
+        let statement = statement.filter(|text| !text.is_empty());
+        let [state, user, db] = [&query.state, &query.user, &query.db].map(Option::as_deref);
+        html! {
+            tr data-row=(query.id) {
+                td.started { (format::time(query.started_ms, self.zone)) }
+                td.duration {
+                    (chart::bar(query.duration_ms.unwrap_or(0), max_duration_ms))
+                    span { (format::duration(query.duration_ms)) }
+                }
+                td.outcome { (self.filtered("state", state, format::state(state, query.is_failed()))) }
+                td.user { (self.filtered("user", user, format::text(user))) }
+                td.db { (self.filtered("db", db, format::text(db))) }
+                td.number.sorted[self.order == QueryOrder::ScanRows] data-label="Rows scanned" {
+                    (format::number(query.scan_rows))
+                }
+                td.number.sorted[self.order == QueryOrder::ScanBytes] data-label="Bytes scanned" {
+                    (format::bytes(query.scan_bytes))
+                }
+                @if let Some((label, figure)) = self.own_figure() {
+                    td.number.sorted data-label=(label) { (figure(query)) }
+                }
+                td.statement {
+                    a href=(paths::query(&query.query_id)) {
+                        @match statement {
+                            Some(text) => bdi { (text) },
+                            None => (query.query_id),
+                        }
+                    }
+                    @if query.has_profile { span.badge title="Profile stored" { "profile" } }
+                }
             }
         }
     }

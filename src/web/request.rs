@@ -65,7 +65,7 @@ impl PageRequest {
             Err(error) => return log_in_or_error(error, &self.address),
         };
         // A form sends its empty fields too. The redirect keeps the address short enough to share.
-        if self.parameters.values().any(String::is_empty) {
+        if self.parameters.iter().any(|(_, value)| value.is_empty()) {
             let (path, _) = self.address.split_once('?').unwrap_or((&self.address, ""));
             return response::redirect(&query_parameters::address(path, &self.parameters, &[]));
         }
@@ -121,17 +121,25 @@ pub(super) fn page_requests(state: Arc<AppState>) -> PageRequests {
         .boxed()
 }
 
-/// Returns the filter that a page's parameters select. The parameters are those of the REST lists; a time may also
-/// lack its seconds, as browsers send it.
+/// Returns the filter that the parameters of a report select. Reports have orders of their own.
 pub(super) fn query_filter(view: &View, parameters: &Parameters) -> Result<QueryFilter, ApiError> {
     let mut parameters = parameters.clone();
-    parameters.entry("limit".to_string()).or_insert(DEFAULT_LIMIT.to_string());
+    parameters.remove("order");
+    list_filter(view, &parameters)
+}
+
+/// Returns the filter that the parameters of a list select. The parameters are those of the REST lists; a time may also
+/// lack its seconds, as browsers send it.
+pub(super) fn list_filter(view: &View, parameters: &Parameters) -> Result<QueryFilter, ApiError> {
+    let mut parameters = parameters.clone();
+    if !parameters.contains_key("limit") {
+        parameters.set("limit", DEFAULT_LIMIT);
+    }
     for name in ["from", "to"] {
-        if let Some(time) = parameters.get_mut(name)
-            && time.len() == "2024-08-06T11:15".len()
-            && time.contains(':')
-        {
-            time.push_str(":00");
+        let time = parameters.get(name).map_or("", String::as_str);
+        if time.len() == "2024-08-06T11:15".len() && time.contains(':') {
+            let time = format!("{time}:00");
+            parameters.set(name, time);
         }
     }
     query_parameters::filter(view, &parameters)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::report_cache::{Report, ReportCache};
 use super::time_range::TimeRange;
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{QueryFilter, QueryOrder};
 use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::{Bucket, Watch};
@@ -79,7 +79,7 @@ impl Timelines {
 
 /// Returns the key of the chart that all pages of a list have.
 fn key(view: &View, filter: &QueryFilter) -> Key {
-    let filter = QueryFilter { limit: 0, after: None, ..filter.clone() };
+    let filter = QueryFilter { limit: 0, order: QueryOrder::Start, after: None, ..filter.clone() };
     (view.restricted_to().map(str::to_string), filter)
 }
 

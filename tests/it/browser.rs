@@ -541,6 +541,7 @@ fn screenshots() {
                 "db": db,
                 "state": if failed { "ERR" } else { "EOF" }, "error_code": if failed { 1105 } else { 0 },
                 "query_time": 20 + (number * 7919 % 4000) * (1 + number % 7),
+                "cpu_time_ms": number * 7919 % 60_000,
                 "scan_rows": number * 31_337, "scan_bytes": number * 4_031_337,
                 "stmt": format!("select o.id, sum(o.price) from {table} o where o.day = {number} group by o.id order by 2 desc limit 10"),
             })
@@ -558,6 +559,11 @@ fn screenshots() {
     std::fs::create_dir_all(&pictures).unwrap();
     for (name, path) in [
         ("history", "/?limit=20".to_string()),
+        (
+            "history-sorted",
+            "/?limit=20&order=cpu_time_ms&user=alice&user=bob&not_state=ERR&from=2024-08-06"
+                .to_string(),
+        ),
         ("query", "/query_profile/run-2".to_string()),
         ("node", "/query_profile/run-2?node=8".to_string()),
         ("operators", "/query_profile/run-2?show=tree".to_string()),
@@ -570,7 +576,7 @@ fn screenshots() {
         ("not-found", "/query_profile/1-2".to_string()),
     ] {
         browser.open(&format!("{}{path}", server.url));
-        if name == "history" {
+        if name.starts_with("history") {
             browser.until("document.querySelector('figcaption')");
         }
         for width in [1280, 390] {

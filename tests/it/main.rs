@@ -32,6 +32,8 @@
 //! | `plans` | the plans of a statement, what is usual for a plan, and that the store knows every plan | |
 //! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |
 //! | `export` | exports: formulas in CSV, no loss elsewhere | |
+//! | `filters` | several values of one filter, and exclusions | |
+//! | `orders` | lists by any order have every query once | |
 //! | `search` | a search finds what reading all statements finds | |
 //! | `read_bounds` | reads are bounded in time and bytes, and wait for no others | |
 //! | `retention`, `merge` | bounds by age, merges | |
@@ -55,6 +57,7 @@ mod command_line;
 mod config;
 mod export;
 mod files;
+mod filters;
 mod follow;
 mod frontend;
 mod http_edges;
@@ -65,6 +68,7 @@ mod login_attack;
 mod manager;
 mod merge;
 mod operation;
+mod orders;
 mod outcomes;
 mod pages;
 mod passwords;

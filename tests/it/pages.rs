@@ -185,6 +185,116 @@ fn assets_are_cached_forever() {
     assert_eq!(send(&server, "GET", "/assets/none.js", &[], "").status, 404);
 }
 
+/// Returns the ids of the queries that a page lists.
+fn listed(body: &str) -> Vec<&str> {
+    let rows = body.split("<tr data-row").skip(1);
+    rows.map(|row| row.split_once("/query_profile/").unwrap().1.split_once('"').unwrap().0)
+        .collect()
+}
+
+#[test]
+fn the_heads_of_the_history_sort_it() {
+    let (_folder, server) = samples();
+    let start = page(&server, "/?user=carol&user=alice");
+    let sorted = "<th scope=\"col\" aria-sort=\"descending\"><a href=\"/?user=carol&amp;user=alice\">Started";
+    assert!(start.contains(sorted), "{start}");
+    let link = "/?order=scan%5Fbytes&amp;user=carol&amp;user=alice";
+    assert!(start.contains(&format!("<a href=\"{link}\">Scanned</a>")), "{start}");
+    // Without a range, the list has that of the chart, and so have its further pages.
+    let all = "from=1500000000000";
+    for order in ["duration_ms", "cpu_time_ms", "peak_memory_bytes"] {
+        let sorted = page(&server, &format!("/?order={order}&limit=4&{all}"));
+        assert!(!sorted.contains("data-events"), "{sorted}");
+        let expected = server.envelope(&format!("/api/v1/queries?order={order}&limit=4&{all}"));
+        let expected: Vec<&str> = expected["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["query_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(listed(&sorted), expected, "{order}");
+        assert_eq!(sorted.matches("aria-sort=\"descending\"").count(), 1, "{sorted}");
+        let (_, next) = sorted.split_once("rel=\"next\" href=\"").unwrap();
+        let next = next.split_once('"').unwrap().0.replace("&amp;", "&");
+        assert!(listed(&page(&server, &next)).iter().all(|id| !expected.contains(id)), "{next}");
+    }
+    let day = page(&server, "/?order=duration_ms");
+    assert_eq!(listed(&day).len(), 4, "{day}");
+    let next = page(&server, "/?order=duration_ms&limit=3");
+    assert!(next.contains("rel=\"next\" href=\"/?cursor=6%2E"), "{next}");
+    assert!(next.contains("&amp;from=1763374442") && next.contains("&amp;to=1763460842"), "{next}");
+    assert_eq!(send(&server, "GET", "/?order=total_ms", &[], "").status, 400);
+    // A report has orders of its own.
+    assert_eq!(send(&server, "GET", "/statements?order=total_ms", &[], "").status, 200);
+}
+
+#[test]
+fn the_form_keeps_what_is_chosen() {
+    let (_folder, server) = samples();
+    let body = page(
+        &server,
+        "/?words=store_sales5&cache_hit=true&user=alice&user=bob&not_db=lake&order=scan_rows&is_failed=false&client=10.1.2.3",
+    );
+    for expected in [
+        "name=\"words\" value=\"store_sales5\"",
+        "<select name=\"cache_hit\"><option value=\"\">any</option><option value=\"true\" selected>hit</option>",
+        "<option value=\"false\" selected>not failed</option>",
+        "name=\"user\" value=\"alice\"",
+        "name=\"user\" value=\"bob\"",
+        "name=\"not_db\" value=\"lake\"",
+        "name=\"client\" value=\"10.1.2.3\"",
+        "<input type=\"hidden\" name=\"order\" value=\"scan_rows\">",
+        "<details class=\"more-filters\" open>",
+        "aria-label=\"Remove User bob\"",
+        "aria-label=\"Remove Database is not lake\"",
+    ] {
+        assert!(body.contains(expected), "{expected}: {body}");
+    }
+    let without = body.split("aria-label=\"Remove User bob\"").next().unwrap();
+    let (_, without) = without.rsplit_once("href=\"").unwrap();
+    assert!(without.contains("user=alice") && !without.contains("user=bob"), "{without}");
+    let plain = page(&server, "/?user=alice&search=x");
+    assert!(plain.contains("<details class=\"more-filters\">"), "{plain}");
+}
+
+#[test]
+fn each_value_is_a_link_that_filters_by_it() {
+    let (_folder, server) = samples();
+    let body = page(&server, "/?user=alice&not_db=lake");
+    for link in ["/?not%5Fdb=lake&amp;state=EOF&amp;user=alice", "/?not%5Fdb=lake&amp;user=alice"] {
+        assert!(body.contains(&format!("<a class=\"value\" href=\"{link}\">")), "{link}: {body}");
+    }
+    let id = "fbb2582c72884d29-9dd9de3b42b740e9";
+    let query = server.envelope(&format!("/api/v1/queries/{id}"))["data"].clone();
+    let body = page(&server, &format!("/query_profile/{id}"));
+    let client = query["client"].as_str().unwrap().rsplit_once(':').unwrap().0.to_string();
+    let value = |name: &str| query[name].as_str().unwrap().to_string();
+    for (name, value) in [
+        ("client", client),
+        ("user", value("user")),
+        ("db", value("db")),
+        ("state", value("state")),
+        ("frontend", value("frontend")),
+        ("workload_group", value("workload_group")),
+    ] {
+        let encode = |text: &str| {
+            let sign = |byte: u8| match byte.is_ascii_alphanumeric() {
+                true => char::from(byte).to_string(),
+                false => format!("%{byte:02X}"),
+            };
+            text.bytes().map(sign).collect::<String>()
+        };
+        let link = format!("/?{}={}", encode(name), encode(&value));
+        assert!(body.contains(&format!("href=\"{link}\"")), "{link}: {body}");
+        let rows = listed(&page(&server, &format!("{link}&from=1500000000000&limit=1000"))).len();
+        assert!(rows > 0, "{link}");
+    }
+    let mart = server.envelope("/api/v1/queries?table=receipts&limit=1");
+    let id = mart["data"][0]["query_id"].as_str().unwrap();
+    let body = page(&server, &format!("/query_profile/{id}"));
+    assert!(body.contains("href=\"/?table=internal%2Emart%2Ereceipts\""), "{body}");
+}
+
 #[test]
 fn the_address_of_a_list_holds_its_filter() {
     let (_folder, server) = samples();

@@ -117,6 +117,26 @@ fn readers_and_writers_do_not_wait_for_searches() {
     }
 }
 
+/// Another order than that by start is a report: it takes no connection of a list or a search.
+#[test]
+fn readers_do_not_wait_for_lists_by_other_orders() {
+    let (_folder, db) = slow_history();
+    let server = Server::start(&db, &[]);
+    let slow = |client| begin(&server, &format!("{WORST}&order=scan_rows&min_ms={client}"));
+    let mut slow: Vec<TcpStream> = (0..16).map(slow).collect();
+    for path in [
+        "/api/health", "/rest/v1/session", "/api/v1/queries?limit=1000&user=root",
+        "/api/v1/queries?db=shop", "/api/v1/queries/b-5",
+    ] {
+        let (status, _, body) = server.get(path);
+        assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&body));
+    }
+    // A release build reads all statements before that.
+    if cfg!(debug_assertions) {
+        assert!(slow.iter_mut().any(waits), "all lists have ended");
+    }
+}
+
 #[test]
 fn a_client_that_leaves_frees_what_its_search_held() {
     let (_folder, db) = slow_history();

@@ -10,7 +10,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
 use super::QueryRecord;
-use crate::domain::filter::Cursor;
+use crate::domain::filter::{Cursor, QueryOrder};
 use crate::domain::profile::{Phases, RecordedTimes};
 use crate::domain::statement::Fingerprint;
 
@@ -34,9 +34,9 @@ impl Deref for StoredQuery {
 }
 
 impl StoredQuery {
-    /// Returns the place of the query in the list of all queries.
-    pub(crate) fn cursor(&self) -> Cursor {
-        Cursor { started_ms: self.started_ms, id: self.id }
+    /// Returns the place of the query in a list of an order.
+    pub(crate) fn cursor(&self, order: QueryOrder) -> Cursor {
+        Cursor { value: order.value(&self.record), id: self.id }
     }
 
     /// Returns the phases that the record itself reports, for queries without a profile.

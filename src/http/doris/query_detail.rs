@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use warp::http::StatusCode;
 
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{Choice, QueryFilter};
 use crate::domain::record::Kind;
 use crate::http::answer::{self, Answer};
 use crate::http::doris::envelope::success;
@@ -133,7 +133,7 @@ async fn since(request: &ReadRequest) -> Result<Vec<Detail>, ApiError> {
     let since_ms = if asked > FIRST_NANOSECONDS { asked / 1_000_000 } else { asked };
     let filter = QueryFilter {
         limit: MAX_DETAILS,
-        user: parameter("user").cloned(),
+        user: parameter("user").map(Choice::one).unwrap_or_default(),
         from_ms: (since_ms > 0).then(|| since_ms.saturating_sub(LONGEST_MS)),
         ..QueryFilter::default()
     };

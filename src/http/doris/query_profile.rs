@@ -13,7 +13,7 @@ use crate::http::answer::text;
 use crate::http::doris::envelope::{ListBuilder, profile_in_envelope};
 use crate::http::error::ApiError;
 use crate::http::query_ids::query_id;
-use crate::http::query_parameters::{filter, with_next};
+use crate::http::query_parameters::{filter_by_start, with_next};
 use crate::http::route::{ReadRequest, Route};
 use crate::http::view::View;
 use crate::store::{ListedQuery, StoredProfile};
@@ -65,7 +65,7 @@ struct ProfileRow<'r> {
 /// history wants all.
 async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
     let ReadRequest { view, parameters, .. } = request;
-    let filter = filter(&view, &parameters)?;
+    let filter = filter_by_start(&view, &parameters)?;
     let mut rows = ListBuilder::new(&ProfileList {
         column_names: [
             "Profile ID", "Task Type", "Start Time", "End Time", "Total", "Task State", "User",

@@ -11,7 +11,7 @@ use crate::http::answer::Answer;
 use crate::http::doris::envelope::{ListBuilder, profile_html};
 use crate::http::error::ApiError;
 use crate::http::query_ids::{doris_query_id, query_id};
-use crate::http::query_parameters::{filter, with_next};
+use crate::http::query_parameters::{filter_by_start, with_next};
 use crate::http::route::{Parameters, ReadRequest, Route};
 use crate::http::view::View;
 use crate::store::ListedQuery;
@@ -66,7 +66,7 @@ async fn list_or_profile(request: ReadRequest) -> Result<Answer, ApiError> {
 
 /// Answers with the queries that the parameters select, newest first.
 async fn list(view: &View, parameters: &Parameters) -> Result<Answer, ApiError> {
-    let filter = filter(view, parameters)?;
+    let filter = filter_by_start(view, parameters)?;
     let mut rows = ListBuilder::new(&SessionList {
         columns_names: [
             "User", "Default Db", "SQL", "Query Type", "Start Time", "End Time", "Cost",

@@ -47,18 +47,21 @@ pub(crate) fn set_incomplete(answer: &mut Answer, by: Bound) {
 }
 
 /// Returns the text of a cursor, which [`super::PageCursor`] reads.
-pub(crate) fn cursor(Cursor { started_ms, id }: Cursor) -> String {
-    let started_ms = started_ms.map_or("none".to_string(), |ms| ms.to_string());
-    format!("{started_ms}.{id}")
+pub(crate) fn cursor(Cursor { value, id }: Cursor) -> String {
+    let value = value.map_or("none".to_string(), |value| value.to_string());
+    format!("{value}.{id}")
 }
 
-/// Returns the address of a path with these parameters, some of them changed, and without empty ones.
+/// Returns the address of a path with these parameters, some of them changed to one value, and without empty ones.
 pub(crate) fn address(path: &str, parameters: &Parameters, changed: &[(&str, &str)]) -> String {
-    let mut all: BTreeMap<&str, &str> =
-        parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    all.extend(changed.iter().copied());
+    let mut all: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, value) in parameters.iter() {
+        all.entry(name).or_default().push(value);
+    }
+    all.extend(changed.iter().map(|(name, value)| (*name, vec![*value])));
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let given = all.iter().filter(|(_, value)| !value.is_empty());
+    let each = all.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    let given = each.filter(|(_, value)| !value.is_empty());
     let query: Vec<String> =
         given.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
     if query.is_empty() { path.to_string() } else { format!("{path}?{}", query.join("&")) }

@@ -1,101 +1,213 @@
-//! The parameters of a list of queries.
-
-use serde::Deserialize;
-use utoipa::IntoParams;
+//! The parameters that choose queries in lists and reports.
 
 use super::read_known;
-use super::values::{
-    Count, FingerprintText, KindName, Milliseconds, PageCursor, SearchText, SearchWords, Time,
-};
-use crate::domain::filter::QueryFilter;
+use super::values::{Count, OrderName, PageCursor, SearchText, SearchWords};
+use crate::domain::filter::{QueryFilter, QueryOrder};
 use crate::domain::search::Search;
-use crate::domain::time::{Zone, check_range};
+use crate::domain::time::Zone;
 use crate::http::error::ApiError;
 use crate::http::route::Parameters;
 use crate::http::view::View;
 
-/// Which queries a list shows.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListParameters {
-    /// Rows of a page; 100 by default.
-    #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
-    pub limit: Count<100>,
-    /// The user who ran the query.
-    #[param(min_length = 1)]
-    pub user: Option<String>,
-    /// The database of the query.
-    #[param(min_length = 1)]
-    pub db: Option<String>,
-    /// The state, in any letter case.
-    #[param(min_length = 1)]
-    pub state: Option<String>,
-    /// Queries or loads.
-    #[param(schema_with = KindName::schema)]
-    pub r#type: Option<KindName>,
-    /// The fingerprint of the statement.
-    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{16}$")]
-    pub fingerprint: Option<FingerprintText>,
-    /// Text in the statement, in any letter case.
-    pub search: Option<SearchText>,
-    /// Whole words in the statement, in any order and letter case, at most 32 different ones.
-    pub words: Option<SearchWords>,
-    /// The shortest duration, in milliseconds.
-    #[param(value_type = Option<i64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-    pub min_ms: Option<Milliseconds>,
-    /// The shortest time in the queue of a workload group, in milliseconds.
-    #[param(value_type = Option<i64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-    pub min_queue_ms: Option<Milliseconds>,
-    /// Whether the frontend answered from its SQL cache.
-    pub cache_hit: Option<bool>,
-    /// Queries that started at this time or later.
-    pub from: Option<Time>,
-    /// Queries that started before this time.
-    pub to: Option<Time>,
-    /// Where the page begins: as the `Link` header of the page before has it.
-    pub cursor: Option<PageCursor>,
+/// Defines the parameters of a path: its own, and all that choose queries. serde flattens no struct into another without
+/// losing the names of its fields.
+macro_rules! filter_parameters {
+    ($(#[$attribute:meta])* $visible:vis struct $parameters:ident { $($own:tt)* }) => {
+        $(#[$attribute])*
+        #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+        #[into_params(parameter_in = Query)]
+        $visible struct $parameters {
+            $($own)*
+            /// The user who ran the query. Several values of this or another text are alternatives.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub user: Vec<String>,
+            /// Not this user. A query whose user is unknown stays; so with each parameter that begins with `not_`.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_user: Vec<String>,
+            /// The database of the query.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub db: Vec<String>,
+            /// Not this database.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_db: Vec<String>,
+            /// The state, in any letter case. `RUNNING` is that of queries whose last report says that they run.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub state: Vec<String>,
+            /// Not this state.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_state: Vec<String>,
+            /// The host of the client, with any port, or host and port.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub client: Vec<String>,
+            /// Not this client.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_client: Vec<String>,
+            /// The frontend that ran the query.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub frontend: Vec<String>,
+            /// Not this frontend.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_frontend: Vec<String>,
+            /// The workload group of Doris, or the resource group of StarRocks.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub workload_group: Vec<String>,
+            /// Not this workload group.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_workload_group: Vec<String>,
+            /// The compute group of Doris, or the warehouse of StarRocks.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub compute_group: Vec<String>,
+            /// Not this compute group.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_compute_group: Vec<String>,
+            /// A table that the query read or the load wrote, as far as its record names tables: `orders`, `shop.orders` or
+            /// `internal.shop.orders`.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub table: Vec<String>,
+            /// Not this table.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_table: Vec<String>,
+            /// Whether the query failed.
+            pub is_failed: Option<bool>,
+            /// Whether the profile of the query is stored.
+            pub has_profile: Option<bool>,
+            /// Queries or loads.
+            #[param(schema_with = $crate::http::query_parameters::KindName::schema)]
+            pub r#type: Option<$crate::http::query_parameters::KindName>,
+            /// The fingerprint of the statement.
+            #[param(value_type = Option<String>, pattern = "^[0-9a-f]{16}$")]
+            pub fingerprint: Option<$crate::http::query_parameters::FingerprintText>,
+            /// Text in the statement, in any letter case.
+            pub search: Option<$crate::http::query_parameters::SearchText>,
+            /// Whole words in the statement, in any order and letter case, at most 32 different ones.
+            pub words: Option<$crate::http::query_parameters::SearchWords>,
+            /// The shortest duration, in milliseconds.
+            #[param(value_type = Option<i64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+            pub min_ms: Option<$crate::http::query_parameters::Milliseconds>,
+            /// The shortest time in the queue of a workload group, in milliseconds.
+            #[param(value_type = Option<i64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+            pub min_queue_ms: Option<$crate::http::query_parameters::Milliseconds>,
+            /// Whether the frontend answered from its SQL cache.
+            pub cache_hit: Option<bool>,
+            /// Queries that started at this time or later.
+            pub from: Option<$crate::http::query_parameters::Time>,
+            /// Queries that started before this time.
+            pub to: Option<$crate::http::query_parameters::Time>,
+        }
+
+        impl $parameters {
+            /// Returns the filter of the queries that the parameters choose, for no page. Errors if a time or a search cannot be
+            /// understood.
+            fn chosen(
+                self,
+                zone: $crate::domain::time::Zone,
+            ) -> Result<$crate::domain::filter::QueryFilter, $crate::http::error::ApiError> {
+                use $crate::domain::filter::Choice;
+                use $crate::http::query_parameters::{
+                    FingerprintText, KindName, Milliseconds, Time, search, without_cluster,
+                };
+
+                let time = |name, time: Option<Time>| time.map(|time| time.ms(name, zone)).transpose();
+                let (from_ms, to_ms) = (time("from", self.from)?, time("to", self.to)?);
+                $crate::domain::time::check_range(from_ms, to_ms)
+                    .map_err(|error| $crate::http::error::ApiError::BadRequest(error.to_string()))?;
+                let choice = |any_of, none_of| Choice { any_of, none_of };
+                Ok($crate::domain::filter::QueryFilter {
+                    user: choice(without_cluster(self.user), without_cluster(self.not_user)),
+                    db: choice(without_cluster(self.db), without_cluster(self.not_db)),
+                    state: choice(self.state, self.not_state),
+                    client: choice(self.client, self.not_client),
+                    frontend: choice(self.frontend, self.not_frontend),
+                    workload_group: choice(self.workload_group, self.not_workload_group),
+                    compute_group: choice(self.compute_group, self.not_compute_group),
+                    table: choice(self.table, self.not_table),
+                    is_failed: self.is_failed,
+                    has_profile: self.has_profile,
+                    kind: self.r#type.map(|KindName(kind)| kind),
+                    fingerprint: self.fingerprint.map(|FingerprintText(fingerprint)| fingerprint),
+                    search: search(self.search, self.words)?,
+                    min_ms: self.min_ms.map(|Milliseconds(ms)| ms),
+                    min_queue_ms: self.min_queue_ms.map(|Milliseconds(ms)| ms),
+                    cache_hit: self.cache_hit,
+                    from_ms,
+                    to_ms,
+                    ..$crate::domain::filter::QueryFilter::default()
+                })
+            }
+        }
+    };
+}
+pub(crate) use filter_parameters;
+
+filter_parameters! {
+    /// Which queries a list shows.
+    #[derive(Default)]
+    pub(crate) struct ListParameters {
+        /// Rows of a page; 100 by default.
+        #[serde(default)]
+        #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+        pub limit: Count<100>,
+        /// The field by which the list is sorted, the largest value first; `started_ms` by default. Queries whose value is
+        /// unknown come last. Only `started_ms` has an index: another order looks at all queries of the filter, so name a
+        /// range of time.
+        #[serde(default)]
+        #[param(schema_with = OrderName::schema)]
+        pub order: OrderName,
+        /// Where the page begins: as the `Link` header of the page before has it.
+        pub cursor: Option<PageCursor>,
+    }
 }
 
 impl ListParameters {
     /// Returns the filter that the parameters describe. Errors if a time or a search cannot be understood.
     pub(crate) fn filter(self, zone: Zone) -> Result<QueryFilter, ApiError> {
-        let time = |name, time: Option<Time>| time.map(|time| time.ms(name, zone)).transpose();
-        let (from_ms, to_ms) = (time("from", self.from)?, time("to", self.to)?);
-        check_range(from_ms, to_ms).map_err(|error| ApiError::BadRequest(error.to_string()))?;
-        Ok(QueryFilter {
-            limit: self.limit.0,
-            after: self.cursor.map(|PageCursor(cursor)| cursor),
-            user: self.user.map(without_cluster),
-            db: self.db.map(without_cluster),
-            state: self.state,
-            kind: self.r#type.map(|KindName(kind)| kind),
-            fingerprint: self.fingerprint.map(|FingerprintText(fingerprint)| fingerprint),
-            search: search(self.search, self.words)?,
-            anywhere: None,
-            min_ms: self.min_ms.map(|Milliseconds(ms)| ms),
-            min_queue_ms: self.min_queue_ms.map(|Milliseconds(ms)| ms),
-            cache_hit: self.cache_hit,
-            from_ms,
-            to_ms,
-        })
+        let (limit, order) = (self.limit.0, self.order.0);
+        let after = self.cursor.as_ref().map(|PageCursor(cursor)| *cursor);
+        Ok(QueryFilter { limit, order, after, ..self.chosen(zone)? })
     }
 }
 
-/// Reads the filter of a list on Doris' paths or of a page.
+/// Reads the filter of a list of a page.
 pub(crate) fn filter(view: &View, parameters: &Parameters) -> Result<QueryFilter, ApiError> {
     read_known::<ListParameters>(parameters)?.filter(view.zone)
 }
 
-/// Older frontends name the cluster before a user or a database. The cluster is no part of the name.
-fn without_cluster(name: String) -> String {
-    match name.strip_prefix("default_cluster:") {
-        Some(name) => name.to_string(),
-        None => name,
-    }
+/// Reads the filter of a list on Doris' paths, which is by start.
+pub(crate) fn filter_by_start(
+    view: &View,
+    parameters: &Parameters,
+) -> Result<QueryFilter, ApiError> {
+    let list: ListParameters = read_known(parameters)?;
+    Ok(QueryFilter { order: QueryOrder::Start, ..list.filter(view.zone)? })
 }
 
-fn search(
+/// Older frontends name the cluster before a user or a database. The cluster is no part of the name.
+pub(crate) fn without_cluster(names: Vec<String>) -> Vec<String> {
+    let plain = |name: String| match name.strip_prefix("default_cluster:") {
+        Some(name) => name.to_string(),
+        None => name,
+    };
+    names.into_iter().map(plain).collect()
+}
+
+/// Returns the search for a text and words.
+pub(crate) fn search(
     text: Option<SearchText>,
     words: Option<SearchWords>,
 ) -> Result<Option<Search>, ApiError> {

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use serde::Deserialize;
-use serde::de::value::StrDeserializer;
+use serde::de::value::{SeqDeserializer, StrDeserializer};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error, Expected, IntoDeserializer, MapAccess,
     Unexpected, Visitor,
@@ -17,32 +17,29 @@ use crate::http::route::Parameters;
 #[derive(Debug, Deserialize)]
 pub(crate) struct NoParameters {}
 
-/// Reads all parameters, for annals' own interface. Errors at one that `P` does not have, and at an empty one: a
-/// misspelt filter must not look like none.
+/// The most values of one parameter.
+pub(crate) const MAX_VALUES: usize = 100;
+
+/// Reads all parameters, for annals' own interface. Errors at one that `P` does not have, at an empty one, and at several
+/// values of one that has a single value: a misspelt filter must not look like none.
 pub(crate) fn read_all<P: DeserializeOwned>(parameters: &Parameters) -> Result<P, ApiError> {
-    if let Some((name, _)) = sorted(parameters).into_iter().find(|(_, value)| value.is_empty()) {
+    if let Some((name, _)) = parameters.iter().find(|(_, value)| value.is_empty()) {
         return Err(ApiError::BadRequest(format!("{name} is empty")));
     }
     read(parameters, true)
 }
 
 /// Reads the parameters that `P` has and passes over others, for Doris' clients send more. An empty one counts as
-/// missing, for forms send their empty fields.
+/// missing, for forms send their empty fields. Of several values of one that has a single value, the last counts.
 pub(crate) fn read_known<P: DeserializeOwned>(parameters: &Parameters) -> Result<P, ApiError> {
     read(parameters, false)
 }
 
 fn read<P: DeserializeOwned>(parameters: &Parameters, is_strict: bool) -> Result<P, ApiError> {
-    let pairs = Pairs { pairs: sorted(parameters), is_strict };
-    P::deserialize(pairs).map_err(|error| ApiError::BadRequest(error.sentence("the parameter")))
-}
-
-/// Sorted by name, so that the same mistake is the same answer each time.
-fn sorted(parameters: &Parameters) -> Vec<(&str, &str)> {
-    let pairs = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut pairs: Vec<_> = pairs.collect();
-    pairs.sort_unstable();
-    pairs
+    // By name, so that the same mistake is the same answer each time.
+    let named = parameters.by_name().map(|(name, values)| (name, Values { values, is_strict }));
+    let named = Named { named: named.collect(), is_strict };
+    P::deserialize(named).map_err(|error| ApiError::BadRequest(error.sentence("the parameter")))
 }
 
 /// Why parameters cannot be read.
@@ -84,16 +81,16 @@ impl Error for ParameterError {
     }
 }
 
-struct Pairs<'p> {
-    pairs: Vec<(&'p str, &'p str)>,
+struct Named<'p> {
+    named: Vec<(&'p str, Values<'p>)>,
     is_strict: bool,
 }
 
-impl<'p> Deserializer<'p> for Pairs<'p> {
+impl<'p> Deserializer<'p> for Named<'p> {
     type Error = ParameterError;
 
     fn deserialize_any<V: Visitor<'p>>(self, visitor: V) -> Result<V::Value, ParameterError> {
-        visitor.visit_map(Remaining { pairs: self.pairs.into_iter(), value: ("", "") })
+        visitor.visit_map(Remaining { named: self.named.into_iter(), last: None })
     }
 
     fn deserialize_struct<V: Visitor<'p>>(
@@ -102,7 +99,7 @@ impl<'p> Deserializer<'p> for Pairs<'p> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ParameterError> {
-        let unknown = self.pairs.iter().find(|(name, _)| !known.contains(name));
+        let unknown = self.named.iter().find(|(name, _)| !known.contains(name));
         if let Some((name, _)) = unknown.filter(|_| self.is_strict) {
             return Err(ParameterError::Sentence(match known {
                 [] => format!("unknown parameter {name:?}; this path has none"),
@@ -111,7 +108,7 @@ impl<'p> Deserializer<'p> for Pairs<'p> {
                 }
             }));
         }
-        self.pairs.retain(|(name, _)| known.contains(name));
+        self.named.retain(|(name, _)| known.contains(name));
         self.deserialize_any(visitor)
     }
 
@@ -122,10 +119,10 @@ impl<'p> Deserializer<'p> for Pairs<'p> {
     }
 }
 
-/// The parameters that are not read yet, and the value of the name that was read last.
+/// The parameters that are not read yet, and the one whose name was read last.
 struct Remaining<'p> {
-    pairs: std::vec::IntoIter<(&'p str, &'p str)>,
-    value: (&'p str, &'p str),
+    named: std::vec::IntoIter<(&'p str, Values<'p>)>,
+    last: Option<(&'p str, Values<'p>)>,
 }
 
 impl<'p> MapAccess<'p> for Remaining<'p> {
@@ -135,11 +132,9 @@ impl<'p> MapAccess<'p> for Remaining<'p> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, ParameterError> {
-        let Some(pair) = self.pairs.next() else {
-            return Ok(None);
-        };
-        self.value = pair;
-        let name: StrDeserializer<'_, ParameterError> = pair.0.into_deserializer();
+        self.last = self.named.next();
+        let Some((name, _)) = self.last else { return Ok(None) };
+        let name: StrDeserializer<'_, ParameterError> = name.into_deserializer();
         seed.deserialize(name).map(Some)
     }
 
@@ -147,9 +142,66 @@ impl<'p> MapAccess<'p> for Remaining<'p> {
         &mut self,
         seed: V,
     ) -> Result<V::Value, ParameterError> {
-        let (name, value) = self.value;
-        seed.deserialize(Text(value))
-            .map_err(|error| ParameterError::Sentence(error.sentence(name)))
+        let (name, values) = self.last.unwrap_or(("", Values { values: &[], is_strict: false }));
+        seed.deserialize(values).map_err(|error| ParameterError::Sentence(error.sentence(name)))
+    }
+}
+
+/// The values of a parameter. A type that is no sequence takes one of them.
+#[derive(Clone, Copy)]
+struct Values<'p> {
+    values: &'p [String],
+    is_strict: bool,
+}
+
+impl<'p> Values<'p> {
+    fn single(self) -> Result<Text<'p>, ParameterError> {
+        match self.values {
+            [_, _, ..] if self.is_strict => {
+                Err(ParameterError::NotA("one value; it is given several times".to_string()))
+            }
+            [.., last] => Ok(Text(last)),
+            [] => Ok(Text("")),
+        }
+    }
+}
+
+impl<'p> Deserializer<'p> for Values<'p> {
+    type Error = ParameterError;
+
+    fn deserialize_any<V: Visitor<'p>>(self, visitor: V) -> Result<V::Value, ParameterError> {
+        self.single()?.deserialize_any(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'p>>(self, visitor: V) -> Result<V::Value, ParameterError> {
+        self.single()?.deserialize_option(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'p>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ParameterError> {
+        self.single()?.deserialize_newtype_struct(name, visitor)
+    }
+
+    fn deserialize_bool<V: Visitor<'p>>(self, visitor: V) -> Result<V::Value, ParameterError> {
+        self.single()?.deserialize_bool(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'p>>(self, visitor: V) -> Result<V::Value, ParameterError> {
+        let texts = self.values.iter().map(String::as_str).filter(|value| !value.is_empty());
+        let texts: Vec<&str> = texts.collect();
+        if texts.len() > MAX_VALUES {
+            return Err(ParameterError::NotA(format!("at most {MAX_VALUES} values")));
+        }
+        visitor.visit_seq(SeqDeserializer::new(texts.into_iter()))
+    }
+
+    forward_to_deserialize_any! {
+        <V: Visitor<'p>>
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple
+        tuple_struct map struct enum identifier ignored_any
     }
 }
 

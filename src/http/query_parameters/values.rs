@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
-use utoipa::openapi::schema::{Object, SchemaType};
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, SchemaType};
 use utoipa::openapi::{
     KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Schema, SchemaFormat, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
+use super::reader::MAX_VALUES;
 use crate::domain::baseline::Baseline;
-use crate::domain::filter::Cursor;
+use crate::domain::filter::{Cursor, QueryOrder};
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, now_ms, parse_typed_time_ms};
@@ -72,6 +73,31 @@ impl<'de> Deserialize<'de> for KindName {
     }
 }
 
+/// Returns the schema of a text that may be given several times.
+pub(crate) fn values_schema() -> Array {
+    let one = text().min_length(Some(1)).build();
+    ArrayBuilder::new().items(one).min_items(Some(1)).max_items(Some(MAX_VALUES)).build()
+}
+
+/// The name of the field by which a list is sorted.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct OrderName(pub(crate) QueryOrder);
+
+impl OrderName {
+    pub(crate) fn schema() -> Object {
+        text().enum_values(Some(QueryOrder::ALL.map(QueryOrder::field))).build()
+    }
+}
+
+impl<'de> Deserialize<'de> for OrderName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = QueryOrder::ALL.map(QueryOrder::field).join(", ");
+        parsed(deserializer, &format!("one of {names}"), |text| {
+            QueryOrder::ALL.into_iter().find(|order| order.field() == text).map(OrderName)
+        })
+    }
+}
+
 /// The earlier period that a period is compared with.
 #[derive(Debug, Deserialize)]
 pub(crate) struct BaselineText(pub(crate) String);
@@ -98,7 +124,7 @@ impl<'de> Deserialize<'de> for FingerprintText {
 
 /// A duration in milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Milliseconds(pub(super) i64);
+pub(crate) struct Milliseconds(pub(crate) i64);
 
 impl<'de> Deserialize<'de> for Milliseconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -114,7 +140,7 @@ pub(crate) struct Time(String);
 
 impl Time {
     /// Returns the time in Unix milliseconds. Errors, in the name of the parameter, if the text is no time.
-    pub(super) fn ms(&self, name: &str, zone: Zone) -> Result<i64, ApiError> {
+    pub(crate) fn ms(&self, name: &str, zone: Zone) -> Result<i64, ApiError> {
         parse_typed_time_ms(&self.0, zone, now_ms())
             .map_err(|error| ApiError::BadRequest(format!("{name}: {error}")))
     }
@@ -192,12 +218,12 @@ pub(crate) struct PageCursor(pub(crate) Cursor);
 
 impl PageCursor {
     fn parse(text: &str) -> Option<PageCursor> {
-        let (started_ms, id) = text.split_once('.')?;
-        let started_ms = match started_ms {
+        let (value, id) = text.split_once('.')?;
+        let value = match value {
             "none" => None,
-            ms => Some(ms.parse().ok()?),
+            value => Some(value.parse().ok()?),
         };
-        Some(PageCursor(Cursor { started_ms, id: id.parse().ok()? }))
+        Some(PageCursor(Cursor { value, id: id.parse().ok()? }))
     }
 }
 
@@ -218,7 +244,7 @@ impl ToSchema for PageCursor {
 
 impl PartialSchema for PageCursor {
     fn schema() -> RefOr<Schema> {
-        let text = text().pattern(Some("^(none|-?[0-9]{1,15})\\.[0-9]{1,15}$"));
+        let text = text().pattern(Some("^(none|-?[0-9]{1,18})\\.[0-9]{1,15}$"));
         RefOr::T(text.build().into())
     }
 }

@@ -3,6 +3,7 @@
 
 mod builder;
 mod kind;
+mod parameters;
 mod path;
 
 use std::sync::Arc;
@@ -18,10 +19,8 @@ use super::state::AppState;
 use super::view::View;
 pub(super) use builder::{RouteBuilder, answered, any_of, below};
 pub(super) use kind::RouteKind;
+pub(crate) use parameters::Parameters;
 pub(super) use path::{PathValues, at, is_at_or_below, values};
-
-/// The parameters behind the question mark.
-pub(crate) type Parameters = std::collections::HashMap<String, String>;
 
 /// One endpoint.
 pub(super) struct Route {

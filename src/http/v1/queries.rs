@@ -35,7 +35,7 @@ const FINDINGS_PATH: &str = "/api/v1/queries/{query_id}/findings";
 #[openapi(paths(list, one, profile, profile_tree, plan, findings))]
 struct Description;
 
-/// Queries, newest first
+/// Queries, newest first or by another order
 ///
 /// The next page is in the `Link` header. Statements are cut to 65,536 characters here. A page of very long statements,
 /// or of a search that takes long, has fewer rows than its limit and names the reason in `annals-incomplete`; the next
@@ -51,7 +51,7 @@ async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
     let filter = read_all::<ListParameters>(&parameters)?.filter(request.view.zone)?;
     let page = request.view.page(&filter).await?;
     let answer = success(&page.queries, page.queries.len())?;
-    Ok(with_next(answer, LIST_PATH, &parameters, page.next(filter.limit), page.incomplete))
+    Ok(with_next(answer, LIST_PATH, &parameters, page.next(&filter), page.incomplete))
 }
 
 /// One query

@@ -9,13 +9,11 @@ use utoipa::{IntoParams, OpenApi};
 use crate::domain::filter::QueryFilter;
 use crate::domain::profile::StatementPlans;
 use crate::domain::statement::{Fingerprint, InvalidFingerprint};
-use crate::domain::time::Zone;
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::{Envelope, success};
 use crate::http::error::ApiError;
 use crate::http::query_parameters::{
-    Count, FingerprintText, KindName, ListParameters, SearchText, SearchWords, Time, read_all,
-    set_incomplete,
+    Count, ListParameters, Time, filter_parameters, read_all, set_incomplete,
 };
 use crate::http::route::{ReadRequest, Route, RouteKind};
 use crate::store::{Bound, PlanRuns, StatementOrder, StatementStatistics};
@@ -36,56 +34,16 @@ pub(super) const PLANS: Route =
 #[openapi(paths(statements, plans))]
 struct Description;
 
-/// Which statements are shown.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct StatementParameters {
-    /// Rows; 100 by default.
-    #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
-    limit: Count<100>,
-    /// Sort key, largest first; `total_ms` by default.
-    #[param(schema_with = Order::schema)]
-    order: Option<Order>,
-    /// The user who ran the query.
-    #[param(min_length = 1)]
-    user: Option<String>,
-    /// The database of the query.
-    #[param(min_length = 1)]
-    db: Option<String>,
-    /// Queries or loads.
-    #[param(schema_with = KindName::schema)]
-    r#type: Option<KindName>,
-    /// The fingerprint of the only statement to show.
-    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{16}$")]
-    fingerprint: Option<FingerprintText>,
-    /// Text in the statement, in any letter case.
-    search: Option<SearchText>,
-    /// Whole words in the statement, in any order.
-    words: Option<SearchWords>,
-    /// Queries that started at this time or later.
-    from: Option<Time>,
-    /// Queries that started before this time.
-    to: Option<Time>,
-}
-
-impl StatementParameters {
-    fn filter(self, zone: Zone) -> Result<QueryFilter, ApiError> {
-        let StatementParameters { limit, order: _, user, db, r#type, fingerprint, .. } = self;
-        let StatementParameters { search, words, from, to, .. } = self;
-        let list = ListParameters {
-            limit,
-            user,
-            db,
-            r#type,
-            fingerprint,
-            search,
-            words,
-            from,
-            to,
-            ..ListParameters::default()
-        };
-        list.filter(zone)
+filter_parameters! {
+    /// Which statements are shown.
+    struct StatementParameters {
+        /// Rows; 100 by default.
+        #[serde(default)]
+        #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+        limit: Count<100>,
+        /// Sort key, largest first; `total_ms` by default.
+        #[param(schema_with = Order::schema)]
+        order: Option<Order>,
     }
 }
 
@@ -130,7 +88,8 @@ impl<'de> Deserialize<'de> for Order {
 async fn statements(request: ReadRequest) -> Result<Answer, ApiError> {
     let parameters: StatementParameters = read_all(&request.parameters)?;
     let Order(order) = parameters.order.unwrap_or(Order(StatementOrder::Total));
-    let filter = parameters.filter(request.view.zone)?;
+    let limit = parameters.limit.0;
+    let filter = QueryFilter { limit, ..parameters.chosen(request.view.zone)? };
     let page = request.view.statements(&filter, order).await?;
     let mut answer = success(&page.statements, page.statements.len())?;
     if page.is_incomplete {

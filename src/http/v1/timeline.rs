@@ -1,16 +1,11 @@
 //! `/api/v1/timeline`: what ran over time.
 
-use serde::Deserialize;
-use utoipa::{IntoParams, OpenApi};
+use utoipa::OpenApi;
 
-use crate::domain::filter::QueryFilter;
-use crate::domain::time::Zone;
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::{Envelope, success};
 use crate::http::error::ApiError;
-use crate::http::query_parameters::{
-    Count, FingerprintText, KindName, ListParameters, SearchText, SearchWords, Time, read_all,
-};
+use crate::http::query_parameters::{Count, filter_parameters, read_all};
 use crate::http::route::{ReadRequest, Route, RouteKind};
 use crate::store::{Bucket, Spans};
 
@@ -25,52 +20,14 @@ pub(super) const ROUTE: Route = Route::new(PATH, |to, path| to.get(path, timelin
 #[openapi(paths(timeline))]
 struct Description;
 
-/// Which queries a timeline counts, and how finely.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct TimelineParameters {
-    /// The number of spans; 60 by default.
-    #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
-    buckets: Count<60>,
-    /// The user who ran the query.
-    #[param(min_length = 1)]
-    user: Option<String>,
-    /// The database of the query.
-    #[param(min_length = 1)]
-    db: Option<String>,
-    /// Queries or loads.
-    #[param(schema_with = KindName::schema)]
-    r#type: Option<KindName>,
-    /// The fingerprint of the only statement to count.
-    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{16}$")]
-    fingerprint: Option<FingerprintText>,
-    /// Text in the statement, in any letter case.
-    search: Option<SearchText>,
-    /// Whole words in the statement, in any order.
-    words: Option<SearchWords>,
-    /// Where the first span begins; the first start by default.
-    from: Option<Time>,
-    /// Where the last span ends; behind the last start by default.
-    to: Option<Time>,
-}
-
-impl TimelineParameters {
-    fn filter(self, zone: Zone) -> Result<QueryFilter, ApiError> {
-        let TimelineParameters { buckets: _, user, db, r#type, fingerprint, .. } = self;
-        let TimelineParameters { search, words, from, to, .. } = self;
-        let list = ListParameters {
-            user,
-            db,
-            r#type,
-            fingerprint,
-            search,
-            words,
-            from,
-            to,
-            ..ListParameters::default()
-        };
-        list.filter(zone)
+filter_parameters! {
+    /// Which queries a timeline counts, and how finely. Without `from`, the first span begins with the first start; without
+    /// `to`, the last ends behind the last start.
+    struct TimelineParameters {
+        /// The number of spans; 60 by default.
+        #[serde(default)]
+        #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+        buckets: Count<60>,
     }
 }
 
@@ -85,7 +42,7 @@ async fn timeline(request: ReadRequest) -> Result<Answer, ApiError> {
     let view = request.view;
     let parameters: TimelineParameters = read_all(&request.parameters)?;
     let buckets = i64::from(parameters.buckets.0);
-    let filter = parameters.filter(view.zone)?;
+    let filter = parameters.chosen(view.zone)?;
     let span = view.span().await?;
     let from_ms = filter.from_ms.or(span.map(|(first_ms, _)| first_ms));
     let to_ms = filter.to_ms.or(span.map(|(_, last_ms)| last_ms.saturating_add(1)));

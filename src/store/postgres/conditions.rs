@@ -3,13 +3,17 @@
 use sqlx::{Encode, Postgres, QueryBuilder, Type};
 
 use super::nul::without_nul;
-use crate::domain::filter::{QueryFilter, Users};
+use crate::domain::filter::{Choice, ChosenText, Cursor, QueryFilter, QueryOrder, Users};
 use crate::domain::record::Kind;
 use crate::domain::search::{CellSearch, Search};
 use crate::domain::statement::Fingerprint;
 
 /// The longest user and trace id that an index has, in bytes.
 pub(super) const INDEXED_BYTES: usize = 1024;
+
+/// The tables of a query or a load as `,a,b.c,`, without what a list of JSON has around each.
+const TABLES: &str = "(',' || translate(coalesce(query.queried_tables,
+    (SELECT load.table_list FROM load WHERE load.query_id = query.query_id)), '\"[] ', '') || ',')";
 
 /// A statement that reads queries. Its text has only the conditions that the filter sets, so that the plan of the server
 /// fits them.
@@ -50,10 +54,10 @@ impl Conditions {
         self.statement.push(condition)
     }
 
-    /// Adds the users whose queries a filter shows to an owner.
+    /// Adds the users whose queries a filter shows to an owner, if that is one user or none.
     pub(super) fn and_users(&mut self, filter: &QueryFilter, owner: Option<&str>) {
         match filter.users(owner) {
-            Users::All => {}
+            Users::All | Users::Some => {}
             Users::Nobody => {
                 self.and_plain("false");
             }
@@ -78,12 +82,27 @@ impl Conditions {
         if let Some(fingerprint) = filter.fingerprint {
             self.and("query.fingerprint = ", Fingerprint::to_signed(fingerprint));
         }
-        if let Some(db) = &filter.db {
-            self.and("query.db = ", without_nul(db).as_ref());
+        for (text, Choice { any_of, none_of }) in filter.choices() {
+            // One user is in the condition above.
+            if text == ChosenText::User && filter.users(owner) != Users::Some {
+                continue;
+            }
+            if !any_of.is_empty() {
+                self.and_plain("");
+                self.push_is_one_of(text, any_of);
+            }
+            if !none_of.is_empty() {
+                self.and_plain("NOT coalesce(");
+                self.push_is_one_of(text, none_of);
+                self.end().push(", false)");
+            }
         }
-        if let Some(state) = &filter.state {
-            // With the collation "C", only the letters of ASCII have two cases.
-            self.and("lower(query.state) = ", without_nul(state).to_ascii_lowercase());
+        if let Some(is_failed) = filter.is_failed {
+            self.and("query.is_failed = ", is_failed);
+        }
+        if let Some(has_profile) = filter.has_profile {
+            let stored = "EXISTS (SELECT 1 FROM profile WHERE profile.query_id = query.query_id)";
+            self.and(&format!("{stored} = "), has_profile);
         }
         if let Some(kind) = filter.kind {
             self.and("query.kind = ", Kind::name(kind));
@@ -100,6 +119,49 @@ impl Conditions {
         if let Some(search) = &filter.search {
             self.and_search(search);
         }
+    }
+
+    /// Adds to the text whether a text of a query is one of some values, which is unknown if the text is.
+    fn push_is_one_of(&mut self, text: ChosenText, values: &[String]) {
+        let values = values.iter().map(|value| without_nul(value).into_owned());
+        let is_one_of = match text {
+            ChosenText::User => "(query.\"user\" = ANY(",
+            ChosenText::Db => "(query.db = ANY(",
+            // With the collation "C", only the letters of ASCII have two cases.
+            ChosenText::State => "(lower(query.state) = ANY(",
+            ChosenText::Client => "(query.client = ANY(",
+            ChosenText::Frontend => "(query.frontend = ANY(",
+            ChosenText::WorkloadGroup => "(query.workload_group = ANY(",
+            ChosenText::ComputeGroup => "(query.compute_group = ANY(",
+            ChosenText::Table => return self.push_has_table(values),
+        };
+        let values: Vec<String> = match text {
+            ChosenText::State => values.map(|state| state.to_ascii_lowercase()).collect(),
+            _ => values.collect(),
+        };
+        let hosts: Vec<String> = values.iter().map(|host| format!("{host}:")).collect();
+        self.end().push(is_one_of).push_bind(values).push(")");
+        if text == ChosenText::Client {
+            self.end()
+                .push(" OR rtrim(query.client, '0123456789') = ANY(")
+                .push_bind(hosts)
+                .push(")");
+        }
+        self.end().push(")");
+    }
+
+    /// Adds to the text whether a query reads or a load writes one of some tables.
+    fn push_has_table(&mut self, names: impl Iterator<Item = String>) {
+        for (at, name) in names.map(|name| ChosenText::plain_table(&name)).enumerate() {
+            let before = if at == 0 { "(" } else { " OR " };
+            self.end()
+                .push(before)
+                .push(format!("strpos({TABLES}, "))
+                .push_bind(format!(",{name},"));
+            self.end().push(format!(") > 0 OR strpos({TABLES}, ")).push_bind(format!(".{name},"));
+            self.end().push(") > 0");
+        }
+        self.end().push(")");
     }
 
     /// Adds the times of a filter: the queries with a start among them. Adds nothing if the filter has no times.
@@ -163,9 +225,27 @@ impl Conditions {
         self.statement.push(")");
     }
 
-    /// Returns the statement for all rows, newest first, those without a start last. No index has this order.
-    pub(super) fn all_newest_first(mut self) -> QueryBuilder<Postgres> {
-        self.statement.push(" ORDER BY query.started_ms DESC NULLS LAST, query.id DESC");
+    /// Adds the place behind which a page of the filter's order begins.
+    pub(super) fn and_after(&mut self, filter: &QueryFilter) {
+        let column = filter.order.field();
+        match filter.after {
+            None => {}
+            Some(Cursor { value: Some(value), id }) => {
+                self.and_plain(&format!(
+                    "(query.{column} IS NULL OR (query.{column}, query.id) < ("
+                ));
+                self.end().push_bind(value).push(", ").push_bind(id).push("))");
+            }
+            Some(Cursor { value: None, id }) => {
+                self.and(&format!("query.{column} IS NULL AND query.id < "), id);
+            }
+        }
+    }
+
+    /// Returns the statement for all rows in an order, those whose value is unknown last. No index has this order.
+    pub(super) fn all_sorted(mut self, order: QueryOrder) -> QueryBuilder<Postgres> {
+        let column = order.field();
+        self.statement.push(format!(" ORDER BY query.{column} DESC NULLS LAST, query.id DESC"));
         self.statement
     }
 
@@ -209,6 +289,7 @@ pub(super) fn is_indexed(filter: &QueryFilter, owner: Option<&str>) -> bool {
     match filter.users(owner) {
         Users::One(user) => user.len() <= INDEXED_BYTES,
         Users::All | Users::Nobody => true,
+        Users::Some => false,
     }
 }
 

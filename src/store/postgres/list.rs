@@ -9,7 +9,7 @@ use sqlx::{Postgres, QueryBuilder, Row};
 use super::Store;
 use super::conditions::{Conditions, is_indexed};
 use super::rows::{CUT_STATEMENT, SELECT_QUERY, read_query};
-use crate::domain::filter::{Cursor, QueryFilter, Users};
+use crate::domain::filter::{Cursor, QueryFilter, QueryOrder, Users};
 use crate::domain::record::{QueryId, StoredQuery};
 use crate::store::contents::Unread;
 use crate::store::error::StoreError;
@@ -104,11 +104,15 @@ impl<E: FnMut(&PgRow) -> Result<(Cursor, usize), sqlx::Error>> ListReader<'_, E>
         Ok(())
     }
 
-    /// Hands over the rows with some query ids, newest first.
-    async fn step_ids(&mut self, query_ids: &[String]) -> Result<(), StoreError> {
+    /// Hands over the rows with some query ids, in an order.
+    async fn step_ids(
+        &mut self,
+        query_ids: &[String],
+        order: QueryOrder,
+    ) -> Result<(), StoreError> {
         let mut some = self.conditions()?;
         some.and("query.query_id = ANY(", query_ids).push(")");
-        self.step(some.all_newest_first()).await
+        self.step(some.all_sorted(order)).await
     }
 
     /// Hands over the row of a query id, if there is one.
@@ -136,7 +140,7 @@ impl<E: FnMut(&PgRow) -> Result<(Cursor, usize), sqlx::Error>> ListReader<'_, E>
             return Ok(self.progress.incomplete());
         }
         let found = self.store.found(filter, reader).await?;
-        self.step_ids(&found.query_ids).await?;
+        self.step_ids(&found.query_ids, filter.order).await?;
         Ok(self.progress.incomplete().or(found.incomplete))
     }
 }
@@ -167,8 +171,8 @@ impl Store {
         ListReader { store: self, select, most_chars, each, progress: ListProgress::new(bounds) }
     }
 
-    /// Hands over the queries of a page of a list, newest first. Every page of a list costs the same: the index by start
-    /// has its place. Returns where the page ended if it reached a bound.
+    /// Hands over the queries of a page of a list. Every page of a list by start costs the same: the index by start has its
+    /// place. Returns where the page of a list by start ended if it reached a bound.
     pub(in crate::store) async fn list(
         &self,
         filter: &QueryFilter,
@@ -178,7 +182,7 @@ impl Store {
         self.listing(ListBounds::SERVED, each).step_any(filter, reader).await
     }
 
-    /// Returns the queries of a page of a list with all their fields, newest first.
+    /// Returns the queries of a page of a list with all their fields.
     pub(in crate::store) async fn page(
         &self,
         filter: &QueryFilter,
@@ -206,7 +210,7 @@ impl Store {
         let mut queries = Vec::new();
         let each = |row: &PgRow| {
             let query = read_query(row)?;
-            let place = (query.cursor(), text_bytes(&query));
+            let place = (query.cursor(filter.order), text_bytes(&query));
             queries.push(query);
             Ok(place)
         };
@@ -235,7 +239,7 @@ impl Store {
         let mut found = None;
         let each = |row: &PgRow| {
             let query = read_query(row)?;
-            let place = (query.cursor(), 0);
+            let place = (query.cursor(QueryOrder::Start), 0);
             found = Some(query);
             Ok(place)
         };

@@ -29,6 +29,7 @@ mod rows;
 mod search;
 mod search_index;
 mod sizes;
+mod sorted;
 mod state;
 mod transaction;
 mod watch;

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::domain::account::{Account, Role};
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{Choice, QueryFilter};
 use crate::domain::login::Login;
 use crate::domain::profile::Profile;
 use crate::domain::record::{Kind, Origin, QueryRecord};
@@ -154,15 +154,19 @@ fn odd_records(seed: u64) -> Vec<QueryRecord> {
 
 fn filters(fingerprint: Fingerprint) -> Vec<QueryFilter> {
     let all = QueryFilter { limit: 1000, ..QueryFilter::default() };
-    let text = |text: &str| Some(text.to_string());
+    let text = |text: &str| Choice::one(text);
+    let but = |text: &str| Choice { none_of: vec![text.to_string()], ..Choice::default() };
     let search = |text, words| Some(Search::new(text, words).unwrap());
     vec![
         all.clone(),
         QueryFilter { limit: 3, ..all.clone() },
         QueryFilter { user: text("alice"), ..all.clone() },
         QueryFilter { user: text(""), ..all.clone() },
-        QueryFilter { user: Some("u".repeat(3000)), ..all.clone() },
+        QueryFilter { user: text(&"u".repeat(3000)), ..all.clone() },
         QueryFilter { user: text("Alice"), ..all.clone() },
+        QueryFilter { user: but("alice"), ..all.clone() },
+        QueryFilter { db: but("tpch"), is_failed: Some(true), ..all.clone() },
+        QueryFilter { has_profile: Some(true), ..all.clone() },
         QueryFilter { db: text("tpch"), ..all.clone() },
         QueryFilter { state: text("ERR"), ..all.clone() },
         QueryFilter { state: text("CANCELLED"), kind: Some(Kind::Load), ..all.clone() },

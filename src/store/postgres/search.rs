@@ -14,7 +14,7 @@ use super::Store;
 use super::conditions::Conditions;
 use super::long_reads::LongReads;
 use super::search_index;
-use crate::domain::filter::{Cursor, QueryFilter, Users};
+use crate::domain::filter::{Cursor, QueryFilter, QueryOrder, Users};
 use crate::domain::search::CellSearch;
 use crate::store::error::StoreError;
 use crate::store::query::{Bound, Incomplete, Reader};
@@ -66,10 +66,10 @@ impl<'a> Search<'a> {
             self.end_part(&rest);
             return Ok(());
         };
-        let last = match (first.started_ms, self.span_ms) {
+        let last = match (first.value, self.span_ms) {
             (Some(first_ms), Some(span_ms)) => {
                 let last_ms = first_ms.saturating_sub(span_ms);
-                Some(Cursor { started_ms: Some(last_ms), id: i64::MIN })
+                Some(Cursor { value: Some(last_ms), id: i64::MIN })
             }
             _ => self.place(connection, &rest, WINDOW - 1).await?,
         };
@@ -86,7 +86,7 @@ impl<'a> Search<'a> {
             return Ok(());
         };
         self.at = Some(last);
-        if let (Some(first_ms), Some(last_ms)) = (first.started_ms, last.started_ms)
+        if let (Some(first_ms), Some(last_ms)) = (first.value, last.value)
             && !self.is_checked_here()
         {
             let growth = if began.elapsed() < SHORT { GROWTH } else { 1 };
@@ -98,18 +98,18 @@ impl<'a> Search<'a> {
 
     /// Goes on with the queries without a start, if they are not looked at.
     fn end_part(&mut self, rest: &QueryFilter) {
-        let is_behind_starts = matches!(rest.after, Some(Cursor { started_ms: None, .. }));
+        let is_behind_starts = matches!(rest.after, Some(Cursor { value: None, .. }));
         if is_behind_starts || rest.page_start_without_time().is_none() {
             self.is_done = true;
         } else {
-            self.at = Some(Cursor { started_ms: None, id: i64::MAX });
+            self.at = Some(Cursor { value: None, id: i64::MAX });
         }
     }
 
     /// Adds where the rest of the page begins, and where a part of the list ends.
     fn and_place(conditions: &mut Conditions, rest: &QueryFilter) {
         match rest.after {
-            Some(Cursor { started_ms: None, id }) => conditions.and_page_without_time(id),
+            Some(Cursor { value: None, id }) => conditions.and_page_without_time(id),
             _ => conditions.and_page(rest),
         }
     }
@@ -127,7 +127,7 @@ impl<'a> Search<'a> {
         let mut keys = keys.newest_first(1);
         keys.push(format!(" OFFSET {skipped}"));
         let row = keys.build().persistent(false).fetch_optional(connection).await?;
-        let place = |row: PgRow| Ok(Cursor { started_ms: row.try_get(0)?, id: row.try_get(1)? });
+        let place = |row: PgRow| Ok(Cursor { value: row.try_get(0)?, id: row.try_get(1)? });
         row.map(place).transpose()
     }
 
@@ -154,11 +154,11 @@ impl<'a> Search<'a> {
         }
         Self::and_place(&mut statement, rest);
         match last {
-            Some(Cursor { started_ms: Some(ms), id }) => {
+            Some(Cursor { value: Some(ms), id }) => {
                 statement.and("(query.started_ms, query.id) >= (", ms).push(", ");
                 statement.end().push_bind(id).push(")");
             }
-            Some(Cursor { started_ms: None, id }) => {
+            Some(Cursor { value: None, id }) => {
                 statement.and("query.id >= ", id);
             }
             None => {}
@@ -266,6 +266,10 @@ impl Store {
         filter: &QueryFilter,
         reader: Reader<'_>,
     ) -> Result<Found, StoreError> {
+        if filter.order != QueryOrder::Start {
+            let query_ids = self.sorted(filter, reader).await?;
+            return Ok(Found { query_ids, incomplete: None });
+        }
         let mut search = Search::new(filter, reader.owner);
         if !search.is_done {
             let is_first = |search: &Search<'_>| search.is_done || search.at.is_some();

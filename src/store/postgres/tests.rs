@@ -13,7 +13,7 @@ use super::long_reads::LongReads;
 use super::rows::SELECT_QUERY;
 use super::{PostgresAddress, Store as PostgresStore};
 use crate::domain::exclusion::ExclusionRules;
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{Choice, QueryFilter, QueryOrder};
 use crate::domain::profile::Profile;
 use crate::domain::record::{Kind, Origin, QueryId, QueryRecord};
 use crate::domain::search::{CellSearch, Search};
@@ -86,6 +86,11 @@ fn record(random: &mut fastrand::Rng, number: usize) -> QueryRecord {
     record.user = some(random, &["alice", "bob", "Bob", "ünal", &long_name()]);
     record.db = some(random, &["shop", "Shop", "lake"]);
     record.frontend = some(random, &["fe1:9030", "10.0.0.1:9030"]);
+    record.client = some(random, &["10.0.0.9:1", "10.0.0.9", "[::1]:40010", "fe80::1:40010"]);
+    record.workload_group = some(random, &["normal", "etl"]);
+    record.compute_group = some(random, &["cg1", "cg2"]);
+    let tables = ["[\"internal.shop.orders\",\"internal.shop.items\"]", "[]", "[a.lake.orders, b]"];
+    record.queried_tables = some(random, &tables);
     record.trace_id = some(random, &["t1", "t2", &long_name()]);
     record.queue_time_ms = (random.u8(..3) > 0).then(|| random.i64(..50));
     record.cache_hit = (random.u8(..3) > 0).then(|| random.bool());
@@ -102,19 +107,31 @@ fn search(random: &mut fastrand::Rng) -> Option<Search> {
 }
 
 fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilter {
-    let mut given = || random.u8(..6) == 0;
-    let given: Vec<bool> = (0..12).map(|_| given()).collect();
+    let mut given = || random.u8(..9) == 0;
+    let given: Vec<bool> = (0..19).map(|_| given()).collect();
     let text = |is_given: bool, random: &mut fastrand::Rng, texts: &[&str]| {
-        is_given.then(|| one_of(random, texts).to_string())
+        let mut some = |most: usize| {
+            (0..random.usize(..=most)).map(|_| one_of(random, texts).to_string()).collect()
+        };
+        if is_given { Choice { any_of: some(2), none_of: some(1) } } else { Choice::default() }
     };
     let anywhere =
         one_of(random, &["a", "1", ":0", "2023-11", "fe1", "订", "sec", "N/A", "%", "\\"]);
     QueryFilter {
         limit: random.u32(1..60),
+        // Only lists by start search everywhere.
+        order: if given[7] { QueryOrder::Start } else { one_of(random, &QueryOrder::ALL) },
         after: None,
         user: text(given[0], random, &["alice", "Bob", "nobody", &long_name()]),
         db: text(given[1], random, &["shop", "Shop", "no"]),
         state: text(given[2], random, &["Eof", "err", "ÖL", "öL"]),
+        client: text(given[12], random, &["10.0.0.9", "10.0.0.9:1", "[::1]", "fe80::1", "fe80"]),
+        frontend: text(given[13], random, &["fe1:9030", "fe1"]),
+        workload_group: text(given[14], random, &["normal", "etl"]),
+        compute_group: text(given[15], random, &["cg1", "cg2"]),
+        table: text(given[16], random, &["orders", "shop.orders", "internal.shop.items", "rders"]),
+        is_failed: given[17].then(|| random.bool()),
+        has_profile: given[18].then(|| random.bool()),
         kind: given[3].then_some(Kind::Load),
         fingerprint: given[4].then(|| one_of(random, fingerprints)),
         search: if given[5] || given[6] { search(random) } else { None },
@@ -144,7 +161,7 @@ async fn pages(store: &Store, filter: &QueryFilter, owner: Option<&str>) -> Vec<
             format!("{:?} {:?} {}", query.record, query.fingerprint, query.has_profile)
         };
         pages.push(page.queries.iter().map(query).collect());
-        match page.next(filter.limit) {
+        match page.next(&filter) {
             Some(after) => filter.after = Some(after),
             None => return pages,
         }
@@ -303,7 +320,7 @@ async fn a_search_that_runs_out_of_time_goes_on_page_by_page() {
             let (mut found, mut incomplete) = (Vec::new(), 0);
             loop {
                 let page = store.page(&filter, Reader::default()).await.unwrap();
-                filter.after = page.next(filter.limit);
+                filter.after = page.next(&filter);
                 incomplete += usize::from(page.incomplete.is_some());
                 found.extend(page.queries.iter().map(|query| (query.started_ms, query.id)));
                 if filter.after.is_none() {
@@ -366,7 +383,7 @@ async fn pages_are_read_by_index() {
         rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
     };
     let user = "user3".to_string();
-    let by_user = QueryFilter { user: Some(user), ..QueryFilter::default() };
+    let by_user = QueryFilter { user: Choice::one(user), ..QueryFilter::default() };
     for (filter, index) in [(QueryFilter::default(), "query_by_start"), (by_user, "query_by_user")]
     {
         for select in [SELECT_LISTED.as_str(), SELECT_QUERY.as_str()] {

@@ -116,13 +116,13 @@ fn events(
     let chart = ChartFeed {
         view: view.clone(),
         filter: filter.clone(),
-        parameters,
+        parameters: parameters.clone(),
         changes: changes.clone(),
         timelines,
         shown: shown.chart,
     };
     let seen = view.clone();
-    let rows = RowFeed::new(view, filter, changes, shown.rows);
+    let rows = RowFeed::new(view, (filter, parameters), changes, shown.rows);
     // A channel, because warp wants a stream that is Sync, and the future of a read is not.
     let (sender, mut receiver) = EventSender::channel();
     tokio::spawn(async move {

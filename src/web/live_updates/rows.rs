@@ -9,9 +9,10 @@ use warp::sse::Event;
 
 use super::sender::EventSender;
 use crate::domain::filter::QueryFilter;
+use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::http::view::View;
-use crate::web::query_table;
+use crate::web::query_table::QueryTable;
 use crate::web::shown_content::content_hash;
 
 /// The event of a changed list.
@@ -26,6 +27,7 @@ struct ListChange<'a> {
 pub(super) struct RowFeed {
     view: View,
     filter: QueryFilter,
+    parameters: Parameters,
     changes: watch::Receiver<Option<u64>>,
     /// The rows that the listener has, as hashes by row id.
     sent: HashMap<i64, u64>,
@@ -36,11 +38,11 @@ pub(super) struct RowFeed {
 impl RowFeed {
     pub(super) fn new(
         view: View,
-        filter: QueryFilter,
+        (filter, parameters): (QueryFilter, Parameters),
         changes: watch::Receiver<Option<u64>>,
         shown: Option<String>,
     ) -> RowFeed {
-        RowFeed { view, filter, changes, sent: HashMap::new(), shown }
+        RowFeed { view, filter, parameters, changes, sent: HashMap::new(), shown }
     }
 
     /// Sends the changes of the list until the listener is gone, annals stops or a read fails.
@@ -65,7 +67,8 @@ impl RowFeed {
     /// Reads the list, and returns what changed in it; `None` if nothing did.
     async fn next_event(&mut self) -> Result<Option<Event>, ApiError> {
         let queries = self.view.records(&self.filter).await?;
-        let rows = query_table::rows(&queries, self.view.zone);
+        let (order, zone) = (self.filter.order, self.view.zone);
+        let rows = QueryTable { parameters: &self.parameters, order, zone }.rows(&queries);
         let hashes: HashMap<i64, u64> = rows.iter().map(|(id, row)| (*id, row_hash(row))).collect();
         let is_shown = self
             .shown

@@ -86,7 +86,8 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
     let body = html! {
         div.heading {
             h1 { "Query " code { (query.query_id) } }
-            (format::state(query.state.as_deref(), query.is_failed()))
+            @let state = format::state(query.state.as_deref(), query.is_failed());
+            (summary::filtered("state", query.state.as_deref().unwrap_or_default(), state))
             strong { (format::duration(query.duration_ms)) }
         }
         @if let Some(message) = &query.error_message { p.error { bdi { (message) } } }

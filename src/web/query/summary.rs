@@ -2,16 +2,55 @@
 
 use maud::{Markup, html};
 
+use crate::domain::filter::ChosenText;
 use crate::domain::record::{FieldValue, QueryRecord};
 use crate::domain::time::Zone;
 use crate::store::StoredQuery;
-use crate::web::format;
+use crate::web::{format, paths};
 
 /// A field's name and value; `None` where the value is not known.
 type Field = Option<(&'static str, Markup)>;
 
 fn text(name: &'static str, value: &Option<String>) -> Field {
     value.as_ref().map(|value| (name, html! { bdi { (value) } }))
+}
+
+/// Returns a field whose value is a link to the queries that have it.
+fn link(name: &'static str, parameter: &str, value: &Option<String>) -> Field {
+    let value = value.as_ref()?;
+    Some((name, filtered(parameter, value, html! { bdi { (value) } })))
+}
+
+/// Returns what is shown of a value as a link to the queries that have it.
+pub(super) fn filtered(parameter: &str, value: &str, shown: Markup) -> Markup {
+    // A link without a value would be one to all queries.
+    match value.is_empty() {
+        true => shown,
+        false => html! { a href=(paths::history_of(parameter, value)) { (shown) } },
+    }
+}
+
+/// Returns a client as a link to all queries of its host.
+fn client(query: &StoredQuery) -> Field {
+    let client = query.client.as_ref()?;
+    let host = match client.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => client,
+    };
+    Some(("Client", filtered("client", host, html! { bdi { (client) } })))
+}
+
+/// Returns a list of tables as a link for each.
+fn tables(list: &str) -> Markup {
+    let names: Vec<String> =
+        list.split(',').map(ChosenText::plain_table).filter(|name| !name.is_empty()).collect();
+    html! {
+        @for (at, name) in names.iter().enumerate() {
+            @if at > 0 { ", " }
+            (filtered("table", name, html! { bdi { (name) } }))
+        }
+        @if names.is_empty() { bdi { (list) } }
+    }
 }
 
 fn integer(name: &'static str, value: Option<i64>) -> Field {
@@ -45,7 +84,10 @@ pub(super) fn fields(query: &StoredQuery, zone: Zone) -> Markup {
                     div { dt { (name) } dd { (value) } }
                 }
                 @for (name, value) in other_fields(query) {
-                    div { dt { bdi { (name) } } dd { bdi { (value) } } }
+                    div {
+                        dt { bdi { (name) } }
+                        dd { @if name == "table list" { (tables(&value)) } @else { bdi { (value) } } }
+                    }
                 }
             }
         }
@@ -57,16 +99,16 @@ fn main_fields(query: &StoredQuery, zone: Zone) -> Vec<Field> {
     vec![
         time(started, query.started_ms, zone),
         time("Ended", query.ended_ms, zone),
-        text("User", &query.user),
-        text("Client", &query.client),
+        link("User", "user", &query.user),
+        client(query),
         text("Catalog", &query.catalog),
-        text("Database", &query.db),
+        link("Database", "db", &query.db),
         integer("Rows scanned", query.scan_rows),
         bytes("Bytes scanned", query.scan_bytes),
         integer("Rows returned", query.return_rows),
         bytes("Peak memory", query.peak_memory_bytes),
         duration("CPU time", query.cpu_time_ms),
-        text("Frontend", &query.frontend),
+        link("Frontend", "frontend", &query.frontend),
     ]
 }
 
@@ -119,6 +161,11 @@ fn shown(name: &str, value: FieldValue<'_>) -> Option<Markup> {
         FieldValue::Unknown => return None,
         FieldValue::Text("audit") if name == "origin" => html! { "audit log" },
         FieldValue::Text("summary") if name == "origin" => html! { "profile or query list" },
+        FieldValue::Text(list) if name == "queried_tables" => tables(list),
+        FieldValue::Text(group) if ["workload_group", "compute_group"].contains(&name) => {
+            filtered(name, group, html! { bdi { (group) } })
+        }
+        FieldValue::Text(kind) if name == "kind" => filtered("type", kind, html! { (kind) }),
         FieldValue::Text(text) | FieldValue::Json(text) => html! { bdi { (text) } },
         FieldValue::Number(ms) if name.ends_with("_ms") => {
             html! { (format::duration(Some(ms))) }
@@ -127,6 +174,9 @@ fn shown(name: &str, value: FieldValue<'_>) -> Option<Markup> {
             html! { (format::bytes(Some(bytes))) }
         }
         FieldValue::Number(number) => html! { (format::integer(number)) },
+        FieldValue::Truth(hit) if name == "cache_hit" => {
+            filtered(name, &hit.to_string(), html! { @if hit { "yes" } @else { "no" } })
+        }
         FieldValue::Truth(truth) => html! { @if truth { "yes" } @else { "no" } },
     })
 }

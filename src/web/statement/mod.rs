@@ -9,8 +9,9 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
+use super::query_table::QueryTable;
 use super::request::{PageRequest, PageRequests, query_filter};
-use super::{chart, format, paths, query_table, sql};
+use super::{chart, format, paths, sql};
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::{Fingerprint, InvalidFingerprint};
 use crate::domain::time::Zone;
@@ -62,6 +63,8 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
         None => Some(html! { p.note { "The plans are missing: reading them took too long." } }),
     };
     let colour = |run: &StoredQuery| plans.as_ref()?.colour(run);
+    let listed = runs_in_history(fingerprint, &parameters);
+    let table = QueryTable { parameters: &listed, order: filter.order, zone: view.zone };
     let body = html! {
         div.heading {
             h1 { "Statement " code { (fingerprint) } }
@@ -80,12 +83,20 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
         @if let Some(comparison) = comparison { (comparison) }
         section aria-labelledby="runs" {
             h2 #runs { "Runs" }
-            (query_table::table(&runs[..runs.len().min(TABLE_ROWS)], None, view.zone))
+            (table.table(&runs[..runs.len().min(TABLE_ROWS)], None))
             p.paging { a href=(paths::history_of_statement(fingerprint)) { "All runs in History" } }
         }
     };
     let title = format!("Statement {fingerprint}");
     Ok(Page { title, nav: Some(NavItem::Statements), body })
+}
+
+/// Returns the parameters of the history that lists the runs of the page.
+fn runs_in_history(fingerprint: Fingerprint, parameters: &Parameters) -> Parameters {
+    let mut listed = parameters.clone();
+    listed.retain(|name, _| !["plans", "cursor", "limit", "order"].contains(&name));
+    listed.set("fingerprint", fingerprint.to_string());
+    listed
 }
 
 fn facts(statistics: &StatementStatistics, zone: Zone) -> Markup {

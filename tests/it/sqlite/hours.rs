@@ -108,9 +108,26 @@ fn assert_same(db: &Path, copy: &Path) {
         (-100 * HOUR_MS, 100 * HOUR_MS),
     ] {
         for more in [
-            "--by user", "--by db", "--by hour", "--by hour --time-zone Asia/Kolkata",
-            "--by hour --time-zone Europe/Berlin", "", "--user alice", "--database shop --by user",
-            "--type load", "--type query --by hour", "--min-ms 300", "--search c3", "--state ERR",
+            "--by user",
+            "--by db",
+            "--by hour",
+            "--by hour --time-zone Asia/Kolkata",
+            "--by hour --time-zone Europe/Berlin",
+            "",
+            "--user alice",
+            "--database shop --by user",
+            "--type load",
+            "--type query --by hour",
+            "--min-ms 300",
+            "--search c3",
+            "--state ERR",
+            "--user alice --user bob --by user",
+            "--not-user alice --by user",
+            "--not-database shop --user carol --by db",
+            "--failed",
+            "--not-state ERR --by hour",
+            "--client 10.0.0.1",
+            "--not-table t",
         ] {
             let range = ["top", "--json", "-n", "1000", "--from", &at(from_ms), "--to", &at(to_ms)]
                 .map(str::to_string);

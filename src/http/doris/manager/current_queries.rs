@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{Choice, QueryFilter};
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::ListBuilder;
 use crate::http::error::ApiError;
@@ -25,7 +25,7 @@ async fn current_queries(request: ReadRequest) -> Result<Answer, ApiError> {
         ],
     });
     let filter =
-        QueryFilter { limit: 1000, state: Some("RUNNING".to_string()), ..QueryFilter::default() };
+        QueryFilter { limit: 1000, state: Choice::one("RUNNING"), ..QueryFilter::default() };
     let now_ms = crate::domain::time::now_ms();
     let listed = request.view.list(&filter, |query| {
         let took_ms = query.started_ms.map(|ms| now_ms.saturating_sub(ms).max(0));

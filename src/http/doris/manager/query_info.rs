@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{QueryFilter, QueryOrder};
 use crate::domain::record::Kind;
 use crate::domain::search::CellSearch;
 use crate::domain::time::{Zone, format_duration_ms};
@@ -56,7 +56,12 @@ async fn query_info(request: ReadRequest) -> Result<Answer, ApiError> {
     let text = list.search.take();
     let anywhere = text.map(|SearchText(text)| CellSearch::new(text, view.zone)).transpose();
     let anywhere = anywhere.map_err(|error| ApiError::BadRequest(error.to_string()))?;
-    let filter = QueryFilter { kind: Some(Kind::Query), anywhere, ..list.filter(view.zone)? };
+    let filter = QueryFilter {
+        order: QueryOrder::Start,
+        kind: Some(Kind::Query),
+        anywhere,
+        ..list.filter(view.zone)?
+    };
     let add = |query: ListedQuery<'_>| rows.add(&cells(view.zone, &query), query.cursor());
     let incomplete = view.list(&filter, add).await?;
     let last = rows.cursor_if_full(filter.limit);

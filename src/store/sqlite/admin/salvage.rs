@@ -85,7 +85,7 @@ impl Store {
         .fetch_optional(&self.reporters)
         .await?;
         if let Some(next) = next {
-            return Ok(Some(Cursor { started_ms: Some(next.started_ms), id: next.id }));
+            return Ok(Some(Cursor { value: Some(next.started_ms), id: next.id }));
         }
         let Some(below) = filter.page_start_without_time() else { return Ok(None) };
         let next = sqlx::query_scalar!(
@@ -95,7 +95,7 @@ impl Store {
         )
         .fetch_optional(&self.reporters)
         .await?;
-        Ok(next.map(|id| Cursor { started_ms: None, id }))
+        Ok(next.map(|id| Cursor { value: None, id }))
     }
 
     /// Returns how many queries an index has, or None if no index can be read. The rows of some may not be readable.
@@ -128,7 +128,7 @@ impl Store {
     ) -> Result<Option<StoredPage>, StoreError> {
         let Some(mut page) = self.stored_after(row).await? else { return Ok(None) };
         page.queries.retain(|query| filter.is_from_page_on((query.started_ms, query.id)));
-        if !filter.is_by_start_alone() || filter.user.is_some() {
+        if !filter.is_by_start_alone() || !filter.user.is_any() {
             let rows: Vec<i64> = page.queries.iter().map(|query| query.id).collect();
             let matching = self.matching(filter, &rows).await?;
             page.queries.retain(|query| matching.contains(&query.id));

@@ -22,7 +22,7 @@ const CLIENT: &str = "summaries of hours";
 /// A part of the queries of a filter.
 pub(super) enum Part {
     /// The queries of a filter, to be read one by one.
-    Queries(QueryFilter),
+    Queries(Box<QueryFilter>),
     /// The summary of an hour, whose queries are all within the filter's times.
     Hour(i64, HourSummary),
 }
@@ -37,11 +37,11 @@ pub(super) fn parts(
 ) -> Result<(), rusqlite::Error> {
     let (first, last) = whole_hours(filter);
     if !can_answer(filter) || first > last {
-        each(Part::Queries(filter.clone()))?;
+        each(Part::Queries(Box::new(filter.clone())))?;
         return Ok(());
     }
     let between = |from_ms: i64, to_ms: Option<i64>| {
-        Part::Queries(QueryFilter { from_ms: Some(from_ms), to_ms, ..filter.clone() })
+        Part::Queries(Box::new(QueryFilter { from_ms: Some(from_ms), to_ms, ..filter.clone() }))
     };
     let sql = sqlx::query!(
         "SELECT hour, body FROM hour_summary WHERE hour BETWEEN ? AND ? AND version = ? ORDER BY hour",

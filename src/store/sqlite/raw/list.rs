@@ -6,9 +6,10 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::Store;
+use super::conditions::Conditions;
 use super::damaged::{is_wrong_value, lossy_values, read_other_tables};
 use super::query_table::{SELECT_QUERY, SELECT_QUERY_ALONE, read_query};
-use crate::domain::filter::{Cursor, QueryFilter, Users};
+use crate::domain::filter::{Cursor, QueryFilter, QueryOrder, Users};
 use crate::domain::record::{QueryId, StoredQuery};
 use crate::store::contents::Unread;
 use crate::store::error::StoreError;
@@ -66,62 +67,6 @@ fn listed_of<'v>(
     })
 }
 
-/// The conditions of a statement that reads queries, with the values of its parameters. The text has only the conditions
-/// that the filter sets: SQLite uses no index for `?1 IS NULL OR user = ?1`.
-#[derive(Debug, Clone)]
-struct Conditions {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    /// Returns no conditions. `?1` is the most characters of a statement.
-    fn new(statement_chars: i64) -> Conditions {
-        Conditions { sql: String::new(), values: vec![statement_chars.into()] }
-    }
-
-    /// Adds a condition; each `?` in it is this value.
-    fn and(mut self, condition: &str, value: impl Into<Value>) -> Conditions {
-        let parameter = self.parameter(value);
-        self.push(&condition.replace('?', &parameter));
-        self
-    }
-
-    fn and_if<T: Into<Value>>(self, condition: &str, value: Option<T>) -> Conditions {
-        match value {
-            Some(value) => self.and(condition, value),
-            None => self,
-        }
-    }
-
-    fn push(&mut self, condition: &str) {
-        self.sql.push_str(if self.sql.is_empty() { "WHERE " } else { " AND " });
-        self.sql.push_str(condition);
-    }
-
-    /// Returns the parameter that has this value.
-    fn parameter(&mut self, value: impl Into<Value>) -> String {
-        self.values.push(value.into());
-        format!("?{}", self.values.len())
-    }
-
-    /// Adds the times of a filter and the start of its page, for the queries with a start.
-    fn and_page(mut self, filter: &QueryFilter) -> Conditions {
-        let ((first_ms, _), (start_ms, id)) = (filter.starts(), filter.page_start());
-        let [first, start, id] = [first_ms, start_ms, id].map(|value| self.parameter(value));
-        self.push(&format!("started_ms BETWEEN {first} AND {start}"));
-        self.push(&format!("(started_ms < {start} OR id < {id})"));
-        self
-    }
-
-    /// Returns the statement for the first rows, newest first. `select` ends before the conditions.
-    fn newest_first(mut self, select: &str, limit: u32) -> (String, Vec<Value>) {
-        let limit = self.parameter(limit);
-        let sql = format!("{select}{} ORDER BY started_ms DESC, id DESC LIMIT {limit}", self.sql);
-        (sql, self.values)
-    }
-}
-
 /// Hands over the rows of a list, until one of its bounds is reached.
 struct ListReader<E> {
     each: E,
@@ -163,11 +108,12 @@ impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<
         owner: Option<&str>,
     ) -> Result<(), rusqlite::Error> {
         let user = match filter.users(owner) {
-            Users::All => None,
+            // An index has the queries of one user only, and a page by start is of no other.
+            Users::All | Users::Some => None,
             Users::One(user) => Some(user),
             Users::Nobody => return Ok(()),
         };
-        let conditions = Conditions::new(LISTED_STATEMENT_CHARS.into())
+        let conditions = Conditions::new(vec![LISTED_STATEMENT_CHARS.into()])
             .and_if("user = ?", user.map(str::to_string));
         let started = conditions.clone().and_page(filter).newest_first(select, filter.limit);
         self.step(sqlite, started)?;
@@ -181,16 +127,17 @@ impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<
         Ok(())
     }
 
-    /// Hands over the rows with some ids, which are a JSON array, newest first.
+    /// Hands over the rows with some ids, which are a JSON array, in an order.
     fn step_ids(
         &mut self,
         sqlite: &Connection,
         select: &str,
         ids: &str,
+        order: QueryOrder,
     ) -> Result<(), rusqlite::Error> {
-        let conditions = Conditions::new(LISTED_STATEMENT_CHARS.into());
+        let conditions = Conditions::new(vec![LISTED_STATEMENT_CHARS.into()]);
         let conditions = conditions.and("id IN (SELECT value FROM json_each(?))", ids.to_string());
-        self.step(sqlite, conditions.newest_first(select, u32::MAX))
+        self.step(sqlite, conditions.first(select, order, u32::MAX))
     }
 
     /// Hands over the row of a query id, if there is one.
@@ -201,7 +148,7 @@ impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<
         statement_chars: i64,
         (query_id, owner): (&QueryId, Option<&str>),
     ) -> Result<(), rusqlite::Error> {
-        let conditions = Conditions::new(statement_chars)
+        let conditions = Conditions::new(vec![statement_chars.into()])
             .and("query_id = ?", query_id.to_string())
             .and_if("user = ?", owner.map(str::to_string));
         self.step(sqlite, conditions.newest_first(select, 1))
@@ -215,14 +162,14 @@ type QueryReader<'a> =
 /// Returns the queries over which `step` goes, read by `select`.
 fn read_page(
     sqlite: &Connection,
-    bounds: ListBounds,
+    (bounds, order): (ListBounds, QueryOrder),
     select: &str,
     step: impl Fn(&mut QueryReader<'_>, &Connection, &str) -> Result<(), rusqlite::Error>,
 ) -> Result<QueryPage, rusqlite::Error> {
     let (mut queries, mut unread) = (Vec::new(), Unread::default());
     let mut each = |row: &Row<'_>| {
         let query = read_query(row, &mut unread)?;
-        let place = (query.cursor(), text_bytes(&query));
+        let place = (query.cursor(order), text_bytes(&query));
         queries.push(query);
         Ok(place)
     };
@@ -233,8 +180,8 @@ fn read_page(
 }
 
 impl Store {
-    /// Hands over the queries of a page of a list, newest first, each as SQLite has it in memory. Every page of a list
-    /// costs the same: the index by start has its place. Returns where the page ended if it reached a bound.
+    /// Hands over the queries of a page of a list, each as SQLite has it in memory. Every page of a list by start costs the
+    /// same: the index by start has its place. Returns where the page of a list by start ended if it reached a bound.
     pub(crate) async fn list(
         &self,
         filter: &QueryFilter,
@@ -249,11 +196,12 @@ impl Store {
             return Ok(rows.progress.incomplete());
         }
         let found = self.found(filter, reader).await?;
-        self.read_pool.read(|sqlite| rows.step_ids(sqlite, SELECT_LISTED, &found.ids)).await?;
+        let page = |sqlite: &_| rows.step_ids(sqlite, SELECT_LISTED, &found.ids, filter.order);
+        self.read_pool.read(page).await?;
         Ok(rows.progress.incomplete().or(found.incomplete))
     }
 
-    /// Returns the queries of a page of a list with all their fields, newest first.
+    /// Returns the queries of a page of a list with all their fields.
     pub(crate) async fn page(
         &self,
         filter: &QueryFilter,
@@ -278,6 +226,7 @@ impl Store {
         reader: Reader<'_>,
         bounds: ListBounds,
     ) -> Result<QueryPage, StoreError> {
+        let bounds = (bounds, filter.order);
         if filter.is_by_start_alone() {
             let page = |rows: &mut QueryReader<'_>, sqlite: &_, select: &str| {
                 rows.step_page(sqlite, select, filter, reader.owner)
@@ -286,7 +235,7 @@ impl Store {
         }
         let found = self.found(filter, reader).await?;
         let page = |rows: &mut QueryReader<'_>, sqlite: &_, select: &str| {
-            rows.step_ids(sqlite, select, &found.ids)
+            rows.step_ids(sqlite, select, &found.ids, filter.order)
         };
         let page = self.queries(bounds, page).await?;
         Ok(QueryPage { incomplete: page.incomplete.or(found.incomplete), ..page })
@@ -295,7 +244,7 @@ impl Store {
     /// Returns the queries over which `step` goes. If a page of the file is damaged, tables are read one by one.
     async fn queries(
         &self,
-        bounds: ListBounds,
+        bounds: (ListBounds, QueryOrder),
         step: impl Fn(&mut QueryReader<'_>, &Connection, &str) -> Result<(), rusqlite::Error>,
     ) -> Result<QueryPage, StoreError> {
         match self.read_pool.read(|sqlite| read_page(sqlite, bounds, &SELECT_QUERY, &step)).await {
@@ -306,7 +255,7 @@ impl Store {
 
     async fn queries_alone(
         &self,
-        bounds: ListBounds,
+        bounds: (ListBounds, QueryOrder),
         step: impl Fn(&mut QueryReader<'_>, &Connection, &str) -> Result<(), rusqlite::Error>,
     ) -> Result<QueryPage, StoreError> {
         let read = |sqlite: &_| {
@@ -341,9 +290,10 @@ impl Store {
         let one = |rows: &mut QueryReader<'_>, sqlite: &_, select: &str| {
             rows.step_one(sqlite, select, i64::MAX, (query_id, owner))
         };
-        let read = |sqlite: &_| read_page(sqlite, ListBounds::NONE, &SELECT_QUERY, one);
+        let bounds = (ListBounds::NONE, QueryOrder::Start);
+        let read = |sqlite: &_| read_page(sqlite, bounds, &SELECT_QUERY, one);
         let mut page = match self.read_pool.read_briefly(read).await {
-            Err(error) if error.is_damage() => self.queries_alone(ListBounds::NONE, one).await?,
+            Err(error) if error.is_damage() => self.queries_alone(bounds, one).await?,
             page => page?,
         };
         Ok(page.queries.pop())
@@ -368,7 +318,7 @@ mod tests {
         for (user, index) in [(None, "query_by_start"), (Some("u"), "query_by_user")] {
             for select in [SELECT_LISTED, SELECT_QUERY.as_str()] {
                 let user = user.map(|user: &str| user.to_string());
-                let conditions = Conditions::new(1).and_if("user = ?", user);
+                let conditions = Conditions::new(vec![1.into()]).and_if("user = ?", user);
                 let started = plan(conditions.clone().and_page(&all).newest_first(select, 10));
                 let below = conditions.and("started_ms IS NULL AND id < ?", 5);
                 let unstarted = plan(below.newest_first(select, 10));
@@ -381,11 +331,11 @@ mod tests {
                 }
             }
         }
-        let one = Conditions::new(1).and("query_id = ?", "q".to_string());
+        let one = Conditions::new(vec![1.into()]).and("query_id = ?", "q".to_string());
         let one = one.and("user = ?", "u".to_string());
         assert!(plan(one.newest_first(&SELECT_QUERY, 1)).contains("query_by_query_id"));
-        let ids =
-            Conditions::new(1).and("id IN (SELECT value FROM json_each(?))", "[1]".to_string());
+        let ids = Conditions::new(vec![1.into()])
+            .and("id IN (SELECT value FROM json_each(?))", "[1]".to_string());
         assert!(plan(ids.newest_first(&SELECT_QUERY, 1)).contains("USING INTEGER PRIMARY KEY"));
     }
 }

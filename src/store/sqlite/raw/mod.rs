@@ -5,6 +5,7 @@
 //! `benches/store_paths.rs` and `benches/history.rs`. Every other statement goes through sqlx's macros.
 
 mod aggregate;
+mod conditions;
 mod damaged;
 mod gate;
 mod hours;
@@ -22,6 +23,7 @@ mod read_pool;
 mod salvage;
 mod scan;
 mod search;
+mod sorted;
 mod watch;
 
 #[cfg(test)]

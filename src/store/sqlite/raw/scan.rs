@@ -6,37 +6,10 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Statement};
 
+use super::conditions::Conditions;
 use super::ngram_index::read_candidates;
 use crate::domain::filter::QueryFilter;
-use crate::domain::record::Kind;
 use crate::store::timeline::Counted;
-
-/// The conditions of a filter other than times, fingerprint, search and cursor, and the condition of an owner.
-/// [`bind_conditions`] binds their values; a statement has `?9` and the following for itself.
-pub(super) const CONDITIONS: &str = "(?1 IS NULL OR user = ?1)
-    AND (?2 IS NULL OR db = ?2)
-    AND (?3 IS NULL OR state = ?3 COLLATE NOCASE)
-    AND (?4 IS NULL OR kind = ?4)
-    AND (?5 IS NULL OR duration_ms >= ?5)
-    AND (?6 IS NULL OR user = ?6)
-    AND (?7 IS NULL OR queue_time_ms >= ?7)
-    AND (?8 IS NULL OR cache_hit = ?8)";
-
-/// Binds the values of [`CONDITIONS`]. A statement keeps them from one run to the next.
-pub(super) fn bind_conditions(
-    statement: &mut Statement<'_>,
-    filter: &QueryFilter,
-    owner: Option<&str>,
-) -> Result<(), rusqlite::Error> {
-    statement.raw_bind_parameter(1, &filter.user)?;
-    statement.raw_bind_parameter(2, &filter.db)?;
-    statement.raw_bind_parameter(3, &filter.state)?;
-    statement.raw_bind_parameter(4, filter.kind.map(Kind::name))?;
-    statement.raw_bind_parameter(5, filter.min_ms)?;
-    statement.raw_bind_parameter(6, owner)?;
-    statement.raw_bind_parameter(7, filter.min_queue_ms)?;
-    statement.raw_bind_parameter(8, filter.cache_hit)
-}
 
 /// The condition that chooses an index by start: of a fingerprint, of a user, or of all queries. SQLite does
 /// not use an index for a condition like `?1 IS NULL OR user = ?1`.
@@ -53,7 +26,7 @@ impl Indexed {
 
     /// Returns the condition for a filter and an owner, and its value.
     pub(super) fn of(filter: &QueryFilter, owner: Option<&str>) -> (Indexed, Value) {
-        let user = owner.or(filter.user.as_deref());
+        let user = owner.or(filter.user.only());
         match (filter.fingerprint, user) {
             (Some(fingerprint), _) => (Indexed::Fingerprint, fingerprint.to_signed().into()),
             (None, Some(user)) => (Indexed::User, user.to_string().into()),
@@ -95,13 +68,19 @@ pub(super) fn ids_sql(indexed: Indexed, has_times: bool) -> String {
     format!("SELECT id FROM query WHERE {} AND {times}", indexed.condition())
 }
 
-/// Returns the statement for the rows of a range of ids. `columns` has a comma before each column.
-pub(super) fn range_sql(columns: &str, with_statement: bool) -> String {
+/// Returns the statement for the rows of a range of ids, its first two parameters, that match a filter. `columns` has a comma
+/// before each column.
+pub(super) fn range_sql(
+    columns: &str,
+    with_statement: bool,
+    filter: &QueryFilter,
+    owner: Option<&str>,
+) -> (String, Conditions) {
     let statement = if with_statement { ", statement" } else { "" };
-    format!(
-        "SELECT {COUNTED}{columns}{statement} FROM query
-         WHERE {CONDITIONS} AND id BETWEEN ?9 AND ?10"
-    )
+    let range = Conditions::new(vec![Value::Null; 2]).and_plain("id BETWEEN ?1 AND ?2");
+    let conditions = range.and_filter(filter, owner);
+    let sql = format!("SELECT {COUNTED}{columns}{statement} FROM query WHERE {}", conditions.sql());
+    (sql, conditions)
 }
 
 /// Ids that a scan takes from the index at a time.
@@ -134,8 +113,9 @@ impl Scan<'_> {
         let candidates = read_candidates(self.sqlite, search)?;
         let mut ids = self.ids()?;
         let mut ids = ids.raw_query();
-        let mut range = self.sqlite.prepare(&range_sql(columns, search.is_some()))?;
-        bind_conditions(&mut range, self.filter, self.owner)?;
+        let (sql, conditions) = range_sql(columns, search.is_some(), self.filter, self.owner);
+        let mut range = self.sqlite.prepare(&sql)?;
+        conditions.bind(&mut range)?;
         let statement = range.column_count() - 1;
         let mut chunk: Vec<i64> = Vec::with_capacity(IDS);
         let mut more = true;
@@ -156,8 +136,8 @@ impl Scan<'_> {
                 let (Some(first), Some(last)) = (adjacent.first(), adjacent.last()) else {
                     continue;
                 };
-                range.raw_bind_parameter(9, first)?;
-                range.raw_bind_parameter(10, last)?;
+                range.raw_bind_parameter(1, first)?;
+                range.raw_bind_parameter(2, last)?;
                 let mut rows = range.raw_query();
                 while let Some(row) = rows.next()? {
                     let matches = match search {

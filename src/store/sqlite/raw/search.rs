@@ -3,13 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 
+use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, Row, Rows, Statement};
 
 use super::super::Store;
+use super::conditions::Conditions;
 use super::lane::{Lane, is_ended};
 use super::ngram_index::{id_range, read_candidates, statement_of};
-use super::scan::{CONDITIONS, Indexed, bind_conditions};
-use crate::domain::filter::{Cursor, QueryFilter};
+use super::scan::Indexed;
+use crate::domain::filter::{Cursor, QueryFilter, QueryOrder};
 use crate::domain::search::CellSearch;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -49,8 +51,8 @@ pub(super) fn unstarted_sql(indexed: Indexed) -> String {
 }
 
 /// The condition of one row, and that of a range of rows. Both have two parameters.
-pub(super) const ONE_ROW: &str = "id = ?10 AND ?11 IS NULL";
-pub(super) const RANGE: &str = "id BETWEEN ?10 AND ?11";
+pub(super) const ONE_ROW: &str = "id = ?1 AND ?2 IS NULL";
+pub(super) const RANGE: &str = "id BETWEEN ?1 AND ?2";
 
 /// Returns the statement that counts the queries of some times, up to `?4` of them.
 pub(super) fn count_sql(indexed: Indexed) -> String {
@@ -63,16 +65,13 @@ pub(super) fn count_sql(indexed: Indexed) -> String {
 
 /// The texts that a filter reads of each row.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Texts {
+enum Texts {
     None,
     Statement,
     All,
 }
 
 impl Texts {
-    #[cfg(test)]
-    pub(super) const EACH: [Texts; 3] = [Texts::None, Texts::Statement, Texts::All];
-
     fn of(filter: &QueryFilter) -> Texts {
         match (&filter.anywhere, &filter.search) {
             (Some(_), _) => Texts::All,
@@ -97,12 +96,19 @@ const ENDED_MS: usize = 8;
 const DURATION_MS: usize = 9;
 
 /// Returns the statement for the rows of a condition that match a filter, but for its times and its texts.
-pub(super) fn candidates_sql(rows: &str, texts: Texts) -> String {
-    format!(
-        "SELECT started_ms, id{} FROM query
-         WHERE {rows} AND (?9 IS NULL OR fingerprint = ?9) AND {CONDITIONS}",
-        texts.columns()
-    )
+pub(super) fn candidates_sql(
+    rows: &str,
+    filter: &QueryFilter,
+    owner: Option<&str>,
+) -> (String, Conditions) {
+    let fingerprint = filter.fingerprint.map(Fingerprint::to_signed);
+    let conditions = Conditions::new(vec![Value::Null; 2])
+        .and_plain(rows)
+        .and_if("+fingerprint = ?", fingerprint)
+        .and_filter(filter, owner);
+    let columns = Texts::of(filter).columns();
+    let sql = format!("SELECT started_ms, id{columns} FROM query WHERE {}", conditions.sql());
+    (sql, conditions)
 }
 
 /// Returns whether a text is in a row of [`Texts::All`].
@@ -228,7 +234,7 @@ impl<'a> Finder<'a> {
                     self.progress.found.push(key);
                 }
             }
-            self.progress.at = Some(Cursor { started_ms: key.0, id: key.1 });
+            self.progress.at = Some(Cursor { value: key.0, id: key.1 });
             if self.progress.found.len() >= self.filter.limit as usize {
                 self.progress.is_done = true;
                 return Ok(false);
@@ -274,10 +280,9 @@ impl<'a> Finder<'a> {
     }
 
     fn candidates_in(&self, rows: &str) -> Result<CachedStatement<'a>, rusqlite::Error> {
-        let mut statement =
-            self.sqlite.prepare_cached(&candidates_sql(rows, Texts::of(self.filter)))?;
-        bind_conditions(&mut statement, self.filter, self.owner)?;
-        statement.raw_bind_parameter(9, self.filter.fingerprint.map(Fingerprint::to_signed))?;
+        let (sql, conditions) = candidates_sql(rows, self.filter, self.owner);
+        let mut statement = self.sqlite.prepare_cached(&sql)?;
+        conditions.bind(&mut statement)?;
         Ok(statement)
     }
 }
@@ -288,8 +293,8 @@ fn within<'b>(
     first: i64,
     last: Option<i64>,
 ) -> Result<Rows<'b>, rusqlite::Error> {
-    statement.raw_bind_parameter(10, first)?;
-    statement.raw_bind_parameter(11, last)?;
+    statement.raw_bind_parameter(1, first)?;
+    statement.raw_bind_parameter(2, last)?;
     Ok(statement.raw_query())
 }
 
@@ -301,8 +306,8 @@ pub(super) struct Found {
 }
 
 impl Store {
-    /// Returns the first queries of a filter, in the order of the list. The newest queries are looked at by connections
-    /// that never do more than that, so that most lists do not wait for long searches.
+    /// Returns the first queries of a filter, in the order of the list. Of a list by start, the newest queries are looked at by
+    /// connections that never do more than that, so that most lists do not wait for long searches.
     ///
     /// Errors if too many searches wait, or if the time is up before a query was looked at.
     pub(super) async fn found(
@@ -310,6 +315,9 @@ impl Store {
         filter: &QueryFilter,
         reader: Reader<'_>,
     ) -> Result<Found, StoreError> {
+        if filter.order != QueryOrder::Start {
+            return self.sorted(filter, reader).await;
+        }
         let newest = |finder: &mut Finder<'_>| finder.by_start(NEWEST);
         let mut progress = find(&self.newest, Progress::default(), filter, reader, newest).await?;
         if !progress.is_done {
@@ -417,7 +425,7 @@ mod tests {
                 Err(StoreError::TimedOut(_)) => continue,
                 page => page.unwrap(),
             };
-            filter.after = page.next(filter.limit);
+            filter.after = page.next(&filter);
             incomplete += usize::from(page.incomplete.is_some());
             found.extend(page.queries.iter().map(|query| (query.started_ms, query.id)));
             if filter.after.is_none() {

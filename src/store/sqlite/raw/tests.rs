@@ -9,8 +9,13 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use super::scan::{Indexed, ids_sql, range_sql};
-use super::search::{ONE_ROW, RANGE, Texts, candidates_sql, count_sql, started_sql, unstarted_sql};
-use super::{aggregate, insert, lock, ngram_index, plan, with_raw};
+use super::search::{ONE_ROW, RANGE, candidates_sql, count_sql, started_sql, unstarted_sql};
+use super::{aggregate, insert, lock, ngram_index, plan, sorted, with_raw};
+use crate::domain::filter::{Choice, QueryFilter, QueryOrder};
+use crate::domain::record::Kind;
+use crate::domain::search::{CellSearch, Search};
+use crate::domain::statement::Fingerprint;
+use crate::domain::time::Zone;
 use crate::store::{SqliteStore, StoreError};
 
 /// sqlx's macros check the other statements at compile time.
@@ -25,15 +30,72 @@ async fn the_schema_has_what_raw_statements_name() {
         statements.extend([true, false].map(|has_times| ids_sql(indexed, has_times)));
         statements.extend([started_sql(indexed), unstarted_sql(indexed), count_sql(indexed)]);
     }
-    for columns in ["", &*aggregate::GROUP_COLUMNS] {
-        statements.extend([true, false].map(|with_statement| range_sql(columns, with_statement)));
-    }
-    for texts in Texts::EACH {
-        statements.extend([ONE_ROW, RANGE].map(|rows| candidates_sql(rows, texts)));
+    let sorted = QueryOrder::ALL.map(sorted::columns);
+    let columns = ["", &*aggregate::GROUP_COLUMNS].into_iter();
+    let columns: Vec<&str> = columns.chain(sorted.iter().map(String::as_str)).collect();
+    for filter in filters() {
+        for owner in [None, Some("alice")] {
+            for columns in &columns {
+                let range = |with_statement| range_sql(columns, with_statement, &filter, owner).0;
+                statements.extend([true, false].map(range));
+            }
+            statements.extend([ONE_ROW, RANGE].map(|rows| candidates_sql(rows, &filter, owner).0));
+        }
     }
     let sqlite = Connection::open(&path).unwrap();
     for statement in statements {
         sqlite.prepare(&statement).unwrap_or_else(|error| panic!("{error}: {statement}"));
+    }
+}
+
+/// A filter without conditions, one with each, and one that searches everywhere.
+fn filters() -> [QueryFilter; 3] {
+    let some = || Choice {
+        any_of: vec!["a".to_string(), "b".to_string()],
+        none_of: vec!["c".to_string()],
+    };
+    let all = QueryFilter {
+        user: some(),
+        db: some(),
+        state: some(),
+        client: some(),
+        frontend: some(),
+        workload_group: some(),
+        compute_group: some(),
+        table: some(),
+        is_failed: Some(true),
+        has_profile: Some(false),
+        kind: Some(Kind::Load),
+        fingerprint: Some(Fingerprint::from_signed(1)),
+        search: Some(Search::new(Some("x"), None).unwrap()),
+        min_ms: Some(1),
+        min_queue_ms: Some(1),
+        cache_hit: Some(true),
+        ..QueryFilter::default()
+    };
+    let anywhere = Some(CellSearch::new("x".to_string(), Zone::UTC).unwrap());
+    let everywhere = QueryFilter { anywhere, ..all.clone() };
+    [QueryFilter::default(), all, everywhere]
+}
+
+/// Reading a range of rows takes no index, whatever the filter names.
+#[tokio::test]
+async fn conditions_leave_the_rows_to_the_statement() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("annals.db");
+    SqliteStore::open(&path).await.unwrap().close().await.unwrap();
+    let sqlite = Connection::open(&path).unwrap();
+    for filter in filters() {
+        for (sql, _) in [
+            range_sql("", true, &filter, Some("alice")),
+            candidates_sql(RANGE, &filter, Some("alice")),
+            candidates_sql(ONE_ROW, &filter, None),
+        ] {
+            let mut plan = sqlite.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let mut steps = plan.raw_query();
+            let first: String = steps.next().unwrap().unwrap().get(3).unwrap();
+            assert!(first.starts_with("SEARCH query USING INTEGER PRIMARY KEY"), "{first}: {sql}");
+        }
     }
 }
 

@@ -1,0 +1,60 @@
+//! The values that the texts of a query may have.
+
+/// The values that one text of a query may have. The default allows any.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Choice {
+    /// The text is one of these; any text or none if this is empty.
+    pub any_of: Vec<String>,
+    /// The text is none of these. A query whose text is unknown has none of them.
+    pub none_of: Vec<String>,
+}
+
+impl Choice {
+    /// Returns the choice of one value.
+    pub(crate) fn one(value: impl Into<String>) -> Choice {
+        Choice { any_of: vec![value.into()], none_of: Vec::new() }
+    }
+
+    /// Returns whether every query is chosen.
+    pub(crate) fn is_any(&self) -> bool {
+        self.any_of.is_empty() && self.none_of.is_empty()
+    }
+
+    /// Returns the value that is the only one to be chosen, if nothing else is said.
+    pub(crate) fn only(&self) -> Option<&str> {
+        match (&*self.any_of, &*self.none_of) {
+            ([value], []) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Returns whether a query with this value is chosen; None is an unknown value.
+    pub(crate) fn chooses(&self, value: Option<&str>) -> bool {
+        let is = |one: &String| value == Some(one);
+        (self.any_of.is_empty() || self.any_of.iter().any(is)) && !self.none_of.iter().any(is)
+    }
+}
+
+/// A text of a query that a filter chooses by its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChosenText {
+    User,
+    Db,
+    /// In any letter case.
+    State,
+    /// The host of the client, or the host and the port.
+    Client,
+    Frontend,
+    WorkloadGroup,
+    ComputeGroup,
+    /// A table that the query reads or the load writes: its name alone, behind its database, or behind its catalog and its
+    /// database.
+    Table,
+}
+
+impl ChosenText {
+    /// Returns what `"`, brackets and spaces leave of the name of a table: lists of tables are compared without them.
+    pub(crate) fn plain_table(name: &str) -> String {
+        name.replace(['"', '[', ']', ' '], "")
+    }
+}

@@ -1,0 +1,152 @@
+//! Which queries a list shows, in which order, and where its pages begin.
+
+mod choice;
+mod order;
+
+use super::record::Kind;
+use super::search::{CellSearch, Search};
+use super::statement::Fingerprint;
+pub(crate) use choice::{Choice, ChosenText};
+pub(crate) use order::QueryOrder;
+
+/// A place in a list. Of two places of one list, the larger comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Cursor {
+    /// The value by which the list is sorted, or None if it is unknown.
+    pub value: Option<i64>,
+    /// The row, by which queries of the same value are ordered.
+    pub id: i64,
+}
+
+/// The conditions of a list. A query is in the list if it meets all that are not `None`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct QueryFilter {
+    /// The most queries of a page.
+    pub limit: u32,
+    pub order: QueryOrder,
+    /// The place behind which the page begins.
+    pub after: Option<Cursor>,
+    pub user: Choice,
+    pub db: Choice,
+    pub state: Choice,
+    pub client: Choice,
+    pub frontend: Choice,
+    pub workload_group: Choice,
+    pub compute_group: Choice,
+    pub table: Choice,
+    /// Whether the query failed.
+    pub is_failed: Option<bool>,
+    /// Whether the profile of the query is stored.
+    pub has_profile: Option<bool>,
+    pub kind: Option<Kind>,
+    pub fingerprint: Option<Fingerprint>,
+    /// Text or words in the statement.
+    pub search: Option<Search>,
+    /// Text in what a list writes of a query.
+    pub anywhere: Option<CellSearch>,
+    /// The least duration.
+    pub min_ms: Option<i64>,
+    /// The least time in the queue of the workload group.
+    pub min_queue_ms: Option<i64>,
+    /// Whether the frontend answered from its SQL cache.
+    pub cache_hit: Option<bool>,
+    /// The first start.
+    pub from_ms: Option<i64>,
+    /// The start before which all queries of the list started.
+    pub to_ms: Option<i64>,
+}
+
+/// The users whose queries a list may show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Users<'a> {
+    All,
+    One(&'a str),
+    /// Several users, or all but some: whom the filter chooses.
+    Some,
+    /// The filter does not choose the only user whose queries may be seen.
+    Nobody,
+}
+
+impl QueryFilter {
+    /// Returns the users of the filter. `owner` is the one whose queries alone may be seen.
+    pub(crate) fn users<'a>(&'a self, owner: Option<&'a str>) -> Users<'a> {
+        match (owner, self.user.only()) {
+            (Some(owner), _) if self.user.chooses(Some(owner)) => Users::One(owner),
+            (Some(_), _) => Users::Nobody,
+            (None, Some(user)) => Users::One(user),
+            (None, None) if self.user.is_any() => Users::All,
+            (None, None) => Users::Some,
+        }
+    }
+
+    /// Returns the texts that the filter chooses by their values.
+    pub(crate) fn choices(&self) -> [(ChosenText, &Choice); 8] {
+        [
+            (ChosenText::User, &self.user),
+            (ChosenText::Db, &self.db),
+            (ChosenText::State, &self.state),
+            (ChosenText::Client, &self.client),
+            (ChosenText::Frontend, &self.frontend),
+            (ChosenText::WorkloadGroup, &self.workload_group),
+            (ChosenText::ComputeGroup, &self.compute_group),
+            (ChosenText::Table, &self.table),
+        ]
+    }
+
+    /// Returns whether the list is by start and the filter has no condition beyond times and user, so that the indexes by
+    /// start give exactly the queries of a page.
+    pub(crate) fn is_by_start_alone(&self) -> bool {
+        let QueryFilter { kind, fingerprint, search, anywhere, min_ms, .. } = self;
+        let QueryFilter { min_queue_ms, cache_hit, is_failed, has_profile, .. } = self;
+        let is_free = |(text, choice): (ChosenText, &Choice)| match text {
+            // The index of users has the queries of one.
+            ChosenText::User => choice.is_any() || choice.only().is_some(),
+            _ => choice.is_any(),
+        };
+        self.order == QueryOrder::Start
+            && self.choices().into_iter().all(is_free)
+            && [is_failed, has_profile, cache_hit].iter().all(|truth| truth.is_none())
+            && [min_ms, min_queue_ms].iter().all(|bound| bound.is_none())
+            && anywhere.is_none()
+            && kind.is_none()
+            && fingerprint.is_none()
+            && search.is_none()
+    }
+
+    /// Returns the first and the last start of the list.
+    pub(crate) fn starts(&self) -> (i64, i64) {
+        let last_ms = self.to_ms.map_or(i64::MAX, |to_ms| to_ms.saturating_sub(1));
+        (self.from_ms.unwrap_or(i64::MIN), last_ms)
+    }
+
+    /// Returns where the page of a list by start begins among the queries with a start: at this start, below this row.
+    pub(crate) fn page_start(&self) -> (i64, i64) {
+        let (_, last_ms) = self.starts();
+        match self.after {
+            Some(Cursor { value: Some(ms), id }) if ms <= last_ms => (ms, id),
+            None | Some(Cursor { value: Some(_), .. }) => (last_ms, i64::MAX),
+            // Behind all queries with a start.
+            Some(Cursor { value: None, .. }) => (i64::MIN, i64::MIN),
+        }
+    }
+
+    /// Returns where the page of a list by start begins among the queries without a start: below this row; None where the
+    /// list has none of them.
+    pub(crate) fn page_start_without_time(&self) -> Option<i64> {
+        let has_times = self.from_ms.is_some() || self.to_ms.is_some();
+        match self.after {
+            _ if has_times => None,
+            Some(Cursor { value: None, id }) => Some(id),
+            _ => Some(i64::MAX),
+        }
+    }
+
+    /// Returns whether a query of this start and row is on the page of a list by start or behind it.
+    pub(crate) fn is_from_page_on(&self, (started_ms, id): (Option<i64>, i64)) -> bool {
+        let (first_ms, _) = self.starts();
+        match started_ms {
+            Some(ms) => ms >= first_ms && (ms, id) < self.page_start(),
+            None => self.page_start_without_time().is_some_and(|below| id < below),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The form that filters the history, and what is chosen in it.
+
+use maud::{Markup, html};
+
+use super::paths;
+use crate::domain::filter::QueryFilter;
+use crate::domain::record::Kind;
+use crate::domain::statement::Fingerprint;
+use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::query_parameters::address;
+
+/// The texts that a query is chosen by: the parameter, the parameter that excludes, and the label. The first three fields
+/// always show.
+const TEXTS: [(&str, &str, &str); 8] = [
+    ("user", "not_user", "User"),
+    ("db", "not_db", "Database"),
+    ("state", "not_state", "State"),
+    ("client", "not_client", "Client host"),
+    ("frontend", "not_frontend", "Frontend"),
+    ("workload_group", "not_workload_group", "Workload group"),
+    ("compute_group", "not_compute_group", "Compute group"),
+    ("table", "not_table", "Table"),
+];
+const ALWAYS: usize = 3;
+
+/// What a query is chosen by that is true or false, with the labels of both.
+const TRUTHS: [(&str, &str, [&str; 2]); 3] = [
+    ("is_failed", "Outcome", ["failed", "not failed"]),
+    ("has_profile", "Profile", ["stored", "not stored"]),
+    ("cache_hit", "SQL cache", ["hit", "no hit"]),
+];
+
+/// The other parameters that choose queries, with their labels.
+const OTHERS: [(&str, &str); 8] = [
+    ("search", "Statement contains"),
+    ("words", "Words in the statement"),
+    ("type", "Type"),
+    ("fingerprint", "Statement"),
+    ("min_ms", "Min. duration (ms)"),
+    ("min_queue_ms", "Min. queue time (ms)"),
+    ("from", "From"),
+    ("to", "To"),
+];
+
+/// Returns the form. Its fields are the parameters of the page.
+pub(super) fn form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) -> Markup {
+    let value = |name: &str| parameters.get(name).map_or("", String::as_str);
+    let local_time =
+        |ms: Option<i64>| ms.map_or(String::new(), |ms| zone.format_ms(ms).replace(' ', "T"));
+    let number_field = |name: &str, label: &str| {
+        html! { label { (label) input type="number" name=(name) min="0" value=(value(name)); } }
+    };
+    let time_field = |name: &str, label: &str, ms: Option<i64>| {
+        html! { label { (label) input type="datetime-local" step="1" name=(name) value=(local_time(ms)); } }
+    };
+    html! {
+        form.filters method="get" action=(paths::HISTORY) role="search" {
+            label.wide {
+                "Statement contains"
+                input type="search" name="search" value=(value("search")) maxlength="1000" spellcheck="false";
+            }
+            @for (name, _, label) in &TEXTS[..ALWAYS] {
+                (text_field(name, label, parameters.all(name).first()))
+            }
+            label {
+                "Type"
+                select name="type" {
+                    option value="" { "any" }
+                    @for kind in [Kind::Query, Kind::Load] {
+                        option value=(kind.name()) selected[filter.kind == Some(kind)] { (kind.name()) }
+                    }
+                }
+            }
+            (number_field("min_ms", "Min. duration (ms)"))
+            (number_field("min_queue_ms", "Min. queue time (ms)"))
+            (time_field("from", "From", filter.from_ms))
+            (time_field("to", "To", filter.to_ms))
+            (more(parameters))
+            @for name in ["fingerprint", "limit", "order"] {
+                @if parameters.contains_key(name) { input type="hidden" name=(name) value=(value(name)); }
+            }
+            div.actions {
+                button type="submit" { "Filter" }
+                @if !parameters.is_empty() { a href=(paths::HISTORY) { "Clear" } }
+            }
+            @if let Some(fingerprint) = filter.fingerprint { (statement_note(fingerprint)) }
+        }
+    }
+}
+
+fn text_field(name: &str, label: &str, value: Option<&String>) -> Markup {
+    html! { label { (label) input name=(name) value=[value] autocomplete="off" spellcheck="false"; } }
+}
+
+/// Returns the fields of some values, and one for a further value.
+fn text_fields(name: &str, [label, or_label]: [&str; 2], values: &[String]) -> Markup {
+    let mut fields = values.iter().map(Some).chain([None]);
+    html! {
+        (text_field(name, label, fields.next().flatten()))
+        @for value in fields { (text_field(name, or_label, value)) }
+    }
+}
+
+/// Returns the fields that few people need, open if one of them is in use.
+fn more(parameters: &Parameters) -> Markup {
+    let is_given = |name: &&str| parameters.contains_key(name);
+    let always = &TEXTS[..ALWAYS];
+    let texts = TEXTS[ALWAYS..].iter().map(|(name, ..)| *name);
+    let excluded = TEXTS.iter().map(|(_, excluded, _)| *excluded);
+    let mut names = texts.chain(excluded).chain(TRUTHS.map(|(name, ..)| name)).chain(["words"]);
+    let has_several = always.iter().any(|(name, ..)| parameters.all(name).len() > 1);
+    let words = parameters.all("words").last();
+    html! {
+        details.more-filters open[has_several || names.any(|name| is_given(&name))] {
+            summary { "More filters" }
+            div {
+                (text_field("words", "Words in the statement", words))
+                @for (name, label, values) in TRUTHS { (truth_field(name, label, values, parameters)) }
+                @for (name, _, label) in &TEXTS[ALWAYS..] {
+                    (text_fields(name, [label, &format!("or {}", label.to_lowercase())], parameters.all(name)))
+                }
+                @for (name, _, label) in always {
+                    @if let [_, others @ ..] = parameters.all(name) {
+                        @let label = format!("or {}", label.to_lowercase());
+                        (text_fields(name, [&label, &label], others))
+                    }
+                }
+                @for (_, name, label) in TEXTS {
+                    @let label = format!("{label} is not");
+                    (text_fields(name, [&label, &label], parameters.all(name)))
+                }
+            }
+        }
+    }
+}
+
+fn truth_field(name: &str, label: &str, labels: [&str; 2], parameters: &Parameters) -> Markup {
+    let chosen = parameters.get(name).map(String::as_str);
+    html! {
+        label {
+            (label)
+            select name=(name) {
+                option value="" { "any" }
+                @for (value, label) in ["true", "false"].into_iter().zip(labels) {
+                    option value=(value) selected[chosen == Some(value)] { (label) }
+                }
+            }
+        }
+    }
+}
+
+fn statement_note(fingerprint: Fingerprint) -> Markup {
+    html! {
+        p.note { "Only runs of statement " a href=(paths::statement(fingerprint)) { (fingerprint) } }
+    }
+}
+
+/// Returns what is chosen, each with a link to the list without it; nothing if nothing is chosen.
+pub(super) fn chosen(parameters: &Parameters) -> Markup {
+    let chosen: Vec<(String, &str, String)> = parameters
+        .iter()
+        .filter_map(|(name, value)| {
+            let mut others = parameters.clone();
+            others.retain(|other, it| (other, it) != (name, value));
+            let link = address(paths::HISTORY, &others, &[("cursor", "")]);
+            let (label, value) = described(name, value)?;
+            Some((label, value, link))
+        })
+        .collect();
+    html! {
+        @if !chosen.is_empty() {
+            ul.chosen aria-label="Chosen filters" {
+                @for (label, value, link) in chosen {
+                    li {
+                        (label) " " strong { bdi { (value) } } " "
+                        a href=(link) aria-label={ "Remove " (label) " " (value) } { "×" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the label of a parameter and its value for people; None if the parameter chooses no queries.
+fn described<'v>(name: &str, value: &'v str) -> Option<(String, &'v str)> {
+    for (is, is_not, label) in TEXTS {
+        if name == is || name == is_not {
+            return Some((format!("{label}{}", if name == is { "" } else { " is not" }), value));
+        }
+    }
+    if let Some((_, label, labels)) = TRUTHS.iter().find(|(truth, ..)| *truth == name) {
+        return Some(((*label).to_string(), labels[usize::from(value != "true")]));
+    }
+    let (_, label) = OTHERS.iter().find(|(other, _)| *other == name)?;
+    Some(((*label).to_string(), value))
+}
