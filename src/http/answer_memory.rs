@@ -64,7 +64,8 @@ pub(super) struct IsCounted;
 pub(super) struct Reserved {
     all: OwnedSemaphorePermit,
     each: OwnedSemaphorePermit,
-    _slow: Option<OwnedSemaphorePermit>,
+    /// Until the list is made.
+    slow: Option<OwnedSemaphorePermit>,
     // As long as anything of it is reserved, the share is that of the client.
     _share: Arc<Share>,
 }
@@ -119,7 +120,7 @@ impl AnswerMemory {
             let sentence = "annals holds as many large answers as it can; try again later";
             return Err(ApiError::Busy(sentence.to_string()));
         };
-        Ok(Reserved { all, each, _slow: slow, _share: share })
+        Ok(Reserved { all, each, slow, _share: share })
     }
 
     /// Counts an answer that is no list, if it is large, such as a query with a statement of many MB. Waiting with it would
@@ -146,7 +147,7 @@ impl AnswerMemory {
         };
         let share = self.of(Holder::Address(client));
         let (all, each) = (none(self.all.clone())?, none(share.all.clone())?);
-        Ok(Reserved { all, each, _slow: None, _share: share })
+        Ok(Reserved { all, each, slow: None, _share: share })
     }
 
     /// Returns the share of a client.
@@ -168,6 +169,7 @@ impl Reserved {
     /// Returns the body of an answer, which counts as long as anybody holds it. What it does not need is free at once.
     /// Errors with 503 if it needs more than was reserved, and that is not free: JSON may have six bytes for one.
     pub(super) fn hold(mut self, bytes: Bytes) -> Result<Bytes, ApiError> {
+        self.slow = None;
         let parts = bytes.len() / PART_BYTES;
         if parts == 0 {
             return Ok(bytes);
@@ -239,15 +241,20 @@ mod tests {
         let (user, client) = (user(None), client(1));
         let reserve = async |is_slow| memory.reserve_list(&user, client, is_slow).await;
         let mut reserved = Vec::new();
+        // A list that is made is no slow one any more, also if it is kept.
+        let mut made = Vec::new();
+        for _ in 0..4 {
+            made.push(reserve(true).await.unwrap().hold(vec![0; PART_BYTES].into()).unwrap());
+        }
         for _ in 0..8 {
             reserved.push(reserve(true).await.unwrap());
         }
         assert!(matches!(reserve(true).await, Err(ApiError::Busy(_))));
-        for _ in 0..8 {
+        for _ in 0..7 {
             reserved.push(reserve(false).await.unwrap());
         }
         assert!(matches!(reserve(false).await, Err(ApiError::Busy(_))));
-        drop(reserved);
+        drop((reserved, made));
         assert!(reserve(true).await.is_ok());
         assert_eq!(memory.all.available_permits(), ALL_PARTS);
     }
