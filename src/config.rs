@@ -1,5 +1,7 @@
 //! The configuration: defaults, then the file, then the environment, then the command line, each over the one before.
 
+mod audit_table;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
@@ -19,6 +21,8 @@ use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
 use crate::formats::frontend::Frontend;
 use crate::store::{Address, is_address};
+
+pub(crate) use self::audit_table::AuditTableConfig;
 
 /// The configuration file of a working folder, unless another is named.
 const DEFAULT_FILE: &str = "annals.toml";
@@ -42,6 +46,8 @@ pub(crate) struct Config {
     pub follow: Vec<String>,
     #[serde(default, deserialize_with = "frontends")]
     pub frontend: Vec<FrontendConfig>,
+    #[serde(default, deserialize_with = "audit_tables")]
+    pub audit_table: Vec<AuditTableConfig>,
     #[serde(default, deserialize_with = "users")]
     pub user: Vec<UserConfig>,
     #[serde(default)]
@@ -101,6 +107,15 @@ fn frontends<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FrontendC
     list(
         deserializer,
         "tables with two brackets: [[frontend]], and below it url = \"http://fe1:8030\"",
+    )
+}
+
+fn audit_tables<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<AuditTableConfig>, D::Error> {
+    list(
+        deserializer,
+        "tables with two brackets: [[audit_table]], and below it url = \"mysql://annals@fe1:9030\"",
     )
 }
 
@@ -287,22 +302,45 @@ impl FrontendConfig {
     /// Reads the password from the file or the variable that the configuration names, else from those of the
     /// environment; else it is empty.
     fn password(&self) -> anyhow::Result<String> {
-        if let Some(path) = &self.password_file {
-            password_in(path)
-        } else if let Some(name) = &self.password_env {
-            match std::env::var(name) {
-                Ok(password) => Ok(password),
-                Err(_) => bail!("the variable {name} is not set"),
-            }
-        } else if let Some(path) = variable("ANNALS_FRONTEND_PASSWORD_FILE") {
-            password_in(Path::new(&path))
-        } else {
-            Ok(variable("ANNALS_FRONTEND_PASSWORD").unwrap_or_default())
-        }
+        let password = Password {
+            file: self.password_file.as_deref(),
+            variable: self.password_env.as_deref(),
+            default_variable: "ANNALS_FRONTEND_PASSWORD",
+        };
+        password.read()
     }
 
     pub(crate) fn poll_interval(&self) -> Duration {
         Duration::from_secs(self.poll_interval_seconds.0)
+    }
+}
+
+/// Where the password of a source is.
+struct Password<'c> {
+    /// The file that the configuration names.
+    file: Option<&'c Path>,
+    /// The variable that the configuration names.
+    variable: Option<&'c str>,
+    /// The variable that has the password if the configuration names none. With `_FILE` behind it, the variable that names a
+    /// file.
+    default_variable: &'static str,
+}
+
+impl Password<'_> {
+    /// Returns the password; an empty one if there is none. Errors if the file or the variable of the configuration is missing.
+    fn read(&self) -> anyhow::Result<String> {
+        if let Some(path) = self.file {
+            password_in(path)
+        } else if let Some(name) = self.variable {
+            match std::env::var(name) {
+                Ok(password) => Ok(password),
+                Err(_) => bail!("the variable {name} is not set"),
+            }
+        } else if let Some(path) = variable(&format!("{}_FILE", self.default_variable)) {
+            password_in(Path::new(&path))
+        } else {
+            Ok(variable(self.default_variable).unwrap_or_default())
+        }
     }
 }
 

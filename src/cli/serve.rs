@@ -27,6 +27,7 @@ use crate::formats::frontend::Frontend;
 use crate::http::auth::Authenticator;
 use crate::http::tls::Tls;
 use crate::http::{self, AppState, panics, server};
+use crate::ingest::audit_table::{AuditTableSource, collect_audit_table};
 use crate::ingest::follow::follow;
 use crate::ingest::frontend::poll_frontend;
 use crate::ingest::{Pipeline, read_plans, run_retention, sum_hours};
@@ -65,6 +66,17 @@ pub struct ServeArgs {
     /// ANNALS_FRONTEND_PASSWORD, or in the file that ANNALS_FRONTEND_PASSWORD_FILE names
     #[arg(long, env = "ANNALS_FRONTEND", value_name = "URL", value_delimiter = ',')]
     frontend: Vec<FrontendUrl>,
+    /// An audit table to collect from, like mysql://user@host:9030, with more frontends of the cluster behind commas. May
+    /// be given again; the variable takes several, with spaces between them. The password is in
+    /// ANNALS_AUDIT_TABLE_PASSWORD, or in the file that ANNALS_AUDIT_TABLE_PASSWORD_FILE names
+    #[arg(
+        long,
+        env = "ANNALS_AUDIT_TABLE",
+        value_name = "URL",
+        value_delimiter = ' ',
+        hide_env_values = true
+    )]
+    audit_table: Vec<String>,
     /// Serve with TLS: the certificate with its chain, in PEM form. SIGHUP reads it again
     #[arg(long, env = "ANNALS_TLS_CERT", value_name = "FILE", value_parser = FileName)]
     tls_cert: Option<PathBuf>,
@@ -87,6 +99,7 @@ struct Settings {
     listen: SocketAddr,
     import: Vec<PathBuf>,
     frontends: Vec<(Frontend, Duration)>,
+    audit_tables: Vec<AuditTableSource>,
     tls: Option<Arc<Tls>>,
     users: Vec<Account>,
     insecure_no_auth: bool,
@@ -111,6 +124,7 @@ impl Settings {
             .iter()
             .map(|frontend| Ok((frontend.frontend(zone)?, frontend.poll_interval())))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let audit_tables = config.audit_tables(&args.audit_table)?;
         let certificate = args.tls_cert.or(config.tls_cert.clone());
         let key = args.tls_key.or(config.tls_key.clone());
         let tls = match (certificate, key) {
@@ -123,6 +137,7 @@ impl Settings {
             listen: args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN),
             import: args.import,
             frontends,
+            audit_tables,
             tls,
             users: config.user.iter().map(|user| user.0.clone()).collect(),
             insecure_no_auth: args.insecure_no_auth || config.insecure_no_auth.unwrap_or(false),
@@ -248,6 +263,9 @@ fn start_sources(settings: &Settings, store: &Store, pipeline: &Arc<Pipeline>) -
     }
     for (frontend, interval) in settings.frontends.clone() {
         tasks.spawn(poll_frontend(pipeline.clone(), store.clone(), frontend, interval));
+    }
+    for table in settings.audit_tables.clone() {
+        tasks.spawn(collect_audit_table(pipeline.clone(), store.clone(), table));
     }
     tasks.spawn(log_outages(store.clone()));
     // Without a bound, old labels go all the same.

@@ -5,7 +5,10 @@ use serde::Deserialize;
 
 use crate::domain::record::QueryRecord;
 
-/// Excludes the queries that any of the rules matches.
+/// What annals writes before each statement that it sends to a cluster.
+pub(crate) const OWN_MARK: &str = "/* annals */";
+
+/// Excludes the queries that any of the rules matches, and the statements that annals itself sends to a cluster.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct ExclusionRules(Vec<Rule>);
@@ -51,7 +54,8 @@ impl ExclusionRules {
     /// The duration of a running query is not known, so `shorter_than_ms` excludes the query while it runs. Otherwise
     /// its record would remain in the history as running if the finished query is excluded.
     pub(crate) fn excludes(&self, record: &QueryRecord) -> bool {
-        self.0.iter().any(|rule| rule.0.matches(record))
+        let is_own = record.statement.as_ref().is_some_and(|text| text.starts_with(OWN_MARK));
+        is_own || self.0.iter().any(|rule| rule.0.matches(record))
     }
 }
 
@@ -134,6 +138,13 @@ mod tests {
         record.state = Some("EOF".to_string());
         record.duration_ms = Some(3);
         record
+    }
+
+    #[test]
+    fn the_statements_of_annals_are_excluded_without_a_rule() {
+        let none = ExclusionRules::default();
+        assert!(none.excludes(&query("/* annals */ SELECT 1")));
+        assert!(!none.excludes(&query("SELECT 1 /* annals */")));
     }
 
     #[test]

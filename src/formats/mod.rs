@@ -8,6 +8,7 @@
 //! - `dump`: an audit table that was saved as CSV or TSV.
 //! - `answer`: saved answers of a frontend, and texts that hold profiles.
 //! - `frontend`: the lists and profiles of a live frontend.
+//! - `audit_table`: the audit table of a live cluster.
 //!
 //! `record_builder` makes a record of keys and values for all of them. `reparse` reads stored rows again that an older
 //! annals misread.
@@ -15,6 +16,7 @@
 mod answer;
 pub(crate) mod archive;
 pub(crate) mod audit_log;
+pub(crate) mod audit_table;
 mod budget;
 mod dump;
 pub(crate) mod encoding;

@@ -86,7 +86,7 @@ pub(crate) async fn poll_frontend(
 }
 
 /// Returns the time to the next try after some failures in a row: twice as long each time.
-fn retry_after(interval: Duration, failures: u32) -> Duration {
+pub(super) fn retry_after(interval: Duration, failures: u32) -> Duration {
     LONGEST_RETRY.min(interval * (1 << failures.min(16)))
 }
 

@@ -5,13 +5,15 @@
 //! - [`sources`] counts what each source sent, and keeps its last error and its lag.
 //! - [`follow`] follows audit logs.
 //! - [`frontend`] polls frontends.
+//! - [`audit_table`] collects from audit tables.
 //! - [`hours`] makes the summaries of hours.
 //! - [`plans`] reads the plans of profiles that an older annals stored.
 //! - [`retention`] removes what is older or larger than the configured bounds.
 //!
-//! A source that can wait (a followed log, a polled frontend) waits for the writer. A client that pushes gets an
+//! A source that can wait (a followed log, a polled frontend, an audit table) waits for the writer. A client that pushes gets an
 //! error after [`pipeline::PUSH_TIMEOUT`], and sends again.
 
+pub(crate) mod audit_table;
 mod budget;
 pub(crate) mod follow;
 pub(crate) mod frontend;
@@ -26,7 +28,7 @@ pub(crate) use hours::sum_hours;
 pub(crate) use pipeline::{Pipeline, PushError};
 pub(crate) use plans::read_plans;
 pub(crate) use retention::{PruneReport, run_retention};
-pub(crate) use sources::{Source, SourceReport};
+pub(crate) use sources::{AuditTableReport, Source, SourceReport};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

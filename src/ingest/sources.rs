@@ -1,4 +1,4 @@
-//! Sources: each followed pattern, each frontend, and each interface to push to.
+//! Sources: each followed pattern, each frontend, each audit table, and each interface to push to.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -33,8 +33,37 @@ pub(crate) struct SourceReport {
     /// Whether this annals waits, because another one that shares the history asks the frontend. This one takes over if the
     /// other stops.
     pub is_waiting: bool,
-    /// What is not read yet: bytes of a followed log, profiles of a frontend.
+    /// What is not read yet: bytes of a followed log, profiles of a frontend, new rows of an audit table.
     pub lag: Option<u64>,
+    /// Of an audit table alone.
+    pub audit_table: Option<AuditTableReport>,
+}
+
+/// How far an audit table is read. Times are Unix milliseconds, and durations milliseconds.
+#[derive(Debug, Default, Clone, Serialize, ToSchema)]
+pub(crate) struct AuditTableReport {
+    /// The frontend that is asked, as `host:port`.
+    pub server: Option<String>,
+    /// The table with its database.
+    pub table: Option<String>,
+    /// The zone in which the table's times are read.
+    pub time_zone: Option<String>,
+    /// The start of the newest row that was counted, to the minute.
+    pub newest_ms: Option<i64>,
+    /// The longest time from the end of a query to its row, of the last day.
+    pub late_ms: Option<i64>,
+    /// How far back each look for new rows goes. annals learns it from how late rows come.
+    pub overlap_ms: i64,
+    /// The rows from this time on are stored.
+    pub read_from_ms: Option<i64>,
+    /// Older rows that were read since annals started.
+    pub backfill_rows_read: u64,
+    /// Older rows that are not read yet. Unknown until they are counted.
+    pub backfill_rows_left: Option<u64>,
+    /// Whether all older rows are read.
+    pub is_backfilled: bool,
+    /// Whether the table has no row: the cluster may not fill it.
+    pub is_empty: bool,
 }
 
 impl Source {
@@ -82,6 +111,17 @@ impl Source {
     /// Notes whether another annals reads this source.
     pub(super) fn set_waiting(&self, is_waiting: bool) {
         unpoisoned(&self.0).is_waiting = is_waiting;
+    }
+
+    pub(super) fn set_audit_table(&self, report: AuditTableReport) {
+        unpoisoned(&self.0).audit_table = Some(report);
+    }
+
+    /// Changes what is reported of an audit table.
+    pub(super) fn change_audit_table(&self, change: impl FnOnce(&mut AuditTableReport)) {
+        if let Some(report) = &mut unpoisoned(&self.0).audit_table {
+            change(report);
+        }
     }
 
     pub(super) fn set_lag(&self, lag: u64) {

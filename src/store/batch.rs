@@ -10,6 +10,7 @@ use crate::domain::login::Login;
 use crate::domain::profile::{PlanSummary, Profile};
 use crate::domain::record::{QueryId, QueryRecord};
 use crate::domain::statement::{Fingerprint, normalize_into};
+use crate::domain::time::LocalMinute;
 use crate::formats::rows::Entry;
 
 /// Bytes of a normalized statement that are stored. Its fingerprint is of the whole.
@@ -33,6 +34,46 @@ pub(crate) struct FollowedFile {
     pub replaces: Option<String>,
 }
 
+/// How far an audit table is read. Minutes are of the table's own local time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuditCheckpoint {
+    /// The name of the table.
+    pub name: String,
+    /// The rows from this minute on are stored, as far as the table had them.
+    pub read_from: LocalMinute,
+    /// The table has no rows before this minute.
+    pub oldest: LocalMinute,
+    /// How many rows were read of minutes. A checkpoint that is written has those that changed.
+    pub minutes: Vec<(LocalMinute, u64)>,
+}
+
+impl AuditCheckpoint {
+    /// Returns the checkpoint of stored rows: `read_from`, `oldest`, and a minute with its number of rows. None without rows.
+    pub(super) fn of_rows(
+        name: &str,
+        rows: impl Iterator<Item = (String, String, Option<(String, i64)>)>,
+    ) -> Option<AuditCheckpoint> {
+        let mut checkpoint: Option<AuditCheckpoint> = None;
+        for (read_from, oldest, minute) in rows {
+            if checkpoint.is_none() {
+                checkpoint = Some(AuditCheckpoint {
+                    name: name.to_string(),
+                    read_from: LocalMinute::parse(&read_from)?,
+                    oldest: LocalMinute::parse(&oldest)?,
+                    minutes: Vec::new(),
+                });
+            }
+            let minute = minute.and_then(|(minute, rows)| {
+                LocalMinute::parse(&minute).zip(u64::try_from(rows).ok())
+            });
+            if let Some(checkpoint) = &mut checkpoint {
+                checkpoint.minutes.extend(minute);
+            }
+        }
+        checkpoint
+    }
+}
+
 /// Records, profiles and log-ins that one transaction writes.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -51,6 +92,7 @@ pub(crate) struct Batch {
     pub(super) statements: NormalizedStatements,
     pub(super) label: Option<Label>,
     pub(super) followed: Option<FollowedFile>,
+    pub(super) audit_table: Option<AuditCheckpoint>,
     pub(super) removal: Removal,
     /// Bytes of statements and packed profiles.
     pub(super) bytes: usize,
@@ -223,6 +265,11 @@ impl Batch {
     /// Sets how far a followed file is read once the batch is committed.
     pub(crate) fn followed(&mut self, file: FollowedFile) {
         self.followed = Some(file);
+    }
+
+    /// Sets how far an audit table is read once the batch is committed.
+    pub(crate) fn audit_table(&mut self, checkpoint: AuditCheckpoint) {
+        self.audit_table = Some(checkpoint);
     }
 
     /// Returns whether the batch is large enough to send.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::batch::FollowedFile;
+use super::batch::{AuditCheckpoint, FollowedFile};
 use super::contents::{LoginCounts, ReparseSummary};
 use super::error::{Fault, OpenError, StoreError};
 use super::writer::Writer;
@@ -217,6 +217,14 @@ impl Store {
     /// Returns every audit log that was followed, and how far it was read.
     pub(crate) async fn followed_files(&self) -> Result<Vec<FollowedFile>, StoreError> {
         of_engine!(self, store => store.followed_files().await)
+    }
+
+    /// Returns how far an audit table was read; none if the name is new.
+    pub(crate) async fn audit_checkpoint(
+        &self,
+        name: &str,
+    ) -> Result<Option<AuditCheckpoint>, StoreError> {
+        of_engine!(self, store => store.audit_checkpoint(name).await)
     }
 
     /// Returns every account, by name.

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::batch::{Batch, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary};
+use super::batch::{
+    AuditCheckpoint, Batch, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary,
+};
 use super::error::StoreError;
 use super::hours::HourChange;
 use super::packing::PackedProfile;
@@ -99,6 +101,12 @@ pub(super) trait Rows: Send {
         &mut self,
         file: &FollowedFile,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Stores how far an audit table is read, and removes the minutes that the table has no more.
+    fn write_audit_checkpoint(
+        &mut self,
+        checkpoint: &AuditCheckpoint,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Writes a batch. It may be written again if the transaction fails.
@@ -145,6 +153,9 @@ pub(super) async fn write_batch(
     written.logins = rows.write_logins(&batch.logins).await?;
     if let Some(file) = &batch.followed {
         rows.write_followed(file).await?;
+    }
+    if let Some(checkpoint) = &batch.audit_table {
+        rows.write_audit_checkpoint(checkpoint).await?;
     }
     Ok(written)
 }

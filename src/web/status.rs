@@ -10,12 +10,13 @@ use warp::filters::BoxedFilter;
 use super::format;
 use super::layout::{NavItem, Page};
 use super::request::{PageRequest, PageRequests};
-use crate::domain::time::Zone;
+use crate::domain::time::{Zone, now_ms};
 use crate::http::AppState;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::view::View;
-use crate::ingest::{Pipeline, SourceReport};
+use crate::ingest::audit_table::EMPTY_TABLE;
+use crate::ingest::{AuditTableReport, Pipeline, SourceReport};
 
 pub(super) fn route(requests: PageRequests, state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
     warp::path!("status")
@@ -57,8 +58,8 @@ fn sources(pipeline: &Pipeline, zone: Zone) -> Markup {
             @if sources.is_empty() {
                 p.empty {
                     "No sources: none is configured, and nothing was pushed since annals started. "
-                    code { "annals serve --follow" } " follows an audit log, and "
-                    code { "--frontend" } " polls a frontend."
+                    code { "annals serve --audit-table" } " collects from the audit table of a cluster, "
+                    code { "--follow" } " follows an audit log, and " code { "--frontend" } " polls a frontend."
                 }
             } @else {
                 div.cards { @for (name, report) in &sources { (source(name, report, zone)) } }
@@ -86,14 +87,16 @@ fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
                 (fact("Excluded by rules", format::integer(report.excluded)))
                 (fact("Rejected", format::integer(rejected)))
                 @if let Some(lag) = report.lag { (fact("Lag", lag_text(name, lag))) }
+                @if let Some(table) = &report.audit_table { (audit_table(table, zone)) }
                 (fact("Last success", format::time(report.last_success_ms, zone)))
                 @if report.last_error_ms.is_some() {
                     (fact("Last failure", format::time(report.last_error_ms, zone)))
                 }
             }
             @if report.is_waiting {
-                p { "Another annals with the same history asks this frontend. This one takes over if that one stops." }
+                p { "Another annals with the same history reads this source. This one takes over if that one stops." }
             }
+            @if report.audit_table.as_ref().is_some_and(|table| table.is_empty) { p { (EMPTY_TABLE) } }
             @if let Some(error) = &report.last_error { p.error { bdi { (error) } } }
             @if rejected > 0 {
                 details {
@@ -105,10 +108,40 @@ fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
     }
 }
 
-/// Returns the lag of a source: bytes of a followed log, profiles of a frontend.
+/// Returns the facts about an audit table.
+fn audit_table(table: &AuditTableReport, zone: Zone) -> Markup {
+    let behind_ms = table.newest_ms.map(|ms| now_ms().saturating_sub(ms).max(0));
+    html! {
+        @if let Some(name) = &table.table { (fact("Table", name.clone())) }
+        @if let Some(server) = &table.server { (fact("Frontend", server.clone())) }
+        @if let Some(name) = &table.time_zone { (fact("Zone of its times", name.clone())) }
+        @if let Some(ms) = behind_ms { (fact("Newest row", format!("{} ago", format::duration(Some(ms))))) }
+        @if let Some(ms) = table.late_ms { (fact("Rows come late by", format!("up to {}", format::duration(Some(ms))))) }
+        (fact("Each look goes back", format::duration(Some(table.overlap_ms))))
+        @if table.read_from_ms.is_some() { (fact("Read from", format::time(table.read_from_ms, zone))) }
+        (fact("Older rows", backfill_text(table)))
+    }
+}
+
+/// Returns how far the backfill of an audit table is.
+fn backfill_text(table: &AuditTableReport) -> String {
+    let read = table.backfill_rows_read;
+    match table.backfill_rows_left {
+        _ if table.is_backfilled => "all read".to_string(),
+        None => "not counted yet".to_string(),
+        Some(left) => {
+            let percent = read.saturating_mul(100) / (read + left).max(1);
+            format!("{} read, {} left ({percent} %)", format::integer(read), format::integer(left))
+        }
+    }
+}
+
+/// Returns the lag of a source: bytes of a followed log, profiles of a frontend, rows of an audit table.
 fn lag_text(source: &str, lag: u64) -> String {
     if source.starts_with("follow ") {
         format::bytes(Some(lag))
+    } else if source.starts_with("audit table ") {
+        format::counted(lag, "row", "rows")
     } else {
         format::counted(lag, "profile", "profiles")
     }

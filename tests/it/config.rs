@@ -31,6 +31,7 @@ fn the_example_can_be_used_as_it_is_and_with_every_setting() {
     let folder = TempDir::new().unwrap();
     for text in [include_str!("../../annals.example.toml").to_string(), example()] {
         let text = text.replace("/etc/annals/fe1.pass", "fe1.pass");
+        let text = text.replace("/etc/annals/db.pass", "fe1.pass");
         // These files would have to exist, and replicas need a history in PostgreSQL.
         let text: String = text
             .lines()
@@ -47,7 +48,8 @@ fn the_example_can_be_used_as_it_is_and_with_every_setting() {
     // The example has each setting.
     for setting in [
         "db", "db_read", "listen", "time_zone", "insecure_no_auth", "tls_cert", "tls_key",
-        "follow", "user", "password_hash", "exclude", "poll_interval_seconds", "retention",
+        "follow", "audit_table", "page_size", "since", "user", "password_hash", "exclude",
+        "poll_interval_seconds", "retention",
     ] {
         assert!(example().contains(setting), "{setting}");
     }
@@ -79,6 +81,27 @@ fn what_is_wrong_is_said_with_its_file_and_line() {
             "[[frontend]]\nurl = 'http://fe1:8030'\npoll_interval_seconds = 0",
             "annals.toml:3: poll_interval_seconds must be from 1 to 3600",
         ),
+        (
+            "[[audit_table]]\nurl = 'mysql://a:b@fe1:9030'",
+            "annals.toml:2: the URL of an audit table must not hold its password",
+        ),
+        ("[[audit_table]]\nurl = 'fe1'", "annals.toml:2: an audit table is written like"),
+        (
+            "[[audit_table]]\nurl = 'mysql://fe1'\npage_size = 10",
+            "annals.toml:3: page_size must be from 100 to 1000000",
+        ),
+        (
+            "[[audit_table]]\nurl = 'mysql://fe1'\ntable = 'a.b;'",
+            "annals.toml:3: a table is written",
+        ),
+        (
+            "[[audit_table]]\nurl = 'mysql://fe1'\nsince = 'ever'",
+            "since of the audit table fe1:9030 is no time",
+        ),
+        (
+            "[[audit_table]]\nurl = 'mysql://a@fe1'\n[[audit_table]]\nurl = 'mysql://b@fe1:9030'",
+            "two audit tables are called fe1:9030",
+        ),
         ("db = 'a'\n\n[[exclude]]\nstatement = '('", "annals.toml:4: regex parse error"),
         ("db = 'a'\n[[exclude]]\n", "annals.toml:2: a rule needs at least one of"),
         ("db = ", "annals.toml:1: "),
@@ -105,6 +128,12 @@ fn what_is_wrong_is_said_with_its_file_and_line() {
         .unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("a frontend's URL must not hold its password"));
+    write(&folder, "annals.toml", "");
+    let tables = "mysql://a@fe1 mysql://root:secret@fe2";
+    let mut by_variable = in_folder(&folder, &["serve"]);
+    let refused = by_variable.env("ANNALS_AUDIT_TABLE", tables).output().unwrap();
+    let text = stderr(&refused);
+    assert!(text.contains("must not hold its password") && !text.contains("secret"), "{text}");
 }
 
 #[test]

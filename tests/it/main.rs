@@ -19,6 +19,7 @@
 //! | `import`, `files` | what `annals import` reads, rejects and reports | |
 //! | `outcomes` | failures, queue times, cache hits and log-ins are the same in every list, view and page | |
 //! | `follow` | followed logs: rotation, restarts, kills | time (half a minute) |
+//! | `audit_table` | audit tables of several versions: late rows, kills, outages, rights | MariaDB |
 //! | `frontend` | polled frontends of several versions, good and bad | |
 //! | `push`, `stream_load` | pushes and stream loads: labels, rejected rows, busy databases | |
 //! | `push_bounds` | what one client that pushes can cost the others: memory, time, their reports | time |
@@ -51,6 +52,7 @@
 
 mod support;
 
+mod audit_table;
 mod browser;
 mod clients;
 mod command_line;

@@ -1,7 +1,8 @@
-//! `annals import`: reads audit logs and profiles into the history.
+//! `annals import`: reads audit logs, profiles and audit tables into the history.
 //!
 //! One thread reads and parses, and sends batches to the store's writer, which works on another core.
 
+mod audit_table;
 mod progress;
 mod reading;
 mod report;
@@ -25,7 +26,7 @@ use crate::formats::encoding::Encoding;
 use crate::formats::file::Options;
 use crate::store::{BULK_TIME, Batch, Store};
 
-/// Import audit logs and profiles
+/// Import audit logs, profiles and audit tables
 ///
 /// Reads audit logs (fe.audit.log of any version of Doris or StarRocks) and profiles: as text, as a frontend archives
 /// them (log/profile/*.zip), as its HTTP interface returns them (JSON, HTML), or in notes, one or many. Also reads
@@ -38,8 +39,13 @@ use crate::store::{BULK_TIME, Batch, Store};
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// Files and folders to read; - is standard input
-    #[arg(required = true, value_name = "PATH", value_parser = FileName)]
+    #[arg(required_unless_present = "audit_table", value_name = "PATH", value_parser = FileName)]
     paths: Vec<PathBuf>,
+    /// An audit table to read, like mysql://user@host:9030, with more frontends of the cluster behind commas. annals reads
+    /// what it has not read yet, and goes on after an interruption. May be given again. The password is in
+    /// ANNALS_AUDIT_TABLE_PASSWORD, or in the file that ANNALS_AUDIT_TABLE_PASSWORD_FILE names
+    #[arg(long, value_name = "URL")]
+    audit_table: Vec<String>,
     /// The encoding of files without a byte-order mark: gbk, gb18030, utf-16le and others. Without it, UTF-8, or UTF-16
     /// if the file looks like it
     #[arg(long, value_name = "NAME")]
@@ -52,13 +58,27 @@ pub struct ImportArgs {
 pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.read()?;
     check_paths(&args.paths)?;
+    let tables = match args.audit_table.is_empty() {
+        true => Vec::new(),
+        false => config.audit_tables(&args.audit_table)?,
+    };
     let store = Store::open(&config.db()).await?;
     super::report_reparsed(&store);
-    let options = Options { zone: config.zone(), encoding: args.encoding };
-    let report = import(&store, args.paths, options, config.exclude.clone()).await?;
+    let mut exit_code = ExitCode::SUCCESS;
+    if !args.paths.is_empty() {
+        let options = Options { zone: config.zone(), encoding: args.encoding };
+        let report = import(&store, args.paths, options, config.exclude.clone()).await?;
+        print(report.to_string().trim_end());
+        exit_code = report.exit_code();
+    }
+    if !tables.is_empty() {
+        let of_tables = audit_table::import_tables(&store, &config, tables).await?;
+        if exit_code == ExitCode::SUCCESS {
+            exit_code = of_tables;
+        }
+    }
     store.close().await.context(CLOSING)?;
-    print(report.to_string().trim_end());
-    Ok(report.exit_code())
+    Ok(exit_code)
 }
 
 /// Fails if a path does not exist, before anything is made or written.

@@ -5,16 +5,19 @@
 //!
 //! - [`zone`] converts between instants and local times.
 //! - [`instant`] reads times.
+//! - [`minute`] is a minute of local time.
 //! - [`typed`] reads times that people type.
 //! - [`duration`] reads and writes durations.
 
 mod duration;
 mod instant;
+mod minute;
 mod typed;
 mod zone;
 
 pub(crate) use duration::{format_duration_ms, parse_duration_ms, parse_duration_ns};
 pub(crate) use instant::{leading_local_time, leading_zone_offset, parse_instant_ms};
+pub(crate) use minute::LocalMinute;
 pub(crate) use typed::{check_range, is_absolute, parse_typed_time_ms};
 pub(crate) use zone::Zone;
 

@@ -156,13 +156,13 @@ fn without_mark(body: &str) -> &str {
 
 /// The columns of a table, in the order of its values.
 #[derive(Debug, Clone)]
-pub(super) struct Columns {
+pub(in crate::formats) struct Columns {
     names: Vec<String>,
     keys: Vec<Key>,
 }
 
 impl Columns {
-    pub(super) fn new(names: Vec<String>) -> Columns {
+    pub(in crate::formats) fn new(names: Vec<String>) -> Columns {
         let keys = names.iter().map(|name| Key::of_column(name)).collect();
         Columns { names, keys }
     }
@@ -174,7 +174,7 @@ impl Columns {
     /// Returns the entry of a row's values; None is a value that is NULL. Times without a zone are local to `zone`.
     ///
     /// Errors if the row has another number of values than there are columns, or if it makes no entry.
-    pub(super) fn row<'a>(
+    pub(in crate::formats) fn row<'a>(
         &self,
         values: impl Iterator<Item = Option<&'a str>> + Clone,
         zone: Zone,

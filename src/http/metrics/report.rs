@@ -145,6 +145,9 @@ fn register_sources(registry: &mut Registry, pipeline: &Pipeline) {
     let lag = Family::<SourceLabel, Gauge>::default();
     let last_success = Family::<SourceLabel, Gauge>::default();
     let last_error = Family::<SourceLabel, Gauge>::default();
+    let newest_row = Family::<SourceLabel, Gauge>::default();
+    let row_delay = Family::<SourceLabel, Gauge>::default();
+    let rows_left = Family::<SourceLabel, Gauge>::default();
     for (source, report) in pipeline.report() {
         for (outcome, count) in [
             ("new", report.records_new),
@@ -166,16 +169,42 @@ fn register_sources(registry: &mut Registry, pipeline: &Pipeline) {
         if let Some(ms) = report.last_error_ms {
             last_error.get_or_create(&label).set(ms / 1000);
         }
+        let Some(table) = report.audit_table else { continue };
+        if let Some(ms) = table.newest_ms {
+            newest_row.get_or_create(&label).set(ms / 1000);
+        }
+        if let Some(ms) = table.late_ms {
+            row_delay.get_or_create(&label).set(ms / 1000);
+        }
+        if let Some(rows) = table.backfill_rows_left {
+            rows_left.get_or_create(&label).set(i64::try_from(rows).unwrap_or(i64::MAX));
+        }
     }
     registry.register("records", "Records received, by source and outcome", records);
     registry.register("profiles_stored", "Profiles stored, by source", profiles);
     registry.register(
         "lag",
-        "What a source has not read yet: bytes of a followed log, profiles of a frontend",
+        "What a source has not read yet: bytes of a followed log, profiles of a frontend, rows of an audit table",
         lag,
     );
     let success = "Time of the last success of a source";
     registry.register_with_unit("last_success_timestamp", success, Unit::Seconds, last_success);
     let error = "Time of the last error of a source";
     registry.register_with_unit("last_error_timestamp", error, Unit::Seconds, last_error);
+    register_audit_tables(registry, newest_row, row_delay, rows_left);
+}
+
+fn register_audit_tables(
+    registry: &mut Registry,
+    newest_row: Family<SourceLabel, Gauge>,
+    row_delay: Family<SourceLabel, Gauge>,
+    rows_left: Family<SourceLabel, Gauge>,
+) {
+    let newest = "Start of the newest row of an audit table, to the minute";
+    registry.register_with_unit("audit_table_newest", newest, Unit::Seconds, newest_row);
+    let delay =
+        "Longest time from the end of a query to its row in an audit table, of the last day";
+    registry.register_with_unit("audit_table_delay", delay, Unit::Seconds, row_delay);
+    let left = "Older rows of an audit table that are not read yet";
+    registry.register("audit_table_backfill_rows_left", left, rows_left);
 }

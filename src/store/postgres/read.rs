@@ -10,7 +10,7 @@ use super::Store;
 use super::conditions::{Conditions, INDEXED_BYTES};
 use super::nul::without_nul;
 use crate::domain::record::QueryId;
-use crate::store::batch::FollowedFile;
+use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
 use crate::store::profile_body::{StoredText, unpack};
 use crate::store::query::{Reader, StoredProfile};
@@ -92,6 +92,18 @@ impl Store {
             replaces: None,
         });
         Ok(files.collect())
+    }
+
+    /// Returns how far an audit table was read; none if the name is new.
+    pub(in crate::store) async fn audit_checkpoint(
+        &self,
+        name: &str,
+    ) -> Result<Option<AuditCheckpoint>, StoreError> {
+        let stored_name = without_nul(name);
+        let rows = statements::audit_checkpoint(&self.cluster.primary(), &stored_name).await?;
+        let rows =
+            rows.into_iter().map(|row| (row.read_from, row.oldest, row.minute.zip(row.row_count)));
+        Ok(AuditCheckpoint::of_rows(name, rows))
     }
 
     /// Returns the first and the last start of the queries that the owner may see; none if no query has one.

@@ -13,7 +13,9 @@ use crate::domain::profile::{PlanFingerprint, PlanSummary};
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::now_ms;
-use crate::store::batch::{Counts, FollowedFile, Label, NormalizedStatements, WriteSummary};
+use crate::store::batch::{
+    AuditCheckpoint, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary,
+};
 use crate::store::error::StoreError;
 use crate::store::hours::HourChange;
 use crate::store::ngram_index::segment_of;
@@ -259,5 +261,23 @@ impl Rows for PostgresRows<'_> {
         };
         let replaces = file.replaces.as_deref();
         Ok(statements::write_followed(self.connection, &row, replaces).await?)
+    }
+
+    async fn write_audit_checkpoint(
+        &mut self,
+        checkpoint: &AuditCheckpoint,
+    ) -> Result<(), StoreError> {
+        let row = statements::AuditCheckpoint {
+            name: without_nul(&checkpoint.name).into_owned(),
+            read_from: checkpoint.read_from.to_string(),
+            oldest: checkpoint.oldest.to_string(),
+            minutes: checkpoint.minutes.iter().map(|(minute, _)| minute.to_string()).collect(),
+            rows: checkpoint
+                .minutes
+                .iter()
+                .map(|(_, rows)| i64::try_from(*rows).unwrap_or(i64::MAX))
+                .collect(),
+        };
+        Ok(statements::write_audit_checkpoint(self.connection, &row).await?)
     }
 }

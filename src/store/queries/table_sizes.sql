@@ -9,6 +9,8 @@ WITH counted (name, rows) AS (
     UNION ALL SELECT 'search_segment', count(*) FROM search_segment
     UNION ALL SELECT 'search_page', count(*) FROM search_page
     UNION ALL SELECT 'followed_file', count(*) FROM followed_file
+    UNION ALL SELECT 'audit_table', count(*) FROM audit_table
+    UNION ALL SELECT 'audit_table_minute', count(*) FROM audit_table_minute
     UNION ALL SELECT 'stream_load_label', count(*) FROM stream_load_label
     UNION ALL SELECT 'account', count(*) FROM account
     UNION ALL SELECT 'login', count(*) FROM login

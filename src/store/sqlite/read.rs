@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Store;
 use crate::domain::record::QueryId;
-use crate::store::batch::FollowedFile;
+use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
 
 impl Store {
@@ -103,5 +103,26 @@ impl Store {
             replaces: None,
         });
         Ok(files.collect())
+    }
+
+    /// Returns how far an audit table was read; none if the name is new.
+    pub(crate) async fn audit_checkpoint(
+        &self,
+        name: &str,
+    ) -> Result<Option<AuditCheckpoint>, StoreError> {
+        // One statement, so that both are of one state.
+        let rows = sqlx::query!(
+            r#"SELECT read_from, oldest, minute AS "minute?", rows AS "rows?"
+               FROM audit_table LEFT JOIN audit_table_minute USING (name)
+               WHERE name = ?"#,
+            name
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let rows = rows.into_iter().map(|row| {
+            let minute = row.minute.zip(row.rows);
+            (row.read_from, row.oldest, minute)
+        });
+        Ok(AuditCheckpoint::of_rows(name, rows))
     }
 }

@@ -12,7 +12,9 @@ use crate::domain::login::Login;
 use crate::domain::profile::PlanSummary;
 use crate::domain::record::{Load, QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
-use crate::store::batch::{Counts, FollowedFile, Label, NormalizedStatements, WriteSummary};
+use crate::store::batch::{
+    AuditCheckpoint, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary,
+};
 use crate::store::error::StoreError;
 use crate::store::hours::{HourChange, hour_of};
 use crate::store::packing::PackedProfile;
@@ -195,6 +197,39 @@ impl Rows for SqliteRows<'_, '_> {
         )
         .execute(&mut **self.transaction)
         .await?;
+        Ok(())
+    }
+
+    async fn write_audit_checkpoint(
+        &mut self,
+        checkpoint: &AuditCheckpoint,
+    ) -> Result<(), StoreError> {
+        let AuditCheckpoint { name, read_from, oldest, minutes } = checkpoint;
+        let (read_from, oldest) = (read_from.to_string(), oldest.to_string());
+        sqlx::query!(
+            "INSERT INTO audit_table (name, read_from, oldest) VALUES (?1, ?2, ?3)
+             ON CONFLICT (name) DO UPDATE SET read_from = ?2, oldest = ?3",
+            name,
+            read_from,
+            oldest
+        )
+        .execute(&mut **self.transaction)
+        .await?;
+        for (minute, rows) in minutes {
+            let (minute, rows) = (minute.to_string(), i64::try_from(*rows).unwrap_or(i64::MAX));
+            sqlx::query!(
+                "INSERT INTO audit_table_minute (name, minute, rows) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (name, minute) DO UPDATE SET rows = ?3",
+                name,
+                minute,
+                rows
+            )
+            .execute(&mut **self.transaction)
+            .await?;
+        }
+        sqlx::query!("DELETE FROM audit_table_minute WHERE name = ? AND minute < ?", name, oldest)
+            .execute(&mut **self.transaction)
+            .await?;
         Ok(())
     }
 }

@@ -103,6 +103,28 @@ pub async fn followed_files(server: impl PgExecutor<'_>) -> Result<Vec<super::Fo
     .await
 }
 
+/// How far an audit table is read, with one of its minutes.
+pub struct AuditMinute {
+    pub read_from: String,
+    pub oldest: String,
+    pub minute: Option<String>,
+    pub row_count: Option<i64>,
+}
+
+/// Returns how far an audit table was read, a row for each minute, at least one; none if the name is new.
+pub async fn audit_checkpoint(server: impl PgExecutor<'_>, name: &str) -> Result<Vec<AuditMinute>> {
+    // One statement, so that both are of one state.
+    sqlx::query_as!(
+        AuditMinute,
+        r#"SELECT read_from, oldest, minute AS "minute?", rows AS "row_count?"
+           FROM audit_table LEFT JOIN audit_table_minute USING (name)
+           WHERE name = $1"#,
+        name
+    )
+    .fetch_all(server)
+    .await
+}
+
 /// A profile as it is stored.
 pub struct Profile {
     /// None if the query has no profile.

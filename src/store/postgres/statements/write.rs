@@ -191,6 +191,49 @@ pub async fn write_followed(
     Ok(())
 }
 
+/// How far an audit table is read. `minutes` and `rows` belong together.
+#[derive(Debug, Clone)]
+pub struct AuditCheckpoint {
+    pub name: String,
+    pub read_from: String,
+    pub oldest: String,
+    pub minutes: Vec<String>,
+    pub rows: Vec<i64>,
+}
+
+/// Stores how far an audit table is read, and removes the minutes that the table has no more.
+pub async fn write_audit_checkpoint(
+    connection: &mut PgConnection,
+    checkpoint: &AuditCheckpoint,
+) -> Result<()> {
+    let AuditCheckpoint { name, read_from, oldest, minutes, rows } = checkpoint;
+    sqlx::query!(
+        "INSERT INTO audit_table (name, read_from, oldest) VALUES ($1, $2, $3)
+         ON CONFLICT (name) DO UPDATE SET read_from = $2, oldest = $3",
+        name,
+        read_from,
+        oldest
+    )
+    .execute(&mut *connection)
+    .await?;
+    if !minutes.is_empty() {
+        sqlx::query!(
+            "INSERT INTO audit_table_minute (name, minute, rows)
+             SELECT $1, minute, rows FROM unnest($2::text[], $3::bigint[]) AS read (minute, rows)
+             ON CONFLICT (name, minute) DO UPDATE SET rows = excluded.rows",
+            name,
+            minutes,
+            rows
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    sqlx::query!("DELETE FROM audit_table_minute WHERE name = $1 AND minute < $2", name, oldest)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// A log-in, as it is stored.
 #[derive(Debug, Clone)]
 pub struct Login {

@@ -1,0 +1,104 @@
+//! `annals import --audit-table`: reads the audit table of a cluster.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::output::print;
+use crate::config::Config;
+use crate::ingest::audit_table::{AuditTableSource, EMPTY_TABLE, import_audit_table};
+use crate::ingest::{Pipeline, SourceReport};
+use crate::store::{BULK_TIME, Store};
+
+/// Reads tables, one after the other, and prints what was read. Returns 0 if all rows were understood, 1 if some were not, 2 if
+/// none was.
+pub(super) async fn import_tables(
+    store: &Store,
+    config: &Config,
+    tables: Vec<AuditTableSource>,
+) -> anyhow::Result<ExitCode> {
+    let writer = store.writer(BULK_TIME, None).await?;
+    let exclusions = config.exclude.clone();
+    let retention = config.retention.clone();
+    let pipeline =
+        Arc::new(Pipeline::new(store.clone(), writer, exclusions, retention, config.zone()));
+    let (mut understood, mut rejected) = (0, 0);
+    for table in tables {
+        let (name, started) = (table.name.clone(), Instant::now());
+        let bar = progress_bar();
+        let progress = |report: &SourceReport| show(&bar, report);
+        let imported = import_audit_table(pipeline.clone(), store.clone(), table, progress).await;
+        bar.finish_and_clear();
+        let report =
+            imported.with_context(|| format!("the audit table {name} was not read to its end"))?;
+        print(summary(&name, &report, started.elapsed()));
+        understood += read(&report);
+        rejected += report.rejected.values().sum::<u64>();
+    }
+    pipeline.finish().await?;
+    Ok(match (rejected, understood) {
+        (0, _) => ExitCode::SUCCESS,
+        (_, 0) => ExitCode::from(2),
+        _ => ExitCode::from(1),
+    })
+}
+
+/// Returns how many rows were understood.
+fn read(report: &SourceReport) -> u64 {
+    report.records_new
+        + report.records_merged
+        + report.records_unchanged
+        + report.logins
+        + report.excluded
+}
+
+/// Returns a bar for a terminal, which shows nothing elsewhere.
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} rows, {eta} left");
+    let bar = ProgressBar::new(0);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn show(bar: &ProgressBar, report: &SourceReport) {
+    let Some(table) = &report.audit_table else { return };
+    if let Some(left) = table.backfill_rows_left {
+        bar.set_length(table.backfill_rows_read + left);
+        bar.set_position(table.backfill_rows_read);
+    }
+}
+
+/// Returns what was read, for the user.
+fn summary(name: &str, report: &SourceReport, took: Duration) -> String {
+    let table = report.audit_table.clone().unwrap_or_default();
+    let zone = table.time_zone.unwrap_or_default();
+    let mut text = format!(
+        "read {} of {name} in {:.1} s, with times of the zone {zone}\n  records:  {} new, {} merged, {} unchanged",
+        table.table.unwrap_or_default(),
+        took.as_secs_f64(),
+        report.records_new,
+        report.records_merged,
+        report.records_unchanged
+    );
+    if report.logins > 0 {
+        text += &format!("\n  logins:   {} new", report.logins);
+    }
+    if report.excluded > 0 {
+        text += &format!("\n  excluded: {}", report.excluded);
+    }
+    if table.is_empty {
+        text += &format!("\n  {EMPTY_TABLE}");
+    }
+    if !report.rejected.is_empty() {
+        text += "\n  not understood:";
+    }
+    for (reason, count) in &report.rejected {
+        text += &format!("\n    {count} x {reason}");
+    }
+    text
+}
