@@ -28,18 +28,18 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
     };
     let body = html! {
         h1 { "Statements" }
-        (tabs(paths::FINDINGS))
+        (tabs(paths::FINDINGS, &parameters))
         p.note { "What profiles prove to be worth a look. The rule whose runs took longest together is first." }
         @if let Some(range) = range { (range.choices(paths::FINDINGS, &parameters, view.zone)) }
         @match overview {
-            Some(overview) if !overview.rules.is_empty() => (rules(&overview)),
+            Some(overview) if !overview.rules.is_empty() => (rules(&overview, &parameters)),
             _ => p.empty { "No finding in the profiles of this time range." },
         }
     };
     Ok(Page { title: "Findings".to_string(), nav: Some(NavItem::Statements), body })
 }
 
-fn rules(overview: &FindingsOverview) -> Markup {
+fn rules(overview: &FindingsOverview, parameters: &Parameters) -> Markup {
     html! {
         p {
             (format::counted(overview.runs, "run has", "runs have")) " findings."
@@ -55,13 +55,13 @@ fn rules(overview: &FindingsOverview) -> Markup {
                         th scope="col" { "Statements" }
                     }
                 }
-                tbody { @for rule in &overview.rules { (row(rule)) } }
+                tbody { @for rule in &overview.rules { (row(rule, parameters)) } }
             }
         }
     }
 }
 
-fn row(rule: &RuleOverview) -> Markup {
+fn row(rule: &RuleOverview, parameters: &Parameters) -> Markup {
     html! {
         tr {
             td.statement {
@@ -71,18 +71,19 @@ fn row(rule: &RuleOverview) -> Markup {
             td.number data-label="Runs" { (format::number(Some(rule.runs))) }
             td.number.duration data-label="Total" { (format::duration(Some(rule.total_ms))) }
             td data-label="Statements" {
-                ul.plain { @for statement in &rule.statements { li { (link(statement)) } } }
+                ul.plain { @for statement in &rule.statements { li { (link(statement, parameters)) } } }
             }
         }
     }
 }
 
-fn link(statement: &FoundStatement) -> Markup {
+fn link(statement: &FoundStatement, parameters: &Parameters) -> Markup {
+    let in_range = |path: &str| paths::in_range(path, parameters);
     html! {
-        a href=(paths::statement(statement.fingerprint)) {
+        a href=(in_range(&paths::statement(statement.fingerprint))) {
             bdi { (format::excerpt(&statement.normalized, EXCERPT_CHARS / 2)) }
         }
         " (" (format::counted(statement.runs, "run", "runs")) ", "
-        a href=(paths::query(&statement.newest_query_id)) { "newest" } ")"
+        a href=(in_range(&paths::query(&statement.newest_query_id))) { "newest" } ")"
     }
 }

@@ -6,6 +6,7 @@ use warp::http::StatusCode;
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::paths;
 use crate::domain::time::Zone;
+use crate::http::Parameters;
 use crate::http::view::View;
 
 /// A page without its frame.
@@ -29,12 +30,15 @@ pub(super) struct Viewer {
     name: Option<String>,
     sees_status: bool,
     zone: Zone,
+    /// The time range of the page, which other pages keep.
+    range: Parameters,
 }
 
 impl Viewer {
-    pub(super) fn of(view: &View) -> Viewer {
+    pub(super) fn of(view: &View, page: &Parameters) -> Viewer {
         let sees_status = view.pipeline_for_all().is_ok();
-        Viewer { name: view.name().map(str::to_string), sees_status, zone: view.zone }
+        let name = view.name().map(str::to_string);
+        Viewer { name, sees_status, zone: view.zone, range: paths::range_of(page) }
     }
 }
 
@@ -67,6 +71,7 @@ pub(super) fn document(page: &Page, viewer: Option<&Viewer>) -> Markup {
 fn navigation(current: Option<NavItem>, viewer: &Viewer) -> Markup {
     let item = |item: NavItem, path: &str, name: &str| {
         let is_current = (current == Some(item)).then_some("page");
+        let path = paths::in_range(path, &viewer.range);
         html! { li { a href=(path) aria-current=[is_current] { (name) } } }
     };
     html! {

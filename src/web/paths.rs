@@ -27,14 +27,26 @@ pub(super) fn statement(fingerprint: Fingerprint) -> String {
     format!("{STATEMENTS}/{fingerprint}")
 }
 
-/// Returns the address of the history, filtered by one statement.
-pub(super) fn history_of_statement(fingerprint: Fingerprint) -> String {
-    history_of("fingerprint", &fingerprint.to_string())
+/// Returns the address of the history, filtered by one statement, in the time range of a page.
+pub(super) fn history_of_statement(fingerprint: Fingerprint, page: &Parameters) -> String {
+    address(HISTORY, &range_of(page), &[("fingerprint", &fingerprint.to_string())])
 }
 
 /// Returns the address of the history, filtered by one value.
 pub(super) fn history_of(name: &str, value: &str) -> String {
     address(HISTORY, &Parameters::new(), &[(name, value)])
+}
+
+/// Returns the address of a path in the time range of a page, so that a person chooses the range once.
+pub(super) fn in_range(path: &str, page: &Parameters) -> String {
+    address(path, &range_of(page), &[])
+}
+
+/// Returns those of the parameters of a page that are its time range.
+pub(super) fn range_of(page: &Parameters) -> Parameters {
+    let mut range = page.clone();
+    range.retain(|name, _| ["from", "to"].contains(&name));
+    range
 }
 
 /// Returns the address of the log-in page that leads on to `next`.
@@ -53,5 +65,9 @@ mod tests {
         assert_eq!(query("a/b?c"), "/query_profile/a%2Fb%3Fc");
         assert_eq!(login("/?user=a b"), "/login?next=%2F%3Fuser%3Da%20b");
         assert_eq!(login("/"), "/login");
+        let mut page = Parameters::new();
+        page.set("from", "2h");
+        page.set("user", "alice");
+        assert_eq!(in_range(STATEMENTS, &page), "/statements?from=2h");
     }
 }

@@ -40,7 +40,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
     };
     let body = html! {
         h1 { "Statements" }
-        (tabs(paths::PLANS))
+        (tabs(paths::PLANS, &parameters))
         p.note { "What the stored profiles say of each statement: where the time of its runs went, and which plans it ran with." }
         @if let Some(range) = range { (range.choices(paths::PLANS, &parameters, view.zone)) }
         (choices(are_several, found.with_several_plans, &parameters))
@@ -52,7 +52,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
                 " with a plan."
                 @if found.is_cut { " Older ones are not read." }
             }
-            @if !found.statements.is_empty() { (table(&found, are_several)) }
+            @if !found.statements.is_empty() { (table(&found, are_several, &parameters)) }
         }
     };
     Ok(Page { title: "Plans and phases".to_string(), nav: Some(NavItem::Statements), body })
@@ -75,7 +75,7 @@ fn choices(are_several: bool, with_several_plans: usize, parameters: &Parameters
     }
 }
 
-fn table(found: &ProfiledStatements, are_several: bool) -> Markup {
+fn table(found: &ProfiledStatements, are_several: bool, parameters: &Parameters) -> Markup {
     const HEADINGS: [&str; 9] = [
         "Plans", "Runs", "Total", "Planning", "Queue", "Execution", "Fetching", "Waiting",
         "Cost of plans",
@@ -91,7 +91,7 @@ fn table(found: &ProfiledStatements, are_several: bool) -> Markup {
                     }
                 }
                 tbody {
-                    @for one in &found.statements { (row(one, max_total_ms, are_several)) }
+                    @for one in &found.statements { (row(one, max_total_ms, are_several, parameters)) }
                 }
             }
         }
@@ -103,8 +103,14 @@ fn table(found: &ProfiledStatements, are_several: bool) -> Markup {
     }
 }
 
-fn row(one: &ProfiledStatement, max_total_ms: i64, are_several: bool) -> Markup {
-    let path = paths::statement(one.fingerprint);
+fn row(
+    one: &ProfiledStatement,
+    max_total_ms: i64,
+    are_several: bool,
+    parameters: &Parameters,
+) -> Markup {
+    let in_range = |path: &str| paths::in_range(path, parameters);
+    let path = in_range(&paths::statement(one.fingerprint));
     let waiting = one.waiting_part().map(|part| format!("{:.0} %", part * 100.0));
     let phase = |label: &str, ms: i64| {
         html! { td.number data-label=(label) { (format::duration(Some(ms))) } }
@@ -112,13 +118,13 @@ fn row(one: &ProfiledStatement, max_total_ms: i64, are_several: bool) -> Markup 
     html! {
         tr {
             td.statement {
-                a href=(path) { bdi { (format::excerpt(&one.normalized, EXCERPT_CHARS)) } }
+                a href=(&path) { bdi { (format::excerpt(&one.normalized, EXCERPT_CHARS)) } }
                 @if are_several {
-                    ul.plain { @for plan in one.plans.iter().take(LISTED_PLANS) { li.note { (plan_costs(plan)) } } }
+                    ul.plain { @for plan in one.plans.iter().take(LISTED_PLANS) { li.note { (plan_costs(plan, &in_range(&paths::query(&plan.newest_query_id)))) } } }
                 }
             }
             td.number data-label="Plans" {
-                a href={ (path) "#plans" } { (format::integer(one.plans.len() as i64)) }
+                a href={ (&path) "#plans" } { (format::integer(one.plans.len() as i64)) }
             }
             td.number data-label="Runs" { (format::integer(one.runs as i64)) }
             td.number.duration data-label="Total" {
@@ -134,9 +140,9 @@ fn row(one: &ProfiledStatement, max_total_ms: i64, are_several: bool) -> Markup 
     }
 }
 
-fn plan_costs(plan: &PlanStatistics) -> Markup {
+fn plan_costs(plan: &PlanStatistics, path: &str) -> Markup {
     html! {
-        a href=(paths::query(&plan.newest_query_id)) { code { (plan.plan_fingerprint) } }
+        a href=(path) { code { (plan.plan_fingerprint) } }
         ": " (format::counted(plan.runs, "run", "runs")) ", median " (format::duration(plan.p50_ms))
         ", p95 " (format::duration(plan.p95_ms))
     }

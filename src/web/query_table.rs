@@ -147,7 +147,7 @@ impl QueryTable<'_> {
                     td.number.sorted data-label=(label) { (figure(query)) }
                 }
                 td.statement {
-                    a href=(paths::query(&query.query_id)) {
+                    a href=(paths::in_range(&paths::query(&query.query_id), self.parameters)) {
                         @match statement {
                             Some(text) => bdi { (text) },
                             None => (query.query_id),

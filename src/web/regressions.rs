@@ -64,7 +64,7 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     let report = reports.get_for_page(key, read(view.clone(), filter.clone(), baseline)).await?;
     let body = html! {
         h1 { "Statements" }
-        (tabs(paths::REGRESSIONS))
+        (tabs(paths::REGRESSIONS, &parameters))
         p.note { "Statements whose runs take longer than in an earlier period, by more than chance explains. The first costs most time." }
         (period_form(&filter, &parameters, view.zone))
         (choices(text.as_deref().unwrap_or("7d"), &parameters))

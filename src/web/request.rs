@@ -69,7 +69,7 @@ impl PageRequest {
             let (path, _) = self.address.split_once('?').unwrap_or((&self.address, ""));
             return response::redirect(&query_parameters::address(path, &self.parameters, &[]));
         }
-        let viewer = Viewer::of(&view);
+        let viewer = Viewer::of(&view, &self.parameters);
         match make_page(view, self.parameters).await {
             Ok(page) => response::page(StatusCode::OK, &page, Some(&viewer)),
             Err(error) => response::error(error, Some(&viewer)),

@@ -105,7 +105,7 @@ async fn page(
     let StatementList { range, statements, trends } = &list.value;
     let body = html! {
         h1 { "Statements" }
-        (tabs(paths::STATEMENTS))
+        (tabs(paths::STATEMENTS, &parameters))
         p.note { "Statements that differ only in their literal values are counted as one." }
         @if let Some(range) = range { (range.choices(paths::STATEMENTS, &parameters, view.zone)) }
         (more_orders(order_name, &parameters))
@@ -115,8 +115,8 @@ async fn page(
     Ok(Page { title: "Statements".to_string(), nav: Some(NavItem::Statements), body })
 }
 
-/// Returns the links between the reports of statements. `current` is the address of one.
-pub(super) fn tabs(current: &str) -> Markup {
+/// Returns the links between the reports of statements, in the time range of a page. `current` is the path of one.
+pub(super) fn tabs(current: &str, page: &Parameters) -> Markup {
     let reports = [
         (paths::STATEMENTS, "By cost"),
         (paths::REGRESSIONS, "What got slower"),
@@ -126,7 +126,7 @@ pub(super) fn tabs(current: &str) -> Markup {
     html! {
         nav.tabs aria-label="Reports" {
             @for (path, label) in reports {
-                a href=(path) aria-current=[(path == current).then_some("page")] { (label) }
+                a href=(paths::in_range(path, page)) aria-current=[(path == current).then_some("page")] { (label) }
             }
         }
     }
@@ -210,7 +210,8 @@ fn table(
                 }
                 tbody {
                     @for statement in statements {
-                        (row(statement, max_total_ms, trends.get(&statement.fingerprint), figure))
+                        @let path = paths::in_range(&paths::statement(statement.fingerprint), parameters);
+                        (row(statement, &path, max_total_ms, trends.get(&statement.fingerprint), figure))
                     }
                 }
             }
@@ -220,6 +221,7 @@ fn table(
 
 fn row(
     statement: &StatementStatistics,
+    path: &str,
     max_total_ms: i64,
     trend: Option<&Vec<i64>>,
     figure: Option<(&str, Figure)>,
@@ -227,7 +229,7 @@ fn row(
     html! {
         tr {
             td.statement {
-                a href=(paths::statement(statement.fingerprint)) {
+                a href=(path) {
                     bdi { (statement.normalized) }
                 }
             }

@@ -188,7 +188,7 @@ fn assets_are_cached_forever() {
 /// Returns the ids of the queries that a page lists.
 fn listed(body: &str) -> Vec<&str> {
     let rows = body.split("<tr data-row").skip(1);
-    rows.map(|row| row.split_once("/query_profile/").unwrap().1.split_once('"').unwrap().0)
+    rows.map(|row| row.split_once("/query_profile/").unwrap().1.split(['"', '?']).next().unwrap())
         .collect()
 }
 
@@ -506,4 +506,30 @@ fn a_statement_with_many_runs_says_that_the_newest_are_compared() {
     let shown = page(&server, &path);
     assert!(shown.contains(">Runs over time (newest 200 runs)</h2>"));
     assert!(shown.contains(">Fastest and slowest run (newest 200 runs)</h2>"));
+}
+
+/// Returns the addresses of a page that begin with a path.
+fn links(body: &str, path: &str) -> Vec<String> {
+    let hrefs = body.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let hrefs = hrefs.map(|href| href.replace("&amp;", "&"));
+    hrefs.filter(|href| href.starts_with(path)).collect()
+}
+
+#[test]
+fn the_time_range_goes_with_the_person_from_page_to_page() {
+    let (_folder, server) = samples();
+    let range = "from=2024%2D08%2D01&to=2024%2D08%2D09";
+    let mut at = format!("/?{range}");
+    // History, a query, its statement, the statements, their other reports, and History again.
+    for next in [
+        "/query_profile/", "/statements/", "/statements?", "/findings?", "/plans?",
+        "/regressions?", "/statements?", "/statements/", "/?",
+    ] {
+        let links = links(&page(&server, &at), next);
+        let kept = links.iter().find(|link| {
+            ["from=2024%2D08%2D01", "to=2024%2D08%2D09"].iter().all(|part| link.contains(part))
+        });
+        at = kept.unwrap_or_else(|| panic!("{at} has no {next} in its range: {links:?}")).clone();
+    }
+    assert_eq!(at, format!("/?{range}"));
 }

@@ -92,7 +92,7 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
         }
         @if let Some(message) = &query.error_message { p.error { bdi { (message) } } }
         (summary::fields(&query, view.zone))
-        (statement_section(&query))
+        (statement_section(&query, &parameters))
         (profile)
         @if runs.len() > 1 {
             section aria-labelledby="runs-heading" {
@@ -104,7 +104,7 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
     Ok(Page { title: format!("Query {id}"), nav: None, body })
 }
 
-fn statement_section(query: &StoredQuery) -> Markup {
+fn statement_section(query: &StoredQuery, parameters: &Parameters) -> Markup {
     html! {
         section aria-labelledby="statement-heading" {
             div.heading {
@@ -114,7 +114,7 @@ fn statement_section(query: &StoredQuery) -> Markup {
                     a.button href={ (paths::query(&query.query_id)) (Download::STATEMENT) } { "Download" }
                 }
                 @if let Some(fingerprint) = query.fingerprint {
-                    a href=(paths::statement(fingerprint)) { "All runs of this statement" }
+                    a href=(paths::in_range(&paths::statement(fingerprint), parameters)) { "All runs of this statement" }
                 }
             }
             @match &query.statement {

@@ -8,6 +8,7 @@ use super::{operators, phases, plan};
 use crate::domain::profile::{Phases, Usual, lossy};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
+use crate::http::query_parameters::address;
 use crate::http::view::View;
 use crate::store::{StoreError, StoredQuery, StoredText};
 use crate::web::{format, paths};
@@ -87,7 +88,7 @@ pub(super) async fn section(
         section aria-labelledby="profile-heading" {
             div.heading {
                 h2 #profile-heading { "Profile" }
-                @if let Some(size) = size { (tabs(form, size, &path)) }
+                @if let Some(size) = size { (tabs(form, size, &path, parameters)) }
             }
             (phases::bar(&phases))
             @match profile {
@@ -124,11 +125,12 @@ fn shown(
     Ok((markup, Phases::of_text(&text)))
 }
 
-fn tabs(current: Form, size: usize, path: &str) -> Markup {
+fn tabs(current: Form, size: usize, path: &str, parameters: &Parameters) -> Markup {
+    let range = paths::range_of(parameters);
     html! {
         nav.tabs aria-label="Profile view" {
             @for (name, label, form) in Form::ALL {
-                a href={ (path) "?show=" (name) "#profile-heading" }
+                a href={ (address(path, &range, &[("show", name)])) "#profile-heading" }
                     aria-current=[(form == current).then_some("true")] { (label) }
             }
         }

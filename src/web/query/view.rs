@@ -8,6 +8,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::domain::profile::{Node, Plan, Usual, UsualNode};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
+use crate::http::query_parameters::address;
+use crate::web::paths;
 
 /// A larger plan is drawn without what backends add to run it in parallel.
 const MAX_WITH_LOCAL: usize = 40;
@@ -32,6 +34,8 @@ pub(in crate::web) struct PlanView {
     pub(super) is_running: bool,
     /// For a plan beside another: how the nodes with these ids differ from it.
     pub(super) differing: Option<Arc<HashMap<String, String>>>,
+    /// The time range that the page came with.
+    pub(super) range: Parameters,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +78,7 @@ impl PlanView {
             local: local.transpose()?,
             shows_all,
             open: open.unwrap_or_default(),
+            range: paths::range_of(parameters),
             ..PlanView::default()
         })
     }
@@ -121,7 +126,7 @@ impl PlanView {
     /// Returns the same with the place `place` in the page.
     fn address_at(&self, path: &str, place: &str) -> String {
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let mut address = format!("{path}?show=plan");
+        let mut address = address(path, &self.range, &[("show", "plan")]);
         if let Some(node) = &self.node {
             address += &format!("&node={}", encoded(node));
         }

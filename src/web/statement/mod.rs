@@ -68,7 +68,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
     let body = html! {
         div.heading {
             h1 { "Statement " code { (fingerprint) } }
-            a href=(paths::history_of_statement(fingerprint)) { "Runs in History" }
+            a href=(paths::history_of_statement(fingerprint, &parameters)) { "Runs in History" }
         }
         (facts(&statistics, view.zone))
         section aria-labelledby="normalized" {
@@ -84,7 +84,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
         section aria-labelledby="runs" {
             h2 #runs { "Runs" }
             (table.table(&runs[..runs.len().min(TABLE_ROWS)], None))
-            p.paging { a href=(paths::history_of_statement(fingerprint)) { "All runs in History" } }
+            p.paging { a href=(paths::history_of_statement(fingerprint, &parameters)) { "All runs in History" } }
         }
     };
     let title = format!("Statement {fingerprint}");
