@@ -42,7 +42,7 @@ pub(crate) use phases::{Phase, Phases, RecordedTimes};
 pub(crate) use plan::{
     InvalidPlanFingerprint, Node, NodeDifference, Plan, PlanChange, PlanFingerprint, PlanReport,
     PlanRun, PlanStatistics, PlanSummary, ProfiledRun, ProfiledStatement, ProfiledStatements,
-    ReportedNode, RunPhases, StatementPlans, Usual, UsualNode, compare,
+    ReportedNode, StatementPlans, Usual, UsualNode, compare,
 };
 pub(crate) use tree::Section;
 

@@ -4,9 +4,7 @@ use annals_postgres_statements as statements;
 
 use super::Store;
 use super::nul::without_nul;
-use crate::domain::profile::{
-    FoundRun, PlanFingerprint, PlanRun, PlanSummary, ProfiledRun, RunPhases,
-};
+use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary, ProfiledRun};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -99,13 +97,14 @@ impl Store {
                 scan_bytes: run.scan_bytes,
                 plan: PlanFingerprint::from_signed(run.plan),
             },
-            phases: RunPhases {
+            plan: PlanSummary {
                 planning_ms: run.planning_ms,
                 queue_ms: run.queue_ms,
                 execution_ms: run.execution_ms,
                 fetching_ms: run.fetching_ms,
                 work_ns: run.work_ns,
                 wait_ns: run.wait_ns,
+                ..PlanSummary::default()
             },
         });
         Ok(runs.collect())

@@ -34,7 +34,7 @@ pub(super) use self::engines::{Engine, find, find_in};
 pub(crate) use self::fingerprint::{InvalidPlanFingerprint, PlanFingerprint};
 pub(crate) use self::history::{PlanChange, PlanRun, PlanStatistics, StatementPlans};
 pub(crate) use self::report::{PlanReport, ReportedNode};
-pub(crate) use self::statements::{ProfiledRun, ProfiledStatement, ProfiledStatements, RunPhases};
+pub(crate) use self::statements::{ProfiledRun, ProfiledStatement, ProfiledStatements};
 pub(crate) use self::summary::PlanSummary;
 pub(crate) use self::usual::{Usual, UsualNode};
 

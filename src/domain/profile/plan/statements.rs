@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{PlanChange, PlanRun, PlanStatistics, StatementPlans};
+use super::{PlanChange, PlanRun, PlanStatistics, PlanSummary, StatementPlans};
 use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::Sum;
 
@@ -18,24 +18,8 @@ const MIN_BEST_RUNS: usize = 3;
 pub(crate) struct ProfiledRun {
     pub fingerprint: Fingerprint,
     pub run: PlanRun,
-    pub phases: RunPhases,
-}
-
-/// Where the time of a run went. The phases are elapsed times; the work and the waiting of nodes are at the same time as others.
-#[derive(Debug, Default, Clone, Copy, PartialEq)]
-pub(crate) struct RunPhases {
-    /// Parsing, analysis and planning in the frontend, in milliseconds.
-    pub planning_ms: Option<i64>,
-    /// Waiting in the queue of a resource or workload group, in milliseconds.
-    pub queue_ms: Option<i64>,
-    /// Execution until the result was complete, in milliseconds.
-    pub execution_ms: Option<i64>,
-    /// The part of the execution in which the frontend fetched the result, in milliseconds.
-    pub fetching_ms: Option<i64>,
-    /// Own times of all nodes, in nanoseconds.
-    pub work_ns: Option<i64>,
-    /// Waiting of all nodes, in nanoseconds.
-    pub wait_ns: Option<i64>,
+    /// What is stored of the plan, without findings.
+    pub plan: PlanSummary,
 }
 
 /// The statements of a period whose profiles are stored.
@@ -89,9 +73,9 @@ impl ProfiledStatements {
     pub(crate) fn of(runs: Vec<ProfiledRun>, is_cut: bool) -> ProfiledStatements {
         let count = runs.len();
         let mut by_statement: HashMap<Fingerprint, (PhaseSums, Vec<PlanRun>)> = HashMap::new();
-        for ProfiledRun { fingerprint, run, phases } in runs {
+        for ProfiledRun { fingerprint, run, plan } in runs {
             let (sums, runs) = by_statement.entry(fingerprint).or_default();
-            sums.add(&run, &phases);
+            sums.add(&run, &plan);
             runs.push(run);
         }
         let mut statements: Vec<ProfiledStatement> = by_statement
@@ -163,15 +147,15 @@ struct PhaseSums {
 }
 
 impl PhaseSums {
-    fn add(&mut self, run: &PlanRun, phases: &RunPhases) {
+    fn add(&mut self, run: &PlanRun, plan: &PlanSummary) {
         let values = [
             (&mut self.total_ms, run.duration_ms),
-            (&mut self.planning_ms, phases.planning_ms),
-            (&mut self.queue_ms, phases.queue_ms),
-            (&mut self.execution_ms, phases.execution_ms),
-            (&mut self.fetching_ms, phases.fetching_ms),
-            (&mut self.work_ns, phases.work_ns),
-            (&mut self.wait_ns, phases.wait_ns),
+            (&mut self.planning_ms, plan.planning_ms),
+            (&mut self.queue_ms, plan.queue_ms),
+            (&mut self.execution_ms, plan.execution_ms),
+            (&mut self.fetching_ms, plan.fetching_ms),
+            (&mut self.work_ns, plan.work_ns),
+            (&mut self.wait_ns, plan.wait_ns),
         ];
         values.into_iter().for_each(|(sum, value)| sum.add(value.unwrap_or(0)));
     }
@@ -193,11 +177,11 @@ mod tests {
                 scan_bytes: None,
                 plan: PlanFingerprint::from_signed(plan),
             },
-            phases: RunPhases {
+            plan: PlanSummary {
                 planning_ms: Some(2),
                 work_ns: Some(30),
                 wait_ns: Some(10),
-                ..RunPhases::default()
+                ..PlanSummary::default()
             },
         }
     }

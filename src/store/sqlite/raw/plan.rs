@@ -7,9 +7,7 @@ use sqlx::sqlite::SqliteTransaction;
 
 use super::super::Store;
 use super::insert::insert_rows;
-use crate::domain::profile::{
-    FoundRun, PlanFingerprint, PlanRun, PlanSummary, ProfiledRun, RunPhases,
-};
+use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary, ProfiledRun};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -168,13 +166,14 @@ impl Store {
                 Ok(ProfiledRun {
                     run: plan_run(row)?,
                     fingerprint: Fingerprint::from_signed(row.get(6)?),
-                    phases: RunPhases {
+                    plan: PlanSummary {
                         planning_ms: row.get(7)?,
                         queue_ms: row.get(8)?,
                         execution_ms: row.get(9)?,
                         fetching_ms: row.get(10)?,
                         work_ns: row.get(11)?,
                         wait_ns: row.get(12)?,
+                        ..PlanSummary::default()
                     },
                 })
             })?;
