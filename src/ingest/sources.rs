@@ -48,8 +48,11 @@ pub(crate) struct AuditTableReport {
     pub table: Option<String>,
     /// The zone in which the table's times are read.
     pub time_zone: Option<String>,
-    /// The start of the newest row that was counted, to the minute.
+    /// The start of the newest row that was counted and is not of the future, to the minute.
     pub newest_ms: Option<i64>,
+    /// The start of the newest row, if it is more than some minutes ahead of this machine's clock: the zone of the table's times
+    /// is probably another one, or a frontend's clock is wrong.
+    pub future_ms: Option<i64>,
     /// The longest time from the end of a query to its row, of the last day.
     pub late_ms: Option<i64>,
     /// How far back each look for new rows goes. annals learns it from how late rows come.

@@ -15,7 +15,7 @@ use crate::http::AppState;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::view::View;
-use crate::ingest::audit_table::EMPTY_TABLE;
+use crate::ingest::audit_table::{EMPTY_TABLE, future_advice};
 use crate::ingest::{AuditTableReport, Pipeline, SourceReport};
 
 pub(super) fn route(requests: PageRequests, state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
@@ -97,6 +97,7 @@ fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
                 p { "Another annals with the same history reads this source. This one takes over if that one stops." }
             }
             @if report.audit_table.as_ref().is_some_and(|table| table.is_empty) { p { (EMPTY_TABLE) } }
+            @if let Some(advice) = report.audit_table.as_ref().and_then(future_advice) { p.error { (advice) } }
             @if let Some(error) = &report.last_error { p.error { bdi { (error) } } }
             @if rejected > 0 {
                 details {

@@ -122,6 +122,8 @@ fn schemathesis_finds_no_fault_in_the_openapi_description() {
     let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/schemathesis_hooks.py");
     std::fs::copy(hooks, folder.path().join("hooks.py")).unwrap();
     let config = "hooks = \"hooks\"\n\
+                  [checks]\nnegative_data_rejection.expected-statuses = \
+                  [400, 401, 403, 404, 405, 406, 409, 414, 415, 422, 428, 429, \"5xx\"]\n\
                   [[operations]]\ninclude-name = \"PUT /api/v1/queries/{query_id}/profile\"\n\
                   checks.positive_data_acceptance.expected-statuses = [200, 400]\n\
                   [[operations]]\ninclude-name = \"GET /api/v1/regressions\"\n\

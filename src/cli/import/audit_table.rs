@@ -9,7 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::output::print;
 use crate::config::Config;
-use crate::ingest::audit_table::{AuditTableSource, EMPTY_TABLE, import_audit_table};
+use crate::ingest::audit_table::{
+    AuditTableSource, EMPTY_TABLE, future_advice, import_audit_table,
+};
 use crate::ingest::{Pipeline, SourceReport};
 use crate::store::{BULK_TIME, Store};
 
@@ -76,6 +78,7 @@ fn show(bar: &ProgressBar, report: &SourceReport) {
 /// Returns what was read, for the user.
 fn summary(name: &str, report: &SourceReport, took: Duration) -> String {
     let table = report.audit_table.clone().unwrap_or_default();
+    let advice = future_advice(&table);
     let zone = table.time_zone.unwrap_or_default();
     let mut text = format!(
         "read {} of {name} in {:.1} s, with times of the zone {zone}\n  records:  {} new, {} merged, {} unchanged",
@@ -93,6 +96,9 @@ fn summary(name: &str, report: &SourceReport, took: Duration) -> String {
     }
     if table.is_empty {
         text += &format!("\n  {EMPTY_TABLE}");
+    }
+    if let Some(advice) = advice {
+        text += &format!("\n  {advice}");
     }
     if !report.rejected.is_empty() {
         text += "\n  not understood:";

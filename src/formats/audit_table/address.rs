@@ -25,7 +25,8 @@ pub(crate) enum AuditTableUrlError {
     )]
     Password,
     #[error(
-        "the URL of an audit table takes the parameters ssl-mode, ssl-ca, ssl-cert and ssl-key"
+        "the URL of an audit table takes the parameters ssl-mode (DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY), \
+         ssl-ca, ssl-cert and ssl-key"
     )]
     Parameter,
 }
@@ -104,6 +105,13 @@ impl TryFrom<String> for AuditTableUrl {
 }
 
 impl AuditTableUrl {
+    /// Whether annals connects with TLS alone.
+    pub(super) fn requires_tls(&self) -> bool {
+        self.servers.iter().any(|(_, options)| {
+            !matches!(options.get_ssl_mode(), MySqlSslMode::Disabled | MySqlSslMode::Preferred)
+        })
+    }
+
     /// The user of annals in the cluster.
     pub(crate) fn user(&self) -> &str {
         &self.user

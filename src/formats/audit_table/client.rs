@@ -105,9 +105,17 @@ impl AuditTableClient {
                     ServerError::Login | ServerError::Denied => AuditTableError::Login {
                         server,
                         user: self.settings.url.user().to_string(),
+                        message,
+                        sent: match self.settings.password.is_empty() {
+                            true => "no password was sent: set ANNALS_AUDIT_TABLE_PASSWORD",
+                            false => "a password was sent",
+                        },
                     },
                     _ => AuditTableError::Rejected { server, message },
                 },
+                None if self.settings.url.requires_tls() && !is_refused(&source) => {
+                    AuditTableError::Tls { server, source }
+                }
                 None => AuditTableError::NoAnswer { server, source },
             }),
         }
@@ -165,7 +173,7 @@ impl AuditTableClient {
                 _ => None,
             })
             .collect();
-        Ok(zone_of(&variables, table).unwrap_or(self.default_zone))
+        Ok(zone_of(&variables, table)?.unwrap_or(self.default_zone))
     }
 
     /// Returns the number of rows of each minute of a range that has any, the newest minute first.
@@ -260,6 +268,13 @@ impl AuditTableClient {
             }
         }
     }
+}
+
+/// Returns whether no connection was made at all.
+fn is_refused(error: &sqlx::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
+    let kinds = [ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut];
+    matches!(error, sqlx::Error::Io(error) if kinds.contains(&error.kind()))
 }
 
 /// Why a statement gave no rows.

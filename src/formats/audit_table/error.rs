@@ -14,8 +14,17 @@ pub(crate) enum AuditTableError {
     NoAnswer { server: String, source: sqlx::Error },
     #[error("the frontend {server} gives no answer within {} s", .after.as_secs())]
     Timeout { server: String, after: Duration },
-    #[error("the frontend {server} rejects the user {user} or the password")]
-    Login { server: String, user: String },
+    #[error(
+        "no TLS with the frontend {server}: {source}; check ssl-mode, that ssl-ca names the file of the authority that signed \
+         the frontend's certificate, and that the frontend has TLS switched on"
+    )]
+    Tls { server: String, source: sqlx::Error },
+    #[error("the frontend {server} rejects the user {user} or the password ({sent}): {message}")]
+    Login { server: String, user: String, message: String, sent: &'static str },
+    #[error(
+        "the cluster's time zone is {0}, an offset that no time zone has all year; set time_zone of the audit table"
+    )]
+    Offset(String),
     #[error(
         "the user {user} may not read {table}: {message}; the smallest right that annals needs is, in Doris: \
          GRANT SELECT_PRIV ON {table} TO '{user}'; in StarRocks: GRANT SELECT ON TABLE {table} TO USER '{user}'"

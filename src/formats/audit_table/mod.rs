@@ -16,7 +16,7 @@ mod table;
 pub(crate) use address::{AuditTableUrl, TableName};
 pub(crate) use client::AuditTableClient;
 pub(crate) use error::AuditTableError;
-pub(crate) use table::{AuditRow, AuditTable, MinuteCount};
+pub(crate) use table::{AuditRow, AuditTable, MinuteCount, zone_label};
 
 use crate::domain::time::{LocalMinute, Zone};
 

@@ -118,15 +118,35 @@ impl AuditRow {
 /// Returns the zone of a table's times from what the cluster says of its zones, each a variable and its value.
 ///
 /// Doris writes the times in the zone `time_zone`, StarRocks' loader in `system_time_zone`. They are the same unless a person
-/// has set another `time_zone`.
-pub(super) fn zone_of(variables: &[(String, String)], table: &TableName) -> Option<Zone> {
-    let value = |name: &str| {
-        let found = variables.iter().find(|(variable, _)| variable.eq_ignore_ascii_case(name));
-        found.and_then(|(_, value)| zone_named(value))
+/// has set another `time_zone`. Errors with an offset that no zone has all year: another zone would make times wrong.
+pub(super) fn zone_of(
+    variables: &[(String, String)],
+    table: &TableName,
+) -> Result<Option<Zone>, AuditTableError> {
+    let order = match table.database.starts_with("starrocks") {
+        true => ["system_time_zone", "time_zone"],
+        false => ["time_zone", "system_time_zone"],
     };
-    match table.database.starts_with("starrocks") {
-        true => value("system_time_zone").or_else(|| value("time_zone")),
-        false => value("time_zone").or_else(|| value("system_time_zone")),
+    for name in order {
+        let found = variables.iter().find(|(variable, _)| variable.eq_ignore_ascii_case(name));
+        let Some((_, value)) = found else { continue };
+        if let Some(zone) = zone_named(value) {
+            return Ok(Some(zone));
+        }
+        if value.starts_with(['+', '-']) {
+            return Err(AuditTableError::Offset(value.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns what a person reads of a zone: the names of zones of a fixed offset have the opposite sign.
+pub(crate) fn zone_label(zone: Zone) -> String {
+    let name = zone.to_string();
+    match name.strip_prefix("Etc/GMT").and_then(|offset| offset.split_at_checked(1)) {
+        Some(("-", hours)) => format!("+{hours:0>2}:00"),
+        Some(("+", hours)) => format!("-{hours:0>2}:00"),
+        _ => name,
     }
 }
 
@@ -152,7 +172,12 @@ fn zone_named(name: &str) -> Option<Zone> {
     match (hours, minutes) {
         (0, "00") => Some(Zone::UTC),
         (hours, "00") => format!("Etc/GMT{sign}{hours}").parse().ok(),
+        // Zones that have had no other offset since clusters exist.
+        (4, "30") if sign == "-" => "Asia/Kabul".parse().ok(),
         (5, "30") if sign == "-" => "Asia/Kolkata".parse().ok(),
+        (5, "45") if sign == "-" => "Asia/Kathmandu".parse().ok(),
+        (6, "30") if sign == "-" => "Asia/Yangon".parse().ok(),
+        (9, "30") if sign == "-" => "Australia/Darwin".parse().ok(),
         _ => None,
     }
 }
@@ -232,21 +257,23 @@ mod tests {
         let doris: TableName = "__internal_schema.audit_log".parse().unwrap();
         let starrocks: TableName = "starrocks_audit_db__.starrocks_audit_tbl__".parse().unwrap();
         let zone = |variables: [(String, String); 2], table| {
-            zone_of(&variables, table).map(|zone| zone.to_string())
+            zone_of(&variables, table).unwrap().map(zone_label)
         };
         let both = || variables("Europe/Berlin", "Asia/Shanghai");
         assert_eq!(zone(both(), &doris).as_deref(), Some("Europe/Berlin"));
         assert_eq!(zone(both(), &starrocks).as_deref(), Some("Asia/Shanghai"));
         for (global, name) in [
             ("CST", "Asia/Shanghai"),
-            ("+08:00", "Etc/GMT-8"),
-            ("-05:00", "Etc/GMT+5"),
+            ("+08:00", "+08:00"),
+            ("-05:00", "-05:00"),
             ("+00:00", "UTC"),
             ("SYSTEM", "UTC"),
-            ("+05:45", "UTC"),
+            ("+05:45", "Asia/Kathmandu"),
         ] {
             assert_eq!(zone(variables(global, "UTC"), &doris).as_deref(), Some(name), "{global}");
         }
         assert_eq!(zone(variables("SYSTEM", "nowhere"), &doris), None);
+        let error = zone_of(&variables("+03:30", "UTC"), &doris).unwrap_err();
+        assert!(error.to_string().contains("+03:30"), "{error}");
     }
 }

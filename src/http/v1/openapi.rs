@@ -62,6 +62,9 @@ impl Modify for Common {
             let all = [&mut item.get, &mut item.put, &mut item.post];
             for operation in all.into_iter().flatten() {
                 let pushes = operation.request_body.is_some();
+                // The HTTP library answers, without a body.
+                let too_long = Response::builder().description("the address is longer than 64 KB");
+                operation.responses.responses.insert("414".into(), RefOr::T(too_long.build()));
                 let mut add = |status: &str, description: &str| {
                     operation.responses.responses.insert(status.into(), refusal(description));
                 };

@@ -2,7 +2,7 @@
 //! Doris' formats.
 
 use serde::Serialize;
-use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType};
 use utoipa::openapi::{RefOr, Schema, Type};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 use warp::http::header::CONTENT_ENCODING;
@@ -201,11 +201,12 @@ impl ToSchema for Row {}
 
 impl PartialSchema for Row {
     fn schema() -> RefOr<Schema> {
-        let id = ObjectBuilder::new()
-            .schema_type(SchemaType::from_iter([Type::String, Type::Number]))
-            .pattern(Some(QUERY_ID))
-            // -1 is no id.
-            .minimum(Some(0))
+        let number = || ObjectBuilder::new().schema_type(Type::Number);
+        // -1 is no id.
+        let id = OneOfBuilder::new()
+            .item(ObjectBuilder::new().schema_type(Type::String).pattern(Some(QUERY_ID)).build())
+            .item(number().exclusive_minimum(Some(-1)).build())
+            .item(number().exclusive_maximum(Some(-1)).build())
             .description(Some("an opaque token, as Doris writes it"));
         let row = ObjectBuilder::new()
             .property("query_id", id)

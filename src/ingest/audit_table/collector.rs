@@ -12,7 +12,7 @@ use super::lateness::Lateness;
 use super::{AuditTableSource, CollectError};
 use crate::domain::time::{LocalMinute, Zone, now_ms};
 use crate::formats::audit_table::{
-    AuditRow, AuditTable, AuditTableClient, AuditTableError, MinuteCount, MinuteRange,
+    AuditRow, AuditTable, AuditTableClient, AuditTableError, MinuteCount, MinuteRange, zone_label,
 };
 use crate::formats::rows::Entry;
 use crate::ingest::sources::AuditTableReport;
@@ -32,6 +32,8 @@ const LEAST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How many minutes of the backfill are counted at a time.
 const PLANNED_MINUTES: i64 = 24 * 60;
+/// Rows that start so far ahead of this machine's clock are of the future, in milliseconds: clocks differ a little.
+const FUTURE_MS: i64 = 5 * 60_000;
 /// Nothing is older than this minute.
 const OLDEST: i64 = 0;
 
@@ -160,7 +162,7 @@ impl Collector {
         self.source.change_audit_table(|report| {
             report.server = Some(server);
             report.table = Some(table.name().to_string());
-            report.time_zone = Some(table.zone.to_string());
+            report.time_zone = Some(zone_label(table.zone));
             report.overlap_ms = overlap * 60_000;
             report.read_from_ms = read_from.map(|minute| table.zone.instant_ms(minute.start()));
         });
@@ -184,9 +186,13 @@ impl Collector {
         let from = coverage.window(now, minutes);
         let counts = self.client.minutes(MinuteRange { from, before: None }).await?;
         if let Some((newest, _)) = counts.first() {
-            let newest_ms = zone.instant_ms(newest.start());
+            let starts = || counts.iter().map(|(minute, _)| zone.instant_ms(minute.start()));
+            let future_ms = Some(zone.instant_ms(newest.start()))
+                .filter(|ms| *ms > look_ms.saturating_add(FUTURE_MS));
+            let newest_ms = starts().find(|ms| *ms <= look_ms.saturating_add(FUTURE_MS));
             self.source.change_audit_table(|report| {
-                report.newest_ms = report.newest_ms.max(Some(newest_ms));
+                report.newest_ms = report.newest_ms.max(newest_ms);
+                report.future_ms = report.future_ms.max(future_ms).filter(|ms| *ms > look_ms);
                 report.is_empty = false;
             });
         }
@@ -231,7 +237,7 @@ impl Collector {
         let Some(read_from) = self.coverage.as_ref().map(Coverage::read_from) else {
             return Ok(());
         };
-        if self.backfill.planned.is_empty() && !self.plan(since, read_from).await? {
+        if self.backfill.planned.is_empty() && !self.plan(zone, since, read_from).await? {
             self.backfill.is_complete = true;
             self.source.change_audit_table(|report| {
                 report.is_backfilled = true;
@@ -259,6 +265,7 @@ impl Collector {
     /// Plans the next pages of the backfill: a day that has rows. Returns false if there is none.
     async fn plan(
         &mut self,
+        zone: Zone,
         since: LocalMinute,
         read_from: LocalMinute,
     ) -> Result<bool, CollectError> {
@@ -269,6 +276,10 @@ impl Collector {
         let totals = self.client.totals(older).await?;
         self.source.change_audit_table(|report| report.backfill_rows_left = Some(totals.rows));
         let Some(newest) = totals.newest else { return Ok(false) };
+        let newest_ms = zone.instant_ms(newest.start());
+        self.source.change_audit_table(|report| {
+            report.newest_ms = report.newest_ms.max(Some(newest_ms));
+        });
         let from = newest.plus(1 - PLANNED_MINUTES).max(since);
         let day = MinuteRange { from, before: Some(read_from) };
         self.backfill.planned = self.client.minutes(day).await?;

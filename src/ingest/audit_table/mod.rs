@@ -18,7 +18,9 @@ use futures_util::FutureExt;
 
 use self::collector::{Collector, Next};
 use super::frontend::retry_after;
+use super::sources::AuditTableReport;
 use super::{Pipeline, SourceReport};
+use crate::domain::time::{format_duration_ms, now_ms};
 use crate::formats::audit_table::{AuditTableError, AuditTableSettings};
 use crate::store::{Store, StoreError, WriteError};
 
@@ -28,6 +30,17 @@ const LEAST_LEASE: Duration = Duration::from_secs(30);
 /// What to do about a table without rows.
 pub(crate) const EMPTY_TABLE: &str = "The table has no rows. Doris fills it after SET GLOBAL enable_audit_plugin = true, \
      and StarRocks once its AuditLoader is installed.";
+
+/// Returns what is wrong with the times of a table, if its newest row is ahead of this machine's clock.
+pub(crate) fn future_advice(report: &AuditTableReport) -> Option<String> {
+    let ahead_ms = report.future_ms?.saturating_sub(now_ms());
+    let zone = report.time_zone.as_deref().unwrap_or("unknown");
+    Some(format!(
+        "The newest row starts {} ahead of this machine's clock. The table's times are probably not of the zone {zone}: set \
+         time_zone of the audit table and begin a new history, because stored times stay as they are. Or a frontend's clock is wrong.",
+        format_duration_ms(ahead_ms)
+    ))
+}
 
 /// An audit table, and how it is read.
 #[derive(Clone)]
