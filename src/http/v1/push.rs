@@ -202,11 +202,11 @@ impl ToSchema for Row {}
 impl PartialSchema for Row {
     fn schema() -> RefOr<Schema> {
         let number = || ObjectBuilder::new().schema_type(Type::Number);
-        // -1 is no id.
+        // -1 is no id, nor is a fraction that is printed so.
         let id = OneOfBuilder::new()
             .item(ObjectBuilder::new().schema_type(Type::String).pattern(Some(QUERY_ID)).build())
-            .item(number().exclusive_minimum(Some(-1)).build())
-            .item(number().exclusive_maximum(Some(-1)).build())
+            .item(number().minimum(Some(0)).build())
+            .item(number().maximum(Some(-2)).build())
             .description(Some("an opaque token, as Doris writes it"));
         let row = ObjectBuilder::new()
             .property("query_id", id)
