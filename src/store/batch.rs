@@ -43,7 +43,7 @@ pub(crate) struct AuditCheckpoint {
     pub read_from: LocalMinute,
     /// The table has no rows before this minute.
     pub oldest: LocalMinute,
-    /// How many rows were read of minutes. A checkpoint that is written has those that changed.
+    /// How many rows were read of minutes. A checkpoint that is written has the changed minutes.
     pub minutes: Vec<(LocalMinute, u64)>,
 }
 

@@ -236,7 +236,7 @@ impl HourSummer {
     }
 
     /// Returns the summary.
-    pub(super) fn finish(mut self) -> HourSummary {
+    fn finish(mut self) -> HourSummary {
         for (group, mut durations) in self.summary.groups.iter_mut().zip(self.durations) {
             durations.sort_unstable();
             let mut last_ms = 0_i64;

@@ -16,7 +16,7 @@ use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
 
-/// Plans of a statement that the page lists, those that ran last.
+/// How many plans of a statement the page lists. The plans that ran last come first.
 const LISTED_PLANS: usize = 5;
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {

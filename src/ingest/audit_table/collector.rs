@@ -71,7 +71,7 @@ pub(super) struct Collector {
     backfill: Backfill,
 }
 
-/// What is known of the rows before those that are read.
+/// What is known of the rows before the minutes that are read.
 #[derive(Debug, Default)]
 struct Backfill {
     /// The next minutes, the newest first, with their numbers of rows.
@@ -231,7 +231,7 @@ impl Collector {
         Ok(())
     }
 
-    /// Reads the next page of the rows that are older than those that are read.
+    /// Reads the next page of the rows before the minutes that are read.
     async fn read_older(&mut self, zone: Zone) -> Result<(), CollectError> {
         let since = self.since(zone);
         let Some(read_from) = self.coverage.as_ref().map(Coverage::read_from) else {

@@ -1,6 +1,6 @@
 //! Collects from the audit table of a cluster: what is new, and behind it, from new to old, what the table still holds.
 //!
-//! - [`coverage`] knows which minutes are read, and finds those that changed.
+//! - [`coverage`] knows which minutes are read, and finds the changed minutes.
 //! - [`lateness`] learns how late rows come.
 //! - [`known_rows`] knows the rows that were read lately.
 //! - [`collector`] asks for counts and rows, and writes the rows with the checkpoint.

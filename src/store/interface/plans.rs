@@ -11,6 +11,15 @@ use crate::store::plans::{
 use crate::store::profile_body::StoredText;
 use crate::store::query::Reader;
 
+/// Leaves as many runs as `most`. Returns whether there were more: a read asks for one more, to know that.
+fn cut<T>(runs: &mut Vec<T>, most: i64) -> bool {
+    let is_cut = runs.len() as i64 > most;
+    if is_cut {
+        runs.pop();
+    }
+    is_cut
+}
+
 /// Plans.
 impl Store {
     /// Returns the newest runs of a statement whose plan is known, which started from the first to the last time, in Unix
@@ -21,14 +30,10 @@ impl Store {
         times: (i64, i64),
         reader: Reader<'_>,
     ) -> Result<PlanRuns, StoreError> {
-        // One more than are returned, to know whether there are more.
         let limit = MAX_PLAN_RUNS + 1;
         let mut runs =
             of_engine!(self, store => store.plan_runs(fingerprint, times, limit, reader).await?);
-        let is_cut = runs.len() as i64 == limit;
-        if is_cut {
-            runs.pop();
-        }
+        let is_cut = cut(&mut runs, MAX_PLAN_RUNS);
         Ok(PlanRuns { runs, is_cut })
     }
 
@@ -41,10 +46,7 @@ impl Store {
     ) -> Result<FindingsOverview, StoreError> {
         let limit = MAX_PLAN_RUNS + 1;
         let mut runs = of_engine!(self, store => store.found_runs(times, limit, reader).await?);
-        let is_cut = runs.len() as i64 == limit;
-        if is_cut {
-            runs.pop();
-        }
+        let is_cut = cut(&mut runs, MAX_PLAN_RUNS);
         let mut overview = FindingsOverview::of(&runs, is_cut);
         let statements = overview.rules.iter().flat_map(|rule| &rule.statements);
         let named = statements.map(|one| one.fingerprint).collect();
@@ -67,10 +69,7 @@ impl Store {
     ) -> Result<ProfiledStatements, StoreError> {
         let most = MAX_PROFILED_RUNS + 1;
         let mut runs = of_engine!(self, store => store.profiled_runs(times, most, reader).await?);
-        let is_cut = runs.len() as i64 == most;
-        if is_cut {
-            runs.pop();
-        }
+        let is_cut = cut(&mut runs, MAX_PROFILED_RUNS);
         let compute = move || {
             let mut found = ProfiledStatements::of(runs, is_cut);
             if are_several {

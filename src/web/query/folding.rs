@@ -33,7 +33,7 @@ pub(super) struct Unit {
 /// What is drawn of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Folding {
-    /// Each before those that it reads from.
+    /// Each before the nodes that it reads from.
     pub units: Vec<Unit>,
     /// The reader and the read unit of each arrow, as first nodes; the first arrow to each unit is that of its first reader.
     pub arrows: Vec<(usize, usize)>,

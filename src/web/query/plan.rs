@@ -89,7 +89,7 @@ fn tools(plan: &Plan<'_, '_>, view: &PlanView, path: &str, folded: usize) -> Mar
     }
 }
 
-/// Returns what the marks of a picture mean: of those that it has.
+/// Returns what the marks of a picture mean. Marks that the picture does not have are missing.
 fn legend(scene: &Scene<'_>, folded: usize) -> Markup {
     let (plan, view) = (scene.plan, scene.view);
     let has_mark = plan.nodes.iter().any(|node| !scene.findings.of_node(&node.id).is_empty());
