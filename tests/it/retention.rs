@@ -1,5 +1,6 @@
 //! Retention: `annals prune`, and a server that keeps the history within its bounds.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::sqlite;
 use crate::support::{
     Server, WithDb, annals, assert_sound, audit_record, execute, import, is_postgres, number,
-    profile, stderr, stdout, wait_until,
+    postgres, profile, stderr, stdout, wait_until,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -158,12 +159,24 @@ fn young_and_old(folder: &Path, young: i64, old: i64) -> std::path::PathBuf {
 }
 
 /// Starts processes until the old queries are removed, and kills each process soon after its first removal. Returns how
-/// many processes were killed before they were done.
+/// many processes were killed before they were done. On PostgreSQL, the first process cannot remove the newest of the
+/// old queries: its row is locked until the process is killed.
 fn killed_midway(db: &Path, young: i64, old: i64, start: impl Fn() -> Child) -> u32 {
     let count = || number(db, "SELECT count(*) FROM query");
     let mut random = fastrand::Rng::with_seed(5);
     let (mut left, mut midway) = (young + old, 0);
     let begun = Instant::now();
+    let mut lock = is_postgres().then(|| {
+        let newest = format!("query_id = 'old-{:x}'", old - 1);
+        let mut session = postgres::session(&postgres::address_of(db));
+        let lock = format!("\\o /dev/null\nBEGIN; SELECT FROM query WHERE {newest} FOR UPDATE;\n");
+        session.stdin.as_mut().unwrap().write_all(lock.as_bytes()).unwrap();
+        let free = format!(
+            "SELECT count(*) FROM (SELECT FROM query WHERE {newest} FOR UPDATE SKIP LOCKED) AS free"
+        );
+        wait_until(|| number(db, &free) == 0, || "the row is not locked".to_string());
+        session
+    });
     while left > young {
         let mut process = start();
         while count() == left && process.try_wait().unwrap().is_none() {
@@ -172,6 +185,10 @@ fn killed_midway(db: &Path, young: i64, old: i64, start: impl Fn() -> Child) -> 
         std::thread::sleep(Duration::from_micros(random.u64(0..5_000)));
         process.kill().unwrap();
         process.wait().unwrap();
+        if let Some(mut session) = lock.take() {
+            drop(session.stdin.take());
+            session.wait().unwrap();
+        }
         assert_sound(db);
         let now = count();
         assert!((young..left).contains(&now), "{now} of {left}");
