@@ -39,10 +39,16 @@ async fn page(
     let listed = listed(&view, &filter).await?;
     let queries = async { view.page(&listed).await.map_err(ApiError::from) };
     let timeline = timelines.get_for_page(&view, &filter);
-    let (page, timeline) = tokio::try_join!(queries, timeline)?;
+    let clusters = async { view.several_clusters().await.map_err(ApiError::from) };
+    let (page, timeline, clusters) = tokio::try_join!(queries, timeline, clusters)?;
     let queries = &page.queries;
     let chart = timeline.map(|timeline| timeline_chart(&timeline, &parameters, &view));
-    let table = QueryTable { parameters: &parameters, order: filter.order, zone: view.zone };
+    let table = QueryTable {
+        parameters: &parameters,
+        order: filter.order,
+        zone: view.zone,
+        has_clusters: !clusters.is_empty(),
+    };
     // Only the first page changes as queries arrive. Another order would be sorted again after each commit.
     let is_live = filter.after.is_none() && filter.order == QueryOrder::Start;
     let events = is_live.then(|| {
@@ -51,7 +57,7 @@ async fn page(
     });
     let body = html! {
         h1 { "History" }
-        (filter_form::form(&filter, &parameters, view.zone))
+        (filter_form::form(&filter, &parameters, &clusters, view.zone))
         (filter_form::chosen(&parameters))
         section.over-time aria-label="Queries over time" {
             @match &chart {

@@ -19,6 +19,8 @@ pub(super) struct QueryTable<'a> {
     pub parameters: &'a Parameters,
     pub order: QueryOrder,
     pub zone: Zone,
+    /// Whether a column has the clusters.
+    pub has_clusters: bool,
 }
 
 /// The name of an order, and what returns the text of a query's value.
@@ -38,13 +40,17 @@ fn figure(order: QueryOrder) -> Figure {
     }
 }
 
+/// The head of the column that only a table of several clusters has.
+const CLUSTER: &str = "Cluster";
+
 /// The heads of the columns that every table has, with the order that a click chooses, and for columns of numbers the title.
-const HEADS: [(&str, Option<QueryOrder>, &str); 7] = [
+const HEADS: [(&str, Option<QueryOrder>, &str); 8] = [
     ("Started", Some(QueryOrder::Start), ""),
     ("Duration", Some(QueryOrder::Duration), ""),
     ("State", None, ""),
     ("User", None, ""),
     ("Database", None, ""),
+    (CLUSTER, None, ""),
     ("Rows", Some(QueryOrder::ScanRows), "Rows scanned"),
     ("Scanned", Some(QueryOrder::ScanBytes), "Bytes scanned"),
 ];
@@ -56,7 +62,7 @@ impl QueryTable<'_> {
             table.queries {
                 thead {
                     tr {
-                        @for (label, order, title) in HEADS {
+                        @for (label, order, title) in self.heads() {
                             @let is_number = !title.is_empty();
                             th class=[is_number.then_some("number")] scope="col" title=[is_number.then_some(title)]
                                 aria-sort=[(order == Some(self.order)).then_some("descending")] {
@@ -77,6 +83,12 @@ impl QueryTable<'_> {
                 }
             }
         }
+    }
+
+    /// Returns the columns that the table has.
+    fn heads(&self) -> impl Iterator<Item = (&'static str, Option<QueryOrder>, &'static str)> {
+        let has_clusters = self.has_clusters;
+        HEADS.into_iter().filter(move |(label, ..)| has_clusters || *label != CLUSTER)
     }
 
     /// Returns the links to the orders of the list.
@@ -126,7 +138,8 @@ impl QueryTable<'_> {
     fn row(&self, query: &StoredQuery, max_duration_ms: i64) -> Markup {
         let statement = query.statement.as_deref().map(|text| format::excerpt(text, EXCERPT_CHARS));
         let statement = statement.filter(|text| !text.is_empty());
-        let [state, user, db] = [&query.state, &query.user, &query.db].map(Option::as_deref);
+        let texts = [&query.state, &query.user, &query.db, &query.cluster];
+        let [state, user, db, cluster] = texts.map(Option::as_deref);
         html! {
             tr data-row=(query.id) {
                 td.started { (format::time(query.started_ms, self.zone)) }
@@ -137,6 +150,9 @@ impl QueryTable<'_> {
                 td.outcome { (self.filtered("state", state, format::state(state, query.is_failed()))) }
                 td.user { (self.filtered("user", user, format::text(user))) }
                 td.db { (self.filtered("db", db, format::text(db))) }
+                @if self.has_clusters {
+                    td.cluster { (self.filtered("cluster", cluster, format::text(cluster))) }
+                }
                 td.number.sorted[self.order == QueryOrder::ScanRows] data-label="Rows scanned" {
                     (format::number(query.scan_rows))
                 }

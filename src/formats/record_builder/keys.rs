@@ -154,6 +154,7 @@ keys! {
         WorkloadGroup: text record.workload_group, [b"workloadgroup" b"resourcegroup"] [];
         ComputeGroup: text record.compute_group,
             [b"cloudclustername" b"computegroupname" b"computegroup" b"warehouse"] [b"compute_group"];
+        Cluster: text record.cluster, [] [b"cluster"];
         FuzzyVariables: text record.fuzzy_variables, [b"fuzzyvariables"] [];
         QueriedTables: text record.queried_tables, [b"queriedtablesandviews" b"queriedrelations"] [b"queried_tables"];
         Label: text load.label, [] [b"label"];

@@ -81,11 +81,11 @@ async fn queries(request: PushRequest) -> Result<Answer, ApiError> {
     let format = Format::json(kind);
     let bad = |error: rows::BodyError| ApiError::BadRequest(error.to_string());
     let mut rows = PushedRows::new(format.rows(&body.text, pipeline.zone()).map_err(bad)?, false);
-    let source = pipeline.source("push");
+    let source = pipeline.push_source("push");
     let (mut written, mut excluded) = (WriteSummary::default(), 0);
     let mut has_more = true;
     while has_more {
-        let mut batch = view.push_batch();
+        let mut batch = view.push_batch(&headers)?;
         let mut reserved = pipeline.reservation(&client)?;
         let is_first = rows.total == 0;
         let (reported, stored) = (rows.rejected.count, written.records.total());
@@ -153,14 +153,14 @@ async fn profile(request: PushRequest) -> Result<Answer, ApiError> {
     }
     // The text is compressed beside itself.
     reserved.grow_to(2 * text.len()).await?;
-    let mut batch = view.push_batch();
+    let mut batch = view.push_batch(&headers)?;
     batch.hold(reserved);
     tokio::task::block_in_place(|| {
         batch.profile(named(query_id, text, pipeline.zone())?);
         Ok::<_, ApiError>(())
     })?;
     let is_excluded = batch.excluded() > 0;
-    let written = pipeline.push(&pipeline.source("push"), batch).await?.profiles;
+    let written = pipeline.push(&pipeline.push_source("push"), batch).await?.profiles;
     let profile = match written {
         _ if is_excluded => "excluded",
         written if written.new > 0 => "new",

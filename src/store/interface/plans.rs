@@ -102,7 +102,7 @@ impl Store {
                 break;
             }
             let Ok(query_id) = query_id.parse() else { continue };
-            texts.extend(self.profile(&query_id, reader.owner).await?.stored_text());
+            texts.extend(self.profile(&query_id, reader).await?.stored_text());
         }
         Ok(texts)
     }

@@ -3,6 +3,7 @@
 use annals_postgres_statements as statements;
 
 use super::Store;
+use super::conditions::stored_clusters;
 use super::nul::without_nul;
 use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary, ProfiledRun};
 use crate::domain::record::QueryId;
@@ -24,13 +25,14 @@ impl Store {
         limit: i64,
         reader: Reader<'_>,
     ) -> Result<Vec<PlanRun>, StoreError> {
-        let owner = reader.owner.map(without_nul);
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
         let runs = async {
-            let (fingerprint, owner) = (fingerprint.to_signed(), owner.as_deref());
-            Ok(statements::plan_runs(connection, fingerprint, times, owner, limit).await?)
+            let fingerprint = fingerprint.to_signed();
+            Ok(statements::plan_runs(connection, fingerprint, times, seen, limit).await?)
         };
         let runs = bound.within(runs).await?;
         read.end().await?;
@@ -53,12 +55,12 @@ impl Store {
         limit: i64,
         reader: Reader<'_>,
     ) -> Result<Vec<FoundRun>, StoreError> {
-        let owner = reader.owner.map(without_nul);
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
-        let runs =
-            async { Ok(statements::found_runs(connection, times, owner.as_deref(), limit).await?) };
+        let runs = async { Ok(statements::found_runs(connection, times, seen, limit).await?) };
         let runs = bound.within(runs).await?;
         read.end().await?;
         let runs = runs.into_iter().map(|run| FoundRun {
@@ -78,13 +80,12 @@ impl Store {
         limit: i64,
         reader: Reader<'_>,
     ) -> Result<Vec<ProfiledRun>, StoreError> {
-        let owner = reader.owner.map(without_nul);
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
-        let runs = async {
-            Ok(statements::profiled_runs(connection, times, owner.as_deref(), limit).await?)
-        };
+        let runs = async { Ok(statements::profiled_runs(connection, times, seen, limit).await?) };
         let runs = bound.within(runs).await?;
         read.end().await?;
         let runs = runs.into_iter().map(|run| ProfiledRun {
@@ -117,11 +118,12 @@ impl Store {
         query_id: &QueryId,
         reader: Reader<'_>,
     ) -> Result<Vec<(String, i64)>, StoreError> {
-        let owner = reader.owner.map(without_nul);
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
         let connection = &mut *self.cluster.reader().await?;
         let limits = (SAME_PLANS, MAX_OTHER_RUNS);
         let id = query_id.as_str();
-        let runs = statements::other_runs(connection, id, owner.as_deref(), limits).await?;
+        let runs = statements::other_runs(connection, id, seen, limits).await?;
         Ok(runs.into_iter().map(|run| (run.query_id, run.text_bytes)).collect())
     }
 

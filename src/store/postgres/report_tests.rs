@@ -141,6 +141,7 @@ fn odd_records(seed: u64) -> Vec<QueryRecord> {
             1 if number.is_multiple_of(50) => Some("u".repeat(3000)),
             _ => one_of(random, &users).map(str::to_string),
         };
+        record.cluster = one_of(random, &[None, Some("prod"), Some("test")]).map(str::to_string);
         record.db =
             one_of(random, &[None, Some("tpch"), Some("TPCH"), Some("")]).map(str::to_string);
         record.frontend = one_of(random, &[None, Some("fe1"), Some("fe2")]).map(str::to_string);
@@ -168,6 +169,8 @@ fn filters(fingerprint: Fingerprint) -> Vec<QueryFilter> {
         QueryFilter { db: but("tpch"), is_failed: Some(true), ..all.clone() },
         QueryFilter { has_profile: Some(true), ..all.clone() },
         QueryFilter { db: text("tpch"), ..all.clone() },
+        QueryFilter { cluster: text("test"), ..all.clone() },
+        QueryFilter { cluster: but("prod"), ..all.clone() },
         QueryFilter { state: text("ERR"), ..all.clone() },
         QueryFilter { state: text("CANCELLED"), kind: Some(Kind::Load), ..all.clone() },
         QueryFilter { fingerprint: Some(fingerprint), ..all.clone() },
@@ -211,15 +214,18 @@ async fn reports_agree(seed: u64) {
         .statements;
     let fingerprints: Vec<Fingerprint> = statements.iter().map(|one| one.fingerprint).collect();
     assert!(fingerprints.len() > 30);
-    let owners = [None, Some("alice"), Some("nobody")];
+    let some = ["prod".to_string()];
+    let readers =
+        [(None, None), (Some("alice"), None), (Some("nobody"), None), (None, Some(&some[..]))];
+    let readers = readers.map(|(owner, clusters)| Reader { owner, clusters, ..Reader::default() });
     for filter in filters(fingerprints[0]) {
-        for owner in owners {
-            let reader = Reader { owner, ..Reader::default() };
-            let what = format!("{filter:?} of {owner:?}");
+        for reader in readers {
+            let what = format!("{filter:?} of {reader:?}");
             let kolkata = "Asia/Kolkata".parse().unwrap();
-            for by in [GroupBy::Statement, GroupBy::User, GroupBy::Db, GroupBy::Hour(kolkata)] {
+            let hour = GroupBy::Hour(kolkata);
+            for by in [GroupBy::Statement, GroupBy::User, GroupBy::Db, GroupBy::Cluster, hour] {
                 both.agree(&format!("{by:?}, {what}"), async |store| {
-                    let groups = store.top(&filter, by, owner).await.unwrap();
+                    let groups = store.top(&filter, by, reader).await.unwrap();
                     let mut groups: Vec<_> = groups.iter().map(of_group).collect();
                     groups.sort();
                     groups
@@ -244,9 +250,8 @@ async fn reports_agree(seed: u64) {
             }
         }
     }
-    for owner in owners {
+    for reader in readers {
         both.agree("trends", async |store| {
-            let reader = Reader { owner, ..Reader::default() };
             let spans = (START_MS - DAY_MS, 7_000_001, 30);
             let trends = store.trends(&fingerprints, spans, reader).await.unwrap();
             trends
@@ -409,18 +414,23 @@ async fn retention_and_merging_find_the_same() {
 async fn accounts_are_replaced_and_removed() {
     let both = Both::new().await;
     let put = async |name: &str, role| {
-        let account = Account { name: name.to_string(), role, password_hash: "hash".to_string() };
+        let account = Account {
+            name: name.to_string(),
+            role,
+            password_hash: "hash".to_string(),
+            clusters: (role == Role::User).then(|| vec!["prod".to_string(), "测试".to_string()]),
+        };
         for store in &both.stores {
             store.put_account(&account).await.unwrap();
         }
     };
     put("bob", Role::User).await;
-    put("Ärger", Role::Writer).await;
+    put("Ärger", Role::User).await;
     put("bob", Role::Admin).await;
     let accounts = async |store: &Store| {
         let accounts = store.accounts().await.unwrap().into_iter();
         accounts
-            .map(|it| (it.name, it.role.name().to_string(), it.password_hash))
+            .map(|it| (it.name, it.role.name().to_string(), it.password_hash, it.clusters))
             .collect::<Vec<_>>()
     };
     assert_eq!(both.agree("accounts", accounts).await.len(), 2);

@@ -6,20 +6,24 @@ use super::Store;
 use crate::domain::record::QueryId;
 use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
+use crate::store::query::Reader;
 
 impl Store {
     /// Returns the whole statement of a query, or None if the query or its statement is unknown.
     pub(crate) async fn statement(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Option<String>, StoreError> {
-        let id = query_id.as_str();
+        let (id, owner, clusters) = (query_id.as_str(), reader.owner, reader.clusters_json());
         // The bytes of a damaged page may be no text.
         let found = sqlx::query_scalar!(
-            r#"SELECT CAST(statement AS BLOB) AS "statement: Vec<u8>" FROM query WHERE query_id = ?1 AND (?2 IS NULL OR user = ?2)"#,
+            r#"SELECT CAST(statement AS BLOB) AS "statement: Vec<u8>" FROM query
+               WHERE query_id = ?1 AND (?2 IS NULL OR user = ?2)
+                 AND (?3 IS NULL OR cluster IN (SELECT value FROM json_each(?3)))"#,
             id,
-            owner
+            owner,
+            clusters
         )
         .fetch_optional(&self.readers)
         .await?;
@@ -34,13 +38,16 @@ impl Store {
     pub(crate) async fn traced(
         &self,
         trace_id: &str,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Option<String>, StoreError> {
+        let (owner, clusters) = (reader.owner, reader.clusters_json());
         sqlx::query_scalar!(
             "SELECT query_id FROM query WHERE trace_id = ?1 AND (?2 IS NULL OR user = ?2)
+               AND (?3 IS NULL OR cluster IN (SELECT value FROM json_each(?3)))
              ORDER BY id DESC LIMIT 1",
             trace_id,
-            owner
+            owner,
+            clusters
         )
         .fetch_optional(&self.readers)
         .await

@@ -64,7 +64,12 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
     };
     let colour = |run: &StoredQuery| plans.as_ref()?.colour(run);
     let listed = runs_in_history(fingerprint, &parameters);
-    let table = QueryTable { parameters: &listed, order: filter.order, zone: view.zone };
+    let table = QueryTable {
+        parameters: &listed,
+        order: filter.order,
+        zone: view.zone,
+        has_clusters: !view.several_clusters().await?.is_empty(),
+    };
     let body = html! {
         div.heading {
             h1 { "Statement " code { (fingerprint) } }

@@ -62,6 +62,7 @@ fn filters() -> [QueryFilter; 3] {
         frontend: some(),
         workload_group: some(),
         compute_group: some(),
+        cluster: some(),
         table: some(),
         is_failed: Some(true),
         has_profile: Some(false),
