@@ -33,6 +33,7 @@
 //! | `plans` | the plans of a statement, what is usual for a plan, and that the store knows every plan | |
 //! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |
 //! | `export` | exports: formulas in CSV, no loss elsewhere | |
+//! | `clusters` | sources, pushes and merges name their cluster; lists tell clusters apart; rights by cluster | |
 //! | `filters` | several values of one filter, and exclusions | |
 //! | `orders` | lists by any order have every query once | |
 //! | `search` | a search finds what reading all statements finds | |
@@ -55,6 +56,7 @@ mod support;
 mod audit_table;
 mod browser;
 mod clients;
+mod clusters;
 mod command_line;
 mod config;
 mod export;
