@@ -22,6 +22,7 @@ use crate::domain::exclusion::ExclusionRules;
 use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
 use crate::formats::frontend::Frontend;
+use crate::http::auth::ProxyLogin;
 use crate::store::{Address, is_address};
 
 pub(crate) use self::audit_table::AuditTableConfig;
@@ -55,6 +56,7 @@ pub(crate) struct Config {
     pub audit_table: Vec<AuditTableConfig>,
     #[serde(default, deserialize_with = "users")]
     pub user: Vec<UserConfig>,
+    pub proxy_login: Option<ProxyLogin>,
     #[serde(default)]
     pub exclude: ExclusionRules,
     #[serde(default)]
@@ -157,7 +159,8 @@ pub(crate) struct UserConfig(pub Account);
 struct UserText {
     name: String,
     role: String,
-    password_hash: String,
+    /// Without it, a proxy logs the user in.
+    password_hash: Option<String>,
     #[serde(default)]
     clusters: Vec<ClusterName>,
 }
@@ -168,7 +171,10 @@ impl TryFrom<UserText> for UserConfig {
     fn try_from(text: UserText) -> Result<UserConfig, String> {
         Account::check_name(&text.name).map_err(|error| error.to_string())?;
         let role = text.role.parse().map_err(|error: UnknownRole| error.to_string())?;
-        let account = Account::with_hash(text.name, role, text.password_hash);
+        let account = match text.password_hash {
+            Some(hash) => Account::with_hash(text.name, role, hash),
+            None => Ok(Account::of_proxy(text.name, role)),
+        };
         let account = account.map_err(|error| error.to_string())?;
         Ok(UserConfig(account.in_clusters(text.clusters)))
     }

@@ -7,7 +7,7 @@ use annals::cli::args::ignore_empty_variables;
 use annals::cli::output::{error_text, has_colours, hide_passwords};
 use annals::cli::{
     backup, check, diff, export, generated, import, list, merge, plans, profile, prune, regress,
-    salvage, serve, show, stats, top, user,
+    salvage, serve, show, stats, token, top, user,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -30,6 +30,7 @@ enum Command {
     Salvage(salvage::SalvageArgs),
     Serve(serve::ServeArgs),
     User(user::UserArgs),
+    Token(token::TokenArgs),
     List(list::ListArgs),
     Show(show::ShowArgs),
     Profile(profile::ProfileArgs),
@@ -85,6 +86,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Salvage(arguments) => salvage::run(arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::User(arguments) => user::run(arguments).await,
+        Command::Token(arguments) => token::run(arguments).await,
         Command::List(arguments) => list::run(arguments).await,
         Command::Show(arguments) => show::run(arguments).await,
         Command::Profile(arguments) => profile::run(arguments).await,

@@ -22,6 +22,7 @@ pub mod salvage;
 pub mod serve;
 pub mod show;
 pub mod stats;
+pub mod token;
 pub mod top;
 pub mod user;
 

@@ -31,7 +31,7 @@ use crate::http::{self, AppState, panics, server};
 use crate::ingest::audit_table::{AuditTableSource, collect_audit_table};
 use crate::ingest::follow::follow;
 use crate::ingest::frontend::poll_frontend;
-use crate::ingest::{Pipeline, read_plans, run_retention, sum_hours};
+use crate::ingest::{Pipeline, note_token_uses, read_plans, run_retention, sum_hours};
 use crate::store::{Store, StoreError, is_address};
 use crate::web::{self, LiveUpdates};
 
@@ -150,9 +150,10 @@ impl Settings {
             config,
         };
         settings.config.db().check_bound(settings.config.retention.max_size)?;
-        // A history that does not exist yet has no users.
+        // A history that does not exist yet has no users and no tokens.
         if !settings.config.db().may_exist() {
-            settings.check_exposure(!settings.users.is_empty())?;
+            let has_users = !settings.users.is_empty() || settings.config.proxy_login.is_some();
+            settings.check_exposure(has_users)?;
         }
         Ok(settings)
     }
@@ -197,7 +198,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let (listener, address) = listen(settings.listen).await?;
     let store = Store::open(&settings.config.db()).await?;
     super::report_reparsed(&store);
-    let authenticator = Authenticator::new(store.clone(), settings.users.clone()).await?;
+    let (users, proxy_login) = (settings.users.clone(), settings.config.proxy_login.clone());
+    let authenticator = Authenticator::new(store.clone(), users, proxy_login).await?;
     settings.check_exposure(authenticator.is_enabled())?;
     if !settings.import.is_empty() {
         import_first(&settings, &store).await?;
@@ -208,6 +210,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let defaults = (settings.zone, settings.config.cluster.clone());
     let pipeline = Arc::new(Pipeline::new(store.clone(), writer, exclusions, retention, defaults));
     let mut tasks = start_sources(&settings, &store, &pipeline);
+    tasks.spawn(note_token_uses(pipeline.clone(), authenticator.token_uses()));
     let state = app_state(&settings, &store, &pipeline, authenticator)?;
     let (scheme, db) = (settings.scheme(), settings.config.db());
     write_bytes(format!("annals listens on {scheme}://{address} and serves {}\n", db).as_bytes())?;

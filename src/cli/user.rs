@@ -31,13 +31,17 @@ enum Action {
     Add {
         /// The name of the user in Doris
         name: String,
-        /// admin reads all queries and may push; user reads their own; writer reads their own and may push
+        /// admin reads all queries and may push; viewer reads all queries; user reads their own; writer reads their own and
+        /// may push
         #[arg(long, default_value = "user")]
         role: Role,
         /// The clusters whose queries alone the user sees and pushes, separated by commas. Without them, the user sees the
         /// queries of all clusters, and queries whose cluster is unknown
         #[arg(long, value_name = "NAME", value_delimiter = ',')]
         cluster: Vec<ClusterName>,
+        /// The user has no password: a proxy logs the user in (`[proxy_login]` in the configuration)
+        #[arg(long)]
+        no_password: bool,
         #[command(flatten)]
         config: ConfigArgs,
     },
@@ -60,10 +64,14 @@ enum Action {
 /// Runs the command.
 pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
     match args.action {
-        Action::Add { name, role, cluster, config } => {
+        Action::Add { name, role, cluster, no_password, config } => {
             Account::check_name(&name)?;
             let config = config.read()?;
-            let account = Account::new(name, role, &password()?)?.in_clusters(cluster);
+            let account = match no_password {
+                true => Account::of_proxy(name, role),
+                false => Account::new(name, role, &password()?)?,
+            };
+            let account = account.in_clusters(cluster);
             add(&config.db(), &account).await?;
         }
         Action::Remove { name, config } => remove(&config.read()?.db(), &name).await?,

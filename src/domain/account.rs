@@ -24,12 +24,14 @@ pub(crate) enum Role {
     Admin,
     /// May read the user's own queries.
     User,
+    /// May read the queries of all users.
+    Viewer,
     /// May read the user's own queries, and push.
     Writer,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a role is one of admin, user and writer")]
+#[error("a role is one of admin, viewer, user and writer")]
 pub(crate) struct UnknownRole;
 
 impl Role {
@@ -38,8 +40,14 @@ impl Role {
         match self {
             Role::Admin => "admin",
             Role::User => "user",
+            Role::Viewer => "viewer",
             Role::Writer => "writer",
         }
+    }
+
+    /// Returns whether the queries of all users may be read, and the state of annals.
+    pub(crate) fn sees_all(self) -> bool {
+        matches!(self, Role::Admin | Role::Viewer)
     }
 
     /// Returns whether the account may add queries and profiles to the history.
@@ -52,7 +60,7 @@ impl FromStr for Role {
     type Err = UnknownRole;
 
     fn from_str(name: &str) -> Result<Role, UnknownRole> {
-        let roles = [Role::Admin, Role::User, Role::Writer];
+        let roles = [Role::Admin, Role::User, Role::Viewer, Role::Writer];
         roles.into_iter().find(|role| role.name() == name).ok_or(UnknownRole)
     }
 }
@@ -97,6 +105,24 @@ pub(crate) fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Returns the names of clusters, each once; none if there are none.
+pub(crate) fn names_of(clusters: Vec<ClusterName>) -> Option<Vec<String>> {
+    let mut names: Vec<String> = clusters.iter().map(ToString::to_string).collect();
+    names.sort();
+    names.dedup();
+    (!names.is_empty()).then_some(names)
+}
+
+/// Returns clusters as they are stored: a JSON array.
+pub(crate) fn clusters_json(clusters: Option<&[String]>) -> Option<String> {
+    clusters.map(|clusters| serde_json::json!(clusters).to_string())
+}
+
+/// Returns the clusters of the stored text. A text that is no array allows none.
+pub(crate) fn clusters_of_json(text: Option<&str>) -> Option<Vec<String>> {
+    text.map(|text| serde_json::from_str(text).unwrap_or_default())
+}
+
 /// Why a password is rejected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PasswordError {
@@ -117,6 +143,12 @@ impl Account {
             .map_err(|error| PasswordError::HashFailed(error.to_string()))?
             .to_string();
         Ok(Account { name, role, password_hash, clusters: None })
+    }
+
+    /// Returns an account that no password opens: the user logs in by a proxy.
+    pub(crate) fn of_proxy(name: String, role: Role) -> Account {
+        // Nobody knows a password whose hash is zero.
+        Account { name, role, ..Account::without_password(&[0; 32]) }
     }
 
     /// Returns a nameless account that no password opens. Verifying a password against its random `hash` takes as long
@@ -144,20 +176,12 @@ impl Account {
 
     /// Returns the account that may see the queries of some clusters alone; all if there are none.
     pub(crate) fn in_clusters(self, clusters: Vec<ClusterName>) -> Account {
-        let mut names: Vec<String> = clusters.iter().map(ToString::to_string).collect();
-        names.sort();
-        names.dedup();
-        Account { clusters: (!names.is_empty()).then_some(names), ..self }
+        Account { clusters: names_of(clusters), ..self }
     }
 
-    /// Returns the clusters as they are stored: a JSON array.
+    /// Returns the clusters as they are stored.
     pub(crate) fn clusters_json(&self) -> Option<String> {
-        self.clusters.as_ref().map(|clusters| serde_json::json!(clusters).to_string())
-    }
-
-    /// Returns the clusters of the stored text. A text that is no array allows none.
-    pub(crate) fn clusters_of_json(text: Option<&str>) -> Option<Vec<String>> {
-        text.map(|text| serde_json::from_str(text).unwrap_or_default())
+        clusters_json(self.clusters.as_deref())
     }
 
     /// Rejects a name that HTTP Basic cannot transmit, because a colon separates name and password there; and one that

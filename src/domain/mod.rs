@@ -28,3 +28,4 @@ pub(crate) mod search;
 pub(crate) mod statement;
 pub(crate) mod statistics;
 pub(crate) mod time;
+pub(crate) mod token;

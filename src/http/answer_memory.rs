@@ -189,6 +189,7 @@ impl Reserved {
 mod tests {
     use super::*;
     use crate::http::answer;
+    use crate::http::auth::LogOut;
 
     const WAIT: Duration = Duration::from_millis(30);
 
@@ -198,6 +199,7 @@ mod tests {
             restricted_to: None,
             clusters: None,
             may_push: false,
+            log_out: LogOut::Form,
         }
     }
 

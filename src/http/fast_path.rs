@@ -5,10 +5,11 @@
 //! The routes answer everything else: errors, gzip, what the client has already, a password that is not verified yet.
 
 use futures_util::FutureExt;
-use warp::http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, IF_NONE_MATCH, VARY};
+use warp::http::header::{ACCEPT_ENCODING, HeaderValue, IF_NONE_MATCH, VARY};
 use warp::http::{Method, Request, Uri};
 
 use super::AppState;
+use super::auth::Claim;
 use super::doris::{query_profile, session};
 use crate::domain::record::QueryId;
 use crate::http::answer::{Answer, AnswerBody};
@@ -34,8 +35,8 @@ pub(super) fn profile<In>(
     {
         return None;
     }
-    let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose().ok()?;
-    let view = state.known_view(authorization, host(headers)?.as_ref(), client)?;
+    let claim = Claim::of(request).ok()?;
+    let view = state.known_view(claim, host(headers)?.as_ref(), client)?;
     let answer = match as_html {
         true => session::profile(&view, query_id).now_or_never(),
         false => query_profile::bare(&view, query_id).now_or_never(),

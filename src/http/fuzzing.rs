@@ -11,8 +11,9 @@ use warp::http::HeaderMap;
 use warp::http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_NONE_MATCH};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::auth::Secret;
 use super::auth::SessionCookie;
-use super::auth::basic::{BasicAuth, account_name};
+use super::auth::basic::account_name;
 #[cfg(test)]
 use super::doris::profile_html::write_html_json;
 use super::doris::stream_load::headers::Load;
@@ -116,7 +117,7 @@ pub fn headers(input: &[u8]) -> usize {
         bytes += cookie.read(&headers).map_or(0, |id| id.len());
     }
     let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if let Ok(basic) = BasicAuth::require(authorization) {
+    if let Ok(Secret::Password(basic)) = Secret::require(authorization) {
         let (name, password) = basic.name_and_password();
         bytes += account_name(&HashMap::new(), name).len() + password.len();
     }

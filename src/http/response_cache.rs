@@ -12,9 +12,7 @@ use headers::IfNoneMatch;
 use http_body_util::{BodyExt, Either};
 use tower::{Service, ServiceExt};
 use warp::host::Authority;
-use warp::http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, ETAG, HOST, IF_NONE_MATCH,
-};
+use warp::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HOST, IF_NONE_MATCH};
 use warp::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use warp::hyper::body::{Body, Bytes};
 
@@ -23,7 +21,7 @@ use super::state::{AppState, Credentials};
 use crate::domain::time::is_absolute;
 use crate::http::answer::{Answer, AnswerBody};
 use crate::http::answer_memory::{AnswerMemory, IsCounted, Reserved};
-use crate::http::auth::{Principal, SessionCookie};
+use crate::http::auth::{Claim, Principal, SessionCookie};
 use crate::http::cache::Cache;
 use crate::http::client::Client;
 use crate::http::error::ApiError;
@@ -82,8 +80,7 @@ impl ResponseCache {
             return None;
         }
         let headers = request.headers();
-        let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose().ok()?;
-        let principal = state.authenticator().known_principal(authorization)?;
+        let principal = state.authenticator().known_principal(Claim::of(request).ok()?)?;
         // The key has the host, and a response is kept only for a host that annals answers to.
         let response = self.responses.get(key(&principal, request).as_str())?;
         let known = etag::if_none_match(headers);
@@ -239,13 +236,11 @@ async fn principal<In>(
     request: &Request<In>,
     host: Option<&Authority>,
 ) -> Result<Principal, ApiError> {
-    let headers = request.headers();
-    let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str).transpose();
-    let authorization = authorization
+    let claim = Claim::of(request)
         .map_err(|_| ApiError::BadRequest("the request cannot be read".to_string()))?;
-    let session = SessionCookie::DORIS.read(headers);
+    let session = SessionCookie::DORIS.read(request.headers());
     let (session, path) = (session.as_deref(), request.uri().path());
-    let credentials = Credentials { authorization, session, path, client: client(request) };
+    let credentials = Credentials { claim, session, path, client: client(request) };
     state.principal(credentials, host).await
 }
 
@@ -274,6 +269,7 @@ fn key<In>(principal: &Principal, request: &Request<In>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::auth::LogOut;
 
     fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
         let mut request = Request::builder().method(method).uri(uri);
@@ -302,7 +298,8 @@ mod tests {
     fn requests_share_a_response_only_if_it_is_the_same_for_both() {
         let principal = |user: Option<&str>| {
             let restricted_to = user.map(str::to_string);
-            Principal { name: None, restricted_to, clusters: None, may_push: false }
+            let log_out = LogOut::Form;
+            Principal { name: None, restricted_to, clusters: None, may_push: false, log_out }
         };
         let host = ("host", "localhost");
         let keys = [

@@ -1,7 +1,7 @@
 //! The HTTP server: connections within limits of number and time, with TLS or without.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -82,7 +82,8 @@ pub(crate) async fn serve<R>(
         let (state, routes, watcher) = (state.clone(), routes.clone(), graceful.watcher());
         let tls = tls.clone();
         tokio::spawn(async move {
-            let served = serve_stream(stream, tls, &connection, routes, watcher, state);
+            let served =
+                serve_stream((stream, address.ip()), tls, &connection, routes, watcher, state);
             tokio::select! {
                 () = served => {}
                 () = connection.activity.closed() => {}
@@ -144,7 +145,7 @@ async fn accept(
 
 /// Answers the requests that come over a socket, with TLS or without.
 async fn serve_stream<R>(
-    stream: TcpStream,
+    (stream, sender): (TcpStream, IpAddr),
     tls: Option<Arc<Tls>>,
     connection: &Connection,
     routes: BoxedFilter<(R,)>,
@@ -154,17 +155,17 @@ async fn serve_stream<R>(
     R: Reply + Send + 'static,
 {
     let Some(tls) = tls else {
-        return serve_connection(stream, connection, routes, watcher, state).await;
+        return serve_connection((stream, sender), connection, routes, watcher, state).await;
     };
     let handshake = TlsAcceptor::from(tls.current()).accept(stream);
     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-        serve_connection(stream, connection, routes, watcher, state).await;
+        serve_connection((stream, sender), connection, routes, watcher, state).await;
     }
 }
 
-/// Answers the requests of one connection, until the client closes it or `watcher` asks it to end.
+/// Answers the requests of one connection from an address, until the client closes it or `watcher` asks it to end.
 async fn serve_connection<R>(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    (stream, sender): (impl AsyncRead + AsyncWrite + Send + Unpin + 'static, IpAddr),
     connection: &Connection,
     routes: BoxedFilter<(R,)>,
     watcher: Watcher,
@@ -177,8 +178,14 @@ async fn serve_connection<R>(
     let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
     let routes = compression.layer(warp::service(routes));
     let (client, is_surplus) = (connection.client, connection.is_surplus);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let answering = activity.answering();
+        // Whoever finds the user of a request finds the user whom a proxy names, or none.
+        if let Some(proxy_login) = state.authenticator().proxy_login()
+            && let Some(user) = proxy_login.user_of(sender, request.headers())
+        {
+            request.extensions_mut().insert(user);
+        }
         let in_flight = InFlight::new(&request);
         if let Some(mut answer) = at_once(&state, &request, client, is_surplus) {
             in_flight.finish(&mut answer, state.metrics());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use warp::host::Authority;
 
 use super::admission::Admission;
-use super::auth::{Authenticator, Principal};
+use super::auth::{Authenticator, Claim, Principal, ProxyUser};
 use super::client::Client;
 use super::compute::ComputeQueue;
 use super::error::ApiError;
@@ -34,8 +34,7 @@ pub(crate) struct AppState {
 /// How a client says who it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Credentials<'a> {
-    /// The `Authorization` header.
-    pub(super) authorization: Option<&'a str>,
+    pub(super) claim: Claim<'a>,
     /// The id of a session on Doris' paths.
     pub(super) session: Option<&'a str>,
     /// The path of the request; empty where the answer to wrong credentials does not depend on it.
@@ -50,7 +49,20 @@ pub(crate) struct BrowserCredentials {
     pub(crate) session: Option<String>,
     /// The `Authorization` header.
     pub(crate) authorization: Option<String>,
+    /// The user whom a trusted proxy names, who replaces both.
+    pub(crate) proxied: Option<ProxyUser>,
     pub(crate) client: Client,
+}
+
+impl BrowserCredentials {
+    fn claim(&self) -> Claim<'_> {
+        Claim { authorization: self.authorization.as_deref(), proxied: self.proxied.as_ref() }
+    }
+
+    /// Returns the id of the session, unless a proxy names the user.
+    fn session(&self) -> Option<&str> {
+        self.session.as_deref().filter(|_| self.proxied.is_none())
+    }
 }
 
 impl Credentials<'_> {
@@ -58,7 +70,7 @@ impl Credentials<'_> {
     pub(super) fn error(&self, error: ApiError) -> ApiError {
         match error {
             ApiError::Unauthorized(_)
-                if self.authorization.is_none() && self.path.starts_with("/rest/v1/") =>
+                if self.claim.authorization.is_none() && self.path.starts_with("/rest/v1/") =>
             {
                 ApiError::Unauthorized("Cookie is invalid".to_string())
             }
@@ -135,27 +147,25 @@ impl AppState {
         browser: &BrowserCredentials,
         host: Option<Authority>,
     ) -> Result<View, ApiError> {
-        if let Some(id) = &browser.session
+        if let Some(id) = browser.session()
             && let Some(principal) = self.authenticator.principal_in_session(id).await?
         {
             return Ok(self.view_of(principal, browser.client));
         }
-        let authorization = browser.authorization.as_deref();
-        let credentials =
-            Credentials { authorization, session: None, path: "", client: browser.client };
+        let (claim, client) = (browser.claim(), browser.client);
+        let credentials = Credentials { claim, session: None, path: "", client };
         self.view(credentials, host).await
     }
 
     /// Returns whether a browser may still see what `view` shows: its session has not ended, and its account has not
     /// changed. Answers no if that cannot be found out. No password is verified again.
     pub(crate) async fn is_current(&self, browser: &BrowserCredentials, view: &View) -> bool {
-        if let Some(id) = &browser.session
+        if let Some(id) = browser.session()
             && let Ok(Some(principal)) = self.authenticator.principal_in_session(id).await
         {
             return view.is_of(&principal);
         }
-        let authorization = browser.authorization.as_deref();
-        let principal = self.authenticator.verified_principal(authorization).await;
+        let principal = self.authenticator.verified_principal(browser.claim()).await;
         principal.is_ok_and(|principal| principal.is_some_and(|principal| view.is_of(&principal)))
     }
 
@@ -168,12 +178,12 @@ impl AppState {
     /// be checked without waiting.
     pub(super) fn known_view(
         &self,
-        authorization: Option<&str>,
+        claim: Claim<'_>,
         host: Option<&Authority>,
         client: Client,
     ) -> Option<View> {
         self.check_host(host).ok()?;
-        let principal = self.authenticator.known_principal(authorization)?;
+        let principal = self.authenticator.known_principal(claim)?;
         Some(self.view_of(principal, client))
     }
 
@@ -194,13 +204,13 @@ impl AppState {
         host: Option<&Authority>,
     ) -> Result<Principal, ApiError> {
         self.check_host(host)?;
-        if let (None, Some(id)) = (credentials.authorization, credentials.session)
+        if let (true, Some(id)) = (credentials.claim.is_empty(), credentials.session)
             && let Some(principal) = self.authenticator.principal_in_session(id).await?
         {
             return Ok(principal);
         }
         self.authenticator
-            .principal(credentials.authorization, credentials.client)
+            .principal(credentials.claim, credentials.client)
             .await
             .map_err(|error| credentials.error(error))
     }

@@ -14,7 +14,7 @@ use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::Zone;
 use crate::http::answer::Answer;
-use crate::http::auth::Principal;
+use crate::http::auth::{LogOut, Principal};
 use crate::http::client::Client;
 use crate::http::cluster_header::{CLUSTER_HEADER, cluster_of};
 use crate::http::compute::ComputeQueue;
@@ -68,6 +68,11 @@ impl View {
     /// Returns the name of the principal, or `None` if annals has no users.
     pub(crate) fn name(&self) -> Option<&str> {
         self.principal.name.as_deref()
+    }
+
+    /// Returns how the principal logs out.
+    pub(crate) fn log_out(&self) -> &LogOut {
+        &self.principal.log_out
     }
 
     /// Returns what the principal may see: two views of the same visibility show the same queries.
@@ -135,7 +140,7 @@ impl View {
             Ok(&self.pipeline)
         } else {
             Err(ApiError::Forbidden(
-                "only users with the role admin may read this, and only those of all clusters"
+                "only the roles admin and viewer may read this, and only those of all clusters"
                     .to_string(),
             ))
         }

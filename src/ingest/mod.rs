@@ -8,6 +8,7 @@
 //! - [`audit_table`] collects from audit tables.
 //! - [`hours`] makes the summaries of hours.
 //! - [`plans`] reads the plans of profiles that an older annals stored.
+//! - [`token_uses`] notes when tokens were used.
 //! - [`retention`] removes what is older or larger than the configured bounds.
 //!
 //! A source that can wait (a followed log, a polled frontend, an audit table) waits for the writer. A client that pushes gets an
@@ -22,6 +23,7 @@ mod pipeline;
 mod plans;
 mod retention;
 mod sources;
+mod token_uses;
 
 pub(crate) use budget::{LOAD_BYTES, Reservation};
 pub(crate) use hours::sum_hours;
@@ -29,6 +31,7 @@ pub(crate) use pipeline::{Pipeline, PushError};
 pub(crate) use plans::read_plans;
 pub(crate) use retention::{PruneReport, run_retention};
 pub(crate) use sources::{AuditTableReport, Source, SourceReport};
+pub(crate) use token_uses::{TokenUses, note_token_uses};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

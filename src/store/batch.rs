@@ -15,6 +15,7 @@ use crate::domain::profile::{PlanSummary, Profile};
 use crate::domain::record::{QueryId, QueryRecord};
 use crate::domain::statement::{Fingerprint, normalize_into};
 use crate::domain::time::LocalMinute;
+use crate::domain::token::TokenHash;
 use crate::formats::rows::Entry;
 
 /// Bytes of a normalized statement that are stored. Its fingerprint is of the whole.
@@ -101,6 +102,8 @@ pub(crate) struct Batch {
     pub(super) label: Option<Label>,
     pub(super) followed: Option<FollowedFile>,
     pub(super) audit_table: Option<AuditCheckpoint>,
+    /// When tokens were used last, in Unix milliseconds.
+    pub(super) token_uses: Vec<(TokenHash, i64)>,
     pub(super) removal: Removal,
     /// Bytes of statements and packed profiles.
     pub(super) bytes: usize,
@@ -322,6 +325,11 @@ impl Batch {
     /// Sets how far an audit table is read once the batch is committed.
     pub(crate) fn audit_table(&mut self, checkpoint: AuditCheckpoint) {
         self.audit_table = Some(checkpoint);
+    }
+
+    /// Adds when a token was used.
+    pub(crate) fn token_used(&mut self, token: TokenHash, used_ms: i64) {
+        self.token_uses.push((token, used_ms));
     }
 
     /// Returns whether the batch is large enough to send.

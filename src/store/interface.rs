@@ -11,6 +11,7 @@ use super::writer::Writer;
 use super::{Address, postgres, sqlite};
 use crate::domain::account::Account;
 use crate::domain::login::Login;
+use crate::domain::token::Token;
 
 /// Calls the same method of either engine.
 macro_rules! of_engine {
@@ -212,7 +213,7 @@ impl Store {
     }
 }
 
-/// Followed logs, accounts and log-ins.
+/// Followed logs, accounts, tokens and log-ins.
 impl Store {
     /// Returns every audit log that was followed, and how far it was read.
     pub(crate) async fn followed_files(&self) -> Result<Vec<FollowedFile>, StoreError> {
@@ -240,6 +241,21 @@ impl Store {
     /// Removes an account. Returns false if no account has the name.
     pub(crate) async fn remove_account(&self, name: &str) -> Result<bool, OpenError> {
         of_engine!(self, store => store.remove_account(name).await)
+    }
+
+    /// Returns every token, by name.
+    pub(crate) async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        of_engine!(self, store => store.tokens().await)
+    }
+
+    /// Adds a token. Returns false if another has the name.
+    pub(crate) async fn add_token(&self, token: &Token) -> Result<bool, OpenError> {
+        of_engine!(self, store => store.add_token(token).await)
+    }
+
+    /// Removes a token. Returns false if no token has the name.
+    pub(crate) async fn remove_token(&self, name: &str) -> Result<bool, OpenError> {
+        of_engine!(self, store => store.remove_token(name).await)
     }
 
     /// Returns how many log-ins the store holds. Reads all of them.

@@ -17,6 +17,7 @@ use crate::domain::login::Login;
 use crate::domain::profile::{PlanSummary, Profile};
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
+use crate::domain::token::TokenHash;
 
 /// The rows of one engine, within one transaction.
 pub(super) trait Rows: Send {
@@ -114,6 +115,13 @@ pub(super) trait Rows: Send {
         &mut self,
         checkpoint: &AuditCheckpoint,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Stores when a token was used last, unless the token is gone or a later use is stored.
+    fn write_token_use(
+        &mut self,
+        token: TokenHash,
+        used_ms: i64,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Writes a batch. It may be written again if the transaction fails.
@@ -165,6 +173,9 @@ pub(super) async fn write_batch(
     }
     if let Some(checkpoint) = &batch.audit_table {
         rows.write_audit_checkpoint(checkpoint).await?;
+    }
+    for (token, used_ms) in &batch.token_uses {
+        rows.write_token_use(*token, *used_ms).await?;
     }
     Ok(written)
 }

@@ -7,6 +7,7 @@ use super::assets::{ICON, SCRIPT, STYLE};
 use super::paths;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
+use crate::http::auth::LogOut;
 use crate::http::view::View;
 
 /// A page without its frame.
@@ -28,6 +29,7 @@ pub(super) enum NavItem {
 /// The user whom the frame names.
 pub(super) struct Viewer {
     name: Option<String>,
+    log_out: LogOut,
     sees_status: bool,
     zone: Zone,
     /// The time range of the page, which other pages keep.
@@ -37,8 +39,8 @@ pub(super) struct Viewer {
 impl Viewer {
     pub(super) fn of(view: &View, page: &Parameters) -> Viewer {
         let sees_status = view.pipeline_for_all().is_ok();
-        let name = view.name().map(str::to_string);
-        Viewer { name, sees_status, zone: view.zone, range: paths::range_of(page) }
+        let (name, log_out) = (view.name().map(str::to_string), view.log_out().clone());
+        Viewer { name, log_out, sees_status, zone: view.zone, range: paths::range_of(page) }
     }
 }
 
@@ -84,10 +86,24 @@ fn navigation(current: Option<NavItem>, viewer: &Viewer) -> Markup {
         }
         p.zone title="Time zone of all times on this page" { (viewer.zone) }
         @if let Some(name) = &viewer.name {
-            form.account method="post" action="/logout" {
+            (account(name, &viewer.log_out))
+        }
+    }
+}
+
+/// Returns the name of the user, with what ends the session. A proxy that logged the user in would do it again at once, so
+/// the session ends at the proxy or nowhere.
+fn account(name: &str, log_out: &LogOut) -> Markup {
+    html! {
+        @match log_out {
+            LogOut::Form => form.account method="post" action="/logout" {
                 bdi { (name) }
                 button type="submit" { "Log out" }
-            }
+            },
+            LogOut::AtProxy(url) => p.account {
+                bdi { (name) }
+                @if let Some(url) = url { a.button href=(url) { "Log out" } }
+            },
         }
     }
 }

@@ -13,7 +13,7 @@ use warp::hyper::body::Bytes;
 use super::layout::Page;
 use super::{paths, response};
 use crate::http::answer::Answer;
-use crate::http::auth::SessionCookie;
+use crate::http::auth::{Claim, ProxyUser, SessionCookie};
 use crate::http::client::{Client, client};
 use crate::http::error::ApiError;
 use crate::http::{AppState, Parameters, reject_cross_site};
@@ -22,7 +22,8 @@ use crate::http::{AppState, Parameters, reject_cross_site};
 const MAX_FORM_BYTES: u64 = 32 << 10;
 
 pub(super) fn routes(state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
-    let state = warp::any().map(move || state.clone()).and(warp::host::optional());
+    let state = warp::any().map(move || state.clone());
+    let state = state.and(warp::host::optional()).and(warp::ext::optional());
     let form = warp::path!("login")
         .and(warp::get().or(warp::head()).unify())
         .and(state.clone())
@@ -51,8 +52,12 @@ pub(super) fn routes(state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
 async fn show_form(
     state: Arc<AppState>,
     host: Option<Authority>,
+    proxied: Option<ProxyUser>,
     parameters: Parameters,
 ) -> Answer {
+    if let Some(user) = proxied {
+        return logged_in_by_proxy(&state, &user, parameters.get("next")).await;
+    }
     match state.check_host(host.as_ref()) {
         Err(error) => response::error(error, None),
         // Without users there is nothing to log in to.
@@ -66,6 +71,7 @@ async fn show_form(
 async fn log_in(
     state: Arc<AppState>,
     host: Option<Authority>,
+    proxied: Option<ProxyUser>,
     headers: HeaderMap,
     client: Client,
     body: Bytes,
@@ -75,6 +81,9 @@ async fn log_in(
         return response::error(error, None);
     }
     let mut form: Parameters = form_urlencoded::parse(&body).into_owned().collect();
+    if let Some(user) = proxied {
+        return logged_in_by_proxy(&state, &user, form.get("next")).await;
+    }
     let name = form.remove("name").unwrap_or_default();
     let password = form.remove("password").unwrap_or_default();
     match state.authenticator().log_in(&name, &password, client).await {
@@ -96,9 +105,21 @@ async fn log_in(
     }
 }
 
+/// Leads a user whom a proxy has logged in to the page that the user wanted: no password replaces the user whom the proxy
+/// names.
+async fn logged_in_by_proxy(state: &AppState, user: &ProxyUser, next: Option<&String>) -> Answer {
+    let claim = Claim { authorization: None, proxied: Some(user) };
+    match state.authenticator().principal(claim, Client::UNKNOWN).await {
+        Ok(_) => response::redirect(local_path(next)),
+        Err(error) => response::error(error, None),
+    }
+}
+
+/// Ends the session of annals, and leads a user whom a proxy has logged in to where the proxy ends its own.
 async fn log_out(
     state: Arc<AppState>,
     host: Option<Authority>,
+    proxied: Option<ProxyUser>,
     headers: HeaderMap,
     session: Option<String>,
 ) -> Answer {
@@ -109,7 +130,8 @@ async fn log_out(
     if let Some(id) = session {
         state.authenticator().log_out(&id);
     }
-    let mut answer = response::redirect(paths::LOGIN);
+    let at_proxy = proxied.and_then(|_| state.authenticator().proxy_login()?.log_out_url());
+    let mut answer = response::redirect(at_proxy.unwrap_or(paths::LOGIN));
     SessionCookie::PAGES.clear(answer.headers_mut(), state.scheme() == "https");
     answer
 }

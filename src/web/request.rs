@@ -12,7 +12,7 @@ use super::layout::{Page, Viewer};
 use super::{paths, response};
 use crate::domain::filter::QueryFilter;
 use crate::http::answer::Answer;
-use crate::http::auth::SessionCookie;
+use crate::http::auth::{ProxyUser, SessionCookie};
 use crate::http::client::{Client, client};
 use crate::http::error::ApiError;
 use crate::http::query_parameters;
@@ -92,6 +92,7 @@ pub(super) fn page_requests(state: Arc<AppState>) -> PageRequests {
         .unify()
         .and(warp::cookie::optional(SessionCookie::PAGES.name()))
         .and(warp::header::optional("authorization"))
+        .and(warp::ext::optional())
         .and(client())
         .and(warp::host::optional())
         .and(warp::path::full())
@@ -100,6 +101,7 @@ pub(super) fn page_requests(state: Arc<AppState>) -> PageRequests {
         .then(
             move |session: Option<String>,
                   authorization: Option<String>,
+                  proxied: Option<ProxyUser>,
                   client: Client,
                   host: Option<Authority>,
                   path: FullPath,
@@ -107,7 +109,8 @@ pub(super) fn page_requests(state: Arc<AppState>) -> PageRequests {
                   parameters: Parameters| {
                 let state = state.clone();
                 async move {
-                    let credentials = BrowserCredentials { session, authorization, client };
+                    let credentials =
+                        BrowserCredentials { session, authorization, proxied, client };
                     let view = state.view_of_browser(&credentials, host).await;
                     let address = match query.as_str() {
                         "" => path.as_str().to_string(),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::raw::{Answer, connect_from, get_from, metric, send};
 use crate::support::{Server, WithDb, add_user, annals, wait_until};
+use crate::tokens::new_token;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use tempfile::TempDir;
@@ -24,13 +25,18 @@ fn basic(name: &str, password: &str) -> String {
 
 /// Starts a server with users, which logs into the file `log` of the folder.
 fn start(folder: &Path) -> Server {
+    start_with_log(folder, "")
+}
+
+/// Starts the same with a level of the log.
+fn start_with_log(folder: &Path, level: &str) -> Server {
     let db = folder.join("a.db");
     for name in ["alice", "bob", "carol"] {
         add_user(&db, name, "user");
     }
     let mut command = annals();
     command.args(["serve", "--listen", "127.0.0.1:0"]).db(&db);
-    command.stderr(File::create(folder.join("log")).unwrap());
+    command.stderr(File::create(folder.join("log")).unwrap()).env("ANNALS_LOG", level);
     Server::start_by(&mut command)
 }
 
@@ -134,6 +140,45 @@ fn a_right_password_gets_in_during_a_flood_of_names() {
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
     let lines = 2 + began.elapsed().as_secs() as usize / 5;
     assert!(log.lines().count() <= lines && log.contains("wrong passwords"), "{log}");
+}
+
+#[test]
+fn wrong_tokens_are_as_slow_as_wrong_passwords_and_in_no_log() {
+    let folder = TempDir::new().unwrap();
+    let token = new_token(&folder.path().join("a.db"), &["prometheus", "--role", "viewer"]);
+    let server = start_with_log(folder.path(), "warn,annals=trace");
+    let send = |address: &str, token: &str| {
+        let header = format!("authorization: Bearer {token}\r\n");
+        get_from(address, &server, "/rest/v1/session?limit=1", &header)
+    };
+    assert_eq!(send(USER, &token).status, 200);
+    let guess = |number: usize| format!("annals_{number:040x}");
+    let began = Instant::now();
+    let answers = std::thread::scope(|scope| {
+        let guesses = scope.spawn(|| flood(40, 200, |number| send(ATTACKER, &guess(number))));
+        // The right one waits for nothing, whoever sends it, and passwords are tried as before.
+        for address in [USER, ATTACKER] {
+            let began = Instant::now();
+            assert_eq!(send(address, &token).status, 200);
+            assert!(began.elapsed() < PROMPT, "{:?}", began.elapsed());
+        }
+        assert_eq!(log_in(USER, &server, "alice", &right("alice")).status, 200);
+        guesses.join().unwrap()
+    });
+    // Nine are counted within 1.5 s; then one each three seconds.
+    let wrong = count(&answers, 401);
+    assert!(wrong <= 10 + began.elapsed().as_secs() as usize, "{wrong} were looked up");
+    assert_eq!(count(&answers, 429), answers.len() - wrong);
+    let rejected = answers.iter().find(|answer| answer.status == 429).unwrap();
+    assert!(rejected.text().contains("too many tokens were tried"), "{}", rejected.text());
+    let seconds: u64 = rejected.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..10).contains(&seconds));
+    // So is one that is sent as a password.
+    let in_basic = flood(20, 60, |number| log_in(ATTACKER, &server, "alice", &guess(number)));
+    assert!(count(&in_basic, 429) > 20);
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains("wrong tokens") && log.contains("answered"), "{log}");
+    assert!(!log.contains(&token) && !log.contains("annals_00"), "{log}");
 }
 
 #[test]

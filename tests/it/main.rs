@@ -25,7 +25,7 @@
 //! | `push_bounds` | what one client that pushes can cost the others: memory, time, their reports | time |
 //! | `serve`, `manager`, `lists`, `interface` | the paths of Doris and of `/api/v1` | |
 //! | `response_cache` | cached lists are never stale | |
-//! | `users`, `tls` | log-ins, roles, rights; TLS, slow and idle clients | openssl, curl, time |
+//! | `users`, `tokens`, `proxy_login`, `tls` | log-ins, roles, rights; tokens of programs; users whom a proxy names; TLS, slow and idle clients | openssl, curl, time |
 //! | `http_edges`, `login_attack` | odd, slow and many requests; guessed passwords | time |
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
@@ -79,6 +79,7 @@ mod passwords;
 mod plans;
 mod postgres;
 mod profile_bounds;
+mod proxy_login;
 mod push;
 mod push_bounds;
 mod read_bounds;
@@ -91,4 +92,5 @@ mod sqlite;
 mod stream_load;
 mod terminal;
 mod tls;
+mod tokens;
 mod users;

@@ -282,7 +282,7 @@ fn users_of_the_configuration_log_in() {
     };
     for (name, role, hash, sentence) in [
         ("a:b", "admin", hash("long-enough"), "must not hold a colon"),
-        ("a", "king", hash("long-enough"), "one of admin, user and writer"),
+        ("a", "king", hash("long-enough"), "one of admin, viewer, user and writer"),
         ("a", "user", "secret".to_string(), "`annals user hash` prints it"),
     ] {
         write(name, role, &hash);

@@ -36,14 +36,18 @@ pub(crate) fn password(name: &str) -> String {
     format!("pass-word-of-{name}")
 }
 
-/// Starts a server with an admin, a user with queries, a user without and a writer.
-fn server_with_users() -> (TempDir, Server) {
+/// Starts a server with an admin, a viewer, a user with queries, a user without and a writer.
+pub(crate) fn server_with_users() -> (TempDir, Server) {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
     import(&db, &[&data("")]);
-    for (name, role) in
-        [("root", "admin"), ("carol", "user"), ("alice", "user"), ("shipper", "writer")]
-    {
+    for (name, role) in [
+        ("root", "admin"),
+        ("auditor", "viewer"),
+        ("carol", "user"),
+        ("alice", "user"),
+        ("shipper", "writer"),
+    ] {
         let added = user(&db, &["add", name, "--role", role], &password(name));
         assert_eq!(
             stdout(&added),
@@ -139,7 +143,7 @@ fn each_described_path_that_reads_is_tried() {
     for (path, methods) in description["paths"].as_object().unwrap() {
         let tried = path.replace("{query_id}", "ID").replace("{fingerprint}", "04e2162002802189");
         let is_tried = PATHS.iter().any(|path| path.split('?').next() == Some(&tried));
-        // Only admins read the status.
+        // Only admins and viewers read the status.
         assert!(is_tried || methods["get"].is_null() || path == "/api/v1/status", "{path}");
     }
 }
@@ -163,7 +167,7 @@ fn no_user_sees_a_byte_of_another_users_queries() {
         if path.contains("ID") {
             let malformed = of(path, "a%20b", "");
             assert_eq!(ask(&server, None, "GET", &malformed, b"").0, 401, "{path}");
-            let answers: Vec<_> = ["root", "carol", "alice", "shipper"]
+            let answers: Vec<_> = ["root", "auditor", "carol", "alice", "shipper"]
                 .map(|name| ask(&server, Some(name), "GET", &malformed, b""))
                 .into();
             assert_eq!(answers[0].0, 400, "{path}");
@@ -186,8 +190,16 @@ fn no_user_sees_a_byte_of_another_users_queries() {
             let unknown_text = unknown_text.replace("11-22", CAROLS);
             assert_eq!(text, unknown_text.replace("trace-of-none", "trace-of-carol"), "{path}");
         }
+        // A viewer sees what an admin sees.
+        let seen = |name: &str| {
+            let (status, body, _) = ask(&server, Some(name), "GET", &known, b"");
+            (status, String::from_utf8(body).unwrap())
+        };
+        if !path.ends_with("current_queries") {
+            assert_eq!(seen("auditor"), seen("root"), "{path}");
+        }
         // A user sees their own queries, and an admin sees all.
-        for name in ["carol", "root"] {
+        for name in ["carol", "auditor", "root"] {
             let (status, body, _) = ask(&server, Some(name), "GET", &known, b"");
             assert_eq!(status, 200, "{path}");
             let text = String::from_utf8(body).unwrap();
@@ -207,11 +219,12 @@ fn no_user_sees_a_byte_of_another_users_queries() {
         let (_, body, _) = ask(&server, Some(name), "GET", "/rest/v1/session", b"");
         serde_json::from_slice::<Value>(&body).unwrap()["count"].as_u64().unwrap()
     };
-    assert_eq!((count("root"), count("carol"), count("shipper")), (22, 3, 0));
+    let counts = ["root", "auditor", "carol", "shipper"].map(count);
+    assert_eq!(counts, [22, 22, 3, 0]);
 }
 
 /// Returns status, JSON and cookie of the response to a request with these headers.
-fn send(
+pub(crate) fn send(
     server: &Server,
     (method, path): (&str, &str),
     headers: &[(&str, &str)],
@@ -310,13 +323,17 @@ fn a_user_of_an_old_cluster_is_the_same_user() {
 }
 
 #[test]
-fn only_writers_and_admins_push_and_only_admins_see_the_status() {
+fn only_writers_and_admins_push_and_only_admins_and_viewers_see_the_status() {
     let (_folder, server) = server_with_users();
     let row = br#"{"query_id": "w-1", "time": "2024-08-08 00:00:00", "stmt": "select 1"}"#;
     let load = "/api/db/t/_stream_load";
-    for (name, status) in
-        [(None, 401), (Some("alice"), 403), (Some("shipper"), 200), (Some("root"), 200)]
-    {
+    for (name, status) in [
+        (None, 401),
+        (Some("alice"), 403),
+        (Some("auditor"), 403),
+        (Some("shipper"), 200),
+        (Some("root"), 200),
+    ] {
         let pushed = ask(&server, name, "POST", "/api/v1/queries", row);
         assert_eq!(pushed.0, status, "{name:?}");
         let profile = support::profile("w-1", &[("Start Time", "2024-08-08 00:00:00")]);
@@ -325,9 +342,13 @@ fn only_writers_and_admins_push_and_only_admins_see_the_status() {
         let (loaded, ..) = ask(&server, name, "PUT", &format!("{load}?redirected=true"), row);
         assert_eq!(loaded, status, "{name:?}");
     }
-    for (name, status) in
-        [(None, 401), (Some("alice"), 403), (Some("shipper"), 403), (Some("root"), 200)]
-    {
+    for (name, status) in [
+        (None, 401),
+        (Some("alice"), 403),
+        (Some("shipper"), 403),
+        (Some("auditor"), 200),
+        (Some("root"), 200),
+    ] {
         for path in ["/api/v1/status", "/metrics"] {
             assert_eq!(ask(&server, name, "GET", path, b"").0, status, "{path} {name:?}");
         }
@@ -337,7 +358,7 @@ fn only_writers_and_admins_push_and_only_admins_see_the_status() {
 }
 
 /// Waits until a condition holds: a running server reads accounts again after a second.
-fn eventually(condition: impl Fn() -> bool) {
+pub(crate) fn eventually(condition: impl Fn() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < Duration::from_secs(30));
@@ -387,7 +408,7 @@ fn users_are_added_changed_and_removed_beside_a_running_server() {
     assert_eq!(ask(&server, Some("carol"), "GET", session, b"").0, 200);
     assert_eq!(
         stdout(&user(&db, &["list"], "")),
-        "alice\tuser\ncarol\tuser\nroot\tadmin\nshipper\twriter\n"
+        "alice\tuser\nauditor\tviewer\ncarol\tuser\nroot\tadmin\nshipper\twriter\n"
     );
     let wait_for = |name: &str, status: u16| {
         eventually(|| ask(&server, Some(name), "GET", session, b"").0 == status);
@@ -396,7 +417,7 @@ fn users_are_added_changed_and_removed_beside_a_running_server() {
     wait_for("carol", 401);
     assert!(user(&db, &["add", "carol"], &password("carol")).status.success());
     wait_for("carol", 200);
-    for name in ["carol", "alice", "shipper", "root"] {
+    for name in ["carol", "alice", "auditor", "shipper", "root"] {
         assert!(user(&db, &["remove", name], "").status.success());
     }
     // Removing the last user opens annals to nobody.
@@ -411,7 +432,11 @@ fn users_are_added_changed_and_removed_beside_a_running_server() {
         (vec!["add", "eve\u{2069}"], "long-enough", "changes the direction of text"),
         (vec!["remove", "a\u{1b}[2J"], "", "there is no user a\u{241b}[2J"),
         (vec!["add", "dave"], "short", "at least 8 characters"),
-        (vec!["add", "dave", "--role", "king"], "long-enough", "one of admin, user and writer"),
+        (
+            vec!["add", "dave", "--role", "king"],
+            "long-enough",
+            "one of admin, viewer, user and writer",
+        ),
     ] {
         let refused = user(&db, &arguments, password);
         assert_eq!(refused.status.code(), Some(2));

@@ -6,7 +6,6 @@ use headers::authorization::{Authorization, Basic};
 use headers::{Header, HeaderValue};
 
 use crate::domain::account::Account;
-use crate::http::error::ApiError;
 
 /// A name and a password from an `Authorization` header.
 #[derive(Debug)]
@@ -17,18 +16,6 @@ impl BasicAuth {
     pub(in crate::http) fn read(authorization: &str) -> Option<BasicAuth> {
         let header = HeaderValue::from_str(authorization).ok()?;
         Authorization::decode(&mut std::iter::once(&header)).ok().map(BasicAuth)
-    }
-
-    /// Errors if the header is missing, or is not HTTP Basic.
-    pub(in crate::http) fn require(authorization: Option<&str>) -> Result<BasicAuth, ApiError> {
-        let Some(authorization) = authorization else {
-            return Err(ApiError::Unauthorized(
-                "this needs a user and a password (HTTP Basic)".to_string(),
-            ));
-        };
-        BasicAuth::read(authorization).ok_or_else(|| {
-            ApiError::Unauthorized("the Authorization header is not HTTP Basic".to_string())
-        })
     }
 
     /// Returns the name and the password. Up to Doris 1.1 a name may begin with its cluster, as in

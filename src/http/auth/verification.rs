@@ -17,6 +17,9 @@ use crate::http::lock;
 /// The time to wait while too many passwords are verified.
 const WAIT_IF_FULL: Duration = Duration::from_secs(1);
 
+/// The name under which wrong tokens are counted, which no user has.
+const TOKENS: &str = ":token";
+
 /// Whether a password is right, or how long to wait before another try.
 type Outcome = Result<bool, Duration>;
 
@@ -49,6 +52,22 @@ impl Verification {
     /// to wait if there were too many wrong ones, or if too many are verified.
     pub(super) async fn is_right(&self, attempt: Attempt<'_>, account: Account) -> Outcome {
         self.running(attempt, account).await
+    }
+
+    /// Counts a wrong token, after a delay that grows with the wrong ones. Errors with the time to wait if there were too many.
+    pub(super) async fn reject_token(&self, client: Client) -> Result<(), Duration> {
+        let guess = match self.guesses.begin(TOKENS, client, Instant::now()) {
+            Ok(guess) => guess,
+            Err(wait) => {
+                log_tokens(self.guesses.rejected(client, Instant::now()), client);
+                return Err(wait);
+            }
+        };
+        if !guess.delay.is_zero() {
+            tokio::time::sleep(guess.delay).await;
+        }
+        log_tokens(guess.failed(Instant::now()), client);
+        Ok(())
     }
 
     fn running(
@@ -112,6 +131,13 @@ async fn verify(
 fn log(unlogged: Option<Unlogged>, name: &str, client: Client) {
     if let Some(Unlogged { wrong, rejected, omitted_lines }) = unlogged {
         tracing::warn!(user = name, %client, wrong, rejected, omitted_lines, "wrong passwords");
+    }
+}
+
+/// Logs wrong tokens: how many they were, with the wrong passwords of the client.
+fn log_tokens(unlogged: Option<Unlogged>, client: Client) {
+    if let Some(Unlogged { wrong, rejected, omitted_lines }) = unlogged {
+        tracing::warn!(%client, wrong, rejected, omitted_lines, "wrong tokens");
     }
 }
 

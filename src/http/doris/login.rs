@@ -1,7 +1,7 @@
 //! `POST /rest/v1/login` and `/rest/v1/logout`, by which Doris' own page and its manager begin and end a session: HTTP
 //! Basic in, and out a cookie that then replaces it (`LoginController`, `LogoutController`, `BaseController`).
 //!
-//! The cookie serves to read alone. Pushes need HTTP Basic, so that no page of another site can have a browser push with
+//! The cookie serves to read alone. Pushes need HTTP Basic or a token, so that no page of another site can have a browser push with
 //! a cookie.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use warp::http::header::AUTHORIZATION;
 use warp::http::{HeaderMap, Method, StatusCode};
 
 use crate::http::answer::{self, Answer};
-use crate::http::auth::SessionCookie;
+use crate::http::auth::{Claim, ProxyUser, SessionCookie};
 use crate::http::client::{Client, client};
 use crate::http::doris::envelope::success;
 use crate::http::error::ApiError;
@@ -26,22 +26,28 @@ const LOG_IN_PATH: &str = "/rest/v1/login";
 
 pub(super) const LOG_IN: Route = Route::new(LOG_IN_PATH, |to, path| post(to, path, log_in));
 pub(super) const LOG_OUT: Route = Route::new("/rest/v1/logout", |to, path| {
-    post(to, path, |state, headers, _| async move { log_out(&state, &headers) })
+    post(to, path, |state, headers, _, _| async move { log_out(&state, &headers) })
 });
 
 /// A route that answers a POST of annals' own site.
 fn post<F>(
     to: &RouteBuilder,
     path: &'static str,
-    handler: fn(Arc<AppState>, HeaderMap, Client) -> F,
+    handler: fn(Arc<AppState>, HeaderMap, Option<ProxyUser>, Client) -> F,
 ) -> BoxedFilter<(Answer,)>
 where
     F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
 {
     let state = to.state().clone();
-    let headers = warp::header::headers_cloned().and(warp::host::optional()).and(client());
-    let post = at(path).and(warp::method()).and(headers).then(
-        move |_, method: Method, headers: HeaderMap, host: Option<Authority>, client: Client| {
+    let parts = warp::header::headers_cloned().and(warp::ext::optional());
+    let parts = parts.and(warp::host::optional()).and(client());
+    let post = at(path).and(warp::method()).and(parts).then(
+        move |_,
+              method: Method,
+              headers: HeaderMap,
+              proxied: Option<ProxyUser>,
+              host: Option<Authority>,
+              client: Client| {
             let state = state.clone();
             answered(async move {
                 if method != Method::POST {
@@ -49,22 +55,25 @@ where
                 }
                 state.check_host(host.as_ref())?;
                 reject_cross_site(&headers)?;
-                handler(state, headers, client).await
+                handler(state, headers, proxied, client).await
             })
         },
     );
     post.boxed()
 }
 
-/// Begins a session. The answer of a server without users has no cookie, for there is no session.
+/// Begins a session. The answer has no cookie where there is no session: annals has no users, or a proxy names the user of
+/// each request.
 async fn log_in(
     state: Arc<AppState>,
     headers: HeaderMap,
+    proxied: Option<ProxyUser>,
     client: Client,
 ) -> Result<Answer, ApiError> {
     let authorization = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
-    let credentials = Credentials { authorization, session: None, path: LOG_IN_PATH, client };
-    let session = state.authenticator().log_in_by(authorization, client).await;
+    let claim = Claim { authorization, proxied: proxied.as_ref() };
+    let credentials = Credentials { claim, session: None, path: LOG_IN_PATH, client };
+    let session = state.authenticator().log_in_by(claim, client).await;
     let id = session.map_err(|error| credentials.error(error))?;
     let mut answer = answer::json(StatusCode::OK, json!({"code": 200, "msg": "Login success!"}))?;
     if let Some(id) = id {

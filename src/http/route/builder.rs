@@ -13,7 +13,7 @@ use warp::{Buf, Filter};
 
 use super::{BodyStream, Parameters, PushRequest, ReadRequest, at};
 use crate::http::answer::Answer;
-use crate::http::auth::SessionCookie;
+use crate::http::auth::{Claim, ProxyUser, SessionCookie};
 use crate::http::client::{Client, client};
 use crate::http::error::ApiError;
 use crate::http::same_site::reject_cross_site;
@@ -155,21 +155,24 @@ fn boxed(chunks: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + 'sta
 /// Returns what the client of a request may see.
 fn reader(state: Arc<AppState>) -> BoxedFilter<(Result<View, ApiError>,)> {
     let view = warp::header::optional("authorization")
+        .and(warp::ext::optional())
         .and(warp::cookie::optional(SessionCookie::DORIS.name()))
         .and(warp::path::full())
         .and(warp::host::optional())
         .and(client())
         .then(
             move |authorization: Option<String>,
+                  proxied: Option<ProxyUser>,
                   session: Option<String>,
                   path: FullPath,
                   host: Option<Authority>,
                   client: Client| {
                 let state = state.clone();
                 async move {
-                    let (authorization, session) = (authorization.as_deref(), session.as_deref());
-                    let path = path.as_str();
-                    let credentials = Credentials { authorization, session, path, client };
+                    let (authorization, proxied) = (authorization.as_deref(), proxied.as_ref());
+                    let claim = Claim { authorization, proxied };
+                    let (session, path) = (session.as_deref(), path.as_str());
+                    let credentials = Credentials { claim, session, path, client };
                     state.view(credentials, host).await
                 }
             },
@@ -177,15 +180,16 @@ fn reader(state: Arc<AppState>) -> BoxedFilter<(Result<View, ApiError>,)> {
     view.boxed()
 }
 
-/// The same for a client that pushes, by HTTP Basic alone: a browser sends a cookie for any page that asks it to.
+/// The same for a client that pushes, by HTTP Basic or a token alone: a browser sends a cookie for any page that asks it to,
+/// to annals or to a proxy that logs its user in.
 fn pusher(state: Arc<AppState>) -> BoxedFilter<(Result<View, ApiError>,)> {
     let parts = warp::header::optional("authorization").and(warp::host::optional()).and(client());
     let view = parts.then(
         move |authorization: Option<String>, host: Option<Authority>, client: Client| {
             let state = state.clone();
             async move {
-                let authorization = authorization.as_deref();
-                let credentials = Credentials { authorization, session: None, path: "", client };
+                let claim = Claim::by_header(authorization.as_deref());
+                let credentials = Credentials { claim, session: None, path: "", client };
                 state.view(credentials, host).await
             }
         },

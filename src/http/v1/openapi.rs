@@ -1,7 +1,7 @@
 //! `/api/v1/openapi.json`: annals' own interface, described. The description is made from the types and notes of the
 //! routes, so that it cannot fall behind them.
 
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, SecurityRequirement};
 use utoipa::{Modify, OpenApi};
 use warp::http::StatusCode;
@@ -50,9 +50,15 @@ impl Modify for Common {
     fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
         let basic = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
         description.components.get_or_insert_default().add_security_scheme("basic", basic);
-        let basic = SecurityRequirement::new("basic", [] as [&str; 0]);
+        let form = "annals_ and 40 hexadecimal digits, as `annals token add` prints them";
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format(form).build();
+        let bearer = SecurityScheme::Http(bearer);
+        description.components.get_or_insert_default().add_security_scheme("token", bearer);
+        let schemes = ["basic", "token"];
+        let schemes = schemes.map(|name| SecurityRequirement::new(name, [] as [&str; 0]));
         // A history without users asks nobody for credentials.
-        description.security = Some(vec![basic, SecurityRequirement::default()]);
+        let nobody = SecurityRequirement::default();
+        description.security = Some(schemes.into_iter().chain([nobody]).collect());
         let refusal = |description: &str| {
             let rejected = Content::new(Some(Ref::from_schema_name("Envelope_String")));
             let response = Response::builder().description(description);
@@ -71,7 +77,7 @@ impl Modify for Common {
                 add("400", "the request cannot be understood");
                 add("401", "the credentials are missing or wrong");
                 add("403", "the user may not do this");
-                add("429", "too many wrong passwords; try again later");
+                add("429", "too many wrong passwords or tokens; try again later");
                 add("500", "something failed; the log of annals says what");
                 add("503", "annals is busy; ask again later");
                 if path.contains('{') {

@@ -77,7 +77,7 @@ impl Bounds {
 
 /// The state of annals and its sources, since annals started
 ///
-/// For admins.
+/// For admins and viewers.
 #[utoipa::path(
     get, path = PATH, tag = "operation",
     responses((status = 200, body = Envelope<Status>))

@@ -7,11 +7,11 @@ use sqlx::{Connection, PgConnection};
 
 use super::Store;
 use super::cluster::connect_to_primary;
-use crate::domain::account::{Account, Role};
+use crate::domain::account::{Account, Role, clusters_of_json};
 use crate::store::error::{OpenError, StoreError};
 
 /// How long a log-in waits for the primary before a replica, which may not know of a change yet, is asked.
-const PRIMARY_TIME: Duration = Duration::from_secs(1);
+pub(super) const PRIMARY_TIME: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Returns every account, by name. While the primary does not answer, a replica does.
@@ -32,7 +32,7 @@ impl Store {
             // A role that this annals does not know has the fewest rights.
             role: account.role.parse().unwrap_or(Role::User),
             password_hash: account.password_hash,
-            clusters: Account::clusters_of_json(account.clusters.as_deref()),
+            clusters: clusters_of_json(account.clusters.as_deref()),
         });
         Ok(accounts.collect())
     }
@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// Returns a connection to the server that accepts writes.
-    async fn connected(&self) -> Result<PgConnection, OpenError> {
+    pub(super) async fn connected(&self) -> Result<PgConnection, OpenError> {
         let connected = connect_to_primary(self.address()).await;
         let (_, connection) =
             connected.map_err(|error| OpenError::of_postgres(self.address(), error))?;

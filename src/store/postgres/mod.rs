@@ -31,6 +31,7 @@ mod search_index;
 mod sizes;
 mod sorted;
 mod state;
+mod token;
 mod transaction;
 mod watch;
 

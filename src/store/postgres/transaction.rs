@@ -13,6 +13,7 @@ use crate::domain::profile::{PlanFingerprint, PlanSummary};
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::now_ms;
+use crate::domain::token::TokenHash;
 use crate::store::batch::{
     AuditCheckpoint, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary,
 };
@@ -294,5 +295,9 @@ impl Rows for PostgresRows<'_> {
                 .collect(),
         };
         Ok(statements::write_audit_checkpoint(self.connection, &row).await?)
+    }
+
+    async fn write_token_use(&mut self, token: TokenHash, used_ms: i64) -> Result<(), StoreError> {
+        Ok(statements::use_token(&mut *self.connection, token.as_bytes(), used_ms).await?)
     }
 }

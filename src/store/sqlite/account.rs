@@ -3,7 +3,7 @@
 use sqlx::{ConnectOptions, Connection};
 
 use super::{Store, options_to_write};
-use crate::domain::account::{Account, Role};
+use crate::domain::account::{Account, Role, clusters_of_json};
 use crate::store::error::{OpenError, StoreError};
 
 impl Store {
@@ -19,7 +19,7 @@ impl Store {
             // A role that this annals does not know has the fewest rights.
             role: account.role.parse().unwrap_or(Role::User),
             password_hash: account.password_hash,
-            clusters: Account::clusters_of_json(account.clusters.as_deref()),
+            clusters: clusters_of_json(account.clusters.as_deref()),
         });
         Ok(accounts.collect())
     }

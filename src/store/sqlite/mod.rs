@@ -15,6 +15,7 @@ mod reparse;
 mod rows;
 mod sizes;
 mod statements;
+mod token;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -14,6 +14,7 @@ use crate::domain::login::Login;
 use crate::domain::profile::PlanSummary;
 use crate::domain::record::{Load, QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
+use crate::domain::token::TokenHash;
 use crate::store::batch::{
     AuditCheckpoint, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary,
 };
@@ -246,6 +247,18 @@ impl Rows for SqliteRows<'_, '_> {
         sqlx::query!("DELETE FROM audit_table_minute WHERE name = ? AND minute < ?", name, oldest)
             .execute(&mut **self.transaction)
             .await?;
+        Ok(())
+    }
+
+    async fn write_token_use(&mut self, token: TokenHash, used_ms: i64) -> Result<(), StoreError> {
+        let hash = token.as_bytes();
+        sqlx::query!(
+            "UPDATE token SET used_ms = ?2 WHERE hash = ?1 AND (used_ms IS NULL OR used_ms < ?2)",
+            hash,
+            used_ms
+        )
+        .execute(&mut **self.transaction)
+        .await?;
         Ok(())
     }
 }

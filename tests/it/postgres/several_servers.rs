@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tempfile::TempDir;
 
 use super::ledger::Ledger;
-use super::{new_history, on, serve};
+use super::{new_history, on, run, serve};
 use crate::support::{Server, audit_records, postgres, stderr, stdout, wait_until};
 
 const CLIENTS: u64 = 6;
@@ -108,4 +108,32 @@ fn the_read_of_a_command_that_is_killed_ends_on_the_server() {
     wait_until(|| !waiting("true"), || "the read goes on".to_string());
     drop(lock.stdin.take());
     lock.wait().unwrap();
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn a_token_begins_and_ends_on_every_server() {
+    let address = new_history();
+    let servers: Vec<Server> = (0..3).map(|_| serve(&address)).collect();
+    let token = |arguments: &[&str]| {
+        let output = run(&address, &[&["token"], arguments].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let header = format!("Bearer {}", token(&["add", "loader", "--role", "writer"]).trim());
+    let headers = [("authorization", header.as_str())];
+    let statuses = || {
+        let status = |server: &Server| server.send("GET", "/rest/v1/session", &headers, b"").0;
+        servers.iter().map(status).collect::<Vec<_>>()
+    };
+    wait_until(|| statuses() == [200; 3], || format!("{:?}", statuses()));
+    let row = br#"{"query_id": "1-1", "time": "2024-08-08 00:00:00", "stmt": "select 1"}"#;
+    for server in &servers {
+        assert_eq!(server.send("POST", "/api/v1/queries", &headers, row).0, 200);
+    }
+    // Each server notes uses of its own; the list has the last.
+    let is_used = || !token(&["list", "--json"]).contains(r#""used_ms":null"#);
+    wait_until(is_used, || token(&["list", "--json"]));
+    token(&["remove", "loader"]);
+    wait_until(|| statuses() == [401; 3], || format!("{:?}", statuses()));
 }

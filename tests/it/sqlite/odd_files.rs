@@ -11,7 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// Command, arguments, and a part of the output for the sample data.
-const COMMANDS: [(&str, &[&str], &str); 13] = [
+const COMMANDS: [(&str, &[&str], &str); 14] = [
     ("list", &["-n", "1000"], "fbb2582c72884d29-9dd9de3b42b740e9\t2024-08-06 11:15:50\t316"),
     ("show", &["fbb"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
     ("profile", &["fbb"], "  - Profile ID: fbb2582c72884d29-9dd9de3b42b740e9\n"),
@@ -21,6 +21,7 @@ const COMMANDS: [(&str, &[&str], &str); 13] = [
     ("diff", &["fbb", "91ff"], "duration_ms\t316\t62003\t"),
     ("export", &[], "\"query_id\":\"fbb2582c72884d29-9dd9de3b42b740e9\""),
     ("stats", &[], "\nprofiles\t4\n"),
+    ("token", &["list"], "name\trole\tmade\tlast_used\texpires\tuser\tclusters\n"),
     ("check", &[], " is sound\n"),
     ("backup", &[], "copied the history to "),
     ("merge", &[], "  profiles: 4 new, "),

@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use crate::support::{annals, data, import, number, older, stderr, stdout};
 
 /// The tables with what sources report and people configure. The search index is made anew.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "query", "load", "profile", "statement", "login", "followed_file", "stream_load_label",
-    "account", "audit_table", "audit_table_minute",
+    "account", "audit_table", "audit_table_minute", "token",
 ];
 
 /// Rows of what no import writes.
@@ -23,7 +23,8 @@ const OTHER_ROWS: &str = "
     INSERT INTO audit_table VALUES ('fe1:9030', '2024-08-01 00:00', '2024-07-01 00:00');
     INSERT INTO audit_table_minute VALUES ('fe1:9030', '2024-08-06 11:16', 3);
     INSERT INTO stream_load_label VALUES ('', 'shop', 'audit-7', 1722942950000);
-    INSERT INTO account VALUES ('mira', 'user', '$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g', '[\"prod\"]');";
+    INSERT INTO account VALUES ('mira', 'user', '$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g', '[\"prod\"]');
+    INSERT INTO token VALUES ('prometheus', 'viewer', randomblob(32), 1722942950000, NULL, 1722946550000, NULL, NULL);";
 
 /// Returns the name and the statements of each migration, in order.
 fn migrations() -> Vec<(String, String)> {

@@ -12,6 +12,7 @@ mod read;
 mod report;
 mod retention;
 mod search;
+mod token;
 mod write;
 
 pub use account::*;
@@ -21,6 +22,7 @@ pub use read::*;
 pub use report::*;
 pub use retention::*;
 pub use search::*;
+pub use token::*;
 pub use write::*;
 
 use sqlx::PgExecutor;
