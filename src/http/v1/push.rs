@@ -9,7 +9,7 @@ use warp::http::header::CONTENT_ENCODING;
 use warp::http::{HeaderMap, Method, StatusCode};
 
 use super::queries::{LIST_PATH, PROFILE_PATH};
-use super::schema::{QUERY_ID, QueryIdText};
+use super::schema::{ClusterNameText, QUERY_ID, QueryIdText};
 use crate::domain::profile::{Profile, ProfileError};
 use crate::domain::record::{Kind, Origin, QueryId, QueryRecord};
 use crate::domain::time::Zone;
@@ -60,6 +60,8 @@ struct Pushed {
 /// the outcome of all rows.
 #[utoipa::path(
     post, path = LIST_PATH, tag = "queries",
+    params(("X-Annals-Cluster" = Option<ClusterNameText>, Header,
+        description = "the cluster of rows that name none")),
     request_body(content((Vec<Row> = "application/json"))),
     responses(
         (status = 200, description = "all rows are on the disk", body = Envelope<Pushed>),
@@ -137,7 +139,9 @@ struct PushedProfile {
 /// Push the profile of a query
 #[utoipa::path(
     put, path = PROFILE_PATH, tag = "profiles",
-    params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
+    params(
+        ("query_id" = QueryIdText, Path, description = "as Doris writes it"),
+        ("X-Annals-Cluster" = Option<ClusterNameText>, Header, description = "the cluster of the query")),
     request_body(content((ProfileText = "text/plain"))),
     responses((status = 200, body = Envelope<PushedProfile>))
 )]
