@@ -72,8 +72,12 @@ SELECT
     is_start_estimated
 FROM query;
 
--- The labels of stream loads. A label of a database of a cluster is loaded once.
-CREATE TABLE new_label (
+-- The labels of stream loads. A label of a database of a cluster is loaded once. The new table takes the pages of the old one.
+CREATE TEMP TABLE kept_label AS SELECT db, label, loaded_ms FROM stream_load_label;
+
+DROP TABLE stream_load_label;
+
+CREATE TABLE stream_load_label (
     cluster        TEXT    NOT NULL,                 -- empty where the load names none
     db             TEXT    NOT NULL,
     label          TEXT    NOT NULL,
@@ -81,10 +85,8 @@ CREATE TABLE new_label (
     PRIMARY KEY (cluster, db, label)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO new_label SELECT '', db, label, loaded_ms FROM stream_load_label;
+INSERT INTO stream_load_label SELECT '', db, label, loaded_ms FROM kept_label;
 
-DROP TABLE stream_load_label;
-
-ALTER TABLE new_label RENAME TO stream_load_label;
+DROP TABLE temp.kept_label;
 
 CREATE INDEX stream_load_label_by_time ON stream_load_label (loaded_ms);

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
+use super::filter_form::cluster_choices;
 use super::layout::{NavItem, Page};
 use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
@@ -68,6 +69,7 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         p.note { "Statements whose runs take longer than in an earlier period, by more than chance explains. The first costs most time." }
         (period_form(&filter, &parameters, view.zone))
         (choices(text.as_deref().unwrap_or("7d"), &parameters))
+        (cluster_choices(&view.several_clusters().await?, paths::REGRESSIONS, &parameters))
         @match &report.value {
             Some(found) => (comparison(found, view.zone)),
             None => p.empty { "The history is empty." },

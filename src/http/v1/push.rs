@@ -6,17 +6,17 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType};
 use utoipa::openapi::{RefOr, Schema, Type};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 use warp::http::header::CONTENT_ENCODING;
-use warp::http::{HeaderMap, Method, StatusCode};
+use warp::http::{HeaderMap, Method};
 
 use super::queries::{LIST_PATH, PROFILE_PATH};
-use super::schema::{QUERY_ID, QueryIdText};
+use super::schema::{ClusterNameText, QUERY_ID, QueryIdText};
 use crate::domain::profile::{Profile, ProfileError};
 use crate::domain::record::{Kind, Origin, QueryId, QueryRecord};
 use crate::domain::time::Zone;
 use crate::formats::rows::{self, Format, JsonKind};
 use crate::http::answer::Answer;
 use crate::http::body::{self, Body};
-use crate::http::doris::envelope::{Envelope, success};
+use crate::http::doris::envelope::{Envelope, some_rejected, success};
 use crate::http::error::ApiError;
 use crate::http::pushed_rows::PushedRows;
 use crate::http::query_ids::exact_query_id;
@@ -60,6 +60,8 @@ struct Pushed {
 /// the outcome of all rows.
 #[utoipa::path(
     post, path = LIST_PATH, tag = "queries",
+    params(("X-Annals-Cluster" = Option<ClusterNameText>, Header,
+        description = "the cluster of rows that name none")),
     request_body(content((Vec<Row> = "application/json"))),
     responses(
         (status = 200, description = "all rows are on the disk", body = Envelope<Pushed>),
@@ -109,12 +111,10 @@ async fn queries(request: PushRequest) -> Result<Answer, ApiError> {
         rejected: rows.rejected.count,
         reasons: rows.rejected.first,
     };
-    let has_rejected = pushed.rejected > 0;
-    let mut answer = success(pushed, total as usize)?;
-    if has_rejected {
-        *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    match pushed.rejected {
+        0 => success(pushed, total as usize),
+        _ => some_rejected(pushed, total as usize),
     }
-    Ok(answer)
 }
 
 /// Returns the error of a push of which the first rows are stored already.
@@ -137,7 +137,9 @@ struct PushedProfile {
 /// Push the profile of a query
 #[utoipa::path(
     put, path = PROFILE_PATH, tag = "profiles",
-    params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
+    params(
+        ("query_id" = QueryIdText, Path, description = "as Doris writes it"),
+        ("X-Annals-Cluster" = Option<ClusterNameText>, Header, description = "the cluster of the query")),
     request_body(content((ProfileText = "text/plain"))),
     responses((status = 200, body = Envelope<PushedProfile>))
 )]
