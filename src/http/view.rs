@@ -134,10 +134,7 @@ impl View {
         if self.visibility().is_all() {
             Ok(&self.pipeline)
         } else {
-            Err(ApiError::Forbidden(
-                "only users with the role admin may read this, and only those of all clusters"
-                    .to_string(),
-            ))
+            Err(ApiError::Forbidden("only an admin of all clusters may read this".to_string()))
         }
     }
 
