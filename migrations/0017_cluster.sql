@@ -52,7 +52,6 @@ SELECT
     is_internal,
     is_slow,
     is_failed,
-    cluster,
     frontend,
     workload_group,
     compute_group,
@@ -69,7 +68,8 @@ SELECT
     EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id) AS has_profile,
     started_ms,
     ended_ms,
-    is_start_estimated
+    is_start_estimated,
+    cluster
 FROM query;
 
 -- The labels of stream loads. A label of a database of a cluster is loaded once. The new table takes the pages of the old one.

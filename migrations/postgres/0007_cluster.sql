@@ -15,9 +15,8 @@ ALTER TABLE account ADD COLUMN clusters text COLLATE "C";
 COMMENT ON COLUMN account.clusters IS
     'the clusters whose queries alone the account may see, as a JSON array; NULL for all queries';
 
-DROP VIEW query_history;
-
-CREATE VIEW query_history AS
+-- The new column is the last, so that the rights on the view stay.
+CREATE OR REPLACE VIEW query_history AS
 SELECT
     query.query_id,
     kind,
@@ -56,7 +55,6 @@ SELECT
     is_internal,
     is_slow,
     is_failed,
-    cluster,
     frontend,
     workload_group,
     compute_group,
@@ -73,17 +71,14 @@ SELECT
     profile.query_id IS NOT NULL AS has_profile,
     started_ms,
     ended_ms,
-    is_start_estimated
+    is_start_estimated,
+    cluster
 FROM query
 LEFT JOIN profile ON profile.query_id = query.query_id;
 
-COMMENT ON VIEW query_history IS
-    'Every query and load, with readable times in UTC. The view has no order, so that a report over all rows is one '
-    'scan. An index serves WHERE started_ms >= ... ORDER BY started_ms DESC';
-
 ALTER TABLE stream_load_label ADD COLUMN cluster text COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE stream_load_label DROP CONSTRAINT stream_load_label_pkey;
-ALTER TABLE stream_load_label ADD PRIMARY KEY (cluster, db, label);
+ALTER TABLE stream_load_label ADD CONSTRAINT stream_load_label_pkey PRIMARY KEY (cluster, db, label);
 
 COMMENT ON TABLE stream_load_label IS 'The labels of stream loads. A label of a database of a cluster is loaded once';
 COMMENT ON COLUMN stream_load_label.cluster IS 'empty where the load names none';

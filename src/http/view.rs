@@ -140,8 +140,7 @@ impl View {
             Ok(&self.pipeline)
         } else {
             Err(ApiError::Forbidden(
-                "only the roles admin and viewer may read this, and only those of all clusters"
-                    .to_string(),
+                "only an admin or a viewer of all clusters may read this".to_string(),
             ))
         }
     }

@@ -34,6 +34,9 @@ impl Reader<'_> {
     }
 }
 
+/// The most clusters that a page offers.
+pub(super) const MAX_CLUSTERS: i64 = 1000;
+
 /// What somebody may see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Visibility {

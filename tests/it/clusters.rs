@@ -79,9 +79,13 @@ fn each_source_names_its_cluster_and_others_have_that_of_the_server() {
     assert_eq!(push(&[("x-annals-cluster", "dev 2")], &second).1["data"]["excluded"], 1);
     let profile = support::profile("1-4", &[("Start Time", "2024-08-08 00:00:00")]);
     let headers = [("x-annals-cluster", "other")];
+    // What is no name is kept beside the columns.
+    second["query_id"] = json!("1-5");
+    second["cluster"] = json!("a,b");
+    assert_eq!(push(&headers, &second).1["data"]["new"], 1);
     let put = server.send("PUT", "/api/v1/queries/1-4/profile", &headers, profile.as_bytes());
     assert_eq!(put.1["data"]["profile"], "new");
-    let expected = ["other 2", "own 1", "prod 3", "rest 3", "东 1"];
+    let expected = ["other 3", "own 1", "prod 3", "rest 3", "东 1"];
     wait_until(|| counts(&db) == expected, || format!("{:?}", counts(&db)));
     let sources = server.envelope("/api/v1/status")["data"]["sources"].clone();
     let cluster = |name: String| sources[name]["cluster"].clone();

@@ -168,7 +168,8 @@ impl Store {
         Ok(frontends)
     }
 
-    /// Returns the clusters that queries name and the reader may see, in order. A name stays when its last query is removed.
+    /// Returns the clusters that queries name and the reader may see, in order, among the first thousand. A name stays when
+    /// its last query is removed.
     pub(crate) async fn clusters(&self, reader: Reader<'_>) -> Result<Vec<String>, StoreError> {
         let mut names = of_engine!(self, store => store.clusters().await?);
         if let Some(clusters) = reader.clusters {

@@ -13,7 +13,7 @@ use crate::domain::record::QueryId;
 use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
 use crate::store::profile_body::{StoredText, unpack};
-use crate::store::query::{Reader, StoredProfile};
+use crate::store::query::{MAX_CLUSTERS, Reader, StoredProfile};
 
 /// The longest text of a profile that is unpacked at once, in 30 µs.
 const SMALL_PROFILE_BYTES: i64 = 65_536;
@@ -104,9 +104,9 @@ impl Store {
         Ok(AuditCheckpoint::of_rows(name, rows))
     }
 
-    /// Returns the clusters that queries name, in order.
+    /// Returns the clusters that queries name, in order, as many as [`MAX_CLUSTERS`].
     pub(in crate::store) async fn clusters(&self) -> Result<Vec<String>, StoreError> {
-        Ok(statements::clusters(&mut *self.cluster.reader().await?).await?)
+        Ok(statements::clusters(&mut *self.cluster.reader().await?, MAX_CLUSTERS).await?)
     }
 
     /// Returns the first and the last start of the queries that the reader may see; none if no query has one.

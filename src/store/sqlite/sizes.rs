@@ -3,7 +3,7 @@
 use super::Store;
 use crate::store::contents::Sizes;
 use crate::store::error::StoreError;
-use crate::store::query::Reader;
+use crate::store::query::{MAX_CLUSTERS, Reader};
 
 impl Store {
     /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.
@@ -24,9 +24,9 @@ impl Store {
         Ok(found.into_iter().map(|row| (row.frontend, row.count)).collect())
     }
 
-    /// Returns the clusters that queries name, in order.
+    /// Returns the clusters that queries name, in order, as many as [`MAX_CLUSTERS`].
     pub(crate) async fn clusters(&self) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar!("SELECT name FROM cluster ORDER BY name")
+        sqlx::query_scalar!("SELECT name FROM cluster ORDER BY name LIMIT ?", MAX_CLUSTERS)
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.read_pool.noted(error))

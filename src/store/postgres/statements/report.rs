@@ -77,11 +77,13 @@ pub async fn sizes(server: impl PgExecutor<'_>) -> Result<Sizes> {
     .await
 }
 
-/// Returns the clusters that queries name, in order.
-pub async fn clusters(server: impl PgExecutor<'_>) -> Result<Vec<String>> {
-    sqlx::query_scalar!("SELECT cluster.name FROM cluster ORDER BY cluster.name")
-        .fetch_all(server)
-        .await
+/// Returns the first clusters that queries name, in order.
+pub async fn clusters(server: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let names = sqlx::query_scalar!(
+        "SELECT cluster.name FROM cluster ORDER BY cluster.name LIMIT $1",
+        limit
+    );
+    names.fetch_all(server).await
 }
 
 /// Returns the bytes that the database takes on the disk of the server that answers.
