@@ -188,8 +188,9 @@ impl Authenticator {
         user: &ProxyUser,
     ) -> Result<Principal, ApiError> {
         let unknown = |name: &str| {
-            let sentence =
-                format!("annals does not know the user {name}, whom the proxy has logged in");
+            let sentence = format!(
+                "annals does not know the user {name}, whom the proxy has logged in; `annals user add` adds one"
+            );
             ApiError::Forbidden(sentence)
         };
         let Some(proxy_login) = &self.proxy_login else { return Err(unknown("")) };
