@@ -18,6 +18,7 @@ use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
+use crate::http::query_parameters::OrderName;
 use crate::http::view::View;
 use crate::store::{StatementOrder, StatementStatistics, StoreError, StoredQuery};
 
@@ -64,7 +65,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
     };
     let colour = |run: &StoredQuery| plans.as_ref()?.colour(run);
     let listed = runs_in_history(fingerprint, &parameters);
-    let table = QueryTable { parameters: &listed, order: filter.order, zone: view.zone };
+    let table = QueryTable { parameters: &listed, order: OrderName::of(&filter), zone: view.zone };
     let body = html! {
         div.heading {
             h1 { "Statement " code { (fingerprint) } }

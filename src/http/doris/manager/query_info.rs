@@ -65,7 +65,7 @@ async fn query_info(request: ReadRequest) -> Result<Answer, ApiError> {
     let add = |query: ListedQuery<'_>| rows.add(&cells(view.zone, &query), query.cursor());
     let incomplete = view.list(&filter, add).await?;
     let last = rows.cursor_if_full(filter.limit);
-    Ok(with_next(rows.finish(0)?, PATH, &parameters, last, incomplete))
+    Ok(with_next(rows.finish(0)?, PATH, (&parameters, &filter), last, incomplete))
 }
 
 /// Returns a row of the manager's list. The frontend has a port if the source of the query named one.
