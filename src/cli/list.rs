@@ -47,7 +47,7 @@ pub struct ListArgs {
 }
 
 /// The default of --columns.
-const COLUMNS: &str = "query_id,started_at,duration_ms,state,user,db,statement";
+pub(super) const COLUMNS: &str = "query_id,started_at,duration_ms,state,user,db,statement";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Sort {
@@ -178,7 +178,11 @@ async fn pages(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<St
 }
 
 /// Returns the queries as lines of JSON, or as a table.
-fn text(history: &History, columns: &[String], queries: &[StoredQuery]) -> anyhow::Result<String> {
+pub(super) fn text(
+    history: &History,
+    columns: &[String],
+    queries: &[StoredQuery],
+) -> anyhow::Result<String> {
     let mut lines = String::new();
     let mut rows = Vec::with_capacity(queries.len());
     for query in queries {

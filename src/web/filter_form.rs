@@ -56,7 +56,7 @@ pub(super) fn form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) ->
         html! { label { (label) input type="datetime-local" step="1" name=(name) value=(local_time(ms)); } }
     };
     html! {
-        form.filters method="get" action=(paths::HISTORY) role="search" {
+        form.filters method="get" action=(paths::HISTORY) role="search" aria-label="Filters" {
             label.wide {
                 "Statement contains"
                 input type="search" name="search" value=(value("search")) maxlength="1000" spellcheck="false";

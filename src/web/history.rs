@@ -42,8 +42,12 @@ async fn page(
     let (page, timeline) = tokio::try_join!(queries, timeline)?;
     let queries = &page.queries;
     let chart = timeline.map(|timeline| timeline_chart(&timeline, &parameters, &view));
-    let table =
-        QueryTable { parameters: &parameters, order: OrderName::of(&filter), zone: view.zone };
+    let table = QueryTable {
+        parameters: &parameters,
+        order: OrderName::of(&filter),
+        zone: view.zone,
+        is_sortable: true,
+    };
     // Only the first page changes as queries arrive. Another order would be sorted again after each commit.
     let is_live = filter.after.is_none() && filter.is_newest_first();
     let events = is_live.then(|| {
@@ -69,6 +73,7 @@ async fn page(
                 }
             }
             (table.orders())
+            (table.compare_form())
             (table.table(queries, events.as_deref()))
             @if queries.is_empty() && page.incomplete.is_none() {
                 p.empty data-empty { (empty_list(filter.after.is_none() && parameters.is_empty())) }

@@ -19,6 +19,8 @@ pub(super) struct QueryTable<'a> {
     pub parameters: &'a Parameters,
     pub order: OrderName,
     pub zone: Zone,
+    /// Whether the heads lead to the list in another order.
+    pub is_sortable: bool,
 }
 
 /// The name of an order, and what returns the text of a query's value.
@@ -56,8 +58,10 @@ impl QueryTable<'_> {
             table.queries {
                 thead {
                     tr {
+                        th.pick scope="col" { "Pick" }
                         @for (label, order, title) in HEADS {
                             @let is_number = !title.is_empty();
+                            @let order = order.filter(|_| self.is_sortable);
                             th class=[is_number.then_some("number")] scope="col" title=[is_number.then_some(title)]
                                 aria-sort=[(order == Some(self.order.by)).then_some(self.direction())] {
                                 @match order {
@@ -77,6 +81,15 @@ impl QueryTable<'_> {
                 tbody data-events=[events] {
                     @for (_, row) in self.rows(queries) { (row) }
                 }
+            }
+        }
+    }
+
+    /// Returns the form that compares two of the queries that are ticked in the tables of the page.
+    pub(super) fn compare_form(&self) -> Markup {
+        html! {
+            form.compare #compare method="get" action=(paths::COMPARE) {
+                button type="submit" { "Compare two picked runs" }
             }
         }
     }
@@ -148,6 +161,9 @@ impl QueryTable<'_> {
         let [state, user, db] = [&query.state, &query.user, &query.db].map(Option::as_deref);
         html! {
             tr data-row=(query.id) {
+                td.pick {
+                    input type="checkbox" name="run" value=(query.query_id) form="compare" aria-label={ "Pick " (query.query_id) };
+                }
                 td.started { (format::time(query.started_ms, self.zone)) }
                 td.duration {
                     (chart::bar(query.duration_ms.unwrap_or(0), max_duration_ms))

@@ -21,20 +21,26 @@ fn samples() -> (TempDir, Server) {
     (folder, server)
 }
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: ureq::http::HeaderMap,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 /// Sends a request as a browser does, without following redirects.
-fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn send(
+    server: &Server,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
     let agent: ureq::Agent = config.build().into();
     let mut request = ureq::http::Request::builder().method(method);
@@ -51,7 +57,7 @@ fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], bod
     }
 }
 
-fn page(server: &Server, path: &str) -> String {
+pub(crate) fn page(server: &Server, path: &str) -> String {
     let answer = send(server, "GET", path, &[], "");
     assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");

@@ -50,6 +50,8 @@ pub(crate) struct Match {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub matches: Vec<Match>,
+    /// Whether a search stopped before it had looked at all queries, and found fewer than a match may have.
+    pub is_incomplete: bool,
 }
 
 /// The one thing that a text means.
@@ -110,7 +112,8 @@ impl Store {
         if let Some(session_id) = sought.session_id() {
             let session_id = Choice::one(session_id);
             let of_session = QueryFilter { session_id, limit: LIMIT, ..QueryFilter::default() };
-            found.add(MatchKind::SessionId, self.newest_of(&of_session, reader).await?);
+            let queries = self.newest_of(&of_session, reader, &mut found).await?;
+            found.add(MatchKind::SessionId, queries);
         }
         if found.matches.is_empty() {
             self.add_statement(&mut found, sought.as_statement(), reader).await?;
@@ -121,7 +124,8 @@ impl Store {
                     ..QueryFilter::default()
                 };
                 let with_text = QueryFilter { search: Some(search), limit: LIMIT, ..times };
-                found.add(MatchKind::Text, self.newest_of(&with_text, reader).await?);
+                let queries = self.newest_of(&with_text, reader, &mut found).await?;
+                found.add(MatchKind::Text, queries);
             }
         }
         Ok(found)
@@ -136,7 +140,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let runs =
             QueryFilter { fingerprint: Some(fingerprint), limit: LIMIT, ..QueryFilter::default() };
-        let (queries, has_more) = self.newest_of(&runs, reader).await?;
+        let (queries, has_more) = self.newest_of(&runs, reader, found).await?;
         if !queries.is_empty() {
             let kind = MatchKind::Statement;
             found.matches.push(Match { kind, fingerprint: Some(fingerprint), queries, has_more });
@@ -149,10 +153,12 @@ impl Store {
         &self,
         filter: &QueryFilter,
         reader: Reader<'_>,
+        found: &mut Found,
     ) -> Result<(Vec<StoredQuery>, bool), StoreError> {
         let mut page = self.page(filter, reader).await?;
         page.queries.iter_mut().for_each(shorten);
         let has_more = page.next(filter).is_some();
+        found.is_incomplete |= page.incomplete.is_some();
         Ok((page.queries, has_more))
     }
 
