@@ -163,5 +163,5 @@ fn diff_prints_what_differs() {
     assert_eq!((literals("- ", "height < 0"), literals("+ ", "height < 2")), (1, 1), "{printed}");
     assert!(printed.contains("nodes took the same time for the same rows"), "{printed}");
     let printed = diff(&["0-a", "7-a"], "UTC");
-    assert!(printed.contains("SORT_OPERATOR (1, only before)"), "{printed}");
+    assert!(printed.contains("SORT (1, only before)"), "{printed}");
 }

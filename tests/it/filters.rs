@@ -288,7 +288,7 @@ fn the_description_has_orders_and_filters() {
             assert!(schema(name)["type"].to_string().contains("boolean"), "{path} {name}");
         }
         if path == "queries" {
-            assert_eq!(schema("order")["enum"].as_array().unwrap().len(), 8);
+            assert_eq!(schema("order")["enum"].as_array().unwrap().len(), 16);
         }
     }
 }

@@ -123,7 +123,7 @@ fn a_name_of_several_things_leads_to_a_page_of_them() {
     assert!(body.contains("Queries of this trace") && body.contains(OTHER), "{body}");
     assert_eq!(kinds(&server, " checkout 7"), one("trace_id", &[OTHER, ONE]));
     // Several queries of a session are a list of the history.
-    assert_eq!(leads_to(&server, "4711", "&from=1"), "/?session%5Fid=4711");
+    assert_eq!(leads_to(&server, "4711", "&from=1d"), "/?session%5Fid=4711");
     let body = page(&server, "/?session_id=4711");
     assert!(body.contains(ONE) && body.contains(OTHER) && !body.contains(BOBS), "{body}");
     // A whole statement is a run of its statement, and a text of statements.

@@ -202,8 +202,12 @@ fn listed(body: &str) -> Vec<&str> {
 fn the_heads_of_the_history_sort_it() {
     let (_folder, server) = samples();
     let start = page(&server, "/?user=carol&user=alice");
-    let sorted = "<th scope=\"col\" aria-sort=\"descending\"><a href=\"/?user=carol&amp;user=alice\">Started";
+    let sorted = "<th scope=\"col\" aria-sort=\"descending\"><a href=\"/?order=started%5Fms%2Easc&amp;user=carol&amp;user=alice\">Started";
     assert!(start.contains(sorted), "{start}");
+    // The head of the column by which the list is sorted turns it round, and back.
+    let oldest = page(&server, "/?order=started_ms.asc&user=carol");
+    let sorted = "<th scope=\"col\" aria-sort=\"ascending\"><a href=\"/?user=carol\">Started";
+    assert!(oldest.contains(sorted) && !oldest.contains("data-events"), "{oldest}");
     let link = "/?order=scan%5Fbytes&amp;user=carol&amp;user=alice";
     assert!(start.contains(&format!("<a href=\"{link}\">Scanned</a>")), "{start}");
     // Without a range, the list has that of the chart, and so have its further pages.

@@ -86,13 +86,8 @@ fn ask(
 
 /// Every path that answers with queries. `ID` and `TRACE` are replaced by a query id and a trace id.
 const PATHS: &[&str] = &[
-    "/api/v1/find?q=ID",
     "/api/v1/find?q=TRACE",
     "/api/v1/find?q=04e2162002802189",
-    "/api/v1/find?q=secret_of_carol",
-    "/find?q=ID",
-    "/find?q=secret_of_carol",
-    "/compare?run=ID&run=ID",
     "/rest/v1/session",
     "/rest/v1/session?search=secret",
     "/rest/v1/session?user=carol",
