@@ -111,12 +111,14 @@ fn different_columns(
     Ok(rows)
 }
 
-/// Returns the difference of two numbers, and how many times as large the second is.
+/// Returns the difference of two numbers, and how many times as large the second is unless that is very much or little.
 fn change(before: i64, after: i64) -> String {
     let difference = format!("{:+}", after.saturating_sub(before));
-    match before {
-        1.. => format!("{difference} ({:.1}x)", after as f64 / before as f64),
-        _ => difference,
+    let times = after as f64 / before as f64;
+    // Beyond these, the difference says it all.
+    match (0.05..1000.0).contains(&times) {
+        true => format!("{difference} ({times:.1}x)"),
+        false => difference,
     }
 }
 
