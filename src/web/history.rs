@@ -67,13 +67,13 @@ async fn page(
         section aria-labelledby="queries" {
             div.heading {
                 h2 #queries { "Queries" }
+                (table.compare_form())
                 @if events.is_some() {
                     p.live role="status" data-live-status {}
                     button.pause type="button" hidden data-live-pause { "Pause" }
                 }
             }
             (table.orders())
-            (table.compare_form())
             (table.table(queries, events.as_deref()))
             @if queries.is_empty() && page.incomplete.is_none() {
                 p.empty data-empty { (empty_list(filter.after.is_none() && parameters.is_empty())) }

@@ -51,6 +51,16 @@ const HEADS: [(&str, Option<QueryOrder>, &str); 7] = [
     ("Scanned", Some(QueryOrder::ScanBytes), "Bytes scanned"),
 ];
 
+/// Returns which queries come first in an order.
+fn first_of(order: OrderName) -> &'static str {
+    match (order.by, order.is_ascending) {
+        (QueryOrder::Start, false) => "newest",
+        (QueryOrder::Start, true) => "oldest",
+        (_, false) => "largest",
+        (_, true) => "smallest",
+    }
+}
+
 impl QueryTable<'_> {
     /// Returns the table. `events` is the address of its live updates.
     pub(super) fn table(&self, queries: &[StoredQuery], events: Option<&str>) -> Markup {
@@ -98,7 +108,7 @@ impl QueryTable<'_> {
     pub(super) fn orders(&self) -> Markup {
         html! {
             div.range {
-                p { "Sort by, " (if self.order.is_ascending { "smallest" } else { "largest" }) " first" }
+                p { "Sort by, " (first_of(self.order)) " first" }
                 ul aria-label="Order" {
                     @for by in QueryOrder::ALL {
                         li {
@@ -108,7 +118,7 @@ impl QueryTable<'_> {
                     }
                     li {
                         a href=(self.sorted_by(self.next_order(self.order.by))) {
-                            (if self.order.is_ascending { "Largest first" } else { "Smallest first" })
+                            "Turn round: " (first_of(self.next_order(self.order.by))) " first"
                         }
                     }
                 }

@@ -118,7 +118,7 @@ fn a_name_of_several_things_leads_to_a_page_of_them() {
         assert!(body.contains(expected), "{expected}: {body}");
     }
     assert!(!body.contains(BOBS), "{body}");
-    assert_eq!(kinds(&server, "f00dfeed"), one("query_id", &[ONE, OTHER]));
+    assert_eq!(kinds(&server, "f00dfeed"), one("query_id", &[OTHER, ONE]));
     let body = page(&server, "/find?q=checkout+7");
     assert!(body.contains("Queries of this trace") && body.contains(OTHER), "{body}");
     assert_eq!(kinds(&server, " checkout 7"), one("trace_id", &[OTHER, ONE]));

@@ -1,5 +1,7 @@
 //! What a text may mean: queries by their ids, traces and sessions, statements, and statements that have the text.
 
+use std::cmp::Reverse;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -178,6 +180,7 @@ impl Store {
                 query
             }));
         }
+        queries.sort_by_key(|query| Reverse(query.started_ms));
         Ok((queries, has_more))
     }
 }

@@ -8,10 +8,17 @@ use crate::store::StoredQuery;
 use crate::web::query::{field_label, shown_value};
 use crate::web::{format, paths};
 
-/// Fields that always show, also if both runs have the same value.
-const ALWAYS: [&str; 9] = [
-    "duration_ms", "user", "db", "scan_rows", "scan_bytes", "return_rows", "cpu_time_ms",
-    "peak_memory_bytes", "queue_time_ms",
+/// Fields that always show, also if both runs have the same value, with their labels.
+const ALWAYS: [(&str, &str); 9] = [
+    ("duration_ms", "Duration"),
+    ("user", "User"),
+    ("db", "Database"),
+    ("scan_rows", "Rows scanned"),
+    ("scan_bytes", "Bytes scanned"),
+    ("return_rows", "Rows returned"),
+    ("cpu_time_ms", "CPU time"),
+    ("peak_memory_bytes", "Peak memory"),
+    ("queue_time_ms", "Queue time"),
 ];
 /// Fields that another part of the page shows.
 const ELSEWHERE: [&str; 7] =
@@ -56,8 +63,7 @@ fn differing(before: &StoredQuery, after: &StoredQuery) -> Vec<Markup> {
     let named = fields.map(|(field, values)| (field.name, values));
     let (always, others): (Vec<_>, Vec<_>) = named
         .filter(|(name, _)| !ELSEWHERE.contains(name))
-        .partition(|(name, _)| ALWAYS.contains(name));
-    let place = |name: &str| ALWAYS.iter().position(|it| *it == name);
+        .partition(|(name, _)| place(name).is_some());
     let mut rows = always;
     rows.sort_by_key(|(name, _)| place(name));
     rows.retain(|(_, values)| *values != (FieldValue::Unknown, FieldValue::Unknown));
@@ -65,11 +71,17 @@ fn differing(before: &StoredQuery, after: &StoredQuery) -> Vec<Markup> {
     rows.into_iter().map(|(name, values)| row(name, values)).collect()
 }
 
+/// Returns the place of a field among those that always show.
+fn place(name: &str) -> Option<usize> {
+    ALWAYS.iter().position(|(it, _)| *it == name)
+}
+
 fn row(name: &'static str, (before, after): (FieldValue<'_>, FieldValue<'_>)) -> Markup {
+    let label = place(name).map_or_else(|| field_label(name), |at| ALWAYS[at].1.to_string());
     let cell = |value| shown_value(name, value).unwrap_or_else(|| format::text(None));
     html! {
         tr {
-            th scope="row" { (field_label(name)) }
+            th scope="row" { (label) }
             td { (cell(before)) }
             td { (cell(after)) }
             td { (change(name, before, after)) }

@@ -69,14 +69,14 @@ fn choose_two(chosen: usize) -> &'static str {
 /// Returns the form of the two ids.
 fn id_form(ids: &[String]) -> Markup {
     html! {
-        form.filters.period method="get" action=(paths::COMPARE) {
+        form.compare-with method="get" action=(paths::COMPARE) {
             @for (at, label) in ["First query ID", "Second query ID"].into_iter().enumerate() {
                 label {
                     (label)
                     input name="run" value=[ids.get(at)] required maxlength="300" autocomplete="off" spellcheck="false";
                 }
             }
-            div.actions { button type="submit" { "Compare" } }
+            button type="submit" { "Compare" }
         }
     }
 }
@@ -116,7 +116,10 @@ async fn plans_section(
             @for (has_profile, run, other) in [
                 (first.is_some(), before, after), (second.is_some(), after, before),
             ] {
-                @if !has_profile { (offer(view, run, Some(&other.query_id)).await?) }
+                @if !has_profile {
+                    p.note { "No profile is stored for " code { (run.query_id) } "." }
+                    (offer(view, run, &other.query_id).await?)
+                }
             }
         },
     };
@@ -128,25 +131,22 @@ async fn plans_section(
     })
 }
 
-/// Returns the run with a profile that is nearest to a run without one, with a link to a comparison: with `other`, or with the
-/// run itself.
+/// Returns the run with a profile that is nearest to a run without one, with a link to a comparison with `other`; nothing if
+/// no run near it has one.
 pub(super) async fn offer(
     view: &View,
     query: &StoredQuery,
-    other: Option<&str>,
+    other: &str,
 ) -> Result<Markup, ApiError> {
     let nearest = view.nearest_profiles(query).await?;
     let run = query.started_ms.and_then(|started_ms| nearest.nearest_to(started_ms));
     let Some((run, started_ms)) = run.zip(query.started_ms) else {
-        return Ok(html! {
-            p.note { "No profile is stored for " code { (query.query_id) } ", nor for a run of its statement near it." }
-        });
+        return Ok(html! {});
     };
-    let other = other.unwrap_or(&query.query_id);
     let is_other = run.query_id == other;
     Ok(html! {
         p.note {
-            "No profile is stored for " code { (query.query_id) } ". The nearest run of its statement with a profile is "
+            "The nearest run of the statement with a profile is "
             (described(run, started_ms, view.zone)) "."
             @if !is_other {
                 " " a href=(paths::compare(&run.query_id, other)) { "Compare " code { (run.query_id) } " with " code { (other) } }

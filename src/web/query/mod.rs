@@ -86,7 +86,7 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
     let runs = nearby_runs(&view, &query).await?;
     let offer = match query.has_profile {
         true => html! {},
-        false => compare::offer(&view, &query, None).await?,
+        false => compare::offer(&view, &query, &query.query_id).await?,
     };
     let body = html! {
         div.heading {
