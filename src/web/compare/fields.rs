@@ -102,6 +102,8 @@ fn change(name: &str, before: FieldValue<'_>, after: FieldValue<'_>) -> Markup {
     html! {
         (if after > before { "+" } else { "−" })
         @if let Some(difference) = shown_value(name, FieldValue::Number(difference)) { (difference) }
-        @if let Some(times) = times { " (" (format!("{times:.2}")) " times)" }
+        @if let Some(times) = times {
+            " ×" (if times < 9.95 { format!("{times:.2}") } else { format!("{times:.0}") })
+        }
     }
 }
