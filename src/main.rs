@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use annals::cli::args::ignore_empty_variables;
 use annals::cli::output::{error_text, has_colours, hide_passwords};
 use annals::cli::{
-    backup, check, diff, export, generated, import, list, merge, plans, profile, prune, regress,
-    salvage, serve, show, stats, token, top, user,
+    backup, check, diff, export, find, generated, import, list, merge, plans, profile, prune,
+    regress, salvage, serve, show, stats, token, top, user,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -32,6 +32,7 @@ enum Command {
     User(user::UserArgs),
     Token(token::TokenArgs),
     List(list::ListArgs),
+    Find(find::FindArgs),
     Show(show::ShowArgs),
     Profile(profile::ProfileArgs),
     Top(top::TopArgs),
@@ -88,6 +89,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::User(arguments) => user::run(arguments).await,
         Command::Token(arguments) => token::run(arguments).await,
         Command::List(arguments) => list::run(arguments).await,
+        Command::Find(arguments) => find::run(arguments).await,
         Command::Show(arguments) => show::run(arguments).await,
         Command::Profile(arguments) => profile::run(arguments).await,
         Command::Top(arguments) => top::run(arguments).await,

@@ -9,6 +9,7 @@ use warp::http::HeaderMap;
 use crate::domain::baseline::Baseline;
 use crate::domain::cluster::ClusterName;
 use crate::domain::filter::QueryFilter;
+use crate::domain::find::Sought;
 use crate::domain::profile::{FindingsOverview, ProfiledStatements};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
@@ -21,9 +22,9 @@ use crate::http::compute::ComputeQueue;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Batch, Bucket, Incomplete, ListedQuery, PlanRuns, QueryPage, Reader, Regressions, Spans,
-    StatementOrder, StatementPage, Store, StoreError, StoredProfile, StoredQuery, StoredText,
-    Visibility,
+    Batch, Bucket, Found, Incomplete, ListedQuery, NearestProfiles, PlanRuns, QueryPage, Reader,
+    Regressions, Spans, StatementOrder, StatementPage, Store, StoreError, StoredProfile,
+    StoredQuery, StoredText, Visibility,
 };
 
 /// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
@@ -212,8 +213,32 @@ impl View {
         self.store.statement(query_id, self.reader()).await
     }
 
+    /// Returns the id of the query of a trace id that arrived last.
     pub(crate) async fn traced(&self, trace_id: &str) -> Result<Option<String>, StoreError> {
-        self.store.traced(trace_id, self.reader()).await
+        Ok(self.store.traced(trace_id, 1, self.reader()).await?.pop())
+    }
+
+    pub(crate) async fn ids_with_prefix(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        self.store.ids_with_prefix(prefix, limit, self.reader()).await
+    }
+
+    pub(crate) async fn find(
+        &self,
+        sought: &Sought,
+        range: &QueryFilter,
+    ) -> Result<Found, StoreError> {
+        self.store.find(sought, range, self.reader()).await
+    }
+
+    pub(crate) async fn nearest_profiles(
+        &self,
+        query: &StoredQuery,
+    ) -> Result<NearestProfiles, StoreError> {
+        self.store.nearest_profiles(query, self.reader()).await
     }
 
     pub(crate) async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, StoreError> {

@@ -24,9 +24,12 @@ macro_rules! of_engine {
 }
 
 mod counts;
+mod find;
 mod lists;
 mod plans;
 mod retention;
+
+pub(crate) use find::{Found, Match, MatchKind, Only};
 
 /// An open history. A clone is another handle to the same history.
 #[derive(Debug, Clone)]

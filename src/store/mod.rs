@@ -35,9 +35,9 @@ pub(crate) use batch::{AuditCheckpoint, Batch, FollowedFile, WriteSummary};
 pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize, Unread};
 pub(crate) use error::{Fault, FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
-pub(crate) use interface::{Store, Version, Watch};
+pub(crate) use interface::{Found, Match, MatchKind, Only, Store, Version, Watch};
 pub(crate) use packing::read_plan;
-pub(crate) use plans::{PlanCursor, PlanRuns};
+pub(crate) use plans::{NearestProfiles, PlanCursor, PlanRuns, ProfiledQuery};
 pub(crate) use postgres::BULK_TIME;
 pub(crate) use profile_body::StoredText;
 pub(crate) use query::{

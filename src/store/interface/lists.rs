@@ -98,13 +98,14 @@ impl Store {
         of_engine!(self, store => store.statement(query_id, reader).await)
     }
 
-    /// Returns the id of the newest query of a trace id.
+    /// Returns the ids of the queries of a trace id, the last to arrive first, at most `limit`.
     pub(crate) async fn traced(
         &self,
         trace_id: &str,
+        limit: u32,
         reader: Reader<'_>,
-    ) -> Result<Option<String>, StoreError> {
-        of_engine!(self, store => store.traced(trace_id, reader).await)
+    ) -> Result<Vec<String>, StoreError> {
+        of_engine!(self, store => store.traced(trace_id, limit, reader).await)
     }
 
     /// Returns those of the queries that have ended and whose profile is stored.
@@ -120,8 +121,9 @@ impl Store {
         &self,
         prefix: &str,
         limit: u32,
+        reader: Reader<'_>,
     ) -> Result<Vec<String>, StoreError> {
-        of_engine!(self, store => store.ids_with_prefix(prefix, limit).await)
+        of_engine!(self, store => store.ids_with_prefix(prefix, limit, reader).await)
     }
 
     /// Returns the place behind the next query of a list, if the rows there cannot be read but an index has them; None if no

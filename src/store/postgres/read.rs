@@ -12,6 +12,7 @@ use super::nul::without_nul;
 use crate::domain::record::QueryId;
 use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
+use crate::store::list::IDS_WITH_PREFIX;
 use crate::store::profile_body::{StoredText, unpack};
 use crate::store::query::{MAX_CLUSTERS, Reader, StoredProfile};
 
@@ -32,24 +33,27 @@ impl Store {
         Ok(statements::statement(connection, query_id.as_str(), seen).await?)
     }
 
-    /// Returns the id of the newest query of a trace id.
+    /// Returns the ids of the queries of a trace id, the last to arrive first, at most `limit`.
     pub(in crate::store) async fn traced(
         &self,
         trace_id: &str,
+        limit: u32,
         reader: Reader<'_>,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Vec<String>, StoreError> {
+        let limit = i64::from(limit);
         let (trace_id, owner) = (without_nul(trace_id), reader.owner.map(without_nul));
         let clusters = stored_clusters(reader);
         let seen = (owner.as_deref(), clusters.as_deref());
         if trace_id.len() <= INDEXED_BYTES {
             let connection = &mut *self.cluster.reader().await?;
-            return Ok(statements::traced(connection, &trace_id, seen).await?);
+            return Ok(statements::traced(connection, &trace_id, seen, limit).await?);
         }
         let mut read = self.scans.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
-        let traced =
-            async { Ok(statements::traced_without_index(connection, &trace_id, seen).await?) };
+        let traced = async {
+            Ok(statements::traced_without_index(connection, &trace_id, seen, limit).await?)
+        };
         let traced = bound.within(traced).await?;
         read.end().await?;
         Ok(traced)
@@ -65,16 +69,20 @@ impl Store {
         Ok(complete.into_iter().filter_map(|id| id.parse().ok()).collect())
     }
 
-    /// Returns the ids with this prefix, in order, at most `limit`.
+    /// Returns the ids with this prefix, in order, at most `limit`. Looks at the first [`IDS_WITH_PREFIX`] of all users.
     pub(in crate::store) async fn ids_with_prefix(
         &self,
         prefix: &str,
         limit: u32,
+        reader: Reader<'_>,
     ) -> Result<Vec<String>, StoreError> {
-        let prefix = without_nul(prefix);
+        let (prefix, owner) = (without_nul(prefix), reader.owner.map(without_nul));
+        let clusters = stored_clusters(reader);
+        let seen = (owner.as_deref(), clusters.as_deref());
+        let limits = (limit.into(), IDS_WITH_PREFIX);
         let end = format!("{prefix}{}", char::MAX);
-        let reader = &mut *self.cluster.reader().await?;
-        Ok(statements::ids_between(reader, (&prefix, &end), limit.into()).await?)
+        let connection = &mut *self.cluster.reader().await?;
+        Ok(statements::ids_between(connection, (&prefix, &end), seen, limits).await?)
     }
 
     /// Returns every audit log that was followed, and how far it was read.

@@ -11,6 +11,7 @@ use super::sender::EventSender;
 use crate::domain::filter::QueryFilter;
 use crate::http::Parameters;
 use crate::http::error::ApiError;
+use crate::http::query_parameters::OrderName;
 use crate::http::view::View;
 use crate::web::query_table::QueryTable;
 use crate::web::shown_content::content_hash;
@@ -67,9 +68,10 @@ impl RowFeed {
     /// Reads the list, and returns what changed in it; `None` if nothing did.
     async fn next_event(&mut self) -> Result<Option<Event>, ApiError> {
         let queries = self.view.records(&self.filter).await?;
-        let (order, zone) = (self.filter.order, self.view.zone);
+        let (order, zone) = (OrderName::of(&self.filter), self.view.zone);
         let has_clusters = !self.view.several_clusters().await?.is_empty();
-        let table = QueryTable { parameters: &self.parameters, order, zone, has_clusters };
+        let parameters = &self.parameters;
+        let table = QueryTable { parameters, order, zone, is_sortable: true, has_clusters };
         let rows = table.rows(&queries);
         let hashes: HashMap<i64, u64> = rows.iter().map(|(id, row)| (*id, row_hash(row))).collect();
         let is_shown = self

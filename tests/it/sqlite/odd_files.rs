@@ -11,12 +11,13 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// Command, arguments, and a part of the output for the sample data.
-const COMMANDS: [(&str, &[&str], &str); 14] = [
+const COMMANDS: [(&str, &[&str], &str); 15] = [
     ("list", &["-n", "1000"], "fbb2582c72884d29-9dd9de3b42b740e9\t2024-08-06 11:15:50\t316"),
     ("show", &["fbb"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
+    ("find", &["fbb2582c"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
     ("profile", &["fbb"], "  - Profile ID: fbb2582c72884d29-9dd9de3b42b740e9\n"),
     ("top", &["--from", "2020-01-01"], "\tselect count(*) from store_sales5\n"),
-    ("regress", &[], "extra_ms\tconfidence\t"),
+    ("regress", &[], "fingerprint\textra_ms\t"),
     ("plans", &[], "\tselect count(*) from store_sales5\n"),
     ("diff", &["fbb", "91ff"], "duration_ms\t316\t62003\t"),
     ("export", &[], "\"query_id\":\"fbb2582c72884d29-9dd9de3b42b740e9\""),
@@ -41,7 +42,7 @@ const WRITERS_OF_ANOTHER_FILE: [&str; 2] = ["backup", "merge"];
 enum Expected {
     Result(&'static str),
     Rejected(&'static str),
-    /// A check that prints this.
+    /// A check that prints this, or a search that finds nothing: exits with 1.
     Damaged(&'static str),
 }
 use Expected::{Damaged, Rejected, Result};
@@ -168,8 +169,9 @@ fn an_empty_history_gives_empty_results() {
     check_all(annals, &db, |command| match command {
         "list" => Some(Result("query_id\tstarted_at\tduration_ms")),
         "show" | "profile" | "diff" => Some(Rejected("no query id begins with fbb")),
+        "find" => Some(Damaged("")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
-        "regress" => Some(Result("extra_ms\tconfidence\t")),
+        "regress" => Some(Result("fingerprint\textra_ms\t")),
         "plans" => Some(Result("total_ms\truns\tplans\t")),
         "export" => Some(Result("")),
         "stats" => Some(Result("\nqueries\t0\n")),
@@ -243,8 +245,9 @@ fn reading_does_not_upgrade_an_older_history() {
         "show" => Some(Result("query_id             fbb\n")),
         "profile" => Some(Rejected("no profile stored for query fbb")),
         "diff" => Some(Rejected("no query id begins with 91ff")),
+        "find" => Some(Damaged("")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
-        "regress" => Some(Result("extra_ms\tconfidence\t")),
+        "regress" => Some(Result("fingerprint\textra_ms\t")),
         "plans" => Some(Result("total_ms\truns\tplans\t")),
         "stats" => Some(Result("\nqueries\t1\n")),
         "merge" => Some(Result("  records:  1 new, ")),
