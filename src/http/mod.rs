@@ -83,9 +83,10 @@ static BY_PATH: LazyLock<foldhash::HashMap<&str, &Route>> = LazyLock::new(|| {
 });
 
 /// The pages, which are no routes of this module, and how they work. Paths below a page work as the page does.
-const PAGES: [(&str, RouteKind); 7] = [
+const PAGES: [(&str, RouteKind); 8] = [
     ("/query_profile", RouteKind::Read),
     ("/statements", RouteKind::Report),
+    ("/usage", RouteKind::Report),
     ("/status", RouteKind::Read),
     ("/events", RouteKind::Stream),
     ("/login", RouteKind::Read),

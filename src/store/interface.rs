@@ -26,6 +26,7 @@ mod counts;
 mod lists;
 mod plans;
 mod retention;
+mod usage;
 
 /// An open history. A clone is another handle to the same history.
 #[derive(Debug, Clone)]

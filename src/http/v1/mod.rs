@@ -10,6 +10,7 @@ mod schema;
 mod statements;
 mod status;
 mod timeline;
+mod usage;
 
 use super::route::Route;
 
@@ -27,6 +28,8 @@ pub(super) const ROUTES: &[Route] = &[
     findings::ROUTE,
     plans::ROUTE,
     timeline::ROUTE,
+    usage::ROUTE,
+    usage::CONCURRENT,
     status::ROUTE,
     openapi::ROUTE,
     push::QUERIES,
