@@ -10,7 +10,7 @@ use super::args::{FilterArgs, History, ReadArgs, parse_count};
 use crate::domain::baseline::Baseline;
 use crate::domain::time::Zone;
 use crate::store::{
-    Concurrent, ConcurrencyStep, ConcurrentRun, Reader, Steps, Usage, UsageCosts, UsageGroups,
+    ConcurrencyStep, Concurrent, ConcurrentRun, Reader, Steps, Usage, UsageCosts, UsageGroups,
     UsageOrder, UsageRow,
 };
 
@@ -125,8 +125,7 @@ async fn during(history: &History, id: &str, limit: u32) -> anyhow::Result<ExitC
             [running_ms, cpu_time_ms, scan_bytes, errors, count].map(i64::to_string);
         vec![running, cpu, bytes, memory, errors, count]
     });
-    let runs: Vec<Vec<String>> =
-        found.queries.iter().map(|run| cells(run, history.zone)).collect();
+    let runs: Vec<Vec<String>> = found.queries.iter().map(|run| cells(run, history.zone)).collect();
     let text = history.output.table(&NAMES_BESIDE, &groups)
         + "\n"
         + &history.output.table(&NAMES_OF_RUNS, &runs);

@@ -48,6 +48,7 @@ pub(crate) use sqlite::{BUSY_TIMEOUT, Store as SqliteStore, sqlite_version};
 pub(crate) use statements::{StatementOrder, StatementPage, StatementStatistics};
 pub(crate) use timeline::{Bucket, Spans};
 pub(crate) use usage::{
-    Concurrent, ConcurrencyStep, ConcurrentRun, Steps, Usage, UsageCosts, UsageGroups, UsageOrder, UsageRow, usage_range,
+    ConcurrencyStep, Concurrent, ConcurrentRun, Steps, Usage, UsageCosts, UsageGroups, UsageOrder,
+    UsageRow, usage_range,
 };
 pub(crate) use writer::Writer;

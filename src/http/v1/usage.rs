@@ -124,7 +124,6 @@ async fn concurrent(request: ReadRequest) -> Result<Answer, ApiError> {
     let query_id = exact_query_id(request.path.get("query_id"))?;
     let ConcurrentParameters { limit } = read_all(&request.parameters)?;
     let query = request.view.record(&query_id).await?;
-    let query =
-        query.ok_or_else(|| ApiError::NotFound(format!("there is no query {query_id}")))?;
+    let query = query.ok_or_else(|| ApiError::NotFound(format!("there is no query {query_id}")))?;
     success(request.view.concurrent(&query, limit.0).await?, 0)
 }

@@ -10,8 +10,8 @@ use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::query::Reader;
 use crate::store::usage::{
-    Concurrent, ConcurrentRun, MAX_CONCURRENT_RUNS, MAX_RUNS, Steps, Usage, UsageCounting, UsageGroups, UsageOrder,
-    usage_range,
+    Concurrent, ConcurrentRun, MAX_CONCURRENT_RUNS, MAX_RUNS, Steps, Usage, UsageCounting,
+    UsageGroups, UsageOrder, usage_range,
 };
 
 /// The steps in which runs beside a query are counted.
@@ -100,7 +100,8 @@ impl Store {
         let range = (from_ms, to_ms);
         let limit = limit as usize;
         let counting = UsageCounting::beside(query.query_id.as_str(), range, limit);
-        let counted = of_engine!(self, store => store.count_usage(&filter, counting, reader).await?);
+        let counted =
+            of_engine!(self, store => store.count_usage(&filter, counting, reader).await?);
         let mut grouped = counted.grouped(None, None, limit);
         self.name_statements(&mut grouped.statements).await?;
         let (began_before, still_running) = counted.open_ends();
@@ -132,8 +133,7 @@ impl Store {
         most: i64,
         reader: Reader<'_>,
     ) -> Result<i64, StoreError> {
-        let within =
-            QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter.clone() };
+        let within = QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter.clone() };
         let end_ms = of_engine!(self, store => store.usage_end(&within, most, reader).await?);
         Ok(end_ms.max(from_ms.saturating_add(1)).min(to_ms))
     }

@@ -14,7 +14,8 @@ use crate::store::statements::MAX_GROUPS;
 use crate::store::usage::{LONG_MS, LOOK_BACK_MS, RunRow, UsageCounting};
 
 /// Selects runs, up to the conditions.
-const SELECT: &str = "SELECT query.query_id, query.started_ms, query.ended_ms, query.duration_ms, query.state,
+const SELECT: &str =
+    "SELECT query.query_id, query.started_ms, query.ended_ms, query.duration_ms, query.state,
         query.is_failed, query.\"user\", query.db, query.client,
         CASE WHEN query.queried_tables IS NULL AND query.kind = 'load'
             THEN (SELECT load.table_list FROM load WHERE load.query_id = query.query_id)
@@ -95,7 +96,8 @@ impl Store {
         let bound = read.bound();
         let connection = read.connection()?;
         let found = async {
-            let row = behind.end().build_query_scalar().persistent(false).fetch_optional(connection);
+            let row =
+                behind.end().build_query_scalar().persistent(false).fetch_optional(connection);
             Ok(row.await?)
         };
         let found: Option<i64> = bound.within(found).await?;

@@ -161,9 +161,8 @@ impl<K: Eq + Hash + Ord> Groups<K> {
         let groups = known.chain(unknown).map(|(key, costs)| (key, costs.bounded()));
         let mut groups: Vec<_> = groups.collect();
         // The unknown one is the last of those that cost the same.
-        groups.sort_by_cached_key(|(key, costs)| {
-            (Reverse(order.value(costs)), key.is_none(), *key)
-        });
+        groups
+            .sort_by_cached_key(|(key, costs)| (Reverse(order.value(costs)), key.is_none(), *key));
         let count = groups.len();
         groups.truncate(limit);
         let before = |key: Option<&K>| {
@@ -296,7 +295,8 @@ impl UsageCounting {
     pub(in crate::store) fn has_few_groups(&self) -> bool {
         let [users, dbs, tables, clients] =
             [&self.users, &self.dbs, &self.tables, &self.clients].map(|it| it.known.len());
-        [users, dbs, tables, clients, self.statements.known.len()].iter().sum::<usize>() <= MAX_GROUPS
+        [users, dbs, tables, clients, self.statements.known.len()].iter().sum::<usize>()
+            <= MAX_GROUPS
     }
 
     /// Returns how many runs started before the range, and how many still run.
@@ -352,8 +352,7 @@ impl UsageCounting {
 
 impl Costliest {
     fn add(&mut self, run: &RunRow<'_>, part: Part) {
-        let overlap_cpu_ms =
-            i64::try_from(part.of_value(run.cpu_time_ms)).unwrap_or(i64::MAX);
+        let overlap_cpu_ms = i64::try_from(part.of_value(run.cpu_time_ms)).unwrap_or(i64::MAX);
         let key = |cpu_ms: i64, ms: i64, query_id: &str| {
             (Reverse(cpu_ms), Reverse(ms), query_id.to_string())
         };
