@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{DORIS_4_0, Server, WithDb, annals, import, record_of, stderr, stdout};
+use crate::support::{
+    DORIS_4_0, Server, WithDb, add_user, annals, import, record_of, stderr, stdout,
+};
 
 /// 2025-11-25 14:00:00 UTC.
 const HOUR_MS: i64 = 1_764_079_200_000;
@@ -434,6 +438,36 @@ fn a_query_that_still_runs_counts_until_the_end_of_the_range() {
         (&beside["to_ms"], &beside["total"]["now"]["count"]),
         (&json!(HOUR_MS + 40 * MINUTE + 1), &json!(3))
     );
+}
+
+/// A user sees what their own queries cost, beside their own queries.
+#[test]
+fn a_user_sees_only_their_own_part() {
+    let (_folder, db, runs) = history();
+    for (name, role) in [("root", "admin"), ("etl", "user")] {
+        add_user(&db, name, role);
+    }
+    let server = Server::start(&db, &[]);
+    let own: Vec<Run> = runs.iter().filter(|run| run.user == "etl").cloned().collect();
+    let ask = |name: &str, path: &str| {
+        let basic = BASE64_STANDARD.encode(format!("{name}:pass-word-of-{name}"));
+        let (status, answer, _) =
+            server.send("GET", path, &[("authorization", &format!("Basic {basic}"))], b"");
+        (status, answer["data"].clone())
+    };
+    let hour = (HOUR_MS, HOUR_MS + 60 * MINUTE);
+    let path = format!("/api/v1/usage?from={}&to={}&limit=100", hour.0, hour.1);
+    let before = Some((hour.0 - DAY, hour.1 - DAY));
+    assert_groups(&ask("etl", &path).1, &own, hour, before, "running_ms");
+    assert_groups(&ask("root", &path).1, &runs, hour, before, "running_ms");
+    let query = own.iter().find(|run| run.ms > 7000).unwrap();
+    let path = format!("/api/v1/queries/{}/concurrent?limit=100", query.id);
+    let others: Vec<Run> = own.iter().filter(|run| run.id != query.id).cloned().collect();
+    let range = (query.start_ms, query.end_ms());
+    assert_groups(&ask("etl", &path).1, &others, range, None, "cpu_time_ms");
+    let hidden = runs.iter().find(|run| run.user != "etl").unwrap();
+    let path = format!("/api/v1/queries/{}/concurrent", hidden.id);
+    assert_eq!((ask("etl", &path).0, ask("root", &path).0), (404, 200));
 }
 
 fn page(server: &Server, path: &str) -> String {

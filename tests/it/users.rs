@@ -195,7 +195,7 @@ fn no_user_sees_a_byte_of_another_users_queries() {
             let text = String::from_utf8(body).unwrap();
             let numbers = [
                 "fragments", "graph", "json", "timeline", "statistics", "regressions", "findings",
-                "/plans",
+                "concurrent", "/plans",
             ]
             .iter()
             .any(|kind| path.contains(kind));

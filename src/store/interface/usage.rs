@@ -30,7 +30,19 @@ impl Store {
         &self,
         filter: &QueryFilter,
         baseline: Baseline,
+        shown: (UsageOrder, Steps),
+        reader: Reader<'_>,
+    ) -> Result<Option<Usage>, StoreError> {
+        self.usage_of(filter, baseline, shown, MAX_RUNS, reader).await
+    }
+
+    /// Returns the same of a period in which at most `most` queries start.
+    async fn usage_of(
+        &self,
+        filter: &QueryFilter,
+        baseline: Baseline,
         (order, steps): (UsageOrder, Steps),
+        most: i64,
         reader: Reader<'_>,
     ) -> Result<Option<Usage>, StoreError> {
         let Some(span) = self.span(reader.owner).await? else { return Ok(None) };
@@ -39,7 +51,7 @@ impl Store {
         let asked = [(from_ms, to_ms), (before_from_ms, before_to_ms)];
         let mut ranges = asked;
         for range in &mut ranges {
-            range.1 = self.usage_end(filter, *range, MAX_RUNS, reader).await?;
+            range.1 = self.usage_end(filter, *range, most, reader).await?;
         }
         if matches!(baseline, Baseline::Before(_)) {
             // Where one is cut, the other is cut alike.
@@ -87,6 +99,17 @@ impl Store {
         limit: u32,
         reader: Reader<'_>,
     ) -> Result<Option<Concurrent>, StoreError> {
+        self.concurrent_of(query, limit, MAX_CONCURRENT_RUNS, reader).await
+    }
+
+    /// Returns the same of a part of the query's time in which at most `most` queries start.
+    async fn concurrent_of(
+        &self,
+        query: &StoredQuery,
+        limit: u32,
+        most: i64,
+        reader: Reader<'_>,
+    ) -> Result<Option<Concurrent>, StoreError> {
         let Some(from_ms) = query.started_ms else { return Ok(None) };
         let newest_ms = match query.is_running() {
             true => self.span(reader.owner).await?.map(|(_, last_ms)| last_ms.saturating_add(1)),
@@ -96,7 +119,7 @@ impl Store {
         let asked_ms = newest_ms.max(ended_ms).unwrap_or(from_ms).max(from_ms.saturating_add(1));
         let filter = QueryFilter::default();
         let range = (from_ms, asked_ms);
-        let to_ms = self.usage_end(&filter, range, MAX_CONCURRENT_RUNS, reader).await?;
+        let to_ms = self.usage_end(&filter, range, most, reader).await?;
         let range = (from_ms, to_ms);
         let limit = limit as usize;
         let counting = UsageCounting::beside(query.query_id.as_str(), range, limit);
@@ -161,4 +184,77 @@ impl Store {
 /// Returns the first characters of a statement.
 fn begin_of(statement: &str) -> String {
     statement.chars().take(STATEMENT_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::record::{Kind, Origin, QueryRecord};
+    use crate::store::{Address, Batch};
+
+    const DAY_MS: i64 = 86_400_000;
+
+    fn run(number: i64, started_ms: i64) -> QueryRecord {
+        let id = format!("{number:x}-1").parse().unwrap();
+        let mut record = QueryRecord::new(id, Kind::Query, Origin::Audit);
+        record.started_ms = Some(started_ms);
+        record.duration_ms = Some(if number == 0 { 5000 } else { 10 });
+        record.ended_ms = record.started_ms.zip(record.duration_ms).map(|(start, ms)| start + ms);
+        record.user = Some(if number % 4 == 1 { "alice" } else { "bob" }.to_string());
+        record
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_range_with_too_many_queries_is_cut_like_its_baseline() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&Address::File(folder.path().join("a.db"))).await.unwrap();
+        let writer = store.writer(Duration::from_secs(60), None).await.unwrap();
+        let mut batch = Batch::default();
+        // Twenty a second on the one day, one a second on the day before.
+        (0..100).for_each(|number| batch.record(run(number, DAY_MS + number * 50)));
+        (0..5).for_each(|number| batch.record(run(1000 + number, number * 1000)));
+        writer.write(batch).await.unwrap();
+        let filter = QueryFilter {
+            limit: 10,
+            from_ms: Some(DAY_MS),
+            to_ms: Some(DAY_MS + 5000),
+            ..QueryFilter::default()
+        };
+        let shown = (UsageOrder::Running, Steps::Width(500));
+        let counted = async |filter: &QueryFilter, most, owner| {
+            let reader = Reader { owner, ..Reader::default() };
+            let usage = store.usage_of(filter, Baseline::DAY_BEFORE, shown, most, reader).await;
+            let usage = usage.unwrap().unwrap();
+            let before = usage.total.before.unwrap().count;
+            let lengths = [usage.to_ms - DAY_MS, usage.baseline_to_ms];
+            assert_eq!(usage.concurrency.len() as i64, (lengths[0] + 499) / 500);
+            assert_eq!(usage.concurrency.len(), usage.baseline_concurrency.len());
+            (usage.is_cut, lengths, usage.total.now.count, before)
+        };
+        assert_eq!(counted(&filter, 100, None).await, (false, [5000, 5000], 100, 5));
+        assert_eq!(counted(&filter, 99, None).await, (true, [4950, 4950], 99, 5));
+        assert_eq!(counted(&filter, 30, None).await, (true, [1500, 1500], 30, 2));
+        // The queries of one user count alone, and do not say how many others there are.
+        assert_eq!(counted(&filter, 25, Some("alice")).await, (false, [5000, 5000], 25, 1));
+        assert_eq!(counted(&filter, 10, Some("alice")).await, (true, [2050, 2050], 10, 1));
+        // A baseline with too many queries cuts the range.
+        let later =
+            QueryFilter { from_ms: Some(2 * DAY_MS), to_ms: Some(2 * DAY_MS + 5000), ..filter };
+        let usage = store.usage_of(&later, Baseline::DAY_BEFORE, shown, 20, Reader::default());
+        let usage = usage.await.unwrap().unwrap();
+        assert_eq!((usage.is_cut, usage.to_ms - 2 * DAY_MS), (true, 1000));
+
+        let query = store.record(&"0-1".parse().unwrap(), None).await.unwrap().unwrap();
+        let beside = async |most| {
+            let found = store.concurrent_of(&query, 3, most, Reader::default()).await;
+            let found = found.unwrap().unwrap();
+            (found.is_cut, found.to_ms - DAY_MS, found.total.now.count, found.queries.len())
+        };
+        assert_eq!(beside(100).await, (false, 5000, 99, 3));
+        assert_eq!(beside(50).await, (true, 2500, 49, 3));
+        writer.finish().await.unwrap();
+        store.close().await.unwrap();
+    }
 }
