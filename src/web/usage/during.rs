@@ -6,7 +6,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::chart;
-use super::tables::{KINDS, Kind, UsageTables};
+use super::tables::{KINDS, Kind, MEANING, UsageTables};
 use crate::domain::record::{QueryId, QueryIdError};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
@@ -14,7 +14,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{Concurrent, ConcurrentRun, StoredQuery, UsageGroups};
+use crate::store::{Concurrent, ConcurrentRun, UsageGroups};
 use crate::web::layout::{NavItem, Page};
 use crate::web::query::find;
 use crate::web::request::{PageRequest, PageRequests};
@@ -47,14 +47,14 @@ async fn page(view: View, id: String, parameters: Parameters) -> Result<Page, Ap
             " ran: " (format::duration(query.duration_ms)) " from " (format::time(query.started_ms, view.zone)) "."
         }
         @match &found {
-            Some(found) => (report(found, &query, &parameters, view.zone)),
+            Some(found) => (report(found, &parameters, view.zone)),
             None => p.empty { "The start of the query is unknown." },
         }
     };
     Ok(Page { title: format!("What ran beside query {id}"), nav: Some(NavItem::Usage), body })
 }
 
-fn report(found: &Concurrent, query: &StoredQuery, parameters: &Parameters, zone: Zone) -> Markup {
+fn report(found: &Concurrent, parameters: &Parameters, zone: Zone) -> Markup {
     // The range of the query, and not of the page that led here.
     let range = (found.from_ms, found.to_ms);
     let mut in_range = Parameters::new();
@@ -84,13 +84,14 @@ fn report(found: &Concurrent, query: &StoredQuery, parameters: &Parameters, zone
             section aria-labelledby="runs" {
                 div.heading {
                     h2 #runs { "Costliest runs" }
-                    p.note { "By CPU time while query " (query.query_id) " ran, then by time." }
+                    p.note { "By CPU time in the overlap, then by its length" }
                 }
-                (runs(&found.queries, parameters, zone))
+                (runs(&found.queries, parameters, &in_range, zone))
             }
             div.usage-groups {
                 @for kind in KINDS { (tables.section(kind, groups(kind, found))) }
             }
+            p.note { (MEANING) }
         }
     }
 }
@@ -105,9 +106,16 @@ fn groups(kind: Kind, found: &Concurrent) -> &UsageGroups {
     }
 }
 
-fn runs(runs: &[ConcurrentRun], parameters: &Parameters, zone: Zone) -> Markup {
+/// Returns the table of the costliest runs. Queries keep the range of the page that led here; users and databases lead to who used
+/// the cluster in `in_range`.
+fn runs(
+    runs: &[ConcurrentRun],
+    parameters: &Parameters,
+    in_range: &Parameters,
+    zone: Zone,
+) -> Markup {
     const HEADINGS: [&str; 6] =
-        ["Then", "CPU then", "Duration", "CPU time", "Scanned", "Peak memory"];
+        ["Overlap", "CPU in overlap", "Duration", "CPU time", "Scanned", "Peak memory"];
     html! {
         div.wide-table {
             table.statements {
@@ -121,18 +129,24 @@ fn runs(runs: &[ConcurrentRun], parameters: &Parameters, zone: Zone) -> Markup {
                         @for heading in HEADINGS { th.number scope="col" { (heading) } }
                     }
                 }
-                tbody { @for one in runs { (run(one, parameters, zone)) } }
+                tbody { @for one in runs { (run(one, parameters, in_range, zone)) } }
             }
         }
-        p.note { "“Then” is the part of the run while the query ran; of its CPU time, the same part counts." }
+        p.note { "The overlap is the part of a run during which the query ran, too. Of its CPU time, the same part counts." }
     }
 }
 
-fn run(run: &ConcurrentRun, parameters: &Parameters, zone: Zone) -> Markup {
+fn run(run: &ConcurrentRun, parameters: &Parameters, in_range: &Parameters, zone: Zone) -> Markup {
+    let used_by = |name: &str, value: Option<&str>| match value.filter(|value| !value.is_empty()) {
+        Some(value) => {
+            html! { a.value href=(address(paths::USAGE, in_range, &[(name, value)])) { bdi { (value) } } }
+        }
+        None => format::text(value),
+    };
     let statement = run.normalized.as_deref().map(|text| format::excerpt(text, EXCERPT_CHARS));
     let figures = [
-        ("Then", format::duration(Some(run.overlap_ms))),
-        ("CPU then", format::duration(Some(run.overlap_cpu_ms))),
+        ("Overlap", format::duration(Some(run.overlap_ms))),
+        ("CPU in overlap", format::duration(Some(run.overlap_cpu_ms))),
         ("Duration", format::duration(run.duration_ms)),
         ("CPU time", format::duration(run.cpu_time_ms)),
         ("Scanned", format::bytes(run.scan_bytes)),
@@ -148,10 +162,10 @@ fn run(run: &ConcurrentRun, parameters: &Parameters, zone: Zone) -> Markup {
                     }
                 }
             }
-            td data-label="Started" { (format::time(Some(run.started_ms), zone)) }
+            td.started data-label="Started" { (format::time(Some(run.started_ms), zone)) }
             td data-label="State" { (format::state(run.state.as_deref(), run.is_failed)) }
-            td data-label="User" { (format::text(run.user.as_deref())) }
-            td data-label="Database" { (format::text(run.db.as_deref())) }
+            td data-label="User" { (used_by("user", run.user.as_deref())) }
+            td data-label="Database" { (used_by("db", run.db.as_deref())) }
             @for (label, figure) in figures { td.number data-label=(label) { (figure) } }
         }
     }

@@ -146,6 +146,7 @@ fn report_of(
             p.empty { "Nothing ran in this range." }
         } @else {
             div.usage-groups { @for (kind, groups) in groups(usage) { (tables.section(kind, groups)) } }
+            p.note { (tables::MEANING) }
         }
     }
 }
@@ -157,7 +158,7 @@ fn compared(usage: &Usage, zone: Zone) -> Markup {
     };
     html! {
         p {
-            (period(usage.from_ms, usage.to_ms)) ", beside "
+            @if usage.is_cut { (period(usage.from_ms, usage.to_ms)) ", beside " } @else { "Beside " }
             (period(usage.baseline_from_ms, usage.baseline_to_ms)) "."
             (special(usage.began_before, usage.still_running))
         }

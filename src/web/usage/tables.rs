@@ -55,6 +55,10 @@ const COLUMNS: [Column; 5] = [
     (UsageOrder::Count, "Runs", |costs| format::number(Some(costs.count))),
 ];
 
+/// What the figures mean.
+pub(super) const MEANING: &str = "Time is how long runs ran within the range, together. Of a run that is only partly in it, CPU time and bytes scanned \
+    count by the same part. The runs lead to History, which lists those that started in the range.";
+
 /// What the tables of a page have in common.
 pub(super) struct UsageTables<'a> {
     /// The parameters of the page. Links keep its filters.
