@@ -202,7 +202,7 @@ fn peak(steps: &[ConcurrencyStep]) -> i64 {
 fn summary(usage: &Usage, zone: Zone) -> String {
     let period =
         |from_ms, to_ms| format!("{} to {}", zone.format_ms(from_ms), zone.format_ms(to_ms));
-    let cut = if usage.is_cut { ", cut because more than a million queries started" } else { "" };
+    let cut = if usage.is_cut { " (cut behind a million queries)" } else { "" };
     format!(
         "{} runs from {}{cut}, compared with {} from {}; {} began before; at most {} at once, compared with {}",
         usage.total.now.count,

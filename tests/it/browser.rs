@@ -501,6 +501,8 @@ fn hostile_data_is_escaped_and_large_data_loads_quickly() {
         ("/query_profile/wide-1?show=flame", "The width of a box", 30),
         ("/query_profile/wide-1?show=text", "Showing the first 512 KB of", 15),
         ("/statements?from=2020-01-01", "select ?", 5),
+        ("/usage?from=2020-01-01", "<script>alert(1)</script>", 5),
+        ("/usage/hostile-1", "What else ran then", 5),
     ] {
         let began = Instant::now();
         browser.open(&format!("{}{path}", server.url));
@@ -572,6 +574,8 @@ fn screenshots() {
         ("statements", "/statements?from=2024-08-06".to_string()),
         ("statement", format!("/statements/{fingerprint}")),
         ("comparison", format!("/statements/{compared}")),
+        ("usage", "/usage?from=2024-08-06+10:00&to=2024-08-06+11:00".to_string()),
+        ("beside", "/usage/run-2".to_string()),
         ("status", "/status".to_string()),
         ("not-found", "/query_profile/1-2".to_string()),
     ] {

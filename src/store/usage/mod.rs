@@ -81,7 +81,7 @@ pub(crate) struct Usage {
     pub baseline_from_ms: i64,
     /// The end of the baseline.
     pub baseline_to_ms: i64,
-    /// Whether the period or the baseline ends earlier than asked for, because more than a million queries started in it.
+    /// Whether the period and the baseline end earlier than asked for, because more than a million queries started in one of them.
     pub is_cut: bool,
     /// Of the runs, those that started before the period and still ran.
     pub began_before: i64,

@@ -163,7 +163,7 @@ fn compared(usage: &Usage, zone: Zone) -> Markup {
             (special(usage.began_before, usage.still_running))
         }
         @if usage.is_cut {
-            p.error { "More than a million queries started in the range: only this part of it was read. Choose a shorter range." }
+            p.error { "More than a million queries started in the range or the earlier one: only this part of both was read. Choose a shorter range." }
         }
     }
 }
