@@ -20,13 +20,13 @@ pub(super) fn concurrency(
     parameters: &Parameters,
     zone: Zone,
 ) -> Markup {
-    let before = usage.baseline_concurrency.as_slice();
+    let before = Some(usage.baseline_concurrency.as_slice()).filter(|steps| peak(steps) > 0);
     let all_time = address(paths::USAGE, parameters, &[("from", ""), ("to", "")]);
     let link =
         |from: &str, to: &str| address(paths::USAGE, parameters, &[("from", from), ("to", to)]);
     let width = format!("per {}", range.width_text());
     let to_ms = usage.to_ms;
-    Chart { steps: &usage.concurrency, before: Some(before), to_ms, zone }
+    Chart { steps: &usage.concurrency, before, to_ms, zone }
         .figure(&width, Some((&all_time, &link)))
 }
 

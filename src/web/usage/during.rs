@@ -60,7 +60,7 @@ fn report(found: &Concurrent, parameters: &Parameters, zone: Zone) -> Markup {
     let mut in_range = Parameters::new();
     in_range.set("from", found.from_ms.to_string());
     in_range.set("to", found.to_ms.to_string());
-    let tables = UsageTables { parameters: &in_range, range, order: None };
+    let tables = UsageTables { parameters: &in_range, range, order: None, has_baseline: false };
     html! {
         @if found.is_cut {
             p.error {
@@ -73,14 +73,14 @@ fn report(found: &Concurrent, parameters: &Parameters, zone: Zone) -> Markup {
             (super::special(found.began_before, found.still_running))
             " " a href=(address(paths::USAGE, &in_range, &[])) { "Who used the cluster then" }
         }
-        (tables.total(&found.total))
-        section aria-labelledby="at-once" {
-            h2 #at-once { "Other queries at once" }
-            (chart::beside(&found.concurrency, found.to_ms, zone))
-        }
         @if found.queries.is_empty() {
             p.empty { "Nothing else ran at the same time." }
         } @else {
+            (tables.total(&found.total))
+            section aria-labelledby="at-once" {
+                h2 #at-once { "Other queries at once" }
+                (chart::beside(&found.concurrency, found.to_ms, zone))
+            }
             section aria-labelledby="runs" {
                 div.heading {
                     h2 #runs { "Costliest runs" }

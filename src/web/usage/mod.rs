@@ -133,8 +133,12 @@ fn report_of(
     parameters: &Parameters,
     zone: Zone,
 ) -> Markup {
-    let tables =
-        UsageTables { parameters, range: (usage.from_ms, usage.to_ms), order: Some(order) };
+    let tables = UsageTables {
+        parameters,
+        range: (usage.from_ms, usage.to_ms),
+        order: Some(order),
+        has_baseline: has_baseline(usage),
+    };
     html! {
         (compared(usage, zone))
         (tables.total(&usage.total))
@@ -151,6 +155,11 @@ fn report_of(
     }
 }
 
+/// Returns whether anything ran in the baseline.
+fn has_baseline(usage: &Usage) -> bool {
+    usage.total.before.as_ref().is_some_and(|before| before.count > 0)
+}
+
 /// Says what is compared, and what of it is special.
 fn compared(usage: &Usage, zone: Zone) -> Markup {
     let period = |from_ms: i64, to_ms: i64| {
@@ -159,7 +168,9 @@ fn compared(usage: &Usage, zone: Zone) -> Markup {
     html! {
         p {
             @if usage.is_cut { (period(usage.from_ms, usage.to_ms)) ", beside " } @else { "Beside " }
-            (period(usage.baseline_from_ms, usage.baseline_to_ms)) "."
+            (period(usage.baseline_from_ms, usage.baseline_to_ms))
+            @if !has_baseline(usage) { ", in which nothing ran" }
+            "."
             (special(usage.began_before, usage.still_running))
         }
         @if usage.is_cut {

@@ -67,6 +67,8 @@ pub(super) struct UsageTables<'a> {
     pub range: (i64, i64),
     /// The order of all tables, which their heads choose; None where the page has no choice.
     pub order: Option<UsageOrder>,
+    /// Whether anything ran in the baseline: else every group would be new.
+    pub has_baseline: bool,
 }
 
 impl UsageTables<'_> {
@@ -83,7 +85,7 @@ impl UsageTables<'_> {
                         dd {
                             @if label == "Runs" { a href=(self.runs(&[])) { (text(&total.now)) } }
                             @else { (text(&total.now)) }
-                            @if let Some(before) = &total.before { " " span.before { "was " (text(before)) } }
+                            @if let Some(before) = self.before(total) { " " span.before { "was " (text(before)) } }
                         }
                     }
                 }
@@ -91,11 +93,16 @@ impl UsageTables<'_> {
         }
     }
 
+    /// Returns what a group cost in the baseline, if anything ran in it.
+    fn before<'r>(&self, row: &'r UsageRow) -> Option<&'r UsageCosts> {
+        row.before.as_ref().filter(|_| self.has_baseline)
+    }
+
     /// Returns the table of one kind with its heading.
     pub(super) fn section(&self, kind: Kind, groups: &UsageGroups) -> Markup {
         let (heading, _) = kind.labels();
         let id = format!("by-{}", kind.parameter());
-        let max = groups.rows.iter().flat_map(|row| [Some(&row.now), row.before.as_ref()]);
+        let max = groups.rows.iter().flat_map(|row| [Some(&row.now), self.before(row)]);
         let max_ms = max.flatten().map(|costs| costs.running_ms).max().unwrap_or(0);
         html! {
             section.all[kind == Kind::Statement] aria-labelledby=(id) {
@@ -133,7 +140,7 @@ impl UsageTables<'_> {
     }
 
     fn row(&self, kind: Kind, row: &UsageRow, max_ms: i64) -> Markup {
-        let before = row.before.as_ref();
+        let before = self.before(row);
         let is_new = before.is_some_and(|before| before.count == 0);
         html! {
             tr {
