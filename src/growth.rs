@@ -302,7 +302,7 @@ fn fault(shape: &Shape) -> Option<String> {
 }
 
 #[test]
-#[ignore = "needs an optimized build: ten seconds"]
+#[ignore = "needs a minute"]
 fn time_and_memory_grow_with_the_input() {
     let lasting = |shape: &Shape| {
         let mut faults = (0..ATTEMPTS).map_while(|_| fault(shape));

@@ -83,9 +83,12 @@ static BY_PATH: LazyLock<foldhash::HashMap<&str, &Route>> = LazyLock::new(|| {
 });
 
 /// The pages, which are no routes of this module, and how they work. Paths below a page work as the page does.
-const PAGES: [(&str, RouteKind); 8] = [
+const PAGES: [(&str, RouteKind); 11] = [
     ("/query_profile", RouteKind::Read),
     ("/statements", RouteKind::Report),
+    ("/regressions", RouteKind::Report),
+    ("/findings", RouteKind::Report),
+    ("/plans", RouteKind::Report),
     ("/usage", RouteKind::Report),
     ("/status", RouteKind::Read),
     ("/events", RouteKind::Stream),
@@ -123,6 +126,16 @@ fn is_cached(path: &str) -> bool {
 
 /// Returns the label of a path in the metrics. The number of labels is bounded, whatever paths clients ask for.
 fn label(path: &str) -> &'static str {
+    known_label(path).unwrap_or("other")
+}
+
+/// Returns whether a path belongs to a page or to the REST interface.
+pub(crate) fn is_known(path: &str) -> bool {
+    known_label(path).is_some()
+}
+
+/// Returns the label of a path in the metrics. `None` if there is nothing at the path.
+fn known_label(path: &str) -> Option<&'static str> {
     /// Each label, and whether it is a pattern. The longest comes first, for `/api/profile/text` does not count as
     /// `/api/profile`. Made once, for every request passes here.
     static LABELS: LazyLock<Vec<(&str, bool)>> = LazyLock::new(|| {
@@ -133,17 +146,17 @@ fn label(path: &str) -> &'static str {
         labels
     });
     if path == "/" {
-        return "/";
+        return Some("/");
     }
     if let Some(route) = BY_PATH.get(path) {
-        return route.label();
+        return Some(route.label());
     }
     let mut labels = LABELS.iter();
     let found = labels.find(|(label, is_pattern)| match is_pattern {
         true => values(label, path).is_some(),
         false => is_at_or_below(label, path),
     });
-    found.map_or("other", |(label, _)| label)
+    found.map(|(label, _)| *label)
 }
 
 /// Joins all routes to one filter that answers every request.
@@ -174,7 +187,9 @@ pub(crate) fn routes(
 async fn refuse(rejection: Rejection) -> Result<Answer, Infallible> {
     let error = if rejection.is_not_found() {
         ApiError::NotFound(
-            "there is nothing at this path; the session list is at /rest/v1/session".to_string(),
+            "there is nothing at this path; the session list is at /rest/v1/session, and \
+             /api/v1/openapi.json describes the paths of /api/v1"
+                .to_string(),
         )
     } else if rejection.find::<MethodNotAllowed>().is_some() {
         ApiError::MethodNotAllowed("GET, HEAD")

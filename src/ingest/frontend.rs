@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 
-use super::{Pipeline, Source};
+use super::{Pipeline, Source, WaitsFor};
 use crate::domain::profile::Profile;
 use crate::domain::record::{QueryId, QueryRecord};
 use crate::domain::time::Zone;
@@ -52,11 +52,11 @@ pub(crate) async fn poll_frontend(
     loop {
         let polled = match poller.store.holds(&poller.name, lease_ms).await {
             Ok(true) => {
-                poller.source.set_waiting(false);
+                poller.source.set_waits_for(None);
                 poller.poll().await
             }
             Ok(false) => {
-                poller.source.set_waiting(true);
+                poller.source.set_waits_for(Some(WaitsFor::OtherAnnals));
                 tokio::time::sleep(interval).await;
                 continue;
             }

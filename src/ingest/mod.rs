@@ -28,7 +28,7 @@ pub(crate) use hours::sum_hours;
 pub(crate) use pipeline::{Pipeline, PushError};
 pub(crate) use plans::read_plans;
 pub(crate) use retention::{PruneReport, run_retention};
-pub(crate) use sources::{AuditTableReport, Source, SourceReport};
+pub(crate) use sources::{AuditTableReport, Source, SourceReport, WaitsFor};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

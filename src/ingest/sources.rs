@@ -30,13 +30,22 @@ pub(crate) struct SourceReport {
     pub last_success_ms: Option<i64>,
     pub last_error: Option<String>,
     pub last_error_ms: Option<i64>,
-    /// Whether this annals waits, because another one that shares the history asks the frontend. This one takes over if the
-    /// other stops.
-    pub is_waiting: bool,
+    /// Why nothing is read at present, although nothing failed.
+    pub waits_for: Option<WaitsFor>,
     /// What is not read yet: bytes of a followed log, profiles of a frontend, new rows of an audit table.
     pub lag: Option<u64>,
     /// Of an audit table alone.
     pub audit_table: Option<AuditTableReport>,
+}
+
+/// What a source waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WaitsFor {
+    /// No file has the followed name.
+    File,
+    /// Another annals that shares the history reads the source. This one takes over if the other stops.
+    OtherAnnals,
 }
 
 /// How far an audit table is read. Times are Unix milliseconds, and durations milliseconds.
@@ -111,9 +120,8 @@ impl Source {
         }
     }
 
-    /// Notes whether another annals reads this source.
-    pub(super) fn set_waiting(&self, is_waiting: bool) {
-        unpoisoned(&self.0).is_waiting = is_waiting;
+    pub(super) fn set_waits_for(&self, waits_for: Option<WaitsFor>) {
+        unpoisoned(&self.0).waits_for = waits_for;
     }
 
     pub(super) fn set_audit_table(&self, report: AuditTableReport) {

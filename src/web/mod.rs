@@ -36,12 +36,16 @@ mod usage;
 
 use std::sync::Arc;
 
+use warp::filters::BoxedFilter;
 use warp::filters::path::FullPath;
 use warp::http::HeaderMap;
 use warp::{Filter, Rejection, Reply};
 
-use crate::http::{AppState, answer, middleware};
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
+use crate::http::{AppState, answer, is_known, middleware};
 pub(crate) use live_updates::LiveUpdates;
+use request::{PageRequest, PageRequests};
 
 /// Returns the routes of all pages. A path of no page is rejected, so that other routes may follow.
 pub(crate) fn routes(
@@ -68,6 +72,8 @@ pub(crate) fn routes(
         .unify()
         .or(login::routes(state))
         .unify()
+        .or(not_found(requests.clone()))
+        .unify()
         .or(assets::routes())
         .unify();
     let pages = warp::method().and(warp::header::headers_cloned()).and(pages).map(
@@ -78,6 +84,23 @@ pub(crate) fn routes(
     let events = live_updates::route(requests, live_updates);
     // Boxed: warp clones the filters for each request, and a clone of a box is one counter.
     not_rest().and(pages.or(events).boxed())
+}
+
+/// Returns the answer to a browser that asks for a path of nothing.
+fn not_found(requests: PageRequests) -> BoxedFilter<(Answer,)> {
+    let is_nothing = warp::path::full().and(warp::header("accept")).and_then(
+        async |path: FullPath, accepted: String| match is_known(path.as_str()) {
+            false if accepted.contains("text/html") => Ok(()),
+            _ => Err(warp::reject::not_found()),
+        },
+    );
+    let page =
+        async |_, _| Err(ApiError::NotFound("There is no page at this address.".to_string()));
+    is_nothing
+        .untuple_one()
+        .and(requests)
+        .then(move |request: PageRequest| request.answer(page))
+        .boxed()
 }
 
 /// Rejects requests to the REST interface at once: there are far more of them than of page requests.

@@ -16,7 +16,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::ingest::audit_table::{EMPTY_TABLE, future_advice};
-use crate::ingest::{AuditTableReport, Pipeline, SourceReport};
+use crate::ingest::{AuditTableReport, Pipeline, SourceReport, WaitsFor};
 
 pub(super) fn route(requests: PageRequests, state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
     warp::path!("status")
@@ -75,7 +75,7 @@ fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
         article.card {
             h3 { bdi { (name) } }
             p {
-                @if report.is_waiting { span.state.unknown { "waiting" } }
+                @if report.waits_for.is_some() { span.state.unknown { "waiting" } }
                 @else if is_failing { span.state.failed { "failing" } }
                 @else { span.state.good { "OK" } }
             }
@@ -93,8 +93,12 @@ fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
                     (fact("Last failure", format::time(report.last_error_ms, zone)))
                 }
             }
-            @if report.is_waiting {
-                p { "Another annals with the same history reads this source. This one takes over if that one stops." }
+            @match report.waits_for {
+                None => {}
+                Some(WaitsFor::File) => p { "No file has this name yet, or annals may not read its folder." }
+                Some(WaitsFor::OtherAnnals) => p {
+                    "Another annals with the same history reads this source. This one takes over if that one stops."
+                }
             }
             @if report.audit_table.as_ref().is_some_and(|table| table.is_empty) { p { (EMPTY_TABLE) } }
             @if let Some(advice) = report.audit_table.as_ref().and_then(future_advice) { p.error { (advice) } }

@@ -70,9 +70,15 @@ pub(crate) fn source(server: &Server, scene: &Scene) -> Value {
 fn a_missing_log_is_followed_once_it_exists() {
     let scene = Scene::new();
     let server = scene.serve();
-    wait_until(|| !source(&server, &scene).is_null(), || "the log is not followed".to_string());
+    let waits = || source(&server, &scene)["waits_for"] == "file";
+    wait_until(waits, || source(&server, &scene).to_string());
+    // A file that is not there is no success.
+    assert_eq!(source(&server, &scene)["last_success_ms"], Value::Null);
+    let (_, _, page) = server.get("/status");
+    assert!(String::from_utf8(page).unwrap().contains("No file has this name yet"));
     scene.append(&audit_records(0..3));
     scene.wait_for(3);
+    assert_eq!(source(&server, &scene)["waits_for"], Value::Null);
     scene.append(&audit_records(3..5));
     scene.wait_for(5);
     let rows = server.envelope("/rest/v1/session");

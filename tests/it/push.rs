@@ -68,7 +68,8 @@ fn bad_rows_are_reported_by_line_and_good_rows_are_stored() {
     let (folder, server) = server();
     let lines = format!("{}\n{{\"query_id\": \"b\"\n{{\"query_id\": \"c\"}}\n7\n", object("a"));
     let (status, answer, _) = server.send("POST", QUERIES, &[], lines.as_bytes());
-    assert_eq!(status, 422);
+    assert_eq!((status, &answer["code"]), (422, &json!(422)));
+    assert_eq!(answer["msg"], "Unprocessable Content");
     assert_eq!((&answer["data"]["new"], &answer["data"]["rejected"]), (&json!(1), &json!(3)));
     let reasons = answer["data"]["reasons"].as_array().unwrap();
     assert_eq!(reasons[0]["line"], 2);

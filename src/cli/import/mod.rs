@@ -16,7 +16,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 
-use self::reading::{Reader, search};
+use self::reading::{Reader, report_of_nothing, search};
 use self::report::Report;
 use super::CLOSING;
 use super::args::{ConfigArgs, FileName};
@@ -24,7 +24,7 @@ use super::output::print;
 use crate::domain::exclusion::ExclusionRules;
 use crate::formats::encoding::Encoding;
 use crate::formats::file::Options;
-use crate::store::{BULK_TIME, Batch, Store};
+use crate::store::{Address, BULK_TIME, Batch, Store};
 
 /// Import audit logs, profiles and audit tables
 ///
@@ -62,11 +62,17 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
         true => Vec::new(),
         false => config.audit_tables(&args.audit_table)?,
     };
+    let options = Options { zone: config.zone(), encoding: args.encoding };
+    if tables.is_empty()
+        && let Some(report) = nothing_for_new_history(&config.db(), &args.paths, options)
+    {
+        print(report.to_string().trim_end());
+        return Ok(report.exit_code());
+    }
     let store = Store::open(&config.db()).await?;
     super::report_reparsed(&store);
     let mut exit_code = ExitCode::SUCCESS;
     if !args.paths.is_empty() {
-        let options = Options { zone: config.zone(), encoding: args.encoding };
         let report = import(&store, args.paths, options, config.exclude.clone()).await?;
         print(report.to_string().trim_end());
         exit_code = report.exit_code();
@@ -79,6 +85,14 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     }
     store.close().await.context(CLOSING)?;
     Ok(exit_code)
+}
+
+/// Returns the report of an import that stores nothing in a file that does not exist: it need not be made.
+fn nothing_for_new_history(db: &Address, paths: &[PathBuf], options: Options) -> Option<Report> {
+    match db {
+        Address::File(file) if !file.exists() => report_of_nothing(paths, options),
+        _ => None,
+    }
 }
 
 /// Fails if a path does not exist, before anything is made or written.

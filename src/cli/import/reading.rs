@@ -12,9 +12,9 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use walkdir::WalkDir;
 
 use super::is_standard_input;
-use super::report::{Problem, Report, START, Warning};
-use crate::formats::file::{self, Location, Options};
-use crate::formats::{Item, SkipReason, Skipped};
+use super::report::{Problem, Report, START};
+use crate::formats::file::{self, Emit, Location, Options};
+use crate::formats::{Item, SkipReason};
 use crate::store::{Batch, WriteError, WriteSummary, Writer};
 
 /// Returns the files at and below the paths, those of a folder by name, without the history itself.
@@ -46,6 +46,56 @@ pub(super) fn search(
         }
     }
     files
+}
+
+/// Reads files until one holds something to store. Returns the report of all files if none does. Returns `None` for a pipe
+/// as well: it can be read only once.
+pub(super) fn report_of_nothing(paths: &[PathBuf], options: Options) -> Option<Report> {
+    let (mut report, started) = (Report::new(options.zone), Instant::now());
+    for path in search(paths, None, &mut report) {
+        if !path.is_file() {
+            return None;
+        }
+        let emit = &mut |place: Location<'_>, item: Item| {
+            report.item(&item, &path, place);
+            match item {
+                Item::Skipped(_) | Item::OtherFile => Ok(()),
+                Item::Record { .. } | Item::Login { .. } | Item::Profile { .. } => Err(()),
+            }
+        };
+        if !read_file(&path, &ProgressBar::hidden(), options, emit).ok()? {
+            report.problem(Problem::Skipped(SkipReason::Unreadable), &path, START);
+        }
+        report.files += 1;
+    }
+    report.took = started.elapsed();
+    Some(report)
+}
+
+/// Reads a file, or the standard input, and calls `emit` with what it holds. Returns whether it could be opened. Errors only
+/// as `emit` does.
+fn read_file<E>(
+    path: &Path,
+    progress: &ProgressBar,
+    options: Options,
+    emit: &mut Emit<'_, E>,
+) -> Result<bool, E> {
+    if is_standard_input(path) {
+        let input = progress.wrap_read(io::stdin().lock());
+        file::read(input, Path::new(""), options, emit)?;
+        return Ok(true);
+    }
+    let Ok(file) = File::open(path) else {
+        return Ok(false);
+    };
+    // A pipe cannot seek.
+    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    let input = progress.wrap_read(file);
+    match is_file {
+        true => file::read_seekable(input, path, options, emit)?,
+        false => file::read(input, path, options, emit)?,
+    }
+    Ok(true)
 }
 
 /// Whether a file is the history, or its write-ahead log.
@@ -88,74 +138,24 @@ impl Reader {
 
     pub(super) fn read_all(&mut self, files: &[PathBuf]) -> Result<(), WriteError> {
         for path in files {
-            if is_standard_input(path) {
-                let input = self.progress.wrap_read(io::stdin().lock());
-                let options = self.options;
-                file::read(input, Path::new(""), options, &mut |place, item| {
-                    self.add(item, path, place)
-                })?;
-            } else {
-                match File::open(path) {
-                    Ok(file) => self.read(file, path)?,
-                    Err(_) => {
-                        self.report.problem(Problem::Skipped(SkipReason::Unreadable), path, START);
-                    }
-                }
+            let (progress, options) = (self.progress.clone(), self.options);
+            let add = &mut |place: Location<'_>, item| self.add(item, path, place);
+            if !read_file(path, &progress, options, add)? {
+                self.report.problem(Problem::Skipped(SkipReason::Unreadable), path, START);
             }
             self.report.files += 1;
         }
         self.send()
     }
 
-    fn read(&mut self, file: File, path: &Path) -> Result<(), WriteError> {
-        // A pipe cannot seek.
-        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
-        let input = self.progress.wrap_read(file);
-        let options = self.options;
-        let mut add = |place: Location<'_>, item| self.add(item, path, place);
-        match is_file {
-            true => file::read_seekable(input, path, options, &mut add),
-            false => file::read(input, path, options, &mut add),
-        }
-    }
-
     /// Adds what a file holds to the batch, and sends the batch if it is full.
     fn add(&mut self, item: Item, path: &Path, place: Location<'_>) -> Result<(), WriteError> {
+        self.report.item(&item, path, place);
         match item {
-            Item::Record { record, replaced, cut, foreign, warnings } => {
-                if replaced {
-                    self.report.warn(Warning::NotUtf8, path, place);
-                }
-                if cut.is_some() {
-                    self.report.problem(Problem::Cut, path, place);
-                }
-                for warning in warnings {
-                    self.report.read_warning(warning, path, place);
-                }
-                self.report.check_start(&record, path, place);
-                self.report.foreign(foreign, path, place);
-                self.batch.record(*record);
-            }
-            Item::Login { login, foreign } => {
-                self.report.foreign(foreign, path, place);
-                self.batch.login(*login);
-            }
-            Item::Profile { profile, replaced } => {
-                if replaced {
-                    self.report.warn(Warning::NotUtf8, path, place);
-                }
-                self.report.check_start(&profile.summary, path, place);
-                self.batch.profile(*profile);
-            }
-            // A log of a frontend is no mistake of the user, whatever it holds.
-            Item::Skipped(Skipped { reason: SkipReason::ProfileInLog, .. }) => {
-                self.report.other_files += 1;
-                self.report.warn(Warning::ProfileInLog, path, place);
-            }
-            Item::Skipped(Skipped { reason, .. }) => {
-                self.report.problem(Problem::Skipped(reason), path, place);
-            }
-            Item::OtherFile => self.report.other_files += 1,
+            Item::Record { record, .. } => self.batch.record(*record),
+            Item::Login { login, .. } => self.batch.login(*login),
+            Item::Profile { profile, .. } => self.batch.profile(*profile),
+            Item::Skipped(_) | Item::OtherFile => {}
         }
         if self.batch.is_full() { self.send() } else { Ok(()) }
     }

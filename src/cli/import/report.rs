@@ -11,7 +11,7 @@ use super::zone_advice::zone_advice;
 use crate::domain::record::QueryRecord;
 use crate::domain::time::Zone;
 use crate::formats::file::Location;
-use crate::formats::{ForeignLines, ReadWarning, SkipReason};
+use crate::formats::{ForeignLines, Item, ReadWarning, SkipReason, Skipped};
 use crate::store::WriteSummary;
 
 /// Input that annals does not understand, or not completely.
@@ -113,12 +113,47 @@ impl Report {
         self.problems.entry(problem).or_default().add(path, place);
     }
 
-    pub(super) fn warn(&mut self, warning: Warning, path: &Path, place: Location<'_>) {
+    /// Counts what is wrong with a piece of input, or looks wrong.
+    pub(super) fn item(&mut self, item: &Item, path: &Path, place: Location<'_>) {
+        match item {
+            Item::Record { record, replaced, cut, foreign, warnings } => {
+                if *replaced {
+                    self.warn(Warning::NotUtf8, path, place);
+                }
+                if cut.is_some() {
+                    self.problem(Problem::Cut, path, place);
+                }
+                for warning in warnings {
+                    self.read_warning(*warning, path, place);
+                }
+                self.check_start(record, path, place);
+                self.foreign(*foreign, path, place);
+            }
+            Item::Login { foreign, .. } => self.foreign(*foreign, path, place),
+            Item::Profile { profile, replaced } => {
+                if *replaced {
+                    self.warn(Warning::NotUtf8, path, place);
+                }
+                self.check_start(&profile.summary, path, place);
+            }
+            // A log of a frontend is no mistake of the user, whatever it holds.
+            Item::Skipped(Skipped { reason: SkipReason::ProfileInLog, .. }) => {
+                self.other_files += 1;
+                self.warn(Warning::ProfileInLog, path, place);
+            }
+            Item::Skipped(Skipped { reason, .. }) => {
+                self.problem(Problem::Skipped(*reason), path, place);
+            }
+            Item::OtherFile => self.other_files += 1,
+        }
+    }
+
+    fn warn(&mut self, warning: Warning, path: &Path, place: Location<'_>) {
         self.warnings.entry(warning).or_default().add(path, place);
     }
 
     /// Counts what a reader warned of.
-    pub(super) fn read_warning(&mut self, warning: ReadWarning, path: &Path, place: Location<'_>) {
+    fn read_warning(&mut self, warning: ReadWarning, path: &Path, place: Location<'_>) {
         let warning = match warning {
             ReadWarning::MessageHoldsFields => Warning::Misread,
             ReadWarning::StartsAfterWritten { by_ms } => {
@@ -130,7 +165,7 @@ impl Report {
     }
 
     /// Warns about a query that begins in the future, as it does if times are read in a wrong zone.
-    pub(super) fn check_start(&mut self, record: &QueryRecord, path: &Path, place: Location<'_>) {
+    fn check_start(&mut self, record: &QueryRecord, path: &Path, place: Location<'_>) {
         if let Some(started_ms) = record.started_ms
             && started_ms > self.now_ms + FUTURE_MS
         {
@@ -144,12 +179,7 @@ impl Report {
     }
 
     /// Counts lines between records.
-    pub(super) fn foreign(
-        &mut self,
-        foreign: Option<ForeignLines>,
-        path: &Path,
-        place: Location<'_>,
-    ) {
+    fn foreign(&mut self, foreign: Option<ForeignLines>, path: &Path, place: Location<'_>) {
         for line in foreign.into_iter().flat_map(|lines| lines.first..lines.first + lines.count) {
             let place = Location { line, ..place };
             self.problem(Problem::Skipped(SkipReason::OutsideRecord), path, place);

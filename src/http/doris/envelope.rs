@@ -34,6 +34,13 @@ pub(crate) fn success(data: impl Serialize, count: usize) -> Result<Answer, ApiE
     json(StatusCode::OK, Envelope { msg: "success", code: 0, data, count })
 }
 
+/// Returns the outcome of a push of which some rows were rejected: 422, in the envelope. `count` is the number of rows that
+/// are stored. Errors if `data` cannot be written as JSON.
+pub(crate) fn some_rejected(data: impl Serialize, count: usize) -> Result<Answer, ApiError> {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    json(status, Envelope { msg: "Unprocessable Content", code: status.as_u16(), data, count })
+}
+
 /// Returns a profile as HTML in the envelope, tagged with the hash of its stored form.
 pub(crate) fn profile_html(text: StoredText, hash: u128) -> Answer {
     let (head, tail) = (br#"{"msg":"success","code":0,"data":""#, br#"","count":0}"#);

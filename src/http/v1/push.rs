@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType};
 use utoipa::openapi::{RefOr, Schema, Type};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 use warp::http::header::CONTENT_ENCODING;
-use warp::http::{HeaderMap, Method, StatusCode};
+use warp::http::{HeaderMap, Method};
 
 use super::queries::{LIST_PATH, PROFILE_PATH};
 use super::schema::{QUERY_ID, QueryIdText};
@@ -16,7 +16,7 @@ use crate::domain::time::Zone;
 use crate::formats::rows::{self, Format, JsonKind};
 use crate::http::answer::Answer;
 use crate::http::body::{self, Body};
-use crate::http::doris::envelope::{Envelope, success};
+use crate::http::doris::envelope::{Envelope, some_rejected, success};
 use crate::http::error::ApiError;
 use crate::http::pushed_rows::PushedRows;
 use crate::http::query_ids::exact_query_id;
@@ -109,12 +109,10 @@ async fn queries(request: PushRequest) -> Result<Answer, ApiError> {
         rejected: rows.rejected.count,
         reasons: rows.rejected.first,
     };
-    let has_rejected = pushed.rejected > 0;
-    let mut answer = success(pushed, total as usize)?;
-    if has_rejected {
-        *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    match pushed.rejected {
+        0 => success(pushed, total as usize),
+        _ => some_rejected(pushed, total as usize),
     }
-    Ok(answer)
 }
 
 /// Returns the error of a push of which the first rows are stored already.

@@ -18,7 +18,7 @@ use futures_util::FutureExt;
 
 use self::collector::{Collector, Next};
 use super::frontend::retry_after;
-use super::sources::AuditTableReport;
+use super::sources::{AuditTableReport, WaitsFor};
 use super::{Pipeline, SourceReport};
 use crate::domain::time::{format_duration_ms, now_ms};
 use crate::formats::audit_table::{AuditTableError, AuditTableSettings};
@@ -86,11 +86,11 @@ pub(crate) async fn collect_audit_table(
     loop {
         let stepped = match store.holds(&name, lease_ms).await {
             Ok(true) => {
-                source.set_waiting(false);
+                source.set_waits_for(None);
                 step(&mut collector).await
             }
             Ok(false) => {
-                source.set_waiting(true);
+                source.set_waits_for(Some(WaitsFor::OtherAnnals));
                 collector.forget_uncommitted();
                 tokio::time::sleep(interval).await;
                 continue;

@@ -27,7 +27,7 @@ use self::checkpoint::Checkpoints;
 use self::head::Head;
 use self::rotation::{Candidate, FileId, Stamp, candidates, is_gzip};
 use self::tail::{Progress, Tail};
-use super::{Pipeline, Source};
+use super::{Pipeline, Source, WaitsFor};
 use crate::formats::audit_log::AuditLog;
 use crate::store::{Batch, FollowedFile, Store, WriteError};
 
@@ -131,7 +131,11 @@ impl Follower {
         for (number, source) in self.sources.iter().enumerate() {
             let tails = self.tails.values().filter(|tail| tail.pattern == number);
             source.set_lag(tails.map(Tail::lag).sum());
-            source.succeeded();
+            let has_no_file = self.waiting.contains(&number);
+            source.set_waits_for(has_no_file.then_some(WaitsFor::File));
+            if !has_no_file {
+                source.succeeded();
+            }
         }
         Ok(())
     }

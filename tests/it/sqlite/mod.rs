@@ -11,6 +11,7 @@ mod docs;
 mod file_changes;
 mod hours;
 mod log;
+mod mistakes;
 mod odd_files;
 mod open;
 mod other_programs;
