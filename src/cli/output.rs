@@ -12,6 +12,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::domain::account::is_control;
+use crate::domain::readable::{readable_bytes, readable_duration_ms};
 use crate::domain::statement::{self, SyntaxKind};
 
 pub(super) const BOLD: Style = Style::new().bold();
@@ -64,8 +65,8 @@ impl Output {
         parts.collect()
     }
 
-    /// Returns rows below the names of their columns. On a terminal: a table, of which no line is longer than the
-    /// terminal is wide. Elsewhere: lines with tabs, in which a backslash, a tab and a control character are escaped
+    /// Returns rows below the names of their columns, which come in the order of their worth. On a terminal: a table, of
+    /// which no line is longer than the terminal is wide, with durations and sizes as people read them. Elsewhere: lines with tabs, in which a backslash, a tab and a control character are escaped
     /// as in `\t` and `\x1b`.
     pub(super) fn table(self, names: &[&str], rows: &[Vec<String>]) -> String {
         match self.terminal {
@@ -90,14 +91,17 @@ impl Output {
         width: u16,
         constraints: fn(&[u16], u16) -> Vec<ColumnConstraint>,
     ) -> String {
+        let shown: Vec<String> = names.iter().map(|name| visible(shown_name(name))).collect();
+        let rows = readable_rows(names, rows, width);
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        let mut header =
-            comfy_table::Row::from(names.iter().map(|name| visible(name)).collect::<Vec<_>>());
+        // A cell is cut where the column ends and not behind a word: no cell holds this character.
+        table.set_delimiter('\0');
+        let mut header = comfy_table::Row::from(shown);
         header.max_height(1);
         table.set_header(header);
-        for row in rows {
+        for row in &rows {
             let cells = row.iter().map(|cell| {
                 let line: String = cell.split_whitespace().collect::<Vec<_>>().join(" ");
                 // No terminal is wider, and text beyond its edge need not be arranged.
@@ -168,18 +172,78 @@ fn tab_separated(names: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Returns the name of a column on a terminal. Its values have their units there.
+fn shown_name(name: &str) -> &str {
+    if is_duration(name) { name.strip_suffix("_ms").unwrap_or(name) } else { name }
+}
+
+/// Whether a column holds milliseconds that are no time of day.
+fn is_duration(name: &str) -> bool {
+    name.ends_with("_ms") && name != "started_ms" && name != "ended_ms"
+}
+
+/// Returns the cells as people read them: durations and sizes with their units. A column `before` has the unit of the column
+/// before it. Where the terminal is not wide enough, ids are cut after as many characters as tell them apart.
+fn readable_rows(names: &[&str], rows: &[Vec<String>], width: u16) -> Vec<Vec<String>> {
+    let mut rows = rows.to_vec();
+    let mut unit = "";
+    for (column, name) in names.iter().enumerate() {
+        unit = if *name == "before" { unit } else { name };
+        for row in &mut rows {
+            let Some(cell) = row.get_mut(column) else { continue };
+            let Ok(value) = cell.parse::<i64>() else { continue };
+            if is_duration(unit) && value >= 0 {
+                *cell = readable_duration_ms(value);
+            } else if unit.ends_with("_bytes") {
+                *cell = readable_bytes(value);
+            }
+        }
+    }
+    let longest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(String::len).max();
+        let is_last = column + 1 == names.len();
+        cells.map(|length| if is_last { length.min(STATEMENT_CHARS) } else { length + 1 })
+    };
+    if (0..names.len()).filter_map(longest).sum::<usize>() > usize::from(width)
+        && let Some(column) = names.iter().position(|name| *name == "query_id")
+    {
+        cut_ids(column, &mut rows);
+    }
+    rows
+}
+
+/// Cuts ids after as many characters as tell them apart, at least [`ID_CHARS`].
+fn cut_ids(column: usize, rows: &mut [Vec<String>]) {
+    let mut ids: Vec<&str> =
+        rows.iter().filter_map(|row| row.get(column)).map(String::as_str).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let same = |pair: &[&str]| {
+        pair[0].chars().zip(pair[1].chars()).take_while(|(one, other)| one == other).count()
+    };
+    let apart = ids.windows(2).map(|pair| same(pair) + 1).max().unwrap_or(0).max(ID_CHARS);
+    for id in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+        *id = id.chars().take(apart).collect();
+    }
+}
+
+/// The characters of a statement that are of more use than a whole id.
+const STATEMENT_CHARS: usize = 40;
+/// The characters of an id that are always shown. Among a million random ids, ten hexadecimal digits are mostly enough.
+const ID_CHARS: usize = 10;
+
 /// Returns the widths of the columns of a table that fits the terminal. The first column, which identifies the row,
-/// is always shown. Columns after it are hidden if there is no space for them. The last column is the longest (a
-/// statement, a name) and is cut.
+/// is always shown. The columns after it are shown as far as they fit. The last column is the longest (a statement, a
+/// name) and is cut.
 fn constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
     const LAST: u16 = 14;
     let Some((last, others)) = widths.split_last() else { return Vec::new() };
     let mut space = width.saturating_sub(LAST.min(last + PADDING));
-    let mut taken = 0;
+    let (mut taken, mut is_full) = (0, false);
     let mut constraints = Vec::with_capacity(widths.len());
     for wanted in others.iter().map(|content| content.saturating_add(PADDING)) {
         let is_first = constraints.is_empty();
-        if wanted <= space {
+        if wanted <= space && !is_full {
             space -= wanted;
             taken += wanted;
             constraints.push(ColumnConstraint::ContentWidth);
@@ -188,6 +252,7 @@ fn constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
             taken = wanted.min(width);
             constraints.push(ColumnConstraint::Absolute(Width::Fixed(taken)));
         } else {
+            is_full = true;
             constraints.push(ColumnConstraint::Hidden);
         }
     }
@@ -421,6 +486,6 @@ mod tests {
         let row =
             |id: &str, user: &str| vec![id.to_string(), user.to_string(), "select ".repeat(9)];
         let text = TERMINAL.table(&["id", "user", "statement"], &[row("1-2", "somebody")]);
-        assert_eq!(text, "\u{1b}[1mid  statement\u{1b}[0m\n1-2 select select…\n");
+        assert_eq!(text, "\u{1b}[1mid  statement\u{1b}[0m\n1-2 select select …\n");
     }
 }

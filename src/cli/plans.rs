@@ -38,8 +38,8 @@ pub struct PlansArgs {
 }
 
 const NAMES: [&str; 11] = [
-    "total_ms", "runs", "plans", "extra_ms", "planning_ms", "queue_ms", "execution_ms",
-    "fetching_ms", "waiting", "fingerprint", "statement",
+    "fingerprint", "total_ms", "runs", "plans", "extra_ms", "planning_ms", "queue_ms",
+    "execution_ms", "fetching_ms", "waiting", "statement",
 ];
 
 /// Runs the command.
@@ -72,10 +72,10 @@ fn cells(one: &ProfiledStatement) -> Vec<String> {
     let waiting = one.waiting_part().map(|part| format!("{:.0}%", part * 100.0));
     let phases = [one.planning_ms, one.queue_ms, one.execution_ms, one.fetching_ms];
     let counts = [one.total_ms.to_string(), one.runs.to_string(), one.plans.len().to_string()];
-    counts
-        .into_iter()
+    std::iter::once(one.fingerprint.to_string())
+        .chain(counts)
         .chain([one.extra_ms.to_string()])
         .chain(phases.map(|ms| ms.to_string()))
-        .chain([waiting.unwrap_or_default(), one.fingerprint.to_string(), one.normalized.clone()])
+        .chain([waiting.unwrap_or_default(), one.normalized.clone()])
         .collect()
 }

@@ -15,8 +15,8 @@ use super::plan::plan_text;
 use crate::domain::profile::{
     FindingsReport, Operator, Phase, Phases, PlanReport, Section, Usual, lossy, operators, walk,
 };
+use crate::domain::readable::readable_duration_ms;
 use crate::domain::record::QueryId;
-use crate::domain::time::format_duration_ms;
 use crate::store::{Reader, StoredQuery};
 
 /// Show the profile of a query
@@ -124,7 +124,7 @@ pub(super) fn time_text(ns: Option<u64>) -> String {
         None => "-".to_string(),
         Some(ns) if ns < 1_000_000 => format!("{:.0}us", ns as f64 / 1e3),
         Some(ns) if ns < 1_000_000_000 => format!("{:.1}ms", ns as f64 / 1e6),
-        Some(ns) => format!("{:.2}s", ns as f64 / 1e9),
+        Some(ns) => readable_duration_ms((ns / 1_000_000) as i64),
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) fn phases_text(phases: &Phases) -> String {
     let line = |indent: &str, phase: &Phase| {
         let bar = "#".repeat((phase.share * BAR).round() as usize);
         let name = format!("{indent}{}", phase.name);
-        let time = format_duration_ms(phase.duration_ms);
+        let time = readable_duration_ms(phase.duration_ms);
         let line = format!("{name:<26} {time:>10} {:>5.1}% {bar}", phase.share * 100.0);
         format!("{}\n", line.trim_end())
     };

@@ -38,8 +38,8 @@ pub struct RegressArgs {
 }
 
 const NAMES: [&str; 11] = [
-    "extra_ms", "confidence", "p50_ms", "before", "p95_ms", "before", "count", "before", "cause",
-    "fingerprint", "statement",
+    "fingerprint", "extra_ms", "p50_ms", "before", "cause", "count", "before", "p95_ms", "before",
+    "confidence", "statement",
 ];
 
 /// Runs the command.
@@ -96,16 +96,16 @@ fn cells(one: &Regression) -> Vec<String> {
     let known = |ms: Option<i64>| ms.map_or(String::new(), |ms| ms.to_string());
     let causes: Vec<&str> = one.causes.iter().map(|cause| cause.label()).collect();
     vec![
+        one.fingerprint.to_string(),
         one.extra_ms.to_string(),
-        format!("{:.1}%", (one.confidence * 1000.0).floor() / 10.0),
         known(one.after.p50_ms),
         known(one.before.p50_ms),
-        known(one.after.p95_ms),
-        known(one.before.p95_ms),
+        causes.join(", "),
         one.after.count.to_string(),
         one.before.count.to_string(),
-        causes.join(", "),
-        one.fingerprint.to_string(),
+        known(one.after.p95_ms),
+        known(one.before.p95_ms),
+        format!("{:.1}%", (one.confidence * 1000.0).floor() / 10.0),
         one.normalized.clone(),
     ]
 }

@@ -225,15 +225,14 @@ async fn name_statements(history: &History, rows: &mut [Row]) -> anyhow::Result<
 }
 
 fn names(columns: &[Order], by: By) -> Vec<String> {
-    let mut names: Vec<String> = columns.iter().map(|column| column.name()).collect();
-    let of_group: &[&str] = match by {
-        By::Statement => &["fingerprint", "statement"],
-        By::User => &["user"],
-        By::Db => &["db"],
-        By::Hour => &["hour"],
+    let (id, name) = match by {
+        By::Statement => (Some("fingerprint"), "statement"),
+        By::User => (None, "user"),
+        By::Db => (None, "db"),
+        By::Hour => (None, "hour"),
     };
-    names.extend(of_group.iter().map(|name| name.to_string()));
-    names
+    let values = columns.iter().map(|column| column.name());
+    id.map(str::to_string).into_iter().chain(values).chain([name.to_string()]).collect()
 }
 
 fn row(group: &Group) -> Row {
@@ -260,10 +259,13 @@ fn row(group: &Group) -> Row {
 }
 
 fn cells(columns: &[Order], row: &Row) -> Vec<String> {
-    let mut cells: Vec<String> = columns.iter().map(|column| column.text(row)).collect();
-    cells.extend(row.fingerprint.clone());
-    cells.push(row.name.clone().unwrap_or_default());
-    cells
+    let values = columns.iter().map(|column| column.text(row));
+    row.fingerprint
+        .clone()
+        .into_iter()
+        .chain(values)
+        .chain([row.name.clone().unwrap_or_default()])
+        .collect()
 }
 
 #[cfg(test)]

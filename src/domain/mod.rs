@@ -3,6 +3,7 @@
 //! - [`record`] is a query record, its fields, and how two reports of one query merge.
 //! - [`statement`] tokenizes, normalizes and formats statements.
 //! - [`profile`] reads profiles into trees, operators and phases.
+//! - [`readable`] writes durations, sizes and counts for people.
 //! - [`search`] is a search for text or words in statements.
 //! - [`exclusion`] has the rules that exclude queries from the history.
 //! - [`retention`] has the limits of age and size of a history.
@@ -20,6 +21,7 @@ pub(crate) mod exclusion;
 pub(crate) mod filter;
 pub(crate) mod login;
 pub(crate) mod profile;
+pub(crate) mod readable;
 pub(crate) mod record;
 pub(crate) mod retention;
 pub(crate) mod search;

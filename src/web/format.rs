@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::domain::time::{Zone, format_duration_ms};
+use crate::domain::readable::{readable_bytes, readable_duration_ms, readable_number};
+use crate::domain::time::Zone;
 
 /// Shown for a value that is not known.
 const UNKNOWN: &str = "–";
@@ -17,9 +18,9 @@ pub(super) fn time(ms: Option<i64>, zone: Zone) -> Markup {
     }
 }
 
-/// Returns milliseconds as Doris writes durations: `2sec800ms`.
+/// Returns milliseconds as people read them: `2.80 s`.
 pub(super) fn duration(ms: Option<i64>) -> String {
-    ms.filter(|ms| *ms >= 0).map_or(UNKNOWN.to_string(), format_duration_ms)
+    ms.filter(|ms| *ms >= 0).map_or(UNKNOWN.to_string(), readable_duration_ms)
 }
 
 /// Returns nanoseconds in their largest unit: `1.2 ms`.
@@ -32,32 +33,22 @@ pub(super) fn nanoseconds(ns: Option<u64>) -> String {
         _ if ns < 1e3 => format!("{ns:.0} ns"),
         _ if ns < 1e6 => format!("{:.1} µs", ns / 1e3),
         _ if ns < 1e9 => format!("{:.1} ms", ns / 1e6),
-        _ => format!("{:.2} s", ns / 1e9),
+        _ => readable_duration_ms((ns / 1e6) as i64),
     }
 }
 
 /// Returns a number in three digits: `999`, `1.2K`, `34M`.
 pub(super) fn number(value: Option<impl TryInto<i64>>) -> String {
-    scaled(value, 1000.0, &["", "K", "M", "G", "T", "P"])
+    known(value).map_or(UNKNOWN.to_string(), readable_number)
 }
 
 /// Returns a size in three digits, by 1024 as Doris does: `999 B`, `1.2 KB`.
 pub(super) fn bytes(value: Option<impl TryInto<i64>>) -> String {
-    scaled(value, 1024.0, &[" B", " KB", " MB", " GB", " TB", " PB"])
+    known(value).map_or(UNKNOWN.to_string(), readable_bytes)
 }
 
-fn scaled(value: Option<impl TryInto<i64>>, step: f64, units: &[&str]) -> String {
-    let Some(value) = value.and_then(|value| value.try_into().ok()) else {
-        return UNKNOWN.to_string();
-    };
-    let mut value = value as f64;
-    let mut unit = 0;
-    while value.abs() >= step && unit + 1 < units.len() {
-        value /= step;
-        unit += 1;
-    }
-    let digits = if unit == 0 || value.abs() >= 99.95 { 0 } else { 1 };
-    format!("{value:.digits$}{}", units[unit])
+fn known(value: Option<impl TryInto<i64>>) -> Option<i64> {
+    value.and_then(|value| value.try_into().ok())
 }
 
 /// Returns an integer with its thousands separated: `1,234,567`. What does not fit is shown as the largest one.

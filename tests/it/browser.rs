@@ -340,7 +340,7 @@ fn the_slowest_run_is_compared_with_the_fastest() {
         browser.run(&script)
     };
     assert_eq!(cells(".comparison tbody tr:nth-child(1) td"), json!(["run-1", "run-2"]));
-    assert_eq!(cells(".comparison tbody tr:nth-child(3) td"), json!(["580ms", "2sec800ms"]));
+    assert_eq!(cells(".comparison tbody tr:nth-child(3) td"), json!(["580 ms", "2.80 s"]));
     // The node with the largest difference comes first.
     assert_eq!(
         cells(".differences tbody tr:nth-child(1) td"),

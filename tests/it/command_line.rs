@@ -106,10 +106,10 @@ fn a_query_is_named_by_the_start_of_its_id() {
     assert_eq!(json(&db, &["show", "fbb", "--json"])["query_id"], ID);
     // Without a profile, its record reports where the time went.
     let shown = printed(&db, &["show", "d40a6b1c2d3e4f50-a1b2c3d4e5f60711"]);
-    assert!(shown.contains("\n\nparse                             2ms   0.3%\nplan "), "{shown}");
-    assert!(shown.contains("\n  serialize fragments             3ms   0.4%\n"), "{shown}");
+    assert!(shown.contains("\n\nparse                            2 ms   0.3%\nplan "), "{shown}");
+    assert!(shown.contains("\n  serialize fragments            3 ms   0.4%\n"), "{shown}");
     assert!(
-        shown.contains("\nexecute                         702ms  95.6% ##########\n\nselect"),
+        shown.contains("\nexecute                        702 ms  95.6% ##########\n\nselect"),
         "{shown}"
     );
     assert!(!printed(&db, &["show", "fbb"]).contains("\nplan "));
@@ -220,7 +220,10 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
     );
     assert!(slower[0]["confidence"].as_f64().unwrap() > 0.999, "{slower}");
     let sorted = printed(&db, &["top", "--from", "2024-09-01", "--sort", "variation"]);
-    assert!(sorted.starts_with("count\terrors\ttotal_ms") && sorted.contains("\tvariation\t"));
+    assert!(
+        sorted.starts_with("fingerprint\tcount\terrors\ttotal_ms")
+            && sorted.contains("\tvariation\t")
+    );
     let text = run(&db, &["regress", "--from", "2024-09-08", "--to", "2024-09-09"]);
     assert!(
         stderr(&text).contains(" statements got slower from 2024-09-08 00:00:00 to "),

@@ -139,9 +139,9 @@ fn a_query_without_a_profile_has_its_phases() {
     let body = page(&server, "/query_profile/d40a6b1c2d3e4f50-a1b2c3d4e5f60711");
     assert!(body.contains("No profile stored for this query"), "{body}");
     for expected in [
-        "<li class=\"key plan\">plan <strong>19ms</strong> (2.6 %)</li>",
-        "<li class=\"key run\">execute <strong>702ms</strong> (95.6 %)</li>",
-        "<dt>schedule: serialize fragments</dt><dd>3ms</dd>",
+        "<li class=\"key plan\">plan <strong>19 ms</strong> (2.6 %)</li>",
+        "<li class=\"key run\">execute <strong>702 ms</strong> (95.6 %)</li>",
+        "<dt>schedule: serialize fragments</dt><dd>3 ms</dd>",
     ] {
         assert!(body.contains(expected), "{expected}: {body}");
     }

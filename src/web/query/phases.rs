@@ -82,8 +82,8 @@ mod tests {
         let markup = bar(&phases).into_string();
         assert_eq!(markup.matches("<rect ").count(), 7, "{markup}");
         for expected in [
-            "<li class=\"key queue\">queue <strong>1sec200ms</strong> (0.7 %)</li>",
-            "<dt>plan: optimize</dt><dd>60ms</dd>",
+            "<li class=\"key queue\">queue <strong>1.20 s</strong> (0.7 %)</li>",
+            "<dt>plan: optimize</dt><dd>60 ms</dd>",
         ] {
             assert!(markup.contains(expected), "{expected}: {markup}");
         }

@@ -296,7 +296,7 @@ mod tests {
         let text = "Query:\n  Summary:\n     - Total: 10s0ms\n  Fragment 0:\n    Pipeline 0:\n      A_SCAN_OPERATOR (id=1):\n        - ExecTime: 3ms\n";
         let page = drawn(text);
         assert!(
-            page.contains("All nodes together worked 3.0 ms, which is 0.0 % of the query's 10sec"),
+            page.contains("All nodes together worked 3.0 ms, which is 0.0 % of the query's 10.0 s"),
             "{page}"
         );
         assert!(page.contains("heat0") && !page.contains("heat4"), "{page}");
