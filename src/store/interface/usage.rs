@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Store;
 use crate::domain::baseline::Baseline;
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{Choice, QueryFilter, Users};
 use crate::domain::record::StoredQuery;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -37,7 +37,7 @@ impl Store {
     }
 
     /// Returns the same of a period in which at most `most` queries start.
-    async fn usage_of(
+    pub(in crate::store) async fn usage_of(
         &self,
         filter: &QueryFilter,
         baseline: Baseline,
@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// Returns the same of a part of the query's time in which at most `most` queries start.
-    async fn concurrent_of(
+    pub(in crate::store) async fn concurrent_of(
         &self,
         query: &StoredQuery,
         limit: u32,
@@ -156,7 +156,19 @@ impl Store {
         most: i64,
         reader: Reader<'_>,
     ) -> Result<i64, StoreError> {
-        let within = QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter.clone() };
+        if filter.users(reader.owner) == Users::Nobody {
+            return Ok(to_ms);
+        }
+        let (from, to) = (Some(from_ms), Some(to_ms));
+        let within = QueryFilter { from_ms: from, to_ms: to, ..QueryFilter::default() };
+        let within = match reader.owner {
+            // Nobody sees how many queries of others there are.
+            Some(owner) => QueryFilter { user: Choice::one(owner), ..within },
+            None => {
+                let QueryFilter { user, fingerprint, .. } = filter.clone();
+                QueryFilter { user, fingerprint, ..within }
+            }
+        };
         let end_ms = of_engine!(self, store => store.usage_end(&within, most, reader).await?);
         Ok(end_ms.max(from_ms.saturating_add(1)).min(to_ms))
     }

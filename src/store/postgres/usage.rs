@@ -81,7 +81,7 @@ fn run(row: &PgRow) -> Result<RunRow<'_>, sqlx::Error> {
 
 impl Store {
     /// Returns the end of the times of a filter, or the start before which `most` of its queries started, if that is earlier.
-    /// Counts what an index has: of a filter, the user and the fingerprint.
+    /// The filter has no condition but times, and a user or a fingerprint. Counts the queries of all users.
     pub(in crate::store) async fn usage_end(
         &self,
         filter: &QueryFilter,
@@ -89,7 +89,7 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<i64, StoreError> {
         let mut behind = Conditions::new("SELECT query.started_ms FROM query");
-        behind.and_indexed(filter, reader.owner);
+        behind.and_indexed(filter, None);
         behind.and_times(filter);
         behind.end().push(format!(" ORDER BY query.started_ms LIMIT 1 OFFSET {most}"));
         let mut read = self.reports.begin(reader.client()).await?;

@@ -86,7 +86,7 @@ fn run<'r>(row: &'r Row<'_>) -> Result<RunRow<'r>, rusqlite::Error> {
 
 impl Store {
     /// Returns the end of the times of a filter, or the start before which `most` of its queries started, if that is earlier.
-    /// Counts what an index has: of a filter, the user and the fingerprint.
+    /// The filter has no condition but times, and a user or a fingerprint. Counts the queries of all users.
     pub(in crate::store) async fn usage_end(
         &self,
         filter: &QueryFilter,
@@ -94,7 +94,7 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<i64, StoreError> {
         let (first_ms, last_ms) = filter.starts();
-        let (indexed, value) = Indexed::of(filter, reader.owner);
+        let (indexed, value) = Indexed::of(filter, None);
         let end = self.reports.run(reader.client(), move |sqlite| {
             let mut behind = sqlite.prepare(&end_sql(indexed))?;
             let times = [first_ms, last_ms, most].map(Value::from);
