@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use annals::cli::args::ignore_empty_variables;
 use annals::cli::output::{error_text, has_colours, hide_passwords};
 use annals::cli::{
-    backup, check, diff, export, generated, import, list, merge, plans, profile, prune, regress,
-    salvage, serve, show, stats, top, usage, user,
+    backup, check, diff, export, find, generated, import, list, merge, plans, profile, prune,
+    regress, salvage, serve, show, stats, top, usage, user,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -31,6 +31,7 @@ enum Command {
     Serve(serve::ServeArgs),
     User(user::UserArgs),
     List(list::ListArgs),
+    Find(find::FindArgs),
     Show(show::ShowArgs),
     Profile(profile::ProfileArgs),
     Top(top::TopArgs),
@@ -87,6 +88,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::User(arguments) => user::run(arguments).await,
         Command::List(arguments) => list::run(arguments).await,
+        Command::Find(arguments) => find::run(arguments).await,
         Command::Show(arguments) => show::run(arguments).await,
         Command::Profile(arguments) => profile::run(arguments).await,
         Command::Top(arguments) => top::run(arguments).await,

@@ -130,7 +130,7 @@ impl History {
         if let Some(query) = self.store.record(&exact, None).await.context(READING)? {
             return Ok(query);
         }
-        let found = self.store.ids_with_prefix(exact.as_str(), CANDIDATES + 1).await;
+        let found = self.store.ids_with_prefix(exact.as_str(), CANDIDATES + 1, None).await;
         let mut ids = found.context(READING)?;
         if ids.len() > 1 {
             let has_more = ids.len() > CANDIDATES as usize;
@@ -194,6 +194,12 @@ pub struct FilterArgs {
     /// Not with this table
     #[arg(long, value_name = "NAME")]
     not_table: Vec<String>,
+    /// Queries of this session: the id that the frontend gave it, which may be the number of a connection
+    #[arg(long, value_name = "ID")]
+    session_id: Vec<String>,
+    /// Not of this session
+    #[arg(long, value_name = "ID")]
+    not_session_id: Vec<String>,
     /// Queries that failed, or with `false` queries that did not
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     failed: Option<bool>,
@@ -245,6 +251,7 @@ impl FilterArgs {
         Ok(QueryFilter {
             limit,
             order: QueryOrder::Start,
+            is_ascending: false,
             after: None,
             user: choice(&self.user, &self.not_user)?,
             db: choice(&self.database, &self.not_database)?,
@@ -254,6 +261,7 @@ impl FilterArgs {
             workload_group: choice(&self.workload_group, &self.not_workload_group)?,
             compute_group: choice(&self.compute_group, &self.not_compute_group)?,
             table: choice(&self.table, &self.not_table)?,
+            session_id: choice(&self.session_id, &self.not_session_id)?,
             is_failed: self.failed,
             has_profile: self.has_profile,
             kind: self.kind.as_deref().map(Kind::of_name),

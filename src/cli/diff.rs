@@ -2,19 +2,23 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use super::args::{ReadArgs, column_names, plain};
-use super::output::{Output, YELLOW, visible};
+use super::READING;
+use super::args::{History, ReadArgs, column_names, plain};
+use super::output::{DIM, GREEN, Output, RED, YELLOW, visible};
 use super::profile::{profile_text, time_text};
 use crate::domain::profile::{NodeDifference, Plan, Section, compare, lossy, operators};
+use crate::domain::statement::{DifferenceLine, Differences, differences};
+use crate::domain::time::Zone;
 use crate::store::StoredQuery;
 
 /// Compare two runs of a statement
 ///
-/// Shows the columns that differ, then the nodes of the plan, the one that got slower most first, also where the plan has
-/// changed: nodes are matched by what is below them, not by their ids. A join whose kind changed shows both kinds. Nodes need the profiles of both queries.
+/// Shows the columns that differ, the lines of the statements that differ, then the nodes of the plan that differ, the one that
+/// got slower most first, also where the plan has changed: nodes are matched by what is below them, not by their ids. A join whose kind changed shows both kinds. Nodes need the profiles of both queries.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// The first run: the id of its query, or the start of the id
@@ -54,70 +58,159 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     }
     text.push_str(&output.comparison(
         &["column", "before", "after", "change"],
-        &different_columns(&before, &after)?,
+        &different_columns(&before, &after, history.zone)?,
     ));
     text.push('\n');
+    if let Some((one, other)) = before.statement.as_ref().zip(after.statement.as_ref()) {
+        text.push_str(&statement_lines(output, one, other));
+    }
     if let Some((Some(before), Some(after))) = fingerprints.filter(|(one, other)| one != other) {
         let differ = format!("the plans differ: {before} before, {after} after\n");
         text.push_str(&output.styled(YELLOW, &differ));
     }
     text.push_str(&match nodes {
-        None => "nodes: the history does not have the profiles of both queries\n".to_string(),
+        None => {
+            nearest_profiles(&history, [(&before, first.is_some()), (&after, second.is_some())])
+                .await?
+        }
         Some(differences) => nodes_table(output, &differences),
     });
     output.write(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns a row for each column whose values differ.
+/// Columns that are not compared: the numbers of times that another column has as text, and what stands elsewhere.
+const NOT_COMPARED: [&str; 5] = ["extra", "load", "statement", "started_ms", "ended_ms"];
+/// Numbers of which one is not more than another.
+const NAMES: [&str; 2] = ["error_code", "statement_id"];
+
+/// Returns a row for each column whose values differ, with times in a zone.
 fn different_columns(
     before: &StoredQuery,
     after: &StoredQuery,
+    zone: Zone,
 ) -> anyhow::Result<Vec<Vec<String>>> {
-    let (before, after) = (serde_json::to_value(before)?, serde_json::to_value(after)?);
+    let values = [serde_json::to_value(before)?, serde_json::to_value(after)?];
+    let time = |ms: Option<i64>| ms.map(|ms| zone.format_ms(ms)).unwrap_or_default();
     let mut rows = Vec::new();
-    for name in column_names().into_iter().filter(|name| !["extra", "load"].contains(name)) {
-        let (before, after) = (plain(before.get(name)), plain(after.get(name)));
-        if before != after {
-            let change = match (before.parse::<i64>(), after.parse::<i64>()) {
-                (Ok(before), Ok(after)) => format!("{:+}", after.saturating_sub(before)),
+    for name in column_names().into_iter().filter(|name| !NOT_COMPARED.contains(name)) {
+        let [first, second] = match name {
+            "started_at" => [time(before.started_ms), time(after.started_ms)],
+            "ended_at" => [time(before.ended_ms), time(after.ended_ms)],
+            name => values.each_ref().map(|value| plain(value.get(name))),
+        };
+        if first != second {
+            let numbers = values.each_ref().map(|value| value.get(name)?.as_i64());
+            let change = match numbers {
+                [Some(before), Some(after)] if !NAMES.contains(&name) => change(before, after),
                 _ => String::new(),
             };
-            rows.push(vec![name.to_string(), before, after, change]);
+            rows.push(vec![name.to_string(), first, second, change]);
         }
     }
     Ok(rows)
 }
 
-/// Returns the kind of a join: both kinds if it changed.
-fn join_text(node: &NodeDifference<'_>) -> String {
-    match node.changed_join() {
-        Some((before, after)) => format!("{before} → {after}"),
-        None => node.after_join.or(node.before_join).unwrap_or_default().to_string(),
+/// Returns the difference of two numbers, and how many times as large the second is unless that is very much or little.
+fn change(before: i64, after: i64) -> String {
+    let difference = format!("{:+}", after.saturating_sub(before));
+    let times = after as f64 / before as f64;
+    // Beyond these, the difference says it all.
+    match (0.05..1000.0).contains(&times) {
+        true => format!("{difference} ({times:.1}x)"),
+        false => difference,
     }
 }
 
+/// Returns the lines in which two statements differ; nothing if they do not.
+fn statement_lines(output: Output, before: &str, after: &str) -> String {
+    if before == after {
+        return String::new();
+    }
+    let Differences { lines, is_cut } = differences(before, after);
+    let mut text = match lines.is_empty() {
+        true => "statement: only white space differs\n".to_string(),
+        false => "statement:\n".to_string(),
+    };
+    for line in lines {
+        let (style, line) = match line {
+            DifferenceLine::Both(line) => (None, format!("  {line}")),
+            DifferenceLine::Before(line) => (Some(RED), format!("- {line}")),
+            DifferenceLine::After(line) => (Some(GREEN), format!("+ {line}")),
+            DifferenceLine::Gap => (Some(DIM), "...".to_string()),
+        };
+        let line = visible(&line);
+        text.push_str(&style.map_or(line.clone(), |style| output.styled(style, &line)));
+        text.push('\n');
+    }
+    if is_cut {
+        text.push_str("the statements are long; only their first lines that differ are shown\n");
+    }
+    text + "\n"
+}
+
+/// Says which runs with a profile are nearest to those without one.
+async fn nearest_profiles(
+    history: &History,
+    runs: [(&StoredQuery, bool); 2],
+) -> anyhow::Result<String> {
+    let mut text = "nodes: the history does not have the profiles of both queries\n".to_string();
+    for (query, _) in runs.into_iter().filter(|(_, has_profile)| !has_profile) {
+        let nearest = history.store.nearest_profiles(query, None).await.context(READING)?;
+        let run = query.started_ms.and_then(|started_ms| nearest.nearest_to(started_ms));
+        if let Some(run) = run {
+            text.push_str(&format!(
+                "the run nearest to {} with a profile is {}, started {}\n",
+                query.query_id,
+                visible(&run.query_id),
+                history.zone.format_ms(run.started_ms)
+            ));
+        }
+    }
+    Ok(text)
+}
+
+/// Returns what a node is: its kind, its table, its ids in both plans, and the kind of a join, or both kinds if it changed.
+fn node_text(node: &NodeDifference<'_>) -> String {
+    let table = node.table.map(|table| format!(" {table}")).unwrap_or_default();
+    let ids = match (node.before_id, node.after_id) {
+        (Some(before), Some(after)) if before == after => after.to_string(),
+        (Some(before), Some(after)) => format!("{before} → {after}"),
+        (Some(before), None) => format!("{before}, only before"),
+        (None, after) => format!("{}, only after", after.unwrap_or_default()),
+    };
+    let join = match node.changed_join() {
+        Some((before, after)) => format!(" {before} → {after}"),
+        None => node.after_join.or(node.before_join).map_or(String::new(), |it| format!(" {it}")),
+    };
+    visible(&format!("{}{table} ({ids}){join}", node.name))
+}
+
+/// Returns the nodes of two plans that differ, and how many do not.
 fn nodes_table(output: Output, differences: &[NodeDifference<'_>]) -> String {
     let count = |rows: Option<u64>| rows.map_or(String::new(), |rows| rows.to_string());
-    let id = |id: Option<&str>| visible(id.unwrap_or_default());
+    let change = |node: &NodeDifference<'_>| time_text(Some(node.difference_ns.unsigned_abs()));
+    let is_same = |node: &&NodeDifference<'_>| {
+        let is_in_both = node.before_id.is_some() && node.after_id.is_some();
+        let took_same = change(node) == time_text(Some(0)) && node.before_rows == node.after_rows;
+        is_in_both && took_same && node.changed_join().is_none()
+    };
     let cells = |node: &NodeDifference<'_>| {
         let sign = if node.difference_ns < 0 { '-' } else { '+' };
         vec![
             time_text(node.before_ns),
             time_text(node.after_ns),
-            format!("{sign}{}", time_text(Some(node.difference_ns.unsigned_abs()))),
+            format!("{sign}{}", change(node)),
             count(node.before_rows),
             count(node.after_rows),
-            id(node.before_id),
-            id(node.after_id),
-            visible(node.name),
-            visible(node.table.unwrap_or_default()),
-            visible(&join_text(node)),
+            node_text(node),
         ]
     };
-    let names = [
-        "before", "after", "change", "rows_before", "rows_after", "id_before", "id_after", "node",
-        "table", "join",
-    ];
-    output.table(&names, &differences.iter().map(cells).collect::<Vec<_>>())
+    let (same, different): (Vec<_>, Vec<_>) = differences.iter().partition(is_same);
+    let names = ["before", "after", "change", "rows_before", "rows_after", "node"];
+    let mut text = output.table(&names, &different.into_iter().map(cells).collect::<Vec<_>>());
+    if !same.is_empty() {
+        text.push_str(&format!("{} nodes took the same time for the same rows\n", same.len()));
+    }
+    text
 }

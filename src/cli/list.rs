@@ -13,7 +13,7 @@ use super::output::{has_reader, json_escaped, write_bytes};
 use crate::domain::filter::{QueryFilter, QueryOrder};
 use crate::store::StoredQuery;
 
-/// List queries, newest first or the largest by --sort
+/// List queries, newest first or by --sort
 ///
 /// Writes a table on a terminal, elsewhere lines with tabs below the names of the columns. With --json, writes an
 /// object a line.
@@ -27,6 +27,9 @@ pub struct ListArgs {
     /// The value to sort by, largest first; queries whose value is unknown come last
     #[arg(long, value_enum, default_value = "started-ms", conflicts_with = "follow")]
     sort: Sort,
+    /// The smallest value first, or with --sort started-ms the oldest query; unknown values come last all the same
+    #[arg(long, conflicts_with = "follow")]
+    reverse: bool,
     /// The columns of the output, separated by commas: names that `annals show` prints
     #[arg(
         long,
@@ -44,7 +47,7 @@ pub struct ListArgs {
 }
 
 /// The default of --columns.
-const COLUMNS: &str = "query_id,started_at,duration_ms,state,user,db,statement";
+pub(super) const COLUMNS: &str = "query_id,started_at,duration_ms,state,user,db,statement";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Sort {
@@ -93,7 +96,8 @@ pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
     }
     let history = args.read.open().await?;
     let order = args.sort.order();
-    let filter = QueryFilter { order, ..args.filters.filter(history.zone, args.limit)? };
+    let filters = args.filters.filter(history.zone, args.limit)?;
+    let filter = QueryFilter { order, is_ascending: args.reverse, ..filters };
     let columns = with_order(args.columns, order);
     if args.follow {
         return follow(&history, &columns, filter).await;
@@ -155,11 +159,11 @@ async fn follow(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the queries of a filter page by page. Another order than that by start is one page: each page would look at all
+/// Reads the queries of a filter page by page. A list that is not newest first is one page: each page would look at all
 /// queries again.
 async fn pages(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<StoredQuery>> {
     let mut queries: Vec<StoredQuery> = Vec::new();
-    let most = if filter.order == QueryOrder::Start { PAGE } else { u32::MAX };
+    let most = if filter.is_newest_first() { PAGE } else { u32::MAX };
     loop {
         let missing = filter.limit - queries.len() as u32;
         let after = queries.last().map(|query| query.cursor(filter.order));
@@ -174,7 +178,11 @@ async fn pages(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<St
 }
 
 /// Returns the queries as lines of JSON, or as a table.
-fn text(history: &History, columns: &[String], queries: &[StoredQuery]) -> anyhow::Result<String> {
+pub(super) fn text(
+    history: &History,
+    columns: &[String],
+    queries: &[StoredQuery],
+) -> anyhow::Result<String> {
     let mut lines = String::new();
     let mut rows = Vec::with_capacity(queries.len());
     for query in queries {

@@ -7,6 +7,7 @@ pub mod backup;
 pub mod check;
 pub mod diff;
 pub mod export;
+pub mod find;
 mod findings;
 pub mod generated;
 pub mod import;

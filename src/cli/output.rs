@@ -269,7 +269,7 @@ fn comparison_constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
     let name = name.min(width);
     // The values are of more use than their difference.
     let left = width - name;
-    let difference = if difference <= left / 3 { difference } else { 0 };
+    let difference = if difference <= left / 2 { difference } else { 0 };
     let left = left - difference;
     let before = before.min((left / 2).max(left.saturating_sub(after)));
     let after = after.min(left - before);

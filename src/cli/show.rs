@@ -25,22 +25,26 @@ pub struct ShowArgs {
 pub async fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
     let query = history.query(&args.id).await?;
-    let output = history.output;
     if history.json {
-        output.json(&query)?;
-        return Ok(ExitCode::SUCCESS);
+        history.output.json(&query)?;
+    } else {
+        history.output.write(&query_text(&history, &query)?)?;
     }
-    let mut text = columns(&history, &query)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns all that is known of a query.
+pub(super) fn query_text(history: &History, query: &StoredQuery) -> anyhow::Result<String> {
+    let mut text = columns(history, query)?;
     // `annals profile --tree` shows the phases that a profile reports.
     let phases = if query.has_profile { String::new() } else { phases_text(&query.phases()) };
     if !phases.is_empty() {
         text.push_str(&format!("\n{}\n", phases.trim_end_matches('\n')));
     }
     if let Some(statement) = &query.statement {
-        text.push_str(&format!("\n{}\n", output.statement(statement)));
+        text.push_str(&format!("\n{}\n", history.output.statement(statement)));
     }
-    output.write(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(text)
 }
 
 /// Returns the known columns except the statement, a line each.

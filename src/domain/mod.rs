@@ -6,6 +6,7 @@
 //! - [`readable`] writes durations, sizes and counts for people.
 //! - [`search`] is a search for text or words in statements.
 //! - [`exclusion`] has the rules that exclude queries from the history.
+//! - [`find`] is a text that a person looks for, and what it may be.
 //! - [`retention`] has the limits of age and size of a history.
 //! - [`clock`] is the time by which ages count.
 //! - [`baseline`] is the earlier period that a period is compared with.
@@ -19,6 +20,7 @@ pub(crate) mod baseline;
 pub(crate) mod clock;
 pub(crate) mod exclusion;
 pub(crate) mod filter;
+pub(crate) mod find;
 pub(crate) mod login;
 pub(crate) mod profile;
 pub(crate) mod readable;

@@ -48,8 +48,9 @@ pub fn queries(input: &[u8]) -> usize {
     let filter = read_known::<ListParameters>(&parameters).and_then(|it| it.filter(Zone::UTC));
     if let Ok(filter) = filter {
         if let Some(after) = filter.after {
-            let read = Parameters::from_iter([("cursor".to_string(), cursor(after))]);
-            assert_eq!(read_known::<ListParameters>(&read).unwrap().cursor.unwrap().0, after);
+            let read = Parameters::from_iter([("cursor".to_string(), cursor(&filter, after))]);
+            let cursor = read_known::<ListParameters>(&read).unwrap().cursor.unwrap();
+            assert_eq!(cursor.place, after);
         }
         filter.starts();
         filter.page_start();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
+use crate::domain::find::Sought;
 use crate::domain::profile::{FindingsOverview, ProfiledStatements};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
@@ -17,9 +18,9 @@ use crate::http::compute::ComputeQueue;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Batch, Bucket, Concurrent, Incomplete, ListedQuery, PlanRuns, QueryPage, Reader, Regressions,
-    Spans, StatementOrder, StatementPage, Steps, Store, StoreError, StoredProfile, StoredQuery,
-    StoredText, Usage, UsageOrder,
+    Batch, Bucket, Concurrent, Found, Incomplete, ListedQuery, NearestProfiles, PlanRuns,
+    QueryPage, Reader, Regressions, Spans, StatementOrder, StatementPage, Steps, Store, StoreError,
+    StoredProfile, StoredQuery, StoredText, Usage, UsageOrder,
 };
 
 /// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
@@ -175,8 +176,32 @@ impl View {
         self.store.statement(query_id, self.restricted_to()).await
     }
 
+    /// Returns the id of the query of a trace id that arrived last.
     pub(crate) async fn traced(&self, trace_id: &str) -> Result<Option<String>, StoreError> {
-        self.store.traced(trace_id, self.restricted_to()).await
+        Ok(self.store.traced(trace_id, 1, self.restricted_to()).await?.pop())
+    }
+
+    pub(crate) async fn ids_with_prefix(
+        &self,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        self.store.ids_with_prefix(prefix, limit, self.restricted_to()).await
+    }
+
+    pub(crate) async fn find(
+        &self,
+        sought: &Sought,
+        range: &QueryFilter,
+    ) -> Result<Found, StoreError> {
+        self.store.find(sought, range, self.reader()).await
+    }
+
+    pub(crate) async fn nearest_profiles(
+        &self,
+        query: &StoredQuery,
+    ) -> Result<NearestProfiles, StoreError> {
+        self.store.nearest_profiles(query, self.restricted_to()).await
     }
 
     pub(crate) async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, StoreError> {

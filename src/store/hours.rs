@@ -94,6 +94,7 @@ pub(super) fn can_answer(filter: &QueryFilter) -> bool {
         workload_group,
         compute_group,
         table,
+        session_id,
         is_failed,
         has_profile,
         search,
@@ -110,9 +111,12 @@ pub(super) fn can_answer(filter: &QueryFilter) -> bool {
         fingerprint: _,
         limit: _,
         order: _,
+        is_ascending: _,
         after: _,
     } = filter;
-    [state, client, frontend, workload_group, compute_group, table].iter().all(|it| it.is_any())
+    [state, client, frontend, workload_group, compute_group, table, session_id]
+        .iter()
+        .all(|it| it.is_any())
         && is_failed.is_none()
         && has_profile.is_none()
         && search.is_none()

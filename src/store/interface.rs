@@ -23,10 +23,13 @@ macro_rules! of_engine {
 }
 
 mod counts;
+mod find;
 mod lists;
 mod plans;
 mod retention;
 mod usage;
+
+pub(crate) use find::{Found, Match, MatchKind, Only};
 
 /// An open history. A clone is another handle to the same history.
 #[derive(Debug, Clone)]

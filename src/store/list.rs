@@ -9,6 +9,9 @@ use crate::domain::record::{FieldValue, StoredQuery};
 /// Characters of a statement in a list. The bound keeps an answer small.
 pub(super) const LISTED_STATEMENT_CHARS: u32 = 65_536;
 
+/// The ids with a prefix among which those of a user are looked for.
+pub(super) const IDS_WITH_PREFIX: i64 = 1000;
+
 /// A row with more bytes than this may be part of a row with many more. Reading it takes long.
 const LONG_ROW_BYTES: usize = LISTED_STATEMENT_CHARS as usize;
 

@@ -12,7 +12,7 @@ use crate::http::query_parameters::address;
 
 /// The texts that a query is chosen by: the parameter, the parameter that excludes, and the label. The first three fields
 /// always show.
-const TEXTS: [(&str, &str, &str); 8] = [
+const TEXTS: [(&str, &str, &str); 9] = [
     ("user", "not_user", "User"),
     ("db", "not_db", "Database"),
     ("state", "not_state", "State"),
@@ -21,6 +21,7 @@ const TEXTS: [(&str, &str, &str); 8] = [
     ("workload_group", "not_workload_group", "Workload group"),
     ("compute_group", "not_compute_group", "Compute group"),
     ("table", "not_table", "Table"),
+    ("session_id", "not_session_id", "Session"),
 ];
 const ALWAYS: usize = 3;
 
@@ -55,7 +56,7 @@ pub(super) fn form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) ->
         html! { label { (label) input type="datetime-local" step="1" name=(name) value=(local_time(ms)); } }
     };
     html! {
-        form.filters method="get" action=(paths::HISTORY) role="search" {
+        form.filters method="get" action=(paths::HISTORY) role="search" aria-label="Filters" {
             label.wide {
                 "Statement contains"
                 input type="search" name="search" value=(value("search")) maxlength="1000" spellcheck="false";

@@ -16,7 +16,7 @@ use crate::domain::filter::{Cursor, QueryFilter, QueryOrder};
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
-use crate::http::query_parameters::{address, cursor};
+use crate::http::query_parameters::{OrderName, address, cursor};
 use crate::http::view::View;
 use crate::store::{Bound, Incomplete};
 
@@ -42,9 +42,14 @@ async fn page(
     let (page, timeline) = tokio::try_join!(queries, timeline)?;
     let queries = &page.queries;
     let chart = timeline.map(|timeline| timeline_chart(&timeline, &parameters, &view));
-    let table = QueryTable { parameters: &parameters, order: filter.order, zone: view.zone };
+    let table = QueryTable {
+        parameters: &parameters,
+        order: OrderName::of(&filter),
+        zone: view.zone,
+        is_sortable: true,
+    };
     // Only the first page changes as queries arrive. Another order would be sorted again after each commit.
-    let is_live = filter.after.is_none() && filter.order == QueryOrder::Start;
+    let is_live = filter.after.is_none() && filter.is_newest_first();
     let events = is_live.then(|| {
         let rows = table.rows(queries);
         shown_content::events_address(&parameters, rows.iter().map(|(_, row)| row), chart.as_ref())
@@ -62,6 +67,7 @@ async fn page(
         section aria-labelledby="queries" {
             div.heading {
                 h2 #queries { "Queries" }
+                (table.compare_form())
                 @if events.is_some() {
                     p.live role="status" data-live-status {}
                     button.pause type="button" hidden data-live-pause { "Pause" }
@@ -83,7 +89,7 @@ async fn page(
 /// it has that of the chart.
 async fn listed(view: &View, filter: &QueryFilter) -> Result<QueryFilter, ApiError> {
     let has_range = filter.from_ms.is_some() || filter.to_ms.is_some();
-    if filter.order == QueryOrder::Start || has_range {
+    if filter.is_newest_first() || has_range {
         return Ok(filter.clone());
     }
     let range = TimeRange::of(view, filter).await?;
@@ -119,7 +125,7 @@ fn incomplete_note(Incomplete { by, at }: Incomplete, table: &QueryTable<'_>) ->
                 Bound::Time => "The search takes long and stopped",
                 Bound::Bytes => "The statements are long, and the page ends",
             }
-            @if table.order == QueryOrder::Start { " at " (format::time(at.value, table.zone)) }
+            @if table.order.by == QueryOrder::Start { " at " (format::time(at.value, table.zone)) }
             @else { " early" }
             ". “" (next_label(table.order)) "” goes on from there."
         }
@@ -127,8 +133,8 @@ fn incomplete_note(Incomplete { by, at }: Incomplete, table: &QueryTable<'_>) ->
 }
 
 /// Returns the label of the link to the next page.
-fn next_label(order: QueryOrder) -> &'static str {
-    if order == QueryOrder::Start { "Older" } else { "Next" }
+fn next_label(order: OrderName) -> &'static str {
+    if order == OrderName::default() { "Older" } else { "Next" }
 }
 
 /// Returns the links to the first and the next page of a list.
@@ -136,21 +142,20 @@ fn paging(listed: &QueryFilter, parameters: &Parameters, next: Option<Cursor>) -
     // The pages of a list have one range, also while queries arrive.
     let time = |ms: Option<i64>| ms.map_or(String::new(), |ms| ms.to_string());
     let (from, to) = (time(listed.from_ms), time(listed.to_ms));
-    let page = |cursor: &str| match listed.order {
-        QueryOrder::Start => address(paths::HISTORY, parameters, &[("cursor", cursor)]),
-        _ => {
+    let page = |cursor: &str| match listed.is_newest_first() {
+        true => address(paths::HISTORY, parameters, &[("cursor", cursor)]),
+        false => {
             let changed = [("from", from.as_str()), ("to", &to), ("cursor", cursor)];
             address(paths::HISTORY, parameters, &changed)
         }
     };
-    let is_by_start = listed.order == QueryOrder::Start;
     html! {
         nav.paging aria-label="Pages of the list" {
             @if listed.after.is_some() {
-                a href=(page("")) { @if is_by_start { "Newest" } @else { "First" } }
+                a href=(page("")) { @if listed.is_newest_first() { "Newest" } @else { "First" } }
             }
             @if let Some(last) = next {
-                a rel="next" href=(page(&cursor(last))) { (next_label(listed.order)) }
+                a rel="next" href=(page(&cursor(listed, last))) { (next_label(OrderName::of(listed))) }
             }
         }
     }

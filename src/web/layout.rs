@@ -84,12 +84,26 @@ fn navigation(current: Option<NavItem>, viewer: &Viewer) -> Markup {
                 @if viewer.sees_status { (item(NavItem::Status, paths::STATUS, "Status")) }
             }
         }
+        (find_form(viewer))
         p.zone title="Time zone of all times on this page" { (viewer.zone) }
         @if let Some(name) = &viewer.name {
             form.account method="post" action="/logout" {
                 bdi { (name) }
                 button type="submit" { "Log out" }
             }
+        }
+    }
+}
+
+/// Returns the box that finds queries and statements. It keeps the time range of the page.
+fn find_form(viewer: &Viewer) -> Markup {
+    html! {
+        form.find method="get" action=(paths::FIND) role="search" aria-label="Find a query or a statement" {
+            input type="search" name="q" required maxlength="4000" autocomplete="off" spellcheck="false"
+                aria-label="Query ID, trace ID, session, fingerprint or text" aria-keyshortcuts="/"
+                placeholder="Query ID, trace, session, fingerprint, text" data-find;
+            @for (name, value) in viewer.range.iter() { input type="hidden" name=(name) value=(value); }
+            button type="submit" { "Find" }
         }
     }
 }

@@ -4,12 +4,14 @@
 //! copying; everything else works without it. Every page reads through [`crate::http::view`], so a page shows no more
 //! than the REST interface shows to the same user.
 //!
-//! One module is one page, and owns its route: [`history`], [`query`], [`statements`], [`regressions`], [`findings`], [`plans`], [`statement`],
+//! One module is one page, and owns its route: [`history`], [`find`], [`query`], [`compare`](mod@compare), [`statements`], [`regressions`], [`findings`], [`plans`], [`statement`],
 //! [`usage`], [`status`], [`login`]. [`live_updates`] sends changes to open pages. The other modules are what the pages share.
 
 mod assets;
 mod chart;
+mod compare;
 mod filter_form;
+mod find;
 mod findings;
 pub(crate) mod flame_graph;
 mod format;
@@ -69,6 +71,10 @@ pub(crate) fn routes(
         .or(statement::route(requests.clone()))
         .unify()
         .or(query::route(requests.clone()))
+        .unify()
+        .or(find::route(requests.clone()))
+        .unify()
+        .or(compare::route(requests.clone()))
         .unify()
         .or(login::routes(state))
         .unify()

@@ -12,6 +12,8 @@ pub(super) const REGRESSIONS: &str = "/regressions";
 pub(super) const FINDINGS: &str = "/findings";
 pub(super) const PLANS: &str = "/plans";
 pub(super) const USAGE: &str = "/usage";
+pub(super) const FIND: &str = "/find";
+pub(super) const COMPARE: &str = "/compare";
 pub(super) const STATUS: &str = "/status";
 pub(super) const LOGIN: &str = "/login";
 pub(super) const EVENTS: &str = "/events";
@@ -41,6 +43,18 @@ pub(super) fn history_of_statement(fingerprint: Fingerprint, page: &Parameters) 
 /// Returns the address of the history, filtered by one value.
 pub(super) fn history_of(name: &str, value: &str) -> String {
     address(HISTORY, &Parameters::new(), &[(name, value)])
+}
+
+/// Returns the address of the comparison of two queries.
+pub(super) fn compare(query_id: &str, other_id: &str) -> String {
+    let runs = [query_id, other_id].map(|id| ("run".to_string(), id.to_string()));
+    let runs = Parameters::from_iter(runs);
+    address(COMPARE, &runs, &[])
+}
+
+/// Returns the address that finds a text.
+pub(super) fn find(text: &str) -> String {
+    address(FIND, &Parameters::new(), &[("q", text)])
 }
 
 /// Returns the address of a path in the time range of a page, so that a person chooses the range once.

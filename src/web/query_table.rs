@@ -6,7 +6,7 @@ use super::{chart, format, paths};
 use crate::domain::filter::QueryOrder;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
-use crate::http::query_parameters::address;
+use crate::http::query_parameters::{OrderName, address};
 use crate::store::StoredQuery;
 
 /// Characters of a statement in a row.
@@ -17,8 +17,10 @@ const EXCERPT_CHARS: usize = 180;
 pub(super) struct QueryTable<'a> {
     /// The parameters of the history that lists the queries. The links of the table add to them.
     pub parameters: &'a Parameters,
-    pub order: QueryOrder,
+    pub order: OrderName,
     pub zone: Zone,
+    /// Whether the heads lead to the list in another order.
+    pub is_sortable: bool,
 }
 
 /// The name of an order, and what returns the text of a query's value.
@@ -49,6 +51,16 @@ const HEADS: [(&str, Option<QueryOrder>, &str); 7] = [
     ("Scanned", Some(QueryOrder::ScanBytes), "Bytes scanned"),
 ];
 
+/// Returns which queries come first in an order.
+fn first_of(order: OrderName) -> &'static str {
+    match (order.by, order.is_ascending) {
+        (QueryOrder::Start, false) => "newest",
+        (QueryOrder::Start, true) => "oldest",
+        (_, false) => "largest",
+        (_, true) => "smallest",
+    }
+}
+
 impl QueryTable<'_> {
     /// Returns the table. `events` is the address of its live updates.
     pub(super) fn table(&self, queries: &[StoredQuery], events: Option<&str>) -> Markup {
@@ -56,18 +68,22 @@ impl QueryTable<'_> {
             table.queries {
                 thead {
                     tr {
+                        th.pick scope="col" { "Pick" }
                         @for (label, order, title) in HEADS {
                             @let is_number = !title.is_empty();
+                            @let order = order.filter(|_| self.is_sortable);
                             th class=[is_number.then_some("number")] scope="col" title=[is_number.then_some(title)]
-                                aria-sort=[(order == Some(self.order)).then_some("descending")] {
+                                aria-sort=[(order == Some(self.order.by)).then_some(self.direction())] {
                                 @match order {
-                                    Some(order) => a href=(self.sorted_by(order)) { (label) },
+                                    Some(order) => a href=(self.sorted_by(self.next_order(order))) { (label) },
                                     None => (label),
                                 }
                             }
                         }
                         @if let Some((label, _)) = self.own_figure() {
-                            th.number scope="col" aria-sort="descending" { (label) }
+                            th.number scope="col" aria-sort=(self.direction()) {
+                                a href=(self.sorted_by(self.next_order(self.order.by))) { (label) }
+                            }
                         }
                         th scope="col" { "Statement" }
                     }
@@ -79,16 +95,30 @@ impl QueryTable<'_> {
         }
     }
 
+    /// Returns the form that compares two of the queries that are ticked in the tables of the page.
+    pub(super) fn compare_form(&self) -> Markup {
+        html! {
+            form.compare #compare method="get" action=(paths::COMPARE) {
+                button type="submit" { "Compare two picked runs" }
+            }
+        }
+    }
+
     /// Returns the links to the orders of the list.
     pub(super) fn orders(&self) -> Markup {
         html! {
             div.range {
-                p { "Sort by, largest first" }
+                p { "Sort by, " (first_of(self.order)) " first" }
                 ul aria-label="Order" {
-                    @for order in QueryOrder::ALL {
+                    @for by in QueryOrder::ALL {
                         li {
-                            a href=(self.sorted_by(order))
-                                aria-current=[(order == self.order).then_some("true")] { (figure(order).0) }
+                            a href=(self.sorted_by(OrderName { by, ..self.order }))
+                                aria-current=[(by == self.order.by).then_some("true")] { (figure(by).0) }
+                        }
+                    }
+                    li {
+                        a href=(self.sorted_by(self.next_order(self.order.by))) {
+                            "Turn round: " (first_of(self.next_order(self.order.by))) " first"
                         }
                     }
                 }
@@ -96,10 +126,22 @@ impl QueryTable<'_> {
         }
     }
 
+    /// Returns the direction of the list for people who do not see it.
+    fn direction(&self) -> &'static str {
+        if self.order.is_ascending { "ascending" } else { "descending" }
+    }
+
+    /// Returns the order that a click on the head of a column chooses: the largest first, and the other direction for the
+    /// column by which the list is sorted.
+    fn next_order(&self, by: QueryOrder) -> OrderName {
+        OrderName { by, is_ascending: by == self.order.by && !self.order.is_ascending }
+    }
+
     /// Returns the address of the list in an order, from its first page on.
-    fn sorted_by(&self, order: QueryOrder) -> String {
-        let order = if order == QueryOrder::Start { "" } else { order.field() };
-        address(paths::HISTORY, self.parameters, &[("order", order), ("cursor", "")])
+    fn sorted_by(&self, order: OrderName) -> String {
+        let is_default = order == OrderName::default();
+        let order = if is_default { String::new() } else { order.to_string() };
+        address(paths::HISTORY, self.parameters, &[("order", &order), ("cursor", "")])
     }
 
     /// Returns a value as a link to those queries of the list that have it.
@@ -112,8 +154,8 @@ impl QueryTable<'_> {
 
     /// Returns the value by which the list is sorted, if no other column shows it.
     fn own_figure(&self) -> Option<Figure> {
-        let is_shown = HEADS.iter().any(|(_, order, _)| *order == Some(self.order));
-        (!is_shown).then(|| figure(self.order))
+        let is_shown = HEADS.iter().any(|(_, order, _)| *order == Some(self.order.by));
+        (!is_shown).then(|| figure(self.order.by))
     }
 
     /// Returns the rows of the table, each with the row id of its query.
@@ -129,6 +171,9 @@ impl QueryTable<'_> {
         let [state, user, db] = [&query.state, &query.user, &query.db].map(Option::as_deref);
         html! {
             tr data-row=(query.id) {
+                td.pick {
+                    input type="checkbox" name="run" value=(query.query_id) form="compare" aria-label={ "Pick " (query.query_id) };
+                }
                 td.started { (format::time(query.started_ms, self.zone)) }
                 td.duration {
                     (chart::bar(query.duration_ms.unwrap_or(0), max_duration_ms))
@@ -137,10 +182,10 @@ impl QueryTable<'_> {
                 td.outcome { (self.filtered("state", state, format::state(state, query.is_failed()))) }
                 td.user { (self.filtered("user", user, format::text(user))) }
                 td.db { (self.filtered("db", db, format::text(db))) }
-                td.number.sorted[self.order == QueryOrder::ScanRows] data-label="Rows scanned" {
+                td.number.sorted[self.order.by == QueryOrder::ScanRows] data-label="Rows scanned" {
                     (format::number(query.scan_rows))
                 }
-                td.number.sorted[self.order == QueryOrder::ScanBytes] data-label="Bytes scanned" {
+                td.number.sorted[self.order.by == QueryOrder::ScanBytes] data-label="Bytes scanned" {
                     (format::bytes(query.scan_bytes))
                 }
                 @if let Some((label, figure)) = self.own_figure() {

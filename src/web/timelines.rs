@@ -79,7 +79,13 @@ impl Timelines {
 
 /// Returns the key of the chart that all pages of a list have.
 fn key(view: &View, filter: &QueryFilter) -> Key {
-    let filter = QueryFilter { limit: 0, order: QueryOrder::Start, after: None, ..filter.clone() };
+    let filter = QueryFilter {
+        limit: 0,
+        order: QueryOrder::Start,
+        is_ascending: false,
+        after: None,
+        ..filter.clone()
+    };
     (view.restricted_to().map(str::to_string), filter)
 }
 

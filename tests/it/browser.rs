@@ -516,6 +516,47 @@ fn hostile_data_is_escaped_and_large_data_loads_quickly() {
 
 #[test]
 #[ignore = "needs chromium"]
+fn two_runs_are_found_picked_and_compared() {
+    let (_folder, server) = samples();
+    runs_with_profiles(&server);
+    let browser = Browser::start();
+    browser.open(&server.url);
+    // The key / moves to the box, but not out of a field.
+    let key = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', \
+               {key: '/', bubbles: true, cancelable: true}))";
+    browser.run("document.querySelector('input[name=user]').focus()");
+    browser.run(key);
+    assert_eq!(browser.run("return document.activeElement.name"), json!("user"));
+    browser.run("document.activeElement.blur()");
+    browser.run(key);
+    assert_eq!(browser.run("return document.activeElement.name"), json!("q"));
+    browser.type_into("input[name=q]", " 'run-2' ");
+    browser.click("form.find button");
+    browser.until("location.pathname === '/query_profile/run-2'");
+    browser.type_into(
+        "form.compare-with input[type=text], form.compare-with input:not([type])",
+        "run-1",
+    );
+    browser.click("form.compare-with button");
+    browser.until("location.pathname === '/compare'");
+    browser.until("document.querySelector('.differences')");
+    browser.assert_unharmed();
+
+    browser.open(&server.url);
+    for id in ["run-1", "run-2"] {
+        browser.click(&format!("input[name=run][value={id}]"));
+    }
+    browser.click("form.compare button");
+    browser.until(
+        "location.search === '?run=run-2&run=run-1' || location.search === '?run=run-1&run=run-2'",
+    );
+    let ids = browser.run("return Array.from(document.querySelectorAll('.comparison tbody tr:first-child a'), (it) => it.innerText)");
+    assert_eq!(ids, json!(["run-1", "run-2"]));
+    browser.assert_unharmed();
+}
+
+#[test]
+#[ignore = "needs chromium"]
 fn screenshots() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");
@@ -578,6 +619,8 @@ fn screenshots() {
         ("comparison", format!("/statements/{compared}")),
         ("usage", "/usage?from=2024-08-06+10:00&to=2024-08-06+11:00".to_string()),
         ("beside", format!("/usage/{busiest}")),
+        ("compare", "/compare?run=run-1&run=run-2".to_string()),
+        ("find", "/find?q=select+o.id,+sum(o.price)+from+orders+o+where+o.day+=+4+group+by+o.id+order+by+2+desc+limit+10".to_string()),
         ("status", "/status".to_string()),
         ("not-found", "/query_profile/1-2".to_string()),
     ] {

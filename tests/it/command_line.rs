@@ -164,9 +164,9 @@ fn a_profile_is_text_a_tree_and_a_picture() {
     assert!(stderr(&none).contains("no profile stored for query 1f4e-a2b"));
     let diff = printed(&db, &["diff", "fbb", "8c1d2e3f40516273-b4c5d6e7f8091a2c"]);
     assert!(diff.starts_with("these are two different statements\n"), "{diff}");
-    assert!(diff.contains("duration_ms\t316\t1000\t+684\n"), "{diff}");
+    assert!(diff.contains("duration_ms\t316\t1000\t+684 (3.2x)\n"), "{diff}");
     assert!(
-        diff.contains("-\t4.0ms\t+4.0ms\t\t8200\t\tolap_table_sink\tOLAP_TABLE_SINK\t\t\n"),
+        diff.contains("-\t4.0ms\t+4.0ms\t\t8200\tOLAP_TABLE_SINK (olap_table_sink, only after)\n"),
         "{diff}"
     );
 }

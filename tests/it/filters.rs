@@ -9,7 +9,7 @@ use tempfile::TempDir;
 const START_MS: i64 = 1_764_000_000_000;
 
 /// The texts that queries of [`queries`] have. The last is a query without one.
-const TEXTS: [(&str, &str, &[Option<&str>]); 8] = [
+const TEXTS: [(&str, &str, &[Option<&str>]); 9] = [
     ("user", "user", &[Some("alice"), Some("bob"), Some("etl"), Some("a&b=c"), None]),
     ("db", "db", &[Some("shop"), Some("lake"), Some("数据"), None]),
     ("state", "state", &[Some("EOF"), Some("ERR"), Some("RUNNING"), None]),
@@ -26,6 +26,7 @@ const TEXTS: [(&str, &str, &[Option<&str>]); 8] = [
     ),
     ("frontend", "frontend_ip", &[Some("10.1.0.1"), Some("10.1.0.2"), None]),
     ("workload_group", "workload_group", &[Some("normal"), Some("etl"), None]),
+    ("session_id", "session_id", &[Some("17"), Some("170"), None]),
     ("compute_group", "compute_group", &[Some("day"), Some("night"), None]),
     (
         "table",
@@ -287,7 +288,7 @@ fn the_description_has_orders_and_filters() {
             assert!(schema(name)["type"].to_string().contains("boolean"), "{path} {name}");
         }
         if path == "queries" {
-            assert_eq!(schema("order")["enum"].as_array().unwrap().len(), 8);
+            assert_eq!(schema("order")["enum"].as_array().unwrap().len(), 16);
         }
     }
 }

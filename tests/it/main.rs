@@ -35,7 +35,8 @@
 //! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |
 //! | `export` | exports: formulas in CSV, no loss elsewhere | |
 //! | `filters` | several values of one filter, and exclusions | |
-//! | `orders` | lists by any order have every query once | |
+//! | `orders` | lists by any order, in both directions, have every query once | |
+//! | `find`, `compare` | what a text means is found, and no more; any two runs side by side | |
 //! | `search` | a search finds what reading all statements finds | |
 //! | `read_bounds` | reads are bounded in time and bytes, and wait for no others | |
 //! | `retention`, `merge` | bounds by age, merges | |
@@ -57,10 +58,12 @@ mod audit_table;
 mod browser;
 mod clients;
 mod command_line;
+mod compare;
 mod config;
 mod export;
 mod files;
 mod filters;
+mod find;
 mod follow;
 mod frontend;
 mod http_edges;

@@ -43,8 +43,23 @@ fn push(server: &Server, queries: &[Value]) {
     assert_eq!((status, &answer["data"]["new"]), (200, &json!(queries.len())), "{answer}");
 }
 
-/// Returns the ids of some queries in an order: the largest first, of the same value the one that came last.
+/// Returns the ids of some queries in an order: the largest first, of the same value the one that came last; with `.asc` behind
+/// the order the other way round, but for queries without a value.
 fn sorted(queries: &[Value], order: &str, matches: impl Fn(&Value) -> bool) -> Vec<String> {
+    sorted_by(queries, order, &matches)
+}
+
+fn sorted_by(queries: &[Value], order: &str, matches: &dyn Fn(&Value) -> bool) -> Vec<String> {
+    if let Some(order) = order.strip_suffix(".asc") {
+        let has_value = |query: &Value| query[order].is_i64();
+        let part = |is_known| {
+            let is_of_part = |it: &Value| matches(it) && has_value(it) == is_known;
+            let mut part = sorted_by(queries, order, &is_of_part);
+            part.reverse();
+            part
+        };
+        return [part(true), part(false)].concat();
+    }
     let mut found: Vec<(Option<i64>, usize)> = (0..queries.len())
         .filter(|row| matches(&queries[*row]))
         .map(|row| (queries[row][order].as_i64(), row))
@@ -86,9 +101,9 @@ fn each_order_has_every_query_once() {
             query["db"] == "lake" && query["duration_ms"].as_i64().is_some_and(|ms| ms >= 4000)
         }),
     ];
-    for order in ORDERS {
+    for order in ORDERS.iter().flat_map(|order| [order.to_string(), format!("{order}.asc")]) {
         for (filter, matches) in filters {
-            let expected = sorted(&queries, order, matches);
+            let expected = sorted(&queries, &order, matches);
             assert!(!expected.is_empty(), "{filter}");
             for limit in [4, 30, 1000] {
                 let path = format!("/api/v1/queries?order={order}&limit={limit}&{filter}");
@@ -103,8 +118,39 @@ fn each_order_has_every_query_once() {
     }
     let (status, _, body) = server.get("/api/v1/queries?order=total_ms");
     let body = String::from_utf8(body).unwrap();
-    let sentence = format!("order must be one of {}", ORDERS.join(", "));
+    let sentence = format!("order must be one of {}, with .asc behind it", ORDERS.join(", "));
     assert!(status == 400 && body.contains(&sentence), "{body}");
+}
+
+/// A cursor of one list is a place in no other: the value of another field would begin a page anywhere.
+#[test]
+fn a_cursor_continues_only_a_list_of_its_order() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    push(&server, &queries());
+    let cursor = |order: &str| {
+        let next = server.next_page(&format!("/api/v1/queries?order={order}&limit=5")).unwrap();
+        let cursor = next.split(['?', '&']).find_map(|part| part.strip_prefix("cursor="));
+        cursor.unwrap().to_string()
+    };
+    let orders = ["duration_ms", "duration_ms.asc", "started_ms", "started_ms.asc", "scan_rows"];
+    for of_cursor in orders {
+        let cursor = cursor(of_cursor);
+        for order in orders {
+            for path in ["/api/v1/queries?", "/?"] {
+                let path = format!("{path}order={order}&limit=5&cursor={cursor}");
+                let (status, _, body) = server.get(&path);
+                let body = String::from_utf8(body).unwrap();
+                assert_eq!(status, if order == of_cursor { 200 } else { 400 }, "{path}: {body}");
+                let sentence = format!("cursor is of a list by {of_cursor}, and order is {order};");
+                assert_eq!(body.contains(&sentence), order != of_cursor, "{path}: {body}");
+            }
+        }
+    }
+    // Doris' lists are by start, whatever their parameter says.
+    let path = "/rest/v2/manager/query/query_info?order=scan_rows&limit=5&cursor=";
+    assert_eq!(server.get(&format!("{path}{}", cursor("started_ms"))).0, 200);
+    assert_eq!(server.get(&format!("{path}{}", cursor("scan_rows"))).0, 400);
 }
 
 /// A page begins behind a value and a row, so what arrives before it moves nothing.
@@ -174,6 +220,10 @@ fn the_command_lists_by_each_order() {
         let listed = list(&db, &["--sort", &sort, "--columns", "query_id", "-n", "1000"]);
         let ids: Vec<&str> = listed.lines().skip(1).collect();
         assert_eq!(ids, sorted(&queries, order, |_| true), "{order}");
+        let listed =
+            list(&db, &["--sort", &sort, "--reverse", "--columns", "query_id", "-n", "1000"]);
+        let ids: Vec<&str> = listed.lines().skip(1).collect();
+        assert_eq!(ids, sorted(&queries, &format!("{order}.asc"), |_| true), "{order}");
     }
     // The value by which the list is sorted is shown.
     let listed = list(&db, &["--sort", "cpu-time-ms", "-n", "1"]);

@@ -21,20 +21,26 @@ fn samples() -> (TempDir, Server) {
     (folder, server)
 }
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: ureq::http::HeaderMap,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 /// Sends a request as a browser does, without following redirects.
-fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn send(
+    server: &Server,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
     let agent: ureq::Agent = config.build().into();
     let mut request = ureq::http::Request::builder().method(method);
@@ -51,7 +57,7 @@ fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], bod
     }
 }
 
-fn page(server: &Server, path: &str) -> String {
+pub(crate) fn page(server: &Server, path: &str) -> String {
     let answer = send(server, "GET", path, &[], "");
     assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
@@ -196,8 +202,12 @@ fn listed(body: &str) -> Vec<&str> {
 fn the_heads_of_the_history_sort_it() {
     let (_folder, server) = samples();
     let start = page(&server, "/?user=carol&user=alice");
-    let sorted = "<th scope=\"col\" aria-sort=\"descending\"><a href=\"/?user=carol&amp;user=alice\">Started";
+    let sorted = "<th scope=\"col\" aria-sort=\"descending\"><a href=\"/?order=started%5Fms%2Easc&amp;user=carol&amp;user=alice\">Started";
     assert!(start.contains(sorted), "{start}");
+    // The head of the column by which the list is sorted turns it round, and back.
+    let oldest = page(&server, "/?order=started_ms.asc&user=carol");
+    let sorted = "<th scope=\"col\" aria-sort=\"ascending\"><a href=\"/?user=carol\">Started";
+    assert!(oldest.contains(sorted) && !oldest.contains("data-events"), "{oldest}");
     let link = "/?order=scan%5Fbytes&amp;user=carol&amp;user=alice";
     assert!(start.contains(&format!("<a href=\"{link}\">Scanned</a>")), "{start}");
     // Without a range, the list has that of the chart, and so have its further pages.
@@ -221,7 +231,7 @@ fn the_heads_of_the_history_sort_it() {
     let day = page(&server, "/?order=duration_ms");
     assert_eq!(listed(&day).len(), 4, "{day}");
     let next = page(&server, "/?order=duration_ms&limit=3");
-    assert!(next.contains("rel=\"next\" href=\"/?cursor=6%2E"), "{next}");
+    assert!(next.contains("rel=\"next\" href=\"/?cursor=duration%5Fms%2E6%2E"), "{next}");
     assert!(next.contains("&amp;from=1763374442") && next.contains("&amp;to=1763460842"), "{next}");
     assert_eq!(send(&server, "GET", "/?order=total_ms", &[], "").status, 400);
     // A report has orders of its own.

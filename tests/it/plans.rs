@@ -41,7 +41,7 @@ fn operators(table: &str, has_sort: bool, scan_ms: u32) -> String {
 }
 
 /// A run of the statement, a minute after the one before.
-fn run(number: i64, user: &str, has_sort: bool, scan_ms: u32) -> String {
+pub(crate) fn run(number: i64, user: &str, has_sort: bool, scan_ms: u32) -> String {
     let time = |ms: i64| {
         let time = chrono::DateTime::from_timestamp_millis(FIRST_MS + number * MINUTE_MS + ms);
         time.unwrap().format("%Y-%m-%d %H:%M:%S").to_string()

@@ -162,6 +162,13 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
     let cut = "000000000000000a 2024-09-01 10:00:08 9 ms     EOF   somebody select a_column, …";
     assert!(first.starts_with(cut), "{narrow}");
     assert_eq!(names(&shown(40, "list")), "query_id statement");
+    // A comparison keeps both values and their difference, and the statements are below it.
+    let diff = shown(80, "diff 0000000000000001 000000000000000a");
+    assert_eq!(names(&diff), "column before after change");
+    for row in ["duration_ms 0 9 +9", "started_at 2024-09-01 10:00:00 2024-09-01 10:00:08"] {
+        let is_row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ") == row;
+        assert!(diff.lines().any(is_row), "{row}: {diff}");
+    }
     for columns in [20, 40, 80, 120, 500] {
         for command in ["list", "list -c query_id", "top --from 2024-09-01", "stats"] {
             shown(columns, command);

@@ -86,6 +86,8 @@ fn ask(
 
 /// Every path that answers with queries. `ID` and `TRACE` are replaced by a query id and a trace id.
 const PATHS: &[&str] = &[
+    "/api/v1/find?q=TRACE",
+    "/api/v1/find?q=04e2162002802189",
     "/rest/v1/session",
     "/rest/v1/session?search=secret",
     "/rest/v1/session?user=carol",

@@ -50,6 +50,8 @@ pub(crate) enum ChosenText {
     /// A table that the query reads or the load writes: its name alone, behind its database, or behind its catalog and its
     /// database.
     Table,
+    /// The session of the client, as the frontend numbers or names it.
+    Session,
 }
 
 impl ChosenText {

@@ -18,12 +18,23 @@ pub(crate) struct Cursor {
     pub id: i64,
 }
 
+impl Cursor {
+    /// Returns the place that this one has in a list in the opposite direction, in which the smallest value comes first and
+    /// unknown values still come last. The place of a place so returned is this one again.
+    pub(crate) fn reversed(self) -> Cursor {
+        Cursor { value: self.value.map(|value| !value), id: !self.id }
+    }
+}
+
 /// The conditions of a list. A query is in the list if it meets all that are not `None`.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct QueryFilter {
     /// The most queries of a page.
     pub limit: u32,
     pub order: QueryOrder,
+    /// Whether the smallest value comes first, and of the same value the query that arrived first. Unknown values come last
+    /// all the same.
+    pub is_ascending: bool,
     /// The place behind which the page begins.
     pub after: Option<Cursor>,
     pub user: Choice,
@@ -34,6 +45,7 @@ pub(crate) struct QueryFilter {
     pub workload_group: Choice,
     pub compute_group: Choice,
     pub table: Choice,
+    pub session_id: Choice,
     /// Whether the query failed.
     pub is_failed: Option<bool>,
     /// Whether the profile of the query is stored.
@@ -80,7 +92,7 @@ impl QueryFilter {
     }
 
     /// Returns the texts that the filter chooses by their values.
-    pub(crate) fn choices(&self) -> [(ChosenText, &Choice); 8] {
+    pub(crate) fn choices(&self) -> [(ChosenText, &Choice); 9] {
         [
             (ChosenText::User, &self.user),
             (ChosenText::Db, &self.db),
@@ -90,7 +102,13 @@ impl QueryFilter {
             (ChosenText::WorkloadGroup, &self.workload_group),
             (ChosenText::ComputeGroup, &self.compute_group),
             (ChosenText::Table, &self.table),
+            (ChosenText::Session, &self.session_id),
         ]
+    }
+
+    /// Returns whether the list has the newest queries first: the only order that an index has.
+    pub(crate) fn is_newest_first(&self) -> bool {
+        self.order == QueryOrder::Start && !self.is_ascending
     }
 
     /// Returns whether the list is by start and the filter has no condition beyond times and user, so that the indexes by
@@ -103,7 +121,7 @@ impl QueryFilter {
             ChosenText::User => choice.is_any() || choice.only().is_some(),
             _ => choice.is_any(),
         };
-        self.order == QueryOrder::Start
+        self.is_newest_first()
             && self.choices().into_iter().all(is_free)
             && [is_failed, has_profile, cache_hit].iter().all(|truth| truth.is_none())
             && [min_ms, min_queue_ms].iter().all(|bound| bound.is_none())

@@ -2,10 +2,10 @@
 
 use crate::domain::record::QueryRecord;
 
-/// What a list is sorted by. The largest value comes first, and queries whose value is unknown come last.
+/// What a list is sorted by. Queries whose value is unknown come last.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum QueryOrder {
-    /// Newest first. Only this order has an index.
+    /// Only this order has an index, with the newest first.
     #[default]
     Start,
     Duration,

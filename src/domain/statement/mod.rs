@@ -9,10 +9,12 @@
 //! - [`fingerprint`] names a normalized statement by a hash.
 //! - [`unescape`] restores a statement from the form in which a frontend logs it.
 //! - [`compare`] decides whether two texts report one statement, and which is more complete.
+//! - [`differences`](mod@differences) are the lines in which two statements differ.
 //! - [`highlight`](mod@highlight) classifies the parts of a statement for colours.
 //! - [`formatter`] breaks a statement into lines.
 
 mod compare;
+mod differences;
 mod fingerprint;
 mod formatter;
 mod highlight;
@@ -22,6 +24,7 @@ mod tokenizer;
 mod unescape;
 
 pub(crate) use compare::{is_more_complete, is_same_statement};
+pub(crate) use differences::{DifferenceLine, Differences, differences};
 pub(crate) use fingerprint::{Fingerprint, InvalidFingerprint};
 pub(crate) use formatter::format_sql;
 pub(crate) use highlight::{SyntaxKind, highlight};

@@ -77,7 +77,7 @@ async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
         view.list(&filter, |query| rows.add(&ProfileRow::new(&query, view.zone), query.cursor()));
     let incomplete = listed.await?;
     let (count, last) = (rows.count(), rows.cursor_if_full(filter.limit));
-    Ok(with_next(rows.finish(count)?, LIST_PATH, &parameters, last, incomplete))
+    Ok(with_next(rows.finish(count)?, LIST_PATH, (&parameters, &filter), last, incomplete))
 }
 
 impl<'r> ProfileRow<'r> {

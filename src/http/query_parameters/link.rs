@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use warp::http::header::{HeaderName, HeaderValue, LINK};
 
-use crate::domain::filter::Cursor;
+use super::values::{OrderName, PageCursor};
+use crate::domain::filter::{Cursor, QueryFilter};
 use crate::http::answer::Answer;
 use crate::http::route::Parameters;
 use crate::store::{Bound, Incomplete};
@@ -13,12 +14,12 @@ use crate::store::{Bound, Incomplete};
 /// Says why a page has fewer rows than its limit although more may follow: `time` or `bytes`.
 const INCOMPLETE: HeaderName = HeaderName::from_static("annals-incomplete");
 
-/// Adds to a page the link to the next one. The link is a header, so that the envelope stays as Doris makes it. `last`
+/// Adds to a page of a filter's list the link to the next one. The link is a header, so that the envelope stays as Doris makes it. `last`
 /// is the last row of a page that is full; a page that is `incomplete` goes on where it ended.
 pub(crate) fn with_next(
     mut answer: Answer,
     path: &str,
-    parameters: &Parameters,
+    (parameters, filter): (&Parameters, &QueryFilter),
     last: Option<Cursor>,
     incomplete: Option<Incomplete>,
 ) -> Answer {
@@ -28,8 +29,8 @@ pub(crate) fn with_next(
     let Some(last) = incomplete.map(|end| end.at).or(last) else {
         return answer;
     };
-    let link =
-        format!("<{}>; rel=\"next\"", address(path, parameters, &[("cursor", &cursor(last))]));
+    let next = address(path, parameters, &[("cursor", &cursor(filter, last))]);
+    let link = format!("<{next}>; rel=\"next\"");
     // Parameters may have any length: a link too long for a header is left away.
     if let Ok(link) = HeaderValue::from_str(&link) {
         answer.headers_mut().insert(LINK, link);
@@ -46,10 +47,9 @@ pub(crate) fn set_incomplete(answer: &mut Answer, by: Bound) {
     answer.headers_mut().insert(INCOMPLETE, HeaderValue::from_static(by));
 }
 
-/// Returns the text of a cursor, which [`super::PageCursor`] reads.
-pub(crate) fn cursor(Cursor { value, id }: Cursor) -> String {
-    let value = value.map_or("none".to_string(), |value| value.to_string());
-    format!("{value}.{id}")
+/// Returns the text of a place in the list of a filter, which [`PageCursor`] reads.
+pub(crate) fn cursor(filter: &QueryFilter, place: Cursor) -> String {
+    PageCursor { order: OrderName::of(filter), place }.to_string()
 }
 
 /// Returns the address of a path with these parameters, some of them changed to one value, and without empty ones.

@@ -2,7 +2,7 @@
 
 use super::read_known;
 use super::values::{Count, OrderName, PageCursor, SearchText, SearchWords};
-use crate::domain::filter::{QueryFilter, QueryOrder};
+use crate::domain::filter::QueryFilter;
 use crate::domain::search::Search;
 use crate::domain::time::Zone;
 use crate::http::error::ApiError;
@@ -83,6 +83,14 @@ macro_rules! filter_parameters {
             #[serde(default)]
             #[param(schema_with = $crate::http::query_parameters::values_schema)]
             pub not_table: Vec<String>,
+            /// The session that ran the query: the id that the frontend gave it, which may be the number of a connection.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub session_id: Vec<String>,
+            /// Not this session.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_session_id: Vec<String>,
             /// Whether the query failed.
             pub is_failed: Option<bool>,
             /// Whether the profile of the query is stored.
@@ -137,6 +145,7 @@ macro_rules! filter_parameters {
                     workload_group: choice(self.workload_group, self.not_workload_group),
                     compute_group: choice(self.compute_group, self.not_compute_group),
                     table: choice(self.table, self.not_table),
+                    session_id: choice(self.session_id, self.not_session_id),
                     is_failed: self.is_failed,
                     has_profile: self.has_profile,
                     kind: self.r#type.map(|KindName(kind)| kind),
@@ -163,13 +172,13 @@ filter_parameters! {
         #[serde(default)]
         #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
         pub limit: Count<100>,
-        /// The field by which the list is sorted, the largest value first; `started_ms` by default. Queries whose value is
-        /// unknown come last. Only `started_ms` has an index: another order looks at all queries of the filter, so name a
-        /// range of time.
+        /// The field by which the list is sorted, the largest value first, or with `.asc` behind it the smallest first;
+        /// `started_ms` by default. Queries whose value is unknown come last. Only `started_ms` has an index: another order
+        /// looks at all queries of the filter, so name a range of time.
         #[serde(default)]
         #[param(schema_with = OrderName::schema)]
         pub order: OrderName,
-        /// Where the page begins: as the `Link` header of the page before has it.
+        /// Where the page begins: as the `Link` header of the page before has it. A cursor is of one order.
         pub cursor: Option<PageCursor>,
     }
 }
@@ -177,9 +186,10 @@ filter_parameters! {
 impl ListParameters {
     /// Returns the filter that the parameters describe. Errors if a time or a search cannot be understood.
     pub(crate) fn filter(self, zone: Zone) -> Result<QueryFilter, ApiError> {
-        let (limit, order) = (self.limit.0, self.order.0);
-        let after = self.cursor.as_ref().map(|PageCursor(cursor)| *cursor);
-        Ok(QueryFilter { limit, order, after, ..self.chosen(zone)? })
+        let (limit, order) = (self.limit.0, self.order);
+        let after = self.cursor.map(|cursor| cursor.place_in(order)).transpose()?;
+        let OrderName { by, is_ascending } = order;
+        Ok(QueryFilter { limit, order: by, is_ascending, after, ..self.chosen(zone)? })
     }
 }
 
@@ -194,7 +204,7 @@ pub(crate) fn filter_by_start(
     parameters: &Parameters,
 ) -> Result<QueryFilter, ApiError> {
     let list: ListParameters = read_known(parameters)?;
-    Ok(QueryFilter { order: QueryOrder::Start, ..list.filter(view.zone)? })
+    ListParameters { order: OrderName::default(), ..list }.filter(view.zone)
 }
 
 /// Older frontends name the cluster before a user or a database. The cluster is no part of the name.

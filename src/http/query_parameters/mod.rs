@@ -11,6 +11,6 @@ pub(crate) use list::{ListParameters, filter, filter_by_start, filter_parameters
 pub(crate) use list::{search, without_cluster};
 pub(crate) use reader::{NoParameters, read_all, read_known};
 pub(crate) use values::{
-    BaselineText, Count, FingerprintText, KindName, Milliseconds, PageCursor, SearchText,
-    SearchWords, Time, values_schema,
+    BaselineText, Count, FingerprintText, KindName, Milliseconds, OrderName, PageCursor,
+    SearchText, SearchWords, Time, values_schema,
 };

@@ -1,6 +1,7 @@
 //! The values of parameters: how each is read from its text, and how the description has it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
@@ -12,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::reader::MAX_VALUES;
 use crate::domain::baseline::Baseline;
-use crate::domain::filter::{Cursor, QueryOrder};
+use crate::domain::filter::{Cursor, QueryFilter, QueryOrder};
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, now_ms, parse_typed_time_ms};
@@ -79,22 +80,52 @@ pub(crate) fn values_schema() -> Array {
     ArrayBuilder::new().items(one).min_items(Some(1)).max_items(Some(MAX_VALUES)).build()
 }
 
-/// The name of the field by which a list is sorted.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct OrderName(pub(crate) QueryOrder);
+/// The order of a list as its parameter names it: a field, with `.asc` behind it if the smallest value comes first.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OrderName {
+    pub(crate) by: QueryOrder,
+    pub(crate) is_ascending: bool,
+}
+
+/// What the name of an ascending order ends with.
+const ASCENDING: &str = ".asc";
 
 impl OrderName {
+    /// Returns the order of the lists of a filter.
+    pub(crate) fn of(filter: &QueryFilter) -> OrderName {
+        OrderName { by: filter.order, is_ascending: filter.is_ascending }
+    }
+
+    fn parse(text: &str) -> Option<OrderName> {
+        let (field, is_ascending) = match text.strip_suffix(ASCENDING) {
+            Some(field) => (field, true),
+            None => (text, false),
+        };
+        let by = QueryOrder::ALL.into_iter().find(|order| order.field() == field)?;
+        Some(OrderName { by, is_ascending })
+    }
+
     pub(crate) fn schema() -> Object {
-        text().enum_values(Some(QueryOrder::ALL.map(QueryOrder::field))).build()
+        let names = [false, true].into_iter().flat_map(|is_ascending| {
+            QueryOrder::ALL.map(|by| OrderName { by, is_ascending }.to_string())
+        });
+        text().enum_values(Some(names)).build()
+    }
+}
+
+impl fmt::Display for OrderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.by.field())?;
+        if self.is_ascending { f.write_str(ASCENDING) } else { Ok(()) }
     }
 }
 
 impl<'de> Deserialize<'de> for OrderName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let names = QueryOrder::ALL.map(QueryOrder::field).join(", ");
-        parsed(deserializer, &format!("one of {names}"), |text| {
-            QueryOrder::ALL.into_iter().find(|order| order.field() == text).map(OrderName)
-        })
+        let expected =
+            format!("one of {names}, with {ASCENDING} behind it for the smallest value first");
+        parsed(deserializer, &expected, OrderName::parse)
     }
 }
 
@@ -212,18 +243,45 @@ impl PartialSchema for SearchWords {
     }
 }
 
-/// Where a page of a list begins, as the `Link` header of the page before has it.
-#[derive(Debug)]
-pub(crate) struct PageCursor(pub(crate) Cursor);
+/// Where a page of a list begins, as the `Link` header of the page before has it. The text names the order of the list: a
+/// value of one field says nothing about the place in a list by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageCursor {
+    pub(crate) order: OrderName,
+    pub(crate) place: Cursor,
+}
 
 impl PageCursor {
     fn parse(text: &str) -> Option<PageCursor> {
-        let (value, id) = text.split_once('.')?;
+        let mut parts = text.rsplitn(3, '.');
+        let (id, value, order) = (parts.next()?, parts.next()?, parts.next()?);
         let value = match value {
             "none" => None,
             value => Some(value.parse().ok()?),
         };
-        Some(PageCursor(Cursor { value, id: id.parse().ok()? }))
+        let place = Cursor { value, id: id.parse().ok()? };
+        Some(PageCursor { order: OrderName::parse(order)?, place })
+    }
+
+    /// Returns the place in a list of this order. Errors if the cursor is of a list in another order.
+    pub(crate) fn place_in(self, order: OrderName) -> Result<Cursor, ApiError> {
+        if self.order == order {
+            return Ok(self.place);
+        }
+        Err(ApiError::BadRequest(format!(
+            "cursor is of a list by {}, and order is {order}; a cursor only continues its own list",
+            self.order
+        )))
+    }
+}
+
+impl fmt::Display for PageCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PageCursor { order, place: Cursor { value, id } } = self;
+        match value {
+            Some(value) => write!(f, "{order}.{value}.{id}"),
+            None => write!(f, "{order}.none.{id}"),
+        }
     }
 }
 
@@ -244,7 +302,9 @@ impl ToSchema for PageCursor {
 
 impl PartialSchema for PageCursor {
     fn schema() -> RefOr<Schema> {
-        let text = text().pattern(Some("^(none|-?[0-9]{1,18})\\.[0-9]{1,15}$"));
+        let fields = QueryOrder::ALL.map(QueryOrder::field).join("|");
+        let pattern = format!("^({fields})(\\.asc)?\\.(none|-?[0-9]{{1,18}})\\.[0-9]{{1,15}}$");
+        let text = text().pattern(Some(pattern));
         RefOr::T(text.build().into())
     }
 }

@@ -1,5 +1,6 @@
 //! annals' own REST interface, `/api/v1`: what Doris' shapes cannot carry.
 
+mod find;
 mod findings;
 pub(super) mod openapi;
 mod plans;
@@ -22,6 +23,7 @@ pub(super) const ROUTES: &[Route] = &[
     queries::PROFILE_TREE,
     queries::PLAN,
     queries::FINDINGS,
+    find::ROUTE,
     statements::ROUTE,
     statements::PLANS,
     regressions::ROUTE,

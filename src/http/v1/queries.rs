@@ -51,7 +51,7 @@ async fn list(request: ReadRequest) -> Result<Answer, ApiError> {
     let filter = read_all::<ListParameters>(&parameters)?.filter(request.view.zone)?;
     let page = request.view.page(&filter).await?;
     let answer = success(&page.queries, page.queries.len())?;
-    Ok(with_next(answer, LIST_PATH, &parameters, page.next(&filter), page.incomplete))
+    Ok(with_next(answer, LIST_PATH, (&parameters, &filter), page.next(&filter), page.incomplete))
 }
 
 /// One query

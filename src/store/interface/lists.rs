@@ -95,13 +95,14 @@ impl Store {
         of_engine!(self, store => store.statement(query_id, owner).await)
     }
 
-    /// Returns the id of the newest query of a trace id.
+    /// Returns the ids of the queries of a trace id, the last to arrive first, at most `limit`.
     pub(crate) async fn traced(
         &self,
         trace_id: &str,
+        limit: u32,
         owner: Option<&str>,
-    ) -> Result<Option<String>, StoreError> {
-        of_engine!(self, store => store.traced(trace_id, owner).await)
+    ) -> Result<Vec<String>, StoreError> {
+        of_engine!(self, store => store.traced(trace_id, limit, owner).await)
     }
 
     /// Returns those of the queries that have ended and whose profile is stored.
@@ -117,8 +118,9 @@ impl Store {
         &self,
         prefix: &str,
         limit: u32,
+        owner: Option<&str>,
     ) -> Result<Vec<String>, StoreError> {
-        of_engine!(self, store => store.ids_with_prefix(prefix, limit).await)
+        of_engine!(self, store => store.ids_with_prefix(prefix, limit, owner).await)
     }
 
     /// Returns the place behind the next query of a list, if the rows there cannot be read but an index has them; None if no

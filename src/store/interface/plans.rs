@@ -2,11 +2,12 @@
 
 use super::Store;
 use crate::domain::profile::{FindingsOverview, ProfiledStatements};
-use crate::domain::record::QueryId;
+use crate::domain::record::{QueryId, StoredQuery};
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::plans::{
-    MAX_PLAN_RUNS, MAX_PROFILED_RUNS, OTHER_TEXTS_BYTES, PlanCursor, PlanRuns, UnreadPlans,
+    MAX_PLAN_RUNS, MAX_PROFILED_RUNS, NearestProfiles, OTHER_TEXTS_BYTES, PlanCursor, PlanRuns,
+    UnreadPlans,
 };
 use crate::store::profile_body::StoredText;
 use crate::store::query::Reader;
@@ -105,6 +106,20 @@ impl Store {
             texts.extend(self.profile(&query_id, reader.owner).await?.stored_text());
         }
         Ok(texts)
+    }
+
+    /// Returns the runs of a query's statement that have a stored profile, that the owner may see, and that are nearest to the
+    /// query in time. Looks at the 5,000 runs before the query and at as many after it.
+    pub(crate) async fn nearest_profiles(
+        &self,
+        query: &StoredQuery,
+        owner: Option<&str>,
+    ) -> Result<NearestProfiles, StoreError> {
+        let Some((fingerprint, started_ms)) = query.fingerprint.zip(query.started_ms) else {
+            return Ok(NearestProfiles::default());
+        };
+        let place = (fingerprint, started_ms, &*query.query_id);
+        of_engine!(self, store => store.nearest_profiles(place, owner).await)
     }
 
     /// Returns some of the queries whose profile this version of the reader has not read, behind a place; none if none is

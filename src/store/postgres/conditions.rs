@@ -3,7 +3,7 @@
 use sqlx::{Encode, Postgres, QueryBuilder, Type};
 
 use super::nul::without_nul;
-use crate::domain::filter::{Choice, ChosenText, Cursor, QueryFilter, QueryOrder, Users};
+use crate::domain::filter::{Choice, ChosenText, Cursor, QueryFilter, Users};
 use crate::domain::record::Kind;
 use crate::domain::search::{CellSearch, Search};
 use crate::domain::statement::Fingerprint;
@@ -133,6 +133,7 @@ impl Conditions {
             ChosenText::Frontend => "(query.frontend = ANY(",
             ChosenText::WorkloadGroup => "(query.workload_group = ANY(",
             ChosenText::ComputeGroup => "(query.compute_group = ANY(",
+            ChosenText::Session => "(query.session_id = ANY(",
             ChosenText::Table => return self.push_has_table(values),
         };
         let values: Vec<String> = match text {
@@ -228,24 +229,27 @@ impl Conditions {
     /// Adds the place behind which a page of the filter's order begins.
     pub(super) fn and_after(&mut self, filter: &QueryFilter) {
         let column = filter.order.field();
+        let behind = if filter.is_ascending { ">" } else { "<" };
         match filter.after {
             None => {}
             Some(Cursor { value: Some(value), id }) => {
                 self.and_plain(&format!(
-                    "(query.{column} IS NULL OR (query.{column}, query.id) < ("
+                    "(query.{column} IS NULL OR (query.{column}, query.id) {behind} ("
                 ));
                 self.end().push_bind(value).push(", ").push_bind(id).push("))");
             }
             Some(Cursor { value: None, id }) => {
-                self.and(&format!("query.{column} IS NULL AND query.id < "), id);
+                self.and(&format!("query.{column} IS NULL AND query.id {behind} "), id);
             }
         }
     }
 
-    /// Returns the statement for all rows in an order, those whose value is unknown last. No index has this order.
-    pub(super) fn all_sorted(mut self, order: QueryOrder) -> QueryBuilder<Postgres> {
-        let column = order.field();
-        self.statement.push(format!(" ORDER BY query.{column} DESC NULLS LAST, query.id DESC"));
+    /// Returns the statement for all rows in the order of a filter, those whose value is unknown last. No index has this order.
+    pub(super) fn all_sorted(mut self, filter: &QueryFilter) -> QueryBuilder<Postgres> {
+        let (column, direction) =
+            (filter.order.field(), if filter.is_ascending { "ASC" } else { "DESC" });
+        self.statement
+            .push(format!(" ORDER BY query.{column} {direction} NULLS LAST, query.id {direction}"));
         self.statement
     }
 

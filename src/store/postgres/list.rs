@@ -104,15 +104,15 @@ impl<E: FnMut(&PgRow) -> Result<(Cursor, usize), sqlx::Error>> ListReader<'_, E>
         Ok(())
     }
 
-    /// Hands over the rows with some query ids, in an order.
+    /// Hands over the rows with some query ids, in the order of a filter.
     async fn step_ids(
         &mut self,
         query_ids: &[String],
-        order: QueryOrder,
+        filter: &QueryFilter,
     ) -> Result<(), StoreError> {
         let mut some = self.conditions()?;
         some.and("query.query_id = ANY(", query_ids).push(")");
-        self.step(some.all_sorted(order)).await
+        self.step(some.all_sorted(filter)).await
     }
 
     /// Hands over the row of a query id, if there is one.
@@ -140,7 +140,7 @@ impl<E: FnMut(&PgRow) -> Result<(Cursor, usize), sqlx::Error>> ListReader<'_, E>
             return Ok(self.progress.incomplete());
         }
         let found = self.store.found(filter, reader).await?;
-        self.step_ids(&found.query_ids, filter.order).await?;
+        self.step_ids(&found.query_ids, filter).await?;
         Ok(self.progress.incomplete().or(found.incomplete))
     }
 }

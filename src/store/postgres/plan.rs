@@ -8,7 +8,9 @@ use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary, Pr
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
-use crate::store::plans::{MAX_OTHER_RUNS, PlanCursor, SAME_PLANS, UnreadPlans};
+use crate::store::plans::{
+    MAX_OTHER_RUNS, NEAR_RUNS, NearestProfiles, PlanCursor, ProfiledQuery, SAME_PLANS, UnreadPlans,
+};
 use crate::store::query::Reader;
 
 /// Profiles that are looked at together for plans that are not read. Most are read.
@@ -123,6 +125,24 @@ impl Store {
         let id = query_id.as_str();
         let runs = statements::other_runs(connection, id, owner.as_deref(), limits).await?;
         Ok(runs.into_iter().map(|run| (run.query_id, run.text_bytes)).collect())
+    }
+
+    /// Returns the runs of a statement with a stored profile that are nearest to a query, which has this fingerprint, start and
+    /// id.
+    pub(in crate::store) async fn nearest_profiles(
+        &self,
+        (fingerprint, started_ms, query_id): (Fingerprint, i64, &str),
+        owner: Option<&str>,
+    ) -> Result<NearestProfiles, StoreError> {
+        let owner = owner.map(without_nul);
+        let (owner, place) = (owner.as_deref(), (fingerprint.to_signed(), started_ms, query_id));
+        let reader = &mut *self.cluster.reader().await?;
+        let before = statements::nearest_profile_before(reader, place, owner, NEAR_RUNS).await?;
+        let after = statements::nearest_profile_after(reader, place, owner, NEAR_RUNS).await?;
+        let run = |run: statements::ProfiledQuery| {
+            ProfiledQuery::new(run.query_id, run.started_ms, run.duration_ms, run.plan)
+        };
+        Ok(NearestProfiles { before: before.map(run), after: after.map(run) })
     }
 
     /// Returns the queries whose profile this version of the reader has not read, among the next profiles behind a query id.

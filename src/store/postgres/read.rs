@@ -12,6 +12,7 @@ use super::nul::without_nul;
 use crate::domain::record::QueryId;
 use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
+use crate::store::list::IDS_WITH_PREFIX;
 use crate::store::profile_body::{StoredText, unpack};
 use crate::store::query::{Reader, StoredProfile};
 
@@ -34,24 +35,26 @@ impl Store {
         .await?)
     }
 
-    /// Returns the id of the newest query of a trace id.
+    /// Returns the ids of the queries of a trace id, the last to arrive first, at most `limit`.
     pub(in crate::store) async fn traced(
         &self,
         trace_id: &str,
+        limit: u32,
         owner: Option<&str>,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Vec<String>, StoreError> {
+        let limit = i64::from(limit);
         let (trace_id, owner) = (without_nul(trace_id), owner.map(without_nul));
         let owner = owner.as_deref();
         if trace_id.len() <= INDEXED_BYTES {
-            return Ok(
-                statements::traced(&mut *self.cluster.reader().await?, &trace_id, owner).await?
-            );
+            let reader = &mut *self.cluster.reader().await?;
+            return Ok(statements::traced(reader, &trace_id, owner, limit).await?);
         }
         let mut read = self.scans.begin(owner.map(str::to_string)).await?;
         let bound = read.bound();
         let connection = read.connection()?;
-        let traced =
-            async { Ok(statements::traced_without_index(connection, &trace_id, owner).await?) };
+        let traced = async {
+            Ok(statements::traced_without_index(connection, &trace_id, owner, limit).await?)
+        };
         let traced = bound.within(traced).await?;
         read.end().await?;
         Ok(traced)
@@ -67,16 +70,18 @@ impl Store {
         Ok(complete.into_iter().filter_map(|id| id.parse().ok()).collect())
     }
 
-    /// Returns the ids with this prefix, in order, at most `limit`.
+    /// Returns the ids with this prefix, in order, at most `limit`. Looks at the first [`IDS_WITH_PREFIX`] of all users.
     pub(in crate::store) async fn ids_with_prefix(
         &self,
         prefix: &str,
         limit: u32,
+        owner: Option<&str>,
     ) -> Result<Vec<String>, StoreError> {
-        let prefix = without_nul(prefix);
+        let (prefix, owner) = (without_nul(prefix), owner.map(without_nul));
+        let limits = (limit.into(), IDS_WITH_PREFIX);
         let end = format!("{prefix}{}", char::MAX);
         let reader = &mut *self.cluster.reader().await?;
-        Ok(statements::ids_between(reader, (&prefix, &end), limit.into()).await?)
+        Ok(statements::ids_between(reader, (&prefix, &end), owner.as_deref(), limits).await?)
     }
 
     /// Returns every audit log that was followed, and how far it was read.

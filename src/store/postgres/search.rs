@@ -14,7 +14,7 @@ use super::Store;
 use super::conditions::Conditions;
 use super::long_reads::LongReads;
 use super::search_index;
-use crate::domain::filter::{Cursor, QueryFilter, QueryOrder, Users};
+use crate::domain::filter::{Cursor, QueryFilter, Users};
 use crate::domain::search::CellSearch;
 use crate::store::error::StoreError;
 use crate::store::query::{Bound, Incomplete, Reader};
@@ -266,7 +266,7 @@ impl Store {
         filter: &QueryFilter,
         reader: Reader<'_>,
     ) -> Result<Found, StoreError> {
-        if filter.order != QueryOrder::Start {
+        if !filter.is_newest_first() {
             let query_ids = self.sorted(filter, reader).await?;
             return Ok(Found { query_ids, incomplete: None });
         }

@@ -23,7 +23,7 @@ impl Store {
         ids.and_filter(filter, reader.owner);
         ids.and_times(filter);
         ids.and_after(filter);
-        let mut ids = ids.all_sorted(filter.order);
+        let mut ids = ids.all_sorted(filter);
         ids.push(format!(" LIMIT {}", filter.limit));
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();

@@ -91,6 +91,7 @@ fn record(random: &mut fastrand::Rng, number: usize) -> QueryRecord {
     record.compute_group = some(random, &["cg1", "cg2"]);
     let tables = ["[\"internal.shop.orders\",\"internal.shop.items\"]", "[]", "[a.lake.orders, b]"];
     record.queried_tables = some(random, &tables);
+    record.session_id = some(random, &["17", "18"]);
     record.trace_id = some(random, &["t1", "t2", &long_name()]);
     record.queue_time_ms = (random.u8(..3) > 0).then(|| random.i64(..50));
     record.cache_hit = (random.u8(..3) > 0).then(|| random.bool());
@@ -108,7 +109,7 @@ fn search(random: &mut fastrand::Rng) -> Option<Search> {
 
 fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilter {
     let mut given = || random.u8(..9) == 0;
-    let given: Vec<bool> = (0..19).map(|_| given()).collect();
+    let given: Vec<bool> = (0..21).map(|_| given()).collect();
     let text = |is_given: bool, random: &mut fastrand::Rng, texts: &[&str]| {
         let mut some = |most: usize| {
             (0..random.usize(..=most)).map(|_| one_of(random, texts).to_string()).collect()
@@ -121,6 +122,7 @@ fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilt
         limit: random.u32(1..60),
         // Only lists by start search everywhere.
         order: if given[7] { QueryOrder::Start } else { one_of(random, &QueryOrder::ALL) },
+        is_ascending: !given[7] && given[20],
         after: None,
         user: text(given[0], random, &["alice", "Bob", "nobody", &long_name()]),
         db: text(given[1], random, &["shop", "Shop", "no"]),
@@ -130,6 +132,7 @@ fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilt
         workload_group: text(given[14], random, &["normal", "etl"]),
         compute_group: text(given[15], random, &["cg1", "cg2"]),
         table: text(given[16], random, &["orders", "shop.orders", "internal.shop.items", "rders"]),
+        session_id: text(given[19], random, &["17", "1"]),
         is_failed: given[17].then(|| random.bool()),
         has_profile: given[18].then(|| random.bool()),
         kind: given[3].then_some(Kind::Load),
@@ -236,21 +239,31 @@ async fn both_engines_give_the_same() {
     }
     let ids: Vec<QueryId> = stored.iter().map(|query| query.query_id.clone()).collect();
     assert_eq!(sqlite.complete(&ids).await.unwrap(), postgres.complete(&ids).await.unwrap());
+    let all = QueryFilter { limit: 1000, ..QueryFilter::default() };
+    let records = sqlite.page(&all, Reader::default()).await.unwrap().queries;
     for owner in owners.iter().map(Option::as_deref) {
         let reader = Reader { owner, ..Reader::default() };
         let both = async |store: &Store| {
             let mut traced = Vec::new();
             for trace_id in ["t1", "t2", "t3", &*long_name()] {
-                traced.push(store.traced(trace_id, owner).await.unwrap());
+                traced.push(store.traced(trace_id, 3, owner).await.unwrap());
             }
+            let mut nearest = Vec::new();
+            for query in &records {
+                nearest.push(format!("{:?}", store.nearest_profiles(query, owner).await.unwrap()));
+            }
+            traced.push(nearest);
             let newest = store.newest_profile(reader).await.unwrap();
             (traced, newest, store.span(owner).await.unwrap())
         };
         assert_eq!(both(sqlite).await, both(postgres).await);
     }
     for prefix in ["", "1", "ab", "zz"] {
-        let [one, other] = [sqlite.ids_with_prefix(prefix, 9), postgres.ids_with_prefix(prefix, 9)];
-        assert_eq!(one.await.unwrap(), other.await.unwrap());
+        for owner in owners.iter().map(Option::as_deref) {
+            let ids = [sqlite, postgres].map(|store| store.ids_with_prefix(prefix, 9, owner));
+            let [one, other] = ids;
+            assert_eq!(one.await.unwrap(), other.await.unwrap());
+        }
     }
     postgres.close().await.unwrap();
     database.remove().await;

@@ -6,6 +6,7 @@ use super::Store;
 use crate::domain::record::QueryId;
 use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
+use crate::store::list::IDS_WITH_PREFIX;
 
 impl Store {
     /// Returns the whole statement of a query, or None if the query or its statement is unknown.
@@ -30,19 +31,21 @@ impl Store {
         Ok(found.flatten().map(text))
     }
 
-    /// Returns the id of the newest query of a trace id.
+    /// Returns the ids of the queries of a trace id, the last to arrive first, at most `limit`.
     pub(crate) async fn traced(
         &self,
         trace_id: &str,
+        limit: u32,
         owner: Option<&str>,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar!(
             "SELECT query_id FROM query WHERE trace_id = ?1 AND (?2 IS NULL OR user = ?2)
-             ORDER BY id DESC LIMIT 1",
+             ORDER BY id DESC LIMIT ?3",
             trace_id,
-            owner
+            owner,
+            limit
         )
-        .fetch_optional(&self.readers)
+        .fetch_all(&self.readers)
         .await
         .map_err(StoreError::from)
     }
@@ -66,19 +69,24 @@ impl Store {
         Ok(complete.into_iter().filter_map(|id| id.parse().ok()).collect())
     }
 
-    /// Returns the ids with this prefix, in order, at most `limit`.
+    /// Returns the ids with this prefix, in order, at most `limit`. Looks at the first [`IDS_WITH_PREFIX`] of all users.
     pub(crate) async fn ids_with_prefix(
         &self,
         prefix: &str,
         limit: u32,
+        owner: Option<&str>,
     ) -> Result<Vec<String>, StoreError> {
         let end = format!("{prefix}{}", char::MAX);
         sqlx::query_scalar!(
-            "SELECT query_id FROM query WHERE query_id >= ?1 AND query_id < ?2
-             ORDER BY query_id LIMIT ?3",
+            "SELECT query_id
+             FROM (SELECT query_id, user FROM query WHERE query_id >= ?1 AND query_id < ?2
+                   ORDER BY query_id LIMIT ?5)
+             WHERE ?4 IS NULL OR user = ?4 ORDER BY query_id LIMIT ?3",
             prefix,
             end,
-            limit
+            limit,
+            owner,
+            IDS_WITH_PREFIX
         )
         .fetch_all(&self.readers)
         .await

@@ -151,6 +151,19 @@ function enableCopy(button) {
   });
 }
 
+// The key / moves to the box that finds queries, unless somebody is typing.
+function enableFindKey(box) {
+  addEventListener("keydown", (event) => {
+    const isTyping = event.target.closest?.("input, select, textarea, [contenteditable]");
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
+    event.preventDefault();
+    box.focus();
+    box.select();
+  });
+}
+
+const box = find("input[data-find]");
+if (box) enableFindKey(box);
 const rows = find("tbody[data-events]");
 if (rows) startLiveUpdates(rows);
 if (find(".over-time")) enableRangeSelection();

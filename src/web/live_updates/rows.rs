@@ -11,6 +11,7 @@ use super::sender::EventSender;
 use crate::domain::filter::QueryFilter;
 use crate::http::Parameters;
 use crate::http::error::ApiError;
+use crate::http::query_parameters::OrderName;
 use crate::http::view::View;
 use crate::web::query_table::QueryTable;
 use crate::web::shown_content::content_hash;
@@ -67,8 +68,9 @@ impl RowFeed {
     /// Reads the list, and returns what changed in it; `None` if nothing did.
     async fn next_event(&mut self) -> Result<Option<Event>, ApiError> {
         let queries = self.view.records(&self.filter).await?;
-        let (order, zone) = (self.filter.order, self.view.zone);
-        let rows = QueryTable { parameters: &self.parameters, order, zone }.rows(&queries);
+        let (order, zone) = (OrderName::of(&self.filter), self.view.zone);
+        let rows = QueryTable { parameters: &self.parameters, order, zone, is_sortable: true }
+            .rows(&queries);
         let hashes: HashMap<i64, u64> = rows.iter().map(|(id, row)| (*id, row_hash(row))).collect();
         let is_shown = self
             .shown

@@ -1,5 +1,6 @@
 //! Reads a query and its profile from the store.
 
+use crate::domain::find::Sought;
 use crate::domain::record::QueryId;
 use crate::http::error::ApiError;
 use crate::http::view::View;
@@ -9,6 +10,29 @@ use crate::store::{StoredQuery, StoredText};
 pub(in crate::web) async fn find(view: &View, id: &QueryId) -> Result<StoredQuery, ApiError> {
     let query = view.record(id).await?;
     query.ok_or_else(|| ApiError::NotFound(format!("there is no query {id}")))
+}
+
+/// Returns the query that a person names by its id, or by the start of its id. Errors if the text names none or several.
+pub(in crate::web) async fn resolve(view: &View, text: &str) -> Result<StoredQuery, ApiError> {
+    let sought = Sought::new(text).map_err(|error| ApiError::BadRequest(error.to_string()))?;
+    if let Some(id) = sought.query_id()
+        && let Some(query) = view.record(&id).await?
+    {
+        return Ok(query);
+    }
+    let text = sought.text();
+    let unknown = || ApiError::NotFound(format!("no query ID starts with {text}"));
+    let start = sought.id_start().ok_or_else(unknown)?;
+    match &*view.ids_with_prefix(start, 2).await? {
+        [] => Err(unknown()),
+        [id] => match id.parse() {
+            Ok(id) => find(view, &id).await,
+            Err(_) => Err(unknown()),
+        },
+        _ => Err(ApiError::BadRequest(format!(
+            "several query IDs start with {text}; write more of it"
+        ))),
+    }
 }
 
 /// Returns the stored text of a query's profile; `None` where no profile is stored.

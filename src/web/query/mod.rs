@@ -21,7 +21,7 @@ use warp::filters::path::Tail;
 
 use super::layout::Page;
 use super::request::{PageRequest, PageRequests, log_in_or_error};
-use super::{chart, format, paths, response, sql};
+use super::{chart, compare, format, paths, response, sql};
 use crate::domain::filter::QueryFilter;
 use crate::domain::record::{QueryId, QueryIdError};
 use crate::http::Parameters;
@@ -30,9 +30,9 @@ use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::StoredQuery;
 use download::Download;
-pub(super) use lookup::find;
-pub(super) use lookup::stored_profile;
+pub(super) use lookup::{find, resolve, stored_profile};
 pub(super) use plan::picture;
+pub(super) use summary::{label as field_label, shown as shown_value};
 pub(super) use view::PlanView;
 
 /// Returns the operators of a profile as its page shows them first.
@@ -83,6 +83,10 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
     let profile = view.profile(&id).await?.stored_text();
     let profile = profile::section(&view, &query, profile, &parameters).await?;
     let runs = nearby_runs(&view, &query).await?;
+    let offer = match query.has_profile {
+        true => html! {},
+        false => compare::offer(&view, &query, &query.query_id).await?,
+    };
     let body = html! {
         div.heading {
             h1 { "Query " code { (query.query_id) } }
@@ -97,12 +101,14 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
         (summary::fields(&query, view.zone))
         (statement_section(&query, &parameters))
         (profile)
+        (offer)
         @if runs.len() > 1 {
             section aria-labelledby="runs-heading" {
                 h2 #runs-heading { "Runs of this statement within a week" }
                 (chart::runs(&runs, Some(&query.query_id), &|_| None, view.zone))
             }
         }
+        (compare::form_of_query(&query.query_id))
     };
     Ok(Page { title: format!("Query {id}"), nav: None, body })
 }

@@ -143,7 +143,8 @@ fn more_fields(query: &StoredQuery) -> Vec<(String, Markup)> {
     more.filter_map(|(field, value)| Some((label(field.name), shown(field.name, value)?))).collect()
 }
 
-fn label(name: &str) -> String {
+/// Returns the label of a field of a record.
+pub(in crate::web) fn label(name: &str) -> String {
     if let Some((_, label)) = LABELS.iter().find(|(field, _)| *field == name) {
         return (*label).to_string();
     }
@@ -153,7 +154,7 @@ fn label(name: &str) -> String {
 }
 
 /// Returns a value in the unit that the field's name says, or None if it is unknown.
-fn shown(name: &str, value: FieldValue<'_>) -> Option<Markup> {
+pub(in crate::web) fn shown(name: &str, value: FieldValue<'_>) -> Option<Markup> {
     Some(match value {
         FieldValue::Unknown => return None,
         FieldValue::Text("audit") if name == "origin" => html! { "audit log" },
@@ -161,6 +162,10 @@ fn shown(name: &str, value: FieldValue<'_>) -> Option<Markup> {
         FieldValue::Text(list) if name == "queried_tables" => tables(list),
         FieldValue::Text(group) if ["workload_group", "compute_group"].contains(&name) => {
             filtered(name, group, html! { bdi { (group) } })
+        }
+        FieldValue::Text(id) if name == "session_id" => filtered(name, id, html! { bdi { (id) } }),
+        FieldValue::Text(id) if name == "trace_id" => {
+            html! { a href=(paths::find(id)) { bdi { (id) } } }
         }
         FieldValue::Text(kind) if name == "kind" => filtered("type", kind, html! { (kind) }),
         FieldValue::Text(text) | FieldValue::Json(text) => html! { bdi { (text) } },

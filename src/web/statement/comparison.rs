@@ -14,8 +14,11 @@ use crate::web::{format, paths};
 
 /// Nodes in the comparison, and further ones that differ in more than their times.
 const MAX_NODES: usize = 20;
-/// The headings of the columns beside the node.
-const COLUMNS: [&str; 4] = ["Time, fastest", "Time, slowest", "Rows, fastest", "Rows, slowest"];
+/// What two compared runs are called: the one on the left, then the other.
+pub(in crate::web) type Names = [&'static str; 2];
+
+const FASTEST_SLOWEST: Names = ["fastest", "slowest"];
+pub(in crate::web) const EARLIER_LATER: Names = ["earlier", "later"];
 
 /// Returns the section that compares the fastest with the slowest run; `None` with fewer than two timed runs. `newest`
 /// is the number of runs if there are more than these.
@@ -37,7 +40,8 @@ pub(super) async fn compare_extremes(
     let nodes = match before.zip(after) {
         Some((before, after)) => {
             let text_bytes = before.len() + after.len();
-            view.compute(text_bytes, move || compared_nodes(before, after)).await??
+            let work = move || compared_nodes(before, after, FASTEST_SLOWEST);
+            view.compute(text_bytes, work).await??
         }
         None => html! { p.note { "The plans are compared when both runs have a stored profile." } },
     };
@@ -78,18 +82,23 @@ fn runs_side_by_side(fastest: &StoredQuery, slowest: &StoredQuery, zone: Zone) -
 }
 
 /// Returns the nodes of the plans of two profiles side by side. Errors if a stored text is damaged.
-fn compared_nodes(before: StoredText, after: StoredText) -> Result<Markup, StoreError> {
+pub(in crate::web) fn compared_nodes(
+    before: StoredText,
+    after: StoredText,
+    names: Names,
+) -> Result<Markup, StoreError> {
     let (before, after) = (before.unpack()?, after.unpack()?);
     let (before, after) = (lossy(&before), lossy(&after));
     let (before, after) = (Section::parse(&before), Section::parse(&after));
     let (before_operators, after_operators) = (operators(&before), operators(&after));
     let before = Plan::of(&before, &before_operators);
     let after = Plan::of(&after, &after_operators);
-    let nodes = nodes_side_by_side(&compare(&before, &after));
+    let nodes = nodes_side_by_side(&compare(&before, &after), names);
+    let [before_name, after_name] = names;
     Ok(html! {
-        @if let Some((fastest, slowest)) = before.fingerprint.zip(after.fingerprint).filter(|(one, other)| one != other) {
+        @if let Some((one, other)) = before.fingerprint.zip(after.fingerprint).filter(|(one, other)| one != other) {
             p.note {
-                "The plans differ: " code { (fastest) } " of the fastest run, " code { (slowest) } " of the slowest."
+                "The plans differ: " code { (one) } " of the " (before_name) " run, " code { (other) } " of the " (after_name) " one."
             }
         }
         (nodes)
@@ -97,13 +106,13 @@ fn compared_nodes(before: StoredText, after: StoredText) -> Result<Markup, Store
 }
 
 /// Returns the name of a node, with its table, with its ids if these differ, and the kinds of a join that changed.
-fn label(node: &NodeDifference<'_>) -> String {
+fn label(node: &NodeDifference<'_>, [before_name, after_name]: Names) -> String {
     let table = node.table.map(|table| format!(" {table}")).unwrap_or_default();
     let ids = match (node.before_id, node.after_id) {
         (Some(before), Some(after)) if before == after => format!(" {after}"),
         (Some(before), Some(after)) => format!(" {before} → {after}"),
-        (Some(before), None) => format!(" {before}, fastest only"),
-        (None, after) => format!(" {}, slowest only", after.unwrap_or_default()),
+        (Some(before), None) => format!(" {before}, {before_name} only"),
+        (None, after) => format!(" {}, {after_name} only", after.unwrap_or_default()),
     };
     let join = node.changed_join().map(|(before, after)| format!(", {before} → {after}"));
     format!("{}{ids}{table}{}", node.name, join.unwrap_or_default())
@@ -141,7 +150,11 @@ pub(super) fn differing_nodes(one: &[u8], other: &[u8]) -> [HashMap<String, Stri
     differing
 }
 
-fn nodes_side_by_side(differences: &[NodeDifference<'_>]) -> Markup {
+fn nodes_side_by_side(differences: &[NodeDifference<'_>], names: Names) -> Markup {
+    let columns: Vec<String> = ["Time", "Rows"]
+        .into_iter()
+        .flat_map(|value| names.map(|name| format!("{value}, {name}")))
+        .collect();
     let changed = differences.iter().skip(MAX_NODES).filter(|node| {
         node.before_id.is_none() || node.after_id.is_none() || node.changed_join().is_some()
     });
@@ -151,14 +164,14 @@ fn nodes_side_by_side(differences: &[NodeDifference<'_>]) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "Node" }
-                        @for heading in COLUMNS { th.number scope="col" { (heading) } }
+                        @for heading in &columns { th.number scope="col" { (heading) } }
                     }
                 }
                 tbody {
                     @for difference in differences.iter().take(MAX_NODES).chain(changed.take(MAX_NODES)) {
                         tr {
-                            td.name { bdi { (format::excerpt(&label(difference), 120)) } }
-                            @for (heading, value) in COLUMNS.iter().zip([
+                            td.name { bdi { (format::excerpt(&label(difference, names), 120)) } }
+                            @for (heading, value) in columns.iter().zip([
                                 format::nanoseconds(difference.before_ns),
                                 format::nanoseconds(difference.after_ns),
                                 format::number(difference.before_rows),

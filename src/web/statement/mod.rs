@@ -3,6 +3,7 @@
 mod comparison;
 mod plans;
 
+pub(super) use comparison::{EARLIER_LATER, compared_nodes};
 use maud::{Markup, html};
 use plans::Plans;
 use warp::Filter;
@@ -18,6 +19,7 @@ use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
+use crate::http::query_parameters::OrderName;
 use crate::http::view::View;
 use crate::store::{StatementOrder, StatementStatistics, StoreError, StoredQuery};
 
@@ -64,7 +66,12 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
     };
     let colour = |run: &StoredQuery| plans.as_ref()?.colour(run);
     let listed = runs_in_history(fingerprint, &parameters);
-    let table = QueryTable { parameters: &listed, order: filter.order, zone: view.zone };
+    let table = QueryTable {
+        parameters: &listed,
+        order: OrderName::of(&filter),
+        zone: view.zone,
+        is_sortable: true,
+    };
     let body = html! {
         div.heading {
             h1 { "Statement " code { (fingerprint) } }
@@ -82,7 +89,10 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
         @if let Some(plans) = plans_section { (plans) }
         @if let Some(comparison) = comparison { (comparison) }
         section aria-labelledby="runs" {
-            h2 #runs { "Runs" }
+            div.heading {
+                h2 #runs { "Runs" }
+                (table.compare_form())
+            }
             (table.table(&runs[..runs.len().min(TABLE_ROWS)], None))
             p.paging { a href=(paths::history_of_statement(fingerprint, &parameters)) { "All runs in History" } }
         }

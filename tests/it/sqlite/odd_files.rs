@@ -11,9 +11,10 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// Command, arguments, and a part of the output for the sample data.
-const COMMANDS: [(&str, &[&str], &str); 14] = [
+const COMMANDS: [(&str, &[&str], &str); 15] = [
     ("list", &["-n", "1000"], "fbb2582c72884d29-9dd9de3b42b740e9\t2024-08-06 11:15:50\t316"),
     ("show", &["fbb"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
+    ("find", &["fbb2582c"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
     ("profile", &["fbb"], "  - Profile ID: fbb2582c72884d29-9dd9de3b42b740e9\n"),
     ("top", &["--from", "2020-01-01"], "\tselect count(*) from store_sales5\n"),
     ("regress", &[], "fingerprint\textra_ms\t"),
@@ -41,7 +42,7 @@ const WRITERS_OF_ANOTHER_FILE: [&str; 2] = ["backup", "merge"];
 enum Expected {
     Result(&'static str),
     Rejected(&'static str),
-    /// A check that prints this.
+    /// A check that prints this, or a search that finds nothing: exits with 1.
     Damaged(&'static str),
 }
 use Expected::{Damaged, Rejected, Result};
@@ -172,6 +173,7 @@ fn an_empty_history_gives_empty_results() {
     check_all(annals, &db, |command| match command {
         "list" => Some(Result("query_id\tstarted_at\tduration_ms")),
         "show" | "profile" | "diff" => Some(Rejected("no query id begins with fbb")),
+        "find" => Some(Damaged("")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
         "regress" => Some(Result("fingerprint\textra_ms\t")),
         "usage" => Some(Result("kind\trunning_ms\tbefore\t")),
@@ -248,6 +250,7 @@ fn reading_does_not_upgrade_an_older_history() {
         "show" => Some(Result("query_id             fbb\n")),
         "profile" => Some(Rejected("no profile stored for query fbb")),
         "diff" => Some(Rejected("no query id begins with 91ff")),
+        "find" => Some(Damaged("")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
         "regress" => Some(Result("fingerprint\textra_ms\t")),
         "usage" => Some(Result("kind\trunning_ms\tbefore\t")),

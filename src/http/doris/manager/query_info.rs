@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::domain::filter::{QueryFilter, QueryOrder};
+use crate::domain::filter::QueryFilter;
 use crate::domain::record::Kind;
 use crate::domain::search::CellSearch;
 use crate::domain::time::{Zone, format_duration_ms};
@@ -13,7 +13,7 @@ use crate::http::doris::envelope::ListBuilder;
 use crate::http::doris::text_or_na;
 use crate::http::error::ApiError;
 use crate::http::query_ids::query_id;
-use crate::http::query_parameters::{ListParameters, SearchText, read_known, with_next};
+use crate::http::query_parameters::{ListParameters, OrderName, SearchText, read_known, with_next};
 use crate::http::route::{ReadRequest, Route};
 use crate::store::ListedQuery;
 
@@ -56,16 +56,12 @@ async fn query_info(request: ReadRequest) -> Result<Answer, ApiError> {
     let text = list.search.take();
     let anywhere = text.map(|SearchText(text)| CellSearch::new(text, view.zone)).transpose();
     let anywhere = anywhere.map_err(|error| ApiError::BadRequest(error.to_string()))?;
-    let filter = QueryFilter {
-        order: QueryOrder::Start,
-        kind: Some(Kind::Query),
-        anywhere,
-        ..list.filter(view.zone)?
-    };
+    list.order = OrderName::default();
+    let filter = QueryFilter { kind: Some(Kind::Query), anywhere, ..list.filter(view.zone)? };
     let add = |query: ListedQuery<'_>| rows.add(&cells(view.zone, &query), query.cursor());
     let incomplete = view.list(&filter, add).await?;
     let last = rows.cursor_if_full(filter.limit);
-    Ok(with_next(rows.finish(0)?, PATH, &parameters, last, incomplete))
+    Ok(with_next(rows.finish(0)?, PATH, (&parameters, &filter), last, incomplete))
 }
 
 /// Returns a row of the manager's list. The frontend has a port if the source of the query named one.

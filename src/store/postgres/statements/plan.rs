@@ -248,3 +248,67 @@ pub async fn other_runs(
     .fetch_all(connection)
     .await
 }
+
+/// A run with a stored profile, and its plan as far as the profile is read.
+pub struct ProfiledQuery {
+    pub query_id: String,
+    pub started_ms: i64,
+    pub duration_ms: Option<i64>,
+    pub plan: Option<i64>,
+}
+
+/// Returns the last of the runs of a statement with a stored profile that started at a time or before, among `looked_at` runs. The
+/// query is not among them.
+pub async fn nearest_profile_before(
+    connection: &mut PgConnection,
+    (fingerprint, started_ms, query_id): (i64, i64, &str),
+    owner: Option<&str>,
+    looked_at: i64,
+) -> Result<Option<ProfiledQuery>> {
+    sqlx::query_as!(
+        ProfiledQuery,
+        r#"SELECT near.query_id, near.started_ms AS "started_ms!", near.duration_ms, plan.fingerprint AS "plan?"
+           FROM (SELECT id, query_id, "user", started_ms, duration_ms FROM query
+                 WHERE fingerprint = $1 AND started_ms <= $2
+                 ORDER BY started_ms DESC, id DESC LIMIT $5) AS near
+           LEFT JOIN plan ON plan.query_id = near.query_id
+           WHERE near.query_id <> $3 AND ($4::text IS NULL OR near."user" = $4)
+             AND EXISTS (SELECT 1 FROM profile WHERE profile.query_id = near.query_id)
+           ORDER BY near.started_ms DESC, near.id DESC LIMIT 1"#,
+        fingerprint,
+        started_ms,
+        query_id,
+        owner,
+        looked_at
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Returns the first of the runs of a statement with a stored profile that started after a time, among `looked_at` runs. The
+/// query is not among them.
+pub async fn nearest_profile_after(
+    connection: &mut PgConnection,
+    (fingerprint, started_ms, query_id): (i64, i64, &str),
+    owner: Option<&str>,
+    looked_at: i64,
+) -> Result<Option<ProfiledQuery>> {
+    sqlx::query_as!(
+        ProfiledQuery,
+        r#"SELECT near.query_id, near.started_ms AS "started_ms!", near.duration_ms, plan.fingerprint AS "plan?"
+           FROM (SELECT id, query_id, "user", started_ms, duration_ms FROM query
+                 WHERE fingerprint = $1 AND started_ms > $2
+                 ORDER BY started_ms ASC, id ASC LIMIT $5) AS near
+           LEFT JOIN plan ON plan.query_id = near.query_id
+           WHERE near.query_id <> $3 AND ($4::text IS NULL OR near."user" = $4)
+             AND EXISTS (SELECT 1 FROM profile WHERE profile.query_id = near.query_id)
+           ORDER BY near.started_ms ASC, near.id ASC LIMIT 1"#,
+        fingerprint,
+        started_ms,
+        query_id,
+        owner,
+        looked_at
+    )
+    .fetch_optional(connection)
+    .await
+}

@@ -30,37 +30,41 @@ pub async fn statement(
     Ok(found.fetch_optional(server).await?.flatten())
 }
 
-/// Returns the newest query of a trace id of at most 1,024 bytes.
+/// Returns the queries of a trace id that the index has, the last to arrive first.
 pub async fn traced(
     server: impl PgExecutor<'_>,
     trace_id: &str,
     owner: Option<&str>,
-) -> Result<Option<String>> {
+    limit: i64,
+) -> Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"SELECT query_id FROM query
            WHERE trace_id = $1 AND octet_length(trace_id) <= 1024 AND ($2::text IS NULL OR "user" = $2)
-           ORDER BY id DESC LIMIT 1"#,
+           ORDER BY id DESC LIMIT $3"#,
         trace_id,
-        owner
+        owner,
+        limit
     )
-    .fetch_optional(server)
+    .fetch_all(server)
     .await
 }
 
-/// Returns the newest query of a trace id of any length. Reads all queries.
+/// Returns the queries of a trace id of any length, the last to arrive first. Reads all queries.
 pub async fn traced_without_index(
     server: impl PgExecutor<'_>,
     trace_id: &str,
     owner: Option<&str>,
-) -> Result<Option<String>> {
+    limit: i64,
+) -> Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"SELECT query_id FROM query
            WHERE trace_id = $1 AND ($2::text IS NULL OR "user" = $2)
-           ORDER BY id DESC LIMIT 1"#,
+           ORDER BY id DESC LIMIT $3"#,
         trace_id,
-        owner
+        owner,
+        limit
     )
-    .fetch_optional(server)
+    .fetch_all(server)
     .await
 }
 
@@ -77,17 +81,23 @@ pub async fn complete(server: impl PgExecutor<'_>, query_ids: &[String]) -> Resu
     .await
 }
 
-/// Returns the ids from one to before another, in order.
+/// Returns the ids from one to before another, in order: `limit` of those of an owner among the first `looked_at`.
 pub async fn ids_between(
     server: impl PgExecutor<'_>,
     (from, before): (&str, &str),
-    limit: i64,
+    owner: Option<&str>,
+    (limit, looked_at): (i64, i64),
 ) -> Result<Vec<String>> {
     sqlx::query_scalar!(
-        "SELECT query_id FROM query WHERE query_id >= $1 AND query_id < $2 ORDER BY query_id LIMIT $3",
+        r#"SELECT query_id
+           FROM (SELECT query_id, "user" FROM query WHERE query_id >= $1 AND query_id < $2
+                 ORDER BY query_id LIMIT $5) AS first
+           WHERE $4::text IS NULL OR "user" = $4 ORDER BY query_id LIMIT $3"#,
         from,
         before,
-        limit
+        limit,
+        owner,
+        looked_at
     )
     .fetch_all(server)
     .await

@@ -108,6 +108,7 @@ impl Conditions {
             ChosenText::Frontend => "frontend",
             ChosenText::WorkloadGroup => "workload_group",
             ChosenText::ComputeGroup => "compute_group",
+            ChosenText::Session => "session_id",
             ChosenText::Table => return self.has_table(values),
         };
         format!("({column} IN ({}))", self.parameters(values.iter().cloned()))
@@ -139,21 +140,22 @@ impl Conditions {
             .and_plain(&format!("(started_ms < {start} OR id < {id})"))
     }
 
-    /// Returns the statement for the first rows, newest first. `select` ends before the conditions.
-    pub(super) fn newest_first(self, select: &str, limit: u32) -> (String, Vec<Value>) {
-        self.first(select, QueryOrder::Start, limit)
-    }
-
-    /// Returns the statement for the first rows of an order. SQLite sorts unknown values behind all others.
-    pub(super) fn first(
-        mut self,
-        select: &str,
-        order: QueryOrder,
-        limit: u32,
-    ) -> (String, Vec<Value>) {
-        let (column, limit) = (order.field(), self.parameter(limit));
+    /// Returns the statement for the first rows, newest first. `select` ends before the conditions. SQLite sorts unknown
+    /// values behind all others.
+    pub(super) fn newest_first(mut self, select: &str, limit: u32) -> (String, Vec<Value>) {
+        let (column, limit) = (QueryOrder::Start.field(), self.parameter(limit));
         let sql =
             format!("{select}WHERE {} ORDER BY {column} DESC, id DESC LIMIT {limit}", self.sql);
         (sql, self.values)
+    }
+
+    /// Returns the statement for all rows in the order of a filter.
+    pub(super) fn all_sorted(self, select: &str, filter: &QueryFilter) -> (String, Vec<Value>) {
+        let column = filter.order.field();
+        let order = match filter.is_ascending {
+            false => format!("{column} DESC, id DESC"),
+            true => format!("{column} ASC NULLS LAST, id ASC"),
+        };
+        (format!("{select}WHERE {} ORDER BY {order}", self.sql), self.values)
     }
 }

@@ -127,17 +127,17 @@ impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<
         Ok(())
     }
 
-    /// Hands over the rows with some ids, which are a JSON array, in an order.
+    /// Hands over the rows with some ids, which are a JSON array, in the order of a filter.
     fn step_ids(
         &mut self,
         sqlite: &Connection,
         select: &str,
         ids: &str,
-        order: QueryOrder,
+        filter: &QueryFilter,
     ) -> Result<(), rusqlite::Error> {
         let conditions = Conditions::new(vec![LISTED_STATEMENT_CHARS.into()]);
         let conditions = conditions.and("id IN (SELECT value FROM json_each(?))", ids.to_string());
-        self.step(sqlite, conditions.first(select, order, u32::MAX))
+        self.step(sqlite, conditions.all_sorted(select, filter))
     }
 
     /// Hands over the row of a query id, if there is one.
@@ -196,7 +196,7 @@ impl Store {
             return Ok(rows.progress.incomplete());
         }
         let found = self.found(filter, reader).await?;
-        let page = |sqlite: &_| rows.step_ids(sqlite, SELECT_LISTED, &found.ids, filter.order);
+        let page = |sqlite: &_| rows.step_ids(sqlite, SELECT_LISTED, &found.ids, filter);
         self.read_pool.read(page).await?;
         Ok(rows.progress.incomplete().or(found.incomplete))
     }
@@ -235,7 +235,7 @@ impl Store {
         }
         let found = self.found(filter, reader).await?;
         let page = |rows: &mut QueryReader<'_>, sqlite: &_, select: &str| {
-            rows.step_ids(sqlite, select, &found.ids, filter.order)
+            rows.step_ids(sqlite, select, &found.ids, filter)
         };
         let page = self.queries(bounds, page).await?;
         Ok(QueryPage { incomplete: page.incomplete.or(found.incomplete), ..page })

@@ -11,7 +11,10 @@ use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary, Pr
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
-use crate::store::plans::{MAX_OTHER_RUNS, PlanCursor, SAME_PLANS, UNREAD_PLANS, UnreadPlans};
+use crate::store::plans::{
+    MAX_OTHER_RUNS, NEAR_RUNS, NearestProfiles, PlanCursor, ProfiledQuery, SAME_PLANS,
+    UNREAD_PLANS, UnreadPlans,
+};
 use crate::store::query::Reader;
 
 /// Takes the values of [`plan_values`]. Writes nothing for a query without a profile, or whose plan the same version or a
@@ -211,6 +214,58 @@ impl Store {
         .fetch_all(&self.readers)
         .await?;
         Ok(runs.into_iter().map(|run| (run.query_id, run.text_bytes)).collect())
+    }
+
+    /// Returns the runs of a statement with a stored profile that are nearest to a query, which has this fingerprint, start and
+    /// id.
+    pub(in crate::store) async fn nearest_profiles(
+        &self,
+        (fingerprint, started_ms, query_id): (Fingerprint, i64, &str),
+        owner: Option<&str>,
+    ) -> Result<NearestProfiles, StoreError> {
+        let fingerprint = fingerprint.to_signed();
+        let before = sqlx::query!(
+            "SELECT near.query_id, near.started_ms AS \"started_ms!\", near.duration_ms,
+                 (SELECT plan.fingerprint FROM plan WHERE plan.query = near.id) AS plan
+             FROM (SELECT id, query_id, user, started_ms, duration_ms FROM query
+                   WHERE fingerprint = ?1 AND started_ms <= ?2
+                   ORDER BY started_ms DESC, id DESC LIMIT ?5) AS near
+             WHERE near.query_id <> ?3 AND (?4 IS NULL OR near.user = ?4)
+               AND EXISTS (SELECT 1 FROM profile WHERE profile.query = near.id)
+             ORDER BY near.started_ms DESC, near.id DESC LIMIT 1",
+            fingerprint,
+            started_ms,
+            query_id,
+            owner,
+            NEAR_RUNS
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        let after = sqlx::query!(
+            "SELECT near.query_id, near.started_ms AS \"started_ms!\", near.duration_ms,
+                 (SELECT plan.fingerprint FROM plan WHERE plan.query = near.id) AS plan
+             FROM (SELECT id, query_id, user, started_ms, duration_ms FROM query
+                   WHERE fingerprint = ?1 AND started_ms > ?2
+                   ORDER BY started_ms ASC, id ASC LIMIT ?5) AS near
+             WHERE near.query_id <> ?3 AND (?4 IS NULL OR near.user = ?4)
+               AND EXISTS (SELECT 1 FROM profile WHERE profile.query = near.id)
+             ORDER BY near.started_ms ASC, near.id ASC LIMIT 1",
+            fingerprint,
+            started_ms,
+            query_id,
+            owner,
+            NEAR_RUNS
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(NearestProfiles {
+            before: before.map(|run| {
+                ProfiledQuery::new(run.query_id, run.started_ms, run.duration_ms, run.plan)
+            }),
+            after: after.map(|run| {
+                ProfiledQuery::new(run.query_id, run.started_ms, run.duration_ms, run.plan)
+            }),
+        })
     }
 
     /// Returns some of the queries whose profile this version of the reader has not read, behind a row.

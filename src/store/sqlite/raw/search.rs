@@ -11,7 +11,7 @@ use super::conditions::Conditions;
 use super::lane::{Lane, is_ended};
 use super::ngram_index::{id_range, read_candidates, statement_of};
 use super::scan::Indexed;
-use crate::domain::filter::{Cursor, QueryFilter, QueryOrder};
+use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::search::CellSearch;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -315,7 +315,7 @@ impl Store {
         filter: &QueryFilter,
         reader: Reader<'_>,
     ) -> Result<Found, StoreError> {
-        if filter.order != QueryOrder::Start {
+        if !filter.is_newest_first() {
             return self.sorted(filter, reader).await;
         }
         let newest = |finder: &mut Finder<'_>| finder.by_start(NEWEST);

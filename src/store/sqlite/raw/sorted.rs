@@ -21,13 +21,18 @@ pub(super) fn columns(order: QueryOrder) -> String {
 /// The first places of a page. Memory does not grow with the number of queries.
 struct First<'a> {
     filter: &'a QueryFilter,
-    /// The last of the places is the greatest.
+    /// The last of the places is the greatest. The places of an ascending list are reversed.
     places: BinaryHeap<Reverse<Cursor>>,
 }
 
 impl First<'_> {
     fn add(&mut self, place: Cursor) {
-        if self.filter.after.is_some_and(|after| place >= after) {
+        let directed = |place: Cursor| match self.filter.is_ascending {
+            true => place.reversed(),
+            false => place,
+        };
+        let place = directed(place);
+        if self.filter.after.is_some_and(|after| place >= directed(after)) {
             return;
         }
         self.places.push(Reverse(place));
@@ -56,7 +61,11 @@ impl Store {
                 first.add(Cursor { value: row.get(OWN + 1)?, id: row.get(OWN)? });
                 Ok(true)
             })?;
-            Ok(first.places.into_iter().map(|Reverse(place)| place.id).collect::<Vec<i64>>())
+            let id = |Reverse(place): Reverse<Cursor>| match filter.is_ascending {
+                true => place.reversed().id,
+                false => place.id,
+            };
+            Ok(first.places.into_iter().map(id).collect::<Vec<i64>>())
         });
         Ok(Found { ids: serde_json::json!(rows.await?).to_string(), incomplete: None })
     }

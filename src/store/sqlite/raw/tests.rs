@@ -64,6 +64,7 @@ fn filters() -> [QueryFilter; 3] {
         workload_group: some(),
         compute_group: some(),
         table: some(),
+        session_id: some(),
         is_failed: Some(true),
         has_profile: Some(false),
         kind: Some(Kind::Load),

@@ -1,0 +1,195 @@
+//! What a text may mean: queries by their ids, traces and sessions, statements, and statements that have the text.
+
+use std::cmp::Reverse;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Store;
+use crate::domain::filter::{Choice, QueryFilter};
+use crate::domain::find::Sought;
+use crate::domain::record::{QueryId, StoredQuery};
+use crate::domain::search::Search;
+use crate::domain::statement::Fingerprint;
+use crate::store::error::StoreError;
+use crate::store::query::Reader;
+
+/// The most queries of each kind.
+const LIMIT: u32 = 10;
+/// The most characters of a statement.
+const STATEMENT_CHARS: usize = 1000;
+
+/// Why something was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MatchKind {
+    /// The text is the id of the query, or the start of its id.
+    QueryId,
+    /// The text is the trace id of the queries.
+    TraceId,
+    /// The text is the id of the session of the queries.
+    SessionId,
+    /// The text is the fingerprint of the statement, or a run of it.
+    Statement,
+    /// The statements of the queries contain the text.
+    Text,
+}
+
+/// What a text means as one kind of thing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Match {
+    pub kind: MatchKind,
+    /// Of a statement: its fingerprint.
+    #[schema(value_type = Option<String>)]
+    pub fingerprint: Option<Fingerprint>,
+    /// The queries, at most 10, the newest first; of a statement, its runs. Statements are cut to 1,000 characters.
+    pub queries: Vec<StoredQuery>,
+    /// Whether there may be more queries.
+    pub has_more: bool,
+}
+
+/// All that a text may mean.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub matches: Vec<Match>,
+    /// Whether a search stopped before it had looked at all queries, and found fewer than a match may have.
+    pub is_incomplete: bool,
+}
+
+/// The one thing that a text means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Only<'f> {
+    Query(&'f str),
+    Statement(Fingerprint),
+}
+
+impl Found {
+    /// Returns what was found if it is one thing. A text within statements is no name of one.
+    pub(crate) fn only(&self) -> Option<Only<'_>> {
+        let [only] = &*self.matches else { return None };
+        match (only.kind, only.fingerprint, &*only.queries) {
+            (MatchKind::Statement, Some(fingerprint), _) => Some(Only::Statement(fingerprint)),
+            (MatchKind::Text, ..) => None,
+            (_, _, [query]) if !only.has_more => Some(Only::Query(&query.query_id)),
+            _ => None,
+        }
+    }
+
+    fn add(&mut self, kind: MatchKind, (queries, has_more): (Vec<StoredQuery>, bool)) {
+        if !queries.is_empty() {
+            self.matches.push(Match { kind, fingerprint: None, queries, has_more });
+        }
+    }
+}
+
+impl Store {
+    /// Returns what a text means. A whole query id means its query and nothing else. Looks for the text within statements only
+    /// if the text is no id and no fingerprint, in the times of `range`. Reads a bounded number of queries for each kind, and
+    /// at most as long as a list.
+    pub(crate) async fn find(
+        &self,
+        sought: &Sought,
+        range: &QueryFilter,
+        reader: Reader<'_>,
+    ) -> Result<Found, StoreError> {
+        let mut found = Found::default();
+        if let Some(id) = sought.query_id()
+            && let Some(mut query) = self.record(&id, reader.owner).await?
+        {
+            shorten(&mut query);
+            found.add(MatchKind::QueryId, (vec![query], false));
+            return Ok(found);
+        }
+        if let Some(start) = sought.id_start() {
+            let ids = self.ids_with_prefix(start, LIMIT + 1, reader.owner).await?;
+            found.add(MatchKind::QueryId, self.queries_of(ids, reader).await?);
+        }
+        if let Some(trace_id) = sought.trace_id() {
+            let ids = self.traced(trace_id, LIMIT + 1, reader.owner).await?;
+            found.add(MatchKind::TraceId, self.queries_of(ids, reader).await?);
+        }
+        for fingerprint in sought.fingerprints() {
+            self.add_statement(&mut found, fingerprint, reader).await?;
+        }
+        if let Some(session_id) = sought.session_id() {
+            let session_id = Choice::one(session_id);
+            let of_session = QueryFilter { session_id, limit: LIMIT, ..QueryFilter::default() };
+            let queries = self.newest_of(&of_session, reader, &mut found).await?;
+            found.add(MatchKind::SessionId, queries);
+        }
+        if found.matches.is_empty() {
+            self.add_statement(&mut found, sought.as_statement(), reader).await?;
+            if let Ok(search) = Search::new(Some(sought.text()), None) {
+                let times = QueryFilter {
+                    from_ms: range.from_ms,
+                    to_ms: range.to_ms,
+                    ..QueryFilter::default()
+                };
+                let with_text = QueryFilter { search: Some(search), limit: LIMIT, ..times };
+                let queries = self.newest_of(&with_text, reader, &mut found).await?;
+                found.add(MatchKind::Text, queries);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds the statement of a fingerprint, if it has a run that the reader may see.
+    async fn add_statement(
+        &self,
+        found: &mut Found,
+        fingerprint: Fingerprint,
+        reader: Reader<'_>,
+    ) -> Result<(), StoreError> {
+        let runs =
+            QueryFilter { fingerprint: Some(fingerprint), limit: LIMIT, ..QueryFilter::default() };
+        let (queries, has_more) = self.newest_of(&runs, reader, found).await?;
+        if !queries.is_empty() {
+            let kind = MatchKind::Statement;
+            found.matches.push(Match { kind, fingerprint: Some(fingerprint), queries, has_more });
+        }
+        Ok(())
+    }
+
+    /// Returns the newest queries of a filter, and whether there may be more.
+    async fn newest_of(
+        &self,
+        filter: &QueryFilter,
+        reader: Reader<'_>,
+        found: &mut Found,
+    ) -> Result<(Vec<StoredQuery>, bool), StoreError> {
+        let mut page = self.page(filter, reader).await?;
+        page.queries.iter_mut().for_each(shorten);
+        let has_more = page.next(filter).is_some();
+        found.is_incomplete |= page.incomplete.is_some();
+        Ok((page.queries, has_more))
+    }
+
+    /// Returns the first of some queries, and whether there are more.
+    async fn queries_of(
+        &self,
+        ids: Vec<String>,
+        reader: Reader<'_>,
+    ) -> Result<(Vec<StoredQuery>, bool), StoreError> {
+        let has_more = ids.len() > LIMIT as usize;
+        let mut queries = Vec::new();
+        for id in ids.iter().take(LIMIT as usize) {
+            let Ok(id) = id.parse::<QueryId>() else { continue };
+            let query = self.record(&id, reader.owner).await?;
+            queries.extend(query.map(|mut query| {
+                shorten(&mut query);
+                query
+            }));
+        }
+        queries.sort_by_key(|query| Reverse(query.started_ms));
+        Ok((queries, has_more))
+    }
+}
+
+/// Cuts the statement of a query.
+fn shorten(query: &mut StoredQuery) {
+    if let Some(statement) = &mut query.record.statement
+        && let Some((end, _)) = statement.char_indices().nth(STATEMENT_CHARS)
+    {
+        statement.truncate(end);
+    }
+}

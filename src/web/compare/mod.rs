@@ -1,0 +1,179 @@
+//! `/compare?run=…&run=…`: any two queries side by side.
+
+mod fields;
+mod statements;
+
+use maud::{Markup, html};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use super::layout::Page;
+use super::query::{resolve, stored_profile};
+use super::request::{PageRequest, PageRequests};
+use super::statement::{EARLIER_LATER, compared_nodes};
+use super::{format, paths};
+use crate::domain::time::{Zone, format_duration_ms};
+use crate::http::Parameters;
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
+use crate::http::view::View;
+use crate::store::{NearestProfiles, ProfiledQuery, StoredQuery};
+
+pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
+    warp::path!("compare").and(requests).then(|request: PageRequest| request.answer(page)).boxed()
+}
+
+async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
+    let chosen = parameters.all("run");
+    let [one, other] = chosen else {
+        let body = html! {
+            h1 { "Compare two runs" }
+            p.note { (choose_two(chosen.len())) }
+            (id_form(chosen))
+        };
+        return Ok(Page { title: "Compare two runs".to_string(), nav: None, body });
+    };
+    let (one, other) = (resolve(&view, one).await?, resolve(&view, other).await?);
+    // Lists name the newer run first. A reader expects the older one on the left.
+    let is_swapped = one.started_ms > other.started_ms;
+    let (before, after) = if is_swapped { (other, one) } else { (one, other) };
+    let ids = [before.query_id.to_string(), after.query_id.to_string()];
+    let plans = plans_section(&view, &before, &after).await?;
+    let body = html! {
+        div.heading {
+            h1 { "Compare two runs" }
+            @if let Some(fingerprint) = before.fingerprint.filter(|it| after.fingerprint == Some(*it)) {
+                a href=(paths::in_range(&paths::statement(fingerprint), &parameters)) { "All runs of this statement" }
+            }
+        }
+        (id_form(&ids))
+        @if before.query_id == after.query_id { p.note { "Both are the same run." } }
+        (fields::section(&before, &after, view.zone))
+        (statements::section(&before, &after))
+        (plans)
+    };
+    Ok(Page { title: "Compare two runs".to_string(), nav: None, body })
+}
+
+/// Returns what to do where not two runs are chosen.
+fn choose_two(chosen: usize) -> &'static str {
+    match chosen {
+        0 => "Tick two runs in a list of queries, or write the ids of two queries.",
+        1 => {
+            "One run is chosen. Write the id of a second one, or tick two runs in a list of queries."
+        }
+        _ => "More than two runs are chosen. The fields have the first two of them.",
+    }
+}
+
+/// Returns the form of the two ids.
+fn id_form(ids: &[String]) -> Markup {
+    html! {
+        form.compare-with method="get" action=(paths::COMPARE) {
+            @for (at, label) in ["First query ID", "Second query ID"].into_iter().enumerate() {
+                label {
+                    (label)
+                    input name="run" value=[ids.get(at)] required maxlength="300" autocomplete="off" spellcheck="false";
+                }
+            }
+            button type="submit" { "Compare" }
+        }
+    }
+}
+
+/// Returns the form on the page of a query that chooses the other run by its id.
+pub(super) fn form_of_query(query_id: &str) -> Markup {
+    html! {
+        form.compare-with method="get" action=(paths::COMPARE) {
+            input type="hidden" name="run" value=(query_id);
+            label {
+                "Compare with query ID"
+                input name="run" required maxlength="300" autocomplete="off" spellcheck="false";
+            }
+            button type="submit" { "Compare" }
+        }
+    }
+}
+
+/// Returns the nodes of both plans side by side, or which runs with a profile are nearest.
+async fn plans_section(
+    view: &View,
+    before: &StoredQuery,
+    after: &StoredQuery,
+) -> Result<Markup, ApiError> {
+    let texts = (
+        stored_profile(view, &before.query_id).await?,
+        stored_profile(view, &after.query_id).await?,
+    );
+    let nodes = match texts {
+        (Some(first), Some(second)) => {
+            let text_bytes = first.len() + second.len();
+            let work = move || compared_nodes(first, second, EARLIER_LATER);
+            view.compute(text_bytes, work).await??
+        }
+        (first, second) => html! {
+            p.note { "The plans are compared when both runs have a stored profile." }
+            @for (has_profile, run, other) in [
+                (first.is_some(), before, after), (second.is_some(), after, before),
+            ] {
+                @if !has_profile {
+                    p.note { "No profile is stored for " code { (run.query_id) } "." }
+                    (offer(view, run, &other.query_id).await?)
+                }
+            }
+        },
+    };
+    Ok(html! {
+        section aria-labelledby="plans" {
+            h2 #plans { "Plans" }
+            (nodes)
+        }
+    })
+}
+
+/// Returns the run with a profile that is nearest to a run without one, with a link to a comparison with `other`; nothing if
+/// no run near it has one.
+pub(super) async fn offer(
+    view: &View,
+    query: &StoredQuery,
+    other: &str,
+) -> Result<Markup, ApiError> {
+    let nearest = view.nearest_profiles(query).await?;
+    let run = query.started_ms.and_then(|started_ms| nearest.nearest_to(started_ms));
+    let Some((run, started_ms)) = run.zip(query.started_ms) else {
+        return Ok(html! {});
+    };
+    let is_other = run.query_id == other;
+    Ok(html! {
+        p.note {
+            "The nearest run of the statement with a profile is "
+            (described(run, started_ms, view.zone)) "."
+            @if !is_other {
+                " " a href=(paths::compare(&run.query_id, other)) { "Compare " code { (run.query_id) } " with " code { (other) } }
+            }
+            (either_plan(&nearest))
+        }
+    })
+}
+
+fn described(run: &ProfiledQuery, started_ms: i64, zone: Zone) -> Markup {
+    let apart = i64::try_from(run.started_ms.abs_diff(started_ms)).unwrap_or(i64::MAX);
+    let side = if run.started_ms > started_ms { "later" } else { "earlier" };
+    html! {
+        a href=(paths::query(&run.query_id)) { code { (run.query_id) } }
+        ", started " (format::time(Some(run.started_ms), zone)) " (" (format_duration_ms(apart)) " " (side) ")"
+        @if run.duration_ms.is_some() { ", took " (format::duration(run.duration_ms)) }
+    }
+}
+
+/// Returns a sentence where the plan changed around a query, so that the nearest run may have had another plan.
+fn either_plan(nearest: &NearestProfiles) -> Markup {
+    let runs = nearest.before.as_ref().zip(nearest.after.as_ref());
+    html! {
+        @if let Some(((before, after), (plan_before, plan_after))) = runs.zip(nearest.different_plans()) {
+            " The plan changed in between: " a href=(paths::query(&before.query_id)) { "the run before" } " had plan "
+            code { (plan_before) } ", " a href=(paths::query(&after.query_id)) { "the run after" } " had plan "
+            code { (plan_after) } "."
+        }
+    }
+}

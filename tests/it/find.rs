@@ -1,0 +1,244 @@
+//! The box that finds: each name of a query or a statement, alone and among others, in pages, interface and command.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::pages::{page, send};
+use crate::support::{Server, WithDb, add_user, annals, stderr, stdout};
+
+const START_MS: i64 = 1_764_000_000_000;
+const ONE: &str = "f00dfeed00000001-000000000000000a";
+const OTHER: &str = "f00dfeed00000002-000000000000000b";
+const BOBS: &str = "abcdef0123456789-1";
+/// A query of an hour later, without trace and session.
+const LATE: &str = "1234567890abcdef-2";
+
+/// Returns a history of two runs of one statement by alice, in one trace and one session, and of a query of bob.
+fn history() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let server = Server::start(&db, &[]);
+    let rows = [
+        json!({"query_id": ONE, "user": "alice", "trace_id": "checkout 7", "session_id": "4711",
+            "started_ms": START_MS, "duration_ms": 5, "stmt": "select a from orders where id = 1"}),
+        json!({"query_id": OTHER, "user": "alice", "trace_id": "checkout 7", "session_id": "4711",
+            "started_ms": START_MS + 1000, "duration_ms": 7, "stmt": "select a from orders where id = 2"}),
+        json!({"query_id": BOBS, "user": "bob", "trace_id": "trace-of-bob", "session_id": "4712",
+            "started_ms": START_MS + 2000, "duration_ms": 9, "stmt": "select secret from vault"}),
+        json!({"query_id": LATE, "user": "alice", "started_ms": START_MS + 3_600_000,
+            "duration_ms": 9, "stmt": "select '<script>' from vault"}),
+    ];
+    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let (status, answer, _) = server.send("POST", "/api/v1/queries", &[], lines.as_bytes());
+    assert_eq!((status, &answer["data"]["new"]), (200, &json!(4)), "{answer}");
+    drop(server);
+    (folder, db)
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// Returns where the box leads.
+fn leads_to(server: &Server, text: &str, more: &str) -> String {
+    let path = format!("/find?q={}{more}", encoded(text));
+    let answer = send(server, "GET", &path, &[], "");
+    assert_eq!(answer.status, 303, "{text}: {}", answer.body);
+    answer.header("location").to_string()
+}
+
+/// Returns the kinds of what the interface finds, each with its ids.
+fn kinds(server: &Server, text: &str) -> Vec<(String, Vec<String>)> {
+    let answer = server.envelope(&format!("/api/v1/find?q={}", encoded(text)));
+    let ids = |one: &Value| {
+        let queries = one["queries"].as_array().unwrap();
+        queries.iter().map(|it| it["query_id"].as_str().unwrap().to_string()).collect()
+    };
+    let matches = answer["data"].as_array().unwrap();
+    matches.iter().map(|one| (one["kind"].as_str().unwrap().to_string(), ids(one))).collect()
+}
+
+fn one(kind: &str, ids: &[&str]) -> Vec<(String, Vec<String>)> {
+    vec![(kind.to_string(), ids.iter().map(ToString::to_string).collect())]
+}
+
+fn fingerprint(server: &Server, id: &str) -> String {
+    let query = server.envelope(&format!("/api/v1/queries/{id}"))["data"].clone();
+    query["fingerprint"].as_str().unwrap().to_string()
+}
+
+#[test]
+fn each_name_leads_to_the_one_thing_that_it_means() {
+    let (_folder, db) = history();
+    let server = Server::start(&db, &[]);
+    let of_one = format!("/query_profile/{ONE}");
+    for text in [
+        ONE.to_string(),
+        format!("  {ONE}\t"),
+        format!("'{ONE}'"),
+        format!("\"{ONE}\","),
+        format!("“{ONE}”"),
+        ONE[..16].to_string(),
+    ] {
+        assert_eq!(leads_to(&server, &text, ""), of_one, "{text}");
+        assert_eq!(kinds(&server, &text), one("query_id", &[ONE]), "{text}");
+    }
+    assert_eq!(leads_to(&server, "trace-of-bob", ""), format!("/query_profile/{BOBS}"));
+    assert_eq!(kinds(&server, "trace-of-bob"), one("trace_id", &[BOBS]));
+    assert_eq!(leads_to(&server, "4712", ""), format!("/query_profile/{BOBS}"));
+    assert_eq!(kinds(&server, "4712"), one("session_id", &[BOBS]));
+    let fingerprint = fingerprint(&server, ONE);
+    let bits = u64::from_str_radix(&fingerprint, 16).unwrap();
+    for text in [fingerprint.clone(), bits.to_string(), bits.cast_signed().to_string()] {
+        assert_eq!(leads_to(&server, &text, ""), format!("/statements/{fingerprint}"), "{text}");
+        assert_eq!(kinds(&server, &text), one("statement", &[OTHER, ONE]), "{text}");
+    }
+    // The range goes with it, unless the statement has no page in the range.
+    let range = |from: i64| format!("&from={from}");
+    let kept = leads_to(&server, &fingerprint, &range(START_MS + 500));
+    assert_eq!(kept, format!("/statements/{fingerprint}?from={}", START_MS + 500));
+    let dropped = leads_to(&server, &fingerprint, &range(START_MS + 5000));
+    assert_eq!(dropped, format!("/statements/{fingerprint}"));
+    assert_eq!(
+        leads_to(&server, ONE, &range(START_MS + 500)),
+        format!("{of_one}?from={}", START_MS + 500)
+    );
+}
+
+#[test]
+fn a_name_of_several_things_leads_to_a_page_of_them() {
+    let (_folder, db) = history();
+    let server = Server::start(&db, &[]);
+    let body = page(&server, "/find?q=f00dfeed");
+    for expected in ["Query IDs that begin so", ONE, OTHER, "/?search=f00dfeed", "form=\"compare\""]
+    {
+        assert!(body.contains(expected), "{expected}: {body}");
+    }
+    assert!(!body.contains(BOBS), "{body}");
+    assert_eq!(kinds(&server, "f00dfeed"), one("query_id", &[OTHER, ONE]));
+    let body = page(&server, "/find?q=checkout+7");
+    assert!(body.contains("Queries of this trace") && body.contains(OTHER), "{body}");
+    assert_eq!(kinds(&server, " checkout 7"), one("trace_id", &[OTHER, ONE]));
+    // Several queries of a session are a list of the history.
+    assert_eq!(leads_to(&server, "4711", "&from=1d"), "/?session%5Fid=4711");
+    let body = page(&server, "/?session_id=4711");
+    assert!(body.contains(ONE) && body.contains(OTHER) && !body.contains(BOBS), "{body}");
+    // A whole statement is a run of its statement, and a text of statements.
+    let statement = "select a from orders where id = 1";
+    let found = kinds(&server, statement);
+    assert_eq!(found[0], one("statement", &[OTHER, ONE])[0]);
+    assert_eq!(found[1..], one("text", &[ONE]));
+    let path = format!("/find?q={}", encoded(statement));
+    let body = page(&server, &path);
+    let fingerprint = fingerprint(&server, ONE);
+    for expected in ["Statements that contain this text", &format!("/statements/{fingerprint}")] {
+        assert!(body.contains(expected), "{expected}: {body}");
+    }
+}
+
+#[test]
+fn any_other_text_is_looked_for_in_statements() {
+    let (_folder, db) = history();
+    let server = Server::start(&db, &[]);
+    let address = leads_to(&server, "FROM vault", &format!("&from={}", START_MS + 10_000));
+    assert_eq!(address, format!("/?from={}&search=FROM%20vault", START_MS + 10_000));
+    assert_eq!(kinds(&server, "FROM vault"), one("text", &[LATE, BOBS]));
+    let path = format!("/api/v1/find?q=from+vault&to={}", START_MS + 10_000);
+    let queries = server.envelope(&path)["data"][0]["queries"].clone();
+    assert_eq!(queries.as_array().unwrap().len(), 1, "{queries}");
+    // Nothing is found: the page says so, and escapes the text.
+    let body = page(&server, "/find?q=%3Cscript%3Ealert&from=1d");
+    assert!(body.contains("No query, trace, session or statement has this name"), "{body}");
+    assert!(body.contains("&lt;script&gt;alert") && !body.contains("<script>alert"), "{body}");
+    assert!(body.contains("Search the statements of the whole history"), "{body}");
+    assert_eq!(kinds(&server, "no such thing"), []);
+    assert!(page(&server, "/find?q=").contains("a trace ID"));
+    for (query, sentence) in [
+        ("", "q is missing"),
+        ("?q=%20%27%27", "q: there is no text to find"),
+        ("?q=1&limit=5", "unknown parameter"),
+        (&format!("?q={}", "x".repeat(4001)), "at most 4000 characters"),
+    ] {
+        let (status, _, body) = server.get(&format!("/api/v1/find{query}"));
+        let body = String::from_utf8(body).unwrap();
+        assert!(status == 400 && body.contains(sentence), "{status} {body}");
+    }
+}
+
+#[test]
+fn the_box_is_on_every_page_and_keeps_the_range() {
+    let (_folder, db) = history();
+    let server = Server::start(&db, &[]);
+    let query = format!("/query_profile/{ONE}");
+    for path in ["/", "/statements", "/status", "/compare", "/find", "/plans", &query] {
+        let body = page(&server, &format!("{path}?from=3650d"));
+        assert_eq!(body.matches("action=\"/find\"").count(), 1, "{path}: {body}");
+        let (_, form) = body.split_once("action=\"/find\"").unwrap();
+        let (form, _) = form.split_once("</form>").unwrap();
+        assert!(form.contains("type=\"hidden\" name=\"from\" value=\"3650d\""), "{path}: {form}");
+    }
+}
+
+#[test]
+fn nobody_finds_what_only_others_may_see() {
+    let (_folder, db) = history();
+    let fingerprint = {
+        let server = Server::start(&db, &[]);
+        fingerprint(&server, BOBS)
+    };
+    add_user(&db, "alice", "user");
+    let server = Server::start(&db, &[]);
+    let alice = [("authorization", "Basic YWxpY2U6cGFzcy13b3JkLW9mLWFsaWNl")];
+    let statement = "select secret from vault";
+    for text in [BOBS, "abcdef0", "trace-of-bob", "4712", &fingerprint, statement, "secret"] {
+        let path = format!("/api/v1/find?q={}", encoded(text));
+        let answer = send(&server, "GET", &path, &alice, "");
+        let found: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!((answer.status, &found["data"]), (200, &json!([])), "{text}: {found}");
+        let answer = send(&server, "GET", &format!("/find?q={}", encoded(text)), &alice, "");
+        assert!(answer.body.contains("No query, trace, session or statement"), "{}", answer.body);
+    }
+    let answer = send(&server, "GET", &format!("/find?q={ONE}"), &alice, "");
+    assert_eq!(answer.status, 303);
+    // Without a log-in, the page leads to the log-in.
+    let answer = send(&server, "GET", "/find?q=4711", &[], "");
+    assert_eq!((answer.status, answer.header("location")), (303, "/login?next=%2Ffind%3Fq%3D4711"));
+}
+
+fn find(db: &Path, arguments: &[&str]) -> Output {
+    annals().arg("find").args(arguments).args(["--time-zone", "UTC"]).db(db).output().unwrap()
+}
+
+#[test]
+fn the_command_finds_the_same() {
+    let (_folder, db) = history();
+    let shown = |id: &str| {
+        let mut show = annals();
+        stdout(&show.args(["show", id, "--time-zone", "UTC"]).db(&db).output().unwrap())
+    };
+    for text in [BOBS, " \"abcdef\" ", "trace-of-bob", "4712"] {
+        let output = find(&db, &[text]);
+        assert_eq!(stdout(&output), shown(BOBS), "{text}: {}", stderr(&output));
+    }
+    let printed = stdout(&find(&db, &["f00dfeed"]));
+    assert!(printed.starts_with("query ids that begin so:\nquery_id\tstarted_at\t"), "{printed}");
+    assert!(printed.contains(ONE) && printed.contains(OTHER), "{printed}");
+    let printed = stdout(&find(&db, &["from vault", "--to", "2025-11-24 17:00"]));
+    assert!(printed.starts_with("statements that contain this text:\n"), "{printed}");
+    assert!(printed.contains(BOBS) && !printed.contains(LATE), "{printed}");
+    let found: Value = serde_json::from_str(&stdout(&find(&db, &["4711", "--json"]))).unwrap();
+    assert_eq!(
+        (&found[0]["kind"], found[0]["queries"].as_array().unwrap().len()),
+        (&json!("session_id"), 2)
+    );
+    let nothing = find(&db, &["no such thing"]);
+    assert_eq!((nothing.status.code(), stdout(&nothing)), (Some(1), String::new()));
+    assert!(stderr(&nothing).contains("nothing has this name"), "{}", stderr(&nothing));
+    // A number with a sign is a fingerprint, and no option.
+    let output = find(&db, &["-1234567890123456789"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(find(&db, &[" '' "]).status.code(), Some(2));
+}
