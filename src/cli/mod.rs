@@ -24,6 +24,7 @@ pub mod serve;
 pub mod show;
 pub mod stats;
 pub mod top;
+pub mod usage;
 pub mod user;
 
 use crate::store::{ReparseSummary, Store};

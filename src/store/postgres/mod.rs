@@ -32,6 +32,7 @@ mod sizes;
 mod sorted;
 mod state;
 mod transaction;
+mod usage;
 mod watch;
 
 use std::sync::Arc;
