@@ -1,6 +1,7 @@
 //! The configuration: defaults, then the file, then the environment, then the command line, each over the one before.
 
 mod audit_table;
+mod follow;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,6 +17,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::account::{Account, UnknownRole};
+use crate::domain::cluster::ClusterName;
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
@@ -23,6 +25,7 @@ use crate::formats::frontend::Frontend;
 use crate::store::{Address, is_address};
 
 pub(crate) use self::audit_table::AuditTableConfig;
+pub(crate) use self::follow::FollowConfig;
 
 /// The configuration file of a working folder, unless another is named.
 const DEFAULT_FILE: &str = "annals.toml";
@@ -42,8 +45,10 @@ pub(crate) struct Config {
     pub tls_cert: Option<PathBuf>,
     #[serde(default, deserialize_with = "file_name")]
     pub tls_key: Option<PathBuf>,
-    #[serde(default, deserialize_with = "files")]
-    pub follow: Vec<String>,
+    /// The cluster of sources that name none, and of imported files.
+    pub cluster: Option<ClusterName>,
+    #[serde(default, deserialize_with = "followed_logs")]
+    pub follow: Vec<FollowConfig>,
     #[serde(default, deserialize_with = "frontends")]
     pub frontend: Vec<FrontendConfig>,
     #[serde(default, deserialize_with = "audit_tables")]
@@ -99,8 +104,13 @@ fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer.deserialize_seq(ListVisitor { expected, of: PhantomData })
 }
 
-fn files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    list(deserializer, "a list of files, like [\"/opt/doris/fe/log/fe.audit.log\"]")
+fn followed_logs<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<FollowConfig>, D::Error> {
+    list(
+        deserializer,
+        "a list of files, like [\"/opt/doris/fe/log/fe.audit.log\"], or tables with two brackets: [[follow]], and below it path = \"/opt/doris/fe/log/fe.audit.log\"",
+    )
 }
 
 fn frontends<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FrontendConfig>, D::Error> {
@@ -148,6 +158,8 @@ struct UserText {
     name: String,
     role: String,
     password_hash: String,
+    #[serde(default)]
+    clusters: Vec<ClusterName>,
 }
 
 impl TryFrom<UserText> for UserConfig {
@@ -157,7 +169,8 @@ impl TryFrom<UserText> for UserConfig {
         Account::check_name(&text.name).map_err(|error| error.to_string())?;
         let role = text.role.parse().map_err(|error: UnknownRole| error.to_string())?;
         let account = Account::with_hash(text.name, role, text.password_hash);
-        account.map(UserConfig).map_err(|error| error.to_string())
+        let account = account.map_err(|error| error.to_string())?;
+        Ok(UserConfig(account.in_clusters(text.clusters)))
     }
 }
 
@@ -170,6 +183,7 @@ pub(crate) struct FrontendConfig {
     pub password_file: Option<PathBuf>,
     pub password_env: Option<String>,
     pub time_zone: Option<Zone>,
+    pub cluster: Option<ClusterName>,
     #[serde(default)]
     pub poll_interval_seconds: Seconds,
 }
@@ -285,17 +299,19 @@ impl FrontendConfig {
             password_file: None,
             password_env: None,
             time_zone: None,
+            cluster: None,
             poll_interval_seconds: Seconds::default(),
         }
     }
 
-    /// Returns the frontend with its password. `zone` is the zone of its times unless it has its own.
-    pub(crate) fn frontend(&self, zone: Zone) -> anyhow::Result<Frontend> {
+    /// Returns the frontend with its password, and what it does not say itself from the configuration.
+    pub(crate) fn frontend(&self, config: &Config) -> anyhow::Result<Frontend> {
         Ok(Frontend {
             url: self.url.url.clone(),
             user: self.url.user.clone(),
             password: self.password().with_context(|| format!("no password for {}", self.url))?,
-            zone: self.time_zone.unwrap_or(zone),
+            zone: self.time_zone.unwrap_or_else(|| config.zone()),
+            cluster: self.cluster.clone().or_else(|| config.cluster.clone()),
         })
     }
 

@@ -16,7 +16,7 @@ use crate::domain::record::{Kind, QueryId};
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, check_range, now_ms, parse_duration_ms, parse_typed_time_ms};
-use crate::store::{Address, Store, StoredQuery, is_address};
+use crate::store::{Address, Reader, Store, StoredQuery, is_address};
 
 /// Ids that are listed where a prefix is ambiguous.
 const CANDIDATES: u32 = 10;
@@ -127,10 +127,11 @@ impl History {
     pub(super) async fn query(&self, id: &str) -> anyhow::Result<StoredQuery> {
         let unknown = || anyhow!("no query id begins with {id}");
         let exact: QueryId = id.parse().map_err(|_| unknown())?;
-        if let Some(query) = self.store.record(&exact, None).await.context(READING)? {
+        if let Some(query) = self.store.record(&exact, Reader::default()).await.context(READING)? {
             return Ok(query);
         }
-        let found = self.store.ids_with_prefix(exact.as_str(), CANDIDATES + 1, None).await;
+        let found =
+            self.store.ids_with_prefix(exact.as_str(), CANDIDATES + 1, Reader::default()).await;
         let mut ids = found.context(READING)?;
         if ids.len() > 1 {
             let has_more = ids.len() > CANDIDATES as usize;
@@ -139,7 +140,7 @@ impl History {
             bail!("several query ids begin with {id}:\n{list}");
         }
         let found = ids.first().and_then(|id| id.parse().ok()).ok_or_else(unknown)?;
-        self.store.record(&found, None).await.context(READING)?.ok_or_else(unknown)
+        self.store.record(&found, Reader::default()).await.context(READING)?.ok_or_else(unknown)
     }
 }
 
@@ -188,6 +189,12 @@ pub struct FilterArgs {
     /// Not on this compute group
     #[arg(long, value_name = "NAME")]
     not_compute_group: Vec<String>,
+    /// Queries of this cluster, as its sources name it
+    #[arg(long, value_name = "NAME")]
+    cluster: Vec<String>,
+    /// Not of this cluster; queries whose cluster is unknown stay
+    #[arg(long, value_name = "NAME")]
+    not_cluster: Vec<String>,
     /// Queries that read this table and loads that wrote it: orders, shop.orders or internal.shop.orders
     #[arg(long, value_name = "NAME")]
     table: Vec<String>,
@@ -260,6 +267,7 @@ impl FilterArgs {
             frontend: choice(&self.frontend, &self.not_frontend)?,
             workload_group: choice(&self.workload_group, &self.not_workload_group)?,
             compute_group: choice(&self.compute_group, &self.not_compute_group)?,
+            cluster: choice(&self.cluster, &self.not_cluster)?,
             table: choice(&self.table, &self.not_table)?,
             session_id: choice(&self.session_id, &self.not_session_id)?,
             is_failed: self.failed,

@@ -13,7 +13,7 @@ use super::profile::{profile_text, time_text};
 use crate::domain::profile::{NodeDifference, Plan, Section, compare, lossy, operators};
 use crate::domain::statement::{DifferenceLine, Differences, differences};
 use crate::domain::time::Zone;
-use crate::store::StoredQuery;
+use crate::store::{Reader, StoredQuery};
 
 /// Compare two runs of a statement
 ///
@@ -156,7 +156,8 @@ async fn nearest_profiles(
 ) -> anyhow::Result<String> {
     let mut text = "nodes: the history does not have the profiles of both queries\n".to_string();
     for (query, _) in runs.into_iter().filter(|(_, has_profile)| !has_profile) {
-        let nearest = history.store.nearest_profiles(query, None).await.context(READING)?;
+        let nearest =
+            history.store.nearest_profiles(query, Reader::default()).await.context(READING)?;
         let run = query.started_ms.and_then(|started_ms| nearest.nearest_to(started_ms));
         if let Some(run) = run {
             text.push_str(&format!(

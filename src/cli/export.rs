@@ -14,7 +14,7 @@ use super::output::{WRITING, json_escaped, visible};
 use crate::domain::filter::{QueryFilter, QueryOrder};
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::Zone;
-use crate::store::{QueryPage, StoreError, StoredQuery, Unread};
+use crate::store::{QueryPage, Reader, StoreError, StoredQuery, Unread};
 
 /// Write queries for other programs, newest first
 ///
@@ -180,12 +180,14 @@ impl Export {
     /// Reads a page of queries with their complete statements.
     async fn page(&mut self, filter: &QueryFilter) -> Result<Vec<StoredQuery>, StoreError> {
         let store = &self.history.store;
-        let QueryPage { mut queries, unread, .. } = store.unbounded_page(filter, None).await?;
+        let QueryPage { mut queries, unread, .. } =
+            store.unbounded_page(filter, Reader::default()).await?;
         for query in &mut queries {
             let is_cut =
                 query.statement.as_ref().is_some_and(|it| it.chars().nth(LISTED - 1).is_some());
             if is_cut {
-                query.record.statement = store.statement(&query.query_id, None).await?;
+                query.record.statement =
+                    store.statement(&query.query_id, Reader::default()).await?;
             }
         }
         self.lost.unread.add(unread);

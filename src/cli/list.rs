@@ -11,7 +11,7 @@ use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, column_names, plain};
 use super::output::{has_reader, json_escaped, write_bytes};
 use crate::domain::filter::{QueryFilter, QueryOrder};
-use crate::store::StoredQuery;
+use crate::store::{Reader, StoredQuery};
 
 /// List queries, newest first or by --sort
 ///
@@ -98,7 +98,12 @@ pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
     let order = args.sort.order();
     let filters = args.filters.filter(history.zone, args.limit)?;
     let filter = QueryFilter { order, is_ascending: args.reverse, ..filters };
-    let columns = with_order(args.columns, order);
+    let is_default = args.columns.join(",") == COLUMNS;
+    let mut columns = args.columns;
+    if is_default {
+        add_order(&mut columns, order);
+        add_cluster(&mut columns, &history).await?;
+    }
     if args.follow {
         return follow(&history, &columns, filter).await;
     }
@@ -111,15 +116,23 @@ pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the columns with the value by which the list is sorted, unless somebody chose the columns.
-fn with_order(mut columns: Vec<String>, order: QueryOrder) -> Vec<String> {
-    let is_chosen = columns.join(",") != COLUMNS;
-    if order == QueryOrder::Start || is_chosen || columns.iter().any(|name| name == order.field()) {
-        return columns;
+/// Adds the value by which the list is sorted.
+fn add_order(columns: &mut Vec<String>, order: QueryOrder) {
+    if order == QueryOrder::Start || columns.iter().any(|name| name == order.field()) {
+        return;
     }
     let place = columns.iter().position(|name| name == "started_at").map_or(0, |at| at + 1);
     columns.insert(place, order.field().to_string());
-    columns
+}
+
+/// Adds the cluster, if the history has several.
+async fn add_cluster(columns: &mut Vec<String>, history: &History) -> anyhow::Result<()> {
+    let clusters = history.store.clusters(Reader::default()).await.context(READING)?;
+    if clusters.len() > 1 {
+        let place = columns.iter().position(|name| name == "db").map_or(0, |at| at + 1);
+        columns.insert(place, "cluster".to_string());
+    }
+    Ok(())
 }
 
 /// Writes queries, then new ones until the reader has gone.
@@ -131,7 +144,7 @@ async fn follow(
     // Queries that are stored already are not new, also where the first list is too short for them. They are read
     // before that list: a query that arrives between the two reads is then written.
     let first = QueryFilter { limit: PAGE, ..filter.clone() };
-    let stored = history.store.records(&first, None).await.context(READING)?;
+    let stored = history.store.records(&first, Reader::default()).await.context(READING)?;
     let mut seen: VecDeque<i64> = stored.iter().map(|query| query.id).collect();
     let mut queries = pages(history, &filter).await?;
     queries.reverse();
@@ -144,7 +157,7 @@ async fn follow(
         tokio::time::sleep(POLL_INTERVAL).await;
         let from_ms = newest_ms.map(|ms| ms - LATE_MS).max(filter.from_ms);
         let next = QueryFilter { limit: PAGE, from_ms, ..filter.clone() };
-        let mut new = history.store.records(&next, None).await.context(READING)?;
+        let mut new = history.store.records(&next, Reader::default()).await.context(READING)?;
         new.retain(|query| !seen.contains(&query.id));
         new.reverse();
         if !new.is_empty() {
@@ -168,7 +181,7 @@ async fn pages(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<St
         let missing = filter.limit - queries.len() as u32;
         let after = queries.last().map(|query| query.cursor(filter.order));
         let page = QueryFilter { limit: missing.min(most), after, ..filter.clone() };
-        let found = history.store.records(&page, None).await.context(READING)?;
+        let found = history.store.records(&page, Reader::default()).await.context(READING)?;
         let is_full = found.len() as u32 == page.limit;
         queries.extend(found);
         if !is_full || queries.len() as u32 >= filter.limit {

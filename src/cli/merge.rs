@@ -9,6 +9,7 @@ use clap::Args;
 use super::CLOSING;
 use super::args::ConfigArgs;
 use super::output::print;
+use crate::domain::cluster::ClusterName;
 use crate::store::{Address, BUSY_TIMEOUT, Batch, Store, Unread, WriteSummary, Writer};
 
 /// Merge other histories into the history
@@ -21,6 +22,9 @@ pub struct MergeArgs {
     /// The histories to merge
     #[arg(required = true, value_name = "FILE")]
     files: Vec<OsString>,
+    /// The cluster of the records that name none
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<ClusterName>,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -60,7 +64,7 @@ pub async fn run(args: MergeArgs) -> anyhow::Result<ExitCode> {
     let writer = store.writer(BUSY_TIMEOUT, None).await?;
     let (mut rejected, mut is_damaged) = (0, false);
     for (other, file) in others {
-        let batch = Batch::new(config.exclude.clone());
+        let batch = Batch::new(config.exclude.clone()).of_cluster(args.cluster.clone());
         let merged = merge(&other, &file, &writer, batch).await?;
         report(&file, &merged);
         rejected += merged.rejected;
@@ -88,6 +92,9 @@ fn report(file: &Address, merged: &Merged) {
     if summary.logins.total() > 0 {
         print(format_args!("  logins:   {}", summary.logins));
     }
+    if let Some(note) = other_clusters(summary.other_clusters) {
+        print(format_args!("  {note}"));
+    }
     if *excluded > 0 {
         print(format_args!("  excluded by the configuration: {excluded}"));
     }
@@ -101,6 +108,11 @@ fn report(file: &Address, merged: &Merged) {
             "  {lost} cannot be read: the file is damaged; `annals salvage` saves more"
         ));
     }
+}
+
+/// Returns what to say of records that name another cluster than the stored one; None if there are none.
+pub(super) fn other_clusters(records: u64) -> Option<String> {
+    (records > 0).then(|| format!("stored under another cluster, which they keep: {records}"))
 }
 
 /// Returns what cannot be read as the subject of a sentence; None if it is nothing.

@@ -50,7 +50,7 @@ pub async fn run(args: PlansArgs) -> anyhow::Result<ExitCode> {
     let (from_ms, to_ms) = (time(args.from)?, time(args.to)?);
     check_range(from_ms, to_ms)?;
     let filter = QueryFilter { from_ms, to_ms, ..QueryFilter::default() };
-    let all = Reader { owner: None, name: None, address: None };
+    let all = Reader::default();
     let found = history.store.profiled_statements(filter.starts(), args.several, args.limit, all);
     let found = found.await.context(READING)?;
     if history.json {

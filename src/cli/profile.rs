@@ -108,7 +108,7 @@ pub(super) async fn profile_text(
     query: &StoredQuery,
 ) -> anyhow::Result<Option<Vec<u8>>> {
     let Ok(id) = query.query_id.parse::<QueryId>() else { return Ok(None) };
-    history.store.profile(&id, None).await.context(READING)?.text().context(READING)
+    history.store.profile(&id, Reader::default()).await.context(READING)?.text().context(READING)
 }
 
 /// Returns what is usual for the plan of a query, or None if too few other runs had the plan.

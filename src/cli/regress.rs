@@ -48,7 +48,7 @@ pub async fn run(args: RegressArgs) -> anyhow::Result<ExitCode> {
     let baseline = Baseline::parse(&args.baseline, history.zone)
         .ok_or_else(|| anyhow!("--baseline: {} is not {}", args.baseline, Baseline::SPELLINGS))?;
     let filter = args.filters.filter(history.zone, args.limit)?;
-    let all = Reader { owner: None, name: None, address: None };
+    let all = Reader::default();
     let found = history.store.regressions(&filter, baseline, all).await.context(READING)?;
     if history.json {
         history.output.json(&found)?;

@@ -21,6 +21,7 @@ use super::import;
 use super::output::{print, write_bytes};
 use crate::config::{Config, FrontendConfig, FrontendUrl, parse_listen};
 use crate::domain::account::Account;
+use crate::domain::cluster::ClusterName;
 use crate::domain::time::{Zone, now_ms};
 use crate::formats::file::Options;
 use crate::formats::frontend::Frontend;
@@ -77,6 +78,10 @@ pub struct ServeArgs {
         hide_env_values = true
     )]
     audit_table: Vec<String>,
+    /// The cluster of the sources of which the configuration names none, of pushes that name none in the header
+    /// X-Annals-Cluster, and of what --import reads
+    #[arg(long, env = "ANNALS_CLUSTER", value_name = "NAME")]
+    cluster: Option<ClusterName>,
     /// Serve with TLS: the certificate with its chain, in PEM form. SIGHUP reads it again
     #[arg(long, env = "ANNALS_TLS_CERT", value_name = "FILE", value_parser = FileName)]
     tls_cert: Option<PathBuf>,
@@ -109,20 +114,21 @@ impl Settings {
     /// Returns the configuration with the command line over it. Fails if it cannot be used.
     fn new(args: ServeArgs) -> anyhow::Result<Settings> {
         let mut config = args.config.read()?;
+        config.cluster = args.cluster.or(config.cluster);
         if !args.follow.is_empty() {
-            config.follow = args.follow;
+            config.follow = args.follow.into_iter().map(Into::into).collect();
         }
         if !args.frontend.is_empty() {
             config.frontend = args.frontend.into_iter().map(FrontendConfig::of_url).collect();
         }
-        if config.follow.iter().any(|pattern| is_address(pattern.as_ref())) {
+        if config.follow.iter().any(|follow| is_address(follow.path.as_ref())) {
             bail!("follow takes the names of files, and was given an address");
         }
         let zone = config.zone();
         let frontends = config
             .frontend
             .iter()
-            .map(|frontend| Ok((frontend.frontend(zone)?, frontend.poll_interval())))
+            .map(|frontend| Ok((frontend.frontend(&config)?, frontend.poll_interval())))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let audit_tables = config.audit_tables(&args.audit_table)?;
         let certificate = args.tls_cert.or(config.tls_cert.clone());
@@ -199,8 +205,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let retention = settings.config.retention.clone();
     let writer = store.writer(BUSY_TIMEOUT, retention.max_size).await?;
     let exclusions = settings.config.exclude.clone();
-    let pipeline =
-        Arc::new(Pipeline::new(store.clone(), writer, exclusions, retention, settings.zone));
+    let defaults = (settings.zone, settings.config.cluster.clone());
+    let pipeline = Arc::new(Pipeline::new(store.clone(), writer, exclusions, retention, defaults));
     let mut tasks = start_sources(&settings, &store, &pipeline);
     let state = app_state(&settings, &store, &pipeline, authenticator)?;
     let (scheme, db) = (settings.scheme(), settings.config.db());
@@ -249,17 +255,17 @@ async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)
 /// Imports what --import names.
 async fn import_first(settings: &Settings, store: &Store) -> anyhow::Result<()> {
     let options = Options { zone: settings.zone, encoding: None };
-    let exclusions = settings.config.exclude.clone();
-    let report = import::import(store, settings.import.clone(), options, exclusions).await?;
+    let batch = import::batch(&settings.config);
+    let report = import::import(store, settings.import.clone(), options, batch).await?;
     write_bytes(report.to_string().as_bytes())
 }
 
 /// Starts the tasks that fill the history, keep it within its bounds, and read what an older annals did not.
 fn start_sources(settings: &Settings, store: &Store, pipeline: &Arc<Pipeline>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let patterns = settings.config.follow.clone();
-    if !patterns.is_empty() {
-        tasks.spawn(follow(pipeline.clone(), store.clone(), patterns));
+    let logs = settings.config.followed_logs();
+    if !logs.is_empty() {
+        tasks.spawn(follow(pipeline.clone(), store.clone(), logs));
     }
     for (frontend, interval) in settings.frontends.clone() {
         tasks.spawn(poll_frontend(pipeline.clone(), store.clone(), frontend, interval));

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::READING;
 use super::args::ReadArgs;
+use crate::store::Reader;
 
 /// Show what the history holds: since when, how large, from which sources
 ///
@@ -24,7 +25,7 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
     let store = &history.store;
     let sizes = store.sizes().await.context(READING)?;
     let logins = store.login_counts().await.context(READING)?;
-    let span = store.span(None).await.context(READING)?;
+    let span = store.span(Reader::default()).await.context(READING)?;
     let frontends = store.frontends().await.context(READING)?;
     let followed = store.followed_files().await.context(READING)?;
     let text = |ms: i64| history.zone.format_ms(ms);

@@ -12,7 +12,7 @@ use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, parse_count};
 use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
-use crate::store::{Group, GroupBy};
+use crate::store::{Group, GroupBy, Reader};
 
 /// Show the most expensive statements
 ///
@@ -21,7 +21,7 @@ use crate::store::{Group, GroupBy};
 pub struct TopArgs {
     #[command(flatten)]
     filters: FilterArgs,
-    /// Count by statement, user, database or hour
+    /// Count by statement, user, database, cluster or hour
     #[arg(long, value_enum, default_value = "statement")]
     by: By,
     /// The column to sort by, largest first
@@ -39,6 +39,7 @@ enum By {
     Statement,
     User,
     Db,
+    Cluster,
     Hour,
 }
 
@@ -99,10 +100,11 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
         By::Statement => GroupBy::Statement,
         By::User => GroupBy::User,
         By::Db => GroupBy::Db,
+        By::Cluster => GroupBy::Cluster,
         By::Hour => GroupBy::Hour(history.zone),
     };
     let (from_ms, to_ms) = (filter.from_ms, filter.to_ms);
-    let groups = history.store.top(&filter, by, None).await.context(READING)?;
+    let groups = history.store.top(&filter, by, Reader::default()).await.context(READING)?;
     let mut rows = largest_first(&groups, args.sort);
     rows.truncate(args.limit as usize);
     name_statements(&history, &mut rows).await?;
@@ -135,7 +137,7 @@ fn nothing_found(from_ms: Option<i64>, to_ms: Option<i64>, zone: Zone) -> String
 
 /// Sets the period of a filter to the last day of the history.
 async fn limit_to_last_day(history: &History, filter: &mut QueryFilter) -> anyhow::Result<()> {
-    let span = history.store.span(None).await.context(READING)?;
+    let span = history.store.span(Reader::default()).await.context(READING)?;
     let Some((_, last_ms)) = span else { return Ok(()) };
     let end_ms = filter.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
     filter.from_ms = Some(end_ms.saturating_sub(DAY_MS));
@@ -229,6 +231,7 @@ fn names(columns: &[Order], by: By) -> Vec<String> {
         By::Statement => (Some("fingerprint"), "statement"),
         By::User => (None, "user"),
         By::Db => (None, "db"),
+        By::Cluster => (None, "cluster"),
         By::Hour => (None, "hour"),
     };
     let values = columns.iter().map(|column| column.name());

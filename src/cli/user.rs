@@ -10,6 +10,7 @@ use super::args::ConfigArgs;
 use super::output::{print, visible};
 use super::{CLOSING, READING};
 use crate::domain::account::{Account, Role};
+use crate::domain::cluster::ClusterName;
 use crate::store::{Address, Store};
 
 /// Manage the users of annals
@@ -24,7 +25,7 @@ pub struct UserArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Add a user, or change the password and the role of one
+    /// Add a user, or change the password, the role and the clusters of one
     ///
     /// Asks for the password, or reads it from standard input as one line.
     Add {
@@ -33,6 +34,10 @@ enum Action {
         /// admin reads all queries and may push; user reads their own; writer reads their own and may push
         #[arg(long, default_value = "user")]
         role: Role,
+        /// The clusters whose queries alone the user sees and pushes, separated by commas. Without them, the user sees the
+        /// queries of all clusters, and queries whose cluster is unknown
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        cluster: Vec<ClusterName>,
         #[command(flatten)]
         config: ConfigArgs,
     },
@@ -55,10 +60,11 @@ enum Action {
 /// Runs the command.
 pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
     match args.action {
-        Action::Add { name, role, config } => {
+        Action::Add { name, role, cluster, config } => {
             Account::check_name(&name)?;
             let config = config.read()?;
-            add(&config.db(), &Account::new(name, role, &password()?)?).await?;
+            let account = Account::new(name, role, &password()?)?.in_clusters(cluster);
+            add(&config.db(), &account).await?;
         }
         Action::Remove { name, config } => remove(&config.read()?.db(), &name).await?,
         Action::Hash => {
@@ -68,7 +74,9 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
         Action::List { config } => {
             let store = Store::open(&config.read()?.db()).await?;
             for account in store.accounts().await.context(READING)? {
-                print(format_args!("{}\t{}", visible(&account.name), account.role));
+                let clusters = account.clusters.as_ref().map(|it| format!("\t{}", it.join(",")));
+                let (name, clusters) = (visible(&account.name), clusters.unwrap_or_default());
+                print(format_args!("{name}\t{}{clusters}", account.role));
             }
             store.close().await.context(CLOSING)?;
         }
@@ -80,7 +88,9 @@ async fn add(db: &Address, account: &Account) -> anyhow::Result<()> {
     let store = Store::open(db).await?;
     store.put_account(account).await.context("the user cannot be written")?;
     store.close().await.context(CLOSING)?;
-    print(format_args!("{} is a user with the role {}", account.name, account.role));
+    let clusters = account.clusters.as_ref().map(|clusters| clusters.join(", "));
+    let within = clusters.map_or(String::new(), |names| format!(" in the clusters {names}"));
+    print(format_args!("{} is a user with the role {}{within}", account.name, account.role));
     Ok(())
 }
 

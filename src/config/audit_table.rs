@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::{Config, Password, file_name};
+use crate::domain::cluster::ClusterName;
 use crate::domain::time::{Zone, now_ms, parse_typed_time_ms};
 use crate::formats::audit_table::{AuditTableSettings, AuditTableUrl, TableName};
 use crate::ingest::audit_table::AuditTableSource;
@@ -23,6 +24,7 @@ pub(crate) struct AuditTableConfig {
     pub password_file: Option<PathBuf>,
     pub password_env: Option<String>,
     pub time_zone: Option<Zone>,
+    pub cluster: Option<ClusterName>,
     #[serde(default)]
     pub interval_seconds: Interval,
     #[serde(default)]
@@ -87,6 +89,7 @@ impl AuditTableConfig {
             password_file: None,
             password_env: None,
             time_zone: None,
+            cluster: None,
             interval_seconds: Interval::default(),
             page_size: PageSize::default(),
             since: None,
@@ -120,6 +123,7 @@ impl AuditTableConfig {
                 zone,
             },
             name,
+            cluster: self.cluster.clone().or_else(|| config.cluster.clone()),
             interval: Duration::from_secs(self.interval_seconds.0),
             page_rows: self.page_size.0,
             since_ms,

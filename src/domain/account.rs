@@ -9,6 +9,8 @@ use argon2::{Argon2, Params};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
+use crate::domain::cluster::ClusterName;
+
 /// The minimum length of a password, in characters.
 const MIN_PASSWORD_CHARS: usize = 8;
 
@@ -79,6 +81,8 @@ pub(crate) struct Account {
     pub role: Role,
     /// argon2id in the PHC form.
     pub password_hash: String,
+    /// The clusters whose queries alone the account may see and push; none for all queries.
+    pub clusters: Option<Vec<String>>,
 }
 
 impl fmt::Debug for Account {
@@ -112,7 +116,7 @@ impl Account {
             .hash_password(password.as_bytes())
             .map_err(|error| PasswordError::HashFailed(error.to_string()))?
             .to_string();
-        Ok(Account { name, role, password_hash })
+        Ok(Account { name, role, password_hash, clusters: None })
     }
 
     /// Returns a nameless account that no password opens. Verifying a password against its random `hash` takes as long
@@ -121,7 +125,7 @@ impl Account {
         let (m, t, p) = (Params::DEFAULT_M_COST, Params::DEFAULT_T_COST, Params::DEFAULT_P_COST);
         let [salt, hash] = [&hash[..16], hash].map(|bytes| BASE64_STANDARD_NO_PAD.encode(bytes));
         let password_hash = format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${hash}");
-        Account { name: String::new(), role: Role::User, password_hash }
+        Account { name: String::new(), role: Role::User, password_hash, clusters: None }
     }
 
     /// Returns an account with a hashed password. Errors if the hash is not argon2id in the PHC form.
@@ -132,10 +136,28 @@ impl Account {
     ) -> Result<Account, InvalidPasswordHash> {
         match PasswordHash::new(&password_hash) {
             Ok(hash) if hash.algorithm.as_str() == "argon2id" => {
-                Ok(Account { name, role, password_hash })
+                Ok(Account { name, role, password_hash, clusters: None })
             }
             _ => Err(InvalidPasswordHash),
         }
+    }
+
+    /// Returns the account that may see the queries of some clusters alone; all if there are none.
+    pub(crate) fn in_clusters(self, clusters: Vec<ClusterName>) -> Account {
+        let mut names: Vec<String> = clusters.iter().map(ToString::to_string).collect();
+        names.sort();
+        names.dedup();
+        Account { clusters: (!names.is_empty()).then_some(names), ..self }
+    }
+
+    /// Returns the clusters as they are stored: a JSON array.
+    pub(crate) fn clusters_json(&self) -> Option<String> {
+        self.clusters.as_ref().map(|clusters| serde_json::json!(clusters).to_string())
+    }
+
+    /// Returns the clusters of the stored text. A text that is no array allows none.
+    pub(crate) fn clusters_of_json(text: Option<&str>) -> Option<Vec<String>> {
+        text.map(|text| serde_json::from_str(text).unwrap_or_default())
     }
 
     /// Rejects a name that HTTP Basic cannot transmit, because a colon separates name and password there; and one that

@@ -25,20 +25,21 @@ struct Conditions {
     db: Option<NamePattern>,
     /// Matches the host, or the host and the port.
     client: Option<NamePattern>,
+    cluster: Option<NamePattern>,
     statement: Option<StatementPattern>,
     shorter_than_ms: Option<i64>,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a rule needs at least one of user, db, client, statement and shorter_than_ms")]
+#[error("a rule needs at least one of user, db, client, cluster, statement and shorter_than_ms")]
 struct EmptyRule;
 
 impl TryFrom<Conditions> for Rule {
     type Error = EmptyRule;
 
     fn try_from(conditions: Conditions) -> Result<Rule, EmptyRule> {
-        let Conditions { user, db, client, statement, shorter_than_ms } = &conditions;
-        let has_name = [user, db, client].iter().any(|pattern| pattern.is_some());
+        let Conditions { user, db, client, cluster, statement, shorter_than_ms } = &conditions;
+        let has_name = [user, db, client, cluster].iter().any(|pattern| pattern.is_some());
         // A rule without a condition would exclude all queries.
         if has_name || statement.is_some() || shorter_than_ms.is_some() {
             Ok(Rule(conditions))
@@ -82,6 +83,7 @@ impl Conditions {
         });
         meets(&self.user, &record.user)
             && meets(&self.db, &record.db)
+            && meets(&self.cluster, &record.cluster)
             && client_meets
             && statement_meets
             && is_short
@@ -135,6 +137,7 @@ mod tests {
         record.user = Some("bi".to_string());
         record.db = Some("shop".to_string());
         record.client = Some("10.0.0.7:5123".to_string());
+        record.cluster = Some("test-2".to_string());
         record.state = Some("EOF".to_string());
         record.duration_ms = Some(3);
         record
@@ -171,6 +174,8 @@ mod tests {
             ("client = '10.0.0.7:5123'", true),
             ("client = '10.0.0.*'", true),
             ("client = '10.0.0'", false),
+            ("cluster = 'test*'", true),
+            ("cluster = 'prod'", false),
             ("statement = 'FROM\\s+T'", true),
             ("shorter_than_ms = 4", true),
             ("shorter_than_ms = 3", false),

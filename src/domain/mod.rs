@@ -9,6 +9,7 @@
 //! - [`find`] is a text that a person looks for, and what it may be.
 //! - [`retention`] has the limits of age and size of a history.
 //! - [`clock`] is the time by which ages count.
+//! - [`cluster`] has the names of clusters.
 //! - [`baseline`] is the earlier period that a period is compared with.
 //! - [`account`] is a user of annals with a role and a password.
 //! - [`login`] is a login at a frontend.
@@ -18,6 +19,7 @@
 pub(crate) mod account;
 pub(crate) mod baseline;
 pub(crate) mod clock;
+pub(crate) mod cluster;
 pub(crate) mod exclusion;
 pub(crate) mod filter;
 pub(crate) mod find;

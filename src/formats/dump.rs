@@ -156,9 +156,12 @@ pub(super) fn item_of_row(row: Result<Entry, RowError>, replaced: bool) -> Item 
         }
         Ok(Entry::Login(login)) => return Item::Login { login, foreign: None },
         Err(RowError::Record(reason)) => reason,
-        Err(RowError::Columns { .. } | RowError::WrongType(_) | RowError::TooManyValues) => {
-            SkipReason::BadRow
-        }
+        Err(
+            RowError::Columns { .. }
+            | RowError::WrongType(_)
+            | RowError::TooManyValues
+            | RowError::OtherCluster(_),
+        ) => SkipReason::BadRow,
         Err(RowError::NotJson(_) | RowError::NotAnObject | RowError::NoRoot(_)) => {
             SkipReason::NotJson
         }

@@ -193,7 +193,12 @@ mod tests {
     const WAIT: Duration = Duration::from_millis(30);
 
     fn user(name: Option<&str>) -> Principal {
-        Principal { name: name.map(str::to_string), restricted_to: None, may_push: false }
+        Principal {
+            name: name.map(str::to_string),
+            restricted_to: None,
+            clusters: None,
+            may_push: false,
+        }
     }
 
     fn client(last: u8) -> Client {

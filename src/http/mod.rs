@@ -10,6 +10,7 @@ pub(crate) mod auth;
 mod body;
 pub(crate) mod cache;
 pub(crate) mod client;
+mod cluster_header;
 mod compute;
 mod connections;
 pub(crate) mod date;

@@ -48,7 +48,7 @@ impl<'a> PushedRows<'a> {
             let Some(row) = self.rows.next() else { return Ok(false) };
             let (number, row) = row.map_err(|error| ApiError::BadRequest(error.to_string()))?;
             self.total += 1;
-            match row.and_then(|row| self.checked(row)) {
+            match row.and_then(|row| self.checked(row, batch)) {
                 Ok(row) => batch.row(row),
                 Err(error) => self.rejected.add(number, &error),
             }
@@ -56,7 +56,12 @@ impl<'a> PushedRows<'a> {
         Ok(true)
     }
 
-    fn checked(&self, row: Entry) -> Result<Entry, RowError> {
+    fn checked(&self, row: Entry, batch: &Batch) -> Result<Entry, RowError> {
+        if let Entry::Record(record) = &row
+            && let Some(cluster) = batch.other_cluster(record)
+        {
+            return Err(RowError::OtherCluster(cluster.to_string()));
+        }
         match &row {
             Entry::Record(record) if self.is_strict => match rows::wrongly_typed_column(record) {
                 Some(column) => Err(RowError::WrongType(column.to_string())),

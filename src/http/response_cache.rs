@@ -259,10 +259,14 @@ fn key<In>(principal: &Principal, request: &Request<In>) -> String {
         key.push('\n');
         key.push_str(&String::from_utf8_lossy(header.as_bytes()));
     }
+    // Neither a path nor a header contains a NUL, and a name of a cluster no comma.
     if let Some(user) = &principal.restricted_to {
-        // Neither a path nor a header contains a NUL.
         key.push('\0');
         key.push_str(user);
+    }
+    if let Some(clusters) = &principal.clusters {
+        key.push_str("\0\0");
+        key.push_str(&clusters.join(","));
     }
     key
 }
@@ -298,7 +302,7 @@ mod tests {
     fn requests_share_a_response_only_if_it_is_the_same_for_both() {
         let principal = |user: Option<&str>| {
             let restricted_to = user.map(str::to_string);
-            Principal { name: None, restricted_to, may_push: false }
+            Principal { name: None, restricted_to, clusters: None, may_push: false }
         };
         let host = ("host", "localhost");
         let keys = [

@@ -4,7 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use warp::http::HeaderMap;
+
 use crate::domain::baseline::Baseline;
+use crate::domain::cluster::ClusterName;
 use crate::domain::filter::QueryFilter;
 use crate::domain::find::Sought;
 use crate::domain::profile::{FindingsOverview, ProfiledStatements};
@@ -14,13 +17,14 @@ use crate::domain::time::Zone;
 use crate::http::answer::Answer;
 use crate::http::auth::Principal;
 use crate::http::client::Client;
+use crate::http::cluster_header::{CLUSTER_HEADER, cluster_of};
 use crate::http::compute::ComputeQueue;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
     Batch, Bucket, Concurrent, Found, Incomplete, ListedQuery, NearestProfiles, PlanRuns,
     QueryPage, Reader, Regressions, Spans, StatementOrder, StatementPage, Steps, Store, StoreError,
-    StoredProfile, StoredQuery, StoredText, Usage, UsageOrder,
+    StoredProfile, StoredQuery, StoredText, Usage, UsageOrder, Visibility,
 };
 
 /// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
@@ -67,14 +71,18 @@ impl View {
         self.principal.name.as_deref()
     }
 
-    /// Returns the only user whose queries the principal may see, or `None` if the principal may see all.
-    pub(crate) fn restricted_to(&self) -> Option<&str> {
-        self.principal.restricted_to.as_deref()
+    /// Returns what the principal may see: two views of the same visibility show the same queries.
+    pub(crate) fn visibility(&self) -> Visibility {
+        Visibility {
+            user: self.principal.restricted_to.clone(),
+            clusters: self.principal.clusters.clone(),
+        }
     }
 
     fn reader(&self) -> Reader<'_> {
         Reader {
-            owner: self.restricted_to(),
+            owner: self.principal.restricted_to.as_deref(),
+            clusters: self.principal.clusters.as_deref(),
             name: self.name(),
             address: Some(self.client.address()),
         }
@@ -91,21 +99,43 @@ impl View {
         }
     }
 
-    /// Returns an empty batch for a push of the principal.
-    pub(crate) fn push_batch(&self) -> Batch {
-        let mut batch = self.pipeline.batch();
-        if let Some(user) = self.restricted_to() {
-            batch.restrict_to(user);
+    /// Returns an empty batch for a push of the principal with these headers, for rows that name no cluster. Errors if the
+    /// principal may not push to the cluster.
+    pub(crate) fn push_batch(&self, headers: &HeaderMap) -> Result<Batch, ApiError> {
+        let cluster = self.push_cluster(cluster_of(headers)?)?;
+        let mut batch = self.pipeline.push_batch(cluster);
+        let visibility = self.visibility();
+        if !visibility.is_all() {
+            batch.restrict(visibility);
         }
-        batch
+        Ok(batch)
+    }
+
+    /// Returns the cluster of a push, of which the headers name one or none.
+    fn push_cluster(&self, named: Option<ClusterName>) -> Result<Option<ClusterName>, ApiError> {
+        let cluster = named.or_else(|| match self.principal.clusters.as_deref() {
+            Some([only]) => only.parse().ok(),
+            _ => self.pipeline.cluster().cloned(),
+        });
+        let Some(clusters) = &self.principal.clusters else { return Ok(cluster) };
+        let names = clusters.join(", ");
+        match cluster {
+            Some(cluster) if clusters.iter().any(|it| it == cluster.as_str()) => Ok(Some(cluster)),
+            Some(cluster) => Err(ApiError::Forbidden(format!(
+                "this user may push to {names}, and not to the cluster {cluster}"
+            ))),
+            None => Err(ApiError::Forbidden(format!(
+                "this user may push to {names}: name the cluster in the header {CLUSTER_HEADER}"
+            ))),
+        }
     }
 
     /// Returns the pipeline to report on. Errors if the principal may not see all queries.
     pub(crate) fn pipeline_for_all(&self) -> Result<&Pipeline, ApiError> {
-        if self.restricted_to().is_none() {
+        if self.visibility().is_all() {
             Ok(&self.pipeline)
         } else {
-            Err(ApiError::Forbidden("only users with the role admin may read this".to_string()))
+            Err(ApiError::Forbidden("only an admin of all clusters may read this".to_string()))
         }
     }
 
@@ -169,16 +199,16 @@ impl View {
         query_id: &QueryId,
         each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), StoreError> {
-        self.store.listed(query_id, self.restricted_to(), each).await
+        self.store.listed(query_id, self.reader(), each).await
     }
 
     pub(crate) async fn statement(&self, query_id: &QueryId) -> Result<Option<String>, StoreError> {
-        self.store.statement(query_id, self.restricted_to()).await
+        self.store.statement(query_id, self.reader()).await
     }
 
     /// Returns the id of the query of a trace id that arrived last.
     pub(crate) async fn traced(&self, trace_id: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.store.traced(trace_id, 1, self.restricted_to()).await?.pop())
+        Ok(self.store.traced(trace_id, 1, self.reader()).await?.pop())
     }
 
     pub(crate) async fn ids_with_prefix(
@@ -186,7 +216,7 @@ impl View {
         prefix: &str,
         limit: u32,
     ) -> Result<Vec<String>, StoreError> {
-        self.store.ids_with_prefix(prefix, limit, self.restricted_to()).await
+        self.store.ids_with_prefix(prefix, limit, self.reader()).await
     }
 
     pub(crate) async fn find(
@@ -201,11 +231,11 @@ impl View {
         &self,
         query: &StoredQuery,
     ) -> Result<NearestProfiles, StoreError> {
-        self.store.nearest_profiles(query, self.restricted_to()).await
+        self.store.nearest_profiles(query, self.reader()).await
     }
 
     pub(crate) async fn profile(&self, query_id: &QueryId) -> Result<StoredProfile, StoreError> {
-        self.store.profile(query_id, self.restricted_to()).await
+        self.store.profile(query_id, self.reader()).await
     }
 
     pub(crate) async fn newest_profile(&self) -> Result<Option<QueryId>, StoreError> {
@@ -228,7 +258,7 @@ impl View {
         &self,
         query_id: &QueryId,
     ) -> Result<Option<StoredQuery>, StoreError> {
-        self.store.record(query_id, self.restricted_to()).await
+        self.store.record(query_id, self.reader()).await
     }
 
     pub(crate) async fn statements(
@@ -305,8 +335,14 @@ impl View {
         self.store.trends(fingerprints, (from_ms, width_ms, parts), self.reader()).await
     }
 
+    /// Returns the clusters that the principal may see, if they are several: only then do pages tell them apart.
+    pub(crate) async fn several_clusters(&self) -> Result<Vec<String>, StoreError> {
+        let clusters = self.store.clusters(self.reader()).await?;
+        Ok(if clusters.len() > 1 { clusters } else { Vec::new() })
+    }
+
     pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, StoreError> {
-        self.store.span(self.restricted_to()).await
+        self.store.span(self.reader()).await
     }
 
     pub(crate) async fn timeline(

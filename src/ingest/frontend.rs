@@ -36,7 +36,7 @@ pub(crate) async fn poll_frontend(
     interval: Duration,
 ) {
     let name = format!("frontend {}", frontend.url);
-    let source = pipeline.source(&name);
+    let source = pipeline.source(&name, frontend.cluster.clone());
     let client = match FrontendClient::new(frontend) {
         Ok(client) => client,
         Err(error) => {
@@ -160,14 +160,14 @@ impl Poller {
             .collect();
         self.complete.extend(self.store.complete(&unknown).await?);
 
-        let mut batch = self.pipeline.batch();
+        let mut batch = self.pipeline.batch(&self.source);
         let mut ended = Vec::new();
         // Frontends list the newest first, and forget the oldest first.
         for record in list.queries.into_iter().rev() {
             if self.complete.contains(&record.query_id) {
                 continue;
             }
-            if self.pipeline.excludes(&record) {
+            if batch.excludes(&record) {
                 if !record.is_running() {
                     self.complete.insert(record.query_id.clone());
                     batch.record(record);
@@ -216,7 +216,7 @@ impl Poller {
     async fn fetch_profiles(&mut self, ended: Vec<QueryRecord>) -> Result<(), PollError> {
         let mut lag = ended.len() as u64;
         self.source.set_lag(lag);
-        let mut batch = self.pipeline.batch();
+        let mut batch = self.pipeline.batch(&self.source);
         let (mut done, mut failed, mut route_found) = (Vec::new(), None, None);
         let mut written = Instant::now();
         let client = &self.client;

@@ -10,8 +10,8 @@ use super::budget::{Budget, Reservation};
 use super::retention::PruneReport;
 use super::sources::{Source, SourceReport};
 use super::unpoisoned;
+use crate::domain::cluster::ClusterName;
 use crate::domain::exclusion::ExclusionRules;
-use crate::domain::record::QueryRecord;
 use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
 use crate::store::{Batch, Fault, Removal, Store, WriteError, WriteSummary, Writer};
@@ -29,6 +29,8 @@ pub(crate) struct Pipeline {
     exclusions: ExclusionRules,
     retention: Retention,
     zone: Zone,
+    /// The cluster of pushes that name none.
+    cluster: Option<ClusterName>,
     sources: Mutex<BTreeMap<String, Arc<Source>>>,
     pruned: Mutex<PruneReport>,
     budget: Budget,
@@ -48,13 +50,14 @@ pub(crate) enum PushError {
 }
 
 impl Pipeline {
-    /// Returns a pipeline to the writer of a store. Times without a zone are local to `zone`.
+    /// Returns a pipeline to the writer of a store. Times without a zone are local to `zone`; pushes that name no cluster are of
+    /// `cluster`.
     pub(crate) fn new(
         store: Store,
         writer: Writer,
         exclusions: ExclusionRules,
         retention: Retention,
-        zone: Zone,
+        (zone, cluster): (Zone, Option<ClusterName>),
     ) -> Pipeline {
         Pipeline {
             store,
@@ -62,6 +65,7 @@ impl Pipeline {
             exclusions,
             retention,
             zone,
+            cluster,
             sources: Mutex::default(),
             pruned: Mutex::default(),
             budget: Budget::new(),
@@ -73,10 +77,21 @@ impl Pipeline {
         self.zone
     }
 
-    /// Returns the source of this name. The first call adds it.
-    pub(crate) fn source(&self, name: &str) -> Arc<Source> {
+    /// The cluster of pushes that name none.
+    pub(crate) fn cluster(&self) -> Option<&ClusterName> {
+        self.cluster.as_ref()
+    }
+
+    /// Returns the source of pushes of this name. The first call adds it.
+    pub(crate) fn push_source(&self, name: &str) -> Arc<Source> {
+        self.source(name, None)
+    }
+
+    /// Returns the source of this name, whose records are of a cluster. The first call adds it.
+    pub(crate) fn source(&self, name: &str, cluster: Option<ClusterName>) -> Arc<Source> {
         let mut sources = unpoisoned(&self.sources);
-        sources.entry(name.to_string()).or_insert_with(|| Arc::new(Source::default())).clone()
+        let new = || Arc::new(Source::of_cluster(cluster));
+        sources.entry(name.to_string()).or_insert_with(new).clone()
     }
 
     /// Returns the counters and the state of every source, by name.
@@ -95,14 +110,14 @@ impl Pipeline {
         self.writer.queued()
     }
 
-    /// Returns an empty batch with the exclusion rules of the configuration.
-    pub(crate) fn batch(&self) -> Batch {
-        Batch::new(self.exclusions.clone())
+    /// Returns an empty batch of a source, with the exclusion rules of the configuration.
+    pub(crate) fn batch(&self, source: &Source) -> Batch {
+        self.push_batch(source.cluster().cloned())
     }
 
-    /// Whether a rule excludes the record.
-    pub(crate) fn excludes(&self, record: &QueryRecord) -> bool {
-        self.exclusions.excludes(record)
+    /// Returns an empty batch for a push of a cluster.
+    pub(crate) fn push_batch(&self, cluster: Option<ClusterName>) -> Batch {
+        Batch::new(self.exclusions.clone()).of_cluster(cluster)
     }
 
     /// Writes a batch, and counts it for its source. Returns after the commit, however long that takes.
@@ -200,7 +215,7 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::record::{Kind, Origin};
+    use crate::domain::record::{Kind, Origin, QueryRecord};
     use crate::store::Address;
 
     /// Returns a pipeline to a new history, whose rules exclude the queries of bi.
@@ -212,8 +227,13 @@ mod tests {
             exclude: ExclusionRules,
         }
         let rules: Rules = toml::from_str("[[exclude]]\nuser = 'bi'").unwrap();
-        let pipeline =
-            Pipeline::new(store.clone(), writer, rules.exclude, Retention::default(), Zone::UTC);
+        let pipeline = Pipeline::new(
+            store.clone(),
+            writer,
+            rules.exclude,
+            Retention::default(),
+            (Zone::UTC, None),
+        );
         (store, pipeline)
     }
 
@@ -227,9 +247,9 @@ mod tests {
     async fn a_batch_is_counted_for_its_source_with_what_the_rules_exclude() {
         let folder = tempfile::tempdir().unwrap();
         let (store, pipeline) = pipeline(&folder).await;
-        let source = pipeline.source("push");
+        let source = pipeline.push_source("push");
         for (user, id) in [("alice", "1-1"), ("bi", "1-2"), ("alice", "1-1")] {
-            let mut batch = pipeline.batch();
+            let mut batch = pipeline.batch(&source);
             batch.record(query(id, user));
             assert!(!batch.is_empty());
             pipeline.push(&source, batch).await.unwrap();
@@ -239,7 +259,7 @@ mod tests {
         let report = pipeline.report().remove("push").unwrap();
         assert_eq!((report.records_new, report.records_unchanged, report.excluded), (1, 1, 1));
         assert!(!pipeline.is_open());
-        let closed = pipeline.push(&source, pipeline.batch()).await;
+        let closed = pipeline.push(&source, pipeline.batch(&source)).await;
         assert!(matches!(closed, Err(PushError::Write(WriteError::Closed))), "{closed:?}");
         assert!(source.report().last_error.is_some());
     }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use super::Pipeline;
 use crate::domain::profile::PlanSummary;
 use crate::domain::record::QueryId;
-use crate::store::{Batch, PlanCursor, Store, StoreError, StoredProfile, WriteError, read_plan};
+use crate::store::{
+    Batch, PlanCursor, Reader, Store, StoreError, StoredProfile, WriteError, read_plan,
+};
 
 /// The lease of the annals that reads, and how long it lasts unless it is renewed.
 const LEASE: &str = "plans";
@@ -73,7 +75,7 @@ async fn read_some(
     for query_id in unread.query_ids {
         let Ok(query_id) = query_id.parse::<QueryId>() else { continue };
         let began = Instant::now();
-        match store.profile(&query_id, None).await {
+        match store.profile(&query_id, Reader::default()).await {
             Ok(profile) => {
                 if let Some(plan) = plan_of(profile).await {
                     batch.plan(query_id, plan);

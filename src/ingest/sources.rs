@@ -7,19 +7,27 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{now_ms, unpoisoned};
+use crate::domain::cluster::ClusterName;
 use crate::formats::SkipReason;
 use crate::store::WriteSummary;
 
-/// The counters and the state of one source, for many threads.
+/// One source: its cluster, and its counters and state, for many threads.
 #[derive(Debug, Default)]
-pub(crate) struct Source(Mutex<SourceReport>);
+pub(crate) struct Source {
+    cluster: Option<ClusterName>,
+    report: Mutex<SourceReport>,
+}
 
 /// What a source sent since annals started, and its state. Times are Unix milliseconds.
 #[derive(Debug, Default, Clone, Serialize, ToSchema)]
 pub(crate) struct SourceReport {
+    /// The cluster that the configuration names.
+    pub cluster: Option<String>,
     pub records_new: u64,
     pub records_merged: u64,
     pub records_unchanged: u64,
+    /// Records that name another cluster than the stored one, which keeps its own.
+    pub other_clusters: u64,
     pub profiles: u64,
     /// Logins that were new.
     pub logins: u64,
@@ -79,16 +87,36 @@ pub(crate) struct AuditTableReport {
 }
 
 impl Source {
+    /// Returns a source whose records are of a cluster, unless they name one.
+    pub(super) fn of_cluster(cluster: Option<ClusterName>) -> Source {
+        let name = cluster.as_ref().map(ToString::to_string);
+        let report = SourceReport { cluster: name, ..SourceReport::default() };
+        Source { cluster, report: Mutex::new(report) }
+    }
+
+    /// The cluster of the records that name none.
+    pub(super) fn cluster(&self) -> Option<&ClusterName> {
+        self.cluster.as_ref()
+    }
+
     pub(super) fn report(&self) -> SourceReport {
-        unpoisoned(&self.0).clone()
+        unpoisoned(&self.report).clone()
     }
 
     /// Counts a committed batch.
     pub(super) fn wrote(&self, summary: WriteSummary, excluded: u64) {
-        let mut report = unpoisoned(&self.0);
+        let mut report = unpoisoned(&self.report);
         report.records_new += summary.records.new;
         report.records_merged += summary.records.merged;
         report.records_unchanged += summary.records.unchanged;
+        if summary.other_clusters > 0 && report.other_clusters == 0 {
+            let cluster = report.cluster.as_deref();
+            tracing::warn!(
+                cluster,
+                "a source reports queries that are stored as those of another cluster; they keep it"
+            );
+        }
+        report.other_clusters += summary.other_clusters;
         report.profiles += summary.profiles.new + summary.profiles.merged;
         report.logins += summary.logins.new;
         report.excluded += excluded;
@@ -97,46 +125,46 @@ impl Source {
 
     /// Notes a successful poll, also one that found nothing new.
     pub(super) fn succeeded(&self) {
-        unpoisoned(&self.0).last_success_ms = Some(now_ms());
+        unpoisoned(&self.report).last_success_ms = Some(now_ms());
     }
 
     pub(super) fn failed(&self, error: &dyn std::error::Error) {
-        let mut report = unpoisoned(&self.0);
+        let mut report = unpoisoned(&self.report);
         report.last_error = Some(error.to_string());
         report.last_error_ms = Some(now_ms());
     }
 
     /// Counts a piece of input that annals does not understand.
     pub(super) fn rejected(&self, reason: SkipReason) {
-        *unpoisoned(&self.0).rejected.entry(reason.to_string()).or_default() += 1;
+        *unpoisoned(&self.report).rejected.entry(reason.to_string()).or_default() += 1;
     }
 
     /// Counts pushed rows that annals does not understand. The answer to the push says why.
     pub(crate) fn rejected_rows(&self, count: u64) {
         if count > 0 {
-            let mut report = unpoisoned(&self.0);
+            let mut report = unpoisoned(&self.report);
             *report.rejected.entry("a row that is not a valid record".to_string()).or_default() +=
                 count;
         }
     }
 
     pub(super) fn set_waits_for(&self, waits_for: Option<WaitsFor>) {
-        unpoisoned(&self.0).waits_for = waits_for;
+        unpoisoned(&self.report).waits_for = waits_for;
     }
 
     pub(super) fn set_audit_table(&self, report: AuditTableReport) {
-        unpoisoned(&self.0).audit_table = Some(report);
+        unpoisoned(&self.report).audit_table = Some(report);
     }
 
     /// Changes what is reported of an audit table.
     pub(super) fn change_audit_table(&self, change: impl FnOnce(&mut AuditTableReport)) {
-        if let Some(report) = &mut unpoisoned(&self.0).audit_table {
+        if let Some(report) = &mut unpoisoned(&self.report).audit_table {
             change(report);
         }
     }
 
     pub(super) fn set_lag(&self, lag: u64) {
-        unpoisoned(&self.0).lag = Some(lag);
+        unpoisoned(&self.report).lag = Some(lag);
     }
 }
 
@@ -149,6 +177,7 @@ mod tests {
         let source = Source::default();
         let mut summary = WriteSummary::default();
         (summary.records.new, summary.records.merged, summary.records.unchanged) = (2, 1, 4);
+        summary.other_clusters = 1;
         (summary.profiles.new, summary.profiles.merged, summary.profiles.unchanged) = (1, 1, 1);
         source.wrote(summary, 3);
         source.wrote(summary, 0);
@@ -157,6 +186,7 @@ mod tests {
         source.rejected_rows(2);
         let report = source.report();
         assert_eq!((report.records_new, report.records_merged), (4, 2));
+        assert_eq!(report.other_clusters, 2);
         // A profile that is stored already is not counted.
         assert_eq!((report.records_unchanged, report.profiles, report.excluded), (8, 4, 3));
         assert_eq!(report.rejected.values().sum::<u64>(), 3);

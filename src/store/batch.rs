@@ -1,10 +1,14 @@
 //! What a source sends to the writer, and what became of it.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::Removal;
 use super::hours::HourChange;
 use super::packing::{PackedProfile, Packing, UnpackedProfile};
+use super::query::Visibility;
+use crate::domain::cluster::ClusterName;
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
 use crate::domain::profile::{PlanSummary, Profile};
@@ -78,6 +82,10 @@ impl AuditCheckpoint {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     rules: ExclusionRules,
+    /// The cluster of the records that name none.
+    cluster: Option<ClusterName>,
+    /// The clusters that records name, each once.
+    pub(super) clusters: BTreeSet<String>,
     /// Records and profiles that a rule excluded.
     excluded: u64,
     pub(super) records: Vec<(QueryRecord, Option<Fingerprint>)>,
@@ -98,8 +106,8 @@ pub(crate) struct Batch {
     pub(super) bytes: usize,
     /// Memory of the pushed rows.
     row_bytes: usize,
-    /// The user whose push this is, if that user may not see all queries.
-    pub(super) restricted_to: Option<String>,
+    /// What the sender of a push may see, if that is not all queries.
+    pub(super) sender: Option<Visibility>,
     /// What lives as long as the batch: the memory that is reserved for it.
     held: Option<Box<dyn std::any::Any + Send + Sync>>,
 }
@@ -107,6 +115,8 @@ pub(crate) struct Batch {
 /// The label of a stream load: the writer writes a batch with a label once.
 #[derive(Debug)]
 pub(super) struct Label {
+    /// Empty if the load names no cluster.
+    pub(super) cluster: String,
     pub(super) db: String,
     pub(super) label: String,
 }
@@ -146,14 +156,25 @@ impl Batch {
         Batch { rules, ..Batch::default() }
     }
 
+    /// Returns the batch for records of a cluster, as far as they name none.
+    pub(crate) fn of_cluster(self, cluster: Option<ClusterName>) -> Batch {
+        Batch { cluster, ..self }
+    }
+
     /// Returns a batch that only removes.
     pub(crate) fn removal(removal: Removal) -> Batch {
         Batch { removal, ..Batch::default() }
     }
 
-    /// Restricts what the batch may change to what a push of this user may, who may not see all queries.
-    pub(crate) fn restrict_to(&mut self, user: &str) {
-        self.restricted_to = Some(user.to_string());
+    /// Restricts what the batch may change to what a push of somebody may who may not see all queries.
+    pub(crate) fn restrict(&mut self, sender: Visibility) {
+        self.sender = Some(sender);
+    }
+
+    /// Returns the cluster of a record if the batch is of somebody who may not push to it.
+    pub(crate) fn other_cluster<'r>(&self, record: &'r QueryRecord) -> Option<&'r str> {
+        let clusters = self.sender.as_ref()?.clusters.as_ref()?;
+        record.cluster.as_deref().filter(|cluster| !clusters.iter().any(|it| it == cluster))
     }
 
     /// Keeps a value as long as the batch, also in the writer's queue.
@@ -163,19 +184,47 @@ impl Batch {
 
     /// Returns the content of the batch, and leaves an empty batch with the same rules.
     pub(crate) fn take(&mut self) -> Batch {
-        let empty = Batch::new(self.rules.clone());
+        let empty = Batch::new(self.rules.clone()).of_cluster(self.cluster.clone());
         std::mem::replace(self, empty)
     }
 
     /// Adds a record unless a rule excludes it. Its fingerprint is made on the caller's thread, not on the writer's.
-    pub(crate) fn record(&mut self, record: QueryRecord) {
+    pub(crate) fn record(&mut self, mut record: QueryRecord) {
+        self.set_cluster(&mut record);
         if self.rules.excludes(&record) {
             self.excluded += 1;
             return;
         }
+        self.note_cluster(&record);
         self.bytes += record.statement.as_ref().map_or(0, String::len);
         let fingerprint = self.statements.add(&record);
         self.records.push((record, fingerprint));
+    }
+
+    /// Gives a record the cluster of the batch if it has none.
+    fn set_cluster(&self, record: &mut QueryRecord) {
+        if record.cluster.is_none()
+            && let Some(cluster) = &self.cluster
+        {
+            record.cluster = Some(cluster.as_str().to_string());
+        }
+    }
+
+    /// Returns whether a rule excludes a record of the batch.
+    pub(crate) fn excludes(&self, record: &QueryRecord) -> bool {
+        let mut record = Cow::Borrowed(record);
+        if record.cluster.is_none() && self.cluster.is_some() {
+            self.set_cluster(record.to_mut());
+        }
+        self.rules.excludes(&record)
+    }
+
+    fn note_cluster(&mut self, record: &QueryRecord) {
+        if let Some(cluster) = &record.cluster
+            && !self.clusters.contains(cluster)
+        {
+            self.clusters.insert(cluster.clone());
+        }
     }
 
     /// Adds a pushed row. Its memory counts in [`Batch::memory_bytes`].
@@ -204,12 +253,14 @@ impl Batch {
     }
 
     /// Adds a profile unless a rule excludes its query. Other threads pack the texts.
-    pub(crate) fn profile(&mut self, profile: Profile) {
+    pub(crate) fn profile(&mut self, mut profile: Profile) {
+        self.set_cluster(&mut profile.summary);
         if self.rules.excludes(&profile.summary) {
             self.excluded += 1;
             return;
         }
         let Profile { summary, text } = profile;
+        self.note_cluster(&summary);
         let fingerprint = self.statements.add(&summary);
         let packed = self.packing.add(UnpackedProfile { summary, fingerprint, text });
         self.packed(packed);
@@ -257,9 +308,10 @@ impl Batch {
         self.logins.push(login);
     }
 
-    /// Sets the label. If the database has the label already, the writer writes nothing of the batch.
+    /// Sets the label. If the database of the batch's cluster has the label already, the writer writes nothing of the batch.
     pub(crate) fn label(&mut self, db: &str, label: &str) {
-        self.label = Some(Label { db: db.to_string(), label: label.to_string() });
+        let cluster = self.cluster.as_ref().map_or(String::new(), ToString::to_string);
+        self.label = Some(Label { cluster, db: db.to_string(), label: label.to_string() });
     }
 
     /// Sets how far a followed file is read once the batch is committed.
@@ -339,6 +391,8 @@ pub(crate) struct WriteSummary {
     /// Profile texts. A merged one has replaced the stored text.
     pub profiles: Counts,
     pub logins: Counts,
+    /// Records that name another cluster than the stored one, which keeps its own.
+    pub other_clusters: u64,
     /// Whether the writer wrote nothing because the label is stored already.
     pub label_exists: bool,
     /// Queries that were removed, with their loads and profiles.
@@ -355,6 +409,7 @@ impl WriteSummary {
         self.records.add(other.records);
         self.profiles.add(other.profiles);
         self.logins.add(other.logins);
+        self.other_clusters += other.other_clusters;
         self.label_exists |= other.label_exists;
         self.removed_queries += other.removed_queries;
         self.removed_profiles += other.removed_profiles;

@@ -1,4 +1,4 @@
-//! Queries in groups: by normalized statement, user, database or hour.
+//! Queries in groups: by normalized statement, user, database, cluster or hour.
 
 use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::{Durations, Sum};
@@ -16,6 +16,7 @@ pub(crate) enum GroupBy {
     Statement,
     User,
     Db,
+    Cluster,
     /// The hour of the start, on the clock of a time zone.
     Hour(Zone),
 }
@@ -25,7 +26,7 @@ pub(crate) enum GroupBy {
 pub(crate) struct Group {
     /// The fingerprint, if the groups are by statement.
     pub fingerprint: Option<Fingerprint>,
-    /// The user, the database or the hour; `None` for queries whose source did not report it.
+    /// The user, the database, the cluster or the hour; `None` for queries whose source did not report it.
     pub name: Option<String>,
     /// Number of queries.
     pub count: i64,
@@ -162,6 +163,7 @@ pub(super) struct Keys<'a> {
     pub fingerprint: Option<i64>,
     pub user: Option<&'a str>,
     pub db: Option<&'a str>,
+    pub cluster: Option<&'a str>,
 }
 
 impl Grouping {
@@ -205,6 +207,7 @@ impl Grouping {
             GroupBy::Statement => keys.fingerprint.map(|it| self.of_fingerprint(it)),
             GroupBy::User => Some(self.of_name(keys.user)),
             GroupBy::Db => Some(self.of_name(keys.db)),
+            GroupBy::Cluster => Some(self.of_name(keys.cluster)),
             GroupBy::Hour(zone) => queries.first_ms.map(|ms| self.of_hour(zone, ms)),
         };
         let Some((group, sums)) = position.and_then(|at| self.groups.get_mut(at)) else { return };

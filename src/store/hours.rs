@@ -15,7 +15,7 @@ use crate::domain::record::Kind;
 /// The length of an hour, in milliseconds.
 pub(super) const HOUR_MS: i64 = 3_600_000;
 /// The form of a body. Bodies of another form are not read, and are made again.
-pub(super) const SUMMARY_VERSION: i64 = 1;
+pub(super) const SUMMARY_VERSION: i64 = 2;
 /// An hour gets its summary this long after its end. Most of what comes late has come by then.
 pub(super) const SETTLED_MS: i64 = 2 * HOUR_MS;
 /// Hours that get their summaries together.
@@ -38,18 +38,19 @@ pub(super) enum HourChange {
 /// What the queries of an hour cost.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct HourSummary {
-    /// The names of users and databases.
+    /// The names of users, databases and clusters.
     names: Vec<String>,
     groups: Vec<HourGroup>,
 }
 
-/// The queries of an hour with the same statement, user, database and kind.
+/// The queries of an hour with the same statement, user, database, cluster and kind.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct HourGroup {
     pub fingerprint: Option<i64>,
     /// The position of the name.
     user: Option<u32>,
     db: Option<u32>,
+    cluster: Option<u32>,
     is_load: bool,
     pub count: i64,
     /// Queries that failed.
@@ -107,6 +108,7 @@ pub(super) fn can_answer(filter: &QueryFilter) -> bool {
         // Conditions by which summaries have groups, and what reports ignore.
         user: _,
         db: _,
+        cluster: _,
         kind: _,
         fingerprint: _,
         limit: _,
@@ -140,16 +142,21 @@ impl HourSummary {
         postcard::from_bytes(body).ok()
     }
 
-    /// Returns the groups of a filter that the owner may see, with the names of user and database.
+    /// Returns the groups of a filter that the owner may see, each with its names.
     pub(super) fn groups<'s>(
         &'s self,
         filter: &'s QueryFilter,
         owner: Option<&'s str>,
-    ) -> impl Iterator<Item = (&'s HourGroup, Option<&'s str>, Option<&'s str>)> {
+    ) -> impl Iterator<Item = (&'s HourGroup, HourNames<'s>)> {
         let users = filter.users(owner);
         let name = |at: Option<u32>| self.names.get(at? as usize).map(String::as_str);
-        self.groups.iter().map(move |group| (group, name(group.user), name(group.db))).filter(
-            move |(group, user, db)| {
+        let names = move |group: &HourGroup| HourNames {
+            user: name(group.user),
+            db: name(group.db),
+            cluster: name(group.cluster),
+        };
+        self.groups.iter().map(move |group| (group, names(group))).filter(
+            move |(group, HourNames { user, db, cluster })| {
                 let is_of_user = match users {
                     Users::All => true,
                     Users::One(name) => *user == Some(name),
@@ -158,11 +165,20 @@ impl HourSummary {
                 };
                 is_of_user
                     && filter.db.chooses(*db)
+                    && filter.cluster.chooses(*cluster)
                     && filter.kind.is_none_or(|kind| (kind == Kind::Load) == group.is_load)
                     && filter.fingerprint.is_none_or(|it| group.fingerprint == Some(it.to_signed()))
             },
         )
     }
+}
+
+/// The names of a group of an hour.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct HourNames<'s> {
+    pub user: Option<&'s str>,
+    pub db: Option<&'s str>,
+    pub cluster: Option<&'s str>,
 }
 
 /// A query as a summary counts it.
@@ -171,13 +187,14 @@ pub(super) struct HourQuery<'q> {
     pub fingerprint: Option<i64>,
     pub user: Option<&'q str>,
     pub db: Option<&'q str>,
+    pub cluster: Option<&'q str>,
     pub is_load: bool,
     pub sums: [i64; SUMMED.len()],
     pub peak_memory_bytes: Option<i64>,
 }
 
-/// Fingerprint, positions of the names of user and database, and whether the queries are loads.
-type GroupKey = (Option<i64>, Option<u32>, Option<u32>, bool);
+/// Fingerprint, positions of the names of user, database and cluster, and whether the queries are loads.
+type GroupKey = (Option<i64>, Option<u32>, Option<u32>, Option<u32>, bool);
 
 /// Makes the summary of an hour, one query at a time.
 pub(super) struct HourSummer {
@@ -207,13 +224,21 @@ impl HourSummer {
             return;
         }
         let (user, db) = (query.user.map(|it| self.name(it)), query.db.map(|it| self.name(it)));
-        let key = (query.fingerprint, user, db, query.is_load);
+        let cluster = query.cluster.map(|it| self.name(it));
+        let key = (query.fingerprint, user, db, cluster, query.is_load);
         let at_ms = started_ms.rem_euclid(HOUR_MS);
         let at = *self.groups.entry(key).or_insert(self.summary.groups.len());
         if at == self.summary.groups.len() {
-            let (fingerprint, user, db, is_load) = key;
+            let (fingerprint, user, db, cluster, is_load) = key;
             let start = HourGroup { first_ms: at_ms, last_ms: at_ms, ..HourGroup::default() };
-            self.summary.groups.push(HourGroup { fingerprint, user, db, is_load, ..start });
+            self.summary.groups.push(HourGroup {
+                fingerprint,
+                user,
+                db,
+                cluster,
+                is_load,
+                ..start
+            });
             self.durations.push(Vec::new());
         }
         let group = &mut self.summary.groups[at];
@@ -280,6 +305,7 @@ mod tests {
             fingerprint: Some(-5),
             user,
             db: None,
+            cluster: user.map(|user| if user == "alice" { "prod" } else { "test" }),
             is_load: false,
             sums: [1; SUMMED.len()],
             peak_memory_bytes: None,
@@ -302,14 +328,18 @@ mod tests {
         let summary = HourSummary::read(&body).unwrap();
         let filter = QueryFilter { user: Choice::one("alice"), ..QueryFilter::default() };
         let found: Vec<_> = summary.groups(&filter, None).collect();
-        let [(group, user, db)] = found.as_slice() else { panic!("{found:?}") };
-        assert_eq!((*user, *db, group.count, group.quarters), (Some("alice"), None, 4, 0b1001));
+        let [(group, names)] = found.as_slice() else { panic!("{found:?}") };
+        let of_alice = HourNames { user: Some("alice"), db: None, cluster: Some("prod") };
+        assert_eq!((*names, group.count, group.quarters), (of_alice, 4, 0b1001));
         assert_eq!(group.durations(), [(-2, 1), (7, 2)]);
         assert_eq!(group.starts(hour), (start_ms + 5, start_ms + HOUR_MS - 1));
         let all = QueryFilter::default();
         let of_bob = summary.groups(&all, Some("bob")).next().unwrap();
         assert_eq!(of_bob.0.durations(), [(i64::MIN, 1), (i64::MAX, 1)]);
         assert_eq!(summary.groups(&filter, Some("bob")).count(), 0);
+        let of_test = QueryFilter { cluster: Choice::one("test"), ..QueryFilter::default() };
+        assert_eq!(summary.groups(&of_test, None).next().unwrap().1.user, Some("bob"));
+        assert_eq!(summary.groups(&of_test, Some("alice")).count(), 0);
         assert_eq!(HourSummary::read(&body[..body.len() - 1]), None);
     }
 

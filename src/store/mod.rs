@@ -41,7 +41,9 @@ pub(crate) use packing::read_plan;
 pub(crate) use plans::{NearestProfiles, PlanCursor, PlanRuns, ProfiledQuery};
 pub(crate) use postgres::BULK_TIME;
 pub(crate) use profile_body::StoredText;
-pub(crate) use query::{Bound, Incomplete, ListedQuery, QueryPage, Reader, StoredProfile};
+pub(crate) use query::{
+    Bound, Incomplete, ListedQuery, QueryPage, Reader, StoredProfile, Visibility,
+};
 pub(crate) use regression::{Regression, Regressions};
 pub(crate) use retention::{Mark, Pruner, Removal};
 pub(crate) use sqlite::{BUSY_TIMEOUT, Store as SqliteStore, sqlite_version};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::domain::filter::{Cursor, QueryFilter};
-use crate::domain::record::{Kind, StoredQuery};
+use crate::domain::record::{Kind, QueryRecord, StoredQuery};
 use crate::store::contents::Unread;
 use crate::store::error::StoreError;
 use crate::store::profile_body::StoredText;
@@ -13,6 +13,8 @@ use crate::store::profile_body::StoredText;
 pub(crate) struct Reader<'a> {
     /// The user whose queries alone may be seen; `None` for all queries.
     pub owner: Option<&'a str>,
+    /// The clusters whose queries alone may be seen; `None` for all queries.
+    pub clusters: Option<&'a [String]>,
     /// The name of the principal; `None` without users.
     pub name: Option<&'a str>,
     /// Where the request comes from; `None` for a command.
@@ -20,10 +22,41 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Returns the clusters as a JSON array.
+    pub(super) fn clusters_json(&self) -> Option<String> {
+        self.clusters.map(|clusters| serde_json::json!(clusters).to_string())
+    }
+
     /// Returns whose share of the long reads this is: that of the principal, or without users that of the address.
     pub(crate) fn client(&self) -> Option<String> {
         let address = || self.address.map(|address| address.to_string());
         self.name.map(str::to_string).or_else(address)
+    }
+}
+
+/// The most clusters that a page offers.
+pub(super) const MAX_CLUSTERS: i64 = 1000;
+
+/// What somebody may see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Visibility {
+    /// The user whose queries alone are seen; `None` for all users.
+    pub user: Option<String>,
+    /// The clusters whose queries alone are seen; `None` for all queries.
+    pub clusters: Option<Vec<String>>,
+}
+
+impl Visibility {
+    /// Returns whether all queries are seen.
+    pub(crate) fn is_all(&self) -> bool {
+        self.user.is_none() && self.clusters.is_none()
+    }
+
+    /// Returns whether a push of a record may change a stored one: not one of another user, nor one of another cluster.
+    pub(super) fn may_merge(&self, stored: &QueryRecord, pushed: &QueryRecord) -> bool {
+        let is_of_other_user = self.user.is_some() && stored.is_of_other_user(pushed);
+        let is_of_other_cluster = self.clusters.is_some() && stored.is_of_other_cluster(pushed);
+        !is_of_other_user && !is_of_other_cluster
     }
 }
 

@@ -2,7 +2,7 @@
 //! query is kept. An engine has the rows.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::batch::{
     AuditCheckpoint, Batch, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary,
@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::hours::HourChange;
 use super::packing::PackedProfile;
 use super::profile_body::unpack;
+use super::query::Visibility;
 use super::retention::Removal;
 use crate::domain::login::Login;
 use crate::domain::profile::{PlanSummary, Profile};
@@ -49,6 +50,12 @@ pub(super) trait Rows: Send {
     fn update_queries(
         &mut self,
         queries: &[(&StoredQuery, Option<Fingerprint>)],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Inserts the names of clusters that are not stored yet.
+    fn insert_clusters(
+        &mut self,
+        names: &BTreeSet<String>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Inserts the normalized statements that are not stored yet.
@@ -124,21 +131,23 @@ pub(super) async fn write_batch(
     if !batch.removal.is_empty() {
         rows.remove(&batch.removal, &mut written).await?;
     }
-    let restricted_to = batch.restricted_to.as_deref();
+    if !batch.clusters.is_empty() {
+        rows.insert_clusters(&batch.clusters).await?;
+    }
+    let sender = batch.sender.as_ref();
     let summaries = batch.profiles.iter().map(|profile| (&profile.summary, profile.fingerprint));
     let first_summary = batch.records.len();
     let records = batch.records.iter().map(|(record, fingerprint)| (record, *fingerprint));
     let records = records.chain(summaries);
     let statements = &mut batch.statements;
-    let kept_as =
-        write_records(rows, records, restricted_to, statements, &mut written.records).await?;
+    let kept_as = write_records(rows, records, sender, statements, &mut written).await?;
     rows.insert_normalized(statements).await?;
     // What is read again of a stored profile gives way to what was read of one that replaces it.
     let mut plans: BTreeMap<&QueryId, &PlanSummary> =
         batch.plans.iter().map(|(query_id, plan)| (query_id, plan)).collect();
     for (number, profile) in batch.profiles.iter().enumerate() {
         let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&profile.summary.query_id);
-        let may_replace = restricted_to.is_none();
+        let may_replace = sender.is_none();
         if write_profile(rows, query_id, profile, may_replace, &mut written.profiles).await? {
             plans.insert(query_id, &profile.plan);
         }
@@ -216,14 +225,14 @@ struct Known {
 /// An id belongs to the statement that ran. Another statement that came with the same id is kept under an id derived from
 /// that one, and neither takes a value from the other.
 ///
-/// Records that were pushed by a user who may see only their own queries are `restricted_to` that user: they neither take an
+/// Records that were pushed by somebody who may not see all queries have a `sender`: they neither take an
 /// id from a stored record, nor merge with one of another user, nor make a record without a user theirs.
 async fn write_records(
     rows: &mut impl Rows,
     records: impl Iterator<Item = (&QueryRecord, Option<Fingerprint>)> + Send,
-    restricted_to: Option<&str>,
+    sender: Option<&Visibility>,
     statements: &mut NormalizedStatements,
-    counts: &mut Counts,
+    written: &mut WriteSummary,
 ) -> Result<HashMap<usize, QueryId>, StoreError> {
     let mut new_ids = HashMap::new();
     let mut records = records.enumerate();
@@ -239,8 +248,8 @@ async fn write_records(
             return Ok(new_ids);
         }
         while !round.is_empty() {
-            let known = insert_new(rows, round, counts).await?;
-            round = merge_known(rows, known, restricted_to, statements, counts).await?;
+            let known = insert_new(rows, round, &mut written.records).await?;
+            round = merge_known(rows, known, sender, statements, written).await?;
             round.retain_mut(|unplaced| place_elsewhere(unplaced, statements, &mut new_ids));
         }
     }
@@ -285,9 +294,9 @@ async fn insert_new<'a>(
 async fn merge_known<'a>(
     rows: &mut impl Rows,
     records: Vec<Unplaced<'a>>,
-    restricted_to: Option<&str>,
+    sender: Option<&Visibility>,
     statements: &mut NormalizedStatements,
-    counts: &mut Counts,
+    written: &mut WriteSummary,
 ) -> Result<Vec<Unplaced<'a>>, StoreError> {
     let ids: Vec<QueryId> = records.iter().map(|it| it.record.query_id.clone()).collect();
     let mut known: HashMap<QueryId, Known> = rows
@@ -302,11 +311,11 @@ async fn merge_known<'a>(
             // The insert found the row a moment ago, within this transaction.
             return Err(StoreError::other("a row that is stored is not found"));
         };
-        let may_merge = restricted_to.is_none() || !query.is_of_other_user(&unplaced.record);
+        let may_merge = sender.is_none_or(|it| it.may_merge(&query.record, &unplaced.record));
         if !may_merge || !query.is_same_statement(&unplaced.record) {
             // Only the id that a frontend gave belongs to one statement before another, and only a report of a source
             // that annals trusts takes it from a stored one.
-            if restricted_to.is_none()
+            if sender.is_none()
                 && unplaced.alternative_ids.is_none()
                 && unplaced.record.owns_id_before(&query.record, query.has_profile)
             {
@@ -318,16 +327,20 @@ async fn merge_known<'a>(
             others.push(unplaced);
             continue;
         }
+        if query.is_of_other_cluster(&unplaced.record) {
+            written.other_clusters += 1;
+        }
         let before = query.record.clone();
-        match restricted_to {
-            None => query.record.merge(unplaced.record.into_owned()),
-            Some(user) => query.record.merge_restricted(unplaced.record.into_owned(), user),
+        let record = unplaced.record.into_owned();
+        match sender {
+            None => query.record.merge(record),
+            Some(sender) => query.record.merge_restricted(record, sender.user.as_deref()),
         }
         if query.record == before {
-            counts.unchanged += 1;
+            written.records.unchanged += 1;
         } else {
             *is_changed = true;
-            counts.merged += 1;
+            written.records.merged += 1;
         }
     }
     let changed: Vec<StoredQuery> =
@@ -349,7 +362,7 @@ mod tests {
     use crate::domain::filter::QueryFilter;
     use crate::domain::profile::Profile;
     use crate::domain::record::{Kind, Origin};
-    use crate::store::{Address, Batch, Store};
+    use crate::store::{Address, Batch, Reader, Store};
 
     const START_MS: i64 = 1_767_322_800_000;
 
@@ -426,7 +439,7 @@ mod tests {
             writer.write(batch).await.unwrap();
         }
         let filter = QueryFilter { limit: 100, ..QueryFilter::default() };
-        let listed = store.records(&filter, None).await.unwrap();
+        let listed = store.records(&filter, Reader::default()).await.unwrap();
         let mut rows: Vec<_> = listed
             .into_iter()
             .map(|query| (query.query_id.to_string(), query.record, query.has_profile))

@@ -11,11 +11,12 @@ use crate::http::Parameters;
 use crate::http::query_parameters::address;
 
 /// The texts that a query is chosen by: the parameter, the parameter that excludes, and the label. The first three fields
-/// always show.
-const TEXTS: [(&str, &str, &str); 9] = [
+/// always show, and the next one if there are several clusters.
+const TEXTS: [(&str, &str, &str); 10] = [
     ("user", "not_user", "User"),
     ("db", "not_db", "Database"),
     ("state", "not_state", "State"),
+    ("cluster", "not_cluster", "Cluster"),
     ("client", "not_client", "Client host"),
     ("frontend", "not_frontend", "Frontend"),
     ("workload_group", "not_workload_group", "Workload group"),
@@ -44,8 +45,13 @@ const OTHERS: [(&str, &str); 8] = [
     ("to", "To"),
 ];
 
-/// Returns the form. Its fields are the parameters of the page.
-pub(super) fn form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) -> Markup {
+/// Returns the form. Its fields are the parameters of the page. `clusters` are those of a history with several.
+pub(super) fn form(
+    filter: &QueryFilter,
+    parameters: &Parameters,
+    clusters: &[String],
+    zone: Zone,
+) -> Markup {
     let value = |name: &str| parameters.get(name).map_or("", String::as_str);
     let local_time =
         |ms: Option<i64>| ms.map_or(String::new(), |ms| zone.format_ms(ms).replace(' ', "T"));
@@ -64,6 +70,7 @@ pub(super) fn form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) ->
             @for (name, _, label) in &TEXTS[..ALWAYS] {
                 (text_field(name, label, parameters.all(name).first()))
             }
+            @if !clusters.is_empty() { (cluster_field(clusters, parameters.all("cluster").first())) }
             label {
                 "Type"
                 select name="type" {
@@ -77,7 +84,7 @@ pub(super) fn form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) ->
             (number_field("min_queue_ms", "Min. queue time (ms)"))
             (time_field("from", "From", filter.from_ms))
             (time_field("to", "To", filter.to_ms))
-            (more(parameters))
+            (more(parameters, ALWAYS + usize::from(!clusters.is_empty())))
             @for name in ["fingerprint", "limit", "order"] {
                 @if parameters.contains_key(name) { input type="hidden" name=(name) value=(value(name)); }
             }
@@ -94,6 +101,46 @@ fn text_field(name: &str, label: &str, value: Option<&String>) -> Markup {
     html! { label { (label) input name=(name) value=[value] autocomplete="off" spellcheck="false"; } }
 }
 
+/// Returns the choice of a cluster.
+fn cluster_field(clusters: &[String], chosen: Option<&String>) -> Markup {
+    // A cluster that no query names any more stays chosen.
+    let unknown = chosen.filter(|chosen| !clusters.contains(chosen));
+    html! {
+        label {
+            "Cluster"
+            select name="cluster" {
+                option value="" { "any" }
+                @for cluster in clusters.iter().chain(unknown) {
+                    option value=(cluster) selected[chosen == Some(cluster)] { (cluster) }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the links of a report to each of several clusters, and to all; nothing if there are none.
+pub(super) fn cluster_choices(clusters: &[String], path: &str, parameters: &Parameters) -> Markup {
+    let chosen = parameters.all("cluster");
+    let link = |cluster: &str| address(path, parameters, &[("cluster", cluster), ("cursor", "")]);
+    html! {
+        @if !clusters.is_empty() {
+            div.range {
+                p { "Cluster" }
+                ul aria-label="Cluster" {
+                    li { a href=(link("")) aria-current=[chosen.is_empty().then_some("true")] { "All" } }
+                    @for cluster in clusters {
+                        li {
+                            a href=(link(cluster)) aria-current=[chosen.contains(cluster).then_some("true")] {
+                                bdi { (cluster) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Returns the fields of some values, and one for a further value.
 fn text_fields(name: &str, [label, or_label]: [&str; 2], values: &[String]) -> Markup {
     let mut fields = values.iter().map(Some).chain([None]);
@@ -103,11 +150,11 @@ fn text_fields(name: &str, [label, or_label]: [&str; 2], values: &[String]) -> M
     }
 }
 
-/// Returns the fields that few people need, open if one of them is in use.
-fn more(parameters: &Parameters) -> Markup {
+/// Returns the fields that few people need, open if one of them is in use. The first `shown` texts have a field elsewhere.
+fn more(parameters: &Parameters, shown: usize) -> Markup {
     let is_given = |name: &&str| parameters.contains_key(name);
-    let always = &TEXTS[..ALWAYS];
-    let texts = TEXTS[ALWAYS..].iter().map(|(name, ..)| *name);
+    let always = &TEXTS[..shown];
+    let texts = TEXTS[shown..].iter().map(|(name, ..)| *name);
     let excluded = TEXTS.iter().map(|(_, excluded, _)| *excluded);
     let mut names = texts.chain(excluded).chain(TRUTHS.map(|(name, ..)| name)).chain(["words"]);
     let has_several = always.iter().any(|(name, ..)| parameters.all(name).len() > 1);
@@ -118,7 +165,7 @@ fn more(parameters: &Parameters) -> Markup {
             div {
                 (text_field("words", "Words in the statement", words))
                 @for (name, label, values) in TRUTHS { (truth_field(name, label, values, parameters)) }
-                @for (name, _, label) in &TEXTS[ALWAYS..] {
+                @for (name, _, label) in &TEXTS[shown..] {
                     (text_fields(name, [label, &format!("or {}", label.to_lowercase())], parameters.all(name)))
                 }
                 @for (name, _, label) in always {

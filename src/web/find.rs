@@ -59,7 +59,8 @@ async fn find(view: &View, parameters: &Parameters) -> Result<Outcome, ApiError>
     if let Some(address) = only_address(&found, &sought, &times, &range) {
         return Ok(Outcome::Address(address));
     }
-    Ok(Outcome::Page(page(results(view, &found, &sought, &times))))
+    let has_clusters = !view.several_clusters().await?.is_empty();
+    Ok(Outcome::Page(page(results((view, has_clusters), &found, &sought, &times))))
 }
 
 /// Returns the address of what was found if one page has all of it.
@@ -129,13 +130,19 @@ fn hint() -> Markup {
     }
 }
 
-fn results(view: &View, found: &Found, sought: &Sought, times: &Parameters) -> Markup {
+fn results(
+    (view, has_clusters): (&View, bool),
+    found: &Found,
+    sought: &Sought,
+    times: &Parameters,
+) -> Markup {
     let parameters = Parameters::new();
     let table = QueryTable {
         parameters: &parameters,
         order: OrderName::default(),
         zone: view.zone,
         is_sortable: false,
+        has_clusters,
     };
     let can_search = Search::new(Some(sought.text()), None).is_ok();
     let has_text = found.matches.iter().any(|it| it.kind == MatchKind::Text);

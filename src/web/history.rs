@@ -39,7 +39,8 @@ async fn page(
     let listed = listed(&view, &filter).await?;
     let queries = async { view.page(&listed).await.map_err(ApiError::from) };
     let timeline = timelines.get_for_page(&view, &filter);
-    let (page, timeline) = tokio::try_join!(queries, timeline)?;
+    let clusters = async { view.several_clusters().await.map_err(ApiError::from) };
+    let (page, timeline, clusters) = tokio::try_join!(queries, timeline, clusters)?;
     let queries = &page.queries;
     let chart = timeline.map(|timeline| timeline_chart(&timeline, &parameters, &view));
     let table = QueryTable {
@@ -47,6 +48,7 @@ async fn page(
         order: OrderName::of(&filter),
         zone: view.zone,
         is_sortable: true,
+        has_clusters: !clusters.is_empty(),
     };
     // Only the first page changes as queries arrive. Another order would be sorted again after each commit.
     let is_live = filter.after.is_none() && filter.is_newest_first();
@@ -56,7 +58,7 @@ async fn page(
     });
     let body = html! {
         h1 { "History" }
-        (filter_form::form(&filter, &parameters, view.zone))
+        (filter_form::form(&filter, &parameters, &clusters, view.zone))
         (filter_form::chosen(paths::HISTORY, &parameters))
         section.over-time aria-label="Queries over time" {
             @match &chart {

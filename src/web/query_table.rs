@@ -19,6 +19,8 @@ pub(super) struct QueryTable<'a> {
     pub parameters: &'a Parameters,
     pub order: OrderName,
     pub zone: Zone,
+    /// Whether a column has the clusters.
+    pub has_clusters: bool,
     /// Whether the heads lead to the list in another order.
     pub is_sortable: bool,
 }
@@ -40,13 +42,17 @@ fn figure(order: QueryOrder) -> Figure {
     }
 }
 
+/// The head of the column that only a table of several clusters has.
+const CLUSTER: &str = "Cluster";
+
 /// The heads of the columns that every table has, with the order that a click chooses, and for columns of numbers the title.
-const HEADS: [(&str, Option<QueryOrder>, &str); 7] = [
+const HEADS: [(&str, Option<QueryOrder>, &str); 8] = [
     ("Started", Some(QueryOrder::Start), ""),
     ("Duration", Some(QueryOrder::Duration), ""),
     ("State", None, ""),
     ("User", None, ""),
     ("Database", None, ""),
+    (CLUSTER, None, ""),
     ("Rows", Some(QueryOrder::ScanRows), "Rows scanned"),
     ("Scanned", Some(QueryOrder::ScanBytes), "Bytes scanned"),
 ];
@@ -69,7 +75,7 @@ impl QueryTable<'_> {
                 thead {
                     tr {
                         th.pick scope="col" { "Pick" }
-                        @for (label, order, title) in HEADS {
+                        @for (label, order, title) in self.heads() {
                             @let is_number = !title.is_empty();
                             @let order = order.filter(|_| self.is_sortable);
                             th class=[is_number.then_some("number")] scope="col" title=[is_number.then_some(title)]
@@ -93,6 +99,12 @@ impl QueryTable<'_> {
                 }
             }
         }
+    }
+
+    /// Returns the columns that the table has.
+    fn heads(&self) -> impl Iterator<Item = (&'static str, Option<QueryOrder>, &'static str)> {
+        let has_clusters = self.has_clusters;
+        HEADS.into_iter().filter(move |(label, ..)| has_clusters || *label != CLUSTER)
     }
 
     /// Returns the form that compares two of the queries that are ticked in the tables of the page.
@@ -168,7 +180,8 @@ impl QueryTable<'_> {
     fn row(&self, query: &StoredQuery, max_duration_ms: i64) -> Markup {
         let statement = query.statement.as_deref().map(|text| format::excerpt(text, EXCERPT_CHARS));
         let statement = statement.filter(|text| !text.is_empty());
-        let [state, user, db] = [&query.state, &query.user, &query.db].map(Option::as_deref);
+        let texts = [&query.state, &query.user, &query.db, &query.cluster];
+        let [state, user, db, cluster] = texts.map(Option::as_deref);
         html! {
             tr data-row=(query.id) {
                 td.pick {
@@ -182,6 +195,9 @@ impl QueryTable<'_> {
                 td.outcome { (self.filtered("state", state, format::state(state, query.is_failed()))) }
                 td.user { (self.filtered("user", user, format::text(user))) }
                 td.db { (self.filtered("db", db, format::text(db))) }
+                @if self.has_clusters {
+                    td.cluster { (self.filtered("cluster", cluster, format::text(cluster))) }
+                }
                 td.number.sorted[self.order.by == QueryOrder::ScanRows] data-label="Rows scanned" {
                     (format::number(query.scan_rows))
                 }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
+use super::filter_form::cluster_choices;
 use super::layout::{NavItem, Page};
 use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
@@ -19,7 +20,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::{BaselineText, address};
 use crate::http::view::View;
-use crate::store::{Regression, Regressions, Watch};
+use crate::store::{Regression, Regressions, Visibility, Watch};
 
 /// The baselines that the page offers as links.
 const BASELINES: [(&str, &str); 4] = [
@@ -32,8 +33,8 @@ const BASELINES: [(&str, &str); 4] = [
 /// The most bytes of the reports in the cache.
 const CACHE_BYTES: usize = 8 << 20;
 
-/// The owner whose queries alone are compared, and what the address selects.
-type Key = (Option<String>, QueryFilter, Baseline);
+/// What the reader may see, and what the address selects.
+type Key = (Visibility, QueryFilter, Baseline);
 
 type Reports = ReportCache<Key, Option<Regressions>>;
 
@@ -60,7 +61,7 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     let baseline = text.clone().map(|text| BaselineText(text).baseline(view.zone)).transpose()?;
     let baseline = baseline.unwrap_or_default();
     let filter = query_filter(&view, &parameters)?;
-    let key = (view.restricted_to().map(str::to_string), filter.clone(), baseline);
+    let key = (view.visibility(), filter.clone(), baseline);
     let report = reports.get_for_page(key, read(view.clone(), filter.clone(), baseline)).await?;
     let body = html! {
         h1 { "Statements" }
@@ -68,6 +69,7 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         p.note { "Statements whose runs take longer than in an earlier period, by more than chance explains. The first costs most time." }
         (period_form(paths::REGRESSIONS, "Compare", "Newest day", (filter.from_ms, filter.to_ms), &parameters, view.zone))
         (baseline_choices(paths::REGRESSIONS, &BASELINES, text.as_deref().unwrap_or("7d"), &parameters))
+        (cluster_choices(&view.several_clusters().await?, paths::REGRESSIONS, &parameters))
         @match &report.value {
             Some(found) => (comparison(found, view.zone)),
             None => p.empty { "The history is empty." },

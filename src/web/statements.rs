@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
+use super::filter_form::cluster_choices;
 use super::layout::{NavItem, Page};
 use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
@@ -19,7 +20,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{StatementOrder, StatementStatistics, Watch};
+use crate::store::{StatementOrder, StatementStatistics, Visibility, Watch};
 
 /// Characters of a statement in the list.
 pub(super) const EXCERPT_CHARS: usize = 160;
@@ -66,8 +67,8 @@ struct StatementList {
     trends: Trends,
 }
 
-/// The owner whose queries alone are counted, and what the address selects. A filter is at most some kilobytes.
-type Key = (Option<String>, QueryFilter, StatementOrder);
+/// What the reader may see, and what the address selects. A filter is at most some kilobytes.
+type Key = (Visibility, QueryFilter, StatementOrder);
 
 type StatementLists = ReportCache<Key, StatementList>;
 
@@ -100,14 +101,16 @@ async fn page(
         ApiError::BadRequest(format!("order must be one of {names}"))
     })?;
     let filter = query_filter(&view, &parameters)?;
-    let key = (view.restricted_to().map(str::to_string), filter.clone(), order);
+    let key = (view.visibility(), filter.clone(), order);
     let list = lists.get_for_page(key, list(view.clone(), filter, order)).await?;
     let StatementList { range, statements, trends } = &list.value;
+    let clusters = view.several_clusters().await?;
     let body = html! {
         h1 { "Statements" }
         (tabs(paths::STATEMENTS, &parameters))
         p.note { "Statements that differ only in their literal values are counted as one." }
         @if let Some(range) = range { (range.choices(paths::STATEMENTS, &parameters, view.zone)) }
+        (cluster_choices(&clusters, paths::STATEMENTS, &parameters))
         (more_orders(order_name, &parameters))
         (table(statements, trends, order_name, &parameters))
         @if statements.is_empty() { p.empty { "No statements in this time range." } }

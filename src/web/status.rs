@@ -80,9 +80,13 @@ fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
                 @else { span.state.good { "OK" } }
             }
             dl.facts {
+                @if let Some(cluster) = &report.cluster { (fact("Cluster", cluster.clone())) }
                 (fact("New records", format::integer(report.records_new)))
                 (fact("Merged records", format::integer(report.records_merged)))
                 (fact("Unchanged records", format::integer(report.records_unchanged)))
+                @if report.other_clusters > 0 {
+                    (fact("Stored under another cluster", format::integer(report.other_clusters)))
+                }
                 (fact("Profiles", format::integer(report.profiles)))
                 (fact("Excluded by rules", format::integer(report.excluded)))
                 (fact("Rejected", format::integer(rejected)))

@@ -8,7 +8,7 @@ use super::time_range::TimeRange;
 use crate::domain::filter::{QueryFilter, QueryOrder};
 use crate::http::error::ApiError;
 use crate::http::view::View;
-use crate::store::{Bucket, Watch};
+use crate::store::{Bucket, Visibility, Watch};
 
 /// A page waits this long for its chart, and is then sent without the chart.
 const PAGE_WAIT: Duration = Duration::from_millis(60);
@@ -21,8 +21,8 @@ type Counts = Option<(TimeRange, Vec<Bucket>)>;
 /// The counts of a chart, at one version of the store.
 pub(super) type Timeline = Report<Counts>;
 
-/// The owner whose queries alone are counted, and the filter without its page. A filter is at most some kilobytes.
-type Key = (Option<String>, QueryFilter);
+/// What the reader may see, and the filter without its page. A filter is at most some kilobytes.
+type Key = (Visibility, QueryFilter);
 
 #[derive(Debug)]
 pub(super) struct Timelines {
@@ -86,7 +86,7 @@ fn key(view: &View, filter: &QueryFilter) -> Key {
         after: None,
         ..filter.clone()
     };
-    (view.restricted_to().map(str::to_string), filter)
+    (view.visibility(), filter)
 }
 
 /// Returns a chart, or `None` where the server is busy: the list is of use without its chart.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 const START_MS: i64 = 1_764_000_000_000;
 
 /// The texts that queries of [`queries`] have. The last is a query without one.
-const TEXTS: [(&str, &str, &[Option<&str>]); 9] = [
+const TEXTS: [(&str, &str, &[Option<&str>]); 10] = [
     ("user", "user", &[Some("alice"), Some("bob"), Some("etl"), Some("a&b=c"), None]),
     ("db", "db", &[Some("shop"), Some("lake"), Some("数据"), None]),
     ("state", "state", &[Some("EOF"), Some("ERR"), Some("RUNNING"), None]),
@@ -28,6 +28,7 @@ const TEXTS: [(&str, &str, &[Option<&str>]); 9] = [
     ("workload_group", "workload_group", &[Some("normal"), Some("etl"), None]),
     ("session_id", "session_id", &[Some("17"), Some("170"), None]),
     ("compute_group", "compute_group", &[Some("day"), Some("night"), None]),
+    ("cluster", "cluster", &[Some("prod"), Some("test"), None]),
     (
         "table",
         "queried_tables",

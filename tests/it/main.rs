@@ -34,6 +34,7 @@
 //! | `plans` | the plans of a statement, what is usual for a plan, and that the store knows every plan | |
 //! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |
 //! | `export` | exports: formulas in CSV, no loss elsewhere | |
+//! | `clusters` | sources, pushes and merges name their cluster; lists tell clusters apart; rights by cluster | |
 //! | `filters` | several values of one filter, and exclusions | |
 //! | `orders` | lists by any order, in both directions, have every query once | |
 //! | `find`, `compare` | what a text means is found, and no more; any two runs side by side | |
@@ -57,6 +58,7 @@ mod support;
 mod audit_table;
 mod browser;
 mod clients;
+mod clusters;
 mod command_line;
 mod compare;
 mod config;

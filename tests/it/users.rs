@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The query with a profile that carol ran. Its statement has the fingerprint 04e2162002802189.
-const CAROLS: &str = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
+pub(crate) const CAROLS: &str = "8c1d2e3f40516273-b4c5d6e7f8091a2c";
 
-fn user(db: &Path, arguments: &[&str], password: &str) -> Output {
+pub(crate) fn user(db: &Path, arguments: &[&str], password: &str) -> Output {
     let mut process = annals()
         .args(["user", arguments[0]])
         .db(db)
@@ -28,11 +28,11 @@ fn user(db: &Path, arguments: &[&str], password: &str) -> Output {
     process.wait_with_output().unwrap()
 }
 
-fn basic(name: &str, password: &str) -> String {
+pub(crate) fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))
 }
 
-fn password(name: &str) -> String {
+pub(crate) fn password(name: &str) -> String {
     format!("pass-word-of-{name}")
 }
 
@@ -63,7 +63,7 @@ fn server_with_users() -> (TempDir, Server) {
     (folder, server)
 }
 
-fn ask(
+pub(crate) fn ask(
     server: &Server,
     name: Option<&str>,
     method: &str,
@@ -85,7 +85,7 @@ fn ask(
 }
 
 /// Every path that answers with queries. `ID` and `TRACE` are replaced by a query id and a trace id.
-const PATHS: &[&str] = &[
+pub(crate) const PATHS: &[&str] = &[
     "/api/v1/find?q=TRACE",
     "/api/v1/find?q=04e2162002802189",
     "/rest/v1/session",

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::merge::other_clusters;
 use crate::cli::output::print;
 use crate::config::Config;
 use crate::ingest::audit_table::{
@@ -25,8 +26,9 @@ pub(super) async fn import_tables(
     let writer = store.writer(BULK_TIME, None).await?;
     let exclusions = config.exclude.clone();
     let retention = config.retention.clone();
-    let pipeline =
-        Arc::new(Pipeline::new(store.clone(), writer, exclusions, retention, config.zone()));
+    // The tables have their clusters, and nothing is pushed.
+    let defaults = (config.zone(), None);
+    let pipeline = Arc::new(Pipeline::new(store.clone(), writer, exclusions, retention, defaults));
     let (mut understood, mut rejected) = (0, 0);
     for table in tables {
         let (name, started) = (table.name.clone(), Instant::now());
@@ -90,6 +92,9 @@ fn summary(name: &str, report: &SourceReport, took: Duration) -> String {
     );
     if report.logins > 0 {
         text += &format!("\n  logins:   {} new", report.logins);
+    }
+    if let Some(note) = other_clusters(report.other_clusters) {
+        text += &format!("\n  {note}");
     }
     if report.excluded > 0 {
         text += &format!("\n  excluded: {}", report.excluded);

@@ -21,7 +21,8 @@ use self::report::Report;
 use super::CLOSING;
 use super::args::{ConfigArgs, FileName};
 use super::output::print;
-use crate::domain::exclusion::ExclusionRules;
+use crate::config::Config;
+use crate::domain::cluster::ClusterName;
 use crate::formats::encoding::Encoding;
 use crate::formats::file::Options;
 use crate::store::{Address, BULK_TIME, Batch, Store};
@@ -50,13 +51,17 @@ pub struct ImportArgs {
     /// if the file looks like it
     #[arg(long, value_name = "NAME")]
     encoding: Option<Encoding>,
+    /// The cluster that the records are of, unless they name one
+    #[arg(long, env = "ANNALS_CLUSTER", value_name = "NAME")]
+    cluster: Option<ClusterName>,
     #[command(flatten)]
     config: ConfigArgs,
 }
 
 /// Runs the command.
 pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.read()?;
+    let mut config = args.config.read()?;
+    config.cluster = args.cluster.or(config.cluster);
     check_paths(&args.paths)?;
     let tables = match args.audit_table.is_empty() {
         true => Vec::new(),
@@ -73,7 +78,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     super::report_reparsed(&store);
     let mut exit_code = ExitCode::SUCCESS;
     if !args.paths.is_empty() {
-        let report = import(&store, args.paths, options, config.exclude.clone()).await?;
+        let report = import(&store, args.paths, options, batch(&config)).await?;
         print(report.to_string().trim_end());
         exit_code = report.exit_code();
     }
@@ -85,6 +90,11 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     }
     store.close().await.context(CLOSING)?;
     Ok(exit_code)
+}
+
+/// Returns an empty batch for imported files.
+pub(super) fn batch(config: &Config) -> Batch {
+    Batch::new(config.exclude.clone()).of_cluster(config.cluster.clone())
 }
 
 /// Returns the report of an import that understands nothing, where the history does not exist: it is not made then.
@@ -109,12 +119,12 @@ fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Imports what is at the paths. Returns after all of it is committed.
+/// Imports what is at the paths, in batches like `batch`. Returns after all of it is committed.
 pub(super) async fn import(
     store: &Store,
     paths: Vec<PathBuf>,
     options: Options,
-    exclusions: ExclusionRules,
+    batch: Batch,
 ) -> anyhow::Result<Report> {
     let writer = store.bulk_writer().await?;
     let own_file = store.file().and_then(|file| file.canonicalize().ok());
@@ -125,7 +135,6 @@ pub(super) async fn import(
         let files = search(&paths, own_file.as_deref(), &mut report);
         let progress = progress::bar(&files);
         let _waiting = AbortOnDrop(runtime.spawn(say_waiting(waited_for, progress.clone())));
-        let batch = Batch::new(exclusions);
         let mut reader = Reader::new(runtime, writer, options, batch, progress, report);
         reader.read_all(&files)?;
         reader.finish()

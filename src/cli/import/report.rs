@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::is_standard_input;
 use super::zone_advice::zone_advice;
+use crate::cli::merge::other_clusters;
 use crate::domain::record::QueryRecord;
 use crate::domain::time::Zone;
 use crate::formats::file::Location;
@@ -214,6 +215,9 @@ impl fmt::Display for Report {
         }
         if self.other_files > 0 {
             writeln!(f, "  other files: {}", self.other_files)?;
+        }
+        if let Some(note) = other_clusters(self.written.other_clusters) {
+            writeln!(f, "  {note}")?;
         }
         if self.excluded > 0 {
             writeln!(f, "  excluded by the configuration: {}", self.excluded)?;

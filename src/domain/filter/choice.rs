@@ -28,6 +28,20 @@ impl Choice {
         }
     }
 
+    /// Returns the choice of what both this choice and a list choose.
+    pub(super) fn narrowed_to(&self, allowed: &[String]) -> Choice {
+        let mut any_of = allowed.to_vec();
+        if !self.any_of.is_empty() {
+            any_of.retain(|value| self.any_of.contains(value));
+        }
+        if any_of.is_empty() {
+            // Nothing is a value and not that value.
+            let value = vec![String::new()];
+            return Choice { any_of: value.clone(), none_of: value };
+        }
+        Choice { any_of, none_of: self.none_of.clone() }
+    }
+
     /// Returns whether a query with this value is chosen; None is an unknown value.
     pub(crate) fn chooses(&self, value: Option<&str>) -> bool {
         let is = |one: &String| value == Some(one);
@@ -47,6 +61,7 @@ pub(crate) enum ChosenText {
     Frontend,
     WorkloadGroup,
     ComputeGroup,
+    Cluster,
     /// A table that the query reads or the load writes: its name alone, behind its database, or behind its catalog and its
     /// database.
     Table,
@@ -65,6 +80,30 @@ impl ChosenText {
         match client.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
             _ => client,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_narrowed_to_what_a_list_allows() {
+        let allowed = ["a".to_string(), "b".to_string()];
+        let not_b = Choice { any_of: Vec::new(), none_of: vec!["b".to_string()] };
+        let of_c = Choice::one("c");
+        for (choice, chosen) in [
+            (Choice::default(), [true, true, false, false]),
+            (Choice::one("a"), [true, false, false, false]),
+            (not_b, [true, false, false, false]),
+            (of_c, [false, false, false, false]),
+        ] {
+            let narrowed = choice.narrowed_to(&allowed);
+            let values = [Some("a"), Some("b"), Some("c"), None];
+            assert_eq!(values.map(|value| narrowed.chooses(value)), chosen, "{choice:?}");
+            let none = choice.narrowed_to(&[]);
+            assert_eq!(values.map(|value| none.chooses(value)), [false; 4], "{choice:?}");
         }
     }
 }

@@ -3,6 +3,8 @@
 mod choice;
 mod order;
 
+use std::borrow::Cow;
+
 use super::record::Kind;
 use super::search::{CellSearch, Search};
 use super::statement::Fingerprint;
@@ -44,6 +46,7 @@ pub(crate) struct QueryFilter {
     pub frontend: Choice,
     pub workload_group: Choice,
     pub compute_group: Choice,
+    pub cluster: Choice,
     pub table: Choice,
     pub session_id: Choice,
     /// Whether the query failed.
@@ -91,8 +94,15 @@ impl QueryFilter {
         }
     }
 
+    /// Returns the filter for somebody who may see the queries of some clusters alone; None for all queries.
+    pub(crate) fn within_clusters(&self, clusters: Option<&[String]>) -> Cow<'_, QueryFilter> {
+        let Some(clusters) = clusters else { return Cow::Borrowed(self) };
+        let cluster = self.cluster.narrowed_to(clusters);
+        Cow::Owned(QueryFilter { cluster, ..self.clone() })
+    }
+
     /// Returns the texts that the filter chooses by their values.
-    pub(crate) fn choices(&self) -> [(ChosenText, &Choice); 9] {
+    pub(crate) fn choices(&self) -> [(ChosenText, &Choice); 10] {
         [
             (ChosenText::User, &self.user),
             (ChosenText::Db, &self.db),
@@ -101,6 +111,7 @@ impl QueryFilter {
             (ChosenText::Frontend, &self.frontend),
             (ChosenText::WorkloadGroup, &self.workload_group),
             (ChosenText::ComputeGroup, &self.compute_group),
+            (ChosenText::Cluster, &self.cluster),
             (ChosenText::Table, &self.table),
             (ChosenText::Session, &self.session_id),
         ]

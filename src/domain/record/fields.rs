@@ -124,6 +124,8 @@ define_fields! {
         chosen_views: Option<String>,
         /// The session variables that differ from their defaults.
         changed_variables: Option<JsonText>,
+        /// The cluster that ran it, as the source names it.
+        cluster: Option<String>,
         /// Whether the start is a guess: the time at which the record was written, less the duration.
         is_start_estimated: bool,
     }

@@ -40,6 +40,12 @@ impl QueryId {
         &self.0
     }
 
+    /// Returns whether the id is the number of a job, which each cluster counts for itself. All other ids are random, or of
+    /// what a record says.
+    pub(crate) fn is_number(&self) -> bool {
+        self.0.bytes().all(|byte| byte.is_ascii_digit())
+    }
+
     /// Returns the id of a stored row. An older annals may have stored a text that is no longer accepted as an id.
     pub(crate) fn of_stored(text: String) -> QueryId {
         QueryId(text)

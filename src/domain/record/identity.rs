@@ -20,8 +20,11 @@ impl QueryRecord {
     /// Returns whether two reports of one query id are of one statement.
     ///
     /// Statements of one id differ in their number on the connection, in their text or in their start. A field that one
-    /// of the reports does not have decides nothing. Two loads of one id are always the same.
+    /// of the reports does not have decides nothing. Two loads of one id are the same, unless they are jobs of two clusters.
     pub(crate) fn is_same_statement(&self, other: &QueryRecord) -> bool {
+        if self.is_of_other_cluster(other) && self.query_id.is_number() {
+            return false;
+        }
         if self.kind == Kind::Load || other.kind == Kind::Load {
             return true;
         }
@@ -85,6 +88,10 @@ impl QueryRecord {
     /// statement. An id belongs to the statement that ran: the one with a profile, else the one that did not fail, else
     /// the earlier one.
     pub(crate) fn owns_id_before(&self, stored: &QueryRecord, has_profile: bool) -> bool {
+        // Each of the two jobs ran.
+        if self.is_of_other_cluster(stored) {
+            return false;
+        }
         let rank = |record: &QueryRecord, has_profile: bool| {
             let start = record.started_ms.unwrap_or(i64::MAX);
             let number = record.statement_id.unwrap_or(i64::MAX);

@@ -16,15 +16,18 @@ impl QueryRecord {
     ///
     /// A known value is never lost to an unknown one. Where both reports have a value, a finished record is preferred
     /// over a running one, then an audit record over a summary, then the one that came first. A statement that was cut
-    /// yields to the whole one, whichever report has it. Merging the same report again changes nothing.
+    /// yields to the whole one, whichever report has it. Of two names of clusters, the one that came first stays. Merging
+    /// the same report again changes nothing.
     pub(crate) fn merge(&mut self, mut other: QueryRecord) {
         let prefer_other = (!other.is_running(), other.origin) > (!self.is_running(), self.origin);
-        // The statement and the times have rules of their own.
+        // The statement, the times and the cluster have rules of their own.
         let statement =
             merged_statement(self.statement.take(), other.statement.take(), prefer_other);
         let times = self.merged_times(&other, prefer_other);
+        let cluster = self.cluster.take().or_else(|| other.cluster.take());
         self.merge_fields(&mut other, prefer_other);
         self.statement = statement;
+        self.cluster = cluster;
         Times {
             started_ms: self.started_ms,
             is_start_estimated: self.is_start_estimated,
@@ -46,11 +49,15 @@ impl QueryRecord {
         }
     }
 
-    /// Merges a report of the same query that a `user` pushed who may see only their own queries. The report does not make
-    /// a query without a user their own, because then they could read what others reported of it.
-    pub(crate) fn merge_restricted(&mut self, mut pushed: QueryRecord, user: &str) {
+    /// Merges a report of the same query that somebody pushed who may not see all queries: only those of `user`, or only
+    /// those of some clusters. The report does not make a query without a user or a cluster one that they may see,
+    /// because then they could read what others reported of it.
+    pub(crate) fn merge_restricted(&mut self, mut pushed: QueryRecord, user: Option<&str>) {
         if self.user.is_none() {
-            pushed.user.take_if(|name| name == user);
+            pushed.user.take_if(|name| Some(name.as_str()) == user);
+        }
+        if self.cluster.is_none() {
+            pushed.cluster = None;
         }
         self.merge(pushed);
     }
@@ -58,6 +65,14 @@ impl QueryRecord {
     /// Returns whether two reports name two users.
     pub(crate) fn is_of_other_user(&self, other: &QueryRecord) -> bool {
         self.user.as_ref().zip(other.user.as_ref()).is_some_and(|(mine, theirs)| mine != theirs)
+    }
+
+    /// Returns whether two reports name two clusters.
+    pub(crate) fn is_of_other_cluster(&self, other: &QueryRecord) -> bool {
+        self.cluster
+            .as_ref()
+            .zip(other.cluster.as_ref())
+            .is_some_and(|(mine, theirs)| mine != theirs)
     }
 
     /// Returns the times of the report that knows the start best: where the start is a guess, so is the end.

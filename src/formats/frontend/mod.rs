@@ -14,6 +14,7 @@ use std::fmt;
 
 use reqwest::{StatusCode, Url};
 
+use crate::domain::cluster::ClusterName;
 use crate::domain::record::QueryRecord;
 use crate::domain::time::Zone;
 
@@ -29,6 +30,8 @@ pub(crate) struct Frontend {
     pub password: String,
     /// The zone of the times that it writes.
     pub zone: Zone,
+    /// The cluster that it belongs to.
+    pub cluster: Option<ClusterName>,
 }
 
 impl fmt::Debug for Frontend {

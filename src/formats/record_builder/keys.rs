@@ -6,7 +6,7 @@
 //! tables.
 
 use super::RecordBuilder;
-use super::value::{boolean, name, nanoseconds, number, text};
+use super::value::{boolean, cluster, name, nanoseconds, number, text};
 
 /// The longest name that is looked up, in bytes. No known name is longer.
 const MAX_NAME_BYTES: usize = 64;
@@ -154,6 +154,7 @@ keys! {
         WorkloadGroup: text record.workload_group, [b"workloadgroup" b"resourcegroup"] [];
         ComputeGroup: text record.compute_group,
             [b"cloudclustername" b"computegroupname" b"computegroup" b"warehouse"] [b"compute_group"];
+        Cluster: cluster record.cluster, [] [b"cluster"];
         FuzzyVariables: text record.fuzzy_variables, [b"fuzzyvariables"] [];
         QueriedTables: text record.queried_tables, [b"queriedtablesandviews" b"queriedrelations"] [b"queried_tables"];
         Label: text load.label, [] [b"label"];

@@ -1,6 +1,8 @@
 //! The values of a record, read from their text. Each function sets a field and returns whether the text is a value of
 //! its type.
 
+use crate::domain::cluster::ClusterName;
+
 pub(super) fn text(field: &mut Option<String>, text: &str) -> bool {
     *field = Some(text.to_string());
     true
@@ -10,6 +12,12 @@ pub(super) fn text(field: &mut Option<String>, text: &str) -> bool {
 pub(super) fn name(field: &mut Option<String>, text: &str) -> bool {
     *field = Some(without_cluster(text).to_string());
     true
+}
+
+/// Sets the name of a cluster, unless it is one that no configuration may name.
+pub(super) fn cluster(field: &mut Option<String>, text: &str) -> bool {
+    *field = text.parse().ok().map(|name: ClusterName| name.to_string());
+    field.is_some()
 }
 
 /// The largest number that a field can have. No count, size or time of a query is as large, and a dozen of such numbers

@@ -83,6 +83,8 @@ pub(crate) enum RowError {
     QueryIdType,
     #[error("the value of {0} does not fit the column's type, and the load is strict")]
     WrongType(String),
+    #[error("this user may not push to the cluster {0}")]
+    OtherCluster(String),
     #[error(transparent)]
     Record(#[from] SkipReason),
 }

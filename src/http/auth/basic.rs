@@ -95,7 +95,10 @@ mod tests {
     fn a_name_with_its_cluster_is_an_account_unless_another_has_the_whole_name() {
         let account = |name: &str| {
             let name = name.to_string();
-            (name.clone(), Account { name, role: Role::User, password_hash: String::new() })
+            (
+                name.clone(),
+                Account { name, role: Role::User, password_hash: String::new(), clusters: None },
+            )
         };
         let accounts = HashMap::from([account("alice"), account("alice@example.org")]);
         for (sent, meant) in [

@@ -88,7 +88,12 @@ mod tests {
     use crate::domain::account::Role;
 
     fn account(name: &str) -> Account {
-        Account { name: name.to_string(), role: Role::User, password_hash: String::new() }
+        Account {
+            name: name.to_string(),
+            role: Role::User,
+            password_hash: String::new(),
+            clusters: None,
+        }
     }
 
     #[test]

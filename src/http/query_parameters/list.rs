@@ -74,6 +74,14 @@ macro_rules! filter_parameters {
             #[serde(default)]
             #[param(schema_with = $crate::http::query_parameters::values_schema)]
             pub not_compute_group: Vec<String>,
+            /// The cluster, as its sources name it.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub cluster: Vec<String>,
+            /// Not this cluster.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_cluster: Vec<String>,
             /// A table that the query read or the load wrote, as far as its record names tables: `orders`, `shop.orders` or
             /// `internal.shop.orders`.
             #[serde(default)]
@@ -144,6 +152,7 @@ macro_rules! filter_parameters {
                     frontend: choice(self.frontend, self.not_frontend),
                     workload_group: choice(self.workload_group, self.not_workload_group),
                     compute_group: choice(self.compute_group, self.not_compute_group),
+                    cluster: choice(self.cluster, self.not_cluster),
                     table: choice(self.table, self.not_table),
                     session_id: choice(self.session_id, self.not_session_id),
                     is_failed: self.is_failed,

@@ -9,7 +9,7 @@ use warp::http::header::CONTENT_ENCODING;
 use warp::http::{HeaderMap, Method};
 
 use super::queries::{LIST_PATH, PROFILE_PATH};
-use super::schema::{QUERY_ID, QueryIdText};
+use super::schema::{ClusterNameText, QUERY_ID, QueryIdText};
 use crate::domain::profile::{Profile, ProfileError};
 use crate::domain::record::{Kind, Origin, QueryId, QueryRecord};
 use crate::domain::time::Zone;
@@ -60,6 +60,8 @@ struct Pushed {
 /// the outcome of all rows.
 #[utoipa::path(
     post, path = LIST_PATH, tag = "queries",
+    params(("X-Annals-Cluster" = Option<ClusterNameText>, Header,
+        description = "the cluster of rows that name none")),
     request_body(content((Vec<Row> = "application/json"))),
     responses(
         (status = 200, description = "all rows are on the disk", body = Envelope<Pushed>),
@@ -81,11 +83,11 @@ async fn queries(request: PushRequest) -> Result<Answer, ApiError> {
     let format = Format::json(kind);
     let bad = |error: rows::BodyError| ApiError::BadRequest(error.to_string());
     let mut rows = PushedRows::new(format.rows(&body.text, pipeline.zone()).map_err(bad)?, false);
-    let source = pipeline.source("push");
+    let source = pipeline.push_source("push");
     let (mut written, mut excluded) = (WriteSummary::default(), 0);
     let mut has_more = true;
     while has_more {
-        let mut batch = view.push_batch();
+        let mut batch = view.push_batch(&headers)?;
         let mut reserved = pipeline.reservation(&client)?;
         let is_first = rows.total == 0;
         let (reported, stored) = (rows.rejected.count, written.records.total());
@@ -135,7 +137,9 @@ struct PushedProfile {
 /// Push the profile of a query
 #[utoipa::path(
     put, path = PROFILE_PATH, tag = "profiles",
-    params(("query_id" = QueryIdText, Path, description = "as Doris writes it")),
+    params(
+        ("query_id" = QueryIdText, Path, description = "as Doris writes it"),
+        ("X-Annals-Cluster" = Option<ClusterNameText>, Header, description = "the cluster of the query")),
     request_body(content((ProfileText = "text/plain"))),
     responses((status = 200, body = Envelope<PushedProfile>))
 )]
@@ -151,14 +155,14 @@ async fn profile(request: PushRequest) -> Result<Answer, ApiError> {
     }
     // The text is compressed beside itself.
     reserved.grow_to(2 * text.len()).await?;
-    let mut batch = view.push_batch();
+    let mut batch = view.push_batch(&headers)?;
     batch.hold(reserved);
     tokio::task::block_in_place(|| {
         batch.profile(named(query_id, text, pipeline.zone())?);
         Ok::<_, ApiError>(())
     })?;
     let is_excluded = batch.excluded() > 0;
-    let written = pipeline.push(&pipeline.source("push"), batch).await?.profiles;
+    let written = pipeline.push(&pipeline.push_source("push"), batch).await?.profiles;
     let profile = match written {
         _ if is_excluded => "excluded",
         written if written.new > 0 => "new",

@@ -22,3 +22,16 @@ impl PartialSchema for QueryIdText {
         RefOr::T(text.pattern(Some(QUERY_ID)).build().into())
     }
 }
+
+/// The name of a cluster in a header, of the characters that every client can send.
+pub(super) struct ClusterNameText;
+
+impl ToSchema for ClusterNameText {}
+
+impl PartialSchema for ClusterNameText {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+        let pattern = "^[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,126}[A-Za-z0-9])?$";
+        RefOr::T(text.pattern(Some(pattern)).build().into())
+    }
+}

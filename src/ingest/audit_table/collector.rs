@@ -224,7 +224,7 @@ impl Collector {
             return Ok(());
         }
         if let Some(checkpoint) = coverage.forget_before(&self.table.name, oldest) {
-            let mut batch = self.pipeline.batch();
+            let mut batch = self.pipeline.batch(&self.source);
             batch.audit_table(checkpoint);
             self.pipeline.write(&self.source, batch).await?;
         }
@@ -291,7 +291,7 @@ impl Collector {
         let Some(coverage) = &mut self.coverage else { return Ok(()) };
         let server = self.client.server();
         let mut counts: BTreeMap<LocalMinute, u64> = BTreeMap::new();
-        let mut batch = self.pipeline.batch();
+        let mut batch = self.pipeline.batch(&self.source);
         let mut writing = Writing { pipeline: &self.pipeline, source: &self.source, last: None };
         let (table, mut rows) = self.client.rows(page.range).await?;
         while let Some(row) = rows.next().await? {

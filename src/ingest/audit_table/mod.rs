@@ -20,6 +20,7 @@ use self::collector::{Collector, Next};
 use super::frontend::retry_after;
 use super::sources::{AuditTableReport, WaitsFor};
 use super::{Pipeline, SourceReport};
+use crate::domain::cluster::ClusterName;
 use crate::domain::time::{format_duration_ms, now_ms};
 use crate::formats::audit_table::{AuditTableError, AuditTableSettings};
 use crate::store::{Store, StoreError, WriteError};
@@ -48,6 +49,8 @@ pub(crate) struct AuditTableSource {
     /// The name of the source and of its checkpoint.
     pub name: String,
     pub settings: AuditTableSettings,
+    /// The cluster whose table it is.
+    pub cluster: Option<ClusterName>,
     /// From one look for new rows to the next.
     pub interval: Duration,
     /// About how many rows one statement reads.
@@ -80,7 +83,7 @@ pub(crate) async fn collect_audit_table(
 ) {
     let (name, interval) = (format!("audit table {}", table.name), table.interval);
     let lease_ms = i64::try_from((interval * 3).max(LEAST_LEASE).as_millis()).unwrap_or(i64::MAX);
-    let source = pipeline.source(&name);
+    let source = pipeline.source(&name, table.cluster.clone());
     let mut collector = Collector::new(pipeline, store.clone(), source.clone(), table);
     let mut failures = 0;
     loop {
@@ -130,7 +133,7 @@ pub(crate) async fn import_audit_table(
     table: AuditTableSource,
     mut progress: impl FnMut(&SourceReport),
 ) -> Result<SourceReport, CollectError> {
-    let source = pipeline.source(&format!("audit table {}", table.name));
+    let source = pipeline.source(&format!("audit table {}", table.name), table.cluster.clone());
     let mut collector = Collector::new(pipeline, store, source.clone(), table);
     loop {
         let next = step(&mut collector).await?;

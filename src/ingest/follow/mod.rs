@@ -28,6 +28,7 @@ use self::head::Head;
 use self::rotation::{Candidate, FileId, Stamp, candidates, is_gzip};
 use self::tail::{Progress, Tail};
 use super::{Pipeline, Source, WaitsFor};
+use crate::domain::cluster::ClusterName;
 use crate::formats::audit_log::AuditLog;
 use crate::store::{Batch, FollowedFile, Store, WriteError};
 
@@ -43,9 +44,18 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 #[error("{} cannot be read: {}", .0.display(), .1)]
 struct Unreadable(PathBuf, #[source] io::Error);
 
-/// Follows the files that `patterns` name until the task is aborted.
-pub(crate) async fn follow(pipeline: Arc<Pipeline>, store: Store, patterns: Vec<String>) {
-    let mut follower = Follower::new(pipeline, &store, patterns).await;
+/// Audit logs to follow.
+#[derive(Debug, Clone)]
+pub(crate) struct FollowedLogs {
+    /// A name, or a pattern with * and ?.
+    pub pattern: String,
+    /// The cluster that writes them.
+    pub cluster: Option<ClusterName>,
+}
+
+/// Follows audit logs until the task is aborted.
+pub(crate) async fn follow(pipeline: Arc<Pipeline>, store: Store, logs: Vec<FollowedLogs>) {
+    let mut follower = Follower::new(pipeline, &store, logs).await;
     let mut retry = FIRST_RETRY;
     let mut is_failing = false;
     loop {
@@ -90,9 +100,13 @@ struct Follower {
 
 impl Follower {
     /// Returns a follower that knows the committed checkpoints. Retries until the store can be read.
-    async fn new(pipeline: Arc<Pipeline>, store: &Store, patterns: Vec<String>) -> Follower {
-        let sources: Vec<Arc<Source>> =
-            patterns.iter().map(|pattern| pipeline.source(&format!("follow {pattern}"))).collect();
+    async fn new(pipeline: Arc<Pipeline>, store: &Store, logs: Vec<FollowedLogs>) -> Follower {
+        let source = |logs: FollowedLogs| {
+            let source = pipeline.source(&format!("follow {}", logs.pattern), logs.cluster);
+            (logs.pattern, source)
+        };
+        let (patterns, sources): (Vec<String>, Vec<Arc<Source>>) =
+            logs.into_iter().map(source).unzip();
         let checkpoints = loop {
             match store.followed_files().await {
                 Ok(committed) => break Checkpoints::new(committed),
@@ -235,7 +249,7 @@ impl Follower {
         };
         let source = self.sources[tail.pattern].clone();
         loop {
-            let mut batch = self.pipeline.batch();
+            let mut batch = self.pipeline.batch(&source);
             match tokio::task::block_in_place(|| tail.read(&mut batch, &source)) {
                 Ok(Progress::BatchFull) => self.commit(&source, &mut tail, batch).await?,
                 Ok(Progress::CaughtUp) => {

@@ -26,17 +26,19 @@ impl Store {
         spans: Spans,
         reader: Reader<'_>,
     ) -> Result<Vec<Bucket>, StoreError> {
+        let filter = &*filter.within_clusters(reader.clusters);
         of_engine!(self, store => store.timeline(filter, spans, reader).await)
     }
 
-    /// Returns the queries of a filter that the owner may see, in groups, in no order. Ignores the filter's limit and cursor.
+    /// Returns the queries of a filter that the reader may see, in groups, in no order. Ignores the filter's limit and cursor.
     pub(crate) async fn top(
         &self,
         filter: &QueryFilter,
         by: GroupBy,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<Group>, StoreError> {
-        of_engine!(self, store => store.top(filter, by, owner).await)
+        let filter = &*filter.within_clusters(reader.clusters);
+        of_engine!(self, store => store.top(filter, by, reader).await)
     }
 
     /// Returns the statistics of the queries of a filter that the reader may see, by statement, as many as the filter's
@@ -49,6 +51,7 @@ impl Store {
         order: StatementOrder,
         reader: Reader<'_>,
     ) -> Result<StatementPage, StoreError> {
+        let filter = &*filter.within_clusters(reader.clusters);
         of_engine!(self, store => store.statements(filter, order, reader).await)
     }
 
@@ -63,7 +66,8 @@ impl Store {
         baseline: Baseline,
         reader: Reader<'_>,
     ) -> Result<Option<Regressions>, StoreError> {
-        let Some((first_ms, last_ms)) = self.span(reader.owner).await? else { return Ok(None) };
+        let Some((first_ms, last_ms)) = self.span(reader).await? else { return Ok(None) };
+        let filter = &*filter.within_clusters(reader.clusters);
         let to_ms = filter.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
         let from_ms = filter.from_ms.unwrap_or_else(|| first_ms.max(to_ms.saturating_sub(DAY_MS)));
         let (baseline_from_ms, baseline_to_ms) = baseline.of(from_ms);
@@ -164,8 +168,18 @@ impl Store {
         Ok(frontends)
     }
 
-    /// Returns the first and the last start of the queries that the owner may see; none if no query has one.
-    pub(crate) async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, StoreError> {
-        of_engine!(self, store => store.span(owner).await)
+    /// Returns the clusters that queries name and the reader may see, in order, among the first thousand. A name stays when
+    /// its last query is removed.
+    pub(crate) async fn clusters(&self, reader: Reader<'_>) -> Result<Vec<String>, StoreError> {
+        let mut names = of_engine!(self, store => store.clusters().await?);
+        if let Some(clusters) = reader.clusters {
+            names.retain(|name| clusters.contains(name));
+        }
+        Ok(names)
+    }
+
+    /// Returns the first and the last start of the queries that the reader may see; none if no query has one.
+    pub(crate) async fn span(&self, reader: Reader<'_>) -> Result<Option<(i64, i64)>, StoreError> {
+        of_engine!(self, store => store.span(reader).await)
     }
 }

@@ -94,18 +94,18 @@ impl Store {
     ) -> Result<Found, StoreError> {
         let mut found = Found::default();
         if let Some(id) = sought.query_id()
-            && let Some(mut query) = self.record(&id, reader.owner).await?
+            && let Some(mut query) = self.record(&id, reader).await?
         {
             shorten(&mut query);
             found.add(MatchKind::QueryId, (vec![query], false));
             return Ok(found);
         }
         if let Some(start) = sought.id_start() {
-            let ids = self.ids_with_prefix(start, LIMIT + 1, reader.owner).await?;
+            let ids = self.ids_with_prefix(start, LIMIT + 1, reader).await?;
             found.add(MatchKind::QueryId, self.queries_of(ids, reader).await?);
         }
         if let Some(trace_id) = sought.trace_id() {
-            let ids = self.traced(trace_id, LIMIT + 1, reader.owner).await?;
+            let ids = self.traced(trace_id, LIMIT + 1, reader).await?;
             found.add(MatchKind::TraceId, self.queries_of(ids, reader).await?);
         }
         for fingerprint in sought.fingerprints() {
@@ -174,7 +174,7 @@ impl Store {
         let mut queries = Vec::new();
         for id in ids.iter().take(LIMIT as usize) {
             let Ok(id) = id.parse::<QueryId>() else { continue };
-            let query = self.record(&id, reader.owner).await?;
+            let query = self.record(&id, reader).await?;
             queries.extend(query.map(|mut query| {
                 shorten(&mut query);
                 query

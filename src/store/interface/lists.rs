@@ -20,6 +20,7 @@ impl Store {
         reader: Reader<'_>,
         each: impl FnMut(ListedQuery<'_>),
     ) -> Result<Option<Incomplete>, StoreError> {
+        let filter = &*filter.within_clusters(reader.clusters);
         of_engine!(self, store => store.list(filter, reader, each).await)
     }
 
@@ -29,6 +30,7 @@ impl Store {
         filter: &QueryFilter,
         reader: Reader<'_>,
     ) -> Result<QueryPage, StoreError> {
+        let filter = &*filter.within_clusters(reader.clusters);
         of_engine!(self, store => store.page(filter, reader).await)
     }
 
@@ -36,46 +38,47 @@ impl Store {
     pub(crate) async fn records(
         &self,
         filter: &QueryFilter,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<StoredQuery>, StoreError> {
-        Ok(self.unbounded_page(filter, owner).await?.queries)
+        Ok(self.unbounded_page(filter, reader).await?.queries)
     }
 
     /// Returns the same with what of the queries cannot be read.
     pub(crate) async fn unbounded_page(
         &self,
         filter: &QueryFilter,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<QueryPage, StoreError> {
-        of_engine!(self, store => store.unbounded_page(filter, owner).await)
+        let filter = &*filter.within_clusters(reader.clusters);
+        of_engine!(self, store => store.unbounded_page(filter, reader).await)
     }
 
     /// Hands over one query, as a list shows it, if it is known.
     pub(crate) async fn listed(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
         each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), StoreError> {
-        of_engine!(self, store => store.listed(query_id, owner, each).await)
+        of_engine!(self, store => store.listed(query_id, reader, each).await)
     }
 
     /// Returns a query with all its fields, its statement whole, or None if it is unknown.
     pub(crate) async fn record(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Option<StoredQuery>, StoreError> {
-        of_engine!(self, store => store.record(query_id, owner).await)
+        of_engine!(self, store => store.record(query_id, reader).await)
     }
 
     /// Returns the profile of a query. A text of more than 64 KiB is returned packed.
     pub(crate) async fn profile(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<StoredProfile, StoreError> {
-        of_engine!(self, store => store.profile(query_id, owner).await)
+        of_engine!(self, store => store.profile(query_id, reader).await)
     }
 
     /// Returns the id of the newest query that has a profile, or None if no query has one.
@@ -90,9 +93,9 @@ impl Store {
     pub(crate) async fn statement(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Option<String>, StoreError> {
-        of_engine!(self, store => store.statement(query_id, owner).await)
+        of_engine!(self, store => store.statement(query_id, reader).await)
     }
 
     /// Returns the ids of the queries of a trace id, the last to arrive first, at most `limit`.
@@ -100,9 +103,9 @@ impl Store {
         &self,
         trace_id: &str,
         limit: u32,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<String>, StoreError> {
-        of_engine!(self, store => store.traced(trace_id, limit, owner).await)
+        of_engine!(self, store => store.traced(trace_id, limit, reader).await)
     }
 
     /// Returns those of the queries that have ended and whose profile is stored.
@@ -118,9 +121,9 @@ impl Store {
         &self,
         prefix: &str,
         limit: u32,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<String>, StoreError> {
-        of_engine!(self, store => store.ids_with_prefix(prefix, limit, owner).await)
+        of_engine!(self, store => store.ids_with_prefix(prefix, limit, reader).await)
     }
 
     /// Returns the place behind the next query of a list, if the rows there cannot be read but an index has them; None if no

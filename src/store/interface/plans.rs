@@ -103,23 +103,23 @@ impl Store {
                 break;
             }
             let Ok(query_id) = query_id.parse() else { continue };
-            texts.extend(self.profile(&query_id, reader.owner).await?.stored_text());
+            texts.extend(self.profile(&query_id, reader).await?.stored_text());
         }
         Ok(texts)
     }
 
-    /// Returns the runs of a query's statement that have a stored profile, that the owner may see, and that are nearest to the
+    /// Returns the runs of a query's statement that have a stored profile, that the reader may see, and that are nearest to the
     /// query in time. Looks at the 5,000 runs before the query and at as many after it.
     pub(crate) async fn nearest_profiles(
         &self,
         query: &StoredQuery,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<NearestProfiles, StoreError> {
         let Some((fingerprint, started_ms)) = query.fingerprint.zip(query.started_ms) else {
             return Ok(NearestProfiles::default());
         };
         let place = (fingerprint, started_ms, &*query.query_id);
-        of_engine!(self, store => store.nearest_profiles(place, owner).await)
+        of_engine!(self, store => store.nearest_profiles(place, reader).await)
     }
 
     /// Returns some of the queries whose profile this version of the reader has not read, behind a place; none if none is

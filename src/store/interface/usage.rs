@@ -45,7 +45,8 @@ impl Store {
         most: i64,
         reader: Reader<'_>,
     ) -> Result<Option<Usage>, StoreError> {
-        let Some(span) = self.span(reader.owner).await? else { return Ok(None) };
+        let filter = &*filter.within_clusters(reader.clusters);
+        let Some(span) = self.span(reader).await? else { return Ok(None) };
         let (from_ms, to_ms) = usage_range((filter.from_ms, filter.to_ms), span);
         let (before_from_ms, before_to_ms) = baseline.same_length(from_ms, to_ms);
         let asked = [(from_ms, to_ms), (before_from_ms, before_to_ms)];
@@ -112,12 +113,12 @@ impl Store {
     ) -> Result<Option<Concurrent>, StoreError> {
         let Some(from_ms) = query.started_ms else { return Ok(None) };
         let newest_ms = match query.is_running() {
-            true => self.span(reader.owner).await?.map(|(_, last_ms)| last_ms.saturating_add(1)),
+            true => self.span(reader).await?.map(|(_, last_ms)| last_ms.saturating_add(1)),
             false => None,
         };
         let ended_ms = query.duration_ms.map(|ms| from_ms.saturating_add(ms)).or(query.ended_ms);
         let asked_ms = newest_ms.max(ended_ms).unwrap_or(from_ms).max(from_ms.saturating_add(1));
-        let filter = QueryFilter::default();
+        let filter = QueryFilter::default().within_clusters(reader.clusters).into_owned();
         let range = (from_ms, asked_ms);
         let to_ms = self.usage_end(&filter, range, most, reader).await?;
         let range = (from_ms, to_ms);
@@ -258,7 +259,8 @@ mod tests {
         let usage = usage.await.unwrap().unwrap();
         assert_eq!((usage.is_cut, usage.to_ms - 2 * DAY_MS), (true, 1000));
 
-        let query = store.record(&"0-1".parse().unwrap(), None).await.unwrap().unwrap();
+        let query =
+            store.record(&"0-1".parse().unwrap(), Reader::default()).await.unwrap().unwrap();
         let beside = async |most| {
             let found = store.concurrent_of(&query, 3, most, Reader::default()).await;
             let found = found.unwrap().unwrap();

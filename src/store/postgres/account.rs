@@ -32,6 +32,7 @@ impl Store {
             // A role that this annals does not know has the fewest rights.
             role: account.role.parse().unwrap_or(Role::User),
             password_hash: account.password_hash,
+            clusters: Account::clusters_of_json(account.clusters.as_deref()),
         });
         Ok(accounts.collect())
     }
@@ -40,8 +41,13 @@ impl Store {
     pub(in crate::store) async fn put_account(&self, account: &Account) -> Result<(), OpenError> {
         let not_written = |error| OpenError::of_postgres(self.address(), error);
         let mut connection = self.connected().await?;
-        let (name, hash) = (&account.name, &account.password_hash);
-        let put = statements::put_account(&mut connection, name, account.role.name(), hash);
+        let stored = statements::Account {
+            name: account.name.clone(),
+            role: account.role.name().to_string(),
+            password_hash: account.password_hash.clone(),
+            clusters: account.clusters_json(),
+        };
+        let put = statements::put_account(&mut connection, &stored);
         put.await.map_err(not_written)?;
         connection.close().await.map_err(not_written)
     }

@@ -11,7 +11,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::Store;
-use super::conditions::Conditions;
+use super::conditions::{Conditions, stored_clusters};
 use super::nul::without_nul;
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
@@ -35,7 +35,7 @@ fn sum(column: &str) -> String {
 const COUNTED_TOGETHER: u32 = 20;
 
 /// The position of the first sum of [`SUMMED`] in the rows of [`alike_sql`].
-const OF_SUMMED: usize = 11;
+const OF_SUMMED: usize = 12;
 
 /// Returns the statement up to the conditions for queries of the same keys, and what follows the conditions. The server
 /// sends their durations and users in arrays: a row for each different duration took annals three times as long to read as
@@ -43,15 +43,20 @@ const OF_SUMMED: usize = 11;
 fn alike_sql(by: GroupBy) -> (String, String) {
     let quarter = format!("started_ms / {QUARTER_MS} - (started_ms % {QUARTER_MS} < 0)::int");
     let known_users = "array_agg(\"user\") FILTER (WHERE \"user\" IS NOT NULL)";
-    let (keys, users, grouped) = match by {
-        GroupBy::Statement => ("fingerprint, NULL::text, NULL::text", known_users, "fingerprint"),
-        GroupBy::User => ("NULL::bigint, \"user\", NULL::text", "NULL::text[]", "\"user\""),
-        GroupBy::Db => ("NULL::bigint, NULL::text, db", "NULL::text[]", "db"),
-        // The hour follows from the first start of a quarter.
-        GroupBy::Hour(_) => {
-            ("NULL::bigint, NULL::text, NULL::text", "NULL::text[]", quarter.as_str())
-        }
+    let keys = |key: &str| {
+        let keys =
+            [("fingerprint", "bigint"), ("\"user\"", "text"), ("db", "text"), ("cluster", "text")];
+        keys.map(|(name, of)| if name == key { name.to_string() } else { format!("NULL::{of}") })
     };
+    let (grouped, users) = match by {
+        GroupBy::Statement => ("fingerprint", known_users),
+        GroupBy::User => ("\"user\"", "NULL::text[]"),
+        GroupBy::Db => ("db", "NULL::text[]"),
+        GroupBy::Cluster => ("cluster", "NULL::text[]"),
+        // The hour follows from the first start of a quarter.
+        GroupBy::Hour(_) => (quarter.as_str(), "NULL::text[]"),
+    };
+    let keys = keys(grouped).join(", ");
     // A sum of 64-bit values is exact on the server, and no type of sqlx holds it.
     let sums = SUMMED.map(|column| format!("coalesce(sum({column}), 0)::text"));
     let select = format!(
@@ -89,25 +94,29 @@ async fn groups(
     while let Some(row) = rows.try_next().await?
         && grouping.len() <= most
     {
-        let durations_ms: Option<Vec<i64>> = row.try_get(7)?;
-        let users: Option<Vec<String>> = row.try_get(8)?;
+        let durations_ms: Option<Vec<i64>> = row.try_get(8)?;
+        let users: Option<Vec<String>> = row.try_get(9)?;
         let durations: Vec<(i64, u64)> = durations_ms.iter().flatten().map(|ms| (*ms, 1)).collect();
         let mut sums = [0; SUMMED.len()];
         for (column, value) in (OF_SUMMED..).zip(&mut sums) {
             *value = exact_sum(&row, column)?;
         }
         let alike = Alike {
-            count: row.try_get(3)?,
-            errors: row.try_get(4)?,
+            count: row.try_get(4)?,
+            errors: row.try_get(5)?,
             durations: &durations,
             sums,
-            peak_memory_bytes: row.try_get(9)?,
-            quarters: Quarters::Number(row.try_get(10)?),
-            first_ms: row.try_get(5)?,
-            last_ms: row.try_get(6)?,
+            peak_memory_bytes: row.try_get(10)?,
+            quarters: Quarters::Number(row.try_get(11)?),
+            first_ms: row.try_get(6)?,
+            last_ms: row.try_get(7)?,
         };
-        let keys =
-            Keys { fingerprint: row.try_get(0)?, user: row.try_get(1)?, db: row.try_get(2)? };
+        let keys = Keys {
+            fingerprint: row.try_get(0)?,
+            user: row.try_get(1)?,
+            db: row.try_get(2)?,
+            cluster: row.try_get(3)?,
+        };
         grouping.add_alike(&alike, &keys, users.iter().flatten().map(String::as_str));
     }
     Ok(grouping.into_groups())
@@ -167,16 +176,16 @@ impl Store {
         Ok(buckets)
     }
 
-    /// Returns the queries of a filter that the owner may see, in groups, in no order. Ignores the filter's limit and cursor.
+    /// Returns the queries of a filter that the reader may see, in groups, in no order. Ignores the filter's limit and cursor.
     pub(in crate::store) async fn top(
         &self,
         filter: &QueryFilter,
         by: GroupBy,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<Group>, StoreError> {
-        let mut read = self.reports.begin(None).await?;
+        let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
-        let groups = groups(read.connection()?, (filter, owner), by, usize::MAX);
+        let groups = groups(read.connection()?, (filter, reader.owner), by, usize::MAX);
         let groups = bound.within(groups).await?;
         read.end().await?;
         Ok(groups)
@@ -229,13 +238,13 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
         let fingerprints: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
-        let owner = reader.owner.map(without_nul);
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
         let counted = async {
-            let owner = owner.as_deref();
-            Ok(statements::counted_by_span(connection, &fingerprints, spans, owner).await?)
+            Ok(statements::counted_by_span(connection, &fingerprints, spans, seen).await?)
         };
         let counted = bound.within(counted).await?.into_iter();
         read.end().await?;

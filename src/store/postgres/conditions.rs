@@ -7,6 +7,7 @@ use crate::domain::filter::{Choice, ChosenText, Cursor, QueryFilter, Users};
 use crate::domain::record::Kind;
 use crate::domain::search::{CellSearch, Search};
 use crate::domain::statement::Fingerprint;
+use crate::store::query::Reader;
 
 /// The longest user and trace id that an index has, in bytes.
 pub(super) const INDEXED_BYTES: usize = 1024;
@@ -75,6 +76,16 @@ impl Conditions {
         self.and("query.\"user\" = ", user.as_ref());
     }
 
+    /// Adds the user and the clusters that a reader may see. A filter has the clusters already.
+    pub(super) fn and_reader(&mut self, reader: Reader<'_>) {
+        if let Some(owner) = reader.owner {
+            self.and_user(owner);
+        }
+        if let Some(clusters) = stored_clusters(reader) {
+            self.and("query.cluster = ANY(", clusters).push(")");
+        }
+    }
+
     /// Adds the conditions of a filter other than times, limit, cursor and the text anywhere, and the condition of an
     /// owner.
     pub(super) fn and_filter(&mut self, filter: &QueryFilter, owner: Option<&str>) {
@@ -133,6 +144,7 @@ impl Conditions {
             ChosenText::Frontend => "(query.frontend = ANY(",
             ChosenText::WorkloadGroup => "(query.workload_group = ANY(",
             ChosenText::ComputeGroup => "(query.compute_group = ANY(",
+            ChosenText::Cluster => "(query.cluster = ANY(",
             ChosenText::Session => "(query.session_id = ANY(",
             ChosenText::Table => return self.push_has_table(values),
         };
@@ -286,6 +298,12 @@ impl Conditions {
     pub(super) fn end(&mut self) -> &mut QueryBuilder<Postgres> {
         &mut self.statement
     }
+}
+
+/// Returns the clusters that a reader may see, as they are stored; none for all queries.
+pub(super) fn stored_clusters(reader: Reader<'_>) -> Option<Vec<String>> {
+    let clusters = reader.clusters?.iter().map(|cluster| without_nul(cluster).into_owned());
+    Some(clusters.collect())
 }
 
 /// Returns whether an index has all queries of the user of a filter, by start.

@@ -116,16 +116,10 @@ impl<E: FnMut(&PgRow) -> Result<(Cursor, usize), sqlx::Error>> ListReader<'_, E>
     }
 
     /// Hands over the row of a query id, if there is one.
-    async fn step_one(
-        &mut self,
-        query_id: &QueryId,
-        owner: Option<&str>,
-    ) -> Result<(), StoreError> {
+    async fn step_one(&mut self, query_id: &QueryId, reader: Reader<'_>) -> Result<(), StoreError> {
         let mut one = self.conditions()?;
         one.and("query.query_id = ", query_id.as_str());
-        if let Some(owner) = owner {
-            one.and_user(owner);
-        }
+        one.and_reader(reader);
         self.step(one.newest_first(1)).await
     }
 
@@ -195,9 +189,8 @@ impl Store {
     pub(in crate::store) async fn unbounded_page(
         &self,
         filter: &QueryFilter,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<QueryPage, StoreError> {
-        let reader = Reader { owner, ..Reader::default() };
         self.page_within(filter, reader, ListBounds::NONE).await
     }
 
@@ -224,17 +217,17 @@ impl Store {
     pub(in crate::store) async fn listed(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
         each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), StoreError> {
-        self.listing(ListBounds::NONE, each).step_one(query_id, owner).await
+        self.listing(ListBounds::NONE, each).step_one(query_id, reader).await
     }
 
     /// Returns a query with all its fields, its statement whole, or None if it is unknown.
     pub(in crate::store) async fn record(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Option<StoredQuery>, StoreError> {
         let mut found = None;
         let each = |row: &PgRow| {
@@ -244,7 +237,7 @@ impl Store {
             Ok(place)
         };
         let mut rows = self.reading(&SELECT_QUERY, i32::MAX, ListBounds::NONE, each);
-        rows.step_one(query_id, owner).await?;
+        rows.step_one(query_id, reader).await?;
         Ok(found)
     }
 }

@@ -3,6 +3,7 @@
 use annals_postgres_statements as statements;
 
 use super::Store;
+use super::conditions::stored_clusters;
 use super::nul::without_nul;
 use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary, ProfiledRun};
 use crate::domain::record::QueryId;
@@ -26,13 +27,14 @@ impl Store {
         limit: i64,
         reader: Reader<'_>,
     ) -> Result<Vec<PlanRun>, StoreError> {
-        let owner = reader.owner.map(without_nul);
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
         let runs = async {
-            let (fingerprint, owner) = (fingerprint.to_signed(), owner.as_deref());
-            Ok(statements::plan_runs(connection, fingerprint, times, owner, limit).await?)
+            let fingerprint = fingerprint.to_signed();
+            Ok(statements::plan_runs(connection, fingerprint, times, seen, limit).await?)
         };
         let runs = bound.within(runs).await?;
         read.end().await?;
@@ -55,12 +57,12 @@ impl Store {
         limit: i64,
         reader: Reader<'_>,
     ) -> Result<Vec<FoundRun>, StoreError> {
-        let owner = reader.owner.map(without_nul);
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
-        let runs =
-            async { Ok(statements::found_runs(connection, times, owner.as_deref(), limit).await?) };
+        let runs = async { Ok(statements::found_runs(connection, times, seen, limit).await?) };
         let runs = bound.within(runs).await?;
         read.end().await?;
         let runs = runs.into_iter().map(|run| FoundRun {
@@ -80,13 +82,12 @@ impl Store {
         limit: i64,
         reader: Reader<'_>,
     ) -> Result<Vec<ProfiledRun>, StoreError> {
-        let owner = reader.owner.map(without_nul);
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
-        let runs = async {
-            Ok(statements::profiled_runs(connection, times, owner.as_deref(), limit).await?)
-        };
+        let runs = async { Ok(statements::profiled_runs(connection, times, seen, limit).await?) };
         let runs = bound.within(runs).await?;
         read.end().await?;
         let runs = runs.into_iter().map(|run| ProfiledRun {
@@ -119,11 +120,12 @@ impl Store {
         query_id: &QueryId,
         reader: Reader<'_>,
     ) -> Result<Vec<(String, i64)>, StoreError> {
-        let owner = reader.owner.map(without_nul);
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
         let connection = &mut *self.cluster.reader().await?;
         let limits = (SAME_PLANS, MAX_OTHER_RUNS);
         let id = query_id.as_str();
-        let runs = statements::other_runs(connection, id, owner.as_deref(), limits).await?;
+        let runs = statements::other_runs(connection, id, seen, limits).await?;
         Ok(runs.into_iter().map(|run| (run.query_id, run.text_bytes)).collect())
     }
 
@@ -132,13 +134,15 @@ impl Store {
     pub(in crate::store) async fn nearest_profiles(
         &self,
         (fingerprint, started_ms, query_id): (Fingerprint, i64, &str),
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<NearestProfiles, StoreError> {
-        let owner = owner.map(without_nul);
-        let (owner, place) = (owner.as_deref(), (fingerprint.to_signed(), started_ms, query_id));
-        let reader = &mut *self.cluster.reader().await?;
-        let before = statements::nearest_profile_before(reader, place, owner, NEAR_RUNS).await?;
-        let after = statements::nearest_profile_after(reader, place, owner, NEAR_RUNS).await?;
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
+        let place = (fingerprint.to_signed(), started_ms, query_id);
+        let connection = &mut *self.cluster.reader().await?;
+        let before =
+            statements::nearest_profile_before(&mut *connection, place, seen, NEAR_RUNS).await?;
+        let after = statements::nearest_profile_after(connection, place, seen, NEAR_RUNS).await?;
         let run = |run: statements::ProfiledQuery| {
             ProfiledQuery::new(run.query_id, run.started_ms, run.duration_ms, run.plan)
         };

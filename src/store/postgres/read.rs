@@ -7,14 +7,14 @@ use sqlx::{PgConnection, Row};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Store;
-use super::conditions::{Conditions, INDEXED_BYTES};
+use super::conditions::{Conditions, INDEXED_BYTES, stored_clusters};
 use super::nul::without_nul;
 use crate::domain::record::QueryId;
 use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
 use crate::store::list::IDS_WITH_PREFIX;
 use crate::store::profile_body::{StoredText, unpack};
-use crate::store::query::{Reader, StoredProfile};
+use crate::store::query::{MAX_CLUSTERS, Reader, StoredProfile};
 
 /// The longest text of a profile that is unpacked at once, in 30 µs.
 const SMALL_PROFILE_BYTES: i64 = 65_536;
@@ -24,15 +24,13 @@ impl Store {
     pub(in crate::store) async fn statement(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Option<String>, StoreError> {
-        let owner = owner.map(without_nul);
-        Ok(statements::statement(
-            &mut *self.cluster.reader().await?,
-            query_id.as_str(),
-            owner.as_deref(),
-        )
-        .await?)
+        let owner = reader.owner.map(without_nul);
+        let clusters = stored_clusters(reader);
+        let seen = (owner.as_deref(), clusters.as_deref());
+        let connection = &mut *self.cluster.reader().await?;
+        Ok(statements::statement(connection, query_id.as_str(), seen).await?)
     }
 
     /// Returns the ids of the queries of a trace id, the last to arrive first, at most `limit`.
@@ -40,20 +38,21 @@ impl Store {
         &self,
         trace_id: &str,
         limit: u32,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<String>, StoreError> {
         let limit = i64::from(limit);
-        let (trace_id, owner) = (without_nul(trace_id), owner.map(without_nul));
-        let owner = owner.as_deref();
+        let (trace_id, owner) = (without_nul(trace_id), reader.owner.map(without_nul));
+        let clusters = stored_clusters(reader);
+        let seen = (owner.as_deref(), clusters.as_deref());
         if trace_id.len() <= INDEXED_BYTES {
-            let reader = &mut *self.cluster.reader().await?;
-            return Ok(statements::traced(reader, &trace_id, owner, limit).await?);
+            let connection = &mut *self.cluster.reader().await?;
+            return Ok(statements::traced(connection, &trace_id, seen, limit).await?);
         }
-        let mut read = self.scans.begin(owner.map(str::to_string)).await?;
+        let mut read = self.scans.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
         let traced = async {
-            Ok(statements::traced_without_index(connection, &trace_id, owner, limit).await?)
+            Ok(statements::traced_without_index(connection, &trace_id, seen, limit).await?)
         };
         let traced = bound.within(traced).await?;
         read.end().await?;
@@ -75,13 +74,15 @@ impl Store {
         &self,
         prefix: &str,
         limit: u32,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<String>, StoreError> {
-        let (prefix, owner) = (without_nul(prefix), owner.map(without_nul));
+        let (prefix, owner) = (without_nul(prefix), reader.owner.map(without_nul));
+        let clusters = stored_clusters(reader);
+        let seen = (owner.as_deref(), clusters.as_deref());
         let limits = (limit.into(), IDS_WITH_PREFIX);
         let end = format!("{prefix}{}", char::MAX);
-        let reader = &mut *self.cluster.reader().await?;
-        Ok(statements::ids_between(reader, (&prefix, &end), owner.as_deref(), limits).await?)
+        let connection = &mut *self.cluster.reader().await?;
+        Ok(statements::ids_between(connection, (&prefix, &end), seen, limits).await?)
     }
 
     /// Returns every audit log that was followed, and how far it was read.
@@ -111,31 +112,40 @@ impl Store {
         Ok(AuditCheckpoint::of_rows(name, rows))
     }
 
-    /// Returns the first and the last start of the queries that the owner may see; none if no query has one.
+    /// Returns the clusters that queries name, in order, as many as [`MAX_CLUSTERS`].
+    pub(in crate::store) async fn clusters(&self) -> Result<Vec<String>, StoreError> {
+        Ok(statements::clusters(&mut *self.cluster.reader().await?, MAX_CLUSTERS).await?)
+    }
+
+    /// Returns the first and the last start of the queries that the reader may see; none if no query has one.
     pub(in crate::store) async fn span(
         &self,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Option<(i64, i64)>, StoreError> {
-        // The server reads the two ends of an index.
-        let mut ends =
-            Conditions::new("SELECT min(query.started_ms), max(query.started_ms) FROM query");
-        if let Some(owner) = owner {
-            ends.and_user(owner);
+        // The server reads the two ends of an index: of some clusters, up to the first of their queries.
+        if reader.clusters.is_none() {
+            let connection = &mut *self.cluster.reader().await?;
+            return Ok(span(connection, reader).await?);
         }
-        let ends = ends.end().build().fetch_one(&mut *self.cluster.reader().await?).await?;
-        let (first, last): (Option<i64>, Option<i64>) = (ends.try_get(0)?, ends.try_get(1)?);
-        Ok(first.zip(last))
+        let mut read = self.scans.begin(reader.client()).await?;
+        let bound = read.bound();
+        let connection = read.connection()?;
+        let ends = bound.within(async { Ok(span(connection, reader).await?) }).await?;
+        read.end().await?;
+        Ok(ends)
     }
 
     /// Returns the profile of a query. A text of more than 64 KiB is returned packed.
     pub(in crate::store) async fn profile(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<StoredProfile, StoreError> {
-        let owner = owner.map(without_nul);
-        let reader = &mut *self.cluster.reader().await?;
-        let found = statements::profile(reader, query_id.as_str(), owner.as_deref()).await?;
+        let owner = reader.owner.map(without_nul);
+        let clusters = stored_clusters(reader);
+        let seen = (owner.as_deref(), clusters.as_deref());
+        let connection = &mut *self.cluster.reader().await?;
+        let found = statements::profile(connection, query_id.as_str(), seen).await?;
         let Some(found) = found else { return Ok(StoredProfile::UnknownQuery) };
         let (Some(text_bytes), Some(body)) = (found.text_bytes, found.body) else {
             return Ok(StoredProfile::None);
@@ -156,22 +166,33 @@ impl Store {
     ) -> Result<Option<QueryId>, StoreError> {
         let mut read = self.scans.begin(reader.client()).await?;
         let bound = read.bound();
-        let newest = bound.within(newest_profile(read.connection()?, reader.owner)).await?;
+        let newest = bound.within(newest_profile(read.connection()?, reader)).await?;
         read.end().await?;
         Ok(newest.and_then(|id| id.parse().ok()))
     }
 }
 
+/// Returns the first and the last start of the queries that the reader may see.
+async fn span(
+    connection: &mut PgConnection,
+    reader: Reader<'_>,
+) -> Result<Option<(i64, i64)>, sqlx::Error> {
+    let mut ends =
+        Conditions::new("SELECT min(query.started_ms), max(query.started_ms) FROM query");
+    ends.and_reader(reader);
+    let ends = ends.end().build().fetch_one(connection).await?;
+    let (first, last): (Option<i64>, Option<i64>) = (ends.try_get(0)?, ends.try_get(1)?);
+    Ok(first.zip(last))
+}
+
 /// Returns the newest query with a profile. Queries without a start come last.
 async fn newest_profile(
     connection: &mut PgConnection,
-    owner: Option<&str>,
+    reader: Reader<'_>,
 ) -> Result<Option<String>, StoreError> {
     for start in ["query.started_ms IS NOT NULL", "query.started_ms IS NULL"] {
         let mut newest = Conditions::new("SELECT query.query_id FROM query");
-        if let Some(owner) = owner {
-            newest.and_user(owner);
-        }
+        newest.and_reader(reader);
         newest.and_plain(start);
         newest.and_plain("EXISTS (SELECT 1 FROM profile WHERE profile.query_id = query.query_id)");
         let mut newest = newest.newest_first(1);

@@ -144,6 +144,7 @@ fn odd_records(seed: u64) -> Vec<QueryRecord> {
             1 if number.is_multiple_of(50) => Some("u".repeat(3000)),
             _ => one_of(random, &users).map(str::to_string),
         };
+        record.cluster = one_of(random, &[None, Some("prod"), Some("test")]).map(str::to_string);
         record.db =
             one_of(random, &[None, Some("tpch"), Some("TPCH"), Some("")]).map(str::to_string);
         record.frontend = one_of(random, &[None, Some("fe1"), Some("fe2")]).map(str::to_string);
@@ -171,6 +172,8 @@ fn filters(fingerprint: Fingerprint) -> Vec<QueryFilter> {
         QueryFilter { db: but("tpch"), is_failed: Some(true), ..all.clone() },
         QueryFilter { has_profile: Some(true), ..all.clone() },
         QueryFilter { db: text("tpch"), ..all.clone() },
+        QueryFilter { cluster: text("test"), ..all.clone() },
+        QueryFilter { cluster: but("prod"), ..all.clone() },
         QueryFilter { state: text("ERR"), ..all.clone() },
         QueryFilter { state: text("CANCELLED"), kind: Some(Kind::Load), ..all.clone() },
         QueryFilter { fingerprint: Some(fingerprint), ..all.clone() },
@@ -214,15 +217,18 @@ async fn reports_agree(seed: u64) {
         .statements;
     let fingerprints: Vec<Fingerprint> = statements.iter().map(|one| one.fingerprint).collect();
     assert!(fingerprints.len() > 30);
-    let owners = [None, Some("alice"), Some("nobody")];
+    let some = ["prod".to_string()];
+    let readers =
+        [(None, None), (Some("alice"), None), (Some("nobody"), None), (None, Some(&some[..]))];
+    let readers = readers.map(|(owner, clusters)| Reader { owner, clusters, ..Reader::default() });
     for filter in filters(fingerprints[0]) {
-        for owner in owners {
-            let reader = Reader { owner, ..Reader::default() };
-            let what = format!("{filter:?} of {owner:?}");
+        for reader in readers {
+            let what = format!("{filter:?} of {reader:?}");
             let kolkata = "Asia/Kolkata".parse().unwrap();
-            for by in [GroupBy::Statement, GroupBy::User, GroupBy::Db, GroupBy::Hour(kolkata)] {
+            let hour = GroupBy::Hour(kolkata);
+            for by in [GroupBy::Statement, GroupBy::User, GroupBy::Db, GroupBy::Cluster, hour] {
                 both.agree(&format!("{by:?}, {what}"), async |store| {
-                    let groups = store.top(&filter, by, owner).await.unwrap();
+                    let groups = store.top(&filter, by, reader).await.unwrap();
                     let mut groups: Vec<_> = groups.iter().map(of_group).collect();
                     groups.sort();
                     groups
@@ -247,10 +253,9 @@ async fn reports_agree(seed: u64) {
             }
         }
     }
-    usage_agrees(&both, &fingerprints, &owners).await;
-    for owner in owners {
+    usage_agrees(&both, &fingerprints, &readers).await;
+    for reader in readers {
         both.agree("trends", async |store| {
-            let reader = Reader { owner, ..Reader::default() };
             let spans = (START_MS - DAY_MS, 7_000_001, 30);
             let trends = store.trends(&fingerprints, spans, reader).await.unwrap();
             trends
@@ -276,27 +281,26 @@ async fn reports_agree(seed: u64) {
 }
 
 /// Asserts that both stores say the same of who used the cluster, and of what ran beside some queries.
-async fn usage_agrees(both: &Both, fingerprints: &[Fingerprint], owners: &[Option<&str>]) {
+async fn usage_agrees(both: &Both, fingerprints: &[Fingerprint], readers: &[Reader<'_>]) {
     let steps = Steps::Number(50);
     for filter in filters(fingerprints[0]) {
-        for (owner, (from_ms, to_ms)) in owners.iter().flat_map(|owner| {
+        for (reader, (from_ms, to_ms)) in readers.iter().flat_map(|reader| {
             let ranges = [
                 (START_MS, START_MS + 1),
                 (START_MS - DAY_MS, START_MS + DAY_MS),
                 (-1_000_000, 1_000_000),
                 (i64::MIN, i64::MAX),
             ];
-            ranges.map(|range| (*owner, range))
+            ranges.map(|range| (*reader, range))
         }) {
             let range =
                 QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter.clone() };
-            let reader = Reader { owner, ..Reader::default() };
             // Some of the ranges have more queries than that, and are cut.
             for (order, baseline, most) in [
                 (UsageOrder::Running, Baseline::DAY_BEFORE, 1_000_000),
                 (UsageOrder::ScanBytes, Baseline::default(), 100),
             ] {
-                both.agree(&format!("{order:?}, {range:?} of {owner:?}"), async |store| {
+                both.agree(&format!("{order:?}, {range:?} of {reader:?}"), async |store| {
                     let usage = store.usage_of(&range, baseline, (order, steps), most, reader);
                     format!("{:?}", usage.await.unwrap())
                 })
@@ -305,12 +309,11 @@ async fn usage_agrees(both: &Both, fingerprints: &[Fingerprint], owners: &[Optio
         }
     }
     let every = QueryFilter { limit: 60, ..QueryFilter::default() };
-    let queries = both.stores[0].records(&every, None).await.unwrap();
+    let queries = both.stores[0].records(&every, Reader::default()).await.unwrap();
     for query in queries {
-        for owner in owners {
-            both.agree(&format!("beside {} of {owner:?}", query.query_id), async |store| {
-                let reader = Reader { owner: *owner, ..Reader::default() };
-                format!("{:?}", store.concurrent_of(&query, 10, 30, reader).await.unwrap())
+        for reader in readers {
+            both.agree(&format!("beside {} of {reader:?}", query.query_id), async |store| {
+                format!("{:?}", store.concurrent_of(&query, 10, 30, *reader).await.unwrap())
             })
             .await;
         }
@@ -455,18 +458,23 @@ async fn retention_and_merging_find_the_same() {
 async fn accounts_are_replaced_and_removed() {
     let both = Both::new().await;
     let put = async |name: &str, role| {
-        let account = Account { name: name.to_string(), role, password_hash: "hash".to_string() };
+        let account = Account {
+            name: name.to_string(),
+            role,
+            password_hash: "hash".to_string(),
+            clusters: (role == Role::User).then(|| vec!["prod".to_string(), "测试".to_string()]),
+        };
         for store in &both.stores {
             store.put_account(&account).await.unwrap();
         }
     };
     put("bob", Role::User).await;
-    put("Ärger", Role::Writer).await;
+    put("Ärger", Role::User).await;
     put("bob", Role::Admin).await;
     let accounts = async |store: &Store| {
         let accounts = store.accounts().await.unwrap().into_iter();
         accounts
-            .map(|it| (it.name, it.role.name().to_string(), it.password_hash))
+            .map(|it| (it.name, it.role.name().to_string(), it.password_hash, it.clusters))
             .collect::<Vec<_>>()
     };
     assert_eq!(both.agree("accounts", accounts).await.len(), 2);

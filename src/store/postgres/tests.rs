@@ -89,6 +89,7 @@ fn record(random: &mut fastrand::Rng, number: usize) -> QueryRecord {
     record.client = some(random, &["10.0.0.9:1", "10.0.0.9", "[::1]:40010", "fe80::1:40010"]);
     record.workload_group = some(random, &["normal", "etl"]);
     record.compute_group = some(random, &["cg1", "cg2"]);
+    record.cluster = some(random, &["prod", "test", "生产"]);
     let tables = ["[\"internal.shop.orders\",\"internal.shop.items\"]", "[]", "[a.lake.orders, b]"];
     record.queried_tables = some(random, &tables);
     record.session_id = some(random, &["17", "18"]);
@@ -109,7 +110,7 @@ fn search(random: &mut fastrand::Rng) -> Option<Search> {
 
 fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilter {
     let mut given = || random.u8(..9) == 0;
-    let given: Vec<bool> = (0..21).map(|_| given()).collect();
+    let given: Vec<bool> = (0..22).map(|_| given()).collect();
     let text = |is_given: bool, random: &mut fastrand::Rng, texts: &[&str]| {
         let mut some = |most: usize| {
             (0..random.usize(..=most)).map(|_| one_of(random, texts).to_string()).collect()
@@ -131,6 +132,7 @@ fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilt
         frontend: text(given[13], random, &["fe1:9030", "fe1"]),
         workload_group: text(given[14], random, &["normal", "etl"]),
         compute_group: text(given[15], random, &["cg1", "cg2"]),
+        cluster: text(given[21], random, &["prod", "生产", "no"]),
         table: text(given[16], random, &["orders", "shop.orders", "internal.shop.items", "rders"]),
         session_id: text(given[19], random, &["17", "1"]),
         is_failed: given[17].then(|| random.bool()),
@@ -148,8 +150,7 @@ fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilt
 }
 
 /// Returns the queries of each page of a list.
-async fn pages(store: &Store, filter: &QueryFilter, owner: Option<&str>) -> Vec<Vec<String>> {
-    let reader = Reader { owner, ..Reader::default() };
+async fn pages(store: &Store, filter: &QueryFilter, reader: Reader<'_>) -> Vec<Vec<String>> {
     let mut filter = filter.clone();
     let mut pages = Vec::new();
     loop {
@@ -171,8 +172,8 @@ async fn pages(store: &Store, filter: &QueryFilter, owner: Option<&str>) -> Vec<
     }
 }
 
-async fn profile(store: &Store, id: &QueryId, owner: Option<&str>) -> String {
-    match store.profile(id, owner).await.unwrap() {
+async fn profile(store: &Store, id: &QueryId, reader: Reader<'_>) -> String {
+    match store.profile(id, reader).await.unwrap() {
         StoredProfile::Text(text, hash) => {
             format!("{hash} {}", String::from_utf8_lossy(&text.unpack().unwrap()))
         }
@@ -212,27 +213,37 @@ async fn both_engines_give_the_same() {
     let fingerprints: Vec<Fingerprint> = stored.iter().filter_map(|it| it.fingerprint).collect();
     let owners = [None, None, Some("alice"), Some("nobody"), Some(&*long_name())]
         .map(|it| it.map(str::to_string));
+    let clusters =
+        [None, None, Some(vec!["test".to_string(), "生产".to_string()]), Some(Vec::new())];
     let mut found = 0;
     for _ in 0..300 {
         let filter = filter(&mut random, &fingerprints);
         let owner = one_of(&mut random, &owners);
-        let owner = owner.as_deref();
+        let clusters = one_of(&mut random, &clusters);
+        let (owner, clusters) = (owner.as_deref(), clusters.as_deref());
+        let reader = Reader { owner, clusters, ..Reader::default() };
         let (ours, theirs) =
-            (pages(postgres, &filter, owner).await, pages(sqlite, &filter, owner).await);
-        assert_eq!(ours, theirs, "{filter:?} {owner:?}");
+            (pages(postgres, &filter, reader).await, pages(sqlite, &filter, reader).await);
+        assert_eq!(ours, theirs, "{filter:?} {reader:?}");
         found += usize::from(!ours[0].is_empty());
     }
     assert!(found > 60, "{found}");
     for query in &stored {
         let id = &query.query_id;
-        for owner in [None, query.user.as_deref(), Some("nobody")] {
+        for (owner, clusters) in [
+            (None, None),
+            (query.user.as_deref(), None),
+            (Some("nobody"), None),
+            (None, clusters[2].as_deref()),
+        ] {
+            let reader = Reader { owner, clusters, ..Reader::default() };
             let mut one = [String::new(), String::new()];
             for (store, one) in stores.iter().zip(&mut one) {
-                let record = store.record(id, owner).await.unwrap();
+                let record = store.record(id, reader).await.unwrap();
                 let record = record.map(|it| (it.record, it.fingerprint, it.has_profile));
-                let statement = store.statement(id, owner).await.unwrap();
-                *one = format!("{record:?} {statement:?} {}", profile(store, id, owner).await);
-                store.listed(id, owner, |query| *one += query.query_id).await.unwrap();
+                let statement = store.statement(id, reader).await.unwrap();
+                *one = format!("{record:?} {statement:?} {}", profile(store, id, reader).await);
+                store.listed(id, reader, |query| *one += query.query_id).await.unwrap();
             }
             assert_eq!(one[0], one[1]);
         }
@@ -241,26 +252,32 @@ async fn both_engines_give_the_same() {
     assert_eq!(sqlite.complete(&ids).await.unwrap(), postgres.complete(&ids).await.unwrap());
     let all = QueryFilter { limit: 1000, ..QueryFilter::default() };
     let records = sqlite.page(&all, Reader::default()).await.unwrap().queries;
-    for owner in owners.iter().map(Option::as_deref) {
-        let reader = Reader { owner, ..Reader::default() };
+    for (owner, clusters) in
+        owners.iter().flat_map(|owner| clusters.each_ref().map(|it| (owner, it)))
+    {
+        let (owner, clusters) = (owner.as_deref(), clusters.as_deref());
+        let reader = Reader { owner, clusters, ..Reader::default() };
         let both = async |store: &Store| {
             let mut traced = Vec::new();
             for trace_id in ["t1", "t2", "t3", &*long_name()] {
-                traced.push(store.traced(trace_id, 3, owner).await.unwrap());
+                traced.push(store.traced(trace_id, 3, reader).await.unwrap());
             }
             let mut nearest = Vec::new();
             for query in &records {
-                nearest.push(format!("{:?}", store.nearest_profiles(query, owner).await.unwrap()));
+                nearest.push(format!("{:?}", store.nearest_profiles(query, reader).await.unwrap()));
             }
             traced.push(nearest);
             let newest = store.newest_profile(reader).await.unwrap();
-            (traced, newest, store.span(owner).await.unwrap())
+            (traced, newest, store.span(reader).await.unwrap())
         };
         assert_eq!(both(sqlite).await, both(postgres).await);
     }
     for prefix in ["", "1", "ab", "zz"] {
-        for owner in owners.iter().map(Option::as_deref) {
-            let ids = [sqlite, postgres].map(|store| store.ids_with_prefix(prefix, 9, owner));
+        for (owner, clusters) in
+            [(None, &clusters[0]), (Some("alice"), &clusters[0]), (None, &clusters[2])]
+        {
+            let reader = Reader { owner, clusters: clusters.as_deref(), ..Reader::default() };
+            let ids = [sqlite, postgres].map(|store| store.ids_with_prefix(prefix, 9, reader));
             let [one, other] = ids;
             assert_eq!(one.await.unwrap(), other.await.unwrap());
         }
@@ -379,7 +396,7 @@ async fn nothing_runs_on_for_a_reader_who_has_left() {
     }
     // The only turn is free again, and the connections are as they were.
     reads.begin(None).await.unwrap().end().await.unwrap();
-    assert_eq!(store.span(None).await.unwrap(), None);
+    assert_eq!(store.span(Reader::default()).await.unwrap(), None);
     store.close().await.unwrap();
     database.remove().await;
 }

@@ -1,6 +1,6 @@
 //! The rows of a transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use annals_postgres_statements as statements;
 use sqlx::PgConnection;
@@ -32,6 +32,8 @@ pub(super) struct PostgresRows<'c> {
     insertion: Insertion,
     /// The normalized statements that this transaction has stored or found.
     stored_statements: foldhash::HashSet<Fingerprint>,
+    /// The names of clusters that this transaction has stored or found.
+    stored_clusters: BTreeSet<String>,
     /// The revisions of the rows that were read last, and the hashes of their statements.
     revisions: HashMap<QueryId, (i32, u64)>,
 }
@@ -49,6 +51,7 @@ impl<'c> PostgresRows<'c> {
             labels: 0,
             insertion,
             stored_statements: foldhash::HashSet::default(),
+            stored_clusters: BTreeSet::new(),
             revisions: HashMap::new(),
         }
     }
@@ -60,12 +63,24 @@ fn statement_hash(query: &StoredQuery) -> u64 {
 
 impl Rows for PostgresRows<'_> {
     async fn insert_label(&mut self, label: &Label) -> Result<bool, StoreError> {
-        let (db, label) = (without_nul(&label.db), without_nul(&label.label));
+        let Label { cluster, db, label } = label;
+        let [cluster, db, label] = [cluster, db, label].map(|text| without_nul(text));
         // Two loads of one group may have the same label: only the first is stored.
         self.labels += 1;
         let token = format!("{}-{}", self.token, self.labels);
-        let is_new = statements::insert_label(self.connection, (&db, &label), &token, now_ms());
+        let is_new =
+            statements::insert_label(self.connection, (&cluster, &db, &label), &token, now_ms());
         Ok(is_new.await?)
+    }
+
+    async fn insert_clusters(&mut self, names: &BTreeSet<String>) -> Result<(), StoreError> {
+        let new = names.difference(&self.stored_clusters).cloned();
+        let new: Vec<String> = new.map(|name| without_nul(&name).into_owned()).collect();
+        if !new.is_empty() {
+            statements::insert_clusters(self.connection, &new).await?;
+            self.stored_clusters.extend(names.iter().cloned());
+        }
+        Ok(())
     }
 
     async fn remove(

@@ -13,6 +13,7 @@ WITH counted (name, rows) AS (
     UNION ALL SELECT 'audit_table_minute', count(*) FROM audit_table_minute
     UNION ALL SELECT 'stream_load_label', count(*) FROM stream_load_label
     UNION ALL SELECT 'account', count(*) FROM account
+    UNION ALL SELECT 'cluster', count(*) FROM cluster
     UNION ALL SELECT 'login', count(*) FROM login
     UNION ALL SELECT 'retention_clock', count(*) FROM retention_clock
 )

@@ -5,4 +5,5 @@ FROM query
 WHERE started_ms BETWEEN ?4 AND ?3
   AND fingerprint IN (SELECT value FROM json_each(?5))
   AND (?6 IS NULL OR user = ?6)
+  AND (?7 IS NULL OR cluster IN (SELECT value FROM json_each(?7)))
 GROUP BY 1, 2

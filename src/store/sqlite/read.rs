@@ -7,20 +7,24 @@ use crate::domain::record::QueryId;
 use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
 use crate::store::list::IDS_WITH_PREFIX;
+use crate::store::query::Reader;
 
 impl Store {
     /// Returns the whole statement of a query, or None if the query or its statement is unknown.
     pub(crate) async fn statement(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Option<String>, StoreError> {
-        let id = query_id.as_str();
+        let (id, owner, clusters) = (query_id.as_str(), reader.owner, reader.clusters_json());
         // The bytes of a damaged page may be no text.
         let found = sqlx::query_scalar!(
-            r#"SELECT CAST(statement AS BLOB) AS "statement: Vec<u8>" FROM query WHERE query_id = ?1 AND (?2 IS NULL OR user = ?2)"#,
+            r#"SELECT CAST(statement AS BLOB) AS "statement: Vec<u8>" FROM query
+               WHERE query_id = ?1 AND (?2 IS NULL OR user = ?2)
+                 AND (?3 IS NULL OR cluster IN (SELECT value FROM json_each(?3)))"#,
             id,
-            owner
+            owner,
+            clusters
         )
         .fetch_optional(&self.readers)
         .await?;
@@ -36,13 +40,16 @@ impl Store {
         &self,
         trace_id: &str,
         limit: u32,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<String>, StoreError> {
+        let (owner, clusters) = (reader.owner, reader.clusters_json());
         sqlx::query_scalar!(
             "SELECT query_id FROM query WHERE trace_id = ?1 AND (?2 IS NULL OR user = ?2)
-             ORDER BY id DESC LIMIT ?3",
+               AND (?3 IS NULL OR cluster IN (SELECT value FROM json_each(?3)))
+             ORDER BY id DESC LIMIT ?4",
             trace_id,
             owner,
+            clusters,
             limit
         )
         .fetch_all(&self.readers)
@@ -74,19 +81,23 @@ impl Store {
         &self,
         prefix: &str,
         limit: u32,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<String>, StoreError> {
+        let (owner, clusters) = (reader.owner, reader.clusters_json());
         let end = format!("{prefix}{}", char::MAX);
         sqlx::query_scalar!(
             "SELECT query_id
-             FROM (SELECT query_id, user FROM query WHERE query_id >= ?1 AND query_id < ?2
+             FROM (SELECT query_id, user, cluster FROM query WHERE query_id >= ?1 AND query_id < ?2
                    ORDER BY query_id LIMIT ?5)
-             WHERE ?4 IS NULL OR user = ?4 ORDER BY query_id LIMIT ?3",
+             WHERE (?4 IS NULL OR user = ?4)
+               AND (?6 IS NULL OR cluster IN (SELECT value FROM json_each(?6)))
+             ORDER BY query_id LIMIT ?3",
             prefix,
             end,
             limit,
             owner,
-            IDS_WITH_PREFIX
+            IDS_WITH_PREFIX,
+            clusters
         )
         .fetch_all(&self.readers)
         .await

@@ -1,5 +1,7 @@
 //! The rows of a transaction.
 
+use std::collections::BTreeSet;
+
 use sqlx::sqlite::SqliteTransaction;
 
 use super::admin::retention;
@@ -25,6 +27,8 @@ pub(super) struct SqliteRows<'t, 'c> {
     transaction: &'t mut SqliteTransaction<'c>,
     /// The normalized statements that this transaction has stored or found.
     stored_statements: foldhash::HashSet<Fingerprint>,
+    /// The names of clusters that this transaction has stored or found.
+    stored_clusters: BTreeSet<String>,
     /// The hours in which this transaction changes a query.
     changed_hours: foldhash::HashSet<i64>,
     /// The starts of the stored queries that this transaction may change.
@@ -36,6 +40,7 @@ impl<'t, 'c> SqliteRows<'t, 'c> {
         SqliteRows {
             transaction,
             stored_statements: foldhash::HashSet::default(),
+            stored_clusters: BTreeSet::new(),
             changed_hours: foldhash::HashSet::default(),
             known_starts: foldhash::HashMap::default(),
         }
@@ -51,8 +56,9 @@ impl Rows for SqliteRows<'_, '_> {
     async fn insert_label(&mut self, label: &Label) -> Result<bool, StoreError> {
         let now_ms = crate::domain::time::now_ms();
         let inserted = sqlx::query!(
-            "INSERT INTO stream_load_label (db, label, loaded_ms) VALUES (?, ?, ?)
+            "INSERT INTO stream_load_label (cluster, db, label, loaded_ms) VALUES (?, ?, ?, ?)
              ON CONFLICT DO NOTHING",
+            label.cluster,
             label.db,
             label.label,
             now_ms
@@ -60,6 +66,16 @@ impl Rows for SqliteRows<'_, '_> {
         .execute(&mut **self.transaction)
         .await?;
         Ok(inserted.rows_affected() == 1)
+    }
+
+    async fn insert_clusters(&mut self, names: &BTreeSet<String>) -> Result<(), StoreError> {
+        for name in names.difference(&self.stored_clusters) {
+            sqlx::query!("INSERT INTO cluster (name) VALUES (?) ON CONFLICT DO NOTHING", name)
+                .execute(&mut **self.transaction)
+                .await?;
+        }
+        self.stored_clusters.extend(names.iter().cloned());
+        Ok(())
     }
 
     async fn remove(

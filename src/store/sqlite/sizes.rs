@@ -3,6 +3,7 @@
 use super::Store;
 use crate::store::contents::Sizes;
 use crate::store::error::StoreError;
+use crate::store::query::{MAX_CLUSTERS, Reader};
 
 impl Store {
     /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.
@@ -23,10 +24,21 @@ impl Store {
         Ok(found.into_iter().map(|row| (row.frontend, row.count)).collect())
     }
 
-    /// Returns the first and the last start of the queries that the owner may see; none if no query has one.
-    pub(crate) async fn span(&self, owner: Option<&str>) -> Result<Option<(i64, i64)>, StoreError> {
+    /// Returns the clusters that queries name, in order, as many as [`MAX_CLUSTERS`].
+    pub(crate) async fn clusters(&self) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar!("SELECT name FROM cluster ORDER BY name LIMIT ?", MAX_CLUSTERS)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.read_pool.noted(error))
+    }
+
+    /// Returns the first and the last start of the queries that the reader may see; none if no query has one.
+    pub(crate) async fn span(&self, reader: Reader<'_>) -> Result<Option<(i64, i64)>, StoreError> {
+        if reader.clusters.is_some() {
+            return self.span_in_clusters(reader).await;
+        }
         // Each statement reads the two ends of an index.
-        let (first, last) = match owner {
+        let (first, last) = match reader.owner {
             None => {
                 let ends = sqlx::query!(
                     r#"SELECT (SELECT min(started_ms) FROM query) AS "first: i64",

@@ -69,8 +69,10 @@ impl RowFeed {
     async fn next_event(&mut self) -> Result<Option<Event>, ApiError> {
         let queries = self.view.records(&self.filter).await?;
         let (order, zone) = (OrderName::of(&self.filter), self.view.zone);
-        let rows = QueryTable { parameters: &self.parameters, order, zone, is_sortable: true }
-            .rows(&queries);
+        let has_clusters = !self.view.several_clusters().await?.is_empty();
+        let parameters = &self.parameters;
+        let table = QueryTable { parameters, order, zone, is_sortable: true, has_clusters };
+        let rows = table.rows(&queries);
         let hashes: HashMap<i64, u64> = rows.iter().map(|(id, row)| (*id, row_hash(row))).collect();
         let is_shown = self
             .shown

@@ -105,15 +105,17 @@ fn main_fields(query: &StoredQuery, zone: Zone) -> Vec<Field> {
         integer("Rows returned", query.return_rows),
         bytes("Peak memory", query.peak_memory_bytes),
         duration("CPU time", query.cpu_time_ms),
+        link("Cluster", "cluster", &query.cluster),
         link("Frontend", "frontend", &query.frontend),
     ]
 }
 
 /// Fields that stand elsewhere on the page.
-const SHOWN: [&str; 19] = [
+const SHOWN: [&str; 20] = [
     "query_id", "state", "started_ms", "ended_ms", "duration_ms", "user", "client", "catalog",
     "db", "statement", "scan_rows", "scan_bytes", "return_rows", "peak_memory_bytes",
-    "cpu_time_ms", "frontend", "is_start_estimated", "error_message", "changed_variables",
+    "cpu_time_ms", "cluster", "frontend", "is_start_estimated", "error_message",
+    "changed_variables",
 ];
 
 /// Labels of fields whose names say too little. The label of any other field is its name.

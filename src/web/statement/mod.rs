@@ -71,6 +71,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
         order: OrderName::of(&filter),
         zone: view.zone,
         is_sortable: true,
+        has_clusters: !view.several_clusters().await?.is_empty(),
     };
     let body = html! {
         div.heading {

@@ -26,7 +26,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::BaselineText;
 use crate::http::view::View;
-use crate::store::{Steps, Usage, UsageGroups, UsageOrder, Watch, usage_range};
+use crate::store::{Steps, Usage, UsageGroups, UsageOrder, Visibility, Watch, usage_range};
 
 /// Rows of each kind where the address names no limit.
 const ROWS: u32 = 10;
@@ -40,8 +40,8 @@ const CACHE_BYTES: usize = 8 << 20;
 /// What the page shows. None for an empty history.
 type Shown = Option<(TimeRange, Usage)>;
 
-/// The owner whose queries alone are counted, and what the address selects.
-type Key = (Option<String>, QueryFilter, Baseline, UsageOrder);
+/// Whose queries are counted, and what the address selects.
+type Key = (Visibility, QueryFilter, Baseline, UsageOrder);
 
 type Reports = ReportCache<Key, Shown>;
 
@@ -88,7 +88,7 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     if !parameters.contains_key("limit") {
         filter.limit = ROWS;
     }
-    let key = (view.restricted_to().map(str::to_string), filter.clone(), baseline, order);
+    let key = (view.visibility(), filter.clone(), baseline, order);
     let report = read(view.clone(), filter.clone(), baseline, order);
     let report = reports.get_for_page(key, report).await?;
     let body = html! {

@@ -36,6 +36,9 @@ const COMMANDS: &[&[&str]] = &[
     &["top", "--from", "2020-01-01", "--by", "user", "--json"],
     &["top", "--from", "2020-01-01", "--by", "db", "--sort", "scan-bytes"],
     &["top", "--from", "2020-01-01", "--by", "hour", "--json"],
+    &["top", "--from", "2020-01-01", "--by", "cluster", "--json"],
+    &["top", "--from", "2020-01-01", "--by", "user", "--cluster", "prod", "--not-cluster", "test"],
+    &["list", "--not-cluster", "prod", "--json"],
     &["regress", "--from", "2024-08-06", "--to", "2024-08-07", "--baseline", "30d", "--json"],
     &["usage", "--from", "2024-08-06", "--to", "2024-08-07", "--json"],
     &["usage", "--from", "2024-08-06", "--to", "2024-08-07", "--sort", "scan-bytes"],
@@ -59,6 +62,8 @@ const PATHS: &[&str] = &[
     "/api/v1/queries?limit=1000&user=bob",
     "/api/v1/queries?limit=1000&words=from+orders",
     "/api/v1/queries?limit=3&order=duration_ms",
+    "/api/v1/queries?limit=1000&cluster=prod&cluster=none",
+    "/api/v1/timeline?from=1722900000000&to=1723000000000&not_cluster=prod",
     "/api/v1/queries?limit=1000&order=scan_rows.asc",
     "/api/v1/queries?limit=1000&not_session_id=1",
     "/api/v1/find?q=fbb2582c72884d29-9dd9de3b42b740e9",
@@ -105,6 +110,16 @@ fn each_command_and_path_answers_as_on_sqlite() {
         printed.lines().filter(|line| line.contains(" new, ")).collect::<Vec<_>>().join("\n")
     });
     assert_eq!(imports[1], imports[0]);
+    for (cluster, part) in
+        [("prod", "doris-3.0"), ("test", "fe.audit.log"), ("prod", "fe.audit.log")]
+    {
+        let [of_file, of_postgres] = histories.each_ref().map(|history| {
+            let part = data(part);
+            let output = run(history, &["import", "--cluster", cluster, part.to_str().unwrap()]);
+            stdout(&output).lines().skip(1).map(str::to_string).collect::<Vec<_>>()
+        });
+        assert_eq!(of_postgres, of_file, "{cluster}");
+    }
     for arguments in COMMANDS {
         let [of_file, of_postgres] = histories.each_ref().map(|history| {
             let output = run(history, arguments);

@@ -6,9 +6,9 @@ use std::process::{Command, Output, Stdio};
 use crate::support::{Server, annals, certificate, data, import, stderr, stdout};
 use tempfile::TempDir;
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md", "docs/ask.md", "docs/connect.md", "docs/findings.md", "docs/look.md",
-    "docs/operate.md",
+    "docs/operate.md", "docs/clusters.md",
 ];
 
 /// A block of commands, and the output below it, if it stands there.

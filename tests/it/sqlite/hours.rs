@@ -10,6 +10,7 @@ use crate::support::{
     Server, WithDb, add_user, annals, audit_record, import, number, stderr, stdout,
     stream_load_record, texts, wait_until,
 };
+use crate::users::user;
 
 /// 2024-03-30 20:00 UTC: the clocks of Berlin went forward five hours later.
 const FIRST_MS: i64 = 1_711_828_800_000;
@@ -47,11 +48,15 @@ fn record(number: i64, started_ms: i64) -> String {
 /// Imports queries of some hours, about a hundred in each but two, and some loads.
 fn history(folder: &TempDir) -> PathBuf {
     let db = folder.path().join("annals.db");
-    let mut log = String::new();
+    let (mut log, mut of_prod) = (String::new(), String::new());
     for number in 0..HOURS * 100 {
         let at_ms = number * HOUR_MS / 100 + number * number % 1000;
         if ![5, 6].contains(&(at_ms / HOUR_MS)) {
-            log += &record(number, FIRST_MS + at_ms);
+            let record = record(number, FIRST_MS + at_ms);
+            if number % 5 < 2 {
+                of_prod += &record;
+            }
+            log += &record;
         }
         if number % 100 == 0 {
             let start = local(FIRST_MS + at_ms);
@@ -67,13 +72,18 @@ fn history(folder: &TempDir) -> PathBuf {
     let imported =
         annals().args(["import", "--time-zone", "UTC"]).arg(&file).db(&db).output().unwrap();
     assert!(imported.status.success(), "{}", stderr(&imported));
+    let file = folder.path().join("prod.log");
+    std::fs::write(&file, of_prod).unwrap();
+    let of_cluster = ["import", "--time-zone", "UTC", "--cluster", "prod"];
+    let imported = annals().args(of_cluster).arg(&file).db(&db).output().unwrap();
+    assert!(imported.status.success(), "{}", stderr(&imported));
     db
 }
 
 /// Waits until each hour with a query has a summary. Returns how many have.
 fn summed(db: &Path) -> usize {
     let unsummed = "SELECT count(DISTINCT started_ms / 3600000) FROM query
-                    WHERE started_ms / 3600000 NOT IN (SELECT hour FROM hour_summary WHERE version = 1)";
+                    WHERE started_ms / 3600000 NOT IN (SELECT hour FROM hour_summary WHERE version = 2)";
     wait_until(|| number(db, unsummed) == 0, || format!("{} have none", number(db, unsummed)));
     number(db, "SELECT count(*) FROM hour_summary") as usize
 }
@@ -110,6 +120,9 @@ fn assert_same(db: &Path, copy: &Path) {
         for more in [
             "--by user",
             "--by db",
+            "--by cluster",
+            "--cluster prod --by user",
+            "--not-cluster prod --by cluster",
             "--by hour",
             "--by hour --time-zone Asia/Kolkata",
             "--by hour --time-zone Europe/Berlin",
@@ -219,6 +232,9 @@ fn a_user_sees_their_own_queries_in_summaries() {
     let folder = TempDir::new().unwrap();
     let db = history(&folder);
     add_user(&db, "alice", "user");
+    let prod =
+        user(&db, &["add", "prod", "--role", "admin", "--cluster", "prod"], "pass-word-of-prod");
+    assert!(prod.status.success(), "{}", stderr(&prod));
     let server = Server::start(&db, &["--time-zone", "UTC"]);
     summed(&db);
     let path = format!("/api/v1/statements?from={FIRST_MS}&limit=1000");
@@ -233,6 +249,11 @@ fn a_user_sees_their_own_queries_in_summaries() {
     let others = format!("/api/v1/statements?from={FIRST_MS}&user=bob");
     let (_, answer, _) = server.send("GET", &others, &[("authorization", &basic("alice"))], b"");
     assert_eq!(answer["data"], Value::Array(Vec::new()));
+    let (_, answer, _) = server.send("GET", &path, &[("authorization", &basic("prod"))], b"");
+    let counts =
+        answer["data"].as_array().unwrap().iter().map(|one| one["count"].as_i64().unwrap());
+    let of_prod = "SELECT count(*) FROM query WHERE cluster = 'prod' AND fingerprint IS NOT NULL";
+    assert_eq!(counts.sum::<i64>(), number(&db, of_prod));
 }
 
 fn push(server: &Server, query: &Value) {
@@ -262,7 +283,7 @@ fn what_a_reading_missed_is_not_stored() {
         "INSERT OR REPLACE INTO hour_summary (hour, token, version, body) VALUES (?, 1, 99, x'00')";
     sqlite.execute(other, [hour + 1]).unwrap();
     let damaged =
-        "INSERT OR REPLACE INTO hour_summary (hour, token, version, body) VALUES (?, 1, 1, x'ff')";
+        "INSERT OR REPLACE INTO hour_summary (hour, token, version, body) VALUES (?, 1, 2, x'ff')";
     sqlite.execute(damaged, [hour + 2]).unwrap();
     drop(sqlite);
     assert_same(&db, &without_summaries(&folder, &db));

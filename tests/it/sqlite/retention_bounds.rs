@@ -76,7 +76,7 @@ fn what_nobody_needs_goes_before_queries() {
     sqlite.execute(statements, ()).unwrap();
     let labels = "WITH RECURSIVE each (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM each WHERE n < 100000)
                   INSERT INTO stream_load_label
-                  SELECT 'shop', 'label-' || n, iif(n = 100000, ?1 - 31 * 86400000, ?1 - n) FROM each";
+                  SELECT '', 'shop', 'label-' || n, iif(n = 100000, ?1 - 31 * 86400000, ?1 - n) FROM each";
     sqlite.execute(labels, [now_ms()]).unwrap();
     let logins =
         "WITH RECURSIVE each (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM each WHERE n < 50000)

@@ -46,7 +46,7 @@ pub(super) fn history(folder: &TempDir, rows: usize) -> PathBuf {
     let sqlite = rusqlite::Connection::open(&db).unwrap();
     sqlite
         .execute_batch(
-            "INSERT INTO stream_load_label VALUES ('db', 'label', 9000000000000);
+            "INSERT INTO stream_load_label VALUES ('prod', 'db', 'label', 9000000000000);
              DELETE FROM query WHERE id BETWEEN 500 AND 700;
              PRAGMA wal_checkpoint(TRUNCATE)",
         )

@@ -22,8 +22,8 @@ const OTHER_ROWS: &str = "
     INSERT INTO followed_file VALUES ('00ff', 10, 20, '/var/log/fe.audit.log', 30, 1722942950000);
     INSERT INTO audit_table VALUES ('fe1:9030', '2024-08-01 00:00', '2024-07-01 00:00');
     INSERT INTO audit_table_minute VALUES ('fe1:9030', '2024-08-06 11:16', 3);
-    INSERT INTO stream_load_label VALUES ('shop', 'audit-7', 1722942950000);
-    INSERT INTO account VALUES ('mira', 'user', '$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g');";
+    INSERT INTO stream_load_label VALUES ('', 'shop', 'audit-7', 1722942950000);
+    INSERT INTO account VALUES ('mira', 'user', '$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g', '[\"prod\"]');";
 
 /// Returns the name and the statements of each migration, in order.
 fn migrations() -> Vec<(String, String)> {

@@ -184,7 +184,7 @@ impl Loaded {
         let body = body.into_text().await?;
         self.receive_data_time_ms = receiving.elapsed().as_millis();
         self.read_data_time_ms = self.receive_data_time_ms;
-        let mut batch = view.push_batch();
+        let mut batch = view.push_batch(&headers)?;
         batch.label(db, &self.label);
         let mut reserved = match body.text.len() {
             0..LARGE_LOAD_BYTES => pipeline.reservation(&client)?,
@@ -206,7 +206,7 @@ impl Loaded {
         };
         drop(body);
         batch.hold(reserved);
-        let source = pipeline.source("stream_load");
+        let source = pipeline.push_source("stream_load");
         source.rejected_rows(rejected.count);
         self.number_total_rows = total;
         self.number_filtered_rows = rejected.count;

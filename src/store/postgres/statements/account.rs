@@ -10,28 +10,29 @@ pub struct Account {
     pub name: String,
     pub role: String,
     pub password_hash: String,
+    /// A JSON array; none for all clusters.
+    pub clusters: Option<String>,
 }
 
 /// Returns every account, by name.
 pub async fn accounts(server: impl PgExecutor<'_>) -> Result<Vec<Account>> {
-    sqlx::query_as!(Account, "SELECT name, role, password_hash FROM account ORDER BY account.name")
-        .fetch_all(server)
-        .await
+    sqlx::query_as!(
+        Account,
+        "SELECT name, role, password_hash, clusters FROM account ORDER BY account.name"
+    )
+    .fetch_all(server)
+    .await
 }
 
 /// Stores an account, in place of the account of the same name.
-pub async fn put_account(
-    server: impl PgExecutor<'_>,
-    name: &str,
-    role: &str,
-    password_hash: &str,
-) -> Result<()> {
+pub async fn put_account(server: impl PgExecutor<'_>, account: &Account) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO account (name, role, password_hash) VALUES ($1, $2, $3)
-         ON CONFLICT (name) DO UPDATE SET role = $2, password_hash = $3",
-        name,
-        role,
-        password_hash
+        "INSERT INTO account (name, role, password_hash, clusters) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (name) DO UPDATE SET role = $2, password_hash = $3, clusters = $4",
+        account.name,
+        account.role,
+        account.password_hash,
+        account.clusters
     )
     .execute(server)
     .await?;

@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, PgExecutor};
 
-use super::Result;
+use super::{Result, Seen};
 
 /// What was read of the plans of profiles: a list for each column, with a value for each query.
 #[derive(Debug, Default)]
@@ -104,12 +104,11 @@ pub struct PlanRun {
 }
 
 /// Returns the newest runs of a statement whose plan is known and that started in a range of times, at most `limit`.
-/// `owner` is the user whose runs alone count; none counts all.
 pub async fn plan_runs(
     server: impl PgExecutor<'_>,
     fingerprint: i64,
     (first_ms, last_ms): (i64, i64),
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
     limit: i64,
 ) -> Result<Vec<PlanRun>> {
     sqlx::query_as!(
@@ -119,12 +118,14 @@ pub async fn plan_runs(
            FROM query JOIN plan ON plan.query_id = query.query_id
            WHERE query.fingerprint = $1 AND query.started_ms BETWEEN $2 AND $3
              AND plan.fingerprint IS NOT NULL AND ($4::text IS NULL OR query."user" = $4)
+             AND ($6::text[] IS NULL OR query.cluster = ANY($6))
            ORDER BY query.started_ms DESC, query.id DESC LIMIT $5"#,
         fingerprint,
         first_ms,
         last_ms,
         owner,
-        limit
+        limit,
+        clusters as Option<&[String]>
     )
     .fetch_all(server)
     .await
@@ -140,11 +141,11 @@ pub struct FoundRun {
 }
 
 /// Returns the runs in whose profile a rule found something and that started in a range of times, at most `limit`, the last
-/// that were stored first. `owner` is the user whose runs alone count; none counts all.
+/// that were stored first.
 pub async fn found_runs(
     connection: &mut PgConnection,
     (first_ms, last_ms): (i64, i64),
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
     limit: i64,
 ) -> Result<Vec<FoundRun>> {
     sqlx::query_as!(
@@ -153,11 +154,13 @@ pub async fn found_runs(
            FROM plan JOIN query ON query.query_id = plan.query_id
            WHERE plan.findings IS NOT NULL AND query.started_ms BETWEEN $1 AND $2
              AND ($3::text IS NULL OR query."user" = $3)
+             AND ($5::text[] IS NULL OR query.cluster = ANY($5))
            ORDER BY plan.id DESC LIMIT $4"#,
         first_ms,
         last_ms,
         owner,
-        limit
+        limit,
+        clusters as Option<&[String]>
     )
     .fetch_all(connection)
     .await
@@ -182,11 +185,11 @@ pub struct ProfiledRun {
 }
 
 /// Returns the runs of all statements whose plan is known and that started in a range of times, at most `limit`, the last
-/// that were stored first. `owner` is the user whose runs alone count; none counts all.
+/// that were stored first.
 pub async fn profiled_runs(
     connection: &mut PgConnection,
     (first_ms, last_ms): (i64, i64),
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
     limit: i64,
 ) -> Result<Vec<ProfiledRun>> {
     sqlx::query_as!(
@@ -198,11 +201,13 @@ pub async fn profiled_runs(
            FROM plan JOIN query ON query.query_id = plan.query_id
            WHERE plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL
              AND query.started_ms BETWEEN $1 AND $2 AND ($3::text IS NULL OR query."user" = $3)
+             AND ($5::text[] IS NULL OR query.cluster = ANY($5))
            ORDER BY plan.id DESC LIMIT $4"#,
         first_ms,
         last_ms,
         owner,
-        limit
+        limit,
+        clusters as Option<&[String]>
     )
     .fetch_all(connection)
     .await
@@ -216,12 +221,11 @@ pub struct OtherRun {
 }
 
 /// Returns the runs of the statement of a query that have its plan, other than the query: of the profiles with the plan that
-/// were stored last, as many as the first limit, at most as many as the second limit, the last first. `owner` is the user
-/// whose runs alone count; none counts all.
+/// were stored last, as many as the first limit, at most as many as the second limit, the last first.
 pub async fn other_runs(
     connection: &mut PgConnection,
     query_id: &str,
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
     (looked_at, limit): (i64, i64),
 ) -> Result<Vec<OtherRun>> {
     let this = sqlx::query!(
@@ -237,13 +241,15 @@ pub async fn other_runs(
            FROM (SELECT query_id, id FROM plan WHERE fingerprint = $1 ORDER BY id DESC LIMIT $5) AS same
            JOIN query ON query.query_id = same.query_id JOIN profile ON profile.query_id = same.query_id
            WHERE query.fingerprint = $2 AND query.query_id <> $3 AND ($4::text IS NULL OR query."user" = $4)
+             AND ($7::text[] IS NULL OR query.cluster = ANY($7))
            ORDER BY same.id DESC LIMIT $6"#,
         this.plan,
         this.statement,
         query_id,
         owner,
         looked_at,
-        limit
+        limit,
+        clusters as Option<&[String]>
     )
     .fetch_all(connection)
     .await
@@ -262,24 +268,26 @@ pub struct ProfiledQuery {
 pub async fn nearest_profile_before(
     connection: &mut PgConnection,
     (fingerprint, started_ms, query_id): (i64, i64, &str),
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
     looked_at: i64,
 ) -> Result<Option<ProfiledQuery>> {
     sqlx::query_as!(
         ProfiledQuery,
         r#"SELECT near.query_id, near.started_ms AS "started_ms!", near.duration_ms, plan.fingerprint AS "plan?"
-           FROM (SELECT id, query_id, "user", started_ms, duration_ms FROM query
+           FROM (SELECT id, query_id, "user", cluster, started_ms, duration_ms FROM query
                  WHERE fingerprint = $1 AND started_ms <= $2
                  ORDER BY started_ms DESC, id DESC LIMIT $5) AS near
            LEFT JOIN plan ON plan.query_id = near.query_id
            WHERE near.query_id <> $3 AND ($4::text IS NULL OR near."user" = $4)
+             AND ($6::text[] IS NULL OR near.cluster = ANY($6))
              AND EXISTS (SELECT 1 FROM profile WHERE profile.query_id = near.query_id)
            ORDER BY near.started_ms DESC, near.id DESC LIMIT 1"#,
         fingerprint,
         started_ms,
         query_id,
         owner,
-        looked_at
+        looked_at,
+        clusters as Option<&[String]>
     )
     .fetch_optional(connection)
     .await
@@ -290,24 +298,26 @@ pub async fn nearest_profile_before(
 pub async fn nearest_profile_after(
     connection: &mut PgConnection,
     (fingerprint, started_ms, query_id): (i64, i64, &str),
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
     looked_at: i64,
 ) -> Result<Option<ProfiledQuery>> {
     sqlx::query_as!(
         ProfiledQuery,
         r#"SELECT near.query_id, near.started_ms AS "started_ms!", near.duration_ms, plan.fingerprint AS "plan?"
-           FROM (SELECT id, query_id, "user", started_ms, duration_ms FROM query
+           FROM (SELECT id, query_id, "user", cluster, started_ms, duration_ms FROM query
                  WHERE fingerprint = $1 AND started_ms > $2
                  ORDER BY started_ms ASC, id ASC LIMIT $5) AS near
            LEFT JOIN plan ON plan.query_id = near.query_id
            WHERE near.query_id <> $3 AND ($4::text IS NULL OR near."user" = $4)
+             AND ($6::text[] IS NULL OR near.cluster = ANY($6))
              AND EXISTS (SELECT 1 FROM profile WHERE profile.query_id = near.query_id)
            ORDER BY near.started_ms ASC, near.id ASC LIMIT 1"#,
         fingerprint,
         started_ms,
         query_id,
         owner,
-        looked_at
+        looked_at,
+        clusters as Option<&[String]>
     )
     .fetch_optional(connection)
     .await

@@ -2,7 +2,7 @@
 
 use sqlx::PgExecutor;
 
-use super::Result;
+use super::{Result, Seen};
 
 /// Returns the process of the server that a connection has.
 pub async fn process(connection: impl PgExecutor<'_>) -> Result<i32> {
@@ -16,16 +16,19 @@ pub async fn cancel(connection: impl PgExecutor<'_>, process: i32) -> Result<boo
         .await
 }
 
-/// Returns the statement of a query of an owner, or of any user.
+/// Returns the statement of a query.
 pub async fn statement(
     server: impl PgExecutor<'_>,
     query_id: &str,
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
 ) -> Result<Option<String>> {
     let found = sqlx::query_scalar!(
-        r#"SELECT statement FROM query WHERE query_id = $1 AND ($2::text IS NULL OR "user" = $2)"#,
+        r#"SELECT statement FROM query
+           WHERE query_id = $1 AND ($2::text IS NULL OR "user" = $2)
+             AND ($3::text[] IS NULL OR cluster = ANY($3))"#,
         query_id,
-        owner
+        owner,
+        clusters as Option<&[String]>
     );
     Ok(found.fetch_optional(server).await?.flatten())
 }
@@ -34,15 +37,17 @@ pub async fn statement(
 pub async fn traced(
     server: impl PgExecutor<'_>,
     trace_id: &str,
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
     limit: i64,
 ) -> Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"SELECT query_id FROM query
            WHERE trace_id = $1 AND octet_length(trace_id) <= 1024 AND ($2::text IS NULL OR "user" = $2)
-           ORDER BY id DESC LIMIT $3"#,
+             AND ($3::text[] IS NULL OR cluster = ANY($3))
+           ORDER BY id DESC LIMIT $4"#,
         trace_id,
         owner,
+        clusters as Option<&[String]>,
         limit
     )
     .fetch_all(server)
@@ -53,15 +58,17 @@ pub async fn traced(
 pub async fn traced_without_index(
     server: impl PgExecutor<'_>,
     trace_id: &str,
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
     limit: i64,
 ) -> Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"SELECT query_id FROM query
            WHERE trace_id = $1 AND ($2::text IS NULL OR "user" = $2)
-           ORDER BY id DESC LIMIT $3"#,
+             AND ($3::text[] IS NULL OR cluster = ANY($3))
+           ORDER BY id DESC LIMIT $4"#,
         trace_id,
         owner,
+        clusters as Option<&[String]>,
         limit
     )
     .fetch_all(server)
@@ -81,23 +88,24 @@ pub async fn complete(server: impl PgExecutor<'_>, query_ids: &[String]) -> Resu
     .await
 }
 
-/// Returns the ids from one to before another, in order: `limit` of those of an owner among the first `looked_at`.
+/// Returns the ids from one to before another, in order: `limit` of those that are seen among the first `looked_at`.
 pub async fn ids_between(
     server: impl PgExecutor<'_>,
     (from, before): (&str, &str),
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
     (limit, looked_at): (i64, i64),
 ) -> Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"SELECT query_id
-           FROM (SELECT query_id, "user" FROM query WHERE query_id >= $1 AND query_id < $2
+           FROM (SELECT query_id, "user", cluster FROM query WHERE query_id >= $1 AND query_id < $2
                  ORDER BY query_id LIMIT $5) AS first
-           WHERE $4::text IS NULL OR "user" = $4 ORDER BY query_id LIMIT $3"#,
+           WHERE ($4::text IS NULL OR "user" = $4) AND ($6::text[] IS NULL OR cluster = ANY($6)) ORDER BY query_id LIMIT $3"#,
         from,
         before,
         limit,
         owner,
-        looked_at
+        looked_at,
+        clusters as Option<&[String]>
     )
     .fetch_all(server)
     .await
@@ -142,19 +150,21 @@ pub struct Profile {
     pub body: Option<Vec<u8>>,
 }
 
-/// Returns the profile of a query of an owner, or of any user; None if the query is unknown.
+/// Returns the profile of a query; None if the query is unknown.
 pub async fn profile(
     server: impl PgExecutor<'_>,
     query_id: &str,
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
 ) -> Result<Option<Profile>> {
     sqlx::query_as!(
         Profile,
         r#"SELECT profile.text_bytes AS "text_bytes?", profile.body AS "body?"
            FROM query LEFT JOIN profile ON profile.query_id = query.query_id
-           WHERE query.query_id = $1 AND ($2::text IS NULL OR query."user" = $2)"#,
+           WHERE query.query_id = $1 AND ($2::text IS NULL OR query."user" = $2)
+             AND ($3::text[] IS NULL OR query.cluster = ANY($3))"#,
         query_id,
-        owner
+        owner,
+        clusters as Option<&[String]>
     )
     .fetch_optional(server)
     .await

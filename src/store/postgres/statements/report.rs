@@ -2,7 +2,7 @@
 
 use sqlx::PgExecutor;
 
-use super::Result;
+use super::{Result, Seen};
 
 /// How often the queries of a fingerprint ran in one span.
 #[derive(Debug, Clone, Copy)]
@@ -13,13 +13,12 @@ pub struct SpanCount {
     pub count: i64,
 }
 
-/// Returns how often the queries of each fingerprint ran in spans of `width_ms`, from `from_ms` to `last_ms`. `owner` is the
-/// user whose queries alone count; none counts all.
+/// Returns how often the queries of each fingerprint ran in spans of `width_ms`, from `from_ms` to `last_ms`.
 pub async fn counted_by_span(
     server: impl PgExecutor<'_>,
     fingerprints: &[i64],
     (from_ms, width_ms, last_ms): (i64, i64, i64),
-    owner: Option<&str>,
+    (owner, clusters): Seen<'_>,
 ) -> Result<Vec<SpanCount>> {
     sqlx::query_as!(
         SpanCount,
@@ -28,12 +27,14 @@ pub async fn counted_by_span(
            WHERE started_ms BETWEEN $1 AND $3
              AND fingerprint = ANY($4)
              AND ($5::text IS NULL OR "user" = $5)
+             AND ($6::text[] IS NULL OR cluster = ANY($6))
            GROUP BY 1, 2"#,
         from_ms,
         width_ms,
         last_ms,
         fingerprints,
-        owner
+        owner,
+        clusters as Option<&[String]>
     )
     .fetch_all(server)
     .await
@@ -74,6 +75,15 @@ pub async fn sizes(server: impl PgExecutor<'_>) -> Result<Sizes> {
     )
     .fetch_one(server)
     .await
+}
+
+/// Returns the first clusters that queries name, in order.
+pub async fn clusters(server: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let names = sqlx::query_scalar!(
+        "SELECT cluster.name FROM cluster ORDER BY cluster.name LIMIT $1",
+        limit
+    );
+    names.fetch_all(server).await
 }
 
 /// Returns the bytes that the database takes on the disk of the server that answers.

@@ -46,7 +46,7 @@ pub async fn started_before(
 /// Returns the bytes of all labels, each with `label_bytes` beside its texts.
 pub async fn labels_bytes(server: impl PgExecutor<'_>, label_bytes: i64) -> Result<i64> {
     sqlx::query_scalar!(
-        r#"SELECT coalesce(sum(2 * (octet_length(db) + octet_length(label)) + $1::bigint), 0)::bigint AS "bytes!"
+        r#"SELECT coalesce(sum(2 * (octet_length(cluster) + octet_length(db) + octet_length(label)) + $1::bigint), 0)::bigint AS "bytes!"
            FROM stream_load_label"#,
         label_bytes
     )
@@ -62,7 +62,7 @@ pub async fn excess_labels(
 ) -> Result<Option<i64>> {
     sqlx::query_scalar!(
         r#"SELECT loaded_ms AS "ms!" FROM (
-               SELECT loaded_ms, sum(2 * (octet_length(db) + octet_length(label)) + $1::bigint)
+               SELECT loaded_ms, sum(2 * (octet_length(cluster) + octet_length(db) + octet_length(label)) + $1::bigint)
                    OVER (ORDER BY loaded_ms ROWS UNBOUNDED PRECEDING) AS bytes
                FROM stream_load_label
            ) AS up_to

@@ -60,13 +60,14 @@ pub async fn stored_ids(connection: &mut PgConnection, ids: &[&str]) -> Result<V
 /// Stores a label. Returns false if another batch has stored it; `token` is that of the batch.
 pub async fn insert_label(
     connection: &mut PgConnection,
-    (db, label): (&str, &str),
+    (cluster, db, label): (&str, &str, &str),
     token: &str,
     now_ms: i64,
 ) -> Result<bool> {
     let inserted = sqlx::query!(
-        "INSERT INTO stream_load_label (db, label, loaded_ms, token) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (db, label) DO NOTHING",
+        "INSERT INTO stream_load_label (cluster, db, label, loaded_ms, token) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (cluster, db, label) DO NOTHING",
+        cluster,
         db,
         label,
         now_ms,
@@ -78,11 +79,24 @@ pub async fn insert_label(
         return Ok(true);
     }
     let known = sqlx::query_scalar!(
-        "SELECT token FROM stream_load_label WHERE db = $1 AND label = $2",
+        "SELECT token FROM stream_load_label WHERE cluster = $1 AND db = $2 AND label = $3",
+        cluster,
         db,
         label
     );
     Ok(known.fetch_optional(connection).await?.as_deref() == Some(token))
+}
+
+/// Stores names of clusters that are not stored yet.
+pub async fn insert_clusters(connection: &mut PgConnection, names: &[String]) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO cluster (name) SELECT new.name FROM unnest($1::text[]) AS new (name) ORDER BY new.name
+         ON CONFLICT (name) DO NOTHING",
+        names
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Stores normalized statements that are not stored yet.

@@ -114,8 +114,8 @@ async fn remove_leftovers(
 ) -> Result<(), StoreError> {
     if let Some(before_ms) = removal.labels_before_ms {
         sqlx::query!(
-            "DELETE FROM stream_load_label WHERE (db, label) IN (
-                 SELECT db, label FROM stream_load_label WHERE loaded_ms < ? ORDER BY loaded_ms LIMIT ?)",
+            "DELETE FROM stream_load_label WHERE (cluster, db, label) IN (
+                 SELECT cluster, db, label FROM stream_load_label WHERE loaded_ms < ? ORDER BY loaded_ms LIMIT ?)",
             before_ms,
             LABELS
         )
@@ -268,7 +268,7 @@ impl Store {
         max_bytes: u64,
     ) -> Result<Option<i64>, StoreError> {
         let bytes = sqlx::query_scalar!(
-            r#"SELECT CAST(total(2 * (octet_length(db) + octet_length(label)) + ?) AS INTEGER)
+            r#"SELECT CAST(total(2 * (octet_length(cluster) + octet_length(db) + octet_length(label)) + ?) AS INTEGER)
                    AS "bytes!: i64"
                FROM stream_load_label"#,
             LABEL_BYTES

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sqlx::Execute;
 
 use super::super::Store;
+use super::conditions::Conditions;
 use super::hours::{Part, parts};
 use super::scan::{OWN, Scan, counted};
 use crate::domain::filter::QueryFilter;
@@ -13,7 +14,7 @@ use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::group::{Alike, Costs, Group, GroupBy, Grouping, Keys, Quarters, SUMMED};
-use crate::store::hours::{HOUR_MS, HourGroup};
+use crate::store::hours::{HOUR_MS, HourGroup, HourNames};
 use crate::store::query::Reader;
 use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
 use crate::store::timeline::{Bucket, Counting, Spans};
@@ -21,10 +22,10 @@ use crate::store::timeline::{Bucket, Counting, Spans};
 /// The columns that a [`Grouping`] needs beyond the counted ones.
 pub(super) static GROUP_COLUMNS: LazyLock<String> = LazyLock::new(|| {
     let summed = SUMMED.map(|column| format!(", ifnull({column}, 0)"));
-    format!(", fingerprint, user, db, peak_memory_bytes{}", summed.concat())
+    format!(", fingerprint, user, db, cluster, peak_memory_bytes{}", summed.concat())
 });
 /// The position of the first column of [`SUMMED`].
-const OF_SUMMED: usize = OWN + 4;
+const OF_SUMMED: usize = OWN + 5;
 
 /// Returns the groups of the queries of a filter. Stops with one group more than `most`.
 fn groups(
@@ -42,9 +43,9 @@ fn groups(
     parts(sqlite, filter, is_usable, |part| {
         match part {
             Part::Hour(hour, summary) => {
-                for (group, user, db) in summary.groups(filter, owner) {
+                for (group, HourNames { user, db, cluster }) in summary.groups(filter, owner) {
                     let durations = group.durations();
-                    let keys = Keys { fingerprint: group.fingerprint, user, db };
+                    let keys = Keys { fingerprint: group.fingerprint, user, db, cluster };
                     grouping.add_alike(&alike(hour, group, &durations), &keys, user);
                 }
             }
@@ -80,12 +81,17 @@ fn alike<'a>(hour: i64, group: &HourGroup, durations: &'a [(i64, u64)]) -> Alike
 pub(super) fn keys<'r>(row: &'r Row<'_>) -> Result<Keys<'r>, rusqlite::Error> {
     let text =
         |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null().ok().flatten());
-    Ok(Keys { fingerprint: row.get(OWN)?, user: text(OWN + 1)?, db: text(OWN + 2)? })
+    Ok(Keys {
+        fingerprint: row.get(OWN)?,
+        user: text(OWN + 1)?,
+        db: text(OWN + 2)?,
+        cluster: text(OWN + 3)?,
+    })
 }
 
 /// Returns what the query of a row with [`GROUP_COLUMNS`] cost.
 pub(super) fn costs(row: &Row<'_>) -> Result<Costs, rusqlite::Error> {
-    let mut costs = Costs { summed: [0; SUMMED.len()], peak_memory_bytes: row.get(OWN + 3)? };
+    let mut costs = Costs { summed: [0; SUMMED.len()], peak_memory_bytes: row.get(OWN + 4)? };
     for (column, value) in (OF_SUMMED..).zip(&mut costs.summed) {
         *value = row.get(column)?;
     }
@@ -134,19 +140,19 @@ impl Store {
         timeline.await
     }
 
-    /// Returns the queries of a filter that the owner may see, in groups, in no order. Ignores the filter's
+    /// Returns the queries of a filter that the reader may see, in groups, in no order. Ignores the filter's
     /// limit and cursor.
     pub(crate) async fn top(
         &self,
         filter: &QueryFilter,
         by: GroupBy,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Vec<Group>, StoreError> {
         let filter = filter.clone();
-        let owner = owner.map(str::to_string);
+        let owner = reader.owner.map(str::to_string);
         let all = usize::MAX;
         let top = move |sqlite: &_| groups(sqlite, (&filter, owner.as_deref()), by, all);
-        self.reports.run(None, top).await
+        self.reports.run(reader.client(), top).await
     }
 
     /// Returns the queries of a filter that the reader may see, by statement, in no order. Ignores the filter's limit and
@@ -201,11 +207,13 @@ impl Store {
             fingerprints.iter().map(|one| one.to_signed()).collect();
         let fingerprints = serde_json::json!(wanted).to_string();
         let owner = reader.owner.map(str::to_string);
+        let clusters = reader.clusters_json();
+        let within = QueryFilter::default().within_clusters(reader.clusters).into_owned();
         let counted = self.reports.run(reader.client(), move |sqlite| {
             let filter = QueryFilter {
                 from_ms: Some(from_ms),
                 to_ms: Some(last_ms.saturating_add(1)),
-                ..QueryFilter::default()
+                ..within
             };
             let spans = Spans { from_ms, width_ms, count: usize::MAX };
             let mut counts: foldhash::HashMap<(i64, i64), i64> = foldhash::HashMap::default();
@@ -230,11 +238,12 @@ impl Store {
                             let (first_ms, last_ms) = filter.starts();
                             let trends = sqlx::query_file!(
                                 "src/store/queries/trends.sql", from_ms, width_ms, last_ms,
-                                first_ms, fingerprints, owner
+                                first_ms, fingerprints, owner, clusters
                             );
                             let mut trends = sqlite.prepare_cached(trends.sql().as_str())?;
-                            let values =
-                                params![from_ms, width_ms, last_ms, first_ms, fingerprints, owner];
+                            let values = params![
+                                from_ms, width_ms, last_ms, first_ms, fingerprints, owner, clusters
+                            ];
                             let mut rows = trends.query(values)?;
                             while let Some(row) = rows.next()? {
                                 let count: i64 = row.get(2)?;
@@ -253,6 +262,34 @@ impl Store {
         counted.await
     }
 
+    /// Returns the first and the last start of the queries of the reader's clusters. Goes through an index by start from
+    /// both ends.
+    pub(in crate::store::sqlite) async fn span_in_clusters(
+        &self,
+        reader: Reader<'_>,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
+        let owner = reader.owner.map(str::to_string);
+        let clusters = reader.clusters_json();
+        let ends = self.scans.run(reader.client(), move |sqlite| {
+            let end = |direction: &str| {
+                let conditions = Conditions::new(Vec::new())
+                    .and_if("user = ?", owner.clone())
+                    .and_if("cluster IN (SELECT value FROM json_each(?))", clusters.clone())
+                    .and_plain("started_ms IS NOT NULL");
+                let sql = format!(
+                    "SELECT started_ms FROM query WHERE {} ORDER BY started_ms {direction} LIMIT 1",
+                    conditions.sql()
+                );
+                let mut statement = sqlite.prepare_cached(&sql)?;
+                conditions.bind(&mut statement)?;
+                let mut rows = statement.raw_query();
+                rows.next()?.map(|row| row.get::<_, i64>(0)).transpose()
+            };
+            Ok(end("ASC")?.zip(end("DESC")?))
+        });
+        ends.await
+    }
+
     /// Returns the id of the newest query that has a profile, or None if no query has one. Goes through the index by start
     /// up to that query.
     pub(crate) async fn newest_profile(
@@ -260,6 +297,7 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Option<QueryId>, StoreError> {
         let owner = reader.owner.map(str::to_string);
+        let clusters = reader.clusters_json();
         let id = self.scans.run(reader.client(), move |sqlite| {
             let newest = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
                 sqlite.query_row(sql, values, |row| row.get::<_, String>(0)).optional()
@@ -269,18 +307,22 @@ impl Store {
                     let all = sqlx::query!(
                         "SELECT query_id FROM query
                          WHERE EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
-                         ORDER BY started_ms DESC, id DESC LIMIT 1"
+                           AND (?1 IS NULL OR cluster IN (SELECT value FROM json_each(?1)))
+                         ORDER BY started_ms DESC, id DESC LIMIT 1",
+                        clusters
                     );
-                    newest(all.sql().as_str(), &[])
+                    newest(all.sql().as_str(), &[&clusters])
                 }
                 Some(user) => {
                     let of_user = sqlx::query!(
                         "SELECT query_id FROM query
-                         WHERE user = ? AND EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
+                         WHERE user = ?1 AND EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id)
+                           AND (?2 IS NULL OR cluster IN (SELECT value FROM json_each(?2)))
                          ORDER BY started_ms DESC, id DESC LIMIT 1",
-                        user
+                        user,
+                        clusters
                     );
-                    newest(of_user.sql().as_str(), &[&user])
+                    newest(of_user.sql().as_str(), &[&user, &clusters])
                 }
             }
         });

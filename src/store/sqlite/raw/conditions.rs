@@ -108,6 +108,7 @@ impl Conditions {
             ChosenText::Frontend => "frontend",
             ChosenText::WorkloadGroup => "workload_group",
             ChosenText::ComputeGroup => "compute_group",
+            ChosenText::Cluster => "cluster",
             ChosenText::Session => "session_id",
             ChosenText::Table => return self.has_table(values),
         };

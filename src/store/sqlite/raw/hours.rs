@@ -132,6 +132,7 @@ impl Store {
                     fingerprint: keys.fingerprint,
                     user: keys.user,
                     db: keys.db,
+                    cluster: keys.cluster,
                     is_load: kind == Kind::Load.name(),
                     sums: costs.summed,
                     peak_memory_bytes: costs.peak_memory_bytes,

@@ -146,11 +146,12 @@ impl<E: FnMut(&Row<'_>) -> Result<(Cursor, usize), rusqlite::Error>> ListReader<
         sqlite: &Connection,
         select: &str,
         statement_chars: i64,
-        (query_id, owner): (&QueryId, Option<&str>),
+        (query_id, reader): (&QueryId, Reader<'_>),
     ) -> Result<(), rusqlite::Error> {
         let conditions = Conditions::new(vec![statement_chars.into()])
             .and("query_id = ?", query_id.to_string())
-            .and_if("user = ?", owner.map(str::to_string));
+            .and_if("user = ?", reader.owner.map(str::to_string))
+            .and_if("cluster IN (SELECT value FROM json_each(?))", reader.clusters_json());
         self.step(sqlite, conditions.newest_first(select, 1))
     }
 }
@@ -214,9 +215,8 @@ impl Store {
     pub(crate) async fn unbounded_page(
         &self,
         filter: &QueryFilter,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<QueryPage, StoreError> {
-        let reader = Reader { owner, ..Reader::default() };
         self.page_within(filter, reader, ListBounds::NONE).await
     }
 
@@ -270,12 +270,12 @@ impl Store {
     pub(crate) async fn listed(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), StoreError> {
         let mut rows =
             ListReader::new(ListBounds::NONE, |row: &Row<'_>| read_listed(row, &mut each));
-        let one = (query_id, owner);
+        let one = (query_id, reader);
         let read =
             |sqlite: &_| rows.step_one(sqlite, SELECT_LISTED, LISTED_STATEMENT_CHARS.into(), one);
         self.read_pool.read_briefly(read).await
@@ -285,10 +285,10 @@ impl Store {
     pub(crate) async fn record(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<Option<StoredQuery>, StoreError> {
         let one = |rows: &mut QueryReader<'_>, sqlite: &_, select: &str| {
-            rows.step_one(sqlite, select, i64::MAX, (query_id, owner))
+            rows.step_one(sqlite, select, i64::MAX, (query_id, reader))
         };
         let bounds = (ListBounds::NONE, QueryOrder::Start);
         let read = |sqlite: &_| read_page(sqlite, bounds, &SELECT_QUERY, one);

@@ -83,6 +83,7 @@ impl Store {
     ) -> Result<Vec<PlanRun>, StoreError> {
         let fingerprint = fingerprint.to_signed();
         let owner = reader.owner.map(str::to_string);
+        let clusters = reader.clusters_json();
         let runs = self.reports.run(reader.client(), move |sqlite| {
             let sql = sqlx::query!(
                 "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
@@ -90,15 +91,17 @@ impl Store {
                  FROM query CROSS JOIN plan ON plan.query = query.id
                  WHERE query.fingerprint = ?1 AND query.started_ms BETWEEN ?2 AND ?3
                    AND plan.fingerprint IS NOT NULL AND (?4 IS NULL OR query.user = ?4)
+                   AND (?6 IS NULL OR query.cluster IN (SELECT value FROM json_each(?6)))
                  ORDER BY query.started_ms DESC, query.id DESC LIMIT ?5",
                 fingerprint,
                 first_ms,
                 last_ms,
                 owner,
-                limit
+                limit,
+                clusters
             );
             let mut statement = sqlite.prepare_cached(sql.sql().as_str())?;
-            let values = params![fingerprint, first_ms, last_ms, owner, limit];
+            let values = params![fingerprint, first_ms, last_ms, owner, limit, clusters];
             statement.query_map(values, plan_run)?.collect()
         });
         runs.await
@@ -113,20 +116,24 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Vec<FoundRun>, StoreError> {
         let owner = reader.owner.map(str::to_string);
+        let clusters = reader.clusters_json();
         let runs = self.reports.run(reader.client(), move |sqlite| {
             let sql = sqlx::query!(
                 "SELECT query.query_id, query.fingerprint, query.duration_ms, plan.findings
                  FROM plan CROSS JOIN query ON query.id = plan.query
                  WHERE plan.findings IS NOT NULL AND query.started_ms BETWEEN ?1 AND ?2
                    AND (?3 IS NULL OR query.user = ?3)
+                   AND (?5 IS NULL OR query.cluster IN (SELECT value FROM json_each(?5)))
                  ORDER BY plan.query DESC LIMIT ?4",
                 first_ms,
                 last_ms,
                 owner,
-                limit
+                limit,
+                clusters
             );
             let mut statement = sqlite.prepare_cached(sql.sql().as_str())?;
-            let runs = statement.query_map(params![first_ms, last_ms, owner, limit], |row| {
+            let values = params![first_ms, last_ms, owner, limit, clusters];
+            let runs = statement.query_map(values, |row| {
                 let fingerprint: Option<i64> = row.get(1)?;
                 Ok(FoundRun {
                     query_id: row.get(0)?,
@@ -149,6 +156,7 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Vec<ProfiledRun>, StoreError> {
         let owner = reader.owner.map(str::to_string);
+        let clusters = reader.clusters_json();
         let runs = self.reports.run(reader.client(), move |sqlite| {
             let sql = sqlx::query!(
                 "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
@@ -158,14 +166,17 @@ impl Store {
                  FROM plan CROSS JOIN query ON query.id = plan.query
                  WHERE plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL
                    AND query.started_ms BETWEEN ?1 AND ?2 AND (?3 IS NULL OR query.user = ?3)
+                   AND (?5 IS NULL OR query.cluster IN (SELECT value FROM json_each(?5)))
                  ORDER BY plan.query DESC LIMIT ?4",
                 first_ms,
                 last_ms,
                 owner,
-                limit
+                limit,
+                clusters
             );
             let mut statement = sqlite.prepare_cached(sql.sql().as_str())?;
-            let runs = statement.query_map(params![first_ms, last_ms, owner, limit], |row| {
+            let values = params![first_ms, last_ms, owner, limit, clusters];
+            let runs = statement.query_map(values, |row| {
                 Ok(ProfiledRun {
                     run: plan_run(row)?,
                     fingerprint: Fingerprint::from_signed(row.get(6)?),
@@ -192,7 +203,7 @@ impl Store {
         query_id: &QueryId,
         reader: Reader<'_>,
     ) -> Result<Vec<(String, i64)>, StoreError> {
-        let (id, owner) = (query_id.as_str(), reader.owner);
+        let (id, owner, clusters) = (query_id.as_str(), reader.owner, reader.clusters_json());
         let runs = sqlx::query!(
             "SELECT chosen.query_id, profile.text_bytes
              FROM (SELECT same.query, query.query_id
@@ -202,6 +213,7 @@ impl Store {
                          ORDER BY query DESC LIMIT ?3) AS same
                    CROSS JOIN query ON query.id = same.query
                    WHERE query.query_id <> ?1 AND (?2 IS NULL OR query.user = ?2)
+                     AND (?5 IS NULL OR query.cluster IN (SELECT value FROM json_each(?5)))
                      AND query.fingerprint = (SELECT fingerprint FROM query WHERE query_id = ?1)
                    ORDER BY same.query DESC LIMIT ?4) AS chosen
              CROSS JOIN profile ON profile.query = chosen.query
@@ -209,7 +221,8 @@ impl Store {
             id,
             owner,
             SAME_PLANS,
-            MAX_OTHER_RUNS
+            MAX_OTHER_RUNS,
+            clusters
         )
         .fetch_all(&self.readers)
         .await?;
@@ -221,40 +234,45 @@ impl Store {
     pub(in crate::store) async fn nearest_profiles(
         &self,
         (fingerprint, started_ms, query_id): (Fingerprint, i64, &str),
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<NearestProfiles, StoreError> {
+        let (owner, clusters) = (reader.owner, reader.clusters_json());
         let fingerprint = fingerprint.to_signed();
         let before = sqlx::query!(
             "SELECT near.query_id, near.started_ms AS \"started_ms!\", near.duration_ms,
                  (SELECT plan.fingerprint FROM plan WHERE plan.query = near.id) AS plan
-             FROM (SELECT id, query_id, user, started_ms, duration_ms FROM query
+             FROM (SELECT id, query_id, user, cluster, started_ms, duration_ms FROM query
                    WHERE fingerprint = ?1 AND started_ms <= ?2
                    ORDER BY started_ms DESC, id DESC LIMIT ?5) AS near
              WHERE near.query_id <> ?3 AND (?4 IS NULL OR near.user = ?4)
+               AND (?6 IS NULL OR near.cluster IN (SELECT value FROM json_each(?6)))
                AND EXISTS (SELECT 1 FROM profile WHERE profile.query = near.id)
              ORDER BY near.started_ms DESC, near.id DESC LIMIT 1",
             fingerprint,
             started_ms,
             query_id,
             owner,
-            NEAR_RUNS
+            NEAR_RUNS,
+            clusters
         )
         .fetch_optional(&self.readers)
         .await?;
         let after = sqlx::query!(
             "SELECT near.query_id, near.started_ms AS \"started_ms!\", near.duration_ms,
                  (SELECT plan.fingerprint FROM plan WHERE plan.query = near.id) AS plan
-             FROM (SELECT id, query_id, user, started_ms, duration_ms FROM query
+             FROM (SELECT id, query_id, user, cluster, started_ms, duration_ms FROM query
                    WHERE fingerprint = ?1 AND started_ms > ?2
                    ORDER BY started_ms ASC, id ASC LIMIT ?5) AS near
              WHERE near.query_id <> ?3 AND (?4 IS NULL OR near.user = ?4)
+               AND (?6 IS NULL OR near.cluster IN (SELECT value FROM json_each(?6)))
                AND EXISTS (SELECT 1 FROM profile WHERE profile.query = near.id)
              ORDER BY near.started_ms ASC, near.id ASC LIMIT 1",
             fingerprint,
             started_ms,
             query_id,
             owner,
-            NEAR_RUNS
+            NEAR_RUNS,
+            clusters
         )
         .fetch_optional(&self.readers)
         .await?;

@@ -8,16 +8,16 @@ use super::super::Store;
 use crate::domain::record::QueryId;
 use crate::store::error::StoreError;
 use crate::store::profile_body::{StoredText, unpack};
-use crate::store::query::StoredProfile;
+use crate::store::query::{Reader, StoredProfile};
 
 impl Store {
     /// Returns the profile of a query. A text of more than 64 KiB is returned packed.
     pub(crate) async fn profile(
         &self,
         query_id: &QueryId,
-        owner: Option<&str>,
+        reader: Reader<'_>,
     ) -> Result<StoredProfile, StoreError> {
-        let id = query_id.as_str();
+        let (id, owner, clusters) = (query_id.as_str(), reader.owner, reader.clusters_json());
         let read = self.read_pool.read_briefly(|handle| {
             let (sql, arguments) = (
                 // 64 KiB are unpacked in 30 µs. SQLite does not read a longer body from the file here.
@@ -25,12 +25,14 @@ impl Store {
                     "SELECT profile.text_bytes, profile.query,
                             CASE WHEN profile.text_bytes <= 65536 THEN profile.body END AS body
                      FROM query LEFT JOIN profile ON profile.query = query.id
-                     WHERE query.query_id = ?1 AND (?2 IS NULL OR query.user = ?2)",
+                     WHERE query.query_id = ?1 AND (?2 IS NULL OR query.user = ?2)
+                       AND (?3 IS NULL OR query.cluster IN (SELECT value FROM json_each(?3)))",
                     id,
-                    owner
+                    owner,
+                    clusters
                 )
                 .sql(),
-                params![id, owner],
+                params![id, owner, clusters],
             );
             let mut statement = handle.prepare_cached(sql.as_str())?;
             let mut rows = statement.query(arguments)?;

@@ -63,6 +63,7 @@ fn filters() -> [QueryFilter; 3] {
         frontend: some(),
         workload_group: some(),
         compute_group: some(),
+        cluster: some(),
         table: some(),
         session_id: some(),
         is_failed: Some(true),

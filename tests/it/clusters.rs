@@ -1,0 +1,389 @@
+//! One history of several clusters: who names the cluster of a query, where it shows, and who may see it.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use crate::support::fake_frontend::{Frontend, PASSWORD, list, row};
+use crate::support::{
+    self, Server, WithDb, annals, audit_records, data, db_argument, import, rows, stderr, stdout,
+    texts, wait_until,
+};
+use crate::users::{CAROLS, PATHS, ask, basic, password, user};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Returns the clusters of the queries, each with their number.
+fn counts(db: &Path) -> Vec<String> {
+    let sql = "SELECT coalesce(cluster, 'none') || ' ' || count(*) FROM query GROUP BY cluster ORDER BY 1";
+    texts(db, sql)
+}
+
+fn run(db: &Path, arguments: &[&str]) -> Output {
+    let output = annals().args(arguments).db(db).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    output
+}
+
+/// Writes a log with records of these numbers.
+fn log(folder: &Path, name: &str, numbers: std::ops::Range<u64>) -> PathBuf {
+    let file = folder.join(name);
+    std::fs::write(&file, audit_records(numbers)).unwrap();
+    file
+}
+
+/// Returns a history in which each of two clusters has queries, and its folder.
+fn history() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    for (cluster, numbers) in [("prod", 0..5), ("test", 5..8)] {
+        let file = log(folder.path(), &format!("{cluster}.log"), numbers);
+        run(&db, &["import", "--cluster", cluster, file.to_str().unwrap()]);
+    }
+    (folder, db)
+}
+
+#[test]
+fn each_source_names_its_cluster_and_others_have_that_of_the_server() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let frontend = Frontend::start();
+    frontend.answers("/rest/v1/query_profile", list(&[row("1-f", "EOF")]));
+    let named = log(folder.path(), "named.log", 0..3);
+    let plain = log(folder.path(), "plain.log", 3..5);
+    let configuration = format!(
+        "follow = [{{ path = '{}', cluster = 'prod' }}, '{}']\n\
+         [[frontend]]\nurl = 'http://root@{}'\npassword_file = '{}'\npoll_interval_seconds = 1\ncluster = '东'\n\
+         [[exclude]]\ncluster = 'dev*'\n",
+        named.display(),
+        plain.display(),
+        frontend.address,
+        path("password").display()
+    );
+    std::fs::write(path("password"), PASSWORD).unwrap();
+    std::fs::write(path("annals.toml"), configuration).unwrap();
+    let db = path("a.db");
+    let file = path("annals.toml");
+    let server = Server::start(&db, &["--config", file.to_str().unwrap(), "--cluster", "rest"]);
+    let first = json!({"query_id": "1-1", "time": "2024-08-08 00:00:00", "stmt": "select 1"});
+    let mut second = first.clone();
+    (second["query_id"], second["cluster"]) = (json!("1-2"), json!("own"));
+    let push = |headers: &[(&str, &str)], row: &Value| {
+        server.send("POST", "/api/v1/queries", headers, row.to_string().as_bytes())
+    };
+    assert_eq!(push(&[], &first).1["data"]["new"], 1);
+    // What a row says is known better.
+    assert_eq!(push(&[("x-annals-cluster", "other")], &second).1["data"]["new"], 1);
+    second["query_id"] = json!("1-3");
+    second.as_object_mut().unwrap().remove("cluster");
+    assert_eq!(push(&[("x-annals-cluster", "other")], &second).1["data"]["new"], 1);
+    assert_eq!(push(&[("x-annals-cluster", "dev 2")], &second).1["data"]["excluded"], 1);
+    let profile = support::profile("1-4", &[("Start Time", "2024-08-08 00:00:00")]);
+    let headers = [("x-annals-cluster", "other")];
+    // What is no name is kept beside the columns.
+    second["query_id"] = json!("1-5");
+    second["cluster"] = json!("a,b");
+    assert_eq!(push(&headers, &second).1["data"]["new"], 1);
+    let put = server.send("PUT", "/api/v1/queries/1-4/profile", &headers, profile.as_bytes());
+    assert_eq!(put.1["data"]["profile"], "new");
+    let expected = ["other 3", "own 1", "prod 3", "rest 3", "东 1"];
+    wait_until(|| counts(&db) == expected, || format!("{:?}", counts(&db)));
+    let sources = server.envelope("/api/v1/status")["data"]["sources"].clone();
+    let cluster = |name: String| sources[name]["cluster"].clone();
+    assert_eq!(cluster(format!("follow {}", named.display())), "prod");
+    assert_eq!(cluster(format!("follow {}", plain.display())), "rest");
+    assert_eq!(cluster(format!("frontend http://{}/", frontend.address)), "东");
+    for name in ["a,b", " ", "\u{1}"].map(|name| name.trim_start_matches('\u{1}')) {
+        let (status, answer, _) = push(&[("x-annals-cluster", name)], &first);
+        assert_eq!(status, 400, "{name:?}");
+        assert!(answer["data"].as_str().unwrap().contains("X-Annals-Cluster"), "{answer}");
+    }
+    let rejected = annals().args(["serve", "--cluster", "a,b"]).db(&db).output().unwrap();
+    assert!(stderr(&rejected).contains("neither a comma"), "{}", stderr(&rejected));
+}
+
+#[test]
+fn a_name_is_better_than_none_and_the_first_name_stays() {
+    let folder = TempDir::new().unwrap();
+    let (db, file) = (folder.path().join("a.db"), log(folder.path(), "fe.audit.log", 0..3));
+    import(&db, &[&file]);
+    assert_eq!(counts(&db), ["none 3"]);
+    let file = file.to_str().unwrap();
+    let again = stdout(&run(&db, &["import", "--cluster", "prod", file]));
+    assert!(again.contains("records:  0 new, 3 merged, 0 unchanged"), "{again}");
+    let other = stdout(&run(&db, &["import", "--cluster", "test", file]));
+    assert!(other.contains("records:  0 new, 0 merged, 3 unchanged"), "{other}");
+    assert!(other.contains("stored under another cluster, which they keep: 3"), "{other}");
+    let none = stdout(&run(&db, &["import", file]));
+    assert!(none.contains("3 unchanged") && !none.contains("another cluster"), "{none}");
+    assert_eq!(counts(&db), ["prod 3"]);
+}
+
+#[test]
+fn the_jobs_of_two_clusters_are_told_apart_though_their_numbers_are_the_same() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let sample = std::fs::read_to_string(data("fe.audit.log")).unwrap();
+    let sample = sample.lines().find(|line| line.contains("|JobId=10238|")).unwrap();
+    let job = |table: &str| {
+        format!("{}\n", sample.replace("TableList=orders", &format!("TableList={table}")))
+    };
+    for (cluster, table) in [("prod", "orders"), ("test", "clicks"), ("prod", "orders")] {
+        let file = folder.path().join("fe.audit.log");
+        std::fs::write(&file, job(table)).unwrap();
+        run(&db, &["import", "--cluster", cluster, file.to_str().unwrap()]);
+    }
+    let loads = rows(
+        &db,
+        "SELECT cluster, table_list FROM load_history JOIN query USING (query_id) ORDER BY cluster",
+    );
+    let loads: Vec<Vec<&str>> =
+        loads.iter().map(|row| row.iter().flatten().map(|it| &**it).collect()).collect();
+    assert_eq!(loads, [["prod", "orders"], ["test", "clicks"]]);
+}
+
+#[test]
+fn a_label_is_of_one_cluster() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    let load = |cluster: Option<&str>| {
+        let mut headers = vec![("label", "l1"), ("format", "json"), ("read_json_by_line", "true")];
+        headers.extend(cluster.map(|cluster| ("x-annals-cluster", cluster)));
+        let id = cluster.unwrap_or("none");
+        let row =
+            json!({"query_id": format!("{id}-1"), "time": "2024-08-08 00:00:00", "stmt": "s"});
+        let path = "/api/audit/log/_stream_load?redirected=true";
+        let (_, answer, _) = server.send("PUT", path, &headers, row.to_string().as_bytes());
+        answer["Status"].as_str().unwrap().to_string()
+    };
+    for cluster in [None, Some("prod"), Some("test")] {
+        assert_eq!(load(cluster), "Success", "{cluster:?}");
+        assert_eq!(load(cluster), "Label Already Exists", "{cluster:?}");
+    }
+    assert_eq!(load(Some("a,b")), "Fail");
+}
+
+#[test]
+fn a_merge_gives_a_cluster_to_records_without_one() {
+    let (folder, named) = history();
+    let (plain, all) = (folder.path().join("plain.db"), folder.path().join("all.db"));
+    import(&plain, &[&log(folder.path(), "plain.log", 8..10)]);
+    let merge = |cluster: &[&str]| {
+        let mut command = annals();
+        command
+            .arg("merge")
+            .args([db_argument(&named), db_argument(&plain)])
+            .args(cluster)
+            .db(&all);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    };
+    merge(&[]);
+    assert_eq!(counts(&all), ["none 2", "prod 5", "test 3"]);
+    merge(&["--cluster", "eu"]);
+    assert_eq!(counts(&all), ["eu 2", "prod 5", "test 3"]);
+}
+
+#[test]
+fn commands_list_group_and_export_clusters() {
+    let (folder, db) = history();
+    let listed = stdout(&run(&db, &["list", "--not-cluster", "prod", "-n", "2"]));
+    let lines: Vec<Vec<&str>> = listed.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!((lines[0][6], lines[1][6], lines.len()), ("cluster", "test", 3), "{listed}");
+    // Columns that somebody chose stay, and so do those of a history of one cluster.
+    let chosen = stdout(&run(&db, &["list", "--columns", "query_id,db"]));
+    assert!(!chosen.contains("cluster"), "{chosen}");
+    let one = folder.path().join("one.db");
+    run(&one, &["import", "--cluster", "prod", folder.path().join("prod.log").to_str().unwrap()]);
+    assert!(!stdout(&run(&one, &["list"])).contains("cluster"));
+    let all = ["top", "--by", "cluster", "--from", "2024-01-01", "--sort", "count", "--json"];
+    let top: Value = serde_json::from_str(&stdout(&run(&db, &all))).unwrap();
+    let top = top.as_array().unwrap().iter().map(|row| (row["name"].clone(), row["count"].clone()));
+    assert_eq!(top.collect::<Vec<_>>(), [(json!("prod"), json!(5)), (json!("test"), json!(3))]);
+    // What is exported is read again with its clusters.
+    for format in ["csv", "ndjson"] {
+        let exported = folder.path().join(format!("all.{format}"));
+        std::fs::write(&exported, run(&db, &["export", "--format", format]).stdout).unwrap();
+        let copy = folder.path().join(format!("{format}.db"));
+        run(&copy, &["import", "--cluster", "other", exported.to_str().unwrap()]);
+        assert_eq!(counts(&copy), ["prod 5", "test 3"], "{format}");
+    }
+}
+
+#[test]
+fn pages_tell_clusters_apart_where_there_are_several() {
+    let (folder, db) = history();
+    let page = |server: &Server, path: &str| {
+        let (status, _, body) = server.get(path);
+        assert_eq!(status, 200, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let server = Server::start(&db, &[]);
+    let all = page(&server, "/");
+    assert!(all.contains("<th scope=\"col\">Cluster</th>"), "{all}");
+    assert_eq!(
+        all.matches("<td class=\"cluster\"><a class=\"value\" href=\"/?cluster=prod\">").count(),
+        5
+    );
+    assert!(all.contains("<select name=\"cluster\">"), "{all}");
+    let of_test = page(&server, "/?cluster=test");
+    assert_eq!(of_test.matches("<td class=\"cluster\">").count(), 3);
+    assert!(of_test.contains("<option value=\"test\" selected>"), "{of_test}");
+    let statements = page(&server, "/statements?cluster=test");
+    assert!(statements.contains("<a href=\"/statements?cluster=prod\">"), "{statements}");
+    let id = &texts(&db, "SELECT query_id FROM query WHERE cluster = 'test' ORDER BY 1")[0];
+    let query = page(&server, &format!("/query_profile/{id}"));
+    assert!(query.contains("<a href=\"/?cluster=test\">"), "{query}");
+    let reported = server.envelope("/api/v1/statements?not_cluster=prod");
+    assert_eq!(reported["data"][0]["count"], 3, "{reported}");
+    let one = folder.path().join("one.db");
+    run(&one, &["import", "--cluster", "prod", folder.path().join("prod.log").to_str().unwrap()]);
+    let server = Server::start(&one, &[]);
+    for path in ["/", "/statements"] {
+        let page = page(&server, path);
+        assert!(!page.contains("class=\"cluster\"") && !page.contains("<select name=\"cluster\">"));
+        assert!(!page.contains("aria-label=\"Cluster\""), "{page}");
+    }
+}
+
+/// Starts a server with the sample data as those of `prod`, one query of `test` and one of no cluster. `root` is an admin of
+/// all clusters, `prod` and `test` are admins of one, and `both` is a writer of two.
+fn server_with_rights() -> (TempDir, Server) {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let sample =
+        annals().args(["import", "--cluster", "prod"]).arg(data("")).db(&db).output().unwrap();
+    assert!(db.exists() || support::is_postgres(), "{}", stderr(&sample));
+    for (name, role, clusters) in [
+        ("root", "admin", ""),
+        ("prod", "admin", "prod"),
+        ("test", "admin", "test"),
+        ("both", "writer", "test,eu"),
+    ] {
+        let mut arguments = vec!["add", name, "--role", role];
+        if !clusters.is_empty() {
+            arguments.extend(["--cluster", clusters]);
+        }
+        let added = user(&db, &arguments, &password(name));
+        assert!(added.status.success(), "{}", stderr(&added));
+    }
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    for (id, trace, cluster) in [
+        ("prods-traced", "trace-of-prod", Some("prod")),
+        ("tests-own", "trace-of-test", Some("test")),
+        ("nobodys-secret", "trace-of-nobody", None),
+    ] {
+        let query = json!({
+            "query_id": id, "time": "2024-08-08 00:00:00", "user": "eve", "stmt": format!("select {id}"),
+            "trace_id": trace, "cluster": cluster, "state": "EOF",
+        });
+        let body = query.to_string();
+        let (status, ..) = ask(&server, Some("root"), "POST", "/api/v1/queries", body.as_bytes());
+        assert_eq!(status, 200);
+    }
+    (folder, server)
+}
+
+#[test]
+fn no_user_sees_a_byte_of_a_cluster_beyond_their_own() {
+    let (_folder, server) = server_with_rights();
+    let of = |path: &str, id: &str, trace: &str| path.replace("ID", id).replace("TRACE", trace);
+    const PAGES: [&str; 9] = [
+        "/", "/?order=duration_ms", "/?search=secret", "/statements", "/regressions", "/findings",
+        "/plans", "/statements/04e2162002802189", "/query_profile/ID",
+    ];
+    const SECRETS: [&str; 6] = ["carol", "staging", "clicks", "secret", "prods-traced", "nobody"];
+    for path in PATHS.iter().copied().chain(PAGES) {
+        let known = of(path, CAROLS, "trace-of-prod");
+        let unknown = of(path, "11-22", "trace-of-none");
+        let (status, body, _) = ask(&server, Some("test"), "GET", &known, b"");
+        let (unknown_status, unknown_body, _) = ask(&server, Some("test"), "GET", &unknown, b"");
+        let text = String::from_utf8(body).unwrap();
+        for secret in SECRETS {
+            // The page repeats what was asked for.
+            let is_asked = known.contains(secret);
+            assert!(is_asked || !text.contains(secret), "{path} shows {secret}: {text}");
+        }
+        assert_eq!(status, unknown_status, "{path}");
+        let unknown = String::from_utf8(unknown_body).unwrap().replace("11-22", CAROLS);
+        assert_eq!(text, unknown.replace("trace-of-none", "trace-of-prod"), "{path}");
+        // Everything but two queries is of one cluster.
+        let [all, of_prod] =
+            ["root", "prod"].map(|name| ask(&server, Some(name), "GET", &known, b""));
+        assert_eq!((all.0, of_prod.0), (200, 200), "{path}");
+    }
+    let count = |name: &str, path: &str| {
+        let (_, body, _) = ask(&server, Some(name), "GET", path, b"");
+        serde_json::from_slice::<Value>(&body).unwrap()["count"].as_u64().unwrap()
+    };
+    let list = "/api/v1/queries?limit=1000";
+    let all = count("root", list);
+    assert_eq!((count("prod", list), count("test", list), count("both", list)), (all - 2, 1, 0));
+    assert_eq!(count("test", "/api/v1/queries?cluster=prod"), 0);
+    assert_eq!(count("test", "/api/v1/queries?not_cluster=test"), 0);
+    assert_eq!(count("prod", "/api/v1/queries?cluster=prod&cluster=test&limit=1000"), all - 2);
+    // Their own queries they see, by each way.
+    for path in [
+        "/api/v1/queries/ID", "/rest/v2/manager/query/sql/ID", "/query_profile/ID",
+        "/api/v1/queries?order=duration_ms", "/rest/v2/manager/query/trace_id/TRACE",
+    ] {
+        let (status, body, _) =
+            ask(&server, Some("test"), "GET", &of(path, "tests-own", "trace-of-test"), b"");
+        assert_eq!(status, 200, "{path}");
+        assert!(String::from_utf8(body).unwrap().contains("tests-own"), "{path}");
+    }
+    // The state of annals says of which clusters it has how much.
+    for path in ["/api/v1/status", "/metrics", "/status"] {
+        let statuses = ["root", "test"].map(|name| ask(&server, Some(name), "GET", path, b"").0);
+        assert_eq!(statuses, [200, 403], "{path}");
+    }
+    let (_, page, _) = ask(&server, Some("test"), "GET", "/", b"");
+    assert!(!String::from_utf8(page).unwrap().contains("prod"), "a name of another cluster shows");
+}
+
+#[test]
+fn who_has_clusters_pushes_to_these_alone() {
+    let (folder, server) = server_with_rights();
+    let db = folder.path().join("a.db");
+    let push = |name: &str, cluster: Option<&str>, row: Value| {
+        let authorization = basic(name, &password(name));
+        let mut headers = vec![("authorization", authorization.as_str())];
+        headers.extend(cluster.map(|cluster| ("x-annals-cluster", cluster)));
+        let body = row.to_string();
+        let (status, answer, _) = server.send("POST", "/api/v1/queries", &headers, body.as_bytes());
+        (status, answer.to_string())
+    };
+    let row = |id: &str| json!({"query_id": id, "time": "2024-08-08 00:00:00", "stmt": "select 7", "user": "both"});
+    let cluster_of = |id: &str| {
+        texts(&db, &format!("SELECT coalesce(cluster, 'none') FROM query WHERE query_id = '{id}'"))
+    };
+    // The only cluster needs no name, and one of several does.
+    assert_eq!(push("test", None, row("7-1")).0, 200);
+    assert_eq!(cluster_of("7-1"), ["test"]);
+    let (status, answer) = push("both", None, row("7-2"));
+    assert!(status == 403 && answer.contains("name the cluster in the header"), "{answer}");
+    assert_eq!(push("both", Some("eu"), row("7-2")).0, 200);
+    assert_eq!(cluster_of("7-2"), ["eu"]);
+    for name in ["both", "test"] {
+        let (status, answer) = push(name, Some("prod"), row("7-3"));
+        assert!(status == 403 && answer.contains("not to the cluster prod"), "{answer}");
+    }
+    let mut of_prod = row("7-3");
+    of_prod["cluster"] = json!("prod");
+    let (status, answer) = push("test", None, of_prod);
+    assert!(status == 422 && answer.contains("may not push to the cluster prod"), "{answer}");
+    assert_eq!(cluster_of("7-3"), Vec::<String>::new());
+    // A query of an unknown or another cluster does not become one that the sender may see.
+    for id in ["nobodys-secret", "prods-traced"] {
+        let before = cluster_of(id);
+        assert_eq!(push("test", None, row(id)).0, 200, "{id}");
+        assert_eq!(cluster_of(id), before, "{id}");
+        let (_, body, _) = ask(&server, Some("test"), "GET", "/api/v1/queries?limit=1000", b"");
+        assert!(!String::from_utf8(body).unwrap().contains(&format!("select {id}")), "{id}");
+        assert_eq!(ask(&server, Some("test"), "GET", &format!("/api/v1/queries/{id}"), b"").0, 404);
+    }
+    let listed = stdout(&user(&db, &["list"], ""));
+    assert!(
+        listed.contains("both\twriter\teu,test\n") && listed.contains("root\tadmin\n"),
+        "{listed}"
+    );
+}
