@@ -7,7 +7,7 @@ use annals::cli::args::ignore_empty_variables;
 use annals::cli::output::{error_text, has_colours, hide_passwords};
 use annals::cli::{
     backup, check, diff, export, find, generated, import, list, merge, plans, profile, prune,
-    regress, salvage, serve, show, stats, token, top, user,
+    regress, salvage, serve, show, stats, token, top, usage, user,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -37,6 +37,7 @@ enum Command {
     Profile(profile::ProfileArgs),
     Top(top::TopArgs),
     Regress(regress::RegressArgs),
+    Usage(usage::UsageArgs),
     Plans(plans::PlansArgs),
     Diff(diff::DiffArgs),
     Export(export::ExportArgs),
@@ -94,6 +95,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Profile(arguments) => profile::run(arguments).await,
         Command::Top(arguments) => top::run(arguments).await,
         Command::Regress(arguments) => regress::run(arguments).await,
+        Command::Usage(arguments) => usage::run(arguments).await,
         Command::Plans(arguments) => plans::run(arguments).await,
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Export(arguments) => export::run(arguments).await,

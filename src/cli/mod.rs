@@ -25,6 +25,7 @@ pub mod show;
 pub mod stats;
 pub mod token;
 pub mod top;
+pub mod usage;
 pub mod user;
 
 use crate::store::{ReparseSummary, Store};

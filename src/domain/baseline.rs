@@ -19,6 +19,9 @@ impl Default for Baseline {
 }
 
 impl Baseline {
+    /// The same time of the day before.
+    pub(crate) const DAY_BEFORE: Baseline = Baseline::Before(86_400_000);
+
     /// What a baseline is, for the message about a text that is none.
     pub(crate) const SPELLINGS: &str =
         "how long before, like 7d, or a period like 2024-08-01..2024-08-02";
@@ -42,6 +45,21 @@ impl Baseline {
             Baseline::Period(first_ms, end_ms) => (first_ms, end_ms.min(from_ms)),
         }
     }
+
+    /// Returns the begin and the end of the baseline of a period that is compared with one of the same length: as long before as
+    /// the baseline says, or the smallest multiple of that by which the two do not overlap.
+    pub(crate) fn same_length(self, from_ms: i64, to_ms: i64) -> (i64, i64) {
+        match self {
+            Baseline::Before(ms) => {
+                let ms = ms.max(1);
+                let length_ms = to_ms.saturating_sub(from_ms).max(1);
+                let times = length_ms.saturating_sub(1) / ms + 1;
+                let before_ms = ms.saturating_mul(times);
+                (from_ms.saturating_sub(before_ms), to_ms.saturating_sub(before_ms))
+            }
+            Baseline::Period(first_ms, end_ms) => (first_ms, end_ms),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -59,5 +77,21 @@ mod tests {
         for text in ["last week", "", "0d", "1970-01-03..1970-01-02", "1970-01-02.."] {
             assert_eq!(of(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_baseline_of_the_same_length_does_not_overlap_the_period() {
+        let of = |text, from_days: i64, to_days: i64| {
+            let baseline = Baseline::parse(text, Zone::UTC).unwrap();
+            let (from_ms, to_ms) = baseline.same_length(from_days * DAY_MS, to_days * DAY_MS);
+            (from_ms / DAY_MS, to_ms / DAY_MS)
+        };
+        assert_eq!(of("1d", 10, 11), (9, 10));
+        assert_eq!(of("7d", 10, 11), (3, 4));
+        assert_eq!(of("1d", 10, 13), (7, 10));
+        assert_eq!(of("7d", 20, 28), (6, 14));
+        assert_eq!(of("1970-01-02..1970-01-05", 10, 11), (1, 4));
+        let all = Baseline::default().same_length(i64::MIN, i64::MAX);
+        assert_eq!(all.0, i64::MIN);
     }
 }

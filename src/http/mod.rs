@@ -84,12 +84,13 @@ static BY_PATH: LazyLock<foldhash::HashMap<&str, &Route>> = LazyLock::new(|| {
 });
 
 /// The pages, which are no routes of this module, and how they work. Paths below a page work as the page does.
-const PAGES: [(&str, RouteKind); 10] = [
+const PAGES: [(&str, RouteKind); 11] = [
     ("/query_profile", RouteKind::Read),
     ("/statements", RouteKind::Report),
     ("/regressions", RouteKind::Report),
     ("/findings", RouteKind::Report),
     ("/plans", RouteKind::Report),
+    ("/usage", RouteKind::Report),
     ("/status", RouteKind::Read),
     ("/events", RouteKind::Stream),
     ("/login", RouteKind::Read),

@@ -22,9 +22,9 @@ use crate::http::compute::ComputeQueue;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Batch, Bucket, Found, Incomplete, ListedQuery, NearestProfiles, PlanRuns, QueryPage, Reader,
-    Regressions, Spans, StatementOrder, StatementPage, Store, StoreError, StoredProfile,
-    StoredQuery, StoredText, Visibility,
+    Batch, Bucket, Concurrent, Found, Incomplete, ListedQuery, NearestProfiles, PlanRuns,
+    QueryPage, Reader, Regressions, Spans, StatementOrder, StatementPage, Steps, Store, StoreError,
+    StoredProfile, StoredQuery, StoredText, Usage, UsageOrder, Visibility,
 };
 
 /// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
@@ -282,6 +282,23 @@ impl View {
         baseline: Baseline,
     ) -> Result<Option<Regressions>, StoreError> {
         self.store.regressions(filter, baseline, self.reader()).await
+    }
+
+    pub(crate) async fn usage(
+        &self,
+        filter: &QueryFilter,
+        baseline: Baseline,
+        shown: (UsageOrder, Steps),
+    ) -> Result<Option<Usage>, StoreError> {
+        self.store.usage(filter, baseline, shown, self.reader()).await
+    }
+
+    pub(crate) async fn concurrent(
+        &self,
+        query: &StoredQuery,
+        limit: u32,
+    ) -> Result<Option<Concurrent>, StoreError> {
+        self.store.concurrent(query, limit, self.reader()).await
     }
 
     pub(crate) async fn plan_runs(

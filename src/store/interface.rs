@@ -28,6 +28,7 @@ mod find;
 mod lists;
 mod plans;
 mod retention;
+mod usage;
 
 pub(crate) use find::{Found, Match, MatchKind, Only};
 

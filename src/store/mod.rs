@@ -26,6 +26,7 @@ mod sqlite;
 mod statements;
 mod timeline;
 mod turns;
+mod usage;
 mod write;
 mod writer;
 
@@ -48,4 +49,8 @@ pub(crate) use retention::{Mark, Pruner, Removal};
 pub(crate) use sqlite::{BUSY_TIMEOUT, Store as SqliteStore, sqlite_version};
 pub(crate) use statements::{StatementOrder, StatementPage, StatementStatistics};
 pub(crate) use timeline::{Bucket, Spans};
+pub(crate) use usage::{
+    ConcurrencyStep, Concurrent, ConcurrentRun, Steps, Usage, UsageCosts, UsageGroups, UsageOrder,
+    UsageRow, usage_range,
+};
 pub(crate) use writer::Writer;

@@ -121,10 +121,15 @@ impl Spans {
 
     /// Returns a bucket for each span, without queries.
     pub(super) fn empty(self) -> Vec<Bucket> {
-        let starts = std::iter::successors(Some(self.from_ms), |from_ms| {
+        self.begins().map(Bucket::empty).collect()
+    }
+
+    /// Returns the begin of each span.
+    pub(super) fn begins(self) -> impl Iterator<Item = i64> {
+        let begins = std::iter::successors(Some(self.from_ms), move |from_ms| {
             Some(from_ms.saturating_add(self.width_ms))
         });
-        starts.take(self.count).map(Bucket::empty).collect()
+        begins.take(self.count)
     }
 
     /// Returns whether all starts of an hour since 1970 are in one span, or in none.

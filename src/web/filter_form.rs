@@ -204,14 +204,14 @@ fn statement_note(fingerprint: Fingerprint) -> Markup {
     }
 }
 
-/// Returns what is chosen, each with a link to the list without it; nothing if nothing is chosen.
-pub(super) fn chosen(parameters: &Parameters) -> Markup {
+/// Returns what is chosen, each with a link to the page at `path` without it; nothing if nothing is chosen.
+pub(super) fn chosen(path: &str, parameters: &Parameters) -> Markup {
     let chosen: Vec<(String, &str, String)> = parameters
         .iter()
         .filter_map(|(name, value)| {
             let mut others = parameters.clone();
             others.retain(|other, it| (other, it) != (name, value));
-            let link = address(paths::HISTORY, &others, &[("cursor", "")]);
+            let link = address(path, &others, &[("cursor", "")]);
             let (label, value) = described(name, value)?;
             Some((label, value, link))
         })

@@ -23,6 +23,7 @@ pub(super) struct Page {
 pub(super) enum NavItem {
     History,
     Statements,
+    Usage,
     Status,
 }
 
@@ -81,6 +82,7 @@ fn navigation(current: Option<NavItem>, viewer: &Viewer) -> Markup {
             ul {
                 (item(NavItem::History, paths::HISTORY, "History"))
                 (item(NavItem::Statements, paths::STATEMENTS, "Statements"))
+                (item(NavItem::Usage, paths::USAGE, "Usage"))
                 @if viewer.sees_status { (item(NavItem::Status, paths::STATUS, "Status")) }
             }
         }

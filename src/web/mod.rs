@@ -5,7 +5,7 @@
 //! than the REST interface shows to the same user.
 //!
 //! One module is one page, and owns its route: [`history`], [`find`], [`query`], [`compare`](mod@compare), [`statements`], [`regressions`], [`findings`], [`plans`], [`statement`],
-//! [`status`], [`login`]. [`live_updates`] sends changes to open pages. The other modules are what the pages share.
+//! [`usage`], [`status`], [`login`]. [`live_updates`] sends changes to open pages. The other modules are what the pages share.
 
 mod assets;
 mod chart;
@@ -34,6 +34,7 @@ mod statements;
 mod status;
 mod time_range;
 mod timelines;
+mod usage;
 
 use std::sync::Arc;
 
@@ -60,6 +61,8 @@ pub(crate) fn routes(
         .or(statements::route(requests.clone(), live_updates.watch.clone()))
         .unify()
         .or(regressions::route(requests.clone(), live_updates.watch.clone()))
+        .unify()
+        .or(usage::route(requests.clone(), live_updates.watch.clone()))
         .unify()
         .or(findings::route(requests.clone()))
         .unify()

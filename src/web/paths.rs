@@ -11,6 +11,7 @@ pub(super) const STATEMENTS: &str = "/statements";
 pub(super) const REGRESSIONS: &str = "/regressions";
 pub(super) const FINDINGS: &str = "/findings";
 pub(super) const PLANS: &str = "/plans";
+pub(super) const USAGE: &str = "/usage";
 pub(super) const FIND: &str = "/find";
 pub(super) const COMPARE: &str = "/compare";
 pub(super) const STATUS: &str = "/status";
@@ -22,6 +23,11 @@ pub(super) fn query(query_id: &str) -> String {
     let id = utf8_percent_encode(query_id, NON_ALPHANUMERIC).to_string();
     // Doris' ids are hex numbers with a dash, which needs no escape.
     format!("/query_profile/{}", id.replace("%2D", "-"))
+}
+
+/// Returns the path of the page of what ran beside a query.
+pub(super) fn usage_during(query_id: &str) -> String {
+    format!("{USAGE}{}", query(query_id).trim_start_matches("/query_profile"))
 }
 
 /// Returns the path of the page of one statement.
@@ -77,6 +83,7 @@ mod tests {
     fn addresses_are_escaped() {
         assert_eq!(query("1f-2e"), "/query_profile/1f-2e");
         assert_eq!(query("a/b?c"), "/query_profile/a%2Fb%3Fc");
+        assert_eq!(usage_during("1f-2e"), "/usage/1f-2e");
         assert_eq!(login("/?user=a b"), "/login?next=%2F%3Fuser%3Da%20b");
         assert_eq!(login("/"), "/login");
         let mut page = Parameters::new();

@@ -67,8 +67,8 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         h1 { "Statements" }
         (tabs(paths::REGRESSIONS, &parameters))
         p.note { "Statements whose runs take longer than in an earlier period, by more than chance explains. The first costs most time." }
-        (period_form(&filter, &parameters, view.zone))
-        (choices(text.as_deref().unwrap_or("7d"), &parameters))
+        (period_form(paths::REGRESSIONS, "Compare", "Newest day", (filter.from_ms, filter.to_ms), &parameters, view.zone))
+        (baseline_choices(paths::REGRESSIONS, &BASELINES, text.as_deref().unwrap_or("7d"), &parameters))
         (cluster_choices(&view.several_clusters().await?, paths::REGRESSIONS, &parameters))
         @match &report.value {
             Some(found) => (comparison(found, view.zone)),
@@ -90,8 +90,16 @@ async fn read(
     Ok(found)
 }
 
-/// Returns the form of the period that is compared with an earlier one. Other parameters of the page stay as they are.
-fn period_form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) -> Markup {
+/// Returns the form of the period that is compared with an earlier one: its button is labelled `show`, and the link to the
+/// page without a period `reset`. Other parameters of the page stay as they are.
+pub(super) fn period_form(
+    path: &str,
+    show: &str,
+    reset: &str,
+    (from_ms, to_ms): (Option<i64>, Option<i64>),
+    parameters: &Parameters,
+    zone: Zone,
+) -> Markup {
     let field = |name: &str, label: &str, ms: Option<i64>| {
         let value = ms.map_or(String::new(), |ms| zone.format_ms(ms).replace(' ', "T"));
         html! { label { (label) input type="datetime-local" step="1" name=(name) value=(value); } }
@@ -99,34 +107,39 @@ fn period_form(filter: &QueryFilter, parameters: &Parameters, zone: Zone) -> Mar
     let is_period = |name: &str| ["from", "to", "cursor"].contains(&name);
     let is_chosen = ["from", "to"].into_iter().any(|name| parameters.contains_key(name));
     html! {
-        form.filters.period method="get" action=(paths::REGRESSIONS) {
-            (field("from", "From", filter.from_ms))
-            (field("to", "To", filter.to_ms))
+        form.filters.period method="get" action=(path) {
+            (field("from", "From", from_ms))
+            (field("to", "To", to_ms))
             @for (name, value) in parameters.iter().filter(|(name, _)| !is_period(name)) {
                 input type="hidden" name=(name) value=(value);
             }
             div.actions {
-                button type="submit" { "Compare" }
-                @if is_chosen { a href=(address(paths::REGRESSIONS, parameters, &[("from", ""), ("to", "")])) { "Newest day" } }
+                button type="submit" { (show) }
+                @if is_chosen { a href=(address(path, parameters, &[("from", ""), ("to", "")])) { (reset) } }
             }
         }
     }
 }
 
-fn choices(chosen: &str, parameters: &Parameters) -> Markup {
-    let compared_with =
-        |baseline: &str| address(paths::REGRESSIONS, parameters, &[("baseline", baseline)]);
+/// Returns links to the page with each of some baselines, which have labels, and the chosen one if it is another.
+pub(super) fn baseline_choices(
+    path: &str,
+    baselines: &[(&str, &str)],
+    chosen: &str,
+    parameters: &Parameters,
+) -> Markup {
+    let compared_with = |baseline: &str| address(path, parameters, &[("baseline", baseline)]);
     html! {
         div.range {
             p { "Compared with" }
             ul aria-label="Compared with" {
-                @for (baseline, label) in BASELINES {
+                @for (baseline, label) in baselines {
                     li {
                         a href=(compared_with(baseline))
-                            aria-current=[(baseline == chosen).then_some("true")] { (label) }
+                            aria-current=[(*baseline == chosen).then_some("true")] { (label) }
                     }
                 }
-                @if !BASELINES.iter().any(|(baseline, _)| *baseline == chosen) {
+                @if !baselines.iter().any(|(baseline, _)| *baseline == chosen) {
                     li { strong { bdi { (chosen) } } }
                 }
             }

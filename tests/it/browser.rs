@@ -501,6 +501,8 @@ fn hostile_data_is_escaped_and_large_data_loads_quickly() {
         ("/query_profile/wide-1?show=flame", "The width of a box", 30),
         ("/query_profile/wide-1?show=text", "Showing the first 512 KB of", 15),
         ("/statements?from=2020-01-01", "select ?", 5),
+        ("/usage?from=2020-01-01&limit=100", "<script>alert(1)</script>", 5),
+        ("/usage/hostile-1", "What else ran then", 5),
     ] {
         let began = Instant::now();
         browser.open(&format!("{}{path}", server.url));
@@ -596,6 +598,8 @@ fn screenshots() {
     let one = server.envelope("/api/v1/statements?order=count&limit=1");
     let fingerprint = one["data"][0]["fingerprint"].as_str().unwrap();
     let compared = runs_with_profiles(&server);
+    // A query of the samples beside which another one ran.
+    let busiest = "91ff336304f14182-9ca537eee75b3856";
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
     std::fs::create_dir_all(&pictures).unwrap();
     for (name, path) in [
@@ -613,6 +617,8 @@ fn screenshots() {
         ("statements", "/statements?from=2024-08-06".to_string()),
         ("statement", format!("/statements/{fingerprint}")),
         ("comparison", format!("/statements/{compared}")),
+        ("usage", "/usage?from=2024-08-06+10:00&to=2024-08-06+11:00".to_string()),
+        ("beside", format!("/usage/{busiest}")),
         ("compare", "/compare?run=run-1&run=run-2".to_string()),
         ("find", "/find?q=select+o.id,+sum(o.price)+from+orders+o+where+o.day+=+4+group+by+o.id+order+by+2+desc+limit+10".to_string()),
         ("status", "/status".to_string()),

@@ -272,7 +272,7 @@ fn the_description_has_orders_and_filters() {
     let server = Server::start(&folder.path().join("a.db"), &[]);
     let (_, _, body) = server.get("/api/v1/openapi.json");
     let description: Value = serde_json::from_slice(&body).unwrap();
-    for path in ["queries", "statements", "regressions", "timeline"] {
+    for path in ["queries", "statements", "regressions", "usage", "timeline"] {
         let described = &description["paths"][format!("/api/v1/{path}")]["get"]["parameters"];
         let schema = |name: &str| {
             let parameters = described.as_array().unwrap();

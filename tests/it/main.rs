@@ -30,6 +30,7 @@
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
 //! | `regress` | what got slower is named with its cause, and nothing else is | |
+//! | `usage` | who used the cluster and what ran beside a query, compared with a count by hand | |
 //! | `plans` | the plans of a statement, what is usual for a plan, and that the store knows every plan | |
 //! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |
 //! | `export` | exports: formulas in CSV, no loss elsewhere | |
@@ -96,4 +97,5 @@ mod stream_load;
 mod terminal;
 mod tls;
 mod tokens;
+mod usage;
 mod users;

@@ -533,7 +533,7 @@ fn the_time_range_goes_with_the_person_from_page_to_page() {
     // History, a query, its statement, the statements, their other reports, and History again.
     for next in [
         "/query_profile/", "/statements/", "/statements?", "/findings?", "/plans?",
-        "/regressions?", "/statements?", "/statements/", "/?",
+        "/regressions?", "/usage?", "/statements?", "/statements/", "/?",
     ] {
         let links = links(&page(&server, &at), next);
         let kept = links.iter().find(|link| {

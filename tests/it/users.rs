@@ -129,8 +129,10 @@ pub(crate) const PATHS: &[&str] = &[
     "/api/v1/queries/ID/profile/tree",
     "/api/v1/queries/ID/plan",
     "/api/v1/queries/ID/findings",
+    "/api/v1/queries/ID/concurrent",
     "/api/v1/statements",
     "/api/v1/regressions",
+    "/api/v1/usage?from=2020-01-01",
     "/api/v1/findings",
     "/api/v1/plans",
     "/api/v1/statements/04e2162002802189/plans",
@@ -207,7 +209,7 @@ fn no_user_sees_a_byte_of_another_users_queries() {
             let text = String::from_utf8(body).unwrap();
             let numbers = [
                 "fragments", "graph", "json", "timeline", "statistics", "regressions", "findings",
-                "/plans",
+                "concurrent", "/plans",
             ]
             .iter()
             .any(|kind| path.contains(kind));

@@ -97,10 +97,12 @@ pub(super) fn batch(config: &Config) -> Batch {
     Batch::new(config.exclude.clone()).of_cluster(config.cluster.clone())
 }
 
-/// Returns the report of an import that stores nothing in a file that does not exist: it need not be made.
+/// Returns the report of an import that understands nothing, where the history does not exist: it is not made then.
 fn nothing_for_new_history(db: &Address, paths: &[PathBuf], options: Options) -> Option<Report> {
     match db {
-        Address::File(file) if !file.exists() => report_of_nothing(paths, options),
+        Address::File(file) if !file.exists() => {
+            report_of_nothing(paths, options).filter(Report::has_problems)
+        }
         _ => None,
     }
 }

@@ -187,6 +187,11 @@ impl Report {
         }
     }
 
+    /// Whether some input was not understood.
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
     /// Returns 0 if all input was understood, 1 if some was not, 2 if none was.
     pub(in crate::cli) fn exit_code(&self) -> ExitCode {
         let WriteSummary { records, profiles, logins, .. } = self.written;

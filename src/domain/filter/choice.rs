@@ -74,6 +74,14 @@ impl ChosenText {
     pub(crate) fn plain_table(name: &str) -> String {
         name.replace(['"', '[', ']', ' '], "")
     }
+
+    /// Returns the host of a client, which sources report with its port.
+    pub(crate) fn host(client: &str) -> &str {
+        match client.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => client,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod schema;
 mod statements;
 mod status;
 mod timeline;
+mod usage;
 
 use super::route::Route;
 
@@ -29,6 +30,8 @@ pub(super) const ROUTES: &[Route] = &[
     findings::ROUTE,
     plans::ROUTE,
     timeline::ROUTE,
+    usage::ROUTE,
+    usage::CONCURRENT,
     status::ROUTE,
     openapi::ROUTE,
     push::QUERIES,

@@ -33,6 +33,7 @@ mod sorted;
 mod state;
 mod token;
 mod transaction;
+mod usage;
 mod watch;
 
 use std::sync::Arc;

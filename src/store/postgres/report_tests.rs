@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::domain::account::{Account, Role};
+use crate::domain::baseline::Baseline;
 use crate::domain::filter::{Choice, QueryFilter};
 use crate::domain::login::Login;
 use crate::domain::profile::Profile;
@@ -16,7 +17,9 @@ use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
 use crate::store::group::{Group, GroupBy};
 use crate::store::query::Reader;
-use crate::store::{Address, Batch, Pruner, Spans, StatementOrder, Store, Writer};
+use crate::store::{
+    Address, Batch, Pruner, Spans, StatementOrder, Steps, Store, UsageOrder, Writer,
+};
 
 const START_MS: i64 = 1_767_322_800_000;
 const DAY_MS: i64 = 86_400_000;
@@ -250,6 +253,7 @@ async fn reports_agree(seed: u64) {
             }
         }
     }
+    usage_agrees(&both, &fingerprints, &readers).await;
     for reader in readers {
         both.agree("trends", async |store| {
             let spans = (START_MS - DAY_MS, 7_000_001, 30);
@@ -274,6 +278,46 @@ async fn reports_agree(seed: u64) {
     })
     .await;
     both.end().await;
+}
+
+/// Asserts that both stores say the same of who used the cluster, and of what ran beside some queries.
+async fn usage_agrees(both: &Both, fingerprints: &[Fingerprint], readers: &[Reader<'_>]) {
+    let steps = Steps::Number(50);
+    for filter in filters(fingerprints[0]) {
+        for (reader, (from_ms, to_ms)) in readers.iter().flat_map(|reader| {
+            let ranges = [
+                (START_MS, START_MS + 1),
+                (START_MS - DAY_MS, START_MS + DAY_MS),
+                (-1_000_000, 1_000_000),
+                (i64::MIN, i64::MAX),
+            ];
+            ranges.map(|range| (*reader, range))
+        }) {
+            let range =
+                QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter.clone() };
+            // Some of the ranges have more queries than that, and are cut.
+            for (order, baseline, most) in [
+                (UsageOrder::Running, Baseline::DAY_BEFORE, 1_000_000),
+                (UsageOrder::ScanBytes, Baseline::default(), 100),
+            ] {
+                both.agree(&format!("{order:?}, {range:?} of {reader:?}"), async |store| {
+                    let usage = store.usage_of(&range, baseline, (order, steps), most, reader);
+                    format!("{:?}", usage.await.unwrap())
+                })
+                .await;
+            }
+        }
+    }
+    let every = QueryFilter { limit: 60, ..QueryFilter::default() };
+    let queries = both.stores[0].records(&every, Reader::default()).await.unwrap();
+    for query in queries {
+        for reader in readers {
+            both.agree(&format!("beside {} of {reader:?}", query.query_id), async |store| {
+                format!("{:?}", store.concurrent_of(&query, 10, 30, *reader).await.unwrap())
+            })
+            .await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use crate::http::view::View;
 use crate::store::{StoredQuery, StoredText};
 
 /// Returns a query. Errors with "not found" also where the user may not see the query.
-pub(super) async fn find(view: &View, id: &QueryId) -> Result<StoredQuery, ApiError> {
+pub(in crate::web) async fn find(view: &View, id: &QueryId) -> Result<StoredQuery, ApiError> {
     let query = view.record(id).await?;
     query.ok_or_else(|| ApiError::NotFound(format!("there is no query {id}")))
 }

@@ -30,8 +30,7 @@ use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::StoredQuery;
 use download::Download;
-use lookup::find;
-pub(super) use lookup::{resolve, stored_profile};
+pub(super) use lookup::{find, resolve, stored_profile};
 pub(super) use plan::picture;
 pub(super) use summary::{label as field_label, shown as shown_value};
 pub(super) use view::PlanView;
@@ -94,6 +93,9 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
             @let state = format::state(query.state.as_deref(), query.is_failed());
             (summary::filtered("state", query.state.as_deref().unwrap_or_default(), state))
             strong { (format::duration(query.duration_ms)) }
+            @if query.started_ms.is_some() {
+                a href=(paths::in_range(&paths::usage_during(&query.query_id), &parameters)) { "What else ran then" }
+            }
         }
         @if let Some(message) = &query.error_message { p.error { bdi { (message) } } }
         (summary::fields(&query, view.zone))

@@ -33,10 +33,7 @@ pub(super) fn filtered(parameter: &str, value: &str, shown: Markup) -> Markup {
 /// Returns a client as a link to all queries of its host.
 fn client(query: &StoredQuery) -> Field {
     let client = query.client.as_ref()?;
-    let host = match client.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => client,
-    };
+    let host = ChosenText::host(client);
     Some(("Client", filtered("client", host, html! { bdi { (client) } })))
 }
 

@@ -11,13 +11,14 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// Command, arguments, and a part of the output for the sample data.
-const COMMANDS: [(&str, &[&str], &str); 15] = [
+const COMMANDS: [(&str, &[&str], &str); 16] = [
     ("list", &["-n", "1000"], "fbb2582c72884d29-9dd9de3b42b740e9\t2024-08-06 11:15:50\t316"),
     ("show", &["fbb"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
     ("find", &["fbb2582c"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
     ("profile", &["fbb"], "  - Profile ID: fbb2582c72884d29-9dd9de3b42b740e9\n"),
     ("top", &["--from", "2020-01-01"], "\tselect count(*) from store_sales5\n"),
     ("regress", &[], "fingerprint\textra_ms\t"),
+    ("usage", &["--from", "2024-08-06", "--to", "2024-08-07"], "\nuser\t"),
     ("plans", &[], "\tselect count(*) from store_sales5\n"),
     ("diff", &["fbb", "91ff"], "duration_ms\t316\t62003\t"),
     ("export", &[], "\"query_id\":\"fbb2582c72884d29-9dd9de3b42b740e9\""),
@@ -70,6 +71,10 @@ fn check_one(annals: Command, file: &Path, command: &str, arguments: &[&str], ex
                 "regress" => ["annals: no statement ran", "annals: the history is empty"]
                     .iter()
                     .any(|note| error.starts_with(note)),
+                "usage" => {
+                    error.contains(" at once, compared with ")
+                        || error == "annals: the history is empty\n"
+                }
                 "plans" => error.ends_with(" statements have several plans\n"),
                 _ => false,
             };
@@ -172,6 +177,7 @@ fn an_empty_history_gives_empty_results() {
         "find" => Some(Damaged("")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
         "regress" => Some(Result("fingerprint\textra_ms\t")),
+        "usage" => Some(Result("kind\trunning_ms\tbefore\t")),
         "plans" => Some(Result("total_ms\truns\tplans\t")),
         "export" => Some(Result("")),
         "stats" => Some(Result("\nqueries\t0\n")),
@@ -248,6 +254,7 @@ fn reading_does_not_upgrade_an_older_history() {
         "find" => Some(Damaged("")),
         "top" => Some(Result("count\terrors\ttotal_ms")),
         "regress" => Some(Result("fingerprint\textra_ms\t")),
+        "usage" => Some(Result("kind\trunning_ms\tbefore\t")),
         "plans" => Some(Result("total_ms\truns\tplans\t")),
         "stats" => Some(Result("\nqueries\t1\n")),
         "merge" => Some(Result("  records:  1 new, ")),

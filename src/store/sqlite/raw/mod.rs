@@ -24,6 +24,7 @@ mod salvage;
 mod scan;
 mod search;
 mod sorted;
+mod usage;
 mod watch;
 
 #[cfg(test)]

@@ -104,6 +104,16 @@ impl Scan<'_> {
     pub(super) fn each(
         &self,
         columns: &str,
+        each: impl FnMut(&Row<'_>) -> Result<bool, rusqlite::Error>,
+    ) -> Result<(), rusqlite::Error> {
+        self.each_of(self.ids()?, columns, each)
+    }
+
+    /// The same for the rows whose ids a statement returns, which the filter's times and fingerprint do not choose.
+    pub(super) fn each_of(
+        &self,
+        mut ids: Statement<'_>,
+        columns: &str,
         mut each: impl FnMut(&Row<'_>) -> Result<bool, rusqlite::Error>,
     ) -> Result<(), rusqlite::Error> {
         // One snapshot for the search index and the rows, unless the caller has one.
@@ -111,7 +121,6 @@ impl Scan<'_> {
         let _snapshot = is_alone.then(|| self.sqlite.unchecked_transaction()).transpose()?;
         let search = self.filter.search.as_ref();
         let candidates = read_candidates(self.sqlite, search)?;
-        let mut ids = self.ids()?;
         let mut ids = ids.raw_query();
         let (sql, conditions) = range_sql(columns, search.is_some(), self.filter, self.owner);
         let mut range = self.sqlite.prepare(&sql)?;

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::scan::{Indexed, ids_sql, range_sql};
 use super::search::{ONE_ROW, RANGE, candidates_sql, count_sql, started_sql, unstarted_sql};
-use super::{aggregate, insert, lock, ngram_index, plan, sorted, with_raw};
+use super::{aggregate, insert, lock, ngram_index, plan, sorted, usage, with_raw};
 use crate::domain::filter::{Choice, QueryFilter, QueryOrder};
 use crate::domain::record::Kind;
 use crate::domain::search::{CellSearch, Search};
@@ -29,9 +29,10 @@ async fn the_schema_has_what_raw_statements_name() {
     for indexed in Indexed::EACH {
         statements.extend([true, false].map(|has_times| ids_sql(indexed, has_times)));
         statements.extend([started_sql(indexed), unstarted_sql(indexed), count_sql(indexed)]);
+        statements.extend([usage::end_sql(indexed), usage::long_ids_sql()]);
     }
     let sorted = QueryOrder::ALL.map(sorted::columns);
-    let columns = ["", &*aggregate::GROUP_COLUMNS].into_iter();
+    let columns = ["", &*aggregate::GROUP_COLUMNS, usage::COLUMNS].into_iter();
     let columns: Vec<&str> = columns.chain(sorted.iter().map(String::as_str)).collect();
     for filter in filters() {
         for owner in [None, Some("alice")] {
@@ -98,6 +99,25 @@ async fn conditions_leave_the_rows_to_the_statement() {
             let first: String = steps.next().unwrap().unwrap().get(3).unwrap();
             assert!(first.starts_with("SEARCH query USING INTEGER PRIMARY KEY"), "{first}: {sql}");
         }
+    }
+}
+
+/// What began before a range is found without looking at its rows, and so is the end of a range with too many.
+#[tokio::test]
+async fn what_is_read_for_usage_is_in_an_index() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("annals.db");
+    SqliteStore::open(&path).await.unwrap().close().await.unwrap();
+    let sqlite = Connection::open(&path).unwrap();
+    let ends = Indexed::EACH.map(usage::end_sql);
+    for sql in ends.into_iter().chain([usage::long_ids_sql()]) {
+        let mut plan = sqlite.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let (mut rows, mut steps) = (plan.raw_query(), Vec::<String>::new());
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get(3).unwrap());
+        }
+        assert!(steps[0].starts_with("SEARCH query USING COVERING INDEX "), "{steps:?}: {sql}");
+        assert_eq!(steps.len(), 1, "{steps:?}");
     }
 }
 

@@ -1,0 +1,216 @@
+//! `annals usage`: who used the cluster, and what ran beside a query.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+
+use super::READING;
+use super::args::{FilterArgs, History, ReadArgs, parse_count};
+use crate::domain::baseline::Baseline;
+use crate::domain::time::Zone;
+use crate::store::{
+    ConcurrencyStep, Concurrent, ConcurrentRun, Reader, Steps, Usage, UsageCosts, UsageGroups,
+    UsageOrder, UsageRow,
+};
+
+/// Show who used the cluster: users, databases, tables, clients and statements
+///
+/// Shows what ran between --from and --to, whenever it started, beside the same time of the day before. Without --from, the
+/// period is an hour; without --to, it ends with the history. Of a run that is only partly in the period, time, CPU time and
+/// bytes count by the part of its time that is. A run that started more than seven days before the period does not count, and
+/// at most a million queries that start in the period are read: the last line says if it ends earlier.
+///
+/// With --during, shows what ran while a query ran, and the runs that cost most then.
+#[derive(Debug, Args)]
+pub struct UsageArgs {
+    #[command(flatten)]
+    filters: FilterArgs,
+    /// What ran while this query ran: its id, or enough of its start to be unique
+    #[arg(long, value_name = "ID", conflicts_with_all = ["FilterArgs", "baseline", "sort"])]
+    during: Option<String>,
+    /// What is compared with: the same period so long before, like 7d, or FROM..TO
+    #[arg(long, visible_alias = "against", value_name = "PERIOD", default_value = "1d")]
+    baseline: String,
+    /// The column to sort by, largest first
+    #[arg(long, value_enum, default_value = "running-ms")]
+    sort: Sort,
+    /// Show at most this number of rows of each kind
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = parse_count)]
+    limit: u32,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Sort {
+    RunningMs,
+    CpuTimeMs,
+    ScanBytes,
+    Errors,
+    Count,
+}
+
+impl Sort {
+    fn order(self) -> UsageOrder {
+        match self {
+            Sort::RunningMs => UsageOrder::Running,
+            Sort::CpuTimeMs => UsageOrder::CpuTime,
+            Sort::ScanBytes => UsageOrder::ScanBytes,
+            Sort::Errors => UsageOrder::Errors,
+            Sort::Count => UsageOrder::Count,
+        }
+    }
+}
+
+/// The steps in which JSON has the number of runs at once.
+const STEPS: Steps = Steps::Number(60);
+
+const NAMES: [&str; 12] = [
+    "kind", "running_ms", "before", "cpu_time_ms", "before", "scan_bytes", "before", "errors",
+    "before", "count", "before", "name",
+];
+const NAMES_BESIDE: [&str; 8] = [
+    "kind", "running_ms", "cpu_time_ms", "scan_bytes", "peak_memory_bytes", "errors", "count",
+    "name",
+];
+const NAMES_OF_RUNS: [&str; 10] = [
+    "query_id", "overlap_ms", "overlap_cpu_ms", "user", "db", "state", "duration_ms", "scan_bytes",
+    "started", "statement",
+];
+
+/// Runs the command.
+pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
+    let history = args.read.open().await?;
+    if let Some(id) = &args.during {
+        return during(&history, id, args.limit).await;
+    }
+    let baseline = Baseline::parse(&args.baseline, history.zone)
+        .ok_or_else(|| anyhow!("--baseline: {} is not {}", args.baseline, Baseline::SPELLINGS))?;
+    let filter = args.filters.filter(history.zone, args.limit)?;
+    let shown = (args.sort.order(), STEPS);
+    let usage = history.store.usage(&filter, baseline, shown, Reader::default()).await;
+    let usage = usage.context(READING)?;
+    if history.json {
+        history.output.json(&usage)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(usage) = usage else {
+        history.output.write(&history.output.table(&NAMES, &[]))?;
+        eprintln!("annals: the history is empty");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Usage { total, users, dbs, tables, clients, statements, .. } = &usage;
+    let rows = rows(total, [users, dbs, tables, clients, statements], compared);
+    history.output.write(&history.output.table(&NAMES, &rows))?;
+    eprintln!("annals: {}", summary(&usage, history.zone));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what ran beside a query.
+async fn during(history: &History, id: &str, limit: u32) -> anyhow::Result<ExitCode> {
+    let query = history.query(id).await?;
+    let found = history.store.concurrent(&query, limit, Reader::default()).await;
+    let found = found.context(READING)?;
+    if history.json {
+        history.output.json(&found)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let found = found.ok_or_else(|| anyhow!("the start of query {} is unknown", query.query_id))?;
+    let Concurrent { total, users, dbs, tables, clients, statements, .. } = &found;
+    let groups = rows(total, [users, dbs, tables, clients, statements], |row| {
+        let UsageCosts { count, errors, running_ms, cpu_time_ms, scan_bytes, .. } = &row.now;
+        let memory = row.now.peak_memory_bytes.map_or(String::new(), |bytes| bytes.to_string());
+        let [running, cpu, bytes, errors, count] =
+            [running_ms, cpu_time_ms, scan_bytes, errors, count].map(i64::to_string);
+        vec![running, cpu, bytes, memory, errors, count]
+    });
+    let runs: Vec<Vec<String>> = found.queries.iter().map(|run| cells(run, history.zone)).collect();
+    let text = history.output.table(&NAMES_BESIDE, &groups)
+        + "\n"
+        + &history.output.table(&NAMES_OF_RUNS, &runs);
+    history.output.write(&text)?;
+    let cut = if found.is_cut { ", which is the part that was read" } else { "" };
+    let [from, to] = [found.from_ms, found.to_ms].map(|ms| history.zone.format_ms(ms));
+    eprintln!(
+        "annals: {} other runs from {from} to {to}{cut}; {} began before; at most {} at once",
+        found.total.now.count,
+        found.began_before,
+        peak(&found.concurrency)
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns a row for all runs, and one for each group: its kind, its figures and its name.
+fn rows(
+    total: &UsageRow,
+    groups: [&UsageGroups; 5],
+    figures: impl Fn(&UsageRow) -> Vec<String>,
+) -> Vec<Vec<String>> {
+    let kinds = ["user", "db", "table", "client", "statement"];
+    let groups = kinds.into_iter().zip(groups);
+    let groups = groups.flat_map(|(kind, groups)| groups.rows.iter().map(move |row| (kind, row)));
+    let all = [("all", total)].into_iter().chain(groups);
+    let rows = all.map(|(kind, row)| {
+        let name = row.name.as_deref().unwrap_or(if kind == "all" { "" } else { "unknown" });
+        let name = match row.fingerprint {
+            Some(fingerprint) => format!("{fingerprint} {name}"),
+            None => name.to_string(),
+        };
+        let mut cells = vec![kind.to_string()];
+        cells.extend(figures(row));
+        cells.push(name);
+        cells
+    });
+    rows.collect()
+}
+
+/// Returns the figures of a row, each with the one of the baseline.
+fn compared(row: &UsageRow) -> Vec<String> {
+    let none = UsageCosts::default();
+    let before = row.before.as_ref().unwrap_or(&none);
+    let figures = |costs: &UsageCosts| {
+        [costs.running_ms, costs.cpu_time_ms, costs.scan_bytes, costs.errors, costs.count]
+    };
+    let pairs = figures(&row.now).into_iter().zip(figures(before));
+    pairs.flat_map(|(now, before)| [now.to_string(), before.to_string()]).collect()
+}
+
+fn cells(run: &ConcurrentRun, zone: Zone) -> Vec<String> {
+    let number = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    vec![
+        run.query_id.clone(),
+        run.overlap_ms.to_string(),
+        run.overlap_cpu_ms.to_string(),
+        text(&run.user),
+        text(&run.db),
+        text(&run.state),
+        number(run.duration_ms),
+        number(run.scan_bytes),
+        zone.format_ms(run.started_ms),
+        text(&run.normalized),
+    ]
+}
+
+/// Returns the most runs at one moment.
+fn peak(steps: &[ConcurrencyStep]) -> i64 {
+    steps.iter().map(|step| step.peak).max().unwrap_or(0)
+}
+
+/// Returns what was counted and compared, as a sentence.
+fn summary(usage: &Usage, zone: Zone) -> String {
+    let period =
+        |from_ms, to_ms| format!("{} to {}", zone.format_ms(from_ms), zone.format_ms(to_ms));
+    let cut = if usage.is_cut { " (cut behind a million queries)" } else { "" };
+    format!(
+        "{} runs from {}{cut}, compared with {} from {}; {} began before; at most {} at once, compared with {}",
+        usage.total.now.count,
+        period(usage.from_ms, usage.to_ms),
+        usage.total.before.as_ref().map_or(0, |before| before.count),
+        period(usage.baseline_from_ms, usage.baseline_to_ms),
+        usage.began_before,
+        peak(&usage.concurrency),
+        peak(&usage.baseline_concurrency)
+    )
+}

@@ -1,0 +1,172 @@
+//! `/usage/<id>`: what ran while a query ran.
+
+use maud::{Markup, html};
+use percent_encoding::percent_decode_str;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use super::chart;
+use super::tables::{KINDS, Kind, MEANING, UsageTables};
+use crate::domain::record::{QueryId, QueryIdError};
+use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
+use crate::http::query_parameters::address;
+use crate::http::view::View;
+use crate::store::{Concurrent, ConcurrentRun, UsageGroups};
+use crate::web::layout::{NavItem, Page};
+use crate::web::query::find;
+use crate::web::request::{PageRequest, PageRequests};
+use crate::web::statements::EXCERPT_CHARS;
+use crate::web::{format, paths};
+
+/// Rows of each table.
+const ROWS: u32 = 15;
+
+pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
+    warp::path!("usage" / String)
+        .and(requests)
+        .then(|id: String, request: PageRequest| {
+            request.answer(|view, parameters| page(view, id, parameters))
+        })
+        .boxed()
+}
+
+async fn page(view: View, id: String, parameters: Parameters) -> Result<Page, ApiError> {
+    let id = percent_decode_str(&id).decode_utf8_lossy();
+    let id: QueryId =
+        id.parse().map_err(|error: QueryIdError| ApiError::BadRequest(error.to_string()))?;
+    let query = find(&view, &id).await?;
+    let found = view.concurrent(&query, ROWS).await?;
+    let body = html! {
+        h1 { "What else ran then" }
+        p {
+            "While query "
+            a href=(paths::in_range(&paths::query(&query.query_id), &parameters)) { code { (query.query_id) } }
+            " ran: " (format::duration(query.duration_ms)) " from " (format::time(query.started_ms, view.zone)) "."
+        }
+        @match &found {
+            Some(found) => (report(found, &parameters, view.zone)),
+            None => p.empty { "The start of the query is unknown." },
+        }
+    };
+    Ok(Page { title: format!("What ran beside query {id}"), nav: Some(NavItem::Usage), body })
+}
+
+fn report(found: &Concurrent, parameters: &Parameters, zone: Zone) -> Markup {
+    // The range of the query, and not of the page that led here.
+    let range = (found.from_ms, found.to_ms);
+    let mut in_range = Parameters::new();
+    in_range.set("from", found.from_ms.to_string());
+    in_range.set("to", found.to_ms.to_string());
+    let tables = UsageTables { parameters: &in_range, range, order: None, has_baseline: false };
+    html! {
+        @if found.is_cut {
+            p.error {
+                "More than 250,000 queries started while it ran: only what ran until "
+                (format::time(Some(found.to_ms), zone)) " was read."
+            }
+        }
+        p {
+            (format::counted(found.total.now.count, "other run", "other runs")) " at the same time."
+            (super::special(found.began_before, found.still_running))
+            " " a href=(address(paths::USAGE, &in_range, &[])) { "Who used the cluster then" }
+        }
+        @if found.queries.is_empty() {
+            p.empty { "Nothing else ran at the same time." }
+        } @else {
+            (tables.total(&found.total))
+            section aria-labelledby="at-once" {
+                h2 #at-once { "Other queries at once" }
+                (chart::beside(&found.concurrency, found.to_ms, zone))
+            }
+            section aria-labelledby="runs" {
+                div.heading {
+                    h2 #runs { "Costliest runs" }
+                    p.note { "By CPU time in the overlap, then by its length" }
+                }
+                (runs(&found.queries, parameters, &in_range, zone))
+            }
+            div.usage-groups {
+                @for kind in KINDS { (tables.section(kind, groups(kind, found))) }
+            }
+            p.note { (MEANING) }
+        }
+    }
+}
+
+fn groups(kind: Kind, found: &Concurrent) -> &UsageGroups {
+    match kind {
+        Kind::User => &found.users,
+        Kind::Db => &found.dbs,
+        Kind::Table => &found.tables,
+        Kind::Client => &found.clients,
+        Kind::Statement => &found.statements,
+    }
+}
+
+/// Returns the table of the costliest runs. Queries keep the range of the page that led here; users and databases lead to who used
+/// the cluster in `in_range`.
+fn runs(
+    runs: &[ConcurrentRun],
+    parameters: &Parameters,
+    in_range: &Parameters,
+    zone: Zone,
+) -> Markup {
+    const HEADINGS: [&str; 6] =
+        ["Overlap", "CPU in overlap", "Duration", "CPU time", "Scanned", "Peak memory"];
+    html! {
+        div.wide-table {
+            table.statements {
+                thead {
+                    tr {
+                        th scope="col" { "Statement" }
+                        th scope="col" { "Started" }
+                        th scope="col" { "State" }
+                        th scope="col" { "User" }
+                        th scope="col" { "Database" }
+                        @for heading in HEADINGS { th.number scope="col" { (heading) } }
+                    }
+                }
+                tbody { @for one in runs { (run(one, parameters, in_range, zone)) } }
+            }
+        }
+        p.note { "The overlap is the part of a run during which the query ran, too. Of its CPU time, the same part counts." }
+    }
+}
+
+fn run(run: &ConcurrentRun, parameters: &Parameters, in_range: &Parameters, zone: Zone) -> Markup {
+    let used_by = |name: &str, value: Option<&str>| match value.filter(|value| !value.is_empty()) {
+        Some(value) => {
+            html! { a.value href=(address(paths::USAGE, in_range, &[(name, value)])) { bdi { (value) } } }
+        }
+        None => format::text(value),
+    };
+    let statement = run.normalized.as_deref().map(|text| format::excerpt(text, EXCERPT_CHARS));
+    let figures = [
+        ("Overlap", format::duration(Some(run.overlap_ms))),
+        ("CPU in overlap", format::duration(Some(run.overlap_cpu_ms))),
+        ("Duration", format::duration(run.duration_ms)),
+        ("CPU time", format::duration(run.cpu_time_ms)),
+        ("Scanned", format::bytes(run.scan_bytes)),
+        ("Peak memory", format::bytes(run.peak_memory_bytes)),
+    ];
+    html! {
+        tr {
+            td.statement {
+                a href=(paths::in_range(&paths::query(&run.query_id), parameters)) {
+                    @match &statement {
+                        Some(text) => bdi { (text) },
+                        None => (run.query_id),
+                    }
+                }
+            }
+            td.started data-label="Started" { (format::time(Some(run.started_ms), zone)) }
+            td data-label="State" { (format::state(run.state.as_deref(), run.is_failed)) }
+            td data-label="User" { (used_by("user", run.user.as_deref())) }
+            td data-label="Database" { (used_by("db", run.db.as_deref())) }
+            @for (label, figure) in figures { td.number data-label=(label) { (figure) } }
+        }
+    }
+}

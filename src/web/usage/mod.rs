@@ -1,0 +1,192 @@
+//! `/usage`: who used the cluster in a time range, beside an earlier one. `/usage/<id>`: what ran beside a query.
+
+mod chart;
+mod during;
+mod tables;
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use self::tables::UsageTables;
+use super::layout::{NavItem, Page};
+use super::regressions::{baseline_choices, period_form};
+use super::report_cache::{Report, ReportCache};
+use super::request::{PageRequest, PageRequests, query_filter};
+use super::statements::EXCERPT_CHARS;
+use super::time_range::TimeRange;
+use super::{filter_form, format, paths};
+use crate::domain::baseline::Baseline;
+use crate::domain::filter::QueryFilter;
+use crate::domain::time::Zone;
+use crate::http::Parameters;
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
+use crate::http::query_parameters::BaselineText;
+use crate::http::view::View;
+use crate::store::{Steps, Usage, UsageGroups, UsageOrder, Visibility, Watch, usage_range};
+
+/// Rows of each kind where the address names no limit.
+const ROWS: u32 = 10;
+/// The baselines that the page offers as links.
+const BASELINES: [(&str, &str); 3] =
+    [("1d", "the day before"), ("7d", "the week before"), ("28d", "four weeks before")];
+
+/// The most bytes of the reports in the cache.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// What the page shows. None for an empty history.
+type Shown = Option<(TimeRange, Usage)>;
+
+/// Whose queries are counted, and what the address selects.
+type Key = (Visibility, QueryFilter, Baseline, UsageOrder);
+
+type Reports = ReportCache<Key, Shown>;
+
+fn weigh(_: &Key, report: Option<&Report<Shown>>) -> usize {
+    // A row with its name, or a step.
+    const ROW_BYTES: usize = 1000;
+    let Some((_, usage)) = report.and_then(|report| report.value.as_ref()) else { return 1000 };
+    let rows: usize = groups(usage).iter().map(|(_, groups)| groups.rows.len()).sum();
+    1000 + (rows + usage.concurrency.len()) * ROW_BYTES
+}
+
+/// Returns the groups of a report with their kinds.
+fn groups(usage: &Usage) -> [(tables::Kind, &UsageGroups); 5] {
+    let Usage { users, dbs, tables, clients, statements, .. } = usage;
+    tables::KINDS.map(|kind| match kind {
+        tables::Kind::User => (kind, users),
+        tables::Kind::Db => (kind, dbs),
+        tables::Kind::Table => (kind, tables),
+        tables::Kind::Client => (kind, clients),
+        tables::Kind::Statement => (kind, statements),
+    })
+}
+
+pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(Answer,)> {
+    let reports = Arc::new(ReportCache::new(watch, CACHE_BYTES, weigh));
+    let usage = warp::path!("usage").and(requests.clone()).then(move |request: PageRequest| {
+        let reports = reports.clone();
+        request.answer(|view, parameters| page(view, parameters, reports))
+    });
+    usage.or(during::route(requests)).unify().boxed()
+}
+
+async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Result<Page, ApiError> {
+    let text = parameters.get("baseline").filter(|text| !text.is_empty()).cloned();
+    let baseline = text.clone().map(|text| BaselineText(text).baseline(view.zone)).transpose()?;
+    let baseline = baseline.unwrap_or(Baseline::DAY_BEFORE);
+    let order_name = parameters.get("order").map_or("running_ms", String::as_str);
+    let order = UsageOrder::NAMES.into_iter().find(|(name, _)| *name == order_name);
+    let (_, order) = order.ok_or_else(|| {
+        let names = UsageOrder::NAMES.map(|(name, _)| name).join(", ");
+        ApiError::BadRequest(format!("order must be one of {names}"))
+    })?;
+    let mut filter = query_filter(&view, &parameters)?;
+    if !parameters.contains_key("limit") {
+        filter.limit = ROWS;
+    }
+    let key = (view.visibility(), filter.clone(), baseline, order);
+    let report = read(view.clone(), filter.clone(), baseline, order);
+    let report = reports.get_for_page(key, report).await?;
+    let body = html! {
+        h1 { "Who used the cluster" }
+        p.note { "What ran in a time range, whenever it started, beside an earlier range of the same length." }
+        @if let Some((range, _)) = &report.value { (range.choices(paths::USAGE, &parameters, view.zone)) }
+        (period_form(paths::USAGE, "Show", "Newest hour", (filter.from_ms, filter.to_ms), &parameters, view.zone))
+        (baseline_choices(paths::USAGE, &BASELINES, text.as_deref().unwrap_or("1d"), &parameters))
+        (filter_form::chosen(paths::USAGE, &parameters))
+        @match &report.value {
+            Some((range, usage)) => (report_of(usage, range, order, &parameters, view.zone)),
+            None => p.empty { "The history is empty, or the range is." },
+        }
+    };
+    Ok(Page { title: "Usage".to_string(), nav: Some(NavItem::Usage), body })
+}
+
+async fn read(
+    view: View,
+    filter: QueryFilter,
+    baseline: Baseline,
+    order: UsageOrder,
+) -> Result<Shown, ApiError> {
+    let Some(span) = view.span().await? else { return Ok(None) };
+    let (from_ms, to_ms) = usage_range((filter.from_ms, filter.to_ms), span);
+    let filter = QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter };
+    let Some(range) = TimeRange::of(&view, &filter).await? else { return Ok(None) };
+    let steps = Steps::Width(range.width_ms);
+    let Some(mut usage) = view.usage(&filter, baseline, (order, steps)).await? else {
+        return Ok(None);
+    };
+    for row in &mut usage.statements.rows {
+        row.name = row.name.as_ref().map(|text| format::excerpt(text, EXCERPT_CHARS));
+    }
+    Ok(Some((range, usage)))
+}
+
+fn report_of(
+    usage: &Usage,
+    range: &TimeRange,
+    order: UsageOrder,
+    parameters: &Parameters,
+    zone: Zone,
+) -> Markup {
+    let tables = UsageTables {
+        parameters,
+        range: (usage.from_ms, usage.to_ms),
+        order: Some(order),
+        has_baseline: has_baseline(usage),
+    };
+    html! {
+        (compared(usage, zone))
+        (tables.total(&usage.total))
+        section aria-labelledby="at-once" {
+            h2 #at-once { "Queries at once" }
+            (chart::concurrency(usage, range, parameters, zone))
+        }
+        @if usage.total.now.count == 0 {
+            p.empty { "Nothing ran in this range." }
+        } @else {
+            div.usage-groups { @for (kind, groups) in groups(usage) { (tables.section(kind, groups)) } }
+            p.note { (tables::MEANING) }
+        }
+    }
+}
+
+/// Returns whether anything ran in the baseline.
+fn has_baseline(usage: &Usage) -> bool {
+    usage.total.before.as_ref().is_some_and(|before| before.count > 0)
+}
+
+/// Says what is compared, and what of it is special.
+fn compared(usage: &Usage, zone: Zone) -> Markup {
+    let period = |from_ms: i64, to_ms: i64| {
+        html! { (format::time(Some(from_ms), zone)) " to " (format::time(Some(to_ms), zone)) }
+    };
+    html! {
+        p {
+            @if usage.is_cut { (period(usage.from_ms, usage.to_ms)) ", beside " } @else { "Beside " }
+            (period(usage.baseline_from_ms, usage.baseline_to_ms))
+            @if !has_baseline(usage) { ", in which nothing ran" }
+            "."
+            (special(usage.began_before, usage.still_running))
+        }
+        @if usage.is_cut {
+            p.error { "More than a million queries started in the range or the earlier one: only this part of both was read. Choose a shorter range." }
+        }
+    }
+}
+
+/// Says which runs a list by start in the same range does not have, and which have no end.
+fn special(began_before: i64, still_running: i64) -> Markup {
+    html! {
+        @if began_before > 0 {
+            " " (format::counted(began_before, "run", "runs")) " had started before and still ran."
+        }
+        @if still_running > 0 {
+            " " (format::counted(still_running, "run was", "runs were")) " last reported as running."
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The tables of users, databases, tables, clients and statements.
+
+use maud::{Markup, html};
+
+use crate::http::Parameters;
+use crate::http::query_parameters::address;
+use crate::store::{UsageCosts, UsageGroups, UsageOrder, UsageRow};
+use crate::web::{chart, format, paths};
+
+/// What groups are made by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    User,
+    Db,
+    Table,
+    Client,
+    Statement,
+}
+
+pub(super) const KINDS: [Kind; 5] =
+    [Kind::User, Kind::Db, Kind::Table, Kind::Client, Kind::Statement];
+
+impl Kind {
+    /// Returns the heading of the table, and what the runs of an unknown group have.
+    fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Kind::User => ("Users", "user unknown"),
+            Kind::Db => ("Databases", "no database"),
+            Kind::Table => ("Tables", "no tables recorded"),
+            Kind::Client => ("Client hosts", "client unknown"),
+            Kind::Statement => ("Statements", "no statement recorded"),
+        }
+    }
+
+    /// Returns the parameter that filters by a group.
+    fn parameter(self) -> &'static str {
+        match self {
+            Kind::User => "user",
+            Kind::Db => "db",
+            Kind::Table => "table",
+            Kind::Client => "client",
+            Kind::Statement => "fingerprint",
+        }
+    }
+}
+
+/// A figure of a row: its order, the heading and what returns the value and its text.
+type Column = (UsageOrder, &'static str, fn(&UsageCosts) -> String);
+
+const COLUMNS: [Column; 5] = [
+    (UsageOrder::Running, "Time", |costs| format::duration(Some(costs.running_ms))),
+    (UsageOrder::CpuTime, "CPU time", |costs| format::duration(Some(costs.cpu_time_ms))),
+    (UsageOrder::ScanBytes, "Scanned", |costs| format::bytes(Some(costs.scan_bytes))),
+    (UsageOrder::Errors, "Failed", |costs| format::number(Some(costs.errors))),
+    (UsageOrder::Count, "Runs", |costs| format::number(Some(costs.count))),
+];
+
+/// What the figures mean.
+pub(super) const MEANING: &str = "Time is how long runs ran within the range, together. Of a run that is only partly in it, CPU time and bytes scanned \
+    count by the same part. The runs lead to History, which lists those that started in the range.";
+
+/// What the tables of a page have in common.
+pub(super) struct UsageTables<'a> {
+    /// The parameters of the page. Links keep its filters.
+    pub parameters: &'a Parameters,
+    /// Begin and end of what is shown, which links keep.
+    pub range: (i64, i64),
+    /// The order of all tables, which their heads choose; None where the page has no choice.
+    pub order: Option<UsageOrder>,
+    /// Whether anything ran in the baseline: else every group would be new.
+    pub has_baseline: bool,
+}
+
+impl UsageTables<'_> {
+    /// Returns what all runs cost.
+    pub(super) fn total(&self, total: &UsageRow) -> Markup {
+        let memory = |costs: &UsageCosts| format::bytes(costs.peak_memory_bytes);
+        let figures = COLUMNS.map(|(_, label, text)| (label, text));
+        let figures = figures.into_iter().chain([("Peak memory of a run", memory as fn(&_) -> _)]);
+        html! {
+            dl.facts {
+                @for (label, text) in figures {
+                    div {
+                        dt { (label) }
+                        dd {
+                            @if label == "Runs" { a href=(self.runs(&[])) { (text(&total.now)) } }
+                            @else { (text(&total.now)) }
+                            @if let Some(before) = self.before(total) { " " span.before { "was " (text(before)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns what a group cost in the baseline, if anything ran in it.
+    fn before<'r>(&self, row: &'r UsageRow) -> Option<&'r UsageCosts> {
+        row.before.as_ref().filter(|_| self.has_baseline)
+    }
+
+    /// Returns the table of one kind with its heading.
+    pub(super) fn section(&self, kind: Kind, groups: &UsageGroups) -> Markup {
+        let (heading, _) = kind.labels();
+        let id = format!("by-{}", kind.parameter());
+        let max = groups.rows.iter().flat_map(|row| [Some(&row.now), self.before(row)]);
+        let max_ms = max.flatten().map(|costs| costs.running_ms).max().unwrap_or(0);
+        html! {
+            section.all[kind == Kind::Statement] aria-labelledby=(id) {
+                div.heading {
+                    h2 id=(id) { (heading) }
+                    p.note {
+                        @if groups.groups > groups.rows.len() { (groups.rows.len()) " of " }
+                        (format::integer(groups.groups as i64))
+                    }
+                }
+                table.statements.usage {
+                    thead {
+                        tr {
+                            th scope="col" { (heading.trim_end_matches('s')) }
+                            @for (order, label, _) in COLUMNS { (self.head(order, label)) }
+                        }
+                    }
+                    tbody { @for row in &groups.rows { (self.row(kind, row, max_ms)) } }
+                }
+            }
+        }
+    }
+
+    fn head(&self, order: UsageOrder, label: &str) -> Markup {
+        let name = UsageOrder::NAMES.into_iter().find(|(_, it)| *it == order);
+        let name = name.map_or("", |(name, _)| name);
+        html! {
+            th.number scope="col" aria-sort=[(self.order == Some(order)).then_some("descending")] {
+                @match self.order {
+                    Some(_) => a href=(address(paths::USAGE, self.parameters, &[("order", name)])) { (label) },
+                    None => (label),
+                }
+            }
+        }
+    }
+
+    fn row(&self, kind: Kind, row: &UsageRow, max_ms: i64) -> Markup {
+        let before = self.before(row);
+        let is_new = before.is_some_and(|before| before.count == 0);
+        html! {
+            tr {
+                td.statement {
+                    (self.name(kind, row))
+                    @if is_new { span.badge title="Nothing of this ran in the earlier range" { "new" } }
+                }
+                @for (order, label, text) in COLUMNS {
+                    td.number.duration[order == UsageOrder::Running] data-label=(label) {
+                        @if order == UsageOrder::Running { (chart::bar(row.now.running_ms, max_ms)) }
+                        @let now = text(&row.now);
+                        @match self.value(kind, row).filter(|_| order == UsageOrder::Count) {
+                            Some(value) => a href=(self.runs(&[(kind.parameter(), value.as_str())])) { (now) },
+                            None => (now),
+                        }
+                        @if let Some(before) = before.filter(|_| !is_new) {
+                            div.before {
+                                @if order == UsageOrder::Running { (chart::bar(before.running_ms, max_ms)) }
+                                "was " (text(before))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the value that filters by a group; None for the unknown one.
+    fn value(&self, kind: Kind, row: &UsageRow) -> Option<String> {
+        let fingerprint = || row.fingerprint.map(|it| it.to_string());
+        let value = if kind == Kind::Statement { fingerprint() } else { row.name.clone() };
+        // A link with an empty value would be one to all queries.
+        value.filter(|value| !value.is_empty())
+    }
+
+    fn name(&self, kind: Kind, row: &UsageRow) -> Markup {
+        let (_, unknown) = kind.labels();
+        let link = match (self.value(kind, row), row.fingerprint) {
+            (None, _) => return html! { span.unknown { (unknown) } },
+            (_, Some(fingerprint)) => address(&paths::statement(fingerprint), &self.times(), &[]),
+            (Some(value), _) => {
+                let mut usage = self.parameters.clone();
+                usage.retain(|name, _| !["from", "to"].contains(&name));
+                for (name, time) in self.times().iter() {
+                    usage.set(name, time);
+                }
+                address(paths::USAGE, &usage, &[(kind.parameter(), &value)])
+            }
+        };
+        html! { a href=(link) { bdi { (row.name.as_deref().unwrap_or("statement")) } } }
+    }
+
+    /// Returns the parameters of the range. What a page shows without one ends with the newest query, and moves.
+    fn times(&self) -> Parameters {
+        let mut range = paths::range_of(self.parameters);
+        if range.is_empty() {
+            let (from_ms, to_ms) = self.range;
+            range.set("from", from_ms.to_string());
+            range.set("to", to_ms.to_string());
+        }
+        range
+    }
+
+    /// Returns the address of the history with the queries of the page's filters that started in its range.
+    fn runs(&self, changed: &[(&str, &str)]) -> String {
+        let mut listed = self.parameters.clone();
+        listed.retain(|name, _| !["from", "to", "order", "baseline", "limit"].contains(&name));
+        for (name, time) in self.times().iter() {
+            listed.set(name, time);
+        }
+        address(paths::HISTORY, &listed, changed)
+    }
+}
