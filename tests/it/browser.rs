@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::browser::Browser;
+use crate::support::incident::{PROFILED, SLOWER, incident};
 use crate::support::{
     Server, add_user, audit_records, certificate, data, import, printed_count, printed_time,
     profile_of,
@@ -552,6 +553,36 @@ fn two_runs_are_found_picked_and_compared() {
     );
     let ids = browser.run("return Array.from(document.querySelectorAll('.comparison tbody tr:first-child a'), (it) => it.innerText)");
     assert_eq!(ids, json!(["run-1", "run-2"]));
+    browser.assert_unharmed();
+}
+
+/// The way of docs/on-call.md.
+#[test]
+#[ignore = "needs chromium"]
+fn an_incident_is_explained_within_five_clicks() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    assert!(import(&db, &[&incident(folder.path())]).status.success());
+    let server = Server::start(&db, &[]);
+    let browser = Browser::start();
+    browser.open(&server.url);
+    browser.click("nav a[href^='/statements']");
+    browser.until("location.pathname === '/statements'");
+    browser.click("a[href^='/regressions']");
+    browser.until("location.pathname === '/regressions'");
+    let text = browser.text();
+    assert!(text.contains(SLOWER) && !text.contains("from payments"), "{text}");
+    browser.click("nav a[href^='/usage']");
+    browser.until("location.pathname === '/usage'");
+    // Who took most time and CPU time, with which statement, is in the first rows.
+    let first = "return Array.from(document.querySelectorAll('table'), (it) => it.querySelector('tbody').innerText)";
+    let first = browser.run(first).to_string();
+    assert!(first.contains("mira") && first.contains("sum(o.price)"), "{first}");
+    browser.click("a[href^='/?'][href*='user=mira']");
+    browser.until("location.pathname === '/' && location.search.includes('user=mira')");
+    browser.click(&format!("a[href^='/query_profile/{PROFILED}']"));
+    browser.until(&format!("location.pathname === '/query_profile/{PROFILED}'"));
+    assert!(browser.text().contains("where the planner expected"), "{}", browser.text());
     browser.assert_unharmed();
 }
 

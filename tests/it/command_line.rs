@@ -131,7 +131,7 @@ fn findings_of_a_profile_are_shown() {
     let found = printed(&db, &["profile", "6b1d", "--findings"]);
     let lines: Vec<&str> = found.lines().collect();
     assert!(lines[0].ends_with("% wrong-estimate  node 7"), "{found}");
-    assert!(lines[1].starts_with("       HASH_JOIN 7 gave on 40,000,000 rows, where"), "{found}");
+    assert!(lines[1].starts_with("       HASH_JOIN 7 returned 40,000,000 rows, where"), "{found}");
     assert_eq!(
         lines[2..4],
         ["       - rows: 40,000,000 rows", "       - expected rows: 3,000,000 rows"]

@@ -119,7 +119,7 @@ fn findings_are_above_the_plan_and_mark_its_nodes() {
     let body = page(&server, &format!("/query_profile/{id}"));
     for expected in [
         "<section aria-label=\"Findings\"><h3>2 findings</h3>",
-        "HASH_JOIN 7 gave on 40,000,000 rows, where the planner expected 3,000,000 rows.",
+        "HASH_JOIN 7 returned 40,000,000 rows, where the planner expected 3,000,000 rows.",
         "<dt>expected rows</dt><dd>3,000,000 rows</dd>",
         "rel=\"noreferrer\">enable_auto_analyze</a>",
         "OLAP_SCAN 0 of shop.&lt;b&gt;orders&lt;/b&gt; reads 9,000,000,000 rows",
@@ -135,7 +135,7 @@ fn findings_are_above_the_plan_and_mark_its_nodes() {
     // A node's panel has the findings of the node.
     let body = page(&server, &format!("/query_profile/{id}?show=plan&node=7"));
     let (_, panel) = body.split_once("<aside class=\"plan-node\"").unwrap();
-    assert!(panel.contains("HASH_JOIN 7 gave on") && !panel.contains("OLAP_SCAN 0"), "{panel}");
+    assert!(panel.contains("HASH_JOIN 7 returned") && !panel.contains("OLAP_SCAN 0"), "{panel}");
 }
 
 /// Most queries have no profile. Their page shows the times that the audit record reports.

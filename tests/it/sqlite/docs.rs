@@ -1,6 +1,6 @@
 //! The examples of README.md and `docs/` run as they stand there, and print the output that stands below them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::support::{Server, annals, certificate, data, import, stderr, stdout};
@@ -12,36 +12,40 @@ const DOCUMENTS: [&str; 8] = [
 ];
 
 /// A block of commands, and the output below it, if it stands there.
-struct Example {
+pub(super) struct Example {
     document: &'static str,
-    commands: String,
-    output: Option<String>,
+    pub commands: String,
+    pub output: Option<String>,
 }
 
 /// Returns all examples of all documents, in their order.
 fn examples() -> Vec<Example> {
-    let mut examples = Vec::new();
-    for document in DOCUMENTS {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
-        let text = std::fs::read_to_string(file).unwrap();
-        let blocks: Vec<&str> = text.split("```").skip(1).step_by(2).collect();
-        for (at, block) in blocks.iter().enumerate() {
-            let Some(commands) = block.strip_prefix("sh\n") else { continue };
-            let output = blocks.get(at + 1).and_then(|block| block.strip_prefix("text\n"));
-            examples.push(Example {
-                document,
-                commands: commands.to_string(),
-                output: output.map(str::to_string),
-            });
-        }
-    }
+    let examples: Vec<Example> = DOCUMENTS.into_iter().flat_map(examples_of).collect();
     assert!(examples.len() > 20, "only {} examples", examples.len());
     examples
 }
 
+/// Returns the examples of one document.
+pub(super) fn examples_of(document: &'static str) -> Vec<Example> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let text = std::fs::read_to_string(file).unwrap();
+    let blocks: Vec<&str> = text.split("```").skip(1).step_by(2).collect();
+    let mut examples = Vec::new();
+    for (at, block) in blocks.iter().enumerate() {
+        let Some(commands) = block.strip_prefix("sh\n") else { continue };
+        let output = blocks.get(at + 1).and_then(|block| block.strip_prefix("text\n"));
+        examples.push(Example {
+            document,
+            commands: commands.to_string(),
+            output: output.map(str::to_string),
+        });
+    }
+    examples
+}
+
 /// A folder with what the examples name: the sample data as a history, logs, and the binary on the path.
-struct Scene {
-    folder: TempDir,
+pub(super) struct Scene {
+    pub folder: TempDir,
 }
 
 impl Scene {
@@ -71,8 +75,22 @@ impl Scene {
         Scene { folder }
     }
 
+    /// Returns a folder with one history, of this input.
+    pub(super) fn of(input: impl FnOnce(&Path) -> PathBuf) -> Scene {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path();
+        let input = input(path);
+        let mut command = annals();
+        command.args(["import", "--time-zone", "UTC", "--db"]).arg(path.join("annals.db"));
+        let output = command.arg(input).output().unwrap();
+        assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+        std::fs::write(path.join("password.txt"), "a-long-password\n").unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_annals"), path.join("annals")).unwrap();
+        Scene { folder }
+    }
+
     /// Runs commands in the folder, with the logs of the sample data in place of a frontend's.
-    fn run(&self, commands: &str) -> Output {
+    pub(super) fn run(&self, commands: &str) -> Output {
         let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
         let logs = data("");
         let commands = commands

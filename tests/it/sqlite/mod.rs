@@ -13,6 +13,7 @@ mod hours;
 mod log;
 mod mistakes;
 mod odd_files;
+mod on_call;
 mod open;
 mod other_programs;
 pub(crate) mod retention;

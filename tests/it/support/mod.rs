@@ -3,6 +3,7 @@
 pub(crate) mod audit_log;
 pub(crate) mod browser;
 pub(crate) mod fake_frontend;
+pub(crate) mod incident;
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
 mod profile;

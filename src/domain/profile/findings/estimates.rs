@@ -45,7 +45,7 @@ fn wrong_estimates(context: &Context<'_>) -> Vec<Case> {
         }
         let evidence = vec![rows("rows", actual), rows("expected rows", expected)];
         let means = format!(
-            "{} gave on {}, where the planner expected {}.",
+            "{} returned {}, where the planner expected {}.",
             name(node),
             evidence[0],
             evidence[1]
