@@ -96,8 +96,13 @@ impl AuditTableConfig {
         })
     }
 
-    /// Returns the table with its password.
+    /// Returns the table with its password. Errors if the password or a file of TLS cannot be read.
     fn source(&self, config: &Config) -> anyhow::Result<AuditTableSource> {
+        for (parameter, file) in self.url.files() {
+            std::fs::read(file).with_context(|| {
+                format!("{}, which {parameter} names, cannot be read", file.display())
+            })?;
+        }
         let name = self.name.clone().unwrap_or_else(|| self.url.to_string());
         let password = Password {
             file: self.password_file.as_deref(),
@@ -115,6 +120,12 @@ impl AuditTableConfig {
             }
             None => None,
         };
+        // Older rows would be removed as soon as they are stored.
+        let kept_ms = config
+            .retention
+            .keep_queries
+            .map(|age| now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
+        let since_ms = since_ms.max(kept_ms);
         Ok(AuditTableSource {
             settings: AuditTableSettings {
                 url: self.url.clone(),

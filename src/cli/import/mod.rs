@@ -39,8 +39,9 @@ use crate::store::{Address, BULK_TIME, Batch, Store};
 /// The exit status is 0 if all input was understood, 1 if some was not (the rest is stored), 2 if nothing was.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// Files and folders to read; - is standard input
-    #[arg(required_unless_present = "audit_table", value_name = "PATH", value_parser = FileName)]
+    /// Files and folders to read; - is standard input. Without any, and without --audit-table, annals reads the audit tables of
+    /// the configuration
+    #[arg(value_name = "PATH", value_parser = FileName)]
     paths: Vec<PathBuf>,
     /// An audit table to read, like mysql://user@host:9030, with more frontends of the cluster behind commas. annals reads
     /// what it has not read yet, and goes on after an interruption. May be given again. The password is in
@@ -63,10 +64,16 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let mut config = args.config.read()?;
     config.cluster = args.cluster.or(config.cluster);
     check_paths(&args.paths)?;
-    let tables = match args.audit_table.is_empty() {
-        true => Vec::new(),
-        false => config.audit_tables(&args.audit_table)?,
+    let tables = match (args.paths.as_slice(), args.audit_table.as_slice()) {
+        ([_, ..], []) => Vec::new(),
+        (_, tables) => config.audit_tables(tables)?,
     };
+    if args.paths.is_empty() && tables.is_empty() {
+        bail!(
+            "there is nothing to import; name files or folders, an audit table with --audit-table, or a configuration \
+             with [[audit_table]]"
+        );
+    }
     let options = Options { zone: config.zone(), encoding: args.encoding };
     if tables.is_empty()
         && let Some(report) = nothing_for_new_history(&config.db(), &args.paths, options)

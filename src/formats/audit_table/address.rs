@@ -1,6 +1,7 @@
 //! The address of an audit table: the frontends of a cluster, and the user of annals there.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -38,6 +39,8 @@ pub(crate) struct AuditTableUrl {
     user: String,
     /// Each frontend as `host:port`, with how to connect to it.
     servers: Vec<(String, MySqlConnectOptions)>,
+    /// The files of TLS, each with the parameter that names it.
+    files: Vec<(String, PathBuf)>,
 }
 
 impl FromStr for AuditTableUrl {
@@ -59,8 +62,20 @@ impl FromStr for AuditTableUrl {
             return Err(AuditTableUrlError::Parameter);
         }
         let servers = hosts.split(',').map(|host| server(host, &user, parameters));
-        Ok(AuditTableUrl { servers: servers.collect::<Result<_, _>>()?, user })
+        let servers = servers.collect::<Result<_, _>>()?;
+        Ok(AuditTableUrl { servers, user, files: files(parameters) })
     }
+}
+
+/// Returns the files that parameters name. A parameter may also hold a certificate itself.
+fn files(parameters: &str) -> Vec<(String, PathBuf)> {
+    let pairs = parameters.split('&').filter_map(|parameter| parameter.split_once('='));
+    let files = pairs.filter(|(name, _)| ["ssl-ca", "ssl-cert", "ssl-key"].contains(name));
+    let files = files.map(|(name, value)| {
+        (name.to_string(), percent_encoding::percent_decode_str(value).decode_utf8_lossy())
+    });
+    let named = files.filter(|(_, value)| !value.trim_start().starts_with("-----BEGIN"));
+    named.map(|(name, value)| (name, PathBuf::from(value.into_owned()))).collect()
 }
 
 /// Returns the name of a frontend, and how to connect to it.
@@ -110,6 +125,11 @@ impl AuditTableUrl {
         self.servers.iter().any(|(_, options)| {
             !matches!(options.get_ssl_mode(), MySqlSslMode::Disabled | MySqlSslMode::Preferred)
         })
+    }
+
+    /// The files of TLS, each with the parameter that names it. sqlx reads them when it connects.
+    pub(crate) fn files(&self) -> &[(String, PathBuf)] {
+        &self.files
     }
 
     /// The user of annals in the cluster.

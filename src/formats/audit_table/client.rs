@@ -72,19 +72,29 @@ impl AuditTableClient {
         if let (Some(_), Some(table)) = (&self.connection, &self.table) {
             return Ok(table.clone());
         }
-        let mut connected = self.connect().await;
-        for _ in 1..self.settings.url.servers().len() {
-            if connected.is_ok() {
-                break;
-            }
-            self.disconnect();
-            connected = self.connect().await;
-        }
-        let connection = connected?;
-        self.connection = Some(connection);
+        self.connection = Some(self.connect_to_any().await?);
         let table = self.find_table().await?;
         self.table = Some(table.clone());
         Ok(table)
+    }
+
+    /// Connects to the first frontend that answers, from the current one on. Errors if none does.
+    async fn connect_to_any(&mut self) -> Result<MySqlConnection, AuditTableError> {
+        let mut failed = Vec::new();
+        loop {
+            match self.connect().await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failed.push(error),
+            }
+            if failed.len() < self.settings.url.servers().len() {
+                self.disconnect();
+                continue;
+            }
+            return Err(match failed.pop() {
+                Some(error) if failed.is_empty() => error,
+                last => AuditTableError::NoFrontend(failed.into_iter().chain(last).collect()),
+            });
+        }
     }
 
     async fn connect(&self) -> Result<MySqlConnection, AuditTableError> {
@@ -143,7 +153,7 @@ impl AuditTableClient {
                 }
                 Err(Answer::Server(number, message)) => match ServerError::of(number, &message) {
                     ServerError::NoTable => missing = missing.or(Some(message)),
-                    ServerError::Denied => denied = denied.or(Some((name, message))),
+                    ServerError::Denied => denied = denied.or(Some(message)),
                     _ => return Err(AuditTableError::Rejected { server: self.server(), message }),
                 },
                 Err(Answer::Failed(error)) => return Err(error),
@@ -151,8 +161,12 @@ impl AuditTableClient {
         }
         let user = self.settings.url.user().to_string();
         Err(match (denied, missing) {
-            (Some((table, message)), _) => {
-                AuditTableError::Denied { user, table: table.to_string(), message }
+            (Some(message), _) => {
+                let [doris, starrocks, ..] = KNOWN_TABLES.map(str::to_string);
+                let configured = self.settings.table.as_ref().map(TableName::to_string);
+                let in_doris = configured.clone().unwrap_or(doris);
+                let in_starrocks = configured.unwrap_or(starrocks);
+                AuditTableError::Denied { user, in_doris, in_starrocks, message }
             }
             (None, missing) => AuditTableError::NoTable { message: missing.unwrap_or_default() },
         })

@@ -12,6 +12,8 @@ pub(crate) enum AuditTableError {
          speaks the MySQL protocol, 9030 by default"
     )]
     NoAnswer { server: String, source: sqlx::Error },
+    #[error("none of the frontends can be asked: {}", texts(.0))]
+    NoFrontend(Vec<AuditTableError>),
     #[error("the frontend {server} gives no answer within {} s", .after.as_secs())]
     Timeout { server: String, after: Duration },
     #[error(
@@ -26,10 +28,10 @@ pub(crate) enum AuditTableError {
     )]
     Offset(String),
     #[error(
-        "the user {user} may not read {table}: {message}; the smallest right that annals needs is, in Doris: \
-         GRANT SELECT_PRIV ON {table} TO '{user}'; in StarRocks: GRANT SELECT ON TABLE {table} TO USER '{user}'"
+        "the user {user} may not read the audit table: {message}; the smallest right that annals needs is, in Doris: \
+         GRANT SELECT_PRIV ON {in_doris} TO '{user}'; in StarRocks: GRANT SELECT ON TABLE {in_starrocks} TO USER '{user}'"
     )]
-    Denied { user: String, table: String, message: String },
+    Denied { user: String, in_doris: String, in_starrocks: String, message: String },
     #[error(
         "the cluster has no audit table: {message}; Doris 2.1 and later fill __internal_schema.audit_log after SET GLOBAL \
          enable_audit_plugin = true, and StarRocks needs its AuditLoader; a table of another name is named by `table`"
@@ -50,6 +52,10 @@ pub(crate) enum AuditTableError {
          set sql_select_limit of the user to its default"
     )]
     Incomplete { server: String, read: u64, counted: u64 },
+}
+
+fn texts(errors: &[AuditTableError]) -> String {
+    errors.iter().map(AuditTableError::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// What an error of a server means.

@@ -2,8 +2,7 @@
 
 use super::tables::{DORIS_2_1, DORIS_3_0, DORIS_4, STARROCKS};
 use super::{Scene, values};
-use crate::support::{number, rows, texts};
-use crate::support::{stderr, stdout};
+use crate::support::{WithDb, annals, number, rows, stderr, stdout, texts};
 
 #[test]
 #[ignore = "needs MariaDB"]
@@ -47,6 +46,21 @@ fn the_table_of_doris_2_1_gives_what_the_log_would() {
     // The next import reads nothing again.
     let again = stdout(&scene.import(&[]));
     assert!(again.contains("0 new, 0 merged, 0 unchanged"), "{again}");
+    // The configuration names tables as well. One with another name is read from its beginning, but for rows that retention
+    // would remove.
+    let config = scene.folder.path().join("annals.toml");
+    for (name, rest, read) in [
+        ("t", "", "0 new, 0 merged, 4 unchanged"),
+        ("u", "[retention]\nkeep_queries = '30d'\n", "0 new, 0 merged, 0 unchanged"),
+    ] {
+        let url = scene.cluster.url("root");
+        let text = format!("[[audit_table]]\nurl = '{url}'\nname = '{name}'\n{rest}");
+        std::fs::write(&config, text).unwrap();
+        let mut command = annals();
+        let output = command.args(["import", "--config"]).arg(&config).db(scene.db()).output();
+        let printed = stdout(&output.unwrap());
+        assert!(printed.contains(read), "{name}: {printed}");
+    }
 }
 
 #[test]

@@ -102,6 +102,8 @@ fn without_the_right_annals_says_which_one_it_needs_and_reads_once_it_has_it() {
     let server = scene.serve_url(&scene.cluster.url("reader"), &lines);
     let grant = "GRANT SELECT_PRIV ON __internal_schema.audit_log TO 'reader'";
     wait_until(|| last_error(&server).contains(grant), || last_error(&server));
+    let grant = "GRANT SELECT ON TABLE starrocks_audit_db__.starrocks_audit_tbl__ TO USER 'reader'";
+    assert!(last_error(&server).contains(grant), "{}", last_error(&server));
     scene.cluster.run("GRANT SELECT ON __internal_schema.audit_log TO reader");
     scene.wait_for_queries(1);
     wait_for_backfill(&server);
@@ -141,6 +143,11 @@ fn an_import_says_what_is_missing_and_never_prints_a_password() {
     assert!(rejected.contains("rejects the user root or the password"), "{rejected}");
     let in_url = run("mysql://root:pass-word@127.0.0.1:9030");
     assert!(in_url.contains("must not hold its password"), "{in_url}");
+    let two = run("mysql://root@127.0.0.1:1,127.0.0.1:2");
+    assert!(two.contains("the frontend 127.0.0.1:1 does not answer"), "{two}");
+    assert!(two.contains("the frontend 127.0.0.1:2 does not answer"), "{two}");
+    let no_file = run("mysql://root@127.0.0.1:9030?ssl-mode=VERIFY_CA&ssl-ca=/none/ca.pem");
+    assert!(no_file.contains("/none/ca.pem, which ssl-ca names, cannot be read"), "{no_file}");
     scene.cluster.run(&format!("SET PASSWORD = PASSWORD('{PASSWORD}')"));
     let missing = run(&scene.cluster.url("root"));
     assert!(missing.contains("has no audit table"), "{missing}");

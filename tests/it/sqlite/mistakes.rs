@@ -31,6 +31,7 @@ fn each_mistake_on_the_command_line_is_named_with_what_to_do() {
         ("show zzz", "no query id begins with zzz"),
         ("diff zzz yyy", "no query id begins with zzz"),
         ("top --by moon", "[possible values: statement, user, db,"),
+        ("import", "there is nothing to import; name files or folders, an audit table"),
         ("import missing.log", "there is no file or folder missing.log"),
         ("import --time-zone Mars notes.txt", "name one like Asia/Shanghai or UTC"),
         ("serve --db none/a.db", "none/a.db cannot be created: there is no folder none"),
