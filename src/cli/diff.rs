@@ -53,6 +53,9 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = String::new();
+    if before.query_id == after.query_id {
+        text.push_str("both are the same run\n");
+    }
     if before.fingerprint != after.fingerprint {
         text.push_str(&output.styled(YELLOW, "these are two different statements\n"));
     }
@@ -155,11 +158,14 @@ async fn nearest_profiles(
     runs: [(&StoredQuery, bool); 2],
 ) -> anyhow::Result<String> {
     let mut text = "nodes: the history does not have the profiles of both queries\n".to_string();
+    let ids = runs.map(|(query, _)| query.query_id.as_str());
     for (query, _) in runs.into_iter().filter(|(_, has_profile)| !has_profile) {
         let nearest =
             history.store.nearest_profiles(query, Reader::default()).await.context(READING)?;
         let run = query.started_ms.and_then(|started_ms| nearest.nearest_to(started_ms));
-        if let Some(run) = run {
+        if let Some(run) = run
+            && !ids.contains(&run.query_id.as_str())
+        {
             text.push_str(&format!(
                 "the run nearest to {} with a profile is {}, started {}\n",
                 query.query_id,

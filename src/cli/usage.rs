@@ -104,6 +104,10 @@ pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     let rows = rows(total, [users, dbs, tables, clients, statements], compared);
     history.output.write(&history.output.table(&NAMES, &rows))?;
     eprintln!("annals: {}", summary(&usage, history.zone));
+    let span = history.store.span(Reader::default()).await.context(READING)?;
+    if let Some((_, last_ms)) = span.filter(|_| usage.total.now.count == 0) {
+        eprintln!("annals: the newest query started at {}", history.zone.format_ms(last_ms));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -52,10 +52,12 @@ impl Visibility {
         self.user.is_none() && self.clusters.is_none()
     }
 
-    /// Returns whether a push of a record may change a stored one: not one of another user, nor one of another cluster.
+    /// Returns whether a push of a record may change a stored one: not one of another user, nor one of another cluster, nor one
+    /// of an unknown cluster, which is hidden from a principal of some clusters.
     pub(super) fn may_merge(&self, stored: &QueryRecord, pushed: &QueryRecord) -> bool {
         let is_of_other_user = self.user.is_some() && stored.is_of_other_user(pushed);
-        let is_of_other_cluster = self.clusters.is_some() && stored.is_of_other_cluster(pushed);
+        let is_of_other_cluster = self.clusters.is_some()
+            && (stored.cluster.is_none() || stored.is_of_other_cluster(pushed));
         !is_of_other_user && !is_of_other_cluster
     }
 }

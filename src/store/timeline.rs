@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::group::Alike;
 use super::hours::HOUR_MS;
+use crate::domain::filter::QueryFilter;
 use crate::domain::statistics::Sum;
 
 /// The queries that started within one span.
@@ -117,6 +118,16 @@ impl Spans {
     pub(super) fn last_ms(self) -> i64 {
         let length_ms = self.width_ms.saturating_mul(i64::try_from(self.count).unwrap_or(i64::MAX));
         self.from_ms.saturating_add(length_ms).saturating_sub(1)
+    }
+
+    /// Returns the filter for the queries of another one that start within the spans.
+    pub(super) fn restrict(self, filter: &QueryFilter) -> QueryFilter {
+        let end_ms = self.last_ms().saturating_add(1);
+        QueryFilter {
+            from_ms: Some(filter.from_ms.map_or(self.from_ms, |ms| ms.max(self.from_ms))),
+            to_ms: Some(filter.to_ms.map_or(end_ms, |ms| ms.min(end_ms))),
+            ..filter.clone()
+        }
     }
 
     /// Returns a bucket for each span, without queries.

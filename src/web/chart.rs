@@ -61,7 +61,7 @@ pub(super) fn timeline(
                 span.key.total { (total) " total duration" }
                 span.peaks { (peaks) }
             }
-            svg viewBox=(size) preserveAspectRatio="none" role="img"
+            svg viewBox=(size) preserveAspectRatio="none" role="group"
                 aria-label={ (count) ", " (errors) " failed, " (total) " total duration; " (peaks) }
                 data-step=(COLUMN_WIDTH) data-base=(all_time) {
                 @for (index, bucket) in buckets.iter().enumerate() { (columns.column(index, bucket)) }

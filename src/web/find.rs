@@ -102,8 +102,12 @@ fn is_within(run: &StoredQuery, range: &QueryFilter) -> bool {
 fn history_of(one: &Match, sought: &Sought, times: &Parameters) -> Option<String> {
     let fingerprint = one.fingerprint.map(|fingerprint| fingerprint.to_string());
     match one.kind {
-        MatchKind::SessionId => Some(paths::history_of("session_id", sought.session_id()?)),
-        MatchKind::Statement => Some(paths::history_of("fingerprint", &fingerprint?)),
+        MatchKind::SessionId => {
+            Some(paths::history_of("session_id", sought.session_id()?, &Parameters::new()))
+        }
+        MatchKind::Statement => {
+            Some(paths::history_of("fingerprint", &fingerprint?, &Parameters::new()))
+        }
         MatchKind::Text => Some(search_address(sought, times)),
         MatchKind::QueryId | MatchKind::TraceId => None,
     }

@@ -40,9 +40,9 @@ pub(super) fn history_of_statement(fingerprint: Fingerprint, page: &Parameters) 
     address(HISTORY, &range_of(page), &[("fingerprint", &fingerprint.to_string())])
 }
 
-/// Returns the address of the history, filtered by one value.
-pub(super) fn history_of(name: &str, value: &str) -> String {
-    address(HISTORY, &Parameters::new(), &[(name, value)])
+/// Returns the address of the history, filtered by one value, in the range of a page.
+pub(super) fn history_of(name: &str, value: &str, page: &Parameters) -> String {
+    address(HISTORY, &range_of(page), &[(name, value)])
 }
 
 /// Returns the address of the comparison of two queries.

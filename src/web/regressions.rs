@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use super::filter_form::cluster_choices;
+use super::filter_form::{self, cluster_choices};
 use super::layout::{NavItem, Page};
 use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
@@ -70,6 +70,7 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         (period_form(paths::REGRESSIONS, "Compare", "Newest day", (filter.from_ms, filter.to_ms), &parameters, view.zone))
         (baseline_choices(paths::REGRESSIONS, &BASELINES, text.as_deref().unwrap_or("7d"), &parameters))
         (cluster_choices(&view.several_clusters().await?, paths::REGRESSIONS, &parameters))
+        (filter_form::chosen(paths::REGRESSIONS, &parameters))
         @match &report.value {
             Some(found) => (comparison(found, view.zone)),
             None => p.empty { "The history is empty." },
@@ -210,7 +211,7 @@ fn row(statement: &Regression) -> Markup {
             (change("Median", format::duration(before.p50_ms), format::duration(after.p50_ms)))
             (change("p95", format::duration(before.p95_ms), format::duration(after.p95_ms)))
             (change("Runs", format::number(Some(before.count)), format::number(Some(after.count))))
-            td.number data-label="Confidence" { (format::percent(statement.confidence)) }
+            td.number data-label="Confidence" { (format::percent((statement.confidence * 1000.0).floor() / 1000.0)) }
             @if causes.is_empty() { td.cause {} } @else { td.cause data-label="Cause" { (causes.join(", ")) } }
         }
     }

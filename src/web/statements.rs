@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use super::filter_form::cluster_choices;
+use super::filter_form::{self, cluster_choices};
 use super::layout::{NavItem, Page};
 use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
@@ -111,6 +111,7 @@ async fn page(
         p.note { "Statements that differ only in their literal values are counted as one." }
         @if let Some(range) = range { (range.choices(paths::STATEMENTS, &parameters, view.zone)) }
         (cluster_choices(&clusters, paths::STATEMENTS, &parameters))
+        (filter_form::chosen(paths::STATEMENTS, &parameters))
         (more_orders(order_name, &parameters))
         (table(statements, trends, order_name, &parameters))
         @if statements.is_empty() { p.empty { "No statements in this time range." } }
@@ -129,9 +130,19 @@ pub(super) fn tabs(current: &str, page: &Parameters) -> Markup {
     html! {
         nav.tabs aria-label="Reports" {
             @for (path, label) in reports {
-                a href=(paths::in_range(path, page)) aria-current=[(path == current).then_some("page")] { (label) }
+                a href=(report_address(path, page)) aria-current=[(path == current).then_some("page")] { (label) }
             }
         }
+    }
+}
+
+/// Returns the address of a report with the range of a page. The reports that count queries keep its filters as well.
+fn report_address(path: &str, page: &Parameters) -> String {
+    match [paths::STATEMENTS, paths::REGRESSIONS].contains(&path) {
+        true => {
+            address(path, page, &[("order", ""), ("baseline", ""), ("rule", ""), ("several", "")])
+        }
+        false => paths::in_range(path, page),
     }
 }
 

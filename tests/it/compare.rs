@@ -108,7 +108,7 @@ fn the_nearest_run_with_a_profile_is_offered() {
     let body = page(&server, "/query_profile/bare-1");
     for expected in [
         "The nearest run of the statement with a profile is <a href=\"/query_profile/7-a\">",
-        "(1min later)",
+        "(1 min later)",
         "/compare?run=7%2Da&amp;run=bare%2D1",
         // The runs before and after it had different plans.
         "The plan changed in between",

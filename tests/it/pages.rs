@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::{Server, WithDb, add_user, annals, data, import, profile_with_finding};
+use crate::support::{
+    Server, WithDb, add_user, annals, audit_record, data, import, number, profile_with_finding,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -542,4 +544,27 @@ fn the_time_range_goes_with_the_person_from_page_to_page() {
         at = kept.unwrap_or_else(|| panic!("{at} has no {next} in its range: {links:?}")).clone();
     }
     assert_eq!(at, format!("/?{range}"));
+}
+
+#[test]
+fn the_chart_counts_what_is_in_the_range_alone() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("fe.audit.log"));
+    let records = (0..600).map(|second| {
+        let written = format!("2024-01-02 11:{:02}:{:02},000", second / 60, second % 60);
+        audit_record(&written, &[("QueryId", &format!("a-{second:x}")), ("Stmt", "select 1")])
+    });
+    std::fs::write(&log, records.collect::<String>()).unwrap();
+    let imported = annals().args(["import", "--time-zone", "UTC"]).db(&db).arg(&log).output();
+    assert!(imported.unwrap().status.success());
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let (status, _, body) = server.get("/?from=2024-01-02T11:00:30Z&to=2024-01-02T11:05:10Z");
+    assert_eq!(status, 200);
+    let body = String::from_utf8(body).unwrap();
+    let count = number(
+        &db,
+        "SELECT count(*) FROM query WHERE started_ms >= 1704193230000 AND started_ms < 1704193510000",
+    );
+    assert!(count > 200);
+    assert!(body.contains(&format!("{count} queries")), "{count}");
 }

@@ -162,11 +162,8 @@ impl AuditTableClient {
         let user = self.settings.url.user().to_string();
         Err(match (denied, missing) {
             (Some(message), _) => {
-                let [doris, starrocks, ..] = KNOWN_TABLES.map(str::to_string);
-                let configured = self.settings.table.as_ref().map(TableName::to_string);
-                let in_doris = configured.clone().unwrap_or(doris);
-                let in_starrocks = configured.unwrap_or(starrocks);
-                AuditTableError::Denied { user, in_doris, in_starrocks, message }
+                let table = self.settings.table.as_ref().map(TableName::to_string);
+                AuditTableError::denied(user, table, message)
             }
             (None, missing) => AuditTableError::NoTable { message: missing.unwrap_or_default() },
         })
@@ -306,7 +303,7 @@ fn rejected(
     message: String,
 ) -> AuditTableError {
     match ServerError::of(number, &message) {
-        ServerError::Denied => AuditTableError::Denied { user: user.to_string(), table, message },
+        ServerError::Denied => AuditTableError::denied(user.to_string(), Some(table), message),
         _ => AuditTableError::Rejected { server, message },
     }
 }

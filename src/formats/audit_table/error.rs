@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sqlx::mysql::MySqlDatabaseError;
 
+use super::table::KNOWN_TABLES;
+
 /// Why a cluster did not give what annals asked for. No message holds a password.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuditTableError {
@@ -52,6 +54,19 @@ pub(crate) enum AuditTableError {
          set sql_select_limit of the user to its default"
     )]
     Incomplete { server: String, read: u64, counted: u64 },
+}
+
+impl AuditTableError {
+    /// Returns the error of a user who may not read a table: the known one of each program, if none is named.
+    pub(super) fn denied(user: String, table: Option<String>, message: String) -> AuditTableError {
+        let [doris, starrocks, ..] = KNOWN_TABLES.map(str::to_string);
+        AuditTableError::Denied {
+            user,
+            in_doris: table.clone().unwrap_or(doris),
+            in_starrocks: table.unwrap_or(starrocks),
+            message,
+        }
+    }
 }
 
 fn texts(errors: &[AuditTableError]) -> String {

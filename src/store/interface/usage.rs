@@ -14,6 +14,8 @@ use crate::store::usage::{
     UsageGroups, UsageOrder, usage_range,
 };
 
+/// Of how many of the newest runs the ends are compared.
+const NEWEST_RUNS: u32 = 100;
 /// The steps in which runs beside a query are counted.
 const STEPS_BESIDE: Steps = Steps::Number(60);
 /// Characters of the statements of an answer, which has up to a thousand.
@@ -46,8 +48,8 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Option<Usage>, StoreError> {
         let filter = &*filter.within_clusters(reader.clusters);
-        let Some(span) = self.span(reader).await? else { return Ok(None) };
-        let (from_ms, to_ms) = usage_range((filter.from_ms, filter.to_ms), span);
+        let Some(end_ms) = self.newest_end(reader).await? else { return Ok(None) };
+        let (from_ms, to_ms) = usage_range((filter.from_ms, filter.to_ms), end_ms);
         let (before_from_ms, before_to_ms) = baseline.same_length(from_ms, to_ms);
         let asked = [(from_ms, to_ms), (before_from_ms, before_to_ms)];
         let mut ranges = asked;
@@ -88,6 +90,18 @@ impl Store {
             concurrency,
             baseline_concurrency,
         }))
+    }
+
+    /// Returns when the last of the newest runs ends that the reader may see: a millisecond after the newest start at the least.
+    /// None if no query has a start.
+    pub(crate) async fn newest_end(&self, reader: Reader<'_>) -> Result<Option<i64>, StoreError> {
+        let Some((_, last_ms)) = self.span(reader).await? else { return Ok(None) };
+        let newest = QueryFilter { limit: NEWEST_RUNS, ..QueryFilter::default() };
+        let runs = self.records(&newest, reader).await?;
+        let ends = runs.iter().filter_map(|run| {
+            run.started_ms.zip(run.duration_ms).map(|(start, ms)| start.saturating_add(ms))
+        });
+        Ok(ends.chain([last_ms.saturating_add(1)]).max())
     }
 
     /// Returns what ran while a query ran, of the queries that the reader may see: `limit` groups of each kind, and as many

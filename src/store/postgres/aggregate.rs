@@ -162,11 +162,7 @@ impl Store {
         spans: Spans,
         reader: Reader<'_>,
     ) -> Result<Vec<Bucket>, StoreError> {
-        let filter = QueryFilter {
-            from_ms: Some(spans.from_ms),
-            to_ms: Some(spans.last_ms().saturating_add(1)),
-            ..filter.clone()
-        };
+        let filter = spans.restrict(filter);
         let mut buckets = spans.empty();
         let mut read = self.reports.begin(reader.client()).await?;
         let queries = (&filter, reader.owner);

@@ -33,13 +33,10 @@ const DEFAULT_LENGTH_MS: i64 = HOUR_MS;
 /// The most steps of a range, however short they are.
 const MAX_STEPS: i64 = 1000;
 
-/// Returns the begin and the end of the range of some times, in a history from a first to a last start: the hour before the
+/// Returns the begin and the end of the range of some times, in a history whose newest run ends at a time: the hour before the
 /// end, and the end of the history, unless the times say otherwise.
-pub(crate) fn usage_range(
-    (from_ms, to_ms): (Option<i64>, Option<i64>),
-    (_, last_ms): (i64, i64),
-) -> (i64, i64) {
-    let to_ms = to_ms.unwrap_or_else(|| last_ms.saturating_add(1).max(from_ms.unwrap_or(i64::MIN)));
+pub(crate) fn usage_range((from_ms, to_ms): (Option<i64>, Option<i64>), end_ms: i64) -> (i64, i64) {
+    let to_ms = to_ms.unwrap_or_else(|| end_ms.max(from_ms.unwrap_or(i64::MIN)));
     (from_ms.unwrap_or_else(|| to_ms.saturating_sub(DEFAULT_LENGTH_MS)), to_ms)
 }
 
@@ -238,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_range_is_an_hour_unless_both_ends_are_known() {
-        let history = (0, 10 * HOUR_MS - 1);
+        let history = 10 * HOUR_MS;
         assert_eq!(usage_range((None, None), history), (9 * HOUR_MS, 10 * HOUR_MS));
         assert_eq!(usage_range((Some(5), None), history), (5, 10 * HOUR_MS));
         assert_eq!(usage_range((None, Some(HOUR_MS)), history), (0, HOUR_MS));

@@ -166,6 +166,6 @@ const box = find("input[data-find]");
 if (box) enableFindKey(box);
 const rows = find("tbody[data-events]");
 if (rows) startLiveUpdates(rows);
-if (find(".over-time")) enableRangeSelection();
+if (find("svg[data-base]") || find(".over-time")) enableRangeSelection();
 document.querySelectorAll("button[data-copy]").forEach(enableCopy);
 document.querySelectorAll(".plan-picture").forEach(showNode);

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::domain::record::{FieldValue, QueryRecord};
 use crate::domain::time::Zone;
+use crate::http::Parameters;
 use crate::store::StoredQuery;
 use crate::web::query::{field_label, shown_value};
 use crate::web::{format, paths};
@@ -78,7 +79,8 @@ fn place(name: &str) -> Option<usize> {
 
 fn row(name: &'static str, (before, after): (FieldValue<'_>, FieldValue<'_>)) -> Markup {
     let label = place(name).map_or_else(|| field_label(name), |at| ALWAYS[at].1.to_string());
-    let cell = |value| shown_value(name, value).unwrap_or_else(|| format::text(None));
+    let cell =
+        |value| shown_value(name, value, &Parameters::new()).unwrap_or_else(|| format::text(None));
     html! {
         tr {
             th scope="row" { (label) }
@@ -101,7 +103,7 @@ fn change(name: &str, before: FieldValue<'_>, after: FieldValue<'_>) -> Markup {
     let times = (before > 0).then(|| after as f64 / before as f64);
     html! {
         (if after > before { "+" } else { "−" })
-        @if let Some(difference) = shown_value(name, FieldValue::Number(difference)) { (difference) }
+        @if let Some(difference) = shown_value(name, FieldValue::Number(difference), &Parameters::new()) { (difference) }
         @if let Some(times) = times {
             " ×" (if times < 9.95 { format!("{times:.2}") } else { format!("{times:.0}") })
         }

@@ -12,7 +12,7 @@ use super::query::{resolve, stored_profile};
 use super::request::{PageRequest, PageRequests};
 use super::statement::{EARLIER_LATER, compared_nodes};
 use super::{format, paths};
-use crate::domain::time::{Zone, format_duration_ms};
+use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
@@ -143,14 +143,15 @@ pub(super) async fn offer(
     let Some((run, started_ms)) = run.zip(query.started_ms) else {
         return Ok(html! {});
     };
-    let is_other = run.query_id == other;
+    if run.query_id == other {
+        // The reader compares with it already.
+        return Ok(html! {});
+    }
     Ok(html! {
         p.note {
             "The nearest run of the statement with a profile is "
-            (described(run, started_ms, view.zone)) "."
-            @if !is_other {
-                " " a href=(paths::compare(&run.query_id, other)) { "Compare " code { (run.query_id) } " with " code { (other) } }
-            }
+            (described(run, started_ms, view.zone)) ". "
+            a href=(paths::compare(&run.query_id, other)) { "Compare " code { (run.query_id) } " with " code { (other) } }
             (either_plan(&nearest))
         }
     })
@@ -161,7 +162,7 @@ fn described(run: &ProfiledQuery, started_ms: i64, zone: Zone) -> Markup {
     let side = if run.started_ms > started_ms { "later" } else { "earlier" };
     html! {
         a href=(paths::query(&run.query_id)) { code { (run.query_id) } }
-        ", started " (format::time(Some(run.started_ms), zone)) " (" (format_duration_ms(apart)) " " (side) ")"
+        ", started " (format::time(Some(run.started_ms), zone)) " (" (format::duration(Some(apart))) " " (side) ")"
         @if run.duration_ms.is_some() { ", took " (format::duration(run.duration_ms)) }
     }
 }

@@ -91,14 +91,14 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
         div.heading {
             h1 { "Query " code { (query.query_id) } }
             @let state = format::state(query.state.as_deref(), query.is_failed());
-            (summary::filtered("state", query.state.as_deref().unwrap_or_default(), state))
+            (summary::filtered("state", query.state.as_deref().unwrap_or_default(), state, &parameters))
             strong { (format::duration(query.duration_ms)) }
             @if query.started_ms.is_some() {
                 a href=(paths::in_range(&paths::usage_during(&query.query_id), &parameters)) { "What else ran then" }
             }
         }
         @if let Some(message) = &query.error_message { p.error { bdi { (message) } } }
-        (summary::fields(&query, view.zone))
+        (summary::fields(&query, view.zone, &parameters))
         (statement_section(&query, &parameters))
         (profile)
         (offer)

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::domain::filter::ChosenText;
 use crate::domain::record::{FieldValue, QueryRecord};
 use crate::domain::time::Zone;
+use crate::http::Parameters;
 use crate::store::StoredQuery;
 use crate::web::{format, paths};
 
@@ -16,35 +17,35 @@ fn text(name: &'static str, value: &Option<String>) -> Field {
 }
 
 /// Returns a field whose value is a link to the queries that have it.
-fn link(name: &'static str, parameter: &str, value: &Option<String>) -> Field {
+fn link(name: &'static str, parameter: &str, value: &Option<String>, page: &Parameters) -> Field {
     let value = value.as_ref()?;
-    Some((name, filtered(parameter, value, html! { bdi { (value) } })))
+    Some((name, filtered(parameter, value, html! { bdi { (value) } }, page)))
 }
 
-/// Returns what is shown of a value as a link to the queries that have it.
-pub(super) fn filtered(parameter: &str, value: &str, shown: Markup) -> Markup {
+/// Returns what is shown of a value as a link to the queries that have it, in the range of the page.
+pub(super) fn filtered(parameter: &str, value: &str, shown: Markup, page: &Parameters) -> Markup {
     // A link without a value would be one to all queries.
     match value.is_empty() {
         true => shown,
-        false => html! { a href=(paths::history_of(parameter, value)) { (shown) } },
+        false => html! { a href=(paths::history_of(parameter, value, page)) { (shown) } },
     }
 }
 
 /// Returns a client as a link to all queries of its host.
-fn client(query: &StoredQuery) -> Field {
+fn client(query: &StoredQuery, page: &Parameters) -> Field {
     let client = query.client.as_ref()?;
     let host = ChosenText::host(client);
-    Some(("Client", filtered("client", host, html! { bdi { (client) } })))
+    Some(("Client", filtered("client", host, html! { bdi { (client) } }, page)))
 }
 
 /// Returns a list of tables as a link for each.
-fn tables(list: &str) -> Markup {
+fn tables(list: &str, page: &Parameters) -> Markup {
     let names: Vec<String> =
         list.split(',').map(ChosenText::plain_table).filter(|name| !name.is_empty()).collect();
     html! {
         @for (at, name) in names.iter().enumerate() {
             @if at > 0 { ", " }
-            (filtered("table", name, html! { bdi { (name) } }))
+            (filtered("table", name, html! { bdi { (name) } }, page))
         }
         @if names.is_empty() { bdi { (list) } }
     }
@@ -67,23 +68,23 @@ fn time(name: &'static str, ms: Option<i64>, zone: Zone) -> Field {
 }
 
 /// Returns the known fields of a query: the most used ones, and behind a disclosure all others.
-pub(super) fn fields(query: &StoredQuery, zone: Zone) -> Markup {
+pub(super) fn fields(query: &StoredQuery, zone: Zone, page: &Parameters) -> Markup {
     html! {
         dl.facts {
-            @for (name, value) in main_fields(query, zone).into_iter().flatten() {
+            @for (name, value) in main_fields(query, zone, page).into_iter().flatten() {
                 div { dt { (name) } dd { (value) } }
             }
         }
         details.more {
             summary { "More fields" }
             dl.facts {
-                @for (name, value) in more_fields(query) {
+                @for (name, value) in more_fields(query, page) {
                     div { dt { (name) } dd { (value) } }
                 }
                 @for (name, value) in other_fields(query) {
                     div {
                         dt { bdi { (name) } }
-                        dd { @if name == "table list" { (tables(&value)) } @else { bdi { (value) } } }
+                        dd { @if name == "table list" { (tables(&value, page)) } @else { bdi { (value) } } }
                     }
                 }
             }
@@ -91,22 +92,22 @@ pub(super) fn fields(query: &StoredQuery, zone: Zone) -> Markup {
     }
 }
 
-fn main_fields(query: &StoredQuery, zone: Zone) -> Vec<Field> {
+fn main_fields(query: &StoredQuery, zone: Zone, page: &Parameters) -> Vec<Field> {
     let started = if query.is_start_estimated { "Started (estimated)" } else { "Started" };
     vec![
         time(started, query.started_ms, zone),
         time("Ended", query.ended_ms, zone),
-        link("User", "user", &query.user),
-        client(query),
+        link("User", "user", &query.user, page),
+        client(query, page),
         text("Catalog", &query.catalog),
-        link("Database", "db", &query.db),
+        link("Database", "db", &query.db, page),
         integer("Rows scanned", query.scan_rows),
         bytes("Bytes scanned", query.scan_bytes),
         integer("Rows returned", query.return_rows),
         bytes("Peak memory", query.peak_memory_bytes),
         duration("CPU time", query.cpu_time_ms),
-        link("Cluster", "cluster", &query.cluster),
-        link("Frontend", "frontend", &query.frontend),
+        link("Cluster", "cluster", &query.cluster, page),
+        link("Frontend", "frontend", &query.frontend, page),
     ]
 }
 
@@ -139,10 +140,11 @@ const LABELS: [(&str, &str); 16] = [
 ];
 
 /// Returns the known fields of the record that stand nowhere else on the page, labelled.
-fn more_fields(query: &StoredQuery) -> Vec<(String, Markup)> {
+fn more_fields(query: &StoredQuery, page: &Parameters) -> Vec<(String, Markup)> {
     let fields = QueryRecord::FIELDS.iter().zip(query.values());
     let more = fields.filter(|(field, _)| !SHOWN.contains(&field.name));
-    more.filter_map(|(field, value)| Some((label(field.name), shown(field.name, value)?))).collect()
+    more.filter_map(|(field, value)| Some((label(field.name), shown(field.name, value, page)?)))
+        .collect()
 }
 
 /// Returns the label of a field of a record.
@@ -156,20 +158,26 @@ pub(in crate::web) fn label(name: &str) -> String {
 }
 
 /// Returns a value in the unit that the field's name says, or None if it is unknown.
-pub(in crate::web) fn shown(name: &str, value: FieldValue<'_>) -> Option<Markup> {
+pub(in crate::web) fn shown(
+    name: &str,
+    value: FieldValue<'_>,
+    page: &Parameters,
+) -> Option<Markup> {
     Some(match value {
         FieldValue::Unknown => return None,
         FieldValue::Text("audit") if name == "origin" => html! { "audit log" },
         FieldValue::Text("summary") if name == "origin" => html! { "profile or query list" },
-        FieldValue::Text(list) if name == "queried_tables" => tables(list),
+        FieldValue::Text(list) if name == "queried_tables" => tables(list, page),
         FieldValue::Text(group) if ["workload_group", "compute_group"].contains(&name) => {
-            filtered(name, group, html! { bdi { (group) } })
+            filtered(name, group, html! { bdi { (group) } }, page)
         }
-        FieldValue::Text(id) if name == "session_id" => filtered(name, id, html! { bdi { (id) } }),
+        FieldValue::Text(id) if name == "session_id" => {
+            filtered(name, id, html! { bdi { (id) } }, page)
+        }
         FieldValue::Text(id) if name == "trace_id" => {
             html! { a href=(paths::find(id)) { bdi { (id) } } }
         }
-        FieldValue::Text(kind) if name == "kind" => filtered("type", kind, html! { (kind) }),
+        FieldValue::Text(kind) if name == "kind" => filtered("type", kind, html! { (kind) }, page),
         FieldValue::Text(text) | FieldValue::Json(text) => html! { bdi { (text) } },
         FieldValue::Number(ms) if name.ends_with("_ms") => {
             html! { (format::duration(Some(ms))) }
@@ -179,7 +187,7 @@ pub(in crate::web) fn shown(name: &str, value: FieldValue<'_>) -> Option<Markup>
         }
         FieldValue::Number(number) => html! { (format::integer(number)) },
         FieldValue::Truth(hit) if name == "cache_hit" => {
-            filtered(name, &hit.to_string(), html! { @if hit { "yes" } @else { "no" } })
+            filtered(name, &hit.to_string(), html! { @if hit { "yes" } @else { "no" } }, page)
         }
         FieldValue::Truth(truth) => html! { @if truth { "yes" } @else { "no" } },
     })

@@ -100,10 +100,23 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         (filter_form::chosen(paths::USAGE, &parameters))
         @match &report.value {
             Some((range, usage)) => (report_of(usage, range, order, &parameters, view.zone)),
-            None => p.empty { "The history is empty, or the range is." },
+            None => p.empty { (nothing(&view).await?) },
         }
     };
     Ok(Page { title: "Usage".to_string(), nav: Some(NavItem::Usage), body })
+}
+
+/// Returns why there is nothing to show.
+async fn nothing(view: &View) -> Result<String, ApiError> {
+    let span = view.span().await?;
+    let time = |ms| view.zone.format_ms(ms);
+    Ok(span.map_or("The history is empty.".to_string(), |(first_ms, last_ms)| {
+        format!(
+            "Nothing ran in this range. The history is from {} to {}.",
+            time(first_ms),
+            time(last_ms)
+        )
+    }))
 }
 
 async fn read(
@@ -112,8 +125,8 @@ async fn read(
     baseline: Baseline,
     order: UsageOrder,
 ) -> Result<Shown, ApiError> {
-    let Some(span) = view.span().await? else { return Ok(None) };
-    let (from_ms, to_ms) = usage_range((filter.from_ms, filter.to_ms), span);
+    let Some(end_ms) = view.newest_end().await? else { return Ok(None) };
+    let (from_ms, to_ms) = usage_range((filter.from_ms, filter.to_ms), end_ms);
     let filter = QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter };
     let Some(range) = TimeRange::of(&view, &filter).await? else { return Ok(None) };
     let steps = Steps::Width(range.width_ms);

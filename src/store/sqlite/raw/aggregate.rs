@@ -99,19 +99,15 @@ pub(super) fn costs(row: &Row<'_>) -> Result<Costs, rusqlite::Error> {
 }
 
 impl Store {
-    /// Returns the counts of each span, of the queries of a filter that the reader may see. Ignores the
-    /// filter's own times, limit and cursor.
+    /// Returns the counts of each span, of the queries of a filter that the reader may see. Ignores the filter's limit and
+    /// cursor.
     pub(crate) async fn timeline(
         &self,
         filter: &QueryFilter,
         spans: Spans,
         reader: Reader<'_>,
     ) -> Result<Vec<Bucket>, StoreError> {
-        let filter = QueryFilter {
-            from_ms: Some(spans.from_ms),
-            to_ms: Some(spans.last_ms().saturating_add(1)),
-            ..filter.clone()
-        };
+        let filter = spans.restrict(filter);
         let owner = reader.owner.map(str::to_string);
         let timeline = self.reports.run(reader.client(), move |sqlite| {
             let mut counting = Counting::new(spans);
