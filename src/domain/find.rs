@@ -43,7 +43,7 @@ impl Sought {
         &self.0
     }
 
-    /// Returns the text as one word, without what stands around an id in a log or a list; None if it is several words.
+    /// Returns the text as one word, without what is around an id in a log or a list; None if it is several words.
     fn word(&self) -> Option<&str> {
         let around = |c: char| {
             matches!(c, ',' | ';' | '|')
