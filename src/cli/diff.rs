@@ -82,7 +82,7 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Columns that are not compared: the numbers of times that another column has as text, and what stands elsewhere.
+/// Columns that are not compared: the numbers of times that another column has as text, and what is shown elsewhere.
 const NOT_COMPARED: [&str; 5] = ["extra", "load", "statement", "started_ms", "ended_ms"];
 /// Numbers of which one is not more than another.
 const NAMES: [&str; 2] = ["error_code", "statement_id"];
