@@ -37,7 +37,7 @@ fn latency(bench: &mut Bench, ours: &Server, reference: &Server) {
     let page_of = |queries: u64| {
         move |random: &mut Random| {
             let started_ms = FIRST_MS + (1000 + random.below(queries - 1000)) * STEP_MS;
-            format!("{SESSION}?cursor={started_ms}.{}", u32::MAX)
+            format!("{SESSION}?cursor=started_ms.{started_ms}.{}", u32::MAX)
         }
     };
     bench.pairs(

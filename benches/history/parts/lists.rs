@@ -74,7 +74,7 @@ pub(crate) fn random_page(random: &mut Random, queries: u64) -> (u64, Option<Str
 pub(crate) fn random_page_path(random: &mut Random, queries: u64) -> String {
     let (started_ms, user) = random_page(random, queries);
     let user = user.map(|user| format!("&user={user}")).unwrap_or_default();
-    format!("{SESSION}?cursor={started_ms}.{}{user}", u32::MAX)
+    format!("{SESSION}?cursor=started_ms.{started_ms}.{}{user}", u32::MAX)
 }
 
 /// Measures lists of which no two are the same. The reference is one thread that steps the same rows in SQLite.
