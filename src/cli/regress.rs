@@ -105,7 +105,7 @@ fn cells(one: &Regression) -> Vec<String> {
         one.before.count.to_string(),
         known(one.after.p95_ms),
         known(one.before.p95_ms),
-        format!("{:.1}%", (one.confidence * 1000.0).floor() / 10.0),
+        format!("{:.1}%", one.shown_confidence() * 100.0),
         one.normalized.clone(),
     ]
 }

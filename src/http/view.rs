@@ -348,8 +348,11 @@ impl View {
         Ok(if clusters.len() > 1 { clusters } else { Vec::new() })
     }
 
-    pub(crate) async fn newest_end(&self) -> Result<Option<i64>, StoreError> {
-        self.store.newest_end(self.reader()).await
+    pub(crate) async fn usage_range(
+        &self,
+        filter: &QueryFilter,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
+        self.store.usage_range(filter, self.reader()).await
     }
 
     pub(crate) async fn span(&self) -> Result<Option<(i64, i64)>, StoreError> {

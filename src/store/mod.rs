@@ -51,6 +51,6 @@ pub(crate) use statements::{StatementOrder, StatementPage, StatementStatistics};
 pub(crate) use timeline::{Bucket, Spans};
 pub(crate) use usage::{
     ConcurrencyStep, Concurrent, ConcurrentRun, Steps, Usage, UsageCosts, UsageGroups, UsageOrder,
-    UsageRow, usage_range,
+    UsageRow,
 };
 pub(crate) use writer::Writer;

@@ -154,6 +154,11 @@ impl RunCosts {
 }
 
 impl Regression {
+    /// Returns the confidence, rounded down to a tenth of a percent: what may be chance is never shown as certain.
+    pub(crate) fn shown_confidence(&self) -> f64 {
+        (self.confidence * 1000.0).floor() / 1000.0
+    }
+
     /// Sets the plans of the runs of both periods.
     pub(super) fn set_plans(&mut self, before: &[PlanRun], after: &[PlanRun]) {
         (self.before.plans, self.after.plans) = (by_frequency(before), by_frequency(after));

@@ -211,7 +211,7 @@ fn row(statement: &Regression) -> Markup {
             (change("Median", format::duration(before.p50_ms), format::duration(after.p50_ms)))
             (change("p95", format::duration(before.p95_ms), format::duration(after.p95_ms)))
             (change("Runs", format::number(Some(before.count)), format::number(Some(after.count))))
-            td.number data-label="Confidence" { (format::percent((statement.confidence * 1000.0).floor() / 1000.0)) }
+            td.number data-label="Confidence" { (format::percent(statement.shown_confidence())) }
             @if causes.is_empty() { td.cause {} } @else { td.cause data-label="Cause" { (causes.join(", ")) } }
         }
     }

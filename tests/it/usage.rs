@@ -85,7 +85,7 @@ impl Run {
     }
 }
 
-/// Returns runs of eight days with those that a count gets wrong most easily.
+/// Returns runs of eight days, with the cases that a count gets wrong most easily.
 fn runs() -> Vec<Run> {
     let mut random = fastrand::Rng::with_seed(7);
     let mut runs = Vec::new();

@@ -48,8 +48,9 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Option<Usage>, StoreError> {
         let filter = &*filter.within_clusters(reader.clusters);
-        let Some(end_ms) = self.newest_end(reader).await? else { return Ok(None) };
-        let (from_ms, to_ms) = usage_range((filter.from_ms, filter.to_ms), end_ms);
+        let Some((from_ms, to_ms)) = self.usage_range(filter, reader).await? else {
+            return Ok(None);
+        };
         let (before_from_ms, before_to_ms) = baseline.same_length(from_ms, to_ms);
         let asked = [(from_ms, to_ms), (before_from_ms, before_to_ms)];
         let mut ranges = asked;
@@ -92,16 +93,30 @@ impl Store {
         }))
     }
 
-    /// Returns when the last of the newest runs ends that the reader may see: a millisecond after the newest start at the least.
-    /// None if no query has a start.
-    pub(crate) async fn newest_end(&self, reader: Reader<'_>) -> Result<Option<i64>, StoreError> {
+    /// Returns the begin and the end of the range of a filter, as [`usage_range`] says. None if no query that the reader may see
+    /// has a start.
+    pub(crate) async fn usage_range(
+        &self,
+        filter: &QueryFilter,
+        reader: Reader<'_>,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
         let Some((_, last_ms)) = self.span(reader).await? else { return Ok(None) };
+        let end_ms = match filter.to_ms {
+            Some(to_ms) => to_ms,
+            None => self.newest_end(last_ms, reader).await?,
+        };
+        Ok(Some(usage_range((filter.from_ms, filter.to_ms), end_ms)))
+    }
+
+    /// Returns when the last of the newest runs ends that the reader may see: a millisecond after the newest start at the least.
+    async fn newest_end(&self, last_ms: i64, reader: Reader<'_>) -> Result<i64, StoreError> {
         let newest = QueryFilter { limit: NEWEST_RUNS, ..QueryFilter::default() };
         let runs = self.records(&newest, reader).await?;
         let ends = runs.iter().filter_map(|run| {
             run.started_ms.zip(run.duration_ms).map(|(start, ms)| start.saturating_add(ms))
         });
-        Ok(ends.chain([last_ms.saturating_add(1)]).max())
+        let after_last_ms = last_ms.saturating_add(1);
+        Ok(ends.fold(after_last_ms, i64::max))
     }
 
     /// Returns what ran while a query ran, of the queries that the reader may see: `limit` groups of each kind, and as many

@@ -160,7 +160,7 @@ impl<K: Eq + Hash + Ord> Groups<K> {
         let unknown = (self.unknown.count > 0).then_some((None, &self.unknown));
         let groups = known.chain(unknown).map(|(key, costs)| (key, costs.bounded()));
         let mut groups: Vec<_> = groups.collect();
-        // The unknown one is the last of those that cost the same.
+        // Of groups that cost the same, the unknown one is last.
         groups
             .sort_by_cached_key(|(key, costs)| (Reverse(order.value(costs)), key.is_none(), *key));
         let count = groups.len();

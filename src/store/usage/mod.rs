@@ -35,7 +35,7 @@ const MAX_STEPS: i64 = 1000;
 
 /// Returns the begin and the end of the range of some times, in a history whose newest run ends at a time: the hour before the
 /// end, and the end of the history, unless the times say otherwise.
-pub(crate) fn usage_range((from_ms, to_ms): (Option<i64>, Option<i64>), end_ms: i64) -> (i64, i64) {
+pub(super) fn usage_range((from_ms, to_ms): (Option<i64>, Option<i64>), end_ms: i64) -> (i64, i64) {
     let to_ms = to_ms.unwrap_or_else(|| end_ms.max(from_ms.unwrap_or(i64::MIN)));
     (from_ms.unwrap_or_else(|| to_ms.saturating_sub(DEFAULT_LENGTH_MS)), to_ms)
 }
@@ -80,7 +80,7 @@ pub(crate) struct Usage {
     pub baseline_to_ms: i64,
     /// Whether the period and the baseline end earlier than asked for, because more than a million queries started in one of them.
     pub is_cut: bool,
-    /// Of the runs, those that started before the period and still ran.
+    /// How many of the runs started before the period and still ran in it.
     pub began_before: i64,
     /// Of the runs, those whose last report says that they run. They count until the end of the period.
     pub still_running: i64,
@@ -108,7 +108,7 @@ pub(crate) struct Concurrent {
     pub to_ms: i64,
     /// Whether only a part of the query's time was read, because more than 250,000 queries started while it ran.
     pub is_cut: bool,
-    /// Of the runs, those that started before the query and still ran.
+    /// How many of the runs started before the query and still ran.
     pub began_before: i64,
     /// Of the runs, those whose last report says that they run.
     pub still_running: i64,

@@ -57,7 +57,7 @@ pub(super) fn section(before: &StoredQuery, after: &StoredQuery, zone: Zone) -> 
     }
 }
 
-/// Returns the rows of the fields that always show, then of those that differ.
+/// Returns the rows of the fields that always show, then of the fields that differ.
 fn differing(before: &StoredQuery, after: &StoredQuery) -> Vec<Markup> {
     let values = before.values().into_iter().zip(after.values());
     let fields = QueryRecord::FIELDS.iter().zip(values);
@@ -72,7 +72,7 @@ fn differing(before: &StoredQuery, after: &StoredQuery) -> Vec<Markup> {
     rows.into_iter().map(|(name, values)| row(name, values)).collect()
 }
 
-/// Returns the place of a field among those that always show.
+/// Returns the place of a field among the fields that always show.
 fn place(name: &str) -> Option<usize> {
     ALWAYS.iter().position(|(it, _)| *it == name)
 }

@@ -26,7 +26,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::BaselineText;
 use crate::http::view::View;
-use crate::store::{Steps, Usage, UsageGroups, UsageOrder, Visibility, Watch, usage_range};
+use crate::store::{Steps, Usage, UsageGroups, UsageOrder, Visibility, Watch};
 
 /// Rows of each kind where the address names no limit.
 const ROWS: u32 = 10;
@@ -125,8 +125,7 @@ async fn read(
     baseline: Baseline,
     order: UsageOrder,
 ) -> Result<Shown, ApiError> {
-    let Some(end_ms) = view.newest_end().await? else { return Ok(None) };
-    let (from_ms, to_ms) = usage_range((filter.from_ms, filter.to_ms), end_ms);
+    let Some((from_ms, to_ms)) = view.usage_range(&filter).await? else { return Ok(None) };
     let filter = QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter };
     let Some(range) = TimeRange::of(&view, &filter).await? else { return Ok(None) };
     let steps = Steps::Width(range.width_ms);

@@ -88,7 +88,7 @@ pub async fn complete(server: impl PgExecutor<'_>, query_ids: &[String]) -> Resu
     .await
 }
 
-/// Returns the ids from one to before another, in order: `limit` of those that are seen among the first `looked_at`.
+/// Returns the ids from one to before another, in order: `limit` of the ones that the reader may see among the first `looked_at`.
 pub async fn ids_between(
     server: impl PgExecutor<'_>,
     (from, before): (&str, &str),
