@@ -4,6 +4,9 @@ use super::args::History;
 use super::output::{BOLD, visible};
 use crate::domain::profile::FindingsReport;
 
+/// The characters before what is said of a finding.
+const INDENTATION: usize = 7;
+
 /// Returns the findings, each with its numbers, what it means and what to try.
 pub(super) fn findings_text(history: &History, report: &FindingsReport) -> String {
     if report.findings.is_empty() {
@@ -23,14 +26,22 @@ pub(super) fn findings_text(history: &History, report: &FindingsReport) -> Strin
             }
         };
         let heading = format!("{share} {}{nodes}", finding.rule);
+        let heading = history.output.wrapped(&heading, 0, INDENTATION);
         text += &format!("{}\n", history.output.styled(BOLD, &heading));
-        text += &format!("       {}\n", line(&finding.means));
+        let mut add = |label: &str, content: &str| {
+            let indentation = INDENTATION + label.len();
+            let line = format!("{:INDENTATION$}{label}{content}", "");
+            text += &history.output.wrapped(&line, 0, indentation);
+            text.push('\n');
+        };
+        add("", &line(&finding.means));
         for evidence in &finding.evidence {
-            text += &format!("       - {}: {}\n", evidence.name, evidence);
+            add("- ", &format!("{}: {evidence}", evidence.name));
         }
-        text += &format!("       Try: {}\n", finding.advice);
+        add("Try: ", finding.advice);
         let documentation = finding.documentation;
-        text += &format!("       See: {}, {}\n\n", documentation.name, documentation.url);
+        add("See: ", &format!("{}, {}", documentation.name, documentation.url));
+        text.push('\n');
     }
     text + "The percentage is the part of the query's time that a finding concerns.\n"
 }

@@ -65,6 +65,37 @@ impl Output {
         parts.collect()
     }
 
+    /// Returns a text that begins at a column of a line, with line breaks between words where the terminal ends. The lines after
+    /// the first one have an indentation. Elsewhere, the text is one line.
+    pub(super) fn wrapped(self, text: &str, column: usize, indentation: usize) -> String {
+        let Some((width, _)) = self.terminal else { return text.to_string() };
+        let (width, indentation) = (usize::from(width), indentation.min(usize::from(width) / 2));
+        let (mut lines, mut at) = (String::new(), column);
+        let mut rest = text;
+        while !rest.is_empty() {
+            let spaces = rest.len() - rest.trim_start_matches(' ').len();
+            let end = rest[spaces..].find(' ').map_or(rest.len(), |end| spaces + end);
+            let (word, behind) = rest.split_at(end);
+            let length = word.chars().count();
+            if at + length > width && indentation < at + spaces && spaces > 0 {
+                lines.push('\n');
+                lines.push_str(&" ".repeat(indentation));
+                lines.push_str(&word[spaces..]);
+                at = indentation + length - spaces;
+            } else {
+                lines.push_str(word);
+                at += length;
+            }
+            rest = behind;
+        }
+        lines
+    }
+
+    /// Returns the width of the terminal in characters, or None if this is no terminal.
+    pub(super) fn width(self) -> Option<usize> {
+        self.terminal.map(|(width, _)| width.into())
+    }
+
     /// Returns rows below the names of their columns, which come in the order of their worth. On a terminal: a table, of
     /// which no line is longer than the terminal is wide, with durations and sizes as people read them. Elsewhere: lines with tabs, in which a backslash, a tab and a control character are escaped
     /// as in `\t` and `\x1b`.
@@ -183,7 +214,7 @@ fn is_duration(name: &str) -> bool {
 }
 
 /// Returns the cells as people read them: durations and sizes with their units. A column `before` has the unit of the column
-/// before it. Where the terminal is not wide enough, ids are cut after as many characters as tell them apart.
+/// before it. Where the terminal is not wide enough, ids are cut to as many characters as tell them apart.
 fn readable_rows(names: &[&str], rows: &[Vec<String>], width: u16) -> Vec<Vec<String>> {
     let mut rows = rows.to_vec();
     let mut unit = "";
@@ -212,25 +243,39 @@ fn readable_rows(names: &[&str], rows: &[Vec<String>], width: u16) -> Vec<Vec<St
     rows
 }
 
-/// Cuts ids after as many characters as tell them apart, at least [`ID_CHARS`].
+/// Cuts ids after as many characters as tell them apart, at least [`ID_CHARS`]. Where ids begin alike for long, only their ends
+/// are shown, behind `…`.
 fn cut_ids(column: usize, rows: &mut [Vec<String>]) {
-    let mut ids: Vec<&str> =
-        rows.iter().filter_map(|row| row.get(column)).map(String::as_str).collect();
+    let ids: Vec<Vec<char>> =
+        rows.iter().filter_map(|row| row.get(column)).map(|id| id.chars().collect()).collect();
+    let begins = telling_apart(ids.clone());
+    let ends = telling_apart(ids.into_iter().map(|id| id.into_iter().rev().collect()).collect());
+    let shows_ends = begins > LONG_START && ends < begins;
+    for id in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+        let length = id.chars().count();
+        *id = match shows_ends && length > ends {
+            true => format!("…{}", id.chars().skip(length - ends).collect::<String>()),
+            false => id.chars().take(begins).collect(),
+        };
+    }
+}
+
+/// Returns how many first characters tell ids apart, at least [`ID_CHARS`].
+fn telling_apart(mut ids: Vec<Vec<char>>) -> usize {
     ids.sort_unstable();
     ids.dedup();
-    let same = |pair: &[&str]| {
-        pair[0].chars().zip(pair[1].chars()).take_while(|(one, other)| one == other).count()
+    let same = |pair: &[Vec<char>]| {
+        pair[0].iter().zip(&pair[1]).take_while(|(one, other)| one == other).count()
     };
-    let apart = ids.windows(2).map(|pair| same(pair) + 1).max().unwrap_or(0).max(ID_CHARS);
-    for id in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
-        *id = id.chars().take(apart).collect();
-    }
+    ids.windows(2).map(|pair| same(pair) + 1).max().unwrap_or(0).max(ID_CHARS)
 }
 
 /// The characters of a statement that are of more use than a whole id.
 const STATEMENT_CHARS: usize = 40;
 /// The characters of an id that are always shown. Among a million random ids, ten hexadecimal digits are mostly enough.
 const ID_CHARS: usize = 10;
+/// Ids that begin alike for longer than this leave no width for what follows them.
+const LONG_START: usize = 18;
 
 /// Returns the widths of the columns of a table that fits the terminal. The first column, which identifies the row,
 /// is always shown. The columns after it are shown as far as they fit. The last column is the longest (a statement, a
@@ -479,6 +524,32 @@ mod tests {
             "column before   after            change\n\
              sql    select 1 select a, b, c,…\n"
         );
+    }
+
+    #[test]
+    fn ids_that_begin_alike_show_their_ends() {
+        let cut = |ids: &[&str]| {
+            let mut rows: Vec<Vec<String>> = ids.iter().map(|id| vec![id.to_string()]).collect();
+            cut_ids(0, &mut rows);
+            rows.concat()
+        };
+        let random = ["fbb2582c72884d29-9dd9de3b42b740e9", "8c1d2e3f40516273-b4c5d6e7f8091a2c"];
+        assert_eq!(cut(&random), ["fbb2582c72", "8c1d2e3f40"]);
+        let alike =
+            ["6b1d3f5a7c9e4b20-9a8c7e6d5b4f3a21", "6b1d3f5a7c9e4b20-9a8c7e6d5b4f3a22", "1-2"];
+        assert_eq!(cut(&alike), ["…6d5b4f3a21", "…6d5b4f3a22", "1-2"]);
+        assert_eq!(cut(&["1-1", "1-1"]), ["1-1", "1-1"]);
+    }
+
+    #[test]
+    fn a_text_breaks_between_words() {
+        let output = Output { terminal: Some((20, 10)), has_colours: false };
+        let text = "Try: more memory for  the join";
+        assert_eq!(output.wrapped(text, 0, 5), "Try: more memory for\n     the join");
+        assert_eq!(output.wrapped(text, 8, 2), "Try: more\n  memory for  the\n  join");
+        let long = "See: the https://example.org/a/long/address";
+        assert_eq!(output.wrapped(long, 0, 5), "See: the\n     https://example.org/a/long/address");
+        assert_eq!(PLAIN.wrapped(text, 0, 5), text);
     }
 
     #[test]

@@ -4,15 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use super::args::History;
 use super::output::{BOLD, RED, visible};
-use super::profile::{phases_text, time_text};
+use super::profile::{deepest, phases_text, time_text};
 use crate::domain::profile::{PlanReport, ReportedNode, size_text};
 
 /// The share of all time from which a node is marked in colour.
 const COSTLY_SHARE: f64 = 0.1;
 /// The length of a bar for all time, in characters.
 const BAR: f64 = 10.0;
-/// The deepest indentation. Deeper nodes are at this one.
-const MAX_DEPTH: usize = 40;
+/// The characters before a node.
+const NUMBERS: usize = 39;
 
 /// Returns a plan: its phases, then each node with its time, and below it the nodes that it reads from.
 pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
@@ -32,8 +32,9 @@ pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
     let roots = plan.nodes.iter().filter(|node| !is_read.contains(node.id.as_str()));
     let mut open: Vec<(usize, &ReportedNode)> = roots.rev().map(|node| (0, node)).collect();
     let mut shown = HashSet::new();
+    let max_depth = deepest(history, NUMBERS);
     while let Some((depth, node)) = open.pop() {
-        let indent = "  ".repeat(depth.min(MAX_DEPTH));
+        let indent = "  ".repeat(depth.min(max_depth));
         let is_first = shown.insert(node.id.as_str());
         if !is_first {
             text += &format!("{:42}{indent}{} {}: as above\n", "", name(node), visible(&node.id));
@@ -48,7 +49,10 @@ pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
             true => history.output.styled(RED, &numbers),
             false => numbers,
         };
-        text += &format!(" {indent}{} {}{}\n", name(node), visible(&node.id), details(node));
+        let about = format!(" {indent}{} {}{}", name(node), visible(&node.id), details(node));
+        let indentation = NUMBERS + 1 + indent.len() + 4;
+        text += &history.output.wrapped(&about, NUMBERS, indentation);
+        text.push('\n');
         let children = node.children.iter().rev().filter_map(|id| by_id.get(id.as_str()));
         open.extend(children.map(|child| (depth + 1, *child)));
     }

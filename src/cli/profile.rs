@@ -130,6 +130,8 @@ pub(super) fn time_text(ns: Option<u64>) -> String {
 
 /// The length of a bar for the total time, in characters.
 const BAR: f64 = 10.0;
+/// The characters before the name of an operator.
+const NUMBERS: usize = 29;
 
 /// Returns the phases and their steps, a line each.
 pub(super) fn phases_text(phases: &Phases) -> String {
@@ -153,8 +155,19 @@ pub(super) fn phases_text(phases: &Phases) -> String {
     text
 }
 
+/// Returns the deepest indentation of a tree, in steps of two characters, behind `before` characters: on a terminal there is
+/// space for the name of an operator.
+pub(super) fn deepest(history: &History, before: usize) -> usize {
+    const NAME: usize = 24;
+    const DEEPEST: usize = 40;
+    let width = history.output.width();
+    let most = width.map(|width| width.saturating_sub(before + NAME) / 2);
+    most.map_or(DEEPEST, |depth| depth.clamp(4, DEEPEST))
+}
+
 fn tree_text(history: &History, tree: &Tree<'_>) -> String {
     let mut text = String::new();
+    let max_depth = deepest(history, NUMBERS);
     let mut fragment = None;
     for (depth, operator) in walk(&tree.operators) {
         if depth == 0 && operator.fragment != fragment {
@@ -178,7 +191,11 @@ fn tree_text(history: &History, tree: &Tree<'_>) -> String {
         let memory =
             operator.memory_bytes.map_or(String::new(), |bytes| format!("  {bytes} bytes"));
         let name = visible(operator.name).replace(['\n', '\t'], " ");
-        text.push_str(&format!("{numbers} {}{name}{rows}{memory}\n", "  ".repeat(depth.min(40))));
+        let indent = "  ".repeat(depth.min(max_depth));
+        let about = format!(" {indent}{name}{rows}{memory}");
+        text.push_str(&numbers);
+        text.push_str(&history.output.wrapped(&about, NUMBERS, NUMBERS + 1 + indent.len() + 4));
+        text.push('\n');
     }
     if text.is_empty() {
         text.push_str("the profile has no operators\n");

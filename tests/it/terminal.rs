@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{audit_record, db_argument, import, stdout};
+use crate::support::incident::PROFILED;
+use crate::support::{audit_record, db_argument, import, profile_with_finding, stdout};
 use tempfile::TempDir;
 
 /// Makes a history of queries whose statements are longer than a terminal is wide.
@@ -173,6 +174,30 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
         for command in ["list", "list -c query_id", "top --from 2024-09-01", "stats"] {
             shown(columns, command);
         }
+    }
+}
+
+#[test]
+#[ignore = "needs script, of util-linux"]
+fn lines_of_a_profile_break_between_words() {
+    let folder = TempDir::new().unwrap();
+    let (db, file) = (folder.path().join("annals.db"), folder.path().join("profile.txt"));
+    let table = "shop.a_table_with_a_rather_long_name(orders)";
+    std::fs::write(&file, profile_with_finding(table)).unwrap();
+    assert!(import(&db, &[&file]).status.success());
+    let shown = |columns, arguments: &str| {
+        let environment: &[(&str, &str)] = &[("NO_COLOR", "1"), ("PAGER", "")];
+        Terminal { columns, rows: 500, environment }.run(folder.path(), arguments).0
+    };
+    for option in ["--findings", "--plan", "--tree"] {
+        let command = format!("profile {PROFILED} {option}");
+        let (wide, narrow) = (shown(500, &command), shown(80, &command));
+        let words = |shown: &str| shown.split_whitespace().map(str::to_string).collect::<Vec<_>>();
+        assert_eq!(words(&narrow), words(&wide), "{narrow}");
+        assert!(narrow.lines().count() > wide.lines().count(), "{narrow}");
+        // Only an address is longer than a line.
+        let long = narrow.lines().filter(|line| line.chars().count() > 80);
+        assert!(long.clone().all(|line| line.trim_start().starts_with("https://")), "{narrow}");
     }
 }
 
