@@ -10,7 +10,8 @@ use crate::store::timeline::Spans;
 pub(crate) struct ConcurrencyStep {
     /// Begin of the step, in Unix milliseconds.
     pub from_ms: i64,
-    /// The most queries that ran at the same moment.
+    /// The most queries that ran at the same moment. Of several that took less than a millisecond, or for an unknown time, one
+    /// counts: nobody knows that they ran at once.
     pub peak: i64,
     /// How many queries ran on average.
     pub average: f64,
@@ -21,24 +22,32 @@ pub(crate) struct ConcurrencyStep {
 pub(super) struct RunTimes {
     starts: Vec<i64>,
     ends: Vec<i64>,
+    /// The starts of runs that have no length.
+    moments: Vec<i64>,
 }
 
 impl RunTimes {
-    /// Adds a run from its start up to its end, in Unix milliseconds. A run of less than a millisecond has its end at its start.
+    /// Adds a run from its start up to its end, in Unix milliseconds. A run of less than a millisecond, or of unknown length, has
+    /// its end at its start.
     pub(super) fn add(&mut self, start_ms: i64, end_ms: i64) {
+        if end_ms <= start_ms {
+            self.moments.push(start_ms);
+            return;
+        }
         self.starts.push(start_ms);
-        self.ends.push(end_ms.max(start_ms));
+        self.ends.push(end_ms);
     }
 
     /// Returns how many runs there were at once in each step of a range that ends at `to_ms`.
     pub(super) fn steps(mut self, spans: Spans, to_ms: i64) -> Vec<ConcurrencyStep> {
         let running_ms = self.running_ms(spans);
-        // A run of less than a millisecond is there for that millisecond.
-        let lengths = self.starts.iter().zip(&mut self.ends);
-        lengths.for_each(|(start_ms, end_ms)| *end_ms = (*end_ms).max(start_ms.saturating_add(1)));
-        self.starts.sort_unstable();
+        // The runs of a millisecond begin before those that have no length are looked at.
+        let starts = self.starts.into_iter().map(|start_ms| (start_ms, false));
+        let moments = self.moments.into_iter().map(|start_ms| (start_ms, true));
+        let mut starts: Vec<(i64, bool)> = starts.chain(moments).collect();
+        starts.sort_unstable();
         self.ends.sort_unstable();
-        let (mut starts, mut ends) = (self.starts.iter().peekable(), self.ends.iter().peekable());
+        let (mut starts, mut ends) = (starts.into_iter().peekable(), self.ends.iter().peekable());
         let mut running = 0;
         let steps = running_ms.into_iter().zip(spans.begins()).map(|(running_ms, from_ms)| {
             let end_ms = from_ms.saturating_add(spans.width_ms).min(to_ms);
@@ -49,10 +58,12 @@ impl RunTimes {
             };
             end_runs(&mut running, from_ms);
             let mut peak = running;
-            while let Some(start_ms) = starts.next_if(|start_ms| **start_ms < end_ms) {
-                end_runs(&mut running, *start_ms);
-                running += 1;
-                peak = peak.max(running);
+            while let Some((start_ms, is_moment)) =
+                starts.next_if(|(start_ms, _)| *start_ms < end_ms)
+            {
+                end_runs(&mut running, start_ms);
+                peak = peak.max(running + 1);
+                running += i64::from(!is_moment);
             }
             let length_ms = end_ms.saturating_sub(from_ms).max(1);
             ConcurrencyStep { from_ms, peak, average: running_ms as f64 / length_ms as f64 }
@@ -119,6 +130,9 @@ mod tests {
         assert_eq!(counted(&[], 10, 15), [(0, 0.0), (0, 0.0)]);
         // The last step may be shorter than the others.
         assert_eq!(counted(&[(12, 15)], 10, 15), [(0, 0.0), (1, 0.6)]);
+        // Runs of no length are not known to have been at once, but another one was there.
+        assert_eq!(counted(&[(3, 3); 100], 10, 10), [(1, 0.0)]);
+        assert_eq!(counted(&[(3, 3), (1, 6), (3, 3), (3, 3)], 10, 10), [(2, 0.5)]);
     }
 
     proptest::proptest! {
@@ -132,7 +146,8 @@ mod tests {
                 let from = step as i64 * width_ms;
                 let moments = from..(from + width_ms).min(100);
                 let at = |ms: i64, (start, end): &(i64, i64)| *start <= ms && ms < *end;
-                let looked = |ms| runs.iter().filter(|run| at(ms, run) || run.0 == ms).count() as i64;
+                let has_moment = |ms| runs.iter().any(|run| run.0 == ms && run.1 == ms);
+                let looked = |ms| runs.iter().filter(|run| at(ms, run)).count() as i64 + i64::from(has_moment(ms));
                 proptest::prop_assert_eq!(peak, moments.clone().map(looked).max().unwrap());
                 let length = moments.end - moments.start;
                 let sum: usize = moments.map(|ms| runs.iter().filter(|run| at(ms, run)).count()).sum();
