@@ -91,6 +91,15 @@ fn each_source_names_its_cluster_and_others_have_that_of_the_server() {
     let cluster = |name: String| sources[name]["cluster"].clone();
     assert_eq!(cluster(format!("follow {}", named.display())), "prod");
     assert_eq!(cluster(format!("follow {}", plain.display())), "rest");
+    let metrics = String::from_utf8(server.get("/metrics").2).unwrap();
+    for (source, labels) in [
+        (&named, "cluster=\"prod\",outcome=\"new\"} 3"),
+        (&plain, "cluster=\"rest\",outcome=\"new\"} 2"),
+    ] {
+        let expected =
+            format!("annals_records_total{{source=\"follow {}\",{labels}", source.display());
+        assert!(metrics.contains(&expected), "{expected}: {metrics}");
+    }
     assert_eq!(cluster(format!("frontend http://{}/", frontend.address)), "东");
     for name in ["a,b", " ", "\u{1}"].map(|name| name.trim_start_matches('\u{1}')) {
         let (status, answer, _) = push(&[("x-annals-cluster", name)], &first);

@@ -1,6 +1,5 @@
 //! `/metrics`: figures of annals for Prometheus.
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,16 +17,8 @@ use crate::store::Sizes;
 
 pub(in crate::http) const ROUTE: Route = Route::new("/metrics", |to, path| to.get(path, report));
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RecordLabels {
-    source: String,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SourceLabel {
-    source: String,
-}
+/// The labels of a source: its name, and its cluster if the configuration names one.
+type SourceLabels = Vec<(&'static str, String)>;
 
 /// Answers with all figures, in the text form of OpenMetrics.
 async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
@@ -140,15 +131,17 @@ fn register_requests(registry: &mut Registry, metrics: &Metrics) {
 }
 
 fn register_sources(registry: &mut Registry, pipeline: &Pipeline) {
-    let records = Family::<RecordLabels, Counter>::default();
-    let profiles = Family::<SourceLabel, Counter>::default();
-    let lag = Family::<SourceLabel, Gauge>::default();
-    let last_success = Family::<SourceLabel, Gauge>::default();
-    let last_error = Family::<SourceLabel, Gauge>::default();
-    let newest_row = Family::<SourceLabel, Gauge>::default();
-    let row_delay = Family::<SourceLabel, Gauge>::default();
-    let rows_left = Family::<SourceLabel, Gauge>::default();
+    let records = Family::<SourceLabels, Counter>::default();
+    let profiles = Family::<SourceLabels, Counter>::default();
+    let lag = Family::<SourceLabels, Gauge>::default();
+    let last_success = Family::<SourceLabels, Gauge>::default();
+    let last_error = Family::<SourceLabels, Gauge>::default();
+    let newest_row = Family::<SourceLabels, Gauge>::default();
+    let row_delay = Family::<SourceLabels, Gauge>::default();
+    let rows_left = Family::<SourceLabels, Gauge>::default();
     for (source, report) in pipeline.report() {
+        let cluster = report.cluster.map(|cluster| ("cluster", cluster));
+        let label: SourceLabels = std::iter::once(("source", source)).chain(cluster).collect();
         for (outcome, count) in [
             ("new", report.records_new),
             ("merged", report.records_merged),
@@ -156,9 +149,10 @@ fn register_sources(registry: &mut Registry, pipeline: &Pipeline) {
             ("excluded", report.excluded),
             ("rejected", report.rejected.values().sum()),
         ] {
-            records.get_or_create(&RecordLabels { source: source.clone(), outcome }).inc_by(count);
+            let mut label = label.clone();
+            label.push(("outcome", outcome.to_string()));
+            records.get_or_create(&label).inc_by(count);
         }
-        let label = SourceLabel { source };
         profiles.get_or_create(&label).inc_by(report.profiles);
         if let Some(waiting) = report.lag {
             lag.get_or_create(&label).set(i64::try_from(waiting).unwrap_or(i64::MAX));
@@ -196,9 +190,9 @@ fn register_sources(registry: &mut Registry, pipeline: &Pipeline) {
 
 fn register_audit_tables(
     registry: &mut Registry,
-    newest_row: Family<SourceLabel, Gauge>,
-    row_delay: Family<SourceLabel, Gauge>,
-    rows_left: Family<SourceLabel, Gauge>,
+    newest_row: Family<SourceLabels, Gauge>,
+    row_delay: Family<SourceLabels, Gauge>,
+    rows_left: Family<SourceLabels, Gauge>,
 ) {
     let newest = "Start of the newest row of an audit table, to the minute";
     registry.register_with_unit("audit_table_newest", newest, Unit::Seconds, newest_row);
