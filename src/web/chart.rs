@@ -140,7 +140,8 @@ pub(super) fn sparkline(values: &[i64]) -> Markup {
     }
 }
 
-/// Returns a chart of runs by start and duration. Each run is a link; the run with the id `current` is marked. `colour`
+/// Returns a chart of runs by start and duration. Each run is a link, which the keyboard passes over: there may be hundreds,
+/// and a list has them, too. The run with the id `current` is marked. `colour`
 /// returns the class of a run's colour, if it has one of its own.
 pub(super) fn runs(
     runs: &[StoredQuery],
@@ -192,7 +193,7 @@ fn dot(
     let is_current = current == Some(run.query_id.as_str());
     let outcome = format::Outcome::of(run.state.as_deref(), run.is_failed()).class();
     html! {
-        a href=(paths::query(&run.query_id)) aria-current=[is_current.then_some("true")] {
+        a href=(paths::query(&run.query_id)) tabindex="-1" aria-current=[is_current.then_some("true")] {
             title {
                 (zone.format_ms(run.started_ms.unwrap_or_default())) ": " (format::duration(run.duration_ms)) " "
                 (run.state.as_deref().unwrap_or_default())

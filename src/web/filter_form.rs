@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::paths;
+use super::range_form::{self, TypedRange};
 use crate::domain::filter::QueryFilter;
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
@@ -53,13 +54,8 @@ pub(super) fn form(
     zone: Zone,
 ) -> Markup {
     let value = |name: &str| parameters.get(name).map_or("", String::as_str);
-    let local_time =
-        |ms: Option<i64>| ms.map_or(String::new(), |ms| zone.format_ms(ms).replace(' ', "T"));
     let number_field = |name: &str, label: &str| {
         html! { label { (label) input type="number" name=(name) min="0" value=(value(name)); } }
-    };
-    let time_field = |name: &str, label: &str, ms: Option<i64>| {
-        html! { label { (label) input type="datetime-local" step="1" name=(name) value=(local_time(ms)); } }
     };
     html! {
         form.filters method="get" action=(paths::HISTORY) role="search" aria-label="Filters" {
@@ -82,8 +78,7 @@ pub(super) fn form(
             }
             (number_field("min_ms", "Min. duration (ms)"))
             (number_field("min_queue_ms", "Min. queue time (ms)"))
-            (time_field("from", "From", filter.from_ms))
-            (time_field("to", "To", filter.to_ms))
+            (TypedRange::of(parameters, zone).fields())
             (more(parameters, ALWAYS + usize::from(!clusters.is_empty())))
             @for name in ["fingerprint", "limit", "order"] {
                 @if parameters.contains_key(name) { input type="hidden" name=(name) value=(value(name)); }
@@ -92,6 +87,7 @@ pub(super) fn form(
                 button type="submit" { "Filter" }
                 @if !parameters.is_empty() { a href=(paths::HISTORY) { "Clear" } }
             }
+            (range_form::hint(zone))
             @if let Some(fingerprint) = filter.fingerprint { (statement_note(fingerprint)) }
         }
     }
@@ -205,14 +201,18 @@ fn statement_note(fingerprint: Fingerprint) -> Markup {
 }
 
 /// Returns what is chosen, each with a link to the page at `path` without it; nothing if nothing is chosen.
-pub(super) fn chosen(path: &str, parameters: &Parameters) -> Markup {
-    let chosen: Vec<(String, &str, String)> = parameters
+pub(super) fn chosen(path: &str, parameters: &Parameters, zone: Zone) -> Markup {
+    let chosen: Vec<(String, String, String)> = parameters
         .iter()
         .filter_map(|(name, value)| {
             let mut others = parameters.clone();
             others.retain(|other, it| (other, it) != (name, value));
             let link = address(path, &others, &[("cursor", "")]);
             let (label, value) = described(name, value)?;
+            let value = match ["from", "to"].contains(&name) {
+                true => range_form::shown(value, zone),
+                false => value.to_string(),
+            };
             Some((label, value, link))
         })
         .collect();

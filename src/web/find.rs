@@ -8,7 +8,7 @@ use warp::http::StatusCode;
 use super::layout::{Page, Viewer};
 use super::query_table::QueryTable;
 use super::request::{PageRequest, PageRequests, list_filter, log_in_or_error};
-use super::{format, paths, response};
+use super::{format, paths, range_form, response};
 use crate::domain::filter::QueryFilter;
 use crate::domain::find::{Sought, SoughtError};
 use crate::domain::search::Search;
@@ -36,9 +36,14 @@ pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
 async fn answer(request: PageRequest) -> Answer {
     let view = match request.view {
         Ok(view) => view,
-        Err(error) => return log_in_or_error(error, &request.address),
+        Err(error) => return log_in_or_error(error, &request.address, &request.visitor),
     };
     let viewer = Viewer::of(&view, &request.parameters);
+    match range_form::invalid_page(&view, &request.address, &request.parameters).await {
+        Some(Ok(page)) => return response::page(StatusCode::BAD_REQUEST, &page, Some(&viewer)),
+        Some(Err(error)) => return response::error(error, Some(&viewer)),
+        None => {}
+    }
     match find(&view, &request.parameters).await {
         Ok(Outcome::Address(address)) => response::redirect(&address),
         Ok(Outcome::Page(page)) => response::page(StatusCode::OK, &page, Some(&viewer)),
@@ -60,7 +65,10 @@ async fn find(view: &View, parameters: &Parameters) -> Result<Outcome, ApiError>
         return Ok(Outcome::Address(address));
     }
     let has_clusters = !view.several_clusters().await?.is_empty();
-    Ok(Outcome::Page(page(results((view, has_clusters), &found, &sought, &times))))
+    Ok(Outcome::Page(page(html! {
+        (range_form::picker(paths::FIND, parameters, view.zone, None))
+        (results((view, has_clusters), &found, &sought, &times))
+    })))
 }
 
 /// Returns the address of what was found if one page has all of it.

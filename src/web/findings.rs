@@ -5,6 +5,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
+use super::range_form::picker;
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::statements::{EXCERPT_CHARS, tabs};
 use super::time_range::TimeRange;
@@ -30,7 +31,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
         h1 { "Statements" }
         (tabs(paths::FINDINGS, &parameters))
         p.note { "What profiles prove to be worth a look. The rule whose runs took longest together is first." }
-        @if let Some(range) = range { (range.choices(paths::FINDINGS, &parameters, view.zone)) }
+        (picker(paths::FINDINGS, &parameters, view.zone, range.as_ref()))
         @match overview {
             Some(overview) if !overview.rules.is_empty() => (rules(&overview, &parameters)),
             _ => p.empty { "No finding in the profiles of this time range." },

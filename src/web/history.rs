@@ -59,7 +59,7 @@ async fn page(
     let body = html! {
         h1 { "History" }
         (filter_form::form(&filter, &parameters, &clusters, view.zone))
-        (filter_form::chosen(paths::HISTORY, &parameters))
+        (filter_form::chosen(paths::HISTORY, &parameters, view.zone))
         section.over-time aria-label="Queries over time" {
             @match &chart {
                 Some(chart) => (chart),

@@ -126,6 +126,24 @@ fn find_form(viewer: &Viewer) -> Markup {
 
 /// Returns the page that shows an error.
 pub(super) fn error_page(status: StatusCode, message: &str) -> Page {
+    page_of(status, message, html! { p { a href=(paths::HISTORY) { "Back to History" } } })
+}
+
+/// Returns the page for a user whom a proxy names and annals rejects. Every other page would answer the same.
+pub(super) fn rejected_page(status: StatusCode, message: &str, log_out_url: Option<&str>) -> Page {
+    let way_on = html! {
+        @if status == StatusCode::FORBIDDEN {
+            p {
+                "Ask an administrator of annals for an account with the name that the proxy uses, or log in to the proxy as another "
+                "user. Then load this page again."
+            }
+        }
+        @if let Some(url) = log_out_url { p { a.button href=(url) { "Log out" } } }
+    };
+    page_of(status, message, way_on)
+}
+
+fn page_of(status: StatusCode, message: &str, way_on: Markup) -> Page {
     let title = match status {
         StatusCode::NOT_FOUND => "Not found",
         StatusCode::FORBIDDEN => "Access denied",
@@ -136,7 +154,7 @@ pub(super) fn error_page(status: StatusCode, message: &str) -> Page {
     let body = html! {
         h1 { (title) }
         p.lead { bdi { (message) } }
-        p { a href=(paths::HISTORY) { "Back to History" } }
+        (way_on)
     };
     Page { title: title.to_string(), nav: None, body }
 }

@@ -11,6 +11,7 @@ use warp::http::{HeaderMap, StatusCode};
 use warp::hyper::body::Bytes;
 
 use super::layout::Page;
+use super::request::rejected_by_name;
 use super::{paths, response};
 use crate::http::answer::Answer;
 use crate::http::auth::{Claim, ProxyUser, SessionCookie};
@@ -111,7 +112,7 @@ async fn logged_in_by_proxy(state: &AppState, user: &ProxyUser, next: Option<&St
     let claim = Claim { authorization: None, proxied: Some(user) };
     match state.authenticator().principal(claim, Client::UNKNOWN).await {
         Ok(_) => response::redirect(local_path(next)),
-        Err(error) => response::error(error, None),
+        Err(error) => rejected_by_name(error, state),
     }
 }
 

@@ -23,6 +23,7 @@ mod paths;
 mod plans;
 pub(crate) mod query;
 mod query_table;
+mod range_form;
 mod regressions;
 mod report_cache;
 mod request;

@@ -5,6 +5,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
+use super::range_form::picker;
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::statements::{EXCERPT_CHARS, tabs};
 use super::time_range::TimeRange;
@@ -42,7 +43,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
         h1 { "Statements" }
         (tabs(paths::PLANS, &parameters))
         p.note { "What the stored profiles say of each statement: where the time of its runs went, and which plans it ran with." }
-        @if let Some(range) = range { (range.choices(paths::PLANS, &parameters, view.zone)) }
+        (picker(paths::PLANS, &parameters, view.zone, range.as_ref()))
         (choices(are_several, found.with_several_plans, &parameters))
         @if found.runs == 0 {
             p.empty { "No profile with a plan in this time range." }

@@ -8,9 +8,11 @@ use warp::filters::BoxedFilter;
 
 use super::filter_form::{self, cluster_choices};
 use super::layout::{NavItem, Page};
+use super::range_form::picker;
 use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::statements::{EXCERPT_CHARS, tabs};
+use super::time_range::TimeRange;
 use super::{format, paths};
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
@@ -63,14 +65,15 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     let filter = query_filter(&view, &parameters)?;
     let key = (view.visibility(), filter.clone(), baseline);
     let report = reports.get_for_page(key, read(view.clone(), filter.clone(), baseline)).await?;
+    let range = TimeRange::of(&view, &filter).await?;
     let body = html! {
         h1 { "Statements" }
         (tabs(paths::REGRESSIONS, &parameters))
         p.note { "Statements whose runs take longer than in an earlier period, by more than chance explains. The first costs most time." }
-        (period_form(paths::REGRESSIONS, "Compare", "Newest day", (filter.from_ms, filter.to_ms), &parameters, view.zone))
+        (picker(paths::REGRESSIONS, &parameters, view.zone, range.as_ref()))
         (baseline_choices(paths::REGRESSIONS, &BASELINES, text.as_deref().unwrap_or("7d"), &parameters))
         (cluster_choices(&view.several_clusters().await?, paths::REGRESSIONS, &parameters))
-        (filter_form::chosen(paths::REGRESSIONS, &parameters))
+        (filter_form::chosen(paths::REGRESSIONS, &parameters, view.zone))
         @match &report.value {
             Some(found) => (comparison(found, view.zone)),
             None => p.empty { "The history is empty." },
@@ -89,37 +92,6 @@ async fn read(
         statement.normalized = format::excerpt(&statement.normalized, EXCERPT_CHARS);
     }
     Ok(found)
-}
-
-/// Returns the form of the period that is compared with an earlier one: its button is labelled `show`, and the link to the
-/// page without a period `reset`. Other parameters of the page stay as they are.
-pub(super) fn period_form(
-    path: &str,
-    show: &str,
-    reset: &str,
-    (from_ms, to_ms): (Option<i64>, Option<i64>),
-    parameters: &Parameters,
-    zone: Zone,
-) -> Markup {
-    let field = |name: &str, label: &str, ms: Option<i64>| {
-        let value = ms.map_or(String::new(), |ms| zone.format_ms(ms).replace(' ', "T"));
-        html! { label { (label) input type="datetime-local" step="1" name=(name) value=(value); } }
-    };
-    let is_period = |name: &str| ["from", "to", "cursor"].contains(&name);
-    let is_chosen = ["from", "to"].into_iter().any(|name| parameters.contains_key(name));
-    html! {
-        form.filters.period method="get" action=(path) {
-            (field("from", "From", from_ms))
-            (field("to", "To", to_ms))
-            @for (name, value) in parameters.iter().filter(|(name, _)| !is_period(name)) {
-                input type="hidden" name=(name) value=(value);
-            }
-            div.actions {
-                button type="submit" { (show) }
-                @if is_chosen { a href=(address(path, parameters, &[("from", ""), ("to", "")])) { (reset) } }
-            }
-        }
-    }
 }
 
 /// Returns links to the page with each of some baselines, which have labels, and the chosen one if it is another.

@@ -8,13 +8,13 @@ use warp::filters::path::FullPath;
 use warp::host::Authority;
 use warp::http::StatusCode;
 
-use super::layout::{Page, Viewer};
-use super::{paths, response};
+use super::layout::{self, Page, Viewer};
+use super::{paths, range_form, response};
 use crate::domain::filter::QueryFilter;
 use crate::http::answer::Answer;
 use crate::http::auth::{ProxyUser, SessionCookie};
 use crate::http::client::{Client, client};
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, ErrorParts};
 use crate::http::query_parameters;
 use crate::http::view::View;
 use crate::http::{AppState, BrowserCredentials, Parameters};
@@ -62,7 +62,7 @@ impl PageRequest {
     {
         let view = match self.view {
             Ok(view) => view,
-            Err(error) => return log_in_or_error(error, &self.address),
+            Err(error) => return log_in_or_error(error, &self.address, &self.visitor),
         };
         // A form sends its empty fields too. The redirect keeps the address short enough to share.
         if self.parameters.iter().any(|(_, value)| value.is_empty()) {
@@ -70,19 +70,32 @@ impl PageRequest {
             return response::redirect(&query_parameters::address(path, &self.parameters, &[]));
         }
         let viewer = Viewer::of(&view, &self.parameters);
-        match make_page(view, self.parameters).await {
-            Ok(page) => response::page(StatusCode::OK, &page, Some(&viewer)),
+        let answer = match range_form::invalid_page(&view, &self.address, &self.parameters).await {
+            Some(page) => page.map(|page| (StatusCode::BAD_REQUEST, page)),
+            None => make_page(view, self.parameters).await.map(|page| (StatusCode::OK, page)),
+        };
+        match answer {
+            Ok((status, page)) => response::page(status, &page, Some(&viewer)),
             Err(error) => response::error(error, Some(&viewer)),
         }
     }
 }
 
 /// Redirects to the log-in page where the error is a missing log-in; else returns the error page.
-pub(super) fn log_in_or_error(error: ApiError, address: &str) -> Answer {
+pub(super) fn log_in_or_error(error: ApiError, address: &str, visitor: &Visitor) -> Answer {
     match error {
         ApiError::Unauthorized(_) => response::redirect(&paths::login(address)),
+        error if visitor.credentials.proxied.is_some() => rejected_by_name(error, &visitor.state),
         error => response::error(error, None),
     }
+}
+
+/// Returns the page for a user whom a proxy names and annals rejects.
+pub(super) fn rejected_by_name(error: ApiError, state: &AppState) -> Answer {
+    let ErrorParts { status, message, .. } = error.into_parts();
+    let proxy_login = state.authenticator().proxy_login();
+    let log_out_url = proxy_login.and_then(|proxy_login| proxy_login.log_out_url());
+    response::page(status, &layout::rejected_page(status, &message, log_out_url), None)
 }
 
 pub(super) fn page_requests(state: Arc<AppState>) -> PageRequests {
@@ -131,19 +144,11 @@ pub(super) fn query_filter(view: &View, parameters: &Parameters) -> Result<Query
     list_filter(view, &parameters)
 }
 
-/// Returns the filter that the parameters of a list select. The parameters are those of the REST lists; a time may also
-/// lack its seconds, as browsers send it.
+/// Returns the filter that the parameters of a list select. The parameters are those of the REST lists.
 pub(super) fn list_filter(view: &View, parameters: &Parameters) -> Result<QueryFilter, ApiError> {
     let mut parameters = parameters.clone();
     if !parameters.contains_key("limit") {
         parameters.set("limit", DEFAULT_LIMIT);
-    }
-    for name in ["from", "to"] {
-        let time = parameters.get(name).map_or("", String::as_str);
-        if time.len() == "2024-08-06T11:15".len() && time.contains(':') {
-            let time = format!("{time}:00");
-            parameters.set(name, time);
-        }
     }
     query_parameters::filter(view, &parameters)
 }

@@ -9,6 +9,7 @@ use warp::filters::BoxedFilter;
 
 use super::filter_form::{self, cluster_choices};
 use super::layout::{NavItem, Page};
+use super::range_form::picker;
 use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::time_range::TimeRange;
@@ -109,9 +110,9 @@ async fn page(
         h1 { "Statements" }
         (tabs(paths::STATEMENTS, &parameters))
         p.note { "Statements that differ only in their literal values are counted as one." }
-        @if let Some(range) = range { (range.choices(paths::STATEMENTS, &parameters, view.zone)) }
+        (picker(paths::STATEMENTS, &parameters, view.zone, range.as_ref()))
         (cluster_choices(&clusters, paths::STATEMENTS, &parameters))
-        (filter_form::chosen(paths::STATEMENTS, &parameters))
+        (filter_form::chosen(paths::STATEMENTS, &parameters, view.zone))
         (more_orders(order_name, &parameters))
         (table(statements, trends, order_name, &parameters))
         @if statements.is_empty() { p.empty { "No statements in this time range." } }

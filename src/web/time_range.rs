@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::format;
 use crate::domain::filter::QueryFilter;
-use crate::domain::time::Zone;
+use crate::domain::time::{Zone, now_ms};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
@@ -46,9 +46,13 @@ const WIDTHS: [i64; 23] = [
     30 * DAY,
     91 * DAY,
 ];
-/// The ranges that the page offers as links.
-const CHOICES: [(i64, &str); 4] =
-    [(HOUR, "1 hour"), (DAY, "24 hours"), (7 * DAY, "7 days"), (30 * DAY, "30 days")];
+/// The ranges that the page offers as links: how long, the label, and the same as an address has it.
+const CHOICES: [(i64, &str, &str); 4] = [
+    (HOUR, "1 hour", "1h"),
+    (DAY, "24 hours", "24h"),
+    (7 * DAY, "7 days", "7d"),
+    (30 * DAY, "30 days", "30d"),
+];
 
 /// A time range, cut into parts of the same length that begin at round times. Times are Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,14 +75,30 @@ impl TimeRange {
         view: &View,
         filter: &QueryFilter,
     ) -> Result<Option<TimeRange>, ApiError> {
+        TimeRange::or_default(view, filter, Some(DEFAULT_LENGTH)).await
+    }
+
+    /// Returns the same, and the whole history where the filter has no range.
+    pub(super) async fn or_whole(
+        view: &View,
+        filter: &QueryFilter,
+    ) -> Result<Option<TimeRange>, ApiError> {
+        TimeRange::or_default(view, filter, None).await
+    }
+
+    async fn or_default(
+        view: &View,
+        filter: &QueryFilter,
+        default_length: Option<i64>,
+    ) -> Result<Option<TimeRange>, ApiError> {
         let Some((first_ms, last_ms)) = view.span().await? else {
             return Ok(None);
         };
         let end_ms = last_ms.saturating_add(1);
         let to_ms = filter.to_ms.unwrap_or(end_ms);
-        let default_from_ms = match filter.to_ms {
-            Some(_) => first_ms,
-            None => to_ms.saturating_sub(DEFAULT_LENGTH),
+        let default_from_ms = match default_length.filter(|_| filter.to_ms.is_none()) {
+            Some(length) => to_ms.saturating_sub(length),
+            None => first_ms,
         };
         let from_ms = filter.from_ms.unwrap_or(default_from_ms);
         if from_ms >= to_ms {
@@ -136,6 +156,9 @@ impl TimeRange {
     /// Returns the range as text, and links to other ranges.
     pub(super) fn choices(&self, path: &str, parameters: &Parameters, zone: Zone) -> Markup {
         let is_current = |from_ms: i64| self.to_ms == self.end_ms && self.from_ms == from_ms;
+        let from = parameters.get("from").filter(|_| !parameters.contains_key("to"));
+        // While queries arrive, the ranges follow the clock. Those of an older history end with its newest query.
+        let is_live = now_ms().abs_diff(self.end_ms) < HOUR.unsigned_abs();
         let since =
             |from: &str| address(path, parameters, &[("from", from), ("to", ""), ("cursor", "")]);
         let is_chosen = parameters.contains_key("from") || parameters.contains_key("to");
@@ -146,12 +169,11 @@ impl TimeRange {
                     (format::time(Some(self.to_ms), zone))
                 }
                 ul aria-label="Time range" {
-                    @for (length_ms, name) in CHOICES {
+                    @for (length_ms, name, ago) in CHOICES {
                         @let from_ms = self.end_ms.saturating_sub(length_ms);
-                        li {
-                            a href=(since(&from_ms.to_string()))
-                                aria-current=[is_current(from_ms).then_some("true")] { (name) }
-                        }
+                        @let is_current = is_current(from_ms) || from.is_some_and(|from| from == ago);
+                        @let address = if is_live { since(ago) } else { since(&from_ms.to_string()) };
+                        li { a href=(address) aria-current=[is_current.then_some("true")] { (name) } }
                     }
                     li {
                         a href=(since(&self.first_ms.to_string()))

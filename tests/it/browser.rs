@@ -32,7 +32,7 @@ fn samples() -> (TempDir, Server) {
     (folder, server)
 }
 
-fn push(server: &Server, query: &Value) {
+pub(crate) fn push(server: &Server, query: &Value) {
     let (status, answer, _) =
         server.send("POST", "/api/v1/queries", &[], query.to_string().as_bytes());
     assert_eq!(status, 200, "{answer}");
@@ -130,7 +130,7 @@ fn a_query_is_opened_by_its_href_path() {
 }
 
 /// Returns the fragments of a profile of a union of as many scans, of which two took time.
-fn union_of(scans: u64) -> String {
+pub(crate) fn union_of(scans: u64) -> String {
     let mut fragments = "       Fragment 0:\n         Pipeline : 0(instance_num=1):\n           \
          RESULT_SINK_OPERATOR (id=0):\n           UNION_OPERATOR (id=900):\n"
         .to_string();
@@ -155,15 +155,29 @@ fn a_large_plan_fits_and_is_used_with_the_keyboard_and_without_a_script() {
     assert_eq!(status, 200, "{answer}");
     let browser = Browser::start();
     let page = format!("{}/query_profile/union-1", server.url);
-    browser.open(&format!("{page}?nodes=all"));
-    for width in [1280, 390] {
+    let at_width = |width: u32| {
         let metrics =
             json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         browser.devtools("Emulation.setDeviceMetricsOverride", metrics);
+        browser.until("document.documentElement.scrollWidth <= innerWidth");
+    };
+    for (path, width) in [("?nodes=all", 1280), ("?nodes=all", 390), ("", 390)] {
+        at_width(width);
+        browser.open(&format!("{page}{path}"));
+        browser.until("document.documentElement.scrollWidth <= innerWidth");
+        // The nodes can be read, and the heaviest one is in view.
+        browser.until("document.querySelector('.node .box').getBoundingClientRect().width >= 80");
+        browser.until(
+            "[['.plan-picture', '[data-heaviest] .box'].map((part) => document.querySelector(part).getBoundingClientRect())].every(
+                ([box, node]) => node.left >= box.left && node.right <= box.right)",
+        );
+    }
+    browser.click(".plan-tools a[href*='zoom=fit']");
+    for width in [1280, 390] {
+        at_width(width);
         browser.until(
             "[document.querySelector('.plan-picture')].every((box) => box.scrollWidth <= box.clientWidth)",
         );
-        browser.until("document.documentElement.scrollWidth <= innerWidth");
     }
     // What took no time is one fold, and its link opens it.
     browser.open(&page);
@@ -309,7 +323,7 @@ fn profile(id: &str, hour: u32, join_ms: u64) -> String {
 }
 
 /// Pushes three runs of one statement with their profiles, and returns its fingerprint.
-fn runs_with_profiles(server: &Server) -> String {
+pub(crate) fn runs_with_profiles(server: &Server) -> String {
     for (id, hour, join_ms) in [("run-1", 7, 180), ("run-2", 15, 2400), ("run-3", 19, 700)] {
         let profile = profile(id, hour, join_ms);
         let path = format!("/api/v1/queries/{id}/profile");
@@ -416,7 +430,7 @@ fn the_history_of_a_million_queries_loads_quickly() {
     browser.assert_unharmed();
 }
 
-fn with_users(db: &Path) {
+pub(crate) fn with_users(db: &Path) {
     for (name, role) in [("root", "admin"), ("carol", "user"), ("alice", "user")] {
         add_user(db, name, role);
     }

@@ -36,7 +36,7 @@ fn run_against(server: &Server, script: &str, count: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/bin/python");
     std::env::var_os("ANNALS_TEST_PYTHON").map_or(default, Into::into)
 }

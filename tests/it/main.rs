@@ -29,6 +29,7 @@
 //! | `http_edges`, `login_attack` | odd, slow and many requests; guessed passwords | time |
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
+//! | `accessibility` | axe-core finds no serious obstacle on any page | chromium, chromium-driver, Python with axe-playwright-python |
 //! | `regress` | what got slower is named with its cause, and nothing else is | |
 //! | `usage` | who used the cluster and what ran beside a query, compared with a count by hand | |
 //! | `plans` | the plans of a statement, what is usual for a plan, and that the store knows every plan | |
@@ -55,6 +56,7 @@
 
 mod support;
 
+mod accessibility;
 mod audit_table;
 mod browser;
 mod clients;

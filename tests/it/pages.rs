@@ -136,7 +136,7 @@ fn findings_are_above_the_plan_and_mark_its_nodes() {
     assert!(body.contains(&format!("In the plan: <a {link}>")), "{body}");
     // A node's panel has the findings of the node.
     let body = page(&server, &format!("/query_profile/{id}?show=plan&node=7"));
-    let (_, panel) = body.split_once("<aside class=\"plan-node\"").unwrap();
+    let (_, panel) = body.split_once("<section class=\"plan-node\"").unwrap();
     assert!(panel.contains("HASH_JOIN 7 returned") && !panel.contains("OLAP_SCAN 0"), "{panel}");
 }
 
@@ -160,7 +160,7 @@ fn the_period_of_the_regressions_is_chosen_by_a_form() {
     let (_folder, server) = samples();
     let body = page(&server, "/regressions?from=2024-08-06+10:00&baseline=3d&user=alice");
     for expected in [
-        "name=\"from\" value=\"2024-08-06T10:00:00\"",
+        "name=\"from\" value=\"2024-08-06 10:00\"",
         "name=\"baseline\" value=\"3d\"",
         "name=\"user\" value=\"alice\"",
         // A baseline without a link is shown as text.
@@ -169,7 +169,7 @@ fn the_period_of_the_regressions_is_chosen_by_a_form() {
         assert!(body.contains(expected), "{expected}: {body}");
     }
     let body = page(&server, "/regressions");
-    assert!(!body.contains("<bdi>7d</bdi>") && !body.contains("Newest day"), "{body}");
+    assert!(!body.contains("<bdi>7d</bdi>") && !body.contains("Reset"), "{body}");
     for (parameters, expected) in
         [("nodes=few", "nodes must be all"), ("zoom=2", "zoom must be fit, half or full")]
     {
@@ -544,6 +544,70 @@ fn the_time_range_goes_with_the_person_from_page_to_page() {
         at = kept.unwrap_or_else(|| panic!("{at} has no {next} in its range: {links:?}")).clone();
     }
     assert_eq!(at, format!("/?{range}"));
+}
+
+#[test]
+fn a_time_range_is_typed_and_what_is_wrong_is_beside_its_field() {
+    let (_folder, server) = samples();
+    let fingerprint = server.envelope("/api/v1/statements?user=alice&limit=1&from=2020-01-01")["data"][0]["fingerprint"].clone();
+    let statement = format!("/statements/{}", fingerprint.as_str().unwrap());
+    let paths = ["/", "/statements", "/regressions", "/findings", "/plans", "/usage", &statement];
+    for path in paths {
+        let body = page(&server, &format!("{path}?from=2024-08-01T00:00&to=1722988799"));
+        for field in ["from\" value=\"2024-08-01 00:00\"", "to\" value=\"2024-08-06 23:59:59\""] {
+            assert!(body.contains(&format!("<input name=\"{field}")), "{path}: {body}");
+        }
+        assert!(!body.contains("datetime-local") && !body.contains("aria-invalid"), "{path}");
+        let moving = page(&server, &format!("{path}?from=3650d"));
+        assert!(moving.contains("<input name=\"from\" value=\"3650d\""), "{path}: {moving}");
+    }
+    for path in paths.into_iter().chain(["/find"]) {
+        let wrong = |range: &str| {
+            let answer =
+                send(&server, "GET", &format!("{path}?user=alice&q=select&{range}"), &[], "");
+            assert_eq!(answer.status, 400, "{path}?{range}: {}", answer.body);
+            assert!(
+                answer.body.contains("name=\"user\" value=\"alice\""),
+                "{path}: {}",
+                answer.body
+            );
+            answer.body
+        };
+        let body = wrong("from=soon&to=2024-08-06");
+        let sentence = "<p class=\"error\" id=\"from-error\" role=\"alert\"><bdi>soon is not a time; write one like";
+        for expected in [sentence, "value=\"soon\"", "value=\"2024-08-06 00:00\""] {
+            assert!(body.contains(expected), "{path}: {expected}: {body}");
+        }
+        assert_eq!(body.matches("aria-invalid").count(), 1, "{path}: {body}");
+        let body = wrong("from=2024-08-07&to=2024-08-06");
+        assert!(
+            body.contains("id=\"to-error\" role=\"alert\"><bdi>the range ends before it begins")
+        );
+    }
+}
+
+#[test]
+fn relative_ranges_follow_the_clock_while_queries_arrive() {
+    let (_folder, server) = samples();
+    let body = page(&server, "/statements?from=2020-01-01");
+    assert!(!links(&body, "/statements?from=24h").contains(&"/statements?from=24h".to_string()));
+    let now_ms = crate::support::now().timestamp_millis();
+    let row = format!(
+        "{{\"query_id\":\"now-1\",\"time\":{now_ms},\"query_time\":3,\"stmt\":\"select 1\"}}"
+    );
+    let (status, answer, _) = server.send("POST", "/api/v1/queries", &[], row.as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    let body = page(&server, "/statements?from=7d");
+    for from in ["1h", "24h", "7d", "30d"] {
+        assert!(
+            links(&body, "/statements").contains(&format!("/statements?from={from}")),
+            "{body}"
+        );
+    }
+    assert!(
+        body.contains("<a href=\"/statements?from=7d\" aria-current=\"true\">7 days"),
+        "{body}"
+    );
 }
 
 #[test]

@@ -187,6 +187,26 @@ fn whom_the_proxy_names_wrongly_is_rejected_whatever_else_the_request_has() {
 }
 
 #[test]
+fn a_rejected_user_learns_what_to_do() {
+    let ask = "Ask an administrator of annals for an account";
+    for (setting, log_out) in
+        [("", None), ("log_out_url = '/oauth2/sign_out'", Some("/oauth2/sign_out"))]
+    {
+        let folder = TempDir::new().unwrap();
+        let server = server(folder.path(), setting);
+        for path in ["/", "/login", "/find?q=1", "/query_profile/1-2/profile.txt"] {
+            let text = get_from(PROXY, &server, path, &named("mallory")).text();
+            assert!(text.contains(ask), "{path}: {text}");
+            // Every page of annals would answer the same.
+            assert!(!text.contains("Back to History"), "{path}: {text}");
+            let link = log_out.map(|url| format!("<a class=\"button\" href=\"{url}\">Log out</a>"));
+            assert_eq!(text.contains(">Log out<"), link.is_some(), "{path}: {text}");
+            assert!(link.is_none_or(|link| text.contains(&link)), "{path}: {text}");
+        }
+    }
+}
+
+#[test]
 fn a_proxy_only_reads_and_a_password_or_a_token_pushes_through_it() {
     let folder = TempDir::new().unwrap();
     let server = server(folder.path(), "");

@@ -18,7 +18,7 @@ mod zone;
 pub(crate) use duration::{format_duration_ms, parse_duration_ms, parse_duration_ns};
 pub(crate) use instant::{leading_local_time, leading_zone_offset, parse_instant_ms};
 pub(crate) use minute::LocalMinute;
-pub(crate) use typed::{check_range, is_absolute, parse_typed_time_ms};
+pub(crate) use typed::{TypedTimeError, check_range, is_absolute, parse_typed_time_ms};
 pub(crate) use zone::Zone;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -39,7 +39,7 @@ pub(super) fn section(before: &StoredQuery, after: &StoredQuery, zone: Zone) -> 
                 table.comparison {
                     thead {
                         tr {
-                            th scope="col" { "Field" }
+                            th.field scope="col" { "Field" }
                             th scope="col" { "Earlier run" }
                             th scope="col" { "Later run" }
                             th scope="col" { "Change" }

@@ -138,21 +138,25 @@ impl<'p> Scene<'p> {
         let has_findings = !self.findings.of_node(&node.id).is_empty();
         let place = view.differing.is_none().then(|| PlanView::place(&node.id));
         let is_critical = self.critical.contains(&position);
+        let (name, id) = (format::excerpt(&node.name, 24), format::excerpt(planner_id(node), 8));
+        let (subject, unusual) =
+            (format::excerpt(subject, 30), unusual.map(|times| format!("×{times}")));
+        let heading = format!("{name} {id}");
+        let shown: [&str; 4] =
+            [heading.trim_end(), &time, unusual.as_deref().unwrap_or_default(), &subject];
         html! {
-            a id=[place] href=(view.address_of_node(node, self.path))
-                aria-label=(self.label(node, &time, unusual.as_deref()))
+            a id=[place] href=(view.address_of_node(node, self.path)) aria-label=(self.label(node, &shown))
                 aria-current=[is_chosen.then_some("true")]
                 data-heaviest=[(self.heaviest == Some(position)).then_some("")] {
                 g.node.critical[is_critical].differs[difference.is_some()]
                     transform={ "translate(" (pixels(left)) " " (pixels(top)) ")" } {
                     rect class={ "box " (heat(node.share * self.heat)) } width=(NODE.0) height=(NODE.1) rx="5" {}
-                    text.name x="8" y="17" { (format::excerpt(&node.name, 24)) }
-                    text.id x=(NODE.0 - 8.0) y="17" { (format::excerpt(planner_id(node), 8)) }
-                    text.time x="8" y="35" { (time) }
-                    @if let Some(times) = unusual {
-                        text.unusual x=(NODE.0 - 8.0) y="35" { "×" (times) }
-                    }
-                    text.subject x="8" y="51" { (format::excerpt(subject, 30)) }
+                    // The spaces keep the words of two texts apart.
+                    text.name x="8" y="17" { (name) } " "
+                    text.id x=(NODE.0 - 8.0) y="17" { (id) } " "
+                    text.time x="8" y="35" { (time) } " "
+                    @if let Some(times) = &unusual { text.unusual x=(NODE.0 - 8.0) y="35" { (times) } " " }
+                    text.subject x="8" y="51" { (subject) }
                     @if has_findings { path.mark transform="translate(-6 -7)" d=(MARK) {} }
                     rect.worked x="1" y=(NODE.1 - 6.0) width=(pixels(worked)) height="5" {}
                     rect x=(pixels(1.0 + worked)) y=(NODE.1 - 6.0) width=(pixels(waited)) height="5" fill="url(#waiting)" {}
@@ -161,17 +165,16 @@ impl<'p> Scene<'p> {
         }
     }
 
-    /// Returns what a screen reader says of a node: all that its box shows.
-    fn label(&self, node: &Node<'_, '_>, time: &str, unusual: Option<&str>) -> String {
-        let mut label = format!("{}: {time}", title(node));
+    /// Returns what a screen reader says of a node: the texts that its box shows in their order, so that a voice command finds
+    /// it, and what else the box shows.
+    fn label(&self, node: &Node<'_, '_>, shown: &[&str]) -> String {
+        let shown = shown.iter().filter(|text| !text.is_empty());
+        let mut label = shown.copied().collect::<Vec<_>>().join(", ");
         if let Some(ns) = node.wait_ns.filter(|ns| *ns > 0) {
             label += &format!(", waited {}", format::nanoseconds(Some(ns)));
         }
         if let Some(rows) = node.rows {
             label += &format!(", {rows} rows");
-        }
-        if let Some(times) = unusual {
-            label += &format!(", {times} times its usual time");
         }
         if let Some(difference) = self.view.difference(node) {
             label += &format!(", {difference}");

@@ -16,6 +16,10 @@ pub(super) const MAX_NODES: usize = 400;
 /// A node that several others read from is below all of them for at most this many of such edges: each makes the layout
 /// longer by the rows that it crosses.
 const MAX_SHARED_EDGES: usize = 50;
+/// A picture wider than this in pixels has nodes that nobody can read once it fits a page.
+const WIDEST_FIT: f64 = 2000.0;
+/// A picture not wider than this can be read once it fits a phone.
+const NARROW: f64 = 600.0;
 /// The space around nodes in pixels.
 const SPACE: f64 = 32.0;
 /// The widest arrow in pixels, and the narrowest.
@@ -92,8 +96,18 @@ impl Drawing {
         drawing
     }
 
+    /// Returns how large the picture is drawn.
+    pub(super) fn zoom(&self, zoom: Zoom) -> Zoom {
+        match zoom {
+            Zoom::Readable if self.width > WIDEST_FIT => Zoom::Half,
+            Zoom::Readable if self.width <= NARROW => Zoom::Fit,
+            zoom => zoom,
+        }
+    }
+
     pub(super) fn svg(&self, scene: &Scene<'_>) -> Markup {
-        let (class, scale) = match scene.view.zoom {
+        let (class, scale) = match self.zoom(scene.view.zoom) {
+            Zoom::Readable => ("readable", 1.0),
             Zoom::Fit => ("fit", 1.0),
             Zoom::Half => ("", 0.5),
             Zoom::Full => ("", 1.0),

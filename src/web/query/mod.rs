@@ -62,7 +62,7 @@ async fn answer(tail: Tail, request: PageRequest) -> Answer {
         Ok(view) => {
             download.answer(&view, id).await.unwrap_or_else(|error| response::error(error, None))
         }
-        Err(error) => log_in_or_error(error, &request.address),
+        Err(error) => log_in_or_error(error, &request.address, &request.visitor),
     }
 }
 

@@ -51,9 +51,9 @@ pub(in crate::web) fn picture(
                 "The colour of a node is its part of the query's duration."
             }
         }
-        (tools(&plan, view, path, folded))
+        (tools(&plan, view, path, (folded, drawing.zoom(view.zoom))))
         div.plan-page {
-            div.plan-picture tabindex="0" { (drawing.svg(&scene)) }
+            div.plan-picture tabindex="0" role="region" aria-label="Picture of the plan" { (drawing.svg(&scene)) }
             @if let Some((node, usual)) = chosen { (details(node, usual, &plan, &findings, view, path)) }
         }
         @if drawing.hidden > 0 {
@@ -63,13 +63,18 @@ pub(in crate::web) fn picture(
     }
 }
 
-/// Returns the links that change the picture. `folded` is the number of nodes that are folded.
-fn tools(plan: &Plan<'_, '_>, view: &PlanView, path: &str, folded: usize) -> Markup {
+/// Returns the links that change the picture. `folded` is the number of nodes that are folded, `shown` how large it is drawn.
+fn tools(
+    plan: &Plan<'_, '_>,
+    view: &PlanView,
+    path: &str,
+    (folded, shown): (usize, Zoom),
+) -> Markup {
     let shows_local = view.shows_local(plan);
     html! {
         nav.plan-tools aria-label="Picture" {
             @for (_, label, zoom) in Zoom::ALL {
-                a href=(PlanView { zoom, ..view.clone() }.address(path)) aria-current=[(zoom == view.zoom).then_some("true")] { (label) }
+                a href=(PlanView { zoom, ..view.clone() }.address(path)) aria-current=[(zoom == shown).then_some("true")] { (label) }
             }
             @if plan.nodes.iter().any(Node::is_local) {
                 @let local = Some(!shows_local);
@@ -193,7 +198,7 @@ fn details(
         ("Fragment", node.fragment.map(str::to_string)),
     ];
     html! {
-        aside.plan-node aria-labelledby="node-heading" {
+        section.plan-node aria-labelledby="node-heading" {
             div.heading {
                 h3 #node-heading { bdi { (title(node)) } }
                 a.button href=(PlanView { node: None, ..view.clone() }.address(path)) { "Close" }

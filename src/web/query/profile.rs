@@ -144,7 +144,7 @@ fn flame_graph(path: &str) -> Markup {
             "The width of a box is the time of its operator and of all operators stacked on it. "
             a href={ (path) (Download::FLAME_GRAPH) } { "Open the image" }
         }
-        div.flame tabindex="0" {
+        div.flame tabindex="0" role="region" aria-label="Flame graph" {
             img src={ (path) (Download::FLAME_GRAPH) } width="1200"
                 alt="Flame graph of the operators; the Operators tab has the same as a list";
         }

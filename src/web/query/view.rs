@@ -40,8 +40,10 @@ pub(in crate::web) struct PlanView {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Zoom {
-    /// Not wider than its box.
+    /// As wide as its nodes can be read.
     #[default]
+    Readable,
+    /// Not wider than its box.
     Fit,
     Half,
     Full,
@@ -130,8 +132,7 @@ impl PlanView {
         if let Some(node) = &self.node {
             address += &format!("&node={}", encoded(node));
         }
-        let zoom = Zoom::ALL.into_iter().find(|(.., zoom)| *zoom == self.zoom);
-        if let Some((name, ..)) = zoom.filter(|(.., zoom)| *zoom != Zoom::Fit) {
+        if let Some((name, ..)) = Zoom::ALL.into_iter().find(|(.., zoom)| *zoom == self.zoom) {
             address += &format!("&zoom={name}");
         }
         if let Some(local) = self.local {

@@ -108,14 +108,15 @@ pub(in crate::web) fn compared_nodes(
 /// Returns the name of a node, with its table, with its ids if these differ, and the kinds of a join that changed.
 fn label(node: &NodeDifference<'_>, [before_name, after_name]: Names) -> String {
     let table = node.table.map(|table| format!(" {table}")).unwrap_or_default();
-    let ids = match (node.before_id, node.after_id) {
-        (Some(before), Some(after)) if before == after => format!(" {after}"),
-        (Some(before), Some(after)) => format!(" {before} → {after}"),
-        (Some(before), None) => format!(" {before}, {before_name} only"),
-        (None, after) => format!(" {}, {after_name} only", after.unwrap_or_default()),
+    let (ids, only) = match (node.before_id, node.after_id) {
+        (Some(before), Some(after)) if before == after => (after.to_string(), None),
+        (Some(before), Some(after)) => (format!("{before} → {after}"), None),
+        (Some(before), None) => (before.to_string(), Some(before_name)),
+        (None, after) => (after.unwrap_or_default().to_string(), Some(after_name)),
     };
+    let only = only.map(|name| format!(", {name} only")).unwrap_or_default();
     let join = node.changed_join().map(|(before, after)| format!(", {before} → {after}"));
-    format!("{}{ids}{table}{}", node.name, join.unwrap_or_default())
+    format!("{} {ids}{table}{only}{}", node.name, join.unwrap_or_default())
 }
 
 /// Returns for each of two profiles how nodes of its plan differ from the other plan, by the id of the node: a node that the

@@ -11,7 +11,9 @@ use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
 use super::query_table::QueryTable;
+use super::range_form::picker;
 use super::request::{PageRequest, PageRequests, query_filter};
+use super::time_range::TimeRange;
 use super::{chart, format, paths, sql};
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::{Fingerprint, InvalidFingerprint};
@@ -49,8 +51,20 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
     // All runs, unless a range was chosen: they are few beside all queries.
     let runs = view.records(&filter).await?;
     let statistics = view.statements(&filter, StatementOrder::Total).await?;
+    let range = TimeRange::or_whole(&view, &filter).await?;
+    let path = paths::statement(fingerprint);
+    let picker = picker(&path, &parameters, view.zone, range.as_ref());
+    let title = format!("Statement {fingerprint}");
     let Some(statistics) = statistics.statements.into_iter().next() else {
-        return Err(ApiError::NotFound(format!("there is no statement {fingerprint}")));
+        if filter.from_ms.is_none() && filter.to_ms.is_none() {
+            return Err(ApiError::NotFound(format!("there is no statement {fingerprint}")));
+        }
+        let body = html! {
+            h1 { "Statement " code { (fingerprint) } }
+            (picker)
+            p.empty { "No run of this statement in this time range." }
+        };
+        return Ok(Page { title, nav: Some(NavItem::Statements), body });
     };
     // The chart and the comparison say so if they do not have all runs.
     let newest = (statistics.count > runs.len() as i64).then_some(runs.len());
@@ -78,6 +92,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
             h1 { "Statement " code { (fingerprint) } }
             a href=(paths::history_of_statement(fingerprint, &parameters)) { "Runs in History" }
         }
+        (picker)
         (facts(&statistics, view.zone))
         section aria-labelledby="normalized" {
             h2 #normalized { "Normalized statement" }
@@ -98,7 +113,6 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
             p.paging { a href=(paths::history_of_statement(fingerprint, &parameters)) { "All runs in History" } }
         }
     };
-    let title = format!("Statement {fingerprint}");
     Ok(Page { title, nav: Some(NavItem::Statements), body })
 }
 

@@ -72,7 +72,7 @@ impl Chart<'_> {
                     @if let Some(earlier) = &earlier { span.key.earlier { (earlier) } }
                     @if !width.is_empty() { span.peaks { (width) } }
                 }
-                svg viewBox=(size) preserveAspectRatio="none" role="group" aria-label=(label)
+                svg viewBox=(size) preserveAspectRatio="none" role=(if links.is_some() { "group" } else { "img" }) aria-label=(label)
                     data-step=[links.map(|_| COLUMN_WIDTH)] data-base=[links.map(|(base, _)| base)] {
                     @for (index, step) in self.steps.iter().enumerate() {
                         (self.column(index, step, &height, links.map(|(_, link)| link)))

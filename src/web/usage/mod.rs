@@ -12,7 +12,8 @@ use warp::filters::BoxedFilter;
 
 use self::tables::UsageTables;
 use super::layout::{NavItem, Page};
-use super::regressions::{baseline_choices, period_form};
+use super::range_form::picker;
+use super::regressions::baseline_choices;
 use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::statements::EXCERPT_CHARS;
@@ -94,10 +95,9 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     let body = html! {
         h1 { "Who used the cluster" }
         p.note { "What ran in a time range, whenever it started, beside an earlier range of the same length." }
-        @if let Some((range, _)) = &report.value { (range.choices(paths::USAGE, &parameters, view.zone)) }
-        (period_form(paths::USAGE, "Show", "Newest hour", (filter.from_ms, filter.to_ms), &parameters, view.zone))
+        (picker(paths::USAGE, &parameters, view.zone, report.value.as_ref().map(|(range, _)| range)))
         (baseline_choices(paths::USAGE, &BASELINES, text.as_deref().unwrap_or("1d"), &parameters))
-        (filter_form::chosen(paths::USAGE, &parameters))
+        (filter_form::chosen(paths::USAGE, &parameters, view.zone))
         @match &report.value {
             Some((range, usage)) => (report_of(usage, range, order, &parameters, view.zone)),
             None => p.empty { (nothing(&view).await?) },

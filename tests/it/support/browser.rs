@@ -93,6 +93,13 @@ impl Browser {
         self.try_run(script).unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
+    /// Returns what a script calls its last argument with.
+    pub fn run_async(&self, script: &str) -> Value {
+        let body = json!({ "script": script, "args": [] });
+        try_send(&format!("{}/execute/async", self.session), "POST", Some(&body))
+            .unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
     fn try_run(&self, script: &str) -> Result<Value, String> {
         let body = json!({ "script": script, "args": [] });
         try_send(&format!("{}/execute/sync", self.session), "POST", Some(&body))
