@@ -622,9 +622,7 @@ fn the_chart_counts_what_is_in_the_range_alone() {
     let imported = annals().args(["import", "--time-zone", "UTC"]).db(&db).arg(&log).output();
     assert!(imported.unwrap().status.success());
     let server = Server::start(&db, &["--time-zone", "UTC"]);
-    let (status, _, body) = server.get("/?from=2024-01-02T11:00:30Z&to=2024-01-02T11:05:10Z");
-    assert_eq!(status, 200);
-    let body = String::from_utf8(body).unwrap();
+    let body = page_with_chart(&server, "/?from=2024-01-02T11:00:30Z&to=2024-01-02T11:05:10Z");
     let count = number(
         &db,
         "SELECT count(*) FROM query WHERE started_ms >= 1704193230000 AND started_ms < 1704193510000",
