@@ -108,9 +108,9 @@ pub async fn run(args: ShiftArgs) -> anyhow::Result<ExitCode> {
             moved += group.shift(by, &filter, &writer).await?;
         }
         writer.finish().await?;
+        store.close().await.context(CLOSING)?;
         print(format_args!("moved: {moved}"));
     }
-    store.close().await.context(CLOSING)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -31,7 +31,10 @@ fn a_wrong_time_zone_is_reported_with_the_likely_one() {
     let (printed, _) = import_one("log", log(8), 0);
     assert!(printed.contains("2 x a query that starts in the future"), "{printed}");
     assert!(printed.contains("ahead: the times look like UTC+08:00"), "{printed}");
-    assert!(printed.contains("times of UTC. If so, set --time-zone Asia/Shanghai, and move"), "{printed}");
+    assert!(
+        printed.contains("times of UTC. If so, set --time-zone Asia/Shanghai, and move"),
+        "{printed}"
+    );
     assert!(printed.contains("--source 'import' --read-as UTC --by -8h`.\n"), "{printed}");
     let (printed, _) = import_one("log", log(9), 0);
     assert!(printed.contains("--time-zone Asia/Tokyo, "), "{printed}");
