@@ -37,6 +37,7 @@ fn replaced(record: &QueryRecord) -> Option<QueryRecord> {
     let Ok(mut replaced) = QueryRecord::of_values(fields.next());
     // JSON writes the character as an escape.
     replaced.extra = record.extra.clone();
+    replaced.zoned = record.zoned;
     replaced.load = of_load.map(|texts| {
         let Ok(load) = Load::of_values(texts.next());
         Box::new(load)
@@ -54,7 +55,8 @@ impl<'v> Texts<'v> {
     fn of(values: impl IntoIterator<Item = FieldValue<'v>>) -> Texts<'v> {
         let values = values.into_iter().map(|value| match value {
             FieldValue::Text(text) | FieldValue::Json(text) => (value, without_nul(text)),
-            _ => (value, Cow::default()),
+            // Not the default, which is an owned text.
+            _ => (value, Cow::Borrowed("")),
         });
         let values: Vec<_> = values.collect();
         let has_nul = values.iter().any(|(_, text)| matches!(text, Cow::Owned(_)));
