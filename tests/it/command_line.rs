@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    self, WithDb, annals, audit_record, audit_records, data, db_argument, import,
+    self, WithDb, annals, audit_record, audit_records, binary, data, db_argument, import,
     profile_with_finding, stderr, stdout,
 };
 use serde_json::Value;
@@ -53,8 +53,8 @@ fn each_command_prints_what_is_expected_of_the_samples() {
 pub(crate) fn assert_prints(file: &str, folder: &Path, db: &OsStr) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let expected = std::fs::read_to_string(&file).unwrap();
-    let binary = Path::new(env!("CARGO_BIN_EXE_annals")).parent().unwrap();
-    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let binary = binary();
+    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let write = std::env::var("ANNALS_TEST_EXPECT").is_ok_and(|what| what == "write");
     let mut printed = String::new();
     for part in format!("\n{}", expected.trim_end()).split("\n$ ").skip(1) {
@@ -293,8 +293,8 @@ fn control_characters_are_escaped_and_a_reader_may_leave() {
     let list = printed(&db, &["list", "-n", "500"]);
     assert!(list.contains("\\x1b[2J") && !list.contains('\u{1b}'));
     assert!(!printed(&db, &["list", "--json", "-n", "500"]).contains('\u{1b}'));
-    let (annals, db, log) = (env!("CARGO_BIN_EXE_annals"), db_argument(&db), log.display());
-    let db = db.display();
+    let (annals, db) = (binary(), db_argument(&db));
+    let (annals, db, log) = (annals.display(), db.display(), log.display());
     for command in [
         format!("{annals} list -n 500 --db {db} | head -n 1"),
         format!("{annals} import --db {db} {log} | true"),

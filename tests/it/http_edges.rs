@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::raw::{Answer, connect_from, get_from, metric, send};
-use crate::support::{Server, WithDb, add_user, annals, data, import, profile, wait_until};
+use crate::support::{Server, WithDb, add_user, annals, binary, data, import, profile, wait_until};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ fn empty() -> (TempDir, Server) {
 /// Starts a server that may have 104 open files, and logs into a file.
 fn with_few_files(folder: &TempDir) -> Server {
     let mut command = Command::new("sh");
-    command.args(["-c", r#"ulimit -n 104; exec "$0" "$@""#]).arg(env!("CARGO_BIN_EXE_annals"));
+    command.args(["-c", r#"ulimit -n 104; exec "$0" "$@""#]).arg(binary());
     command.args(["serve", "--listen", "127.0.0.1:0"]).db(folder.path().join("a.db"));
     command.env("TZ", "UTC").env_remove("ANNALS_DB").env_remove("ANNALS_LOG");
     command.stderr(File::create(folder.path().join("log")).unwrap());

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{audit_record, db_argument, import, stdout};
+use crate::support::{audit_record, binary, db_argument, import, stdout};
 use tempfile::TempDir;
 
 /// Makes a history of queries whose statements are longer than a terminal is wide.
@@ -46,7 +46,7 @@ impl Terminal {
             "stty cols {} rows {}; {} {arguments}",
             self.columns,
             self.rows,
-            env!("CARGO_BIN_EXE_annals"),
+            binary().display(),
         );
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);

@@ -88,7 +88,27 @@ pub(super) fn is_space(c: char) -> bool {
 
 /// Returns a text without the white space around it.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches(is_space)
+    indented(text).1
+}
+
+/// Returns the column in which the text of a line begins, and the text without the white space around it.
+pub(super) fn indented(line: &str) -> (usize, &str) {
+    const SPACES: &str = "        ";
+    // Nearly all white space is spaces, and is passed sooner as bytes.
+    let mut rest = line;
+    while let Some(behind) = rest.strip_prefix(SPACES) {
+        rest = behind;
+    }
+    let is_space_byte = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let bytes = rest.as_bytes();
+    let start = bytes.iter().position(|byte| !is_space_byte(byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|byte| !is_space_byte(byte)).map_or(start, |last| last + 1);
+    let text = &rest[start..end];
+    let ends = [text.as_bytes().first(), text.as_bytes().last()];
+    if ends.into_iter().flatten().all(u8::is_ascii) {
+        return (line.len() - rest.len() + start, text);
+    }
+    (line.chars().take_while(|c| is_space(*c)).count(), line.trim_matches(is_space))
 }
 
 /// How the lines of a text differ from the lines that the frontend wrote.
@@ -115,7 +135,23 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> + Clone {
         let border = form.is_framed && line.starts_with("+-") && line.trim_end().ends_with("-+");
         fence || border
     };
-    text.lines().take_while(move |line| !is_end(line)).map(move |line| form.plain(line))
+    split_lines(text).take_while(move |line| !is_end(line)).map(move |line| form.plain(line))
+}
+
+/// Returns what `str::lines` returns, sooner.
+fn split_lines(text: &str) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some(end) = memchr::memchr(b'\n', rest.as_bytes()) else {
+            return Some(std::mem::take(&mut rest));
+        };
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    })
 }
 
 impl Form {
@@ -219,6 +255,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn lines_are_split_and_trimmed_as_the_standard_library_does(
+            text in "([ \t\r\n\u{a0}\u{feff}\u{3000}a-c]|        ){0,60}",
+        ) {
+            prop_assert_eq!(split_lines(&text).collect::<Vec<_>>(), text.lines().collect::<Vec<_>>());
+            let column = text.chars().take_while(|c| is_space(*c)).count();
+            prop_assert_eq!(indented(&text), (column, text.trim_matches(is_space)));
+        }
+
         #[test]
         fn the_start_of_a_profile_is_found(
             before in proptest::collection::vec(any::<u8>(), 0..80),

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::run;
 use crate::support::postgres::{self, rows};
-use crate::support::{data, stderr, stdout, wait_until};
+use crate::support::{binary, data, stderr, stdout, wait_until};
 
 /// What start-example has started, ended when dropped.
 struct Example {
@@ -27,7 +27,7 @@ impl Example {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/postgres");
         let mut command = Command::new(scripts.join(script));
         command.arg(self.folder.path()).env("PORT", self.port.to_string());
-        command.env("ANNALS", env!("CARGO_BIN_EXE_annals")).env_remove("ANNALS_LOG");
+        command.env("ANNALS", binary()).env_remove("ANNALS_LOG");
         command.output().unwrap()
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{Server, annals, certificate, data, import, stderr, stdout};
+use crate::support::{Server, annals, binary, certificate, data, import, stderr, stdout};
 use tempfile::TempDir;
 
 const DOCUMENTS: [&str; 8] = [
@@ -71,7 +71,7 @@ impl Scene {
         std::io::copy(&mut std::io::BufReader::new(log), &mut packer).unwrap();
         packer.finish().unwrap();
         std::fs::write(path.join("password.txt"), "a-long-password\n").unwrap();
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_annals"), path.join("annals")).unwrap();
+        std::os::unix::fs::symlink(binary(), path.join("annals")).unwrap();
         Scene { folder }
     }
 
@@ -85,7 +85,7 @@ impl Scene {
         let output = command.arg(input).output().unwrap();
         assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
         std::fs::write(path.join("password.txt"), "a-long-password\n").unwrap();
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_annals"), path.join("annals")).unwrap();
+        std::os::unix::fs::symlink(binary(), path.join("annals")).unwrap();
         Scene { folder }
     }
 

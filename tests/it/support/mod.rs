@@ -25,9 +25,20 @@ pub(crate) use store::{
     rows, stored, texts, try_rows,
 };
 
+/// Returns the path of the binary under test: the one that cargo built with the tests, or that which `ANNALS_TEST_BINARY` names.
+pub(crate) fn binary() -> PathBuf {
+    let named = std::env::var_os("ANNALS_TEST_BINARY");
+    named.map_or_else(|| env!("CARGO_BIN_EXE_annals").into(), PathBuf::from)
+}
+
+/// Returns whether the binary under test is optimized: one that `ANNALS_TEST_BINARY` names counts as optimized.
+pub(crate) fn is_optimized() -> bool {
+    !cfg!(debug_assertions) || std::env::var_os("ANNALS_TEST_BINARY").is_some()
+}
+
 /// Returns the binary under test as a command, in UTC and without settings from the environment.
 pub fn annals() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
+    let mut command = Command::new(binary());
     command.env("TZ", "UTC").env_remove("ANNALS_DB").env_remove("ANNALS_LOG");
     command
 }
@@ -192,11 +203,11 @@ pub fn unprivileged(folder: &Path) -> Command {
     if !is_root() {
         return annals();
     }
-    let binary = folder.join("annals");
-    if !binary.exists() {
-        std::fs::copy(env!("CARGO_BIN_EXE_annals"), &binary).unwrap();
+    let copy = folder.join("annals");
+    if !copy.exists() {
+        std::fs::copy(binary(), &copy).unwrap();
     }
-    let mut command = Command::new(binary);
+    let mut command = Command::new(copy);
     command.env("TZ", "UTC").env_remove("ANNALS_DB").env_remove("ANNALS_LOG");
     command.uid(65534).gid(65534);
     command

@@ -1,7 +1,7 @@
 //! Doris since 2.0. A pipeline lists its operators side by side, and `ExecTime` is an operator's own time. Known
 //! sources of the format are `PipelineXLocalStateBase` in the backend and `RuntimeProfile.java` in the frontend.
 
-use super::{Dialect, bytes, find, kind, longest, read, rows, time_of_detail};
+use super::{Dialect, behind, bytes, find, kind, longest, read, rows, time_of_detail};
 use crate::domain::profile::tree::Section;
 
 pub(super) struct Doris;
@@ -19,8 +19,8 @@ impl Dialect for Doris {
     }
 
     fn average<'a>(&self, section: &'a Section<'_>) -> Option<&'a str> {
-        let (_, behind) = find(section, &["ExecTime", "TotalTime"])?.value.split_once("avg ")?;
-        behind.split(',').next().map(str::trim)
+        let average = behind(&find(section, &["ExecTime", "TotalTime"])?.value, "avg ")?;
+        average.split(',').next().map(str::trim)
     }
 
     fn rows(&self, section: &Section<'_>) -> Option<u64> {

@@ -10,7 +10,8 @@ pub(super) struct DorisLegacy;
 
 impl Dialect for DorisLegacy {
     fn is_written_in(&self, section: &Section<'_>) -> bool {
-        section.detail.contains("Active: ") || section.detail.contains("non-child")
+        let detail = &section.detail;
+        !detail.is_empty() && (detail.contains("Active: ") || detail.contains("non-child"))
     }
 
     fn time<'a>(&self, section: &'a Section<'_>) -> Option<&'a str> {

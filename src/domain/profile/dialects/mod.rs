@@ -60,7 +60,11 @@ fn counters<'s, 't>(section: &'s Section<'t>) -> impl Iterator<Item = &'s Counte
 
 /// Returns the counters of a section and of its groups.
 pub(super) fn all_counters<'s, 't>(section: &'s Section<'t>) -> Vec<&'s Counter<'t>> {
-    counters(section).collect()
+    let groups = section.children.iter().filter(|child| is_group(&child.name));
+    let count = groups.map(|group| group.counters.len()).sum::<usize>() + section.counters.len();
+    let mut all = Vec::with_capacity(count);
+    all.extend(counters(section));
+    all
 }
 
 /// Returns the first of the named counters that the section has, directly or below another counter: Doris 2.1 writes
@@ -82,13 +86,22 @@ fn read(section: &Section<'_>, names: &[&str], read: impl Fn(&str) -> Option<u64
 /// Returns the time in parentheses behind a section's name: `(Active: 1.804ms[1804089ns], % non-child: 4.16%)`.
 fn time_of_detail<'a>(section: &'a Section<'_>) -> Option<&'a str> {
     let detail = &section.detail;
-    let (_, behind) = ["Active: ", "ExecTime: "].iter().find_map(|key| detail.split_once(key))?;
+    if detail.is_empty() {
+        return None;
+    }
+    let behind = ["Active: ", "ExecTime: "].iter().find_map(|key| behind(detail, key))?;
     behind.split([',', ')']).next().map(str::trim)
+}
+
+/// Returns what is behind the first place of a key in a short text.
+fn behind<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let start = memchr::memmem::find(text.as_bytes(), key.as_bytes())?;
+    Some(&text[start + key.len()..])
 }
 
 /// Returns the maximum of `avg 1ms, max 2ms, min 1ms`, or the value if it has none.
 pub(super) fn longest(value: &str) -> &str {
-    let longest = value.split_once("max ").map_or(value, |(_, behind)| behind);
+    let longest = behind(value, "max ").unwrap_or(value);
     longest.split(',').next().unwrap_or(longest).trim()
 }
 
@@ -100,7 +113,7 @@ pub(super) fn longest_of<'a>(counter: &'a Counter<'_>) -> &'a str {
 
 /// Returns the sum of `sum 3.458K (3458), avg ...`, or the value if it has none.
 fn sum(value: &str) -> &str {
-    let sum = value.split_once("sum ").map_or(value, |(_, behind)| behind);
+    let sum = behind(value, "sum ").unwrap_or(value);
     sum.split(", ").next().unwrap_or(sum).trim()
 }
 
@@ -130,7 +143,14 @@ fn quantity(text: &str, units: &[(&str, f64)]) -> Option<u64> {
     Some((number.parse::<f64>().ok()? * factor).round() as u64)
 }
 
+/// Returns whether an operator with this name is of StarRocks' pipeline engine.
+pub(super) fn has_plan_node_id(name: &str) -> bool {
+    let mut equals = memchr::memchr_iter(b'=', name.as_bytes());
+    equals.any(|equals| name[..equals].ends_with("plan_node_id"))
+}
+
 /// Returns the kind of an operator: `AGGREGATION_OPERATOR` of `AGGREGATION_OPERATOR (id=3)`.
 pub(super) fn kind(name: &str) -> &str {
-    name.split([' ', '(']).next().unwrap_or(name)
+    let end = name.bytes().position(|byte| matches!(byte, b' ' | b'('));
+    &name[..end.unwrap_or(name.len())]
 }

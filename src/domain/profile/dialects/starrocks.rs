@@ -2,7 +2,7 @@
 //! the instances are merged, and `__MAX_OF_` and `__MIN_OF_` are below the average of a time. The known source of the
 //! format is `RuntimeProfile.mergeIsomorphicProfiles`.
 
-use super::{Dialect, bytes, find, kind, longest_of, read, rows, time_of_detail};
+use super::{Dialect, bytes, find, has_plan_node_id, kind, longest_of, read, rows, time_of_detail};
 use crate::domain::profile::tree::Section;
 
 pub(super) struct StarRocks;
@@ -11,7 +11,7 @@ impl Dialect for StarRocks {
     fn is_written_in(&self, section: &Section<'_>) -> bool {
         let has_metrics =
             |child: &Section<'_>| ["CommonMetrics", "UniqueMetrics"].contains(&&*child.name);
-        section.name.contains("plan_node_id=")
+        has_plan_node_id(&section.name)
             || section.children.iter().any(has_metrics)
             || section.name.starts_with("Pipeline (id=")
     }

@@ -277,8 +277,10 @@ fn add(section: &Section<'_>, sums: &mut ScanSums) {
         open.extend(&counter.children);
         let is_filter = counter.name.starts_with("RF") && counter.name.ends_with(" FilterRows");
         let name = if is_filter { FILTERED_ROWS } else { &*counter.name };
-        let place = SCAN_COUNTERS.iter().position(|known| *known == name);
-        if let (Some(place), Some(value)) = (place, value(counter)) {
+        // Most counters are none of these: their values are not read.
+        if let Some(place) = SCAN_COUNTERS.iter().position(|known| *known == name)
+            && let Some(value) = value(counter)
+        {
             sums[place] = Some(sums[place].unwrap_or(0).saturating_add(value));
         }
     }

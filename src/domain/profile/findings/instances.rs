@@ -40,6 +40,9 @@ fn skewed(context: &Context<'_>) -> Vec<Case> {
         let is_skewed = SKEW_FACTOR.is_met(factor)
             && SKEW_TIME.is_met(longest as f64)
             && NODE_SHARE.is_met(node.share * 100.0);
+        if !is_skewed || works_for_all(node, busiest.operator) {
+            continue;
+        }
         let spread = spread(busiest.operator);
         let is_spread = match context.plan.engine {
             Engine::DorisLegacy => true,
@@ -48,7 +51,7 @@ fn skewed(context: &Context<'_>) -> Vec<Case> {
                 spread.is_some_and(|spread| spread.max < spread.sum)
             }
         };
-        if !is_skewed || !is_spread || works_for_all(node, busiest.operator) {
+        if !is_spread {
             continue;
         }
         let mut evidence = vec![ns("longest instance", longest), ns("average instance", average)];
@@ -108,17 +111,21 @@ pub(super) const PARALLELISM: Rule = Rule {
 };
 
 fn single(context: &Context<'_>) -> Vec<Case> {
-    let operators = || context.nodes().flat_map(|(_, node)| node.operators.iter().copied());
-    let Some(most) = operators().filter_map(instances).max() else { return Vec::new() };
-    if !OTHER_INSTANCES.is_met(most as f64) {
-        return Vec::new();
-    }
+    let is_costly = |node: &Node<'_, '_>| {
+        SINGLE_TIME.is_met(node.time_ns.unwrap_or(0) as f64)
+            && SINGLE_SHARE.is_met(node.share * 100.0)
+    };
+    let mut most = None;
     let mut cases = Vec::new();
-    for (position, node) in context.nodes() {
+    for (position, node) in context.nodes().filter(|(_, node)| is_costly(node)) {
         // Doris gives a scan to one instance whose scanners work in parallel.
         let Some(busiest) = node.busiest.filter(|_| does_work(node) && !is_scan(node)) else {
             continue;
         };
+        let most = *most.get_or_insert_with(|| most_instances(context));
+        if !OTHER_INSTANCES.is_met(most as f64) {
+            return Vec::new();
+        }
         let operator = busiest.operator;
         // Instances on a backend share the hash table that one of them builds.
         let is_build_side = kind(operator.name).contains("JOIN")
@@ -126,14 +133,10 @@ fn single(context: &Context<'_>) -> Vec<Case> {
         let Some(spread) = spread(operator).filter(|spread| spread.sum == spread.max) else {
             continue;
         };
-        let time = node.time_ns.unwrap_or(0);
-        if is_build_side
-            || !SINGLE_TIME.is_met(time as f64)
-            || !SINGLE_SHARE.is_met(node.share * 100.0)
-            || !SINGLE_ROWS.is_met(spread.sum as f64)
-        {
+        if is_build_side || !SINGLE_ROWS.is_met(spread.sum as f64) {
             continue;
         }
+        let time = node.time_ns.unwrap_or(0);
         let evidence = vec![
             rows("rows of the one instance", spread.sum),
             ns("own time", time),
@@ -154,6 +157,12 @@ fn single(context: &Context<'_>) -> Vec<Case> {
 /// Returns whether a node does more than take rows in or move them.
 fn does_work(node: &Node<'_, '_>) -> bool {
     !node.name.contains("EXCHANGE") && !node.name.contains("SINK")
+}
+
+/// Returns the least number of instances that the operator with the most of them has.
+fn most_instances(context: &Context<'_>) -> u64 {
+    let operators = context.nodes().flat_map(|(_, node)| node.operators.iter().copied());
+    operators.filter_map(instances).max().unwrap_or(0)
 }
 
 /// Returns the least number of instances that an operator has, judging by its rows.

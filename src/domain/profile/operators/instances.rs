@@ -1,6 +1,6 @@
 //! Merges the instances of a part of a plan.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 
 use super::Operator;
 

@@ -5,10 +5,13 @@ use crate::domain::profile::tree::Section;
 
 /// Returns the kind of an operator, and its id from the parentheses in its name.
 pub(super) fn kind_and_id(name: &str) -> (&str, Option<&str>) {
-    const KEYS: [&str; 4] = ["id=", "dst_id=", "dest_id=", "plan_node_id="];
-    let id = name.split(['(', ' ', ',', ')']).find_map(|part| {
-        let id = KEYS.iter().find_map(|key| part.strip_prefix(key))?;
-        Some(id.trim_end_matches('.'))
+    const KEYS: [&str; 4] = ["id", "dst_id", "dest_id", "plan_node_id"];
+    let is_between = |byte: u8| matches!(byte, b'(' | b' ' | b',' | b')');
+    let id = memchr::memchr_iter(b'=', name.as_bytes()).find_map(|equals| {
+        let (before, value) = (&name[..equals], &name[equals + 1..]);
+        let start = before.bytes().rposition(is_between).map_or(0, |last| last + 1);
+        let end = value.bytes().position(is_between).unwrap_or(value.len());
+        KEYS.contains(&&before[start..]).then(|| value[..end].trim_end_matches('.'))
     });
     (kind(name), id)
 }

@@ -1,6 +1,6 @@
 //! Finds the operators in the tree of a profile's text.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 
 use super::Operator;
 use super::instances::merge_instances;

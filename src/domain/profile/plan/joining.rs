@@ -1,6 +1,6 @@
 //! Makes nodes of operators, and finds which node reads from which.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt, HashSet};
 
 use super::Node;
 use super::engines::{Engine, Key};

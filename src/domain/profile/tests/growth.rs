@@ -13,11 +13,11 @@ const MAX_RATIO: usize = 24;
 const HEAD: &str =
     "Summary:\n   - Profile ID: 1a-2b\n   - Total: 3ms\n   - Sql Statement: select 1\n";
 
-/// Repeats a line for each number until the text is long enough.
+/// Repeats a line for each number until the lines have some bytes.
 fn repeat(head: &str, bytes: usize, line: impl Fn(usize) -> String) -> String {
     let mut text = head.to_string();
     for number in 0.. {
-        if text.len() >= bytes {
+        if text.len() >= head.len() + bytes {
             break;
         }
         text.push_str(&line(number));

@@ -1,6 +1,6 @@
 //! Recognizes the lines that open sections and the lines that begin entries.
 
-use crate::domain::profile::text::{is_space, trim};
+use crate::domain::profile::text::{indented, trim};
 
 /// The longest number of a fragment, in bytes. Every operator of the fragment repeats the number.
 const MAX_FRAGMENT_ID: usize = 32;
@@ -81,9 +81,9 @@ pub(super) fn can_begin(name: &str, column: usize, next: Option<&str>) -> bool {
     if FREE_SECTIONS.contains(&name) {
         return true;
     }
-    let content = trim(next);
+    let (next_column, content) = indented(next);
     let is_section = heading(content).or_else(|| header(content)).is_some();
-    let is_deeper = column_of(next) > column;
+    let is_deeper = next_column > column;
     // Such a section holds sections and no entries.
     if is_merged(name) || name.starts_with("DetailProfile") || name == "Fragments" {
         return is_deeper && is_section;
@@ -115,11 +115,6 @@ pub(super) fn header(content: &str) -> Option<(&str, &str)> {
     Some((name, detail.strip_suffix(')')?))
 }
 
-/// Returns the column in which the text of a line begins.
-pub(super) fn column_of(line: &str) -> usize {
-    line.chars().take_while(|c| is_space(*c)).count()
-}
-
 /// Splits the text behind the dash of a counter into column, name and value. The planner of StarRocks indents behind
 /// the dash, `-     -- Analyzer[1] 2ms`; the number in brackets counts the runs (`Tracers.printScopeTimer`).
 pub(super) fn split_counter(column: usize, counter: &str) -> (usize, &str, &str) {
@@ -130,6 +125,7 @@ pub(super) fn split_counter(column: usize, counter: &str) -> (usize, &str, &str)
     {
         return (column + counter.len() - inner.len(), name.trim(), value.trim());
     }
-    let (name, value) = counter.split_once(':').unwrap_or((counter, ""));
-    (column, name.trim(), value.trim())
+    let end = memchr::memchr(b':', counter.as_bytes());
+    let (name, value) = end.map_or((counter, ""), |end| (&counter[..end], &counter[end + 1..]));
+    (column, trim(name), trim(value))
 }

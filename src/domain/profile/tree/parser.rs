@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::headings::{
-    BARE_KEYS, FREE_SECTIONS, LONG_KEYS, can_begin, column_of, dashless, entry, header, heading,
-    is_execution, split_counter,
+    BARE_KEYS, FREE_SECTIONS, LONG_KEYS, can_begin, dashless, entry, header, heading, is_execution,
+    split_counter,
 };
 use super::{Counter, MAX_DEPTH, MAX_ENTRIES, Section};
-use crate::domain::profile::text::{lines, trim};
+use crate::domain::profile::text::{indented, lines, trim};
 
 impl<'t> Section<'t> {
     /// Reads the text of a profile into a tree, whose root has no name. Any text gives a tree.
@@ -81,8 +81,7 @@ impl<'t> Parser<'t> {
         keep: fn(&'l str) -> Cow<'t, str>,
         next: impl Fn() -> Option<Cow<'n, str>>,
     ) {
-        let content = trim(line);
-        let column = column_of(line);
+        let (column, content) = indented(line);
         if let Some(long_value) = self.long_value {
             if !long_value.ends_at(column, content, next) {
                 if let Some((_, counter)) = self.counters.last_mut() {
@@ -111,8 +110,8 @@ impl<'t> Parser<'t> {
         } else if let Some(counter) = content.strip_prefix("- ") {
             let (column, name, value) = split_counter(column, counter);
             self.open_counter(column, keep(name), keep(value), true);
-        } else if let Some((key, value)) =
-            dashless(content).filter(|_| self.innermost().name == "Summary")
+        } else if self.innermost().name == "Summary"
+            && let Some((key, value)) = dashless(content)
         {
             self.open_counter(column, keep(key), keep(value), false);
         } else if let Some((name, detail)) = heading(content).or_else(|| header(content)) {

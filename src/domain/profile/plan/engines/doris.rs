@@ -36,7 +36,7 @@ pub(super) fn place<'s>(operator: &Operator<'s>) -> Key<'s> {
 fn is_final_sink(kind: &str) -> bool {
     const PARTS: [&str; 6] =
         ["RESULT_SINK", "FILE_SINK", "TABLE_SINK", "SCRATCH_SINK", "BLOCK_SINK", "DICT"];
-    PARTS.iter().any(|part| kind.contains(part)) && kind.contains("SINK")
+    kind.contains("SINK") && PARTS.iter().any(|part| kind.contains(part))
 }
 
 fn is_sink(operator: &Operator<'_>) -> bool {

@@ -10,7 +10,7 @@ mod starrocks;
 
 pub(super) use self::starrocks::Topology;
 use super::{Busiest, Node};
-use crate::domain::profile::dialects::{bytes, kind, longest_of};
+use crate::domain::profile::dialects::{bytes, has_plan_node_id, kind, longest_of};
 use crate::domain::profile::operators::{Operator, walk};
 use crate::domain::profile::tree::{Counter, Section};
 use crate::domain::time::parse_duration_ns;
@@ -50,7 +50,7 @@ impl<'s> Key<'s> {
 /// Returns the engine that wrote operators.
 pub(super) fn of(operators: &[Operator<'_>]) -> Engine {
     let mut names = walk(operators).map(|(_, operator)| operator.name);
-    if names.any(|name| name.contains("plan_node_id=")) {
+    if names.any(has_plan_node_id) {
         return Engine::StarRocks;
     }
     let mut kinds = walk(operators).map(|(_, operator)| kind(operator.name));
@@ -131,14 +131,14 @@ pub(in crate::domain::profile) fn find_in<'s>(
     counters: &[&'s Counter<'s>],
     name: &str,
 ) -> Option<&'s Counter<'s>> {
-    let mut open: Vec<&'s Counter<'s>> = counters.iter().rev().copied().collect();
-    while let Some(counter) = open.pop() {
-        if counter.name == name {
-            return Some(counter);
-        }
-        open.extend(counter.children.iter().rev());
+    counters.iter().find_map(|counter| find_from(counter, name))
+}
+
+fn find_from<'s>(counter: &'s Counter<'s>, name: &str) -> Option<&'s Counter<'s>> {
+    if counter.name == name {
+        return Some(counter);
     }
-    None
+    counter.children.iter().find_map(|below| find_from(below, name))
 }
 
 /// Returns the sum over a node's operators and their instances of the first of the counters that each has, in bytes.
