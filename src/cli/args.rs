@@ -12,7 +12,7 @@ use super::READING;
 use super::output::Output;
 use crate::config::Config;
 use crate::domain::filter::{Choice, QueryFilter, QueryOrder};
-use crate::domain::record::{Kind, QueryId};
+use crate::domain::record::{Kind, Load, QueryId};
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, check_range, now_ms, parse_duration_ms, parse_typed_time_ms};
@@ -331,6 +331,30 @@ pub(super) fn column_names() -> Vec<&'static str> {
     }
     names.extend(LAST);
     names
+}
+
+/// What stands before the names of the columns that only loads have.
+const LOAD: &str = "load.";
+
+/// Returns the names of the columns that only loads have, as `show` writes them.
+pub(super) fn load_column_names() -> impl Iterator<Item = String> {
+    Load::FIELDS.iter().map(|field| format!("{LOAD}{}", field.name))
+}
+
+/// Returns the value of a column of a query's JSON.
+pub(super) fn column_value<'v>(
+    query: &'v serde_json::Value,
+    name: &str,
+) -> Option<&'v serde_json::Value> {
+    match name.strip_prefix(LOAD) {
+        Some(name) => query.get("load")?.get(name),
+        None => query.get(name),
+    }
+}
+
+/// Returns a number as text, which is empty for an unknown one.
+pub(super) fn number(value: Option<i64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
 }
 
 /// Returns a JSON value as plain text, which is empty for null.

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::READING;
-use super::args::{History, ReadArgs, column_names, plain};
+use super::args::{History, ReadArgs, column_names, column_value, load_column_names, plain};
 use super::output::{DIM, GREEN, Output, RED, YELLOW, visible};
 use super::profile::{profile_text, time_text};
 use crate::domain::profile::{NodeDifference, Plan, Section, compare, lossy, operators};
@@ -17,14 +17,14 @@ use crate::store::{Reader, StoredQuery};
 
 /// Compare two runs of a statement
 ///
-/// Shows the columns that differ, the lines of the statements that differ, then the nodes of the plan that differ, the one that
+/// The run that started first is `before`. Shows the columns that differ, the lines of the statements that differ, then the nodes of the plan that differ, the one that
 /// got slower most first, also where the plan has changed: nodes are matched by what is below them, not by their ids. A join whose kind changed shows both kinds. Nodes need the profiles of both queries.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The first run: the id of its query, or the start of the id
-    before: String,
-    /// The second run
-    after: String,
+    /// A run: the id of its query, or the start of the id
+    one: String,
+    /// The other run
+    other: String,
     #[command(flatten)]
     read: ReadArgs,
 }
@@ -32,7 +32,8 @@ pub struct DiffArgs {
 /// Runs the command.
 pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
-    let (before, after) = (history.query(&args.before).await?, history.query(&args.after).await?);
+    let (one, other) = (history.query(&args.one).await?, history.query(&args.other).await?);
+    let (before, after) = if one.started_after(&other) { (other, one) } else { (one, other) };
     let (first, second) =
         (profile_text(&history, &before).await?, profile_text(&history, &after).await?);
     let texts = first.as_deref().map(lossy).zip(second.as_deref().map(lossy));
@@ -96,19 +97,20 @@ fn different_columns(
     let values = [serde_json::to_value(before)?, serde_json::to_value(after)?];
     let time = |ms: Option<i64>| ms.map(|ms| zone.format_ms(ms)).unwrap_or_default();
     let mut rows = Vec::new();
-    for name in column_names().into_iter().filter(|name| !NOT_COMPARED.contains(name)) {
-        let [first, second] = match name {
+    let names = column_names().into_iter().filter(|name| !NOT_COMPARED.contains(name));
+    for name in names.map(str::to_string).chain(load_column_names()) {
+        let [first, second] = match &*name {
             "started_at" => [time(before.started_ms), time(after.started_ms)],
             "ended_at" => [time(before.ended_ms), time(after.ended_ms)],
-            name => values.each_ref().map(|value| plain(value.get(name))),
+            name => values.each_ref().map(|value| plain(column_value(value, name))),
         };
         if first != second {
-            let numbers = values.each_ref().map(|value| value.get(name)?.as_i64());
+            let numbers = values.each_ref().map(|value| column_value(value, &name)?.as_i64());
             let change = match numbers {
-                [Some(before), Some(after)] if !NAMES.contains(&name) => change(before, after),
+                [Some(before), Some(after)] if !NAMES.contains(&&*name) => change(before, after),
                 _ => String::new(),
             };
-            rows.push(vec![name.to_string(), first, second, change]);
+            rows.push(vec![name, first, second, change]);
         }
     }
     Ok(rows)

@@ -8,15 +8,19 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
 use super::READING;
-use super::args::{FilterArgs, History, ReadArgs, column_names, plain};
+use super::args::{
+    FilterArgs, History, ReadArgs, column_names, column_value, load_column_names, plain,
+};
 use super::output::{has_reader, json_escaped, write_bytes};
 use crate::domain::filter::{QueryFilter, QueryOrder};
+use crate::domain::record::Kind;
 use crate::store::{Reader, StoredQuery};
 
 /// List queries, newest first or by --sort
 ///
 /// Writes a table on a terminal, elsewhere lines with tabs below the names of the columns. With --json, writes an
-/// object a line.
+/// object a line. A load without a statement has its label in that column; with --type load, columns have its label, its tables and
+/// its rows.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     #[command(flatten)]
@@ -48,6 +52,12 @@ pub struct ListArgs {
 
 /// The default of --columns.
 pub(super) const COLUMNS: &str = "query_id,started_at,duration_ms,state,user,db,statement";
+
+/// The same with `--type load`.
+const LOAD_COLUMNS: [&str; 10] = [
+    "query_id", "started_at", "duration_ms", "state", "load.loaded_rows", "load.filtered_rows",
+    "user", "db", "load.table_list", "load.label",
+];
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Sort {
@@ -90,16 +100,20 @@ fn parse_limit(text: &str) -> Result<u32, String> {
 
 /// Runs the command.
 pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
-    if let Some(unknown) = args.columns.iter().find(|name| !column_names().contains(&name.as_str()))
-    {
-        bail!("unknown column {unknown}; the columns are {}", column_names().join(", "));
+    let known: Vec<String> =
+        column_names().into_iter().map(str::to_string).chain(load_column_names()).collect();
+    if let Some(unknown) = args.columns.iter().find(|name| !known.contains(name)) {
+        bail!("unknown column {unknown}; the columns are {}", known.join(", "));
     }
     let history = args.read.open().await?;
     let order = args.sort.order();
     let filters = args.filters.filter(history.zone, args.limit)?;
     let filter = QueryFilter { order, is_ascending: args.reverse, ..filters };
     let is_default = args.columns.join(",") == COLUMNS;
-    let mut columns = args.columns;
+    let mut columns = match filter.kind {
+        Some(Kind::Load) if is_default => LOAD_COLUMNS.map(str::to_string).to_vec(),
+        _ => args.columns,
+    };
     if is_default {
         add_order(&mut columns, order);
         add_cluster(&mut columns, &history).await?;
@@ -231,6 +245,9 @@ fn column(history: &History, query: &StoredQuery, value: &serde_json::Value, nam
     match name {
         "started_at" => query.started_ms.map(|ms| history.zone.format_ms(ms)).unwrap_or_default(),
         "ended_at" => query.ended_ms.map(|ms| history.zone.format_ms(ms)).unwrap_or_default(),
-        name => plain(value.get(name)),
+        "statement" => {
+            query.statement.as_deref().or(query.load_name()).unwrap_or_default().to_string()
+        }
+        name => plain(column_value(value, name)),
     }
 }

@@ -172,8 +172,9 @@ fn tab_separated(names: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Returns the name of a column on a terminal. Its values have their units there.
+/// Returns the name of a column on a terminal. Its values have their units there. What only loads have needs no prefix there.
 fn shown_name(name: &str) -> &str {
+    let name = name.strip_prefix("load.").unwrap_or(name);
     if is_duration(name) { name.strip_suffix("_ms").unwrap_or(name) } else { name }
 }
 

@@ -6,10 +6,8 @@ use anyhow::Context;
 use clap::Args;
 
 use super::READING;
-use super::args::{ReadArgs, parse_count, parse_time_ms};
-use crate::domain::filter::QueryFilter;
+use super::args::{FilterArgs, ReadArgs, number, parse_count};
 use crate::domain::profile::ProfiledStatement;
-use crate::domain::time::check_range;
 use crate::store::Reader;
 
 /// Show where the time of statements goes, and what their plans cost
@@ -20,16 +18,11 @@ use crate::store::Reader;
 /// whose median is shortest.
 #[derive(Debug, Args)]
 pub struct PlansArgs {
+    #[command(flatten)]
+    filters: FilterArgs,
     /// Only statements with several plans, the one that lost most time by them first
     #[arg(long)]
     several: bool,
-    /// Runs that started at this time or later: a time ('2024-08-06 11:15'), a day, T14:00 for
-    /// today, yesterday, how long ago (2h), or Unix milliseconds
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// Runs that started before this time
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
     /// Show at most this number of statements
     #[arg(long, short = 'n', default_value_t = 20, value_parser = parse_count)]
     limit: u32,
@@ -45,13 +38,9 @@ const NAMES: [&str; 11] = [
 /// Runs the command.
 pub async fn run(args: PlansArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
-    let time =
-        |text: Option<String>| text.map(|text| parse_time_ms(&text, history.zone)).transpose();
-    let (from_ms, to_ms) = (time(args.from)?, time(args.to)?);
-    check_range(from_ms, to_ms)?;
-    let filter = QueryFilter { from_ms, to_ms, ..QueryFilter::default() };
+    let filter = args.filters.filter(history.zone, args.limit)?;
     let all = Reader::default();
-    let found = history.store.profiled_statements(filter.starts(), args.several, args.limit, all);
+    let found = history.store.profiled_statements(&filter, args.several, all);
     let found = found.await.context(READING)?;
     if history.json {
         history.output.json(&found)?;
@@ -71,11 +60,11 @@ pub async fn run(args: PlansArgs) -> anyhow::Result<ExitCode> {
 fn cells(one: &ProfiledStatement) -> Vec<String> {
     let waiting = one.waiting_part().map(|part| format!("{:.0}%", part * 100.0));
     let phases = [one.planning_ms, one.queue_ms, one.execution_ms, one.fetching_ms];
-    let counts = [one.total_ms.to_string(), one.runs.to_string(), one.plans.len().to_string()];
+    let counts = [number(one.total_ms), one.runs.to_string(), one.plans.len().to_string()];
     std::iter::once(one.fingerprint.to_string())
         .chain(counts)
         .chain([one.extra_ms.to_string()])
-        .chain(phases.map(|ms| ms.to_string()))
+        .chain(phases.map(number))
         .chain([waiting.unwrap_or_default(), one.normalized.clone()])
         .collect()
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::READING;
-use super::args::{FilterArgs, ReadArgs, parse_count};
+use super::args::{FilterArgs, ReadArgs, number, parse_count};
 use crate::domain::baseline::Baseline;
 use crate::domain::time::Zone;
 use crate::store::{Reader, Regression, Regressions};
@@ -93,18 +93,17 @@ fn cluster(found: &Regressions) -> String {
 }
 
 fn cells(one: &Regression) -> Vec<String> {
-    let known = |ms: Option<i64>| ms.map_or(String::new(), |ms| ms.to_string());
     let causes: Vec<&str> = one.causes.iter().map(|cause| cause.label()).collect();
     vec![
         one.fingerprint.to_string(),
         one.extra_ms.to_string(),
-        known(one.after.p50_ms),
-        known(one.before.p50_ms),
+        number(one.after.p50_ms),
+        number(one.before.p50_ms),
         causes.join(", "),
         one.after.count.to_string(),
         one.before.count.to_string(),
-        known(one.after.p95_ms),
-        known(one.before.p95_ms),
+        number(one.after.p95_ms),
+        number(one.before.p95_ms),
         format!("{:.1}%", one.shown_confidence() * 100.0),
         one.normalized.clone(),
     ]

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::READING;
-use super::args::{FilterArgs, History, ReadArgs, parse_count};
+use super::args::{FilterArgs, History, ReadArgs, number, parse_count};
 use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
 use crate::store::{Group, GroupBy, Reader};
@@ -72,18 +72,18 @@ struct Row {
     name: Option<String>,
     count: i64,
     errors: i64,
-    total_ms: i64,
+    total_ms: Option<i64>,
     p50_ms: Option<i64>,
     p95_ms: Option<i64>,
     p99_ms: Option<i64>,
-    scan_rows: i64,
-    scan_bytes: i64,
-    cpu_time_ms: i64,
+    scan_rows: Option<i64>,
+    scan_bytes: Option<i64>,
+    cpu_time_ms: Option<i64>,
     peak_memory_bytes: Option<i64>,
-    return_rows: i64,
-    spill_write_bytes: i64,
-    queue_time_ms: i64,
-    planning_time_ms: i64,
+    return_rows: Option<i64>,
+    spill_write_bytes: Option<i64>,
+    queue_time_ms: Option<i64>,
+    planning_time_ms: Option<i64>,
     max_ms: Option<i64>,
     /// How many times the median the 95th percentile is.
     variation: Option<f64>,
@@ -175,21 +175,21 @@ impl Order {
     /// Returns the value of the column; of the variation, its thousandths.
     fn value(self, row: &Row) -> Option<i64> {
         match self {
-            Order::TotalMs => Some(row.total_ms),
+            Order::TotalMs => row.total_ms,
             Order::Count => Some(row.count),
             Order::Errors => Some(row.errors),
             Order::P50Ms => row.p50_ms,
             Order::P95Ms => row.p95_ms,
             Order::P99Ms => row.p99_ms,
             Order::MaxMs => row.max_ms,
-            Order::ScanRows => Some(row.scan_rows),
-            Order::ScanBytes => Some(row.scan_bytes),
-            Order::CpuTimeMs => Some(row.cpu_time_ms),
+            Order::ScanRows => row.scan_rows,
+            Order::ScanBytes => row.scan_bytes,
+            Order::CpuTimeMs => row.cpu_time_ms,
             Order::PeakMemoryBytes => row.peak_memory_bytes,
-            Order::ReturnRows => Some(row.return_rows),
-            Order::SpillWriteBytes => Some(row.spill_write_bytes),
-            Order::QueueTimeMs => Some(row.queue_time_ms),
-            Order::PlanningTimeMs => Some(row.planning_time_ms),
+            Order::ReturnRows => row.return_rows,
+            Order::SpillWriteBytes => row.spill_write_bytes,
+            Order::QueueTimeMs => row.queue_time_ms,
+            Order::PlanningTimeMs => row.planning_time_ms,
             Order::Variation => row.variation.map(|times| (times * 1000.0) as i64),
         }
     }
@@ -198,7 +198,7 @@ impl Order {
     fn text(self, row: &Row) -> String {
         match self {
             Order::Variation => row.variation.map_or(String::new(), |times| format!("{times:.1}")),
-            _ => self.value(row).map_or(String::new(), |value| value.to_string()),
+            _ => number(self.value(row)),
         }
     }
 }

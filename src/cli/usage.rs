@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 
 use super::READING;
-use super::args::{FilterArgs, History, ReadArgs, parse_count};
+use super::args::{FilterArgs, History, ReadArgs, number, parse_count};
 use crate::domain::baseline::Baseline;
 use crate::domain::time::Zone;
 use crate::store::{
@@ -124,9 +124,9 @@ async fn during(history: &History, id: &str, limit: u32) -> anyhow::Result<ExitC
     let Concurrent { total, users, dbs, tables, clients, statements, .. } = &found;
     let groups = rows(total, [users, dbs, tables, clients, statements], |row| {
         let UsageCosts { count, errors, running_ms, cpu_time_ms, scan_bytes, .. } = &row.now;
-        let memory = row.now.peak_memory_bytes.map_or(String::new(), |bytes| bytes.to_string());
-        let [running, cpu, bytes, errors, count] =
-            [running_ms, cpu_time_ms, scan_bytes, errors, count].map(i64::to_string);
+        let [running, errors, count] = [running_ms, errors, count].map(i64::to_string);
+        let [cpu, bytes, memory] =
+            [*cpu_time_ms, *scan_bytes, row.now.peak_memory_bytes].map(number);
         vec![running, cpu, bytes, memory, errors, count]
     });
     let runs: Vec<Vec<String>> = found.queries.iter().map(|run| cells(run, history.zone)).collect();
@@ -171,29 +171,28 @@ fn rows(
 
 /// Returns the figures of a row, each with the one of the baseline.
 fn compared(row: &UsageRow) -> Vec<String> {
-    let none = UsageCosts::default();
-    let before = row.before.as_ref().unwrap_or(&none);
     let figures = |costs: &UsageCosts| {
-        [costs.running_ms, costs.cpu_time_ms, costs.scan_bytes, costs.errors, costs.count]
+        let UsageCosts { count, errors, running_ms, cpu_time_ms, scan_bytes, .. } = costs;
+        [Some(*running_ms), *cpu_time_ms, *scan_bytes, Some(*errors), Some(*count)]
     };
-    let pairs = figures(&row.now).into_iter().zip(figures(before));
-    pairs.flat_map(|(now, before)| [now.to_string(), before.to_string()]).collect()
+    let before = row.before.as_ref().map_or([None; 5], figures);
+    let pairs = figures(&row.now).into_iter().zip(before);
+    pairs.flat_map(|(now, before)| [number(now), number(before)]).collect()
 }
 
 fn cells(run: &ConcurrentRun, zone: Zone) -> Vec<String> {
-    let number = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     vec![
         run.query_id.clone(),
         run.overlap_ms.to_string(),
-        run.overlap_cpu_ms.to_string(),
+        number(run.overlap_cpu_ms),
         text(&run.user),
         text(&run.db),
         text(&run.state),
         number(run.duration_ms),
         number(run.scan_bytes),
         zone.format_ms(run.started_ms),
-        text(&run.normalized),
+        run.load.as_ref().or(run.normalized.as_ref()).cloned().unwrap_or_default(),
     ]
 }
 

@@ -24,6 +24,30 @@ impl Sum {
     }
 }
 
+/// A sum of values of which some may be unknown. It is unknown if all of them are, and 0 only if a source said so.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct KnownSum(Option<Sum>);
+
+impl KnownSum {
+    /// Adds a value. An unknown one changes nothing.
+    pub(crate) fn add(&mut self, value: Option<impl Into<i128>>) {
+        if let Some(value) = value {
+            self.0.get_or_insert_default().add(value);
+        }
+    }
+
+    /// Returns the sum of both.
+    pub(crate) fn and(self, other: KnownSum) -> KnownSum {
+        let both = self.0.zip(other.0).map(|(one, other)| one.and(other));
+        KnownSum(both.or(self.0).or(other.0))
+    }
+
+    /// Returns the sum, or the 64-bit number that is nearest to it; None if no value was known.
+    pub(crate) fn bounded(self) -> Option<i64> {
+        self.0.map(Sum::bounded)
+    }
+}
+
 /// A histogram of durations in milliseconds. The memory depends on the number of different durations, not on the number
 /// of all.
 #[derive(Debug, Default, Clone)]
@@ -181,6 +205,21 @@ mod tests {
             sum.add(5);
             assert_eq!(sum.bounded(), i64::MAX);
         }
+    }
+
+    #[test]
+    fn a_sum_of_unknown_values_is_unknown() {
+        let mut sum = KnownSum::default();
+        sum.add(None::<i64>);
+        assert_eq!(sum.bounded(), None);
+        assert_eq!(sum.and(KnownSum::default()).bounded(), None);
+        sum.add(Some(0));
+        sum.add(None::<i64>);
+        assert_eq!(sum.bounded(), Some(0));
+        let mut other = KnownSum::default();
+        assert_eq!(sum.and(other).bounded(), Some(0));
+        other.add(Some(3));
+        assert_eq!(sum.and(other).bounded(), Some(3));
     }
 
     #[test]

@@ -311,18 +311,17 @@ impl View {
 
     pub(crate) async fn findings_overview(
         &self,
-        times: (i64, i64),
+        filter: &QueryFilter,
     ) -> Result<FindingsOverview, StoreError> {
-        self.store.findings_overview(times, self.reader()).await
+        self.store.findings_overview(filter, self.reader()).await
     }
 
     pub(crate) async fn profiled_statements(
         &self,
-        times: (i64, i64),
+        filter: &QueryFilter,
         are_several: bool,
-        limit: u32,
     ) -> Result<ProfiledStatements, StoreError> {
-        self.store.profiled_statements(times, are_several, limit, self.reader()).await
+        self.store.profiled_statements(filter, are_several, self.reader()).await
     }
 
     pub(crate) async fn other_profiles(

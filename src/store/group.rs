@@ -1,7 +1,7 @@
 //! Queries in groups: by normalized statement, user, database, cluster or hour.
 
 use crate::domain::statement::Fingerprint;
-use crate::domain::statistics::{Durations, Sum};
+use crate::domain::statistics::{Durations, KnownSum};
 use crate::domain::time::Zone;
 
 use super::timeline::Counted;
@@ -32,24 +32,24 @@ pub(crate) struct Group {
     pub count: i64,
     /// Queries that failed.
     pub errors: i64,
-    /// Sum of the durations, in milliseconds.
-    pub total_ms: i64,
+    /// Sum of the durations, in milliseconds. This sum and those below are of the known values; None if no query has one.
+    pub total_ms: Option<i64>,
     /// The known durations.
     pub durations: Durations,
     /// Rows scanned.
-    pub scan_rows: i64,
+    pub scan_rows: Option<i64>,
     /// Bytes scanned.
-    pub scan_bytes: i64,
+    pub scan_bytes: Option<i64>,
     /// CPU time of all backends, in milliseconds.
-    pub cpu_time_ms: i64,
+    pub cpu_time_ms: Option<i64>,
     /// Rows that clients got.
-    pub return_rows: i64,
+    pub return_rows: Option<i64>,
     /// Bytes written to disk because memory was short.
-    pub spill_write_bytes: i64,
+    pub spill_write_bytes: Option<i64>,
     /// Time in the queues of workload groups, in milliseconds.
-    pub queue_time_ms: i64,
+    pub queue_time_ms: Option<i64>,
     /// Time until the backends had the fragments, without the queue, in milliseconds.
-    pub planning_time_ms: i64,
+    pub planning_time_ms: Option<i64>,
     /// The largest peak memory of a query.
     pub peak_memory_bytes: Option<i64>,
     /// Quarters of an hour in which a query started, about: one that comes late counts again.
@@ -91,8 +91,8 @@ pub(super) struct Grouping {
 /// The sums of a group that is not complete.
 #[derive(Debug, Default)]
 struct Sums {
-    total_ms: Sum,
-    columns: [Sum; SUMMED.len()],
+    total_ms: KnownSum,
+    columns: [KnownSum; SUMMED.len()],
     /// The quarter of an hour of the last query.
     quarter: Option<i64>,
     /// The hour of the last queries of an hour, and a bit for each of its quarters that is counted.
@@ -130,8 +130,8 @@ pub(super) struct Alike<'a> {
     pub errors: i64,
     /// The known durations, each with the number of its occurrences.
     pub durations: &'a [(i64, u64)],
-    /// The sums of [`SUMMED`].
-    pub sums: [i128; SUMMED.len()],
+    /// The sums of [`SUMMED`], None where no query has a value.
+    pub sums: [Option<i128>; SUMMED.len()],
     /// The largest peak memory.
     pub peak_memory_bytes: Option<i64>,
     pub quarters: Quarters,
@@ -153,8 +153,8 @@ pub(super) enum Quarters {
 
 /// What one query cost beside its duration.
 pub(super) struct Costs {
-    /// The values of [`SUMMED`], 0 for an unknown one.
-    pub summed: [i64; SUMMED.len()],
+    /// The values of [`SUMMED`].
+    pub summed: [Option<i64>; SUMMED.len()],
     pub peak_memory_bytes: Option<i64>,
 }
 
@@ -187,7 +187,7 @@ impl Grouping {
             count: 1,
             errors: query.errors,
             durations: duration.as_slice(),
-            sums: costs.summed.map(i128::from),
+            sums: costs.summed.map(|value| value.map(i128::from)),
             peak_memory_bytes: costs.peak_memory_bytes,
             quarters: Quarters::First,
             first_ms: query.started_ms,
@@ -214,7 +214,7 @@ impl Grouping {
         group.count += queries.count;
         group.errors += queries.errors;
         for (ms, times) in queries.durations {
-            sums.total_ms.add(i128::from(*ms) * i128::from(*times));
+            sums.total_ms.add(Some(i128::from(*ms) * i128::from(*times)));
             group.durations.add(*ms, *times);
         }
         sums.columns.iter_mut().zip(queries.sums).for_each(|(sum, value)| sum.add(value));

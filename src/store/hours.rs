@@ -15,7 +15,7 @@ use crate::domain::record::Kind;
 /// The length of an hour, in milliseconds.
 pub(super) const HOUR_MS: i64 = 3_600_000;
 /// The form of a body. Bodies of another form are not read, and are made again.
-pub(super) const SUMMARY_VERSION: i64 = 2;
+pub(super) const SUMMARY_VERSION: i64 = 3;
 /// An hour gets its summary this long after its end. Most of what comes late has come by then.
 pub(super) const SETTLED_MS: i64 = 2 * HOUR_MS;
 /// Hours that get their summaries together.
@@ -57,8 +57,8 @@ pub(super) struct HourGroup {
     pub errors: i64,
     /// The different durations, sorted: each as the difference from the one before, and how often it occurs.
     durations: Vec<(i64, u64)>,
-    /// The sums of [`SUMMED`].
-    pub sums: [i128; SUMMED.len()],
+    /// The sums of [`SUMMED`], None where no query has a value.
+    pub sums: [Option<i128>; SUMMED.len()],
     pub peak_memory_bytes: Option<i64>,
     /// The first and the last start, from the begin of the hour, in milliseconds.
     first_ms: i64,
@@ -189,7 +189,7 @@ pub(super) struct HourQuery<'q> {
     pub db: Option<&'q str>,
     pub cluster: Option<&'q str>,
     pub is_load: bool,
-    pub sums: [i64; SUMMED.len()],
+    pub sums: [Option<i64>; SUMMED.len()],
     pub peak_memory_bytes: Option<i64>,
 }
 
@@ -249,7 +249,9 @@ impl HourSummer {
         group.quarters |= 1 << (at_ms * 4 / HOUR_MS);
         group.peak_memory_bytes = group.peak_memory_bytes.max(query.peak_memory_bytes);
         for (sum, value) in group.sums.iter_mut().zip(query.sums) {
-            *sum += i128::from(value);
+            if let Some(value) = value {
+                *sum = Some(sum.unwrap_or(0).saturating_add(value.into()));
+            }
         }
         self.durations[at].extend(query.counted.duration_ms);
     }
@@ -307,7 +309,7 @@ mod tests {
             db: None,
             cluster: user.map(|user| if user == "alice" { "prod" } else { "test" }),
             is_load: false,
-            sums: [1; SUMMED.len()],
+            sums: [Some(1); SUMMED.len()],
             peak_memory_bytes: None,
         }
     }

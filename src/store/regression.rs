@@ -109,7 +109,7 @@ impl Cause {
     }
 }
 
-/// What the runs of a statement cost in one period. Averages are of all runs.
+/// What the runs of a statement cost in one period. Averages are of all runs, and null if no run has a value.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunCosts {
     /// Number of runs.
@@ -120,15 +120,15 @@ pub(crate) struct RunCosts {
     pub p95_ms: Option<i64>,
     pub average_ms: i64,
     /// Rows scanned, on average.
-    pub scan_rows: i64,
+    pub scan_rows: Option<i64>,
     /// Bytes scanned, on average.
-    pub scan_bytes: i64,
+    pub scan_bytes: Option<i64>,
     /// CPU time of all backends, on average.
-    pub cpu_time_ms: i64,
+    pub cpu_time_ms: Option<i64>,
     /// Time in the queue, on average.
-    pub queue_time_ms: i64,
+    pub queue_time_ms: Option<i64>,
     /// Parsing, planning and scheduling, on average.
-    pub planning_time_ms: i64,
+    pub planning_time_ms: Option<i64>,
     /// The plans of the newest runs whose profile is stored, the most frequent first; 16 hex digits each.
     #[schema(value_type = Vec<String>)]
     pub plans: Vec<PlanFingerprint>,
@@ -136,13 +136,14 @@ pub(crate) struct RunCosts {
 
 impl RunCosts {
     fn of(group: &Group) -> RunCosts {
-        let average = |sum: i64| sum / group.count.max(1);
+        let average = |sum: Option<i64>| sum.map(|sum| sum / group.count.max(1));
         RunCosts {
             count: group.count,
             errors: group.errors,
             p50_ms: group.durations.percentile(50),
             p95_ms: group.durations.percentile(95),
-            average_ms: average(group.total_ms),
+            // A statement without a known duration is not compared.
+            average_ms: average(group.total_ms).unwrap_or(0),
             scan_rows: average(group.scan_rows),
             scan_bytes: average(group.scan_bytes),
             cpu_time_ms: average(group.cpu_time_ms),
@@ -266,12 +267,15 @@ fn regression(
 }
 
 fn causes(before: &RunCosts, after: &RunCosts, longer_ms: i64) -> Vec<Cause> {
-    let more_rows = after.scan_rows.saturating_sub(before.scan_rows);
-    let has_more_rows = more_rows >= MORE_ROWS
-        && after.scan_rows as f64 >= before.scan_rows as f64 * MORE_ROWS_FACTOR;
-    let has_part = |before_ms: i64, after_ms: i64| {
-        longer_ms > 0
-            && after_ms.saturating_sub(before_ms) as f64 >= longer_ms as f64 * CAUSING_PART
+    // Rows that only one period reports are not more rows.
+    let has_more_rows = before.scan_rows.zip(after.scan_rows).is_some_and(|(before, after)| {
+        after.saturating_sub(before) >= MORE_ROWS
+            && after as f64 >= before as f64 * MORE_ROWS_FACTOR
+    });
+    // Some frontends report only times that are not 0.
+    let has_part = |before_ms: Option<i64>, after_ms: Option<i64>| {
+        let more_ms = after_ms.unwrap_or(0).saturating_sub(before_ms.unwrap_or(0));
+        longer_ms > 0 && more_ms as f64 >= longer_ms as f64 * CAUSING_PART
     };
     let failing = |costs: &RunCosts| costs.errors as f64 / costs.count.max(1) as f64;
     let found = [
@@ -297,7 +301,7 @@ mod tests {
             total_ms += ms;
         }
         let fingerprint = Some(Fingerprint::from_signed(fingerprint));
-        let scan_rows = rows * count;
+        let (total_ms, scan_rows) = (Some(total_ms), Some(rows * count));
         Group {
             fingerprint,
             count,
@@ -319,7 +323,7 @@ mod tests {
             runs(6, 5, 100, 5000),
         ];
         let mut queued = runs(4, 50, 180, 5000);
-        queued.queue_time_ms = 50 * 70;
+        queued.queue_time_ms = Some(50 * 70);
         let after = vec![
             runs(1, 100, 101, 5000),
             runs(2, 100, 300, 5000),
@@ -352,7 +356,7 @@ mod tests {
             after.durations.add(500 + ms, 1);
         }
         after.count += tail.count;
-        after.total_ms += tail.total_ms;
+        after.total_ms = after.total_ms.zip(tail.total_ms).map(|(one, other)| one + other);
         let (slower, ..) = slower(vec![before], vec![after]);
         assert_eq!(slower.len(), 1);
     }

@@ -13,7 +13,8 @@ pub(super) const MAX_GROUPS: usize = 500_000;
 /// The most bytes of the normalized statements of an answer. JSON may have six bytes for one.
 const STATEMENTS_BYTES: usize = 8 << 20;
 
-/// The queries of one normalized statement. Percentiles are of the known durations, by nearest rank.
+/// The queries of one normalized statement. Percentiles are of the known durations, by nearest rank. Sums are of the known values,
+/// and null if no query has one.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StatementStatistics {
     /// 16 hex digits.
@@ -26,7 +27,7 @@ pub(crate) struct StatementStatistics {
     /// Queries that failed.
     pub errors: i64,
     /// Sum of the durations.
-    pub total_ms: i64,
+    pub total_ms: Option<i64>,
     /// The median of the durations.
     pub p50_ms: Option<i64>,
     /// 95 of 100 durations are no longer.
@@ -36,21 +37,21 @@ pub(crate) struct StatementStatistics {
     /// The longest duration.
     pub max_ms: Option<i64>,
     /// Rows scanned.
-    pub scan_rows: i64,
+    pub scan_rows: Option<i64>,
     /// Bytes scanned.
-    pub scan_bytes: i64,
+    pub scan_bytes: Option<i64>,
     /// CPU time of all backends.
-    pub cpu_time_ms: i64,
+    pub cpu_time_ms: Option<i64>,
     /// The largest peak memory of a query.
     pub peak_memory_bytes: Option<i64>,
     /// Rows that clients got.
-    pub return_rows: i64,
+    pub return_rows: Option<i64>,
     /// Bytes written to disk because memory was short.
-    pub spill_write_bytes: i64,
+    pub spill_write_bytes: Option<i64>,
     /// Time in the queues of workload groups.
-    pub queue_time_ms: i64,
+    pub queue_time_ms: Option<i64>,
     /// Time until the backends had the fragments: parsing, planning and scheduling, without the queue.
-    pub planning_time_ms: i64,
+    pub planning_time_ms: Option<i64>,
     /// How much the durations vary: 95 of 100 durations are at most this many times the median. None without a median of a
     /// millisecond or more, or with fewer than 8 runs.
     pub variation: Option<f64>,
@@ -201,21 +202,21 @@ impl StatementOrder {
 
     fn value(self, one: &StatementStatistics) -> Option<i64> {
         match self {
-            StatementOrder::Total => Some(one.total_ms),
+            StatementOrder::Total => one.total_ms,
             StatementOrder::Count => Some(one.count),
             StatementOrder::Errors => Some(one.errors),
             StatementOrder::P50 => one.p50_ms,
             StatementOrder::P95 => one.p95_ms,
             StatementOrder::P99 => one.p99_ms,
             StatementOrder::Max => one.max_ms,
-            StatementOrder::ScanRows => Some(one.scan_rows),
-            StatementOrder::ScanBytes => Some(one.scan_bytes),
-            StatementOrder::CpuTime => Some(one.cpu_time_ms),
+            StatementOrder::ScanRows => one.scan_rows,
+            StatementOrder::ScanBytes => one.scan_bytes,
+            StatementOrder::CpuTime => one.cpu_time_ms,
             StatementOrder::PeakMemory => one.peak_memory_bytes,
-            StatementOrder::ReturnRows => Some(one.return_rows),
-            StatementOrder::Spilled => Some(one.spill_write_bytes),
-            StatementOrder::QueueTime => Some(one.queue_time_ms),
-            StatementOrder::PlanningTime => Some(one.planning_time_ms),
+            StatementOrder::ReturnRows => one.return_rows,
+            StatementOrder::Spilled => one.spill_write_bytes,
+            StatementOrder::QueueTime => one.queue_time_ms,
+            StatementOrder::PlanningTime => one.planning_time_ms,
             // In thousandths.
             StatementOrder::Variation => one.variation.map(|times| (times * 1000.0) as i64),
         }

@@ -77,8 +77,8 @@ impl Counting {
             sums.total_ms.add(i128::from(*ms) * i128::from(*times));
         }
         let [scan_rows, scan_bytes, ..] = queries.sums;
-        sums.scan_rows.add(scan_rows);
-        sums.scan_bytes.add(scan_bytes);
+        sums.scan_rows.add(scan_rows.unwrap_or(0));
+        sums.scan_bytes.add(scan_bytes.unwrap_or(0));
     }
 
     pub(super) fn into_buckets(self) -> Vec<Bucket> {

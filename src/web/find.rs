@@ -147,6 +147,7 @@ fn results(
         zone: view.zone,
         is_sortable: false,
         has_clusters,
+        has_loads_alone: false,
     };
     let can_search = Search::new(Some(sought.text()), None).is_ok();
     let has_text = found.matches.iter().any(|it| it.kind == MatchKind::Text);

@@ -8,7 +8,7 @@ use super::layout::{NavItem, Page};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::statements::{EXCERPT_CHARS, tabs};
 use super::time_range::TimeRange;
-use super::{format, paths};
+use super::{filter_form, format, paths};
 use crate::domain::profile::{FindingsOverview, FoundStatement, RuleOverview, meaning_of};
 use crate::http::Parameters;
 use crate::http::answer::Answer;
@@ -23,7 +23,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
     let filter = query_filter(&view, &parameters)?;
     let range = TimeRange::of(&view, &filter).await?;
     let overview = match &range {
-        Some(range) => Some(view.findings_overview(range.restrict(&filter).starts()).await?),
+        Some(range) => Some(view.findings_overview(&range.restrict(&filter)).await?),
         None => None,
     };
     let body = html! {
@@ -31,9 +31,10 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
         (tabs(paths::FINDINGS, &parameters))
         p.note { "What profiles prove to be worth a look. The rule whose runs took longest together is first." }
         @if let Some(range) = range { (range.choices(paths::FINDINGS, &parameters, view.zone)) }
+        (filter_form::chosen(paths::FINDINGS, &parameters))
         @match overview {
             Some(overview) if !overview.rules.is_empty() => (rules(&overview, &parameters)),
-            _ => p.empty { "No finding in the profiles of this time range." },
+            _ => p.empty { "No finding in the profiles of these runs." },
         }
     };
     Ok(Page { title: "Findings".to_string(), nav: Some(NavItem::Statements), body })

@@ -6,7 +6,7 @@ use crate::domain::readable::{readable_bytes, readable_duration_ms, readable_num
 use crate::domain::time::Zone;
 
 /// Shown for a value that is not known.
-const UNKNOWN: &str = "–";
+pub(super) const UNKNOWN: &str = "–";
 
 /// Returns a time in a zone as text, with the instant in UTC for programs.
 pub(super) fn time(ms: Option<i64>, zone: Zone) -> Markup {

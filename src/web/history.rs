@@ -13,6 +13,7 @@ use super::time_range::TimeRange;
 use super::timelines::{Timeline, Timelines};
 use super::{chart, filter_form, format, paths, shown_content};
 use crate::domain::filter::{Cursor, QueryFilter, QueryOrder};
+use crate::domain::record::Kind;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
@@ -49,6 +50,7 @@ async fn page(
         zone: view.zone,
         is_sortable: true,
         has_clusters: !clusters.is_empty(),
+        has_loads_alone: filter.kind == Some(Kind::Load),
     };
     // Only the first page changes as queries arrive. Another order would be sorted again after each commit.
     let is_live = filter.after.is_none() && filter.is_newest_first();

@@ -8,7 +8,7 @@ use super::layout::{NavItem, Page};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::statements::{EXCERPT_CHARS, tabs};
 use super::time_range::TimeRange;
-use super::{chart, format, paths};
+use super::{chart, filter_form, format, paths};
 use crate::domain::profile::{PlanStatistics, ProfiledStatement, ProfiledStatements};
 use crate::http::Parameters;
 use crate::http::answer::Answer;
@@ -32,10 +32,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
     let filter = query_filter(&view, &parameters)?;
     let range = TimeRange::of(&view, &filter).await?;
     let found = match &range {
-        Some(range) => {
-            let times = range.restrict(&filter).starts();
-            view.profiled_statements(times, are_several, filter.limit).await?
-        }
+        Some(range) => view.profiled_statements(&range.restrict(&filter), are_several).await?,
         None => ProfiledStatements::default(),
     };
     let body = html! {
@@ -43,9 +40,10 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
         (tabs(paths::PLANS, &parameters))
         p.note { "What the stored profiles say of each statement: where the time of its runs went, and which plans it ran with." }
         @if let Some(range) = range { (range.choices(paths::PLANS, &parameters, view.zone)) }
+        (filter_form::chosen(paths::PLANS, &parameters))
         (choices(are_several, found.with_several_plans, &parameters))
         @if found.runs == 0 {
-            p.empty { "No profile with a plan in this time range." }
+            p.empty { "No profile with a plan among these runs." }
         } @else {
             p.note {
                 (format::counted(found.runs, "run has a profile", "runs have a profile"))
@@ -80,7 +78,7 @@ fn table(found: &ProfiledStatements, are_several: bool, parameters: &Parameters)
         "Plans", "Runs", "Total", "Planning", "Queue", "Execution", "Fetching", "Waiting",
         "Cost of plans",
     ];
-    let max_total_ms = found.statements.iter().map(|one| one.total_ms).max().unwrap_or(0);
+    let max_total_ms = found.statements.iter().filter_map(|one| one.total_ms).max().unwrap_or(0);
     html! {
         div.wide-table {
             table.statements {
@@ -112,8 +110,8 @@ fn row(
     let in_range = |path: &str| paths::in_range(path, parameters);
     let path = in_range(&paths::statement(one.fingerprint));
     let waiting = one.waiting_part().map(|part| format!("{:.0} %", part * 100.0));
-    let phase = |label: &str, ms: i64| {
-        html! { td.number data-label=(label) { (format::duration(Some(ms))) } }
+    let phase = |label: &str, ms: Option<i64>| {
+        html! { td.number data-label=(label) { (format::duration(ms)) } }
     };
     html! {
         tr {
@@ -128,14 +126,14 @@ fn row(
             }
             td.number data-label="Runs" { (format::integer(one.runs as i64)) }
             td.number.duration data-label="Total" {
-                (chart::bar(one.total_ms, max_total_ms)) (format::duration(Some(one.total_ms)))
+                (chart::bar(one.total_ms.unwrap_or(0), max_total_ms)) (format::duration(one.total_ms))
             }
             (phase("Planning", one.planning_ms))
             (phase("Queue", one.queue_ms))
             (phase("Execution", one.execution_ms))
             (phase("Fetching", one.fetching_ms))
-            td.number data-label="Waiting" { (waiting.as_deref().unwrap_or("N/A")) }
-            (phase("Cost of plans", one.extra_ms))
+            td.number data-label="Waiting" { (waiting.as_deref().unwrap_or(format::UNKNOWN)) }
+            (phase("Cost of plans", Some(one.extra_ms)))
         }
     }
 }

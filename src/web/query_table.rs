@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::{chart, format, paths};
 use crate::domain::filter::QueryOrder;
+use crate::domain::record::{Kind, Load};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::query_parameters::{OrderName, address};
@@ -21,6 +22,8 @@ pub(super) struct QueryTable<'a> {
     pub zone: Zone,
     /// Whether a column has the clusters.
     pub has_clusters: bool,
+    /// Whether all queries are loads: then columns have the rows that they loaded and filtered.
+    pub has_loads_alone: bool,
     /// Whether the heads lead to the list in another order.
     pub is_sortable: bool,
 }
@@ -45,17 +48,26 @@ fn figure(order: QueryOrder) -> Figure {
 /// The head of the column that only a table of several clusters has.
 const CLUSTER: &str = "Cluster";
 
-/// The heads of the columns that every table has, with the order that a click chooses, and for columns of numbers the title.
-const HEADS: [(&str, Option<QueryOrder>, &str); 8] = [
+/// The head of a column, the order that a click chooses, and for a column of numbers the title.
+type Head = (&'static str, Option<QueryOrder>, &'static str);
+
+/// The heads of the columns that every table has.
+const HEADS: [Head; 6] = [
     ("Started", Some(QueryOrder::Start), ""),
     ("Duration", Some(QueryOrder::Duration), ""),
     ("State", None, ""),
     ("User", None, ""),
     ("Database", None, ""),
     (CLUSTER, None, ""),
+];
+/// The heads behind them in a table of queries.
+const SCAN_HEADS: [Head; 2] = [
     ("Rows", Some(QueryOrder::ScanRows), "Rows scanned"),
     ("Scanned", Some(QueryOrder::ScanBytes), "Bytes scanned"),
 ];
+/// The same in a table of loads.
+const LOAD_HEADS: [Head; 2] =
+    [("Loaded", None, "Rows loaded"), ("Filtered", None, "Rows filtered")];
 
 /// Returns which queries come first in an order.
 fn first_of(order: OrderName) -> &'static str {
@@ -91,7 +103,7 @@ impl QueryTable<'_> {
                                 a href=(self.sorted_by(self.next_order(self.order.by))) { (label) }
                             }
                         }
-                        th scope="col" { "Statement" }
+                        th scope="col" { @if self.has_loads_alone { "Load" } @else { "Statement" } }
                     }
                 }
                 tbody data-events=[events] {
@@ -102,9 +114,11 @@ impl QueryTable<'_> {
     }
 
     /// Returns the columns that the table has.
-    fn heads(&self) -> impl Iterator<Item = (&'static str, Option<QueryOrder>, &'static str)> {
+    fn heads(&self) -> impl Iterator<Item = Head> {
         let has_clusters = self.has_clusters;
-        HEADS.into_iter().filter(move |(label, ..)| has_clusters || *label != CLUSTER)
+        let numbers = if self.has_loads_alone { LOAD_HEADS } else { SCAN_HEADS };
+        let heads = HEADS.into_iter().filter(move |(label, ..)| has_clusters || *label != CLUSTER);
+        heads.chain(numbers)
     }
 
     /// Returns the form that compares two of the queries that are ticked in the tables of the page.
@@ -166,7 +180,7 @@ impl QueryTable<'_> {
 
     /// Returns the value by which the list is sorted, if no other column shows it.
     fn own_figure(&self) -> Option<Figure> {
-        let is_shown = HEADS.iter().any(|(_, order, _)| *order == Some(self.order.by));
+        let is_shown = self.heads().any(|(_, order, _)| order == Some(self.order.by));
         (!is_shown).then(|| figure(self.order.by))
     }
 
@@ -178,8 +192,6 @@ impl QueryTable<'_> {
     }
 
     fn row(&self, query: &StoredQuery, max_duration_ms: i64) -> Markup {
-        let statement = query.statement.as_deref().map(|text| format::excerpt(text, EXCERPT_CHARS));
-        let statement = statement.filter(|text| !text.is_empty());
         let texts = [&query.state, &query.user, &query.db, &query.cluster];
         let [state, user, db, cluster] = texts.map(Option::as_deref);
         html! {
@@ -198,25 +210,61 @@ impl QueryTable<'_> {
                 @if self.has_clusters {
                     td.cluster { (self.filtered("cluster", cluster, format::text(cluster))) }
                 }
-                td.number.sorted[self.order.by == QueryOrder::ScanRows] data-label="Rows scanned" {
-                    (format::number(query.scan_rows))
-                }
-                td.number.sorted[self.order.by == QueryOrder::ScanBytes] data-label="Bytes scanned" {
-                    (format::bytes(query.scan_bytes))
+                @if self.has_loads_alone { (loaded_cells(query.load.as_deref())) } @else {
+                    td.number.sorted[self.order.by == QueryOrder::ScanRows] data-label="Rows scanned" {
+                        (format::number(query.scan_rows))
+                    }
+                    td.number.sorted[self.order.by == QueryOrder::ScanBytes] data-label="Bytes scanned" {
+                        (format::bytes(query.scan_bytes))
+                    }
                 }
                 @if let Some((label, figure)) = self.own_figure() {
                     td.number.sorted data-label=(label) { (figure(query)) }
                 }
                 td.statement {
-                    a href=(paths::in_range(&paths::query(&query.query_id), self.parameters)) {
-                        @match statement {
-                            Some(text) => bdi { (text) },
-                            None => (query.query_id),
-                        }
-                    }
+                    a href=(paths::in_range(&paths::query(&query.query_id), self.parameters)) { (title(query)) }
+                    @if query.kind == Kind::Load { span.badge title="A load" { "load" } }
+                    @if let Some(load) = query.load.as_deref().filter(|_| !self.has_loads_alone) { (loaded(load)) }
                     @if query.has_profile { span.badge title="Profile stored" { "profile" } }
                 }
             }
         }
+    }
+}
+
+/// Returns what a row calls its query: the start of the statement, or what names the load.
+fn title(query: &StoredQuery) -> Markup {
+    let text = query.load_name().or(query.statement.as_deref());
+    let text = text.map(|text| format::excerpt(text, EXCERPT_CHARS));
+    named(text.as_deref(), query.kind)
+}
+
+/// Returns the text that stands for a query in a row, or what it is if it has none: an id says nothing to a person.
+pub(super) fn named(text: Option<&str>, kind: Kind) -> Markup {
+    html! {
+        @match (text.filter(|text| !text.is_empty()), kind) {
+            (Some(text), _) => bdi { (text) },
+            (None, Kind::Load) => span.unknown { "no label recorded" },
+            (None, Kind::Query) => span.unknown { "no statement recorded" },
+        }
+    }
+}
+
+/// Returns the columns of a load.
+fn loaded_cells(load: Option<&Load>) -> Markup {
+    let (loaded, filtered) =
+        load.map_or((None, None), |load| (load.loaded_rows, load.filtered_rows));
+    html! {
+        td.number.sorted data-label="Rows loaded" { (format::number(loaded)) }
+        td.number.sorted.errors[filtered > Some(0)] data-label="Rows filtered" { (format::number(filtered)) }
+    }
+}
+
+/// Returns how many rows a load loaded and filtered, as far as they are known.
+fn loaded(load: &Load) -> Markup {
+    let filtered = load.filtered_rows.filter(|rows| *rows > 0);
+    html! {
+        @if let Some(rows) = load.loaded_rows { " " span.note { (format::counted(rows, "row", "rows")) " loaded" } }
+        @if let Some(rows) = filtered { " " span.errors { (format::counted(rows, "row", "rows")) " filtered" } }
     }
 }

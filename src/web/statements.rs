@@ -38,16 +38,16 @@ const ORDERS: [(&str, &str); 6] = [
 
 /// Further orders. The figure that the list is ordered by has a column of its own.
 const MORE_ORDERS: [(&str, &str, Figure); 9] = [
-    ("cpu_time_ms", "CPU time", |one| format::duration(Some(one.cpu_time_ms))),
+    ("cpu_time_ms", "CPU time", |one| format::duration(one.cpu_time_ms)),
     ("peak_memory_bytes", "Peak memory", |one| format::bytes(one.peak_memory_bytes)),
-    ("scan_rows", "Scanned rows", |one| format::number(Some(one.scan_rows))),
-    ("scan_bytes", "Scanned bytes", |one| format::bytes(Some(one.scan_bytes))),
-    ("return_rows", "Returned rows", |one| format::number(Some(one.return_rows))),
-    ("spill_write_bytes", "Spilled", |one| format::bytes(Some(one.spill_write_bytes))),
-    ("queue_time_ms", "Queue", |one| format::duration(Some(one.queue_time_ms))),
-    ("planning_time_ms", "Planning", |one| format::duration(Some(one.planning_time_ms))),
+    ("scan_rows", "Scanned rows", |one| format::number(one.scan_rows)),
+    ("scan_bytes", "Scanned bytes", |one| format::bytes(one.scan_bytes)),
+    ("return_rows", "Returned rows", |one| format::number(one.return_rows)),
+    ("spill_write_bytes", "Spilled", |one| format::bytes(one.spill_write_bytes)),
+    ("queue_time_ms", "Queue", |one| format::duration(one.queue_time_ms)),
+    ("planning_time_ms", "Planning", |one| format::duration(one.planning_time_ms)),
     ("variation", "Variation", |one| {
-        one.variation.map_or("N/A".to_string(), |times| format!("{times:.1} ×"))
+        one.variation.map_or(format::UNKNOWN.to_string(), |times| format!("{times:.1} ×"))
     }),
 ];
 
@@ -136,14 +136,9 @@ pub(super) fn tabs(current: &str, page: &Parameters) -> Markup {
     }
 }
 
-/// Returns the address of a report with the range of a page. The reports that count queries keep its filters as well.
+/// Returns the address of a report with the range and the filters of a page.
 fn report_address(path: &str, page: &Parameters) -> String {
-    match [paths::STATEMENTS, paths::REGRESSIONS].contains(&path) {
-        true => {
-            address(path, page, &[("order", ""), ("baseline", ""), ("rule", ""), ("several", "")])
-        }
-        false => paths::in_range(path, page),
-    }
+    address(path, page, &[("order", ""), ("baseline", ""), ("rule", ""), ("several", "")])
 }
 
 /// Reads what the page lists.
@@ -202,7 +197,7 @@ fn table(
 ) -> Markup {
     let figure = MORE_ORDERS.into_iter().find(|(name, ..)| *name == order);
     let figure = figure.map(|(_, label, figure)| (label, figure));
-    let max_total_ms = statements.iter().map(|statement| statement.total_ms).max().unwrap_or(0);
+    let max_total_ms = statements.iter().filter_map(|one| one.total_ms).max().unwrap_or(0);
     html! {
         div.wide-table {
             table.statements {
@@ -251,7 +246,7 @@ fn row(
             td.number data-label="Runs" { (format::number(Some(statement.count))) }
             td.number.errors[statement.errors > 0] data-label="Failed" { (format::number(Some(statement.errors))) }
             td.number.duration data-label="Total" {
-                (chart::bar(statement.total_ms, max_total_ms)) (format::duration(Some(statement.total_ms)))
+                (chart::bar(statement.total_ms.unwrap_or(0), max_total_ms)) (format::duration(statement.total_ms))
             }
             td.number data-label="Median" { (format::duration(statement.p50_ms)) }
             td.number data-label="p95" { (format::duration(statement.p95_ms)) }
@@ -259,7 +254,7 @@ fn row(
             @if let Some((label, figure)) = figure {
                 td.number data-label=(label) { (figure(statement)) }
             }
-            td.number data-label="Scanned" { (format::bytes(Some(statement.scan_bytes))) }
+            td.number data-label="Scanned" { (format::bytes(statement.scan_bytes)) }
             td.number data-label="Users" { (format::number(Some(statement.users))) }
         }
     }

@@ -161,6 +161,8 @@ fn diff_prints_what_differs() {
     };
     assert_eq!((literals("- ", "height < 0"), literals("+ ", "height < 2")), (1, 1), "{printed}");
     assert!(printed.contains("nodes took the same time for the same rows"), "{printed}");
+    // The run that started first is before, in whichever order the two are named.
+    assert_eq!(diff(&["2-a", "0-a"], "Asia/Shanghai"), printed);
     let printed = diff(&["0-a", "7-a"], "UTC");
     assert!(printed.contains("SORT (1, only before)"), "{printed}");
 }

@@ -71,6 +71,24 @@ fn fingerprint(server: &Server, id: &str) -> String {
 }
 
 #[test]
+fn the_pages_of_a_query_know_the_start_of_its_id() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("log"));
+    std::fs::write(&log, crate::support::audit_records(0..3)).unwrap();
+    assert!(crate::support::import(&db, &[&log]).status.success());
+    let id = crate::support::texts(&db, "SELECT query_id FROM query ORDER BY query_id").remove(1);
+    let server = Server::start(&db, &[]);
+    for page in ["query_profile", "usage"] {
+        let shown = |id: &str| server.get(&format!("/{page}/{id}"));
+        let (whole, start) = (shown(&id), shown(&id[..10]));
+        assert_eq!((whole.0, start.0), (200, 200), "{page}");
+        assert_eq!(whole.2, start.2, "{page}");
+        // Too short a start says too little, and another one nothing.
+        assert_eq!((shown(&id[..5]).0, shown("ffffffffff").0), (404, 404), "{page}");
+    }
+}
+
+#[test]
 fn each_name_leads_to_the_one_thing_that_it_means() {
     let (_folder, db) = history();
     let server = Server::start(&db, &[]);

@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | `import`, `files` | what `annals import` reads, rejects and reports | |
 //! | `outcomes` | failures, queue times, cache hits and log-ins are the same in every list, view and page | |
+//! | `loads` | loads have their label, tables, rows and message in every list, page, view and command | |
 //! | `follow` | followed logs: rotation, restarts, kills | time (half a minute) |
 //! | `audit_table` | audit tables of several versions: late rows, kills, outages, rights | MariaDB |
 //! | `frontend` | polled frontends of several versions, good and bad | |
@@ -72,6 +73,7 @@ mod http_edges;
 mod import;
 mod interface;
 mod lists;
+mod loads;
 mod login_attack;
 mod manager;
 mod merge;

@@ -195,3 +195,70 @@ fn a_failed_load_counts_as_failed_everywhere() {
     assert_eq!((&statements[0]["count"], &statements[0]["errors"]), (&json!(4), &json!(2)));
     assert_eq!(number(&db, "SELECT errors FROM top_statements"), 2);
 }
+
+#[test]
+fn a_sum_that_no_run_reported_is_unknown() {
+    // The two lines of each user are of versions that report neither, one, or both of the queue and the CPU time.
+    let run = |id: &str, user: &str, costs: &[(&str, Value)]| {
+        let mut run = json!({
+            "query_id": id, "time": "2024-01-02 11:15:51", "state": "EOF", "query_time": 5, "user": user,
+            "stmt": format!("select {user} from t where a = {}", id.len()),
+        });
+        costs.iter().for_each(|(name, value)| run[*name] = value.clone());
+        run.to_string()
+    };
+    let runs = [
+        run("1-1", "none", &[]),
+        run("1-2", "none", &[("cpu_time_ms", json!(-1))]),
+        run("2-1", "some", &[("cpu_time_ms", json!(7)), ("scan_bytes", json!(0))]),
+        run("2-2", "some", &[]),
+    ];
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    for run in &runs {
+        assert_eq!(server.send("POST", "/api/v1/queries", &[], run.as_bytes()).0, 200);
+    }
+    let range = "from=2024-01-02&to=2024-01-03";
+    let statements = server.envelope(&format!("/api/v1/statements?{range}&order=cpu_time_ms"));
+    let statements = &statements["data"];
+    let sums = |one: &Value| {
+        ["cpu_time_ms", "scan_bytes", "queue_time_ms", "planning_time_ms", "total_ms"]
+            .map(|name| one[name].clone())
+    };
+    // The largest is first, and the unknown one last.
+    let null = Value::Null;
+    assert_eq!(sums(&statements[0]), [json!(7), json!(0), null.clone(), null.clone(), json!(10)]);
+    let unknown = [null.clone(), null.clone(), null.clone(), null.clone(), json!(10)];
+    assert_eq!(sums(&statements[1]), unknown);
+    let usage =
+        server.envelope(&format!("/api/v1/usage?{range}&order=cpu_time_ms"))["data"].clone();
+    let costs = |row: &Value| [row["now"]["cpu_time_ms"].clone(), row["now"]["scan_bytes"].clone()];
+    let users = &usage["users"]["rows"];
+    assert_eq!((&users[0]["name"], costs(&users[0])), (&json!("some"), [json!(7), json!(0)]));
+    assert_eq!(costs(&users[1]), [null.clone(), null.clone()]);
+    // Nothing ran the day before, which cost nothing.
+    assert_eq!(users[0]["before"]["cpu_time_ms"], 0);
+    let text = |path: &str| String::from_utf8(server.get(path).2).unwrap();
+    let page = text(&format!("/statements?{range}&order=queue_time_ms"));
+    assert_eq!(page.matches("data-label=\"Queue\">–<").count(), 2, "{page}");
+    let page = text(&format!("/usage?{range}"));
+    assert!(
+        page.contains("data-label=\"CPU time\">–") && page.contains("data-label=\"Scanned\">0 B")
+    );
+    drop(server);
+    let top = |arguments: &[&str]| {
+        let mut top = annals();
+        let top =
+            top.args(["top", "--by", "user", "--sort", "cpu-time-ms", "--from", "2024-01-02"]);
+        let output = top.args(arguments).args(["--time-zone", "UTC"]).db(&db).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let printed = top(&[]);
+    let lines: Vec<Vec<&str>> = printed.lines().map(|line| line.split('\t').collect()).collect();
+    let column = lines[0].iter().position(|name| *name == "cpu_time_ms").unwrap();
+    assert_eq!((lines[1][column], lines[2][column]), ("7", ""), "{printed}");
+    let rows: Value = serde_json::from_str(&top(&["--json"])).unwrap();
+    assert_eq!((&rows[1]["name"], &rows[1]["cpu_time_ms"]), (&json!("none"), &Value::Null));
+}

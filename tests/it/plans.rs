@@ -129,11 +129,10 @@ fn the_statements_with_several_plans_are_listed_with_what_these_cost() {
     let phases = ["planning_ms", "queue_ms", "execution_ms", "work_ns", "wait_ns"];
     let sums = rows(
         &db,
-        "SELECT sum(planning_ms), coalesce(sum(queue_ms), 0), sum(execution_ms), sum(work_ns), coalesce(sum(wait_ns), 0)
-         FROM plan_history",
+        "SELECT sum(planning_ms), sum(queue_ms), sum(execution_ms), sum(work_ns), sum(wait_ns) FROM plan_history",
     );
-    let sums: Vec<Value> =
-        sums[0].iter().map(|sum| sum.as_ref().unwrap().parse::<i64>().unwrap().into()).collect();
+    let known = |sum: &Option<String>| sum.as_ref().map(|sum| sum.parse::<i64>().unwrap());
+    let sums: Vec<Value> = sums[0].iter().map(|sum| known(sum).into()).collect();
     assert_eq!(phases.map(|phase| one[phase].clone()).to_vec(), sums);
     let of_statement = format!("/api/v1/statements/{}/plans", fingerprint(&db));
     let of_statement = &server.envelope(&of_statement)["data"];
@@ -178,6 +177,48 @@ fn the_statements_with_several_plans_are_listed_with_what_these_cost() {
     let costs: Vec<Vec<String>> =
         costs.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
     assert_eq!(costs, [["2", "7", "714", "5000"], ["2", "3", "600", "1800"]]);
+}
+
+#[test]
+fn plans_and_findings_have_the_filters_of_lists() {
+    let folder = TempDir::new().unwrap();
+    let db = sample(&folder);
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let runs = |filter: &str| {
+        let runs = server.envelope(&format!("/api/v1/plans?{filter}"))["data"]["runs"].clone();
+        runs.as_i64().unwrap()
+    };
+    let fingerprint = fingerprint(&db);
+    for (filter, expected) in [
+        ("user=carol", 6),
+        ("not_user=carol", 4),
+        ("user=carol&user=alice", 10),
+        ("user=nobody", 0),
+        ("min_ms=1000", 1),
+        ("db=none", 0),
+        ("is_failed=false&type=query", 10),
+        ("has_profile=false", 0),
+        ("search=height+%3C+7+", 1),
+        ("words=PLANTS", 10),
+        (&format!("fingerprint={fingerprint}&cluster=none"), 0),
+        (&format!("fingerprint={fingerprint}"), 10),
+        ("fingerprint=0123456789abcdef", 0),
+        ("table=shop.orders", 0),
+        ("client=10.0.0.1&frontend=a&workload_group=b&compute_group=c&session_id=7&state=EOF", 0),
+    ] {
+        assert_eq!(runs(filter), expected, "{filter}");
+        let findings = server.envelope(&format!("/api/v1/findings?{filter}"));
+        assert!(findings["data"]["runs"].is_number(), "{findings}");
+    }
+    assert_eq!(server.get("/api/v1/plans?usr=carol").0, 400);
+    assert_eq!(server.get("/api/v1/findings?cursor=1").0, 400);
+    let page = |path: &str| String::from_utf8(server.get(path).2).unwrap();
+    let carols = page("/plans?user=carol&from=2024-01-02");
+    assert!(carols.contains("6 runs have a profile") && carols.contains("Remove User carol"));
+    assert!(carols.contains("href=\"/findings?from=2024%2D01%2D02&amp;user=carol\""), "{carols}");
+    assert!(page("/findings?user=carol&from=2024-01-02").contains("Remove User carol"));
+    let output = annals().args(["plans", "--user", "carol"]).db(&db).output().unwrap();
+    assert!(stderr(&output).starts_with("annals: 6 runs have"), "{}", stderr(&output));
 }
 
 #[test]

@@ -27,6 +27,18 @@ impl QueryRecord {
         self.state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("RUNNING"))
     }
 
+    /// Returns whether the query started later than another one; false if a start is unknown.
+    pub(crate) fn started_after(&self, other: &QueryRecord) -> bool {
+        self.started_ms.zip(other.started_ms).is_some_and(|(mine, theirs)| mine > theirs)
+    }
+
+    /// Returns what names a load: its label, or else the tables that it writes, or else the number of its job. None for a
+    /// query, and for a load of which nothing of this is known.
+    pub(crate) fn load_name(&self) -> Option<&str> {
+        let load = self.load.as_deref()?;
+        [&load.label, &load.table_list, &load.job_id].into_iter().find_map(|name| name.as_deref())
+    }
+
     /// Returns whether the query failed: by an error code, or a state that says so. The column `is_failed` has the same
     /// rule in SQL.
     pub(crate) fn is_failed(&self) -> bool {

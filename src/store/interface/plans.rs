@@ -1,6 +1,7 @@
 //! Plans of stored profiles.
 
 use super::Store;
+use crate::domain::filter::QueryFilter;
 use crate::domain::profile::{FindingsOverview, ProfiledStatements};
 use crate::domain::record::{QueryId, StoredQuery};
 use crate::domain::statement::Fingerprint;
@@ -38,15 +39,16 @@ impl Store {
         Ok(PlanRuns { runs, is_cut })
     }
 
-    /// Returns what rules found in the profiles of the runs that started from the first to the last time, in Unix
-    /// milliseconds, and that the reader may see: of as many runs as those of [`Store::plan_runs`].
+    /// Returns what rules found in the profiles of the runs of a filter that the reader may see: of as many runs as those of
+    /// [`Store::plan_runs`], the last to arrive. Ignores the filter's limit and cursor.
     pub(crate) async fn findings_overview(
         &self,
-        times: (i64, i64),
+        filter: &QueryFilter,
         reader: Reader<'_>,
     ) -> Result<FindingsOverview, StoreError> {
-        let limit = MAX_PLAN_RUNS + 1;
-        let mut runs = of_engine!(self, store => store.found_runs(times, limit, reader).await?);
+        let filter = &*filter.within_clusters(reader.clusters);
+        let limit = MAX_PLAN_RUNS as usize + 1;
+        let mut runs = of_engine!(self, store => store.found_runs(filter, limit, reader).await?);
         let is_cut = cut(&mut runs, MAX_PLAN_RUNS);
         let mut overview = FindingsOverview::of(&runs, is_cut);
         let statements = overview.rules.iter().flat_map(|rule| &rule.statements);
@@ -58,18 +60,18 @@ impl Store {
         Ok(overview)
     }
 
-    /// Returns the statements of the runs that started from the first to the last time, in Unix milliseconds, whose plan is
-    /// known and which the reader may see: what their plans cost, and where their time went. At most `limit` statements. With
-    /// `are_several`, only statements with several plans.
+    /// Returns the statements of the runs of a filter whose plan is known and which the reader may see: what their plans cost,
+    /// and where their time went. As many statements as the filter's limit. With `are_several`, only statements with several
+    /// plans. Ignores the filter's cursor.
     pub(crate) async fn profiled_statements(
         &self,
-        times: (i64, i64),
+        filter: &QueryFilter,
         are_several: bool,
-        limit: u32,
         reader: Reader<'_>,
     ) -> Result<ProfiledStatements, StoreError> {
-        let most = MAX_PROFILED_RUNS + 1;
-        let mut runs = of_engine!(self, store => store.profiled_runs(times, most, reader).await?);
+        let (filter, limit) = (&*filter.within_clusters(reader.clusters), filter.limit);
+        let most = MAX_PROFILED_RUNS as usize + 1;
+        let mut runs = of_engine!(self, store => store.profiled_runs(filter, most, reader).await?);
         let is_cut = cut(&mut runs, MAX_PROFILED_RUNS);
         let compute = move || {
             let mut found = ProfiledStatements::of(runs, is_cut);

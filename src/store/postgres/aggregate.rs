@@ -24,7 +24,7 @@ use crate::store::timeline::{Bucket, Spans};
 /// Normalized statements that are read at a time: each has up to 64 KiB.
 const STATEMENTS_AT_ONCE: usize = 200;
 
-/// Returns a sum as SQLite's report has it: 0 for no value, and within what 64 bits hold.
+/// Returns a sum as SQLite's timeline has it: 0 for no value, and within what 64 bits hold.
 fn sum(column: &str) -> String {
     let (min, max) = (i64::MIN, i64::MAX);
     format!("least(greatest(coalesce(sum({column}), 0), {min}), {max})::bigint")
@@ -58,7 +58,7 @@ fn alike_sql(by: GroupBy) -> (String, String) {
     };
     let keys = keys(grouped).join(", ");
     // A sum of 64-bit values is exact on the server, and no type of sqlx holds it.
-    let sums = SUMMED.map(|column| format!("coalesce(sum({column}), 0)::text"));
+    let sums = SUMMED.map(|column| format!("sum({column})::text"));
     let select = format!(
         "SELECT {keys}, count(*), count(*) FILTER (WHERE is_failed), min(started_ms), max(started_ms),
              array_agg(duration_ms) FILTER (WHERE duration_ms IS NOT NULL), {users},
@@ -69,10 +69,11 @@ fn alike_sql(by: GroupBy) -> (String, String) {
     (select, format!(" GROUP BY {grouped}, id >> {COUNTED_TOGETHER}"))
 }
 
-/// Reads a sum that the server has sent as a text.
-fn exact_sum(row: &PgRow, column: usize) -> Result<i128, sqlx::Error> {
-    let text: &str = row.try_get(column)?;
-    text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+/// Reads a sum that the server has sent as a text; None if no row has a value.
+fn exact_sum(row: &PgRow, column: usize) -> Result<Option<i128>, sqlx::Error> {
+    let text: Option<&str> = row.try_get(column)?;
+    let sum = text.map(str::parse).transpose();
+    sum.map_err(|error: std::num::ParseIntError| sqlx::Error::Decode(Box::new(error)))
 }
 
 /// Returns the queries of a filter in groups. Stops with one group more than `most`.
@@ -97,7 +98,7 @@ async fn groups(
         let durations_ms: Option<Vec<i64>> = row.try_get(8)?;
         let users: Option<Vec<String>> = row.try_get(9)?;
         let durations: Vec<(i64, u64)> = durations_ms.iter().flatten().map(|ms| (*ms, 1)).collect();
-        let mut sums = [0; SUMMED.len()];
+        let mut sums = [None; SUMMED.len()];
         for (column, value) in (OF_SUMMED..).zip(&mut sums) {
             *value = exact_sum(&row, column)?;
         }

@@ -1,10 +1,13 @@
 //! Plans of stored profiles.
 
 use annals_postgres_statements as statements;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
 
 use super::Store;
-use super::conditions::stored_clusters;
+use super::conditions::{Conditions, stored_clusters};
 use super::nul::without_nul;
+use crate::domain::filter::QueryFilter;
 use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary, ProfiledRun};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
@@ -13,6 +16,18 @@ use crate::store::plans::{
     MAX_OTHER_RUNS, NEAR_RUNS, NearestProfiles, PlanCursor, ProfiledQuery, SAME_PLANS, UnreadPlans,
 };
 use crate::store::query::Reader;
+
+/// Selects the runs in whose profile a rule found something, up to further conditions.
+const FOUND: &str = "SELECT query.query_id, query.fingerprint, query.duration_ms, plan.findings
+    FROM plan JOIN query ON query.query_id = plan.query_id AND plan.findings IS NOT NULL";
+
+/// Selects the runs whose plan and whose statement are known, up to further conditions.
+const PROFILED: &str =
+    "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
+        plan.fingerprint, query.fingerprint, plan.planning_ms, coalesce(plan.queue_ms, query.queue_time_ms),
+        plan.execution_ms, plan.fetching_ms, plan.work_ns, plan.wait_ns
+    FROM plan JOIN query ON query.query_id = plan.query_id
+        AND plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL";
 
 /// Profiles that are looked at together for plans that are not read. Most are read.
 const LOOKED_AT: i64 = 1000;
@@ -49,68 +64,79 @@ impl Store {
         Ok(runs.collect())
     }
 
-    /// Returns the runs in whose profile a rule found something, which started from the first to the last time and which the
-    /// reader may see: the last to arrive first.
+    /// Returns the runs of a filter in whose profile a rule found something and which the reader may see: the last to arrive
+    /// first, at most `limit`. Ignores the filter's limit and cursor.
     pub(in crate::store) async fn found_runs(
         &self,
-        times: (i64, i64),
-        limit: i64,
+        filter: &QueryFilter,
+        limit: usize,
         reader: Reader<'_>,
     ) -> Result<Vec<FoundRun>, StoreError> {
-        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
-        let seen = (owner.as_deref(), clusters.as_deref());
-        let mut read = self.reports.begin(reader.client()).await?;
-        let bound = read.bound();
-        let connection = read.connection()?;
-        let runs = async { Ok(statements::found_runs(connection, times, seen, limit).await?) };
-        let runs = bound.within(runs).await?;
-        read.end().await?;
-        let runs = runs.into_iter().map(|run| FoundRun {
-            query_id: run.query_id,
-            fingerprint: run.fingerprint.map(Fingerprint::from_signed),
-            duration_ms: run.duration_ms,
-            findings: run.findings,
-        });
-        Ok(runs.collect())
+        self.profiled(FOUND, (filter, reader), limit, |row| {
+            let fingerprint: Option<i64> = row.try_get(1)?;
+            Ok(FoundRun {
+                query_id: row.try_get(0)?,
+                fingerprint: fingerprint.map(Fingerprint::from_signed),
+                duration_ms: row.try_get(2)?,
+                findings: row.try_get(3)?,
+            })
+        })
+        .await
     }
 
-    /// Returns the runs of all statements whose plan is known, which started from the first to the last time and which the
-    /// reader may see: the last to arrive first.
+    /// Returns the runs of a filter whose plan and whose statement are known and which the reader may see: the last to arrive
+    /// first, at most `limit`. Ignores the filter's limit and cursor.
     pub(in crate::store) async fn profiled_runs(
         &self,
-        times: (i64, i64),
-        limit: i64,
+        filter: &QueryFilter,
+        limit: usize,
         reader: Reader<'_>,
     ) -> Result<Vec<ProfiledRun>, StoreError> {
-        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
-        let seen = (owner.as_deref(), clusters.as_deref());
+        self.profiled(PROFILED, (filter, reader), limit, |row| {
+            Ok(ProfiledRun {
+                run: PlanRun {
+                    query_id: row.try_get(0)?,
+                    started_ms: row.try_get(1)?,
+                    duration_ms: row.try_get(2)?,
+                    cpu_time_ms: row.try_get(3)?,
+                    scan_bytes: row.try_get(4)?,
+                    plan: PlanFingerprint::from_signed(row.try_get(5)?),
+                },
+                fingerprint: Fingerprint::from_signed(row.try_get(6)?),
+                plan: PlanSummary {
+                    planning_ms: row.try_get(7)?,
+                    queue_ms: row.try_get(8)?,
+                    execution_ms: row.try_get(9)?,
+                    fetching_ms: row.try_get(10)?,
+                    work_ns: row.try_get(11)?,
+                    wait_ns: row.try_get(12)?,
+                    ..PlanSummary::default()
+                },
+            })
+        })
+        .await
+    }
+
+    /// Returns what `of_row` makes of the runs of a statement that match a filter and that the reader may see.
+    async fn profiled<T>(
+        &self,
+        select: &str,
+        (filter, reader): (&QueryFilter, Reader<'_>),
+        limit: usize,
+        of_row: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut sql = Conditions::new(select);
+        let (first_ms, last_ms) = filter.starts();
+        sql.and("query.started_ms BETWEEN ", first_ms).push(" AND ").push_bind(last_ms);
+        sql.and_filter(filter, reader.owner);
+        sql.end().push(format!(" ORDER BY plan.id DESC LIMIT {limit}"));
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
-        let runs = async { Ok(statements::profiled_runs(connection, times, seen, limit).await?) };
-        let runs = bound.within(runs).await?;
+        let rows = async { Ok(sql.end().build().persistent(false).fetch_all(connection).await?) };
+        let rows: Vec<PgRow> = bound.within(rows).await?;
         read.end().await?;
-        let runs = runs.into_iter().map(|run| ProfiledRun {
-            fingerprint: Fingerprint::from_signed(run.statement),
-            run: PlanRun {
-                query_id: run.query_id,
-                started_ms: run.started_ms,
-                duration_ms: run.duration_ms,
-                cpu_time_ms: run.cpu_time_ms,
-                scan_bytes: run.scan_bytes,
-                plan: PlanFingerprint::from_signed(run.plan),
-            },
-            plan: PlanSummary {
-                planning_ms: run.planning_ms,
-                queue_ms: run.queue_ms,
-                execution_ms: run.execution_ms,
-                fetching_ms: run.fetching_ms,
-                work_ns: run.work_ns,
-                wait_ns: run.wait_ns,
-                ..PlanSummary::default()
-            },
-        });
-        Ok(runs.collect())
+        rows.iter().map(|row| of_row(row).map_err(StoreError::from)).collect()
     }
 
     /// Returns the ids of other runs of a query's statement with the query's plan that the reader may see, each with the size

@@ -20,7 +20,9 @@ const SELECT: &str =
         CASE WHEN query.queried_tables IS NULL AND query.kind = 'load'
             THEN (SELECT load.table_list FROM load WHERE load.query_id = query.query_id)
             ELSE query.queried_tables END,
-        query.fingerprint, query.cpu_time_ms, query.scan_bytes, query.peak_memory_bytes
+        query.fingerprint, query.cpu_time_ms, query.scan_bytes, query.peak_memory_bytes,
+        CASE WHEN query.kind = 'load'
+            THEN (SELECT coalesce(load.label, load.table_list) FROM load WHERE load.query_id = query.query_id) END
     FROM query";
 
 /// Returns the statements for the runs of a filter that may have been running in a range: those that started in it or shortly
@@ -76,6 +78,7 @@ fn run(row: &PgRow) -> Result<RunRow<'_>, sqlx::Error> {
         cpu_time_ms: row.try_get(11)?,
         scan_bytes: row.try_get(12)?,
         peak_memory_bytes: row.try_get(13)?,
+        load: row.try_get(14)?,
     })
 }
 

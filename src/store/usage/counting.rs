@@ -9,7 +9,7 @@ use super::concurrency::{ConcurrencyStep, RunTimes};
 use super::{ConcurrentRun, UsageCosts, UsageGroups, UsageOrder, UsageRow};
 use crate::domain::filter::ChosenText;
 use crate::domain::statement::Fingerprint;
-use crate::domain::statistics::Sum;
+use crate::domain::statistics::{KnownSum, Sum};
 use crate::store::statements::MAX_GROUPS;
 use crate::store::timeline::Spans;
 
@@ -40,6 +40,8 @@ pub(in crate::store) struct RunRow<'r> {
     pub cpu_time_ms: Option<i64>,
     pub scan_bytes: Option<i64>,
     pub peak_memory_bytes: Option<i64>,
+    /// What names a load: its label, or else its tables.
+    pub load: Option<&'r str>,
 }
 
 /// The part of a run that is within a range.
@@ -80,10 +82,10 @@ impl Part {
     }
 
     /// Returns what of a value of the whole run falls into the part.
-    fn of_value(self, value: Option<i64>) -> i128 {
-        let value = i128::from(value.unwrap_or(0));
+    fn of_value(self, value: Option<i64>) -> Option<i128> {
+        let value = i128::from(value?);
         let (part_ms, whole_ms) = (i128::from(self.ms()), i128::from(self.whole_ms));
-        if part_ms >= whole_ms { value } else { value * part_ms / whole_ms }
+        Some(if part_ms >= whole_ms { value } else { value * part_ms / whole_ms })
     }
 }
 
@@ -93,8 +95,8 @@ struct Costs {
     count: i64,
     errors: i64,
     running_ms: Sum,
-    cpu_time_ms: Sum,
-    scan_bytes: Sum,
+    cpu_time_ms: KnownSum,
+    scan_bytes: KnownSum,
     peak_memory_bytes: Option<i64>,
 }
 
@@ -109,12 +111,15 @@ impl Costs {
     }
 
     fn bounded(&self) -> UsageCosts {
+        // What nothing cost is known.
+        let nothing = (self.count == 0).then_some(0);
+        let sum = |sum: KnownSum| sum.bounded().or(nothing);
         UsageCosts {
             count: self.count,
             errors: self.errors,
             running_ms: self.running_ms.bounded(),
-            cpu_time_ms: self.cpu_time_ms.bounded(),
-            scan_bytes: self.scan_bytes.bounded(),
+            cpu_time_ms: sum(self.cpu_time_ms),
+            scan_bytes: sum(self.scan_bytes),
             peak_memory_bytes: self.peak_memory_bytes,
         }
     }
@@ -168,7 +173,7 @@ impl<K: Eq + Hash + Ord> Groups<K> {
         let before = |key: Option<&K>| {
             let groups = baseline?;
             let costs = key.map_or(Some(&groups.unknown), |key| groups.known.get(key));
-            Some(costs.map(Costs::bounded).unwrap_or_default())
+            Some(costs.unwrap_or(&Costs::default()).bounded())
         };
         let rows = groups.into_iter().map(|(key, now)| {
             let named = key.map(&row).unwrap_or_default();
@@ -313,7 +318,7 @@ impl UsageCounting {
         limit: usize,
     ) -> Grouped {
         let now = self.total.bounded();
-        let order = order.unwrap_or(match now.cpu_time_ms > 0 {
+        let order = order.unwrap_or(match now.cpu_time_ms > Some(0) {
             true => UsageOrder::CpuTime,
             false => UsageOrder::Running,
         });
@@ -352,8 +357,9 @@ impl UsageCounting {
 
 impl Costliest {
     fn add(&mut self, run: &RunRow<'_>, part: Part) {
-        let overlap_cpu_ms = i64::try_from(part.of_value(run.cpu_time_ms)).unwrap_or(i64::MAX);
-        let key = |cpu_ms: i64, ms: i64, query_id: &str| {
+        let overlap_cpu_ms = part.of_value(run.cpu_time_ms);
+        let overlap_cpu_ms = overlap_cpu_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let key = |cpu_ms: Option<i64>, ms: i64, query_id: &str| {
             (Reverse(cpu_ms), Reverse(ms), query_id.to_string())
         };
         let is_full = self.runs.len() >= self.limit;
@@ -386,6 +392,7 @@ impl Costliest {
                 peak_memory_bytes: run.peak_memory_bytes,
                 fingerprint: run.fingerprint.map(Fingerprint::from_signed),
                 normalized: None,
+                load: text(run.load),
             },
         );
         self.runs.truncate(self.limit);

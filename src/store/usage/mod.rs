@@ -159,10 +159,10 @@ pub(crate) struct UsageCosts {
     pub errors: i64,
     /// How long the runs ran within the range, together.
     pub running_ms: i64,
-    /// CPU time of all backends. Of a run that is partly in the range, the same part.
-    pub cpu_time_ms: i64,
-    /// Bytes scanned. Of a run that is partly in the range, the same part.
-    pub scan_bytes: i64,
+    /// CPU time of all backends. Of a run that is partly in the range, the same part. Null if no run has a value.
+    pub cpu_time_ms: Option<i64>,
+    /// Bytes scanned. Of a run that is partly in the range, the same part. Null if no run has a value.
+    pub scan_bytes: Option<i64>,
     /// The largest peak memory of a run.
     pub peak_memory_bytes: Option<i64>,
 }
@@ -184,7 +184,7 @@ pub(crate) struct ConcurrentRun {
     /// How long it ran while the query ran.
     pub overlap_ms: i64,
     /// The part of its CPU time that corresponds to the part of its time.
-    pub overlap_cpu_ms: i64,
+    pub overlap_cpu_ms: Option<i64>,
     /// CPU time of the whole run.
     pub cpu_time_ms: Option<i64>,
     /// Bytes that the whole run scanned.
@@ -195,6 +195,8 @@ pub(crate) struct ConcurrentRun {
     pub fingerprint: Option<Fingerprint>,
     /// The first 2,000 characters of the statement without its values.
     pub normalized: Option<String>,
+    /// Of a load its label, or else the tables that it writes.
+    pub load: Option<String>,
 }
 
 /// What groups are sorted by, the largest first.
@@ -217,14 +219,14 @@ impl UsageOrder {
         ("count", UsageOrder::Count),
     ];
 
-    /// Returns the value by which a group is sorted.
-    pub(crate) fn value(self, costs: &UsageCosts) -> i64 {
+    /// Returns the value by which a group is sorted, or None if it is unknown.
+    pub(crate) fn value(self, costs: &UsageCosts) -> Option<i64> {
         match self {
-            UsageOrder::Running => costs.running_ms,
+            UsageOrder::Running => Some(costs.running_ms),
             UsageOrder::CpuTime => costs.cpu_time_ms,
             UsageOrder::ScanBytes => costs.scan_bytes,
-            UsageOrder::Errors => costs.errors,
-            UsageOrder::Count => costs.count,
+            UsageOrder::Errors => Some(costs.errors),
+            UsageOrder::Count => Some(costs.count),
         }
     }
 }

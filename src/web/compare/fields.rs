@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::domain::record::{FieldValue, QueryRecord};
+use crate::domain::record::{FieldValue, Load, QueryRecord};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::store::StoredQuery;
@@ -68,8 +68,18 @@ fn differing(before: &StoredQuery, after: &StoredQuery) -> Vec<Markup> {
     let mut rows = always;
     rows.sort_by_key(|(name, _)| place(name));
     rows.retain(|(_, values)| *values != (FieldValue::Unknown, FieldValue::Unknown));
-    rows.extend(others.into_iter().filter(|(_, (before, after))| before != after));
+    let of_loads = of_loads(before).zip(of_loads(after));
+    let of_loads = of_loads.map(|((name, before), (_, after))| (name, (before, after)));
+    let others = others.into_iter().chain(of_loads);
+    rows.extend(others.filter(|(_, (before, after))| before != after));
     rows.into_iter().map(|(name, values)| row(name, values)).collect()
+}
+
+/// Returns the fields that only loads have, all unknown for a query.
+fn of_loads(run: &StoredQuery) -> impl Iterator<Item = (&'static str, FieldValue<'_>)> {
+    let load = run.load.as_deref();
+    let values = load.map_or([FieldValue::Unknown; Load::FIELDS.len()], Load::values);
+    Load::FIELDS.iter().map(|field| field.name).zip(values)
 }
 
 /// Returns the place of a field among the fields that always show.

@@ -35,8 +35,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
     };
     let (one, other) = (resolve(&view, one).await?, resolve(&view, other).await?);
     // Lists name the newer run first. A reader expects the older one on the left.
-    let is_swapped = one.started_ms > other.started_ms;
-    let (before, after) = if is_swapped { (other, one) } else { (one, other) };
+    let (before, after) = if one.started_after(&other) { (other, one) } else { (one, other) };
     let ids = [before.query_id.to_string(), after.query_id.to_string()];
     let plans = plans_section(&view, &before, &after).await?;
     let body = html! {

@@ -9,6 +9,7 @@ use warp::sse::Event;
 
 use super::sender::EventSender;
 use crate::domain::filter::QueryFilter;
+use crate::domain::record::Kind;
 use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::OrderName;
@@ -70,8 +71,14 @@ impl RowFeed {
         let queries = self.view.records(&self.filter).await?;
         let (order, zone) = (OrderName::of(&self.filter), self.view.zone);
         let has_clusters = !self.view.several_clusters().await?.is_empty();
-        let parameters = &self.parameters;
-        let table = QueryTable { parameters, order, zone, is_sortable: true, has_clusters };
+        let table = QueryTable {
+            parameters: &self.parameters,
+            order,
+            zone,
+            is_sortable: true,
+            has_clusters,
+            has_loads_alone: self.filter.kind == Some(Kind::Load),
+        };
         let rows = table.rows(&queries);
         let hashes: HashMap<i64, u64> = rows.iter().map(|(id, row)| (*id, row_hash(row))).collect();
         let is_shown = self

@@ -6,10 +6,12 @@ use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::{StoredQuery, StoredText};
 
-/// Returns a query. Errors with "not found" also where the user may not see the query.
+/// Returns the query of an id, or the one whose id begins so. Errors with "not found" also where the user may not see the query.
 pub(in crate::web) async fn find(view: &View, id: &QueryId) -> Result<StoredQuery, ApiError> {
-    let query = view.record(id).await?;
-    query.ok_or_else(|| ApiError::NotFound(format!("there is no query {id}")))
+    match resolve(view, id.as_str()).await {
+        Err(ApiError::NotFound(_)) => Err(ApiError::NotFound(format!("there is no query {id}"))),
+        found => found,
+    }
 }
 
 /// Returns the query that a person names by its id, or by the start of its id. Errors if the text names none or several.
@@ -26,7 +28,7 @@ pub(in crate::web) async fn resolve(view: &View, text: &str) -> Result<StoredQue
     match &*view.ids_with_prefix(start, 2).await? {
         [] => Err(unknown()),
         [id] => match id.parse() {
-            Ok(id) => find(view, &id).await,
+            Ok(id) => view.record(&id).await?.ok_or_else(unknown),
             Err(_) => Err(unknown()),
         },
         _ => Err(ApiError::BadRequest(format!(

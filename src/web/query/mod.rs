@@ -5,6 +5,7 @@ mod download;
 mod drawing;
 mod findings;
 mod folding;
+mod load;
 mod lookup;
 mod operators;
 mod phases;
@@ -23,7 +24,7 @@ use super::layout::Page;
 use super::request::{PageRequest, PageRequests, log_in_or_error};
 use super::{chart, compare, format, paths, response, sql};
 use crate::domain::filter::QueryFilter;
-use crate::domain::record::{QueryId, QueryIdError};
+use crate::domain::record::{Kind, QueryId, QueryIdError};
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
@@ -41,6 +42,8 @@ pub(crate) fn operators_page(profile: &[u8]) -> Markup {
     operators::tree(profile, None, "/query_profile/1a-1")
 }
 
+/// The characters of a load's label in the heading. A source may write any number of them.
+const TITLE_CHARS: usize = 120;
 /// Runs in the chart of the same statement.
 const MAX_RUNS: u32 = 100;
 /// The chart reaches this far before and after the query.
@@ -80,7 +83,7 @@ fn parse_path(tail: &str) -> Result<(QueryId, Option<Download>), ApiError> {
 
 async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, ApiError> {
     let query = find(&view, &id).await?;
-    let profile = view.profile(&id).await?.stored_text();
+    let profile = view.profile(&query.query_id).await?.stored_text();
     let profile = profile::section(&view, &query, profile, &parameters).await?;
     let runs = nearby_runs(&view, &query).await?;
     let offer = match query.has_profile {
@@ -89,7 +92,7 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
     };
     let body = html! {
         div.heading {
-            h1 { "Query " code { (query.query_id) } }
+            h1 { (heading(&query)) }
             @let state = format::state(query.state.as_deref(), query.is_failed());
             (summary::filtered("state", query.state.as_deref().unwrap_or_default(), state, &parameters))
             strong { (format::duration(query.duration_ms)) }
@@ -97,9 +100,10 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
                 a href=(paths::in_range(&paths::usage_during(&query.query_id), &parameters)) { "What else ran then" }
             }
         }
-        @if let Some(message) = &query.error_message { p.error { bdi { (message) } } }
+        @if let Some(message) = load::failure(&query) { p.error { bdi { (message) } } }
         (summary::fields(&query, view.zone, &parameters))
-        (statement_section(&query, &parameters))
+        (load::section(&query, &parameters))
+        @if query.kind == Kind::Query || query.statement.is_some() { (statement_section(&query, &parameters)) }
         (profile)
         (offer)
         @if runs.len() > 1 {
@@ -110,7 +114,21 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
         }
         (compare::form_of_query(&query.query_id))
     };
-    Ok(Page { title: format!("Query {id}"), nav: None, body })
+    let title = match query.load_name() {
+        Some(name) => format!("Load {}", format::excerpt(name, TITLE_CHARS)),
+        None => format!("Query {}", query.query_id),
+    };
+    Ok(Page { title, nav: None, body })
+}
+
+/// Returns what the page is of: a query by its id, or a load by what names it, with its id behind.
+fn heading(query: &StoredQuery) -> Markup {
+    html! {
+        @match query.load_name() {
+            Some(name) => { "Load " bdi { (format::excerpt(name, TITLE_CHARS)) } " " small { code { (query.query_id) } } },
+            None => { "Query " code { (query.query_id) } },
+        }
+    }
 }
 
 fn statement_section(query: &StoredQuery, parameters: &Parameters) -> Markup {

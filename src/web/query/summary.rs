@@ -82,10 +82,7 @@ pub(super) fn fields(query: &StoredQuery, zone: Zone, page: &Parameters) -> Mark
                     div { dt { (name) } dd { (value) } }
                 }
                 @for (name, value) in other_fields(query) {
-                    div {
-                        dt { bdi { (name) } }
-                        dd { @if name == "table list" { (tables(&value, page)) } @else { bdi { (value) } } }
-                    }
+                    div { dt { bdi { (name) } } dd { bdi { (value) } } }
                 }
             }
         }
@@ -120,7 +117,7 @@ const SHOWN: [&str; 20] = [
 ];
 
 /// Labels of fields whose names say too little. The label of any other field is its name.
-const LABELS: [(&str, &str); 16] = [
+const LABELS: [(&str, &str); 23] = [
     ("kind", "Type"),
     ("origin", "Reported by"),
     ("local_scan_bytes", "Scanned from local storage"),
@@ -137,6 +134,13 @@ const LABELS: [(&str, &str); 16] = [
     ("trace_id", "Trace ID"),
     ("is_nereids", "Nereids planner"),
     ("is_slow", "In slow-query log"),
+    ("job_id", "Job ID"),
+    ("load_type", "Type of load"),
+    ("table_list", "Tables"),
+    ("file_path_list", "Files"),
+    ("file_number", "Number of files"),
+    ("url", "Rejected rows"),
+    ("load_bytes", "Bytes loaded"),
 ];
 
 /// Returns the known fields of the record that stand nowhere else on the page, labelled.
@@ -167,7 +171,9 @@ pub(in crate::web) fn shown(
         FieldValue::Unknown => return None,
         FieldValue::Text("audit") if name == "origin" => html! { "audit log" },
         FieldValue::Text("summary") if name == "origin" => html! { "profile or query list" },
-        FieldValue::Text(list) if name == "queried_tables" => tables(list, page),
+        FieldValue::Text(list) if ["queried_tables", "table_list"].contains(&name) => {
+            tables(list, page)
+        }
         FieldValue::Text(group) if ["workload_group", "compute_group"].contains(&name) => {
             filtered(name, group, html! { bdi { (group) } }, page)
         }
@@ -193,13 +199,10 @@ pub(in crate::web) fn shown(
     })
 }
 
-/// Returns the fields of a load, the changed session variables, and the fields that annals does not know.
+/// Returns the changed session variables, and the fields that annals does not know.
 fn other_fields(query: &StoredQuery) -> Vec<(String, String)> {
-    let values = [
-        serde_json::to_value(&query.load),
-        serde_json::to_value(&query.changed_variables),
-        serde_json::to_value(&query.extra),
-    ];
+    let values =
+        [serde_json::to_value(&query.changed_variables), serde_json::to_value(&query.extra)];
     let values = values.into_iter().flatten();
     let mut fields = Vec::new();
     for value in values {

@@ -72,6 +72,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
         zone: view.zone,
         is_sortable: true,
         has_clusters: !view.several_clusters().await?.is_empty(),
+        has_loads_alone: false,
     };
     let body = html! {
         div.heading {
@@ -116,17 +117,17 @@ fn facts(statistics: &StatementStatistics, zone: Zone) -> Markup {
     let facts = [
         ("Runs", integer(statistics.count)),
         ("Failed", integer(statistics.errors)),
-        ("Total duration", duration(Some(statistics.total_ms))),
+        ("Total duration", duration(statistics.total_ms)),
         ("Median", duration(statistics.p50_ms)),
         ("p95", duration(statistics.p95_ms)),
         ("p99", duration(statistics.p99_ms)),
         ("Longest", duration(statistics.max_ms)),
-        ("CPU time", duration(Some(statistics.cpu_time_ms))),
-        ("Queue", duration(Some(statistics.queue_time_ms))),
-        ("Planning", duration(Some(statistics.planning_time_ms))),
+        ("CPU time", duration(statistics.cpu_time_ms)),
+        ("Queue", duration(statistics.queue_time_ms)),
+        ("Planning", duration(statistics.planning_time_ms)),
         ("Peak memory", html! { (format::bytes(statistics.peak_memory_bytes)) }),
-        ("Spilled", html! { (format::bytes(Some(statistics.spill_write_bytes))) }),
-        ("Bytes scanned", html! { (format::bytes(Some(statistics.scan_bytes))) }),
+        ("Spilled", html! { (format::bytes(statistics.spill_write_bytes)) }),
+        ("Bytes scanned", html! { (format::bytes(statistics.scan_bytes)) }),
         ("Users", integer(statistics.users)),
         ("First run", format::time(statistics.first_ms, zone)),
         ("Last run", format::time(statistics.last_ms, zone)),

@@ -7,7 +7,7 @@ use warp::filters::BoxedFilter;
 
 use super::chart;
 use super::tables::{KINDS, Kind, MEANING, UsageTables};
-use crate::domain::record::{QueryId, QueryIdError};
+use crate::domain::record::{self, QueryId, QueryIdError};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
@@ -17,6 +17,7 @@ use crate::http::view::View;
 use crate::store::{Concurrent, ConcurrentRun, UsageGroups};
 use crate::web::layout::{NavItem, Page};
 use crate::web::query::find;
+use crate::web::query_table::named;
 use crate::web::request::{PageRequest, PageRequests};
 use crate::web::statements::EXCERPT_CHARS;
 use crate::web::{format, paths};
@@ -51,7 +52,11 @@ async fn page(view: View, id: String, parameters: Parameters) -> Result<Page, Ap
             None => p.empty { "The start of the query is unknown." },
         }
     };
-    Ok(Page { title: format!("What ran beside query {id}"), nav: Some(NavItem::Usage), body })
+    Ok(Page {
+        title: format!("What ran beside query {}", query.query_id),
+        nav: Some(NavItem::Usage),
+        body,
+    })
 }
 
 fn report(found: &Concurrent, parameters: &Parameters, zone: Zone) -> Markup {
@@ -143,10 +148,11 @@ fn run(run: &ConcurrentRun, parameters: &Parameters, in_range: &Parameters, zone
         }
         None => format::text(value),
     };
-    let statement = run.normalized.as_deref().map(|text| format::excerpt(text, EXCERPT_CHARS));
+    let text = run.load.as_ref().or(run.normalized.as_ref());
+    let text = text.map(|text| format::excerpt(text, EXCERPT_CHARS));
     let figures = [
         ("Overlap", format::duration(Some(run.overlap_ms))),
-        ("CPU in overlap", format::duration(Some(run.overlap_cpu_ms))),
+        ("CPU in overlap", format::duration(run.overlap_cpu_ms)),
         ("Duration", format::duration(run.duration_ms)),
         ("CPU time", format::duration(run.cpu_time_ms)),
         ("Scanned", format::bytes(run.scan_bytes)),
@@ -155,12 +161,7 @@ fn run(run: &ConcurrentRun, parameters: &Parameters, in_range: &Parameters, zone
     html! {
         tr {
             td.statement {
-                a href=(paths::in_range(&paths::query(&run.query_id), parameters)) {
-                    @match &statement {
-                        Some(text) => bdi { (text) },
-                        None => (run.query_id),
-                    }
-                }
+                a href=(paths::in_range(&paths::query(&run.query_id), parameters)) { (named(text.as_deref(), record::Kind::Query)) }
             }
             td.started data-label="Started" { (format::time(Some(run.started_ms), zone)) }
             td data-label="State" { (format::state(run.state.as_deref(), run.is_failed)) }

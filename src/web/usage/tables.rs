@@ -49,8 +49,8 @@ type Column = (UsageOrder, &'static str, fn(&UsageCosts) -> String);
 
 const COLUMNS: [Column; 5] = [
     (UsageOrder::Running, "Time", |costs| format::duration(Some(costs.running_ms))),
-    (UsageOrder::CpuTime, "CPU time", |costs| format::duration(Some(costs.cpu_time_ms))),
-    (UsageOrder::ScanBytes, "Scanned", |costs| format::bytes(Some(costs.scan_bytes))),
+    (UsageOrder::CpuTime, "CPU time", |costs| format::duration(costs.cpu_time_ms)),
+    (UsageOrder::ScanBytes, "Scanned", |costs| format::bytes(costs.scan_bytes)),
     (UsageOrder::Errors, "Failed", |costs| format::number(Some(costs.errors))),
     (UsageOrder::Count, "Runs", |costs| format::number(Some(costs.count))),
 ];

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{PlanChange, PlanRun, PlanStatistics, PlanSummary, StatementPlans};
 use crate::domain::statement::Fingerprint;
-use crate::domain::statistics::Sum;
+use crate::domain::statistics::{KnownSum, Sum};
 
 /// A plan with fewer runs is not the best of a statement: one run may be quick by chance.
 const MIN_BEST_RUNS: usize = 3;
@@ -35,7 +35,8 @@ pub(crate) struct ProfiledStatements {
     pub is_cut: bool,
 }
 
-/// A statement whose profiles are stored. Sums are of the runs with a profile and of the known values.
+/// A statement whose profiles are stored. Sums are of the runs with a profile and of the known
+/// values, and null if no run has one.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ProfiledStatement {
     /// 16 hex digits.
@@ -46,19 +47,19 @@ pub(crate) struct ProfiledStatement {
     /// Number of runs.
     pub runs: usize,
     /// Sum of the durations.
-    pub total_ms: i64,
+    pub total_ms: Option<i64>,
     /// Sum of parsing, analysis and planning in the frontend.
-    pub planning_ms: i64,
+    pub planning_ms: Option<i64>,
     /// Sum of the waiting in queues.
-    pub queue_ms: i64,
+    pub queue_ms: Option<i64>,
     /// Sum of the executions.
-    pub execution_ms: i64,
+    pub execution_ms: Option<i64>,
     /// The part of the executions in which the frontend fetched results. Only Doris reports it.
-    pub fetching_ms: i64,
+    pub fetching_ms: Option<i64>,
     /// Sum of the own times of all nodes, which run side by side.
-    pub work_ns: i64,
+    pub work_ns: Option<i64>,
     /// Sum of the waiting of all nodes.
-    pub wait_ns: i64,
+    pub wait_ns: Option<i64>,
     /// How much longer the runs took than they would have with the plan whose median is shortest, by the medians. Plans with
     /// fewer than 3 runs are not compared with. 0 with one plan.
     pub extra_ms: i64,
@@ -118,8 +119,9 @@ impl ProfiledStatement {
 
     /// Returns which part of the times of all nodes was waiting, from 0 to 1; none if no time is known.
     pub(crate) fn waiting_part(&self) -> Option<f64> {
-        let all = self.work_ns as f64 + self.wait_ns as f64;
-        (all > 0.0).then_some(self.wait_ns as f64 / all)
+        let wait_ns = self.wait_ns? as f64;
+        let all = self.work_ns.unwrap_or(0) as f64 + wait_ns;
+        (all > 0.0).then_some(wait_ns / all)
     }
 }
 
@@ -137,13 +139,13 @@ fn extra_ms(plans: &[PlanStatistics]) -> i64 {
 
 #[derive(Debug, Default)]
 struct PhaseSums {
-    total_ms: Sum,
-    planning_ms: Sum,
-    queue_ms: Sum,
-    execution_ms: Sum,
-    fetching_ms: Sum,
-    work_ns: Sum,
-    wait_ns: Sum,
+    total_ms: KnownSum,
+    planning_ms: KnownSum,
+    queue_ms: KnownSum,
+    execution_ms: KnownSum,
+    fetching_ms: KnownSum,
+    work_ns: KnownSum,
+    wait_ns: KnownSum,
 }
 
 impl PhaseSums {
@@ -157,7 +159,7 @@ impl PhaseSums {
             (&mut self.work_ns, plan.work_ns),
             (&mut self.wait_ns, plan.wait_ns),
         ];
-        values.into_iter().for_each(|(sum, value)| sum.add(value.unwrap_or(0)));
+        values.into_iter().for_each(|(sum, value)| sum.add(value));
     }
 }
 
@@ -200,8 +202,12 @@ mod tests {
         assert_eq!(ids(&all), [1, 2, 3]);
         assert_eq!((all.with_several_plans, all.runs, all.is_cut), (2, 11, true));
         let second = &all.statements[1];
-        assert_eq!((second.runs, second.total_ms, second.extra_ms), (8, 1301, 600));
-        assert_eq!((second.planning_ms, second.queue_ms), (16, 0));
+        assert_eq!((second.runs, second.total_ms, second.extra_ms), (8, Some(1301), 600));
+        assert_eq!(
+            (second.planning_ms, second.queue_ms),
+            (Some(16), None),
+            "no run reports a queue"
+        );
         assert_eq!(second.waiting_part(), Some(0.25));
         let plans: Vec<i64> =
             second.plans.iter().map(|plan| plan.plan_fingerprint.to_signed()).collect();

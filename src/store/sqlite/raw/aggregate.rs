@@ -21,7 +21,7 @@ use crate::store::timeline::{Bucket, Counting, Spans};
 
 /// The columns that a [`Grouping`] needs beyond the counted ones.
 pub(super) static GROUP_COLUMNS: LazyLock<String> = LazyLock::new(|| {
-    let summed = SUMMED.map(|column| format!(", ifnull({column}, 0)"));
+    let summed = SUMMED.map(|column| format!(", {column}"));
     format!(", fingerprint, user, db, cluster, peak_memory_bytes{}", summed.concat())
 });
 /// The position of the first column of [`SUMMED`].
@@ -91,7 +91,7 @@ pub(super) fn keys<'r>(row: &'r Row<'_>) -> Result<Keys<'r>, rusqlite::Error> {
 
 /// Returns what the query of a row with [`GROUP_COLUMNS`] cost.
 pub(super) fn costs(row: &Row<'_>) -> Result<Costs, rusqlite::Error> {
-    let mut costs = Costs { summed: [0; SUMMED.len()], peak_memory_bytes: row.get(OWN + 4)? };
+    let mut costs = Costs { summed: [None; SUMMED.len()], peak_memory_bytes: row.get(OWN + 4)? };
     for (column, value) in (OF_SUMMED..).zip(&mut costs.summed) {
         *value = row.get(column)?;
     }

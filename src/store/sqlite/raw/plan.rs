@@ -1,12 +1,14 @@
 //! Plans: what was read of stored profiles.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use sqlx::Execute;
 use sqlx::sqlite::SqliteTransaction;
 
 use super::super::Store;
+use super::conditions::Conditions;
 use super::insert::insert_rows;
+use crate::domain::filter::QueryFilter;
 use crate::domain::profile::{FoundRun, PlanFingerprint, PlanRun, PlanSummary, ProfiledRun};
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
@@ -71,6 +73,73 @@ fn plan_run(row: &Row<'_>) -> rusqlite::Result<PlanRun> {
     })
 }
 
+/// The columns of a run in whose profile a rule found something, and the condition for it.
+pub(super) const FOUND: Profiled = Profiled {
+    columns: "query.query_id, query.fingerprint, query.duration_ms, plan.findings",
+    condition: "plan.findings IS NOT NULL",
+};
+
+/// The columns of a run whose plan and whose statement are known, and the condition for it. Begins with those of [`plan_run`].
+pub(super) const PROFILED: Profiled = Profiled {
+    columns: "query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
+        plan.fingerprint, query.fingerprint, plan.planning_ms, ifnull(plan.queue_ms, query.queue_time_ms),
+        plan.execution_ms, plan.fetching_ms, plan.work_ns, plan.wait_ns",
+    condition: "plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL",
+};
+
+/// What is read of the runs with a profile.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Profiled {
+    columns: &'static str,
+    condition: &'static str,
+}
+
+impl Profiled {
+    /// Returns the statement for the runs of a filter that an owner may see, the last to arrive first. The last column is the
+    /// statement if the filter searches in it.
+    pub(super) fn sql(self, filter: &QueryFilter, owner: Option<&str>) -> (String, Conditions) {
+        let (first_ms, last_ms) = filter.starts();
+        let conditions = Conditions::new(vec![first_ms.into(), last_ms.into()])
+            .and_plain(self.condition)
+            .and_plain("query.started_ms BETWEEN ?1 AND ?2")
+            .and_if("query.fingerprint = ?", filter.fingerprint.map(|it| it.to_signed()))
+            .and_filter(filter, owner);
+        let sql = format!(
+            "SELECT {}{} FROM plan CROSS JOIN query ON query.id = plan.query WHERE {}
+             ORDER BY plan.query DESC",
+            self.columns,
+            if filter.search.is_some() { ", statement" } else { "" },
+            conditions.sql()
+        );
+        (sql, conditions)
+    }
+}
+
+/// Calls `each` with the runs with a profile that match a filter and that an owner may see, until it returns false.
+fn each_profiled(
+    sqlite: &Connection,
+    profiled: Profiled,
+    (filter, owner): (&QueryFilter, Option<&str>),
+    mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
+    let (sql, conditions) = profiled.sql(filter, owner);
+    let mut runs = sqlite.prepare(&sql)?;
+    let statement = runs.column_count() - 1;
+    conditions.bind(&mut runs)?;
+    let mut rows = runs.raw_query();
+    while let Some(row) = rows.next()? {
+        let text = || row.get_ref(statement)?.as_bytes_or_null().map_err(rusqlite::Error::from);
+        let matches = match &filter.search {
+            None => true,
+            Some(search) => text()?.is_some_and(|text| search.matches(text)),
+        };
+        if matches && !each(row)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
 impl Store {
     /// Returns the newest runs of a statement whose plan is known, which started from the first to the last time and which
     /// the reader may see.
@@ -107,77 +176,47 @@ impl Store {
         runs.await
     }
 
-    /// Returns the runs in whose profile a rule found something, which started from the first to the last time and which the
-    /// reader may see: the last to arrive first.
+    /// Returns the runs of a filter in whose profile a rule found something and which the owner may see: the last to arrive
+    /// first, at most `limit`. Ignores the filter's limit and cursor.
     pub(in crate::store) async fn found_runs(
         &self,
-        (first_ms, last_ms): (i64, i64),
-        limit: i64,
+        filter: &QueryFilter,
+        limit: usize,
         reader: Reader<'_>,
     ) -> Result<Vec<FoundRun>, StoreError> {
+        let filter = filter.clone();
         let owner = reader.owner.map(str::to_string);
-        let clusters = reader.clusters_json();
         let runs = self.reports.run(reader.client(), move |sqlite| {
-            let sql = sqlx::query!(
-                "SELECT query.query_id, query.fingerprint, query.duration_ms, plan.findings
-                 FROM plan CROSS JOIN query ON query.id = plan.query
-                 WHERE plan.findings IS NOT NULL AND query.started_ms BETWEEN ?1 AND ?2
-                   AND (?3 IS NULL OR query.user = ?3)
-                   AND (?5 IS NULL OR query.cluster IN (SELECT value FROM json_each(?5)))
-                 ORDER BY plan.query DESC LIMIT ?4",
-                first_ms,
-                last_ms,
-                owner,
-                limit,
-                clusters
-            );
-            let mut statement = sqlite.prepare_cached(sql.sql().as_str())?;
-            let values = params![first_ms, last_ms, owner, limit, clusters];
-            let runs = statement.query_map(values, |row| {
+            let mut runs = Vec::new();
+            each_profiled(sqlite, FOUND, (&filter, owner.as_deref()), |row| {
                 let fingerprint: Option<i64> = row.get(1)?;
-                Ok(FoundRun {
+                runs.push(FoundRun {
                     query_id: row.get(0)?,
                     fingerprint: fingerprint.map(Fingerprint::from_signed),
                     duration_ms: row.get(2)?,
                     findings: row.get(3)?,
-                })
+                });
+                Ok(runs.len() < limit)
             })?;
-            runs.collect()
+            Ok(runs)
         });
         runs.await
     }
 
-    /// Returns the runs of all statements whose plan is known, which started from the first to the last time and which the
-    /// reader may see: the last to arrive first.
+    /// Returns the runs of a filter whose plan and whose statement are known and which the owner may see: the last to arrive
+    /// first, at most `limit`. Ignores the filter's limit and cursor.
     pub(in crate::store) async fn profiled_runs(
         &self,
-        (first_ms, last_ms): (i64, i64),
-        limit: i64,
+        filter: &QueryFilter,
+        limit: usize,
         reader: Reader<'_>,
     ) -> Result<Vec<ProfiledRun>, StoreError> {
+        let filter = filter.clone();
         let owner = reader.owner.map(str::to_string);
-        let clusters = reader.clusters_json();
         let runs = self.reports.run(reader.client(), move |sqlite| {
-            let sql = sqlx::query!(
-                "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
-                     plan.fingerprint, query.fingerprint AS statement, plan.planning_ms,
-                     ifnull(plan.queue_ms, query.queue_time_ms) AS queue_ms, plan.execution_ms, plan.fetching_ms,
-                     plan.work_ns, plan.wait_ns
-                 FROM plan CROSS JOIN query ON query.id = plan.query
-                 WHERE plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL
-                   AND query.started_ms BETWEEN ?1 AND ?2 AND (?3 IS NULL OR query.user = ?3)
-                   AND (?5 IS NULL OR query.cluster IN (SELECT value FROM json_each(?5)))
-                 ORDER BY plan.query DESC LIMIT ?4",
-                first_ms,
-                last_ms,
-                owner,
-                limit,
-                clusters
-            );
-            let mut statement = sqlite.prepare_cached(sql.sql().as_str())?;
-            let values = params![first_ms, last_ms, owner, limit, clusters];
-            let runs = statement.query_map(values, |row| {
-                Ok(ProfiledRun {
+            let mut runs = Vec::new();
+            each_profiled(sqlite, PROFILED, (&filter, owner.as_deref()), |row| {
+                runs.push(ProfiledRun {
                     run: plan_run(row)?,
                     fingerprint: Fingerprint::from_signed(row.get(6)?),
                     plan: PlanSummary {
@@ -189,9 +228,10 @@ impl Store {
                         wait_ns: row.get(12)?,
                         ..PlanSummary::default()
                     },
-                })
+                });
+                Ok(runs.len() < limit)
             })?;
-            runs.collect()
+            Ok(runs)
         });
         runs.await
     }

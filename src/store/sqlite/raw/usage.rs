@@ -15,7 +15,8 @@ use crate::store::usage::{LONG_MS, LOOK_BACK_MS, RunRow, UsageCounting};
 pub(super) const COLUMNS: &str = ", query_id, ended_ms, state, user, db, client,
     CASE WHEN queried_tables IS NULL AND kind = 'load' THEN (SELECT table_list FROM load WHERE load.query = query.id)
         ELSE queried_tables END,
-    fingerprint, cpu_time_ms, scan_bytes, peak_memory_bytes";
+    fingerprint, cpu_time_ms, scan_bytes, peak_memory_bytes,
+    CASE WHEN kind = 'load' THEN (SELECT ifnull(label, table_list) FROM load WHERE load.query = query.id) END";
 
 /// Returns the statement for the start behind so many others, of the first parameter: those of an index, from a start up to
 /// another.
@@ -81,6 +82,7 @@ fn run<'r>(row: &'r Row<'_>) -> Result<RunRow<'r>, rusqlite::Error> {
         cpu_time_ms: row.get(OWN + 8)?,
         scan_bytes: row.get(OWN + 9)?,
         peak_memory_bytes: row.get(OWN + 10)?,
+        load: text(11)?,
     })
 }
 
