@@ -7,7 +7,7 @@ use annals::cli::args::ignore_empty_variables;
 use annals::cli::output::{error_text, has_colours, hide_passwords};
 use annals::cli::{
     backup, check, diff, export, find, generated, import, list, merge, plans, profile, prune,
-    regress, salvage, serve, show, stats, token, top, usage, user,
+    regress, salvage, serve, shift, show, stats, token, top, usage, user,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -29,6 +29,7 @@ enum Command {
     Prune(prune::PruneArgs),
     Salvage(salvage::SalvageArgs),
     Serve(serve::ServeArgs),
+    Shift(shift::ShiftArgs),
     User(user::UserArgs),
     Token(token::TokenArgs),
     List(list::ListArgs),
@@ -87,6 +88,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Prune(arguments) => prune::run(arguments).await,
         Command::Salvage(arguments) => salvage::run(arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Shift(arguments) => shift::run(arguments).await,
         Command::User(arguments) => user::run(arguments).await,
         Command::Token(arguments) => token::run(arguments).await,
         Command::List(arguments) => list::run(arguments).await,

@@ -21,6 +21,7 @@ pub mod prune;
 pub mod regress;
 pub mod salvage;
 pub mod serve;
+pub mod shift;
 pub mod show;
 pub mod stats;
 pub mod token;

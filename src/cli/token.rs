@@ -62,7 +62,7 @@ struct AddArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     cluster: Vec<ClusterName>,
     /// How long the token is valid, like 90d or 1year. Without it, until it is removed
-    #[arg(long, value_name = "AGE", value_parser = parse_validity)]
+    #[arg(long, value_name = "AGE", value_parser = parse_validity, allow_hyphen_values = true)]
     expires: Option<Duration>,
     #[command(flatten)]
     config: ConfigArgs,

@@ -82,9 +82,11 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
         Action::List { config } => {
             let store = Store::open(&config.read()?.db()).await?;
             for account in store.accounts().await.context(READING)? {
-                let clusters = account.clusters.as_ref().map(|it| format!("\t{}", it.join(",")));
-                let (name, clusters) = (visible(&account.name), clusters.unwrap_or_default());
-                print(format_args!("{name}\t{}{clusters}", account.role));
+                let clusters = account.clusters.as_ref().map(|it| it.join(","));
+                let login = if account.has_no_password() { "no password" } else { "" };
+                let cells = [clusters.as_deref().unwrap_or_default(), login].join("\t");
+                let (name, role) = (visible(&account.name), account.role);
+                print(format_args!("{name}\t{role}\t{cells}").to_string().trim_end());
             }
             store.close().await.context(CLOSING)?;
         }

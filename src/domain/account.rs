@@ -77,8 +77,8 @@ pub(crate) struct InvalidPasswordHash;
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "a name must have 1 to {MAX_NAME_BYTES} bytes, must not be blank, and must not hold a colon, a control character, or \
-     one that changes the direction of text"
+    "a name must have 1 to {MAX_NAME_BYTES} bytes, must not be blank, must not begin or end with a space, and must not hold a \
+     colon, a control character, or one that changes the direction of text"
 )]
 pub(crate) struct InvalidName;
 
@@ -151,6 +151,11 @@ impl Account {
         Account { name, role, ..Account::without_password(&[0; 32]) }
     }
 
+    /// Returns whether no password opens the account.
+    pub(crate) fn has_no_password(&self) -> bool {
+        self.password_hash == Account::without_password(&[0; 32]).password_hash
+    }
+
     /// Returns a nameless account that no password opens. Verifying a password against its random `hash` takes as long
     /// as for any account, so the time does not reveal whether an account exists.
     pub(crate) fn without_password(hash: &[u8; 32]) -> Account {
@@ -187,7 +192,8 @@ impl Account {
     /// Rejects a name that HTTP Basic cannot transmit, because a colon separates name and password there; and one that
     /// looks like another name.
     pub(crate) fn check_name(name: &str) -> Result<(), InvalidName> {
-        if name.trim().is_empty()
+        if name.is_empty()
+            || name.trim() != name
             || name.len() > MAX_NAME_BYTES
             || name.contains(|c: char| c == ':' || is_control(c))
         {

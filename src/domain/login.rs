@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::record::{QueryId, extra_bytes};
+use crate::domain::record::{QueryId, Zoned, extra_bytes};
 
 /// A login that succeeded or failed. An unknown field is `None`.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,8 @@ pub(crate) struct Login {
     pub error_message: Option<String>,
     /// The keys that have no field, with their values as they arrived. `AuthorizedUser` is one of them.
     pub extra: BTreeMap<String, String>,
+    /// Whether the time depends on the zone in which it was read.
+    pub zoned: Zoned,
 }
 
 impl Login {

@@ -46,6 +46,7 @@ pub(crate) async fn poll_frontend(
             return;
         }
     };
+    source.set_zone(client.zone());
     let mut poller = Poller::new(name, pipeline, store, source, client);
     let mut failures = 0;
     let lease_ms = i64::try_from((interval * 3).max(LEAST_LEASE).as_millis()).unwrap_or(i64::MAX);

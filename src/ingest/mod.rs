@@ -30,7 +30,9 @@ pub(crate) use hours::sum_hours;
 pub(crate) use pipeline::{Pipeline, PushError};
 pub(crate) use plans::read_plans;
 pub(crate) use retention::{PruneReport, run_retention};
-pub(crate) use sources::{AuditTableReport, Source, SourceReport, WaitsFor};
+pub(crate) use sources::{
+    AuditTableReport, FUTURE_INSTANTS, Source, SourceReport, WaitsFor, future_in_zone, other_zone,
+};
 pub(crate) use token_uses::{TokenUses, note_token_uses};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

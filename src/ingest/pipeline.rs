@@ -90,7 +90,7 @@ impl Pipeline {
     /// Returns the source of this name, whose records are of a cluster. The first call adds it.
     pub(crate) fn source(&self, name: &str, cluster: Option<ClusterName>) -> Arc<Source> {
         let mut sources = unpoisoned(&self.sources);
-        let new = || Arc::new(Source::of_cluster(cluster));
+        let new = || Arc::new(Source::new(name, cluster));
         sources.entry(name.to_string()).or_insert_with(new).clone()
     }
 
@@ -112,7 +112,8 @@ impl Pipeline {
 
     /// Returns an empty batch of a source, with the exclusion rules of the configuration.
     pub(crate) fn batch(&self, source: &Source) -> Batch {
-        self.push_batch(source.cluster().cloned())
+        let (name, zone) = (source.name(), source.zone().unwrap_or(self.zone));
+        self.push_batch(source.cluster().cloned()).of_source(name, zone)
     }
 
     /// Returns an empty batch for a push of a cluster.
@@ -126,10 +127,10 @@ impl Pipeline {
         source: &Source,
         batch: Batch,
     ) -> Result<WriteSummary, WriteError> {
-        let excluded = batch.excluded();
+        let (arrival, zone) = (batch.arrival(), batch.zone());
         let written = self.writer.write(batch).await;
         match &written {
-            Ok(summary) => source.wrote(*summary, excluded),
+            Ok(summary) => source.wrote(*summary, arrival, zone),
             Err(error) => source.failed(error),
         }
         written

@@ -8,13 +8,14 @@ use super::Removal;
 use super::hours::HourChange;
 use super::packing::{PackedProfile, Packing, UnpackedProfile};
 use super::query::Visibility;
+use super::shift::Shift;
 use crate::domain::cluster::ClusterName;
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
 use crate::domain::profile::{PlanSummary, Profile};
-use crate::domain::record::{QueryId, QueryRecord};
+use crate::domain::record::{QueryId, QueryRecord, Zoned};
 use crate::domain::statement::{Fingerprint, normalize_into};
-use crate::domain::time::LocalMinute;
+use crate::domain::time::{FUTURE_MS, LocalMinute, Zone, now_ms};
 use crate::domain::token::TokenHash;
 use crate::formats::rows::Entry;
 
@@ -85,10 +86,13 @@ pub(crate) struct Batch {
     rules: ExclusionRules,
     /// The cluster of the records that name none.
     cluster: Option<ClusterName>,
+    /// The source of the records, and the zone in which it reads times without one.
+    pub(super) source: Option<(String, Zone)>,
+    /// Whether a record has a time that depends on the zone.
+    pub(super) is_zoned: bool,
+    arrival: Arrival,
     /// The clusters that records name, each once.
     pub(super) clusters: BTreeSet<String>,
-    /// Records and profiles that a rule excluded.
-    excluded: u64,
     pub(super) records: Vec<(QueryRecord, Option<Fingerprint>)>,
     pub(super) profiles: Vec<PackedProfile>,
     /// Profiles that are not packed yet, behind the packed ones.
@@ -105,6 +109,7 @@ pub(crate) struct Batch {
     /// When tokens were used last, in Unix milliseconds.
     pub(super) token_uses: Vec<(TokenHash, i64)>,
     pub(super) removal: Removal,
+    pub(super) shift: Option<Shift>,
     /// Bytes of statements and packed profiles.
     pub(super) bytes: usize,
     /// Memory of the pushed rows.
@@ -113,6 +118,33 @@ pub(crate) struct Batch {
     pub(super) sender: Option<Visibility>,
     /// What lives as long as the batch: the memory that is reserved for it.
     held: Option<Box<dyn std::any::Any + Send + Sync>>,
+}
+
+/// What the sender of a batch counts of it, whatever the writer does with it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// Records and profiles that a rule excluded.
+    pub excluded: u64,
+    /// When the first record was added, in Unix milliseconds.
+    pub now_ms: Option<i64>,
+    /// Records that started in the future then.
+    pub future: u64,
+    /// How far ahead the latest start was of those that depend on the zone, in milliseconds.
+    pub zone_ahead_ms: Option<i64>,
+}
+
+impl Arrival {
+    /// Looks at the start of a record.
+    fn check_start(&mut self, record: &QueryRecord) {
+        let now_ms = *self.now_ms.get_or_insert_with(now_ms);
+        let ahead_ms = record.started_ms.map_or(0, |started_ms| started_ms.saturating_sub(now_ms));
+        if ahead_ms > FUTURE_MS {
+            self.future += 1;
+            if record.zoned == Zoned::Local {
+                self.zone_ahead_ms = self.zone_ahead_ms.max(Some(ahead_ms));
+            }
+        }
+    }
 }
 
 /// The label of a stream load: the writer writes a batch with a label once.
@@ -164,6 +196,21 @@ impl Batch {
         Batch { cluster, ..self }
     }
 
+    /// Returns the batch for records of a source, whose times without a zone were read in `zone`.
+    pub(crate) fn of_source(self, name: &str, zone: Zone) -> Batch {
+        Batch { source: Some((name.to_string(), zone)), ..self }
+    }
+
+    /// Returns the name of the source; empty if none is known.
+    pub(crate) fn source_name(&self) -> &str {
+        self.source.as_ref().map_or("", |(name, _)| name)
+    }
+
+    /// Returns a batch that only moves times.
+    pub(crate) fn shift(shift: Shift) -> Batch {
+        Batch { shift: Some(shift), ..Batch::default() }
+    }
+
     /// Returns a batch that only removes.
     pub(crate) fn removal(removal: Removal) -> Batch {
         Batch { removal, ..Batch::default() }
@@ -188,6 +235,7 @@ impl Batch {
     /// Returns the content of the batch, and leaves an empty batch with the same rules.
     pub(crate) fn take(&mut self) -> Batch {
         let empty = Batch::new(self.rules.clone()).of_cluster(self.cluster.clone());
+        let empty = Batch { source: self.source.clone(), ..empty };
         std::mem::replace(self, empty)
     }
 
@@ -195,10 +243,11 @@ impl Batch {
     pub(crate) fn record(&mut self, mut record: QueryRecord) {
         self.set_cluster(&mut record);
         if self.rules.excludes(&record) {
-            self.excluded += 1;
+            self.arrival.excluded += 1;
             return;
         }
         self.note_cluster(&record);
+        self.note_time(&mut record);
         self.bytes += record.statement.as_ref().map_or(0, String::len);
         let fingerprint = self.statements.add(&record);
         self.records.push((record, fingerprint));
@@ -227,6 +276,34 @@ impl Batch {
             && !self.clusters.contains(cluster)
         {
             self.clusters.insert(cluster.clone());
+        }
+    }
+
+    /// Looks at the times of a record.
+    fn note_time(&mut self, record: &mut QueryRecord) {
+        self.arrival.check_start(record);
+        record.zoned = self.own_zoned(record.zoned);
+    }
+
+    /// Returns what is known of the zone of a time in this history: the numbers of another one are not those of this.
+    fn own_zoned(&mut self, zoned: Zoned) -> Zoned {
+        self.is_zoned |= zoned == Zoned::Local;
+        match zoned {
+            Zoned::Noted(_) => Zoned::Unknown,
+            zoned => zoned,
+        }
+    }
+
+    /// Gives the records of the batch the number under which the store knows source and zone. A transaction that runs again may
+    /// give another one.
+    pub(super) fn set_time_source(&mut self, number: i64) {
+        let records = self.records.iter_mut().map(|(record, _)| &mut record.zoned);
+        let profiles = self.profiles.iter_mut().map(|profile| &mut profile.summary.zoned);
+        let logins = self.logins.iter_mut().map(|login| &mut login.zoned);
+        for zoned in records.chain(profiles).chain(logins) {
+            if matches!(zoned, Zoned::Local | Zoned::Noted(_)) {
+                *zoned = Zoned::Noted(number);
+            }
         }
     }
 
@@ -259,11 +336,12 @@ impl Batch {
     pub(crate) fn profile(&mut self, mut profile: Profile) {
         self.set_cluster(&mut profile.summary);
         if self.rules.excludes(&profile.summary) {
-            self.excluded += 1;
+            self.arrival.excluded += 1;
             return;
         }
-        let Profile { summary, text } = profile;
+        let Profile { mut summary, text } = profile;
         self.note_cluster(&summary);
+        self.note_time(&mut summary);
         let fingerprint = self.statements.add(&summary);
         let packed = self.packing.add(UnpackedProfile { summary, fingerprint, text });
         self.packed(packed);
@@ -307,7 +385,8 @@ impl Batch {
     }
 
     /// Adds a log-in. No rule excludes log-ins.
-    pub(crate) fn login(&mut self, login: Login) {
+    pub(crate) fn login(&mut self, mut login: Login) {
+        login.zoned = self.own_zoned(login.zoned);
         self.logins.push(login);
     }
 
@@ -354,12 +433,22 @@ impl Batch {
 
     /// Returns how many records and profiles a rule excluded.
     pub(crate) fn excluded(&self) -> u64 {
-        self.excluded
+        self.arrival.excluded
+    }
+
+    /// Returns what the sender counts of the batch.
+    pub(crate) fn arrival(&self) -> Arrival {
+        self.arrival
+    }
+
+    /// Returns the zone in which times were read; none if no time depends on it.
+    pub(crate) fn zone(&self) -> Option<Zone> {
+        self.source.as_ref().filter(|_| self.is_zoned).map(|(_, zone)| *zone)
     }
 
     /// Returns whether the batch has nothing to write and nothing to count.
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows() == 0 && self.excluded == 0
+        self.rows() == 0 && self.arrival.excluded == 0
     }
 }
 
@@ -401,6 +490,10 @@ pub(crate) struct WriteSummary {
     pub logins: Counts,
     /// Records that name another cluster than the stored one, which keeps its own.
     pub other_clusters: u64,
+    /// The zone in which the times of the source were read before, if that was another one until now.
+    pub zone_before: Option<Zone>,
+    /// Queries, loads and log-ins whose times were moved.
+    pub shifted: u64,
     /// Whether the writer wrote nothing because the label is stored already.
     pub label_exists: bool,
     /// Queries that were removed, with their loads and profiles.
@@ -418,6 +511,8 @@ impl WriteSummary {
         self.profiles.add(other.profiles);
         self.logins.add(other.logins);
         self.other_clusters += other.other_clusters;
+        self.zone_before = self.zone_before.or(other.zone_before);
+        self.shifted += other.shifted;
         self.label_exists |= other.label_exists;
         self.removed_queries += other.removed_queries;
         self.removed_profiles += other.removed_profiles;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use super::batch::{AuditCheckpoint, FollowedFile};
 use super::contents::{LoginCounts, ReparseSummary};
 use super::error::{Fault, OpenError, StoreError};
+use super::shift::{Shifted, TimeSource, ZoneGroup};
 use super::writer::Writer;
 use super::{Address, postgres, sqlite};
 use crate::domain::account::Account;
+use crate::domain::filter::QueryFilter;
 use crate::domain::login::Login;
 use crate::domain::token::Token;
 
@@ -217,7 +219,7 @@ impl Store {
     }
 }
 
-/// Followed logs, accounts, tokens and log-ins.
+/// Followed logs, zones of times, accounts, tokens and log-ins.
 impl Store {
     /// Returns every audit log that was followed, and how far it was read.
     pub(crate) async fn followed_files(&self) -> Result<Vec<FollowedFile>, StoreError> {
@@ -230,6 +232,21 @@ impl Store {
         name: &str,
     ) -> Result<Option<AuditCheckpoint>, StoreError> {
         of_engine!(self, store => store.audit_checkpoint(name).await)
+    }
+
+    /// Returns every source with each zone in which it was read.
+    pub(crate) async fn time_sources(&self) -> Result<Vec<TimeSource>, StoreError> {
+        of_engine!(self, store => store.time_sources().await)
+    }
+
+    /// Returns the records whose times depend on a zone, or may, by source and zone: of the filter count times, frontends and
+    /// clusters. Reads all rows.
+    pub(crate) async fn zone_groups(
+        &self,
+        what: Shifted,
+        filter: &QueryFilter,
+    ) -> Result<Vec<ZoneGroup>, StoreError> {
+        of_engine!(self, store => store.zone_groups(what, filter).await)
     }
 
     /// Returns every account, by name.

@@ -22,6 +22,7 @@ mod profile_body;
 mod query;
 mod regression;
 mod retention;
+mod shift;
 mod sqlite;
 mod statements;
 mod timeline;
@@ -32,7 +33,7 @@ mod writer;
 
 pub(crate) use crate::domain::record::StoredQuery;
 pub(crate) use address::{Address, is_address};
-pub(crate) use batch::{AuditCheckpoint, Batch, FollowedFile, WriteSummary};
+pub(crate) use batch::{Arrival, AuditCheckpoint, Batch, FollowedFile, WriteSummary};
 pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize, Unread};
 pub(crate) use error::{Fault, FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
@@ -46,6 +47,7 @@ pub(crate) use query::{
 };
 pub(crate) use regression::{Regression, Regressions};
 pub(crate) use retention::{Mark, Pruner, Removal};
+pub(crate) use shift::{Shift, Shifted, TimeSource, ZoneGroup};
 pub(crate) use sqlite::{BUSY_TIMEOUT, Store as SqliteStore, sqlite_version};
 pub(crate) use statements::{StatementOrder, StatementPage, StatementStatistics};
 pub(crate) use timeline::{Bucket, Spans};

@@ -13,10 +13,12 @@ use super::packing::PackedProfile;
 use super::profile_body::unpack;
 use super::query::Visibility;
 use super::retention::Removal;
+use super::shift::{Shift, TimeSource};
 use crate::domain::login::Login;
 use crate::domain::profile::{PlanSummary, Profile};
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
+use crate::domain::time::{Zone, now_ms};
 use crate::domain::token::TokenHash;
 
 /// The rows of one engine, within one transaction.
@@ -116,6 +118,25 @@ pub(super) trait Rows: Send {
         checkpoint: &AuditCheckpoint,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Returns the rows of `time_source` of a source.
+    fn time_sources(
+        &mut self,
+        source: &str,
+    ) -> impl Future<Output = Result<Vec<TimeSource>, StoreError>> + Send;
+
+    /// Stores a row of `time_source`, or when it was used if it is stored already. Returns its number.
+    fn put_time_source(
+        &mut self,
+        row: &TimeSource,
+    ) -> impl Future<Output = Result<i64, StoreError>> + Send;
+
+    /// Moves times, and notes `to` as the new row of `time_source`. Returns how many rows were changed.
+    fn shift(
+        &mut self,
+        shift: &Shift,
+        to: Option<i64>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
     /// Stores when a token was used last, unless the token is gone or a later use is stored.
     fn write_token_use(
         &mut self,
@@ -138,6 +159,20 @@ pub(super) async fn write_batch(
     }
     if !batch.removal.is_empty() {
         rows.remove(&batch.removal, &mut written).await?;
+    }
+    if let Some(shift) = &batch.shift {
+        let to = match &shift.to {
+            Some(row) => Some(rows.put_time_source(row).await?),
+            None => None,
+        };
+        written.shifted = rows.shift(shift, to).await?;
+    }
+    if batch.is_zoned
+        && let Some((source, zone)) = batch.source.clone()
+    {
+        let (number, zone_before) = time_source(rows, &source, zone).await?;
+        batch.set_time_source(number);
+        written.zone_before = zone_before;
     }
     if !batch.clusters.is_empty() {
         rows.insert_clusters(&batch.clusters).await?;
@@ -178,6 +213,28 @@ pub(super) async fn write_batch(
         rows.write_token_use(*token, *used_ms).await?;
     }
     Ok(written)
+}
+
+/// Returns the number under which a source with a zone is stored, and the zone in which it was read until now, if that is
+/// another one.
+async fn time_source(
+    rows: &mut impl Rows,
+    source: &str,
+    zone: Zone,
+) -> Result<(i64, Option<Zone>), StoreError> {
+    let mut known = rows.time_sources(source).await?;
+    // A moved time was not read in another zone.
+    known.retain(|row| row.shifted_ms == 0);
+    let last = known.into_iter().max_by_key(|row| row.used_ms);
+    if let Some(last) = last.as_ref().filter(|last| last.is_of(zone)) {
+        return Ok((last.id, None));
+    }
+    // Later than the last one, whatever the clock says.
+    let used_ms = last.as_ref().map_or(0, |last| last.used_ms.saturating_add(1)).max(now_ms());
+    let (source, time_zone) = (source.to_string(), zone.to_string());
+    let row = TimeSource { id: 0, source, time_zone, shifted_ms: 0, used_ms };
+    let number = rows.put_time_source(&row).await?;
+    Ok((number, last.and_then(|last| last.time_zone.parse().ok())))
 }
 
 /// Writes a profile, unless the stored one of the query is the better one. Returns whether it was written. A profile of a

@@ -88,8 +88,10 @@ fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
                     (fact("Stored under another cluster", format::integer(report.other_clusters)))
                 }
                 (fact("Profiles", format::integer(report.profiles)))
+                @if report.future_records > 0 { (fact("Records of the future", format::integer(report.future_records))) }
                 (fact("Excluded by rules", format::integer(report.excluded)))
                 (fact("Rejected", format::integer(rejected)))
+                @if let (Some(zone), None) = (&report.time_zone, &report.audit_table) { (fact("Zone of its times", zone.clone())) }
                 @if let Some(lag) = report.lag { (fact("Lag", lag_text(name, lag))) }
                 @if let Some(table) = &report.audit_table { (audit_table(table, zone)) }
                 (fact("Last success", format::time(report.last_success_ms, zone)))
@@ -105,7 +107,9 @@ fn source(name: &str, report: &SourceReport, zone: Zone) -> Markup {
                 }
             }
             @if report.audit_table.as_ref().is_some_and(|table| table.is_empty) { p { (EMPTY_TABLE) } }
-            @if let Some(advice) = report.audit_table.as_ref().and_then(future_advice) { p.error { (advice) } }
+            @if let Some(advice) = report.audit_table.as_ref().and_then(future_advice).or_else(|| report.time_advice.clone()) {
+                p.error { bdi { (advice) } }
+            }
             @if let Some(error) = &report.last_error { p.error { bdi { (error) } } }
             @if rejected > 0 {
                 details {

@@ -38,6 +38,7 @@
 //! | `clusters` | sources, pushes and merges name their cluster; lists tell clusters apart; rights by cluster | |
 //! | `filters` | several values of one filter, and exclusions | |
 //! | `orders` | lists by any order, in both directions, have every query once | |
+//! | `zones` | a wrong time zone is named, and `annals shift` mends what it did | |
 //! | `find`, `compare` | what a text means is found, and no more; any two runs side by side | |
 //! | `search` | a search finds what reading all statements finds | |
 //! | `read_bounds` | reads are bounded in time and bytes, and wait for no others | |
@@ -101,3 +102,4 @@ mod tls;
 mod tokens;
 mod usage;
 mod users;
+mod zones;

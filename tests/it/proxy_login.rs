@@ -231,6 +231,7 @@ fn a_user_without_a_password_comes_through_the_proxy_alone() {
         .db(&db)
         .output();
     assert_eq!(stdout(&added.unwrap()), "dave is a user with the role viewer\n");
+    assert!(stdout(&user(&db, &["list"], "")).contains("\ndave\tviewer\t\tno password\n"));
     let status = |name: &str| get_from(PROXY, &server, LIST, &named(name)).status;
     eventually(|| status("dave") == 200);
     assert_eq!(status("erin"), 200);

@@ -183,6 +183,7 @@ fn tokens_are_added_used_and_removed_beside_a_running_server() {
         (vec!["add", "a:b", "--role", "viewer"], "must not hold a colon"),
         (vec!["add", "a", "--role", "viewer", "--expires", "0d"], "how long the token is valid"),
         (vec!["add", "a", "--role", "viewer", "--expires", "soon"], "how long the token is valid"),
+        (vec!["add", "a", "--role", "viewer", "--expires", "-1d"], "-1d is not how long the token"),
         (vec!["add", "a"], "--role <ROLE>"),
         (vec!["remove", "nobody"], "there is no token nobody"),
     ] {

@@ -431,6 +431,7 @@ fn users_are_added_changed_and_removed_beside_a_running_server() {
         (vec!["remove", "nobody"], "", "there is no user nobody"),
         (vec!["add", "a:b"], "long-enough", "must not hold a colon"),
         (vec!["add", " \u{3000}"], "long-enough", "must not be blank"),
+        (vec!["add", "mira "], "long-enough", "must not begin or end with a space"),
         (vec!["add", "a\u{1b}[2J"], "long-enough", "must not hold a colon, a control"),
         (vec!["add", "eve\u{202e}ecila"], "long-enough", "changes the direction of text"),
         (vec!["add", "eve\u{2069}"], "long-enough", "changes the direction of text"),

@@ -80,7 +80,7 @@ fn show(bar: &ProgressBar, report: &SourceReport) {
 /// Returns what was read, for the user.
 fn summary(name: &str, report: &SourceReport, took: Duration) -> String {
     let table = report.audit_table.clone().unwrap_or_default();
-    let advice = future_advice(&table);
+    let advice = future_advice(&table).or_else(|| report.time_advice.clone());
     let zone = table.time_zone.unwrap_or_default();
     let mut text = format!(
         "read {} of {name} in {:.1} s, with times of the zone {zone}\n  records:  {} new, {} merged, {} unchanged",

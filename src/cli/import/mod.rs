@@ -6,7 +6,6 @@ mod audit_table;
 mod progress;
 mod reading;
 mod report;
-mod zone_advice;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -76,7 +75,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     }
     let options = Options { zone: config.zone(), encoding: args.encoding };
     if tables.is_empty()
-        && let Some(report) = nothing_for_new_history(&config.db(), &args.paths, options)
+        && let Some(report) = nothing_for_new_history(&config, &args.paths, options)
     {
         print(report.to_string().trim_end());
         return Ok(report.exit_code());
@@ -101,14 +100,23 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
 
 /// Returns an empty batch for imported files.
 pub(super) fn batch(config: &Config) -> Batch {
-    Batch::new(config.exclude.clone()).of_cluster(config.cluster.clone())
+    let batch = Batch::new(config.exclude.clone()).of_cluster(config.cluster.clone());
+    batch.of_source(&source_name(config), config.zone())
+}
+
+/// Returns the name of the source that imports are. The logs of two clusters may be of two zones.
+fn source_name(config: &Config) -> String {
+    match &config.cluster {
+        None => "import".to_string(),
+        Some(cluster) => format!("import of {cluster}"),
+    }
 }
 
 /// Returns the report of an import that understands nothing, where the history does not exist: it is not made then.
-fn nothing_for_new_history(db: &Address, paths: &[PathBuf], options: Options) -> Option<Report> {
-    match db {
+fn nothing_for_new_history(config: &Config, paths: &[PathBuf], options: Options) -> Option<Report> {
+    match &config.db() {
         Address::File(file) if !file.exists() => {
-            report_of_nothing(paths, options).filter(Report::has_problems)
+            report_of_nothing(paths, options, &source_name(config)).filter(Report::has_problems)
         }
         _ => None,
     }
@@ -138,7 +146,7 @@ pub(super) async fn import(
     let runtime = tokio::runtime::Handle::current();
     let waited_for = store.clone();
     let reading = tokio::task::spawn_blocking(move || {
-        let mut report = Report::new(options.zone);
+        let mut report = Report::new(options.zone, batch.source_name());
         let files = search(&paths, own_file.as_deref(), &mut report);
         let progress = progress::bar(&files);
         let _waiting = AbortOnDrop(runtime.spawn(say_waiting(waited_for, progress.clone())));

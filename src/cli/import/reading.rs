@@ -50,8 +50,12 @@ pub(super) fn search(
 
 /// Reads files until one holds something to store. Returns the report of all files if none does. Returns `None` for a pipe
 /// as well: it can be read only once.
-pub(super) fn report_of_nothing(paths: &[PathBuf], options: Options) -> Option<Report> {
-    let (mut report, started) = (Report::new(options.zone), Instant::now());
+pub(super) fn report_of_nothing(
+    paths: &[PathBuf],
+    options: Options,
+    source: &str,
+) -> Option<Report> {
+    let (mut report, started) = (Report::new(options.zone, source), Instant::now());
     for path in search(paths, None, &mut report) {
         if !path.is_file() {
             return None;

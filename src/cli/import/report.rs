@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::is_standard_input;
-use super::zone_advice::zone_advice;
 use crate::cli::merge::other_clusters;
-use crate::domain::record::QueryRecord;
-use crate::domain::time::Zone;
+use crate::domain::record::{QueryRecord, Zoned};
+use crate::domain::time::{FUTURE_MS, Zone};
 use crate::formats::file::Location;
 use crate::formats::{ForeignLines, Item, ReadWarning, SkipReason, Skipped};
+use crate::ingest::{FUTURE_INSTANTS, future_in_zone, other_zone};
 use crate::store::WriteSummary;
 
 /// Input that annals does not understand, or not completely.
@@ -55,9 +55,6 @@ const PLACES: usize = 3;
 /// The start of a file.
 pub(super) const START: Location<'static> = Location { entry: None, line: 1 };
 
-/// Milliseconds that a clock may be fast. Two zones differ by more.
-const FUTURE_MS: i64 = 25 * 60 * 1000;
-
 /// What an import did. `Display` writes the summary for the user.
 #[derive(Debug)]
 pub(in crate::cli) struct Report {
@@ -69,11 +66,13 @@ pub(in crate::cli) struct Report {
     pub(super) excluded: u64,
     problems: BTreeMap<Problem, Occurrences>,
     warnings: BTreeMap<Warning, Occurrences>,
-    /// The zone of times without one.
+    /// The zone of times without one, and the name of the source that is read in it.
     zone: Zone,
-    /// When the import began, and the latest start of a query that begins later, in Unix milliseconds.
+    source: String,
+    /// When the import began, in Unix milliseconds.
     now_ms: i64,
-    latest_ms: i64,
+    /// How far ahead the latest query of the future begins whose start depends on the zone, in milliseconds.
+    ahead_ms: Option<i64>,
     /// The longest time from the writing of a record to the start of its query, in milliseconds.
     after_written_ms: i64,
     pub(super) took: Duration,
@@ -94,7 +93,7 @@ impl Occurrences {
 }
 
 impl Report {
-    pub(super) fn new(zone: Zone) -> Report {
+    pub(super) fn new(zone: Zone, source: &str) -> Report {
         Report {
             files: 0,
             other_files: 0,
@@ -103,8 +102,9 @@ impl Report {
             problems: BTreeMap::new(),
             warnings: BTreeMap::new(),
             zone,
+            source: source.to_string(),
             now_ms: crate::domain::time::now_ms(),
-            latest_ms: i64::MIN,
+            ahead_ms: None,
             after_written_ms: 0,
             took: Duration::ZERO,
         }
@@ -168,15 +168,18 @@ impl Report {
     /// Warns about a query that begins in the future, as it does if times are read in a wrong zone.
     fn check_start(&mut self, record: &QueryRecord, path: &Path, place: Location<'_>) {
         if let Some(started_ms) = record.started_ms
-            && started_ms > self.now_ms + FUTURE_MS
+            && let ahead_ms = started_ms.saturating_sub(self.now_ms)
+            && ahead_ms > FUTURE_MS
         {
-            self.latest_ms = self.latest_ms.max(started_ms);
+            if record.zoned == Zoned::Local {
+                self.ahead_ms = self.ahead_ms.max(Some(ahead_ms));
+            }
             self.warn(Warning::Future, path, place);
         }
     }
 
     fn advice(&self, ahead_ms: i64) -> String {
-        zone_advice(self.zone, self.now_ms, ahead_ms)
+        future_in_zone(&self.source, self.zone, ahead_ms)
     }
 
     /// Counts lines between records.
@@ -219,6 +222,9 @@ impl fmt::Display for Report {
         if let Some(note) = other_clusters(self.written.other_clusters) {
             writeln!(f, "  {note}")?;
         }
+        if let Some(before) = self.written.zone_before {
+            writeln!(f, "  {}", other_zone(&self.source, before, self.zone))?;
+        }
         if self.excluded > 0 {
             writeln!(f, "  excluded by the configuration: {}", self.excluded)?;
         }
@@ -235,7 +241,8 @@ impl fmt::Display for Report {
             list(f, warning, occurrences)?;
             match warning {
                 Warning::Future => {
-                    writeln!(f, "        {}", self.advice(self.latest_ms - self.now_ms))?;
+                    let advice = self.ahead_ms.map(|ahead_ms| self.advice(ahead_ms));
+                    writeln!(f, "        {}", advice.as_deref().unwrap_or(FUTURE_INSTANTS))?;
                 }
                 Warning::AfterWritten => {
                     writeln!(f, "        {}", self.advice(self.after_written_ms))?;

@@ -7,8 +7,8 @@
 
 use super::phases::Phases;
 use super::tree::Section;
-use crate::domain::record::{Kind, Load, Origin, QueryIdError, QueryRecord};
-use crate::domain::time::{Zone, parse_duration_ms, parse_instant_ms};
+use crate::domain::record::{Kind, Load, Origin, QueryIdError, QueryRecord, Zoned};
+use crate::domain::time::{Zone, parse_duration_ms, read_time};
 
 /// The part of a profile before its execution.
 pub(super) struct Summary<'t>(Section<'t>);
@@ -73,12 +73,17 @@ impl<'t> Summary<'t> {
         let context = variables.get("session_context").and_then(|value| value.as_str());
         let trace_id = self.get_anywhere(&["Trace ID"]);
         record.trace_id = trace_id.or_else(|| trace_id_of(context?)).map(str::to_string);
-        record.started_ms = self.get(&["Start Time"]).and_then(|time| parse_instant_ms(time, zone));
+        let started = self.get(&["Start Time"]).and_then(|time| read_time(time, zone));
+        let mut time = started;
+        record.started_ms = started.map(|time| time.ms);
         // A running query has an end and a duration so far, which are not final.
         if !record.is_running() {
-            record.ended_ms = self.get(&["End Time"]).and_then(|time| parse_instant_ms(time, zone));
+            let ended = self.get(&["End Time"]).and_then(|time| read_time(time, zone));
+            record.ended_ms = ended.map(|time| time.ms);
+            time = time.or(ended);
             record.duration_ms = self.get(&["Total"]).and_then(parse_duration_ms);
         }
+        record.zoned = time.map_or(Zoned::Unknown, |time| Zoned::of_read(time.is_local));
         let phases = Phases::of(&self.0);
         record.queue_time_ms = phases.duration_ms(Phases::QUEUE);
         record.parse_time_ms = phases.duration_ms(Phases::PARSE);

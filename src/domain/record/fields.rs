@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use super::field::{Field, FieldType, FieldValue, JsonText};
-use super::{Kind, Origin, QueryId};
+use super::{Kind, Origin, QueryId, Zoned};
 
 /// Defines a struct from its table of fields, and what goes over all of them. The fields of `beside` are no columns of
 /// the struct's table in the store.
@@ -132,6 +132,8 @@ define_fields! {
     beside {
         /// Keys without a field, with the values that the source gave them.
         extra: BTreeMap<String, String>,
+        /// Whether the times depend on the zone in which they were read.
+        zoned: Zoned,
         /// What only loads have.
         load: Option<Box<Load>>,
     }

@@ -1,14 +1,15 @@
 //! Two reports of one query become one record.
 
-use super::QueryRecord;
 use super::field::merge_option;
+use super::{QueryRecord, Zoned};
 use crate::domain::statement;
 
-/// When a statement started and ended, and whether the start is a guess.
+/// When a statement started and ended, whether the start is a guess, and whether they depend on a zone.
 struct Times {
     started_ms: Option<i64>,
     is_start_estimated: bool,
     ended_ms: Option<i64>,
+    zoned: Zoned,
 }
 
 impl QueryRecord {
@@ -32,6 +33,7 @@ impl QueryRecord {
             started_ms: self.started_ms,
             is_start_estimated: self.is_start_estimated,
             ended_ms: self.ended_ms,
+            zoned: self.zoned,
         } = times;
         if self.ended_ms.is_none() && !self.is_running() {
             self.ended_ms =
@@ -99,6 +101,7 @@ impl QueryRecord {
             started_ms: self.started_ms,
             is_start_estimated: self.is_start_estimated,
             ended_ms: self.ended_ms,
+            zoned: self.zoned,
         }
     }
 

@@ -13,6 +13,7 @@ mod merge;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod zoned;
 
 pub(crate) use field::{Field, FieldValue};
 pub(crate) use fields::{Load, QueryRecord};
@@ -20,6 +21,7 @@ pub(crate) use id::{QueryId, QueryIdError};
 pub(crate) use kind::{Kind, Origin};
 pub(super) use memory::extra_bytes;
 pub(crate) use stored::StoredQuery;
+pub(crate) use zoned::Zoned;
 
 impl QueryRecord {
     /// Returns whether the statement was still running at the time of the report.

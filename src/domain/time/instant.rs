@@ -57,19 +57,36 @@ pub(crate) fn leading_zone_offset(text: &[u8]) -> Option<(i64, usize)> {
 /// The last millisecond of the year 9999. Greater numbers are not times.
 const LAST_MS: i64 = 253_402_300_799_999;
 
-/// Reads a time from an audit log, a stream load or a profile, in Unix milliseconds: a local time in `zone`, a time
+/// A time that a source wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadTime {
+    /// In Unix milliseconds.
+    pub ms: i64,
+    /// Whether the text has no zone, so that the instant depends on the zone in which it is read.
+    pub is_local: bool,
+}
+
+/// Reads a time as [`read_time`] does, in Unix milliseconds.
+pub(crate) fn parse_instant_ms(text: &str, zone: Zone) -> Option<i64> {
+    read_time(text, zone).map(|time| time.ms)
+}
+
+/// Reads a time from an audit log, a stream load or a profile: a local time in `zone`, a time
 /// with an offset (`2024-01-02T11:15:51+08:00`), or epoch milliseconds. Returns None for any other text, such as `N/A`.
 ///
 /// StarRocks 4 may write its zone in parentheses behind the time, `2024-01-02 11:15:51 (Z)`. An offset or a name of the
 /// IANA database takes precedence over `zone`; any other abbreviation is ignored.
-pub(crate) fn parse_instant_ms(text: &str, zone: Zone) -> Option<i64> {
+pub(crate) fn read_time(text: &str, zone: Zone) -> Option<ReadTime> {
+    let instant = |ms| ReadTime { ms, is_local: false };
     let text = text.trim();
     let Some((local, length)) = leading_local_time(text.as_bytes()) else {
-        return text.parse().ok().filter(|epoch_ms| (1..=LAST_MS).contains(epoch_ms));
+        let epoch_ms = text.parse().ok().filter(|epoch_ms| (1..=LAST_MS).contains(epoch_ms));
+        return epoch_ms.map(instant);
     };
+    let in_zone = || ReadTime { ms: zone.instant_ms(local), is_local: true };
     let behind = text[length..].trim_start();
     if behind.is_empty() {
-        return Some(zone.instant_ms(local));
+        return Some(in_zone());
     }
     let in_parentheses =
         behind.strip_prefix('(').and_then(|name| name.strip_suffix(')')).map(str::trim);
@@ -77,11 +94,14 @@ pub(crate) fn parse_instant_ms(text: &str, zone: Zone) -> Option<i64> {
     if let Some((seconds, length)) = leading_zone_offset(offset.as_bytes())
         && length == offset.len()
     {
-        return Some(local.and_utc().timestamp_millis() - seconds * 1000);
+        return Some(instant(local.and_utc().timestamp_millis() - seconds * 1000));
     }
     let name = in_parentheses?;
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
-    is_name.then(|| name.parse().unwrap_or(zone).instant_ms(local))
+    is_name.then(|| match name.parse::<Zone>() {
+        Ok(named) => instant(named.instant_ms(local)),
+        Err(_) => in_zone(),
+    })
 }
 
 #[cfg(test)]
@@ -103,6 +123,18 @@ mod tests {
             assert_eq!(ms(unknown), None, "{unknown}");
         }
         assert_eq!(ms("2024-01-02 11:15:51 and more"), None);
+    }
+
+    #[test]
+    fn a_time_without_a_zone_depends_on_the_zone() {
+        let is_local = |text| read_time(text, Zone::UTC).unwrap().is_local;
+        assert!(is_local("2024-01-02 11:15:51,248"));
+        assert!(is_local("2024-01-02 11:15:51 (CST)"));
+        for instant in
+            ["1704194151248", "2024-01-02T11:15:51.248Z", "2024-01-02 11:15:51 (Europe/Berlin)"]
+        {
+            assert!(!is_local(instant), "{instant}");
+        }
     }
 
     #[test]

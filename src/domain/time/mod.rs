@@ -5,6 +5,7 @@
 //!
 //! - [`zone`] converts between instants and local times.
 //! - [`instant`] reads times.
+//! - [`zone_advice`] says which zone times were probably written in.
 //! - [`minute`] is a minute of local time.
 //! - [`typed`] reads times that people type.
 //! - [`duration`] reads and writes durations.
@@ -14,12 +15,14 @@ mod instant;
 mod minute;
 mod typed;
 mod zone;
+mod zone_advice;
 
 pub(crate) use duration::{format_duration_ms, parse_duration_ms, parse_duration_ns};
-pub(crate) use instant::{leading_local_time, leading_zone_offset, parse_instant_ms};
+pub(crate) use instant::{leading_local_time, leading_zone_offset, parse_instant_ms, read_time};
 pub(crate) use minute::LocalMinute;
 pub(crate) use typed::{check_range, is_absolute, parse_typed_time_ms};
-pub(crate) use zone::Zone;
+pub(crate) use zone::{UnknownZone, Zone};
+pub(crate) use zone_advice::{FUTURE_MS, format_shift, likely_zone, parse_shift_ms};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -54,6 +54,16 @@ impl Zone {
         i64::from(time.with_timezone(&self.0).offset().fix().local_minus_utc()) * 1000
     }
 
+    /// Returns whether two names are of zones whose clocks show the same, as `UTC` and `Etc/UTC`. Compares each month from 2010
+    /// to 2040.
+    pub(crate) fn is_like(self, other: Zone) -> bool {
+        const FIRST_MS: i64 = 1_262_304_000_000;
+        const MONTH_MS: i64 = 2_629_800_000;
+        let at = |month: i64| FIRST_MS + month * MONTH_MS;
+        self == other
+            || (0..360).all(|month| self.offset_ms(at(month)) == other.offset_ms(at(month)))
+    }
+
     /// Returns whether the hour from an instant on is a whole hour on the clock of the zone.
     pub(crate) fn has_whole_hour(self, start_ms: i64) -> bool {
         const LAST_MS: i64 = 3_599_999;
@@ -135,6 +145,19 @@ mod tests {
         let berlin: Zone = "Europe/Berlin".parse().unwrap();
         let instant = berlin.instant_ms(local("2024-03-31 02:30:00"));
         assert_eq!(berlin.format_ms(instant), "2024-03-31 03:30:00");
+    }
+
+    #[test]
+    fn zones_of_the_same_clocks_are_alike() {
+        let zone = |name: &str| name.parse::<Zone>().unwrap();
+        for (one, other, alike) in [
+            ("UTC", "Etc/UTC", true),
+            ("Asia/Shanghai", "PRC", true),
+            ("Europe/Berlin", "Europe/London", false),
+            ("Europe/London", "UTC", false),
+        ] {
+            assert_eq!(zone(one).is_like(zone(other)), alike, "{one} {other}");
+        }
     }
 
     #[test]

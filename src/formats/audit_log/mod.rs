@@ -31,7 +31,7 @@ use super::encoding::lossy;
 use super::record_builder::{Entry, EntryType, Key, RecordBuilder, WrittenAt};
 use super::rows::text_of;
 use super::{ForeignLines, Item, ReadWarning, SkipReason, Skipped};
-use crate::domain::record::{Kind, QueryRecord};
+use crate::domain::record::{Kind, QueryRecord, Zoned};
 use crate::domain::time::Zone;
 
 /// The largest record that is read, in bytes. Doris rejects statements far smaller.
@@ -169,7 +169,11 @@ impl AuditLog {
             return skipped(SkipReason::TooLarge);
         }
         let text = lossy(body.strip_suffix(b"\n").unwrap_or(&body));
-        let written = WrittenAt { ms: prefix.written_ms(self.zone), local: prefix.written };
+        let written = WrittenAt {
+            ms: prefix.written_ms(self.zone),
+            local: prefix.written,
+            is_local: prefix.is_local(),
+        };
         let parsed = match self.parse(&prefix, &text, whole, written) {
             Ok(parsed) => parsed,
             Err(reason) => return skipped(reason),
@@ -351,7 +355,9 @@ fn warnings(record: &QueryRecord, written_ms: i64) -> Vec<ReadWarning> {
     if record.error_message.as_deref().is_some_and(holds_fields) {
         warnings.push(ReadWarning::MessageHoldsFields);
     }
-    let late_ms = record.started_ms.map(|started_ms| started_ms.saturating_sub(written_ms));
+    // An instant that is later than a local time says that the time of writing is wrong, which is not stored then.
+    let local_ms = record.started_ms.filter(|_| record.zoned == Zoned::Local);
+    let late_ms = local_ms.map(|started_ms| started_ms.saturating_sub(written_ms));
     if let Some(by_ms) = late_ms.filter(|ms| *ms > MAX_CLOCK_LEAD_MS) {
         warnings.push(ReadWarning::StartsAfterWritten { by_ms });
     }

@@ -87,6 +87,11 @@ impl Prefix {
         }
     }
 
+    /// Whether the log names no offset.
+    pub(super) fn is_local(&self) -> bool {
+        self.offset.is_none()
+    }
+
     /// Returns the entry of a record with this prefix. Errors as [`RecordBuilder::finish`] does.
     pub(super) fn finish(
         &self,

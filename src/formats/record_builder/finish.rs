@@ -2,7 +2,7 @@
 
 use super::{Entry, EntryType, RecordBuilder, WrittenAt, value};
 use crate::domain::login::Login;
-use crate::domain::record::{Kind, Load, QueryId, QueryIdError, QueryRecord};
+use crate::domain::record::{Kind, Load, QueryId, QueryIdError, QueryRecord, Zoned};
 use crate::formats::SkipReason;
 
 impl RecordBuilder {
@@ -44,6 +44,10 @@ impl RecordBuilder {
 
     fn into_login(mut self, written: Option<WrittenAt>) -> Result<Entry, SkipReason> {
         let id = self.login_id(written.as_ref());
+        let zoned = Zoned::of_read(match self.record.started_ms {
+            Some(_) => self.start_is_local,
+            None => written.is_some_and(|written| written.is_local),
+        });
         let mut record = *self.record;
         // StarRocks puts the message into the code's field.
         if let Some((name, word)) = self.error_word.take() {
@@ -82,6 +86,7 @@ impl RecordBuilder {
             error_code: record.error_code,
             error_message: record.error_message,
             extra: record.extra,
+            zoned,
         })))
     }
 
@@ -131,6 +136,11 @@ impl RecordBuilder {
                 Err(error) => return Err(SkipReason::BadQueryId(error)),
             };
         let mut record = self.record;
+        record.zoned = Zoned::of_read(match (record.started_ms, record.ended_ms) {
+            (Some(_), _) => self.start_is_local,
+            (None, Some(_)) if !record.is_running() => self.end_is_local,
+            _ => written.is_some_and(|written| written.is_local),
+        });
         fill_in_times(&mut record, written.map(|written| written.ms))?;
         if self.load != Load::default() {
             record.load = Some(Box::new(self.load));

@@ -9,7 +9,7 @@ use chrono::NaiveDateTime;
 use crate::domain::login::Login;
 use crate::domain::record::{Kind, Load, Origin, QueryId, QueryIdError, QueryRecord};
 use crate::domain::statement;
-use crate::domain::time::{Zone, parse_instant_ms};
+use crate::domain::time::{Zone, read_time};
 
 pub(super) use keys::{Key, lower_case};
 pub(super) use value::{parse_boolean, without_cluster};
@@ -41,6 +41,8 @@ pub(super) struct WrittenAt {
     pub ms: i64,
     /// As the log has it, for the derived id of a record without a start.
     pub local: NaiveDateTime,
+    /// Whether the log names no zone.
+    pub is_local: bool,
 }
 
 /// A record that is filled in key by key.
@@ -52,6 +54,9 @@ pub(super) struct RecordBuilder {
     query_id: Result<QueryId, QueryIdError>,
     /// The start as the source writes it, for derived ids.
     start_text: String,
+    /// Whether the start and the end have no zone, as far as they are known.
+    start_is_local: bool,
+    end_is_local: bool,
     entry_type: EntryType,
     /// The key's name and the value of an error code that is no number.
     error_word: Option<(String, String)>,
@@ -72,6 +77,8 @@ impl RecordBuilder {
             zone,
             query_id: Err(QueryIdError::Missing),
             start_text: String::new(),
+            start_is_local: false,
+            end_is_local: false,
             entry_type: EntryType::Query,
             error_word: None,
             cn_group: None,
@@ -115,8 +122,10 @@ impl RecordBuilder {
             Key::Timestamp | Key::LoadStartTime => return self.set_start(key, trimmed),
             Key::QueryType => return self.set_query_type(trimmed),
             Key::EndTime => {
-                record.ended_ms = parse_instant_ms(trimmed, self.zone);
-                return record.ended_ms.is_some();
+                let ended = read_time(trimmed, self.zone);
+                record.ended_ms = ended.map(|time| time.ms);
+                self.end_is_local = ended.is_some_and(|time| time.is_local);
+                return ended.is_some();
             }
             Key::Stmt => record.statement = Some(statement::original_text(value).into_owned()),
             Key::ErrorMessage => record.error_message = Some(value.to_string()),
@@ -160,12 +169,15 @@ impl RecordBuilder {
     /// Sets the start from a time; returns false if the text is none. A load's own start is closer than the time of
     /// its record.
     fn set_start(&mut self, key: Key, text: &str) -> bool {
-        let started_ms = parse_instant_ms(text, self.zone);
+        let started = read_time(text, self.zone);
         if key == Key::LoadStartTime || self.record.started_ms.is_none() {
-            self.record.started_ms = started_ms.or(self.record.started_ms);
+            if let Some(started) = started {
+                self.record.started_ms = Some(started.ms);
+                self.start_is_local = started.is_local;
+            }
             self.start_text = text.to_string();
         }
-        started_ms.is_some()
+        started.is_some()
     }
 
     /// Sets what StarRocks' loader calls the type of a query; returns false if the type is unknown.

@@ -87,7 +87,8 @@ async fn queries(request: PushRequest) -> Result<Answer, ApiError> {
     let (mut written, mut excluded) = (WriteSummary::default(), 0);
     let mut has_more = true;
     while has_more {
-        let mut batch = view.push_batch(&headers)?;
+        let batch = view.push_batch(&headers)?;
+        let mut batch = batch.of_source(source.name(), pipeline.zone());
         let mut reserved = pipeline.reservation(&client)?;
         let is_first = rows.total == 0;
         let (reported, stored) = (rows.rejected.count, written.records.total());
@@ -155,14 +156,15 @@ async fn profile(request: PushRequest) -> Result<Answer, ApiError> {
     }
     // The text is compressed beside itself.
     reserved.grow_to(2 * text.len()).await?;
-    let mut batch = view.push_batch(&headers)?;
+    let source = pipeline.push_source("push");
+    let mut batch = view.push_batch(&headers)?.of_source(source.name(), pipeline.zone());
     batch.hold(reserved);
     tokio::task::block_in_place(|| {
         batch.profile(named(query_id, text, pipeline.zone())?);
         Ok::<_, ApiError>(())
     })?;
     let is_excluded = batch.excluded() > 0;
-    let written = pipeline.push(&pipeline.push_source("push"), batch).await?.profiles;
+    let written = pipeline.push(&source, batch).await?.profiles;
     let profile = match written {
         _ if is_excluded => "excluded",
         written if written.new > 0 => "new",

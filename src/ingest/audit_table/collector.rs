@@ -156,6 +156,7 @@ impl Collector {
             let (_, now) = present(table.zone);
             self.coverage = Some(Coverage::new(committed, now, self.since(table.zone)));
         }
+        self.source.set_zone(table.zone);
         let (server, coverage) = (self.client.server(), &self.coverage);
         let read_from = coverage.as_ref().map(Coverage::read_from);
         let overlap = self.lateness.overlap();

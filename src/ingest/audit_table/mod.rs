@@ -38,7 +38,7 @@ pub(crate) fn future_advice(report: &AuditTableReport) -> Option<String> {
     let zone = report.time_zone.as_deref().unwrap_or("unknown");
     Some(format!(
         "The newest row starts {} ahead of this machine's clock. The table's times are probably not of the zone {zone}: set \
-         time_zone of the audit table and begin a new history, because stored times stay as they are. Or a frontend's clock is wrong.",
+         time_zone of the audit table, and move the stored times with `annals shift`. Or a frontend's clock is wrong.",
         format_duration_ms(ahead_ms)
     ))
 }

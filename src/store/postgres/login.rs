@@ -6,6 +6,7 @@ use annals_postgres_statements as statements;
 
 use super::Store;
 use crate::domain::login::Login;
+use crate::domain::record::Zoned;
 use crate::store::contents::LoginCounts;
 use crate::store::error::StoreError;
 
@@ -48,6 +49,7 @@ impl Store {
                 .extra
                 .and_then(|json| serde_json::from_str::<BTreeMap<_, _>>(&json).ok())
                 .unwrap_or_default(),
+            zoned: Zoned::of_number(login.time_source),
         });
         Ok(Some((logins.collect(), last)))
     }

@@ -28,6 +28,7 @@ mod retention;
 mod rows;
 mod search;
 mod search_index;
+mod shift;
 mod sizes;
 mod sorted;
 mod state;

@@ -35,6 +35,7 @@ fn replaced(record: &QueryRecord) -> Option<QueryRecord> {
     let Ok(mut replaced) = QueryRecord::of_values(Texts::of(&fields).next());
     // JSON writes the character as an escape.
     replaced.extra = record.extra.clone();
+    replaced.zoned = record.zoned;
     replaced.load = of_load.map(|values| {
         let Ok(load) = Load::of_values(Texts::of(&values).next());
         Box::new(load)

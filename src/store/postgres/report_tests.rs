@@ -361,6 +361,7 @@ fn login(number: i64) -> Login {
         error_code: (number % 4 == 0).then_some(1045),
         error_message: None,
         extra: BTreeMap::from([("AuthorizedUser".to_string(), "'alice'@'%'".to_string())]),
+        zoned: crate::domain::record::Zoned::Instant,
     }
 }
 

@@ -12,7 +12,7 @@ use sqlx::{Arguments, AssertSqlSafe, Decode, Postgres, Row, TypeInfo, ValueRef};
 use utoipa::openapi::schema::Type;
 
 use super::nul::without_nul;
-use crate::domain::record::{Field, FieldValue, Load, QueryId, QueryRecord, StoredQuery};
+use crate::domain::record::{Field, FieldValue, Load, QueryId, QueryRecord, StoredQuery, Zoned};
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 
@@ -28,7 +28,7 @@ pub(super) static SELECT_QUERY: LazyLock<String> = LazyLock::new(|| {
     let of_load: Vec<String> = names(&Load::FIELDS).map(|name| format!("load.{name}")).collect();
     format!(
         "SELECT query.id, query.revision, query.fingerprint,
-             profile.query_id IS NOT NULL, query.extra, {}, load.query_id, {}
+             profile.query_id IS NOT NULL, query.extra, query.time_source, {}, load.query_id, {}
          FROM query LEFT JOIN load ON load.query_id = query.query_id
              LEFT JOIN profile ON profile.query_id = query.query_id ",
         fields.join(", "),
@@ -40,12 +40,12 @@ pub(super) static SELECT_QUERY: LazyLock<String> = LazyLock::new(|| {
 pub(super) const CUT_STATEMENT: &str = "CASE WHEN octet_length(query.statement) <= $1 THEN query.statement ELSE left(query.statement, $1) END";
 
 /// The columns of [`SELECT_QUERY`] before those of the fields.
-const BEFORE_FIELDS: usize = 5;
+const BEFORE_FIELDS: usize = 6;
 
-/// The columns of a written query: the row, the fields, `extra` and the fingerprint.
+/// The columns of a written query: the row, the fields, `extra`, the fingerprint, and what is known of the zone of the times.
 static WRITTEN: LazyLock<String> = LazyLock::new(|| {
     let fields: Vec<String> = names(&QueryRecord::FIELDS).map(quoted).collect();
-    format!("id, {}, extra, fingerprint", fields.join(", "))
+    format!("id, {}, extra, fingerprint, time_source", fields.join(", "))
 });
 
 static COPY_QUERIES: LazyLock<String> =
@@ -54,7 +54,7 @@ static COPY_QUERIES: LazyLock<String> =
 /// The types of [`WRITTEN`].
 fn written_types() -> Vec<&'static str> {
     let fields = QueryRecord::FIELDS.iter().map(sql_type);
-    ["bigint"].into_iter().chain(fields).chain(["text", "bigint"]).collect()
+    ["bigint"].into_iter().chain(fields).chain(["text", "bigint", "bigint"]).collect()
 }
 
 /// Inserts the queries whose ids have no row, in the order of their ids, so that two writers never wait for each other.
@@ -71,7 +71,7 @@ static INSERT_QUERIES: LazyLock<String> = LazyLock::new(|| {
 /// Writes the queries anew whose stored rows still have the revision that was read.
 static UPDATE_QUERIES: LazyLock<String> = LazyLock::new(|| {
     let fields = names(&QueryRecord::FIELDS).skip(1).map(quoted);
-    let changed = fields.chain(["extra".to_string(), "fingerprint".to_string()]);
+    let changed = fields.chain(["extra", "fingerprint", "time_source"].map(str::to_string));
     let assigned: Vec<String> = changed.map(|name| format!("{name} = incoming.{name}")).collect();
     let types: Vec<&str> = written_types().into_iter().chain(["integer"]).collect();
     format!(
@@ -193,6 +193,7 @@ fn written_values<'q>(
     let last = [
         extra.map_or(FieldValue::Unknown, FieldValue::Text),
         fingerprint.map_or(FieldValue::Unknown, FieldValue::Number),
+        record.zoned.number().map_or(FieldValue::Unknown, FieldValue::Number),
     ];
     [FieldValue::Number(*row)].into_iter().chain(record.values()).chain(last)
 }
@@ -209,7 +210,7 @@ async fn copy_queries(
 ) -> Result<(), sqlx::Error> {
     let mut rows = CopyRows::begin(connection, &COPY_QUERIES).await?;
     for query in queries {
-        rows.row(QueryRecord::FIELDS.len() + 3).await?;
+        rows.row(QueryRecord::FIELDS.len() + 4).await?;
         let extra = extra_of(query.1);
         written_values(query, extra.as_deref()).for_each(|value| rows.value(value));
     }
@@ -438,6 +439,7 @@ pub(super) fn read_query(row: &PgRow) -> Result<StoredQuery, sqlx::Error> {
     let extra: Option<&str> = row.try_get(4)?;
     // Whatever else somebody wrote into the column counts as nothing.
     record.extra = extra.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    record.zoned = Zoned::of_number(row.try_get(5)?);
     Ok(StoredQuery {
         id: row.try_get(0)?,
         record,

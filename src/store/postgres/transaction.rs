@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::nul::without_nul;
 use super::rows::{self, Insertion};
+use super::shift::{of_row, shift_rows};
 use crate::domain::login::Login;
 use crate::domain::profile::{PlanFingerprint, PlanSummary};
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
@@ -22,6 +23,7 @@ use crate::store::hours::HourChange;
 use crate::store::ngram_index::segment_of;
 use crate::store::packing::PackedProfile;
 use crate::store::retention::Removal;
+use crate::store::shift::{Shift, TimeSource};
 use crate::store::write::Rows;
 
 pub(super) struct PostgresRows<'c> {
@@ -267,6 +269,7 @@ impl Rows for PostgresRows<'_> {
                 error_code: login.error_code,
                 error_message: text(&login.error_message),
                 extra,
+                time_source: login.zoned.number(),
             };
             match statements::insert_login(self.connection, &row).await? {
                 true => counts.new += 1,
@@ -305,6 +308,26 @@ impl Rows for PostgresRows<'_> {
                 .collect(),
         };
         Ok(statements::write_audit_checkpoint(self.connection, &row).await?)
+    }
+
+    async fn time_sources(&mut self, source: &str) -> Result<Vec<TimeSource>, StoreError> {
+        let rows = statements::time_sources_of(self.connection, &without_nul(source)).await?;
+        Ok(rows.into_iter().map(of_row).collect())
+    }
+
+    async fn put_time_source(&mut self, row: &TimeSource) -> Result<i64, StoreError> {
+        let row = statements::TimeSource {
+            id: row.id,
+            source: without_nul(&row.source).into_owned(),
+            time_zone: row.time_zone.clone(),
+            shifted_ms: row.shifted_ms,
+            used_ms: row.used_ms,
+        };
+        Ok(statements::put_time_source(self.connection, &row).await?)
+    }
+
+    async fn shift(&mut self, shift: &Shift, to: Option<i64>) -> Result<u64, StoreError> {
+        shift_rows(self.connection, shift, to).await
     }
 
     async fn write_token_use(&mut self, token: TokenHash, used_ms: i64) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteTransaction;
 
 use super::Store;
 use crate::domain::login::Login;
+use crate::domain::record::Zoned;
 use crate::store::batch::Counts;
 use crate::store::contents::LoginCounts;
 use crate::store::error::StoreError;
@@ -20,11 +21,12 @@ pub(super) async fn write_logins(
 ) -> Result<Counts, StoreError> {
     let mut counts = Counts::default();
     for login in logins {
+        let time_source = login.zoned.number();
         let extra = (!login.extra.is_empty()).then(|| serde_json::json!(login.extra).to_string());
         let inserted = sqlx::query!(
             "INSERT INTO login (login_id, at_ms, user, client, frontend, catalog, db, succeeded,
-                                error_code, error_message, extra)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                error_code, error_message, extra, time_source)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (login_id) DO NOTHING",
             login.id,
             login.at_ms,
@@ -36,7 +38,8 @@ pub(super) async fn write_logins(
             login.succeeded,
             login.error_code,
             login.error_message,
-            extra
+            extra,
+            time_source
         )
         .execute(&mut **transaction)
         .await?;
@@ -92,7 +95,7 @@ impl Store {
     ) -> Result<Option<(Vec<Login>, i64)>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT id, login_id, at_ms, user, client, frontend, catalog, db,
-                      succeeded AS "succeeded: bool", error_code, error_message, extra
+                      succeeded AS "succeeded: bool", error_code, error_message, extra, time_source
                FROM login WHERE id > ? ORDER BY id LIMIT ?"#,
             row,
             PAGE
@@ -116,6 +119,7 @@ impl Store {
                 .extra
                 .and_then(|json| serde_json::from_str::<BTreeMap<_, _>>(&json).ok())
                 .unwrap_or_default(),
+            zoned: Zoned::of_number(row.time_source),
         });
         Ok(Some((logins.collect(), last)))
     }

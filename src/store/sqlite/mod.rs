@@ -13,6 +13,7 @@ mod raw;
 mod read;
 mod reparse;
 mod rows;
+mod shift;
 mod sizes;
 mod statements;
 mod token;

@@ -7,8 +7,8 @@ use sqlx::sqlite::SqliteTransaction;
 use super::admin::retention;
 use super::login::write_logins;
 use super::raw::{
-    change_hours, forget_hours, insert_normalized, insert_queries, stored_queries, update_queries,
-    write_loads, write_plans,
+    change_hours, forget_hours, insert_normalized, insert_queries, shift_rows, stored_queries,
+    update_queries, write_loads, write_plans,
 };
 use crate::domain::login::Login;
 use crate::domain::profile::PlanSummary;
@@ -22,6 +22,7 @@ use crate::store::error::StoreError;
 use crate::store::hours::{HourChange, hour_of};
 use crate::store::packing::PackedProfile;
 use crate::store::retention::Removal;
+use crate::store::shift::{Shift, TimeSource};
 use crate::store::write::Rows;
 
 pub(super) struct SqliteRows<'t, 'c> {
@@ -248,6 +249,39 @@ impl Rows for SqliteRows<'_, '_> {
             .execute(&mut **self.transaction)
             .await?;
         Ok(())
+    }
+
+    async fn time_sources(&mut self, source: &str) -> Result<Vec<TimeSource>, StoreError> {
+        sqlx::query_as!(
+            TimeSource,
+            "SELECT id, source, time_zone, shifted_ms, used_ms FROM time_source WHERE source = ?",
+            source
+        )
+        .fetch_all(&mut **self.transaction)
+        .await
+        .map_err(StoreError::from)
+    }
+
+    async fn put_time_source(&mut self, row: &TimeSource) -> Result<i64, StoreError> {
+        sqlx::query_scalar!(
+            "INSERT INTO time_source (source, time_zone, shifted_ms, used_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (source, time_zone, shifted_ms) DO UPDATE SET used_ms = max(used_ms, ?4) RETURNING id",
+            row.source,
+            row.time_zone,
+            row.shifted_ms,
+            row.used_ms
+        )
+        .fetch_one(&mut **self.transaction)
+        .await
+        .map_err(StoreError::from)
+    }
+
+    async fn shift(&mut self, shift: &Shift, to: Option<i64>) -> Result<u64, StoreError> {
+        let (changed, starts) = shift_rows(self.transaction, shift, to).await?;
+        let hours =
+            starts.iter().flat_map(|ms| [hour_of(*ms), hour_of(ms.saturating_sub(shift.by_ms))]);
+        self.changed_hours.extend(hours);
+        Ok(changed)
     }
 
     async fn write_token_use(&mut self, token: TokenHash, used_ms: i64) -> Result<(), StoreError> {

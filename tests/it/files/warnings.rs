@@ -31,10 +31,13 @@ fn a_wrong_time_zone_is_reported_with_the_likely_one() {
     let (printed, _) = import_one("log", log(8), 0);
     assert!(printed.contains("2 x a query that starts in the future"), "{printed}");
     assert!(printed.contains("ahead: the times look like UTC+08:00"), "{printed}");
-    assert!(printed.contains("times of UTC; if so"), "{printed}");
-    assert!(printed.contains("--time-zone Asia/Shanghai\n"), "{printed}");
+    assert!(
+        printed.contains("times of UTC. If so, set --time-zone Asia/Shanghai, and move"),
+        "{printed}"
+    );
+    assert!(printed.contains("--source 'import' --read-as UTC --by -8h`.\n"), "{printed}");
     let (printed, _) = import_one("log", log(9), 0);
-    assert!(printed.contains("--time-zone Asia/Tokyo\n"), "{printed}");
+    assert!(printed.contains("--time-zone Asia/Tokyo, "), "{printed}");
     let (printed, _) = import_one("log", log(3), 0);
     assert!(printed.contains(", or Asia/Shanghai, Doris' own default"), "{printed}");
     // StarRocks writes the line with a zone and the start without one, so that an old log is recognized, too.
@@ -50,7 +53,7 @@ fn a_wrong_time_zone_is_reported_with_the_likely_one() {
     let starrocks = record_of(STARROCKS_3, head, &values);
     let (printed, _) = import_one("log", starrocks, 0);
     assert!(printed.contains("1 x a query that starts after its record was written"), "{printed}");
-    assert!(printed.contains("--time-zone Asia/Shanghai\n"), "{printed}");
+    assert!(printed.contains("--time-zone Asia/Shanghai, "), "{printed}");
     // In the zone of the log, the times are past.
     let scene = Scene::new();
     scene.write("log", log(8));
@@ -59,4 +62,20 @@ fn a_wrong_time_zone_is_reported_with_the_likely_one() {
     let far = audit_record("2999-01-01 00:00:00,000", &[("QueryId", "i-1"), ("Stmt", "select 1")]);
     let (printed, _) = import_one("log", far, 0);
     assert!(printed.contains("no zone explains them"), "{printed}");
+}
+
+#[test]
+fn an_instant_of_the_future_is_no_sign_of_a_zone() {
+    let now = crate::support::now();
+    let ms = (now + chrono::Duration::hours(8)).timestamp_millis().to_string();
+    let written = now.format("%Y-%m-%d %H:%M:%S,000").to_string();
+    let values =
+        [("Timestamp", ms.as_str()), ("QueryId", "j-1"), ("Time(ms)", "9"), ("Stmt", "select 1")];
+    let log = record_of(crate::support::DORIS_4_0, &format!("{written} [query]"), &values);
+    let (printed, records) = import_one("log", log, 0);
+    assert_eq!(records["j-1"]["started_ms"].to_string(), ms);
+    assert!(printed.contains("1 x a query that starts in the future"), "{printed}");
+    assert!(printed.contains("Their times depend on no zone"), "{printed}");
+    assert!(!printed.contains("--time-zone"), "{printed}");
+    assert!(!printed.contains("after its record was written"), "{printed}");
 }

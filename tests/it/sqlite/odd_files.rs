@@ -11,7 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// Command, arguments, and a part of the output for the sample data.
-const COMMANDS: [(&str, &[&str], &str); 16] = [
+const COMMANDS: [(&str, &[&str], &str); 17] = [
     ("list", &["-n", "1000"], "fbb2582c72884d29-9dd9de3b42b740e9\t2024-08-06 11:15:50\t316"),
     ("show", &["fbb"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
     ("find", &["fbb2582c"], "query_id             fbb2582c72884d29-9dd9de3b42b740e9\n"),
@@ -27,6 +27,7 @@ const COMMANDS: [(&str, &[&str], &str); 16] = [
     ("check", &[], " is sound\n"),
     ("backup", &[], "copied the history to "),
     ("merge", &[], "  profiles: 4 new, "),
+    ("shift", &["--by", "8h", "--dry-run"], "import, read as UTC: queries and loads: "),
     // Last, because it writes.
     (
         "prune",
@@ -182,6 +183,7 @@ fn an_empty_history_gives_empty_results() {
         "export" => Some(Result("")),
         "stats" => Some(Result("\nqueries\t0\n")),
         "merge" => Some(Result("  records:  0 new, ")),
+        "shift" => Some(Rejected("no record matches")),
         _ => None,
     });
 }
@@ -258,6 +260,7 @@ fn reading_does_not_upgrade_an_older_history() {
         "plans" => Some(Result("total_ms\truns\tplans\t")),
         "stats" => Some(Result("\nqueries\t1\n")),
         "merge" => Some(Result("  records:  1 new, ")),
+        "shift" => Some(Result("unknown, read as unknown: queries and loads: 1\n")),
         _ => None,
     });
 }

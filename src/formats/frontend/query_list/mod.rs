@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use self::columns::{COLUMNS, Column, column_order, is_unknown};
-use crate::domain::record::{Kind, Origin, QueryRecord};
-use crate::domain::time::{Zone, parse_duration_ms, parse_instant_ms};
+use crate::domain::record::{Kind, Origin, QueryRecord, Zoned};
+use crate::domain::time::{Zone, parse_duration_ms, read_time};
 use crate::formats::record_builder::without_cluster;
 
 /// Returns the records of a list, newest first, and how many rows were not understood, or None if `data` is no list.
@@ -112,12 +112,14 @@ impl<'a> Row<'a> {
         let query_id = self.get(Column::Id)?.parse().ok()?;
         let kind = self.get(Column::Type).map_or(Kind::Query, Kind::of_name);
         let mut record = QueryRecord::new(query_id, kind, Origin::Summary);
-        let instant = |column| self.get(column).and_then(|time| parse_instant_ms(time, zone));
-        record.started_ms = instant(Column::Start);
+        let read = |column| self.get(column).and_then(|time| read_time(time, zone));
+        let started = read(Column::Start);
+        record.started_ms = started.map(|time| time.ms);
         record.state = text(Column::State);
         if record.started_ms.is_none() && record.state.is_none() {
             return None;
         }
+        record.zoned = started.map_or(Zoned::Unknown, |time| Zoned::of_read(time.is_local));
         record.frontend = text(Column::Frontend);
         record.user = self.get(Column::User).and_then(known_name);
         record.catalog = text(Column::Catalog);
@@ -125,7 +127,7 @@ impl<'a> Row<'a> {
         record.statement = text(Column::Statement);
         // A running query's end and duration are not those with which it ends.
         if !record.is_running() {
-            record.ended_ms = instant(Column::End);
+            record.ended_ms = read(Column::End).map(|time| time.ms);
             record.duration_ms = self.get(Column::Total).and_then(parse_duration_ms);
         }
         Some(record)

@@ -12,6 +12,7 @@ use serde::Serialize;
 use warp::http::header::{EXPECT, HOST, HeaderValue, LOCATION};
 use warp::http::{HeaderMap, Method, StatusCode};
 
+use crate::domain::time::Zone;
 use crate::http::answer::{self, Answer};
 use crate::http::body::{self, Arrival, BodyError};
 use crate::http::doris::envelope::set_retry_after;
@@ -35,6 +36,8 @@ const MAX_DRAINED_BYTES: usize = 256 << 20;
 /// The longest name of a database, in characters. Doris' names have at most 64, or 256 in StarRocks. The name is a part of
 /// the key of a label.
 const MAX_DB_CHARS: usize = 256;
+/// The name of the source.
+const SOURCE: &str = "stream_load";
 
 /// A load whose body is larger waits for the memory of its rows as a whole. The rows of a smaller one mostly take a few MB.
 const LARGE_LOAD_BYTES: usize = 1 << 20;
@@ -184,14 +187,15 @@ impl Loaded {
         let body = body.into_text().await?;
         self.receive_data_time_ms = receiving.elapsed().as_millis();
         self.read_data_time_ms = self.receive_data_time_ms;
-        let mut batch = view.push_batch(&headers)?;
+        let zone = load.zone.unwrap_or(pipeline.zone());
+        let batch = view.push_batch(&headers)?;
+        let mut batch = batch.of_source(&source_in(zone, pipeline.zone()), zone);
         batch.label(db, &self.label);
         let mut reserved = match body.text.len() {
             0..LARGE_LOAD_BYTES => pipeline.reservation(&client)?,
             _ => pipeline.load_reservation().await?,
         };
         let (total, rejected) = {
-            let zone = load.zone.unwrap_or(pipeline.zone());
             let rows = load.format.rows(&body.text, zone);
             let rows = rows.map_err(|error| ApiError::BadRequest(error.to_string()))?;
             let mut rows = PushedRows::new(rows, load.is_strict);
@@ -206,7 +210,7 @@ impl Loaded {
         };
         drop(body);
         batch.hold(reserved);
-        let source = pipeline.push_source("stream_load");
+        let source = pipeline.push_source(SOURCE);
         source.rejected_rows(rejected.count);
         self.number_total_rows = total;
         self.number_filtered_rows = rejected.count;
@@ -234,4 +238,10 @@ impl Loaded {
         }
         Ok(StatusCode::OK)
     }
+}
+
+/// Returns the name under which the history knows the zone of a load. Clients that name zones of their own may take turns, which
+/// is no change of a zone.
+fn source_in(zone: Zone, default: Zone) -> String {
+    if zone == default { SOURCE.to_string() } else { format!("{SOURCE} in {zone}") }
 }

@@ -67,7 +67,7 @@ pub async fn logins_after(
 ) -> Result<Vec<(i64, Login)>> {
     let rows = sqlx::query!(
         r#"SELECT id, login_id, at_ms, "user", client, frontend, catalog, db, succeeded, error_code,
-               error_message, extra
+               error_message, extra, time_source
            FROM login WHERE id > $1 ORDER BY id LIMIT $2"#,
         row,
         limit
@@ -86,6 +86,7 @@ pub async fn logins_after(
             error_code: row.error_code,
             error_message: row.error_message,
             extra: row.extra,
+            time_source: row.time_source,
         };
         (row.id, login)
     });

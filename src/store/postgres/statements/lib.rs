@@ -12,6 +12,7 @@ mod read;
 mod report;
 mod retention;
 mod search;
+mod shift;
 mod token;
 mod write;
 
@@ -22,6 +23,7 @@ pub use read::*;
 pub use report::*;
 pub use retention::*;
 pub use search::*;
+pub use shift::*;
 pub use token::*;
 pub use write::*;
 

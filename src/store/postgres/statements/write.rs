@@ -262,14 +262,15 @@ pub struct Login {
     pub error_code: Option<i64>,
     pub error_message: Option<String>,
     pub extra: Option<String>,
+    pub time_source: Option<i64>,
 }
 
 /// Stores a log-in. Returns false if it is stored already.
 pub async fn insert_login(connection: &mut PgConnection, login: &Login) -> Result<bool> {
     let inserted = sqlx::query!(
         r#"INSERT INTO login (login_id, at_ms, "user", client, frontend, catalog, db, succeeded,
-                             error_code, error_message, extra)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                             error_code, error_message, extra, time_source)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
            ON CONFLICT (login_id) DO NOTHING"#,
         login.login_id,
         login.at_ms,
@@ -281,7 +282,8 @@ pub async fn insert_login(connection: &mut PgConnection, login: &Login) -> Resul
         login.succeeded,
         login.error_code,
         login.error_message,
-        login.extra
+        login.extra,
+        login.time_source
     );
     Ok(inserted.execute(connection).await?.rows_affected() == 1)
 }

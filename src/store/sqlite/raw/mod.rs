@@ -23,6 +23,7 @@ mod read_pool;
 mod salvage;
 mod scan;
 mod search;
+mod shift;
 mod sorted;
 mod usage;
 mod watch;
@@ -51,6 +52,7 @@ pub(super) use plan::write_plans;
 pub(super) use query_table::{insert_queries, stored_queries, update_queries, write_loads};
 pub(super) use read_pool::ReadPool;
 pub(super) use salvage::{copy_rest, salvage, survey};
+pub(super) use shift::{shift_rows, zone_groups};
 pub(crate) use watch::{Version, Watch};
 
 /// Returns the version of the SQLite that is part of annals.

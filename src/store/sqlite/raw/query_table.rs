@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteTransaction};
 use super::damaged::{is_wrong_value, lossy_values};
 use super::insert::insert_rows;
 use super::{lock, with_raw};
-use crate::domain::record::{Field, FieldValue, Load, QueryId, QueryRecord, StoredQuery};
+use crate::domain::record::{Field, FieldValue, Load, QueryId, QueryRecord, StoredQuery, Zoned};
 use crate::domain::statement::Fingerprint;
 use crate::store::contents::Unread;
 use crate::store::error::StoreError;
@@ -32,26 +32,28 @@ fn select(with_other_tables: bool) -> String {
     let fields: Vec<&str> = names(&QueryRecord::FIELDS).map(field).collect();
     let fields = fields.join(", ");
     if !with_other_tables {
-        return format!("SELECT id, fingerprint, 0, extra, {fields}, NULL FROM query ");
+        return format!(
+            "SELECT id, fingerprint, 0, extra, time_source, {fields}, NULL FROM query "
+        );
     }
     let of_load: Vec<&str> = names(&Load::FIELDS).collect();
     format!(
         "SELECT id, fingerprint,
              EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id),
-             extra, {fields}, load.query, {}
+             extra, time_source, {fields}, load.query, {}
          FROM query LEFT JOIN load ON load.query = query.id ",
         of_load.join(", ")
     )
 }
 
 /// The columns of [`SELECT_QUERY`] before those of the fields.
-const BEFORE_FIELDS: usize = 4;
+const BEFORE_FIELDS: usize = 5;
 
 /// Takes the values of [`query_values`].
 static INSERT_QUERY: LazyLock<String> = LazyLock::new(|| {
     let fields: Vec<&str> = names(&QueryRecord::FIELDS).collect();
     format!(
-        "INSERT INTO query ({}, extra, fingerprint) VALUES ({}) ON CONFLICT (query_id) DO NOTHING",
+        "INSERT INTO query ({}, extra, fingerprint, time_source) VALUES ({}) ON CONFLICT (query_id) DO NOTHING",
         fields.join(", "),
         ["?"; QUERY_VALUES].join(", ")
     )
@@ -59,7 +61,8 @@ static INSERT_QUERY: LazyLock<String> = LazyLock::new(|| {
 
 /// Takes the values of [`query_values`]; the first is the id, by which the row is found.
 static UPDATE_QUERY: LazyLock<String> = LazyLock::new(|| {
-    let changed = names(&QueryRecord::FIELDS).skip(1).chain(["extra", "fingerprint"]);
+    let changed =
+        names(&QueryRecord::FIELDS).skip(1).chain(["extra", "fingerprint", "time_source"]);
     format!("UPDATE query SET {} WHERE query_id = ?1", assignments(changed))
 });
 
@@ -85,8 +88,8 @@ fn assignments(names: impl Iterator<Item = &'static str>) -> String {
     assigned.join(", ")
 }
 
-/// The fields, `extra` and the fingerprint.
-const QUERY_VALUES: usize = QueryRecord::FIELDS.len() + 2;
+/// The fields, `extra`, the fingerprint, and what is known of the zone of the times.
+const QUERY_VALUES: usize = QueryRecord::FIELDS.len() + 3;
 /// The row of the query, and the fields.
 const LOAD_VALUES: usize = Load::FIELDS.len() + 1;
 
@@ -116,7 +119,9 @@ fn query_values<'a>(
     let extra = extra.map_or(ValueRef::Null, ValueRef::from);
     let fingerprint = fingerprint.map(Fingerprint::to_signed);
     let fingerprint = fingerprint.map_or(ValueRef::Null, ValueRef::Integer);
-    let mut values = record.values().into_iter().map(sql_value).chain([extra, fingerprint]);
+    let time_source = record.zoned.number().map_or(ValueRef::Null, ValueRef::Integer);
+    let last = [extra, fingerprint, time_source];
+    let mut values = record.values().into_iter().map(sql_value).chain(last);
     std::array::from_fn(|_| values.next().unwrap_or(ValueRef::Null))
 }
 
@@ -177,6 +182,7 @@ fn query_of<'v>(
     let extra = value(3)?.as_str_or_null()?;
     // Whatever else somebody wrote into the column counts as nothing.
     record.extra = extra.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    record.zoned = Zoned::of_number(value(4)?.as_i64_or_null()?);
     Ok(StoredQuery {
         id: value(0)?.as_i64()?,
         record,
@@ -286,7 +292,7 @@ mod tests {
     use crate::store::SqliteStore as Store;
 
     /// Columns of `query` that are not fields: what the store adds, and what SQLite makes of other columns.
-    const ADDED: [&str; 4] = ["id", "extra", "fingerprint", "is_failed"];
+    const ADDED: [&str; 5] = ["id", "extra", "fingerprint", "is_failed", "time_source"];
 
     async fn schema() -> (tempfile::TempDir, Connection) {
         let folder = tempfile::TempDir::new().unwrap();
