@@ -36,6 +36,7 @@ pub(super) struct PostgresWriter {
     address: PostgresAddress,
     /// None after an error: the outcome of what was sent on the connection is unknown.
     connection: Option<PgConnection>,
+    is_citus: bool,
     /// The name of this writer among all writers of the history.
     name: String,
     indexer: Indexer,
@@ -60,6 +61,7 @@ impl PostgresWriter {
         let mut writer = PostgresWriter {
             address,
             connection: None,
+            is_citus: false,
             name,
             indexer,
             known_commits: cluster.known_commits.clone(),
@@ -80,6 +82,7 @@ impl PostgresWriter {
                 let now_ms = now_ms();
                 let ended_ms = now_ms.saturating_sub(WRITER_ENDED_MS);
                 statements::add_writer(&mut connection, &self.name, now_ms, ended_ms).await?;
+                self.is_citus = statements::is_citus(&mut connection).await?;
                 connection
             }
         };
@@ -97,10 +100,11 @@ impl PostgresWriter {
         let is_alone = Instant::now() >= self.alone_from;
         let insertion = if is_alone { Insertion::Copy } else { Insertion::OnConflict };
         let (name, state) = (self.name.clone(), self.state.clone());
+        let is_citus = self.is_citus;
         let connection = self.connected().await?;
         let mut transaction = connection.begin().await?;
         let mut written = Vec::new();
-        let mut rows = PostgresRows::new(&mut transaction, token, insertion);
+        let mut rows = PostgresRows::new(&mut transaction, token, insertion, is_citus);
         for batch in batches.iter_mut() {
             written.push(write_batch(&mut rows, batch).await?);
         }
@@ -111,9 +115,13 @@ impl PostgresWriter {
                 written.push(write_batch(&mut rows, batch).await?);
             }
         }
-        let commits = statements::count_commit(&mut transaction, &name, now_ms()).await?;
+        let mut commits = statements::count_commit(&mut transaction, &name, now_ms()).await?;
         state.set_committing(true);
         transaction.commit().await?;
+        if is_citus {
+            // Its nodes commit one after the other. A read may have had this version before all rows.
+            commits = statements::count_commit(connection, &name, now_ms()).await?;
+        }
         state.set_committing(false);
         self.known_commits.note_own(commits);
         Ok(written)

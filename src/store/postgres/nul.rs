@@ -26,41 +26,43 @@ pub(super) fn replace_nul(batch: &mut Batch) {
     }
 }
 
-/// Returns a record without the character; None if it has none.
+/// Returns a record without the character; None if it has none, as nearly all records.
 fn replaced(record: &QueryRecord) -> Option<QueryRecord> {
-    let fields = Texts::of(record.values());
-    let of_load = record.load.as_deref().map(|load| Texts::of(load.values()));
-    let has_nul = fields.has_nul || of_load.as_ref().is_some_and(|texts| texts.has_nul);
-    if !has_nul {
+    let (fields, of_load) = (record.values(), record.load.as_deref().map(Load::values));
+    if !has_nul(&fields) && !of_load.as_ref().is_some_and(|values| has_nul(values)) {
         return None;
     }
-    let Ok(mut replaced) = QueryRecord::of_values(fields.next());
+    let Ok(mut replaced) = QueryRecord::of_values(Texts::of(&fields).next());
     // JSON writes the character as an escape.
     replaced.extra = record.extra.clone();
     replaced.zoned = record.zoned;
-    replaced.load = of_load.map(|texts| {
-        let Ok(load) = Load::of_values(texts.next());
+    replaced.load = of_load.map(|values| {
+        let Ok(load) = Load::of_values(Texts::of(&values).next());
         Box::new(load)
     });
     Some(replaced)
 }
 
+fn has_nul(values: &[FieldValue<'_>]) -> bool {
+    let has_nul = |value: &FieldValue<'_>| match value {
+        FieldValue::Text(text) | FieldValue::Json(text) => text.contains('\0'),
+        _ => false,
+    };
+    values.iter().any(has_nul)
+}
+
 /// The values of a record, with their texts without the character.
 struct Texts<'v> {
     values: Vec<(FieldValue<'v>, Cow<'v, str>)>,
-    has_nul: bool,
 }
 
 impl<'v> Texts<'v> {
-    fn of(values: impl IntoIterator<Item = FieldValue<'v>>) -> Texts<'v> {
-        let values = values.into_iter().map(|value| match value {
-            FieldValue::Text(text) | FieldValue::Json(text) => (value, without_nul(text)),
-            // Not the default, which is an owned text.
-            _ => (value, Cow::Borrowed("")),
+    fn of(values: &[FieldValue<'v>]) -> Texts<'v> {
+        let values = values.iter().map(|value| match value {
+            FieldValue::Text(text) | FieldValue::Json(text) => (*value, without_nul(text)),
+            _ => (*value, Cow::default()),
         });
-        let values: Vec<_> = values.collect();
-        let has_nul = values.iter().any(|(_, text)| matches!(text, Cow::Owned(_)));
-        Texts { values, has_nul }
+        Texts { values: values.collect() }
     }
 
     /// Returns what gives the values one after the other.
@@ -76,5 +78,25 @@ impl<'v> Texts<'v> {
                 None => FieldValue::Unknown,
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::record::{Kind, Origin};
+
+    #[test]
+    fn only_a_record_with_the_character_is_made_anew() {
+        let mut record = QueryRecord::new("1-2".parse().unwrap(), Kind::Load, Origin::Audit);
+        (record.scan_rows, record.user) = (Some(3), Some("alice".to_string()));
+        record.load = Some(Box::default());
+        assert_eq!(replaced(&record), None);
+        record.user = Some("al\0ice".to_string());
+        let of_user = replaced(&record).unwrap();
+        assert_eq!((of_user.user.as_deref(), of_user.scan_rows), (Some("al\u{fffd}ice"), Some(3)));
+        record.user = None;
+        record.load = Some(Box::new(Load { label: Some("\0".to_string()), ..Load::default() }));
+        assert_eq!(replaced(&record).unwrap().load.unwrap().label.as_deref(), Some("\u{fffd}"));
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migration, Migrator};
-use sqlx::{Connection, PgConnection};
+use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::cluster::{Cluster, connect_to_primary};
 use super::error::message;
@@ -89,8 +89,40 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtext('annals: schema'))")
         .execute(&mut *transaction)
         .await?;
-    MIGRATIONS.run(&mut *transaction).await?;
+    // So that Citus changes several tables with foreign keys in one transaction. PostgreSQL ignores it.
+    sqlx::query("SELECT set_config('citus.multi_shard_modify_mode', 'sequential', true)")
+        .execute(&mut *transaction)
+        .await?;
+    // Skips none: makes the table of the migrations, and checks those that it has.
+    MIGRATIONS.skip(&mut *transaction, Some(0)).await?;
+    let applied = transaction.list_applied_migrations(&MIGRATIONS.table_name).await?;
+    for migration in MIGRATIONS.iter() {
+        if applied.iter().any(|it| it.version == migration.version) {
+            continue;
+        }
+        for statement in statements_of(migration.sql.as_str()) {
+            let statement = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+            let executed = statement.execute(&mut *transaction).await;
+            executed.map_err(|error| MigrateError::ExecuteMigration(error, migration.version))?;
+        }
+        MIGRATIONS.skip(&mut *transaction, Some(migration.version)).await?;
+    }
     Ok(transaction.commit().await?)
+}
+
+/// Returns the statements of a migration, each of which ends with its line. No text has a semicolon at the end of a line. Citus
+/// sends a worker the whole text of which a statement is a part, and the worker rejects more than one statement.
+fn statements_of(migration: &str) -> Vec<String> {
+    let (mut statements, mut next, mut is_quoted) = (Vec::new(), String::new(), false);
+    for line in migration.lines().filter(|line| !line.trim_start().starts_with("--")) {
+        is_quoted ^= line.matches("$$").count() % 2 == 1;
+        next.push_str(line);
+        next.push('\n');
+        if !is_quoted && line.trim_end().ends_with(';') {
+            statements.push(std::mem::take(&mut next));
+        }
+    }
+    statements
 }
 
 /// Returns what an error of [`migrate`] means.

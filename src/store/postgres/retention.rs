@@ -77,8 +77,14 @@ impl Store {
         &self,
         from: i64,
     ) -> Result<(Vec<i64>, Option<i64>), StoreError> {
-        let rows =
-            statements::used_statements(&self.cluster.primary(), from, STATEMENTS_FOUND).await?;
+        let mut connection = self.cluster.primary().acquire().await?;
+        let rows = match statements::is_citus(&mut *connection).await? {
+            true => {
+                statements::used_statements_on_citus(&mut connection, from, STATEMENTS_FOUND)
+                    .await?
+            }
+            false => statements::used_statements(&mut *connection, from, STATEMENTS_FOUND).await?,
+        };
         let is_last = (rows.len() as i64) < STATEMENTS_FOUND;
         let last = rows.last().filter(|_| !is_last);
         let next = last.and_then(|(fingerprint, _)| fingerprint.checked_add(1));

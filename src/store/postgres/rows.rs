@@ -16,7 +16,8 @@ use crate::domain::record::{Field, FieldValue, Load, QueryId, QueryRecord, Store
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 
-/// Selects what [`read_query`] reads, up to the conditions. For EXISTS, the server would read the ids of all profiles. `$1` is the most characters of a statement: cutting counts
+/// Selects what [`read_query`] reads, up to the conditions. For EXISTS, the server would read the ids of all profiles; for a
+/// subquery, Citus would ask every shard. `$1` is the most characters of a statement: cutting counts
 /// them, so a statement of no more bytes is taken as it is.
 pub(super) static SELECT_QUERY: LazyLock<String> = LazyLock::new(|| {
     let field = |name| match name {
@@ -27,9 +28,9 @@ pub(super) static SELECT_QUERY: LazyLock<String> = LazyLock::new(|| {
     let of_load: Vec<String> = names(&Load::FIELDS).map(|name| format!("load.{name}")).collect();
     format!(
         "SELECT query.id, query.revision, query.fingerprint,
-             (SELECT true FROM profile WHERE profile.query_id = query.query_id) IS NOT NULL,
-             query.extra, query.time_source, {}, load.query_id, {}
-         FROM query LEFT JOIN load ON load.query_id = query.query_id ",
+             profile.query_id IS NOT NULL, query.extra, query.time_source, {}, load.query_id, {}
+         FROM query LEFT JOIN load ON load.query_id = query.query_id
+             LEFT JOIN profile ON profile.query_id = query.query_id ",
         fields.join(", "),
         of_load.join(", ")
     )

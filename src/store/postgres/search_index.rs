@@ -3,7 +3,8 @@
 //! Rows are inserted by several writers, and a lower row may be committed after a higher one. So a segment is made once
 //! every transaction that was given one of its rows has ended.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use annals_postgres_statements as statements;
 use futures_util::TryStreamExt;
@@ -15,6 +16,8 @@ use crate::store::ngram_index::{
     Candidates, Grams, Mask, Masks, PAGES, next_segment, segment_ids, segment_of,
 };
 
+/// From one look at the workers of Citus to the next.
+const WORKERS_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Sequences of bytes whose pages a search reads at a time: four rule out nearly all runs that do not match.
 const GRAMS: usize = 4;
 
@@ -63,6 +66,9 @@ pub(super) async fn make_segment(
         return Ok(false);
     };
     let changes = statements::begin_segment(connection, segment).await?;
+    if statements::is_citus(&mut *connection).await? {
+        await_workers(connection).await?;
+    }
     let masks = masks_of(connection, segment).await?;
     let (ids, pages): (Vec<i64>, Vec<Vec<u8>>) = masks.pages().unzip();
     let mut transaction = connection.begin().await?;
@@ -70,6 +76,35 @@ pub(super) async fn make_segment(
     statements::end_segment(&mut transaction, segment, changes).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Returns once the workers of Citus have committed each transaction that has ended on the coordinator.
+async fn await_workers(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut awaited = prepared_transactions(connection).await?;
+    while !awaited.is_empty() {
+        tokio::time::sleep(WORKERS_AGAIN_AFTER).await;
+        let prepared = prepared_transactions(connection).await?;
+        awaited.retain(|name| prepared.contains(name));
+    }
+    Ok(())
+}
+
+/// Returns the names of transactions that the workers of Citus have prepared and not committed. Errors if one does not answer.
+async fn prepared_transactions(
+    connection: &mut PgConnection,
+) -> Result<HashSet<String>, sqlx::Error> {
+    // No macro: the function is one of Citus.
+    let prepared = "SELECT success, result FROM run_command_on_all_nodes($$
+        SELECT coalesce(string_agg(gid, ' '), '') FROM pg_prepared_xacts WHERE database = current_database() $$)";
+    let mut names = HashSet::new();
+    for node in sqlx::query(prepared).fetch_all(connection).await? {
+        let (is_answer, result): (bool, String) = (node.try_get(0)?, node.try_get(1)?);
+        if !is_answer {
+            return Err(sqlx::Error::Protocol(result));
+        }
+        names.extend(result.split_whitespace().map(str::to_string));
+    }
+    Ok(names)
 }
 
 async fn masks_of(connection: &mut PgConnection, segment: i64) -> Result<Masks, sqlx::Error> {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use annals_postgres_statements as statements;
+use sqlx::PgConnection;
 
 use super::Store;
 use crate::domain::statement::Fingerprint;
@@ -10,12 +11,24 @@ use crate::store::contents::Sizes;
 use crate::store::error::StoreError;
 use crate::store::retention::DiskUsage;
 
+/// Returns the bytes that the database takes on the disks of all nodes of Citus.
+async fn bytes_of_nodes(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    // No macro: the function is one of Citus.
+    let bytes = "SELECT sum(result::bigint)::bigint
+        FROM run_command_on_all_nodes($$ SELECT pg_database_size(current_database()) $$)";
+    sqlx::query_scalar(bytes).fetch_one(connection).await
+}
+
 impl Store {
     /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.
     pub(in crate::store) async fn sizes(&self) -> Result<Sizes, StoreError> {
         let statements::Sizes { queries, profiles, profile_text_bytes, profile_bytes } =
             statements::sizes(&mut *self.cluster.reader().await?).await?;
-        let file_bytes = statements::database_bytes(&mut *self.cluster.reader().await?).await?;
+        let mut connection = self.cluster.reader().await?;
+        let file_bytes = match statements::is_citus(&mut *connection).await? {
+            true => bytes_of_nodes(&mut connection).await?,
+            false => statements::database_bytes(&mut *connection).await?,
+        };
         Ok(Sizes { queries, profiles, profile_text_bytes, profile_bytes, file_bytes })
     }
 

@@ -33,6 +33,7 @@ pub(super) struct PostgresRows<'c> {
     /// How many labels this transaction has stored or found. A group is written in the same order when it is tried again.
     labels: usize,
     insertion: Insertion,
+    is_citus: bool,
     /// The normalized statements that this transaction has stored or found.
     stored_statements: foldhash::HashSet<Fingerprint>,
     /// The names of clusters that this transaction has stored or found.
@@ -47,12 +48,14 @@ impl<'c> PostgresRows<'c> {
         connection: &'c mut PgConnection,
         token: &'c str,
         insertion: Insertion,
+        is_citus: bool,
     ) -> PostgresRows<'c> {
         PostgresRows {
             connection,
             token,
             labels: 0,
             insertion,
+            is_citus,
             stored_statements: foldhash::HashSet::default(),
             stored_clusters: BTreeSet::new(),
             revisions: HashMap::new(),
@@ -101,10 +104,13 @@ impl Rows for PostgresRows<'_> {
         if !removal.queries.is_empty() {
             let removed = statements::remove_queries(connection, &removal.queries).await?;
             written.removed_queries = removed.len() as u64;
-            let mut fingerprints: Vec<i64> = removed.into_iter().flatten().collect();
-            fingerprints.sort_unstable();
-            fingerprints.dedup();
-            statements::remove_unused_statements(connection, &fingerprints).await?;
+            // On Citus this would read all entries of common statements. Retention sweeps the statements, too.
+            if !self.is_citus {
+                let mut fingerprints: Vec<i64> = removed.into_iter().flatten().collect();
+                fingerprints.sort_unstable();
+                fingerprints.dedup();
+                statements::remove_unused_statements(connection, &fingerprints).await?;
+            }
         }
         if let Some(before_ms) = removal.logins_before_ms {
             statements::remove_logins(connection, before_ms).await?;
@@ -113,7 +119,11 @@ impl Rows for PostgresRows<'_> {
             statements::remove_labels(connection, before_ms).await?;
         }
         if !removal.statements.is_empty() {
-            statements::remove_unused_statements(connection, &removal.statements).await?;
+            let unused = &removal.statements;
+            match self.is_citus {
+                true => statements::remove_unused_statements_on_citus(connection, unused).await?,
+                false => statements::remove_unused_statements(connection, unused).await?,
+            }
         }
         if let Some(mark) = &removal.mark {
             let mark = statements::Mark {

@@ -195,10 +195,10 @@ pub async fn nearest_profile_before(
            FROM (SELECT id, query_id, "user", cluster, started_ms, duration_ms FROM query
                  WHERE fingerprint = $1 AND started_ms <= $2
                  ORDER BY started_ms DESC, id DESC LIMIT $5) AS near
-           LEFT JOIN plan ON plan.query_id = near.query_id
+           JOIN profile ON profile.query_id = near.query_id
+           LEFT JOIN plan ON plan.query_id = profile.query_id
            WHERE near.query_id <> $3 AND ($4::text IS NULL OR near."user" = $4)
              AND ($6::text[] IS NULL OR near.cluster = ANY($6))
-             AND EXISTS (SELECT 1 FROM profile WHERE profile.query_id = near.query_id)
            ORDER BY near.started_ms DESC, near.id DESC LIMIT 1"#,
         fingerprint,
         started_ms,
@@ -225,10 +225,10 @@ pub async fn nearest_profile_after(
            FROM (SELECT id, query_id, "user", cluster, started_ms, duration_ms FROM query
                  WHERE fingerprint = $1 AND started_ms > $2
                  ORDER BY started_ms ASC, id ASC LIMIT $5) AS near
-           LEFT JOIN plan ON plan.query_id = near.query_id
+           JOIN profile ON profile.query_id = near.query_id
+           LEFT JOIN plan ON plan.query_id = profile.query_id
            WHERE near.query_id <> $3 AND ($4::text IS NULL OR near."user" = $4)
              AND ($6::text[] IS NULL OR near.cluster = ANY($6))
-             AND EXISTS (SELECT 1 FROM profile WHERE profile.query_id = near.query_id)
            ORDER BY near.started_ms ASC, near.id ASC LIMIT 1"#,
         fingerprint,
         started_ms,

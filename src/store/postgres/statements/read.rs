@@ -4,6 +4,15 @@ use sqlx::PgExecutor;
 
 use super::{Result, Seen};
 
+/// Returns whether the server distributes tables with Citus.
+pub async fn is_citus(connection: impl PgExecutor<'_>) -> Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') AS "is_citus!""#
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// Returns the process of the server that a connection has.
 pub async fn process(connection: impl PgExecutor<'_>) -> Result<i32> {
     sqlx::query_scalar!(r#"SELECT pg_backend_pid() AS "process!""#).fetch_one(connection).await

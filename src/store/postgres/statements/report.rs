@@ -68,10 +68,13 @@ pub struct Sizes {
 pub async fn sizes(server: impl PgExecutor<'_>) -> Result<Sizes> {
     sqlx::query_as!(
         Sizes,
-        r#"SELECT (SELECT count(*) FROM query) AS "queries!", count(*) AS "profiles!",
-               coalesce(sum(text_bytes), 0)::bigint AS "profile_text_bytes!",
-               coalesce(sum(octet_length(body)), 0)::bigint AS "profile_bytes!"
-           FROM profile"#
+        r#"SELECT queries AS "queries!", profiles AS "profiles!", profile_text_bytes AS "profile_text_bytes!",
+                  profile_bytes AS "profile_bytes!"
+           FROM (SELECT count(*) AS queries FROM query) AS of_queries,
+                (SELECT count(*) AS profiles,
+                     coalesce(sum(text_bytes), 0)::bigint AS profile_text_bytes,
+                     coalesce(sum(octet_length(body)), 0)::bigint AS profile_bytes
+                 FROM profile) AS of_profiles"#
     )
     .fetch_one(server)
     .await

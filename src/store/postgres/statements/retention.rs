@@ -97,6 +97,36 @@ pub async fn used_statements(
     Ok(rows.into_iter().map(|row| (row.fingerprint, row.is_used)).collect())
 }
 
+/// Returns the same on Citus, which looks up no query for each row of a table that each node has. Reads as many entries of an
+/// index as queries have the statements.
+pub async fn used_statements_on_citus(
+    connection: &mut PgConnection,
+    from: i64,
+    limit: i64,
+) -> Result<Vec<(i64, bool)>> {
+    let found = sqlx::query_scalar!(
+        "SELECT fingerprint FROM statement WHERE fingerprint >= $1 ORDER BY fingerprint LIMIT $2",
+        from,
+        limit
+    );
+    let found = found.fetch_all(&mut *connection).await?;
+    let used = used_fingerprints(connection, &found).await?;
+    Ok(found.into_iter().map(|it: i64| (it, used.contains(&it))).collect())
+}
+
+/// Returns those of the fingerprints that queries have.
+pub(super) async fn used_fingerprints(
+    server: impl PgExecutor<'_>,
+    fingerprints: &[i64],
+) -> Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT fingerprint AS "fingerprint!" FROM query WHERE fingerprint = ANY($1)"#,
+        fingerprints
+    )
+    .fetch_all(server)
+    .await
+}
+
 /// Returns the bytes of all profiles, as they are stored.
 pub async fn profile_bytes(server: impl PgExecutor<'_>) -> Result<i64> {
     sqlx::query_scalar!(

@@ -324,6 +324,23 @@ pub async fn remove_unused_statements(
     Ok(())
 }
 
+/// Does the same on Citus, which takes no condition on queries for a table that each node has. Reads as many entries of an index
+/// as queries have the statements.
+pub async fn remove_unused_statements_on_citus(
+    connection: &mut PgConnection,
+    fingerprints: &[i64],
+) -> Result<()> {
+    let used = super::used_fingerprints(&mut *connection, fingerprints).await?;
+    sqlx::query!(
+        "DELETE FROM statement WHERE fingerprint = ANY($1) AND NOT fingerprint = ANY($2)",
+        fingerprints,
+        &used
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Removes up to a thousand log-ins before a time, in Unix milliseconds.
 pub async fn remove_logins(connection: &mut PgConnection, before_ms: i64) -> Result<()> {
     sqlx::query!(
