@@ -128,7 +128,7 @@ fn a_bound_holds_under_load_and_delays_no_push() {
     let begun = Instant::now();
     let mut run = 2;
     while of_bound(push_for(&server, &db, Duration::from_secs(1), 2000, run).largest) > 1.05 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the database stays above its bound");
+        assert!(begun.elapsed() < Duration::from_secs(120), "the database stays above its bound");
         run += 1;
     }
     println!("within its bound after {:?}", begun.elapsed());
