@@ -333,7 +333,7 @@ pub(super) fn column_names() -> Vec<&'static str> {
     names
 }
 
-/// What stands before the names of the columns that only loads have.
+/// The beginning of the names of the columns that only loads have.
 const LOAD: &str = "load.";
 
 /// Returns the names of the columns that only loads have, as `show` writes them.

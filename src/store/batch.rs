@@ -129,7 +129,7 @@ pub(crate) struct Arrival {
     pub now_ms: Option<i64>,
     /// Records that started in the future then.
     pub future: u64,
-    /// How far ahead the latest start was of those that depend on the zone, in milliseconds.
+    /// How far ahead the latest start was that depends on the zone, in milliseconds.
     pub zone_ahead_ms: Option<i64>,
 }
 

@@ -239,7 +239,7 @@ fn title(query: &StoredQuery) -> Markup {
     named(text.as_deref(), query.kind)
 }
 
-/// Returns the text that stands for a query in a row, or what it is if it has none: an id says nothing to a person.
+/// Returns the text of a query in a row, or what the query is if it has no text: an id says nothing to a person.
 pub(super) fn named(text: Option<&str>, kind: Kind) -> Markup {
     html! {
         @match (text.filter(|text| !text.is_empty()), kind) {
