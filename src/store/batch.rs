@@ -15,7 +15,7 @@ use crate::domain::login::Login;
 use crate::domain::profile::{PlanSummary, Profile};
 use crate::domain::record::{QueryId, QueryRecord, Zoned};
 use crate::domain::statement::{Fingerprint, normalize_into};
-use crate::domain::time::{FUTURE_MS, LocalMinute, Zone, now_ms};
+use crate::domain::time::{LocalMinute, Zone, now_ms};
 use crate::domain::token::TokenHash;
 use crate::formats::rows::Entry;
 
@@ -137,8 +137,7 @@ impl Arrival {
     /// Looks at the start of a record.
     fn check_start(&mut self, record: &QueryRecord) {
         let now_ms = *self.now_ms.get_or_insert_with(now_ms);
-        let ahead_ms = record.started_ms.map_or(0, |started_ms| started_ms.saturating_sub(now_ms));
-        if ahead_ms > FUTURE_MS {
+        if let Some(ahead_ms) = record.ahead_ms(now_ms) {
             self.future += 1;
             if record.zoned == Zoned::Local {
                 self.zone_ahead_ms = self.zone_ahead_ms.max(Some(ahead_ms));

@@ -36,6 +36,18 @@ pub(crate) enum Shifted {
     Logins,
 }
 
+impl Shifted {
+    /// Returns the conditions of a filter that these records have, beside the times. Log-ins have the frontend alone.
+    pub(super) fn filter(self, filter: &QueryFilter) -> QueryFilter {
+        match self {
+            Shifted::Queries => filter.clone(),
+            Shifted::Logins => {
+                QueryFilter { frontend: filter.frontend.clone(), ..QueryFilter::default() }
+            }
+        }
+    }
+}
+
 /// The records of a filter with the same row of `time_source`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ZoneGroup {

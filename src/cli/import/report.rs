@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::is_standard_input;
 use crate::cli::merge::other_clusters;
 use crate::domain::record::{QueryRecord, Zoned};
-use crate::domain::time::{FUTURE_MS, Zone};
+use crate::domain::time::Zone;
 use crate::formats::file::Location;
 use crate::formats::{ForeignLines, Item, ReadWarning, SkipReason, Skipped};
 use crate::ingest::{FUTURE_INSTANTS, future_in_zone, other_zone};
@@ -167,10 +167,7 @@ impl Report {
 
     /// Warns about a query that begins in the future, as it does if times are read in a wrong zone.
     fn check_start(&mut self, record: &QueryRecord, path: &Path, place: Location<'_>) {
-        if let Some(started_ms) = record.started_ms
-            && let ahead_ms = started_ms.saturating_sub(self.now_ms)
-            && ahead_ms > FUTURE_MS
-        {
+        if let Some(ahead_ms) = record.ahead_ms(self.now_ms) {
             if record.zoned == Zoned::Local {
                 self.ahead_ms = self.ahead_ms.max(Some(ahead_ms));
             }

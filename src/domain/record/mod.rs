@@ -15,6 +15,8 @@ mod stored;
 mod tests;
 mod zoned;
 
+use crate::domain::time::FUTURE_MS;
+
 pub(crate) use field::{Field, FieldValue};
 pub(crate) use fields::{Load, QueryRecord};
 pub(crate) use id::{QueryId, QueryIdError};
@@ -32,6 +34,13 @@ impl QueryRecord {
     /// Returns whether the query started later than another one; false if a start is unknown.
     pub(crate) fn started_after(&self, other: &QueryRecord) -> bool {
         self.started_ms.zip(other.started_ms).is_some_and(|(mine, theirs)| mine > theirs)
+    }
+
+    /// Returns how far in the future the start is at a time, in milliseconds; None if it is not, or no further than a clock may
+    /// be fast.
+    pub(crate) fn ahead_ms(&self, now_ms: i64) -> Option<i64> {
+        let ahead_ms = self.started_ms?.saturating_sub(now_ms);
+        (ahead_ms > FUTURE_MS).then_some(ahead_ms)
     }
 
     /// Returns what names a load: its label, or else the tables that it writes, or else the number of its job. None for a

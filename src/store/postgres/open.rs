@@ -93,7 +93,7 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
     sqlx::query("SELECT set_config('citus.multi_shard_modify_mode', 'sequential', true)")
         .execute(&mut *transaction)
         .await?;
-    // Skips none: makes the table of the migrations, and checks those that it has.
+    // Makes the table of the migrations, and compares the applied migrations with the known ones. No migration is 0.
     MIGRATIONS.skip(&mut *transaction, Some(0)).await?;
     let applied = transaction.list_applied_migrations(&MIGRATIONS.table_name).await?;
     for migration in MIGRATIONS.iter() {

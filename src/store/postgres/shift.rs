@@ -28,13 +28,7 @@ fn and_filter(conditions: &mut Conditions, what: Shifted, filter: &QueryFilter) 
     let (_, time) = table(what);
     conditions.and(&format!("query.{time} BETWEEN "), first_ms).push(" AND ").push_bind(last_ms);
     conditions.and_plain("query.time_source IS DISTINCT FROM 0");
-    match what {
-        Shifted::Queries => conditions.and_filter(filter, None),
-        Shifted::Logins => conditions.and_filter(
-            &QueryFilter { frontend: filter.frontend.clone(), ..Default::default() },
-            None,
-        ),
-    }
+    conditions.and_filter(&what.filter(filter), None);
 }
 
 impl Store {

@@ -41,7 +41,7 @@ impl RunTimes {
     /// Returns how many runs there were at once in each step of a range that ends at `to_ms`.
     pub(super) fn steps(mut self, spans: Spans, to_ms: i64) -> Vec<ConcurrencyStep> {
         let running_ms = self.running_ms(spans);
-        // The runs of a millisecond begin before those that have no length are looked at.
+        // At one moment, the runs with a duration are counted before the runs without one.
         let starts = self.starts.into_iter().map(|start_ms| (start_ms, false));
         let moments = self.moments.into_iter().map(|start_ms| (start_ms, true));
         let mut starts: Vec<(i64, bool)> = starts.chain(moments).collect();

@@ -26,13 +26,7 @@ fn and_filter(conditions: Conditions, what: Shifted, filter: &QueryFilter) -> Co
         .and(&format!("{time} >= ?"), first_ms)
         .and(&format!("{time} <= ?"), last_ms)
         .and_plain("time_source IS NOT 0");
-    match what {
-        Shifted::Queries => conditions.and_filter(filter, None),
-        Shifted::Logins => conditions.and_filter(
-            &QueryFilter { frontend: filter.frontend.clone(), ..Default::default() },
-            None,
-        ),
-    }
+    conditions.and_filter(&what.filter(filter), None)
 }
 
 /// Returns the rows of a filter whose times depend on a zone, or may, by their row of `time_source`. Reads all rows.
