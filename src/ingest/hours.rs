@@ -8,6 +8,9 @@ use crate::store::{Batch, Store, StoreError, WriteError};
 
 /// From one look for hours without a summary to the next.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// The lease of the annals that makes summaries, and how long it lasts unless it is renewed.
+const LEASE: &str = "hour summaries";
+const LEASE_TIME: Duration = Duration::from_secs(120);
 /// After each hour, annals pauses this many times as long as it read: summaries take a quarter of a core.
 const PAUSES: u32 = 3;
 
@@ -42,8 +45,11 @@ pub(crate) async fn sum_hours(pipeline: Arc<Pipeline>, store: Store) {
     }
 }
 
-/// Makes the summaries of some hours. Returns false if every hour has one.
+/// Makes the summaries of some hours. Returns false if every hour has one, or another annals makes them.
 async fn sum_some(pipeline: &Pipeline, store: &Store) -> Result<bool, SummaryError> {
+    if !store.holds(LEASE, LEASE_TIME.as_millis() as i64).await? {
+        return Ok(false);
+    }
     let hours = store.unsummed_hours().await?;
     if hours.is_empty() {
         return Ok(false);

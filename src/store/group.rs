@@ -1,9 +1,11 @@
 //! Queries in groups: by normalized statement, user, database, cluster or hour.
 
+use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::{Durations, KnownSum};
 use crate::domain::time::Zone;
 
+use super::hours::{HourNames, HourSummary};
 use super::timeline::Counted;
 
 /// Offsets of time zones are whole quarters of an hour.
@@ -226,6 +228,20 @@ impl Grouping {
             for user in users {
                 group.users.insert(number_of(&mut self.users, user));
             }
+        }
+    }
+
+    /// Adds the queries of an hour that a filter chooses and the owner may see.
+    pub(super) fn add_hour(
+        &mut self,
+        hour: i64,
+        summary: &HourSummary,
+        (filter, owner): (&QueryFilter, Option<&str>),
+    ) {
+        for (group, HourNames { user, db, cluster }) in summary.groups(filter, owner) {
+            let durations = group.durations();
+            let keys = Keys { fingerprint: group.fingerprint, user, db, cluster };
+            self.add_alike(&group.alike(hour, &durations), &keys, user);
         }
     }
 

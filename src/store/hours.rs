@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::group::SUMMED;
+use super::group::{Alike, Quarters, SUMMED};
 use super::timeline::Counted;
 use crate::domain::filter::{QueryFilter, Users};
 use crate::domain::record::Kind;
@@ -27,7 +27,7 @@ pub(super) fn hour_of(started_ms: i64) -> i64 {
 }
 
 /// A change to the summaries.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum HourChange {
     /// A reading of these hours begins. What it reads is stored only if no query of the hour changes meanwhile.
     Begin { hours: Vec<i64>, token: i64 },
@@ -54,17 +54,17 @@ pub(super) struct HourGroup {
     is_load: bool,
     pub count: i64,
     /// Queries that failed.
-    pub errors: i64,
+    errors: i64,
     /// The different durations, sorted: each as the difference from the one before, and how often it occurs.
     durations: Vec<(i64, u64)>,
     /// The sums of [`SUMMED`], None where no query has a value.
-    pub sums: [Option<i128>; SUMMED.len()],
-    pub peak_memory_bytes: Option<i64>,
+    sums: [Option<i128>; SUMMED.len()],
+    peak_memory_bytes: Option<i64>,
     /// The first and the last start, from the begin of the hour, in milliseconds.
     first_ms: i64,
     last_ms: i64,
     /// A bit for each quarter of the hour in which a query started.
-    pub quarters: u8,
+    quarters: u8,
 }
 
 impl HourGroup {
@@ -76,6 +76,21 @@ impl HourGroup {
             (last_ms, *times)
         });
         sorted.collect()
+    }
+
+    /// Returns the queries of the group in an hour. `durations` are its own.
+    pub(super) fn alike<'a>(&self, hour: i64, durations: &'a [(i64, u64)]) -> Alike<'a> {
+        let (first_ms, last_ms) = self.starts(hour);
+        Alike {
+            count: self.count,
+            errors: self.errors,
+            durations,
+            sums: self.sums,
+            peak_memory_bytes: self.peak_memory_bytes,
+            quarters: Quarters::OfHour { hour, bits: self.quarters },
+            first_ms: Some(first_ms),
+            last_ms: Some(last_ms),
+        }
     }
 
     /// Returns the first and the last start of the group in an hour, in Unix milliseconds.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::group::Alike;
-use super::hours::HOUR_MS;
+use super::hours::{HOUR_MS, HourSummary};
 use crate::domain::filter::QueryFilter;
 use crate::domain::statistics::Sum;
 
@@ -67,7 +67,7 @@ impl Counting {
     }
 
     /// Adds several queries, all of the span of the first start.
-    pub(super) fn add_alike(&mut self, queries: &Alike<'_>) {
+    fn add_alike(&mut self, queries: &Alike<'_>) {
         let position = queries.first_ms.and_then(|first_ms| self.spans.position(first_ms));
         let Some((bucket, sums)) = position.and_then(|at| self.buckets.get_mut(at)) else { return };
         bucket.count += queries.count;
@@ -79,6 +79,37 @@ impl Counting {
         let [scan_rows, scan_bytes, ..] = queries.sums;
         sums.scan_rows.add(scan_rows.unwrap_or(0));
         sums.scan_bytes.add(scan_bytes.unwrap_or(0));
+    }
+
+    /// Adds the queries of an hour that a filter chooses and the owner may see. The hour is in one span.
+    pub(super) fn add_hour(
+        &mut self,
+        hour: i64,
+        summary: &HourSummary,
+        (filter, owner): (&QueryFilter, Option<&str>),
+    ) {
+        for (group, ..) in summary.groups(filter, owner) {
+            let durations = group.durations();
+            self.add_alike(&group.alike(hour, &durations));
+        }
+    }
+
+    /// Adds several queries by the position of their span: how many they are and how many failed, the longest duration, and
+    /// the sums of durations, scanned rows and scanned bytes.
+    pub(super) fn add_sums(
+        &mut self,
+        at: usize,
+        (count, errors): (i64, i64),
+        max_ms: i64,
+        [total_ms, scan_rows, scan_bytes]: [i128; 3],
+    ) {
+        let Some((bucket, sums)) = self.buckets.get_mut(at) else { return };
+        bucket.count += count;
+        bucket.errors += errors;
+        bucket.max_ms = bucket.max_ms.max(max_ms);
+        sums.total_ms.add(total_ms);
+        sums.scan_rows.add(scan_rows);
+        sums.scan_bytes.add(scan_bytes);
     }
 
     pub(super) fn into_buckets(self) -> Vec<Bucket> {

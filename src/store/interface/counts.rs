@@ -138,20 +138,14 @@ impl Store {
         of_engine!(self, store => store.normalized_statements(fingerprints).await)
     }
 
-    /// Returns some of the hours whose queries have no summary and have settled; none on PostgreSQL, which sums on the server.
+    /// Returns some of the hours whose queries have no summary and have settled, the newest first.
     pub(crate) async fn unsummed_hours(&self) -> Result<Vec<i64>, StoreError> {
-        match self {
-            Store::Sqlite(store) => store.unsummed_hours().await,
-            Store::Postgres(_) => Ok(Vec::new()),
-        }
+        of_engine!(self, store => store.unsummed_hours().await)
     }
 
     /// Returns the bytes of the summary of an hour.
     pub(crate) async fn sum_hour(&self, hour: i64) -> Result<Vec<u8>, StoreError> {
-        match self {
-            Store::Sqlite(store) => store.sum_hour(hour).await,
-            Store::Postgres(_) => Ok(Vec::new()),
-        }
+        of_engine!(self, store => store.sum_hour(hour).await)
     }
 
     /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.

@@ -12,23 +12,19 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::Store;
 use super::conditions::{Conditions, stored_clusters};
+use super::hours::summed;
 use super::nul::without_nul;
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::group::{Alike, Group, GroupBy, Grouping, Keys, QUARTER_MS, Quarters, SUMMED};
+use crate::store::hours::HOUR_MS;
 use crate::store::query::Reader;
 use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
-use crate::store::timeline::{Bucket, Spans};
+use crate::store::timeline::{Bucket, Counting, Spans};
 
 /// Normalized statements that are read at a time: each has up to 64 KiB.
 const STATEMENTS_AT_ONCE: usize = 200;
-
-/// Returns a sum as SQLite's timeline has it: 0 for no value, and within what 64 bits hold.
-fn sum(column: &str) -> String {
-    let (min, max) = (i64::MIN, i64::MAX);
-    format!("least(greatest(coalesce(sum({column}), 0), {min}), {max})::bigint")
-}
 
 /// Rows of `query` that are counted together, as a power of two. The server puts the durations of a group into one value,
 /// which can have a gigabyte at most, and annals reads one such value at a time.
@@ -83,6 +79,29 @@ async fn groups(
     by: GroupBy,
     most: usize,
 ) -> Result<Vec<Group>, StoreError> {
+    let mut grouping = Grouping::new(by);
+    let is_usable = |hour: i64| match by {
+        GroupBy::Hour(zone) => zone.has_whole_hour(hour.saturating_mul(HOUR_MS)),
+        _ => true,
+    };
+    let others = summed(connection, filter, is_usable, |hour, summary| {
+        grouping.add_hour(hour, summary, (filter, owner));
+        grouping.len() <= most
+    });
+    for filter in others.await? {
+        count(connection, (&filter, owner), by, most, &mut grouping).await?;
+    }
+    Ok(grouping.into_groups())
+}
+
+/// Adds the queries of a filter to their groups. Stops with one group more than `most`.
+async fn count(
+    connection: &mut PgConnection,
+    (filter, owner): (&QueryFilter, Option<&str>),
+    by: GroupBy,
+    most: usize,
+    grouping: &mut Grouping,
+) -> Result<(), StoreError> {
     let (select, group_by) = alike_sql(by);
     let mut sql = Conditions::new(&select);
     sql.and_filter(filter, owner);
@@ -90,7 +109,6 @@ async fn groups(
     if by == GroupBy::Statement {
         sql.and_plain("query.fingerprint IS NOT NULL");
     }
-    let mut grouping = Grouping::new(by);
     let mut rows = sql.end().push(group_by).build().persistent(false).fetch(connection);
     while let Some(row) = rows.try_next().await?
         && grouping.len() <= most
@@ -120,36 +138,51 @@ async fn groups(
         };
         grouping.add_alike(&alike, &keys, users.iter().flatten().map(String::as_str));
     }
-    Ok(grouping.into_groups())
+    Ok(())
 }
 
-/// Adds the queries of a filter to the buckets of their spans.
+/// Counts the queries of a filter in spans.
+async fn counted(
+    connection: &mut PgConnection,
+    (filter, owner): (&QueryFilter, Option<&str>),
+    spans: Spans,
+) -> Result<Vec<Bucket>, StoreError> {
+    let mut counting = Counting::new(spans);
+    let is_usable = |hour| spans.have_whole_hour(hour);
+    let others = summed(connection, filter, is_usable, |hour, summary| {
+        counting.add_hour(hour, summary, (filter, owner));
+        true
+    });
+    for filter in others.await? {
+        fill(&mut counting, connection, (&filter, owner), spans).await?;
+    }
+    Ok(counting.into_buckets())
+}
+
+/// Adds the queries of a filter to their spans.
 async fn fill(
-    buckets: &mut [Bucket],
+    counting: &mut Counting,
     connection: &mut PgConnection,
     (filter, owner): (&QueryFilter, Option<&str>),
     spans: Spans,
 ) -> Result<(), StoreError> {
     let (from_ms, width_ms) = (spans.from_ms, spans.width_ms.max(1));
-    let (total_ms, scan_rows, scan_bytes) =
-        (sum("duration_ms"), sum("scan_rows"), sum("scan_bytes"));
     let mut sql = Conditions::new(&format!(
         "SELECT (started_ms - ({from_ms})) / {width_ms}, count(*), count(*) FILTER (WHERE is_failed),
-             {total_ms}, coalesce(greatest(max(duration_ms), 0), 0), {scan_rows}, {scan_bytes}
+             coalesce(greatest(max(duration_ms), 0), 0), sum(duration_ms)::text, sum(scan_rows)::text, sum(scan_bytes)::text
          FROM query"
     ));
     sql.and_filter(filter, owner);
     sql.and_times(filter);
     sql.end().push(" GROUP BY 1");
     for row in sql.end().build().persistent(false).fetch_all(connection).await? {
-        let position = usize::try_from(row.try_get::<i64, _>(0)?).ok();
-        let Some(bucket) = position.and_then(|at| buckets.get_mut(at)) else { continue };
-        bucket.count = row.try_get(1)?;
-        bucket.errors = row.try_get(2)?;
-        bucket.total_ms = row.try_get(3)?;
-        bucket.max_ms = row.try_get(4)?;
-        bucket.scan_rows = row.try_get(5)?;
-        bucket.scan_bytes = row.try_get(6)?;
+        let Ok(position) = usize::try_from(row.try_get::<i64, _>(0)?) else { continue };
+        let mut sums = [0; 3];
+        for (column, value) in (4..).zip(&mut sums) {
+            *value = exact_sum(&row, column)?.unwrap_or(0);
+        }
+        let counts = (row.try_get(1)?, row.try_get(2)?);
+        counting.add_sums(position, counts, row.try_get(3)?, sums);
     }
     Ok(())
 }
@@ -164,11 +197,10 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Vec<Bucket>, StoreError> {
         let filter = spans.restrict(filter);
-        let mut buckets = spans.empty();
         let mut read = self.reports.begin(reader.client()).await?;
         let queries = (&filter, reader.owner);
         let bound = read.bound();
-        bound.within(fill(&mut buckets, read.connection()?, queries, spans)).await?;
+        let buckets = bound.within(counted(read.connection()?, queries, spans)).await?;
         read.end().await?;
         Ok(buckets)
     }
@@ -231,23 +263,53 @@ impl Store {
     pub(in crate::store) async fn counted_by_span(
         &self,
         fingerprints: &[Fingerprint],
-        spans: (i64, i64, i64),
+        (from_ms, width_ms, last_ms): (i64, i64, i64),
         reader: Reader<'_>,
     ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
         let fingerprints: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
+        let wanted: foldhash::HashSet<i64> = fingerprints.iter().copied().collect();
+        let filter = QueryFilter {
+            from_ms: Some(from_ms),
+            to_ms: Some(last_ms.saturating_add(1)),
+            ..QueryFilter::default().within_clusters(reader.clusters).into_owned()
+        };
+        let spans = Spans { from_ms, width_ms, count: usize::MAX };
         let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
         let seen = (owner.as_deref(), clusters.as_deref());
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
+        let mut counts: foldhash::HashMap<(i64, i64), i64> = foldhash::HashMap::default();
         let counted = async {
-            Ok(statements::counted_by_span(connection, &fingerprints, spans, seen).await?)
+            let is_usable = |hour| spans.have_whole_hour(hour);
+            let others = summed(connection, &filter, is_usable, |hour, summary| {
+                for (group, ..) in summary.groups(&filter, reader.owner) {
+                    let known = group.fingerprint.filter(|it| wanted.contains(it));
+                    if let Some(fingerprint) = known {
+                        let (first_ms, _) = group.starts(hour);
+                        let part = first_ms.saturating_sub(from_ms) / width_ms;
+                        *counts.entry((fingerprint, part)).or_default() += group.count;
+                    }
+                }
+                true
+            });
+            for filter in others.await? {
+                let spans = (from_ms, width_ms);
+                let starts = filter.starts();
+                let rows = statements::counted_by_span(
+                    &mut *connection, &fingerprints, spans, starts, seen,
+                );
+                for row in rows.await? {
+                    *counts.entry((row.fingerprint, row.part)).or_default() += row.count;
+                }
+            }
+            Ok(())
         };
-        let counted = bound.within(counted).await?.into_iter();
+        bound.within(counted).await?;
         read.end().await?;
-        let counted =
-            counted.map(|row| (Fingerprint::from_signed(row.fingerprint), row.part, row.count));
-        Ok(counted.collect())
+        let counts = counts.into_iter();
+        let counts = counts.map(|((it, part), count)| (Fingerprint::from_signed(it), part, count));
+        Ok(counts.collect())
     }
 }
 

@@ -115,6 +115,7 @@ impl PostgresWriter {
                 written.push(write_batch(&mut rows, batch).await?);
             }
         }
+        rows.finish().await?;
         let mut commits = statements::count_commit(&mut transaction, &name, now_ms()).await?;
         state.set_committing(true);
         transaction.commit().await?;

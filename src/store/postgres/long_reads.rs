@@ -74,9 +74,10 @@ impl LongReads {
         let bound = self.time.map(|time| (time, Instant::now() + time));
         // 0 is no bound.
         let server_ms = self.time.map_or(0, |time| (time + GRACE).as_millis());
+        // A report of several statements must not count a query twice that changes between them.
         // Other systems cannot notice that a client is gone.
         let begin = format!(
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = {server_ms};
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {server_ms};
              SELECT set_config('client_connection_check_interval', '{CHECK_MS}', true) WHERE version() LIKE '%linux%'"
         );
         let (mut transaction, server) = self.cluster.begin(begin).await?;

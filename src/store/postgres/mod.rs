@@ -10,6 +10,7 @@ mod cluster;
 mod commit;
 mod conditions;
 mod error;
+mod hours;
 mod indexer;
 mod known_commits;
 mod lease;

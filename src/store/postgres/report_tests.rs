@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
+use super::hours::change_hours;
 use crate::domain::account::{Account, Role};
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::{Choice, QueryFilter};
@@ -44,10 +45,25 @@ impl Database {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
     }
 
-    async fn open(&self) -> Store {
+    fn url(&self) -> String {
         let (server, _) = self.server.rsplit_once('/').unwrap();
-        let address = Address::parse(format!("{server}/{}", self.name).into()).unwrap();
-        Store::open(&address).await.unwrap()
+        format!("{server}/{}", self.name)
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(&Address::parse(self.url().into()).unwrap()).await.unwrap()
+    }
+
+    async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.url()).await.unwrap()
+    }
+
+    /// Removes all summaries of hours. Returns how many there were.
+    async fn forget_all_hours(&self) -> u64 {
+        let mut connection = self.connect().await;
+        let removed = sqlx::query("DELETE FROM hour_summary").execute(&mut connection).await;
+        connection.close().await.unwrap();
+        removed.unwrap().rows_affected()
     }
 }
 
@@ -199,24 +215,8 @@ fn of_group(group: &Group) -> impl Ord + std::fmt::Debug + use<> {
     )
 }
 
-async fn reports_agree(seed: u64) {
-    let both = Both::new().await;
-    for some in odd_records(seed).chunks(700) {
-        both.write(|| {
-            let mut batch = Batch::default();
-            some.iter().cloned().for_each(|record| batch.record(record));
-            batch
-        })
-        .await;
-    }
-    let every = QueryFilter { limit: 1000, ..QueryFilter::default() };
-    let statements = both.stores[0]
-        .statements(&every, StatementOrder::Count, Reader::default())
-        .await
-        .unwrap()
-        .statements;
-    let fingerprints: Vec<Fingerprint> = statements.iter().map(|one| one.fingerprint).collect();
-    assert!(fingerprints.len() > 30);
+/// Asserts that both stores group and count the same queries alike.
+async fn groups_agree(both: &Both, fingerprints: &[Fingerprint]) {
     let some = ["prod".to_string()];
     let readers =
         [(None, None), (Some("alice"), None), (Some("nobody"), None), (None, Some(&some[..]))];
@@ -253,11 +253,10 @@ async fn reports_agree(seed: u64) {
             }
         }
     }
-    usage_agrees(&both, &fingerprints, &readers).await;
     for reader in readers {
         both.agree("trends", async |store| {
             let spans = (START_MS - DAY_MS, 7_000_001, 30);
-            let trends = store.trends(&fingerprints, spans, reader).await.unwrap();
+            let trends = store.trends(fingerprints, spans, reader).await.unwrap();
             trends
                 .into_iter()
                 .map(|(it, trend)| (it.to_signed(), trend))
@@ -265,6 +264,63 @@ async fn reports_agree(seed: u64) {
         })
         .await;
     }
+}
+
+/// Makes the summary of each hour that has none. Returns how many were made.
+async fn sum_hours(store: &Store, writer: &Writer) -> usize {
+    let mut made = 0;
+    loop {
+        let hours = store.unsummed_hours().await.unwrap();
+        if hours.is_empty() {
+            return made;
+        }
+        made += hours.len();
+        sum(store, writer, hours).await;
+    }
+}
+
+async fn sum(store: &Store, writer: &Writer, hours: Vec<i64>) {
+    let token = fastrand::i64(..);
+    let mut begin = Batch::default();
+    begin.begin_hours(hours.clone(), token);
+    writer.write(begin).await.unwrap();
+    let mut filled = Batch::default();
+    for hour in hours {
+        filled.fill_hour(hour, token, store.sum_hour(hour).await.unwrap());
+    }
+    writer.write(filled).await.unwrap();
+}
+
+async fn reports_agree(seed: u64) {
+    let both = Both::new().await;
+    for some in odd_records(seed).chunks(700) {
+        both.write(|| {
+            let mut batch = Batch::default();
+            some.iter().cloned().for_each(|record| batch.record(record));
+            batch
+        })
+        .await;
+    }
+    let every = QueryFilter { limit: 1000, ..QueryFilter::default() };
+    let statements = both.stores[0]
+        .statements(&every, StatementOrder::Count, Reader::default())
+        .await
+        .unwrap()
+        .statements;
+    let fingerprints: Vec<Fingerprint> = statements.iter().map(|one| one.fingerprint).collect();
+    assert!(fingerprints.len() > 30);
+    groups_agree(&both, &fingerprints).await;
+    // Hours before 1970 and of today have summaries, too.
+    for (store, writer) in both.stores.iter().zip(&both.writers) {
+        assert!(sum_hours(store, writer).await > 40);
+        assert!(store.unsummed_hours().await.unwrap().is_empty());
+    }
+    groups_agree(&both, &fingerprints).await;
+    let some = ["prod".to_string()];
+    let readers =
+        [(None, None), (Some("alice"), None), (Some("nobody"), None), (None, Some(&some[..]))];
+    let readers = readers.map(|(owner, clusters)| Reader { owner, clusters, ..Reader::default() });
+    usage_agrees(&both, &fingerprints, &readers).await;
     both.agree("normalized statements", async |store| {
         let mut fingerprints: HashSet<_> = fingerprints.iter().copied().collect();
         fingerprints.insert(Fingerprint::from_signed(1));
@@ -515,6 +571,118 @@ async fn one_annals_at_a_time_has_a_lease() {
     let held = futures_util::future::join_all(asked).await;
     assert_eq!(held.into_iter().filter(|held| *held.as_ref().unwrap()).count(), 1);
     for store in stores.iter().chain([&other, &third]) {
+        store.close().await.unwrap();
+    }
+    database.run("DROP DATABASE").await;
+}
+
+/// A reading of an hour waits for a transaction that has changed the hour and is not committed.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL"]
+async fn a_reading_begins_after_what_is_being_committed() {
+    let database = Database::new().await;
+    let store = database.open().await;
+    let writer = store.writer(Duration::from_secs(60), None).await.unwrap();
+    let hour = START_MS / 3_600_000;
+    let mut connection = database.connect().await;
+    let mut other = connection.begin().await.unwrap();
+    let insert = format!(
+        "INSERT INTO query (query_id, kind, origin, is_slow, started_ms) VALUES ('a-1', 'query', 'audit', false, {START_MS})"
+    );
+    sqlx::query(AssertSqlSafe(insert)).execute(&mut *other).await.unwrap();
+    change_hours(&mut other, &foldhash::HashSet::from_iter([hour]), &[]).await.unwrap();
+    let mut watch = database.connect().await;
+    let waits = async {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watch).await.unwrap() == 0 {}
+        other.commit().await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = waits => {}
+        () = sum(&store, &writer, vec![hour]) => {}
+    }
+    let every = QueryFilter {
+        from_ms: Some(START_MS - DAY_MS),
+        to_ms: Some(START_MS + DAY_MS),
+        ..QueryFilter::default()
+    };
+    let groups = store.top(&every, GroupBy::User, Reader::default()).await.unwrap();
+    assert_eq!(groups.iter().map(|group| group.count).collect::<Vec<_>>(), [1]);
+    assert_eq!(database.forget_all_hours().await, 1);
+    writer.finish().await.unwrap();
+    store.close().await.unwrap();
+    connection.close().await.unwrap();
+    watch.close().await.unwrap();
+    database.run("DROP DATABASE").await;
+}
+
+/// Two writers store queries of the same few hours, and prune and change some, while a third sums these hours.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL"]
+async fn no_summary_lacks_what_others_write_meanwhile() {
+    let database = Database::new().await;
+    let stores = [database.open().await, database.open().await, database.open().await];
+    let mut writers = Vec::new();
+    for store in &stores {
+        writers.push(store.writer(Duration::from_secs(60), None).await.unwrap());
+    }
+    let write = async |writer: &Writer, of: usize| {
+        let mut random = fastrand::Rng::with_seed(of as u64);
+        for round in 0..60 {
+            let mut batch = Batch::default();
+            for number in 0..20 {
+                // Some are of the other writer, too, and change.
+                let known = random.u8(..4) == 0;
+                let id = if known {
+                    format!("a{number:x}-1")
+                } else {
+                    format!("{round:x}{number:x}-{of}")
+                };
+                let mut record = QueryRecord::new(id.parse().unwrap(), Kind::Query, Origin::Audit);
+                record.started_ms = Some(START_MS + random.i64(0..4 * 3_600_000));
+                record.duration_ms = (round % 2 == 0).then(|| random.i64(0..1000));
+                record.user = Some(format!("user{}", random.u8(..3)));
+                record.statement = Some(format!("select {number} from t{number}"));
+                batch.record(record);
+            }
+            writer.write(batch).await.unwrap();
+        }
+    };
+    let hour = START_MS / 3_600_000;
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let sums = async {
+        while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+            sum(&stores[2], &writers[2], (hour..hour + 4).collect()).await;
+        }
+    };
+    let writes = async {
+        tokio::join!(write(&writers[0], 1), write(&writers[1], 2));
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    tokio::join!(sums, writes);
+    let every = QueryFilter {
+        from_ms: Some(START_MS - DAY_MS),
+        to_ms: Some(START_MS + DAY_MS),
+        limit: 1000,
+        ..QueryFilter::default()
+    };
+    let top = async || {
+        let groups = stores[0].top(&every, GroupBy::User, Reader::default()).await.unwrap();
+        let mut groups: Vec<_> = groups.iter().map(of_group).collect();
+        groups.sort();
+        groups
+    };
+    let with_some = top().await;
+    sum(&stores[2], &writers[2], (hour..hour + 4).collect()).await;
+    let with_all = top().await;
+    assert_eq!(database.forget_all_hours().await, 4);
+    let with_none = top().await;
+    assert_eq!(with_some, with_none);
+    assert_eq!(with_all, with_none);
+    for (writer, store) in writers.iter().zip(&stores) {
+        writer.finish().await.unwrap();
         store.close().await.unwrap();
     }
     database.run("DROP DATABASE").await;

@@ -79,7 +79,7 @@ pub(super) async fn make_segment(
 }
 
 /// Returns once the workers of Citus have committed each transaction that has ended on the coordinator.
-async fn await_workers(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn await_workers(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let mut awaited = prepared_transactions(connection).await?;
     while !awaited.is_empty() {
         tokio::time::sleep(WORKERS_AGAIN_AFTER).await;

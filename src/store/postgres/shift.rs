@@ -67,12 +67,12 @@ impl Store {
     }
 }
 
-/// Moves times. Returns how many rows changed.
+/// Moves times. Returns the new times of the rows that changed.
 pub(super) async fn shift_rows(
     connection: &mut PgConnection,
     shift: &Shift,
     to: Option<i64>,
-) -> Result<u64, StoreError> {
+) -> Result<Vec<i64>, StoreError> {
     let (table, time) = table(shift.what);
     let by_ms = shift.by_ms;
     // Numbers in the text: a parameter would need a type, and the text is the same for all steps of a shift.
@@ -91,6 +91,6 @@ pub(super) async fn shift_rows(
     conditions.and_plain(&format!("query.time_source IS NOT DISTINCT FROM {}", number(shift.from)));
     conditions.and("query.id BETWEEN ", shift.rows.0).push(" AND ").push_bind(shift.rows.1);
     and_filter(&mut conditions, shift.what, &shift.filter);
-    let changed = conditions.end().build().execute(connection).await?;
-    Ok(changed.rows_affected())
+    conditions.end().push(format!(" RETURNING query.{time}"));
+    Ok(conditions.end().build_query_scalar().fetch_all(connection).await?)
 }

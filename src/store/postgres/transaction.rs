@@ -6,6 +6,7 @@ use annals_postgres_statements as statements;
 use sqlx::PgConnection;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::hours::change_hours;
 use super::nul::without_nul;
 use super::rows::{self, Insertion};
 use super::shift::{of_row, shift_rows};
@@ -19,11 +20,11 @@ use crate::store::batch::{
     AuditCheckpoint, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary,
 };
 use crate::store::error::StoreError;
-use crate::store::hours::HourChange;
+use crate::store::hours::{HourChange, hour_of};
 use crate::store::ngram_index::segment_of;
 use crate::store::packing::PackedProfile;
 use crate::store::retention::Removal;
-use crate::store::shift::{Shift, TimeSource};
+use crate::store::shift::{Shift, Shifted, TimeSource};
 use crate::store::write::Rows;
 
 pub(super) struct PostgresRows<'c> {
@@ -38,8 +39,19 @@ pub(super) struct PostgresRows<'c> {
     stored_statements: foldhash::HashSet<Fingerprint>,
     /// The names of clusters that this transaction has stored or found.
     stored_clusters: BTreeSet<String>,
-    /// The revisions of the rows that were read last, and the hashes of their statements.
-    revisions: HashMap<QueryId, (i32, u64)>,
+    /// What is known of the rows that were read last.
+    known: HashMap<QueryId, KnownRow>,
+    /// The hours in which this transaction changes a query.
+    changed_hours: foldhash::HashSet<i64>,
+    hour_changes: Vec<HourChange>,
+}
+
+/// A row that was read.
+#[derive(Clone, Copy)]
+struct KnownRow {
+    revision: i32,
+    statement_hash: u64,
+    started_ms: Option<i64>,
 }
 
 impl<'c> PostgresRows<'c> {
@@ -58,8 +70,20 @@ impl<'c> PostgresRows<'c> {
             is_citus,
             stored_statements: foldhash::HashSet::default(),
             stored_clusters: BTreeSet::new(),
-            revisions: HashMap::new(),
+            known: HashMap::new(),
+            changed_hours: foldhash::HashSet::default(),
+            hour_changes: Vec::new(),
         }
+    }
+
+    /// Removes the summaries of hours in which a query changed, and begins and ends readings of hours. The last of a
+    /// transaction.
+    pub(super) async fn finish(self) -> Result<(), StoreError> {
+        change_hours(self.connection, &self.changed_hours, &self.hour_changes).await
+    }
+
+    fn changes_hours_of(&mut self, starts: impl IntoIterator<Item = i64>) {
+        self.changed_hours.extend(starts.into_iter().map(hour_of));
     }
 }
 
@@ -104,9 +128,11 @@ impl Rows for PostgresRows<'_> {
         if !removal.queries.is_empty() {
             let removed = statements::remove_queries(connection, &removal.queries).await?;
             written.removed_queries = removed.len() as u64;
+            self.changed_hours.extend(removed.iter().filter_map(|it| it.started_ms).map(hour_of));
             // On Citus this would read all entries of common statements. Retention sweeps the statements, too.
             if !self.is_citus {
-                let mut fingerprints: Vec<i64> = removed.into_iter().flatten().collect();
+                let mut fingerprints: Vec<i64> =
+                    removed.into_iter().filter_map(|it| it.fingerprint).collect();
                 fingerprints.sort_unstable();
                 fingerprints.dedup();
                 statements::remove_unused_statements(connection, &fingerprints).await?;
@@ -141,7 +167,10 @@ impl Rows for PostgresRows<'_> {
         &mut self,
         queries: &[(&QueryRecord, Option<Fingerprint>)],
     ) -> Result<Vec<bool>, StoreError> {
-        Ok(rows::insert_queries(self.connection, queries, self.insertion).await?)
+        let inserted = rows::insert_queries(self.connection, queries, self.insertion).await?;
+        let new = inserted.iter().zip(queries).filter(|(is_new, _)| **is_new);
+        self.changes_hours_of(new.filter_map(|(_, (record, _))| record.started_ms));
+        Ok(inserted)
     }
 
     async fn stored_queries(&mut self, ids: &[QueryId]) -> Result<Vec<StoredQuery>, StoreError> {
@@ -149,10 +178,15 @@ impl Rows for PostgresRows<'_> {
             return Ok(Vec::new());
         }
         let stored = rows::stored_queries(self.connection, ids).await?;
-        let revision = |(query, revision): &(StoredQuery, i32)| {
-            (query.query_id.clone(), (*revision, statement_hash(query)))
-        };
-        self.revisions = stored.iter().map(revision).collect();
+        let known = stored.iter().map(|(query, revision)| {
+            let known = KnownRow {
+                revision: *revision,
+                statement_hash: statement_hash(query),
+                started_ms: query.started_ms,
+            };
+            (query.query_id.clone(), known)
+        });
+        self.known = known.collect();
         Ok(stored.into_iter().map(|(query, _)| query).collect())
     }
 
@@ -165,11 +199,12 @@ impl Rows for PostgresRows<'_> {
         }
         let (mut revisions, mut segments) = (Vec::new(), Vec::new());
         for (query, _) in queries {
-            let Some((revision, hash)) = self.revisions.get(&query.query_id) else { continue };
-            revisions.push(*revision);
-            if statement_hash(query) != *hash {
+            let Some(known) = self.known.get(&query.query_id).copied() else { continue };
+            revisions.push(known.revision);
+            if statement_hash(query) != known.statement_hash {
                 segments.push(segment_of(query.id));
             }
+            self.changes_hours_of([known.started_ms, query.started_ms].into_iter().flatten());
         }
         if !rows::update_queries(self.connection, queries, &revisions).await? {
             return Err(StoreError::busy("another writer has changed the same queries"));
@@ -226,8 +261,9 @@ impl Rows for PostgresRows<'_> {
         Ok(statements::remove_plan(self.connection, query_id.as_str()).await?)
     }
 
-    /// Does nothing: PostgreSQL has no summaries of hours.
-    async fn change_hours(&mut self, _: &[HourChange]) -> Result<(), StoreError> {
+    /// Notes the changes, for [`PostgresRows::finish`].
+    async fn change_hours(&mut self, changes: &[HourChange]) -> Result<(), StoreError> {
+        self.hour_changes.extend(changes.iter().cloned());
         Ok(())
     }
 
@@ -327,7 +363,12 @@ impl Rows for PostgresRows<'_> {
     }
 
     async fn shift(&mut self, shift: &Shift, to: Option<i64>) -> Result<u64, StoreError> {
-        shift_rows(self.connection, shift, to).await
+        let starts = shift_rows(self.connection, shift, to).await?;
+        if shift.what == Shifted::Queries {
+            let moved = starts.iter().flat_map(|ms| [*ms, ms.saturating_sub(shift.by_ms)]);
+            self.changes_hours_of(moved);
+        }
+        Ok(starts.len() as u64)
     }
 
     async fn write_token_use(&mut self, token: TokenHash, used_ms: i64) -> Result<(), StoreError> {

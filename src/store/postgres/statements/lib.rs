@@ -6,6 +6,7 @@
 //! Every function returns the driver's error, which `store/postgres/error.rs` translates.
 
 mod account;
+mod hours;
 mod lease;
 mod plan;
 mod read;
@@ -17,6 +18,7 @@ mod token;
 mod write;
 
 pub use account::*;
+pub use hours::*;
 pub use lease::*;
 pub use plan::*;
 pub use read::*;

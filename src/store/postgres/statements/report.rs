@@ -13,18 +13,20 @@ pub struct SpanCount {
     pub count: i64,
 }
 
-/// Returns how often the queries of each fingerprint ran in spans of `width_ms`, from `from_ms` to `last_ms`.
+/// Returns how often the queries of each fingerprint that started from `first_ms` to `last_ms` ran in spans of `width_ms`, the
+/// first of which begins at `from_ms`.
 pub async fn counted_by_span(
     server: impl PgExecutor<'_>,
     fingerprints: &[i64],
-    (from_ms, width_ms, last_ms): (i64, i64, i64),
+    (from_ms, width_ms): (i64, i64),
+    (first_ms, last_ms): (i64, i64),
     (owner, clusters): Seen<'_>,
 ) -> Result<Vec<SpanCount>> {
     sqlx::query_as!(
         SpanCount,
         r#"SELECT fingerprint AS "fingerprint!", (started_ms - $1) / $2 AS "part!", count(*) AS "count!"
            FROM query
-           WHERE started_ms BETWEEN $1 AND $3
+           WHERE started_ms BETWEEN $7 AND $3
              AND fingerprint = ANY($4)
              AND ($5::text IS NULL OR "user" = $5)
              AND ($6::text[] IS NULL OR cluster = ANY($6))
@@ -34,7 +36,8 @@ pub async fn counted_by_span(
         last_ms,
         fingerprints,
         owner,
-        clusters as Option<&[String]>
+        clusters as Option<&[String]>,
+        first_ms
     )
     .fetch_all(server)
     .await

@@ -298,14 +298,25 @@ pub async fn remove_profiles(connection: &mut PgConnection, rows: &[i64]) -> Res
     Ok(removed.execute(connection).await?.rows_affected())
 }
 
-/// Removes queries by their rows, with their loads and profiles. Returns the fingerprint of each.
+/// A query that was removed.
+#[derive(Debug, Clone, Copy)]
+pub struct RemovedQuery {
+    pub fingerprint: Option<i64>,
+    pub started_ms: Option<i64>,
+}
+
+/// Removes queries by their rows, with their loads and profiles. Returns them.
 pub async fn remove_queries(
     connection: &mut PgConnection,
     rows: &[i64],
-) -> Result<Vec<Option<i64>>> {
-    sqlx::query_scalar!("DELETE FROM query WHERE id = ANY($1) RETURNING fingerprint", rows)
-        .fetch_all(connection)
-        .await
+) -> Result<Vec<RemovedQuery>> {
+    sqlx::query_as!(
+        RemovedQuery,
+        "DELETE FROM query WHERE id = ANY($1) RETURNING fingerprint, started_ms",
+        rows
+    )
+    .fetch_all(connection)
+    .await
 }
 
 /// Removes those of the normalized statements that no query has.

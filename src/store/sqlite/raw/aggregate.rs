@@ -13,8 +13,8 @@ use crate::domain::filter::QueryFilter;
 use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
-use crate::store::group::{Alike, Costs, Group, GroupBy, Grouping, Keys, Quarters, SUMMED};
-use crate::store::hours::{HOUR_MS, HourGroup, HourNames};
+use crate::store::group::{Costs, Group, GroupBy, Grouping, Keys, SUMMED};
+use crate::store::hours::HOUR_MS;
 use crate::store::query::Reader;
 use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
 use crate::store::timeline::{Bucket, Counting, Spans};
@@ -42,13 +42,7 @@ fn groups(
     };
     parts(sqlite, filter, is_usable, |part| {
         match part {
-            Part::Hour(hour, summary) => {
-                for (group, HourNames { user, db, cluster }) in summary.groups(filter, owner) {
-                    let durations = group.durations();
-                    let keys = Keys { fingerprint: group.fingerprint, user, db, cluster };
-                    grouping.add_alike(&alike(hour, group, &durations), &keys, user);
-                }
-            }
+            Part::Hour(hour, summary) => grouping.add_hour(hour, &summary, (filter, owner)),
             Part::Queries(filter) => {
                 let filter = &filter;
                 Scan { sqlite, filter, owner }.each(&GROUP_COLUMNS, |row| {
@@ -60,21 +54,6 @@ fn groups(
         Ok(grouping.len() <= most)
     })?;
     Ok(grouping.into_groups())
-}
-
-/// Returns the queries of a group of an hour.
-fn alike<'a>(hour: i64, group: &HourGroup, durations: &'a [(i64, u64)]) -> Alike<'a> {
-    let (first_ms, last_ms) = group.starts(hour);
-    Alike {
-        count: group.count,
-        errors: group.errors,
-        durations,
-        sums: group.sums,
-        peak_memory_bytes: group.peak_memory_bytes,
-        quarters: Quarters::OfHour { hour, bits: group.quarters },
-        first_ms: Some(first_ms),
-        last_ms: Some(last_ms),
-    }
 }
 
 /// Returns what a row with [`GROUP_COLUMNS`] is grouped by.
@@ -117,10 +96,7 @@ impl Store {
             parts(sqlite, &filter, is_usable, |part| {
                 match part {
                     Part::Hour(hour, summary) => {
-                        for (group, ..) in summary.groups(&filter, owner) {
-                            let durations = group.durations();
-                            counting.add_alike(&alike(hour, group, &durations));
-                        }
+                        counting.add_hour(hour, &summary, (&filter, owner))
                     }
                     Part::Queries(filter) => {
                         Scan { sqlite, filter: &filter, owner }.each("", |row| {
