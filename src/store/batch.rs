@@ -1,14 +1,14 @@
 //! What a source sends to the writer, and what became of it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use super::Removal;
 use super::hours::HourChange;
 use super::packing::{PackedProfile, Packing, UnpackedProfile};
 use super::query::Visibility;
-use super::shift::Shift;
+use super::shift::{Shift, TimeSource};
 use crate::domain::cluster::ClusterName;
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
@@ -88,6 +88,10 @@ pub(crate) struct Batch {
     cluster: Option<ClusterName>,
     /// The source of the records, and the zone in which it reads times without one.
     pub(super) source: Option<(String, Zone)>,
+    /// The numbers in this history of the zones of another one, by their numbers there.
+    zones: HashMap<i64, i64>,
+    /// Zones in which another history was read.
+    pub(super) time_sources: Vec<TimeSource>,
     /// Whether a record has a time that depends on the zone.
     pub(super) is_zoned: bool,
     arrival: Arrival,
@@ -200,6 +204,16 @@ impl Batch {
         Batch { source: Some((name.to_string(), zone)), ..self }
     }
 
+    /// Returns the batch for records of another history, with the numbers in this one of the zones there.
+    pub(crate) fn with_zones(self, zones: HashMap<i64, i64>) -> Batch {
+        Batch { zones, ..self }
+    }
+
+    /// Returns a batch that only notes the zones in which another history was read.
+    pub(crate) fn of_time_sources(time_sources: Vec<TimeSource>) -> Batch {
+        Batch { time_sources, ..Batch::default() }
+    }
+
     /// Returns the name of the source; empty if none is known.
     pub(crate) fn source_name(&self) -> &str {
         self.source.as_ref().map_or("", |(name, _)| name)
@@ -234,7 +248,7 @@ impl Batch {
     /// Returns the content of the batch, and leaves an empty batch with the same rules.
     pub(crate) fn take(&mut self) -> Batch {
         let empty = Batch::new(self.rules.clone()).of_cluster(self.cluster.clone());
-        let empty = Batch { source: self.source.clone(), ..empty };
+        let empty = Batch { source: self.source.clone(), zones: self.zones.clone(), ..empty };
         std::mem::replace(self, empty)
     }
 
@@ -288,7 +302,7 @@ impl Batch {
     fn own_zoned(&mut self, zoned: Zoned) -> Zoned {
         self.is_zoned |= zoned == Zoned::Local;
         match zoned {
-            Zoned::Noted(_) => Zoned::Unknown,
+            Zoned::Noted(there) => Zoned::of_number(self.zones.get(&there).copied()),
             zoned => zoned,
         }
     }

@@ -167,6 +167,9 @@ pub(super) async fn write_batch(
         };
         written.shifted = rows.shift(shift, to).await?;
     }
+    for row in &batch.time_sources {
+        rows.put_time_source(row).await?;
+    }
     if batch.is_zoned
         && let Some((source, zone)) = batch.source.clone()
     {

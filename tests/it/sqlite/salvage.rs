@@ -117,6 +117,8 @@ fn a_whole_history_is_saved_as_it_is() {
                  UNION ALL SELECT json_array(at, user, succeeded) FROM login_history
                  UNION ALL SELECT json_array(name, role, password_hash) FROM account
                  UNION ALL SELECT json_array(name, role, hex(hash), created_ms, expires_ms) FROM token
+                 UNION ALL SELECT json_array(query_id, source, time_zone, time_source = 0)
+                     FROM query LEFT JOIN time_source AS t ON t.id = time_source
                  UNION ALL SELECT json_array(db, label, loaded_ms) FROM stream_load_label ORDER BY 1",
             )
             .unwrap();
