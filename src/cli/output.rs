@@ -594,12 +594,15 @@ mod tests {
         assert_eq!(output.wrapped(text, 8, 2), "Try: more\n  memory for  the\n  join");
         let long = "See: the https://example.org/a/long/address";
         assert_eq!(output.wrapped(long, 0, 5), "See: the\n     https://example.org/a/long/address");
-        // A word that is longer than a line, and one that begins it.
+        // A word that is longer than a line is broken where the line ends.
         assert_eq!(
             output.wrapped("a table(a_rather_long_name)", 0, 5),
-            "a\n     table(a_rather_\n     long_name)"
+            "a table(a_rather_lon\n     g_name)"
         );
-        assert_eq!(output.wrapped(" NAME_OF_A_NODE 7", 10, 5), " NAME_OF_A\n     _NODE 7");
+        assert_eq!(
+            output.wrapped("a_word_longer_than_the_line", 10, 5),
+            "a_word_lon\n     ger_than_the_li\n     ne"
+        );
         assert_eq!(PLAIN.wrapped(text, 0, 5), text);
     }
 
@@ -633,12 +636,12 @@ mod tests {
         assert_eq!(
             shown(80, "a_service_account", "the_warehouse", &[4, 5]),
             "query_id   started_at          duration user       db         statement\n\
-             6b1d3f5a7c 2025-11-03 14:58:00 10.2 s   a_service… the_wareh… select sum…\n"
+             6b1d3f5a7c 2025-11-03 14:58:00 10.2 s   a_service… the_wareh… select sum(o.pri…\n"
         );
         assert_eq!(
             shown(80, "mira", "", &[6]),
             "query_id   started_at          duration state user scan_rows statement\n\
-             6b1d3f5a7c 2025-11-03 14:58:00 10.2 s   EOF   mira 640M      select sum(o.p…\n"
+             6b1d3f5a7c 2025-11-03 14:58:00 10.2 s   EOF   mira 640M      select sum(o.pric…\n"
         );
         let whole = shown(120, "a_service_account", "the_warehouse", &[]);
         assert!(whole.contains("a_service_account the_warehouse 640M"), "{whole}");

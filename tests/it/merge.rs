@@ -96,7 +96,7 @@ fn a_merge_excludes_what_an_import_excludes() {
 }
 
 /// Returns the source, the zone and the shift of each query and log-in, an instant as `0`.
-fn zones(db: &Path) -> Vec<String> {
+pub(crate) fn zones(db: &Path) -> Vec<String> {
     let sql = |table: &str, id: &str| {
         format!(
             "SELECT {id} || ' ' || coalesce(t.source || ' ' || t.time_zone || ' ' || t.shifted_ms, \

@@ -164,7 +164,9 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
     assert!(first.starts_with(cut), "{narrow}");
     // A cut id finds its query.
     let id = first.split_whitespace().next().unwrap();
-    assert!(shown(80, &format!("show {id}")).contains("000000000000000a-000000000000000a"));
+    let high = Terminal { columns: 80, rows: 200, environment: &[("NO_COLOR", "1")] };
+    let (query, _) = high.run(folder.path(), &format!("show {id}"));
+    assert!(query.contains("000000000000000a-000000000000000a"), "{query}");
     // The value by which a list is sorted is shown.
     let by_bytes = shown(80, "list --sort scan-bytes");
     assert_eq!(names(&by_bytes), "query_id started_at scan_bytes duration user statement");
@@ -173,7 +175,7 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
     let usage = shown(80, "usage --from 2024-09-01 --to 2024-09-02");
     assert!(names(&usage).starts_with("kind running before cpu_time"), "{usage}");
     assert!(names(&usage).contains("errors count"), "{usage}");
-    assert_eq!(names(&shown(40, "list")), "query_id statement");
+    assert_eq!(names(&shown(40, "list")), "query_id duration statement");
     // A comparison keeps both values and their difference, and the statements are below it.
     let diff = shown(80, "diff 0000000000000001 000000000000000a");
     assert_eq!(names(&diff), "column before after change");

@@ -178,6 +178,8 @@ impl RecordBuilder {
     /// is no object.
     fn set_members(&mut self, key: Key, text: &str) -> bool {
         let Ok(members) = serde_json::from_str::<Map<String, Value>>(text) else { return false };
+        // The id of a load's job is its id only if it has no other.
+        let id = std::mem::replace(&mut self.query_id, Err(QueryIdError::Missing));
         for (name, value) in members {
             let text = match value {
                 Value::Null => continue,
@@ -191,6 +193,9 @@ impl RecordBuilder {
                     self.record.extra.insert(name, text);
                 }
             }
+        }
+        if id.is_ok() {
+            self.query_id = id;
         }
         true
     }

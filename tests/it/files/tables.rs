@@ -163,14 +163,14 @@ fn full(empty: &Value, id: &str, kind: &str) -> Value {
         ("kind", json!(kind)),
         ("state", json!("ERR")),
         ("is_failed", json!(true)),
-        ("is_slow", json!(true)),
+        ("is_slow", json!(kind == "query")),
         ("is_start_estimated", json!(false)),
         ("started_at", json!("2026-02-03T10:00:00.250Z")),
         ("started_ms", json!(1_770_112_800_250_i64)),
         ("ended_at", json!("2026-02-03T10:00:00.257Z")),
         ("ended_ms", json!(1_770_112_800_257_i64)),
         ("duration_ms", json!(7)),
-        ("extra", json!({"GetMetaTimesMs": "{\"a\":1}", "NewKey": "-1", "=key": " x"})),
+        ("extra", json!({"GetMetaTimesMs": "{\"a\":1}", "NewKey": "v", "=key": "=x"})),
         ("load", if kind == "load" { load } else { Value::Null }),
     ] {
         fields.insert(name.to_string(), value);
