@@ -75,11 +75,14 @@ pub(crate) fn import_into(bench: &mut Bench) {
 /// Measures the import of profiles alone beside the same into a history that drops each note of an unread plan, then how many plans
 /// a command reads.
 pub(crate) fn import_profiles(bench: &mut Bench) {
-    let (texts, nothing) = (bench.path("profiles.txt"), bench.path("empty.log"));
+    let (texts, nothing) = (bench.path("profiles"), bench.path("empty.log"));
     let (ours, reference) = (bench.path("ours.db"), bench.path("reference.db"));
-    let mut out = BufWriter::new(std::fs::File::create(&texts).unwrap());
-    (0..bench.size.profiles).for_each(|number| writeln!(out, "{}", profile_text(number)).unwrap());
-    out.flush().unwrap();
+    std::fs::create_dir(&texts).unwrap();
+    for first in (0..bench.size.profiles).step_by(100) {
+        let end = bench.size.profiles.min(first + 100);
+        let profiles: Vec<String> = (first..end).map(profile_text).collect();
+        std::fs::write(texts.join(format!("{first}.txt")), profiles.join("\n")).unwrap();
+    }
     std::fs::write(&nothing, "").unwrap();
     let profiles = bench.size.profiles;
     let rate = |took: Duration| profiles as f64 / took.as_secs_f64();
