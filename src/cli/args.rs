@@ -12,7 +12,7 @@ use super::READING;
 use super::output::Output;
 use super::unread::read_plans;
 use crate::config::Config;
-use crate::domain::filter::{Choice, QueryFilter, QueryOrder};
+use crate::domain::filter::{Choice, ChosenText, QueryFilter, QueryOrder};
 use crate::domain::record::{Kind, Load, QueryId};
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
@@ -233,6 +233,10 @@ pub struct FilterArgs {
     /// Not of this session
     #[arg(long, value_name = "ID")]
     not_session_id: Vec<String>,
+    /// Queries of which this is unknown: user, db, state, client, frontend, workload_group, compute_group, cluster, table or
+    /// session_id; with --user and the like, beside queries with these values
+    #[arg(long, value_name = "NAME", value_parser = parse_text_name)]
+    unknown: Vec<ChosenText>,
     /// Queries that failed, or with `false` queries that did not
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     failed: Option<bool>,
@@ -281,7 +285,7 @@ impl FilterArgs {
         };
         let (from_ms, to_ms) = (time(&self.from)?, time(&self.to)?);
         check_range(from_ms, to_ms)?;
-        Ok(QueryFilter {
+        let mut filter = QueryFilter {
             limit,
             order: QueryOrder::Start,
             is_ascending: false,
@@ -307,13 +311,22 @@ impl FilterArgs {
             cache_hit: self.cache_hit,
             from_ms,
             to_ms,
-        })
+        };
+        self.unknown.iter().for_each(|text| filter.choose_unknown(*text));
+        Ok(filter)
     }
 }
 
 /// Parses a number of rows.
 pub(super) fn parse_count(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("{text} is not a whole number up to {}", u32::MAX))
+}
+
+/// Parses the name of a text that queries are chosen by.
+fn parse_text_name(name: &str) -> Result<ChosenText, String> {
+    let text = ChosenText::NAMES.into_iter().find(|(known, _)| *known == name);
+    let names = || ChosenText::NAMES.map(|(name, _)| name).join(", ");
+    text.map(|(_, text)| text).ok_or_else(|| format!("{name} is none of {}", names()))
 }
 
 /// Parses how long at least: milliseconds, or a duration with its unit.
@@ -331,7 +344,7 @@ fn choice(any_of: &[String], none_of: &[String]) -> anyhow::Result<Choice> {
     if any_of.len().max(none_of.len()) > MAX_VALUES {
         bail!("an option takes at most {MAX_VALUES} values");
     }
-    Ok(Choice { any_of: any_of.to_vec(), none_of: none_of.to_vec() })
+    Ok(Choice { any_of: any_of.to_vec(), none_of: none_of.to_vec(), is_unknown: false })
 }
 
 /// Parses a time that a user typed.

@@ -86,6 +86,7 @@ fn heading(one: &Match) -> String {
         (MatchKind::QueryId, _) => "query ids that begin so:".to_string(),
         (MatchKind::TraceId, _) => "queries of this trace:".to_string(),
         (MatchKind::SessionId, _) => "queries of this session:".to_string(),
+        (MatchKind::Label, _) => "loads whose labels begin so:".to_string(),
         (MatchKind::Statement, Some(fingerprint)) => format!("runs of statement {fingerprint}:"),
         (MatchKind::Statement | MatchKind::Text, _) => {
             "statements that contain this text:".to_string()

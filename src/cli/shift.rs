@@ -81,7 +81,7 @@ pub async fn run(args: ShiftArgs) -> anyhow::Result<ExitCode> {
     let time = |text: Option<String>| text.map(|text| parse_time_ms(&text, zone)).transpose();
     let (from_ms, to_ms) = (time(from)?, time(to)?);
     check_range(from_ms, to_ms)?;
-    let any_of = |any_of| Choice { any_of, none_of: Vec::new() };
+    let any_of = |any_of| Choice { any_of, ..Choice::default() };
     let has_logins = cluster.is_empty();
     let filter = QueryFilter {
         from_ms,

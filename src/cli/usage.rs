@@ -124,9 +124,9 @@ async fn during(history: &History, id: &str, limit: u32) -> anyhow::Result<ExitC
     let Concurrent { total, users, dbs, tables, clients, statements, .. } = &found;
     let groups = rows(total, [users, dbs, tables, clients, statements], |row| {
         let UsageCosts { count, errors, running_ms, cpu_time_ms, scan_bytes, .. } = &row.now;
-        let [running, errors, count] = [running_ms, errors, count].map(i64::to_string);
-        let [cpu, bytes, memory] =
-            [*cpu_time_ms, *scan_bytes, row.now.peak_memory_bytes].map(number);
+        let [errors, count] = [errors, count].map(i64::to_string);
+        let [running, cpu, bytes, memory] =
+            [*running_ms, *cpu_time_ms, *scan_bytes, row.now.peak_memory_bytes].map(number);
         vec![running, cpu, bytes, memory, errors, count]
     });
     let runs: Vec<Vec<String>> = found.queries.iter().map(|run| cells(run, history.zone)).collect();
@@ -173,7 +173,7 @@ fn rows(
 fn compared(row: &UsageRow) -> Vec<String> {
     let figures = |costs: &UsageCosts| {
         let UsageCosts { count, errors, running_ms, cpu_time_ms, scan_bytes, .. } = costs;
-        [Some(*running_ms), *cpu_time_ms, *scan_bytes, Some(*errors), Some(*count)]
+        [*running_ms, *cpu_time_ms, *scan_bytes, Some(*errors), Some(*count)]
     };
     let before = row.before.as_ref().map_or([None; 5], figures);
     let pairs = figures(&row.now).into_iter().zip(before);

@@ -5,7 +5,9 @@ use super::statement::{Fingerprint, normalize};
 
 /// The shortest start of a query id that is looked for: a shorter text begins too many ids, or is a word.
 const MIN_ID_START: usize = 6;
-/// The longest trace id and session id that are looked for.
+/// The shortest start of a label that is looked for.
+const MIN_LABEL_START: usize = 3;
+/// The longest trace id, session id and label that are looked for.
 const MAX_ID_BYTES: usize = 256;
 /// Marks around a text that a person copies with it.
 const QUOTES: [(char, char); 7] =
@@ -82,6 +84,11 @@ impl Sought {
             && word.bytes().filter(|byte| *byte == b'-').count() == 4
             && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
         (is_number || is_uuid).then_some(word)
+    }
+
+    /// Returns the label of a load that the text may be, or its start.
+    pub(crate) fn label_start(&self) -> Option<&str> {
+        self.word().filter(|word| (MIN_LABEL_START..=MAX_ID_BYTES).contains(&word.len()))
     }
 
     /// Returns the fingerprints that the text may be: 16 hexadecimal digits, or the same bits as a number with or without a

@@ -139,7 +139,10 @@ impl Source {
     pub(super) fn wrote(&self, summary: WriteSummary, arrival: Arrival, zone: Option<Zone>) {
         let mut report = unpoisoned(&self.report);
         report.note_zone(&self.name, summary.zone_before, zone);
-        report.note_future(&self.name, arrival, zone);
+        // What was stored already has the times that it had: a shift of this source moves nothing of it.
+        if summary.records.new + summary.records.merged > 0 {
+            report.note_future(&self.name, arrival, zone);
+        }
         report.records_new += summary.records.new;
         report.records_merged += summary.records.merged;
         report.records_unchanged += summary.records.unchanged;
@@ -301,10 +304,15 @@ mod tests {
         let source = Source::new("follow fe.audit.log", None);
         let arrival =
             |future, zone_ahead_ms| Arrival { future, zone_ahead_ms, ..Arrival::default() };
-        source.wrote(WriteSummary::default(), arrival(1, None), None);
+        let unchanged = WriteSummary::default();
+        source.wrote(unchanged, arrival(1, None), None);
+        assert_eq!(source.report().time_advice, None);
+        let mut new = WriteSummary::default();
+        new.records.new = 1;
+        source.wrote(new, arrival(1, None), None);
         assert_eq!(source.report().time_advice.as_deref(), Some(FUTURE_INSTANTS));
         let ahead = Some(8 * HOUR_MS - 60_000);
-        source.wrote(WriteSummary::default(), arrival(2, ahead), Some(Zone::UTC));
+        source.wrote(new, arrival(2, ahead), Some(Zone::UTC));
         let report = source.report();
         assert_eq!((report.future_records, report.time_zone.as_deref()), (3, Some("UTC")));
         let advice = report.time_advice.unwrap();

@@ -141,11 +141,11 @@ pub(super) fn sparkline(values: &[i64]) -> Markup {
 }
 
 /// Returns a chart of runs by start and duration. Each run is a link, which the keyboard passes over: there may be hundreds,
-/// and a list has them, too. The run with the id `current` is marked. `colour`
+/// and a list has them, too. The run with the id `current` is marked, and links keep what the `page` chose. `colour`
 /// returns the class of a run's colour, if it has one of its own.
 pub(super) fn runs(
     runs: &[StoredQuery],
-    current: Option<&str>,
+    (current, page): (Option<&str>, &Parameters),
     colour: &dyn Fn(&StoredQuery) -> Option<String>,
     zone: Zone,
 ) -> Markup {
@@ -175,7 +175,7 @@ pub(super) fn runs(
             svg viewBox="0 0 1000 120" preserveAspectRatio="none" role="group" aria-label=(caption) {
                 line.ground x1="0" y1="120" x2="1000" y2="120" {}
                 @for (run, started_ms, duration_ms) in &timed {
-                    (dot(run, (x(*started_ms), y(*duration_ms)), current, colour(run), zone))
+                    (dot(run, (x(*started_ms), y(*duration_ms)), (current, page), colour(run), zone))
                 }
             }
             div.axis aria-hidden="true" { span { (zone.format_ms(first_ms)) } span { (zone.format_ms(last_ms)) } }
@@ -186,14 +186,14 @@ pub(super) fn runs(
 fn dot(
     run: &StoredQuery,
     (x, y): (f64, f64),
-    current: Option<&str>,
+    (current, page): (Option<&str>, &Parameters),
     colour: Option<String>,
     zone: Zone,
 ) -> Markup {
     let is_current = current == Some(run.query_id.as_str());
     let outcome = format::Outcome::of(run.state.as_deref(), run.is_failed()).class();
     html! {
-        a href=(paths::query(&run.query_id)) tabindex="-1" aria-current=[is_current.then_some("true")] {
+        a href=(paths::keeping(&paths::query(&run.query_id), page)) tabindex="-1" aria-current=[is_current.then_some("true")] {
             title {
                 (zone.format_ms(run.started_ms.unwrap_or_default())) ": " (format::duration(run.duration_ms)) " "
                 (run.state.as_deref().unwrap_or_default())

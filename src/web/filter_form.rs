@@ -26,6 +26,8 @@ const TEXTS: [(&str, &str, &str); 10] = [
     ("session_id", "not_session_id", "Session"),
 ];
 const ALWAYS: usize = 3;
+/// The parameter that chooses the queries of which a text is unknown.
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// What a query is chosen by that is true or false, with the labels of both.
 const TRUTHS: [(&str, &str, [&str; 2]); 3] = [
@@ -80,15 +82,15 @@ pub(super) fn form(
             (number_field("min_queue_ms", "Min. queue time (ms)"))
             (TypedRange::of(parameters, zone).fields())
             (more(parameters, ALWAYS + usize::from(!clusters.is_empty())))
-            @for name in ["fingerprint", "limit", "order"] {
-                @if parameters.contains_key(name) { input type="hidden" name=(name) value=(value(name)); }
+            @for name in ["fingerprint", "limit", "order", UNKNOWN] {
+                @for value in parameters.all(name) { input type="hidden" name=(name) value=(value); }
             }
             div.actions {
                 button type="submit" { "Filter" }
                 @if !parameters.is_empty() { a href=(paths::HISTORY) { "Clear" } }
             }
             (range_form::hint(zone))
-            @if let Some(fingerprint) = filter.fingerprint { (statement_note(fingerprint)) }
+            @if let Some(fingerprint) = filter.fingerprint { (statement_note(fingerprint, parameters)) }
         }
     }
 }
@@ -194,9 +196,9 @@ fn truth_field(name: &str, label: &str, labels: [&str; 2], parameters: &Paramete
     }
 }
 
-fn statement_note(fingerprint: Fingerprint) -> Markup {
+fn statement_note(fingerprint: Fingerprint, parameters: &Parameters) -> Markup {
     html! {
-        p.note { "Only runs of statement " a href=(paths::statement(fingerprint)) { (fingerprint) } }
+        p.note { "Only runs of statement " a href=(paths::statement_of(fingerprint, parameters)) { (fingerprint) } }
     }
 }
 
@@ -236,6 +238,10 @@ fn described<'v>(name: &str, value: &'v str) -> Option<(String, &'v str)> {
         if name == is || name == is_not {
             return Some((format!("{label}{}", if name == is { "" } else { " is not" }), value));
         }
+    }
+    if name == UNKNOWN {
+        let (_, _, label) = TEXTS.iter().find(|(is, ..)| *is == value)?;
+        return Some(((*label).to_string(), "unknown"));
     }
     if let Some((_, label, labels)) = TRUTHS.iter().find(|(truth, ..)| *truth == name) {
         return Some(((*label).to_string(), labels[usize::from(value != "true")]));

@@ -7,7 +7,7 @@ use warp::http::StatusCode;
 
 use super::layout::{Page, Viewer};
 use super::query_table::QueryTable;
-use super::request::{PageRequest, PageRequests, list_filter, log_in_or_error};
+use super::request::{PageRequest, PageRequests, list_filter, log_in_or_error, reject_unknown};
 use super::{format, paths, range_form, response};
 use crate::domain::filter::QueryFilter;
 use crate::domain::find::{Sought, SoughtError};
@@ -39,19 +39,23 @@ async fn answer(request: PageRequest) -> Answer {
         Err(error) => return log_in_or_error(error, &request.address, &request.visitor),
     };
     let viewer = Viewer::of(&view, &request.parameters);
+    let viewer_of_error = Viewer::of_error(&view, &request.parameters);
     match range_form::invalid_page(&view, &request.address, &request.parameters).await {
-        Some(Ok(page)) => return response::page(StatusCode::BAD_REQUEST, &page, Some(&viewer)),
-        Some(Err(error)) => return response::error(error, Some(&viewer)),
+        Some(Ok(page)) => {
+            return response::page(StatusCode::BAD_REQUEST, &page, Some(&viewer_of_error));
+        }
+        Some(Err(error)) => return response::error(error, Some(&viewer_of_error)),
         None => {}
     }
     match find(&view, &request.parameters).await {
         Ok(Outcome::Address(address)) => response::redirect(&address),
         Ok(Outcome::Page(page)) => response::page(StatusCode::OK, &page, Some(&viewer)),
-        Err(error) => response::error(error, Some(&viewer)),
+        Err(error) => response::error(error, Some(&viewer_of_error)),
     }
 }
 
 async fn find(view: &View, parameters: &Parameters) -> Result<Outcome, ApiError> {
+    reject_unknown(parameters, &["q"])?;
     let text = parameters.get("q").map_or("", String::as_str);
     let sought = match Sought::new(text) {
         Ok(sought) => sought,
@@ -80,14 +84,14 @@ fn only_address(
 ) -> Option<String> {
     match found.only() {
         Some(Only::Query(query_id)) => {
-            return Some(paths::in_range(&paths::query(query_id), times));
+            return Some(paths::keeping(&paths::query(query_id), times));
         }
         Some(Only::Statement(fingerprint)) => {
             let path = paths::statement(fingerprint);
             let runs = found.matches.iter().flat_map(|it| &it.queries);
             // A statement has no page in a range without a run.
             let is_in_range = runs.into_iter().any(|run| is_within(run, range));
-            return Some(if is_in_range { paths::in_range(&path, times) } else { path });
+            return Some(if is_in_range { paths::keeping(&path, times) } else { path });
         }
         None => {}
     }
@@ -117,7 +121,7 @@ fn history_of(one: &Match, sought: &Sought, times: &Parameters) -> Option<String
             Some(paths::history_of("fingerprint", &fingerprint?, &Parameters::new()))
         }
         MatchKind::Text => Some(search_address(sought, times)),
-        MatchKind::QueryId | MatchKind::TraceId => None,
+        MatchKind::QueryId | MatchKind::TraceId | MatchKind::Label => None,
     }
 }
 
@@ -136,8 +140,8 @@ fn page(content: Markup) -> Page {
 fn hint() -> Markup {
     html! {
         p.note {
-            "Write a query ID or its first six characters or more, a trace ID, the ID of a session, a fingerprint, or "
-            "text of a statement into the box above."
+            "Write a query ID or its first six characters or more, a trace ID, the ID of a session, the label of a load or its "
+            "start, a fingerprint, or text of a statement into the box above."
         }
     }
 }
@@ -164,7 +168,7 @@ fn results(
         p.lead { "“" bdi { (format::excerpt(sought.text(), SHOWN_CHARS)) } "”" }
         @if found.matches.is_empty() {
             p.empty {
-                "No query, trace, session or statement has this name"
+                "No query, trace, session, load or statement has this name"
                 @if searched { ", and no statement contains it" @if !times.is_empty() { " in the time range" } }
                 "."
                 @if !can_search { " The text is too long to look for it within statements." }
@@ -200,6 +204,7 @@ fn heading(one: &Match) -> Markup {
                 (MatchKind::QueryId, _) => "Query IDs that begin so",
                 (MatchKind::TraceId, _) => "Queries of this trace",
                 (MatchKind::SessionId, _) => "Queries of this session",
+                (MatchKind::Label, _) => "Loads whose labels begin so",
                 (MatchKind::Statement | MatchKind::Text, _) => "Statements that contain this text",
             }
         }

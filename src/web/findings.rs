@@ -17,7 +17,10 @@ use crate::http::error::ApiError;
 use crate::http::view::View;
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
-    warp::path!("findings").and(requests).then(|request: PageRequest| request.answer(page)).boxed()
+    warp::path!("findings")
+        .and(requests)
+        .then(async |request: PageRequest| request.answer(&[], page).await)
+        .boxed()
 }
 
 async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
@@ -81,12 +84,11 @@ fn row(rule: &RuleOverview, parameters: &Parameters) -> Markup {
 }
 
 fn link(statement: &FoundStatement, parameters: &Parameters) -> Markup {
-    let in_range = |path: &str| paths::in_range(path, parameters);
     html! {
-        a href=(in_range(&paths::statement(statement.fingerprint))) {
+        a href=(paths::statement_of(statement.fingerprint, parameters)) {
             bdi { (format::excerpt(&statement.normalized, EXCERPT_CHARS / 2)) }
         }
         " (" (format::counted(statement.runs, "run", "runs")) ", "
-        a href=(in_range(&paths::query(&statement.newest_query_id))) { "newest" } ")"
+        a href=(paths::keeping(&paths::query(&statement.newest_query_id), parameters)) { "newest" } ")"
     }
 }

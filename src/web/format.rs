@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::domain::readable::{readable_bytes, readable_duration_ms, readable_number};
+use crate::domain::record::LABEL_EXISTS;
 use crate::domain::time::Zone;
 
 /// Shown for a value that is not known.
@@ -99,6 +100,17 @@ pub(super) fn text(text: Option<&str>) -> Markup {
     }
 }
 
+/// Returns a name, or a dash where there is none. A long name can be broken behind its words.
+pub(super) fn name(name: Option<&str>) -> Markup {
+    const UNBROKEN_CHARS: usize = 16;
+    let Some(long) = name.filter(|name| name.chars().nth(UNBROKEN_CHARS).is_some()) else {
+        return text(name);
+    };
+    html! {
+        bdi { @for word in long.split_inclusive(['_', '-', '.', '@', ':', '/']) { (word) wbr; } }
+    }
+}
+
 /// Returns the first `chars` characters of a statement in one line.
 pub(super) fn excerpt(statement: &str, chars: usize) -> String {
     let mut line = String::new();
@@ -140,7 +152,8 @@ impl Outcome {
         match state.as_str() {
             _ if is_failed => Outcome::Failed,
             "RUNNING" => Outcome::Running,
-            "" => Outcome::Unknown,
+            // Nothing was loaded, and nothing had to be.
+            "" | LABEL_EXISTS => Outcome::Unknown,
             _ => Outcome::Good,
         }
     }

@@ -26,7 +26,10 @@ pub(super) fn route(requests: PageRequests, timelines: Arc<Timelines>) -> BoxedF
         .and(requests)
         .then(move |request: PageRequest| {
             let timelines = timelines.clone();
-            request.answer(|view, parameters| page(view, parameters, timelines))
+            async move {
+                let own = ["limit", "order", "cursor"];
+                request.answer(&own, |view, parameters| page(view, parameters, timelines)).await
+            }
         })
         .boxed()
 }

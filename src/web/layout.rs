@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 use warp::http::StatusCode;
 
 use super::assets::{ICON, SCRIPT, STYLE};
-use super::paths;
+use super::{paths, range_form};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::auth::LogOut;
@@ -33,15 +33,21 @@ pub(super) struct Viewer {
     log_out: LogOut,
     sees_status: bool,
     zone: Zone,
-    /// The time range of the page, which other pages keep.
-    range: Parameters,
+    /// The time range and the filters of the page, which other pages keep.
+    kept: Parameters,
 }
 
 impl Viewer {
     pub(super) fn of(view: &View, page: &Parameters) -> Viewer {
         let sees_status = view.pipeline_for_all().is_ok();
         let (name, log_out) = (view.name().map(str::to_string), view.log_out().clone());
-        Viewer { name, log_out, sees_status, zone: view.zone, range: paths::range_of(page) }
+        Viewer { name, log_out, sees_status, zone: view.zone, kept: paths::kept_of(page) }
+    }
+
+    /// Returns the same for a page that says what is wrong: other pages keep no more than the times that can be read.
+    pub(super) fn of_error(view: &View, page: &Parameters) -> Viewer {
+        let kept = range_form::readable_times(page, view.zone);
+        Viewer { kept, ..Viewer::of(view, &Parameters::new()) }
     }
 }
 
@@ -74,7 +80,7 @@ pub(super) fn document(page: &Page, viewer: Option<&Viewer>) -> Markup {
 fn navigation(current: Option<NavItem>, viewer: &Viewer) -> Markup {
     let item = |item: NavItem, path: &str, name: &str| {
         let is_current = (current == Some(item)).then_some("page");
-        let path = paths::in_range(path, &viewer.range);
+        let path = paths::keeping(path, &viewer.kept);
         html! { li { a href=(path) aria-current=[is_current] { (name) } } }
     };
     html! {
@@ -116,9 +122,9 @@ fn find_form(viewer: &Viewer) -> Markup {
     html! {
         form.find method="get" action=(paths::FIND) role="search" aria-label="Find a query or a statement" {
             input type="search" name="q" required maxlength="4000" autocomplete="off" spellcheck="false"
-                aria-label="Query ID, trace ID, session, fingerprint or text" aria-keyshortcuts="/"
-                placeholder="Query ID, trace, session, fingerprint, text" data-find;
-            @for (name, value) in viewer.range.iter() { input type="hidden" name=(name) value=(value); }
+                aria-label="Query ID, trace ID, session, label, fingerprint or text" aria-keyshortcuts="/"
+                placeholder="Query ID, trace, session, label, fingerprint, text" data-find;
+            @for (name, value) in paths::range_of(&viewer.kept).iter() { input type="hidden" name=(name) value=(value); }
             button type="submit" { "Find" }
         }
     }

@@ -106,7 +106,7 @@ fn not_found(requests: PageRequests) -> BoxedFilter<(Answer,)> {
     is_nothing
         .untuple_one()
         .and(requests)
-        .then(move |request: PageRequest| request.answer(page))
+        .then(move |request: PageRequest| request.answer_with(page))
         .boxed()
 }
 

@@ -4,7 +4,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::statement::Fingerprint;
 use crate::http::Parameters;
-use crate::http::query_parameters::address;
+use crate::http::query_parameters::{address, choosing_names};
 
 pub(super) const HISTORY: &str = "/";
 pub(super) const STATEMENTS: &str = "/statements";
@@ -35,9 +35,14 @@ pub(super) fn statement(fingerprint: Fingerprint) -> String {
     format!("{STATEMENTS}/{fingerprint}")
 }
 
-/// Returns the address of the history, filtered by one statement, in the time range of a page.
+/// Returns the address of the page of one statement, with the time range and the filters of another page.
+pub(super) fn statement_of(fingerprint: Fingerprint, page: &Parameters) -> String {
+    address(&statement(fingerprint), &kept_of(page), &[("fingerprint", "")])
+}
+
+/// Returns the address of the history, filtered by one statement, with the time range and the filters of a page.
 pub(super) fn history_of_statement(fingerprint: Fingerprint, page: &Parameters) -> String {
-    address(HISTORY, &range_of(page), &[("fingerprint", &fingerprint.to_string())])
+    address(HISTORY, &kept_of(page), &[("fingerprint", &fingerprint.to_string())])
 }
 
 /// Returns the address of the history, filtered by one value, in the range of a page.
@@ -45,21 +50,29 @@ pub(super) fn history_of(name: &str, value: &str, page: &Parameters) -> String {
     address(HISTORY, &range_of(page), &[(name, value)])
 }
 
-/// Returns the address of the comparison of two queries.
-pub(super) fn compare(query_id: &str, other_id: &str) -> String {
+/// Returns the address of the comparison of two queries, with the time range and the filters of a page.
+pub(super) fn compare(query_id: &str, other_id: &str, page: &Parameters) -> String {
     let runs = [query_id, other_id].map(|id| ("run".to_string(), id.to_string()));
-    let runs = Parameters::from_iter(runs);
-    address(COMPARE, &runs, &[])
+    let kept = kept_of(page);
+    let kept = kept.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    address(COMPARE, &kept.chain(runs).collect(), &[])
 }
 
-/// Returns the address that finds a text.
-pub(super) fn find(text: &str) -> String {
-    address(FIND, &Parameters::new(), &[("q", text)])
+/// Returns the address that finds a text, in the time range of a page.
+pub(super) fn find(text: &str, page: &Parameters) -> String {
+    address(FIND, &range_of(page), &[("q", text)])
 }
 
-/// Returns the address of a path in the time range of a page, so that a person chooses the range once.
-pub(super) fn in_range(path: &str, page: &Parameters) -> String {
-    address(path, &range_of(page), &[])
+/// Returns the address of a path with the time range and the filters of a page, so that a person chooses them once.
+pub(super) fn keeping(path: &str, page: &Parameters) -> String {
+    address(path, &kept_of(page), &[])
+}
+
+/// Returns those of the parameters of a page that choose queries: its time range and its filters.
+pub(super) fn kept_of(page: &Parameters) -> Parameters {
+    let mut kept = page.clone();
+    kept.retain(|name, _| choosing_names().iter().any(|known| known == name));
+    kept
 }
 
 /// Returns those of the parameters of a page that are its time range.
@@ -89,6 +102,14 @@ mod tests {
         let mut page = Parameters::new();
         page.set("from", "2h");
         page.set("user", "alice");
-        assert_eq!(in_range(STATEMENTS, &page), "/statements?from=2h");
+        page.set("order", "count");
+        page.set("fingerprint", "00000000000000ab");
+        let kept = "fingerprint=00000000000000ab&from=2h&user=alice";
+        assert_eq!(keeping(STATEMENTS, &page), format!("/statements?{kept}"));
+        let statement = statement_of(Fingerprint::from_signed(7), &page);
+        assert_eq!(statement, "/statements/0000000000000007?from=2h&user=alice");
+        let runs = "run=1f%2D2e&run=3d%2D4c";
+        let expected = format!("/compare?fingerprint=00000000000000ab&from=2h&{runs}&user=alice");
+        assert_eq!(compare("1f-2e", "3d-4c", &page), expected);
     }
 }

@@ -21,7 +21,10 @@ use crate::http::view::View;
 const LISTED_PLANS: usize = 5;
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
-    warp::path!("plans").and(requests).then(|request: PageRequest| request.answer(page)).boxed()
+    warp::path!("plans")
+        .and(requests)
+        .then(async |request: PageRequest| request.answer(&["limit", "several"], page).await)
+        .boxed()
 }
 
 async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
@@ -109,8 +112,7 @@ fn row(
     are_several: bool,
     parameters: &Parameters,
 ) -> Markup {
-    let in_range = |path: &str| paths::in_range(path, parameters);
-    let path = in_range(&paths::statement(one.fingerprint));
+    let path = paths::statement_of(one.fingerprint, parameters);
     let waiting = one.waiting_part().map(|part| format!("{:.0} %", part * 100.0));
     let phase = |label: &str, ms: Option<i64>| {
         html! { td.number data-label=(label) { (format::duration(ms)) } }
@@ -120,7 +122,7 @@ fn row(
             td.statement {
                 a href=(&path) { bdi { (format::excerpt(&one.normalized, EXCERPT_CHARS)) } }
                 @if are_several {
-                    ul.plain { @for plan in one.plans.iter().take(LISTED_PLANS) { li.note { (plan_costs(plan, &in_range(&paths::query(&plan.newest_query_id)))) } } }
+                    ul.plain { @for plan in one.plans.iter().take(LISTED_PLANS) { li.note { (plan_costs(plan, &paths::keeping(&paths::query(&plan.newest_query_id), parameters))) } } }
                 }
             }
             td.number data-label="Plans" {

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::compare::kept_fields;
 use super::{chart, format, paths};
 use crate::domain::filter::QueryOrder;
 use crate::domain::record::{Kind, Load};
@@ -125,6 +126,7 @@ impl QueryTable<'_> {
     pub(super) fn compare_form(&self) -> Markup {
         html! {
             form.compare #compare method="get" action=(paths::COMPARE) {
+                (kept_fields(self.parameters))
                 button type="submit" { "Compare two picked runs" }
             }
         }
@@ -205,10 +207,10 @@ impl QueryTable<'_> {
                     span { (format::duration(query.duration_ms)) }
                 }
                 td.outcome { (self.filtered("state", state, format::state(state, query.is_failed()))) }
-                td.user { (self.filtered("user", user, format::text(user))) }
-                td.db { (self.filtered("db", db, format::text(db))) }
+                td.user { (self.filtered("user", user, format::name(user))) }
+                td.db { (self.filtered("db", db, format::name(db))) }
                 @if self.has_clusters {
-                    td.cluster { (self.filtered("cluster", cluster, format::text(cluster))) }
+                    td.cluster { (self.filtered("cluster", cluster, format::name(cluster))) }
                 }
                 @if self.has_loads_alone { (loaded_cells(query.load.as_deref())) } @else {
                     td.number.sorted[self.order.by == QueryOrder::ScanRows] data-label="Rows scanned" {
@@ -222,7 +224,7 @@ impl QueryTable<'_> {
                     td.number.sorted data-label=(label) { (figure(query)) }
                 }
                 td.statement {
-                    a href=(paths::in_range(&paths::query(&query.query_id), self.parameters)) { (title(query)) }
+                    a href=(paths::keeping(&paths::query(&query.query_id), self.parameters)) { (title(query)) }
                     @if query.kind == Kind::Load { span.badge title="A load" { "load" } }
                     @if let Some(load) = query.load.as_deref().filter(|_| !self.has_loads_alone) { (loaded(load)) }
                     @if query.has_profile { span.badge title="Profile stored" { "profile" } }

@@ -74,6 +74,14 @@ impl TypedRange {
     }
 }
 
+/// Returns the times of a page that can be read.
+pub(super) fn readable_times(parameters: &Parameters, zone: Zone) -> Parameters {
+    let TypedRange(fields) = TypedRange::of(parameters, zone);
+    let mut times = paths::range_of(parameters);
+    times.retain(|name, _| fields.iter().any(|field| field.name == name && field.error.is_none()));
+    times
+}
+
 /// Returns what people may write into the fields.
 pub(super) fn hint(zone: Zone) -> Markup {
     html! {

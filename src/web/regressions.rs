@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
@@ -53,7 +53,10 @@ pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(A
         .and(requests)
         .then(move |request: PageRequest| {
             let reports = reports.clone();
-            request.answer(|view, parameters| page(view, parameters, reports))
+            async move {
+                let own = ["limit", "baseline"];
+                request.answer(&own, |view, parameters| page(view, parameters, reports)).await
+            }
         })
         .boxed()
 }
@@ -77,7 +80,7 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         @match &report.value {
             Some(found) => {
                 @if let Some(unread) = format::unread_profiles(found.unread_profiles) { (unread) }
-                (comparison(found, view.zone))
+                (comparison(found, &parameters, view.zone))
             }
             None => p.empty { "The history is empty." },
         }
@@ -100,7 +103,7 @@ async fn read(
 /// Returns links to the page with each of some baselines, which have labels, and the chosen one if it is another.
 pub(super) fn baseline_choices(
     path: &str,
-    baselines: &[(&str, &str)],
+    baselines: &[(&str, impl Render)],
     chosen: &str,
     parameters: &Parameters,
 ) -> Markup {
@@ -123,7 +126,7 @@ pub(super) fn baseline_choices(
     }
 }
 
-fn comparison(found: &Regressions, zone: Zone) -> Markup {
+fn comparison(found: &Regressions, parameters: &Parameters, zone: Zone) -> Markup {
     let period = |from_ms: i64, to_ms: i64| {
         html! {
             (format::time(Some(from_ms), zone)) " to " (format::time(Some(to_ms), zone))
@@ -143,12 +146,12 @@ fn comparison(found: &Regressions, zone: Zone) -> Markup {
         } @else if found.statements.is_empty() {
             p.empty { "No statement got slower." }
         } @else {
-            (table(&found.statements))
+            (table(&found.statements, parameters))
         }
     }
 }
 
-fn table(statements: &[Regression]) -> Markup {
+fn table(statements: &[Regression], parameters: &Parameters) -> Markup {
     html! {
         div.wide-table {
             table.statements {
@@ -163,13 +166,13 @@ fn table(statements: &[Regression]) -> Markup {
                         th scope="col" { "Cause" }
                     }
                 }
-                tbody { @for statement in statements { (row(statement)) } }
+                tbody { @for statement in statements { (row(statement, parameters)) } }
             }
         }
     }
 }
 
-fn row(statement: &Regression) -> Markup {
+fn row(statement: &Regression, parameters: &Parameters) -> Markup {
     let Regression { before, after, .. } = statement;
     let change = |label: &'static str, before: String, after: String| {
         html! {
@@ -180,7 +183,7 @@ fn row(statement: &Regression) -> Markup {
     html! {
         tr {
             td.statement {
-                a href=(paths::statement(statement.fingerprint)) { bdi { (statement.normalized) } }
+                a href=(paths::statement_of(statement.fingerprint, parameters)) { bdi { (statement.normalized) } }
             }
             td.number.duration data-label="More time" { (format::duration(Some(statement.extra_ms))) }
             (change("Median", format::duration(before.p50_ms), format::duration(after.p50_ms)))

@@ -54,8 +54,24 @@ impl Visitor {
 }
 
 impl PageRequest {
-    /// Answers with the page that `make_page` returns. Users who are not logged in are sent to the log-in page.
-    pub(super) async fn answer<M, F>(self, make_page: M) -> Answer
+    /// Answers with the page that `make_page` returns, which has parameters of its `own` besides those that choose queries.
+    /// Users who are not logged in are sent to the log-in page.
+    pub(super) async fn answer<M, F>(self, own: &[&str], make_page: M) -> Answer
+    where
+        M: FnOnce(View, Parameters) -> F,
+        F: Future<Output = Result<Page, ApiError>>,
+    {
+        let known = reject_unknown(&self.parameters, own);
+        let page = async |view, parameters| {
+            known?;
+            // Boxed: the futures of pages are large, and move.
+            Box::pin(make_page(view, parameters)).await
+        };
+        self.answer_with(page).await
+    }
+
+    /// Does the same with any parameters.
+    pub(super) async fn answer_with<M, F>(self, make_page: M) -> Answer
     where
         M: FnOnce(View, Parameters) -> F,
         F: Future<Output = Result<Page, ApiError>>,
@@ -70,15 +86,25 @@ impl PageRequest {
             return response::redirect(&query_parameters::address(path, &self.parameters, &[]));
         }
         let viewer = Viewer::of(&view, &self.parameters);
+        let viewer_of_error = Viewer::of_error(&view, &self.parameters);
         let answer = match range_form::invalid_page(&view, &self.address, &self.parameters).await {
-            Some(page) => page.map(|page| (StatusCode::BAD_REQUEST, page)),
-            None => make_page(view, self.parameters).await.map(|page| (StatusCode::OK, page)),
+            Some(page) => page.map(|page| (StatusCode::BAD_REQUEST, page, &viewer_of_error)),
+            None => {
+                make_page(view, self.parameters).await.map(|page| (StatusCode::OK, page, &viewer))
+            }
         };
         match answer {
-            Ok((status, page)) => response::page(status, &page, Some(&viewer)),
-            Err(error) => response::error(error, Some(&viewer)),
+            Ok((status, page, viewer)) => response::page(status, &page, Some(viewer)),
+            Err(error) => response::error(error, Some(&viewer_of_error)),
         }
     }
+}
+
+/// Errors at a parameter that neither chooses queries nor is one of a page's `own`.
+pub(super) fn reject_unknown(parameters: &Parameters, own: &[&str]) -> Result<(), ApiError> {
+    let choosing = query_parameters::choosing_names().iter().map(String::as_str);
+    let known: Vec<&str> = own.iter().copied().chain(choosing).collect();
+    query_parameters::reject_unknown(parameters, &known)
 }
 
 /// Redirects to the log-in page where the error is a missing log-in; else returns the error page.

@@ -85,7 +85,10 @@ pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(A
         .and(requests)
         .then(move |request: PageRequest| {
             let lists = lists.clone();
-            request.answer(|view, parameters| page(view, parameters, lists))
+            async move {
+                let own = ["limit", "order"];
+                request.answer(&own, |view, parameters| page(view, parameters, lists)).await
+            }
         })
         .boxed()
 }
@@ -120,7 +123,7 @@ async fn page(
     Ok(Page { title: "Statements".to_string(), nav: Some(NavItem::Statements), body })
 }
 
-/// Returns the links between the reports of statements, in the time range of a page. `current` is the path of one.
+/// Returns the links between the reports of statements, which keep the range and the filters of a page. `current` is the path of one.
 pub(super) fn tabs(current: &str, page: &Parameters) -> Markup {
     let reports = [
         (paths::STATEMENTS, "By cost"),
@@ -131,15 +134,10 @@ pub(super) fn tabs(current: &str, page: &Parameters) -> Markup {
     html! {
         nav.tabs aria-label="Reports" {
             @for (path, label) in reports {
-                a href=(report_address(path, page)) aria-current=[(path == current).then_some("page")] { (label) }
+                a href=(paths::keeping(path, page)) aria-current=[(path == current).then_some("page")] { (label) }
             }
         }
     }
-}
-
-/// Returns the address of a report with the range and the filters of a page.
-fn report_address(path: &str, page: &Parameters) -> String {
-    address(path, page, &[("order", ""), ("baseline", ""), ("rule", ""), ("several", "")])
 }
 
 /// Reads what the page lists.
@@ -220,7 +218,7 @@ fn table(
                 }
                 tbody {
                     @for statement in statements {
-                        @let path = paths::in_range(&paths::statement(statement.fingerprint), parameters);
+                        @let path = paths::statement_of(statement.fingerprint, parameters);
                         (row(statement, &path, max_total_ms, trends.get(&statement.fingerprint), figure))
                     }
                 }

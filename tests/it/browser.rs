@@ -601,6 +601,43 @@ fn an_incident_is_explained_within_five_clicks() {
 
 #[test]
 #[ignore = "needs chromium"]
+fn a_printed_page_has_its_content_and_no_controls() {
+    let (_folder, server) = samples();
+    let statement = server.envelope("/api/v1/statements?from=2020-01-01&limit=1");
+    let statement = statement["data"][0]["fingerprint"].as_str().unwrap().to_string();
+    let browser = Browser::start();
+    browser.devtools("Emulation.setEmulatedMedia", json!({ "media": "print" }));
+    // A4 without its margins.
+    let size = json!({ "width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": false });
+    browser.devtools("Emulation.setDeviceMetricsOverride", size);
+    for (path, content) in [
+        ("/?user=root", "table.queries tbody tr"),
+        ("/statements?from=2020-01-01", "table.statements tbody tr"),
+        (
+            &format!("/statements/{statement}?from=2020-01-01"),
+            "figure.runs circle, figure.runs path",
+        ),
+        (&format!("/query_profile/{ROOTS}"), ".plan-picture svg"),
+        ("/usage?from=2024-08-06&to=2024-08-07", "figure.timeline rect"),
+        ("/status", "dl.facts"),
+    ] {
+        browser.open(&format!("{}{path}", server.url));
+        browser.until(&format!("document.querySelector('{content}')"));
+        let shown = browser.run(
+            "return [...document.querySelectorAll('form, button, input, .tabs, .picker .range a:not([aria-current])')]
+                 .filter((it) => it.getClientRects().length).map((it) => it.outerHTML.slice(0, 100))",
+        );
+        assert_eq!(shown, json!([]), "{path}");
+        let is_shown =
+            format!("return document.querySelector('{content}').getClientRects().length > 0");
+        assert_eq!(browser.run(&is_shown), json!(true), "{path}");
+        let width = browser.run("return document.documentElement.scrollWidth");
+        assert_eq!(width, json!(718), "{path}");
+    }
+}
+
+#[test]
+#[ignore = "needs chromium"]
 fn screenshots() {
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("a.db");

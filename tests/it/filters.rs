@@ -176,6 +176,44 @@ fn several_values_and_exclusions_choose_what_a_person_would() {
 }
 
 #[test]
+fn what_is_unknown_is_a_filter() {
+    let (_folder, db, queries) = history();
+    let server = Server::start(&db, &[]);
+    let chosen = |is_chosen: &dyn Fn(&Value) -> bool| -> Vec<String> {
+        let chosen = queries.iter().rev().filter(|query| is_chosen(query));
+        chosen.map(|query| query["query_id"].as_str().unwrap().to_string()).collect()
+    };
+    let listing = |filter: &str| ids(&server, &format!("/api/v1/queries?limit=1000&{filter}"));
+    // A list of no tables says nothing of tables.
+    let is_unknown = |query: &Value, field: &str| query[field].is_null() || query[field] == "[]";
+    for (parameter, field, _) in TEXTS {
+        let unknown = chosen(&|query| is_unknown(query, field));
+        assert!((1..400).contains(&unknown.len()), "{parameter}");
+        assert_eq!(listing(&format!("unknown={parameter}")), unknown, "{parameter}");
+        assert_eq!(listed(&db, &["--unknown", parameter]), unknown, "{parameter}");
+        let value = values(parameter)[0];
+        let either = chosen(&|query| is_unknown(query, field) || has(query, parameter, &[value]));
+        let filter = format!("unknown={parameter}&{parameter}={}", encoded(value));
+        assert_eq!(listing(&filter), either, "{parameter}");
+        let timeline = server.envelope(&format!("/api/v1/timeline?buckets=1&{filter}"));
+        assert_eq!(timeline["data"][0]["count"], either.len(), "{parameter}");
+    }
+    let both = chosen(&|query| query["user"].is_null() && query["db"].is_null());
+    assert_eq!(listing("unknown=user&unknown=db"), both);
+    let page = |path: &str| String::from_utf8(server.get(path).2).unwrap();
+    let shown = page(&format!("/?from={START_MS}&unknown=user"));
+    assert!(shown.contains("aria-label=\"Remove User unknown\""), "{shown}");
+    assert!(shown.contains("type=\"hidden\" name=\"unknown\" value=\"user\""), "{shown}");
+    let usage = page(&format!("/usage?from={START_MS}&to={}", START_MS + 1000));
+    for name in ["user", "db", "table", "client"] {
+        assert!(usage.contains(&format!("unknown={name}\"><span class=\"unknown\">")), "{name}");
+    }
+    assert_eq!(server.get("/api/v1/queries?unknown=statement").0, 400);
+    let wrong = annals().args(["list", "--unknown", "statement"]).db(&db).output().unwrap();
+    assert!(stderr(&wrong).contains("statement is none of user, db"), "{}", stderr(&wrong));
+}
+
+#[test]
 fn failures_and_profiles_are_filters() {
     let (_folder, db, queries) = history();
     let server = Server::start(&db, &[]);
@@ -272,7 +310,8 @@ fn the_description_has_orders_and_filters() {
     let server = Server::start(&folder.path().join("a.db"), &[]);
     let (_, _, body) = server.get("/api/v1/openapi.json");
     let description: Value = serde_json::from_slice(&body).unwrap();
-    for path in ["queries", "statements", "regressions", "usage", "timeline"] {
+    let reports = ["statements", "regressions", "usage", "timeline", "findings", "plans"];
+    for path in reports.into_iter().chain(["queries"]) {
         let described = &description["paths"][format!("/api/v1/{path}")]["get"]["parameters"];
         let schema = |name: &str| {
             let parameters = described.as_array().unwrap();

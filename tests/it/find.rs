@@ -127,6 +127,51 @@ fn each_name_leads_to_the_one_thing_that_it_means() {
 }
 
 #[test]
+fn a_load_is_found_by_its_label_or_the_start_of_it() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("fe.audit.log"));
+    let load = |label: &str, second: u32| {
+        let start = format!("2024-01-02 11:15:5{second}.100");
+        let fields = [("Label", label), ("Table", "orders"), ("StartTime", &start)];
+        crate::support::stream_load_record("2024-01-02 11:15:59,100", &fields)
+    };
+    let query = crate::support::audit_record(
+        "2024-01-02 11:15:51,000",
+        &[("QueryId", "1-1"), ("Stmt", "select a from orders_2024 where x%_ = 1")],
+    );
+    let records = [load("orders_2024", 1), load("orders_2024_b", 2), load("Clicks%x", 3), query];
+    std::fs::write(&log, records.concat()).unwrap();
+    assert!(crate::support::import(&db, &[&log]).status.success());
+    let server = Server::start(&db, &[]);
+    let loads = server.envelope("/api/v1/queries?type=load")["data"].clone();
+    let id = |label: &str| {
+        let mut loads = loads.as_array().unwrap().iter();
+        loads.find(|load| load["load"]["label"] == label).unwrap()["query_id"].as_str().unwrap()
+    };
+    assert_eq!(
+        leads_to(&server, "orders_2024_b", ""),
+        format!("/query_profile/{}", id("orders_2024_b"))
+    );
+    assert_eq!(leads_to(&server, "Clicks%", ""), format!("/query_profile/{}", id("Clicks%x")));
+    // A whole label is one, whatever begins so besides; the start of one may be a word of a statement, too.
+    let both = [id("orders_2024_b"), id("orders_2024")];
+    assert_eq!(kinds(&server, "orders_2024"), one("label", &both));
+    let mut also = one("label", &both);
+    also.extend(one("text", &["1-1"]));
+    assert_eq!(kinds(&server, "orders_20"), also);
+    let shown = page(&server, "/find?q=orders_20");
+    assert!(
+        shown.contains(">Loads whose labels begin so<")
+            && shown.contains(">Statements that contain")
+    );
+    for text in ["or", "clicks", "x%", "Clicks_", "rders_2024"] {
+        assert!(kinds(&server, text).iter().all(|(kind, _)| kind != "label"), "{text}");
+    }
+    let found = annals().args(["find", "orders_2024"]).db(&db).output().unwrap();
+    assert!(stdout(&found).starts_with("loads whose labels begin so:\n"), "{}", stdout(&found));
+}
+
+#[test]
 fn a_name_of_several_things_leads_to_a_page_of_them() {
     let (_folder, db) = history();
     let server = Server::start(&db, &[]);
@@ -169,7 +214,7 @@ fn any_other_text_is_looked_for_in_statements() {
     assert_eq!(queries.as_array().unwrap().len(), 1, "{queries}");
     // Nothing is found: the page says so, and escapes the text.
     let body = page(&server, "/find?q=%3Cscript%3Ealert&from=1d");
-    assert!(body.contains("No query, trace, session or statement has this name"), "{body}");
+    assert!(body.contains("No query, trace, session, load or statement has this name"), "{body}");
     assert!(body.contains("&lt;script&gt;alert") && !body.contains("<script>alert"), "{body}");
     assert!(body.contains("Search the statements of the whole history"), "{body}");
     assert_eq!(kinds(&server, "no such thing"), []);
@@ -217,7 +262,11 @@ fn nobody_finds_what_only_others_may_see() {
         let found: Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!((answer.status, &found["data"]), (200, &json!([])), "{text}: {found}");
         let answer = send(&server, "GET", &format!("/find?q={}", encoded(text)), &alice, "");
-        assert!(answer.body.contains("No query, trace, session or statement"), "{}", answer.body);
+        assert!(
+            answer.body.contains("No query, trace, session, load or statement"),
+            "{}",
+            answer.body
+        );
     }
     let answer = send(&server, "GET", &format!("/find?q={ONE}"), &alice, "");
     assert_eq!(answer.status, 303);

@@ -227,7 +227,8 @@ fn a_query_has_the_findings_of_its_profile() {
 fn wrong_requests_are_rejected_with_a_reason() {
     let (_folder, server) = sample();
     for (method, path, status, sentence) in [
-        ("GET", "queries?usr=alice", 400, "unknown parameter \"usr\"; the parameters are limit,"),
+        ("GET", "queries?usr=alice", 400, "unknown parameter \"usr\"; did you mean user?"),
+        ("GET", "queries?colour=1", 400, "unknown parameter \"colour\"; the parameters are limit,"),
         ("GET", "queries?user=", 400, "user is empty"),
         ("GET", "queries?fingerprint=12", 400, "a fingerprint is 16 hex digits"),
         ("GET", "queries/1-2", 404, "there is no query 1-2"),

@@ -547,6 +547,81 @@ fn the_time_range_goes_with_the_person_from_page_to_page() {
 }
 
 #[test]
+fn filters_go_with_the_person_and_choose_on_each_page() {
+    let (_folder, server) = samples();
+    let kept = "from=2020%2D01%2D01&not%5Fuser=nobody&user=root";
+    let mut at = format!("/?{kept}");
+    // History, a query, its statement, and back by way of the reports.
+    for next in ["/query_profile/", "/statements/", "/statements?", "/plans?", "/usage?", "/?"] {
+        let links = links(&page(&server, &at), next);
+        let link = links.iter().find(|link| kept.split('&').all(|part| link.contains(part)));
+        at = link.unwrap_or_else(|| panic!("{at} has no {next}: {links:?}")).clone();
+    }
+    assert_eq!(at, format!("/?{kept}"));
+    // The figures of a statement are of the chosen runs, and what chooses can be removed.
+    let rows = ["dora", "erin"].map(|user| {
+        let (id, start_ms) = (format!("shared-{user}"), 1_722_900_000_000_i64);
+        json!({ "query_id": id, "user": user, "started_ms": start_ms, "duration_ms": 5, "stmt": "select 1 from shared" }).to_string()
+    });
+    server.send("POST", "/api/v1/queries", &[], rows.join("\n").as_bytes());
+    let query = server.envelope("/api/v1/queries/shared-dora")["data"].clone();
+    let (fingerprint, user) = (query["fingerprint"].as_str().unwrap(), "dora");
+    let path = format!("/statements/{fingerprint}");
+    assert!(page(&server, &path).contains("<dt>Users</dt><dd>2</dd>"));
+    let body = page(&server, &format!("{path}?user={user}"));
+    for expected in [
+        &format!("aria-label=\"Remove User {user}\""),
+        "<dt>Users</dt><dd>1</dd>",
+        &format!("/?fingerprint={fingerprint}&amp;user={user}"),
+    ] {
+        assert!(body.contains(expected), "{expected}: {body}");
+    }
+    let runs = links(&body, "/query_profile/");
+    assert!(!runs.is_empty() && runs.iter().all(|link| link.contains(&format!("user={user}"))));
+    let views = links(&page(&server, &format!("/query_profile/{ROOTS}?{kept}")), "/query_profile/");
+    let views: Vec<_> = views.iter().filter(|link| link.contains("show=")).collect();
+    assert!(views.len() > 3 && views.iter().all(|link| link.contains("not%5Fuser=nobody")));
+    let body = page(&server, &format!("{path}?user=nobody"));
+    assert!(body.contains("No run of this statement matches the time range and the filters."));
+    // Links of a page that says what is wrong keep what is right.
+    let wrong = send(&server, "GET", "/statements?from=soon&to=2024-08-09", &[], "").body;
+    assert!(links(&wrong, "/usage").contains(&"/usage?to=2024%2D08%2D09".to_string()), "{wrong}");
+    assert!(!wrong.contains("from=soon"), "{wrong}");
+}
+
+#[test]
+fn a_parameter_that_no_page_has_is_named_with_the_one_that_was_meant() {
+    let (_folder, server) = samples();
+    let statement = server.envelope("/api/v1/statements?limit=1&from=2020-01-01");
+    let statement = statement["data"][0]["fingerprint"].as_str().unwrap().to_string();
+    for path in [
+        "/",
+        "/statements",
+        &format!("/statements/{statement}"),
+        "/regressions",
+        "/findings",
+        "/plans",
+        "/usage",
+        &format!("/usage/{ROOTS}"),
+        &format!("/query_profile/{ROOTS}"),
+        "/status",
+        "/find",
+        "/compare",
+    ] {
+        for (parameter, meant) in
+            [("usr=mira", "; did you mean user?"), ("foo=1", "; the parameters are ")]
+        {
+            let answer = send(&server, "GET", &format!("{path}?{parameter}"), &[], "");
+            let (name, _) = parameter.split_once('=').unwrap();
+            let sentence = format!("unknown parameter &quot;{name}&quot;{meant}");
+            assert_eq!(answer.status, 400, "{path}: {}", answer.body);
+            assert!(answer.body.contains(&sentence), "{path}: {}", answer.body);
+            assert!(!answer.body.contains(&format!("?{name}=")), "{path}: {}", answer.body);
+        }
+    }
+}
+
+#[test]
 fn a_time_range_is_typed_and_what_is_wrong_is_beside_its_field() {
     let (_folder, server) = samples();
     let fingerprint = server.envelope("/api/v1/statements?user=alice&limit=1&from=2020-01-01")["data"][0]["fingerprint"].clone();

@@ -425,6 +425,14 @@ fn a_query_that_still_runs_counts_until_the_end_of_the_range() {
     let data = &server.envelope(&path)["data"];
     assert_eq!((&data["began_before"], &data["still_running"]), (&json!(1), &json!(2)));
     assert_eq!(data["total"]["now"]["running_ms"], 110 * MINUTE + 100);
+    // How long the last one ran is unknown, and not 0.
+    let users = data["users"]["rows"].as_array().unwrap();
+    let last = users.iter().find(|row| row["name"] == "a-4").unwrap();
+    assert_eq!((&last["now"]["running_ms"], &last["now"]["count"]), (&json!(null), &json!(1)));
+    let page = String::from_utf8(
+        server.get(&format!("/usage?from={HOUR_MS}&to={}&user=a-4", HOUR_MS + 60 * MINUTE)).2,
+    );
+    assert!(page.unwrap().contains("<dt>Time</dt><dd>–</dd>"));
     assert_eq!(data["concurrency"][0]["peak"], 3);
     // The query that still runs is beside what started since.
     let beside = &server.envelope("/api/v1/queries/a-3/concurrent")["data"];

@@ -175,6 +175,11 @@ impl Report {
         }
     }
 
+    /// Whether the import changed a record.
+    fn changed_any(&self) -> bool {
+        self.written.records.new + self.written.records.merged > 0
+    }
+
     fn advice(&self, ahead_ms: i64) -> String {
         future_in_zone(&self.source, self.zone, ahead_ms)
     }
@@ -237,6 +242,13 @@ impl fmt::Display for Report {
         for (warning, occurrences) in &self.warnings {
             list(f, warning, occurrences)?;
             match warning {
+                // A shift of this source would move nothing of what was stored before.
+                Warning::Future if !self.changed_any() => {
+                    writeln!(
+                        f,
+                        "        All of them are stored already, and nothing was changed."
+                    )?;
+                }
                 Warning::Future => {
                     let advice = self.ahead_ms.map(|ahead_ms| self.advice(ahead_ms));
                     writeln!(f, "        {}", advice.as_deref().unwrap_or(FUTURE_INSTANTS))?;

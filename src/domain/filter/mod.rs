@@ -117,6 +117,23 @@ impl QueryFilter {
         ]
     }
 
+    /// Chooses the queries of which a text is unknown, beside those that the filter chooses by values of this text.
+    pub(crate) fn choose_unknown(&mut self, text: ChosenText) {
+        let choice = match text {
+            ChosenText::User => &mut self.user,
+            ChosenText::Db => &mut self.db,
+            ChosenText::State => &mut self.state,
+            ChosenText::Client => &mut self.client,
+            ChosenText::Frontend => &mut self.frontend,
+            ChosenText::WorkloadGroup => &mut self.workload_group,
+            ChosenText::ComputeGroup => &mut self.compute_group,
+            ChosenText::Cluster => &mut self.cluster,
+            ChosenText::Table => &mut self.table,
+            ChosenText::Session => &mut self.session_id,
+        };
+        choice.is_unknown = true;
+    }
+
     /// Returns whether the list has the newest queries first: the only order that an index has.
     pub(crate) fn is_newest_first(&self) -> bool {
         self.order == QueryOrder::Start && !self.is_ascending

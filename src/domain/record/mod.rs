@@ -25,6 +25,10 @@ pub(super) use memory::extra_bytes;
 pub(crate) use stored::StoredQuery;
 pub(crate) use zoned::Zoned;
 
+/// The state, in any letter case, of a stream load whose label another load had: Doris answers so while that one runs or after it
+/// has finished, and not if it failed. This load wrote nothing, and its client is mostly right to go on: it is no failure.
+pub(crate) const LABEL_EXISTS: &str = "LABEL ALREADY EXISTS";
+
 impl QueryRecord {
     /// Returns whether the statement was still running at the time of the report.
     pub(crate) fn is_running(&self) -> bool {
@@ -52,6 +56,8 @@ impl QueryRecord {
 
     /// Returns whether the query failed: by an error code, or a state that says so. The column `is_failed` has the same
     /// rule in SQL.
+    ///
+    /// A stream load with the state [`LABEL_EXISTS`] has not failed.
     pub(crate) fn is_failed(&self) -> bool {
         const FAILED: [&str; 7] =
             ["ERR", "ERROR", "CANCELLED", "CANCELED", "FAIL", "FAILED", "ABORTED"];

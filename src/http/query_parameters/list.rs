@@ -1,5 +1,9 @@
 //! The parameters that choose queries in lists and reports.
 
+use std::sync::LazyLock;
+
+use utoipa::IntoParams;
+
 use super::read_known;
 use super::values::{Count, OrderName, PageCursor, SearchText, SearchWords};
 use crate::domain::filter::QueryFilter;
@@ -99,6 +103,11 @@ macro_rules! filter_parameters {
             #[serde(default)]
             #[param(schema_with = $crate::http::query_parameters::values_schema)]
             pub not_session_id: Vec<String>,
+            /// A text that is unknown, by the name of its parameter: `unknown=user` chooses the queries without a user. With
+            /// values of the same text, these are chosen, too. Several of these texts are all unknown.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::UnknownText::schema)]
+            pub unknown: Vec<$crate::http::query_parameters::UnknownText>,
             /// Whether the query failed.
             pub is_failed: Option<bool>,
             /// Whether the profile of the query is stored.
@@ -136,15 +145,15 @@ macro_rules! filter_parameters {
             ) -> Result<$crate::domain::filter::QueryFilter, $crate::http::error::ApiError> {
                 use $crate::domain::filter::Choice;
                 use $crate::http::query_parameters::{
-                    FingerprintText, KindName, Milliseconds, Time, search, without_cluster,
+                    FingerprintText, KindName, Milliseconds, Time, UnknownText, search, without_cluster,
                 };
 
                 let time = |name, time: Option<Time>| time.map(|time| time.ms(name, zone)).transpose();
                 let (from_ms, to_ms) = (time("from", self.from)?, time("to", self.to)?);
                 $crate::domain::time::check_range(from_ms, to_ms)
                     .map_err(|error| $crate::http::error::ApiError::BadRequest(error.to_string()))?;
-                let choice = |any_of, none_of| Choice { any_of, none_of };
-                Ok($crate::domain::filter::QueryFilter {
+                let choice = |any_of, none_of| Choice { any_of, none_of, is_unknown: false };
+                let mut filter = $crate::domain::filter::QueryFilter {
                     user: choice(without_cluster(self.user), without_cluster(self.not_user)),
                     db: choice(without_cluster(self.db), without_cluster(self.not_db)),
                     state: choice(self.state, self.not_state),
@@ -166,7 +175,11 @@ macro_rules! filter_parameters {
                     from_ms,
                     to_ms,
                     ..$crate::domain::filter::QueryFilter::default()
-                })
+                };
+                for UnknownText(text) in self.unknown {
+                    filter.choose_unknown(text);
+                }
+                Ok(filter)
             }
         }
     };
@@ -200,6 +213,15 @@ impl ListParameters {
         let OrderName { by, is_ascending } = order;
         Ok(QueryFilter { limit, order: by, is_ascending, after, ..self.chosen(zone)? })
     }
+}
+
+/// Returns the names of the parameters that choose queries, in lists and reports alike.
+pub(crate) fn choosing_names() -> &'static [String] {
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let names = ListParameters::into_params(|| None).into_iter().map(|it| it.name);
+        names.filter(|name| !["limit", "order", "cursor"].contains(&name.as_str())).collect()
+    });
+    &NAMES
 }
 
 /// Reads the filter of a list of a page.

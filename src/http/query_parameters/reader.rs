@@ -42,6 +42,28 @@ fn read<P: DeserializeOwned>(parameters: &Parameters, is_strict: bool) -> Result
     P::deserialize(named).map_err(|error| ApiError::BadRequest(error.sentence("the parameter")))
 }
 
+/// Errors at the first parameter that is none of the `known`.
+pub(crate) fn reject_unknown(parameters: &Parameters, known: &[&str]) -> Result<(), ApiError> {
+    match parameters.by_name().find(|(name, _)| !known.contains(name)) {
+        Some((name, _)) => Err(ApiError::BadRequest(unknown(name, known))),
+        None => Ok(()),
+    }
+}
+
+/// Returns what is wrong with a parameter that is none of the `known`: the one that was meant, or else all of them.
+fn unknown(name: &str, known: &[&str]) -> String {
+    let distance = |it: &str| strsim::damerau_levenshtein(name, it);
+    // A short name that differs in two letters is another one.
+    let most = (name.chars().count() / 3).clamp(1, 3);
+    // The parameter of a client may have any length.
+    let near = known.iter().filter(|it| it.len().abs_diff(name.len()) <= most);
+    match near.min_by_key(|it| distance(it)).filter(|it| distance(it) <= most) {
+        Some(near) => format!("unknown parameter {name:?}; did you mean {near}?"),
+        None if known.is_empty() => format!("unknown parameter {name:?}; this path has none"),
+        None => format!("unknown parameter {name:?}; the parameters are {}", known.join(", ")),
+    }
+}
+
 /// Why parameters cannot be read.
 #[derive(Debug)]
 enum ParameterError {
@@ -99,14 +121,9 @@ impl<'p> Deserializer<'p> for Named<'p> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ParameterError> {
-        let unknown = self.named.iter().find(|(name, _)| !known.contains(name));
-        if let Some((name, _)) = unknown.filter(|_| self.is_strict) {
-            return Err(ParameterError::Sentence(match known {
-                [] => format!("unknown parameter {name:?}; this path has none"),
-                known => {
-                    format!("unknown parameter {name:?}; the parameters are {}", known.join(", "))
-                }
-            }));
+        let other = self.named.iter().find(|(name, _)| !known.contains(name));
+        if let Some((name, _)) = other.filter(|_| self.is_strict) {
+            return Err(ParameterError::Sentence(unknown(name, known)));
         }
         self.named.retain(|(name, _)| known.contains(name));
         self.deserialize_any(visitor)
@@ -268,6 +285,8 @@ mod tests {
         assert_eq!(unknown, "unknown parameter \"other\"; the parameters are name, flag");
         let none = rejected::<NoParameters>(&[("x", "1")]);
         assert_eq!(none, "unknown parameter \"x\"; this path has none");
+        let near = rejected::<Sample>(&[("falg", "true")]);
+        assert_eq!(near, "unknown parameter \"falg\"; did you mean flag?");
         assert_eq!(rejected::<Sample>(&[("name", "")]), "name is empty");
         assert_eq!(rejected::<Sample>(&[("flag", "yes")]), "flag must be true or false");
 

@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::reader::MAX_VALUES;
 use crate::domain::baseline::Baseline;
-use crate::domain::filter::{Cursor, QueryFilter, QueryOrder};
+use crate::domain::filter::{ChosenText, Cursor, QueryFilter, QueryOrder};
 use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, now_ms, parse_typed_time_ms};
@@ -78,6 +78,27 @@ impl<'de> Deserialize<'de> for KindName {
 pub(crate) fn values_schema() -> Array {
     let one = text().min_length(Some(1)).build();
     ArrayBuilder::new().items(one).min_items(Some(1)).max_items(Some(MAX_VALUES)).build()
+}
+
+/// The name of a text that is unknown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UnknownText(pub(crate) ChosenText);
+
+impl UnknownText {
+    pub(crate) fn schema() -> Array {
+        let one = text().enum_values(Some(ChosenText::NAMES.map(|(name, _)| name))).build();
+        ArrayBuilder::new().items(one).min_items(Some(1)).max_items(Some(MAX_VALUES)).build()
+    }
+}
+
+impl<'de> Deserialize<'de> for UnknownText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = ChosenText::NAMES.map(|(name, _)| name).join(", ");
+        parsed(deserializer, &format!("one of {names}"), |text| {
+            let mut texts = ChosenText::NAMES.into_iter();
+            texts.find(|(name, _)| *name == text).map(|(_, text)| UnknownText(text))
+        })
+    }
 }
 
 /// The order of a list as its parameter names it: a field, with `.asc` behind it if the smallest value comes first.

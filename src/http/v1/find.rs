@@ -25,7 +25,7 @@ struct Description;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FindParameters {
-    /// A query id or its first six characters or more, a trace id, a session id, a fingerprint in hexadecimal digits or as a
+    /// A query id or its first six characters or more, a trace id, a session id, the label of a load or its start, a fingerprint in hexadecimal digits or as a
     /// number, a statement, or text of statements. Blanks and quotes around it do not matter.
     #[param(value_type = String, required = true, pattern = "[0-9A-Za-z\u{4E00}-\u{9FFF}]", max_length = 4000)]
     q: Option<String>,
@@ -35,9 +35,10 @@ struct FindParameters {
     to: Option<Time>,
 }
 
-/// What a text means: queries by id, trace or session, a statement, or statements that contain the text
+/// What a text means: queries by id, trace or session, loads by label, a statement, or statements that contain the text
 ///
-/// A whole query id gives its query alone. Statements are searched for the text only if it is no id and no fingerprint. Each
+/// A whole query id gives its query alone. Statements are searched for the text only if it is no id, no fingerprint and no
+/// whole label. Each
 /// kind has at most 10 queries. A search that takes long stops, and names the reason in `annals-incomplete`.
 #[utoipa::path(
     get, path = PATH, params(FindParameters), tag = "queries",

@@ -29,6 +29,8 @@ pub(crate) enum MatchKind {
     TraceId,
     /// The text is the id of the session of the queries.
     SessionId,
+    /// The text is the label of the loads, or the start of their labels.
+    Label,
     /// The text is the fingerprint of the statement, or a run of it.
     Statement,
     /// The statements of the queries contain the text.
@@ -84,7 +86,7 @@ impl Found {
 
 impl Store {
     /// Returns what a text means. A whole query id means its query and nothing else. Looks for the text within statements only
-    /// if the text is no id and no fingerprint, in the times of `range`. Reads a bounded number of queries for each kind, and
+    /// if the text is no id, no fingerprint and no whole label, in the times of `range`. Reads a bounded number of queries for each kind, and
     /// at most as long as a list.
     pub(crate) async fn find(
         &self,
@@ -117,7 +119,9 @@ impl Store {
             let queries = self.newest_of(&of_session, reader, &mut found).await?;
             found.add(MatchKind::SessionId, queries);
         }
-        if found.matches.is_empty() {
+        let is_label = self.add_labels(&mut found, sought, reader).await?;
+        let is_word = found.matches.iter().all(|one| one.kind == MatchKind::Label) && !is_label;
+        if is_word {
             self.add_statement(&mut found, sought.as_statement(), reader).await?;
             if let Ok(search) = Search::new(Some(sought.text()), None) {
                 let times = QueryFilter {
@@ -131,6 +135,30 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// Adds the loads with a label, or whose labels begin so. Returns whether one has the label.
+    async fn add_labels(
+        &self,
+        found: &mut Found,
+        sought: &Sought,
+        reader: Reader<'_>,
+    ) -> Result<bool, StoreError> {
+        let Some(label) = sought.label_start() else { return Ok(false) };
+        let ids = match self.labelled(label, LIMIT + 1, reader).await {
+            Err(StoreError::TimedOut(_)) => {
+                found.is_incomplete = true;
+                return Ok(false);
+            }
+            ids => ids?,
+        };
+        let (loads, has_more) = self.queries_of(ids, reader).await?;
+        let has_label = |load: &StoredQuery| {
+            load.load.as_ref().is_some_and(|load| load.label.as_deref() == Some(label))
+        };
+        let is_label = loads.iter().any(has_label);
+        found.add(MatchKind::Label, (loads, has_more));
+        Ok(is_label)
     }
 
     /// Adds the statement of a fingerprint, if it has a run that the reader may see.

@@ -108,6 +108,16 @@ impl Store {
         of_engine!(self, store => store.traced(trace_id, limit, reader).await)
     }
 
+    /// Returns the ids of the loads whose labels begin with a text, the last to arrive first, at most `limit`.
+    pub(crate) async fn labelled(
+        &self,
+        label: &str,
+        limit: u32,
+        reader: Reader<'_>,
+    ) -> Result<Vec<String>, StoreError> {
+        of_engine!(self, store => store.labelled(label, limit, reader).await)
+    }
+
     /// Returns those of the queries that have ended and whose profile is stored.
     pub(crate) async fn complete(
         &self,

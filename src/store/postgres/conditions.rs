@@ -93,12 +93,19 @@ impl Conditions {
         if let Some(fingerprint) = filter.fingerprint {
             self.and("query.fingerprint = ", Fingerprint::to_signed(fingerprint));
         }
-        for (text, Choice { any_of, none_of }) in filter.choices() {
+        for (text, Choice { any_of, none_of, is_unknown }) in filter.choices() {
             // One user is in the condition above.
             if text == ChosenText::User && filter.users(owner) != Users::Some {
                 continue;
             }
-            if !any_of.is_empty() {
+            if *is_unknown {
+                self.and_plain("(").push(unknown(text));
+                if !any_of.is_empty() {
+                    self.end().push(" OR ");
+                    self.push_is_one_of(text, any_of);
+                }
+                self.end().push(")");
+            } else if !any_of.is_empty() {
                 self.and_plain("");
                 self.push_is_one_of(text, any_of);
             }
@@ -298,6 +305,23 @@ impl Conditions {
     pub(super) fn end(&mut self) -> &mut QueryBuilder<Postgres> {
         &mut self.statement
     }
+}
+
+/// Returns the condition that a text is unknown. A list of no tables says nothing, either.
+fn unknown(text: ChosenText) -> String {
+    let column = match text {
+        ChosenText::User => "\"user\"",
+        ChosenText::Db => "db",
+        ChosenText::State => "state",
+        ChosenText::Client => "client",
+        ChosenText::Frontend => "frontend",
+        ChosenText::WorkloadGroup => "workload_group",
+        ChosenText::ComputeGroup => "compute_group",
+        ChosenText::Cluster => "cluster",
+        ChosenText::Session => "session_id",
+        ChosenText::Table => return format!("coalesce({TABLES}, ',,') = ',,'"),
+    };
+    format!("query.{column} IS NULL")
 }
 
 /// Returns the clusters that a reader may see, as they are stored; none for all queries.

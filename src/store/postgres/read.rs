@@ -59,6 +59,32 @@ impl Store {
         Ok(traced)
     }
 
+    /// Returns the ids of the loads whose labels begin with a text, the last to arrive first, at most `limit`. Reads all loads: no
+    /// index has labels, for each import would pay for it.
+    pub(in crate::store) async fn labelled(
+        &self,
+        label: &str,
+        limit: u32,
+        reader: Reader<'_>,
+    ) -> Result<Vec<String>, StoreError> {
+        const LOADS: &str =
+            "SELECT load.query_id FROM load JOIN query ON query.query_id = load.query_id";
+        let mut loads = Conditions::new(LOADS);
+        loads.and("starts_with(load.label, ", without_nul(label).as_ref()).push(")");
+        loads.and_reader(reader);
+        loads.end().push(format!(" ORDER BY query.id DESC LIMIT {limit}"));
+        let mut read = self.scans.begin(reader.client()).await?;
+        let bound = read.bound();
+        let connection = read.connection()?;
+        let found = async {
+            let rows = loads.end().build_query_scalar().persistent(false).fetch_all(connection);
+            Ok(rows.await?)
+        };
+        let found = bound.within(found).await?;
+        read.end().await?;
+        Ok(found)
+    }
+
     /// Returns those of the queries that have ended and whose profile is stored.
     pub(in crate::store) async fn complete(
         &self,

@@ -115,7 +115,10 @@ fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilt
         let mut some = |most: usize| {
             (0..random.usize(..=most)).map(|_| one_of(random, texts).to_string()).collect()
         };
-        if is_given { Choice { any_of: some(2), none_of: some(1) } } else { Choice::default() }
+        match is_given {
+            true => Choice { any_of: some(2), none_of: some(1), is_unknown: random.bool() },
+            false => Choice::default(),
+        }
     };
     let anywhere =
         one_of(random, &["a", "1", ":0", "2023-11", "fe1", "订", "sec", "N/A", "%", "\\"]);
@@ -261,6 +264,9 @@ async fn both_engines_give_the_same() {
             let mut traced = Vec::new();
             for trace_id in ["t1", "t2", "t3", &*long_name()] {
                 traced.push(store.traced(trace_id, 3, reader).await.unwrap());
+            }
+            for label in ["label", "l", "订"] {
+                traced.push(store.labelled(label, 3, reader).await.unwrap());
             }
             let mut nearest = Vec::new();
             for query in &records {

@@ -9,7 +9,7 @@ use super::concurrency::{ConcurrencyStep, RunTimes};
 use super::{ConcurrentRun, UsageCosts, UsageGroups, UsageOrder, UsageRow};
 use crate::domain::filter::ChosenText;
 use crate::domain::statement::Fingerprint;
-use crate::domain::statistics::{KnownSum, Sum};
+use crate::domain::statistics::KnownSum;
 use crate::store::statements::MAX_GROUPS;
 use crate::store::timeline::Spans;
 
@@ -53,6 +53,8 @@ struct Part {
     /// How long the whole run took.
     whole_ms: i64,
     is_running: bool,
+    /// Whether the end of the run is known, or that it has none yet.
+    has_end: bool,
 }
 
 impl Part {
@@ -74,7 +76,13 @@ impl Part {
             end_ms: end_ms.min(to_ms),
             whole_ms: end_ms.saturating_sub(start_ms),
             is_running,
+            has_end: is_running || run.duration_ms.is_some() || run.ended_ms.is_some(),
         })
+    }
+
+    /// Returns how long the part is, if that is known.
+    fn known_ms(self) -> Option<i64> {
+        self.has_end.then(|| self.ms())
     }
 
     fn ms(self) -> i64 {
@@ -94,7 +102,7 @@ impl Part {
 struct Costs {
     count: i64,
     errors: i64,
-    running_ms: Sum,
+    running_ms: KnownSum,
     cpu_time_ms: KnownSum,
     scan_bytes: KnownSum,
     peak_memory_bytes: Option<i64>,
@@ -104,7 +112,7 @@ impl Costs {
     fn add(&mut self, run: &RunRow<'_>, part: Part) {
         self.count += 1;
         self.errors += i64::from(run.is_failed);
-        self.running_ms.add(part.ms());
+        self.running_ms.add(part.known_ms());
         self.cpu_time_ms.add(part.of_value(run.cpu_time_ms));
         self.scan_bytes.add(part.of_value(run.scan_bytes));
         self.peak_memory_bytes = self.peak_memory_bytes.max(run.peak_memory_bytes);
@@ -117,7 +125,7 @@ impl Costs {
         UsageCosts {
             count: self.count,
             errors: self.errors,
-            running_ms: self.running_ms.bounded(),
+            running_ms: sum(self.running_ms),
             cpu_time_ms: sum(self.cpu_time_ms),
             scan_bytes: sum(self.scan_bytes),
             peak_memory_bytes: self.peak_memory_bytes,

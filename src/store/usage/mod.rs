@@ -157,8 +157,8 @@ pub(crate) struct UsageCosts {
     pub count: i64,
     /// Runs that failed.
     pub errors: i64,
-    /// How long the runs ran within the range, together.
-    pub running_ms: i64,
+    /// How long the runs ran within the range, together. Null if that is known of no run.
+    pub running_ms: Option<i64>,
     /// CPU time of all backends. Of a run that is partly in the range, the same part. Null if no run has a value.
     pub cpu_time_ms: Option<i64>,
     /// Bytes scanned. Of a run that is partly in the range, the same part. Null if no run has a value.
@@ -222,7 +222,7 @@ impl UsageOrder {
     /// Returns the value by which a group is sorted, or None if it is unknown.
     pub(crate) fn value(self, costs: &UsageCosts) -> Option<i64> {
         match self {
-            UsageOrder::Running => Some(costs.running_ms),
+            UsageOrder::Running => costs.running_ms,
             UsageOrder::CpuTime => costs.cpu_time_ms,
             UsageOrder::ScanBytes => costs.scan_bytes,
             UsageOrder::Errors => Some(costs.errors),

@@ -28,7 +28,12 @@ const ELSEWHERE: [&str; 7] =
 const NAMES: [&str; 2] = ["error_code", "statement_id"];
 
 /// Returns the two runs as a table.
-pub(super) fn section(before: &StoredQuery, after: &StoredQuery, zone: Zone) -> Markup {
+pub(super) fn section(
+    before: &StoredQuery,
+    after: &StoredQuery,
+    page: &Parameters,
+    zone: Zone,
+) -> Markup {
     let row = |name: &str, value: &dyn Fn(&StoredQuery) -> Markup| {
         html! { tr { th scope="row" { (name) } td { (value(before)) } td { (value(after)) } td {} } }
     };
@@ -46,7 +51,7 @@ pub(super) fn section(before: &StoredQuery, after: &StoredQuery, zone: Zone) -> 
                         }
                     }
                     tbody {
-                        (row("Query", &|run| html! { a href=(paths::query(&run.query_id)) { code { (run.query_id) } } }))
+                        (row("Query", &|run| html! { a href=(paths::keeping(&paths::query(&run.query_id), page)) { code { (run.query_id) } } }))
                         (row("Started", &|run| format::time(run.started_ms, zone)))
                         (row("State", &|run| format::state(run.state.as_deref(), run.is_failed())))
                         @for field in differing(before, after) { (field) }

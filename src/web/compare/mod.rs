@@ -20,7 +20,10 @@ use crate::http::view::View;
 use crate::store::{NearestProfiles, ProfiledQuery, StoredQuery};
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
-    warp::path!("compare").and(requests).then(|request: PageRequest| request.answer(page)).boxed()
+    warp::path!("compare")
+        .and(requests)
+        .then(async |request: PageRequest| request.answer(&["run"], page).await)
+        .boxed()
 }
 
 async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
@@ -29,7 +32,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
         let body = html! {
             h1 { "Compare two runs" }
             p.note { (choose_two(chosen.len())) }
-            (id_form(chosen))
+            (id_form(chosen, &parameters))
         };
         return Ok(Page { title: "Compare two runs".to_string(), nav: None, body });
     };
@@ -37,17 +40,17 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
     // Lists name the newer run first. A reader expects the older one on the left.
     let (before, after) = if one.started_after(&other) { (other, one) } else { (one, other) };
     let ids = [before.query_id.to_string(), after.query_id.to_string()];
-    let plans = plans_section(&view, &before, &after).await?;
+    let plans = plans_section(&view, &before, &after, &parameters).await?;
     let body = html! {
         div.heading {
             h1 { "Compare two runs" }
             @if let Some(fingerprint) = before.fingerprint.filter(|it| after.fingerprint == Some(*it)) {
-                a href=(paths::in_range(&paths::statement(fingerprint), &parameters)) { "All runs of this statement" }
+                a href=(paths::statement_of(fingerprint, &parameters)) { "All runs of this statement" }
             }
         }
-        (id_form(&ids))
+        (id_form(&ids, &parameters))
         @if before.query_id == after.query_id { p.note { "Both are the same run." } }
-        (fields::section(&before, &after, view.zone))
+        (fields::section(&before, &after, &parameters, view.zone))
         (statements::section(&before, &after))
         (plans)
     };
@@ -65,10 +68,18 @@ fn choose_two(chosen: usize) -> &'static str {
     }
 }
 
+/// Returns the fields by which a form keeps the time range and the filters of a page.
+pub(super) fn kept_fields(page: &Parameters) -> Markup {
+    html! {
+        @for (name, value) in paths::kept_of(page).iter() { input type="hidden" name=(name) value=(value); }
+    }
+}
+
 /// Returns the form of the two ids.
-fn id_form(ids: &[String]) -> Markup {
+fn id_form(ids: &[String], page: &Parameters) -> Markup {
     html! {
         form.compare-with method="get" action=(paths::COMPARE) {
+            (kept_fields(page))
             @for (at, label) in ["First query ID", "Second query ID"].into_iter().enumerate() {
                 label {
                     (label)
@@ -81,9 +92,10 @@ fn id_form(ids: &[String]) -> Markup {
 }
 
 /// Returns the form on the page of a query that chooses the other run by its id.
-pub(super) fn form_of_query(query_id: &str) -> Markup {
+pub(super) fn form_of_query(query_id: &str, page: &Parameters) -> Markup {
     html! {
         form.compare-with method="get" action=(paths::COMPARE) {
+            (kept_fields(page))
             input type="hidden" name="run" value=(query_id);
             label {
                 "Compare with query ID"
@@ -99,6 +111,7 @@ async fn plans_section(
     view: &View,
     before: &StoredQuery,
     after: &StoredQuery,
+    page: &Parameters,
 ) -> Result<Markup, ApiError> {
     let texts = (
         stored_profile(view, &before.query_id).await?,
@@ -117,7 +130,7 @@ async fn plans_section(
             ] {
                 @if !has_profile {
                     p.note { "No profile is stored for " code { (run.query_id) } "." }
-                    (offer(view, run, &other.query_id).await?)
+                    (offer(view, run, &other.query_id, page).await?)
                 }
             }
         },
@@ -136,6 +149,7 @@ pub(super) async fn offer(
     view: &View,
     query: &StoredQuery,
     other: &str,
+    page: &Parameters,
 ) -> Result<Markup, ApiError> {
     let nearest = view.nearest_profiles(query).await?;
     let run = query.started_ms.and_then(|started_ms| nearest.nearest_to(started_ms));
@@ -149,30 +163,31 @@ pub(super) async fn offer(
     Ok(html! {
         p.note {
             "The nearest run of the statement with a profile is "
-            (described(run, started_ms, view.zone)) ". "
-            a href=(paths::compare(&run.query_id, other)) { "Compare " code { (run.query_id) } " with " code { (other) } }
-            (either_plan(&nearest))
+            (described(run, started_ms, page, view.zone)) ". "
+            a href=(paths::compare(&run.query_id, other, page)) { "Compare " code { (run.query_id) } " with " code { (other) } }
+            (either_plan(&nearest, page))
         }
     })
 }
 
-fn described(run: &ProfiledQuery, started_ms: i64, zone: Zone) -> Markup {
+fn described(run: &ProfiledQuery, started_ms: i64, page: &Parameters, zone: Zone) -> Markup {
     let apart = i64::try_from(run.started_ms.abs_diff(started_ms)).unwrap_or(i64::MAX);
     let side = if run.started_ms > started_ms { "later" } else { "earlier" };
     html! {
-        a href=(paths::query(&run.query_id)) { code { (run.query_id) } }
+        a href=(paths::keeping(&paths::query(&run.query_id), page)) { code { (run.query_id) } }
         ", started " (format::time(Some(run.started_ms), zone)) " (" (format::duration(Some(apart))) " " (side) ")"
         @if run.duration_ms.is_some() { ", took " (format::duration(run.duration_ms)) }
     }
 }
 
 /// Returns a sentence where the plan changed around a query, so that the nearest run may have had another plan.
-fn either_plan(nearest: &NearestProfiles) -> Markup {
+fn either_plan(nearest: &NearestProfiles, page: &Parameters) -> Markup {
+    let path = |run: &ProfiledQuery| paths::keeping(&paths::query(&run.query_id), page);
     let runs = nearest.before.as_ref().zip(nearest.after.as_ref());
     html! {
         @if let Some(((before, after), (plan_before, plan_after))) = runs.zip(nearest.different_plans()) {
-            " The plan changed in between: " a href=(paths::query(&before.query_id)) { "the run before" } " had plan "
-            code { (plan_before) } ", " a href=(paths::query(&after.query_id)) { "the run after" } " had plan "
+            " The plan changed in between: " a href=(path(before)) { "the run before" } " had plan "
+            code { (plan_before) } ", " a href=(path(after)) { "the run after" } " had plan "
             code { (plan_after) } "."
         }
     }

@@ -174,7 +174,7 @@ impl<'p> Scene<'p> {
             label += &format!(", waited {}", format::nanoseconds(Some(ns)));
         }
         if let Some(rows) = node.rows {
-            label += &format!(", {rows} rows");
+            label += &format!(", {}", format::counted(rows, "row", "rows"));
         }
         if let Some(difference) = self.view.difference(node) {
             label += &format!(", {difference}");

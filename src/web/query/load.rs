@@ -3,9 +3,10 @@
 use maud::{Markup, html};
 
 use super::summary::{label, shown};
-use crate::domain::record::{FieldValue, Kind, Load};
+use crate::domain::record::{FieldValue, Kind, LABEL_EXISTS, Load};
 use crate::http::Parameters;
 use crate::store::StoredQuery;
+use crate::web::paths;
 
 /// Returns the section of a load; nothing for a query, or where nothing is known of the load.
 pub(super) fn section(query: &StoredQuery, page: &Parameters) -> Markup {
@@ -23,9 +24,17 @@ pub(super) fn section(query: &StoredQuery, page: &Parameters) -> Markup {
         };
         Some((label(name), shown))
     });
+    let state = query.state.as_deref().unwrap_or_default();
+    let has_label = state.eq_ignore_ascii_case(LABEL_EXISTS);
     html! {
         section aria-labelledby="load-heading" {
             h2 #load-heading { "Load" }
+            @if let Some(label) = load.label.as_ref().filter(|_| has_label) {
+                p.note {
+                    "This load wrote nothing, because another load with its label was running or had finished. "
+                    a href=(paths::find(label, page)) { "Loads with this label" }
+                }
+            }
             dl.facts { @for (name, value) in known { div { dt { (name) } dd { (value) } } } }
         }
     }

@@ -39,11 +39,13 @@ pub(super) use view::PlanView;
 /// Returns the operators of a profile as its page shows them first.
 #[cfg(test)]
 pub(crate) fn operators_page(profile: &[u8]) -> Markup {
-    operators::tree(profile, None, "/query_profile/1a-1")
+    operators::tree(profile, None, "/query_profile/1a-1", &Parameters::new())
 }
 
 /// The characters of a load's label in the heading. A source may write any number of them.
 const TITLE_CHARS: usize = 120;
+/// The parameters of the page itself.
+const OWN: [&str; 7] = ["show", "operators", "node", "zoom", "local", "nodes", "open"];
 /// Runs in the chart of the same statement.
 const MAX_RUNS: u32 = 100;
 /// The chart reaches this far before and after the query.
@@ -56,10 +58,10 @@ pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
 async fn answer(tail: Tail, request: PageRequest) -> Answer {
     let (id, download) = match parse_path(tail.as_str()) {
         Ok(parsed) => parsed,
-        Err(error) => return request.answer(|_, _| async { Err(error) }).await,
+        Err(error) => return request.answer_with(|_, _| async { Err(error) }).await,
     };
     let Some(download) = download else {
-        return request.answer(|view, parameters| page(view, id, parameters)).await;
+        return request.answer(&OWN, |view, parameters| page(view, id, parameters)).await;
     };
     match request.view {
         Ok(view) => {
@@ -88,7 +90,7 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
     let runs = nearby_runs(&view, &query).await?;
     let offer = match query.has_profile {
         true => html! {},
-        false => compare::offer(&view, &query, &query.query_id).await?,
+        false => compare::offer(&view, &query, &query.query_id, &parameters).await?,
     };
     let body = html! {
         div.heading {
@@ -97,7 +99,7 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
             (summary::filtered("state", query.state.as_deref().unwrap_or_default(), state, &parameters))
             strong { (format::duration(query.duration_ms)) }
             @if query.started_ms.is_some() {
-                a href=(paths::in_range(&paths::usage_during(&query.query_id), &parameters)) { "What else ran then" }
+                a href=(paths::keeping(&paths::usage_during(&query.query_id), &parameters)) { "What else ran then" }
             }
         }
         @if let Some(message) = load::failure(&query) { p.error { bdi { (message) } } }
@@ -109,10 +111,10 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
         @if runs.len() > 1 {
             section aria-labelledby="runs-heading" {
                 h2 #runs-heading { "Runs of this statement within a week" }
-                (chart::runs(&runs, Some(&query.query_id), &|_| None, view.zone))
+                (chart::runs(&runs, (Some(&query.query_id), &parameters), &|_| None, view.zone))
             }
         }
-        (compare::form_of_query(&query.query_id))
+        (compare::form_of_query(&query.query_id, &parameters))
     };
     let title = match query.load_name() {
         Some(name) => format!("Load {}", format::excerpt(name, TITLE_CHARS)),
@@ -141,12 +143,12 @@ fn statement_section(query: &StoredQuery, parameters: &Parameters) -> Markup {
                     a.button href={ (paths::query(&query.query_id)) (Download::STATEMENT) } { "Download" }
                 }
                 @if let Some(fingerprint) = query.fingerprint {
-                    a href=(paths::in_range(&paths::statement(fingerprint), parameters)) { "All runs of this statement" }
+                    a href=(paths::statement_of(fingerprint, parameters)) { "All runs of this statement" }
                 }
             }
             @match &query.statement {
                 Some(statement) => (sql::block(statement)),
-                None => p.empty { "No statement stored for this query." },
+                None => p.empty { "No statement stored for this " (query.kind.name()) "." },
             }
         }
     }

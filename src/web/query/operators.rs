@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use crate::domain::profile::{Operator, Section, lossy, operators, walk};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
+use crate::http::query_parameters::address;
 use crate::web::{chart, format};
 
 /// A page shows this many operators and their ancestors: of a larger profile the costliest ones, and behind links all
@@ -32,8 +33,9 @@ pub(super) fn first_operator(parameters: &Parameters) -> Result<Option<usize>, A
 }
 
 /// Returns the tree of a profile's operators: all of a small profile; else the page that holds operator number `first`,
-/// or the costliest operators. Ancestors of shown operators are always shown. `path` is the path of the query's page.
-pub(super) fn tree(profile: &[u8], first: Option<usize>, path: &str) -> Markup {
+/// or the costliest operators. Ancestors of shown operators are always shown. `path` is the path of the query's
+/// page, whose links keep the parameters in `kept`.
+pub(super) fn tree(profile: &[u8], first: Option<usize>, path: &str, kept: &Parameters) -> Markup {
     let text = lossy(profile);
     let section = Section::parse(&text);
     let roots = operators(&section);
@@ -53,7 +55,7 @@ pub(super) fn tree(profile: &[u8], first: Option<usize>, path: &str) -> Markup {
             p.note { "The profile is too long to be read to its end. The operators below are from its first part." }
         }
         (costly_note(&all))
-        @if all.len() > PAGE_OPERATORS { (page.links(path)) }
+        @if all.len() > PAGE_OPERATORS { (page.links(path, kept)) }
         div.tree {
             p.columns aria-hidden="true" {
                 span { "Operator" } span { "Share" } span { "Own time" } span { "Rows" } span { "Memory" }
@@ -111,8 +113,11 @@ impl OperatorPage {
     }
 
     /// Returns what the page shows of the profile in words, and links to the other pages.
-    fn links(&self, path: &str) -> Markup {
-        let from = |place: usize| format!("{path}?operators={}#profile-heading", place + 1);
+    fn links(&self, path: &str, kept: &Parameters) -> Markup {
+        let from = |place: usize| {
+            let first = (place + 1).to_string();
+            address(path, kept, &[("operators", &first)]) + "#profile-heading"
+        };
         let count = format::integer(self.count);
         let Some(range) = &self.range else {
             return html! {
@@ -126,7 +131,7 @@ impl OperatorPage {
                 (count) " in profile order, with their ancestors."
             }
             nav.paging aria-label="Operators" {
-                a href={ (path) "#profile-heading" } { "Costliest" }
+                a href={ (address(path, kept, &[("show", "tree")])) "#profile-heading" } { "Costliest" }
                 @if range.start > 0 { a rel="prev" href=(from(range.start - PAGE_OPERATORS)) { "Previous" } }
                 @if range.end < self.count { a rel="next" href=(from(range.end)) { "Next" } }
             }
@@ -283,11 +288,12 @@ mod tests {
                 "      OLAP_SCAN_OPERATOR (id={number}):\n        - ExecTime: {number}us\n"
             ));
         }
-        let markup = tree(text.as_bytes(), None, "/query_profile/1-2").into_string();
+        let markup =
+            tree(text.as_bytes(), None, "/query_profile/1-2", &Parameters::new()).into_string();
         assert!(markup.len() < 1_000_000, "{}", markup.len());
         assert!(markup.contains("(id=99999)") && !markup.contains("(id=17)"));
         assert!(markup.contains("/query_profile/1-2?operators=1#profile-heading"));
-        let markup = tree(text.as_bytes(), Some(usize::MAX), "").into_string();
+        let markup = tree(text.as_bytes(), Some(usize::MAX), "", &Parameters::new()).into_string();
         assert!(
             markup.contains("99,601 to 100,000 of 100,000") && !markup.contains("rel=\"next\"")
         );
@@ -302,8 +308,9 @@ mod tests {
             let (indent, inner) = ("  ".repeat(depth), "  ".repeat(depth + 1));
             text.push_str(&format!("{indent}A_SCAN (id={number}):\n{inner}- ExecTime: 3ms\n"));
         }
-        let pages = [1, 401, 801]
-            .map(|first| (first, tree(text.as_bytes(), Some(first), "").into_string()));
+        let pages = [1, 401, 801].map(|first| {
+            (first, tree(text.as_bytes(), Some(first), "", &Parameters::new()).into_string())
+        });
         for number in 0..1000 {
             let name = format!("(id={number})");
             let has = pages.iter().filter(|(_, markup)| markup.contains(&name));
@@ -322,7 +329,7 @@ mod tests {
         for (id, ms) in [(0, 130), (1, 347), (2, 144)] {
             text.push_str(&format!("  A_SCAN (id={id}):\n    - ExecTime: {ms}ms\n"));
         }
-        let markup = tree(text.as_bytes(), None, "").into_string();
+        let markup = tree(text.as_bytes(), None, "", &Parameters::new()).into_string();
         let note = markup.split("</p>").next().unwrap();
         let places: Vec<Option<usize>> =
             ["(id=1)", "(id=2)", "(id=0)"].map(|id| note.find(id)).to_vec();
@@ -332,7 +339,7 @@ mod tests {
     #[test]
     fn operators_are_escaped() {
         let text = "Fragment 0:\n  A_SCAN (id=1 <script>alert(1)</script>):\n    - ExecTime: 3ms\n";
-        let markup = tree(text.as_bytes(), None, "").into_string();
+        let markup = tree(text.as_bytes(), None, "", &Parameters::new()).into_string();
         assert!(markup.contains("&lt;script&gt;") && !markup.contains("<script>"), "{markup}");
     }
 }

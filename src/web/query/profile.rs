@@ -6,6 +6,7 @@ use super::download::Download;
 use super::view::PlanView;
 use super::{operators, phases, plan};
 use crate::domain::profile::{Phases, Usual, lossy};
+use crate::domain::record::Kind;
 use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
@@ -94,8 +95,10 @@ pub(super) async fn section(
             @match profile {
                 Some(profile) => (profile),
                 None => p.empty {
-                    "No profile stored for this query. Frontends write a profile only for sessions with "
-                    code { "SET enable_profile = true" } "."
+                    "No profile stored for this " (query.kind.name()) "."
+                    @if query.kind == Kind::Query {
+                        " Frontends write a profile only for sessions with " code { "SET enable_profile = true" } "."
+                    }
                 },
             }
         }
@@ -118,7 +121,7 @@ fn shown(
     };
     let markup = match form {
         Form::Plan => plan::picture(&text, plan, path, queue_ms),
-        Form::Operators => operators::tree(&text, first_operator, path),
+        Form::Operators => operators::tree(&text, first_operator, path, &plan.kept),
         Form::FlameGraph => flame_graph(path),
         Form::Text => plain_text(&text, size, path),
     };
@@ -126,11 +129,11 @@ fn shown(
 }
 
 fn tabs(current: Form, size: usize, path: &str, parameters: &Parameters) -> Markup {
-    let range = paths::range_of(parameters);
+    let kept = paths::kept_of(parameters);
     html! {
         nav.tabs aria-label="Profile view" {
             @for (name, label, form) in Form::ALL {
-                a href={ (address(path, &range, &[("show", name)])) "#profile-heading" }
+                a href={ (address(path, &kept, &[("show", name)])) "#profile-heading" }
                     aria-current=[(form == current).then_some("true")] { (label) }
             }
         }

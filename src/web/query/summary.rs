@@ -181,7 +181,7 @@ pub(in crate::web) fn shown(
             filtered(name, id, html! { bdi { (id) } }, page)
         }
         FieldValue::Text(id) if name == "trace_id" => {
-            html! { a href=(paths::find(id)) { bdi { (id) } } }
+            html! { a href=(paths::find(id, page)) { bdi { (id) } } }
         }
         FieldValue::Text(kind) if name == "kind" => filtered("type", kind, html! { (kind) }, page),
         FieldValue::Text(text) | FieldValue::Json(text) => html! { bdi { (text) } },

@@ -34,8 +34,8 @@ pub(in crate::web) struct PlanView {
     pub(super) is_running: bool,
     /// For a plan beside another: how the nodes with these ids differ from it.
     pub(super) differing: Option<Arc<HashMap<String, String>>>,
-    /// The time range that the page came with.
-    pub(super) range: Parameters,
+    /// The time range and the filters that the page came with.
+    pub(super) kept: Parameters,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl PlanView {
             local: local.transpose()?,
             shows_all,
             open: open.unwrap_or_default(),
-            range: paths::range_of(parameters),
+            kept: paths::kept_of(parameters),
             ..PlanView::default()
         })
     }
@@ -128,7 +128,7 @@ impl PlanView {
     /// Returns the same with the place `place` in the page.
     fn address_at(&self, path: &str, place: &str) -> String {
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let mut address = address(path, &self.range, &[("show", "plan")]);
+        let mut address = address(path, &self.kept, &[("show", "plan")]);
         if let Some(node) = &self.node {
             address += &format!("&node={}", encoded(node));
         }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use crate::domain::profile::{NodeDifference, Plan, Section, compare, lossy, operators};
 use crate::domain::time::Zone;
+use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::{StoreError, StoredQuery, StoredText};
@@ -26,6 +27,7 @@ pub(super) async fn compare_extremes(
     view: &View,
     runs: &[StoredQuery],
     newest: Option<usize>,
+    page: &Parameters,
 ) -> Result<Option<Markup>, ApiError> {
     let timed = || runs.iter().filter(|run| run.duration_ms.is_some());
     // Of runs that took equally long, the one with a profile.
@@ -51,13 +53,18 @@ pub(super) async fn compare_extremes(
                 "Fastest and slowest run"
                 @if let Some(runs) = newest { " (newest " (runs) " runs)" }
             }
-            (runs_side_by_side(fastest, slowest, view.zone))
+            (runs_side_by_side(fastest, slowest, page, view.zone))
             (nodes)
         }
     }))
 }
 
-fn runs_side_by_side(fastest: &StoredQuery, slowest: &StoredQuery, zone: Zone) -> Markup {
+fn runs_side_by_side(
+    fastest: &StoredQuery,
+    slowest: &StoredQuery,
+    page: &Parameters,
+    zone: Zone,
+) -> Markup {
     let row = |name: &str, value: &dyn Fn(&StoredQuery) -> Markup| {
         html! { tr { th scope="row" { (name) } td { (value(fastest)) } td { (value(slowest)) } } }
     };
@@ -66,7 +73,7 @@ fn runs_side_by_side(fastest: &StoredQuery, slowest: &StoredQuery, zone: Zone) -
             table.comparison {
                 thead { tr { td {} th scope="col" { "Fastest" } th scope="col" { "Slowest" } } }
                 tbody {
-                    (row("Query", &|run| html! { a href=(paths::query(&run.query_id)) { code { (run.query_id) } } }))
+                    (row("Query", &|run| html! { a href=(paths::keeping(&paths::query(&run.query_id), page)) { code { (run.query_id) } } }))
                     (row("Started", &|run| format::time(run.started_ms, zone)))
                     (row("Duration", &|run| html! { (format::duration(run.duration_ms)) }))
                     (row("State", &|run| format::state(run.state.as_deref(), run.is_failed())))

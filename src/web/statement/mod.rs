@@ -14,7 +14,7 @@ use super::query_table::QueryTable;
 use super::range_form::picker;
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::time_range::TimeRange;
-use super::{chart, format, paths, sql};
+use super::{chart, filter_form, format, paths, sql};
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::{Fingerprint, InvalidFingerprint};
 use crate::domain::time::Zone;
@@ -33,16 +33,22 @@ const TABLE_ROWS: usize = 50;
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
     warp::path!("statements" / String)
         .and(requests)
-        .then(|fingerprint: String, request: PageRequest| {
-            request.answer(|view, parameters| page(view, fingerprint, parameters))
+        .then(async |fingerprint: String, request: PageRequest| {
+            request.answer(&["plans"], |view, parameters| page(view, fingerprint, parameters)).await
         })
         .boxed()
 }
 
-async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result<Page, ApiError> {
+async fn page(
+    view: View,
+    fingerprint: String,
+    mut parameters: Parameters,
+) -> Result<Page, ApiError> {
     let fingerprint: Fingerprint = fingerprint
         .parse()
         .map_err(|error: InvalidFingerprint| ApiError::BadRequest(error.to_string()))?;
+    // The path names the statement.
+    parameters.remove("fingerprint");
     let filter = QueryFilter {
         fingerprint: Some(fingerprint),
         limit: MAX_RUNS,
@@ -53,22 +59,25 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
     let statistics = view.statements(&filter, StatementOrder::Total).await?;
     let range = TimeRange::or_whole(&view, &filter).await?;
     let path = paths::statement(fingerprint);
-    let picker = picker(&path, &parameters, view.zone, range.as_ref());
+    let chosen = html! {
+        (picker(&path, &parameters, view.zone, range.as_ref()))
+        (filter_form::chosen(&path, &parameters, view.zone))
+    };
     let title = format!("Statement {fingerprint}");
     let Some(statistics) = statistics.statements.into_iter().next() else {
-        if filter.from_ms.is_none() && filter.to_ms.is_none() {
+        if paths::kept_of(&parameters).is_empty() {
             return Err(ApiError::NotFound(format!("there is no statement {fingerprint}")));
         }
         let body = html! {
             h1 { "Statement " code { (fingerprint) } }
-            (picker)
-            p.empty { "No run of this statement in this time range." }
+            (chosen)
+            p.empty { "No run of this statement matches the time range and the filters." }
         };
         return Ok(Page { title, nav: Some(NavItem::Statements), body });
     };
     // The chart and the comparison say so if they do not have all runs.
     let newest = (statistics.count > runs.len() as i64).then_some(runs.len());
-    let comparison = comparison::compare_extremes(&view, &runs, newest).await?;
+    let comparison = comparison::compare_extremes(&view, &runs, newest, &parameters).await?;
     let plans = match view.plan_runs(fingerprint, filter.starts()).await {
         // The page has more than the plans.
         Err(StoreError::TimedOut(_) | StoreError::Overloaded) => None,
@@ -93,7 +102,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
             h1 { "Statement " code { (fingerprint) } }
             a href=(paths::history_of_statement(fingerprint, &parameters)) { "Runs in History" }
         }
-        (picker)
+        (chosen)
         (facts(&statistics, view.zone))
         section aria-labelledby="normalized" {
             h2 #normalized { "Normalized statement" }
@@ -101,7 +110,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
         }
         section aria-labelledby="over-time" {
             h2 #over-time { "Runs over time" @if let Some(runs) = newest { " (newest " (runs) " runs)" } }
-            (chart::runs(&runs, None, &colour, view.zone))
+            (chart::runs(&runs, (None, &parameters), &colour, view.zone))
         }
         @if let Some(plans) = plans_section { (plans) }
         @if let Some(comparison) = comparison { (comparison) }
@@ -119,8 +128,7 @@ async fn page(view: View, fingerprint: String, parameters: Parameters) -> Result
 
 /// Returns the parameters of the history that lists the runs of the page.
 fn runs_in_history(fingerprint: Fingerprint, parameters: &Parameters) -> Parameters {
-    let mut listed = parameters.clone();
-    listed.retain(|name, _| !["plans", "cursor", "limit", "order"].contains(&name));
+    let mut listed = paths::kept_of(parameters);
     listed.set("fingerprint", fingerprint.to_string());
     listed
 }

@@ -55,7 +55,8 @@ impl Plans {
         fingerprint: Fingerprint,
         parameters: &Parameters,
     ) -> Result<Option<Markup>, ApiError> {
-        let is_range = ["from", "to"].into_iter().any(|name| parameters.contains_key(name));
+        let is_range = !paths::range_of(parameters).is_empty();
+        let has_filters = paths::kept_of(parameters) != paths::range_of(parameters);
         let chosen = match parameters.get("plans") {
             Some(chosen) => Some(self.chosen(chosen, is_range)?),
             None => None,
@@ -65,7 +66,7 @@ impl Plans {
             return Ok(unread);
         }
         let pictures = match chosen {
-            Some(pair) => Some(side_by_side(view, pair).await?),
+            Some(pair) => Some(side_by_side(view, pair, parameters).await?),
             None => None,
         };
         let (path, zone) = (paths::statement(fingerprint), view.zone);
@@ -73,6 +74,7 @@ impl Plans {
             section aria-labelledby="plans" {
                 h2 #plans { "Plans" @if self.all.is_cut { " (newest " (format::integer(self.all.runs as i64)) " runs)" } }
                 @if let Some(unread) = unread { (unread) }
+                @if has_filters { p.note { "The plans are those of all runs in the time range, whatever the filters choose." } }
                 (self.table(&path, parameters, zone))
                 @if self.all.plans.len() > COLOURS {
                     p.note { "The " (COLOURS) " plans that ran last have a colour; further plans are grey." }
@@ -121,7 +123,7 @@ impl Plans {
                                 circle cx="5" cy="5" r="4" {}
                             }
                         }
-                        a href=(paths::query(&plan.newest_query_id)) { code { (plan.plan_fingerprint) } }
+                        a href=(paths::keeping(&paths::query(&plan.newest_query_id), parameters)) { code { (plan.plan_fingerprint) } }
                     }
                     td.number.duration data-label="Runs" {
                         (chart::bar(plan.runs as i64, most as i64)) (format::integer(plan.runs as i64))
@@ -182,7 +184,11 @@ fn runs(count: usize) -> String {
 }
 
 /// Returns the pictures of the newest runs of two plans.
-async fn side_by_side(view: &View, pair: [&PlanStatistics; 2]) -> Result<Markup, ApiError> {
+async fn side_by_side(
+    view: &View,
+    pair: [&PlanStatistics; 2],
+    parameters: &Parameters,
+) -> Result<Markup, ApiError> {
     let [one, other] = pair.map(|plan| plan.newest_query_id.as_str());
     let texts = stored_profile(view, one).await?.zip(stored_profile(view, other).await?);
     let Some((first, second)) = texts else {
@@ -205,7 +211,7 @@ async fn side_by_side(view: &View, pair: [&PlanStatistics; 2]) -> Result<Markup,
                 section aria-label={ "Plan " (plan.plan_fingerprint) } {
                     h3 {
                         code { (plan.plan_fingerprint) } ", "
-                        a href=(paths::query(&plan.newest_query_id)) { "its newest run" }
+                        a href=(paths::keeping(&paths::query(&plan.newest_query_id), parameters)) { "its newest run" }
                     }
                     (picture)
                 }

@@ -111,8 +111,10 @@ impl Chart<'_> {
         };
         let bars = html! {
             title {
-                (self.zone.format_ms(step.from_ms)) ": at most " (format::integer(step.peak)) " at once, " (format!("{:.1}", step.average))
-                " on average"
+                (self.zone.format_ms(step.from_ms)) ": "
+                @if step.peak == 0 { "nothing ran" } @else {
+                    "at most " (format::integer(step.peak)) " at once, " (average(step.average)) " on average"
+                }
             }
             rect.area x=(x) y="0" width=(COLUMN_WIDTH) height=(HEIGHT) {}
             @if step.peak > 0 {
@@ -129,6 +131,11 @@ impl Chart<'_> {
             }
         }
     }
+}
+
+/// Returns an average above 0 with one digit behind the point.
+fn average(average: f64) -> String {
+    if average < 0.05 { "less than 0.1".to_string() } else { format!("{average:.1}") }
 }
 
 /// Returns the line of the peaks of steps.

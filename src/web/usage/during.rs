@@ -28,8 +28,8 @@ const ROWS: u32 = 15;
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
     warp::path!("usage" / String)
         .and(requests)
-        .then(|id: String, request: PageRequest| {
-            request.answer(|view, parameters| page(view, id, parameters))
+        .then(async |id: String, request: PageRequest| {
+            request.answer(&[], |view, parameters| page(view, id, parameters)).await
         })
         .boxed()
 }
@@ -43,17 +43,17 @@ async fn page(view: View, id: String, parameters: Parameters) -> Result<Page, Ap
     let body = html! {
         h1 { "What else ran then" }
         p {
-            "While query "
-            a href=(paths::in_range(&paths::query(&query.query_id), &parameters)) { code { (query.query_id) } }
+            "While " (query.kind.name()) " "
+            a href=(paths::keeping(&paths::query(&query.query_id), &parameters)) { code { (query.query_id) } }
             " ran: " (format::duration(query.duration_ms)) " from " (format::time(query.started_ms, view.zone)) "."
         }
         @match &found {
             Some(found) => (report(found, &parameters, view.zone)),
-            None => p.empty { "The start of the query is unknown." },
+            None => p.empty { "The start of the " (query.kind.name()) " is unknown." },
         }
     };
     Ok(Page {
-        title: format!("What ran beside query {}", query.query_id),
+        title: format!("What ran beside {} {}", query.kind.name(), query.query_id),
         nav: Some(NavItem::Usage),
         body,
     })
@@ -74,13 +74,13 @@ fn report(found: &Concurrent, parameters: &Parameters, zone: Zone) -> Markup {
             }
         }
         p {
-            (format::counted(found.total.now.count, "other run", "other runs")) " at the same time."
+            @if found.queries.is_empty() { "Nothing else ran at the same time." } @else {
+                (format::counted(found.total.now.count, "other run", "other runs")) " at the same time."
+            }
             (super::special(found.began_before, found.still_running))
             " " a href=(address(paths::USAGE, &in_range, &[])) { "Who used the cluster then" }
         }
-        @if found.queries.is_empty() {
-            p.empty { "Nothing else ran at the same time." }
-        } @else {
+        @if !found.queries.is_empty() {
             (tables.total(&found.total))
             section aria-labelledby="at-once" {
                 h2 #at-once { "Other queries at once" }
@@ -137,7 +137,7 @@ fn runs(
                 tbody { @for one in runs { (run(one, parameters, in_range, zone)) } }
             }
         }
-        p.note { "The overlap is the part of a run during which the query ran, too. Of its CPU time, the same part counts." }
+        p.note { "The overlap is the part of a run that was at the same time. Of its CPU time, the same part counts." }
     }
 }
 
@@ -161,7 +161,7 @@ fn run(run: &ConcurrentRun, parameters: &Parameters, in_range: &Parameters, zone
     html! {
         tr {
             td.statement {
-                a href=(paths::in_range(&paths::query(&run.query_id), parameters)) { (named(text.as_deref(), record::Kind::Query)) }
+                a href=(paths::keeping(&paths::query(&run.query_id), parameters)) { (named(text.as_deref(), record::Kind::Query)) }
             }
             td.started data-label="Started" { (format::time(Some(run.started_ms), zone)) }
             td data-label="State" { (format::state(run.state.as_deref(), run.is_failed)) }

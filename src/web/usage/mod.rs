@@ -31,9 +31,10 @@ use crate::store::{Steps, Usage, UsageGroups, UsageOrder, Visibility, Watch};
 
 /// Rows of each kind where the address names no limit.
 const ROWS: u32 = 10;
-/// The baselines that the page offers as links.
-const BASELINES: [(&str, &str); 3] =
-    [("1d", "the day before"), ("7d", "the week before"), ("28d", "four weeks before")];
+const DAY_MS: i64 = 86_400_000;
+/// The baselines that the page offers as links: how many days before, and what a range is called that they reach.
+const BASELINES: [(&str, i64, &str); 3] =
+    [("1d", 1, "the day before"), ("7d", 7, "the week before"), ("28d", 28, "four weeks before")];
 
 /// The most bytes of the reports in the cache.
 const CACHE_BYTES: usize = 8 << 20;
@@ -70,7 +71,10 @@ pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(A
     let reports = Arc::new(ReportCache::new(watch, CACHE_BYTES, weigh));
     let usage = warp::path!("usage").and(requests.clone()).then(move |request: PageRequest| {
         let reports = reports.clone();
-        request.answer(|view, parameters| page(view, parameters, reports))
+        async move {
+            let own = ["limit", "order", "baseline"];
+            request.answer(&own, |view, parameters| page(view, parameters, reports)).await
+        }
     });
     usage.or(during::route(requests)).unify().boxed()
 }
@@ -96,7 +100,8 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         h1 { "Who used the cluster" }
         p.note { "What ran in a time range, whenever it started, beside an earlier range of the same length." }
         (picker(paths::USAGE, &parameters, view.zone, report.value.as_ref().map(|(range, _)| range)))
-        (baseline_choices(paths::USAGE, &BASELINES, text.as_deref().unwrap_or("1d"), &parameters))
+        @let range = report.value.as_ref().map(|(_, usage)| (usage.from_ms, usage.to_ms));
+        (baseline_choices(paths::USAGE, &baselines(range), text.as_deref().unwrap_or("1d"), &parameters))
         (filter_form::chosen(paths::USAGE, &parameters, view.zone))
         @match &report.value {
             Some((range, usage)) => (report_of(usage, range, order, &parameters, view.zone)),
@@ -104,6 +109,22 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         }
     };
     Ok(Page { title: "Usage".to_string(), nav: Some(NavItem::Usage), body })
+}
+
+/// Returns the baselines with what they are of a range: of a range that is longer than the time before, they are further back.
+fn baselines(range: Option<(i64, i64)>) -> Vec<(&'static str, String)> {
+    let label = |days: i64, usual: &str| {
+        let Some((from_ms, to_ms)) = range else { return usual.to_string() };
+        let (before_ms, end_ms) = Baseline::Before(days * DAY_MS).same_length(from_ms, to_ms);
+        let days_back = from_ms.saturating_sub(before_ms) / DAY_MS;
+        match days_back == days {
+            true => usual.to_string(),
+            // No time is between both.
+            false if end_ms == from_ms => format!("the {days_back} days before"),
+            false => format!("{days_back} days before"),
+        }
+    };
+    BASELINES.map(|(name, days, usual)| (name, label(days, usual))).into()
 }
 
 /// Returns why there is nothing to show.

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::http::Parameters;
 use crate::http::query_parameters::address;
 use crate::store::{UsageCosts, UsageGroups, UsageOrder, UsageRow};
+use crate::web::filter_form::UNKNOWN;
 use crate::web::{chart, format, paths};
 
 /// What groups are made by.
@@ -48,7 +49,7 @@ impl Kind {
 type Column = (UsageOrder, &'static str, fn(&UsageCosts) -> String);
 
 const COLUMNS: [Column; 5] = [
-    (UsageOrder::Running, "Time", |costs| format::duration(Some(costs.running_ms))),
+    (UsageOrder::Running, "Time", |costs| format::duration(costs.running_ms)),
     (UsageOrder::CpuTime, "CPU time", |costs| format::duration(costs.cpu_time_ms)),
     (UsageOrder::ScanBytes, "Scanned", |costs| format::bytes(costs.scan_bytes)),
     (UsageOrder::Errors, "Failed", |costs| format::number(Some(costs.errors))),
@@ -83,7 +84,7 @@ impl UsageTables<'_> {
                     div {
                         dt { (label) }
                         dd {
-                            @if label == "Runs" { a href=(self.runs(&[])) { (text(&total.now)) } }
+                            @if label == "Runs" { a href=(self.runs(None)) { (text(&total.now)) } }
                             @else { (text(&total.now)) }
                             @if let Some(before) = self.before(total) { " " span.before { "was " (text(before)) } }
                         }
@@ -103,7 +104,7 @@ impl UsageTables<'_> {
         let (heading, _) = kind.labels();
         let id = format!("by-{}", kind.parameter());
         let max = groups.rows.iter().flat_map(|row| [Some(&row.now), self.before(row)]);
-        let max_ms = max.flatten().map(|costs| costs.running_ms).max().unwrap_or(0);
+        let max_ms = max.flatten().filter_map(|costs| costs.running_ms).max().unwrap_or(0);
         html! {
             section.all[kind == Kind::Statement] aria-labelledby=(id) {
                 div.heading {
@@ -150,15 +151,15 @@ impl UsageTables<'_> {
                 }
                 @for (order, label, text) in COLUMNS {
                     td.number.duration[order == UsageOrder::Running] data-label=(label) {
-                        @if order == UsageOrder::Running { (chart::bar(row.now.running_ms, max_ms)) }
+                        @if order == UsageOrder::Running { (chart::bar(row.now.running_ms.unwrap_or(0), max_ms)) }
                         @let now = text(&row.now);
-                        @match self.value(kind, row).filter(|_| order == UsageOrder::Count) {
-                            Some(value) => a href=(self.runs(&[(kind.parameter(), value.as_str())])) { (now) },
+                        @match self.group(kind, row).filter(|_| order == UsageOrder::Count) {
+                            Some((name, value)) => a href=(self.runs(Some((name, &value)))) { (now) },
                             None => (now),
                         }
                         @if let Some(before) = before.filter(|_| !is_new) {
                             div.before {
-                                @if order == UsageOrder::Running { (chart::bar(before.running_ms, max_ms)) }
+                                @if order == UsageOrder::Running { (chart::bar(before.running_ms.unwrap_or(0), max_ms)) }
                                 "was " (text(before))
                             }
                         }
@@ -168,49 +169,71 @@ impl UsageTables<'_> {
         }
     }
 
-    /// Returns the value that filters by a group; None for the unknown one.
-    fn value(&self, kind: Kind, row: &UsageRow) -> Option<String> {
-        let fingerprint = || row.fingerprint.map(|it| it.to_string());
-        let value = if kind == Kind::Statement { fingerprint() } else { row.name.clone() };
-        // A link with an empty value would be one to all queries.
-        value.filter(|value| !value.is_empty())
+    /// Returns the parameter and the value that filter by a group; None if no filter chooses it.
+    fn group(&self, kind: Kind, row: &UsageRow) -> Option<(&'static str, String)> {
+        let name = kind.parameter();
+        match (kind, &row.name) {
+            (Kind::Statement, _) => Some((name, row.fingerprint?.to_string())),
+            // A link with an empty value would be one to all queries.
+            (_, Some(value)) => (!value.is_empty()).then(|| (name, value.clone())),
+            (_, None) => Some((UNKNOWN, name.to_string())),
+        }
     }
 
     fn name(&self, kind: Kind, row: &UsageRow) -> Markup {
         let (_, unknown) = kind.labels();
-        let link = match (self.value(kind, row), row.fingerprint) {
-            (None, _) => return html! { span.unknown { (unknown) } },
-            (_, Some(fingerprint)) => address(&paths::statement(fingerprint), &self.times(), &[]),
-            (Some(value), _) => {
-                let mut usage = self.parameters.clone();
-                usage.retain(|name, _| !["from", "to"].contains(&name));
-                for (name, time) in self.times().iter() {
-                    usage.set(name, time);
+        let unknown = html! { span.unknown { (unknown) } };
+        let link = match (self.group(kind, row), row.fingerprint) {
+            (None, _) => return unknown,
+            (_, Some(fingerprint)) => paths::statement_of(fingerprint, &self.kept()),
+            (Some((name, value)), _) => {
+                let mut usage = self.kept();
+                for name in ["order", "baseline", "limit"] {
+                    usage.set(name, self.parameters.get(name).cloned().unwrap_or_default());
                 }
-                address(paths::USAGE, &usage, &[(kind.parameter(), &value)])
+                address(paths::USAGE, &chosen(usage, name, &value), &[])
             }
         };
-        html! { a href=(link) { bdi { (row.name.as_deref().unwrap_or("statement")) } } }
+        html! {
+            a href=(link) {
+                @match (&row.name, row.fingerprint) {
+                    (Some(name), _) => bdi { (name) },
+                    (None, Some(_)) => "statement",
+                    (None, None) => (unknown),
+                }
+            }
+        }
     }
 
-    /// Returns the parameters of the range. What a page shows without one ends with the newest query, and moves.
-    fn times(&self) -> Parameters {
-        let mut range = paths::range_of(self.parameters);
-        if range.is_empty() {
+    /// Returns the filters and the range. What a page shows without a range ends with the newest query, and moves.
+    fn kept(&self) -> Parameters {
+        let mut kept = paths::kept_of(self.parameters);
+        if paths::range_of(self.parameters).is_empty() {
             let (from_ms, to_ms) = self.range;
-            range.set("from", from_ms.to_string());
-            range.set("to", to_ms.to_string());
+            kept.set("from", from_ms.to_string());
+            kept.set("to", to_ms.to_string());
         }
-        range
+        kept
     }
 
-    /// Returns the address of the history with the queries of the page's filters that started in its range.
-    fn runs(&self, changed: &[(&str, &str)]) -> String {
-        let mut listed = self.parameters.clone();
-        listed.retain(|name, _| !["from", "to", "order", "baseline", "limit"].contains(&name));
-        for (name, time) in self.times().iter() {
-            listed.set(name, time);
-        }
-        address(paths::HISTORY, &listed, changed)
+    /// Returns the address of the history with the queries of the page's filters, and of a group, that started in its range.
+    fn runs(&self, group: Option<(&str, &str)>) -> String {
+        let kept = self.kept();
+        let listed = match group {
+            Some((name, value)) => chosen(kept, name, value),
+            None => kept,
+        };
+        address(paths::HISTORY, &listed, &[])
     }
+}
+
+/// Returns parameters that choose a group, too. Several texts may be unknown.
+fn chosen(mut parameters: Parameters, name: &str, value: &str) -> Parameters {
+    if name != UNKNOWN {
+        parameters.set(name, value);
+        return parameters;
+    }
+    let others = parameters.iter().filter(|it| *it != (name, value));
+    let all = others.chain([(name, value)]);
+    all.map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }

@@ -71,6 +71,8 @@ const PATHS: &[&str] = &[
     "/api/v1/find?q=checkout-7",
     "/api/v1/find?q=86492539eca2b5c2",
     "/api/v1/find?q=from+orders",
+    "/api/v1/find?q=load_orders",
+    "/api/v1/queries?limit=1000&unknown=db&unknown=table&db=mart",
     "/api/v1/queries?limit=1000&not_user=bob&not_state=err&db=mart&db=lake&table=receipts",
     "/api/v1/queries?limit=1000&is_failed=true&has_profile=false&not_client=10.16.10.21",
     "/api/v1/statements?from=1500000000000&user=alice&user=bob&is_failed=false",

@@ -116,13 +116,7 @@ fn each_mistake_in_a_request_is_named_with_what_to_do() {
             400,
             "limit must be a whole number from 1 to 1000",
         ),
-        (
-            "GET",
-            "/api/v1/queries?usr=x",
-            "",
-            400,
-            "unknown parameter \"usr\"; the parameters are limit,",
-        ),
+        ("GET", "/api/v1/queries?usr=x", "", 400, "unknown parameter \"usr\"; did you mean user?"),
         ("GET", "/api/v1/queries?from=20261125", "", 400, "from: 20261125 may be several times"),
         ("GET", "/api/v1/queries?order=speed", "", 400, "order must be one of started_ms,"),
         (

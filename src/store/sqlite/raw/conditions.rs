@@ -11,6 +11,30 @@ const TABLES: &str = "(',' || replace(replace(replace(replace(
     ifnull(queried_tables, (SELECT table_list FROM load WHERE load.query = query.id)),
     '\"', ''), '[', ''), ']', ''), ' ', '') || ',')";
 
+/// Returns the column of a text. The sign keeps SQLite from an index.
+fn column(text: ChosenText) -> &'static str {
+    match text {
+        ChosenText::User => "+user",
+        ChosenText::Db => "db",
+        ChosenText::State => "state COLLATE NOCASE",
+        ChosenText::Client => "client",
+        ChosenText::Frontend => "frontend",
+        ChosenText::WorkloadGroup => "workload_group",
+        ChosenText::ComputeGroup => "compute_group",
+        ChosenText::Cluster => "cluster",
+        ChosenText::Session => "session_id",
+        ChosenText::Table => TABLES,
+    }
+}
+
+/// Returns the condition that a text is unknown. A list of no tables says nothing, either.
+fn unknown(text: ChosenText) -> String {
+    match text {
+        ChosenText::Table => format!("ifnull({TABLES}, ',,') = ',,'"),
+        text => format!("{} IS NULL", column(text)),
+    }
+}
+
 /// The conditions of a statement that reads queries, with the values of its parameters. The text has only the conditions
 /// that the filter sets: SQLite uses no index for `?1 IS NULL OR user = ?1`, and checks it for each row.
 #[derive(Debug, Clone)]
@@ -85,10 +109,12 @@ impl Conditions {
                 "EXISTS (SELECT 1 FROM profile WHERE profile.query = query.id) = ?",
                 truth(filter.has_profile),
             );
-        for (text, Choice { any_of, none_of }) in filter.choices() {
-            if !any_of.is_empty() {
-                let condition = all.is_one_of(text, any_of);
-                all = all.and_plain(&condition);
+        for (text, Choice { any_of, none_of, is_unknown }) in filter.choices() {
+            let one_of = (!any_of.is_empty()).then(|| all.is_one_of(text, any_of));
+            let chosen: Vec<String> =
+                one_of.into_iter().chain(is_unknown.then(|| unknown(text))).collect();
+            if !chosen.is_empty() {
+                all = all.and_plain(&format!("({})", chosen.join(" OR ")));
             }
             if !none_of.is_empty() {
                 let condition = all.is_one_of(text, none_of);
@@ -101,16 +127,9 @@ impl Conditions {
     /// Returns the condition that a text is one of some values, which is unknown if the text is.
     fn is_one_of(&mut self, text: ChosenText, values: &[String]) -> String {
         let column = match text {
-            ChosenText::User => "+user",
-            ChosenText::Db => "db",
-            ChosenText::State => "state COLLATE NOCASE",
             ChosenText::Client => return self.is_client(values),
-            ChosenText::Frontend => "frontend",
-            ChosenText::WorkloadGroup => "workload_group",
-            ChosenText::ComputeGroup => "compute_group",
-            ChosenText::Cluster => "cluster",
-            ChosenText::Session => "session_id",
             ChosenText::Table => return self.has_table(values),
+            text => column(text),
         };
         format!("({column} IN ({}))", self.parameters(values.iter().cloned()))
     }

@@ -12,6 +12,7 @@ mod hours;
 mod insert;
 mod lane;
 mod list;
+mod load;
 mod log;
 mod log_file;
 mod ngram_index;

@@ -56,6 +56,7 @@ fn filters() -> [QueryFilter; 3] {
     let some = || Choice {
         any_of: vec!["a".to_string(), "b".to_string()],
         none_of: vec!["c".to_string()],
+        is_unknown: true,
     };
     let all = QueryFilter {
         user: some(),
@@ -121,6 +122,23 @@ async fn what_is_read_for_usage_is_in_an_index() {
         assert!(steps[0].starts_with("SEARCH query USING COVERING INDEX "), "{steps:?}: {sql}");
         assert_eq!(steps.len(), 1, "{steps:?}");
     }
+}
+
+/// What finds labels goes through the loads from the newest on, and sorts nothing.
+#[tokio::test]
+async fn labels_are_found_in_the_order_of_the_table() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("annals.db");
+    SqliteStore::open(&path).await.unwrap().close().await.unwrap();
+    let sqlite = Connection::open(&path).unwrap();
+    let mut plan =
+        sqlite.prepare(&format!("EXPLAIN QUERY PLAN {}", super::load::LABELLED)).unwrap();
+    let (mut rows, mut steps) = (plan.raw_query(), Vec::<String>::new());
+    while let Some(row) = rows.next().unwrap() {
+        steps.push(row.get(3).unwrap());
+    }
+    assert_eq!(steps[..2], ["SCAN load", "SEARCH query USING INTEGER PRIMARY KEY (rowid=?)"]);
+    assert!(!steps.concat().contains("TEMP B-TREE FOR ORDER BY"), "{steps:?}");
 }
 
 /// A database with a table `t` of one row.
