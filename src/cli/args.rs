@@ -10,6 +10,7 @@ use clap::{Arg, Args, Command};
 
 use super::READING;
 use super::output::{Output, Shown, visible};
+use super::unread::read_plans;
 use crate::config::Config;
 use crate::domain::filter::{Choice, ChosenText, QueryFilter, QueryOrder};
 use crate::domain::record::{Kind, Load, QueryId};
@@ -120,6 +121,31 @@ impl ReadArgs {
         let store = Store::open_to_read(&config.db()).await?;
         Ok(History { store, zone: config.zone(), output: Output::standard(), json: self.json })
     }
+
+    /// The same for a command that needs the plans of profiles: an import stores profiles without reading them. Reads what is not
+    /// read yet, or says how many profiles are missing.
+    pub(super) async fn open_with_plans(self) -> anyhow::Result<History> {
+        let config = self.config.read()?;
+        let address = config.db();
+        let mut store = Store::open_to_read(&address).await?;
+        if unread(&store).await? > 0 {
+            // Its connections are closed even if the file cannot be written.
+            let _ = store.close().await;
+            let read = read_plans(&address).await;
+            store = Store::open_to_read(&address).await?;
+            if let Err(error) = read {
+                let unread = unread(&store).await?;
+                eprintln!(
+                    "annals: the plans of {unread} profiles are not read, and missing here: {error:#}"
+                );
+            }
+        }
+        Ok(History { store, zone: config.zone(), output: Output::standard(), json: self.json })
+    }
+}
+
+async fn unread(store: &Store) -> anyhow::Result<i64> {
+    store.unread_profiles(Reader::default()).await.context(READING)
 }
 
 impl History {

@@ -26,6 +26,7 @@ pub mod show;
 pub mod stats;
 pub mod token;
 pub mod top;
+mod unread;
 pub mod usage;
 pub mod user;
 

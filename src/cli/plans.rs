@@ -39,7 +39,7 @@ const NAMES: [&str; 11] = [
 
 /// Runs the command.
 pub async fn run(args: PlansArgs) -> anyhow::Result<ExitCode> {
-    let history = args.read.open().await?;
+    let history = args.read.open_with_plans().await?;
     let filter = args.filters.filter(history.zone, args.limit)?;
     let all = Reader::default();
     let found = history.store.profiled_statements(&filter, args.several, all);

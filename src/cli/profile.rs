@@ -49,7 +49,10 @@ pub struct ProfileArgs {
 
 /// Runs the command.
 pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
-    let history = args.read.open().await?;
+    let history = match args.plan {
+        true => args.read.open_with_plans().await?,
+        false => args.read.open().await?,
+    };
     let query = history.query(&args.id).await?;
     let text = profile_text(&history, &query)
         .await?

@@ -45,7 +45,7 @@ const NAMES: [&str; 11] = [
 
 /// Runs the command.
 pub async fn run(args: RegressArgs) -> anyhow::Result<ExitCode> {
-    let history = args.read.open().await?;
+    let history = args.read.open_with_plans().await?;
     let baseline = Baseline::parse(&args.baseline, history.zone)
         .ok_or_else(|| anyhow!("--baseline: {} is not {}", args.baseline, Baseline::SPELLINGS))?;
     let filter = args.filters.filter(history.zone, args.limit)?;

@@ -311,7 +311,7 @@ async fn import_first(settings: &Settings, store: &Store) -> anyhow::Result<()> 
     write_bytes(report.to_string().as_bytes())
 }
 
-/// Starts the tasks that fill the history, keep it within its bounds, and read what an older annals did not.
+/// Starts the tasks that fill the history, keep it within its bounds, and read what is stored.
 fn start_sources(settings: &Settings, store: &Store, pipeline: &Arc<Pipeline>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let logs = settings.config.followed_logs();

@@ -26,6 +26,7 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
     let store = &history.store;
     let sizes = store.sizes().await.context(READING)?;
+    let unread = store.unread_profiles(Reader::default()).await.context(READING)?;
     let logins = store.login_counts().await.context(READING)?;
     let span = store.span(Reader::default()).await.context(READING)?;
     let frontends = store.frontends().await.context(READING)?;
@@ -37,7 +38,7 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
             "file": store.place(), "file_bytes": sizes.file_bytes, "queries": sizes.queries,
             "logins": logins.all,
             "failed_logins": logins.failed, "profiles": sizes.profiles, "profile_bytes": sizes.profile_bytes,
-            "profile_text_bytes": sizes.profile_text_bytes, "first_started_at": first,
+            "profile_text_bytes": sizes.profile_text_bytes, "unread_profiles": unread, "first_started_at": first,
             "last_started_at": last,
             "frontends": frontends.iter().map(|(name, count)| json!({"frontend": name, "queries": count})).collect::<Vec<_>>(),
             "followed_files": followed.iter().map(|file| json!({"path": file.path, "read_bytes": file.read_bytes})).collect::<Vec<_>>(),
@@ -57,6 +58,7 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
         ("profiles", sizes.profiles.to_string()),
         ("profile_bytes", bytes(sizes.profile_bytes)),
         ("profile_text_bytes", bytes(sizes.profile_text_bytes)),
+        ("unread_profiles", unread.to_string()),
         ("first_started_at", first.unwrap_or_default()),
         ("last_started_at", last.unwrap_or_default()),
     ]

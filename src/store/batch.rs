@@ -7,13 +7,14 @@ use std::fmt;
 use super::Removal;
 use super::hours::HourChange;
 use super::packing::{PackedProfile, Packing, UnpackedProfile};
+use super::plans::ReadPlan;
 use super::query::Visibility;
 use super::shift::{Shift, TimeSource};
 use crate::domain::cluster::ClusterName;
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
-use crate::domain::profile::{PlanSummary, Profile};
-use crate::domain::record::{QueryId, QueryRecord, Zoned};
+use crate::domain::profile::Profile;
+use crate::domain::record::{QueryRecord, Zoned};
 use crate::domain::statement::{Fingerprint, normalize_into};
 use crate::domain::time::{LocalMinute, Zone, now_ms};
 use crate::domain::token::TokenHash;
@@ -101,8 +102,8 @@ pub(crate) struct Batch {
     pub(super) profiles: Vec<PackedProfile>,
     /// Profiles that are not packed yet, behind the packed ones.
     packing: Packing,
-    /// What was read again of stored profiles.
-    pub(super) plans: Vec<(QueryId, PlanSummary)>,
+    /// What was read of the plans of stored profiles.
+    pub(super) plans: Vec<ReadPlan>,
     /// Changes to the summaries of hours.
     pub(super) hours: Vec<HourChange>,
     pub(super) logins: Vec<Login>,
@@ -360,7 +361,7 @@ impl Batch {
         self.packed(packed);
     }
 
-    /// Packs the profiles that are not packed yet, and reads their plans. The writer gets only packed ones.
+    /// Packs the profiles that are not packed yet. The writer gets only packed ones.
     pub(super) fn pack(&mut self) {
         let packed = self.packing.finish();
         self.packed(packed);
@@ -376,9 +377,10 @@ impl Batch {
         self.packing.len() > 0
     }
 
-    /// Adds what was read again of a stored profile. It is written unless the profile is gone, or was read by this version.
-    pub(crate) fn plan(&mut self, query_id: QueryId, plan: PlanSummary) {
-        self.plans.push((query_id, plan));
+    /// Adds what was read of the plan of a stored profile. It is written unless the profile is gone, was replaced, or was read by
+    /// somebody else.
+    pub(crate) fn plan(&mut self, plan: ReadPlan) {
+        self.plans.push(plan);
     }
 
     /// Begins a reading of hours, whose summaries a later batch has.
@@ -392,9 +394,9 @@ impl Batch {
         self.hours.push(HourChange::Fill { hour, token, body });
     }
 
-    /// Returns whether something was read again of stored profiles.
-    pub(crate) fn has_plans(&self) -> bool {
-        !self.plans.is_empty()
+    /// Returns of how many profiles a plan was read.
+    pub(crate) fn plans(&self) -> usize {
+        self.plans.len()
     }
 
     /// Adds a log-in. No rule excludes log-ins.
@@ -439,9 +441,10 @@ impl Batch {
         self.records.len()
     }
 
-    /// Returns the number of records, profiles and log-ins.
+    /// Returns the number of records, profiles, plans and log-ins.
     pub(super) fn rows(&self) -> usize {
-        self.records.len() + self.profiles.len() + self.packing.len() + self.logins.len()
+        let profiles = self.profiles.len() + self.packing.len();
+        self.records.len() + profiles + self.plans.len() + self.logins.len()
     }
 
     /// Returns how many records and profiles a rule excluded.
