@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use reqwest::Url;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use toml::Spanned;
 
 use crate::domain::account::{Account, UnknownRole};
 use crate::domain::cluster::ClusterName;
@@ -26,7 +27,7 @@ use crate::http::auth::ProxyLogin;
 use crate::store::{Address, is_address};
 
 pub(crate) use self::audit_table::AuditTableConfig;
-pub(crate) use self::follow::FollowConfig;
+pub(crate) use self::follow::{EMPTY_PATH, FollowConfig};
 
 /// The configuration file of a working folder, unless another is named.
 const DEFAULT_FILE: &str = "annals.toml";
@@ -43,9 +44,9 @@ pub(crate) struct Config {
     pub time_zone: Option<Zone>,
     pub insecure_no_auth: Option<bool>,
     #[serde(default, deserialize_with = "file_name")]
-    pub tls_cert: Option<PathBuf>,
+    pub tls_cert: Option<Spanned<PathBuf>>,
     #[serde(default, deserialize_with = "file_name")]
-    pub tls_key: Option<PathBuf>,
+    pub tls_key: Option<Spanned<PathBuf>>,
     /// The cluster of sources that name none, and of imported files.
     pub cluster: Option<ClusterName>,
     #[serde(default, deserialize_with = "followed_logs")]
@@ -61,6 +62,9 @@ pub(crate) struct Config {
     pub exclude: ExclusionRules,
     #[serde(default)]
     pub retention: Retention,
+    /// The file and its text, in which settings have their places.
+    #[serde(skip)]
+    text: Option<(PathBuf, String)>,
 }
 
 /// Reads where to listen. `localhost` is 127.0.0.1, so that nobody has to know its number.
@@ -139,10 +143,12 @@ fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserConfig>, 
 }
 
 /// Reads the name of a file. Rejects an address, and does not repeat it, because it may have a password.
-fn file_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
-    let name = Option::<PathBuf>::deserialize(deserializer)?;
+fn file_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Spanned<PathBuf>>, D::Error> {
+    let name = Option::<Spanned<PathBuf>>::deserialize(deserializer)?;
     match &name {
-        Some(name) if is_address(name.as_os_str()) => {
+        Some(name) if is_address(name.get_ref().as_os_str()) => {
             Err(Error::custom("this takes the name of a file, and was given an address"))
         }
         _ => Ok(name),
@@ -186,8 +192,8 @@ impl TryFrom<UserText> for UserConfig {
 pub(crate) struct FrontendConfig {
     pub url: FrontendUrl,
     #[serde(default, deserialize_with = "file_name")]
-    pub password_file: Option<PathBuf>,
-    pub password_env: Option<String>,
+    pub password_file: Option<Spanned<PathBuf>>,
+    pub password_env: Option<Spanned<String>>,
     pub time_zone: Option<Zone>,
     pub cluster: Option<ClusterName>,
     #[serde(default)]
@@ -289,12 +295,27 @@ impl Config {
     }
 
     fn parse(text: &str, file: &Path) -> anyhow::Result<Config> {
-        toml::from_str(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-            anyhow!("{}:{line}: {}", file.display(), error.message())
-        })
+        let config: Config = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            anyhow!("{}: {}", place(file, text, at), error.message())
+        })?;
+        Ok(Config { text: Some((file.to_path_buf(), text.to_string())), ..config })
     }
+
+    /// Returns the error of a setting with its place in the file.
+    pub(crate) fn at<T>(&self, setting: &Spanned<T>, error: anyhow::Error) -> anyhow::Error {
+        match &self.text {
+            Some((file, text)) => error.context(place(file, text, setting.span().start)),
+            None => error,
+        }
+    }
+}
+
+/// Returns a place in a file as `annals.toml:7`.
+fn place(file: &Path, text: &str, at: usize) -> String {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    format!("{}:{line}", file.display())
 }
 
 impl FrontendConfig {
@@ -315,7 +336,7 @@ impl FrontendConfig {
         Ok(Frontend {
             url: self.url.url.clone(),
             user: self.url.user.clone(),
-            password: self.password().with_context(|| format!("no password for {}", self.url))?,
+            password: self.password(config)?,
             zone: self.time_zone.unwrap_or_else(|| config.zone()),
             cluster: self.cluster.clone().or_else(|| config.cluster.clone()),
         })
@@ -323,13 +344,13 @@ impl FrontendConfig {
 
     /// Reads the password from the file or the variable that the configuration names, else from those of the
     /// environment; else it is empty.
-    fn password(&self) -> anyhow::Result<String> {
+    fn password(&self, config: &Config) -> anyhow::Result<String> {
         let password = Password {
-            file: self.password_file.as_deref(),
-            variable: self.password_env.as_deref(),
+            file: self.password_file.as_ref(),
+            variable: self.password_env.as_ref(),
             default_variable: "ANNALS_FRONTEND_PASSWORD",
         };
-        password.read()
+        password.read(config, &self.url)
     }
 
     pub(crate) fn poll_interval(&self) -> Duration {
@@ -340,26 +361,28 @@ impl FrontendConfig {
 /// Where the password of a source is.
 struct Password<'c> {
     /// The file that the configuration names.
-    file: Option<&'c Path>,
+    file: Option<&'c Spanned<PathBuf>>,
     /// The variable that the configuration names.
-    variable: Option<&'c str>,
+    variable: Option<&'c Spanned<String>>,
     /// The variable that has the password if the configuration names none. With `_FILE` behind it, the variable that names a
     /// file.
     default_variable: &'static str,
 }
 
 impl Password<'_> {
-    /// Returns the password; an empty one if there is none. Errors if the file or the variable of the configuration is missing.
-    fn read(&self) -> anyhow::Result<String> {
-        if let Some(path) = self.file {
-            password_in(path)
+    /// Returns the password for a source; an empty one if there is none. Errors if the file or the variable of the configuration
+    /// is missing.
+    fn read(&self, config: &Config, source: &impl fmt::Display) -> anyhow::Result<String> {
+        let missing = |error: anyhow::Error| error.context(format!("no password for {source}"));
+        if let Some(file) = self.file {
+            password_in(file.get_ref()).map_err(|error| config.at(file, missing(error)))
         } else if let Some(name) = self.variable {
-            match std::env::var(name) {
-                Ok(password) => Ok(password),
-                Err(_) => bail!("the variable {name} is not set"),
-            }
+            std::env::var(name.get_ref()).map_err(|_| {
+                let error = anyhow!("the variable {} is not set", name.get_ref());
+                config.at(name, missing(error))
+            })
         } else if let Some(path) = variable(&format!("{}_FILE", self.default_variable)) {
-            password_in(Path::new(&path))
+            password_in(Path::new(&path)).map_err(missing)
         } else {
             Ok(variable(self.default_variable).unwrap_or_default())
         }

@@ -23,9 +23,10 @@ use table::Table;
 
 type Part = (&'static str, fn(&mut Bench));
 
-const PARTS: [Part; 15] = [
+const PARTS: [Part; 16] = [
     ("import", parts::import::import),
     ("import-into", parts::import::import_into),
+    ("import-profiles", parts::import::import_profiles),
     ("push", parts::push::push),
     ("session", parts::lists::session),
     ("pages", parts::lists::pages),

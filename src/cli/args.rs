@@ -9,7 +9,8 @@ use clap::error::ErrorKind;
 use clap::{Arg, Args, Command};
 
 use super::READING;
-use super::output::Output;
+use super::output::{Output, Shown, visible};
+use super::unread::read_plans;
 use crate::config::Config;
 use crate::domain::filter::{Choice, ChosenText, QueryFilter, QueryOrder};
 use crate::domain::record::{Kind, Load, QueryId};
@@ -120,6 +121,31 @@ impl ReadArgs {
         let store = Store::open_to_read(&config.db()).await?;
         Ok(History { store, zone: config.zone(), output: Output::standard(), json: self.json })
     }
+
+    /// The same for a command that needs the plans of profiles: an import stores profiles without reading them. Reads what is not
+    /// read yet, or says how many profiles are missing.
+    pub(super) async fn open_with_plans(self) -> anyhow::Result<History> {
+        let config = self.config.read()?;
+        let address = config.db();
+        let mut store = Store::open_to_read(&address).await?;
+        if unread(&store).await? > 0 {
+            // Its connections are closed even if the file cannot be written.
+            let _ = store.close().await;
+            let read = read_plans(&address).await;
+            store = Store::open_to_read(&address).await?;
+            if let Err(error) = read {
+                let unread = unread(&store).await?;
+                eprintln!(
+                    "annals: the plans of {unread} profiles are not read, and missing here: {error:#}"
+                );
+            }
+        }
+        Ok(History { store, zone: config.zone(), output: Output::standard(), json: self.json })
+    }
+}
+
+async fn unread(store: &Store) -> anyhow::Result<i64> {
+    store.unread_profiles(Reader::default()).await.context(READING)
 }
 
 impl History {
@@ -136,13 +162,76 @@ impl History {
         if ids.len() > 1 {
             let has_more = ids.len() > CANDIDATES as usize;
             ids.truncate(CANDIDATES as usize);
-            let list = ids.join("\n") + if has_more { "\n..." } else { "" };
-            bail!("several query ids begin with {id}:\n{list}");
+            let mut list = String::new();
+            for id in &ids {
+                list.push_str(&format!("\n{}", self.candidate(id).await?));
+            }
+            if has_more {
+                list.push_str("\n...");
+            }
+            bail!("several query ids begin with {id}:{list}");
         }
         let found = ids.first().and_then(|id| id.parse().ok()).ok_or_else(unknown)?;
         self.store.record(&found, Reader::default()).await.context(READING)?.ok_or_else(unknown)
     }
 }
+
+impl History {
+    /// Returns an id with what tells its query from others: its start and its user.
+    async fn candidate(&self, id: &str) -> anyhow::Result<String> {
+        let Ok(exact) = id.parse::<QueryId>() else { return Ok(id.to_string()) };
+        let query = self.store.record(&exact, Reader::default()).await.context(READING)?;
+        let Some(StoredQuery { record, .. }) = query else { return Ok(id.to_string()) };
+        let start = record.started_ms.map(|ms| self.zone.format_ms(ms)).unwrap_or_default();
+        let line = format!("{id}  {start}  {}", record.user.unwrap_or_default());
+        Ok(visible(line.trim_end()).replace(['\n', '\t'], " "))
+    }
+
+    /// Returns rows as [`Output::table`] does. On a terminal that is too narrow, ids of queries are cut after as many characters
+    /// as each command needs to find the query.
+    pub(super) async fn table(
+        &self,
+        names: &[&str],
+        rows: &[Vec<String>],
+        shown: &Shown,
+    ) -> String {
+        let column = names.iter().position(|name| *name == "query_id");
+        let Some(column) = column.filter(|_| self.output.is_narrow_for(names, rows)) else {
+            return self.output.table(names, rows, shown);
+        };
+        let ids: Vec<&String> = rows.iter().filter_map(|row| row.get(column)).collect();
+        let length = self.telling_length(&ids).await;
+        let mut rows = rows.to_vec();
+        for id in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+            *id = id.chars().take(length).collect();
+        }
+        self.output.table(names, &rows, shown)
+    }
+
+    /// Returns how many first characters of ids no other query of the history has; all where that is unknown.
+    async fn telling_length(&self, ids: &[&String]) -> usize {
+        if ids.len() > MAX_CUT_IDS {
+            return usize::MAX;
+        }
+        let mut length = ID_CHARS;
+        for id in ids {
+            while length < id.chars().count() {
+                let start: String = id.chars().take(length).collect();
+                match self.store.ids_with_prefix(&start, 2, Reader::default()).await {
+                    Ok(ids) if ids.len() < 2 => break,
+                    Ok(_) => length += 1,
+                    Err(_) => return usize::MAX,
+                }
+            }
+        }
+        length
+    }
+}
+
+/// The characters of an id that are always shown. Among a million random ids, ten hexadecimal digits are mostly enough.
+const ID_CHARS: usize = 10;
+/// Of more rows, whole ids are shown: each cut one is looked up in the history.
+const MAX_CUT_IDS: usize = 1000;
 
 /// Which queries a command reads.
 #[derive(Debug, Args)]

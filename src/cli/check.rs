@@ -109,7 +109,8 @@ impl Checked {
         print(format_args!("{name}: {file}, of which {free} free"));
         for TableSize { table, rows, bytes, index_bytes } in &self.tables {
             let (bytes, index) = (size(*bytes).to_string(), size(*index_bytes).to_string());
-            print(format_args!("  {table:<17} {rows:>12} rows {bytes:>10}, indexes {index:>10}"));
+            let noun = if *rows == 1 { "row " } else { "rows" };
+            print(format_args!("  {table:<17} {rows:>12} {noun} {bytes:>10}, indexes {index:>10}"));
         }
         for Finding { what, count } in &self.findings {
             match count {

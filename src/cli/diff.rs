@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::READING;
 use super::args::{History, ReadArgs, column_names, column_value, load_column_names, plain};
-use super::output::{DIM, GREEN, Output, RED, YELLOW, visible};
+use super::output::{DIM, GREEN, Output, RED, Shown, YELLOW, visible};
 use super::profile::{profile_text, time_text};
 use crate::domain::profile::{NodeDifference, Plan, Section, compare, lossy, operators};
 use crate::domain::statement::{DifferenceLine, Differences, differences};
@@ -217,7 +217,11 @@ fn nodes_table(output: Output, differences: &[NodeDifference<'_>]) -> String {
     };
     let (same, different): (Vec<_>, Vec<_>) = differences.iter().partition(is_same);
     let names = ["before", "after", "change", "rows_before", "rows_after", "node"];
-    let mut text = output.table(&names, &different.into_iter().map(cells).collect::<Vec<_>>());
+    let mut text = output.table(
+        &names,
+        &different.into_iter().map(cells).collect::<Vec<_>>(),
+        &Shown::default(),
+    );
     if !same.is_empty() {
         text.push_str(&format!("{} nodes took the same time for the same rows\n", same.len()));
     }

@@ -9,20 +9,26 @@ use serde_json::{Map, Value};
 
 use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, column_names, plain};
+use super::list::SortArgs;
 use super::merge::unreadable;
 use super::output::{WRITING, json_escaped, visible};
-use crate::domain::filter::{QueryFilter, QueryOrder};
+use crate::domain::filter::QueryFilter;
+use crate::domain::readable::counted;
 use crate::domain::record::{Kind, QueryRecord};
 use crate::domain::time::Zone;
+use crate::formats::formula::guarded;
 use crate::store::{QueryPage, Reader, StoreError, StoredQuery, Unread};
 
-/// Write queries for other programs, newest first
+/// Write queries for other programs, newest first or by --sort
 ///
-/// Statements are complete. Memory does not grow with the number of queries.
+/// Statements are complete, and annals import reads each format without loss; profiles are not exported. Memory does not grow with the number of queries. Only newest first has an index: any other order looks at
+/// all queries again for each 10000 that are written.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     #[command(flatten)]
     filters: FilterArgs,
+    #[command(flatten)]
+    sorting: SortArgs,
     /// The format of the output
     #[arg(long, value_enum, default_value = "ndjson")]
     format: Format,
@@ -37,20 +43,23 @@ enum Format {
     Csv,
     /// An object a line, with the columns that `annals show` prints
     Ndjson,
-    /// An audit log as Doris writes it. Only this format is without loss: annals import reads it with the same
-    /// --time-zone
+    /// An audit log as Doris writes it, which annals import reads with the same --time-zone
     Audit,
 }
 
 /// Queries that are read at once.
 const PAGE: u32 = 200;
+/// The same where each page looks at all queries. As many statements fit into memory.
+const SORTED_PAGE: u32 = 10_000;
 /// Longer statements are cut in lists, in characters.
 const LISTED: usize = 65_536;
 
 /// Runs the command.
 pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
-    let filter = args.filters.filter(history.zone, PAGE)?;
+    let filter = args.sorting.sorted(args.filters.filter(history.zone, PAGE)?);
+    let page = if filter.is_newest_first() { PAGE } else { SORTED_PAGE };
+    let filter = QueryFilter { limit: page, ..filter };
     let mut export = Export {
         format: args.format,
         output: BufWriter::new(io::stdout().lock()),
@@ -115,14 +124,15 @@ impl Export {
             csv_row(&mut self.output, column_names()).context(WRITING)?;
         }
         let mut filter = filter.clone();
+        let most = filter.limit;
         loop {
             let Some(page) = self.next_page(&mut filter).await? else {
                 self.rest_by_row(&filter).await?;
                 break;
             };
             let is_last = page.len() < filter.limit as usize;
-            filter.after = page.last().map(|query| query.cursor(QueryOrder::Start));
-            filter.limit = PAGE.min(filter.limit * 2);
+            filter.after = page.last().map(|query| query.cursor(filter.order));
+            filter.limit = most.min(filter.limit * 2);
             self.write(&page).context(WRITING)?;
             if is_last {
                 break;
@@ -139,6 +149,10 @@ impl Export {
     ) -> anyhow::Result<Option<Vec<StoredQuery>>> {
         loop {
             match self.page(filter).await {
+                // The rest is read in the order of arrival, which is no place in this one.
+                Err(error) if error.is_damage() && !filter.is_newest_first() => {
+                    return Err(error).context("a damaged history is exported only without --sort");
+                }
                 Err(error) if error.is_damage() => self.lost.is_damaged = true,
                 page => return page.map(Some).context(READING),
             }
@@ -214,13 +228,13 @@ impl Export {
             let indexed = self.history.store.indexed_queries().await.ok().flatten();
             if let Some(indexed) = indexed {
                 let lost = indexed.saturating_sub_unsigned(self.written).max(0);
-                return (lost > 0).then(|| format!("{lost} queries"));
+                return (lost > 0).then(|| counted(lost, "query", "queries"));
             }
         }
         match self.lost {
             Lost { has_more: true, .. } => Some("some queries".to_string()),
             Lost { queries: 0, .. } => None,
-            Lost { queries, .. } => Some(format!("{queries} queries")),
+            Lost { queries, .. } => Some(counted(queries, "query", "queries")),
         }
     }
 }
@@ -231,15 +245,12 @@ fn csv_row<C: AsRef<[u8]>>(output: &mut impl Write, cells: Vec<C>) -> io::Result
     writer.flush()
 }
 
-/// Returns a value as a cell of CSV. Spreadsheets run a text that begins as a formula does, so such a text gets an
-/// apostrophe before it, as OWASP recommends. Numbers stay numbers.
+/// Returns a value as a cell of CSV that no spreadsheet runs.
 fn cell(value: Option<&Value>) -> String {
-    const FORMULA: [char; 11] =
-        ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
-    let text = plain(value);
-    let is_number = || text.parse::<f64>().is_ok() && text.ends_with(|c: char| c.is_ascii_digit());
-    let is_formula = matches!(value, Some(Value::String(_))) && text.starts_with(FORMULA);
-    if is_formula && !is_number() { format!("'{text}") } else { text }
+    match value {
+        Some(Value::String(text)) => guarded(text).into_owned(),
+        value => plain(value),
+    }
 }
 
 fn write(

@@ -49,7 +49,7 @@ pub async fn run(args: FindArgs) -> anyhow::Result<ExitCode> {
     if history.json {
         history.output.json(&found.matches)?;
     } else if !found.matches.is_empty() {
-        history.output.write(&text(&history, &found).await?)?;
+        history.output.write(&text(&history, &range, &found).await?)?;
     }
     if found.is_incomplete {
         eprintln!("annals: the search took long and stopped; name a range of time with --from");
@@ -60,20 +60,20 @@ pub async fn run(args: FindArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Returns the one query that was found, or a table for each kind of match.
-async fn text(history: &History, found: &Found) -> anyhow::Result<String> {
+async fn text(history: &History, range: &QueryFilter, found: &Found) -> anyhow::Result<String> {
     if let Some(Only::Query(id)) = found.only() {
         // Matches have the starts of statements.
         return query_text(history, &history.query(id).await?);
     }
     let mut text = String::new();
-    let columns: Vec<String> = list::COLUMNS.split(',').map(str::to_string).collect();
+    let columns = list::Columns::of_list(history, range).await?;
     for one in &found.matches {
         if !text.is_empty() {
             text.push('\n');
         }
         text.push_str(&history.output.styled(BOLD, &heading(one)));
         text.push('\n');
-        text.push_str(&list::text(history, &columns, &one.queries)?);
+        text.push_str(&list::text(history, &columns, &one.queries).await?);
         if one.has_more {
             text.push_str(&format!("only the first {} are shown\n", one.queries.len()));
         }

@@ -11,7 +11,7 @@ use super::READING;
 use super::args::{
     FilterArgs, History, ReadArgs, column_names, column_value, load_column_names, plain,
 };
-use super::output::{has_reader, json_escaped, write_bytes};
+use super::output::{Shown, has_reader, json_escaped, write_bytes};
 use crate::domain::filter::{QueryFilter, QueryOrder};
 use crate::domain::record::Kind;
 use crate::store::{Reader, StoredQuery};
@@ -28,12 +28,8 @@ pub struct ListArgs {
     /// List at most this number of queries
     #[arg(long, short = 'n', default_value_t = 100, value_parser = parse_limit)]
     limit: u32,
-    /// The value to sort by, largest first; queries whose value is unknown come last
-    #[arg(long, value_enum, default_value = "started-ms", conflicts_with = "follow")]
-    sort: Sort,
-    /// The smallest value first, or with --sort started-ms the oldest query; unknown values come last all the same
-    #[arg(long, conflicts_with = "follow")]
-    reverse: bool,
+    #[command(flatten)]
+    sorting: SortArgs,
     /// The columns of the output, separated by commas: names that `annals show` prints
     #[arg(
         long,
@@ -44,14 +40,32 @@ pub struct ListArgs {
     )]
     columns: Vec<String>,
     /// Wait for new queries, and write them as they arrive, the newest last
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with_all = ["sort", "reverse"])]
     follow: bool,
     #[command(flatten)]
     read: ReadArgs,
 }
 
+/// What a list is sorted by.
+#[derive(Debug, Args)]
+pub(super) struct SortArgs {
+    /// The value to sort by, largest first; queries whose value is unknown come last
+    #[arg(long, value_enum, default_value = "started-ms")]
+    sort: Sort,
+    /// The smallest value first, or with --sort started-ms the oldest query; unknown values come last all the same
+    #[arg(long)]
+    reverse: bool,
+}
+
+impl SortArgs {
+    /// Returns a filter in this order.
+    pub(super) fn sorted(&self, filter: QueryFilter) -> QueryFilter {
+        QueryFilter { order: self.sort.order(), is_ascending: self.reverse, ..filter }
+    }
+}
+
 /// The default of --columns.
-pub(super) const COLUMNS: &str = "query_id,started_at,duration_ms,state,user,db,statement";
+const COLUMNS: &str = "query_id,started_at,duration_ms,state,user,db,statement";
 
 /// The same with `--type load`.
 const LOAD_COLUMNS: [&str; 10] = [
@@ -106,23 +120,16 @@ pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
         bail!("unknown column {unknown}; the columns are {}", known.join(", "));
     }
     let history = args.read.open().await?;
-    let order = args.sort.order();
-    let filters = args.filters.filter(history.zone, args.limit)?;
-    let filter = QueryFilter { order, is_ascending: args.reverse, ..filters };
-    let is_default = args.columns.join(",") == COLUMNS;
-    let mut columns = match filter.kind {
-        Some(Kind::Load) if is_default => LOAD_COLUMNS.map(str::to_string).to_vec(),
-        _ => args.columns,
+    let filter = args.sorting.sorted(args.filters.filter(history.zone, args.limit)?);
+    let columns = match args.columns.join(",") == COLUMNS {
+        true => Columns::of_list(&history, &filter).await?,
+        false => Columns::chosen(args.columns, filter.order),
     };
-    if is_default {
-        add_order(&mut columns, order);
-        add_cluster(&mut columns, &history).await?;
-    }
     if args.follow {
         return follow(&history, &columns, filter).await;
     }
     let queries = pages(&history, &filter).await?;
-    let text = text(&history, &columns, &queries)?;
+    let text = text(&history, &columns, &queries).await?;
     match history.json {
         true => write_bytes(text.as_bytes())?,
         false => history.output.write(&text)?,
@@ -130,29 +137,53 @@ pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Adds the value by which the list is sorted.
-fn add_order(columns: &mut Vec<String>, order: QueryOrder) {
-    if order == QueryOrder::Start || columns.iter().any(|name| name == order.field()) {
-        return;
-    }
-    let place = columns.iter().position(|name| name == "started_at").map_or(0, |at| at + 1);
-    columns.insert(place, order.field().to_string());
+/// The columns of a list, and which of them a narrow terminal shows.
+pub(super) struct Columns {
+    names: Vec<String>,
+    shown: Shown,
 }
 
-/// Adds the cluster, if the history has several.
-async fn add_cluster(columns: &mut Vec<String>, history: &History) -> anyhow::Result<()> {
-    let clusters = history.store.clusters(Reader::default()).await.context(READING)?;
-    if clusters.len() > 1 {
-        let place = columns.iter().position(|name| name == "db").map_or(0, |at| at + 1);
-        columns.insert(place, "cluster".to_string());
+impl Columns {
+    /// Returns the columns of a list for which the user names none: also the value by which it is sorted, and the cluster if the
+    /// history has several.
+    pub(super) async fn of_list(
+        history: &History,
+        filter: &QueryFilter,
+    ) -> anyhow::Result<Columns> {
+        let mut names: Vec<String> = match filter.kind {
+            Some(Kind::Load) => LOAD_COLUMNS.map(str::to_string).to_vec(),
+            _ => COLUMNS.split(',').map(str::to_string).collect(),
+        };
+        let behind = |names: &[String], name: &str| {
+            names.iter().position(|other| other == name).map_or(0, |at| at + 1)
+        };
+        let field = filter.order.field();
+        if filter.order != QueryOrder::Start && names.iter().all(|name| name != field) {
+            names.insert(behind(&names, "started_at"), field.to_string());
+        }
+        let clusters = history.store.clusters(Reader::default()).await.context(READING)?;
+        if clusters.len() > 1 {
+            names.insert(behind(&names, "db"), "cluster".to_string());
+        }
+        // The most important first.
+        let first = [field, "started_at", "duration_ms", "user", "cluster", "db", "state"];
+        let first = first.iter().filter_map(|name| names.iter().position(|other| other == name));
+        let shown = Shown { first: first.collect(), has_empty: false };
+        Ok(Columns { names, shown })
     }
-    Ok(())
+
+    /// Returns the columns that the user names.
+    fn chosen(names: Vec<String>, order: QueryOrder) -> Columns {
+        let first = names.iter().position(|name| name == order.field());
+        let shown = Shown { first: first.into_iter().collect(), has_empty: true };
+        Columns { names, shown }
+    }
 }
 
 /// Writes queries, then new ones until the reader has gone.
 async fn follow(
     history: &History,
-    columns: &[String],
+    columns: &Columns,
     filter: QueryFilter,
 ) -> anyhow::Result<ExitCode> {
     // Queries that are stored already are not new, also where the first list is too short for them. They are read
@@ -163,7 +194,7 @@ async fn follow(
     let mut queries = pages(history, &filter).await?;
     queries.reverse();
     let mut header = String::new();
-    write_below(&mut header, &text(history, columns, &queries)?, history.json)?;
+    write_below(&mut header, &text(history, columns, &queries).await?, history.json)?;
     seen.extend(queries.iter().map(|query| query.id));
     let mut newest_ms = queries.iter().filter_map(|query| query.started_ms).max();
     // The reader may go before there is something to write.
@@ -175,7 +206,7 @@ async fn follow(
         new.retain(|query| !seen.contains(&query.id));
         new.reverse();
         if !new.is_empty() {
-            write_below(&mut header, &text(history, columns, &new)?, history.json)?;
+            write_below(&mut header, &text(history, columns, &new).await?, history.json)?;
         }
         newest_ms = new.iter().filter_map(|query| query.started_ms).max().max(newest_ms);
         seen.extend(new.iter().map(|query| query.id));
@@ -205,9 +236,9 @@ async fn pages(history: &History, filter: &QueryFilter) -> anyhow::Result<Vec<St
 }
 
 /// Returns the queries as lines of JSON, or as a table.
-pub(super) fn text(
+pub(super) async fn text(
     history: &History,
-    columns: &[String],
+    columns: &Columns,
     queries: &[StoredQuery],
 ) -> anyhow::Result<String> {
     let mut lines = String::new();
@@ -219,13 +250,13 @@ pub(super) fn text(
             continue;
         }
         let value = serde_json::to_value(query)?;
-        rows.push(columns.iter().map(|name| column(history, query, &value, name)).collect());
+        rows.push(columns.names.iter().map(|name| column(history, query, &value, name)).collect());
     }
     if history.json {
         return Ok(json_escaped(&lines));
     }
-    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-    Ok(history.output.table(&names, &rows))
+    let names: Vec<&str> = columns.names.iter().map(String::as_str).collect();
+    Ok(history.table(&names, &rows, &columns.shown).await)
 }
 
 /// Writes queries below those before. Repeats the names of the columns only if their widths change. Uses no pager,

@@ -1,21 +1,23 @@
 //! `annals merge`: merges the histories of several machines into one.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::CLOSING;
 use super::args::ConfigArgs;
 use super::output::print;
+use super::{CLOSING, READING};
 use crate::domain::cluster::ClusterName;
-use crate::store::{Address, BUSY_TIMEOUT, Batch, Store, Unread, WriteSummary, Writer};
+use crate::domain::readable::counted;
+use crate::store::{Address, BUSY_TIMEOUT, Batch, Store, TimeSource, Unread, WriteSummary, Writer};
 
 /// Merge other histories into the history
 ///
 /// Queries, loads and profiles are merged as an import merges them: nothing is counted twice, what the configuration
-/// excludes is not kept, and a second run changes nothing. The other files are not changed. Their users, and how far
+/// excludes is not kept, and a second run changes nothing. The zones in which times were read come along. The other files are not changed. Their users, and how far
 /// they followed logs, are not merged.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
@@ -64,7 +66,9 @@ pub async fn run(args: MergeArgs) -> anyhow::Result<ExitCode> {
     let writer = store.writer(BUSY_TIMEOUT, None).await?;
     let (mut rejected, mut is_damaged) = (0, false);
     for (other, file) in others {
+        let zones = carry_zones(&other, &store, &writer).await?;
         let batch = Batch::new(config.exclude.clone()).of_cluster(args.cluster.clone());
+        let batch = batch.with_zones(zones);
         let merged = merge(&other, &file, &writer, batch).await?;
         report(&file, &merged);
         rejected += merged.rejected;
@@ -102,7 +106,7 @@ fn report(file: &Address, merged: &Merged) {
         print(format_args!("  not understood: {rejected} (`annals check` may say more)"));
     }
     if let Some(lost) = lost {
-        let queries = (lost.queries > 0).then(|| format!("{} queries", lost.queries));
+        let queries = (lost.queries > 0).then(|| counted(lost.queries, "query", "queries"));
         let lost = unreadable(queries, lost.unread).unwrap_or_else(|| "some rows".to_string());
         print(format_args!(
             "  {lost} cannot be read: the file is damaged; `annals salvage` saves more"
@@ -180,6 +184,29 @@ pub(super) async fn merge(
         merged.lost = Some(Lost { queries, unread });
     }
     Ok(merged)
+}
+
+/// Notes in a history the zones in which the times of another one were read. Returns their numbers here by those there.
+pub(super) async fn carry_zones(
+    other: &Store,
+    store: &Store,
+    writer: &Writer,
+) -> anyhow::Result<HashMap<i64, i64>> {
+    let there = match other.time_sources().await {
+        // The zone of the records is unknown then.
+        Err(error) if error.is_damage() => Vec::new(),
+        zones => zones.context(READING)?,
+    };
+    if there.is_empty() {
+        return Ok(HashMap::new());
+    }
+    writer.write(Batch::of_time_sources(there.clone())).await?;
+    let here = store.time_sources().await.context(READING)?;
+    let own = |zone: &TimeSource| {
+        let same = here.iter().find(|own| own.is_same(zone))?;
+        Some((zone.id, same.id))
+    };
+    Ok(there.iter().filter_map(own).collect())
 }
 
 /// Returns how many queries of an index were not read. `indexed` had the index before they were read; another process may

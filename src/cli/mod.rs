@@ -26,9 +26,11 @@ pub mod show;
 pub mod stats;
 pub mod token;
 pub mod top;
+mod unread;
 pub mod usage;
 pub mod user;
 
+use crate::domain::readable::counted;
 use crate::store::{ReparseSummary, Store};
 
 /// What a command was doing when the store could not be read.
@@ -42,12 +44,14 @@ fn report_reparsed(store: &Store) {
     let ReparseSummary { records, mixed } = store.reparsed();
     if records > 0 {
         eprintln!(
-            "annals: an older annals wrote this history; {records} queries were parsed again"
+            "annals: an older annals wrote this history; {} parsed again",
+            counted(records, "query was", "queries were")
         );
     }
     if mixed > 0 {
         eprintln!(
-            "annals: {mixed} rows mix several statements without an id; import their logs again to separate them"
+            "annals: {} several statements without an id; import their logs again to separate them",
+            counted(mixed, "row mixes", "rows mix")
         );
     }
 }

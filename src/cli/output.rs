@@ -12,7 +12,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::domain::account::is_control;
-use crate::domain::readable::{readable_bytes, readable_duration_ms};
+use crate::domain::readable::{readable_bytes, readable_count, readable_duration_ms};
 use crate::domain::statement::{self, SyntaxKind};
 
 pub(super) const BOLD: Style = Style::new().bold();
@@ -47,6 +47,14 @@ impl Output {
         self.terminal.is_some()
     }
 
+    /// Returns a count, on a terminal as people read it.
+    pub(super) fn count(self, count: u64) -> String {
+        match i64::try_from(count) {
+            Ok(count) if self.is_terminal() => readable_count(count),
+            _ => count.to_string(),
+        }
+    }
+
     /// Returns the text in a style if there are colours.
     pub(super) fn styled(self, style: Style, text: &str) -> String {
         if self.has_colours { format!("{style}{text}{style:#}") } else { text.to_string() }
@@ -66,7 +74,8 @@ impl Output {
     }
 
     /// Returns a text that begins at a column of a line, with line breaks between words where the terminal ends. The lines after
-    /// the first one have an indentation. Elsewhere, the text is one line.
+    /// the first one have an indentation. A longer word is broken where the line ends, unless it is an address. Elsewhere, the
+    /// text is one line.
     pub(super) fn wrapped(self, text: &str, column: usize, indentation: usize) -> String {
         let Some((width, _)) = self.terminal else { return text.to_string() };
         let (width, indentation) = (usize::from(width), indentation.min(usize::from(width) / 2));
@@ -76,15 +85,23 @@ impl Output {
             let spaces = rest.len() - rest.trim_start_matches(' ').len();
             let end = rest[spaces..].find(' ').map_or(rest.len(), |end| spaces + end);
             let (word, behind) = rest.split_at(end);
-            let length = word.chars().count();
-            if at + length > width && indentation < at + spaces && spaces > 0 {
+            let mut word = word;
+            let begin_line = |lines: &mut String| {
                 lines.push('\n');
                 lines.push_str(&" ".repeat(indentation));
-                lines.push_str(&word[spaces..]);
-                at = indentation + length - spaces;
-            } else {
-                lines.push_str(word);
-                at += length;
+                indentation
+            };
+            if at + word.chars().count() > width && indentation < at + spaces && spaces > 0 {
+                at = begin_line(&mut lines);
+                word = &word[spaces..];
+            }
+            let breaks = !word.contains("://");
+            for c in word.chars() {
+                if breaks && at >= width && indentation < width {
+                    at = begin_line(&mut lines);
+                }
+                lines.push(c);
+                at += 1;
             }
             rest = behind;
         }
@@ -96,21 +113,46 @@ impl Output {
         self.terminal.map(|(width, _)| width.into())
     }
 
-    /// Returns rows below the names of their columns, which come in the order of their worth. On a terminal: a table, of
-    /// which no line is longer than the terminal is wide, with durations and sizes as people read them. Elsewhere: lines with tabs, in which a backslash, a tab and a control character are escaped
-    /// as in `\t` and `\x1b`.
-    pub(super) fn table(self, names: &[&str], rows: &[Vec<String>]) -> String {
+    /// Returns rows below the names of their columns. On a terminal: a table, of which no line is longer than the terminal is wide,
+    /// with durations, sizes and counts as people read them. Elsewhere: lines with tabs, in which a backslash, a tab and a control
+    /// character are escaped as in `\t` and `\x1b`.
+    pub(super) fn table(self, names: &[&str], rows: &[Vec<String>], shown: &Shown) -> String {
         match self.terminal {
-            Some((width, _)) => self.terminal_table(names, rows, width, constraints),
+            Some((width, _)) => {
+                let space = |table: &Table| {
+                    let has_no =
+                        |row: &Vec<String>, column| row.get(column).is_none_or(String::is_empty);
+                    let hides = |column| {
+                        let is_empty = rows.iter().all(|row| has_no(row, column));
+                        is_empty && !shown.has_empty && !rows.is_empty() && column > 0
+                    };
+                    constraints(names, &table.column_max_content_widths(), width, shown, hides)
+                };
+                self.terminal_table(names, rows, width, space)
+            }
             None => tab_separated(names, rows),
         }
+    }
+
+    /// Returns whether rows need more width than the terminal has, so that whole ids would take the place of what follows them.
+    pub(super) fn is_narrow_for(self, names: &[&str], rows: &[Vec<String>]) -> bool {
+        let Some((width, _)) = self.terminal else { return false };
+        let rows = readable_rows(names, rows);
+        let longest = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(String::len).max();
+            let is_last = column + 1 == names.len();
+            cells.map(|length| if is_last { length.min(STATEMENT_CHARS) } else { length + 1 })
+        };
+        (0..names.len()).filter_map(longest).sum::<usize>() > usize::from(width)
     }
 
     /// Returns rows as [`Output::table`] does. On a terminal, the two columns in the middle are compared, so they share
     /// the width: neither hides the other.
     pub(super) fn comparison(self, names: &[&str; 4], rows: &[Vec<String>]) -> String {
         match self.terminal {
-            Some((width, _)) => self.terminal_table(names, rows, width, comparison_constraints),
+            Some((width, _)) => self.terminal_table(names, rows, width, |table| {
+                comparison_constraints(&table.column_max_content_widths(), width)
+            }),
             None => tab_separated(names, rows),
         }
     }
@@ -120,10 +162,10 @@ impl Output {
         names: &[&str],
         rows: &[Vec<String>],
         width: u16,
-        constraints: fn(&[u16], u16) -> Vec<ColumnConstraint>,
+        constraints: impl Fn(&Table) -> Vec<ColumnConstraint>,
     ) -> String {
         let shown: Vec<String> = names.iter().map(|name| visible(shown_name(name))).collect();
-        let rows = readable_rows(names, rows, width);
+        let rows = readable_rows(names, rows);
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -142,8 +184,8 @@ impl Output {
             row.max_height(1);
             table.add_row(row);
         }
-        let widths = table.column_max_content_widths();
-        for (column, constraint) in table.column_iter_mut().zip(constraints(&widths, width)) {
+        let constraints = constraints(&table);
+        for (column, constraint) in table.column_iter_mut().zip(constraints) {
             column.set_padding((0, 1)).set_constraint(constraint);
         }
         let mut lines = table.lines();
@@ -203,10 +245,23 @@ fn tab_separated(names: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Which columns of a table a terminal shows that is too narrow for all.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    /// The places of columns that are shown before the others, beside the first and the last one: the most important first.
+    pub first: Vec<usize>,
+    /// Whether columns without any value are shown, because the user named them.
+    pub has_empty: bool,
+}
+
 /// Returns the name of a column on a terminal. Its values have their units there. What only loads have needs no prefix there.
 fn shown_name(name: &str) -> &str {
     let name = name.strip_prefix("load.").unwrap_or(name);
-    if is_duration(name) { name.strip_suffix("_ms").unwrap_or(name) } else { name }
+    match name.strip_suffix("_bytes") {
+        Some(short) if short.contains('_') => short,
+        _ if is_duration(name) => name.strip_suffix("_ms").unwrap_or(name),
+        _ => name,
+    }
 }
 
 /// Whether a column holds milliseconds that are no time of day.
@@ -214,9 +269,33 @@ fn is_duration(name: &str) -> bool {
     name.ends_with("_ms") && name != "started_ms" && name != "ended_ms"
 }
 
-/// Returns the cells as people read them: durations and sizes with their units. A column `before` has the unit of the column
-/// before it. Where the terminal is not wide enough, ids are cut to as many characters as tell them apart.
-fn readable_rows(names: &[&str], rows: &[Vec<String>], width: u16) -> Vec<Vec<String>> {
+/// Whether a column holds counts of rows, queries or plans.
+fn is_count(name: &str) -> bool {
+    name.ends_with("_rows") || ["count", "errors", "runs", "plans"].contains(&name)
+}
+
+/// Whether a column holds words that people recognise by their start.
+fn is_text(name: &str) -> bool {
+    const TEXTS: [&str; 10] = [
+        "user", "db", "cluster", "client", "catalog", "frontend", "workload_group",
+        "compute_group", "cause", "load.table_list",
+    ];
+    TEXTS.contains(&name)
+}
+
+/// Returns the value of a column as people read it; None for a number that is no duration, no size and no count.
+pub(super) fn readable_cell(name: &str, value: i64) -> Option<String> {
+    match name {
+        name if is_duration(name) => (value >= 0).then(|| readable_duration_ms(value)),
+        name if name.ends_with("_bytes") => Some(readable_bytes(value)),
+        name if is_count(name) => Some(readable_count(value)),
+        _ => None,
+    }
+}
+
+/// Returns the cells as people read them: durations and sizes with their units, large counts in three digits. A column `before` has
+/// the unit of the column before it.
+fn readable_rows(names: &[&str], rows: &[Vec<String>]) -> Vec<Vec<String>> {
     let mut rows = rows.to_vec();
     let mut unit = "";
     for (column, name) in names.iter().enumerate() {
@@ -224,86 +303,62 @@ fn readable_rows(names: &[&str], rows: &[Vec<String>], width: u16) -> Vec<Vec<St
         for row in &mut rows {
             let Some(cell) = row.get_mut(column) else { continue };
             let Ok(value) = cell.parse::<i64>() else { continue };
-            if is_duration(unit) && value >= 0 {
-                *cell = readable_duration_ms(value);
-            } else if unit.ends_with("_bytes") {
-                *cell = readable_bytes(value);
+            if let Some(readable) = readable_cell(unit, value) {
+                *cell = readable;
             }
         }
-    }
-    let longest = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(String::len).max();
-        let is_last = column + 1 == names.len();
-        cells.map(|length| if is_last { length.min(STATEMENT_CHARS) } else { length + 1 })
-    };
-    if (0..names.len()).filter_map(longest).sum::<usize>() > usize::from(width)
-        && let Some(column) = names.iter().position(|name| *name == "query_id")
-    {
-        cut_ids(column, &mut rows);
     }
     rows
 }
 
-/// Cuts ids after as many characters as tell them apart, at least [`ID_CHARS`]. Where ids begin alike for long, only their ends
-/// are shown, behind `…`.
-fn cut_ids(column: usize, rows: &mut [Vec<String>]) {
-    let ids: Vec<Vec<char>> =
-        rows.iter().filter_map(|row| row.get(column)).map(|id| id.chars().collect()).collect();
-    let begins = telling_apart(ids.clone());
-    let ends = telling_apart(ids.into_iter().map(|id| id.into_iter().rev().collect()).collect());
-    let shows_ends = begins > LONG_START && ends < begins;
-    for id in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
-        let length = id.chars().count();
-        *id = match shows_ends && length > ends {
-            true => format!("…{}", id.chars().skip(length - ends).collect::<String>()),
-            false => id.chars().take(begins).collect(),
-        };
-    }
-}
-
-/// Returns how many first characters tell ids apart, at least [`ID_CHARS`].
-fn telling_apart(mut ids: Vec<Vec<char>>) -> usize {
-    ids.sort_unstable();
-    ids.dedup();
-    let same = |pair: &[Vec<char>]| {
-        pair[0].iter().zip(&pair[1]).take_while(|(one, other)| one == other).count()
-    };
-    ids.windows(2).map(|pair| same(pair) + 1).max().unwrap_or(0).max(ID_CHARS)
-}
-
 /// The characters of a statement that are of more use than a whole id.
 const STATEMENT_CHARS: usize = 40;
-/// The characters of an id that are always shown. Among a million random ids, ten hexadecimal digits are mostly enough.
-const ID_CHARS: usize = 10;
-/// Ids that begin alike for longer than this leave no width for what follows them.
-const LONG_START: usize = 18;
+/// The characters of a text that is cut so that other columns are shown.
+const TEXT_CHARS: u16 = 10;
 
 /// Returns the widths of the columns of a table that fits the terminal. The first column, which identifies the row,
-/// is always shown. The columns after it are shown as far as they fit. The last column is the longest (a statement, a
-/// name) and is cut.
-fn constraints(widths: &[u16], width: u16) -> Vec<ColumnConstraint> {
-    const LAST: u16 = 14;
+/// is always shown. The last column is the longest (a statement, a name) and is cut. The others are shown as far as they
+/// fit, the important ones first; where not all fit, their texts are cut, too.
+fn constraints(
+    names: &[&str],
+    widths: &[u16],
+    width: u16,
+    shown: &Shown,
+    hides: impl Fn(usize) -> bool,
+) -> Vec<ColumnConstraint> {
     let Some((last, others)) = widths.split_last() else { return Vec::new() };
-    let mut space = width.saturating_sub(LAST.min(last + PADDING));
-    let (mut taken, mut is_full) = (0, false);
-    let mut constraints = Vec::with_capacity(widths.len());
-    for wanted in others.iter().map(|content| content.saturating_add(PADDING)) {
-        let is_first = constraints.is_empty();
-        if wanted <= space && !is_full {
-            space -= wanted;
+    let mut order: Vec<usize> = if others.is_empty() { Vec::new() } else { vec![0] };
+    let rest = 0..others.len();
+    order.extend(shown.first.iter().copied().filter(|column| rest.contains(column)));
+    order.extend(rest);
+    let mut seen = vec![false; others.len()];
+    order.retain(|column| !std::mem::replace(&mut seen[*column], true) && !hides(*column));
+    let least =
+        |share: u16, most: u16| last.saturating_add(PADDING).min((width / share).clamp(14, most));
+    let whole = |column: usize| others[column].saturating_add(PADDING);
+    let cut = |column: usize| match is_text(names[column]) {
+        true => whole(column).min(TEXT_CHARS + PADDING),
+        false => whole(column),
+    };
+    let all: u32 = order.iter().map(|column| u32::from(whole(*column))).sum();
+    let (wanted, space): (&dyn Fn(usize) -> u16, u16) =
+        match all <= u32::from(width.saturating_sub(least(5, 40))) {
+            true => (&whole, width.saturating_sub(least(5, 40))),
+            false => (&cut, width.saturating_sub(least(6, 20))),
+        };
+    let mut taken = 0;
+    let mut constraints = vec![ColumnConstraint::Hidden; others.len()];
+    for (place, column) in order.into_iter().enumerate() {
+        let wanted = wanted(column);
+        if wanted <= space.saturating_sub(taken) {
             taken += wanted;
-            constraints.push(ColumnConstraint::ContentWidth);
-        } else if is_first {
-            space = 0;
+            constraints[column] = fixed(wanted);
+        } else if place == 0 {
             taken = wanted.min(width);
-            constraints.push(ColumnConstraint::Absolute(Width::Fixed(taken)));
-        } else {
-            is_full = true;
-            constraints.push(ColumnConstraint::Hidden);
+            constraints[column] = fixed(taken);
         }
     }
-    let left = width.saturating_sub(taken).min(last.saturating_add(PADDING));
-    constraints.push(fixed(left));
+    constraints.push(fixed(width.saturating_sub(taken).min(last.saturating_add(PADDING))));
     constraints
 }
 
@@ -461,6 +516,10 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn table(output: Output, names: &[&str], rows: &[Vec<String>]) -> String {
+        output.table(names, rows, &Shown::default())
+    }
+
     const PLAIN: Output = Output { terminal: None, has_colours: false };
     const TERMINAL: Output = Output { terminal: Some((20, 10)), has_colours: true };
 
@@ -474,10 +533,10 @@ mod tests {
             serde_json::from_str::<String>(&escaped).unwrap(),
             "\u{1b}\u{9b}\u{7f}\u{202e}\n"
         );
-        let name = PLAIN.table(&["a\u{1b}"], &[]) + &TERMINAL.table(&["a\u{9b}"], &[]);
+        let name = table(PLAIN, &["a\u{1b}"], &[]) + &table(TERMINAL, &["a\u{9b}"], &[]);
         assert!(!name.contains(['\u{9b}']) && name.starts_with("a\u{241b}"), "{name:?}");
         let rows = [vec!["a\tb\\".to_string(), "x\n\u{1b}".to_string()]];
-        assert_eq!(PLAIN.table(&["one", "two"], &rows), "one\ttwo\na\\tb\\\\\tx\\n\\x1b\n");
+        assert_eq!(table(PLAIN, &["one", "two"], &rows), "one\ttwo\na\\tb\\\\\tx\\n\\x1b\n");
     }
 
     #[test]
@@ -528,21 +587,6 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_begin_alike_show_their_ends() {
-        let cut = |ids: &[&str]| {
-            let mut rows: Vec<Vec<String>> = ids.iter().map(|id| vec![id.to_string()]).collect();
-            cut_ids(0, &mut rows);
-            rows.concat()
-        };
-        let random = ["fbb2582c72884d29-9dd9de3b42b740e9", "8c1d2e3f40516273-b4c5d6e7f8091a2c"];
-        assert_eq!(cut(&random), ["fbb2582c72", "8c1d2e3f40"]);
-        let alike =
-            ["6b1d3f5a7c9e4b20-9a8c7e6d5b4f3a21", "6b1d3f5a7c9e4b20-9a8c7e6d5b4f3a22", "1-2"];
-        assert_eq!(cut(&alike), ["…6d5b4f3a21", "…6d5b4f3a22", "1-2"]);
-        assert_eq!(cut(&["1-1", "1-1"]), ["1-1", "1-1"]);
-    }
-
-    #[test]
     fn a_text_breaks_between_words() {
         let output = Output { terminal: Some((20, 10)), has_colours: false };
         let text = "Try: more memory for  the join";
@@ -550,6 +594,15 @@ mod tests {
         assert_eq!(output.wrapped(text, 8, 2), "Try: more\n  memory for  the\n  join");
         let long = "See: the https://example.org/a/long/address";
         assert_eq!(output.wrapped(long, 0, 5), "See: the\n     https://example.org/a/long/address");
+        // A word that is longer than a line is broken where the line ends.
+        assert_eq!(
+            output.wrapped("a table(a_rather_long_name)", 0, 5),
+            "a table(a_rather_lon\n     g_name)"
+        );
+        assert_eq!(
+            output.wrapped("a_word_longer_than_the_line", 10, 5),
+            "a_word_lon\n     ger_than_the_li\n     ne"
+        );
         assert_eq!(PLAIN.wrapped(text, 0, 5), text);
     }
 
@@ -557,7 +610,40 @@ mod tests {
     fn a_table_fits_the_terminal_and_keeps_its_first_column() {
         let row =
             |id: &str, user: &str| vec![id.to_string(), user.to_string(), "select ".repeat(9)];
-        let text = TERMINAL.table(&["id", "user", "statement"], &[row("1-2", "somebody")]);
+        let text = table(TERMINAL, &["id", "user", "statement"], &[row("1-2", "somebody")]);
         assert_eq!(text, "\u{1b}[1mid  statement\u{1b}[0m\n1-2 select select …\n");
+    }
+
+    #[test]
+    fn a_narrow_table_keeps_what_is_important_and_shortens_texts() {
+        let names = [
+            "query_id", "started_at", "duration_ms", "state", "user", "db", "scan_rows",
+            "statement",
+        ];
+        let row = |user: &str, db: &str| {
+            [
+                "6b1d3f5a7c", "2025-11-03 14:58:00", "10240", "EOF", user, db, "640000000",
+                "select sum(o.price) from orders o",
+            ]
+            .map(str::to_string)
+            .to_vec()
+        };
+        let shown = |width, user, db, first: &[usize]| {
+            let output = Output { terminal: Some((width, 10)), has_colours: false };
+            let first = first.to_vec();
+            output.table(&names, &[row(user, db)], &Shown { first, ..Shown::default() })
+        };
+        assert_eq!(
+            shown(80, "a_service_account", "the_warehouse", &[4, 5]),
+            "query_id   started_at          duration user       db         statement\n\
+             6b1d3f5a7c 2025-11-03 14:58:00 10.2 s   a_service… the_wareh… select sum(o.pri…\n"
+        );
+        assert_eq!(
+            shown(80, "mira", "", &[6]),
+            "query_id   started_at          duration state user scan_rows statement\n\
+             6b1d3f5a7c 2025-11-03 14:58:00 10.2 s   EOF   mira 640M      select sum(o.pric…\n"
+        );
+        let whole = shown(120, "a_service_account", "the_warehouse", &[]);
+        assert!(whole.contains("a_service_account the_warehouse 640M"), "{whole}");
     }
 }

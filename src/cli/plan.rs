@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::args::History;
 use super::output::{BOLD, RED, visible};
-use super::profile::{deepest, phases_text, time_text};
+use super::profile::{deepest, phases_text, rows_text, time_text};
 use crate::domain::profile::{PlanReport, ReportedNode, size_text};
+use crate::domain::readable::counted;
 
 /// The share of all time from which a node is marked in colour.
 const COSTLY_SHARE: f64 = 0.1;
@@ -37,7 +38,10 @@ pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
         let indent = "  ".repeat(depth.min(max_depth));
         let is_first = shown.insert(node.id.as_str());
         if !is_first {
-            text += &format!("{:42}{indent}{} {}: as above\n", "", name(node), visible(&node.id));
+            let about = format!(" {indent}{} {}: as above", name(node), visible(&node.id));
+            text += &format!("{:NUMBERS$}", "");
+            text += &history.output.wrapped(&about, NUMBERS, NUMBERS + 1 + indent.len() + 4);
+            text.push('\n');
             continue;
         }
         let mark = if critical.contains(node.id.as_str()) { '*' } else { ' ' };
@@ -49,7 +53,8 @@ pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
             true => history.output.styled(RED, &numbers),
             false => numbers,
         };
-        let about = format!(" {indent}{} {}{}", name(node), visible(&node.id), details(node));
+        let about =
+            format!(" {indent}{} {}{}", name(node), visible(&node.id), details(history, node));
         let indentation = NUMBERS + 1 + indent.len() + 4;
         text += &history.output.wrapped(&about, NUMBERS, indentation);
         text.push('\n');
@@ -57,7 +62,10 @@ pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
         open.extend(children.map(|child| (depth + 1, *child)));
     }
     if let Some(runs) = plan.usual_runs {
-        text += &format!("\nUsual times are those of {runs} other runs with this plan.\n");
+        text += &format!(
+            "\nA node has its usual time, of {} with this plan, if it took far more.\n",
+            counted(runs, "other run", "other runs")
+        );
     }
     if let Some(fingerprint) = &plan.plan_fingerprint {
         text += &format!("\nplan {fingerprint}. A * is on the path that took the longest.\n");
@@ -73,17 +81,15 @@ fn name(node: &ReportedNode) -> String {
 }
 
 /// Returns what is known about a node, each behind a space.
-fn details(node: &ReportedNode) -> String {
+fn details(history: &History, node: &ReportedNode) -> String {
     let mut details: Vec<String> = Vec::new();
     details.extend(node.findings.iter().map(|rule| format!("! {rule}")));
     details.extend(node.table.clone());
     details.extend(node.join.clone());
     if let Some(rows) = node.rows {
-        let noun = if rows == 1 { "row" } else { "rows" };
-        details.push(match node.expected_rows {
-            Some(expected) => format!("{rows} {noun} (expected {expected})"),
-            None => format!("{rows} {noun}"),
-        });
+        let expected = node.expected_rows;
+        let expected = expected.map(|rows| format!(" (expected {})", history.output.count(rows)));
+        details.push(format!("{}{}", rows_text(history, rows), expected.unwrap_or_default()));
     }
     details.extend(
         node.memory_bytes
@@ -95,7 +101,9 @@ fn details(node: &ReportedNode) -> String {
             .filter(|bytes| *bytes > 0)
             .map(|bytes| format!("{} spilled", size_text(bytes))),
     );
-    if let (Some(usual_ns), Some(times)) = (node.usual_time_ns, node.times_usual) {
+    if let (true, Some(usual_ns), Some(times)) =
+        (node.is_unusual, node.usual_time_ns, node.times_usual)
+    {
         details.push(format!("{times:.1} times its usual {}", time_text(Some(usual_ns))));
     }
     details

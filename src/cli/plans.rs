@@ -7,7 +7,9 @@ use clap::Args;
 
 use super::READING;
 use super::args::{FilterArgs, ReadArgs, number, parse_count};
+use super::output::Shown;
 use crate::domain::profile::ProfiledStatement;
+use crate::domain::readable::counted;
 use crate::store::Reader;
 
 /// Show where the time of statements goes, and what their plans cost
@@ -37,7 +39,7 @@ const NAMES: [&str; 11] = [
 
 /// Runs the command.
 pub async fn run(args: PlansArgs) -> anyhow::Result<ExitCode> {
-    let history = args.read.open().await?;
+    let history = args.read.open_with_plans().await?;
     let filter = args.filters.filter(history.zone, args.limit)?;
     let all = Reader::default();
     let found = history.store.profiled_statements(&filter, args.several, all);
@@ -47,12 +49,12 @@ pub async fn run(args: PlansArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<Vec<String>> = found.statements.iter().map(cells).collect();
-    history.output.write(&history.output.table(&NAMES, &rows))?;
+    history.output.write(&history.output.table(&NAMES, &rows, &Shown::default()))?;
     eprintln!(
-        "annals: {} runs have a profile with a plan{}; {} statements have several plans",
-        found.runs,
+        "annals: {} a profile with a plan{}; {} several plans",
+        counted(found.runs, "run has", "runs have"),
         if found.is_cut { ", older ones are not read" } else { "" },
-        found.with_several_plans
+        counted(found.with_several_plans, "statement has", "statements have")
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,8 @@ use super::findings::findings_text;
 use super::output::{BOLD, RED, visible, write_bytes};
 use super::plan::plan_text;
 use crate::domain::profile::{
-    FindingsReport, Operator, Phase, Phases, PlanReport, Section, Usual, lossy, operators, walk,
+    FindingsReport, Operator, Phase, Phases, PlanReport, Section, Usual, lossy, operators,
+    size_text, walk,
 };
 use crate::domain::readable::readable_duration_ms;
 use crate::domain::record::QueryId;
@@ -48,7 +49,10 @@ pub struct ProfileArgs {
 
 /// Runs the command.
 pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
-    let history = args.read.open().await?;
+    let history = match args.plan {
+        true => args.read.open_with_plans().await?,
+        false => args.read.open().await?,
+    };
     let query = history.query(&args.id).await?;
     let text = profile_text(&history, &query)
         .await?
@@ -128,6 +132,11 @@ pub(super) fn time_text(ns: Option<u64>) -> String {
     }
 }
 
+/// Returns a number of rows with its noun: `1 row`, `12.3K rows`.
+pub(super) fn rows_text(history: &History, rows: u64) -> String {
+    format!("{} {}", history.output.count(rows), if rows == 1 { "row" } else { "rows" })
+}
+
 /// The length of a bar for the total time, in characters.
 const BAR: f64 = 10.0;
 /// The characters before the name of an operator.
@@ -187,9 +196,12 @@ fn tree_text(history: &History, tree: &Tree<'_>) -> String {
             true => history.output.styled(RED, &numbers),
             false => numbers,
         };
-        let rows = operator.rows.map_or(String::new(), |rows| format!("  {rows} rows"));
-        let memory =
-            operator.memory_bytes.map_or(String::new(), |bytes| format!("  {bytes} bytes"));
+        let rows =
+            operator.rows.map_or(String::new(), |rows| format!("  {}", rows_text(history, rows)));
+        let memory = operator
+            .memory_bytes
+            .filter(|bytes| *bytes > 0)
+            .map_or(String::new(), |bytes| format!("  {} of memory", size_text(bytes)));
         let name = visible(operator.name).replace(['\n', '\t'], " ");
         let indent = "  ".repeat(depth.min(max_depth));
         let about = format!(" {indent}{name}{rows}{memory}");

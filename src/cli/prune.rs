@@ -11,6 +11,7 @@ use super::args::ConfigArgs;
 use super::output::print;
 use super::{CLOSING, READING};
 use crate::domain::clock::{Clock, MAX_DIFFERENCE_MS};
+use crate::domain::readable::counted;
 use crate::domain::retention::{Retention, parse_age, parse_size};
 use crate::domain::time::{Zone, now_ms};
 use crate::store::{
@@ -189,7 +190,9 @@ fn report(removed: &WriteSummary, (what, bytes_before, bytes): (&str, i64, i64),
         return;
     }
     let (before, after) = (size(bytes_before), size(bytes));
-    print(format_args!("removed {queries} queries and loads, and {profiles} more profiles"));
+    let queries = counted(queries, "query or load", "queries and loads");
+    let profiles = counted(profiles, "more profile", "more profiles");
+    print(format_args!("removed {queries}, and {profiles}"));
     print(format_args!("the {what} was {before} and is {after}"));
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::READING;
 use super::args::{FilterArgs, ReadArgs, number, parse_count};
+use super::output::Shown;
 use crate::domain::baseline::Baseline;
 use crate::domain::time::Zone;
 use crate::store::{Reader, Regression, Regressions};
@@ -44,7 +45,7 @@ const NAMES: [&str; 11] = [
 
 /// Runs the command.
 pub async fn run(args: RegressArgs) -> anyhow::Result<ExitCode> {
-    let history = args.read.open().await?;
+    let history = args.read.open_with_plans().await?;
     let baseline = Baseline::parse(&args.baseline, history.zone)
         .ok_or_else(|| anyhow!("--baseline: {} is not {}", args.baseline, Baseline::SPELLINGS))?;
     let filter = args.filters.filter(history.zone, args.limit)?;
@@ -56,7 +57,7 @@ pub async fn run(args: RegressArgs) -> anyhow::Result<ExitCode> {
     }
     let statements = found.as_ref().map(|found| found.statements.as_slice());
     let rows: Vec<Vec<String>> = statements.unwrap_or_default().iter().map(cells).collect();
-    history.output.write(&history.output.table(&NAMES, &rows))?;
+    history.output.write(&history.output.table(&NAMES, &rows, &Shown::default()))?;
     match found {
         Some(found) => eprintln!("annals: {}", summary(&found, history.zone)),
         None => eprintln!("annals: the history is empty"),

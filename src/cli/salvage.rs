@@ -11,9 +11,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tempfile::TempDir;
 
-use super::merge::{Merged, merge};
+use super::merge::{Merged, carry_zones, merge};
 use super::output::print;
 use super::{CLOSING, READING};
+use crate::domain::readable::counted;
 use crate::store::{Address, Batch, SqliteStore, Survey};
 
 /// Save what can be read of a damaged history into a new one
@@ -106,13 +107,10 @@ async fn save(broken: &Path, own: &TempDir) -> anyhow::Result<Saved> {
     let rows = SqliteStore::open(&rows_path).await?;
     let store = SqliteStore::open(&result).await?;
     let writer = store.bulk_writer().await?;
-    let mut merged = merge(
-        &rows.clone().into(),
-        &Address::File(broken.to_path_buf()),
-        &writer,
-        Batch::default(),
-    )
-    .await?;
+    let read = rows.clone().into();
+    let zones = carry_zones(&read, &store.clone().into(), &writer).await?;
+    let batch = Batch::default().with_zones(zones);
+    let mut merged = merge(&read, &Address::File(broken.to_path_buf()), &writer, batch).await?;
     let unpaired = merge_orphans(&rows, &writer, &mut merged).await?;
     writer.finish().await?;
     store.copy_rest(&rows_path).await.context(READING)?;
@@ -171,7 +169,8 @@ impl Saved {
     fn print(&self, broken: &Path, good: &Path) {
         print(format_args!("saved to {}", good.display()));
         for (table, rows) in &self.counts {
-            print(format_args!("  {table:<17} {rows:>12} rows"));
+            let noun = if *rows == 1 { "row" } else { "rows" };
+            print(format_args!("  {table:<17} {rows:>12} {noun}"));
         }
         if self.survey.is_whole() && self.profiles_lost == 0 {
             print(format_args!("everything in {} was saved", broken.display()));
@@ -180,7 +179,8 @@ impl Saved {
         print(format_args!("not saved from {}", broken.display()));
         print_losses(&self.survey);
         if self.profiles_lost > 0 {
-            print(format_args!("  {} profiles cannot be unpacked", self.profiles_lost));
+            let lost = counted(self.profiles_lost, "profile", "profiles");
+            print(format_args!("  {lost} cannot be unpacked"));
         }
     }
 }
@@ -208,8 +208,8 @@ pub(super) fn print_losses(survey: &Survey) {
         ));
     }
     if !survey.queries.is_empty() {
-        let count = survey.queries.len();
-        print(format_args!("  {count} queries: {}", listed(&survey.queries)));
+        let lost = counted(survey.queries.len(), "query", "queries");
+        print(format_args!("  {lost}: {}", listed(&survey.queries)));
     }
     if survey.pages.iter().any(|lost| lost.table.as_deref() == Some("account"))
         || survey.lost.contains_key("account")

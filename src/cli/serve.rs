@@ -19,7 +19,7 @@ use super::CLOSING;
 use super::args::{ConfigArgs, FileName};
 use super::import;
 use super::output::{print, write_bytes};
-use crate::config::{Config, FrontendConfig, FrontendUrl, parse_listen};
+use crate::config::{Config, EMPTY_PATH, FrontendConfig, FrontendUrl, parse_listen};
 use crate::domain::account::Account;
 use crate::domain::cluster::ClusterName;
 use crate::domain::time::{Zone, now_ms};
@@ -32,7 +32,7 @@ use crate::ingest::audit_table::{AuditTableSource, collect_audit_table};
 use crate::ingest::follow::follow;
 use crate::ingest::frontend::poll_frontend;
 use crate::ingest::{Pipeline, note_token_uses, read_plans, run_retention, sum_hours};
-use crate::store::{Store, StoreError, is_address};
+use crate::store::{OpenError, Store, StoreError, is_address};
 use crate::web::{self, LiveUpdates};
 
 /// Where annals listens by default.
@@ -121,6 +121,9 @@ impl Settings {
         if !args.frontend.is_empty() {
             config.frontend = args.frontend.into_iter().map(FrontendConfig::of_url).collect();
         }
+        if config.follow.iter().any(|follow| follow.path.trim().is_empty()) {
+            bail!(EMPTY_PATH);
+        }
         if config.follow.iter().any(|follow| is_address(follow.path.as_ref())) {
             bail!("follow takes the names of files, and was given an address");
         }
@@ -131,13 +134,7 @@ impl Settings {
             .map(|frontend| Ok((frontend.frontend(&config)?, frontend.poll_interval())))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let audit_tables = config.audit_tables(&args.audit_table)?;
-        let certificate = args.tls_cert.or(config.tls_cert.clone());
-        let key = args.tls_key.or(config.tls_key.clone());
-        let tls = match (certificate, key) {
-            (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
-            (None, None) => None,
-            _ => bail!("TLS needs both --tls-cert and --tls-key"),
-        };
+        let tls = tls(args.tls_cert, args.tls_key, &config)?;
         let settings = Settings {
             zone,
             listen: args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN),
@@ -162,9 +159,32 @@ impl Settings {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
+    fn is_reachable(&self) -> bool {
+        !self.listen.ip().is_loopback()
+    }
+
+    /// Fails as [`Settings::check_exposure`] does, with the users and tokens of the history.
+    async fn check_stored_users(&self) -> anyhow::Result<()> {
+        let db = self.config.db();
+        if !self.is_reachable() || self.insecure_no_auth || !db.may_exist() {
+            return Ok(());
+        }
+        let has_users = match Store::open_to_read(&db).await {
+            Ok(store) => {
+                let (users, proxy_login) = (self.users.clone(), self.config.proxy_login.clone());
+                Authenticator::new(store, users, proxy_login).await?.is_enabled()
+            }
+            Err(OpenError::Empty(_)) => !self.users.is_empty() || self.config.proxy_login.is_some(),
+            // Only annals serve changes the file, and finds its users then.
+            Err(OpenError::Older(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        self.check_exposure(has_users)
+    }
+
     /// Fails if other machines could read everything without a password.
     fn check_exposure(&self, has_users: bool) -> anyhow::Result<()> {
-        if !self.listen.ip().is_loopback() && !self.insecure_no_auth && !has_users {
+        if self.is_reachable() && !self.insecure_no_auth && !has_users {
             bail!(
                 "{} can be reached from other machines, and annals has no users; add users with `annals user add`, \
                  listen on 127.0.0.1, or give --insecure-no-auth if everybody may read all SQL and all profiles",
@@ -172,6 +192,33 @@ impl Settings {
             );
         }
         Ok(())
+    }
+}
+
+/// Returns the certificate and its key, as the command line or the configuration names them; none if neither does.
+fn tls(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    config: &Config,
+) -> anyhow::Result<Option<Arc<Tls>>> {
+    let (of_file, key_of_file) = (config.tls_cert.as_ref(), config.tls_key.as_ref());
+    let of_file = of_file.filter(|_| certificate.is_none());
+    let key_of_file = key_of_file.filter(|_| key.is_none());
+    let certificate = certificate.or(of_file.map(|name| name.get_ref().clone()));
+    let key = key.or(key_of_file.map(|name| name.get_ref().clone()));
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            let tls = Tls::load(certificate, key).map_err(|error| {
+                let setting = if error.is_of_key() { key_of_file } else { of_file };
+                match setting {
+                    Some(setting) => config.at(setting, error.into()),
+                    None => error.into(),
+                }
+            });
+            Ok(Some(Arc::new(tls?)))
+        }
+        (None, None) => Ok(None),
+        _ => bail!("TLS needs both --tls-cert and --tls-key"),
     }
 }
 
@@ -185,6 +232,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let is_check = args.check_config;
     let settings = Settings::new(args)?;
     if is_check {
+        settings.check_stored_users().await?;
         print("the configuration is valid");
         return Ok(ExitCode::SUCCESS);
     }
@@ -263,7 +311,7 @@ async fn import_first(settings: &Settings, store: &Store) -> anyhow::Result<()> 
     write_bytes(report.to_string().as_bytes())
 }
 
-/// Starts the tasks that fill the history, keep it within its bounds, and read what an older annals did not.
+/// Starts the tasks that fill the history, keep it within its bounds, and read what is stored.
 fn start_sources(settings: &Settings, store: &Store, pipeline: &Arc<Pipeline>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let logs = settings.config.followed_logs();

@@ -35,7 +35,7 @@ pub struct ShiftArgs {
     /// Of this source, as /status names it: 'follow /var/log/doris/fe.audit.log', import, push
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Read in this zone; or unknown, for records of an annals that did not note it, and of merged histories
+    /// Read in this zone; or unknown, for records of an annals that did not note it
     #[arg(long, value_name = "ZONE", value_parser = parse_read_as)]
     read_as: Option<ReadAs>,
     /// That started at this time or later, by their present times

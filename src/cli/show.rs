@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::args::{History, ReadArgs, column_names, plain};
-use super::output::{BOLD, visible};
+use super::output::{BOLD, readable_cell, visible};
 use super::profile::phases_text;
 use crate::store::StoredQuery;
 
@@ -52,6 +52,10 @@ fn columns(history: &History, query: &StoredQuery) -> anyhow::Result<String> {
     let value = serde_json::to_value(query)?;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
+        let value = &match readable(name, value).filter(|_| history.output.is_terminal()) {
+            Some(readable) => format!("{value} ({readable})"),
+            None => value.to_string(),
+        };
         if !value.is_empty() {
             // The key of an extra field is a text of a record.
             let name = visible(name).replace(['\n', '\t'], " ");
@@ -75,4 +79,10 @@ fn columns(history: &History, query: &StoredQuery) -> anyhow::Result<String> {
         }
     }
     Ok(text)
+}
+
+/// Returns a large value of a column as a terminal's table shows it; None if that is the same.
+fn readable(name: &str, value: &str) -> Option<String> {
+    let number = value.parse().ok().filter(|number| *number >= 1000)?;
+    readable_cell(name, number).filter(|readable| readable != value)
 }

@@ -8,6 +8,8 @@ use serde_json::json;
 
 use super::READING;
 use super::args::ReadArgs;
+use super::output::Shown;
+use crate::domain::readable::{counted, readable_bytes};
 use crate::store::Reader;
 
 /// Show what the history holds: since when, how large, from which sources
@@ -24,6 +26,7 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
     let store = &history.store;
     let sizes = store.sizes().await.context(READING)?;
+    let unread = store.unread_profiles(Reader::default()).await.context(READING)?;
     let logins = store.login_counts().await.context(READING)?;
     let span = store.span(Reader::default()).await.context(READING)?;
     let frontends = store.frontends().await.context(READING)?;
@@ -35,22 +38,27 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
             "file": store.place(), "file_bytes": sizes.file_bytes, "queries": sizes.queries,
             "logins": logins.all,
             "failed_logins": logins.failed, "profiles": sizes.profiles, "profile_bytes": sizes.profile_bytes,
-            "profile_text_bytes": sizes.profile_text_bytes, "first_started_at": first,
+            "profile_text_bytes": sizes.profile_text_bytes, "unread_profiles": unread, "first_started_at": first,
             "last_started_at": last,
             "frontends": frontends.iter().map(|(name, count)| json!({"frontend": name, "queries": count})).collect::<Vec<_>>(),
             "followed_files": followed.iter().map(|file| json!({"path": file.path, "read_bytes": file.read_bytes})).collect::<Vec<_>>(),
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let bytes = |bytes: i64| match history.output.is_terminal() {
+        true => readable_bytes(bytes),
+        false => bytes.to_string(),
+    };
     let mut rows: Vec<Vec<String>> = [
         ("file", store.place()),
-        ("file_bytes", sizes.file_bytes.to_string()),
+        ("file_bytes", bytes(sizes.file_bytes)),
         ("queries", sizes.queries.to_string()),
         ("logins", logins.all.to_string()),
         ("failed_logins", logins.failed.to_string()),
         ("profiles", sizes.profiles.to_string()),
-        ("profile_bytes", sizes.profile_bytes.to_string()),
-        ("profile_text_bytes", sizes.profile_text_bytes.to_string()),
+        ("profile_bytes", bytes(sizes.profile_bytes)),
+        ("profile_text_bytes", bytes(sizes.profile_text_bytes)),
+        ("unread_profiles", unread.to_string()),
         ("first_started_at", first.unwrap_or_default()),
         ("last_started_at", last.unwrap_or_default()),
     ]
@@ -58,12 +66,15 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
     .into();
     rows.extend(frontends.into_iter().map(|(name, count)| {
         let name = name.as_deref().unwrap_or("unknown");
-        let queries = if count == 1 { "query" } else { "queries" };
-        vec![format!("frontend {name}"), format!("{count} {queries}")]
+        vec![format!("frontend {name}"), counted(count, "query", "queries")]
     }));
     rows.extend(followed.iter().map(|file| {
-        vec![format!("followed {}", file.path), format!("{} bytes read", file.read_bytes)]
+        let read = match history.output.is_terminal() {
+            true => readable_bytes(file.read_bytes),
+            false => counted(file.read_bytes, "byte", "bytes"),
+        };
+        vec![format!("followed {}", file.path), format!("{read} read")]
     }));
-    history.output.write(&history.output.table(&["name", "value"], &rows))?;
+    history.output.write(&history.output.table(&["name", "value"], &rows, &Shown::default()))?;
     Ok(ExitCode::SUCCESS)
 }

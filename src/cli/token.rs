@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::args::{ConfigArgs, ReadArgs};
-use super::output::{print, visible};
+use super::output::{Shown, print, visible};
 use super::{CLOSING, READING};
 use crate::domain::account::{Account, Role, names_of};
 use crate::domain::cluster::ClusterName;
@@ -153,7 +153,7 @@ async fn list(args: ReadArgs) -> anyhow::Result<()> {
         return history.output.json(&listed);
     }
     let rows: Vec<_> = listed.iter().map(|token| token.cells(history.zone)).collect();
-    history.output.write(&history.output.table(&NAMES, &rows))
+    history.output.write(&history.output.table(&NAMES, &rows, &Shown::default()))
 }
 
 impl<'t> ListedToken<'t> {

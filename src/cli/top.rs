@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, number, parse_count};
+use super::output::Shown;
 use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
 use crate::store::{Group, GroupBy, Reader};
@@ -116,7 +117,10 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
     let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(&columns, row)).collect();
     let names = names(&columns, args.by);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    history.output.write(&history.output.table(&names, &cells))?;
+    let sorted = args.sort.name();
+    let first = names.iter().position(|name| *name == sorted).into_iter().collect();
+    let shown = Shown { first, has_empty: false };
+    history.output.write(&history.output.table(&names, &cells, &shown))?;
     if cells.is_empty() {
         eprintln!("annals: {}", nothing_found(from_ms, to_ms, history.zone));
     }

@@ -7,7 +7,9 @@ use clap::{Args, ValueEnum};
 
 use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, number, parse_count};
+use super::output::Shown;
 use crate::domain::baseline::Baseline;
+use crate::domain::readable::counted;
 use crate::domain::time::Zone;
 use crate::store::{
     ConcurrencyStep, Concurrent, ConcurrentRun, Reader, Steps, Usage, UsageCosts, UsageGroups,
@@ -61,6 +63,17 @@ impl Sort {
             Sort::Count => UsageOrder::Count,
         }
     }
+
+    /// Returns the place of the column.
+    fn column(self) -> usize {
+        match self {
+            Sort::RunningMs => 1,
+            Sort::CpuTimeMs => 3,
+            Sort::ScanBytes => 5,
+            Sort::Errors => 7,
+            Sort::Count => 9,
+        }
+    }
 }
 
 /// The steps in which JSON has the number of runs at once.
@@ -70,6 +83,8 @@ const NAMES: [&str; 12] = [
     "kind", "running_ms", "before", "cpu_time_ms", "before", "scan_bytes", "before", "errors",
     "before", "count", "before", "name",
 ];
+/// The places of the figures that matter most, without what they are compared with.
+const FIGURES: [usize; 6] = [1, 2, 9, 7, 3, 5];
 const NAMES_BESIDE: [&str; 8] = [
     "kind", "running_ms", "cpu_time_ms", "scan_bytes", "peak_memory_bytes", "errors", "count",
     "name",
@@ -96,13 +111,15 @@ pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let Some(usage) = usage else {
-        history.output.write(&history.output.table(&NAMES, &[]))?;
+        history.output.write(&history.output.table(&NAMES, &[], &Shown::default()))?;
         eprintln!("annals: the history is empty");
         return Ok(ExitCode::SUCCESS);
     };
     let Usage { total, users, dbs, tables, clients, statements, .. } = &usage;
     let rows = rows(total, [users, dbs, tables, clients, statements], compared);
-    history.output.write(&history.output.table(&NAMES, &rows))?;
+    let first = std::iter::once(args.sort.column()).chain(FIGURES).collect();
+    let shown = Shown { first, has_empty: false };
+    history.output.write(&history.output.table(&NAMES, &rows, &shown))?;
     eprintln!("annals: {}", summary(&usage, history.zone));
     let span = history.store.span(Reader::default()).await.context(READING)?;
     if let Some((_, last_ms)) = span.filter(|_| usage.total.now.count == 0) {
@@ -130,15 +147,16 @@ async fn during(history: &History, id: &str, limit: u32) -> anyhow::Result<ExitC
         vec![running, cpu, bytes, memory, errors, count]
     });
     let runs: Vec<Vec<String>> = found.queries.iter().map(|run| cells(run, history.zone)).collect();
-    let text = history.output.table(&NAMES_BESIDE, &groups)
+    let shown = Shown::default();
+    let text = history.output.table(&NAMES_BESIDE, &groups, &shown)
         + "\n"
-        + &history.output.table(&NAMES_OF_RUNS, &runs);
+        + &history.table(&NAMES_OF_RUNS, &runs, &shown).await;
     history.output.write(&text)?;
     let cut = if found.is_cut { ", which is the part that was read" } else { "" };
     let [from, to] = [found.from_ms, found.to_ms].map(|ms| history.zone.format_ms(ms));
     eprintln!(
-        "annals: {} other runs from {from} to {to}{cut}; {} began before; at most {} at once",
-        found.total.now.count,
+        "annals: {} from {from} to {to}{cut}; {} began before; at most {} at once",
+        counted(found.total.now.count, "other run", "other runs"),
         found.began_before,
         peak(&found.concurrency)
     );
@@ -207,8 +225,8 @@ fn summary(usage: &Usage, zone: Zone) -> String {
         |from_ms, to_ms| format!("{} to {}", zone.format_ms(from_ms), zone.format_ms(to_ms));
     let cut = if usage.is_cut { " (cut behind a million queries)" } else { "" };
     format!(
-        "{} runs from {}{cut}, compared with {} from {}; {} began before; at most {} at once, compared with {}",
-        usage.total.now.count,
+        "{} from {}{cut}, compared with {} from {}; {} began before; at most {} at once, compared with {}",
+        counted(usage.total.now.count, "run", "runs"),
         period(usage.from_ms, usage.to_ms),
         usage.total.before.as_ref().map_or(0, |before| before.count),
         period(usage.baseline_from_ms, usage.baseline_to_ms),

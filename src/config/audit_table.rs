@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::{Config, Password, file_name};
 use crate::domain::cluster::ClusterName;
@@ -21,8 +22,8 @@ pub(crate) struct AuditTableConfig {
     pub name: Option<String>,
     pub table: Option<TableName>,
     #[serde(default, deserialize_with = "file_name")]
-    pub password_file: Option<PathBuf>,
-    pub password_env: Option<String>,
+    pub password_file: Option<Spanned<PathBuf>>,
+    pub password_env: Option<Spanned<String>>,
     pub time_zone: Option<Zone>,
     pub cluster: Option<ClusterName>,
     #[serde(default)]
@@ -105,11 +106,11 @@ impl AuditTableConfig {
         }
         let name = self.name.clone().unwrap_or_else(|| self.url.to_string());
         let password = Password {
-            file: self.password_file.as_deref(),
-            variable: self.password_env.as_deref(),
+            file: self.password_file.as_ref(),
+            variable: self.password_env.as_ref(),
             default_variable: "ANNALS_AUDIT_TABLE_PASSWORD",
         };
-        let password = password.read().with_context(|| format!("no password for {}", self.url))?;
+        let password = password.read(config, &self.url)?;
         // The cluster names the zone, unless a person does.
         let zone = self.time_zone.or(config.time_zone);
         let since_ms = match &self.since {

@@ -41,14 +41,21 @@ impl<'de> Visitor<'de> for PathOrTable {
     }
 
     fn visit_str<E: Error>(self, path: &str) -> Result<FollowConfig, E> {
-        Ok(path.to_string().into())
+        not_empty(path.to_string()).map(FollowConfig::from)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<FollowConfig, A::Error> {
         let Table { path, cluster } = Table::deserialize(MapAccessDeserializer::new(table))?;
-        Ok(FollowConfig { path, cluster })
+        Ok(FollowConfig { path: not_empty(path)?, cluster })
     }
 }
+
+fn not_empty<E: Error>(path: String) -> Result<String, E> {
+    if path.trim().is_empty() { Err(E::custom(EMPTY_PATH)) } else { Ok(path) }
+}
+
+/// The message about a name without a character.
+pub(crate) const EMPTY_PATH: &str = "follow takes the names of files, and one of them is empty";
 
 impl<'de> Deserialize<'de> for FollowConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FollowConfig, D::Error> {

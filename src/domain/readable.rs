@@ -25,6 +25,17 @@ pub(crate) fn readable_number(value: i64) -> String {
     scaled(value, 1000.0, &["", "K", "M", "G", "T", "P"])
 }
 
+/// Returns a count: a large one in three digits, `9999`, `12.3K`.
+pub(crate) fn readable_count(value: i64) -> String {
+    if value.abs() < 10_000 { value.to_string() } else { readable_number(value) }
+}
+
+/// Returns a count with its noun: `1 query`, `2000 queries`.
+pub(crate) fn counted(count: impl TryInto<i64>, singular: &str, plural: &str) -> String {
+    let count = count.try_into().unwrap_or(i64::MAX);
+    format!("{count} {}", if count == 1 { singular } else { plural })
+}
+
 /// Returns a size in three digits, by 1024 as Doris does: `999 B`, `1.2 KB`.
 pub(crate) fn readable_bytes(value: i64) -> String {
     scaled(value, 1024.0, &[" B", " KB", " MB", " GB", " TB", " PB"])

@@ -8,6 +8,7 @@ use super::audit_log::MAX_LINE_BYTES;
 use super::budget::Budget;
 use super::encoding::lossy;
 use super::file::Stop;
+use super::formula::unguarded;
 use super::record_builder::{Entry, Key};
 use super::rows::{Columns, RowError};
 use super::{Item, SkipReason, Skipped};
@@ -23,6 +24,8 @@ pub(super) struct Header {
     bytes_above: u64,
     lines_above: u64,
     columns: Columns,
+    /// Whether annals exported the rows.
+    is_own: bool,
     separator: u8,
     /// Whether values may be in double quotes; else a backslash begins an escape.
     is_quoted: bool,
@@ -56,11 +59,13 @@ impl Header {
             );
             let is_header = columns.has(Key::QueryId)
                 && (columns.has(Key::Stmt) || columns.has(Key::Timestamp));
+            let is_own = columns.has(Key::Computed) && columns.has(Key::IsStartEstimated);
             let is_quoted = separator != b'\t' || line.starts_with('"');
             is_header.then_some(Header {
                 bytes_above,
                 lines_above,
                 columns,
+                is_own,
                 separator,
                 is_quoted,
                 has_cr,
@@ -121,6 +126,7 @@ impl Header {
                 let text = lossy(field);
                 replaced |= matches!(text, std::borrow::Cow::Owned(_));
                 match &*text {
+                    text if self.is_own => Some(unguarded(text).to_string()),
                     "\\N" | "NULL" => None,
                     _ if self.is_quoted => Some(text.into_owned()),
                     text => Some(unescaped(text)),
@@ -134,7 +140,7 @@ impl Header {
 
 /// Returns whether a line is a message that a client of MySQL or MariaDB prints before the answer:
 /// `mysql: [Warning] …`, or, before version 5.7 and in MariaDB, `Warning: …`.
-fn is_client_message(line: &[u8]) -> bool {
+pub(super) fn is_client_message(line: &[u8]) -> bool {
     let Some(at) = line.iter().take(40).position(|byte| *byte == b':') else { return false };
     let (name, rest) = (&line[..at], &line[at + 1..]);
     name.eq_ignore_ascii_case(b"warning") && rest.starts_with(b" ")

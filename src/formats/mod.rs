@@ -5,7 +5,7 @@
 //!
 //! - `audit_log`: the audit log of a frontend.
 //! - `rows`: the bodies of stream loads, as CSV or JSON.
-//! - `dump`: an audit table that was saved as CSV or TSV.
+//! - `dump`: an audit table that was saved as CSV or TSV. `formula` guards cells from spreadsheets.
 //! - `answer`: saved answers of a frontend, and texts that hold profiles.
 //! - `frontend`: the lists and profiles of a live frontend.
 //! - `audit_table`: the audit table of a live cluster.
@@ -21,6 +21,7 @@ mod budget;
 mod dump;
 pub(crate) mod encoding;
 pub(crate) mod file;
+pub(crate) mod formula;
 pub(crate) mod frontend;
 mod record_builder;
 pub(crate) mod reparse;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::answer;
 use super::audit_log::AuditLog;
 use super::dump::Header;
+use super::file::Layout;
 use super::wrapper::{Unwrapper, is_running_log};
 use crate::domain::profile::Profile;
 use crate::domain::time::{leading_local_time, leading_zone_offset};
@@ -35,6 +36,8 @@ pub(super) enum Content {
     Json,
     /// Rows of the audit table below a line of column names.
     Table(Header),
+    /// The same as the mysql client prints them for people.
+    ClientTable(Layout),
     Unknown,
 }
 
@@ -68,6 +71,9 @@ pub(super) fn content(head: &[u8], name: &str) -> Content {
     }
     if let Some(header) = Header::sniff(head) {
         return Content::Table(header);
+    }
+    if let Some(layout) = Layout::sniff(text) {
+        return Content::ClientTable(layout);
     }
     if AuditLog::sniff(head) {
         return Content::Log(None);

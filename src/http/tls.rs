@@ -33,6 +33,13 @@ pub(crate) enum TlsError {
     Unusable(#[from] rustls::Error),
 }
 
+impl TlsError {
+    /// Returns whether the file of the key is wrong, and not that of the certificate.
+    pub(crate) fn is_of_key(&self) -> bool {
+        matches!(self, TlsError::Key(..))
+    }
+}
+
 impl Tls {
     /// Reads a certificate with its chain, and its key, both in PEM form. Errors if they cannot be read, or do not
     /// belong together.

@@ -301,6 +301,10 @@ impl View {
         self.store.concurrent(query, limit, self.reader()).await
     }
 
+    pub(crate) async fn unread_profiles(&self) -> Result<i64, StoreError> {
+        self.store.unread_profiles(self.reader()).await
+    }
+
     pub(crate) async fn plan_runs(
         &self,
         fingerprint: Fingerprint,

@@ -7,7 +7,7 @@
 //! - [`frontend`] polls frontends.
 //! - [`audit_table`] collects from audit tables.
 //! - [`hours`] makes the summaries of hours.
-//! - [`plans`] reads the plans of profiles that an older annals stored.
+//! - [`plans`] reads the plans of stored profiles.
 //! - [`token_uses`] notes when tokens were used.
 //! - [`retention`] removes what is older or larger than the configured bounds.
 //!
@@ -28,7 +28,7 @@ mod token_uses;
 pub(crate) use budget::{LOAD_BYTES, Reservation};
 pub(crate) use hours::sum_hours;
 pub(crate) use pipeline::{Pipeline, PushError};
-pub(crate) use plans::read_plans;
+pub(crate) use plans::{read_all_plans, read_plans};
 pub(crate) use retention::{PruneReport, run_retention};
 pub(crate) use sources::{
     AuditTableReport, FUTURE_INSTANTS, Source, SourceReport, WaitsFor, future_in_zone, other_zone,

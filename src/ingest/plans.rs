@@ -1,26 +1,34 @@
-//! Reads the plans of profiles that an older annals stored, while annals serves.
+//! Reads the plans of stored profiles: behind the writer while annals serves, and at once for a command that needs them.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt, stream};
+
 use super::Pipeline;
-use crate::domain::profile::PlanSummary;
-use crate::domain::record::QueryId;
 use crate::store::{
-    Batch, PlanCursor, Reader, Store, StoreError, StoredProfile, WriteError, read_plan,
+    Batch, PlanCursor, ReadPlan, Store, StoreError, UnreadPlan, UnreadPlans, WriteError, Writer,
 };
 
+/// From one look for profiles to the next, while all are read.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// The lease of the annals that reads, and how long it lasts unless it is renewed.
 const LEASE: &str = "plans";
-const LEASE_TIME: Duration = Duration::from_secs(60);
+const LEASE_TIME: Duration = Duration::from_secs(10);
 /// From an error to the next try.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
-/// After each profile, annals pauses this many times as long as it read: reading takes a tenth of a core.
-const PAUSES: u32 = 9;
+/// annals pauses this many times as long as it read: reading takes half of a core.
+const PAUSES: u32 = 1;
+/// The same while batches wait for the writer.
+const PAUSES_FOR_WRITES: u32 = 9;
+/// The shortest pause. A timer counts milliseconds.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why plans are not read.
 #[derive(Debug, thiserror::Error)]
-enum PlanError {
+pub(crate) enum PlanError {
     #[error("the history cannot be read: {0}")]
     Read(#[from] StoreError),
     #[error("plans cannot be stored: {0}")]
@@ -33,11 +41,11 @@ enum Step {
     Read(PlanCursor),
     /// Nothing: another annals reads them.
     Waits,
-    /// Nothing: no plan is left to read.
+    /// Nothing: no plan is left behind the place.
     Done,
 }
 
-/// Reads the plans of all profiles whose plan this version has not read, each once. Returns when none is left.
+/// Reads the plan of each profile that any process stores, once.
 pub(crate) async fn read_plans(pipeline: Arc<Pipeline>, store: Store) {
     let mut after = PlanCursor::default();
     let mut is_failing = false;
@@ -46,18 +54,24 @@ pub(crate) async fn read_plans(pipeline: Arc<Pipeline>, store: Store) {
         if step.is_ok() {
             is_failing = false;
         }
-        match step {
-            Ok(Step::Read(next)) => after = next,
-            Ok(Step::Waits) => tokio::time::sleep(LEASE_TIME / 2).await,
-            Ok(Step::Done) => return,
+        let interval = match step {
+            Ok(Step::Read(next)) => {
+                after = next;
+                continue;
+            }
+            Ok(Step::Waits) => LEASE_TIME / 2,
+            Ok(Step::Done) => INTERVAL,
             Err(error) => {
                 if !std::mem::replace(&mut is_failing, true) {
                     let retry_in_ms = RETRY_INTERVAL.as_millis();
-                    tracing::warn!(%error, retry_in_ms, "plans of older profiles wait");
+                    tracing::warn!(%error, retry_in_ms, "plans of profiles wait");
                 }
-                tokio::time::sleep(RETRY_INTERVAL).await;
+                RETRY_INTERVAL
             }
-        }
+        };
+        // Profiles arrive before the place, too.
+        after = PlanCursor::default();
+        tokio::time::sleep(interval).await;
     }
 }
 
@@ -67,44 +81,70 @@ async fn read_some(
     store: &Store,
     after: &PlanCursor,
 ) -> Result<Step, PlanError> {
+    let Some(UnreadPlans { queries, next }) = store.unread_plans(after).await? else {
+        return Ok(Step::Done);
+    };
     if !store.holds(LEASE, LEASE_TIME.as_millis() as i64).await? {
         return Ok(Step::Waits);
     }
-    let Some(unread) = store.unread_plans(after).await? else { return Ok(Step::Done) };
     let mut batch = Batch::default();
-    for query_id in unread.query_ids {
-        let Ok(query_id) = query_id.parse::<QueryId>() else { continue };
+    let mut pause = Duration::ZERO;
+    for unread in queries {
         let began = Instant::now();
-        match store.profile(&query_id, Reader::default()).await {
-            Ok(profile) => {
-                if let Some(plan) = plan_of(profile).await {
-                    batch.plan(query_id, plan);
-                }
-            }
-            // The next start tries it again.
-            Err(error) if error.is_damage() => {
-                let id = query_id.as_str();
-                tracing::debug!(id, %error, "a profile cannot be read");
-            }
-            Err(StoreError::Other(error)) => {
-                let id = query_id.as_str();
-                tracing::debug!(id, %error, "a profile cannot be unpacked");
-            }
-            Err(error) => return Err(error.into()),
+        if let Some(plan) = read_plan(store, unread).await? {
+            batch.plan(plan);
         }
-        tokio::time::sleep(began.elapsed() * PAUSES).await;
+        let pauses = if pipeline.queued() > 0 { PAUSES_FOR_WRITES } else { PAUSES };
+        pause += began.elapsed() * pauses;
+        if pause >= MIN_PAUSE {
+            tokio::time::sleep(std::mem::take(&mut pause)).await;
+        }
     }
-    if batch.has_plans() {
+    if batch.plans() > 0 {
         pipeline.write_derived(batch).await?;
     }
-    Ok(Step::Read(unread.next))
+    Ok(Step::Read(next))
 }
 
-/// Reads the plan of a profile, on a thread where it may take long; none if there is no profile any more, or it is damaged.
-async fn plan_of(profile: StoredProfile) -> Option<PlanSummary> {
-    let read = tokio::task::spawn_blocking(move || {
-        let text = profile.text().ok().flatten()?;
-        Some(read_plan(&text))
-    });
-    read.await.ok().flatten()
+/// Reads the plans of all profiles whose plan is not read, on all cores. Calls `each` with how many were read since the last
+/// call.
+pub(crate) async fn read_all_plans(
+    store: &Store,
+    writer: &Writer,
+    each: impl Fn(u64),
+) -> Result<(), PlanError> {
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut after = PlanCursor::default();
+    while let Some(UnreadPlans { queries, next }) = store.unread_plans(&after).await? {
+        let reading = stream::iter(queries).map(|unread| read_plan(store, unread));
+        let mut reading = reading.buffer_unordered(cores);
+        let mut batch = Batch::default();
+        while let Some(plan) = reading.next().await {
+            if let Some(plan) = plan? {
+                batch.plan(plan);
+            }
+        }
+        let plans = batch.plans() as u64;
+        writer.write(batch).await?;
+        each(plans);
+        after = next;
+    }
+    Ok(())
+}
+
+/// Reads the plan of a profile, on a thread where it may take long. None if the profile is gone, or its plan was read meanwhile.
+async fn read_plan(store: &Store, unread: UnreadPlan) -> Result<Option<ReadPlan>, StoreError> {
+    let profile = match store.unread_profile(&unread.query_id).await {
+        Ok(Some(profile)) => profile,
+        Ok(None) => return Ok(None),
+        Err(error) if error.is_damage() => {
+            let id = unread.query_id.as_str();
+            tracing::debug!(id, %error, "a profile cannot be read");
+            return Ok(Some(unread.of_damaged_profile()));
+        }
+        Err(error) => return Err(error),
+    };
+    let read = tokio::task::spawn_blocking(move || profile.read()).await;
+    // A fault in the reading ends no other one.
+    Ok(Some(read.unwrap_or_else(|_| unread.of_damaged_profile())))
 }

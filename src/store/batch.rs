@@ -1,19 +1,20 @@
 //! What a source sends to the writer, and what became of it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use super::Removal;
 use super::hours::HourChange;
 use super::packing::{PackedProfile, Packing, UnpackedProfile};
+use super::plans::ReadPlan;
 use super::query::Visibility;
-use super::shift::Shift;
+use super::shift::{Shift, TimeSource};
 use crate::domain::cluster::ClusterName;
 use crate::domain::exclusion::ExclusionRules;
 use crate::domain::login::Login;
-use crate::domain::profile::{PlanSummary, Profile};
-use crate::domain::record::{QueryId, QueryRecord, Zoned};
+use crate::domain::profile::Profile;
+use crate::domain::record::{QueryRecord, Zoned};
 use crate::domain::statement::{Fingerprint, normalize_into};
 use crate::domain::time::{LocalMinute, Zone, now_ms};
 use crate::domain::token::TokenHash;
@@ -88,6 +89,10 @@ pub(crate) struct Batch {
     cluster: Option<ClusterName>,
     /// The source of the records, and the zone in which it reads times without one.
     pub(super) source: Option<(String, Zone)>,
+    /// The numbers in this history of the zones of another one, by their numbers there.
+    zones: HashMap<i64, i64>,
+    /// Zones in which another history was read.
+    pub(super) time_sources: Vec<TimeSource>,
     /// Whether a record has a time that depends on the zone.
     pub(super) is_zoned: bool,
     arrival: Arrival,
@@ -97,8 +102,8 @@ pub(crate) struct Batch {
     pub(super) profiles: Vec<PackedProfile>,
     /// Profiles that are not packed yet, behind the packed ones.
     packing: Packing,
-    /// What was read again of stored profiles.
-    pub(super) plans: Vec<(QueryId, PlanSummary)>,
+    /// What was read of the plans of stored profiles.
+    pub(super) plans: Vec<ReadPlan>,
     /// Changes to the summaries of hours.
     pub(super) hours: Vec<HourChange>,
     pub(super) logins: Vec<Login>,
@@ -200,6 +205,16 @@ impl Batch {
         Batch { source: Some((name.to_string(), zone)), ..self }
     }
 
+    /// Returns the batch for records of another history, with the numbers in this one of the zones there.
+    pub(crate) fn with_zones(self, zones: HashMap<i64, i64>) -> Batch {
+        Batch { zones, ..self }
+    }
+
+    /// Returns a batch that only notes the zones in which another history was read.
+    pub(crate) fn of_time_sources(time_sources: Vec<TimeSource>) -> Batch {
+        Batch { time_sources, ..Batch::default() }
+    }
+
     /// Returns the name of the source; empty if none is known.
     pub(crate) fn source_name(&self) -> &str {
         self.source.as_ref().map_or("", |(name, _)| name)
@@ -234,7 +249,7 @@ impl Batch {
     /// Returns the content of the batch, and leaves an empty batch with the same rules.
     pub(crate) fn take(&mut self) -> Batch {
         let empty = Batch::new(self.rules.clone()).of_cluster(self.cluster.clone());
-        let empty = Batch { source: self.source.clone(), ..empty };
+        let empty = Batch { source: self.source.clone(), zones: self.zones.clone(), ..empty };
         std::mem::replace(self, empty)
     }
 
@@ -288,7 +303,7 @@ impl Batch {
     fn own_zoned(&mut self, zoned: Zoned) -> Zoned {
         self.is_zoned |= zoned == Zoned::Local;
         match zoned {
-            Zoned::Noted(_) => Zoned::Unknown,
+            Zoned::Noted(there) => Zoned::of_number(self.zones.get(&there).copied()),
             zoned => zoned,
         }
     }
@@ -346,7 +361,7 @@ impl Batch {
         self.packed(packed);
     }
 
-    /// Packs the profiles that are not packed yet, and reads their plans. The writer gets only packed ones.
+    /// Packs the profiles that are not packed yet. The writer gets only packed ones.
     pub(super) fn pack(&mut self) {
         let packed = self.packing.finish();
         self.packed(packed);
@@ -362,9 +377,10 @@ impl Batch {
         self.packing.len() > 0
     }
 
-    /// Adds what was read again of a stored profile. It is written unless the profile is gone, or was read by this version.
-    pub(crate) fn plan(&mut self, query_id: QueryId, plan: PlanSummary) {
-        self.plans.push((query_id, plan));
+    /// Adds what was read of the plan of a stored profile. It is written unless the profile is gone, was replaced, or was read by
+    /// somebody else.
+    pub(crate) fn plan(&mut self, plan: ReadPlan) {
+        self.plans.push(plan);
     }
 
     /// Begins a reading of hours, whose summaries a later batch has.
@@ -378,9 +394,9 @@ impl Batch {
         self.hours.push(HourChange::Fill { hour, token, body });
     }
 
-    /// Returns whether something was read again of stored profiles.
-    pub(crate) fn has_plans(&self) -> bool {
-        !self.plans.is_empty()
+    /// Returns of how many profiles a plan was read.
+    pub(crate) fn plans(&self) -> usize {
+        self.plans.len()
     }
 
     /// Adds a log-in. No rule excludes log-ins.
@@ -425,9 +441,10 @@ impl Batch {
         self.records.len()
     }
 
-    /// Returns the number of records, profiles and log-ins.
+    /// Returns the number of records, profiles, plans and log-ins.
     pub(super) fn rows(&self) -> usize {
-        self.records.len() + self.profiles.len() + self.packing.len() + self.logins.len()
+        let profiles = self.profiles.len() + self.packing.len();
+        self.records.len() + profiles + self.plans.len() + self.logins.len()
     }
 
     /// Returns how many records and profiles a rule excluded.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::domain::readable::counted;
 use crate::domain::record::{QueryRecord, StoredQuery};
 
 /// How much the store holds.
@@ -118,9 +119,9 @@ impl Unread {
     pub(crate) fn parts(self) -> Vec<String> {
         let Unread { texts, loads, profiles } = self;
         [
-            (texts, format!("parts of the texts of {texts} queries")),
-            (loads, format!("the fields of {loads} loads")),
-            (profiles, format!("the profiles of up to {profiles} queries")),
+            (texts, format!("parts of the texts of {}", counted(texts, "query", "queries"))),
+            (loads, format!("the fields of {}", counted(loads, "load", "loads"))),
+            (profiles, format!("the profiles of up to {}", counted(profiles, "query", "queries"))),
         ]
         .into_iter()
         .filter_map(|(count, part)| (count > 0).then_some(part))

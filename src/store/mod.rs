@@ -38,8 +38,9 @@ pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize, Unr
 pub(crate) use error::{Fault, FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};
 pub(crate) use interface::{Found, Match, MatchKind, Only, Store, Version, Watch};
-pub(crate) use packing::read_plan;
-pub(crate) use plans::{NearestProfiles, PlanCursor, PlanRuns, ProfiledQuery};
+pub(crate) use plans::{
+    NearestProfiles, PlanCursor, PlanRuns, ProfiledQuery, ReadPlan, UnreadPlan, UnreadPlans,
+};
 pub(crate) use postgres::BULK_TIME;
 pub(crate) use profile_body::StoredText;
 pub(crate) use query::{

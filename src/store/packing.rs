@@ -1,14 +1,12 @@
-//! Packing the profiles of a batch, and reading their plans, beside the thread that reads them: both take most of the time of
-//! an import of profiles.
+//! Packing the profiles of a batch beside the thread that reads them: it takes most of the time of an import of profiles.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use super::profile_body::pack;
-use crate::domain::profile::{PlanSummary, lossy};
 use crate::domain::record::QueryRecord;
 use crate::domain::statement::Fingerprint;
 
@@ -16,9 +14,6 @@ use crate::domain::statement::Fingerprint;
 const MAX_THREADS: usize = 4;
 /// Bytes of texts that one thread packs: some milliseconds.
 const PART_BYTES: usize = 512 << 10;
-/// Of texts from this size on, one plan is read at a time in the whole process: its tree takes up to eight times as much
-/// memory.
-const LARGE_TEXT_BYTES: usize = 1 << 20;
 
 /// A profile with its text as it arrived.
 #[derive(Debug, Clone)]
@@ -35,7 +30,6 @@ pub(super) struct PackedProfile {
     pub(super) fingerprint: Option<Fingerprint>,
     pub(super) text_bytes: i64,
     pub(super) body: Vec<u8>,
-    pub(super) plan: PlanSummary,
 }
 
 /// Profiles on their way into a batch. Parts of them are packed on other threads while the source reads on.
@@ -52,11 +46,8 @@ pub(super) struct Packing {
 #[derive(Debug)]
 struct Part {
     profiles: Arc<Vec<UnpackedProfile>>,
-    thread: JoinHandle<Vec<Packed>>,
+    thread: JoinHandle<Vec<Vec<u8>>>,
 }
-
-/// The body of a text, and its plan.
-type Packed = (Vec<u8>, PlanSummary);
 
 impl Packing {
     /// Adds a profile. Returns the profiles that are packed, in the order in which they were added. Waits for the oldest
@@ -70,8 +61,8 @@ impl Packing {
         self.waiting_bytes = 0;
         let profiles = Arc::new(std::mem::take(&mut self.waiting));
         let part = profiles.clone();
-        let packed_part = move || part.iter().map(packed).collect();
-        match thread::Builder::new().spawn(packed_part) {
+        let pack_part = move || part.iter().map(body).collect();
+        match thread::Builder::new().spawn(pack_part) {
             Ok(thread) => {
                 self.running.push_back(Part { profiles, thread });
                 let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -81,9 +72,9 @@ impl Packing {
             }
             // Without another thread, the caller's packs.
             Err(_) => {
-                let packed = profiles.iter().map(packed).collect();
+                let bodies = profiles.iter().map(body).collect();
                 let before = self.running.drain(..).flat_map(Part::finished);
-                before.chain(joined(profiles, packed)).collect()
+                before.chain(joined(profiles, bodies)).collect()
             }
         }
     }
@@ -93,9 +84,9 @@ impl Packing {
         self.waiting_bytes = 0;
         let last = Arc::new(std::mem::take(&mut self.waiting));
         // The caller's thread packs as the others do.
-        let packed = last.iter().map(packed).collect();
+        let bodies = last.iter().map(body).collect();
         let before = self.running.drain(..).flat_map(Part::finished);
-        before.chain(joined(last, packed)).collect()
+        before.chain(joined(last, bodies)).collect()
     }
 
     /// Returns how many profiles were added and not returned.
@@ -107,30 +98,22 @@ impl Packing {
 impl Part {
     /// Returns the profiles once they are packed.
     fn finished(self) -> Vec<PackedProfile> {
-        let packed = self.thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-        joined(self.profiles, packed)
+        let bodies = self.thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        joined(self.profiles, bodies)
     }
 }
 
-fn packed(profile: &UnpackedProfile) -> Packed {
-    (pack(&profile.text), read_plan(&profile.text))
+fn body(profile: &UnpackedProfile) -> Vec<u8> {
+    pack(&profile.text)
 }
 
-fn joined(profiles: Arc<Vec<UnpackedProfile>>, packed: Vec<Packed>) -> Vec<PackedProfile> {
-    let both = Arc::unwrap_or_clone(profiles).into_iter().zip(packed);
-    let both = both.map(|(profile, (body, plan))| {
+fn joined(profiles: Arc<Vec<UnpackedProfile>>, bodies: Vec<Vec<u8>>) -> Vec<PackedProfile> {
+    let both = Arc::unwrap_or_clone(profiles).into_iter().zip(bodies);
+    let both = both.map(|(profile, body)| {
         let UnpackedProfile { summary, fingerprint, text } = profile;
-        PackedProfile { summary, fingerprint, text_bytes: text.len() as i64, body, plan }
+        PackedProfile { summary, fingerprint, text_bytes: text.len() as i64, body }
     });
     both.collect()
-}
-
-/// Reads what is stored of the plan of a profile.
-pub(crate) fn read_plan(text: &[u8]) -> PlanSummary {
-    static LARGE: Mutex<()> = Mutex::new(());
-    let is_large = text.len() >= LARGE_TEXT_BYTES;
-    let _turn = is_large.then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
-    PlanSummary::of_text(&lossy(text))
 }
 
 #[cfg(test)]
@@ -140,13 +123,12 @@ mod tests {
     use crate::store::profile_body::unpack;
 
     #[test]
-    fn profiles_stay_in_their_order_and_each_has_its_own_text_and_plan() {
+    fn profiles_stay_in_their_order_and_each_has_its_own_text() {
         let whole = include_str!("../../tests/profiles/doris-4.0.txt");
         let profile = |number: usize| {
             let id = format!("{number:x}-1").parse().unwrap();
             let summary = QueryRecord::new(id, Kind::Query, Origin::Summary);
-            let table = format!("table_{}", number % 3);
-            let text = format!("{}  - Number: {number}\n", whole.replace("OLAP_SCAN", &table));
+            let text = format!("{whole}  - Number: {number}\n");
             UnpackedProfile { summary, fingerprint: None, text: text.into_bytes() }
         };
         let mut packing = Packing::default();
@@ -159,9 +141,6 @@ mod tests {
             let expected = profile(number);
             assert_eq!(packed.summary, expected.summary);
             assert_eq!(unpack(&packed.body, packed.text_bytes).unwrap(), expected.text);
-            assert_eq!(packed.plan, read_plan(&expected.text));
-            assert!(packed.plan.fingerprint.is_some());
         }
-        assert_ne!(packed[0].plan.fingerprint, packed[1].plan.fingerprint);
     }
 }

@@ -1,6 +1,10 @@
-//! Plans of stored profiles: where a reading of all of them is, and how much a read may take.
+//! Plans of stored profiles: reading them behind the writer, and how much a read of many may take.
 
-use crate::domain::profile::{PlanFingerprint, PlanRun};
+use std::sync::{Mutex, PoisonError};
+
+use super::profile_body::unpack;
+use crate::domain::profile::{PlanFingerprint, PlanRun, PlanSummary, lossy};
+use crate::domain::record::QueryId;
 
 /// The runs of a statement that are read for its plans, the newest.
 pub(super) const MAX_PLAN_RUNS: i64 = 10_000;
@@ -14,8 +18,11 @@ pub(super) const OTHER_TEXTS_BYTES: i64 = 32 << 20;
 pub(super) const SAME_PLANS: i64 = 1000;
 /// The runs before a query and those after it among which the nearest one with a profile is looked for.
 pub(super) const NEAR_RUNS: i64 = 5000;
-/// The most ids that [`UnreadPlans`] has on SQLite.
-pub(super) const UNREAD_PLANS: i64 = 100;
+/// The most ids that [`UnreadPlans`] has.
+pub(super) const UNREAD_PLANS: i64 = 256;
+/// Of texts from this size on, one plan is read at a time in the whole process: its tree takes up to eight times as much
+/// memory.
+const LARGE_TEXT_BYTES: usize = 1 << 20;
 
 /// The runs of a statement whose plan is known, the newest first.
 #[derive(Debug)]
@@ -23,6 +30,8 @@ pub(crate) struct PlanRuns {
     pub runs: Vec<PlanRun>,
     /// Whether there are older ones.
     pub is_cut: bool,
+    /// Profiles whose plan is not read yet.
+    pub unread_profiles: i64,
 }
 
 /// A run whose profile is stored.
@@ -71,7 +80,7 @@ impl NearestProfiles {
     }
 }
 
-/// How far the profiles are looked at for plans that are not read.
+/// How far the profiles whose plan is not read are looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PlanCursor {
     /// The row of the last one, on SQLite.
@@ -80,10 +89,69 @@ pub(crate) struct PlanCursor {
     pub(super) query_id: String,
 }
 
-/// Queries whose profile is stored and whose plan is not read.
+/// Some of the queries whose profile is stored and whose plan is not read.
 #[derive(Debug)]
 pub(crate) struct UnreadPlans {
-    pub query_ids: Vec<String>,
+    pub queries: Vec<UnreadPlan>,
     /// Where to go on.
     pub next: PlanCursor,
+}
+
+/// A query whose profile is stored and whose plan is not read.
+#[derive(Debug)]
+pub(crate) struct UnreadPlan {
+    pub query_id: QueryId,
+    /// Another one for a profile that replaces this one.
+    pub(super) token: i64,
+}
+
+impl UnreadPlan {
+    pub(super) fn new(query_id: &str, token: i64) -> Option<UnreadPlan> {
+        Some(UnreadPlan { query_id: query_id.parse().ok()?, token })
+    }
+
+    /// Returns what is known of the plan if the profile cannot be read.
+    pub(crate) fn of_damaged_profile(self) -> ReadPlan {
+        ReadPlan { query_id: self.query_id, token: self.token, plan: None }
+    }
+}
+
+/// A stored profile whose plan is not read.
+#[derive(Debug)]
+pub(crate) struct UnreadProfile {
+    pub(super) query_id: QueryId,
+    pub(super) token: i64,
+    pub(super) text_bytes: i64,
+    pub(super) body: Vec<u8>,
+}
+
+/// What was read of the plan of a stored profile.
+#[derive(Debug)]
+pub(crate) struct ReadPlan {
+    pub(super) query_id: QueryId,
+    /// The token of the profile that was read.
+    pub(super) token: i64,
+    /// None of a damaged profile, which is not read again.
+    pub(super) plan: Option<PlanSummary>,
+}
+
+impl UnreadProfile {
+    /// Reads the plan, which takes long for a large profile.
+    pub(crate) fn read(self) -> ReadPlan {
+        let UnreadProfile { query_id, token, text_bytes, body } = self;
+        let plan = unpack(&body, text_bytes).map(|text| read_plan(&text));
+        let plan = plan.inspect_err(|error| {
+            let id = query_id.as_str();
+            tracing::debug!(id, %error, "a profile cannot be unpacked");
+        });
+        ReadPlan { query_id, token, plan: plan.ok() }
+    }
+}
+
+/// Reads what is stored of the plan of a profile.
+fn read_plan(text: &[u8]) -> PlanSummary {
+    static LARGE: Mutex<()> = Mutex::new(());
+    let is_large = text.len() >= LARGE_TEXT_BYTES;
+    let _turn = is_large.then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
+    PlanSummary::of_text(&lossy(text))
 }

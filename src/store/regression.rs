@@ -53,6 +53,8 @@ pub(crate) struct Regressions {
     pub baseline_from_ms: i64,
     /// The end of the baseline.
     pub baseline_to_ms: i64,
+    /// Profiles of any time that annals has stored and not read yet. Their plans are missing among `plans`, and may be a cause.
+    pub unread_profiles: i64,
 }
 
 impl Regressions {

@@ -22,6 +22,12 @@ pub(crate) struct TimeSource {
 }
 
 impl TimeSource {
+    /// Returns whether both rows are of one source that was read in one zone, whatever their numbers are.
+    pub(crate) fn is_same(&self, other: &TimeSource) -> bool {
+        let key = |row: &TimeSource| (row.source.clone(), row.time_zone.clone(), row.shifted_ms);
+        key(self) == key(other)
+    }
+
     /// Returns whether the zone is this one, perhaps by another name.
     pub(crate) fn is_of(&self, zone: Zone) -> bool {
         self.time_zone.parse::<Zone>().is_ok_and(|own| own.is_like(zone))

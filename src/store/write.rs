@@ -2,7 +2,7 @@
 //! query is kept. An engine has the rows.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use super::batch::{
     AuditCheckpoint, Batch, Counts, FollowedFile, Label, NormalizedStatements, WriteSummary,
@@ -10,12 +10,13 @@ use super::batch::{
 use super::error::StoreError;
 use super::hours::HourChange;
 use super::packing::PackedProfile;
+use super::plans::ReadPlan;
 use super::profile_body::unpack;
 use super::query::Visibility;
 use super::retention::Removal;
 use super::shift::{Shift, TimeSource};
 use crate::domain::login::Login;
-use crate::domain::profile::{PlanSummary, Profile};
+use crate::domain::profile::Profile;
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, now_ms};
@@ -87,11 +88,19 @@ pub(super) trait Rows: Send {
         profile: &PackedProfile,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Stores what was read of the plans of stored profiles, each id at most once. Ignores queries without a profile, and
-    /// those whose plan this version or a later one has read.
+    /// Notes queries whose profile was stored just now and whose plan is not read, each id at most once, with a token that no
+    /// other transaction has.
+    fn note_unread_plans(
+        &mut self,
+        queries: &BTreeSet<&QueryId>,
+        token: i64,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Stores what was read of the plans of stored profiles, each id at most once, and notes that they are read. Ignores a plan
+    /// whose profile is not noted as unread with the token of the plan.
     fn write_plans(
         &mut self,
-        plans: &[(&QueryId, &PlanSummary)],
+        plans: &[ReadPlan],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Begins and ends readings of hours.
@@ -167,6 +176,9 @@ pub(super) async fn write_batch(
         };
         written.shifted = rows.shift(shift, to).await?;
     }
+    for row in &batch.time_sources {
+        rows.put_time_source(row).await?;
+    }
     if batch.is_zoned
         && let Some((source, zone)) = batch.source.clone()
     {
@@ -185,19 +197,19 @@ pub(super) async fn write_batch(
     let statements = &mut batch.statements;
     let kept_as = write_records(rows, records, sender, statements, &mut written).await?;
     rows.insert_normalized(statements).await?;
-    // What is read again of a stored profile gives way to what was read of one that replaces it.
-    let mut plans: BTreeMap<&QueryId, &PlanSummary> =
-        batch.plans.iter().map(|(query_id, plan)| (query_id, plan)).collect();
+    let mut unread_plans = BTreeSet::new();
     for (number, profile) in batch.profiles.iter().enumerate() {
         let query_id = kept_as.get(&(first_summary + number)).unwrap_or(&profile.summary.query_id);
         let may_replace = sender.is_none();
         if write_profile(rows, query_id, profile, may_replace, &mut written.profiles).await? {
-            plans.insert(query_id, &profile.plan);
+            unread_plans.insert(query_id);
         }
     }
-    let plans: Vec<_> = plans.into_iter().collect();
-    if !plans.is_empty() {
-        rows.write_plans(&plans).await?;
+    if !unread_plans.is_empty() {
+        rows.note_unread_plans(&unread_plans, fastrand::i64(..)).await?;
+    }
+    if !batch.plans.is_empty() {
+        rows.write_plans(&batch.plans).await?;
     }
     if !batch.hours.is_empty() {
         rows.change_hours(&batch.hours).await?;

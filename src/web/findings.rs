@@ -36,6 +36,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
         p.note { "What profiles prove to be worth a look. The rule whose runs took longest together is first." }
         (picker(paths::FINDINGS, &parameters, view.zone, range.as_ref()))
         (filter_form::chosen(paths::FINDINGS, &parameters, view.zone))
+        @if let Some(unread) = overview.as_ref().and_then(|it| format::unread_profiles(it.unread_profiles)) { (unread) }
         @match overview {
             Some(overview) if !overview.rules.is_empty() => (rules(&overview, &parameters)),
             _ => p.empty { "No finding in the profiles of these runs." },

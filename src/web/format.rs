@@ -38,6 +38,18 @@ pub(super) fn nanoseconds(ns: Option<u64>) -> String {
     }
 }
 
+/// Returns that the plans and findings of some profiles are missing; none if annals has read all.
+pub(super) fn unread_profiles(count: i64) -> Option<Markup> {
+    (count > 0).then(|| {
+        html! {
+            p.note {
+                "annals has stored " (counted(count, "profile", "profiles"))
+                " and not read yet. The plans and findings of these are missing here."
+            }
+        }
+    })
+}
+
 /// Returns a number in three digits: `999`, `1.2K`, `34M`.
 pub(super) fn number(value: Option<impl TryInto<i64>>) -> String {
     known(value).map_or(UNKNOWN.to_string(), readable_number)

@@ -46,6 +46,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
         (picker(paths::PLANS, &parameters, view.zone, range.as_ref()))
         (filter_form::chosen(paths::PLANS, &parameters, view.zone))
         (choices(are_several, found.with_several_plans, &parameters))
+        @if let Some(unread) = format::unread_profiles(found.unread_profiles) { (unread) }
         @if found.runs == 0 {
             p.empty { "No profile with a plan among these runs." }
         } @else {

@@ -78,7 +78,10 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         (cluster_choices(&view.several_clusters().await?, paths::REGRESSIONS, &parameters))
         (filter_form::chosen(paths::REGRESSIONS, &parameters, view.zone))
         @match &report.value {
-            Some(found) => (comparison(found, &parameters, view.zone)),
+            Some(found) => {
+                @if let Some(unread) = format::unread_profiles(found.unread_profiles) { (unread) }
+                (comparison(found, &parameters, view.zone))
+            }
             None => p.empty { "The history is empty." },
         }
     };

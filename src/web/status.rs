@@ -164,11 +164,12 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
     let store = view.store()?;
     let read = async {
         let sizes = state.metrics().sizes(store).await?;
-        Ok::<_, ApiError>((sizes, store.disk_usage().await?, view.span().await?))
+        let unread = view.unread_profiles().await?;
+        Ok::<_, ApiError>((sizes, unread, store.disk_usage().await?, view.span().await?))
     };
     let read = store.unless_away(read).await;
     let fault = store.fault();
-    let (sizes, file, span) = match (read, &fault) {
+    let (sizes, unread, file, span) = match (read, &fault) {
         (Ok(read), _) => read,
         (Err(_), Some(fault)) => return Ok(html! { p.error { (fault.to_string()) } }),
         (Err(error), None) => return Err(error),
@@ -191,6 +192,7 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
                         (format::bytes(Some(sizes.profile_text_bytes))) " uncompressed)"
                     }
                 }
+                @if unread > 0 { (fact("Plans to read", format::integer(unread))) }
                 (fact("Queue", format::counted(pipeline.queued(), "batch", "batches")))
                 @if store.file().is_none() {
                     (fact("Database size", format::bytes(Some(file.file_bytes()))))

@@ -20,6 +20,7 @@ use crate::support::browser::Browser;
 use crate::support::incident::PROFILED;
 use crate::support::{
     Server, audit_records, data, import, profile_of, profile_with_finding, stderr, stdout,
+    wait_for_plans,
 };
 
 /// The package whose `axe.min.js` the tests run.
@@ -90,6 +91,7 @@ fn every_page(server: &Server) -> Vec<String> {
         assert_eq!(status, 200, "{answer}");
     }
     let fingerprint = runs_with_profiles(server);
+    wait_for_plans(server);
     push(
         server,
         &json!({

@@ -115,7 +115,10 @@ fn a_query_is_named_by_the_start_of_its_id() {
     assert!(!printed(&db, &["show", "fbb"]).contains("\nplan "));
     let ambiguous = run(&db, &["show", "8c1d"]);
     assert_eq!(ambiguous.status.code(), Some(2));
-    assert!(stderr(&ambiguous).contains("8c1d2e3f40516273-b4c5d6e7f8091a2b\n8c1d2e3f40516273-"));
+    // The candidates have their starts and users.
+    let candidates = stderr(&ambiguous);
+    assert!(candidates.contains("\n8c1d2e3f40516273-b4c5d6e7f8091a2b  20"), "{candidates}");
+    assert_eq!(candidates.matches("\n8c1d2e3f40516273-").count(), 2, "{candidates}");
     assert!(stderr(&run(&db, &["show", "nobody"])).contains("no query id begins with nobody"));
 }
 

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::pages::{page, send};
 use crate::plans::run;
-use crate::support::{Server, WithDb, add_user, annals, import, stderr, stdout};
+use crate::support::{Server, WithDb, add_user, annals, import, read_plans, stderr, stdout};
 
 /// The start of the run 0 of `plans.rs`.
 const FIRST_MS: i64 = 1_704_193_200_000;
@@ -25,6 +25,7 @@ fn history() -> (TempDir, PathBuf) {
     }
     let imported = import(&db, &[folder.path()]);
     assert!(imported.status.success(), "{}", stderr(&imported));
+    read_plans(&db);
     let server = Server::start(&db, &[]);
     let bare = json!({
         "query_id": "bare-1", "user": "alice", "started_ms": FIRST_MS + 6 * MINUTE_MS,

@@ -62,3 +62,35 @@ fn formulas_are_quoted_in_csv_and_nothing_is_lost_elsewhere() {
     };
     assert_eq!(sorted(&exported(&again, "ndjson")), sorted(&ndjson));
 }
+
+#[test]
+fn an_export_in_another_order_has_each_query_once() {
+    const QUERIES: i64 = 10_050;
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("log"));
+    // More than one page, and many with one duration.
+    let lines = (0..QUERIES).map(|number| {
+        let fields = serde_json::json!({
+            "query_id": format!("{:x}-1", number + 1), "started_ms": 1_704_194_150_000_i64 + number,
+            "duration_ms": (number % 50 > 0).then_some(number * 7919 % 101), "statement": "select 1",
+        });
+        format!("2024-01-02 11:15:51,248 [query] {fields}\n")
+    });
+    std::fs::write(&log, lines.collect::<String>()).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    for (arguments, sign) in
+        [(&["--sort", "duration-ms"][..], 1), (&["--sort", "duration-ms", "--reverse"], -1)]
+    {
+        let output = annals().arg("export").args(arguments).db(&db).output().unwrap();
+        let rows: Vec<serde_json::Value> =
+            stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let ids: std::collections::BTreeSet<_> =
+            rows.iter().map(|row| row["query_id"].as_str().unwrap()).collect();
+        assert_eq!((rows.len(), ids.len()), (QUERIES as usize, QUERIES as usize));
+        // Unknown values come last.
+        let place = |row: &serde_json::Value| {
+            row["duration_ms"].as_i64().map_or((1, 0), |ms| (0, -ms * sign))
+        };
+        assert!(rows.is_sorted_by_key(place), "{arguments:?}");
+    }
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::support::{
-    Row, WithDb, annals, data, db_argument, import, profiles, rows, stderr, stdout, stored,
+    Row, WithDb, annals, data, db_argument, import, profiles, rows, stderr, stdout, stored, texts,
 };
 use tempfile::TempDir;
 
@@ -93,4 +93,49 @@ fn a_merge_excludes_what_an_import_excludes() {
     }
     assert_eq!(contents(&merged), contents(&imported));
     assert!(contents(&merged)[0].len() < contents(&other)[0].len());
+}
+
+/// Returns the source, the zone and the shift of each query and log-in, an instant as `0`.
+pub(crate) fn zones(db: &Path) -> Vec<String> {
+    let sql = |table: &str, id: &str| {
+        format!(
+            "SELECT {id} || ' ' || coalesce(t.source || ' ' || t.time_zone || ' ' || t.shifted_ms, \
+             CAST(q.time_source AS text), 'unknown') \
+             FROM {table} AS q LEFT JOIN time_source AS t ON t.id = q.time_source ORDER BY 1"
+        )
+    };
+    let mut zones = texts(db, &sql("query", "query_id"));
+    zones.extend(texts(db, &sql("login", "login_id")));
+    zones
+}
+
+#[test]
+fn the_zones_in_which_times_were_read_come_along() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (first, second, joined) = (path("first.db"), path("second.db"), path("joined.db"));
+    let import_in = |zone: &str, db: &Path, log: &str| {
+        let output =
+            annals().arg("import").arg(data(log)).db(db).args(["--time-zone", zone]).output();
+        assert!(output.unwrap().status.success());
+    };
+    import_in("Europe/Berlin", &joined, "doris-3.0");
+    import_in("Asia/Shanghai", &first, "starrocks-2.5");
+    import_in("America/Lima", &second, "fe.audit.log");
+    let by = ["shift", "--by", "8h"];
+    assert!(annals().args(by).db(&second).output().unwrap().status.success());
+    let before: Vec<String> =
+        [&joined, &first, &second].into_iter().flat_map(|db| zones(db)).collect();
+    for zone in ["Asia/Shanghai", "America/Lima 28800000", "Europe/Berlin"] {
+        assert!(before.iter().any(|row| row.contains(zone)), "{zone}: {before:?}");
+    }
+    for _ in 0..2 {
+        let output = merge(&joined, &[db_argument(&first), db_argument(&second)]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let mut after = zones(&joined);
+        let mut before = before.clone();
+        before.sort();
+        after.sort();
+        assert_eq!(after, before);
+    }
 }

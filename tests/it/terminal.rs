@@ -158,11 +158,24 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
     assert!(wide.lines().skip(1).all(|line| line.chars().count() > 190), "{wide}");
     let narrow = shown(80, "list");
     // An id is cut where it differs from the others.
-    assert_eq!(names(&narrow), "query_id started_at duration state user statement");
+    assert_eq!(names(&narrow), "query_id started_at duration user db statement");
     let first = narrow.lines().nth(1).unwrap();
-    let cut = "000000000000000a 2024-09-01 10:00:08 9 ms     EOF   somebody select a_column, …";
+    let cut = "000000000000000a 2024-09-01 10:00:08 9 ms     somebody a_database select a_col…";
     assert!(first.starts_with(cut), "{narrow}");
-    assert_eq!(names(&shown(40, "list")), "query_id statement");
+    // A cut id finds its query.
+    let id = first.split_whitespace().next().unwrap();
+    let high = Terminal { columns: 80, rows: 200, environment: &[("NO_COLOR", "1")] };
+    let (query, _) = high.run(folder.path(), &format!("show {id}"));
+    assert!(query.contains("000000000000000a-000000000000000a"), "{query}");
+    // The value by which a list is sorted is shown.
+    let by_bytes = shown(80, "list --sort scan-bytes");
+    assert_eq!(names(&by_bytes), "query_id started_at scan_bytes duration user statement");
+    let users = shown(80, "top --from 2024-09-01 --by user --sort scan-rows");
+    assert_eq!(names(&users), "count errors total p50 p95 p99 scan_rows scan_bytes cpu_time user");
+    let usage = shown(80, "usage --from 2024-09-01 --to 2024-09-02 2>/dev/null");
+    assert!(names(&usage).starts_with("kind running before cpu_time"), "{usage}");
+    assert!(names(&usage).contains("errors count"), "{usage}");
+    assert_eq!(names(&shown(40, "list")), "query_id duration statement");
     // A comparison keeps both values and their difference, and the statements are below it.
     let diff = shown(80, "diff 0000000000000001 000000000000000a");
     assert_eq!(names(&diff), "column before after change");

@@ -2,11 +2,13 @@
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::bench::Bench;
 use crate::generator::write_log;
-use crate::process::{import_csv, import_log, remove, sqlite3};
+use crate::process::{import_csv, import_log, remove, run, sqlite3};
+use crate::profile_text::profile_text;
 use crate::table::Goal;
 
 /// Measures the import of an audit log into a new database. The shell imports the same rows, already parsed, into the
@@ -67,6 +69,54 @@ pub(crate) fn import_into(bench: &mut Bench) {
         Goal::AtLeast(1.0),
         pairs,
     );
+    remove(&reference);
+}
+
+/// Measures the import of profiles alone beside the same into a history that drops each note of an unread plan, then how many plans
+/// a command reads.
+pub(crate) fn import_profiles(bench: &mut Bench) {
+    let (texts, nothing) = (bench.path("profiles"), bench.path("empty.log"));
+    let (ours, reference) = (bench.path("ours.db"), bench.path("reference.db"));
+    std::fs::create_dir(&texts).unwrap();
+    for first in (0..bench.size.profiles).step_by(100) {
+        let end = bench.size.profiles.min(first + 100);
+        let profiles: Vec<String> = (first..end).map(profile_text).collect();
+        std::fs::write(texts.join(format!("{first}.txt")), profiles.join("\n")).unwrap();
+    }
+    std::fs::write(&nothing, "").unwrap();
+    let profiles = bench.size.profiles;
+    let rate = |took: Duration| profiles as f64 / took.as_secs_f64();
+    let begin = |db: &Path| {
+        remove(db);
+        import_log(db, &nothing);
+    };
+    bench.pairs(
+        "import of profiles alone, profiles/s (without their plans)",
+        Goal::AtLeast(0.95),
+        || {
+            begin(&ours);
+            rate(import_log(&ours, &texts))
+        },
+        || {
+            begin(&reference);
+            let drop =
+                "CREATE TRIGGER drops BEFORE INSERT ON unread_plan BEGIN SELECT RAISE(IGNORE); END";
+            sqlite3(&reference, drop);
+            rate(import_log(&reference, &texts))
+        },
+    );
+    let unread = |db: &Path| sqlite3(db, "SELECT count(*) FROM unread_plan");
+    assert_eq!((unread(&ours), unread(&reference)), (format!("{profiles}\n"), "0\n".to_string()));
+    let plans = || {
+        let began = Instant::now();
+        run(Command::new(env!("CARGO_BIN_EXE_annals")).args(["plans", "--db"]).arg(&ours));
+        began.elapsed()
+    };
+    let reading = plans();
+    assert_eq!(unread(&ours), "0\n");
+    let took = reading.saturating_sub(plans());
+    bench.table.absolute("plans that a command reads, a second", Goal::AtLeast(2000.0), rate(took));
+    remove(&ours);
     remove(&reference);
 }
 

@@ -3,7 +3,7 @@
 /// What is known of the zone of a record's times. A record has one: its start and its end are written alike.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Zoned {
-    /// Nothing: an annals before this was noted stored the record, or it is of another history.
+    /// Nothing: an annals before this was noted stored the record.
     #[default]
     Unknown,
     /// The source wrote an instant, as Unix milliseconds or with a zone.

@@ -4,6 +4,7 @@
 //! (`encoding`), what the text is (`sniff`), and what is around each line of a log (`wrapper`). Then the text's own
 //! reader reads it: `audit_log`, `dump` for tables, or `answer` for JSON, HTML and texts that hold profiles.
 
+mod client_table;
 mod input;
 mod json;
 mod log;
@@ -23,6 +24,8 @@ use super::sniff::{self, Content};
 use super::{Item, SkipReason, Skipped};
 use crate::domain::profile::Profile;
 use crate::domain::time::Zone;
+
+pub(super) use self::client_table::Layout;
 
 /// The largest profile that is read, in bytes.
 pub(crate) const MAX_PROFILE_BYTES: usize = 128 << 20;
@@ -296,6 +299,7 @@ impl<'e, 'a, E> Reader<'e, 'a, E> {
                 let zone = self.options.zone;
                 header.read(input, zone, &mut |line, item| self.emit(line, item))
             }
+            Content::ClientTable(layout) => self.read_client_table(input, layout),
             Content::JsonLines => self.read_json_lines(input),
             Content::Json => self.read_json(head, input),
         }

@@ -189,6 +189,8 @@ fn fill_in_times(record: &mut QueryRecord, written_ms: Option<i64>) -> Result<()
     match (record.started_ms, record.ended_ms) {
         (Some(started_ms), Some(ended_ms)) => {
             let took_ms = ended_ms.checked_sub(started_ms).map(|ms| ms.max(0));
+            // An estimated start is no measure.
+            let took_ms = took_ms.filter(|_| !record.is_start_estimated);
             record.duration_ms = record.duration_ms.or(took_ms);
         }
         (Some(started_ms), None) if !record.is_running() => {

@@ -5,6 +5,7 @@ mod keys;
 mod value;
 
 use chrono::NaiveDateTime;
+use serde_json::{Map, Value};
 
 use crate::domain::login::Login;
 use crate::domain::record::{Kind, Load, Origin, QueryId, QueryIdError, QueryRecord};
@@ -160,8 +161,41 @@ impl RecordBuilder {
                     _ => record.is_start_estimated = is_true,
                 }
             }
-            Key::QueryId => {}
+            Key::Origin => match trimmed {
+                "audit" => record.origin = Origin::Audit,
+                "summary" => record.origin = Origin::Summary,
+                _ => return false,
+            },
+            Key::Extra | Key::Load => return self.set_members(key, trimmed),
+            // Of the record and of the history that has it.
+            Key::Computed | Key::QueryId => {}
             _ => return false,
+        }
+        true
+    }
+
+    /// Sets what an export of annals has in an object: keys without a column, or what only loads have. Returns false if the text
+    /// is no object.
+    fn set_members(&mut self, key: Key, text: &str) -> bool {
+        let Ok(members) = serde_json::from_str::<Map<String, Value>>(text) else { return false };
+        // The id of a load's job is its id only if it has no other.
+        let id = std::mem::replace(&mut self.query_id, Err(QueryIdError::Missing));
+        for (name, value) in members {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            match Key::of_column(&name) {
+                Key::Extra | Key::Load => {}
+                column if key == Key::Load => self.set(column, &name, &text),
+                _ => {
+                    self.record.extra.insert(name, text);
+                }
+            }
+        }
+        if id.is_ok() {
+            self.query_id = id;
         }
         true
     }

@@ -169,8 +169,13 @@ impl Columns {
         Columns { names, keys }
     }
 
-    pub(super) fn has(&self, key: Key) -> bool {
-        self.keys.contains(&key)
+    pub(in crate::formats) fn has(&self, key: Key) -> bool {
+        self.place(key).is_some()
+    }
+
+    /// Returns the place of the first column of a key.
+    pub(in crate::formats) fn place(&self, key: Key) -> Option<usize> {
+        self.keys.iter().position(|other| *other == key)
     }
 
     /// Returns the entry of a row's values; None is a value that is NULL. Times without a zone are local to `zone`.

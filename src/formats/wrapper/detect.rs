@@ -26,7 +26,7 @@ impl Unwrapper {
             }
         }
         // The others look like many a text: only a frontend's line within is proof.
-        for wrapper in [Wrapper::Pod, Wrapper::Service, Wrapper::Syslog, Wrapper::Time] {
+        for wrapper in Wrapper::UNCERTAIN {
             let is_frontends = |line: &[u8]| {
                 wrapper.unwrap(line).is_some_and(|line| {
                     logger_name(&line.text).is_some()
@@ -51,15 +51,8 @@ impl Unwrapper {
         if !has(b"Summary:") || !has(b"Profile ID") && !has(b"Query ID") {
             return None;
         }
-        let wrappers = [
-            Wrapper::DockerJson,
-            Wrapper::Cri,
-            Wrapper::Pod,
-            Wrapper::Service,
-            Wrapper::Syslog,
-            Wrapper::Time,
-        ];
-        wrappers.into_iter().filter(|wrapper| has_wrapper(head, *wrapper)).find_map(|wrapper| {
+        let wrappers = [Wrapper::DockerJson, Wrapper::Cri].into_iter().chain(Wrapper::UNCERTAIN);
+        wrappers.filter(|wrapper| has_wrapper(head, *wrapper)).find_map(|wrapper| {
             let unwrapper = Unwrapper::new(wrapper, false, has_line_ends(head, wrapper));
             answer::has_profile(&unwrapper.unwrap_text(head)).then_some(unwrapper)
         })

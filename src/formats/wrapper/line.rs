@@ -20,7 +20,9 @@ pub(super) enum Wrapper {
     Pod,
     Service,
     Syslog,
+    Event,
     Time,
+    File,
     /// Nothing, or only the logger's name.
     Bare,
 }
@@ -68,7 +70,26 @@ struct DockerLine<'a> {
     tag: Option<Cow<'a, str>>,
 }
 
+/// An event of Filebeat or Logstash.
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(rename = "@timestamp")]
+    _time: IgnoredAny,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+}
+
 impl Wrapper {
+    /// The wrappers that many a text looks like.
+    pub(super) const UNCERTAIN: [Wrapper; 6] = [
+        Wrapper::Pod,
+        Wrapper::Service,
+        Wrapper::Syslog,
+        Wrapper::Event,
+        Wrapper::Time,
+        Wrapper::File,
+    ];
+
     /// Returns a line without this wrapper, or None if the line does not have it.
     pub(super) fn unwrap(self, line: &[u8]) -> Option<WrappedLine<'_>> {
         let whole = |text| {
@@ -84,6 +105,10 @@ impl Wrapper {
                 whole(after_time(text).unwrap_or(text))
             }
             Wrapper::Service => {
+                let (line, is_coloured) = match colour(line) {
+                    0 => (line, false),
+                    length => (&line[length..], true),
+                };
                 let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
                 let name = line.iter().take(200).take_while(|byte| is_name(byte)).count();
                 let blanks =
@@ -93,9 +118,21 @@ impl Wrapper {
                 }
                 let text = line[name + blanks..].strip_prefix(b"|")?;
                 let text = text.strip_prefix(b" ").unwrap_or(text);
+                // The colour ends behind the prefix.
+                let text = if is_coloured { &text[colour(text)..] } else { text };
                 whole(after_time(text).unwrap_or(text))
             }
             Wrapper::Syslog => whole(syslog(line)?),
+            Wrapper::Event => {
+                let line = line.trim_ascii();
+                line.starts_with(b"{").then_some(())?;
+                let text = match serde_json::from_slice(line).ok()? {
+                    Event { message: Cow::Borrowed(text), .. } => Cow::Borrowed(text.as_bytes()),
+                    Event { message: Cow::Owned(text), .. } => Cow::Owned(text.into_bytes()),
+                };
+                Some(WrappedLine { text, stream: 0, continues: Continues::No })
+            }
+            Wrapper::File => whole(after_file_name(line)?),
             Wrapper::Time => whole(after_time(line)?),
             Wrapper::Bare => whole(line),
         }
@@ -164,31 +201,103 @@ fn after_time(line: &[u8]) -> Option<&[u8]> {
     line.get(length + offset..)?.strip_prefix(b" ")
 }
 
-/// Returns the text after `Mar  1 10:00:00 HOST NAME[PID]: `, or after the same with a time of RFC 3339.
+/// Returns the length of a change of colour at the start of a text, like `ESC[36;1m`.
+fn colour(text: &[u8]) -> usize {
+    let Some(rest) = text.strip_prefix(b"\x1b[") else { return 0 };
+    let digits = rest.iter().take(12).take_while(|byte| byte.is_ascii_digit() || **byte == b';');
+    let length = digits.count();
+    if rest.get(length) == Some(&b'm') { length + 3 } else { 0 }
+}
+
+/// Returns the text after `FILE:` or `FILE:LINE:`, as grep writes it. The name has no blank.
+fn after_file_name(line: &[u8]) -> Option<&[u8]> {
+    let is_name = |byte: &u8| !byte.is_ascii_whitespace() && !b":|=[]{}\"'".contains(byte);
+    let name = line.iter().take(1024).take_while(|byte| is_name(byte)).count();
+    if name == 0 {
+        return None;
+    }
+    let text = line[name..].strip_prefix(b":")?;
+    let digits = text.iter().take(20).take_while(|byte| byte.is_ascii_digit()).count();
+    let numbered = text[digits..].strip_prefix(b":").filter(|_| digits > 0);
+    Some(numbered.unwrap_or(text))
+}
+
+/// Returns the text after the head of RFC 5424, whose priority is taken off: `1 TIME HOST NAME PID ID DATA `.
+fn syslog_5424(line: &[u8]) -> Option<&[u8]> {
+    let mut rest = line.strip_prefix(b"1 ")?;
+    // A time, or `-` where it is unknown.
+    rest = after_time(rest).or_else(|| rest.strip_prefix(b"- "))?;
+    for _ in 0..4 {
+        let word = rest.iter().take(256).position(|byte| *byte == b' ')?;
+        if word == 0 {
+            return None;
+        }
+        rest = &rest[word + 1..];
+    }
+    rest = match rest.strip_prefix(b"-") {
+        Some(rest) => rest,
+        None => after_structured_data(rest)?,
+    };
+    let text = match rest.first() {
+        None | Some(b'\r' | b'\n') => rest,
+        _ => rest.strip_prefix(b" ")?,
+    };
+    Some(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
+}
+
+/// Returns the text after elements like `[id name="value"]`, in whose values a backslash is before `"`, `]` and itself.
+fn after_structured_data(text: &[u8]) -> Option<&[u8]> {
+    let (mut at, mut is_quoted) = (0, false);
+    while text.get(at) == Some(&b'[') {
+        loop {
+            at += 1;
+            match text.get(at)? {
+                b'\\' if is_quoted => at += 1,
+                b'"' => is_quoted = !is_quoted,
+                b']' if !is_quoted => break,
+                b'\n' => return None,
+                _ => {}
+            }
+        }
+        at += 1;
+    }
+    (at > 0).then(|| &text[at..])
+}
+
+/// Returns the text after `Mar  1 10:00:00 HOST NAME[PID]: `, or after the same with a time of RFC 3339, or after the head of
+/// RFC 5424.
 fn syslog(line: &[u8]) -> Option<&[u8]> {
     const MONTHS: [&[u8]; 12] = [
         b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
         b"Dec",
     ];
-    // RFC 3164 has a priority before the time.
+    // Both RFCs have a priority before the rest.
     let line = match line.strip_prefix(b"<") {
         Some(rest) => &rest[rest.iter().take(4).position(|byte| *byte == b'>')? + 1..],
         None => line,
     };
+    if let Some(text) = syslog_5424(line) {
+        return Some(text);
+    }
     let rest = match after_time(line) {
         Some(rest) => rest,
         None => {
-            let shape = b"000 00 00:00:00 ";
+            let shape = b"000 00 00:00:00_";
             let fits = line.len() > shape.len()
                 && MONTHS.contains(&&line[..3])
                 && line[3..].iter().zip(&shape[3..]).all(|(byte, shape)| match shape {
                     b'0' => byte.is_ascii_digit() || *byte == b' ',
+                    b'_' => matches!(byte, b' ' | b'.'),
                     _ => byte == shape,
                 });
             if !fits {
                 return None;
             }
-            &line[shape.len()..]
+            // journalctl may write the fraction of the second.
+            let fraction = line[shape.len() - 1..].strip_prefix(b".").map_or(0, |rest| {
+                1 + rest.iter().take(9).take_while(|byte| byte.is_ascii_digit()).count()
+            });
+            line[shape.len() - 1 + fraction..].strip_prefix(b" ")?
         }
     };
     let host = rest.iter().take(256).position(|byte| *byte == b' ')?;

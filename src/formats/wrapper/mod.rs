@@ -6,8 +6,10 @@
 //! | CRI | `2026-03-01T10:00:00.123456789Z stdout F LINE` | Kubernetes: containerd and CRI-O |
 //! | a time | `2026-03-01T10:00:00.123456789Z LINE` | `docker logs -t`, `kubectl logs --timestamps` |
 //! | a pod | `[pod/NAME/CONTAINER] LINE` | `kubectl logs --prefix` |
-//! | a service | `fe-1  \| LINE` | `docker compose logs` |
-//! | syslog | `Mar  1 10:00:00 HOST fe[123]: LINE` | journald, rsyslog |
+//! | a service | `fe-1  \| LINE`, also with the prefix in colours | `docker compose logs` |
+//! | syslog | `Mar  1 10:00:00 HOST fe[123]: LINE`, `<14>1 2026-03-01T10:00:00Z HOST fe 123 - - LINE` | journald, rsyslog |
+//! | an event | `{"@timestamp":"…Z","message":"LINE"}` | Filebeat, Logstash |
+//! | a file | `fe.audit.log:LINE`, `fe.audit.log:12:LINE` | `grep -H`, `grep -n` of several files |
 //! | a logger's name | `AuditLogger LINE` | Doris 2.1.4 and later, `start_fe.sh --console` |
 //!
 //! A logger's name may be within each of the others. A frontend that writes to its console mixes its running log with its
@@ -114,7 +116,8 @@ impl Unwrapper {
             }
         };
         // Log agents may take the line end off.
-        if self.wrapper == Wrapper::DockerJson && !text.ends_with(b"\n") {
+        let is_json = matches!(self.wrapper, Wrapper::DockerJson | Wrapper::Event);
+        if is_json && !text.ends_with(b"\n") {
             text.to_mut().push(b'\n');
         }
         self.without_other_logs(text, stream)

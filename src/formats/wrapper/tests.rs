@@ -47,6 +47,20 @@ fn each_wrapper_is_taken_off_each_line() {
             let prefix = "Mar  1 10:00:00 host1 doris-fe[812]: ".to_string();
             [prefix.clone(), prefix]
         }),
+        ("coloured service", {
+            let prefix = "\u{1b}[36;1mfe-1  | \u{1b}[0m".to_string();
+            [prefix.clone(), prefix]
+        }),
+        ("journal", {
+            let prefix = "Mar 01 10:00:00.123456 host1 doris-fe[812]: ".to_string();
+            [prefix.clone(), prefix]
+        }),
+        ("syslog of RFC 5424", {
+            let head = "<14>1 2026-03-01T10:00:00.003Z host1 doris-fe 812";
+            [format!("{head} - - "), format!("{head} ID47 [a@1 k=\"]\\\"\"][b@1 k=\"\"] \u{feff}")]
+        }),
+        ("grep", ["log/fe.audit.log:".to_string(), "log/fe.audit.log:".to_string()]),
+        ("grep with numbers", ["fe.audit.log:12:".to_string(), "fe.audit.log:13:".to_string()]),
         ("logger", ["AuditLogger ".to_string(), String::new()]),
         ("cri and logger", {
             [format!("{time} stdout F AuditLogger "), format!("{time} stdout F ")]

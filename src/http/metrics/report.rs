@@ -13,7 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::panics;
 use crate::http::route::{ReadRequest, Route};
 use crate::ingest::Pipeline;
-use crate::store::Sizes;
+use crate::store::{Sizes, StoreError};
 
 pub(in crate::http) const ROUTE: Route = Route::new("/metrics", |to, path| to.get(path, report));
 
@@ -25,15 +25,21 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
     let pipeline = request.view.pipeline_for_all()?;
     let store = request.view.store()?;
     let metrics = request.state.metrics();
-    let sizes = match store.unless_away(metrics.sizes(store)).await {
+    let read = async {
+        let sizes = metrics.sizes(store).await?;
+        Ok::<_, StoreError>((sizes, request.view.unread_profiles().await?))
+    };
+    let history = match store.unless_away(read).await {
         Err(_) if store.fault().is_some() => None,
-        sizes => Some(sizes?),
+        history => Some(history?),
     };
     let mut registry = Registry::with_prefix("annals");
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     registry.register("build", "The version of annals", Info::new(version));
-    if let Some(sizes) = &sizes {
+    if let Some((sizes, unread_profiles)) = &history {
         register_history(&mut registry, sizes, store.log_bytes());
+        let unread = "Profiles whose plan is not read yet";
+        registry.register("unread_profiles", unread, gauge(*unread_profiles));
     }
     let is_writable = "1 while annals can write to the history, 0 if its file is damaged or not in its place, or if its \
                        database does not answer or writes nothing";

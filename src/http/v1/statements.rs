@@ -116,6 +116,7 @@ async fn plans(request: ReadRequest) -> Result<Answer, ApiError> {
     let PlanParameters { from, to } = read_all(&request.parameters)?;
     let list = ListParameters { from, to, ..ListParameters::default() };
     let times = list.filter(request.view.zone)?.starts();
-    let PlanRuns { runs, is_cut } = request.view.plan_runs(fingerprint, times).await?;
-    success(StatementPlans::of(&runs, is_cut), 0)
+    let PlanRuns { runs, is_cut, unread_profiles } =
+        request.view.plan_runs(fingerprint, times).await?;
+    success(StatementPlans { unread_profiles, ..StatementPlans::of(&runs, is_cut) }, 0)
 }

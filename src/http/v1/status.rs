@@ -13,6 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::query_parameters::{NoParameters, read_all};
 use crate::http::route::{ReadRequest, Route};
 use crate::ingest::{PruneReport, SourceReport};
+use crate::store::StoreError;
 
 const PATH: &str = "/api/v1/status";
 
@@ -31,6 +32,8 @@ struct Status {
     file_fault: Option<String>,
     /// Each source that was used or is configured.
     sources: BTreeMap<String, SourceReport>,
+    /// Profiles that annals has stored and not read yet; `null` if the history cannot be read.
+    unread_profiles: Option<i64>,
     /// How large the history is, and its limits; `null` if the history cannot be read.
     size: Option<Size>,
 }
@@ -86,23 +89,28 @@ async fn report(request: ReadRequest) -> Result<Answer, ApiError> {
     read_all::<NoParameters>(&request.parameters)?;
     let pipeline = request.view.pipeline_for_all()?;
     let store = request.view.store()?;
-    let size = match store.unless_away(store.disk_usage()).await {
-        Err(_) if store.fault().is_some() => None,
-        room => {
-            let room = room?;
-            Some(Size {
+    let read = async {
+        Ok::<_, StoreError>((store.disk_usage().await?, request.view.unread_profiles().await?))
+    };
+    let (size, unread_profiles) = match store.unless_away(read).await {
+        Err(_) if store.fault().is_some() => (None, None),
+        read => {
+            let (room, unread) = read?;
+            let size = Size {
                 file_bytes: room.file_bytes(),
                 free_bytes: room.free_bytes(),
                 log_bytes: store.log_bytes(),
                 bounds: Bounds::of(pipeline.retention()),
                 pruned: pipeline.pruned(),
-            })
+            };
+            (Some(size), Some(unread))
         }
     };
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
         file_fault: store.fault().map(|fault| fault.to_string()),
         sources: pipeline.report(),
+        unread_profiles,
         size,
     };
     success(status, 0)

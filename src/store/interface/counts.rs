@@ -87,6 +87,7 @@ impl Store {
         // The last start of a period.
         let within = |from_ms: i64, to_ms: i64| (from_ms, to_ms.saturating_sub(1));
         let (now, then) = (within(from_ms, to_ms), within(baseline_from_ms, baseline_to_ms));
+        let unread_profiles = self.unread_profiles(reader).await?;
         for statement in &mut statements {
             let fingerprint = statement.fingerprint;
             statement.normalized = named.remove(&fingerprint).unwrap_or_default();
@@ -104,6 +105,7 @@ impl Store {
             to_ms,
             baseline_from_ms,
             baseline_to_ms,
+            unread_profiles,
         }))
     }
 

@@ -8,7 +8,7 @@ use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::plans::{
     MAX_PLAN_RUNS, MAX_PROFILED_RUNS, NearestProfiles, OTHER_TEXTS_BYTES, PlanCursor, PlanRuns,
-    UnreadPlans,
+    UnreadPlans, UnreadProfile,
 };
 use crate::store::profile_body::StoredText;
 use crate::store::query::Reader;
@@ -32,11 +32,12 @@ impl Store {
         times: (i64, i64),
         reader: Reader<'_>,
     ) -> Result<PlanRuns, StoreError> {
+        let unread_profiles = self.unread_profiles(reader).await?;
         let limit = MAX_PLAN_RUNS + 1;
         let mut runs =
             of_engine!(self, store => store.plan_runs(fingerprint, times, limit, reader).await?);
         let is_cut = cut(&mut runs, MAX_PLAN_RUNS);
-        Ok(PlanRuns { runs, is_cut })
+        Ok(PlanRuns { runs, is_cut, unread_profiles })
     }
 
     /// Returns what rules found in the profiles of the runs of a filter that the reader may see: of as many runs as those of
@@ -47,10 +48,12 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<FindingsOverview, StoreError> {
         let filter = &*filter.within_clusters(reader.clusters);
+        let unread_profiles = self.unread_profiles(reader).await?;
         let limit = MAX_PLAN_RUNS as usize + 1;
         let mut runs = of_engine!(self, store => store.found_runs(filter, limit, reader).await?);
         let is_cut = cut(&mut runs, MAX_PLAN_RUNS);
-        let mut overview = FindingsOverview::of(&runs, is_cut);
+        let mut overview =
+            FindingsOverview { unread_profiles, ..FindingsOverview::of(&runs, is_cut) };
         let statements = overview.rules.iter().flat_map(|rule| &rule.statements);
         let named = statements.map(|one| one.fingerprint).collect();
         let named = self.normalized_statements(&named).await?;
@@ -70,11 +73,13 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<ProfiledStatements, StoreError> {
         let (filter, limit) = (&*filter.within_clusters(reader.clusters), filter.limit);
+        let unread_profiles = self.unread_profiles(reader).await?;
         let most = MAX_PROFILED_RUNS as usize + 1;
         let mut runs = of_engine!(self, store => store.profiled_runs(filter, most, reader).await?);
         let is_cut = cut(&mut runs, MAX_PROFILED_RUNS);
         let compute = move || {
-            let mut found = ProfiledStatements::of(runs, is_cut);
+            let mut found =
+                ProfiledStatements { unread_profiles, ..ProfiledStatements::of(runs, is_cut) };
             if are_several {
                 found.retain_several_plans();
             }
@@ -124,12 +129,25 @@ impl Store {
         of_engine!(self, store => store.nearest_profiles(place, reader).await)
     }
 
-    /// Returns some of the queries whose profile this version of the reader has not read, behind a place; none if none is
-    /// left.
+    /// Returns some of the queries whose profile is stored and whose plan is not read, behind a place; none if none is left.
     pub(crate) async fn unread_plans(
         &self,
         after: &PlanCursor,
     ) -> Result<Option<UnreadPlans>, StoreError> {
         of_engine!(self, store => store.unread_plans(after).await)
+    }
+
+    /// Returns the profile of a query; none if its plan is read.
+    pub(crate) async fn unread_profile(
+        &self,
+        query_id: &QueryId,
+    ) -> Result<Option<UnreadProfile>, StoreError> {
+        of_engine!(self, store => store.unread_profile(query_id).await)
+    }
+
+    /// Returns how many profiles are stored whose plan is not read, and whose queries the reader may see. Who asks before reading
+    /// plans knows whether these were all.
+    pub(crate) async fn unread_profiles(&self, reader: Reader<'_>) -> Result<i64, StoreError> {
+        of_engine!(self, store => store.unread_profiles(reader).await)
     }
 }

@@ -13,7 +13,8 @@ use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::plans::{
-    MAX_OTHER_RUNS, NEAR_RUNS, NearestProfiles, PlanCursor, ProfiledQuery, SAME_PLANS, UnreadPlans,
+    MAX_OTHER_RUNS, NEAR_RUNS, NearestProfiles, PlanCursor, ProfiledQuery, SAME_PLANS,
+    UNREAD_PLANS, UnreadPlan, UnreadPlans, UnreadProfile,
 };
 use crate::store::query::Reader;
 
@@ -28,9 +29,6 @@ const PROFILED: &str =
         plan.execution_ms, plan.fetching_ms, plan.work_ns, plan.wait_ns
     FROM plan JOIN query ON query.query_id = plan.query_id
         AND plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL";
-
-/// Profiles that are looked at together for plans that are not read. Most are read.
-const LOOKED_AT: i64 = 1000;
 
 impl Store {
     /// Returns the newest runs of a statement whose plan is known, which started from the first to the last time and which
@@ -175,16 +173,41 @@ impl Store {
         Ok(NearestProfiles { before: before.map(run), after: after.map(run) })
     }
 
-    /// Returns the queries whose profile this version of the reader has not read, among the next profiles behind a query id.
+    /// Returns some of the queries whose plan is not read, behind a query id, in the order of the ids.
     pub(in crate::store) async fn unread_plans(
         &self,
         after: &PlanCursor,
     ) -> Result<Option<UnreadPlans>, StoreError> {
-        let version = PlanSummary::READ_VERSION;
-        let mut connection = self.cluster.primary().acquire().await?;
-        let (query_ids, last) =
-            statements::unread_plans(&mut connection, &after.query_id, version, LOOKED_AT).await?;
-        let next = last.map(|query_id| PlanCursor { query_id, ..PlanCursor::default() });
-        Ok(next.map(|next| UnreadPlans { query_ids, next }))
+        let primary = self.cluster.primary();
+        let unread = statements::unread_plans(&primary, &after.query_id, UNREAD_PLANS).await?;
+        let Some(last) = unread.last() else { return Ok(None) };
+        let next = PlanCursor { query_id: last.query_id.clone(), ..PlanCursor::default() };
+        let queries = unread.iter().filter_map(|row| UnreadPlan::new(&row.query_id, row.token));
+        Ok(Some(UnreadPlans { queries: queries.collect(), next }))
+    }
+
+    /// Returns the profile of a query if its plan is not read.
+    pub(in crate::store) async fn unread_profile(
+        &self,
+        query_id: &QueryId,
+    ) -> Result<Option<UnreadProfile>, StoreError> {
+        // Of the primary: a replica may have another profile than the one that is noted there.
+        let unread = statements::unread_profile(&self.cluster.primary(), query_id.as_str()).await?;
+        Ok(unread.map(|statements::UnreadProfile { token, text_bytes, body }| UnreadProfile {
+            query_id: query_id.clone(),
+            token,
+            text_bytes,
+            body,
+        }))
+    }
+
+    /// Returns how many profiles that the reader may see have a plan that is not read.
+    pub(in crate::store) async fn unread_profiles(
+        &self,
+        reader: Reader<'_>,
+    ) -> Result<i64, StoreError> {
+        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
+        let seen = (owner.as_deref(), clusters.as_deref());
+        Ok(statements::unread_profiles(&mut *self.cluster.reader().await?, seen).await?)
     }
 }

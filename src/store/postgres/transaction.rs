@@ -1,6 +1,6 @@
 //! The rows of a transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use annals_postgres_statements as statements;
 use sqlx::PgConnection;
@@ -23,6 +23,7 @@ use crate::store::error::StoreError;
 use crate::store::hours::{HourChange, hour_of};
 use crate::store::ngram_index::segment_of;
 use crate::store::packing::PackedProfile;
+use crate::store::plans::ReadPlan;
 use crate::store::retention::Removal;
 use crate::store::shift::{Shift, Shifted, TimeSource};
 use crate::store::write::Rows;
@@ -267,9 +268,25 @@ impl Rows for PostgresRows<'_> {
         Ok(())
     }
 
-    async fn write_plans(&mut self, plans: &[(&QueryId, &PlanSummary)]) -> Result<(), StoreError> {
+    async fn note_unread_plans(
+        &mut self,
+        queries: &BTreeSet<&QueryId>,
+        token: i64,
+    ) -> Result<(), StoreError> {
+        let query_ids: Vec<_> = queries.iter().map(|it| it.as_str().to_string()).collect();
+        Ok(statements::note_unread_plans(self.connection, &query_ids, token).await?)
+    }
+
+    async fn write_plans(&mut self, plans: &[ReadPlan]) -> Result<(), StoreError> {
+        let query_ids: Vec<_> = plans.iter().map(|it| it.query_id.as_str().to_string()).collect();
+        let tokens: Vec<_> = plans.iter().map(|it| it.token).collect();
+        let read = statements::note_read_plans(self.connection, &query_ids, &tokens).await?;
+        let read: HashSet<String> = read.into_iter().collect();
         let mut rows = statements::Plans::default();
-        for (query_id, plan) in plans {
+        for ReadPlan { query_id, plan, .. } in plans {
+            let Some(plan) = plan.as_ref().filter(|_| read.contains(query_id.as_str())) else {
+                continue;
+            };
             rows.query_ids.push(query_id.as_str().to_string());
             rows.fingerprints.push(plan.fingerprint.map(PlanFingerprint::to_signed));
             rows.planning_ms.push(plan.planning_ms);

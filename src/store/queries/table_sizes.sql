@@ -4,6 +4,7 @@ WITH counted (name, rows) AS (
     UNION ALL SELECT 'load', count(*) FROM load
     UNION ALL SELECT 'profile', count(*) FROM profile
     UNION ALL SELECT 'plan', count(*) FROM plan
+    UNION ALL SELECT 'unread_plan', count(*) FROM unread_plan
     UNION ALL SELECT 'hour_summary', count(*) FROM hour_summary
     UNION ALL SELECT 'statement', count(*) FROM statement
     UNION ALL SELECT 'search_segment', count(*) FROM search_segment

@@ -7,11 +7,10 @@ use sqlx::sqlite::SqliteTransaction;
 use super::admin::retention;
 use super::login::write_logins;
 use super::raw::{
-    change_hours, forget_hours, insert_normalized, insert_queries, shift_rows, stored_queries,
-    update_queries, write_loads, write_plans,
+    change_hours, forget_hours, insert_normalized, insert_queries, note_unread_plans, shift_rows,
+    stored_queries, update_queries, write_loads, write_plans,
 };
 use crate::domain::login::Login;
-use crate::domain::profile::PlanSummary;
 use crate::domain::record::{Load, QueryId, QueryRecord, StoredQuery};
 use crate::domain::statement::Fingerprint;
 use crate::domain::token::TokenHash;
@@ -21,6 +20,7 @@ use crate::store::batch::{
 use crate::store::error::StoreError;
 use crate::store::hours::{HourChange, hour_of};
 use crate::store::packing::PackedProfile;
+use crate::store::plans::ReadPlan;
 use crate::store::retention::Removal;
 use crate::store::shift::{Shift, TimeSource};
 use crate::store::write::Rows;
@@ -183,7 +183,15 @@ impl Rows for SqliteRows<'_, '_> {
         Ok(())
     }
 
-    async fn write_plans(&mut self, plans: &[(&QueryId, &PlanSummary)]) -> Result<(), StoreError> {
+    async fn note_unread_plans(
+        &mut self,
+        queries: &BTreeSet<&QueryId>,
+        token: i64,
+    ) -> Result<(), StoreError> {
+        note_unread_plans(self.transaction, queries, token).await
+    }
+
+    async fn write_plans(&mut self, plans: &[ReadPlan]) -> Result<(), StoreError> {
         write_plans(self.transaction, plans).await
     }
 

@@ -31,8 +31,8 @@ pub(super) struct Plans {
 }
 
 impl Plans {
-    pub(super) fn of(PlanRuns { runs, is_cut }: PlanRuns) -> Plans {
-        let all = StatementPlans::of(&runs, is_cut);
+    pub(super) fn of(PlanRuns { runs, is_cut, unread_profiles }: PlanRuns) -> Plans {
+        let all = StatementPlans { unread_profiles, ..StatementPlans::of(&runs, is_cut) };
         let plans = all.plans.iter().map(|plan| plan.plan_fingerprint);
         let numbers: HashMap<PlanFingerprint, usize> = plans.zip(0..).collect();
         let of_runs =
@@ -61,8 +61,9 @@ impl Plans {
             Some(chosen) => Some(self.chosen(chosen, is_range)?),
             None => None,
         };
+        let unread = format::unread_profiles(self.all.unread_profiles);
         if self.all.plans.is_empty() {
-            return Ok(None);
+            return Ok(unread);
         }
         let pictures = match chosen {
             Some(pair) => Some(side_by_side(view, pair, parameters).await?),
@@ -72,6 +73,7 @@ impl Plans {
         Ok(Some(html! {
             section aria-labelledby="plans" {
                 h2 #plans { "Plans" @if self.all.is_cut { " (newest " (format::integer(self.all.runs as i64)) " runs)" } }
+                @if let Some(unread) = unread { (unread) }
                 @if has_filters { p.note { "The plans are those of all runs in the time range, whatever the filters choose." } }
                 (self.table(&path, parameters, zone))
                 @if self.all.plans.len() > COLOURS {

@@ -25,6 +25,15 @@ fn container_logs_are_unwrapped() {
         ("compose", prefixed(&log, "fe-1  | ")),
         ("kubectl logs --prefix", prefixed(&log, "[pod/fe-0/fe] ")),
         ("journal", prefixed(&log, "Feb  3 10:00:00 host doris-fe[1]: ")),
+        ("coloured compose", prefixed(&log, "\u{1b}[36mfe-1  | \u{1b}[0m")),
+        ("syslog", prefixed(&log, "<30>Feb  3 10:00:00 host doris-fe[812]: ")),
+        (
+            "syslog of RFC 5424",
+            prefixed(&log, "<30>1 2026-02-03T10:00:00.003Z host doris-fe 812 - - "),
+        ),
+        ("grep", prefixed(&log, "/opt/doris/fe/log/fe.audit.log:")),
+        ("filebeat", filebeat(&log, false)),
+        ("filebeat with joined lines", filebeat(&log, true)),
         ("console", console.clone()),
         ("console in docker", docker(&console, 1 << 14)),
         ("console in cri", cri(&console, 30)),
@@ -39,6 +48,28 @@ fn container_logs_are_unwrapped() {
             assert_eq!(records[id]["duration_ms"], 12, "{name}");
         }
     }
+}
+
+/// Returns lines as Filebeat writes them to a file; with joined lines, an event is a record, as its multiline settings make one.
+fn filebeat(log: &str, is_joined: bool) -> String {
+    let mut events: Vec<String> = Vec::new();
+    for line in log.lines() {
+        match events.last_mut().filter(|_| is_joined && !line.starts_with("2026-")) {
+            Some(event) => *event += &format!("\n{line}"),
+            None => events.push(line.to_string()),
+        }
+    }
+    let events = events.into_iter().map(|message| {
+        json!({
+            "@timestamp": "2026-02-03T10:00:01.123Z",
+            "@metadata": {"beat": "filebeat", "type": "_doc", "version": "8.12.0"},
+            "message": message,
+            "log": {"offset": 0, "file": {"path": "/opt/doris/fe/log/fe.audit.log"}},
+            "input": {"type": "filestream"}, "ecs": {"version": "8.0.0"}, "host": {"name": "fe-1"},
+            "agent": {"type": "filebeat", "version": "8.12.0", "name": "fe-1"},
+        })
+    });
+    events.map(|event| format!("{event}\n")).collect()
 }
 
 #[test]

@@ -161,6 +161,8 @@ fn a_history_moves_to_postgres_and_back() {
     let contents = |history: &str| crate::merge::contents(std::path::Path::new(history));
     if !crate::support::is_postgres() {
         assert_eq!(contents(&back), contents(&file));
+        let zones = |history: &str| crate::merge::zones(std::path::Path::new(history));
+        assert_eq!(zones(&back), zones(&file));
     }
     let exported = |history: &str| stdout(&run(history, &["export"]));
     assert_eq!(exported(&history), exported(&file));

@@ -58,6 +58,41 @@ fn a_new_history_may_be_opened_by_several_at_once() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
+fn each_plan_is_read_once_by_several_at_once() {
+    let address = new_history();
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("profiles.txt");
+    const RUNS: i64 = 1000;
+    let profiles: Vec<_> =
+        (0..RUNS).map(|it| crate::plans::run(it, "carol", it % 3 == 0, 100)).collect();
+    std::fs::write(&file, profiles.join("\n")).unwrap();
+    let imported = run(&address, &["import", file.to_str().unwrap()]);
+    assert!(imported.status.success(), "{}", stderr(&imported));
+    let number = |sql: &str| -> i64 {
+        let rows = postgres::rows(&address, sql).unwrap();
+        rows[0][0].as_deref().unwrap().parse().unwrap()
+    };
+    assert_eq!(number("SELECT count(*) FROM unread_plan"), RUNS);
+    let _servers = [serve(&address), serve(&address)];
+    // The commands take no lease.
+    let commands: Vec<_> = (0..2)
+        .map(|_| {
+            let mut command = on(&address, &["plans"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for command in commands {
+        let output = command.wait_with_output().unwrap();
+        let expected = format!("annals: {RUNS} runs have a profile with a plan; ");
+        assert!(stderr(&output).starts_with(&expected), "{}", stderr(&output));
+    }
+    assert_eq!(number("SELECT count(*) FROM unread_plan"), 0);
+    assert_eq!(number("SELECT count(*) FROM plan"), RUNS);
+    assert_eq!(number("SELECT last_value FROM plan_id_seq"), RUNS, "a plan was stored twice");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
 fn the_others_go_on_while_one_server_is_killed() {
     let address = new_history();
     let mut servers: Vec<Server> = (0..3).map(|_| serve(&address)).collect();

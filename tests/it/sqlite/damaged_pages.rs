@@ -182,7 +182,7 @@ fn bytes_that_are_no_text_are_found_and_shown() {
     assert!(exported(&broken, 1, &[]).0 == all);
     let (joined, printed) = merged(&broken);
     assert!(ids(&joined) == all);
-    assert!(printed.contains("parts of the texts of 1 queries cannot be read"), "{printed}");
+    assert!(printed.contains("parts of the texts of 1 query cannot be read"), "{printed}");
     let server = Server::start(&broken, &[]);
     for path in ["/api/v1/queries?limit=1000", "/rest/v1/session?limit=1000", "/"] {
         let (status, _, body) = server.get(path);

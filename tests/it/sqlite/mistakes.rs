@@ -47,6 +47,12 @@ fn each_mistake_on_the_command_line_is_named_with_what_to_do() {
         ("merge annals.db", "annals.db is the history to merge into"),
         ("backup annals.db", "annals.db already exists; name another file"),
         ("export --format xml", "[possible values: csv, ndjson, audit]"),
+        ("export --sort speed", "[possible values: started-ms, duration-ms,"),
+        ("serve --follow=", "follow takes the names of files, and one of them is empty"),
+        (
+            "serve --check-config --db annals.db --listen 0.0.0.0:1",
+            "add users with `annals user add`, listen on 127.0.0.1",
+        ),
     ] {
         let mut command = annals();
         let output = command.current_dir(folder.path()).args(line.split(' ')).output().unwrap();
@@ -91,6 +97,20 @@ fn each_mistake_in_the_configuration_is_named_with_its_line() {
         (
             "[retention]\nmax_size = \"5 apples\"\n",
             "c.toml:2: a size is written like 20GB or 512MiB",
+        ),
+        ("follow = [\"fe.log\",\n \"\"]\n", "c.toml:2: follow takes the names of files"),
+        ("[[follow]]\npath = \"\"\n", "follow takes the names of files, and one of them is empty"),
+        (
+            "tls_cert = \"none.pem\"\ntls_key = \"none.key\"\n",
+            "c.toml:1: none.pem cannot be read as a certificate in PEM form",
+        ),
+        (
+            "[[frontend]]\nurl = \"http://fe:8030\"\npassword_file = \"none.txt\"\n",
+            "c.toml:3: no password for http://fe:8030/: none.txt cannot be read: ",
+        ),
+        (
+            "[[audit_table]]\nurl = \"mysql://a@fe\"\n\npassword_env = \"NO_SUCH_VARIABLE\"\n",
+            "c.toml:4: no password for fe:9030: the variable NO_SUCH_VARIABLE is not set",
         ),
     ] {
         std::fs::write(folder.path().join("c.toml"), text).unwrap();

@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Server, annals, data, import, number, older, stderr, stdout, unprivileged};
+use crate::support::{
+    Server, annals, data, import, number, older, read_plans, stderr, stdout, unprivileged,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -115,6 +117,7 @@ fn check_all(
 fn sample(folder: &TempDir) -> PathBuf {
     let db = folder.path().join("history.db");
     import(&db, &[&data("")]);
+    read_plans(&db);
     db
 }
 
@@ -263,6 +266,42 @@ fn reading_does_not_upgrade_an_older_history() {
         "shift" => Some(Result("unknown, read as unknown: queries and loads: 1\n")),
         _ => None,
     });
+}
+
+#[test]
+fn a_command_says_which_plans_are_missing_if_it_cannot_write() {
+    let folder = TempDir::new().unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    mode(folder.path(), 0o755);
+    let read_only = folder.path().join("read-only");
+    std::fs::create_dir(&read_only).unwrap();
+    let db = read_only.join("history.db");
+    import(&db, &[&data("")]);
+    mode(&db, 0o444);
+    mode(&read_only, 0o555);
+    let before = std::fs::read(&db).unwrap();
+    for command in [&["plans"][..], &["regress"], &["profile", "fbb", "--plan"]] {
+        let mut annals = unprivileged(folder.path());
+        let output = annals.args(command).arg("--db").arg(&db).output().unwrap();
+        let error = stderr(&output);
+        assert!(output.status.success(), "{command:?}: {error}");
+        let missing = "annals: the plans of 4 profiles are not read, and missing here: ";
+        assert!(error.starts_with(missing), "{command:?}: {error}");
+        assert!(error.contains("cannot be written to"), "{command:?}: {error}");
+    }
+    assert!(std::fs::read(&db).unwrap() == before);
+    // Others do not need them.
+    let output = unprivileged(folder.path()).args(["list", "--db"]).arg(&db).output().unwrap();
+    assert_eq!(stderr(&output), "");
+    mode(&read_only, 0o755);
+    mode(&db, 0o644);
+    let output = annals().args(["stats", "--db"]).arg(&db).output().unwrap();
+    assert!(stdout(&output).contains("\nunread_profiles\t4\n"), "{}", stdout(&output));
+    read_plans(&db);
+    let output = annals().args(["stats", "--db"]).arg(&db).output().unwrap();
+    assert!(stdout(&output).contains("\nunread_profiles\t0\n"), "{}", stdout(&output));
 }
 
 #[test]

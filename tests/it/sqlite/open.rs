@@ -151,7 +151,7 @@ fn records_of_an_older_annals_are_parsed_again() {
     assert!(imported.status.success());
     let printed = stderr(&imported);
     assert!(printed.contains("3 queries were parsed again"), "{printed}");
-    assert!(printed.contains("1 rows mix several statements"), "{printed}");
+    assert!(printed.contains("1 row mixes several statements"), "{printed}");
     for condition in [
         "query_id = '1a-1' AND error_message = 'Unknown column' AND duration_ms = 9 AND plan_time_ms = 6
          AND cache_hit = 0 AND scan_rows = 7 AND statement_id = 41 AND ended_ms = 1767322800009",

@@ -53,6 +53,24 @@ pub fn import(db: &Path, paths: &[&Path]) -> Output {
     annals().arg("import").db(db).args(paths).output().unwrap()
 }
 
+/// Reads the plans of all profiles of a history. An import leaves that to a server, or to a command that needs them.
+pub fn read_plans(db: &Path) {
+    let output = annals().arg("plans").db(db).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(unread_plans(db), 0);
+}
+
+/// Returns how many profiles of a history have a plan that is not read.
+pub fn unread_plans(db: &Path) -> i64 {
+    number(db, "SELECT count(*) FROM unread_plan")
+}
+
+/// Waits until a server has read the plan of every profile.
+pub fn wait_for_plans(server: &Server) {
+    let unread = || server.envelope("/api/v1/status")["data"]["unread_profiles"].clone();
+    wait_until(|| unread() == 0, || unread().to_string());
+}
+
 pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }

@@ -32,6 +32,8 @@ pub(crate) struct FindingsOverview {
     pub runs: usize,
     /// Whether there are more runs, whose profiles arrived earlier.
     pub is_cut: bool,
+    /// Profiles of any time that annals has stored and not read yet. Their findings are missing.
+    pub unread_profiles: i64,
 }
 
 /// The runs in which a rule found something.
@@ -94,7 +96,7 @@ impl FindingsOverview {
         let mut rules: Vec<_> =
             rules.into_iter().map(|(id, rule)| rule.overview(id, runs)).collect();
         rules.sort_by(|a, b| b.total_ms.cmp(&a.total_ms).then_with(|| a.rule.cmp(&b.rule)));
-        FindingsOverview { rules, runs: runs.len(), is_cut }
+        FindingsOverview { rules, runs: runs.len(), is_cut, unread_profiles: 0 }
     }
 }
 

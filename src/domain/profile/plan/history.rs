@@ -30,6 +30,8 @@ pub(crate) struct StatementPlans {
     pub runs: usize,
     /// Whether there are older runs, which were not read.
     pub is_cut: bool,
+    /// Profiles of any time and statement that annals has stored and not read yet. Their plans are missing.
+    pub unread_profiles: i64,
 }
 
 /// The runs of a statement with one plan. Times are Unix milliseconds. Averages and percentiles are of the known values.
@@ -131,6 +133,7 @@ impl StatementPlans {
             plans: plans.iter().filter_map(|plan| plan.statistics(runs)).collect(),
             runs: runs.len(),
             is_cut,
+            unread_profiles: 0,
         }
     }
 }
@@ -233,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_plan_has_the_figures_of_its_runs() {
-        let StatementPlans { plans, changes, runs, is_cut } = plans("aaab");
+        let StatementPlans { plans, changes, runs, is_cut, .. } = plans("aaab");
         assert_eq!((runs, is_cut, plans.len()), (4, false, 2));
         let old = &plans[1];
         assert_eq!((old.runs, old.first_ms, old.last_ms), (3, 0, 120_000));

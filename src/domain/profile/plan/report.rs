@@ -42,6 +42,9 @@ pub(crate) struct ReportedNode {
     pub usual_time_ns: Option<u64>,
     /// `time_ns` over the usual time.
     pub times_usual: Option<f64>,
+    /// Whether `time_ns` is far more than usual.
+    #[serde(skip)]
+    pub is_unusual: bool,
     /// `time_ns` as a part of the times of all nodes, from 0 to 1.
     pub share: f64,
     /// `time_ns` as a part of the query's duration; more than 1 where operators of the node overlap.
@@ -101,6 +104,7 @@ impl PlanReport {
             wait_ns: node.wait_ns,
             usual_time_ns: None,
             times_usual: None,
+            is_unusual: false,
             share: node.share,
             duration_share: Option::zip(node.time_ns, duration_ns).map(|(ns, all)| ns as f64 / all),
             rows: node.rows,
@@ -140,6 +144,7 @@ impl PlanReport {
             node.usual_time_ns = usual.time_ns.map(|spread| spread.median);
             node.usual_rows = usual.rows.map(|spread| spread.median);
             node.times_usual = usual.times(node.time_ns);
+            node.is_unusual = usual.is_exceeded_by(node.time_ns);
         }
         self
     }

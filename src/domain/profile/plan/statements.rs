@@ -33,6 +33,8 @@ pub(crate) struct ProfiledStatements {
     pub runs: usize,
     /// Whether there are older runs, which were not read.
     pub is_cut: bool,
+    /// Profiles of any time that annals has stored and not read yet. Their runs are missing.
+    pub unread_profiles: i64,
 }
 
 /// A statement whose profiles are stored. Sums are of the runs with a profile and of the known
@@ -85,7 +87,13 @@ impl ProfiledStatements {
             .collect();
         statements.sort_by_key(|one| (Reverse(one.total_ms), one.fingerprint.to_signed()));
         let with_several_plans = statements.iter().filter(|one| one.plans.len() > 1).count();
-        ProfiledStatements { statements, with_several_plans, runs: count, is_cut }
+        ProfiledStatements {
+            statements,
+            with_several_plans,
+            runs: count,
+            is_cut,
+            unread_profiles: 0,
+        }
     }
 
     /// Leaves the statements with several plans, the one that lost most time by them first.

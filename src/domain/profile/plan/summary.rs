@@ -28,7 +28,8 @@ pub(crate) struct PlanSummary {
 }
 
 impl PlanSummary {
-    /// The version of what is read here. Raised when a plan is read differently, so that stored profiles are read again.
+    /// The version of what is read here, which is stored with it. Raised when a plan is read differently, with a migration that
+    /// notes every profile in `unread_plan`.
     pub(crate) const READ_VERSION: i64 = 1;
     /// Of a longer text, only the phases are read. A tree takes eight times as much memory as its text.
     pub(crate) const MAX_TEXT_BYTES: usize = 8 << 20;

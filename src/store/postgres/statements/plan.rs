@@ -19,27 +19,62 @@ pub struct Plans {
     pub findings: Vec<Option<String>>,
 }
 
-/// Stores what a version of the reader read. Writes nothing for a query without a profile, or whose plan the same version
-/// or a later one has read.
+/// Notes queries whose plan is not read, in the order of their ids.
+pub async fn note_unread_plans(
+    connection: &mut PgConnection,
+    query_ids: &[String],
+    token: i64,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO unread_plan (query_id, token)
+         SELECT new.query_id, $2::bigint FROM unnest($1::text[]) AS new (query_id) ORDER BY new.query_id
+         ON CONFLICT (query_id) DO UPDATE SET token = excluded.token",
+        query_ids,
+        token
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes that plans are read: those of queries that are noted as unread with these tokens. Returns their ids.
+pub async fn note_read_plans(
+    connection: &mut PgConnection,
+    query_ids: &[String],
+    tokens: &[i64],
+) -> Result<Vec<String>> {
+    let keys: Vec<String> = query_ids
+        .iter()
+        .zip(tokens)
+        .map(|(query_id, token)| format!("{token} {query_id}"))
+        .collect();
+    sqlx::query_scalar!(
+        "DELETE FROM unread_plan WHERE query_id = ANY($1) AND token || ' ' || query_id = ANY($2) RETURNING query_id",
+        query_ids,
+        &keys
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Stores what a version of the reader read of stored profiles.
 pub async fn write_plans(connection: &mut PgConnection, plans: &Plans, version: i64) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO plan AS known (query_id, read_version, fingerprint, planning_ms, queue_ms, execution_ms, fetching_ms,
-                                    work_ns, wait_ns, spill_bytes, findings)
+        "INSERT INTO plan (query_id, read_version, fingerprint, planning_ms, queue_ms, execution_ms, fetching_ms,
+                           work_ns, wait_ns, spill_bytes, findings)
          SELECT new.query_id, $11::bigint, new.fingerprint, new.planning_ms, new.queue_ms, new.execution_ms, new.fetching_ms,
                 new.work_ns, new.wait_ns, new.spill_bytes, new.findings
          FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
                      $8::bigint[], $9::bigint[], $10::text[])
                   AS new (query_id, fingerprint, planning_ms, queue_ms, execution_ms, fetching_ms, work_ns, wait_ns,
                           spill_bytes, findings)
-         JOIN profile ON profile.query_id = new.query_id
          ORDER BY new.query_id
          ON CONFLICT (query_id) DO UPDATE SET
              read_version = excluded.read_version, fingerprint = excluded.fingerprint,
              planning_ms = excluded.planning_ms, queue_ms = excluded.queue_ms,
              execution_ms = excluded.execution_ms, fetching_ms = excluded.fetching_ms,
              work_ns = excluded.work_ns, wait_ns = excluded.wait_ns,
-             spill_bytes = excluded.spill_bytes, findings = excluded.findings
-         WHERE known.read_version < excluded.read_version",
+             spill_bytes = excluded.spill_bytes, findings = excluded.findings",
         &plans.query_ids,
         &plans.fingerprints as &[Option<i64>],
         &plans.planning_ms as &[Option<i64>],
@@ -63,33 +98,64 @@ pub async fn remove_plan(connection: &mut PgConnection, query_id: &str) -> Resul
     Ok(())
 }
 
-/// Returns the queries whose profile no reader of this version or a later one has read, among the next `looked_at` profiles
-/// behind a query id, in the order of the ids. Returns the id of the last profile that was looked at, too; none if none is
-/// left.
+/// A query whose plan is not read.
+pub struct UnreadPlan {
+    pub query_id: String,
+    pub token: i64,
+}
+
+/// Returns the queries whose plan is not read behind a query id, in the order of the ids.
 pub async fn unread_plans(
-    connection: &mut PgConnection,
+    server: impl PgExecutor<'_>,
     after: &str,
-    version: i64,
-    looked_at: i64,
-) -> Result<(Vec<String>, Option<String>)> {
-    let last = sqlx::query_scalar!(
-        r#"SELECT max(query_id) AS "last" FROM (
-               SELECT query_id FROM profile WHERE query_id > $1 ORDER BY query_id LIMIT $2) AS next"#,
+    limit: i64,
+) -> Result<Vec<UnreadPlan>> {
+    sqlx::query_as!(
+        UnreadPlan,
+        "SELECT query_id, token FROM unread_plan WHERE query_id > $1 ORDER BY query_id LIMIT $2",
         after,
-        looked_at
-    );
-    let Some(last) = last.fetch_one(&mut *connection).await? else { return Ok((Vec::new(), None)) };
-    let unread = sqlx::query_scalar!(
-        "SELECT profile.query_id
-         FROM profile LEFT JOIN plan ON plan.query_id = profile.query_id AND plan.read_version >= $3
-         WHERE profile.query_id > $1 AND profile.query_id <= $2 AND plan.query_id IS NULL
-         ORDER BY profile.query_id",
-        after,
-        last,
-        version
-    );
-    let unread = unread.fetch_all(connection).await?;
-    Ok((unread, Some(last)))
+        limit
+    )
+    .fetch_all(server)
+    .await
+}
+
+/// The profile of a query whose plan is not read.
+pub struct UnreadProfile {
+    pub token: i64,
+    pub text_bytes: i64,
+    pub body: Vec<u8>,
+}
+
+/// Returns the profile of a query if its plan is not read.
+pub async fn unread_profile(
+    server: impl PgExecutor<'_>,
+    query_id: &str,
+) -> Result<Option<UnreadProfile>> {
+    sqlx::query_as!(
+        UnreadProfile,
+        "SELECT unread_plan.token, profile.text_bytes, profile.body
+         FROM unread_plan JOIN profile ON profile.query_id = unread_plan.query_id WHERE unread_plan.query_id = $1",
+        query_id
+    )
+    .fetch_optional(server)
+    .await
+}
+
+/// Returns how many profiles have a plan that is not read, among those that somebody may see.
+pub async fn unread_profiles(
+    server: impl PgExecutor<'_>,
+    (owner, clusters): Seen<'_>,
+) -> Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM unread_plan
+           LEFT JOIN query ON query.query_id = unread_plan.query_id AND ($1::text IS NOT NULL OR $2::text[] IS NOT NULL)
+           WHERE ($1::text IS NULL OR query."user" = $1) AND ($2::text[] IS NULL OR query.cluster = ANY($2))"#,
+        owner,
+        clusters as Option<&[String]>
+    )
+    .fetch_one(server)
+    .await
 }
 
 /// A run of a statement with a plan.

@@ -49,7 +49,7 @@ pub(super) use log::restart_log;
 pub(super) use log_file::{is_without_log, log_state};
 pub(super) use ngram_index::{make_segments, remove_unfilled};
 pub(super) use open_file::OpenFile;
-pub(super) use plan::write_plans;
+pub(super) use plan::{note_unread_plans, write_plans};
 pub(super) use query_table::{insert_queries, stored_queries, update_queries, write_loads};
 pub(super) use read_pool::ReadPool;
 pub(super) use salvage::{copy_rest, salvage, survey};

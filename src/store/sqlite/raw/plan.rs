@@ -1,5 +1,7 @@
 //! Plans: what was read of stored profiles.
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use sqlx::Execute;
@@ -14,30 +16,42 @@ use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::plans::{
-    MAX_OTHER_RUNS, NEAR_RUNS, NearestProfiles, PlanCursor, ProfiledQuery, SAME_PLANS,
-    UNREAD_PLANS, UnreadPlans,
+    MAX_OTHER_RUNS, NEAR_RUNS, NearestProfiles, PlanCursor, ProfiledQuery, ReadPlan, SAME_PLANS,
+    UNREAD_PLANS, UnreadPlan, UnreadPlans, UnreadProfile,
 };
 use crate::store::query::Reader;
 
-/// Takes the values of [`plan_values`]. Writes nothing for a query without a profile, or whose plan the same version or a
-/// later one has read.
+/// Takes the values of [`plan_values`]. Writes nothing for a query whose profile is not noted as unread with the token.
 pub(super) const WRITE_PLAN: &str =
     "INSERT INTO plan (query, read_version, fingerprint, planning_ms, queue_ms, execution_ms, fetching_ms,
          work_ns, wait_ns, spill_bytes, findings)
-     SELECT profile.query, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
-     FROM query JOIN profile ON profile.query = query.id WHERE query.query_id = ?1
+     SELECT unread_plan.query, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+     FROM query JOIN unread_plan ON unread_plan.query = query.id WHERE query.query_id = ?1 AND unread_plan.token = ?2
      ON CONFLICT (query) DO UPDATE SET
          read_version = excluded.read_version, fingerprint = excluded.fingerprint,
          planning_ms = excluded.planning_ms, queue_ms = excluded.queue_ms,
          execution_ms = excluded.execution_ms, fetching_ms = excluded.fetching_ms,
          work_ns = excluded.work_ns, wait_ns = excluded.wait_ns,
-         spill_bytes = excluded.spill_bytes, findings = excluded.findings
-     WHERE plan.read_version < excluded.read_version";
+         spill_bytes = excluded.spill_bytes, findings = excluded.findings";
 
-fn plan_values<'a>(query_id: &'a QueryId, plan: &'a PlanSummary) -> [ValueRef<'a>; 11] {
+/// Takes a query id and a token.
+pub(super) const NOTE_UNREAD: &str =
+    "INSERT INTO unread_plan (query, token) SELECT id, ?2 FROM query WHERE query_id = ?1
+     ON CONFLICT (query) DO UPDATE SET token = excluded.token";
+
+/// Takes a query id and a token.
+pub(super) const NOTE_READ: &str = "DELETE FROM unread_plan WHERE query = (SELECT id FROM query WHERE query_id = ?1) AND token = ?2";
+
+fn key_values(query_id: &QueryId, token: i64) -> [ValueRef<'_>; 2] {
+    [ValueRef::Text(query_id.as_str().as_bytes()), ValueRef::Integer(token)]
+}
+
+fn plan_values<'a>(read: &'a ReadPlan, plan: &'a PlanSummary) -> [ValueRef<'a>; 12] {
     let number = |value: Option<i64>| value.map_or(ValueRef::Null, ValueRef::Integer);
+    let [query_id, token] = key_values(&read.query_id, read.token);
     [
-        ValueRef::Text(query_id.as_str().as_bytes()),
+        query_id,
+        token,
         ValueRef::Integer(PlanSummary::READ_VERSION),
         number(plan.fingerprint.map(PlanFingerprint::to_signed)),
         number(plan.planning_ms),
@@ -51,13 +65,26 @@ fn plan_values<'a>(query_id: &'a QueryId, plan: &'a PlanSummary) -> [ValueRef<'a
     ]
 }
 
-/// Stores what was read of the plans of stored profiles.
+/// Notes queries whose profile was stored just now and whose plan is not read.
+pub(in crate::store::sqlite) async fn note_unread_plans(
+    transaction: &mut SqliteTransaction<'_>,
+    queries: &BTreeSet<&QueryId>,
+    token: i64,
+) -> Result<(), StoreError> {
+    let rows = queries.iter().map(|query_id| key_values(query_id, token));
+    insert_rows(transaction, NOTE_UNREAD, rows).await?;
+    Ok(())
+}
+
+/// Stores what was read of the plans of stored profiles, and notes that they are read.
 pub(in crate::store::sqlite) async fn write_plans(
     transaction: &mut SqliteTransaction<'_>,
-    plans: &[(&QueryId, &PlanSummary)],
+    plans: &[ReadPlan],
 ) -> Result<(), StoreError> {
-    let rows = plans.iter().map(|(query_id, plan)| plan_values(query_id, plan));
-    insert_rows(transaction, WRITE_PLAN, rows).await?;
+    let known = plans.iter().filter_map(|read| Some(plan_values(read, read.plan.as_ref()?)));
+    insert_rows(transaction, WRITE_PLAN, known).await?;
+    let read = plans.iter().map(|read| key_values(&read.query_id, read.token));
+    insert_rows(transaction, NOTE_READ, read).await?;
     Ok(())
 }
 
@@ -326,25 +353,64 @@ impl Store {
         })
     }
 
-    /// Returns some of the queries whose profile this version of the reader has not read, behind a row.
+    /// Returns some of the queries whose plan is not read, behind a row, in the order of the rows.
     pub(in crate::store) async fn unread_plans(
         &self,
         after: &PlanCursor,
     ) -> Result<Option<UnreadPlans>, StoreError> {
-        let version = PlanSummary::READ_VERSION;
         let unread = sqlx::query!(
-            "SELECT plan.query, query.query_id
-             FROM plan JOIN query ON query.id = plan.query
-             WHERE plan.query > ? AND plan.read_version < ? ORDER BY plan.query LIMIT ?",
+            "SELECT unread_plan.query, unread_plan.token, query.query_id
+             FROM unread_plan JOIN query ON query.id = unread_plan.query
+             WHERE unread_plan.query > ? ORDER BY unread_plan.query LIMIT ?",
             after.row,
-            version,
             UNREAD_PLANS
         )
         .fetch_all(&self.reporters)
         .await?;
         let Some(last) = unread.last() else { return Ok(None) };
         let next = PlanCursor { row: last.query, ..PlanCursor::default() };
-        let query_ids = unread.into_iter().map(|row| row.query_id).collect();
-        Ok(Some(UnreadPlans { query_ids, next }))
+        let queries =
+            unread.into_iter().filter_map(|row| UnreadPlan::new(&row.query_id, row.token));
+        Ok(Some(UnreadPlans { queries: queries.collect(), next }))
+    }
+
+    /// Returns the profile of a query if its plan is not read.
+    pub(in crate::store) async fn unread_profile(
+        &self,
+        query_id: &QueryId,
+    ) -> Result<Option<UnreadProfile>, StoreError> {
+        let id = query_id.as_str();
+        let unread = sqlx::query!(
+            "SELECT unread_plan.token, profile.text_bytes, profile.body
+             FROM query JOIN unread_plan ON unread_plan.query = query.id JOIN profile ON profile.query = query.id
+             WHERE query.query_id = ?",
+            id
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(unread.map(|row| UnreadProfile {
+            query_id: query_id.clone(),
+            token: row.token,
+            text_bytes: row.text_bytes,
+            body: row.body,
+        }))
+    }
+
+    /// Returns how many profiles that the reader may see have a plan that is not read.
+    pub(in crate::store) async fn unread_profiles(
+        &self,
+        reader: Reader<'_>,
+    ) -> Result<i64, StoreError> {
+        let (owner, clusters) = (reader.owner, reader.clusters_json());
+        let unread = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!: i64" FROM unread_plan
+             WHERE (?1 IS NULL AND ?2 IS NULL)
+                OR EXISTS (SELECT 1 FROM query
+                           WHERE query.id = unread_plan.query AND (?1 IS NULL OR query.user = ?1)
+                             AND (?2 IS NULL OR query.cluster IN (SELECT value FROM json_each(?2))))"#,
+            owner,
+            clusters
+        );
+        unread.fetch_one(&self.readers).await.map_err(|error| self.read_pool.noted(error))
     }
 }

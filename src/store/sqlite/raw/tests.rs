@@ -24,7 +24,8 @@ async fn the_schema_has_what_raw_statements_name() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("annals.db");
     SqliteStore::open(&path).await.unwrap().close().await.unwrap();
-    let mut statements = vec![insert::INSERT_NORMALIZED.to_string(), plan::WRITE_PLAN.to_string()];
+    let mut statements = vec![insert::INSERT_NORMALIZED.to_string()];
+    statements.extend([plan::WRITE_PLAN, plan::NOTE_UNREAD, plan::NOTE_READ].map(str::to_string));
     statements.extend(ngram_index::EACH.map(str::to_string));
     for indexed in Indexed::EACH {
         statements.extend([true, false].map(|has_times| ids_sql(indexed, has_times)));
