@@ -7,7 +7,10 @@ use super::CLOSING;
 use crate::ingest::read_all_plans;
 use crate::store::{Address, BUSY_TIMEOUT, Reader, Store};
 
-/// Reads the plans of all profiles whose plan is not read, with a bar on a terminal.
+/// Fewer plans than these are read within half a second, and need no bar.
+const WITHOUT_BAR: i64 = 2000;
+
+/// Reads the plans of all profiles whose plan is not read, with a bar on a terminal if there are many.
 pub(super) async fn read_plans(address: &Address) -> anyhow::Result<()> {
     let store = Store::open(address).await?;
     let bar = bar(store.unread_profiles(Reader::default()).await?);
@@ -22,6 +25,9 @@ pub(super) async fn read_plans(address: &Address) -> anyhow::Result<()> {
 }
 
 fn bar(profiles: i64) -> ProgressBar {
+    if profiles < WITHOUT_BAR {
+        return ProgressBar::hidden();
+    }
     let bar = ProgressBar::new(profiles.unsigned_abs());
     match ProgressStyle::with_template("{wide_bar} {pos}/{len} plans read, {eta} left") {
         Ok(style) => bar.with_style(style),
