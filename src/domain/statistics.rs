@@ -74,6 +74,11 @@ impl Durations {
         }
     }
 
+    /// Adds the durations of another histogram.
+    pub(crate) fn add_all(&mut self, other: &Durations) {
+        other.times().iter().for_each(|(ms, times)| self.add(*ms, *times));
+    }
+
     /// Moves the recent durations into the sorted ones, which makes reading faster.
     pub(crate) fn compact(&mut self) {
         if let Cow::Owned(times) = self.times() {

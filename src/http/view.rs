@@ -22,9 +22,9 @@ use crate::http::compute::ComputeQueue;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Batch, Bucket, Concurrent, Found, Incomplete, ListedQuery, NearestProfiles, PlanRuns,
-    QueryPage, Reader, Regressions, Spans, StatementOrder, StatementPage, Steps, Store, StoreError,
-    StoredProfile, StoredQuery, StoredText, Usage, UsageOrder, Visibility,
+    Batch, Bucket, Concurrent, Found, Group, GroupBy, Incomplete, ListedQuery, NearestProfiles,
+    PlanRuns, QueryPage, Reader, Regressions, Spans, StatementOrder, StatementPage, Steps, Store,
+    StoreError, StoredProfile, StoredQuery, StoredText, Usage, UsageOrder, Visibility,
 };
 
 /// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
@@ -274,6 +274,14 @@ impl View {
         order: StatementOrder,
     ) -> Result<StatementPage, StoreError> {
         self.store.statements(filter, order, self.reader()).await
+    }
+
+    pub(crate) async fn top(
+        &self,
+        filter: &QueryFilter,
+        by: GroupBy,
+    ) -> Result<Vec<Group>, StoreError> {
+        self.store.top(filter, by, self.reader()).await
     }
 
     pub(crate) async fn regressions(

@@ -95,12 +95,7 @@ impl Columns<'_> {
             return html! { g data-from=(from) data-to=(to) { (area) } };
         }
         let part = [("from", from.as_str()), ("to", &to), ("cursor", "")];
-        let bar = |class: &str, bottom: f64, height: f64| {
-            html! {
-                rect class=(class) x=(x + 1) y=(coordinate(bottom - height)) width=(COLUMN_WIDTH - 2)
-                    height=(coordinate(height)) {}
-            }
-        };
+        let bar = |class: &str, bottom: f64, height: f64| column(class, x, bottom, height);
         let count_height = |count| bar_height(count, self.max_count, COUNT_HEIGHT);
         let duration = bar_height(bucket.total_ms, self.max_total_ms, DURATION_HEIGHT);
         html! {
@@ -118,6 +113,82 @@ impl Columns<'_> {
                 }
             }
         }
+    }
+}
+
+/// The runs of a statement in one part of a range.
+pub(super) struct DurationsPart {
+    pub from_ms: i64,
+    pub runs: i64,
+    pub p50_ms: Option<i64>,
+    pub p95_ms: Option<i64>,
+}
+
+/// Returns a chart of the median and the 95th percentile of the durations in each part of a range, above the number of runs.
+/// Each column is a link to its part of the range.
+pub(super) fn durations(
+    parts: &[DurationsPart],
+    range: &TimeRange,
+    (path, parameters): (&str, &Parameters),
+    zone: Zone,
+) -> Markup {
+    let largest = |value: fn(&DurationsPart) -> Option<i64>| parts.iter().filter_map(value).max();
+    let (max_p50_ms, max_p95_ms) = (largest(|part| part.p50_ms), largest(|part| part.p95_ms));
+    let max_runs = largest(|part| Some(part.runs)).unwrap_or(0);
+    let max_ms = max_p95_ms.unwrap_or(0).max(1);
+    let median = format!("median, at most {}", format::duration(max_p50_ms));
+    let p95 = format!("p95, at most {}", format::duration(max_p95_ms));
+    let runs = format!("at most {}", format::counted(max_runs, "run", "runs"));
+    let width = format!("per {}", range.width_text());
+    let size = format!("0 0 {} 100", parts.len() * COLUMN_WIDTH);
+    let link = |from: &str, to: &str| address(path, parameters, &[("from", from), ("to", to)]);
+    html! {
+        figure.timeline {
+            figcaption {
+                span.key.count { (median) }
+                span.key.peak { (p95) }
+                span.key.total { (runs) }
+                span.peaks { (width) }
+            }
+            svg viewBox=(size) preserveAspectRatio="none" role="group"
+                aria-label={ (median) "; " (p95) "; " (runs) " " (width) }
+                data-step=(COLUMN_WIDTH) data-base=(link("", "")) {
+                @for (index, part) in parts.iter().enumerate() {
+                    @let from = zone.format_ms(part.from_ms);
+                    @let to = zone.format_ms(part.from_ms.saturating_add(range.width_ms));
+                    @let x = index * COLUMN_WIDTH;
+                    g data-from=(from) data-to=(to) {
+                        @if part.runs == 0 {
+                            rect.area x=(x) y="0" width=(COLUMN_WIDTH) height="100" {}
+                        } @else {
+                            a href=(link(&from, &to)) tabindex="-1" {
+                                title {
+                                    (from) ": " (format::counted(part.runs, "run", "runs"))
+                                    ", median " (format::duration(part.p50_ms)) ", p95 " (format::duration(part.p95_ms))
+                                }
+                                rect.area x=(x) y="0" width=(COLUMN_WIDTH) height="100" {}
+                                (column("peak", x, COUNT_HEIGHT, bar_height(part.p95_ms.unwrap_or(0), max_ms, COUNT_HEIGHT)))
+                                (column("count", x, COUNT_HEIGHT, bar_height(part.p50_ms.unwrap_or(0), max_ms, COUNT_HEIGHT)))
+                                (column("total", x, DURATION_TOP + DURATION_HEIGHT, bar_height(part.runs, max_runs, DURATION_HEIGHT)))
+                            }
+                        }
+                    }
+                }
+            }
+            div.axis aria-hidden="true" {
+                @for index in [0, parts.len() / 2, parts.len().saturating_sub(1)] {
+                    @if let Some(part) = parts.get(index) { span { (zone.format_ms(part.from_ms)) } }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the bar of a column at `x`.
+fn column(class: &str, x: usize, bottom: f64, height: f64) -> Markup {
+    html! {
+        rect class=(class) x=(x + 1) y=(coordinate(bottom - height)) width=(COLUMN_WIDTH - 2)
+            height=(coordinate(height)) {}
     }
 }
 

@@ -75,7 +75,7 @@ fn row(rule: &RuleOverview, parameters: &Parameters) -> Markup {
                 @if let Some(meaning) = meaning_of(&rule.rule) { p.note { (meaning) } }
             }
             td.number data-label="Runs" { (format::number(Some(rule.runs))) }
-            td.number.duration data-label="Total" { (format::duration(Some(rule.total_ms))) }
+            td.number.duration data-label="Total" { (format::duration(rule.total_ms)) }
             td data-label="Statements" {
                 ul.plain { @for statement in &rule.statements { li { (link(statement, parameters)) } } }
             }

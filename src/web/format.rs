@@ -43,8 +43,8 @@ pub(super) fn unread_profiles(count: i64) -> Option<Markup> {
     (count > 0).then(|| {
         html! {
             p.note {
-                "annals has stored " (counted(count, "profile", "profiles"))
-                " and not read yet. The plans and findings of these are missing here."
+                "annals is still reading the plans of " (counted(count, "profile", "profiles"))
+                "; they are missing here until then."
             }
         }
     })

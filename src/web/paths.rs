@@ -40,6 +40,16 @@ pub(super) fn statement_of(fingerprint: Fingerprint, page: &Parameters) -> Strin
     address(&statement(fingerprint), &kept_of(page), &[("fingerprint", "")])
 }
 
+/// Returns the same with another time range, from its begin to its end in Unix milliseconds.
+pub(super) fn statement_within(
+    fingerprint: Fingerprint,
+    page: &Parameters,
+    (from_ms, to_ms): (i64, i64),
+) -> String {
+    let times = [("from", &*from_ms.to_string()), ("to", &*to_ms.to_string()), ("fingerprint", "")];
+    address(&statement(fingerprint), &kept_of(page), &times)
+}
+
 /// Returns the address of the history, filtered by one statement, with the time range and the filters of a page.
 pub(super) fn history_of_statement(fingerprint: Fingerprint, page: &Parameters) -> String {
     address(HISTORY, &kept_of(page), &[("fingerprint", &fingerprint.to_string())])

@@ -146,12 +146,12 @@ fn comparison(found: &Regressions, parameters: &Parameters, zone: Zone) -> Marku
         } @else if found.statements.is_empty() {
             p.empty { "No statement got slower." }
         } @else {
-            (table(&found.statements, parameters))
+            (table(found, parameters))
         }
     }
 }
 
-fn table(statements: &[Regression], parameters: &Parameters) -> Markup {
+fn table(found: &Regressions, parameters: &Parameters) -> Markup {
     html! {
         div.wide-table {
             table.statements {
@@ -166,14 +166,19 @@ fn table(statements: &[Regression], parameters: &Parameters) -> Markup {
                         th scope="col" { "Cause" }
                     }
                 }
-                tbody { @for statement in statements { (row(statement, parameters)) } }
+                tbody { @for statement in &found.statements { (row(statement, found, parameters)) } }
             }
         }
     }
 }
 
-fn row(statement: &Regression, parameters: &Parameters) -> Markup {
+fn row(statement: &Regression, found: &Regressions, parameters: &Parameters) -> Markup {
     let Regression { before, after, .. } = statement;
+    let runs_of = |from_ms, to_ms| {
+        paths::statement_within(statement.fingerprint, parameters, (from_ms, to_ms))
+    };
+    let runs = runs_of(found.from_ms, found.to_ms);
+    let baseline = runs_of(found.baseline_from_ms, found.baseline_to_ms);
     let change = |label: &'static str, before: String, after: String| {
         html! {
             td.number data-label=(label) { (before) " → " strong { (after) } }
@@ -183,12 +188,15 @@ fn row(statement: &Regression, parameters: &Parameters) -> Markup {
     html! {
         tr {
             td.statement {
-                a href=(paths::statement_of(statement.fingerprint, parameters)) { bdi { (statement.normalized) } }
+                a href=(&runs) { bdi { (statement.normalized) } }
             }
             td.number.duration data-label="More time" { (format::duration(Some(statement.extra_ms))) }
             (change("Median", format::duration(before.p50_ms), format::duration(after.p50_ms)))
             (change("p95", format::duration(before.p95_ms), format::duration(after.p95_ms)))
-            (change("Runs", format::number(Some(before.count)), format::number(Some(after.count))))
+            td.number data-label="Runs" {
+                a href=(baseline) title="Runs of the baseline" { (format::number(Some(before.count))) } " → "
+                a href=(runs) title="Runs of the period" { strong { (format::number(Some(after.count))) } }
+            }
             td.number data-label="Confidence" { (format::percent(statement.shown_confidence())) }
             @if causes.is_empty() { td.cause {} } @else { td.cause data-label="Cause" { (causes.join(", ")) } }
         }

@@ -185,6 +185,7 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
                     (fact("Newest start", format::time(Some(last_ms), view.zone)))
                 }
                 (fact("Profiles", format::integer(sizes.profiles)))
+                @if unread > 0 { (fact("Plans to read", format::integer(unread))) }
                 div {
                     dt { "Profile size" }
                     dd {
@@ -192,7 +193,6 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
                         (format::bytes(Some(sizes.profile_text_bytes))) " uncompressed)"
                     }
                 }
-                @if unread > 0 { (fact("Plans to read", format::integer(unread))) }
                 (fact("Queue", format::counted(pipeline.queued(), "batch", "batches")))
                 @if store.file().is_none() {
                     (fact("Database size", format::bytes(Some(file.file_bytes()))))

@@ -95,10 +95,15 @@ impl TimeRange {
             return Ok(None);
         };
         let end_ms = last_ms.saturating_add(1);
-        let to_ms = filter.to_ms.unwrap_or(end_ms);
+        // A range behind the newest query goes up to now, so that the page has its links to other ranges.
+        let open_to_ms = match filter.from_ms {
+            Some(from_ms) if from_ms >= end_ms => now_ms().max(from_ms.saturating_add(1)),
+            _ => end_ms,
+        };
+        let to_ms = filter.to_ms.unwrap_or(open_to_ms);
         let default_from_ms = match default_length.filter(|_| filter.to_ms.is_none()) {
             Some(length) => to_ms.saturating_sub(length),
-            None => first_ms,
+            None => first_ms.min(to_ms.saturating_sub(1)),
         };
         let from_ms = filter.from_ms.unwrap_or(default_from_ms);
         if from_ms >= to_ms {
@@ -141,6 +146,23 @@ impl TimeRange {
         Ok(view.timeline(filter, spans).await?)
     }
 
+    /// Returns the same range in parts of an hour at least.
+    pub(super) fn in_hours(&self) -> TimeRange {
+        TimeRange { width_ms: self.width_ms.max(HOUR), ..*self }
+    }
+
+    /// Returns the begin of each part.
+    pub(super) fn begins(&self) -> impl Iterator<Item = i64> {
+        let (first_ms, width_ms) = (self.first_part_ms(), self.width_ms);
+        (0..self.part_count())
+            .map(move |part| first_ms.saturating_add(part.saturating_mul(width_ms)))
+    }
+
+    /// Returns the position of the part that a time within the range is in.
+    pub(super) fn position(&self, ms: i64) -> Option<usize> {
+        usize::try_from(ms.checked_sub(self.first_part_ms())? / self.width_ms).ok()
+    }
+
     /// Returns the length of a part in words: `hour`, `5 minutes`.
     pub(super) fn width_text(&self) -> String {
         let ms = self.width_ms;
@@ -162,6 +184,7 @@ impl TimeRange {
         let since =
             |from: &str| address(path, parameters, &[("from", from), ("to", ""), ("cursor", "")]);
         let is_chosen = parameters.contains_key("from") || parameters.contains_key("to");
+        let is_empty = self.from_ms >= self.end_ms || self.to_ms <= self.first_ms;
         html! {
             div.range {
                 p {
@@ -180,6 +203,13 @@ impl TimeRange {
                             aria-current=[is_current(self.first_ms).then_some("true")] { "All" }
                     }
                     @if is_chosen { li { a href=(since("")) { "Reset" } } }
+                }
+            }
+            @if is_empty {
+                @let day_before_ms = self.end_ms.saturating_sub(DAY);
+                p.note {
+                    "The newest query is of " (format::time(Some(self.end_ms.saturating_sub(1)), zone)) ". "
+                    a href=(since(&day_before_ms.to_string())) { "Show the 24 hours before it" } "."
                 }
             }
         }

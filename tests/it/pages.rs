@@ -520,6 +520,53 @@ fn a_statement_with_many_runs_says_that_the_newest_are_compared() {
     assert!(shown.contains(">Fastest and slowest run (newest 200 runs)</h2>"));
 }
 
+#[test]
+fn a_statement_shows_how_long_its_runs_took_in_each_hour() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    // 100 runs in an hour, and 3 slower ones two hours later.
+    let start_ms = 1_800_000_000_000_i64;
+    let run = |number: i64| {
+        let (after_ms, ms) = match number {
+            0..100 => (number, number + 1),
+            _ => (7_200_000 + number, 5000),
+        };
+        json!({"query_id": format!("run-{number}"), "time": start_ms + after_ms, "query_time": ms,
+               "stmt": "select 1"})
+    };
+    let body = json!((0..103).map(run).collect::<Vec<_>>()).to_string();
+    assert_eq!(server.send("POST", "/api/v1/queries", &[], body.as_bytes()).0, 200);
+    let fingerprint = server.envelope("/api/v1/statements")["data"][0]["fingerprint"].clone();
+    let path = format!("/statements/{}", fingerprint.as_str().unwrap());
+    let shown = page(&server, &path);
+    for expected in [
+        "2027-01-15 08:00:00: 100 runs, median 50 ms, p95 95 ms",
+        "2027-01-15 10:00:00: 3 runs, median 5.00 s, p95 5.00 s",
+        "aria-label=\"median, at most 5.00 s; p95, at most 5.00 s; at most 100 runs per hour\"",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    let hour = page(&server, &format!("{path}?from=2027-01-15T08:00&to=2027-01-15T09:00"));
+    assert!(!hour.contains("Durations over time"), "{hour}");
+}
+
+#[test]
+fn a_range_behind_the_newest_query_leads_to_it() {
+    let (_folder, server) = samples();
+    for path in ["/statements", "/regressions", "/findings", "/plans"] {
+        let shown = page(&server, &format!("{path}?from=2h"));
+        for expected in ["aria-label=\"Time range\"", "The newest query is of ", ">7 days</a>"] {
+            assert!(shown.contains(expected), "{path} {expected}: {shown}");
+        }
+    }
+    let shown = page_with_chart(&server, "/?from=2h");
+    assert!(
+        shown.contains("Show the 24 hours before it") && shown.contains(">7 days</a>"),
+        "{shown}"
+    );
+    assert!(!page(&server, "/statements").contains("The newest query is of "));
+}
+
 /// Returns the addresses of a page that begin with a path.
 fn links(body: &str, path: &str) -> Vec<String> {
     let hrefs = body.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());

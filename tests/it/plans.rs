@@ -444,7 +444,10 @@ annals_unread_profiles 10
     for path in ["/plans?from=2024-01-02", "/findings?from=2024-01-02", "/regressions", &statement]
     {
         let page = get("alice", path);
-        assert!(page.contains("annals has stored 4 profiles and not read yet."), "{path}: {page}");
+        assert!(
+            page.contains("annals is still reading the plans of 4 profiles;"),
+            "{path}: {page}"
+        );
     }
 }
 

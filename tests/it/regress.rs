@@ -180,6 +180,17 @@ fn what_changed_is_named_and_nothing_else() {
     for text in ["has another plan", "reads more rows", "waits longer in the queue"] {
         assert!(shown.contains(text), "{text}: {shown}");
     }
+    // The links have the times of the list, and of its baseline.
+    let (from, to) = (&answer["data"]["from_ms"], &answer["data"]["to_ms"]);
+    let before = &answer["data"]["baseline_from_ms"];
+    for (from, to, runs) in [(from, to, "after"), (before, from, "before")] {
+        let first = &answer["data"]["statements"][0];
+        let path = format!("/statements/{}", first["fingerprint"].as_str().unwrap());
+        assert!(shown.contains(&format!("{path}?from={from}&amp;to={to}")), "{shown}");
+        let statement = page(&server, &format!("{path}?from={from}&to={to}"));
+        let count = &first[runs]["count"];
+        assert!(statement.contains(&format!("<dt>Runs</dt><dd>{count}</dd>")), "{statement}");
+    }
     assert!(page(&server, "/regressions?baseline=1d").contains("No statement ran"));
     assert_eq!(server.get("/api/v1/regressions?baseline=soon").0, 400);
 }

@@ -1,6 +1,7 @@
 //! `/statements/<fingerprint>`: the runs of one statement, its plans, and its fastest and slowest run side by side.
 
 mod comparison;
+mod durations;
 mod plans;
 
 pub(super) use comparison::{EARLIER_LATER, compared_nodes};
@@ -78,6 +79,10 @@ async fn page(
     // The chart and the comparison say so if they do not have all runs.
     let newest = (statistics.count > runs.len() as i64).then_some(runs.len());
     let comparison = comparison::compare_extremes(&view, &runs, newest, &parameters).await?;
+    let durations = match &range {
+        Some(range) => durations::section(&view, &filter, range, (&path, &parameters)).await?,
+        None => None,
+    };
     let plans = match view.plan_runs(fingerprint, filter.starts()).await {
         // The page has more than the plans.
         Err(StoreError::TimedOut(_) | StoreError::Overloaded) => None,
@@ -108,6 +113,7 @@ async fn page(
             h2 #normalized { "Normalized statement" }
             (sql::block(&statistics.normalized))
         }
+        @if let Some(durations) = durations { (durations) }
         section aria-labelledby="over-time" {
             h2 #over-time { "Runs over time" @if let Some(runs) = newest { " (newest " (runs) " runs)" } }
             (chart::runs(&runs, (None, &parameters), &colour, view.zone))

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::statement::Fingerprint;
-use crate::domain::statistics::Sum;
+use crate::domain::statistics::KnownSum;
 
 /// Statements of a rule that are named, those whose runs took longest.
 const NAMED_STATEMENTS: usize = 5;
@@ -43,8 +43,8 @@ pub(crate) struct RuleOverview {
     pub rule: String,
     /// Number of runs.
     pub runs: usize,
-    /// The sum of their durations.
-    pub total_ms: i64,
+    /// The sum of their known durations; none if no run has one.
+    pub total_ms: Option<i64>,
     /// The statements whose runs took longest together, at most five.
     pub statements: Vec<FoundStatement>,
 }
@@ -59,8 +59,8 @@ pub(crate) struct FoundStatement {
     pub normalized: String,
     /// Number of runs.
     pub runs: usize,
-    /// The sum of their durations.
-    pub total_ms: i64,
+    /// The sum of their known durations; none if no run has one.
+    pub total_ms: Option<i64>,
     /// The id of the run whose profile arrived last.
     pub newest_query_id: String,
 }
@@ -69,8 +69,8 @@ pub(crate) struct FoundStatement {
 #[derive(Default)]
 struct OneRule {
     runs: usize,
-    total_ms: Sum,
-    statements: HashMap<Fingerprint, (usize, Sum, usize)>,
+    total_ms: KnownSum,
+    statements: HashMap<Fingerprint, (usize, KnownSum, usize)>,
 }
 
 impl FindingsOverview {
@@ -82,14 +82,13 @@ impl FindingsOverview {
             let ids: Vec<String> = serde_json::from_str(&run.findings).unwrap_or_default();
             for id in ids {
                 let rule = rules.entry(id).or_default();
-                let duration_ms = run.duration_ms.unwrap_or(0);
                 rule.runs += 1;
-                rule.total_ms.add(duration_ms);
+                rule.total_ms.add(run.duration_ms);
                 if let Some(fingerprint) = run.fingerprint {
-                    let newest = (0, Sum::default(), position);
+                    let newest = (0, KnownSum::default(), position);
                     let (runs, total_ms, _) = rule.statements.entry(fingerprint).or_insert(newest);
                     *runs += 1;
-                    total_ms.add(duration_ms);
+                    total_ms.add(run.duration_ms);
                 }
             }
         }
@@ -142,11 +141,22 @@ mod tests {
         let overview = FindingsOverview::of(&runs, false);
         let rules: Vec<_> =
             overview.rules.iter().map(|it| (&*it.rule, it.runs, it.total_ms)).collect();
-        assert_eq!(rules, [("spill", 3, 530), ("skewed-instances", 1, 500)]);
+        assert_eq!(rules, [("spill", 3, Some(530)), ("skewed-instances", 1, Some(500))]);
         let statements = overview.rules[0].statements.iter();
         let statements: Vec<_> = statements
             .map(|it| (it.fingerprint.to_signed(), it.runs, it.total_ms, &*it.newest_query_id))
             .collect();
-        assert_eq!(statements, [(2, 1, 500, "2-1"), (1, 2, 30, "3-1")]);
+        assert_eq!(statements, [(2, 1, Some(500), "2-1"), (1, 2, Some(30), "3-1")]);
+    }
+
+    #[test]
+    fn the_total_of_unknown_durations_is_unknown() {
+        let run = FoundRun {
+            query_id: "1-1".to_string(),
+            fingerprint: None,
+            duration_ms: None,
+            findings: r#"["spill"]"#.to_string(),
+        };
+        assert_eq!(FindingsOverview::of(&[run], false).rules[0].total_ms, None);
     }
 }
