@@ -102,7 +102,8 @@ impl Sort {
 
 /// From one read of a followed history to the next.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How far before the newest query a followed history is read, for queries that arrive late.
+/// How far before the newest query a followed history is read at once. Queries that started earlier, because they ran for long,
+/// are looked for one by one.
 const LATE_MS: i64 = 60_000;
 /// Queries that are read at once.
 const PAGE: u32 = 1000;
@@ -166,7 +167,13 @@ impl Columns {
             names.insert(behind(&names, "db"), "cluster".to_string());
         }
         // The most important first.
-        let first = [field, "started_at", "duration_ms", "user", "cluster", "db", "state"];
+        let first: &[&str] = match filter.kind {
+            Some(Kind::Load) => &[
+                field, "started_at", "state", "load.filtered_rows", "load.loaded_rows",
+                "duration_ms", "load.table_list", "cluster", "db", "user",
+            ],
+            _ => &[field, "started_at", "duration_ms", "user", "cluster", "db", "state"],
+        };
         let first = first.iter().filter_map(|name| names.iter().position(|other| other == name));
         let shown = Shown { first: first.collect(), has_empty: false };
         Ok(Columns { names, shown })
@@ -188,6 +195,7 @@ async fn follow(
 ) -> anyhow::Result<ExitCode> {
     // Queries that are stored already are not new, also where the first list is too short for them. They are read
     // before that list: a query that arrives between the two reads is then written.
+    let mut arrived = history.store.newest_row().await.context(READING)?;
     let first = QueryFilter { limit: PAGE, ..filter.clone() };
     let stored = history.store.records(&first, Reader::default()).await.context(READING)?;
     let mut seen: VecDeque<i64> = stored.iter().map(|query| query.id).collect();
@@ -203,8 +211,9 @@ async fn follow(
         let from_ms = newest_ms.map(|ms| ms - LATE_MS).max(filter.from_ms);
         let next = QueryFilter { limit: PAGE, from_ms, ..filter.clone() };
         let mut new = history.store.records(&next, Reader::default()).await.context(READING)?;
+        new.extend(long_runs(history, &filter, from_ms, &mut arrived).await?);
         new.retain(|query| !seen.contains(&query.id));
-        new.reverse();
+        new.sort_by_key(|query| (query.started_ms, query.id));
         if !new.is_empty() {
             write_below(&mut header, &text(history, columns, &new).await?, history.json)?;
         }
@@ -215,6 +224,35 @@ async fn follow(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the queries of a filter that have arrived behind a row and started before a time: a frontend reports a query when it
+/// ends. Moves the row to the last that has arrived.
+async fn long_runs(
+    history: &History,
+    filter: &QueryFilter,
+    before_ms: Option<i64>,
+    arrived: &mut i64,
+) -> anyhow::Result<Vec<StoredQuery>> {
+    let mut found = Vec::new();
+    while let Some(page) = history.store.page_after(*arrived).await.context(READING)? {
+        *arrived = page.last;
+        let records = page.records.iter().chain(page.with_profile.iter().map(|(_, it)| it));
+        for record in records {
+            let Some(started_ms) = record.started_ms.filter(|ms| Some(*ms) < before_ms) else {
+                continue;
+            };
+            let one = QueryFilter {
+                limit: PAGE,
+                from_ms: filter.from_ms.max(Some(started_ms)),
+                to_ms: Some(filter.to_ms.map_or(started_ms + 1, |ms| ms.min(started_ms + 1))),
+                ..filter.clone()
+            };
+            let of_start = history.store.records(&one, Reader::default()).await.context(READING)?;
+            found.extend(of_start.into_iter().filter(|query| query.query_id == record.query_id));
+        }
+    }
+    Ok(found)
 }
 
 /// Reads the queries of a filter page by page. A list that is not newest first is one page: each page would look at all

@@ -124,7 +124,12 @@ impl Output {
                         |row: &Vec<String>, column| row.get(column).is_none_or(String::is_empty);
                     let hides = |column| {
                         let is_empty = rows.iter().all(|row| has_no(row, column));
-                        is_empty && !shown.has_empty && !rows.is_empty() && column > 0
+                        let is_sorted_by = shown.first.first() == Some(&column);
+                        is_empty
+                            && !shown.has_empty
+                            && !rows.is_empty()
+                            && !is_sorted_by
+                            && column > 0
                     };
                     constraints(names, &table.column_max_content_widths(), width, shown, hides)
                 };
@@ -356,6 +361,13 @@ fn constraints(
         } else if place == 0 {
             taken = wanted.min(width);
             constraints[column] = fixed(taken);
+        }
+    }
+    // A value of before is of use only beside the value of now.
+    for column in 1..others.len() {
+        let is_alone = constraints[column - 1] == ColumnConstraint::Hidden;
+        if names[column] == "before" && is_alone {
+            constraints[column] = ColumnConstraint::Hidden;
         }
     }
     constraints.push(fixed(width.saturating_sub(taken).min(last.saturating_add(PADDING))));

@@ -85,6 +85,8 @@ const NAMES: [&str; 12] = [
 ];
 /// The places of the figures that matter most, without what they are compared with.
 const FIGURES: [usize; 6] = [1, 2, 9, 7, 3, 5];
+/// The kinds of groups.
+const KINDS: [&str; 5] = ["user", "db", "table", "client", "statement"];
 const NAMES_BESIDE: [&str; 8] = [
     "kind", "running_ms", "cpu_time_ms", "scan_bytes", "peak_memory_bytes", "errors", "count",
     "name",
@@ -120,6 +122,13 @@ pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     let first = std::iter::once(args.sort.column()).chain(FIGURES).collect();
     let shown = Shown { first, has_empty: false };
     history.output.write(&history.output.table(&NAMES, &rows, &shown))?;
+    let groups = [users, dbs, tables, clients, statements];
+    for (kind, groups) in KINDS.into_iter().zip(groups) {
+        if groups.groups > groups.rows.len() {
+            let [shown, all] = [groups.rows.len(), groups.groups];
+            eprintln!("annals: {kind}: {shown} of {all} are shown; -n {all} shows all");
+        }
+    }
     eprintln!("annals: {}", summary(&usage, history.zone));
     let span = history.store.span(Reader::default()).await.context(READING)?;
     if let Some((_, last_ms)) = span.filter(|_| usage.total.now.count == 0) {
@@ -169,8 +178,7 @@ fn rows(
     groups: [&UsageGroups; 5],
     figures: impl Fn(&UsageRow) -> Vec<String>,
 ) -> Vec<Vec<String>> {
-    let kinds = ["user", "db", "table", "client", "statement"];
-    let groups = kinds.into_iter().zip(groups);
+    let groups = KINDS.into_iter().zip(groups);
     let groups = groups.flat_map(|(kind, groups)| groups.rows.iter().map(move |row| (kind, row)));
     let all = [("all", total)].into_iter().chain(groups);
     let rows = all.map(|(kind, row)| {

@@ -343,6 +343,9 @@ fn a_list_follows_what_a_server_imports() {
     assert_eq!(next(), "new-1\tselect 1\\n");
     push("new-3", 1_800_000_003_000);
     assert_eq!(next(), "new-3\tselect 1\\n");
+    // A query that ran for hours is reported when it ends.
+    push("long-1", 1_799_990_000_000);
+    assert_eq!(next(), "long-1\tselect 1\\n");
     // TERM ends it: processes in the background may ignore INT.
     let id = process.id().to_string();
     assert!(Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());

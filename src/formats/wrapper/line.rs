@@ -209,8 +209,32 @@ fn colour(text: &[u8]) -> usize {
     if rest.get(length) == Some(&b'm') { length + 3 } else { 0 }
 }
 
-/// Returns the text after `FILE:` or `FILE:LINE:`, as grep writes it. The name has no blank.
+/// Returns the text after `FILE:` or `FILE:LINE:`, as grep writes it, or after `FILE-` of a line that it writes for context. The
+/// name has no blank.
 fn after_file_name(line: &[u8]) -> Option<&[u8]> {
+    after_name(line).or_else(|| after_name_of_context(line))
+}
+
+/// Returns the text after `FILE-` or `FILE-LINE-`. A name may have `-`, so the text must begin with a time.
+fn after_name_of_context(line: &[u8]) -> Option<&[u8]> {
+    let places = line.iter().take(1024).enumerate().filter(|(_, byte)| **byte == b'-');
+    places
+        .map(|(at, _)| (&line[..at], &line[at + 1..]))
+        .take_while(|(name, _)| name.iter().all(|byte| !byte.is_ascii_whitespace()))
+        .find(|(name, text)| !name.is_empty() && begins_with_time(text))
+        .map(|(_, text)| text)
+}
+
+fn begins_with_time(text: &[u8]) -> bool {
+    let form = b"dddd-dd-dd dd:dd:dd";
+    text.len() >= form.len()
+        && text.iter().zip(form).all(|(byte, form)| match form {
+            b'd' => byte.is_ascii_digit(),
+            form => byte == form,
+        })
+}
+
+fn after_name(line: &[u8]) -> Option<&[u8]> {
     let is_name = |byte: &u8| !byte.is_ascii_whitespace() && !b":|=[]{}\"'".contains(byte);
     let name = line.iter().take(1024).take_while(|byte| is_name(byte)).count();
     if name == 0 {

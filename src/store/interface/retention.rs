@@ -31,7 +31,7 @@ impl Store {
     }
 
     /// Returns the row that arrived last; 0 if there is none.
-    pub(in crate::store) async fn newest_row(&self) -> Result<i64, StoreError> {
+    pub(crate) async fn newest_row(&self) -> Result<i64, StoreError> {
         of_engine!(self, store => store.newest_row().await)
     }
 
