@@ -285,8 +285,8 @@ mod tests {
         assert_eq!(unknown, "unknown parameter \"other\"; the parameters are name, flag");
         let none = rejected::<NoParameters>(&[("x", "1")]);
         assert_eq!(none, "unknown parameter \"x\"; this path has none");
-        let near = rejected::<Sample>(&[("falg", "true")]);
-        assert_eq!(near, "unknown parameter \"falg\"; did you mean flag?");
+        let near = rejected::<Sample>(&[("flags", "true")]);
+        assert_eq!(near, "unknown parameter \"flags\"; did you mean flag?");
         assert_eq!(rejected::<Sample>(&[("name", "")]), "name is empty");
         assert_eq!(rejected::<Sample>(&[("flag", "yes")]), "flag must be true or false");
 
