@@ -387,9 +387,8 @@ pub(super) fn parse_count(text: &str) -> Result<u32, String> {
 
 /// Parses the name of a text that queries are chosen by.
 fn parse_text_name(name: &str) -> Result<ChosenText, String> {
-    let text = ChosenText::NAMES.into_iter().find(|(known, _)| *known == name);
     let names = || ChosenText::NAMES.map(|(name, _)| name).join(", ");
-    text.map(|(_, text)| text).ok_or_else(|| format!("{name} is none of {}", names()))
+    ChosenText::named(name).ok_or_else(|| format!("{name} is none of {}", names()))
 }
 
 /// Parses how long at least: milliseconds, or a duration with its unit.

@@ -27,7 +27,7 @@ pub(crate) fn readable_number(value: i64) -> String {
 
 /// Returns a count: a large one in three digits, `9999`, `12.3K`.
 pub(crate) fn readable_count(value: i64) -> String {
-    if value.abs() < 10_000 { value.to_string() } else { readable_number(value) }
+    if value.unsigned_abs() < 10_000 { value.to_string() } else { readable_number(value) }
 }
 
 /// Returns a count with its noun: `1 query`, `2000 queries`.

@@ -5,7 +5,7 @@ use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::{Durations, KnownSum};
 use crate::domain::time::Zone;
 
-use super::hours::{HourNames, HourSummary};
+use super::hours::{HOUR_MS, HourNames, HourSummary};
 use super::timeline::Counted;
 
 /// Offsets of time zones are whole quarters of an hour.
@@ -21,6 +21,16 @@ pub(crate) enum GroupBy {
     Cluster,
     /// The hour of the start, on the clock of a time zone.
     Hour(Zone),
+}
+
+impl GroupBy {
+    /// Whether all queries of an hour since 1970 with the same keys are in one group.
+    pub(super) fn has_whole_hour(self, hour: i64) -> bool {
+        match self {
+            GroupBy::Hour(zone) => zone.has_whole_hour(hour.saturating_mul(HOUR_MS)),
+            _ => true,
+        }
+    }
 }
 
 /// The queries of one group.

@@ -8,18 +8,19 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::group::{Alike, Quarters, SUMMED};
-use super::timeline::Counted;
+use super::timeline::{Counted, Spans};
 use crate::domain::filter::{QueryFilter, Users};
 use crate::domain::record::Kind;
+use crate::domain::statement::Fingerprint;
 
 /// The length of an hour, in milliseconds.
 pub(super) const HOUR_MS: i64 = 3_600_000;
 /// The form of a body. Bodies of another form are not read, and are made again.
 pub(super) const SUMMARY_VERSION: i64 = 3;
 /// An hour gets its summary this long after its end. Most of what comes late has come by then.
-pub(super) const SETTLED_MS: i64 = 2 * HOUR_MS;
+const SETTLED_MS: i64 = 2 * HOUR_MS;
 /// Hours that get their summaries together.
-pub(super) const HOURS_AT_ONCE: usize = 24;
+const HOURS_AT_ONCE: usize = 24;
 
 /// Returns the hour of a start, in hours since 1970.
 pub(super) fn hour_of(started_ms: i64) -> i64 {
@@ -149,6 +150,123 @@ pub(super) fn whole_hours(filter: &QueryFilter) -> (i64, i64) {
     let (first_ms, last_ms) = filter.starts();
     let first = hour_of(first_ms.saturating_sub(1)).saturating_add(1);
     (first, hour_of(last_ms.saturating_add(1)).saturating_sub(1))
+}
+
+/// The times of a filter without the hours that are read as summaries. The hours come in order.
+pub(super) struct Unsummed<'f> {
+    filter: &'f QueryFilter,
+    /// What started before this is read, or in a filter that was returned.
+    done_ms: i64,
+}
+
+impl<'f> Unsummed<'f> {
+    /// Returns all times of a filter.
+    pub(super) fn of(filter: &'f QueryFilter) -> Unsummed<'f> {
+        Unsummed { filter, done_ms: filter.starts().0 }
+    }
+
+    /// Goes on behind an hour that is read as a summary. Returns a filter for the queries before it; none if there is no time
+    /// between it and the hour before.
+    pub(super) fn before(&mut self, hour: i64) -> Option<QueryFilter> {
+        let start_ms = hour.saturating_mul(HOUR_MS);
+        let before = (self.done_ms < start_ms).then(|| self.until(Some(start_ms)));
+        self.done_ms = start_ms.saturating_add(HOUR_MS);
+        before
+    }
+
+    /// Returns a filter for the queries behind the last hour; none if no time is left.
+    pub(super) fn rest(self) -> Option<QueryFilter> {
+        let to_ms = self.filter.to_ms;
+        to_ms.is_none_or(|to_ms| self.done_ms < to_ms).then(|| self.until(to_ms))
+    }
+
+    fn until(&self, to_ms: Option<i64>) -> QueryFilter {
+        QueryFilter { from_ms: Some(self.done_ms), to_ms, ..self.filter.clone() }
+    }
+}
+
+/// The search for hours without a summary, the newest first.
+pub(super) struct HoursToSum {
+    known: foldhash::HashSet<i64>,
+    /// This hour and those after it are looked at.
+    before: i64,
+    found: Vec<i64>,
+}
+
+impl HoursToSum {
+    /// Begins with the hours that have settled. `known` have a summary.
+    pub(super) fn new(known: foldhash::HashSet<i64>, now_ms: i64) -> HoursToSum {
+        let before = hour_of(now_ms.saturating_sub(SETTLED_MS));
+        HoursToSum { known, before, found: Vec::new() }
+    }
+
+    /// Returns the time before which starts are not looked at yet; none if enough hours are found.
+    pub(super) fn before_ms(&self) -> Option<i64> {
+        (self.found.len() < HOURS_AT_ONCE).then(|| self.before.saturating_mul(HOUR_MS))
+    }
+
+    /// Goes on before the hour of the newest start before [`HoursToSum::before_ms`].
+    pub(super) fn note(&mut self, newest_ms: i64) {
+        let mut hour = hour_of(newest_ms);
+        if self.known.contains(&hour) {
+            while self.known.contains(&(hour - 1)) {
+                hour -= 1;
+            }
+        } else {
+            self.found.push(hour);
+        }
+        self.before = hour;
+    }
+
+    pub(super) fn into_found(self) -> Vec<i64> {
+        self.found
+    }
+}
+
+/// How often the queries of some fingerprints ran in spans.
+pub(super) struct SpanCounts {
+    wanted: foldhash::HashSet<i64>,
+    spans: Spans,
+    counts: foldhash::HashMap<(i64, i64), i64>,
+}
+
+impl SpanCounts {
+    pub(super) fn new(fingerprints: &[Fingerprint], from_ms: i64, width_ms: i64) -> SpanCounts {
+        let wanted = fingerprints.iter().map(|one| one.to_signed()).collect();
+        let spans = Spans { from_ms, width_ms, count: usize::MAX };
+        SpanCounts { wanted, spans, counts: foldhash::HashMap::default() }
+    }
+
+    pub(super) fn spans(&self) -> Spans {
+        self.spans
+    }
+
+    /// Adds the queries of an hour that a filter chooses and the owner may see. The hour is in one span.
+    pub(super) fn add_hour(
+        &mut self,
+        hour: i64,
+        summary: &HourSummary,
+        (filter, owner): (&QueryFilter, Option<&str>),
+    ) {
+        for (group, ..) in summary.groups(filter, owner) {
+            if let Some(fingerprint) = group.fingerprint.filter(|it| self.wanted.contains(it)) {
+                let (first_ms, _) = group.starts(hour);
+                let span = first_ms.saturating_sub(self.spans.from_ms) / self.spans.width_ms;
+                self.add(fingerprint, span, group.count);
+            }
+        }
+    }
+
+    /// Adds a number of queries of a fingerprint in a span.
+    pub(super) fn add(&mut self, fingerprint: i64, span: i64, count: i64) {
+        *self.counts.entry((fingerprint, span)).or_default() += count;
+    }
+
+    /// Returns rows of a fingerprint, the position of a span and a count.
+    pub(super) fn into_rows(self) -> Vec<(Fingerprint, i64, i64)> {
+        let rows = self.counts.into_iter();
+        rows.map(|((it, span), count)| (Fingerprint::from_signed(it), span, count)).collect()
+    }
 }
 
 impl HourSummary {

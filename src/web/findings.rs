@@ -19,7 +19,7 @@ use crate::http::view::View;
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
     warp::path!("findings")
         .and(requests)
-        .then(async |request: PageRequest| request.answer(&[], page).await)
+        .then(|request: PageRequest| request.answer(&[], page))
         .boxed()
 }
 

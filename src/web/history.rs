@@ -26,10 +26,9 @@ pub(super) fn route(requests: PageRequests, timelines: Arc<Timelines>) -> BoxedF
         .and(requests)
         .then(move |request: PageRequest| {
             let timelines = timelines.clone();
-            async move {
-                let own = ["limit", "order", "cursor"];
-                request.answer(&own, |view, parameters| page(view, parameters, timelines)).await
-            }
+            request.answer(&["limit", "order", "cursor"], |view, parameters| {
+                page(view, parameters, timelines)
+            })
         })
         .boxed()
 }

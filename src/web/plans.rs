@@ -23,7 +23,7 @@ const LISTED_PLANS: usize = 5;
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
     warp::path!("plans")
         .and(requests)
-        .then(async |request: PageRequest| request.answer(&["limit", "several"], page).await)
+        .then(|request: PageRequest| request.answer(&["limit", "several"], page))
         .boxed()
 }
 

@@ -53,10 +53,8 @@ pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(A
         .and(requests)
         .then(move |request: PageRequest| {
             let reports = reports.clone();
-            async move {
-                let own = ["limit", "baseline"];
-                request.answer(&own, |view, parameters| page(view, parameters, reports)).await
-            }
+            request
+                .answer(&["limit", "baseline"], |view, parameters| page(view, parameters, reports))
         })
         .boxed()
 }

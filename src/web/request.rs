@@ -54,9 +54,9 @@ impl Visitor {
 }
 
 impl PageRequest {
-    /// Answers with the page that `make_page` returns, which has parameters of its `own` besides those that choose queries.
+    /// Answers with the page that `make_page` returns, which has parameters of its `own` besides the parameters that choose queries.
     /// Users who are not logged in are sent to the log-in page.
-    pub(super) async fn answer<M, F>(self, own: &[&str], make_page: M) -> Answer
+    pub(super) async fn answer<M, F>(self, own: &'static [&'static str], make_page: M) -> Answer
     where
         M: FnOnce(View, Parameters) -> F,
         F: Future<Output = Result<Page, ApiError>>,

@@ -85,10 +85,7 @@ pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(A
         .and(requests)
         .then(move |request: PageRequest| {
             let lists = lists.clone();
-            async move {
-                let own = ["limit", "order"];
-                request.answer(&own, |view, parameters| page(view, parameters, lists)).await
-            }
+            request.answer(&["limit", "order"], |view, parameters| page(view, parameters, lists))
         })
         .boxed()
 }

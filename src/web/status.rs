@@ -23,7 +23,7 @@ pub(super) fn route(requests: PageRequests, state: Arc<AppState>) -> BoxedFilter
         .and(requests)
         .then(move |request: PageRequest| {
             let state = state.clone();
-            async move { request.answer(&[], |view, _| page(view, state)).await }
+            request.answer(&[], |view, _| page(view, state))
         })
         .boxed()
 }

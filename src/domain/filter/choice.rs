@@ -88,6 +88,11 @@ impl ChosenText {
         ("session_id", ChosenText::Session),
     ];
 
+    /// Returns the text of a parameter's name.
+    pub(crate) fn named(name: &str) -> Option<ChosenText> {
+        ChosenText::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, text)| text)
+    }
+
     /// Returns what `"`, brackets and spaces leave of the name of a table: lists of tables are compared without them.
     pub(crate) fn plain_table(name: &str) -> String {
         name.replace(['"', '[', ']', ' '], "")

@@ -117,7 +117,7 @@ impl QueryFilter {
         ]
     }
 
-    /// Chooses the queries of which a text is unknown, beside those that the filter chooses by values of this text.
+    /// Chooses also the queries of which a text is unknown.
     pub(crate) fn choose_unknown(&mut self, text: ChosenText) {
         let choice = match text {
             ChosenText::User => &mut self.user,

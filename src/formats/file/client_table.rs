@@ -65,6 +65,19 @@ fn line_of(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
+/// Reads a line without its end. Returns false, and an empty line, after the last one.
+fn next_line<E>(
+    input: &mut impl BufRead,
+    line: &mut Vec<u8>,
+    number: u64,
+) -> Result<bool, Stop<E>> {
+    let has_line = read_line(input, line, MAX_LINE_BYTES);
+    let has_line = has_line.map_err(|error| Stop::Input { line: number, error })?;
+    let length = line_of(line.strip_suffix(b"\n").unwrap_or(line)).len();
+    line.truncate(length);
+    Ok(has_line)
+}
+
 /// Returns whether a line is `*** 1. row ***`, with 27 stars on each side.
 fn is_row_head(line: &[u8]) -> bool {
     let stars = [b'*'; 27];
@@ -165,10 +178,8 @@ impl<E> Reader<'_, '_, E> {
         let (mut row, mut head, mut replaced) = (VerticalRow::default(), None, false);
         let mut line = Vec::new();
         for number in 1.. {
-            let has_line = read_line(&mut input, &mut line, MAX_LINE_BYTES);
-            let has_line = has_line.map_err(|error| Stop::Input { line: number, error })?;
-            let bytes = line_of(line.strip_suffix(b"\n").unwrap_or(&line));
-            let text = lossy(bytes);
+            let has_line = next_line(&mut input, &mut line, number)?;
+            let (bytes, text) = (line.as_slice(), lossy(&line));
             let ends = !has_line || is_row_head(bytes) || is_row_count(&text);
             if ends && let Some(first) = head.take() {
                 let row = std::mem::take(&mut row);
@@ -195,10 +206,8 @@ impl<E> Reader<'_, '_, E> {
         let (mut border, mut row): (Vec<usize>, Option<BoxedRow>) = (Vec::new(), None);
         let mut line = Vec::new();
         for number in 1.. {
-            let has_line = read_line(&mut input, &mut line, MAX_LINE_BYTES);
-            let has_line = has_line.map_err(|error| Stop::Input { line: number, error })?;
-            let bytes = line_of(line.strip_suffix(b"\n").unwrap_or(&line));
-            let text = lossy(bytes);
+            let has_line = next_line(&mut input, &mut line, number)?;
+            let (bytes, text) = (line.as_slice(), lossy(&line));
             let begins = text.starts_with("| ") || is_border(bytes) || !has_line;
             // A value may hold line ends, and lines that begin with a bar.
             let ends = |row: &BoxedRow| begins && row.text.ends_with(" |") || !has_line;

@@ -234,6 +234,7 @@ fn begins_with_time(text: &[u8]) -> bool {
         })
 }
 
+/// Returns the text after `FILE:` or `FILE:LINE:`.
 fn after_name(line: &[u8]) -> Option<&[u8]> {
     let is_name = |byte: &u8| !byte.is_ascii_whitespace() && !b":|=[]{}\"'".contains(byte);
     let name = line.iter().take(1024).take_while(|byte| is_name(byte)).count();

@@ -9,7 +9,7 @@
 //! | a service | `fe-1  \| LINE`, also with the prefix in colours | `docker compose logs` |
 //! | syslog | `Mar  1 10:00:00 HOST fe[123]: LINE`, `<14>1 2026-03-01T10:00:00Z HOST fe 123 - - LINE` | journald, rsyslog |
 //! | an event | `{"@timestamp":"…Z","message":"LINE"}` | Filebeat, Logstash |
-//! | a file | `fe.audit.log:LINE`, `fe.audit.log:12:LINE` | `grep -H`, `grep -n` of several files |
+//! | a file | `fe.audit.log:LINE`, `fe.audit.log:12:LINE`, and `fe.audit.log-LINE` for context | `grep -H`, `grep -n` of several files |
 //! | a logger's name | `AuditLogger LINE` | Doris 2.1.4 and later, `start_fe.sh --console` |
 //!
 //! A logger's name may be within each of the others. A frontend that writes to its console mixes its running log with its

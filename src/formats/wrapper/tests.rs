@@ -60,6 +60,7 @@ fn each_wrapper_is_taken_off_each_line() {
             [format!("{head} - - "), format!("{head} ID47 [a@1 k=\"]\\\"\"][b@1 k=\"\"] \u{feff}")]
         }),
         ("grep", ["log/fe.audit.log:".to_string(), "log/fe.audit.log:".to_string()]),
+        ("grep with context", ["fe.audit-1.log-".to_string(), "fe.audit-1.log:".to_string()]),
         ("grep with numbers", ["fe.audit.log:12:".to_string(), "fe.audit.log:13:".to_string()]),
         ("logger", ["AuditLogger ".to_string(), String::new()]),
         ("cri and logger", {

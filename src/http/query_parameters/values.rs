@@ -95,8 +95,7 @@ impl<'de> Deserialize<'de> for UnknownText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let names = ChosenText::NAMES.map(|(name, _)| name).join(", ");
         parsed(deserializer, &format!("one of {names}"), |text| {
-            let mut texts = ChosenText::NAMES.into_iter();
-            texts.find(|(name, _)| *name == text).map(|(_, text)| UnknownText(text))
+            ChosenText::named(text).map(UnknownText)
         })
     }
 }

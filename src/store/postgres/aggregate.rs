@@ -18,7 +18,7 @@ use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::group::{Alike, Group, GroupBy, Grouping, Keys, QUARTER_MS, Quarters, SUMMED};
-use crate::store::hours::HOUR_MS;
+use crate::store::hours::SpanCounts;
 use crate::store::query::Reader;
 use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
 use crate::store::timeline::{Bucket, Counting, Spans};
@@ -80,10 +80,7 @@ async fn groups(
     most: usize,
 ) -> Result<Vec<Group>, StoreError> {
     let mut grouping = Grouping::new(by);
-    let is_usable = |hour: i64| match by {
-        GroupBy::Hour(zone) => zone.has_whole_hour(hour.saturating_mul(HOUR_MS)),
-        _ => true,
-    };
+    let is_usable = |hour| by.has_whole_hour(hour);
     let others = summed(connection, filter, is_usable, |hour, summary| {
         grouping.add_hour(hour, summary, (filter, owner));
         grouping.len() <= most
@@ -266,31 +263,23 @@ impl Store {
         (from_ms, width_ms, last_ms): (i64, i64, i64),
         reader: Reader<'_>,
     ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
+        let mut counts = SpanCounts::new(fingerprints, from_ms, width_ms);
         let fingerprints: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
-        let wanted: foldhash::HashSet<i64> = fingerprints.iter().copied().collect();
         let filter = QueryFilter {
             from_ms: Some(from_ms),
             to_ms: Some(last_ms.saturating_add(1)),
             ..QueryFilter::default().within_clusters(reader.clusters).into_owned()
         };
-        let spans = Spans { from_ms, width_ms, count: usize::MAX };
         let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
         let seen = (owner.as_deref(), clusters.as_deref());
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
-        let mut counts: foldhash::HashMap<(i64, i64), i64> = foldhash::HashMap::default();
         let counted = async {
+            let spans = counts.spans();
             let is_usable = |hour| spans.have_whole_hour(hour);
             let others = summed(connection, &filter, is_usable, |hour, summary| {
-                for (group, ..) in summary.groups(&filter, reader.owner) {
-                    let known = group.fingerprint.filter(|it| wanted.contains(it));
-                    if let Some(fingerprint) = known {
-                        let (first_ms, _) = group.starts(hour);
-                        let part = first_ms.saturating_sub(from_ms) / width_ms;
-                        *counts.entry((fingerprint, part)).or_default() += group.count;
-                    }
-                }
+                counts.add_hour(hour, summary, (&filter, reader.owner));
                 true
             });
             for filter in others.await? {
@@ -300,16 +289,14 @@ impl Store {
                     &mut *connection, &fingerprints, spans, starts, seen,
                 );
                 for row in rows.await? {
-                    *counts.entry((row.fingerprint, row.part)).or_default() += row.count;
+                    counts.add(row.fingerprint, row.part, row.count);
                 }
             }
             Ok(())
         };
         bound.within(counted).await?;
         read.end().await?;
-        let counts = counts.into_iter();
-        let counts = counts.map(|((it, part), count)| (Fingerprint::from_signed(it), part, count));
-        Ok(counts.collect())
+        Ok(counts.into_rows())
     }
 }
 

@@ -142,25 +142,18 @@ impl Conditions {
     /// Adds to the text whether a text of a query is one of some values, which is unknown if the text is.
     fn push_is_one_of(&mut self, text: ChosenText, values: &[String]) {
         let values = values.iter().map(|value| without_nul(value).into_owned());
-        let is_one_of = match text {
-            ChosenText::User => "(query.\"user\" = ANY(",
-            ChosenText::Db => "(query.db = ANY(",
-            // With the collation "C", only the letters of ASCII have two cases.
-            ChosenText::State => "(lower(query.state) = ANY(",
-            ChosenText::Client => "(query.client = ANY(",
-            ChosenText::Frontend => "(query.frontend = ANY(",
-            ChosenText::WorkloadGroup => "(query.workload_group = ANY(",
-            ChosenText::ComputeGroup => "(query.compute_group = ANY(",
-            ChosenText::Cluster => "(query.cluster = ANY(",
-            ChosenText::Session => "(query.session_id = ANY(",
+        let column = match text {
             ChosenText::Table => return self.push_has_table(values),
+            // With the collation "C", only the letters of ASCII have two cases.
+            ChosenText::State => format!("lower({})", column(text)),
+            text => column(text).to_string(),
         };
         let values: Vec<String> = match text {
             ChosenText::State => values.map(|state| state.to_ascii_lowercase()).collect(),
             _ => values.collect(),
         };
         let hosts: Vec<String> = values.iter().map(|host| format!("{host}:")).collect();
-        self.end().push(is_one_of).push_bind(values).push(")");
+        self.end().push(format!("({column} = ANY(")).push_bind(values).push(")");
         if text == ChosenText::Client {
             self.end()
                 .push(" OR rtrim(query.client, '0123456789') = ANY(")
@@ -307,21 +300,28 @@ impl Conditions {
     }
 }
 
+/// Returns the column of a text.
+fn column(text: ChosenText) -> &'static str {
+    match text {
+        ChosenText::User => "query.\"user\"",
+        ChosenText::Db => "query.db",
+        ChosenText::State => "query.state",
+        ChosenText::Client => "query.client",
+        ChosenText::Frontend => "query.frontend",
+        ChosenText::WorkloadGroup => "query.workload_group",
+        ChosenText::ComputeGroup => "query.compute_group",
+        ChosenText::Cluster => "query.cluster",
+        ChosenText::Session => "query.session_id",
+        ChosenText::Table => TABLES,
+    }
+}
+
 /// Returns the condition that a text is unknown. A list of no tables says nothing, either.
 fn unknown(text: ChosenText) -> String {
-    let column = match text {
-        ChosenText::User => "\"user\"",
-        ChosenText::Db => "db",
-        ChosenText::State => "state",
-        ChosenText::Client => "client",
-        ChosenText::Frontend => "frontend",
-        ChosenText::WorkloadGroup => "workload_group",
-        ChosenText::ComputeGroup => "compute_group",
-        ChosenText::Cluster => "cluster",
-        ChosenText::Session => "session_id",
-        ChosenText::Table => return format!("coalesce({TABLES}, ',,') = ',,'"),
-    };
-    format!("query.{column} IS NULL")
+    match text {
+        ChosenText::Table => format!("coalesce({TABLES}, ',,') = ',,'"),
+        text => format!("{} IS NULL", column(text)),
+    }
 }
 
 /// Returns the clusters that a reader may see, as they are stored; none for all queries.

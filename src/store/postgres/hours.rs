@@ -10,8 +10,8 @@ use crate::domain::filter::QueryFilter;
 use crate::domain::time::now_ms;
 use crate::store::error::StoreError;
 use crate::store::hours::{
-    HOUR_MS, HOURS_AT_ONCE, HourChange, HourQuery, HourSummary, HourSummer, SETTLED_MS,
-    SUMMARY_VERSION, can_answer, hour_of, whole_hours,
+    HOUR_MS, HourChange, HourQuery, HourSummary, HourSummer, HoursToSum, SUMMARY_VERSION, Unsummed,
+    can_answer, whole_hours,
 };
 use crate::store::timeline::Counted;
 
@@ -27,14 +27,7 @@ pub(super) async fn summed(
     if !can_answer(filter) || first > last {
         return Ok(vec![filter.clone()]);
     }
-    let between = |from_ms: i64, to_ms: Option<i64>| QueryFilter {
-        from_ms: Some(from_ms),
-        to_ms,
-        ..filter.clone()
-    };
-    let mut others = Vec::new();
-    // The queries before this start are summed, or in one of the other filters.
-    let (mut done_ms, _) = filter.starts();
+    let (mut others, mut unsummed) = (Vec::new(), Unsummed::of(filter));
     let mut hours = std::pin::pin!(statements::hours(connection, (first, last), SUMMARY_VERSION));
     while let Some((hour, body)) = hours.try_next().await? {
         if !is_usable(hour) {
@@ -42,18 +35,12 @@ pub(super) async fn summed(
         }
         // A damaged body costs only time.
         let Some(summary) = HourSummary::read(&body) else { continue };
-        let start_ms = hour.saturating_mul(HOUR_MS);
-        if done_ms < start_ms {
-            others.push(between(done_ms, Some(start_ms)));
-        }
-        done_ms = start_ms.saturating_add(HOUR_MS);
+        others.extend(unsummed.before(hour));
         if !each(hour, &summary) {
             return Ok(Vec::new());
         }
     }
-    if filter.to_ms.is_none_or(|to_ms| done_ms < to_ms) {
-        others.push(between(done_ms, filter.to_ms));
-    }
+    others.extend(unsummed.rest());
     Ok(others)
 }
 
@@ -62,23 +49,14 @@ impl Store {
     pub(in crate::store) async fn unsummed_hours(&self) -> Result<Vec<i64>, StoreError> {
         let mut connection = self.cluster.primary().acquire().await?;
         let known = statements::summed_hours(&mut *connection, SUMMARY_VERSION).await?;
-        let known: foldhash::HashSet<i64> = known.into_iter().collect();
-        let mut before = hour_of(now_ms().saturating_sub(SETTLED_MS));
-        let mut unsummed = Vec::new();
-        while unsummed.len() < HOURS_AT_ONCE {
-            let until_ms = before.saturating_mul(HOUR_MS).saturating_sub(1);
+        let mut hours = HoursToSum::new(known.into_iter().collect(), now_ms());
+        while let Some(before_ms) = hours.before_ms() {
+            let until_ms = before_ms.saturating_sub(1);
             let newest = statements::newest_start_ms(&mut *connection, until_ms).await?;
-            let Some(mut hour) = newest.map(hour_of) else { break };
-            if known.contains(&hour) {
-                while known.contains(&(hour - 1)) {
-                    hour -= 1;
-                }
-            } else {
-                unsummed.push(hour);
-            }
-            before = hour;
+            let Some(newest_ms) = newest else { break };
+            hours.note(newest_ms);
         }
-        Ok(unsummed)
+        Ok(hours.into_found())
     }
 
     /// Returns the bytes of the summary of an hour. Asks the primary: a replica may lack what was committed before the

@@ -22,7 +22,7 @@ use crate::store::{NearestProfiles, ProfiledQuery, StoredQuery};
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
     warp::path!("compare")
         .and(requests)
-        .then(async |request: PageRequest| request.answer(&["run"], page).await)
+        .then(|request: PageRequest| request.answer(&["run"], page))
         .boxed()
 }
 

@@ -34,8 +34,8 @@ const TABLE_ROWS: usize = 50;
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
     warp::path!("statements" / String)
         .and(requests)
-        .then(async |fingerprint: String, request: PageRequest| {
-            request.answer(&["plans"], |view, parameters| page(view, fingerprint, parameters)).await
+        .then(|fingerprint: String, request: PageRequest| {
+            request.answer(&["plans"], |view, parameters| page(view, fingerprint, parameters))
         })
         .boxed()
 }

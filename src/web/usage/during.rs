@@ -28,8 +28,8 @@ const ROWS: u32 = 15;
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
     warp::path!("usage" / String)
         .and(requests)
-        .then(async |id: String, request: PageRequest| {
-            request.answer(&[], |view, parameters| page(view, id, parameters)).await
+        .then(|id: String, request: PageRequest| {
+            request.answer(&[], |view, parameters| page(view, id, parameters))
         })
         .boxed()
 }

@@ -71,10 +71,9 @@ pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(A
     let reports = Arc::new(ReportCache::new(watch, CACHE_BYTES, weigh));
     let usage = warp::path!("usage").and(requests.clone()).then(move |request: PageRequest| {
         let reports = reports.clone();
-        async move {
-            let own = ["limit", "order", "baseline"];
-            request.answer(&own, |view, parameters| page(view, parameters, reports)).await
-        }
+        request.answer(&["limit", "order", "baseline"], |view, parameters| {
+            page(view, parameters, reports)
+        })
     });
     usage.or(during::route(requests)).unify().boxed()
 }

@@ -142,7 +142,7 @@ pub async fn unread_profile(
     .await
 }
 
-/// Returns how many profiles have a plan that is not read, among those that somebody may see.
+/// Returns how many profiles that somebody may see have a plan that is not read.
 pub async fn unread_profiles(
     server: impl PgExecutor<'_>,
     (owner, clusters): Seen<'_>,

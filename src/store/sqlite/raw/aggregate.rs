@@ -14,7 +14,7 @@ use crate::domain::record::QueryId;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::group::{Costs, Group, GroupBy, Grouping, Keys, SUMMED};
-use crate::store::hours::HOUR_MS;
+use crate::store::hours::SpanCounts;
 use crate::store::query::Reader;
 use crate::store::statements::{MAX_GROUPS, StatementOrder, StatementPage, UnreadStatements};
 use crate::store::timeline::{Bucket, Counting, Spans};
@@ -36,10 +36,7 @@ fn groups(
 ) -> Result<Vec<Group>, rusqlite::Error> {
     let mut grouping = Grouping::new(by);
     let _snapshot = sqlite.unchecked_transaction()?;
-    let is_usable = |hour: i64| match by {
-        GroupBy::Hour(zone) => zone.has_whole_hour(hour.saturating_mul(HOUR_MS)),
-        _ => true,
-    };
+    let is_usable = |hour| by.has_whole_hour(hour);
     parts(sqlite, filter, is_usable, |part| {
         match part {
             Part::Hour(hour, summary) => grouping.add_hour(hour, &summary, (filter, owner)),
@@ -175,8 +172,8 @@ impl Store {
         (from_ms, width_ms, last_ms): (i64, i64, i64),
         reader: Reader<'_>,
     ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
-        let wanted: foldhash::HashSet<i64> =
-            fingerprints.iter().map(|one| one.to_signed()).collect();
+        let mut counts = SpanCounts::new(fingerprints, from_ms, width_ms);
+        let wanted: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
         let fingerprints = serde_json::json!(wanted).to_string();
         let owner = reader.owner.map(str::to_string);
         let clusters = reader.clusters_json();
@@ -187,8 +184,7 @@ impl Store {
                 to_ms: Some(last_ms.saturating_add(1)),
                 ..within
             };
-            let spans = Spans { from_ms, width_ms, count: usize::MAX };
-            let mut counts: foldhash::HashMap<(i64, i64), i64> = foldhash::HashMap::default();
+            let spans = counts.spans();
             let _snapshot = sqlite.unchecked_transaction()?;
             parts(
                 sqlite,
@@ -197,14 +193,7 @@ impl Store {
                 |part| {
                     match part {
                         Part::Hour(hour, summary) => {
-                            for (group, ..) in summary.groups(&filter, owner.as_deref()) {
-                                let known = group.fingerprint.filter(|it| wanted.contains(it));
-                                if let Some(fingerprint) = known {
-                                    let (first_ms, _) = group.starts(hour);
-                                    let part = first_ms.saturating_sub(from_ms) / width_ms;
-                                    *counts.entry((fingerprint, part)).or_default() += group.count;
-                                }
-                            }
+                            counts.add_hour(hour, &summary, (&filter, owner.as_deref()));
                         }
                         Part::Queries(filter) => {
                             let (first_ms, last_ms) = filter.starts();
@@ -218,18 +207,14 @@ impl Store {
                             ];
                             let mut rows = trends.query(values)?;
                             while let Some(row) = rows.next()? {
-                                let count: i64 = row.get(2)?;
-                                *counts.entry((row.get(0)?, row.get(1)?)).or_default() += count;
+                                counts.add(row.get(0)?, row.get(1)?, row.get(2)?);
                             }
                         }
                     }
                     Ok(true)
                 },
             )?;
-            let counts = counts.into_iter();
-            Ok(counts
-                .map(|((it, part), count)| (Fingerprint::from_signed(it), part, count))
-                .collect())
+            Ok(counts.into_rows())
         });
         counted.await
     }

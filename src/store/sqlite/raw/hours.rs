@@ -12,8 +12,8 @@ use crate::domain::record::Kind;
 use crate::domain::time::now_ms;
 use crate::store::error::StoreError;
 use crate::store::hours::{
-    HOUR_MS, HOURS_AT_ONCE, HourChange, HourQuery, HourSummary, HourSummer, SETTLED_MS,
-    SUMMARY_VERSION, can_answer, hour_of, whole_hours,
+    HOUR_MS, HourChange, HourQuery, HourSummary, HourSummer, HoursToSum, SUMMARY_VERSION, Unsummed,
+    can_answer, whole_hours,
 };
 
 /// The name under which summaries wait for their turn among reports.
@@ -40,9 +40,7 @@ pub(super) fn parts(
         each(Part::Queries(Box::new(filter.clone())))?;
         return Ok(());
     }
-    let between = |from_ms: i64, to_ms: Option<i64>| {
-        Part::Queries(Box::new(QueryFilter { from_ms: Some(from_ms), to_ms, ..filter.clone() }))
-    };
+    let queries = |filter| Part::Queries(Box::new(filter));
     let sql = sqlx::query!(
         "SELECT hour, body FROM hour_summary WHERE hour BETWEEN ? AND ? AND version = ? ORDER BY hour",
         first,
@@ -51,8 +49,7 @@ pub(super) fn parts(
     );
     let mut hours = sqlite.prepare_cached(sql.sql().as_str())?;
     let mut hours = hours.query(params![first, last, SUMMARY_VERSION])?;
-    // The queries before this start have been handed on.
-    let (mut done_ms, _) = filter.starts();
+    let mut unsummed = Unsummed::of(filter);
     while let Some(row) = hours.next()? {
         let hour: i64 = row.get(0)?;
         if !is_usable(hour) {
@@ -60,17 +57,17 @@ pub(super) fn parts(
         }
         // A damaged body costs only time.
         let Some(summary) = HourSummary::read(row.get_ref(1)?.as_blob()?) else { continue };
-        let start_ms = hour.saturating_mul(HOUR_MS);
-        if done_ms < start_ms && !each(between(done_ms, Some(start_ms)))? {
+        if let Some(before) = unsummed.before(hour)
+            && !each(queries(before))?
+        {
             return Ok(());
         }
-        done_ms = start_ms.saturating_add(HOUR_MS);
         if !each(Part::Hour(hour, summary))? {
             return Ok(());
         }
     }
-    if filter.to_ms.is_none_or(|to_ms| done_ms < to_ms) {
-        each(between(done_ms, filter.to_ms))?;
+    if let Some(rest) = unsummed.rest() {
+        each(queries(rest))?;
     }
     Ok(())
 }
@@ -78,7 +75,6 @@ pub(super) fn parts(
 impl Store {
     /// Returns some of the hours whose queries have no summary and have settled, the newest first.
     pub(in crate::store) async fn unsummed_hours(&self) -> Result<Vec<i64>, StoreError> {
-        let before_ms = hour_of(now_ms().saturating_sub(SETTLED_MS)).saturating_mul(HOUR_MS);
         let found = self.reports.run(Some(CLIENT.to_string()), move |sqlite| {
             let _snapshot = sqlite.unchecked_transaction()?;
             let known = sqlx::query_scalar!(
@@ -88,27 +84,20 @@ impl Store {
             let mut known = sqlite.prepare_cached(known.sql().as_str())?;
             let known = known.query_map([SUMMARY_VERSION], |row| row.get::<_, i64>(0))?;
             let known: foldhash::HashSet<i64> = known.collect::<Result<_, _>>()?;
-            let newest = sqlx::query_scalar!(
-                r#"SELECT started_ms AS "started_ms!" FROM query WHERE started_ms < ?
+            let mut hours = HoursToSum::new(known, now_ms());
+            while let Some(before_ms) = hours.before_ms() {
+                let newest = sqlx::query_scalar!(
+                    r#"SELECT started_ms AS "started_ms!" FROM query WHERE started_ms < ?
                    ORDER BY started_ms DESC LIMIT 1"#,
-                before_ms
-            );
-            let mut newest = sqlite.prepare_cached(newest.sql().as_str())?;
-            let (mut before_ms, mut unsummed) = (before_ms, Vec::new());
-            while unsummed.len() < HOURS_AT_ONCE {
-                let started: Option<i64> =
+                    before_ms
+                );
+                let mut newest = sqlite.prepare_cached(newest.sql().as_str())?;
+                let newest: Option<i64> =
                     newest.query_row([before_ms], |row| row.get(0)).optional()?;
-                let Some(mut hour) = started.map(hour_of) else { break };
-                if known.contains(&hour) {
-                    while known.contains(&(hour - 1)) {
-                        hour -= 1;
-                    }
-                } else {
-                    unsummed.push(hour);
-                }
-                before_ms = hour.saturating_mul(HOUR_MS);
+                let Some(newest_ms) = newest else { break };
+                hours.note(newest_ms);
             }
-            Ok(unsummed)
+            Ok(hours.into_found())
         });
         found.await
     }
