@@ -55,6 +55,10 @@ pub async fn run(args: FindArgs) -> anyhow::Result<ExitCode> {
         eprintln!("annals: the search took long and stopped; name a range of time with --from");
     } else if found.matches.is_empty() {
         eprintln!("annals: nothing has this name, and no statement contains it");
+        if sought.is_short() {
+            let most = Sought::MIN_ID_START;
+            eprintln!("annals: the start of a query id needs at least {most} characters");
+        }
     }
     Ok(ExitCode::from(u8::from(found.matches.is_empty())))
 }

@@ -3,8 +3,6 @@
 use super::record::QueryId;
 use super::statement::{Fingerprint, normalize};
 
-/// The shortest start of a query id that is looked for: a shorter text begins too many ids, or is a word.
-const MIN_ID_START: usize = 6;
 /// The shortest start of a label that is looked for.
 const MIN_LABEL_START: usize = 3;
 /// The longest trace id, session id and label that are looked for.
@@ -28,6 +26,8 @@ pub(crate) enum SoughtError {
 impl Sought {
     /// The most characters of a text. A statement of a page or two is looked for by its fingerprint.
     pub(crate) const MAX_CHARS: usize = 4000;
+    /// The shortest start of a query id that is looked for: a shorter text begins too many ids, or is a word.
+    pub(crate) const MIN_ID_START: usize = 6;
 
     /// Reads a text. Errors if nothing is left of it, or if it is too long.
     pub(crate) fn new(text: &str) -> Result<Sought, SoughtError> {
@@ -67,7 +67,12 @@ impl Sought {
 
     /// Returns the start of a query id that the text may be.
     pub(crate) fn id_start(&self) -> Option<&str> {
-        self.word().filter(|word| (MIN_ID_START..=MAX_ID_BYTES).contains(&word.len()))
+        self.word().filter(|word| (Sought::MIN_ID_START..=MAX_ID_BYTES).contains(&word.len()))
+    }
+
+    /// Returns whether the text is too short to be the start of a query id.
+    pub(crate) fn is_short(&self) -> bool {
+        self.text().len() < Sought::MIN_ID_START
     }
 
     /// Returns the trace id that the text may be. Clients choose trace ids, so that any short text may be one.

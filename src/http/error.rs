@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use warp::http::StatusCode;
 
 use super::lock;
+use super::query_parameters::UnknownParameter;
 use crate::ingest::PushError;
 use crate::store::{FileFault, StoreError, WriteError};
 
@@ -29,6 +30,8 @@ pub(crate) enum ApiError {
     Unsupported(String),
     /// 400: the request cannot be understood.
     BadRequest(String),
+    /// 400: a page does not have this parameter.
+    UnknownParameter(UnknownParameter),
     /// 401: the request names no user, or proves none.
     Unauthorized(String),
     /// 403: the user is known and may not do this.
@@ -65,7 +68,10 @@ impl ApiError {
         let (status, code, name, message) = match self {
             ApiError::Common(message) => (StatusCode::OK, 1, "Error", message),
             ApiError::Unsupported(message) => (StatusCode::OK, 403, "Bad Request", message),
-            ApiError::BadRequest(message) => (StatusCode::BAD_REQUEST, 403, "Bad Request", message),
+            ApiError::BadRequest(message)
+            | ApiError::UnknownParameter(UnknownParameter { sentence: message, .. }) => {
+                (StatusCode::BAD_REQUEST, 403, "Bad Request", message)
+            }
             ApiError::Unauthorized(message) => {
                 (StatusCode::UNAUTHORIZED, 401, "Unauthorized", message)
             }

@@ -3,6 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::error::ApiError;
+use crate::domain::find::Sought;
 use crate::domain::record::{QueryId, QueryIdError};
 
 /// Reads an id. Errors if the text is none.
@@ -19,6 +20,14 @@ pub(super) fn exact_query_id(part: &str) -> Result<QueryId, ApiError> {
     } else {
         Err(ApiError::BadRequest("the query id has white space around it".to_string()))
     }
+}
+
+/// Returns the error for an id that no query has, or only queries that the user may not see.
+pub(super) fn unknown_query(id: &QueryId) -> ApiError {
+    ApiError::NotFound(format!(
+        "there is no query {id}; this path takes a whole query ID, and /api/v1/find its first {} characters or more",
+        Sought::MIN_ID_START
+    ))
 }
 
 /// Reads an id at the end of one of Doris' paths, with `query_id=` before the id or without, and with a slash behind

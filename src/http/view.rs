@@ -229,9 +229,9 @@ impl View {
     pub(crate) async fn find(
         &self,
         sought: &Sought,
-        range: &QueryFilter,
+        filter: &QueryFilter,
     ) -> Result<Found, StoreError> {
-        self.store.find(sought, range, self.reader()).await
+        self.store.find(sought, filter, self.reader()).await
     }
 
     pub(crate) async fn nearest_profiles(

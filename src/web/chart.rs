@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::time_range::TimeRange;
 use super::{format, paths};
+use crate::domain::record::Kind;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::query_parameters::address;
@@ -28,15 +29,16 @@ pub(super) fn bar(value: i64, max: i64) -> Markup {
     }
 }
 
-/// Returns a chart of how many queries ran in each part of a range, and for how long. Each column is a link to its
+/// Returns a chart of how many queries or loads ran in each part of a range, and for how long. Each column is a link to its
 /// part of the range.
 pub(super) fn timeline(
     buckets: &[Bucket],
     range: &TimeRange,
-    path: &str,
-    parameters: &Parameters,
+    kind: Kind,
+    (path, parameters): (&str, &Parameters),
     zone: Zone,
 ) -> Markup {
+    let queries = |count: i64| format::counted(count, kind.name(), kind.plural());
     let max_count = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0);
     let max_total_ms = buckets.iter().map(|bucket| bucket.total_ms).max().unwrap_or(0);
     let (count, errors, total_ms) = buckets.iter().fold((0, 0, 0), |sum, bucket| {
@@ -52,7 +54,7 @@ pub(super) fn timeline(
     );
     let size = format!("0 0 {} 100", buckets.len() * COLUMN_WIDTH);
     let all_time = address(path, parameters, &[("from", ""), ("to", ""), ("cursor", "")]);
-    let columns = Columns { range, path, parameters, zone, max_count, max_total_ms };
+    let columns = Columns { range, kind, path, parameters, zone, max_count, max_total_ms };
     html! {
         figure.timeline {
             figcaption {
@@ -78,6 +80,7 @@ pub(super) fn timeline(
 /// What the columns of a timeline have in common.
 struct Columns<'a> {
     range: &'a TimeRange,
+    kind: Kind,
     path: &'a str,
     parameters: &'a Parameters,
     zone: Zone,
@@ -102,7 +105,7 @@ impl Columns<'_> {
             g data-from=(from) data-to=(to) {
                 a href=(address(self.path, self.parameters, &part)) tabindex="-1" {
                     title {
-                        (from) ": " (queries(bucket.count)) ", " (format::integer(bucket.errors))
+                        (from) ": " (format::counted(bucket.count, self.kind.name(), self.kind.plural())) ", " (format::integer(bucket.errors))
                         " failed, " (format::duration(Some(bucket.total_ms))) " total duration, longest "
                         (format::duration(Some(bucket.max_ms)))
                     }
@@ -273,10 +276,6 @@ fn dot(
             path class={ "run " (colour.unwrap_or_default()) " " (outcome) } d={ "M" (coordinate(x)) " " (coordinate(y)) "h0" } {}
         }
     }
-}
-
-fn queries(count: i64) -> String {
-    format::counted(count, "query", "queries")
 }
 
 fn coordinate(value: f64) -> String {

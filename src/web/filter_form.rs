@@ -232,6 +232,32 @@ pub(super) fn chosen(path: &str, parameters: &Parameters, zone: Zone) -> Markup 
     }
 }
 
+/// Says how several values are chosen if a parameter has them in one text; nothing else. An empty list may be empty for that.
+pub(super) fn several_values(path: &str, parameters: &Parameters) -> Markup {
+    let is_joined = |name: &str, value: &str| {
+        value.contains(',') && TEXTS.iter().any(|(text, ..)| *text == name)
+    };
+    let Some((joined, _)) = parameters.iter().find(|(name, value)| is_joined(name, value)) else {
+        return html! {};
+    };
+    let split = |(name, value): (&str, &str)| -> Vec<(String, String)> {
+        let values = match is_joined(name, value) {
+            true => value.split(',').map(str::trim).filter(|it| !it.is_empty()).collect(),
+            false => vec![value],
+        };
+        values.into_iter().map(|value| (name.to_string(), value.to_string())).collect()
+    };
+    let split: Parameters = parameters.iter().flat_map(split).collect();
+    let shown: Vec<String> =
+        split.all(joined).iter().map(|value| format!("{joined}={value}")).collect();
+    html! {
+        p.note {
+            "A comma is part of a value. Several values: "
+            a href=(address(path, &split, &[("cursor", "")])) { code { bdi { (shown.join("&")) } } }
+        }
+    }
+}
+
 /// Returns the label of a parameter and its value for people; None if the parameter chooses no queries.
 fn described<'v>(name: &str, value: &'v str) -> Option<(String, &'v str)> {
     for (is, is_not, label) in TEXTS {

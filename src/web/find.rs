@@ -3,12 +3,11 @@
 use maud::{Markup, html};
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::StatusCode;
 
-use super::layout::{Page, Viewer};
+use super::layout::Page;
 use super::query_table::QueryTable;
-use super::request::{PageRequest, PageRequests, list_filter, log_in_or_error, reject_unknown};
-use super::{format, paths, range_form, response};
+use super::request::{Outcome, PageRequest, PageRequests, list_filter};
+use super::{filter_form, format, paths, range_form};
 use crate::domain::filter::QueryFilter;
 use crate::domain::find::{Sought, SoughtError};
 use crate::domain::search::Search;
@@ -17,101 +16,72 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::{OrderName, address};
 use crate::http::view::View;
-use crate::store::{Found, Match, MatchKind, Only, StoredQuery};
+use crate::store::{Found, Match, MatchKind, Only};
 
 /// Characters of the text that the page repeats.
 const SHOWN_CHARS: usize = 200;
 
-/// Where a search leads.
-enum Outcome {
-    /// To another page.
-    Address(String),
-    Page(Page),
-}
-
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
-    warp::path!("find").and(requests).then(answer).boxed()
+    warp::path!("find")
+        .and(requests)
+        .then(|request: PageRequest| request.answer(&["q"], find))
+        .boxed()
 }
 
-async fn answer(request: PageRequest) -> Answer {
-    let view = match request.view {
-        Ok(view) => view,
-        Err(error) => return log_in_or_error(error, &request.address, &request.visitor),
-    };
-    let viewer = Viewer::of(&view, &request.parameters);
-    let viewer_of_error = Viewer::of_error(&view, &request.parameters);
-    match range_form::invalid_page(&view, &request.address, &request.parameters).await {
-        Some(Ok(page)) => {
-            return response::page(StatusCode::BAD_REQUEST, &page, Some(&viewer_of_error));
-        }
-        Some(Err(error)) => return response::error(error, Some(&viewer_of_error)),
-        None => {}
-    }
-    match find(&view, &request.parameters).await {
-        Ok(Outcome::Address(address)) => response::redirect(&address),
-        Ok(Outcome::Page(page)) => response::page(StatusCode::OK, &page, Some(&viewer)),
-        Err(error) => response::error(error, Some(&viewer_of_error)),
-    }
-}
-
-async fn find(view: &View, parameters: &Parameters) -> Result<Outcome, ApiError> {
-    reject_unknown(parameters, &["q"])?;
+async fn find(view: View, parameters: Parameters) -> Result<Outcome, ApiError> {
     let text = parameters.get("q").map_or("", String::as_str);
     let sought = match Sought::new(text) {
         Ok(sought) => sought,
-        Err(SoughtError::Empty) => return Ok(Outcome::Page(page(html! { (hint()) }))),
+        Err(SoughtError::Empty) => return Ok(page(html! { (hint()) }).into()),
         Err(error) => return Err(ApiError::BadRequest(error.to_string())),
     };
-    let times = paths::range_of(parameters);
-    let range = list_filter(view, &times)?;
-    let found = view.find(&sought, &range).await?;
-    if let Some(address) = only_address(&found, &sought, &times, &range) {
+    let kept = paths::kept_by_find(&parameters);
+    let filter = list_filter(&view, &kept)?;
+    let found = view.find(&sought, &filter).await?;
+    if let Some(address) = only_address(&view, &found, &sought, (&kept, &filter)).await? {
         return Ok(Outcome::Address(address));
     }
     let has_clusters = !view.several_clusters().await?.is_empty();
-    Ok(Outcome::Page(page(html! {
-        (range_form::picker(paths::FIND, parameters, view.zone, None))
-        (results((view, has_clusters), &found, &sought, &times))
-    })))
+    let body = html! {
+        (range_form::picker(paths::FIND, &parameters, view.zone, None))
+        (filter_form::chosen(paths::FIND, &parameters, view.zone))
+        (results((&view, has_clusters), &found, &sought, &kept))
+    };
+    Ok(page(body).into())
 }
 
 /// Returns the address of what was found if one page has all of it.
-fn only_address(
+async fn only_address(
+    view: &View,
     found: &Found,
     sought: &Sought,
-    times: &Parameters,
-    range: &QueryFilter,
-) -> Option<String> {
+    (kept, filter): (&Parameters, &QueryFilter),
+) -> Result<Option<String>, ApiError> {
     match found.only() {
         Some(Only::Query(query_id)) => {
-            return Some(paths::keeping(&paths::query(query_id), times));
+            return Ok(Some(paths::keeping(&paths::query(query_id), kept)));
         }
         Some(Only::Statement(fingerprint)) => {
             let path = paths::statement(fingerprint);
-            let runs = found.matches.iter().flat_map(|it| &it.queries);
-            // A statement has no page in a range without a run.
-            let is_in_range = runs.into_iter().any(|run| is_within(run, range));
-            return Some(if is_in_range { paths::keeping(&path, times) } else { path });
+            let run = QueryFilter { fingerprint: Some(fingerprint), limit: 1, ..filter.clone() };
+            // The page of a statement without such a run is empty.
+            let has_run = !view.records(&run).await?.is_empty();
+            return Ok(Some(if has_run { paths::keeping(&path, kept) } else { path }));
         }
         None => {}
     }
     let is_text = found.is_incomplete && found.matches.is_empty();
-    match &*found.matches {
+    Ok(match &*found.matches {
         [one] if one.kind == MatchKind::SessionId || one.kind == MatchKind::Text => {
-            history_of(one, sought, times)
+            history_of(one, sought, kept)
         }
-        [] if is_text => Some(search_address(sought, times)),
+        [] if is_text => Some(search_address(sought, kept)),
         _ => None,
-    }
-}
-
-fn is_within(run: &StoredQuery, range: &QueryFilter) -> bool {
-    let (first_ms, last_ms) = range.starts();
-    run.started_ms.is_some_and(|ms| (first_ms..=last_ms).contains(&ms))
+    })
 }
 
 /// Returns the address of the history that lists all queries of a match; None if no filter of the history chooses them.
-fn history_of(one: &Match, sought: &Sought, times: &Parameters) -> Option<String> {
+fn history_of(one: &Match, sought: &Sought, kept: &Parameters) -> Option<String> {
     let fingerprint = one.fingerprint.map(|fingerprint| fingerprint.to_string());
     match one.kind {
         MatchKind::SessionId => {
@@ -120,13 +90,13 @@ fn history_of(one: &Match, sought: &Sought, times: &Parameters) -> Option<String
         MatchKind::Statement => {
             Some(paths::history_of("fingerprint", &fingerprint?, &Parameters::new()))
         }
-        MatchKind::Text => Some(search_address(sought, times)),
+        MatchKind::Text => Some(search_address(sought, kept)),
         MatchKind::QueryId | MatchKind::TraceId | MatchKind::Label => None,
     }
 }
 
-fn search_address(sought: &Sought, times: &Parameters) -> String {
-    address(paths::HISTORY, times, &[("search", sought.text())])
+fn search_address(sought: &Sought, kept: &Parameters) -> String {
+    address(paths::HISTORY, kept, &[("search", sought.text())])
 }
 
 fn page(content: Markup) -> Page {
@@ -150,11 +120,10 @@ fn results(
     (view, has_clusters): (&View, bool),
     found: &Found,
     sought: &Sought,
-    times: &Parameters,
+    kept: &Parameters,
 ) -> Markup {
-    let parameters = Parameters::new();
     let table = QueryTable {
-        parameters: &parameters,
+        parameters: kept,
         order: OrderName::default(),
         zone: view.zone,
         is_sortable: false,
@@ -169,37 +138,40 @@ fn results(
         @if found.matches.is_empty() {
             p.empty {
                 "No query, trace, session, load or statement has this name"
-                @if searched { ", and no statement contains it" @if !times.is_empty() { " in the time range" } }
+                @if searched { ", and no statement contains it" @if !kept.is_empty() { " among the queries of the time range and the filters" } }
                 "."
                 @if !can_search { " The text is too long to look for it within statements." }
             }
             (hint())
         } @else { (table.compare_form()) }
+        @if !kept.is_empty() {
+            p.note { "The time range and the filters only choose among statements that contain the text. Names are found in the whole history." }
+        }
         @for one in &found.matches {
             section {
                 div.heading {
-                    (heading(one))
-                    @if let Some(address) = history_of(one, sought, times) { a href=(address) { "All in History" } }
+                    (heading(one, kept))
+                    @if let Some(address) = history_of(one, sought, kept) { a href=(address) { "All in History" } }
                 }
                 (table.table(&one.queries, None))
                 @if one.has_more { p.note { "Only the first " (one.queries.len()) " are shown." } }
             }
         }
-        @if searched && !times.is_empty() {
-            p { a href=(search_address(sought, &Parameters::new())) { "Search the statements of the whole history" } }
+        @if searched && !kept.is_empty() {
+            p { a href=(search_address(sought, &Parameters::new())) { "Search all statements" } }
         }
         @if !found.matches.is_empty() && !has_text && can_search {
-            p { a href=(search_address(sought, times)) { "Search statements for this text" } }
+            p { a href=(search_address(sought, kept)) { "Search statements for this text" } }
         }
     }
 }
 
-fn heading(one: &Match) -> Markup {
+fn heading(one: &Match, kept: &Parameters) -> Markup {
     html! {
         h2 {
             @match (one.kind, one.fingerprint) {
                 (MatchKind::Statement, Some(fingerprint)) => {
-                    "Statement " a href=(paths::statement(fingerprint)) { code { (fingerprint) } }
+                    "Statement " a href=(paths::keeping(&paths::statement(fingerprint), kept)) { code { (fingerprint) } }
                 }
                 (MatchKind::QueryId, _) => "Query IDs that begin so",
                 (MatchKind::TraceId, _) => "Queries of this trace",

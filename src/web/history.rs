@@ -11,7 +11,7 @@ use super::query_table::QueryTable;
 use super::request::{PageRequest, PageRequests, list_filter};
 use super::time_range::TimeRange;
 use super::timelines::{Timeline, Timelines};
-use super::{chart, filter_form, format, paths, shown_content};
+use super::{chart, filter_form, format, nearest, paths, shown_content};
 use crate::domain::filter::{Cursor, QueryFilter, QueryOrder};
 use crate::domain::record::Kind;
 use crate::http::Parameters;
@@ -45,7 +45,12 @@ async fn page(
     let clusters = async { view.several_clusters().await.map_err(ApiError::from) };
     let (page, timeline, clusters) = tokio::try_join!(queries, timeline, clusters)?;
     let queries = &page.queries;
-    let chart = timeline.map(|timeline| timeline_chart(&timeline, &parameters, &view));
+    let chart = timeline.map(|timeline| timeline_chart(&timeline, (&filter, &parameters), &view));
+    let nearest = match queries.is_empty() && page.incomplete.is_none() && filter.after.is_none() {
+        true => nearest::sentence(&view, &listed, &parameters).await?,
+        false => None,
+    };
+    let kind = filter.kind.unwrap_or(Kind::Query);
     let table = QueryTable {
         parameters: &parameters,
         order: OrderName::of(&filter),
@@ -64,7 +69,7 @@ async fn page(
         h1 { "History" }
         (filter_form::form(&filter, &parameters, &clusters, view.zone))
         (filter_form::chosen(paths::HISTORY, &parameters, view.zone))
-        section.over-time aria-label="Queries over time" {
+        section.over-time aria-label={ (heading(kind)) " over time" } {
             @match &chart {
                 Some(chart) => (chart),
                 None => p.note { "The chart is still being computed. Reload the page to see it." },
@@ -72,7 +77,7 @@ async fn page(
         }
         section aria-labelledby="queries" {
             div.heading {
-                h2 #queries { "Queries" }
+                h2 #queries { (heading(kind)) }
                 (table.compare_form())
                 @if events.is_some() {
                     p.live role="status" data-live-status {}
@@ -82,7 +87,13 @@ async fn page(
             (table.orders())
             (table.table(queries, events.as_deref()))
             @if queries.is_empty() && page.incomplete.is_none() {
-                p.empty data-empty { (empty_list(filter.after.is_none() && parameters.is_empty())) }
+                p.empty data-empty {
+                    @match nearest {
+                        Some(nearest) => (nearest),
+                        None => (empty_list(kind, filter.after.is_none() && parameters.is_empty())),
+                    }
+                }
+                (filter_form::several_values(paths::HISTORY, &parameters))
             }
             @if let Some(incomplete) = page.incomplete { (incomplete_note(incomplete, &table)) }
             (paging(&listed, &parameters, page.next(&listed)))
@@ -105,21 +116,34 @@ async fn listed(view: &View, filter: &QueryFilter) -> Result<QueryFilter, ApiErr
 }
 
 /// Returns the chart over time and the links to other time ranges; nothing for an empty history.
-pub(super) fn timeline_chart(timeline: &Timeline, parameters: &Parameters, view: &View) -> Markup {
+pub(super) fn timeline_chart(
+    timeline: &Timeline,
+    (filter, parameters): (&QueryFilter, &Parameters),
+    view: &View,
+) -> Markup {
+    let (kind, page) = (filter.kind.unwrap_or(Kind::Query), (paths::HISTORY, parameters));
     html! {
         @if let Some((range, buckets)) = &timeline.value {
             (range.choices(paths::HISTORY, parameters, view.zone))
-            (chart::timeline(buckets, range, paths::HISTORY, parameters, view.zone))
+            (chart::timeline(buckets, range, kind, page, view.zone))
         }
     }
 }
 
-fn empty_list(is_unfiltered: bool) -> Markup {
+/// Returns the heading of a list of queries or of loads.
+fn heading(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Query => "Queries",
+        Kind::Load => "Loads",
+    }
+}
+
+fn empty_list(kind: Kind, is_unfiltered: bool) -> Markup {
     html! {
         @if is_unfiltered {
             "No queries yet. Import an audit log with " code { "annals import" }
             ", or follow one with " code { "annals serve --follow" } "."
-        } @else { "No query matches the filter." }
+        } @else { "No " (kind.name()) " matches the filter." }
     }
 }
 

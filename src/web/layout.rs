@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 use warp::http::StatusCode;
 
 use super::assets::{ICON, SCRIPT, STYLE};
-use super::{paths, range_form};
+use super::paths;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::auth::LogOut;
@@ -42,12 +42,6 @@ impl Viewer {
         let sees_status = view.pipeline_for_all().is_ok();
         let (name, log_out) = (view.name().map(str::to_string), view.log_out().clone());
         Viewer { name, log_out, sees_status, zone: view.zone, kept: paths::kept_of(page) }
-    }
-
-    /// Returns the same for a page that says what is wrong: other pages keep no more than the times that can be read.
-    pub(super) fn of_error(view: &View, page: &Parameters) -> Viewer {
-        let kept = range_form::readable_times(page, view.zone);
-        Viewer { kept, ..Viewer::of(view, &Parameters::new()) }
     }
 }
 
@@ -117,22 +111,34 @@ fn account(name: &str, log_out: &LogOut) -> Markup {
     }
 }
 
-/// Returns the box that finds queries and statements. It keeps the time range of the page.
+/// Returns the box that finds queries and statements. It keeps the time range and the filters of the page.
 fn find_form(viewer: &Viewer) -> Markup {
     html! {
         form.find method="get" action=(paths::FIND) role="search" aria-label="Find a query or a statement" {
             input type="search" name="q" required maxlength="4000" autocomplete="off" spellcheck="false"
                 aria-label="Query ID, trace ID, session, label, fingerprint or text" aria-keyshortcuts="/"
                 placeholder="Query ID, trace, session, label, fingerprint, text" data-find;
-            @for (name, value) in paths::range_of(&viewer.kept).iter() { input type="hidden" name=(name) value=(value); }
+            @for (name, value) in paths::kept_by_find(&viewer.kept).iter() { input type="hidden" name=(name) value=(value); }
             button type="submit" { "Find" }
         }
     }
 }
 
-/// Returns the page that shows an error.
-pub(super) fn error_page(status: StatusCode, message: &str) -> Page {
-    page_of(status, message, html! { p { a href=(paths::HISTORY) { "Back to History" } } })
+/// Returns the page that shows an error. Its link to the history keeps the time range and the filters among some parameters. `repaired` is what
+/// was meant, and the address with it.
+pub(super) fn error_page(
+    status: StatusCode,
+    message: &str,
+    parameters: &Parameters,
+    repaired: Option<(String, String)>,
+) -> Page {
+    let way_on = html! {
+        @if let Some((meant, address)) = repaired {
+            p { a.button href=(address) { "Show the page with " code { bdi { (meant) } } } }
+        }
+        p { a href=(paths::keeping(paths::HISTORY, parameters)) { "Back to History" } }
+    };
+    page_of(status, message, way_on)
 }
 
 /// Returns the page for a user whom a proxy names and annals rejects. Every other page would answer the same.

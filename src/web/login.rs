@@ -45,7 +45,7 @@ pub(super) fn routes(state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
         .and(warp::cookie::optional(SessionCookie::PAGES.name()))
         .then(log_out);
     let other = warp::path!("login").or(warp::path!("logout")).unify().map(|| {
-        response::error(ApiError::BadRequest("use the form of the log-in page".to_string()), None)
+        response::error(ApiError::BadRequest("use the form of the log-in page".to_string()))
     });
     form.or(log_in).unify().or(log_out).unify().or(other).unify().boxed()
 }
@@ -60,7 +60,7 @@ async fn show_form(
         return logged_in_by_proxy(&state, &user, parameters.get("next")).await;
     }
     match state.check_host(host.as_ref()) {
-        Err(error) => response::error(error, None),
+        Err(error) => response::error(error),
         // Without users there is nothing to log in to.
         Ok(()) if !state.authenticator().is_enabled() => {
             response::redirect(local_path(parameters.get("next")))
@@ -79,7 +79,7 @@ async fn log_in(
 ) -> Answer {
     let allowed = state.check_host(host.as_ref()).and_then(|()| reject_cross_site(&headers));
     if let Err(error) = allowed {
-        return response::error(error, None);
+        return response::error(error);
     }
     let mut form: Parameters = form_urlencoded::parse(&body).into_owned().collect();
     if let Some(user) = proxied {
@@ -102,7 +102,7 @@ async fn log_in(
             answer.headers_mut().insert(RETRY_AFTER, retry_after.as_secs().into());
             answer
         }
-        Err(error) => response::error(error, None),
+        Err(error) => response::error(error),
     }
 }
 
@@ -126,7 +126,7 @@ async fn log_out(
 ) -> Answer {
     let allowed = state.check_host(host.as_ref()).and_then(|()| reject_cross_site(&headers));
     if let Err(error) = allowed {
-        return response::error(error, None);
+        return response::error(error);
     }
     if let Some(id) = session {
         state.authenticator().log_out(&id);

@@ -19,6 +19,7 @@ mod history;
 mod layout;
 mod live_updates;
 mod login;
+mod nearest;
 mod paths;
 mod plans;
 pub(crate) mod query;
@@ -47,6 +48,7 @@ use warp::{Filter, Rejection, Reply};
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::{AppState, answer, is_known, middleware};
+use layout::Page;
 pub(crate) use live_updates::LiveUpdates;
 use request::{PageRequest, PageRequests};
 
@@ -101,8 +103,9 @@ fn not_found(requests: PageRequests) -> BoxedFilter<(Answer,)> {
             _ => Err(warp::reject::not_found()),
         },
     );
-    let page =
-        async |_, _| Err(ApiError::NotFound("There is no page at this address.".to_string()));
+    let page = async |_, _| {
+        Err::<Page, _>(ApiError::NotFound("There is no page at this address.".to_string()))
+    };
     is_nothing
         .untuple_one()
         .and(requests)

@@ -55,9 +55,9 @@ pub(super) fn history_of_statement(fingerprint: Fingerprint, page: &Parameters) 
     address(HISTORY, &kept_of(page), &[("fingerprint", &fingerprint.to_string())])
 }
 
-/// Returns the address of the history, filtered by one value, in the range of a page.
+/// Returns the address of the history, filtered by one value, with the time range and the filters of a page.
 pub(super) fn history_of(name: &str, value: &str, page: &Parameters) -> String {
-    address(HISTORY, &range_of(page), &[(name, value)])
+    address(HISTORY, &kept_of(page), &[(name, value)])
 }
 
 /// Returns the address of the comparison of two queries, with the time range and the filters of a page.
@@ -68,9 +68,9 @@ pub(super) fn compare(query_id: &str, other_id: &str, page: &Parameters) -> Stri
     address(COMPARE, &kept.chain(runs).collect(), &[])
 }
 
-/// Returns the address that finds a text, in the time range of a page.
+/// Returns the address that finds a text, with the time range and the filters of a page.
 pub(super) fn find(text: &str, page: &Parameters) -> String {
-    address(FIND, &range_of(page), &[("q", text)])
+    address(FIND, &kept_by_find(page), &[("q", text)])
 }
 
 /// Returns the address of a path with the time range and the filters of a page, so that a person chooses them once.
@@ -82,6 +82,13 @@ pub(super) fn keeping(path: &str, page: &Parameters) -> String {
 pub(super) fn kept_of(page: &Parameters) -> Parameters {
     let mut kept = page.clone();
     kept.retain(|name, _| choosing_names().iter().any(|known| known == name));
+    kept
+}
+
+/// Returns those of the parameters of a page that choose queries, but not their statements: a text to find takes their place.
+pub(super) fn kept_by_find(page: &Parameters) -> Parameters {
+    let mut kept = kept_of(page);
+    kept.retain(|name, _| !["search", "words", "fingerprint"].contains(&name));
     kept
 }
 

@@ -83,6 +83,7 @@ fn first_of(order: OrderName) -> &'static str {
 impl QueryTable<'_> {
     /// Returns the table. `events` is the address of its live updates.
     pub(super) fn table(&self, queries: &[StoredQuery], events: Option<&str>) -> Markup {
+        let kind = if self.has_loads_alone { Kind::Load } else { Kind::Query };
         html! {
             table.queries {
                 thead {
@@ -107,7 +108,7 @@ impl QueryTable<'_> {
                         th scope="col" { @if self.has_loads_alone { "Load" } @else { "Statement" } }
                     }
                 }
-                tbody data-events=[events] {
+                tbody data-events=[events] data-one=(kind.name()) data-several=(kind.plural()) {
                     @for (_, row) in self.rows(queries) { (row) }
                 }
             }

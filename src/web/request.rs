@@ -15,7 +15,7 @@ use crate::http::answer::Answer;
 use crate::http::auth::{ProxyUser, SessionCookie};
 use crate::http::client::{Client, client};
 use crate::http::error::{ApiError, ErrorParts};
-use crate::http::query_parameters;
+use crate::http::query_parameters::{self, UnknownParameter};
 use crate::http::view::View;
 use crate::http::{AppState, BrowserCredentials, Parameters};
 
@@ -53,13 +53,27 @@ impl Visitor {
     }
 }
 
+/// Where a request leads.
+pub(super) enum Outcome {
+    Page(Page),
+    /// To another page.
+    Address(String),
+}
+
+impl From<Page> for Outcome {
+    fn from(page: Page) -> Outcome {
+        Outcome::Page(page)
+    }
+}
+
 impl PageRequest {
-    /// Answers with the page that `make_page` returns, which has parameters of its `own` besides the parameters that choose queries.
+    /// Answers with what `make_page` returns, which has parameters of its `own` besides the parameters that choose queries.
     /// Users who are not logged in are sent to the log-in page.
-    pub(super) async fn answer<M, F>(self, own: &'static [&'static str], make_page: M) -> Answer
+    pub(super) async fn answer<M, F, O>(self, own: &'static [&'static str], make_page: M) -> Answer
     where
         M: FnOnce(View, Parameters) -> F,
-        F: Future<Output = Result<Page, ApiError>>,
+        F: Future<Output = Result<O, ApiError>>,
+        O: Into<Outcome>,
     {
         let known = reject_unknown(&self.parameters, own);
         let page = async |view, parameters| {
@@ -71,10 +85,11 @@ impl PageRequest {
     }
 
     /// Does the same with any parameters.
-    pub(super) async fn answer_with<M, F>(self, make_page: M) -> Answer
+    pub(super) async fn answer_with<M, F, O>(self, make_page: M) -> Answer
     where
         M: FnOnce(View, Parameters) -> F,
-        F: Future<Output = Result<Page, ApiError>>,
+        F: Future<Output = Result<O, ApiError>>,
+        O: Into<Outcome>,
     {
         let view = match self.view {
             Ok(view) => view,
@@ -85,23 +100,67 @@ impl PageRequest {
             let (path, _) = self.address.split_once('?').unwrap_or((&self.address, ""));
             return response::redirect(&query_parameters::address(path, &self.parameters, &[]));
         }
-        let viewer = Viewer::of(&view, &self.parameters);
-        let viewer_of_error = Viewer::of_error(&view, &self.parameters);
         let answer = match range_form::invalid_page(&view, &self.address, &self.parameters).await {
-            Some(page) => page.map(|page| (StatusCode::BAD_REQUEST, page, &viewer_of_error)),
-            None => {
-                make_page(view, self.parameters).await.map(|page| (StatusCode::OK, page, &viewer))
+            Some(Ok(page)) => {
+                let viewer = Viewer::of(&view, &readable(&view, &self.parameters));
+                return response::page(StatusCode::BAD_REQUEST, &page, Some(&viewer));
             }
+            Some(Err(error)) => Err(error),
+            None => make_page(view.clone(), self.parameters.clone()).await.map(Into::into),
         };
         match answer {
-            Ok((status, page, viewer)) => response::page(status, &page, Some(viewer)),
-            Err(error) => response::error(error, Some(&viewer_of_error)),
+            Ok(Outcome::Page(page)) => {
+                let viewer = Viewer::of(&view, &self.parameters);
+                response::page(StatusCode::OK, &page, Some(&viewer))
+            }
+            Ok(Outcome::Address(address)) => response::redirect(&address),
+            Err(error) => error_answer(error, &view, (&self.address, &self.parameters)),
         }
     }
 }
 
+/// Returns the page that says what is wrong with a request. Its links keep the time range and the filters that can be read.
+fn error_answer(
+    error: ApiError,
+    view: &View,
+    (address, parameters): (&str, &Parameters),
+) -> Answer {
+    let (path, _) = address.split_once('?').unwrap_or((address, ""));
+    let repaired = match &error {
+        ApiError::UnknownParameter(UnknownParameter { meant: Some(meant), repaired, .. }) => {
+            let repaired = query_parameters::address(path, &readable(view, repaired), &[]);
+            Some((meant.clone(), repaired))
+        }
+        _ => None,
+    };
+    let ErrorParts { status, message, .. } = error.into_parts();
+    let kept = readable(view, parameters);
+    let page = layout::error_page(status, &message, &kept, repaired);
+    response::page(status, &page, Some(&Viewer::of(view, &kept)))
+}
+
+/// Returns the parameters of a page without those of its time range and its filters that cannot be read.
+fn readable(view: &View, parameters: &Parameters) -> Parameters {
+    let times = range_form::readable_times(parameters, view.zone);
+    let is_readable = |name: &str, values: &[String]| match name {
+        "from" | "to" => times.contains_key(name),
+        _ => {
+            let alone = values.iter().map(|value| (name.to_string(), value.clone()));
+            query_filter(view, &alone.collect()).is_ok()
+        }
+    };
+    let wrong: Vec<&str> = parameters
+        .by_name()
+        .filter(|(name, values)| !is_readable(name, values))
+        .map(|(name, _)| name)
+        .collect();
+    let mut readable = parameters.clone();
+    readable.retain(|name, _| !wrong.contains(&name));
+    readable
+}
+
 /// Errors at a parameter that neither chooses queries nor is one of a page's `own`.
-pub(super) fn reject_unknown(parameters: &Parameters, own: &[&str]) -> Result<(), ApiError> {
+fn reject_unknown(parameters: &Parameters, own: &[&str]) -> Result<(), ApiError> {
     let choosing = query_parameters::choosing_names().iter().map(String::as_str);
     let known: Vec<&str> = own.iter().copied().chain(choosing).collect();
     query_parameters::reject_unknown(parameters, &known)
@@ -112,7 +171,7 @@ pub(super) fn log_in_or_error(error: ApiError, address: &str, visitor: &Visitor)
     match error {
         ApiError::Unauthorized(_) => response::redirect(&paths::login(address)),
         error if visitor.credentials.proxied.is_some() => rejected_by_name(error, &visitor.state),
-        error => response::error(error, None),
+        error => response::error(error),
     }
 }
 

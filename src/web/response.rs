@@ -7,6 +7,7 @@ use warp::http::{Response, StatusCode};
 
 use super::layout::{self, Page, Viewer};
 use super::paths;
+use crate::http::Parameters;
 use crate::http::answer::{Answer, AnswerBody};
 use crate::http::error::{ApiError, ErrorParts};
 
@@ -28,10 +29,10 @@ pub(super) fn page(status: StatusCode, page: &Page, viewer: Option<&Viewer>) -> 
     answer
 }
 
-/// Returns the page that shows an error.
-pub(super) fn error(error: ApiError, viewer: Option<&Viewer>) -> Answer {
+/// Returns the page that shows an error to anybody.
+pub(super) fn error(error: ApiError) -> Answer {
     let ErrorParts { status, message, .. } = error.into_parts();
-    page(status, &layout::error_page(status, &message), viewer)
+    page(status, &layout::error_page(status, &message, &Parameters::new(), None), None)
 }
 
 /// Redirects a browser to an address of annals itself.

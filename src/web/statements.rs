@@ -13,7 +13,7 @@ use super::range_form::picker;
 use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::time_range::TimeRange;
-use super::{chart, format, paths};
+use super::{chart, format, nearest, paths};
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::http::Parameters;
@@ -103,8 +103,12 @@ async fn page(
     })?;
     let filter = query_filter(&view, &parameters)?;
     let key = (view.visibility(), filter.clone(), order);
-    let list = lists.get_for_page(key, list(view.clone(), filter, order)).await?;
+    let list = lists.get_for_page(key, list(view.clone(), filter.clone(), order)).await?;
     let StatementList { range, statements, trends } = &list.value;
+    let nearest = match range.filter(|_| statements.is_empty()) {
+        Some(range) => nearest::sentence(&view, &range.restrict(&filter), &parameters).await?,
+        None => None,
+    };
     let clusters = view.several_clusters().await?;
     let body = html! {
         h1 { "Statements" }
@@ -115,7 +119,10 @@ async fn page(
         (filter_form::chosen(paths::STATEMENTS, &parameters, view.zone))
         (more_orders(order_name, &parameters))
         (table(statements, trends, order_name, &parameters))
-        @if statements.is_empty() { p.empty { "No statements in this time range." } }
+        @if statements.is_empty() {
+            p.empty { @match nearest { Some(nearest) => (nearest), None => "No statements in this time range." } }
+            (filter_form::several_values(paths::STATEMENTS, &parameters))
+        }
     };
     Ok(Page { title: "Statements".to_string(), nav: Some(NavItem::Statements), body })
 }

@@ -300,7 +300,7 @@ fn no_user_sees_a_byte_of_a_cluster_beyond_their_own() {
     const SECRETS: [&str; 6] = ["carol", "staging", "clicks", "secret", "prods-traced", "nobody"];
     for path in PATHS.iter().copied().chain(PAGES) {
         let known = of(path, CAROLS, "trace-of-prod");
-        let unknown = of(path, "11-22", "trace-of-none");
+        let unknown = of(path, "112233-22", "trace-of-none");
         let (status, body, _) = ask(&server, Some("test"), "GET", &known, b"");
         let (unknown_status, unknown_body, _) = ask(&server, Some("test"), "GET", &unknown, b"");
         let text = String::from_utf8(body).unwrap();
@@ -310,7 +310,7 @@ fn no_user_sees_a_byte_of_a_cluster_beyond_their_own() {
             assert!(is_asked || !text.contains(secret), "{path} shows {secret}: {text}");
         }
         assert_eq!(status, unknown_status, "{path}");
-        let unknown = String::from_utf8(unknown_body).unwrap().replace("11-22", CAROLS);
+        let unknown = String::from_utf8(unknown_body).unwrap().replace("112233-22", CAROLS);
         assert_eq!(text, unknown.replace("trace-of-none", "trace-of-prod"), "{path}");
         // Everything but two queries is of one cluster.
         let [all, of_prod] =

@@ -84,8 +84,22 @@ fn the_pages_of_a_query_know_the_start_of_its_id() {
         assert_eq!((whole.0, start.0), (200, 200), "{page}");
         assert_eq!(whole.2, start.2, "{page}");
         // Too short a start says too little, and another one nothing.
-        assert_eq!((shown(&id[..5]).0, shown("ffffffffff").0), (404, 404), "{page}");
+        for (id, sentence) in [
+            (&id[..5], "the start of an ID needs at least 6 characters"),
+            ("ffffffffff", "no query ID starts with ffffffffff"),
+        ] {
+            let (status, _, body) = shown(id);
+            let body = String::from_utf8(body).unwrap();
+            assert!(status == 404 && body.contains(sentence), "{page} {id}: {body}");
+        }
     }
+    let (status, _, body) = server.get(&format!("/api/v1/queries/{}", &id[..5]));
+    let body = String::from_utf8(body).unwrap();
+    let sentence = "takes a whole query ID, and /api/v1/find its first 6 characters or more";
+    assert!(status == 404 && body.contains(sentence), "{body}");
+    let nothing = find(&db, &[&id[..5]]);
+    let sentence = "the start of a query id needs at least 6 characters";
+    assert!(stderr(&nothing).contains(sentence), "{}", stderr(&nothing));
 }
 
 #[test]
@@ -155,7 +169,14 @@ fn a_load_is_found_by_its_label_or_the_start_of_it() {
     assert_eq!(leads_to(&server, "Clicks%", ""), format!("/query_profile/{}", id("Clicks%x")));
     // A whole label is one, whatever begins so besides; the start of one may be a word of a statement, too.
     let both = [id("orders_2024_b"), id("orders_2024")];
-    assert_eq!(kinds(&server, "orders_2024"), one("label", &both));
+    // Before labels that only begin so.
+    let whole_first = [id("orders_2024"), id("orders_2024_b")];
+    assert_eq!(kinds(&server, "orders_2024"), one("label", &whole_first));
+    let printed = stdout(&annals().args(["find", "orders_2024"]).db(&db).output().unwrap());
+    for found in [page(&server, "/find?q=orders_2024"), printed] {
+        let at = whole_first.map(|id| found.find(id).unwrap());
+        assert!(at[0] < at[1], "{found}");
+    }
     let mut also = one("label", &both);
     also.extend(one("text", &["1-1"]));
     assert_eq!(kinds(&server, "orders_20"), also);
@@ -216,9 +237,9 @@ fn any_other_text_is_looked_for_in_statements() {
     let body = page(&server, "/find?q=%3Cscript%3Ealert&from=1d");
     assert!(body.contains("No query, trace, session, load or statement has this name"), "{body}");
     assert!(body.contains("&lt;script&gt;alert") && !body.contains("<script>alert"), "{body}");
-    assert!(body.contains("Search the statements of the whole history"), "{body}");
+    assert!(body.contains("Search all statements"), "{body}");
     assert_eq!(kinds(&server, "no such thing"), []);
-    assert!(page(&server, "/find?q=").contains("a trace ID"));
+    assert!(page(&server, "/find").contains("a trace ID"));
     for (query, sentence) in [
         ("", "q is missing"),
         ("?q=%20%27%27", "q: there is no text to find"),
@@ -232,17 +253,47 @@ fn any_other_text_is_looked_for_in_statements() {
 }
 
 #[test]
-fn the_box_is_on_every_page_and_keeps_the_range() {
+fn the_box_is_on_every_page_and_keeps_the_range_and_the_filters() {
     let (_folder, db) = history();
     let server = Server::start(&db, &[]);
     let query = format!("/query_profile/{ONE}");
     for path in ["/", "/statements", "/status", "/compare", "/find", "/plans", &query] {
-        let body = page(&server, &format!("{path}?from=3650d"));
+        let body = page(&server, &format!("{path}?from=3650d&not_user=nobody&search=a"));
         assert_eq!(body.matches("action=\"/find\"").count(), 1, "{path}: {body}");
         let (_, form) = body.split_once("action=\"/find\"").unwrap();
         let (form, _) = form.split_once("</form>").unwrap();
-        assert!(form.contains("type=\"hidden\" name=\"from\" value=\"3650d\""), "{path}: {form}");
+        for kept in ["name=\"from\" value=\"3650d\"", "name=\"not_user\" value=\"nobody\""] {
+            assert!(form.contains(&format!("type=\"hidden\" {kept}")), "{path}: {form}");
+        }
+        // The text takes the place of another one.
+        assert!(!form.contains("name=\"search\""), "{path}: {form}");
     }
+}
+
+#[test]
+fn what_is_found_keeps_the_filters() {
+    let (_folder, db) = history();
+    let server = Server::start(&db, &[]);
+    let of_alice = "&user=alice";
+    assert_eq!(
+        leads_to(&server, "from vault", of_alice),
+        "/?search=from%20vault&user=alice".to_string()
+    );
+    assert_eq!(leads_to(&server, ONE, of_alice), format!("/query_profile/{ONE}?user=alice"));
+    let fingerprint = fingerprint(&server, ONE);
+    let path = format!("/statements/{fingerprint}");
+    assert_eq!(leads_to(&server, &fingerprint, of_alice), format!("{path}?user=alice"));
+    // Bob has no run of it.
+    assert_eq!(leads_to(&server, &fingerprint, "&user=bob"), path);
+    // Statements are searched among the queries of the filters, and every link of the page keeps these.
+    let body = page(&server, "/find?q=secret+from+vault&user=alice");
+    assert!(body.contains("aria-label=\"Remove User alice\""), "{body}");
+    assert!(!body.contains("Statements that contain this text"), "{body}");
+    let body = page(&server, "/find?q=f00dfeed&user=alice");
+    assert!(body.contains(&format!("/query_profile/{ONE}?user=alice")), "{body}");
+    // So does the link of a trace.
+    let body = page(&server, &format!("/query_profile/{ONE}?user=alice"));
+    assert!(body.contains("/find?q=checkout%207&amp;user=alice"), "{body}");
 }
 
 #[test]

@@ -669,6 +669,125 @@ fn a_parameter_that_no_page_has_is_named_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_page_that_says_what_is_wrong_keeps_what_is_right() {
+    let (_folder, server) = samples();
+    let wrong = |path: &str| {
+        let answer = send(&server, "GET", path, &[], "");
+        assert_eq!(answer.status, 400, "{path}: {}", answer.body);
+        answer.body
+    };
+    let body = wrong("/?user!=etl&db=shop&db=lake&min_ms=abc&from=2h&order=duration_ms");
+    assert!(
+        body.contains("unknown parameter &quot;user!&quot;; did you mean not_user=etl?"),
+        "{body}"
+    );
+    let repaired = "/?db=shop&db=lake&from=2h&not%5Fuser=etl&order=duration%5Fms";
+    assert!(links(&body, "/").contains(&repaired.to_string()), "{body}");
+    for path in ["/", "/statements", "/usage"] {
+        let kept = format!("{path}?db=shop&db=lake&from=2h");
+        assert!(links(&body, path).contains(&kept), "{kept}: {body}");
+    }
+    // The page itself can be read.
+    assert_eq!(send(&server, "GET", repaired, &[], "").status, 200);
+    for (path, repaired) in [
+        ("/?sort=duration_ms", "/?order=duration%5Fms"),
+        ("/regressions?against=7d&user=root", "/regressions?baseline=7d&user=root"),
+        ("/usage?start=2h&end=1h&db=shop", "/usage?db=shop&from=2h&to=1h"),
+    ] {
+        let body = wrong(path);
+        assert!(links(&body, repaired).contains(&repaired.to_string()), "{path}: {body}");
+    }
+    let body = wrong("/statements?db=shop&min_ms=abc");
+    assert!(body.contains("min_ms must be a whole number of milliseconds"), "{body}");
+    assert!(links(&body, "/").contains(&"/?db=shop".to_string()), "{body}");
+}
+
+#[test]
+fn several_values_in_one_text_are_explained_where_they_match_nothing() {
+    let (_folder, server) = samples();
+    for path in ["/", "/statements", "/usage"] {
+        let shown = page(&server, &format!("{path}?user=root,%20alice&from=2020-01-01"));
+        assert!(shown.contains("user=root&amp;user=alice"), "{path}: {shown}");
+        let link = format!("{path}?from=2020%2D01%2D01&user=root&user=alice");
+        assert!(links(&shown, path).contains(&link), "{path}: {shown}");
+        let several = page(&server, &link);
+        assert!(!several.contains("Several values"), "{path}: {several}");
+    }
+}
+
+#[test]
+fn a_list_of_loads_says_loads() {
+    let (_folder, server) = samples();
+    let shown = page_with_chart(&server, "/?type=load&from=2020-01-01");
+    for expected in [
+        "<h2 id=\"queries\">Loads</h2>",
+        "aria-label=\"Loads over time\"",
+        " loads</span><span class=\"key errors\">",
+        "data-one=\"load\" data-several=\"loads\"",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    assert!(page(&server, "/?type=load&user=nobody").contains("No load matches the filter."));
+}
+
+#[test]
+fn the_values_of_a_query_keep_the_filters() {
+    let (_folder, server) = samples();
+    let kept = "from=2020%2D01%2D01&not%5Fuser=nobody";
+    let shown = page(&server, &format!("/query_profile/{ROOTS}?{kept}"));
+    let of_values = [links(&shown, "/?"), links(&shown, "/?state=")].concat();
+    assert!(of_values.iter().any(|link| link.contains("state=")), "{shown}");
+    for link in of_values {
+        assert!(kept.split('&').all(|part| link.contains(part)), "{link}");
+    }
+}
+
+#[test]
+fn a_range_without_queries_names_the_nearest_ones() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &["--time-zone", "UTC"]);
+    let row = |id: &str, user: &str, started_ms: i64| {
+        json!({ "query_id": id, "user": user, "started_ms": started_ms, "duration_ms": 5, "stmt": "select 1 from shared" })
+            .to_string()
+    };
+    let noon_ms = 1_722_945_600_000;
+    let rows = [
+        row("early-1", "dora", noon_ms - 9_000_000),
+        row("early-2", "erin", noon_ms - 7_200_000),
+        row("late-1", "erin", noon_ms + 7_200_000),
+        row("late-2", "dora", noon_ms + 9_000_000),
+    ];
+    let (status, answer, _) =
+        server.send("POST", "/api/v1/queries", &[], rows.join("\n").as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    let query = server.envelope("/api/v1/queries/early-1")["data"].clone();
+    let statement = format!("/statements/{}", query["fingerprint"].as_str().unwrap());
+    let range = "from=2024-08-06T11:00&to=2024-08-06T13:00";
+    for path in ["/", "/statements", "/usage", &statement] {
+        let shown = page(&server, &format!("{path}?{range}"));
+        for expected in [
+            "started in this range. The nearest earlier one started at ",
+            "<a href=\"/query_profile/early-2\"><time datetime=\"2024-08-06T10:00",
+            ", the nearest later one at <a href=\"/query_profile/late-1\">",
+        ] {
+            assert!(shown.contains(expected), "{path}: {expected}: {shown}");
+        }
+        // The filters choose these, too.
+        let shown = page(&server, &format!("{path}?{range}&user=dora"));
+        let expected = "No query that matches the filter started in this range.";
+        assert!(shown.contains(expected), "{path}: {shown}");
+        for expected in ["early-1?user=dora", "late-2?user=dora"] {
+            assert!(shown.contains(&format!("/query_profile/{expected}")), "{path}: {shown}");
+        }
+        let filled = page(&server, &format!("{path}?from=2024-08-06T09:00&to=2024-08-06T13:00"));
+        assert!(!filled.contains("nearest earlier"), "{path}: {filled}");
+    }
+    // What is behind the history is said by the links to other ranges.
+    let shown = page(&server, "/?from=2h");
+    assert!(!shown.contains("nearest earlier"), "{shown}");
+}
+
+#[test]
 fn a_time_range_is_typed_and_what_is_wrong_is_beside_its_field() {
     let (_folder, server) = samples();
     let fingerprint = server.envelope("/api/v1/statements?user=alice&limit=1&from=2020-01-01")["data"][0]["fingerprint"].clone();

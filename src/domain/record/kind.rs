@@ -17,6 +17,14 @@ impl Kind {
         }
     }
 
+    /// Returns what several are called.
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Kind::Query => "queries",
+            Kind::Load => "loads",
+        }
+    }
+
     /// Returns the kind of a name, in any letter case. Every name but `load` is a query's.
     pub(crate) fn of_name(name: &str) -> Kind {
         if name.eq_ignore_ascii_case("load") { Kind::Load } else { Kind::Query }

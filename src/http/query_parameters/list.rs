@@ -22,7 +22,7 @@ macro_rules! filter_parameters {
         #[into_params(parameter_in = Query)]
         $visible struct $parameters {
             $($own)*
-            /// The user who ran the query. Several values of this or another text are alternatives.
+            /// The user who ran the query. Several values of this or another text are alternatives: `user=app&user=etl`.
             #[serde(default)]
             #[param(schema_with = $crate::http::query_parameters::values_schema)]
             pub user: Vec<String>,

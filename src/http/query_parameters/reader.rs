@@ -42,26 +42,82 @@ fn read<P: DeserializeOwned>(parameters: &Parameters, is_strict: bool) -> Result
     P::deserialize(named).map_err(|error| ApiError::BadRequest(error.sentence("the parameter")))
 }
 
+/// A parameter that a path does not have.
+#[derive(Debug)]
+pub(crate) struct UnknownParameter {
+    /// What is wrong, for the person who sent it.
+    pub sentence: String,
+    /// The parameter that was meant, with a value of the other one; None if no parameter is like it.
+    pub meant: Option<String>,
+    /// The parameters that the path has, and those that were meant with the values of the others.
+    pub repaired: Parameters,
+}
+
 /// Errors at the first parameter that is none of the `known`.
 pub(crate) fn reject_unknown(parameters: &Parameters, known: &[&str]) -> Result<(), ApiError> {
-    match parameters.by_name().find(|(name, _)| !known.contains(name)) {
-        Some((name, _)) => Err(ApiError::BadRequest(unknown(name, known))),
-        None => Ok(()),
-    }
+    let unknown = parameters.by_name().find(|(name, _)| !known.contains(name));
+    let Some((name, values)) = unknown else { return Ok(()) };
+    let renamed = |(name, value): (&str, &str)| {
+        let name = if known.contains(&name) { name.to_string() } else { meant(name, known)? };
+        Some((name, value.to_string()))
+    };
+    let meant = meant(name, known).zip(values.first());
+    Err(ApiError::UnknownParameter(UnknownParameter {
+        sentence: unknown_parameter(name, values, known),
+        meant: meant.map(|(name, value)| format!("{name}={value}")),
+        repaired: parameters.iter().filter_map(renamed).collect(),
+    }))
 }
 
 /// Returns what is wrong with a parameter that is none of the `known`: the one that was meant, or else all of them.
-fn unknown(name: &str, known: &[&str]) -> String {
+fn unknown_parameter(name: &str, values: &[String], known: &[&str]) -> String {
+    let value = |meant: &str| match values {
+        // Who writes `user!=etl` may not see that the name is another one.
+        [value, ..] if name.ends_with(EXCLUDING) => format!("{meant}={value}"),
+        _ => meant.to_string(),
+    };
+    match meant(name, known) {
+        Some(meant) => format!("unknown parameter {name:?}; did you mean {}?", value(&meant)),
+        None if known.is_empty() => format!("unknown parameter {name:?}; this path has none"),
+        None => format!("unknown parameter {name:?}; the parameters are {}", known.join(", ")),
+    }
+}
+
+/// What `user!=etl` leaves at the end of the name.
+const EXCLUDING: char = '!';
+
+/// What other parts of annals and other tools call a parameter.
+const SYNONYMS: [(&str, &str); 8] = [
+    ("sort", "order"),
+    ("against", "baseline"),
+    ("database", "db"),
+    ("not_database", "not_db"),
+    ("failed", "is_failed"),
+    ("kind", "type"),
+    ("start", "from"),
+    ("end", "to"),
+];
+
+/// Returns the one of the `known` that somebody meant who wrote another name; None if none is like it.
+fn meant(name: &str, known: &[&str]) -> Option<String> {
+    let plain = |name: &str| {
+        let synonym = SYNONYMS.iter().find(|(synonym, _)| *synonym == name);
+        synonym.map_or(name, |(_, name)| name).to_string()
+    };
+    let other = match name.strip_suffix(EXCLUDING) {
+        Some(name) => format!("not_{}", plain(name)),
+        None => plain(name),
+    };
+    if known.contains(&&*other) {
+        return Some(other);
+    }
     let distance = |it: &str| strsim::damerau_levenshtein(name, it);
     // A short name that differs in two letters is another one.
     let most = (name.chars().count() / 3).clamp(1, 3);
     // The parameter of a client may have any length.
     let near = known.iter().filter(|it| it.len().abs_diff(name.len()) <= most);
-    match near.min_by_key(|it| distance(it)).filter(|it| distance(it) <= most) {
-        Some(near) => format!("unknown parameter {name:?}; did you mean {near}?"),
-        None if known.is_empty() => format!("unknown parameter {name:?}; this path has none"),
-        None => format!("unknown parameter {name:?}; the parameters are {}", known.join(", ")),
-    }
+    let near = near.min_by_key(|it| distance(it)).filter(|it| distance(it) <= most);
+    near.map(ToString::to_string)
 }
 
 /// Why parameters cannot be read.
@@ -122,8 +178,8 @@ impl<'p> Deserializer<'p> for Named<'p> {
         visitor: V,
     ) -> Result<V::Value, ParameterError> {
         let other = self.named.iter().find(|(name, _)| !known.contains(name));
-        if let Some((name, _)) = other.filter(|_| self.is_strict) {
-            return Err(ParameterError::Sentence(unknown(name, known)));
+        if let Some((name, Values { values, .. })) = other.filter(|_| self.is_strict) {
+            return Err(ParameterError::Sentence(unknown_parameter(name, values, known)));
         }
         self.named.retain(|(name, _)| known.contains(name));
         self.deserialize_any(visitor)
@@ -260,6 +316,7 @@ impl<'p> Deserializer<'p> for Text<'p> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ListParameters;
     use super::*;
 
     #[derive(Debug, Deserialize)]
@@ -287,6 +344,17 @@ mod tests {
         assert_eq!(none, "unknown parameter \"x\"; this path has none");
         let near = rejected::<Sample>(&[("flags", "true")]);
         assert_eq!(near, "unknown parameter \"flags\"; did you mean flag?");
+        for (name, meant) in [
+            ("user!", "not_user=etl"),
+            ("database!", "not_db=etl"),
+            ("database", "db"),
+            ("sort", "order"),
+            ("start", "from"),
+            ("end", "to"),
+        ] {
+            let sentence = rejected::<ListParameters>(&[(name, "etl")]);
+            assert_eq!(sentence, format!("unknown parameter {name:?}; did you mean {meant}?"));
+        }
         assert_eq!(rejected::<Sample>(&[("name", "")]), "name is empty");
         assert_eq!(rejected::<Sample>(&[("flag", "yes")]), "flag must be true or false");
 

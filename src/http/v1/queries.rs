@@ -9,7 +9,7 @@ use crate::http::answer::Answer;
 use crate::http::answer::profile_text;
 use crate::http::doris::envelope::{Envelope, success};
 use crate::http::error::ApiError;
-use crate::http::query_ids::exact_query_id;
+use crate::http::query_ids::{exact_query_id, unknown_query};
 use crate::http::query_parameters::{ListParameters, NoParameters, read_all, with_next};
 use crate::http::route::{ReadRequest, Route};
 use crate::http::view::NoProfile;
@@ -142,10 +142,10 @@ fn query_id(request: &ReadRequest) -> Result<QueryId, ApiError> {
 }
 
 fn no_profile(reason: NoProfile, query_id: &QueryId) -> ApiError {
-    ApiError::NotFound(match reason {
-        NoProfile::UnknownQuery => format!("there is no query {query_id}"),
-        NoProfile::NotStored => {
-            format!("query {query_id} is known, but no profile is stored for it")
-        }
-    })
+    match reason {
+        NoProfile::UnknownQuery => unknown_query(query_id),
+        NoProfile::NotStored => ApiError::NotFound(format!(
+            "query {query_id} is known, but no profile is stored for it"
+        )),
+    }
 }

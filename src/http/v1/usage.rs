@@ -12,7 +12,7 @@ use crate::domain::filter::QueryFilter;
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::{Envelope, success};
 use crate::http::error::ApiError;
-use crate::http::query_ids::exact_query_id;
+use crate::http::query_ids::{exact_query_id, unknown_query};
 use crate::http::query_parameters::{BaselineText, Count, filter_parameters, read_all};
 use crate::http::route::{ReadRequest, Route, RouteKind};
 use crate::store::{Concurrent, Steps, Usage, UsageOrder};
@@ -124,6 +124,6 @@ async fn concurrent(request: ReadRequest) -> Result<Answer, ApiError> {
     let query_id = exact_query_id(request.path.get("query_id"))?;
     let ConcurrentParameters { limit } = read_all(&request.parameters)?;
     let query = request.view.record(&query_id).await?;
-    let query = query.ok_or_else(|| ApiError::NotFound(format!("there is no query {query_id}")))?;
+    let query = query.ok_or_else(|| unknown_query(&query_id))?;
     success(request.view.concurrent(&query, limit.0).await?, 0)
 }

@@ -44,7 +44,8 @@ pub(crate) struct Match {
     /// Of a statement: its fingerprint.
     #[schema(value_type = Option<String>)]
     pub fingerprint: Option<Fingerprint>,
-    /// The queries, at most 10, the newest first; of a statement, its runs. Statements are cut to 1,000 characters.
+    /// The queries, at most 10, the newest first, and of a label those with the label itself before others; of a statement, its
+    /// runs. Statements are cut to 1,000 characters.
     pub queries: Vec<StoredQuery>,
     /// Whether there may be more queries.
     pub has_more: bool,
@@ -86,12 +87,12 @@ impl Found {
 
 impl Store {
     /// Returns what a text means. A whole query id means its query and nothing else. Looks for the text within statements only
-    /// if the text is no id, no fingerprint and no whole label, in the times of `range`. Reads a bounded number of queries for each kind, and
-    /// at most as long as a list.
+    /// if the text is no id, no fingerprint and no whole label, and only within the statements of the queries of a filter. Reads a
+    /// bounded number of queries for each kind, and at most as long as a list.
     pub(crate) async fn find(
         &self,
         sought: &Sought,
-        range: &QueryFilter,
+        filter: &QueryFilter,
         reader: Reader<'_>,
     ) -> Result<Found, StoreError> {
         let mut found = Found::default();
@@ -124,12 +125,8 @@ impl Store {
         if is_word {
             self.add_statement(&mut found, sought.as_statement(), reader).await?;
             if let Ok(search) = Search::new(Some(sought.text()), None) {
-                let times = QueryFilter {
-                    from_ms: range.from_ms,
-                    to_ms: range.to_ms,
-                    ..QueryFilter::default()
-                };
-                let with_text = QueryFilter { search: Some(search), limit: LIMIT, ..times };
+                let with_text =
+                    QueryFilter { search: Some(search), limit: LIMIT, ..filter.clone() };
                 let queries = self.newest_of(&with_text, reader, &mut found).await?;
                 found.add(MatchKind::Text, queries);
             }
@@ -152,11 +149,12 @@ impl Store {
             }
             ids => ids?,
         };
-        let (loads, has_more) = self.queries_of(ids, reader).await?;
+        let (mut loads, has_more) = self.queries_of(ids, reader).await?;
         let has_label = |load: &StoredQuery| {
             load.load.as_ref().is_some_and(|load| load.label.as_deref() == Some(label))
         };
-        let is_label = loads.iter().any(has_label);
+        loads.sort_by_key(|load| !has_label(load));
+        let is_label = loads.first().is_some_and(has_label);
         found.add(MatchKind::Label, (loads, has_more));
         Ok(is_label)
     }

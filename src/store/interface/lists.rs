@@ -108,7 +108,8 @@ impl Store {
         of_engine!(self, store => store.traced(trace_id, limit, reader).await)
     }
 
-    /// Returns the ids of the loads whose labels begin with a text, the last to arrive first, at most `limit`.
+    /// Returns the ids of the loads whose labels begin with a text, at most `limit`: those with the label itself first, then the
+    /// last to arrive.
     pub(crate) async fn labelled(
         &self,
         label: &str,

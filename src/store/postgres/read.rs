@@ -72,7 +72,8 @@ impl Store {
         let mut loads = Conditions::new(LOADS);
         loads.and("starts_with(load.label, ", without_nul(label).as_ref()).push(")");
         loads.and_reader(reader);
-        loads.end().push(format!(" ORDER BY query.id DESC LIMIT {limit}"));
+        loads.end().push(" ORDER BY load.label = ").push_bind(without_nul(label).into_owned());
+        loads.end().push(format!(" DESC, query.id DESC LIMIT {limit}"));
         let mut read = self.scans.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;

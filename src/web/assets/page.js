@@ -40,7 +40,7 @@ function startLiveUpdates(body) {
     body.replaceChildren(...rows.filter(Boolean));
     const empty = find("[data-empty]");
     if (empty) empty.hidden = rows.length > 0;
-    if (added > 0) setStatus(added === 1 ? "1 new query" : `${added} new queries`);
+    if (added > 0) setStatus(`${added} new ${added === 1 ? body.dataset.one : body.dataset.several}`);
   }
 
   function open() {

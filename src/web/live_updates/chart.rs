@@ -67,7 +67,7 @@ impl ChartFeed {
 
     /// Returns the event of a chart; `None` where the listener has this chart.
     fn event_of(&mut self, timeline: &Timeline) -> Option<Event> {
-        let chart = history::timeline_chart(timeline, &self.parameters, &self.view);
+        let chart = history::timeline_chart(timeline, (&self.filter, &self.parameters), &self.view);
         let hash = Some(content_hash([&chart]));
         if hash == self.shown {
             return None;

@@ -5,7 +5,7 @@ use warp::http::header::{
     CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY,
 };
 
-use super::lookup::find;
+use super::lookup::resolve;
 use crate::domain::profile::{Section, lossy, operators};
 use crate::domain::record::QueryId;
 use crate::http::answer::{Answer, AnswerBody};
@@ -33,7 +33,7 @@ impl Download {
     ];
 
     pub(super) async fn answer(self, view: &View, id: QueryId) -> Result<Answer, ApiError> {
-        let query = find(view, &id).await?;
+        let query = resolve(view, id.as_str()).await?;
         match self {
             Download::FlameGraph => {
                 let (profile, title) = (profile(view, &id).await?, format!("Query {id}"));

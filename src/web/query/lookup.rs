@@ -6,15 +6,8 @@ use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::{StoredQuery, StoredText};
 
-/// Returns the query of an id, or the one whose id begins so. Errors with "not found" also where the user may not see the query.
-pub(in crate::web) async fn find(view: &View, id: &QueryId) -> Result<StoredQuery, ApiError> {
-    match resolve(view, id.as_str()).await {
-        Err(ApiError::NotFound(_)) => Err(ApiError::NotFound(format!("there is no query {id}"))),
-        found => found,
-    }
-}
-
-/// Returns the query that a person names by its id, or by the start of its id. Errors if the text names none or several.
+/// Returns the query that a person names by its id, or by the start of its id. Errors if the text names none or several, with "not
+/// found" also where the user may not see the query.
 pub(in crate::web) async fn resolve(view: &View, text: &str) -> Result<StoredQuery, ApiError> {
     let sought = Sought::new(text).map_err(|error| ApiError::BadRequest(error.to_string()))?;
     if let Some(id) = sought.query_id()
@@ -24,6 +17,12 @@ pub(in crate::web) async fn resolve(view: &View, text: &str) -> Result<StoredQue
     }
     let text = sought.text();
     let unknown = || ApiError::NotFound(format!("no query ID starts with {text}"));
+    if sought.is_short() {
+        return Err(ApiError::NotFound(format!(
+            "no query has the ID {text}; the start of an ID needs at least {} characters",
+            Sought::MIN_ID_START
+        )));
+    }
     let start = sought.id_start().ok_or_else(unknown)?;
     match &*view.ids_with_prefix(start, 2).await? {
         [] => Err(unknown()),

@@ -31,7 +31,7 @@ use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::store::StoredQuery;
 use download::Download;
-pub(super) use lookup::{find, resolve, stored_profile};
+pub(super) use lookup::{resolve, stored_profile};
 pub(super) use plan::picture;
 pub(super) use summary::{label as field_label, shown as shown_value};
 pub(super) use view::PlanView;
@@ -58,15 +58,13 @@ pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
 async fn answer(tail: Tail, request: PageRequest) -> Answer {
     let (id, download) = match parse_path(tail.as_str()) {
         Ok(parsed) => parsed,
-        Err(error) => return request.answer_with(|_, _| async { Err(error) }).await,
+        Err(error) => return request.answer_with(|_, _| async { Err::<Page, _>(error) }).await,
     };
     let Some(download) = download else {
         return request.answer(&OWN, |view, parameters| page(view, id, parameters)).await;
     };
     match request.view {
-        Ok(view) => {
-            download.answer(&view, id).await.unwrap_or_else(|error| response::error(error, None))
-        }
+        Ok(view) => download.answer(&view, id).await.unwrap_or_else(|error| response::error(error)),
         Err(error) => log_in_or_error(error, &request.address, &request.visitor),
     }
 }
@@ -84,7 +82,7 @@ fn parse_path(tail: &str) -> Result<(QueryId, Option<Download>), ApiError> {
 }
 
 async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, ApiError> {
-    let query = find(&view, &id).await?;
+    let query = resolve(&view, id.as_str()).await?;
     let profile = view.profile(&query.query_id).await?.stored_text();
     let profile = profile::section(&view, &query, profile, &parameters).await?;
     let runs = nearby_runs(&view, &query).await?;

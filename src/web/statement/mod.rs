@@ -15,7 +15,7 @@ use super::query_table::QueryTable;
 use super::range_form::picker;
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::time_range::TimeRange;
-use super::{chart, filter_form, format, paths, sql};
+use super::{chart, filter_form, format, nearest, paths, sql};
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::{Fingerprint, InvalidFingerprint};
 use crate::domain::time::Zone;
@@ -72,7 +72,11 @@ async fn page(
         let body = html! {
             h1 { "Statement " code { (fingerprint) } }
             (chosen)
-            p.empty { "No run of this statement matches the time range and the filters." }
+            p.empty {
+                "No run of this statement matches the time range and the filters. "
+                @if let Some(nearest) = nearest::sentence(&view, &filter, &parameters).await? { (nearest) }
+            }
+            (filter_form::several_values(&path, &parameters))
         };
         return Ok(Page { title, nav: Some(NavItem::Statements), body });
     };

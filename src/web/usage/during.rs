@@ -16,7 +16,7 @@ use crate::http::query_parameters::address;
 use crate::http::view::View;
 use crate::store::{Concurrent, ConcurrentRun, UsageGroups};
 use crate::web::layout::{NavItem, Page};
-use crate::web::query::find;
+use crate::web::query::resolve;
 use crate::web::query_table::named;
 use crate::web::request::{PageRequest, PageRequests};
 use crate::web::statements::EXCERPT_CHARS;
@@ -38,7 +38,7 @@ async fn page(view: View, id: String, parameters: Parameters) -> Result<Page, Ap
     let id = percent_decode_str(&id).decode_utf8_lossy();
     let id: QueryId =
         id.parse().map_err(|error: QueryIdError| ApiError::BadRequest(error.to_string()))?;
-    let query = find(&view, &id).await?;
+    let query = resolve(&view, id.as_str()).await?;
     let found = view.concurrent(&query, ROWS).await?;
     let body = html! {
         h1 { "What else ran then" }

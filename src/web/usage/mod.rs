@@ -18,7 +18,7 @@ use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::statements::EXCERPT_CHARS;
 use super::time_range::TimeRange;
-use super::{filter_form, format, paths};
+use super::{filter_form, format, nearest, paths};
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
@@ -95,6 +95,12 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     let key = (view.visibility(), filter.clone(), baseline, order);
     let report = read(view.clone(), filter.clone(), baseline, order);
     let report = reports.get_for_page(key, report).await?;
+    let nearest = match &report.value {
+        Some((range, usage)) if usage.total.now.count == 0 => {
+            nearest::sentence(&view, &range.restrict(&filter), &parameters).await?
+        }
+        _ => None,
+    };
     let body = html! {
         h1 { "Who used the cluster" }
         p.note { "What ran in a time range, whenever it started, beside an earlier range of the same length." }
@@ -103,7 +109,13 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         (baseline_choices(paths::USAGE, &baselines(range), text.as_deref().unwrap_or("1d"), &parameters))
         (filter_form::chosen(paths::USAGE, &parameters, view.zone))
         @match &report.value {
-            Some((range, usage)) => (report_of(usage, range, order, &parameters, view.zone)),
+            Some((range, usage)) => {
+                (report_of(usage, range, order, &parameters, view.zone))
+                @if usage.total.now.count == 0 {
+                    p.empty { "Nothing ran in this range. " @if let Some(nearest) = nearest { (nearest) } }
+                    (filter_form::several_values(paths::USAGE, &parameters))
+                }
+            },
             None => p.empty { (nothing(&view).await?) },
         }
     };
@@ -178,9 +190,7 @@ fn report_of(
             h2 #at-once { "Queries at once" }
             (chart::concurrency(usage, range, parameters, zone))
         }
-        @if usage.total.now.count == 0 {
-            p.empty { "Nothing ran in this range." }
-        } @else {
+        @if usage.total.now.count > 0 {
             div.usage-groups { @for (kind, groups) in groups(usage) { (tables.section(kind, groups)) } }
             p.note { (tables::MEANING) }
         }
