@@ -313,12 +313,8 @@ impl View {
         self.store.unread_profiles(self.reader()).await
     }
 
-    pub(crate) async fn plan_runs(
-        &self,
-        fingerprint: Fingerprint,
-        times: (i64, i64),
-    ) -> Result<PlanRuns, StoreError> {
-        self.store.plan_runs(fingerprint, times, self.reader()).await
+    pub(crate) async fn plan_runs(&self, filter: &QueryFilter) -> Result<PlanRuns, StoreError> {
+        self.store.plan_runs(filter, self.reader()).await
     }
 
     pub(crate) async fn findings_overview(

@@ -28,7 +28,7 @@ const MORE_ROWS_FACTOR: f64 = 1.5;
 /// ... and this many more.
 const MORE_ROWS: i64 = 1000;
 /// The newest runs with a profile whose plans are looked at, in each period.
-pub(super) const PLAN_RUNS: i64 = 200;
+pub(super) const PLAN_RUNS: usize = 200;
 /// Failures are the cause if this part more of the runs fail.
 const MORE_FAILURES: f64 = 0.25;
 /// A phase is the cause if it has this part of the longer duration.

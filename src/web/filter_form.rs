@@ -48,49 +48,54 @@ const OTHERS: [(&str, &str); 8] = [
     ("to", "To"),
 ];
 
-/// Returns the form. Its fields are the parameters of the page. `clusters` are those of a history with several.
+/// Returns the form, which narrow screens fold. Its fields are the parameters of the page. `clusters` are those of a history with
+/// several.
 pub(super) fn form(
     filter: &QueryFilter,
     parameters: &Parameters,
     clusters: &[String],
     zone: Zone,
 ) -> Markup {
+    let range = TypedRange::of(parameters, zone);
     let value = |name: &str| parameters.get(name).map_or("", String::as_str);
     let number_field = |name: &str, label: &str| {
         html! { label { (label) input type="number" name=(name) min="0" value=(value(name)); } }
     };
     html! {
-        form.filters method="get" action=(paths::HISTORY) role="search" aria-label="Filters" {
-            label.wide {
-                "Statement contains"
-                input type="search" name="search" value=(value("search")) maxlength="1000" spellcheck="false";
-            }
-            @for (name, _, label) in &TEXTS[..ALWAYS] {
-                (text_field(name, label, parameters.all(name).first()))
-            }
-            @if !clusters.is_empty() { (cluster_field(clusters, parameters.all("cluster").first())) }
-            label {
-                "Type"
-                select name="type" {
-                    option value="" { "any" }
-                    @for kind in [Kind::Query, Kind::Load] {
-                        option value=(kind.name()) selected[filter.kind == Some(kind)] { (kind.name()) }
+        details.filter-fold open[!range.is_valid()] {
+            summary { "Filters" }
+            form.filters method="get" action=(paths::HISTORY) role="search" aria-label="Filters" {
+                label.wide {
+                    "Statement contains"
+                    input type="search" name="search" value=(value("search")) maxlength="1000" spellcheck="false";
+                }
+                @for (name, _, label) in &TEXTS[..ALWAYS] {
+                    (text_field(name, label, parameters.all(name).first()))
+                }
+                @if !clusters.is_empty() { (cluster_field(clusters, parameters.all("cluster").first())) }
+                label {
+                    "Type"
+                    select name="type" {
+                        option value="" { "any" }
+                        @for kind in [Kind::Query, Kind::Load] {
+                            option value=(kind.name()) selected[filter.kind == Some(kind)] { (kind.name()) }
+                        }
                     }
                 }
+                (number_field("min_ms", "Min. duration (ms)"))
+                (number_field("min_queue_ms", "Min. queue time (ms)"))
+                (range.fields())
+                (more(parameters, ALWAYS + usize::from(!clusters.is_empty())))
+                @for name in ["fingerprint", "limit", "order", UNKNOWN] {
+                    @for value in parameters.all(name) { input type="hidden" name=(name) value=(value); }
+                }
+                div.actions {
+                    button type="submit" { "Filter" }
+                    @if !parameters.is_empty() { a href=(paths::HISTORY) { "Clear" } }
+                }
+                (range_form::hint(zone))
+                @if let Some(fingerprint) = filter.fingerprint { (statement_note(fingerprint, parameters)) }
             }
-            (number_field("min_ms", "Min. duration (ms)"))
-            (number_field("min_queue_ms", "Min. queue time (ms)"))
-            (TypedRange::of(parameters, zone).fields())
-            (more(parameters, ALWAYS + usize::from(!clusters.is_empty())))
-            @for name in ["fingerprint", "limit", "order", UNKNOWN] {
-                @for value in parameters.all(name) { input type="hidden" name=(name) value=(value); }
-            }
-            div.actions {
-                button type="submit" { "Filter" }
-                @if !parameters.is_empty() { a href=(paths::HISTORY) { "Clear" } }
-            }
-            (range_form::hint(zone))
-            @if let Some(fingerprint) = filter.fingerprint { (statement_note(fingerprint, parameters)) }
         }
     }
 }

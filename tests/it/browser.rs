@@ -147,6 +147,27 @@ pub(crate) fn union_of(scans: u64) -> String {
 
 #[test]
 #[ignore = "needs chromium"]
+fn narrow_screens_fold_the_filters() {
+    let (_folder, server) = samples();
+    let browser = Browser::start();
+    let is_shown = "document.querySelector('.filter-fold [name=user]').checkVisibility({ contentVisibilityAuto: true })";
+    for (width, shows_form) in [(1280, true), (390, false)] {
+        let metrics =
+            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        browser.devtools("Emulation.setDeviceMetricsOverride", metrics);
+        browser.open(&format!("{}/?user=root&from=2020-01-01", server.url));
+        browser.until(&format!("{is_shown} === {shows_form}"));
+        // What is chosen shows either way.
+        browser.until("document.querySelectorAll('.chosen li').length === 2");
+    }
+    browser.until("document.querySelector('.chosen').getBoundingClientRect().bottom < 450");
+    browser.click(".filter-fold summary");
+    browser.until(is_shown);
+    browser.assert_unharmed();
+}
+
+#[test]
+#[ignore = "needs chromium"]
 fn a_large_plan_fits_and_is_used_with_the_keyboard_and_without_a_script() {
     let (_folder, server) = samples();
     let profile = profile_of("union-1", &[("Total", "2sec")], &union_of(60));

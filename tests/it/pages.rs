@@ -716,6 +716,19 @@ fn several_values_in_one_text_are_explained_where_they_match_nothing() {
 }
 
 #[test]
+fn the_form_of_the_history_is_folded_with_what_is_chosen_beside_it() {
+    let (_folder, server) = samples();
+    let shown = page(&server, "/?user=root&from=2020-01-01");
+    let (_, form) =
+        shown.split_once("<details class=\"filter-fold\"><summary>Filters</summary>").unwrap();
+    let (_, chosen) = form.split_once("</form></details>").unwrap();
+    assert!(chosen.starts_with("<ul class=\"chosen\""), "{chosen}");
+    // What is wrong is not hidden.
+    let wrong = send(&server, "GET", "/?from=soon", &[], "").body;
+    assert!(wrong.contains("<details class=\"filter-fold\" open>"), "{wrong}");
+}
+
+#[test]
 fn a_list_of_loads_says_loads() {
     let (_folder, server) = samples();
     let shown = page_with_chart(&server, "/?type=load&from=2020-01-01");

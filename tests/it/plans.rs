@@ -312,8 +312,29 @@ fn the_page_of_a_statement_shows_its_plans_and_two_of_them_side_by_side() {
     let from_ms = FIRST_MS + 7 * MINUTE_MS;
     let later = format!("{path}?plans={older},{newest}&from={from_ms}");
     let (status, shown) = page(&later);
-    let expected = format!("plan {older} has no run of the statement in this time range");
+    let expected = format!(
+        "plan {older} has no run of the statement that the time range and the filters choose"
+    );
     assert!(status == 400 && shown.contains(&expected), "{shown}");
+    // The plans are those of the runs that the filters choose.
+    let runs = |filter: &str| {
+        let (_, shown) = page(&format!("{path}?{filter}"));
+        let (_, plans) = shown.split_once("<h2 id=\"plans\">").unwrap();
+        let counts = plans.split("data-label=\"Runs\">").skip(1);
+        let counts: Vec<String> = counts
+            .map(|cell| cell.split_once("</svg>").unwrap().1.split('<').next().unwrap().to_string())
+            .collect();
+        counts
+    };
+    for (filter, expected) in [
+        ("user=alice", vec!["3", "1"]),
+        ("not_user=alice", vec!["6"]),
+        ("min_ms=1000", vec!["1"]),
+        ("search=height+%3C+3&user=carol", vec!["1"]),
+        (&format!("user=alice&from={from_ms}"), vec!["3"]),
+    ] {
+        assert_eq!(runs(filter), expected, "{filter}");
+    }
     for wrong in ["none", "0123456789abcdef", &format!("{newest},0123456789abcdef")] {
         let (status, shown) = page(&format!("{path}?plans={wrong}"));
         assert!(status == 400 && shown.contains("two plans of the statement"), "{shown}");

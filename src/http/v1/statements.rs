@@ -115,8 +115,7 @@ async fn plans(request: ReadRequest) -> Result<Answer, ApiError> {
         .map_err(|error: InvalidFingerprint| ApiError::BadRequest(error.to_string()))?;
     let PlanParameters { from, to } = read_all(&request.parameters)?;
     let list = ListParameters { from, to, ..ListParameters::default() };
-    let times = list.filter(request.view.zone)?.starts();
-    let PlanRuns { runs, is_cut, unread_profiles } =
-        request.view.plan_runs(fingerprint, times).await?;
+    let filter = QueryFilter { fingerprint: Some(fingerprint), ..list.filter(request.view.zone)? };
+    let PlanRuns { runs, is_cut, unread_profiles } = request.view.plan_runs(&filter).await?;
     success(StatementPlans { unread_profiles, ..StatementPlans::of(&runs, is_cut) }, 0)
 }

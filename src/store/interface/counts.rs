@@ -84,17 +84,15 @@ impl Store {
         statements.truncate(filter.limit as usize);
         let named = statements.iter().map(|it| it.fingerprint).collect();
         let mut named = self.normalized_statements(&named).await?;
-        // The last start of a period.
-        let within = |from_ms: i64, to_ms: i64| (from_ms, to_ms.saturating_sub(1));
-        let (now, then) = (within(from_ms, to_ms), within(baseline_from_ms, baseline_to_ms));
         let unread_profiles = self.unread_profiles(reader).await?;
         for statement in &mut statements {
             let fingerprint = statement.fingerprint;
             statement.normalized = named.remove(&fingerprint).unwrap_or_default();
-            let plans = |times| async move {
-                of_engine!(self, store => store.plan_runs(fingerprint, times, PLAN_RUNS, reader).await)
+            let plans = async |period: &QueryFilter| {
+                let runs = QueryFilter { fingerprint: Some(fingerprint), ..period.clone() };
+                of_engine!(self, store => store.plan_runs(&runs, PLAN_RUNS, reader).await)
             };
-            statement.set_plans(&plans(then).await?, &plans(now).await?);
+            statement.set_plans(&plans(&earlier).await?, &plans(&period).await?);
         }
         Ok(Some(Regressions {
             statements,

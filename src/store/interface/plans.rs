@@ -4,7 +4,6 @@ use super::Store;
 use crate::domain::filter::QueryFilter;
 use crate::domain::profile::{FindingsOverview, ProfiledStatements};
 use crate::domain::record::{QueryId, StoredQuery};
-use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
 use crate::store::plans::{
     MAX_PLAN_RUNS, MAX_PROFILED_RUNS, NearestProfiles, OTHER_TEXTS_BYTES, PlanCursor, PlanRuns,
@@ -24,18 +23,17 @@ fn cut<T>(runs: &mut Vec<T>, most: i64) -> bool {
 
 /// Plans.
 impl Store {
-    /// Returns the newest runs of a statement whose plan is known, which started from the first to the last time, in Unix
-    /// milliseconds, and which the reader may see.
+    /// Returns the newest runs of a filter's statement whose plan is known and which the reader may see. Ignores the filter's
+    /// limit and cursor.
     pub(crate) async fn plan_runs(
         &self,
-        fingerprint: Fingerprint,
-        times: (i64, i64),
+        filter: &QueryFilter,
         reader: Reader<'_>,
     ) -> Result<PlanRuns, StoreError> {
+        let filter = &*filter.within_clusters(reader.clusters);
         let unread_profiles = self.unread_profiles(reader).await?;
-        let limit = MAX_PLAN_RUNS + 1;
-        let mut runs =
-            of_engine!(self, store => store.plan_runs(fingerprint, times, limit, reader).await?);
+        let limit = MAX_PLAN_RUNS as usize + 1;
+        let mut runs = of_engine!(self, store => store.plan_runs(filter, limit, reader).await?);
         let is_cut = cut(&mut runs, MAX_PLAN_RUNS);
         Ok(PlanRuns { runs, is_cut, unread_profiles })
     }

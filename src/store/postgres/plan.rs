@@ -22,7 +22,7 @@ use crate::store::query::Reader;
 const FOUND: &str = "SELECT query.query_id, query.fingerprint, query.duration_ms, plan.findings
     FROM plan JOIN query ON query.query_id = plan.query_id AND plan.findings IS NOT NULL";
 
-/// Selects the runs whose plan and whose statement are known, up to further conditions.
+/// Selects the runs whose plan and whose statement are known, up to further conditions. The columns begin with those of [`plan_run`].
 const PROFILED: &str =
     "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
         plan.fingerprint, query.fingerprint, plan.planning_ms, coalesce(plan.queue_ms, query.queue_time_ms),
@@ -30,36 +30,37 @@ const PROFILED: &str =
     FROM plan JOIN query ON query.query_id = plan.query_id
         AND plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL";
 
+/// Selects the runs whose plan is known, up to further conditions, with the columns of [`plan_run`].
+const OF_STATEMENT: &str =
+    "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes, plan.fingerprint
+    FROM query JOIN plan ON plan.query_id = query.query_id AND plan.fingerprint IS NOT NULL";
+
+/// The order for the last to arrive first.
+const BY_ARRIVAL: &str = "plan.id DESC";
+
+/// Reads the first six columns of a row.
+fn plan_run(row: &PgRow) -> Result<PlanRun, sqlx::Error> {
+    Ok(PlanRun {
+        query_id: row.try_get(0)?,
+        started_ms: row.try_get(1)?,
+        duration_ms: row.try_get(2)?,
+        cpu_time_ms: row.try_get(3)?,
+        scan_bytes: row.try_get(4)?,
+        plan: PlanFingerprint::from_signed(row.try_get(5)?),
+    })
+}
+
 impl Store {
-    /// Returns the newest runs of a statement whose plan is known, which started from the first to the last time and which
-    /// the reader may see.
+    /// Returns the newest runs of a filter's statement whose plan is known and which the reader may see, at most `limit`. Ignores
+    /// the filter's limit and cursor.
     pub(in crate::store) async fn plan_runs(
         &self,
-        fingerprint: Fingerprint,
-        times: (i64, i64),
-        limit: i64,
+        filter: &QueryFilter,
+        limit: usize,
         reader: Reader<'_>,
     ) -> Result<Vec<PlanRun>, StoreError> {
-        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
-        let seen = (owner.as_deref(), clusters.as_deref());
-        let mut read = self.reports.begin(reader.client()).await?;
-        let bound = read.bound();
-        let connection = read.connection()?;
-        let runs = async {
-            let fingerprint = fingerprint.to_signed();
-            Ok(statements::plan_runs(connection, fingerprint, times, seen, limit).await?)
-        };
-        let runs = bound.within(runs).await?;
-        read.end().await?;
-        let runs = runs.into_iter().map(|run| PlanRun {
-            query_id: run.query_id,
-            started_ms: run.started_ms,
-            duration_ms: run.duration_ms,
-            cpu_time_ms: run.cpu_time_ms,
-            scan_bytes: run.scan_bytes,
-            plan: PlanFingerprint::from_signed(run.plan),
-        });
-        Ok(runs.collect())
+        let order = "query.started_ms DESC, query.id DESC";
+        self.profiled((OF_STATEMENT, order), (filter, reader), limit, plan_run).await
     }
 
     /// Returns the runs of a filter in whose profile a rule found something and which the reader may see: the last to arrive
@@ -70,7 +71,7 @@ impl Store {
         limit: usize,
         reader: Reader<'_>,
     ) -> Result<Vec<FoundRun>, StoreError> {
-        self.profiled(FOUND, (filter, reader), limit, |row| {
+        self.profiled((FOUND, BY_ARRIVAL), (filter, reader), limit, |row| {
             let fingerprint: Option<i64> = row.try_get(1)?;
             Ok(FoundRun {
                 query_id: row.try_get(0)?,
@@ -90,16 +91,9 @@ impl Store {
         limit: usize,
         reader: Reader<'_>,
     ) -> Result<Vec<ProfiledRun>, StoreError> {
-        self.profiled(PROFILED, (filter, reader), limit, |row| {
+        self.profiled((PROFILED, BY_ARRIVAL), (filter, reader), limit, |row| {
             Ok(ProfiledRun {
-                run: PlanRun {
-                    query_id: row.try_get(0)?,
-                    started_ms: row.try_get(1)?,
-                    duration_ms: row.try_get(2)?,
-                    cpu_time_ms: row.try_get(3)?,
-                    scan_bytes: row.try_get(4)?,
-                    plan: PlanFingerprint::from_signed(row.try_get(5)?),
-                },
+                run: plan_run(row)?,
                 fingerprint: Fingerprint::from_signed(row.try_get(6)?),
                 plan: PlanSummary {
                     planning_ms: row.try_get(7)?,
@@ -115,10 +109,10 @@ impl Store {
         .await
     }
 
-    /// Returns what `of_row` makes of the runs of a statement that match a filter and that the reader may see.
+    /// Returns what `of_row` makes of the rows of a statement, in an order, that match a filter and that the reader may see.
     async fn profiled<T>(
         &self,
-        select: &str,
+        (select, order): (&str, &str),
         (filter, reader): (&QueryFilter, Reader<'_>),
         limit: usize,
         of_row: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
@@ -127,7 +121,7 @@ impl Store {
         let (first_ms, last_ms) = filter.starts();
         sql.and("query.started_ms BETWEEN ", first_ms).push(" AND ").push_bind(last_ms);
         sql.and_filter(filter, reader.owner);
-        sql.end().push(format!(" ORDER BY plan.id DESC LIMIT {limit}"));
+        sql.end().push(format!(" ORDER BY {order} LIMIT {limit}"));
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;

@@ -57,8 +57,14 @@ async fn page(
     };
     // All runs, unless a range was chosen: they are few beside all queries.
     let runs = view.records(&filter).await?;
-    let statistics = view.statements(&filter, StatementOrder::Total).await?;
     let range = TimeRange::or_whole(&view, &filter).await?;
+    // Summaries of hours answer for a range alone.
+    let in_range = range.map_or_else(|| filter.clone(), |range| range.restrict(&filter));
+    let mut statistics = view.statements(&in_range, StatementOrder::Total).await?;
+    if statistics.statements.is_empty() {
+        // Runs without a start are in no range.
+        statistics = view.statements(&filter, StatementOrder::Total).await?;
+    }
     let path = paths::statement(fingerprint);
     let chosen = html! {
         (picker(&path, &parameters, view.zone, range.as_ref()))
@@ -84,10 +90,10 @@ async fn page(
     let newest = (statistics.count > runs.len() as i64).then_some(runs.len());
     let comparison = comparison::compare_extremes(&view, &runs, newest, &parameters).await?;
     let durations = match &range {
-        Some(range) => durations::section(&view, &filter, range, (&path, &parameters)).await?,
+        Some(range) => durations::section(&view, &in_range, range, (&path, &parameters)).await?,
         None => None,
     };
-    let plans = match view.plan_runs(fingerprint, filter.starts()).await {
+    let plans = match view.plan_runs(&filter).await {
         // The page has more than the plans.
         Err(StoreError::TimedOut(_) | StoreError::Overloaded) => None,
         runs => Some(Plans::of(runs?)),

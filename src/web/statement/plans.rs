@@ -55,10 +55,9 @@ impl Plans {
         fingerprint: Fingerprint,
         parameters: &Parameters,
     ) -> Result<Option<Markup>, ApiError> {
-        let is_range = !paths::range_of(parameters).is_empty();
-        let has_filters = paths::kept_of(parameters) != paths::range_of(parameters);
+        let is_chosen = !paths::kept_of(parameters).is_empty();
         let chosen = match parameters.get("plans") {
-            Some(chosen) => Some(self.chosen(chosen, is_range)?),
+            Some(chosen) => Some(self.chosen(chosen, is_chosen)?),
             None => None,
         };
         let unread = format::unread_profiles(self.all.unread_profiles);
@@ -74,7 +73,6 @@ impl Plans {
             section aria-labelledby="plans" {
                 h2 #plans { "Plans" @if self.all.is_cut { " (newest " (format::integer(self.all.runs as i64)) " runs)" } }
                 @if let Some(unread) = unread { (unread) }
-                @if has_filters { p.note { "The plans are those of all runs in the time range, whatever the filters choose." } }
                 (self.table(&path, parameters, zone))
                 @if self.all.plans.len() > COLOURS {
                     p.note { "The " (COLOURS) " plans that ran last have a colour; further plans are grey." }
@@ -85,8 +83,8 @@ impl Plans {
         }))
     }
 
-    /// Returns the two plans that a parameter names. `is_range` is whether the page is of a time range.
-    fn chosen(&self, text: &str, is_range: bool) -> Result<[&PlanStatistics; 2], ApiError> {
+    /// Returns the two plans that a parameter names. `is_chosen` is whether a time range or filters choose among the runs.
+    fn chosen(&self, text: &str, is_chosen: bool) -> Result<[&PlanStatistics; 2], ApiError> {
         const EXPECTED: &str = "plans must be the fingerprints of two plans of the statement, with a comma between them";
         let expected = || ApiError::BadRequest(EXPECTED.to_string());
         let plan = |text: &str| {
@@ -94,8 +92,8 @@ impl Plans {
                 text.parse().map_err(|_: InvalidPlanFingerprint| expected())?;
             let known = self.all.plans.iter().find(|known| known.plan_fingerprint == plan);
             known.ok_or_else(|| {
-                ApiError::BadRequest(match is_range {
-                    true => format!("plan {plan} has no run of the statement in this time range"),
+                ApiError::BadRequest(match is_chosen {
+                    true => format!("plan {plan} has no run of the statement that the time range and the filters choose"),
                     false => format!("{EXPECTED}. No run of the statement has plan {plan}"),
                 })
             })

@@ -256,6 +256,28 @@ fn a_user_sees_their_own_queries_in_summaries() {
     assert_eq!(counts.sum::<i64>(), number(&db, of_prod));
 }
 
+#[test]
+fn the_page_of_a_statement_reads_summaries() {
+    let folder = TempDir::new().unwrap();
+    let db = history(&folder);
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    summed(&db);
+    let fingerprint = &texts(&db, "SELECT printf('%016x', fingerprint) FROM statement LIMIT 1")[0];
+    let path = format!("/statements/{fingerprint}");
+    let shown = || String::from_utf8(server.get(&path).2).unwrap();
+    let median = |shown: &str| {
+        let (_, caption) = shown.split_once("median, at most ").unwrap();
+        caption.split_once('<').unwrap().0.to_string()
+    };
+    let before = median(&shown());
+    // A change behind annals' back is in the queries, and not in the summaries.
+    let sqlite = rusqlite::Connection::open(&db).unwrap();
+    assert!(sqlite.execute("UPDATE query SET duration_ms = 7200000", []).unwrap() > 0);
+    let after = shown();
+    assert_eq!(median(&after), before, "{after}");
+    assert!(after.contains("<td class=\"duration\">") && after.contains("2 h"), "{after}");
+}
+
 fn push(server: &Server, query: &Value) {
     let body = query.to_string();
     let (status, answer, _) = server.send("POST", "/api/v1/queries", &[], body.as_bytes());

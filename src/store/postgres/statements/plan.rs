@@ -158,45 +158,6 @@ pub async fn unread_profiles(
     .await
 }
 
-/// A run of a statement with a plan.
-#[derive(Debug)]
-pub struct PlanRun {
-    pub query_id: String,
-    pub started_ms: i64,
-    pub duration_ms: Option<i64>,
-    pub cpu_time_ms: Option<i64>,
-    pub scan_bytes: Option<i64>,
-    pub plan: i64,
-}
-
-/// Returns the newest runs of a statement whose plan is known and that started in a range of times, at most `limit`.
-pub async fn plan_runs(
-    server: impl PgExecutor<'_>,
-    fingerprint: i64,
-    (first_ms, last_ms): (i64, i64),
-    (owner, clusters): Seen<'_>,
-    limit: i64,
-) -> Result<Vec<PlanRun>> {
-    sqlx::query_as!(
-        PlanRun,
-        r#"SELECT query.query_id, query.started_ms AS "started_ms!", query.duration_ms, query.cpu_time_ms,
-                  query.scan_bytes, plan.fingerprint AS "plan!"
-           FROM query JOIN plan ON plan.query_id = query.query_id
-           WHERE query.fingerprint = $1 AND query.started_ms BETWEEN $2 AND $3
-             AND plan.fingerprint IS NOT NULL AND ($4::text IS NULL OR query."user" = $4)
-             AND ($6::text[] IS NULL OR query.cluster = ANY($6))
-           ORDER BY query.started_ms DESC, query.id DESC LIMIT $5"#,
-        fingerprint,
-        first_ms,
-        last_ms,
-        owner,
-        limit,
-        clusters as Option<&[String]>
-    )
-    .fetch_all(server)
-    .await
-}
-
 /// A profile of a run with the same plan.
 #[derive(Debug)]
 pub struct OtherRun {

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, params};
-use sqlx::Execute;
+use rusqlite::{Connection, Row};
 use sqlx::sqlite::SqliteTransaction;
 
 use super::super::Store;
@@ -100,18 +99,36 @@ fn plan_run(row: &Row<'_>) -> rusqlite::Result<PlanRun> {
     })
 }
 
-/// The columns of a run in whose profile a rule found something, and the condition for it.
+/// The tables and the order for the last to arrive first.
+const BY_ARRIVAL: (&str, &str) =
+    ("plan CROSS JOIN query ON query.id = plan.query", "plan.query DESC");
+
+/// A run in whose profile a rule found something.
 pub(super) const FOUND: Profiled = Profiled {
     columns: "query.query_id, query.fingerprint, query.duration_ms, plan.findings",
     condition: "plan.findings IS NOT NULL",
+    rows: BY_ARRIVAL,
 };
 
-/// The columns of a run whose plan and whose statement are known, and the condition for it. Begins with those of [`plan_run`].
+/// A run whose plan and whose statement are known. The columns begin with those of [`plan_run`].
 pub(super) const PROFILED: Profiled = Profiled {
     columns: "query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
         plan.fingerprint, query.fingerprint, plan.planning_ms, ifnull(plan.queue_ms, query.queue_time_ms),
         plan.execution_ms, plan.fetching_ms, plan.work_ns, plan.wait_ns",
     condition: "plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL",
+    rows: BY_ARRIVAL,
+};
+
+/// A run of one statement whose plan is known, the newest first, with the columns of [`plan_run`].
+pub(super) const OF_STATEMENT: Profiled = Profiled {
+    columns:
+        "query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
+        plan.fingerprint",
+    condition: "plan.fingerprint IS NOT NULL",
+    rows: (
+        "query CROSS JOIN plan ON plan.query = query.id",
+        "query.started_ms DESC, query.id DESC",
+    ),
 };
 
 /// What is read of the runs with a profile.
@@ -119,11 +136,13 @@ pub(super) const PROFILED: Profiled = Profiled {
 pub(super) struct Profiled {
     columns: &'static str,
     condition: &'static str,
+    /// The tables, and the order.
+    rows: (&'static str, &'static str),
 }
 
 impl Profiled {
-    /// Returns the statement for the runs of a filter that an owner may see, the last to arrive first. The last column is the
-    /// statement if the filter searches in it.
+    /// Returns the statement for the runs of a filter that an owner may see. The last column is the statement if the filter
+    /// searches in it.
     pub(super) fn sql(self, filter: &QueryFilter, owner: Option<&str>) -> (String, Conditions) {
         let (first_ms, last_ms) = filter.starts();
         let conditions = Conditions::new(vec![first_ms.into(), last_ms.into()])
@@ -131,9 +150,9 @@ impl Profiled {
             .and_plain("query.started_ms BETWEEN ?1 AND ?2")
             .and_if("query.fingerprint = ?", filter.fingerprint.map(|it| it.to_signed()))
             .and_filter(filter, owner);
+        let (tables, order) = self.rows;
         let sql = format!(
-            "SELECT {}{} FROM plan CROSS JOIN query ON query.id = plan.query WHERE {}
-             ORDER BY plan.query DESC",
+            "SELECT {}{} FROM {tables} WHERE {} ORDER BY {order}",
             self.columns,
             if filter.search.is_some() { ", statement" } else { "" },
             conditions.sql()
@@ -168,37 +187,23 @@ fn each_profiled(
 }
 
 impl Store {
-    /// Returns the newest runs of a statement whose plan is known, which started from the first to the last time and which
-    /// the reader may see.
+    /// Returns the newest runs of a filter's statement whose plan is known and which the owner may see, at most `limit`. Ignores
+    /// the filter's limit and cursor.
     pub(in crate::store) async fn plan_runs(
         &self,
-        fingerprint: Fingerprint,
-        (first_ms, last_ms): (i64, i64),
-        limit: i64,
+        filter: &QueryFilter,
+        limit: usize,
         reader: Reader<'_>,
     ) -> Result<Vec<PlanRun>, StoreError> {
-        let fingerprint = fingerprint.to_signed();
+        let filter = filter.clone();
         let owner = reader.owner.map(str::to_string);
-        let clusters = reader.clusters_json();
         let runs = self.reports.run(reader.client(), move |sqlite| {
-            let sql = sqlx::query!(
-                "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
-                     plan.fingerprint
-                 FROM query CROSS JOIN plan ON plan.query = query.id
-                 WHERE query.fingerprint = ?1 AND query.started_ms BETWEEN ?2 AND ?3
-                   AND plan.fingerprint IS NOT NULL AND (?4 IS NULL OR query.user = ?4)
-                   AND (?6 IS NULL OR query.cluster IN (SELECT value FROM json_each(?6)))
-                 ORDER BY query.started_ms DESC, query.id DESC LIMIT ?5",
-                fingerprint,
-                first_ms,
-                last_ms,
-                owner,
-                limit,
-                clusters
-            );
-            let mut statement = sqlite.prepare_cached(sql.sql().as_str())?;
-            let values = params![fingerprint, first_ms, last_ms, owner, limit, clusters];
-            statement.query_map(values, plan_run)?.collect()
+            let mut runs = Vec::new();
+            each_profiled(sqlite, OF_STATEMENT, (&filter, owner.as_deref()), |row| {
+                runs.push(plan_run(row)?);
+                Ok(runs.len() < limit)
+            })?;
+            Ok(runs)
         });
         runs.await
     }

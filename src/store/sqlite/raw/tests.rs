@@ -41,7 +41,10 @@ async fn the_schema_has_what_raw_statements_name() {
                 let range = |with_statement| range_sql(columns, with_statement, &filter, owner).0;
                 statements.extend([true, false].map(range));
             }
-            statements.extend([plan::FOUND, plan::PROFILED].map(|it| it.sql(&filter, owner).0));
+            statements.extend(
+                [plan::FOUND, plan::PROFILED, plan::OF_STATEMENT]
+                    .map(|it| it.sql(&filter, owner).0),
+            );
             statements.extend([ONE_ROW, RANGE].map(|rows| candidates_sql(rows, &filter, owner).0));
         }
     }
