@@ -64,7 +64,7 @@ async fn answer(tail: Tail, request: PageRequest) -> Answer {
         return request.answer(&OWN, |view, parameters| page(view, id, parameters)).await;
     };
     match request.view {
-        Ok(view) => download.answer(&view, id).await.unwrap_or_else(|error| response::error(error)),
+        Ok(view) => download.answer(&view, id).await.unwrap_or_else(response::error),
         Err(error) => log_in_or_error(error, &request.address, &request.visitor),
     }
 }
