@@ -49,7 +49,7 @@ pub async fn note_read_plans(
         .map(|(query_id, token)| format!("{token} {query_id}"))
         .collect();
     sqlx::query_scalar!(
-        "DELETE FROM unread_plan WHERE query_id = ANY($1) AND token || ' ' || query_id = ANY($2) RETURNING query_id",
+        "DELETE FROM unread_plan WHERE query_id = ANY($1) AND token::text || ' ' || query_id = ANY($2) RETURNING query_id",
         query_ids,
         &keys
     )
