@@ -7,7 +7,7 @@ use std::hash::Hash;
 
 use super::concurrency::{ConcurrencyStep, RunTimes};
 use super::{ConcurrentRun, UsageCosts, UsageGroups, UsageOrder, UsageRow};
-use crate::domain::filter::ChosenText;
+use crate::domain::filter::{ChosenText, QueryFilter};
 use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::KnownSum;
 use crate::store::statements::MAX_GROUPS;
@@ -17,9 +17,15 @@ use crate::store::timeline::Spans;
 const LISTS: usize = 10_000;
 const LIST_BYTES: usize = 1024;
 
-/// Returns the names of a list of tables, each once.
-fn table_names(list: &str) -> BTreeSet<String> {
-    list.split(',').map(ChosenText::plain_table).filter(|name| !name.is_empty()).collect()
+/// Returns the names of a list of tables, each once: if tables are chosen, those of them. `chosen` is what a list has of such a
+/// table.
+fn table_names(list: &str, chosen: &[String]) -> BTreeSet<String> {
+    let is_chosen = |name: &String| {
+        let list = format!(",{name},");
+        chosen.is_empty() || chosen.iter().any(|it| list.contains(it))
+    };
+    let names = list.split(',').map(ChosenText::plain_table);
+    names.filter(|name| !name.is_empty() && is_chosen(name)).collect()
 }
 
 /// What counting needs of a run.
@@ -34,6 +40,7 @@ pub(in crate::store) struct RunRow<'r> {
     pub db: Option<&'r str>,
     /// Host and port.
     pub client: Option<&'r str>,
+    pub cluster: Option<&'r str>,
     /// The list of tables, as the source writes it.
     pub tables: Option<&'r str>,
     pub fingerprint: Option<i64>,
@@ -52,6 +59,8 @@ struct Part {
     end_ms: i64,
     /// How long the whole run took.
     whole_ms: i64,
+    /// Whether the run started before the range.
+    began_before: bool,
     is_running: bool,
     /// Whether the end of the run is known, or that it has none yet.
     has_end: bool,
@@ -75,6 +84,7 @@ impl Part {
             start_ms: start_ms.max(from_ms),
             end_ms: end_ms.min(to_ms),
             whole_ms: end_ms.saturating_sub(start_ms),
+            began_before: start_ms < from_ms,
             is_running,
             has_end: is_running || run.duration_ms.is_some() || run.ended_ms.is_some(),
         })
@@ -101,6 +111,7 @@ impl Part {
 #[derive(Debug, Default, Clone)]
 struct Costs {
     count: i64,
+    began_before: i64,
     errors: i64,
     running_ms: KnownSum,
     cpu_time_ms: KnownSum,
@@ -111,6 +122,7 @@ struct Costs {
 impl Costs {
     fn add(&mut self, run: &RunRow<'_>, part: Part) {
         self.count += 1;
+        self.began_before += i64::from(part.began_before);
         self.errors += i64::from(run.is_failed);
         self.running_ms.add(part.known_ms());
         self.cpu_time_ms.add(part.of_value(run.cpu_time_ms));
@@ -124,6 +136,7 @@ impl Costs {
         let sum = |sum: KnownSum| sum.bounded().or(nothing);
         UsageCosts {
             count: self.count,
+            began_before: self.began_before,
             errors: self.errors,
             running_ms: sum(self.running_ms),
             cpu_time_ms: sum(self.cpu_time_ms),
@@ -195,13 +208,15 @@ impl<K: Eq + Hash + Ord> Groups<K> {
 pub(in crate::store) struct UsageCounting {
     range: (i64, i64),
     total: Costs,
-    began_before: i64,
     still_running: i64,
     users: Groups<String>,
     dbs: Groups<String>,
     tables: Groups<String>,
     clients: Groups<String>,
+    clusters: Groups<String>,
     statements: Groups<i64>,
+    /// What a list has of the tables that count, if not all of them do.
+    chosen_tables: Vec<String>,
     /// The names of each list of tables, which many runs share.
     lists: foldhash::HashMap<String, BTreeSet<String>>,
     times: RunTimes,
@@ -224,22 +239,25 @@ pub(in crate::store) struct Grouped {
     pub dbs: UsageGroups,
     pub tables: UsageGroups,
     pub clients: UsageGroups,
+    pub clusters: UsageGroups,
     pub statements: UsageGroups,
 }
 
 impl UsageCounting {
-    /// Begins to count the runs of a range, from its begin up to its end.
-    pub(in crate::store) fn new(range: (i64, i64)) -> UsageCounting {
+    /// Begins to count the runs of a filter in a range, from its begin up to its end.
+    pub(in crate::store) fn new(range: (i64, i64), filter: &QueryFilter) -> UsageCounting {
+        let tables = filter.table.any_of.iter();
         UsageCounting {
             range,
             total: Costs::default(),
-            began_before: 0,
             still_running: 0,
             users: Groups::default(),
             dbs: Groups::default(),
             tables: Groups::default(),
             clients: Groups::default(),
+            clusters: Groups::default(),
             statements: Groups::default(),
+            chosen_tables: tables.flat_map(|name| ChosenText::table_in_list(name)).collect(),
             lists: foldhash::HashMap::default(),
             times: RunTimes::default(),
             costliest: None,
@@ -253,7 +271,10 @@ impl UsageCounting {
         limit: usize,
     ) -> UsageCounting {
         let costliest = Costliest { query_id: query_id.to_string(), limit, runs: Vec::new() };
-        UsageCounting { costliest: Some(costliest), ..UsageCounting::new(range) }
+        UsageCounting {
+            costliest: Some(costliest),
+            ..UsageCounting::new(range, &QueryFilter::default())
+        }
     }
 
     /// Returns the begin and the end of the range.
@@ -270,14 +291,13 @@ impl UsageCounting {
             }
             costliest.add(run, part);
         }
-        let (from_ms, _) = self.range;
-        self.began_before += i64::from(run.started_ms < from_ms);
         self.still_running += i64::from(part.is_running);
         self.times.add(part.start_ms, part.end_ms);
         self.total.add(run, part);
         self.users.of(run.user).add(run, part);
         self.dbs.of(run.db).add(run, part);
         self.clients.of(run.client.map(ChosenText::host)).add(run, part);
+        self.clusters.of(run.cluster).add(run, part);
         self.statements.of(run.fingerprint.as_ref()).add(run, part);
         self.add_tables(run, part);
         self.has_few_groups()
@@ -288,11 +308,12 @@ impl UsageCounting {
         let read;
         let names = match self.lists.get(list) {
             Some(names) => names,
-            None if list.len() <= LIST_BYTES && self.lists.len() < LISTS => {
-                self.lists.entry(list.to_string()).or_insert_with(|| table_names(list))
-            }
+            None if list.len() <= LIST_BYTES && self.lists.len() < LISTS => self
+                .lists
+                .entry(list.to_string())
+                .or_insert_with(|| table_names(list, &self.chosen_tables)),
             None => {
-                read = table_names(list);
+                read = table_names(list, &self.chosen_tables);
                 &read
             }
         };
@@ -306,15 +327,14 @@ impl UsageCounting {
 
     /// Returns whether there are no more groups than a report may have.
     pub(in crate::store) fn has_few_groups(&self) -> bool {
-        let [users, dbs, tables, clients] =
-            [&self.users, &self.dbs, &self.tables, &self.clients].map(|it| it.known.len());
-        [users, dbs, tables, clients, self.statements.known.len()].iter().sum::<usize>()
-            <= MAX_GROUPS
+        let named = [&self.users, &self.dbs, &self.tables, &self.clients, &self.clusters];
+        let named: usize = named.iter().map(|it| it.known.len()).sum();
+        named + self.statements.known.len() <= MAX_GROUPS
     }
 
-    /// Returns how many runs started before the range, and how many still run.
-    pub(in crate::store) fn open_ends(&self) -> (i64, i64) {
-        (self.began_before, self.still_running)
+    /// Returns how many runs still run.
+    pub(in crate::store) fn still_running(&self) -> i64 {
+        self.still_running
     }
 
     /// Returns the groups that cost most, compared with those of a baseline. Statements have no names yet. Without an order, the
@@ -345,6 +365,7 @@ impl UsageCounting {
             dbs: of(|counting| &counting.dbs),
             tables: of(|counting| &counting.tables),
             clients: of(|counting| &counting.clients),
+            clusters: of(|counting| &counting.clusters),
             statements: self.statements.rows(statements, (order, limit), |fingerprint| UsageRow {
                 fingerprint: Some(Fingerprint::from_signed(*fingerprint)),
                 ..UsageRow::default()
