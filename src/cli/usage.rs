@@ -85,6 +85,8 @@ const NAMES: [&str; 12] = [
 ];
 /// The places of the figures that matter most, without what they are compared with.
 const FIGURES: [usize; 6] = [1, 2, 9, 7, 3, 5];
+/// The characters of a fingerprint and of what marks the cut behind it. Other commands take only a whole one.
+const FINGERPRINT_CHARS: u16 = 17;
 /// The kinds of groups.
 const KINDS: [&str; 5] = ["user", "db", "table", "client", "statement"];
 const NAMES_BESIDE: [&str; 8] = [
@@ -120,7 +122,7 @@ pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     let Usage { total, users, dbs, tables, clients, statements, .. } = &usage;
     let rows = rows(total, [users, dbs, tables, clients, statements], compared);
     let first = std::iter::once(args.sort.column()).chain(FIGURES).collect();
-    let shown = Shown { first, has_empty: false };
+    let shown = Shown { first, last_chars: FINGERPRINT_CHARS, ..Shown::default() };
     history.output.write(&history.output.table(&NAMES, &rows, &shown))?;
     let groups = [users, dbs, tables, clients, statements];
     for (kind, groups) in KINDS.into_iter().zip(groups) {
@@ -156,10 +158,10 @@ async fn during(history: &History, id: &str, limit: u32) -> anyhow::Result<ExitC
         vec![running, cpu, bytes, memory, errors, count]
     });
     let runs: Vec<Vec<String>> = found.queries.iter().map(|run| cells(run, history.zone)).collect();
-    let shown = Shown::default();
+    let shown = Shown { last_chars: FINGERPRINT_CHARS, ..Shown::default() };
     let text = history.output.table(&NAMES_BESIDE, &groups, &shown)
         + "\n"
-        + &history.table(&NAMES_OF_RUNS, &runs, &shown).await;
+        + &history.table(&NAMES_OF_RUNS, &runs, &Shown::default()).await;
     history.output.write(&text)?;
     let cut = if found.is_cut { ", which is the part that was read" } else { "" };
     let [from, to] = [found.from_ms, found.to_ms].map(|ms| history.zone.format_ms(ms));

@@ -304,6 +304,12 @@ fn the_command_finds_the_same() {
     let nothing = find(&db, &["no such thing"]);
     assert_eq!((nothing.status.code(), stdout(&nothing)), (Some(1), String::new()));
     assert!(stderr(&nothing).contains("nothing has this name"), "{}", stderr(&nothing));
+    // What contains a statement and is a run of it is one list.
+    let statement = "select a from orders where id = 1";
+    let printed = stdout(&find(&db, &[statement]));
+    assert!(printed.starts_with("runs of statement "), "{printed}");
+    assert!(printed.contains(ONE) && printed.contains(OTHER), "{printed}");
+    assert!(!printed.contains("statements that contain this text"), "{printed}");
     // A number with a sign is a fingerprint, and no option.
     let output = find(&db, &["-1234567890123456789"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
