@@ -16,14 +16,15 @@ use crate::store::{
     UsageOrder, UsageRow,
 };
 
-/// Show who used the cluster: users, databases, tables, clients and statements
+/// Show who used the cluster: users, databases, tables, clients, clusters and statements
 ///
 /// Shows what ran between --from and --to, whenever it started, beside the same time of the day before. Without --from, the
 /// period is an hour; without --to, it ends with the history. Of a run that is only partly in the period, time, CPU time and
 /// bytes count by the part of its time that is. A run that started more than seven days before the period does not count, and
 /// at most a million queries that start in the period are read: the last line says if it ends earlier.
 ///
-/// With --during, shows what ran while a query ran, and the runs that cost most then.
+/// With --during, shows what ran while a query ran, and the runs that cost most then. Of several clusters, only that of the query
+/// counts, unless --all-clusters is there.
 #[derive(Debug, Args)]
 pub struct UsageArgs {
     #[command(flatten)]
@@ -31,6 +32,9 @@ pub struct UsageArgs {
     /// What ran while this query ran: its id, or enough of its start to be unique
     #[arg(long, value_name = "ID", conflicts_with_all = ["FilterArgs", "baseline", "sort"])]
     during: Option<String>,
+    /// With --during: the runs of all clusters count
+    #[arg(long, requires = "during")]
+    all_clusters: bool,
     /// What is compared with: the same period so long before, like 7d, or FROM..TO
     #[arg(long, visible_alias = "against", value_name = "PERIOD", default_value = "1d")]
     baseline: String,
@@ -88,7 +92,9 @@ const FIGURES: [usize; 6] = [1, 2, 9, 7, 3, 5];
 /// The characters of a fingerprint and of what marks the cut behind it. Other commands take only a whole one.
 const FINGERPRINT_CHARS: u16 = 17;
 /// The kinds of groups.
-const KINDS: [&str; 5] = ["user", "db", "table", "client", "statement"];
+const KINDS: [&str; 6] = ["user", "db", "table", "client", CLUSTER, "statement"];
+/// The kind that only a history of several clusters has.
+const CLUSTER: &str = "cluster";
 const NAMES_BESIDE: [&str; 8] = [
     "kind", "running_ms", "cpu_time_ms", "scan_bytes", "peak_memory_bytes", "errors", "count",
     "name",
@@ -102,7 +108,7 @@ const NAMES_OF_RUNS: [&str; 10] = [
 pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     let history = args.read.open().await?;
     if let Some(id) = &args.during {
-        return during(&history, id, args.limit).await;
+        return during(&history, id, args.all_clusters, args.limit).await;
     }
     let baseline = Baseline::parse(&args.baseline, history.zone)
         .ok_or_else(|| anyhow!("--baseline: {} is not {}", args.baseline, Baseline::SPELLINGS))?;
@@ -119,13 +125,16 @@ pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
         eprintln!("annals: the history is empty");
         return Ok(ExitCode::SUCCESS);
     };
-    let Usage { total, users, dbs, tables, clients, statements, .. } = &usage;
-    let rows = rows(total, [users, dbs, tables, clients, statements], compared);
+    let Usage { total, users, dbs, tables, clients, clusters, statements, .. } = &usage;
+    let groups = shown_groups(
+        [users, dbs, tables, clients, clusters, statements],
+        has_clusters(&history).await?,
+    );
+    let rows = rows(total, &groups, compared);
     let first = std::iter::once(args.sort.column()).chain(FIGURES).collect();
     let shown = Shown { first, last_chars: FINGERPRINT_CHARS, ..Shown::default() };
     history.output.write(&history.output.table(&NAMES, &rows, &shown))?;
-    let groups = [users, dbs, tables, clients, statements];
-    for (kind, groups) in KINDS.into_iter().zip(groups) {
+    for (kind, groups) in groups {
         if groups.groups > groups.rows.len() {
             let [shown, all] = [groups.rows.len(), groups.groups];
             eprintln!("annals: {kind}: {shown} of {all} are shown; -n {all} shows all");
@@ -140,17 +149,24 @@ pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Shows what ran beside a query.
-async fn during(history: &History, id: &str, limit: u32) -> anyhow::Result<ExitCode> {
+async fn during(
+    history: &History,
+    id: &str,
+    all_clusters: bool,
+    limit: u32,
+) -> anyhow::Result<ExitCode> {
     let query = history.query(id).await?;
-    let found = history.store.concurrent(&query, limit, Reader::default()).await;
+    let found = history.store.concurrent(&query, all_clusters, limit, Reader::default()).await;
     let found = found.context(READING)?;
     if history.json {
         history.output.json(&found)?;
         return Ok(ExitCode::SUCCESS);
     }
     let found = found.ok_or_else(|| anyhow!("the start of query {} is unknown", query.query_id))?;
-    let Concurrent { total, users, dbs, tables, clients, statements, .. } = &found;
-    let groups = rows(total, [users, dbs, tables, clients, statements], |row| {
+    let Concurrent { total, users, dbs, tables, clients, clusters, statements, .. } = &found;
+    let has_clusters = found.cluster.is_none() && has_clusters(history).await?;
+    let groups = shown_groups([users, dbs, tables, clients, clusters, statements], has_clusters);
+    let groups = rows(total, &groups, |row| {
         let UsageCosts { count, errors, running_ms, cpu_time_ms, scan_bytes, .. } = &row.now;
         let [errors, count] = [errors, count].map(i64::to_string);
         let [running, cpu, bytes, memory] =
@@ -165,23 +181,39 @@ async fn during(history: &History, id: &str, limit: u32) -> anyhow::Result<ExitC
     history.output.write(&text)?;
     let cut = if found.is_cut { ", which is the part that was read" } else { "" };
     let [from, to] = [found.from_ms, found.to_ms].map(|ms| history.zone.format_ms(ms));
+    let of = found.cluster.as_ref().map_or(String::new(), |name| format!(" of the cluster {name}"));
     eprintln!(
-        "annals: {} from {from} to {to}{cut}; {} began before; at most {} at once",
+        "annals: {}{of} from {from} to {to}{cut}; {} began before; at most {} at once",
         counted(found.total.now.count, "other run", "other runs"),
-        found.began_before,
+        found.total.now.began_before,
         peak(&found.concurrency)
     );
     Ok(ExitCode::SUCCESS)
 }
 
+/// Returns whether the history has several clusters.
+async fn has_clusters(history: &History) -> anyhow::Result<bool> {
+    let clusters = history.store.clusters(Reader::default()).await.context(READING)?;
+    Ok(clusters.len() > 1)
+}
+
+/// Returns the groups that are shown, with their kinds.
+fn shown_groups(
+    groups: [&UsageGroups; 6],
+    has_clusters: bool,
+) -> Vec<(&'static str, &UsageGroups)> {
+    let groups = KINDS.into_iter().zip(groups);
+    groups.filter(|(kind, _)| has_clusters || *kind != CLUSTER).collect()
+}
+
 /// Returns a row for all runs, and one for each group: its kind, its figures and its name.
 fn rows(
     total: &UsageRow,
-    groups: [&UsageGroups; 5],
+    groups: &[(&'static str, &UsageGroups)],
     figures: impl Fn(&UsageRow) -> Vec<String>,
 ) -> Vec<Vec<String>> {
-    let groups = KINDS.into_iter().zip(groups);
-    let groups = groups.flat_map(|(kind, groups)| groups.rows.iter().map(move |row| (kind, row)));
+    let groups = groups.iter();
+    let groups = groups.flat_map(|(kind, groups)| groups.rows.iter().map(|row| (*kind, row)));
     let all = [("all", total)].into_iter().chain(groups);
     let rows = all.map(|(kind, row)| {
         let name = row.name.as_deref().unwrap_or(if kind == "all" { "" } else { "unknown" });
@@ -240,7 +272,7 @@ fn summary(usage: &Usage, zone: Zone) -> String {
         period(usage.from_ms, usage.to_ms),
         usage.total.before.as_ref().map_or(0, |before| before.count),
         period(usage.baseline_from_ms, usage.baseline_to_ms),
-        usage.began_before,
+        usage.total.now.began_before,
         peak(&usage.concurrency),
         peak(&usage.baseline_concurrency)
     )

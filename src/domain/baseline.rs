@@ -42,7 +42,7 @@ impl Baseline {
     pub(crate) fn of(self, from_ms: i64) -> (i64, i64) {
         match self {
             Baseline::Before(ms) => (from_ms.saturating_sub(ms), from_ms),
-            Baseline::Period(first_ms, end_ms) => (first_ms, end_ms.min(from_ms)),
+            Baseline::Period(first_ms, end_ms) => (first_ms, end_ms.min(from_ms).max(first_ms)),
         }
     }
 
@@ -74,6 +74,7 @@ mod tests {
         assert_eq!(of("7d"), Some((3 * DAY_MS, 10 * DAY_MS)));
         assert_eq!(of("1970-01-02..1970-01-03"), Some((DAY_MS, 2 * DAY_MS)));
         assert_eq!(of("1970-01-02..1970-01-31"), Some((DAY_MS, 10 * DAY_MS)));
+        assert_eq!(of("1970-01-21..1970-01-31"), Some((20 * DAY_MS, 20 * DAY_MS)));
         for text in ["last week", "", "0d", "1970-01-03..1970-01-02", "1970-01-02.."] {
             assert_eq!(of(text), None, "{text}");
         }

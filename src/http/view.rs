@@ -304,9 +304,10 @@ impl View {
     pub(crate) async fn concurrent(
         &self,
         query: &StoredQuery,
+        all_clusters: bool,
         limit: u32,
     ) -> Result<Option<Concurrent>, StoreError> {
-        self.store.concurrent(query, limit, self.reader()).await
+        self.store.concurrent(query, all_clusters, limit, self.reader()).await
     }
 
     pub(crate) async fn unread_profiles(&self) -> Result<i64, StoreError> {

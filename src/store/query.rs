@@ -36,6 +36,8 @@ impl Reader<'_> {
 
 /// The most clusters that a page offers.
 pub(super) const MAX_CLUSTERS: i64 = 1000;
+/// The newest queries of a user that say which clusters the user sees.
+pub(super) const NEWEST_OF_USER: i64 = 1000;
 
 /// What somebody may see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

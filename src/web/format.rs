@@ -19,6 +19,13 @@ pub(super) fn time(ms: Option<i64>, zone: Zone) -> Markup {
     }
 }
 
+/// Returns a range of time. Its end, which is not in it, is shown as the first whole second behind the range: a range of some
+/// milliseconds does not seem to end where it begins.
+pub(super) fn range(from_ms: i64, to_ms: i64, zone: Zone) -> Markup {
+    let rest_ms = (-to_ms.rem_euclid(1000)).rem_euclid(1000);
+    html! { (time(Some(from_ms), zone)) " to " (time(Some(to_ms.saturating_add(rest_ms)), zone)) }
+}
+
 /// Returns milliseconds as people read them: `2.80 s`.
 pub(super) fn duration(ms: Option<i64>) -> String {
     ms.filter(|ms| *ms >= 0).map_or(UNKNOWN.to_string(), readable_duration_ms)

@@ -125,15 +125,10 @@ pub(super) fn baseline_choices(
 }
 
 fn comparison(found: &Regressions, parameters: &Parameters, zone: Zone) -> Markup {
-    let period = |from_ms: i64, to_ms: i64| {
-        html! {
-            (format::time(Some(from_ms), zone)) " to " (format::time(Some(to_ms), zone))
-        }
-    };
     html! {
         p {
-            (period(found.from_ms, found.to_ms)) ", compared with "
-            (period(found.baseline_from_ms, found.baseline_to_ms)) ": "
+            (format::range(found.from_ms, found.to_ms, zone)) ", compared with "
+            (format::range(found.baseline_from_ms, found.baseline_to_ms, zone)) ": "
             (format::counted(found.compared, "statement", "statements")) " ran at least 8 times in both."
             @if let Some(factor) = found.slower_cluster() {
                 " The whole cluster got slower: a typical statement took " (format!("{factor:.1}")) " times as long."

@@ -187,10 +187,7 @@ impl TimeRange {
         let is_empty = self.from_ms >= self.end_ms || self.to_ms <= self.first_ms;
         html! {
             div.range {
-                p {
-                    (format::time(Some(self.from_ms), zone)) " to "
-                    (format::time(Some(self.to_ms), zone))
-                }
+                p { (format::range(self.from_ms, self.to_ms, zone)) }
                 ul aria-label="Time range" {
                     @for (length_ms, name, ago) in CHOICES {
                         @let from_ms = self.end_ms.saturating_sub(length_ms);

@@ -251,6 +251,147 @@ fn pages_tell_clusters_apart_where_there_are_several() {
     }
 }
 
+#[test]
+fn usage_tells_clusters_apart_where_there_are_several() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let server = Server::start(&db, &[]);
+    let push = |id: &str, cluster: Option<&str>, ms: i64| {
+        let row = json!({
+            "query_id": id, "started_at": "2024-08-08T00:00:00Z", "duration_ms": ms, "stmt": "select 1",
+            "cluster": cluster,
+        });
+        let pushed = server.send("POST", "/api/v1/queries", &[], row.to_string().as_bytes());
+        assert_eq!((pushed.0, &pushed.1["data"]["new"]), (200, &json!(1)), "{pushed:?}");
+    };
+    let page = |path: &str| String::from_utf8(server.get(path).2).unwrap();
+    let lines = |arguments: &[&str]| {
+        let output = run(&db, &[&["usage"], arguments].concat());
+        let lines: Vec<String> = stdout(&output).lines().map(str::to_string).collect();
+        (lines, stderr(&output))
+    };
+    let kinds =
+        |lines: &[String]| lines.iter().filter(|line| line.starts_with("cluster\t")).count();
+    push("a-1", Some("prod"), 10_000);
+    push("a-2", Some("prod"), 20);
+    push("a-3", None, 30);
+    // Of one cluster there is no choice.
+    let usage = page("/usage");
+    assert!(!usage.contains("by-cluster") && !usage.contains("aria-label=\"Cluster\""), "{usage}");
+    assert!(!page("/usage/a-1").contains("cluster="), "{}", page("/usage/a-1"));
+    let beside = |path: &str| {
+        let found = server.envelope(&format!("/api/v1/queries/{path}"))["data"].clone();
+        (found["total"]["now"]["count"].as_i64().unwrap(), found["cluster"].clone())
+    };
+    assert_eq!(beside("a-1/concurrent"), (2, Value::Null));
+    assert_eq!(kinds(&lines(&[]).0), 0);
+
+    push("a-4", Some("test"), 40);
+    let usage = page("/usage?unknown=user");
+    assert!(usage.contains("<a href=\"/usage?cluster=test&amp;unknown=user\">"), "{usage}");
+    let table = usage.split("id=\"by-cluster\"").nth(1).unwrap();
+    let table = table.split("</table>").next().unwrap();
+    for part in ["<bdi>prod</bdi>", "<bdi>test</bdi>", "cluster unknown", "unknown=cluster"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    let of_test = page("/usage?cluster=test");
+    assert!(of_test.contains("aria-current=\"true\"><bdi>test</bdi>"), "{of_test}");
+    let rows = server.envelope("/api/v1/usage?order=count")["data"]["clusters"].clone();
+    let names: Vec<&Value> =
+        rows["rows"].as_array().unwrap().iter().map(|row| &row["name"]).collect();
+    assert_eq!(
+        (names, &rows["groups"]),
+        (vec![&json!("prod"), &json!("test"), &Value::Null], &json!(3))
+    );
+    assert_eq!(kinds(&lines(&[]).0), 3);
+
+    // Beside a query, its own cluster counts, or all.
+    let own = page("/usage/a-1");
+    assert!(own.contains("1 other run at the same time"), "{own}");
+    assert!(
+        own.contains("Only runs of the cluster <strong><bdi>prod</bdi></strong> count."),
+        "{own}"
+    );
+    assert!(own.contains("<a href=\"/usage/a-1?all%5Fclusters=true\">"), "{own}");
+    assert!(own.contains("/usage?cluster=prod&amp;from=") && !own.contains("by-cluster"), "{own}");
+    let all = page("/usage/a-1?all_clusters=true");
+    assert!(all.contains("3 other runs at the same time") && all.contains("by-cluster"), "{all}");
+    assert!(all.contains("<a href=\"/usage/a-1\">Only those of <bdi>prod</bdi></a>"), "{all}");
+    assert_eq!(beside("a-1/concurrent"), (1, json!("prod")));
+    assert_eq!(beside("a-1/concurrent?all_clusters=true"), (3, Value::Null));
+    assert_eq!(beside("a-3/concurrent"), (3, Value::Null));
+    let (own, note) = lines(&["--during", "a-1"]);
+    assert!(note.contains("1 other run of the cluster prod from"), "{note}");
+    assert_eq!(kinds(&own), 0);
+    let (all, note) = lines(&["--during", "a-1", "--all-clusters"]);
+    assert!(note.contains("3 other runs from"), "{note}");
+    assert_eq!(kinds(&all), 3);
+}
+
+/// Someone who sees the queries of one user sees the clusters of these, and no name that only other queries have.
+#[test]
+fn a_user_sees_the_clusters_of_their_own_queries() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    for (name, clusters) in [("eve", ""), ("ann", ""), ("bob", "prod,test"), ("tom", "prod,test")] {
+        let mut arguments = vec!["add", name, "--role", "user"];
+        if !clusters.is_empty() {
+            arguments.extend(["--cluster", clusters]);
+        }
+        assert!(user(&db, &arguments, &password(name)).status.success());
+    }
+    assert!(user(&db, &["add", "root", "--role", "admin"], &password("root")).status.success());
+    let server = Server::start(&db, &[]);
+    for (at, (name, cluster)) in [
+        ("eve", Some("prod")),
+        ("eve", Some("test")),
+        ("ann", Some("prod")),
+        ("ann", None),
+        ("bob", Some("test")),
+        ("tom", Some("prod")),
+        ("tom", Some("test")),
+        ("tom", Some("lake")),
+        ("root", Some("lake")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let row = json!({
+            "query_id": format!("a-{at}"), "time": "2024-08-08 00:00:00", "user": name, "stmt": "select 1",
+            "duration_ms": 10, "cluster": cluster,
+        });
+        let body = row.to_string();
+        assert_eq!(ask(&server, Some("root"), "POST", "/api/v1/queries", body.as_bytes()).0, 200);
+    }
+    for (name, clusters) in [
+        ("eve", vec!["prod", "test"]),
+        ("ann", vec![]),
+        ("bob", vec![]),
+        ("tom", vec!["prod", "test"]),
+        ("root", vec!["lake", "prod", "test"]),
+    ] {
+        let page = |path: &str| {
+            let (status, body, _) = ask(&server, Some(name), "GET", path, b"");
+            assert_eq!(status, 200, "{path}");
+            String::from_utf8(body).unwrap()
+        };
+        let several = !clusters.is_empty();
+        let history = page("/");
+        assert_eq!(history.contains(">Cluster</th>"), several, "{name}: {history}");
+        let statements = page("/statements");
+        let statement = statements.split("href=\"/statements/").nth(1).unwrap();
+        let runs = page(&format!("/statements/{}", statement.split('"').next().unwrap()));
+        assert_eq!(runs.contains(">Cluster</th>"), several, "{name}");
+        assert_eq!(page("/usage").contains("by-cluster"), several, "{name}");
+        for cluster in ["lake", "prod", "test"] {
+            let choice = format!("<option value=\"{cluster}\">");
+            assert_eq!(history.contains(&choice), clusters.contains(&cluster), "{name} {cluster}");
+            let link = format!("href=\"/statements?cluster={cluster}\"");
+            assert_eq!(statements.contains(&link), clusters.contains(&cluster), "{name}");
+        }
+    }
+}
+
 /// Starts a server with the sample data as those of `prod`, one query of `test` and one of no cluster. `root` is an admin of
 /// all clusters, `prod` and `test` are admins of one, and `both` is a writer of two.
 fn server_with_rights() -> (TempDir, Server) {

@@ -158,7 +158,7 @@ fn usage(db: &Path, arguments: &[&str]) -> Value {
 
 /// Returns what some runs cost in a range.
 fn costs<'r>(runs: impl Iterator<Item = &'r Run>, (from_ms, to_ms): (i64, i64)) -> Value {
-    let (mut count, mut errors, mut running, mut cpu, mut bytes) = (0, 0, 0, 0, 0);
+    let (mut count, mut before, mut errors, mut running, mut cpu, mut bytes) = (0, 0, 0, 0, 0, 0);
     let mut memory = None;
     for run in runs {
         let Some(ms) = run.within(from_ms, to_ms) else { continue };
@@ -168,6 +168,7 @@ fn costs<'r>(runs: impl Iterator<Item = &'r Run>, (from_ms, to_ms): (i64, i64)) 
             false => (i128::from(value) * i128::from(ms) / i128::from(run.ms)) as i64,
         };
         count += 1;
+        before += i64::from(run.start_ms < from_ms);
         errors += i64::from(run.is_failed);
         running += ms;
         cpu += part(run.cpu_ms);
@@ -175,7 +176,7 @@ fn costs<'r>(runs: impl Iterator<Item = &'r Run>, (from_ms, to_ms): (i64, i64)) 
         memory = memory.max(Some(run.memory));
     }
     json!({
-        "count": count, "errors": errors, "running_ms": running, "cpu_time_ms": cpu, "scan_bytes": bytes,
+        "count": count, "began_before": before, "errors": errors, "running_ms": running, "cpu_time_ms": cpu, "scan_bytes": bytes,
         "peak_memory_bytes": memory,
     })
 }
@@ -183,7 +184,7 @@ fn costs<'r>(runs: impl Iterator<Item = &'r Run>, (from_ms, to_ms): (i64, i64)) 
 /// The names of the groups that a run is in, by kind.
 type NamesOf = fn(&Run) -> Vec<Option<String>>;
 
-const KINDS: [(&str, NamesOf); 5] = [
+const KINDS: [(&str, NamesOf); 6] = [
     ("users", |run| vec![Some(run.user.to_string())]),
     ("dbs", |run| vec![Some(run.db.to_string())]),
     ("tables", |run| match run.tables.as_slice() {
@@ -191,6 +192,7 @@ const KINDS: [(&str, NamesOf); 5] = [
         tables => tables.iter().map(|table| Some(format!("internal.{table}"))).collect(),
     }),
     ("clients", |run| vec![Some(run.client.split(':').next().unwrap().to_string())]),
+    ("clusters", |_| vec![None]),
     ("statements", |run| vec![Some(format!("select c{} from t where a = ?", run.statement))]),
 ];
 
@@ -295,8 +297,6 @@ fn who_used_the_cluster_is_as_counted_by_hand() {
         );
         assert_eq!(answer["is_cut"], false);
         assert_groups(&answer, &runs, (from_ms, to_ms), Some(before), order);
-        let began = |run: &&Run| run.start_ms < from_ms && run.within(from_ms, to_ms).is_some();
-        assert_eq!(answer["began_before"], runs.iter().filter(began).count());
         let width_ms = (to_ms - from_ms + 59) / 60;
         assert_steps(&answer["concurrency"], &runs, (from_ms, to_ms), width_ms);
         assert_steps(&answer["baseline_concurrency"], &runs, before, width_ms);
@@ -423,7 +423,8 @@ fn a_query_that_still_runs_counts_until_the_end_of_the_range() {
     assert_eq!((status, &answer["data"]["new"]), (200, &json!(4)), "{answer}");
     let path = format!("/api/v1/usage?from={HOUR_MS}&to={}&steps=1", HOUR_MS + 60 * MINUTE);
     let data = &server.envelope(&path)["data"];
-    assert_eq!((&data["began_before"], &data["still_running"]), (&json!(1), &json!(2)));
+    let began_before = &data["total"]["now"]["began_before"];
+    assert_eq!((began_before, &data["still_running"]), (&json!(1), &json!(2)));
     assert_eq!(data["total"]["now"]["running_ms"], 110 * MINUTE + 100);
     // How long the last one ran is unknown, and not 0.
     let users = data["users"]["rows"].as_array().unwrap();
@@ -511,9 +512,7 @@ fn the_pages_link_every_value_in_their_range() {
         );
         assert_eq!(server.get(&found).0, 200, "{found}");
     }
-    for shown in
-        ["Who used the cluster", "Queries at once", "had started before and still ran", "was "]
-    {
+    for shown in ["Who used the cluster", "Queries at once", " began before</span>", "was "] {
         assert!(body.contains(shown), "{shown}");
     }
     assert!(!body.contains("<bdi>root</bdi></a>"));
@@ -530,4 +529,118 @@ fn the_pages_link_every_value_in_their_range() {
     assert_eq!(server.get("/usage?order=user").0, 400);
     let empty = Server::start(&db.with_extension("empty"), &[]);
     assert!(page(&empty, "/usage").contains("The history is empty"));
+}
+
+/// Asserts that each list that a page links a number to has so many queries, without those that the page says began before.
+fn assert_counts(server: &Server, path: &str) -> usize {
+    let body = page(server, path);
+    let mut counted = 0;
+    for link in body.split("<a href=\"/?").skip(1) {
+        let Some((query, rest)) = link.split_once("\">") else { continue };
+        let Some((count, rest)) = rest.split_once("</a>") else { continue };
+        let Ok(count) = count.parse::<i64>() else { continue };
+        let began = rest.strip_prefix(" <span class=\"before\">");
+        let began =
+            began.and_then(|rest| Some(rest.split_once(" began before<")?.0.parse().unwrap()));
+        let list = format!("/api/v1/queries?limit=1000&{}", query.replace("&amp;", "&"));
+        let listed = server.envelope(&list)["data"].as_array().unwrap().len() as i64;
+        assert_eq!(listed, count - began.unwrap_or(0), "{path}: {list}");
+        counted += 1;
+    }
+    counted
+}
+
+#[test]
+fn each_number_of_runs_is_that_of_the_list_behind_it() {
+    let (_folder, db, _) = history();
+    let server = Server::start(&db, &[]);
+    let range = format!("from={HOUR_MS}&to={}", HOUR_MS + 60 * MINUTE);
+    for filter in [
+        "", "&user=etl&user=bob", "&user=etl&unknown=user", "&client=10.0.0.1:4000&limit=100",
+        "&not_db=shop", "&unknown=table", "&is_failed=true",
+    ] {
+        let path = format!("/usage?{range}{filter}");
+        assert!(assert_counts(&server, &path) > 5, "{path}");
+    }
+    // A list in which no query would be is none.
+    let minute = format!("/usage?from={}&to={}", HOUR_MS + 1, HOUR_MS + 2);
+    let body = page(&server, &minute);
+    assert!(
+        body.contains("<dt>Runs</dt><dd>5 <span class=\"before\">5 began before</span>"),
+        "{body}"
+    );
+    assert_eq!(assert_counts(&server, &minute), 0);
+}
+
+#[test]
+fn baselines_that_are_one_period_are_one_choice() {
+    let (_folder, db, _) = history();
+    let server = Server::start(&db, &[]);
+    for (days, baseline, expected) in [
+        (1, "", ["*the day before", "the week before", "four weeks before"].as_slice()),
+        (7, "", &["*the week before", "four weeks before"]),
+        (7, "&baseline=7d", &["*the week before", "four weeks before"]),
+        (10, "", &["*the 10 days before", "14 days before", "four weeks before"]),
+        (28, "&baseline=168h", &["*four weeks before"]),
+        (1, "&baseline=3d", &["the day before", "the week before", "four weeks before", "3d"]),
+    ] {
+        let path = format!("/usage?from={}&to={HOUR_MS}{baseline}", HOUR_MS - days * DAY);
+        let body = page(&server, &path);
+        let choices = body.split("<ul aria-label=\"Compared with\">").nth(1).unwrap();
+        let choices = choices.split("</ul>").next().unwrap();
+        let choices: Vec<String> = choices
+            .split("<li>")
+            .skip(1)
+            .map(|choice| {
+                let text = choice.replace("<bdi>", "").replace("<strong>", "");
+                let text = text.split("</").next().unwrap().rsplit('>').next().unwrap().to_string();
+                if choice.contains("aria-current") { format!("*{text}") } else { text }
+            })
+            .collect();
+        assert_eq!(choices, expected, "{path}");
+    }
+}
+
+#[test]
+fn a_range_in_which_nothing_ran_leads_to_others() {
+    let (_folder, db, _) = history();
+    let server = Server::start(&db, &[]);
+    for (range, note) in [
+        ("from=2030-01-01", true),
+        ("from=2030-01-01&to=2030-01-02", true),
+        ("to=2020-01-01", true),
+        ("from=2020-01-01&to=2020-01-02", true),
+        ("from=2025-11-22&to=2025-11-22T01:00&user=nobody", false),
+    ] {
+        let body = page(&server, &format!("/usage?{range}"));
+        assert!(body.contains("Nothing ran in this range."), "{range}: {body}");
+        assert!(body.contains("<ul aria-label=\"Time range\">"), "{range}: {body}");
+        assert_eq!(body.contains("Show the 24 hours before it"), note, "{range}: {body}");
+    }
+}
+
+/// Asserts that each range of a page ends after it begins.
+fn assert_forward(body: &str) {
+    let ranges: Vec<&str> = body.split("</time> to <time datetime=\"").collect();
+    assert!(ranges.len() > 1, "{body}");
+    for pair in ranges.windows(2) {
+        let from = pair[0].rsplit("datetime=\"").next().unwrap().split('"').next().unwrap();
+        let to = pair[1].split('"').next().unwrap();
+        assert!(from < to, "{from} to {to}");
+    }
+}
+
+#[test]
+fn ranges_end_after_they_begin() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let row = json!({ "query_id": "a-1", "started_ms": HOUR_MS, "stmt": "select 1" }).to_string();
+    assert_eq!(server.send("POST", "/api/v1/queries", &[], row.as_bytes()).0, 200);
+    let body = page(&server, "/regressions");
+    assert!(body.contains("14:00:00</time> to <time datetime=\"2025-11-25T14:00:01Z\">"), "{body}");
+    for range in ["", "?from=2030-01-01", "?to=2020-01-01", "?from=2025-11-25&to=2030-01-01"] {
+        assert_forward(&page(&server, &format!("/regressions{range}")));
+        assert_forward(&page(&server, &format!("/usage{range}")));
+    }
 }

@@ -56,7 +56,7 @@ filter_parameters! {
     }
 }
 
-/// How much of what ran beside a query is shown.
+/// What of what ran beside a query is shown.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ConcurrentParameters {
@@ -64,6 +64,8 @@ struct ConcurrentParameters {
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Count<20>,
+    /// Whether the runs of all clusters count, and not only those of the query's own.
+    all_clusters: Option<bool>,
 }
 
 /// The name of the figure by which groups are sorted.
@@ -89,7 +91,7 @@ impl<'de> Deserialize<'de> for Order {
     }
 }
 
-/// Who used the cluster: users, databases, tables, clients and statements, compared with a baseline
+/// Who used the cluster: users, databases, tables, clients, clusters and statements, compared with a baseline
 ///
 /// A run counts if it ran at some moment of the period: also one that started before, up to seven days. Of a run that is only
 /// partly in the period, time, CPU time and bytes count by the part of its time that is. At most a million queries that start in
@@ -113,7 +115,8 @@ async fn usage(request: ReadRequest) -> Result<Answer, ApiError> {
 /// What ran while a query ran
 ///
 /// Groups are sorted by CPU time if it is known, or else by time; `queries` has the runs that cost most, the query itself
-/// excluded. A run counts as in `/api/v1/usage`. At most 250,000 queries that start while the query runs are read; then `is_cut`
+/// excluded. Of several clusters, only that of the query counts, unless `all_clusters` is true or the query names none; `cluster`
+/// is the one that counts, or null. A run counts as in `/api/v1/usage`. At most 250,000 queries that start while the query runs are read; then `is_cut`
 /// is true, and `to_ms` is the end of what was read. `data` is null if the start of the query is unknown.
 #[utoipa::path(
     get, path = CONCURRENT_PATH, tag = "queries",
@@ -122,8 +125,8 @@ async fn usage(request: ReadRequest) -> Result<Answer, ApiError> {
 )]
 async fn concurrent(request: ReadRequest) -> Result<Answer, ApiError> {
     let query_id = exact_query_id(request.path.get("query_id"))?;
-    let ConcurrentParameters { limit } = read_all(&request.parameters)?;
+    let ConcurrentParameters { limit, all_clusters } = read_all(&request.parameters)?;
     let query = request.view.record(&query_id).await?;
     let query = query.ok_or_else(|| ApiError::NotFound(format!("there is no query {query_id}")))?;
-    success(request.view.concurrent(&query, limit.0).await?, 0)
+    success(request.view.concurrent(&query, all_clusters.unwrap_or(false), limit.0).await?, 0)
 }

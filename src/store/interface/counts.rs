@@ -69,7 +69,10 @@ impl Store {
         let Some((first_ms, last_ms)) = self.span(reader).await? else { return Ok(None) };
         let filter = &*filter.within_clusters(reader.clusters);
         let to_ms = filter.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
+        let first_ms = first_ms.min(to_ms.saturating_sub(1));
         let from_ms = filter.from_ms.unwrap_or_else(|| first_ms.max(to_ms.saturating_sub(DAY_MS)));
+        // A period that begins behind the newest query has a millisecond.
+        let to_ms = to_ms.max(from_ms.saturating_add(1));
         let (baseline_from_ms, baseline_to_ms) = baseline.of(from_ms);
         let within = |from_ms, to_ms| QueryFilter {
             from_ms: Some(from_ms),
@@ -165,14 +168,16 @@ impl Store {
     }
 
     /// Returns the clusters that queries name and the reader may see, in order, among the first thousand. A name stays when
-    /// its last query is removed. None for a reader of the queries of one user on any cluster: a name may be of others alone.
+    /// its last query is removed. For a reader of the queries of one user, those that the newest of these queries name: a name
+    /// may be of others alone.
     pub(crate) async fn clusters(&self, reader: Reader<'_>) -> Result<Vec<String>, StoreError> {
-        if reader.owner.is_some() && reader.clusters.is_none() {
-            return Ok(Vec::new());
-        }
         let mut names = of_engine!(self, store => store.clusters().await?);
         if let Some(clusters) = reader.clusters {
             names.retain(|name| clusters.contains(name));
+        }
+        if let Some(owner) = reader.owner.filter(|_| !names.is_empty()) {
+            let own = of_engine!(self, store => store.clusters_of(owner).await?);
+            names.retain(|name| own.contains(name));
         }
         Ok(names)
     }

@@ -70,7 +70,7 @@ impl Store {
         let before = of_engine!(self, store => store.count_usage(filter, counting, reader).await?);
         let mut grouped = now.grouped(Some(&before), Some(order), filter.limit as usize);
         self.name_statements(&mut grouped.statements).await?;
-        let (began_before, still_running) = now.open_ends();
+        let still_running = now.still_running();
         let width = Steps::Width(steps.of(range).width_ms);
         let (concurrency, _) = now.finish(width.of(range));
         let (baseline_concurrency, _) = before.finish(width.of(before_range));
@@ -80,13 +80,13 @@ impl Store {
             baseline_from_ms: before_from_ms,
             baseline_to_ms: before_range.1,
             is_cut: ranges != asked,
-            began_before,
             still_running,
             total: grouped.total,
             users: grouped.users,
             dbs: grouped.dbs,
             tables: grouped.tables,
             clients: grouped.clients,
+            clusters: grouped.clusters,
             statements: grouped.statements,
             concurrency,
             baseline_concurrency,
@@ -120,24 +120,29 @@ impl Store {
     }
 
     /// Returns what ran while a query ran, of the queries that the reader may see: `limit` groups of each kind, and as many
-    /// runs. A query that still runs has run until the newest query started. None if the start of the query is unknown.
+    /// runs. Of several clusters, only that of the query counts, unless all are asked for or the query names none. A query that
+    /// still runs has run until the newest query started. None if the start of the query is unknown.
     ///
     /// Errors if there are too many groups, if too many reports wait, or if the time is up.
     pub(crate) async fn concurrent(
         &self,
         query: &StoredQuery,
+        all_clusters: bool,
         limit: u32,
         reader: Reader<'_>,
     ) -> Result<Option<Concurrent>, StoreError> {
-        self.concurrent_of(query, limit, MAX_CONCURRENT_RUNS, reader).await
+        let own = query.cluster.as_deref().filter(|_| !all_clusters);
+        let is_one_of_several = own.is_some() && self.clusters(reader).await?.len() > 1;
+        let own = own.filter(|_| is_one_of_several);
+        self.concurrent_of(query, own, (limit, MAX_CONCURRENT_RUNS), reader).await
     }
 
-    /// Returns the same of a part of the query's time in which at most `most` queries start.
+    /// Returns the same of one cluster or all, and of a part of the query's time in which at most `most` queries start.
     pub(in crate::store) async fn concurrent_of(
         &self,
         query: &StoredQuery,
-        limit: u32,
-        most: i64,
+        cluster: Option<&str>,
+        (limit, most): (u32, i64),
         reader: Reader<'_>,
     ) -> Result<Option<Concurrent>, StoreError> {
         let Some(from_ms) = query.started_ms else { return Ok(None) };
@@ -147,7 +152,11 @@ impl Store {
         };
         let ended_ms = query.duration_ms.map(|ms| from_ms.saturating_add(ms)).or(query.ended_ms);
         let asked_ms = newest_ms.max(ended_ms).unwrap_or(from_ms).max(from_ms.saturating_add(1));
-        let filter = QueryFilter::default().within_clusters(reader.clusters).into_owned();
+        let of_cluster = QueryFilter {
+            cluster: cluster.map(Choice::one).unwrap_or_default(),
+            ..QueryFilter::default()
+        };
+        let filter = of_cluster.within_clusters(reader.clusters).into_owned();
         let range = (from_ms, asked_ms);
         let to_ms = self.usage_end(&filter, range, most, reader).await?;
         let range = (from_ms, to_ms);
@@ -157,20 +166,21 @@ impl Store {
             of_engine!(self, store => store.count_usage(&filter, counting, reader).await?);
         let mut grouped = counted.grouped(None, None, limit);
         self.name_statements(&mut grouped.statements).await?;
-        let (began_before, still_running) = counted.open_ends();
+        let still_running = counted.still_running();
         let (concurrency, mut queries) = counted.finish(STEPS_BESIDE.of(range));
         self.name_runs(&mut queries).await?;
         Ok(Some(Concurrent {
             from_ms,
             to_ms,
+            cluster: cluster.map(str::to_string),
             is_cut: to_ms != asked_ms,
-            began_before,
             still_running,
             total: grouped.total,
             users: grouped.users,
             dbs: grouped.dbs,
             tables: grouped.tables,
             clients: grouped.clients,
+            clusters: grouped.clusters,
             statements: grouped.statements,
             concurrency,
             queries,
@@ -291,7 +301,7 @@ mod tests {
         let query =
             store.record(&"0-1".parse().unwrap(), Reader::default()).await.unwrap().unwrap();
         let beside = async |most| {
-            let found = store.concurrent_of(&query, 3, most, Reader::default()).await;
+            let found = store.concurrent_of(&query, None, (3, most), Reader::default()).await;
             let found = found.unwrap().unwrap();
             (found.is_cut, found.to_ms - DAY_MS, found.total.now.count, found.queries.len())
         };

@@ -14,7 +14,7 @@ use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
 use crate::store::list::IDS_WITH_PREFIX;
 use crate::store::profile_body::{StoredText, unpack};
-use crate::store::query::{MAX_CLUSTERS, Reader, StoredProfile};
+use crate::store::query::{MAX_CLUSTERS, NEWEST_OF_USER, Reader, StoredProfile};
 
 /// The longest text of a profile that is unpacked at once, in 30 µs.
 const SMALL_PROFILE_BYTES: i64 = 65_536;
@@ -141,6 +141,16 @@ impl Store {
     /// Returns the clusters that queries name, in order, as many as [`MAX_CLUSTERS`].
     pub(in crate::store) async fn clusters(&self) -> Result<Vec<String>, StoreError> {
         Ok(statements::clusters(&mut *self.cluster.reader().await?, MAX_CLUSTERS).await?)
+    }
+
+    /// Returns the clusters that the newest queries of a user name.
+    pub(in crate::store) async fn clusters_of(
+        &self,
+        user: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let connection = &mut *self.cluster.reader().await?;
+        let user = without_nul(user);
+        Ok(statements::clusters_of(connection, &user, NEWEST_OF_USER).await?)
     }
 
     /// Returns the first and the last start of the queries that the reader may see; none if no query has one.

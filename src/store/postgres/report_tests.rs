@@ -369,7 +369,7 @@ async fn usage_agrees(both: &Both, fingerprints: &[Fingerprint], readers: &[Read
     for query in queries {
         for reader in readers {
             both.agree(&format!("beside {} of {reader:?}", query.query_id), async |store| {
-                format!("{:?}", store.concurrent_of(&query, 10, 30, *reader).await.unwrap())
+                format!("{:?}", store.concurrent_of(&query, None, (10, 30), *reader).await.unwrap())
             })
             .await;
         }

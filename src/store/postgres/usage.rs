@@ -1,5 +1,5 @@
 //! The runs of a range of time, for who used the cluster. annals counts them: the server would have to group the same rows by
-//! five kinds of groups, and could not tell how many ran at once.
+//! six kinds of groups, and could not tell how many ran at once.
 
 use futures_util::TryStreamExt;
 use sqlx::Row;
@@ -16,7 +16,7 @@ use crate::store::usage::{LONG_MS, LOOK_BACK_MS, RunRow, UsageCounting};
 /// Selects runs, up to the conditions.
 const SELECT: &str =
     "SELECT query.query_id, query.started_ms, query.ended_ms, query.duration_ms, query.state,
-        query.is_failed, query.\"user\", query.db, query.client,
+        query.is_failed, query.\"user\", query.db, query.client, query.cluster,
         CASE WHEN query.queried_tables IS NULL AND query.kind = 'load'
             THEN (SELECT load.table_list FROM load WHERE load.query_id = query.query_id)
             ELSE query.queried_tables END,
@@ -73,12 +73,13 @@ fn run(row: &PgRow) -> Result<RunRow<'_>, sqlx::Error> {
         user: row.try_get(6)?,
         db: row.try_get(7)?,
         client: row.try_get(8)?,
-        tables: row.try_get(9)?,
-        fingerprint: row.try_get(10)?,
-        cpu_time_ms: row.try_get(11)?,
-        scan_bytes: row.try_get(12)?,
-        peak_memory_bytes: row.try_get(13)?,
-        load: row.try_get(14)?,
+        cluster: row.try_get(9)?,
+        tables: row.try_get(10)?,
+        fingerprint: row.try_get(11)?,
+        cpu_time_ms: row.try_get(12)?,
+        scan_bytes: row.try_get(13)?,
+        peak_memory_bytes: row.try_get(14)?,
+        load: row.try_get(15)?,
     })
 }
 

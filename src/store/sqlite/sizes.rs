@@ -3,7 +3,7 @@
 use super::Store;
 use crate::store::contents::Sizes;
 use crate::store::error::StoreError;
-use crate::store::query::{MAX_CLUSTERS, Reader};
+use crate::store::query::{MAX_CLUSTERS, NEWEST_OF_USER, Reader};
 
 impl Store {
     /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.
@@ -30,6 +30,19 @@ impl Store {
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.read_pool.noted(error))
+    }
+
+    /// Returns the clusters that the newest queries of a user name.
+    pub(crate) async fn clusters_of(&self, user: &str) -> Result<Vec<String>, StoreError> {
+        let names = sqlx::query_scalar!(
+            r#"SELECT DISTINCT cluster AS "cluster!"
+               FROM (SELECT cluster FROM query WHERE user = ?1 ORDER BY started_ms DESC LIMIT ?2)
+               WHERE cluster IS NOT NULL"#,
+            user,
+            NEWEST_OF_USER
+        );
+        let names = names.fetch_all(&self.readers).await;
+        names.map_err(|error| self.read_pool.noted(error))
     }
 
     /// Returns the first and the last start of the queries that the reader may see; none if no query has one.

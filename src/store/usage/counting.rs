@@ -34,6 +34,7 @@ pub(in crate::store) struct RunRow<'r> {
     pub db: Option<&'r str>,
     /// Host and port.
     pub client: Option<&'r str>,
+    pub cluster: Option<&'r str>,
     /// The list of tables, as the source writes it.
     pub tables: Option<&'r str>,
     pub fingerprint: Option<i64>,
@@ -52,6 +53,8 @@ struct Part {
     end_ms: i64,
     /// How long the whole run took.
     whole_ms: i64,
+    /// Whether the run started before the range.
+    began_before: bool,
     is_running: bool,
     /// Whether the end of the run is known, or that it has none yet.
     has_end: bool,
@@ -75,6 +78,7 @@ impl Part {
             start_ms: start_ms.max(from_ms),
             end_ms: end_ms.min(to_ms),
             whole_ms: end_ms.saturating_sub(start_ms),
+            began_before: start_ms < from_ms,
             is_running,
             has_end: is_running || run.duration_ms.is_some() || run.ended_ms.is_some(),
         })
@@ -101,6 +105,7 @@ impl Part {
 #[derive(Debug, Default, Clone)]
 struct Costs {
     count: i64,
+    began_before: i64,
     errors: i64,
     running_ms: KnownSum,
     cpu_time_ms: KnownSum,
@@ -111,6 +116,7 @@ struct Costs {
 impl Costs {
     fn add(&mut self, run: &RunRow<'_>, part: Part) {
         self.count += 1;
+        self.began_before += i64::from(part.began_before);
         self.errors += i64::from(run.is_failed);
         self.running_ms.add(part.known_ms());
         self.cpu_time_ms.add(part.of_value(run.cpu_time_ms));
@@ -124,6 +130,7 @@ impl Costs {
         let sum = |sum: KnownSum| sum.bounded().or(nothing);
         UsageCosts {
             count: self.count,
+            began_before: self.began_before,
             errors: self.errors,
             running_ms: sum(self.running_ms),
             cpu_time_ms: sum(self.cpu_time_ms),
@@ -195,12 +202,12 @@ impl<K: Eq + Hash + Ord> Groups<K> {
 pub(in crate::store) struct UsageCounting {
     range: (i64, i64),
     total: Costs,
-    began_before: i64,
     still_running: i64,
     users: Groups<String>,
     dbs: Groups<String>,
     tables: Groups<String>,
     clients: Groups<String>,
+    clusters: Groups<String>,
     statements: Groups<i64>,
     /// The names of each list of tables, which many runs share.
     lists: foldhash::HashMap<String, BTreeSet<String>>,
@@ -224,6 +231,7 @@ pub(in crate::store) struct Grouped {
     pub dbs: UsageGroups,
     pub tables: UsageGroups,
     pub clients: UsageGroups,
+    pub clusters: UsageGroups,
     pub statements: UsageGroups,
 }
 
@@ -233,12 +241,12 @@ impl UsageCounting {
         UsageCounting {
             range,
             total: Costs::default(),
-            began_before: 0,
             still_running: 0,
             users: Groups::default(),
             dbs: Groups::default(),
             tables: Groups::default(),
             clients: Groups::default(),
+            clusters: Groups::default(),
             statements: Groups::default(),
             lists: foldhash::HashMap::default(),
             times: RunTimes::default(),
@@ -270,14 +278,13 @@ impl UsageCounting {
             }
             costliest.add(run, part);
         }
-        let (from_ms, _) = self.range;
-        self.began_before += i64::from(run.started_ms < from_ms);
         self.still_running += i64::from(part.is_running);
         self.times.add(part.start_ms, part.end_ms);
         self.total.add(run, part);
         self.users.of(run.user).add(run, part);
         self.dbs.of(run.db).add(run, part);
         self.clients.of(run.client.map(ChosenText::host)).add(run, part);
+        self.clusters.of(run.cluster).add(run, part);
         self.statements.of(run.fingerprint.as_ref()).add(run, part);
         self.add_tables(run, part);
         self.has_few_groups()
@@ -306,15 +313,14 @@ impl UsageCounting {
 
     /// Returns whether there are no more groups than a report may have.
     pub(in crate::store) fn has_few_groups(&self) -> bool {
-        let [users, dbs, tables, clients] =
-            [&self.users, &self.dbs, &self.tables, &self.clients].map(|it| it.known.len());
-        [users, dbs, tables, clients, self.statements.known.len()].iter().sum::<usize>()
-            <= MAX_GROUPS
+        let named = [&self.users, &self.dbs, &self.tables, &self.clients, &self.clusters];
+        let named: usize = named.iter().map(|it| it.known.len()).sum();
+        named + self.statements.known.len() <= MAX_GROUPS
     }
 
-    /// Returns how many runs started before the range, and how many still run.
-    pub(in crate::store) fn open_ends(&self) -> (i64, i64) {
-        (self.began_before, self.still_running)
+    /// Returns how many runs still run.
+    pub(in crate::store) fn still_running(&self) -> i64 {
+        self.still_running
     }
 
     /// Returns the groups that cost most, compared with those of a baseline. Statements have no names yet. Without an order, the
@@ -345,6 +351,7 @@ impl UsageCounting {
             dbs: of(|counting| &counting.dbs),
             tables: of(|counting| &counting.tables),
             clients: of(|counting| &counting.clients),
+            clusters: of(|counting| &counting.clusters),
             statements: self.statements.rows(statements, (order, limit), |fingerprint| UsageRow {
                 fingerprint: Some(Fingerprint::from_signed(*fingerprint)),
                 ..UsageRow::default()

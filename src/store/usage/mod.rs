@@ -80,8 +80,6 @@ pub(crate) struct Usage {
     pub baseline_to_ms: i64,
     /// Whether the period and the baseline end earlier than asked for, because more than a million queries started in one of them.
     pub is_cut: bool,
-    /// How many of the runs started before the period and still ran in it.
-    pub began_before: i64,
     /// Of the runs, those whose last report says that they run. They count until the end of the period.
     pub still_running: i64,
     /// All runs.
@@ -92,6 +90,7 @@ pub(crate) struct Usage {
     pub tables: UsageGroups,
     /// Hosts, without ports.
     pub clients: UsageGroups,
+    pub clusters: UsageGroups,
     pub statements: UsageGroups,
     /// How many queries ran at once in the period.
     pub concurrency: Vec<ConcurrencyStep>,
@@ -106,10 +105,10 @@ pub(crate) struct Concurrent {
     pub from_ms: i64,
     /// The end of the query, or of the part of its time that was read.
     pub to_ms: i64,
+    /// The cluster of the query, if its runs alone were read: there are several clusters, and not all of them were asked for.
+    pub cluster: Option<String>,
     /// Whether only a part of the query's time was read, because more than 250,000 queries started while it ran.
     pub is_cut: bool,
-    /// How many of the runs started before the query and still ran.
-    pub began_before: i64,
     /// Of the runs, those whose last report says that they run.
     pub still_running: i64,
     /// All runs.
@@ -120,6 +119,7 @@ pub(crate) struct Concurrent {
     pub tables: UsageGroups,
     /// Hosts, without ports.
     pub clients: UsageGroups,
+    pub clusters: UsageGroups,
     pub statements: UsageGroups,
     /// How many other queries ran at once.
     pub concurrency: Vec<ConcurrencyStep>,
@@ -135,7 +135,7 @@ pub(crate) struct UsageGroups {
     pub rows: Vec<UsageRow>,
 }
 
-/// What one user, database, table, client or statement cost.
+/// What one user, database, table, client, cluster or statement cost.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct UsageRow {
     /// The name, or the first 2,000 characters of the statement without its values; null for runs of which it is unknown.
@@ -155,6 +155,8 @@ pub(crate) struct UsageRow {
 pub(crate) struct UsageCosts {
     /// Number of runs.
     pub count: i64,
+    /// Of the runs, those that started before the range and still ran in it: a list by start in the range does not have them.
+    pub began_before: i64,
     /// Runs that failed.
     pub errors: i64,
     /// How long the runs ran within the range, together. Null if that is known of no run.

@@ -29,7 +29,7 @@ pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
     warp::path!("usage" / String)
         .and(requests)
         .then(|id: String, request: PageRequest| {
-            request.answer(&[], |view, parameters| page(view, id, parameters))
+            request.answer(&["all_clusters"], |view, parameters| page(view, id, parameters))
         })
         .boxed()
 }
@@ -39,7 +39,9 @@ async fn page(view: View, id: String, parameters: Parameters) -> Result<Page, Ap
     let id: QueryId =
         id.parse().map_err(|error: QueryIdError| ApiError::BadRequest(error.to_string()))?;
     let query = find(&view, &id).await?;
-    let found = view.concurrent(&query, ROWS).await?;
+    let has_all = parameters.get("all_clusters").is_some_and(|value| value == "true");
+    let found = view.concurrent(&query, has_all, ROWS).await?;
+    let has_clusters = !view.several_clusters().await?.is_empty();
     let body = html! {
         h1 { "What else ran then" }
         p {
@@ -48,7 +50,12 @@ async fn page(view: View, id: String, parameters: Parameters) -> Result<Page, Ap
             " ran: " (format::duration(query.duration_ms)) " from " (format::time(query.started_ms, view.zone)) "."
         }
         @match &found {
-            Some(found) => (report(found, &parameters, view.zone)),
+            Some(found) => {
+                @if let Some(cluster) = query.cluster.as_deref().filter(|_| has_clusters) {
+                    (clusters(&query.query_id, cluster, has_all, &parameters))
+                }
+                (report(found, &parameters, has_clusters && found.cluster.is_none(), view.zone))
+            }
             None => p.empty { "The start of the " (query.kind.name()) " is unknown." },
         }
     };
@@ -59,13 +66,37 @@ async fn page(view: View, id: String, parameters: Parameters) -> Result<Page, Ap
     })
 }
 
-fn report(found: &Concurrent, parameters: &Parameters, zone: Zone) -> Markup {
+/// Says of which clusters runs are counted, of several, and links to the other choice.
+fn clusters(query_id: &QueryId, cluster: &str, has_all: bool, parameters: &Parameters) -> Markup {
+    let path = paths::usage_during(query_id.as_str());
+    let link = |all: &str| address(&path, parameters, &[("all_clusters", all)]);
+    html! {
+        p {
+            @if has_all {
+                "Runs of all clusters count. " a href=(link("")) { "Only those of " bdi { (cluster) } }
+            } @else {
+                "Only runs of the cluster " strong { bdi { (cluster) } } " count. " a href=(link("true")) { "Runs of all clusters" }
+            }
+        }
+    }
+}
+
+fn report(found: &Concurrent, parameters: &Parameters, has_clusters: bool, zone: Zone) -> Markup {
     // The range of the query, and not of the page that led here.
     let range = (found.from_ms, found.to_ms);
     let mut in_range = Parameters::new();
     in_range.set("from", found.from_ms.to_string());
     in_range.set("to", found.to_ms.to_string());
-    let tables = UsageTables { parameters: &in_range, range, order: None, has_baseline: false };
+    if let Some(cluster) = &found.cluster {
+        in_range.set("cluster", cluster);
+    }
+    let tables = UsageTables {
+        parameters: &in_range,
+        range,
+        order: None,
+        has_baseline: false,
+        has_clusters,
+    };
     html! {
         @if found.is_cut {
             p.error {
@@ -77,7 +108,7 @@ fn report(found: &Concurrent, parameters: &Parameters, zone: Zone) -> Markup {
             @if found.queries.is_empty() { "Nothing else ran at the same time." } @else {
                 (format::counted(found.total.now.count, "other run", "other runs")) " at the same time."
             }
-            (super::special(found.began_before, found.still_running))
+            (super::running(found.still_running))
             " " a href=(address(paths::USAGE, &in_range, &[])) { "Who used the cluster then" }
         }
         @if !found.queries.is_empty() {
@@ -93,10 +124,8 @@ fn report(found: &Concurrent, parameters: &Parameters, zone: Zone) -> Markup {
                 }
                 (runs(&found.queries, parameters, &in_range, zone))
             }
-            div.usage-groups {
-                @for kind in KINDS { (tables.section(kind, groups(kind, found))) }
-            }
-            p.note { (MEANING) }
+            (tables.sections(KINDS.map(|kind| (kind, groups(kind, found)))))
+            p.note { (MEANING) " History also lists this query." }
         }
     }
 }
@@ -107,6 +136,7 @@ fn groups(kind: Kind, found: &Concurrent) -> &UsageGroups {
         Kind::Db => &found.dbs,
         Kind::Table => &found.tables,
         Kind::Client => &found.clients,
+        Kind::Cluster => &found.clusters,
         Kind::Statement => &found.statements,
     }
 }

@@ -11,6 +11,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use self::tables::UsageTables;
+use super::filter_form::{self, cluster_choices};
 use super::layout::{NavItem, Page};
 use super::range_form::picker;
 use super::regressions::baseline_choices;
@@ -18,7 +19,7 @@ use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::statements::EXCERPT_CHARS;
 use super::time_range::TimeRange;
-use super::{filter_form, format, paths};
+use super::{format, paths};
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
@@ -56,13 +57,14 @@ fn weigh(_: &Key, report: Option<&Report<Shown>>) -> usize {
 }
 
 /// Returns the groups of a report with their kinds.
-fn groups(usage: &Usage) -> [(tables::Kind, &UsageGroups); 5] {
-    let Usage { users, dbs, tables, clients, statements, .. } = usage;
+fn groups(usage: &Usage) -> [(tables::Kind, &UsageGroups); 6] {
+    let Usage { users, dbs, tables, clients, clusters, statements, .. } = usage;
     tables::KINDS.map(|kind| match kind {
         tables::Kind::User => (kind, users),
         tables::Kind::Db => (kind, dbs),
         tables::Kind::Table => (kind, tables),
         tables::Kind::Client => (kind, clients),
+        tables::Kind::Cluster => (kind, clusters),
         tables::Kind::Statement => (kind, statements),
     })
 }
@@ -95,26 +97,56 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     let key = (view.visibility(), filter.clone(), baseline, order);
     let report = read(view.clone(), filter.clone(), baseline, order);
     let report = reports.get_for_page(key, report).await?;
+    let range = match &report.value {
+        Some((range, _)) => Some(*range),
+        None => TimeRange::of(&view, &filter).await?,
+    };
+    let times = report.value.as_ref().map(|(_, usage)| (usage.from_ms, usage.to_ms));
+    let (baselines, chosen) = baselines(times, baseline, text.as_deref().unwrap_or("1d"));
+    let clusters = view.several_clusters().await?;
     let body = html! {
         h1 { "Who used the cluster" }
         p.note { "What ran in a time range, whenever it started, beside an earlier range of the same length." }
-        (picker(paths::USAGE, &parameters, view.zone, report.value.as_ref().map(|(range, _)| range)))
-        @let range = report.value.as_ref().map(|(_, usage)| (usage.from_ms, usage.to_ms));
-        (baseline_choices(paths::USAGE, &baselines(range), text.as_deref().unwrap_or("1d"), &parameters))
+        (picker(paths::USAGE, &parameters, view.zone, range.as_ref()))
+        (cluster_choices(&clusters, paths::USAGE, &parameters))
+        (baseline_choices(paths::USAGE, &baselines, chosen, &parameters))
         (filter_form::chosen(paths::USAGE, &parameters, view.zone))
         @match &report.value {
-            Some((range, usage)) => (report_of(usage, range, order, &parameters, view.zone)),
+            Some((range, usage)) => {
+                @let tables = UsageTables {
+                    parameters: &parameters,
+                    range: (usage.from_ms, usage.to_ms),
+                    order: Some(order),
+                    has_baseline: has_baseline(usage),
+                    has_clusters: !clusters.is_empty(),
+                };
+                (report_of(usage, range, &tables, view.zone))
+            }
             None => p.empty { (nothing(&view).await?) },
         }
     };
     Ok(Page { title: "Usage".to_string(), nav: Some(NavItem::Usage), body })
 }
 
-/// Returns the baselines with what they are of a range: of a range that is longer than the time before, they are further back.
-fn baselines(range: Option<(i64, i64)>) -> Vec<(&'static str, String)> {
+/// Returns the baselines with what they are of a range, and the name of the chosen one. Of a range that is longer than the time
+/// before, a baseline is further back: of those that are one period, the last is there alone.
+fn baselines(
+    range: Option<(i64, i64)>,
+    chosen: Baseline,
+    chosen_name: &str,
+) -> (Vec<(&'static str, String)>, &str) {
+    let period =
+        |baseline: Baseline| range.map(|(from_ms, to_ms)| baseline.same_length(from_ms, to_ms));
+    let before = |days: i64| Baseline::Before(days * DAY_MS);
+    let is_same = |one: Baseline, other: Baseline| {
+        one == other || period(one).is_some_and(|it| period(other) == Some(it))
+    };
+    let shown = BASELINES.iter().enumerate().filter(|(at, (_, days, _))| {
+        !BASELINES[at + 1..].iter().any(|(_, later, _)| is_same(before(*days), before(*later)))
+    });
     let label = |days: i64, usual: &str| {
         let Some((from_ms, to_ms)) = range else { return usual.to_string() };
-        let (before_ms, end_ms) = Baseline::Before(days * DAY_MS).same_length(from_ms, to_ms);
+        let (before_ms, end_ms) = before(days).same_length(from_ms, to_ms);
         let days_back = from_ms.saturating_sub(before_ms) / DAY_MS;
         match days_back == days {
             true => usual.to_string(),
@@ -123,7 +155,9 @@ fn baselines(range: Option<(i64, i64)>) -> Vec<(&'static str, String)> {
             false => format!("{days_back} days before"),
         }
     };
-    BASELINES.map(|(name, days, usual)| (name, label(days, usual))).into()
+    let current = BASELINES.iter().rev().find(|(_, days, _)| is_same(before(*days), chosen));
+    let shown = shown.map(|(_, (name, days, usual))| (*name, label(*days, usual)));
+    (shown.collect(), current.map_or(chosen_name, |(name, ..)| name))
 }
 
 /// Returns why there is nothing to show.
@@ -158,30 +192,18 @@ async fn read(
     Ok(Some((range, usage)))
 }
 
-fn report_of(
-    usage: &Usage,
-    range: &TimeRange,
-    order: UsageOrder,
-    parameters: &Parameters,
-    zone: Zone,
-) -> Markup {
-    let tables = UsageTables {
-        parameters,
-        range: (usage.from_ms, usage.to_ms),
-        order: Some(order),
-        has_baseline: has_baseline(usage),
-    };
+fn report_of(usage: &Usage, range: &TimeRange, tables: &UsageTables<'_>, zone: Zone) -> Markup {
     html! {
         (compared(usage, zone))
         (tables.total(&usage.total))
         section aria-labelledby="at-once" {
             h2 #at-once { "Queries at once" }
-            (chart::concurrency(usage, range, parameters, zone))
+            (chart::concurrency(usage, range, tables.parameters, zone))
         }
         @if usage.total.now.count == 0 {
             p.empty { "Nothing ran in this range." }
         } @else {
-            div.usage-groups { @for (kind, groups) in groups(usage) { (tables.section(kind, groups)) } }
+            (tables.sections(groups(usage)))
             p.note { (tables::MEANING) }
         }
     }
@@ -194,16 +216,13 @@ fn has_baseline(usage: &Usage) -> bool {
 
 /// Says what is compared, and what of it is special.
 fn compared(usage: &Usage, zone: Zone) -> Markup {
-    let period = |from_ms: i64, to_ms: i64| {
-        html! { (format::time(Some(from_ms), zone)) " to " (format::time(Some(to_ms), zone)) }
-    };
     html! {
         p {
-            @if usage.is_cut { (period(usage.from_ms, usage.to_ms)) ", beside " } @else { "Beside " }
-            (period(usage.baseline_from_ms, usage.baseline_to_ms))
+            @if usage.is_cut { (format::range(usage.from_ms, usage.to_ms, zone)) ", beside " } @else { "Beside " }
+            (format::range(usage.baseline_from_ms, usage.baseline_to_ms, zone))
             @if !has_baseline(usage) { ", in which nothing ran" }
             "."
-            (special(usage.began_before, usage.still_running))
+            (running(usage.still_running))
         }
         @if usage.is_cut {
             p.error { "More than a million queries started in the range or the earlier one: only this part of both was read. Choose a shorter range." }
@@ -211,12 +230,9 @@ fn compared(usage: &Usage, zone: Zone) -> Markup {
     }
 }
 
-/// Says which runs a list by start in the same range does not have, and which have no end.
-fn special(began_before: i64, still_running: i64) -> Markup {
+/// Says how many runs have no end.
+fn running(still_running: i64) -> Markup {
     html! {
-        @if began_before > 0 {
-            " " (format::counted(began_before, "run", "runs")) " had started before and still ran."
-        }
         @if still_running > 0 {
             " " (format::counted(still_running, "run was", "runs were")) " last reported as running."
         }

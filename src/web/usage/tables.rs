@@ -1,7 +1,8 @@
-//! The tables of users, databases, tables, clients and statements.
+//! The tables of users, databases, tables, clients, clusters and statements.
 
 use maud::{Markup, html};
 
+use crate::domain::filter::ChosenText;
 use crate::http::Parameters;
 use crate::http::query_parameters::address;
 use crate::store::{UsageCosts, UsageGroups, UsageOrder, UsageRow};
@@ -15,11 +16,12 @@ pub(super) enum Kind {
     Db,
     Table,
     Client,
+    Cluster,
     Statement,
 }
 
-pub(super) const KINDS: [Kind; 5] =
-    [Kind::User, Kind::Db, Kind::Table, Kind::Client, Kind::Statement];
+pub(super) const KINDS: [Kind; 6] =
+    [Kind::User, Kind::Db, Kind::Table, Kind::Client, Kind::Cluster, Kind::Statement];
 
 impl Kind {
     /// Returns the heading of the table, and what the runs of an unknown group have.
@@ -29,6 +31,7 @@ impl Kind {
             Kind::Db => ("Databases", "no database"),
             Kind::Table => ("Tables", "no tables recorded"),
             Kind::Client => ("Client hosts", "client unknown"),
+            Kind::Cluster => ("Clusters", "cluster unknown"),
             Kind::Statement => ("Statements", "no statement recorded"),
         }
     }
@@ -40,6 +43,7 @@ impl Kind {
             Kind::Db => "db",
             Kind::Table => "table",
             Kind::Client => "client",
+            Kind::Cluster => "cluster",
             Kind::Statement => "fingerprint",
         }
     }
@@ -58,7 +62,7 @@ const COLUMNS: [Column; 5] = [
 
 /// What the figures mean.
 pub(super) const MEANING: &str = "Time is how long runs ran within the range, together. Of a run that is only partly in it, CPU time and bytes scanned \
-    count by the same part. The runs lead to History, which lists those that started in the range.";
+    count by the same part. The runs lead to History, which lists them without those that began before the range.";
 
 /// What the tables of a page have in common.
 pub(super) struct UsageTables<'a> {
@@ -70,6 +74,8 @@ pub(super) struct UsageTables<'a> {
     pub order: Option<UsageOrder>,
     /// Whether anything ran in the baseline: else every group would be new.
     pub has_baseline: bool,
+    /// Whether clusters have a table.
+    pub has_clusters: bool,
 }
 
 impl UsageTables<'_> {
@@ -84,7 +90,7 @@ impl UsageTables<'_> {
                     div {
                         dt { (label) }
                         dd {
-                            @if label == "Runs" { a href=(self.runs(None)) { (text(&total.now)) } }
+                            @if label == "Runs" { (self.runs(&total.now, Some(paths::kept_of(self.parameters)))) }
                             @else { (text(&total.now)) }
                             @if let Some(before) = self.before(total) { " " span.before { "was " (text(before)) } }
                         }
@@ -99,8 +105,15 @@ impl UsageTables<'_> {
         row.before.as_ref().filter(|_| self.has_baseline)
     }
 
+    /// Returns the tables of all kinds, and what their figures mean.
+    pub(super) fn sections(&self, groups: [(Kind, &UsageGroups); 6]) -> Markup {
+        let shown =
+            groups.into_iter().filter(|(kind, _)| self.has_clusters || *kind != Kind::Cluster);
+        html! { div.usage-groups { @for (kind, groups) in shown { (self.section(kind, groups)) } } }
+    }
+
     /// Returns the table of one kind with its heading.
-    pub(super) fn section(&self, kind: Kind, groups: &UsageGroups) -> Markup {
+    fn section(&self, kind: Kind, groups: &UsageGroups) -> Markup {
         let (heading, _) = kind.labels();
         let id = format!("by-{}", kind.parameter());
         let max = groups.rows.iter().flat_map(|row| [Some(&row.now), self.before(row)]);
@@ -143,6 +156,9 @@ impl UsageTables<'_> {
     fn row(&self, kind: Kind, row: &UsageRow, max_ms: i64) -> Markup {
         let before = self.before(row);
         let is_new = before.is_some_and(|before| before.count == 0);
+        let listed = self.group(kind, row);
+        let listed =
+            listed.map(|(name, value)| chosen(paths::kept_of(self.parameters), name, &value));
         html! {
             tr {
                 td.statement {
@@ -152,11 +168,7 @@ impl UsageTables<'_> {
                 @for (order, label, text) in COLUMNS {
                     td.number.duration[order == UsageOrder::Running] data-label=(label) {
                         @if order == UsageOrder::Running { (chart::bar(row.now.running_ms.unwrap_or(0), max_ms)) }
-                        @let now = text(&row.now);
-                        @match self.group(kind, row).filter(|_| order == UsageOrder::Count) {
-                            Some((name, value)) => a href=(self.runs(Some((name, &value)))) { (now) },
-                            None => (now),
-                        }
+                        @if order == UsageOrder::Count { (self.runs(&row.now, listed.clone())) } @else { (text(&row.now)) }
                         @if let Some(before) = before.filter(|_| !is_new) {
                             div.before {
                                 @if order == UsageOrder::Running { (chart::bar(before.running_ms.unwrap_or(0), max_ms)) }
@@ -216,24 +228,37 @@ impl UsageTables<'_> {
         kept
     }
 
-    /// Returns the address of the history with the queries of the page's filters, and of a group, that started in its range.
-    fn runs(&self, group: Option<(&str, &str)>) -> String {
-        let kept = self.kept();
-        let listed = match group {
-            Some((name, value)) => chosen(kept, name, value),
-            None => kept,
-        };
-        address(paths::HISTORY, &listed, &[])
+    /// Returns the number of runs as a link to those in the history that started in the range, and how many are not there.
+    /// `listed` chooses the runs, if a filter does.
+    fn runs(&self, costs: &UsageCosts, listed: Option<Parameters>) -> Markup {
+        let count = format::number(Some(costs.count));
+        let began_before = costs.began_before;
+        let [from, to] = [self.range.0, self.range.1].map(|ms| ms.to_string());
+        let times = [("from", from.as_str()), ("to", to.as_str())];
+        html! {
+            @match listed.filter(|_| costs.count > began_before) {
+                Some(listed) => a href=(address(paths::HISTORY, &listed, &times)) { (count) },
+                None => (count),
+            }
+            @if began_before > 0 { " " span.before { (format::integer(began_before)) " began before" } }
+        }
     }
 }
 
-/// Returns parameters that choose a group, too. Several texts may be unknown.
+/// Returns parameters that choose of their queries those of a group alone.
 fn chosen(mut parameters: Parameters, name: &str, value: &str) -> Parameters {
-    if name != UNKNOWN {
-        parameters.set(name, value);
-        return parameters;
+    if name == UNKNOWN {
+        // Several texts may be unknown.
+        let others = parameters.iter().filter(|it| it.0 != value && *it != (name, value));
+        let all = others.chain([(name, value)]);
+        return all.map(|(name, value)| (name.to_string(), value.to_string())).collect();
     }
-    let others = parameters.iter().filter(|it| *it != (name, value));
-    let all = others.chain([(name, value)]);
-    all.map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    // A client with its port is chosen within its host.
+    let is_within = |it: &str| name == "client" && ChosenText::host(it) == value;
+    parameters
+        .retain(|other, it| (other, it) != (UNKNOWN, name) && (other != name || is_within(it)));
+    if !parameters.contains_key(name) {
+        parameters.set(name, value);
+    }
+    parameters
 }

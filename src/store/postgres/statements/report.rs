@@ -92,6 +92,23 @@ pub async fn clusters(server: impl PgExecutor<'_>, limit: i64) -> Result<Vec<Str
     names.fetch_all(server).await
 }
 
+/// Returns the clusters that the newest queries of a user name.
+pub async fn clusters_of(
+    server: impl PgExecutor<'_>,
+    user: &str,
+    limit: i64,
+) -> Result<Vec<String>> {
+    let names = sqlx::query_scalar!(
+        r#"SELECT DISTINCT newest.cluster AS "cluster!"
+           FROM (SELECT query.cluster FROM query WHERE query."user" = $1 AND octet_length(query."user") <= 1024
+                 ORDER BY query.started_ms DESC LIMIT $2) AS newest
+           WHERE newest.cluster IS NOT NULL"#,
+        user,
+        limit
+    );
+    names.fetch_all(server).await
+}
+
 /// Returns the bytes that the database takes on the disk of the server that answers.
 pub async fn database_bytes(server: impl PgExecutor<'_>) -> Result<i64> {
     sqlx::query_scalar!(r#"SELECT pg_database_size(current_database()) AS "bytes!""#)

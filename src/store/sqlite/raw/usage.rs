@@ -12,7 +12,7 @@ use crate::store::statements::MAX_GROUPS;
 use crate::store::usage::{LONG_MS, LOOK_BACK_MS, RunRow, UsageCounting};
 
 /// The columns that a scan reads beyond the counted ones.
-pub(super) const COLUMNS: &str = ", query_id, ended_ms, state, user, db, client,
+pub(super) const COLUMNS: &str = ", query_id, ended_ms, state, user, db, client, cluster,
     CASE WHEN queried_tables IS NULL AND kind = 'load' THEN (SELECT table_list FROM load WHERE load.query = query.id)
         ELSE queried_tables END,
     fingerprint, cpu_time_ms, scan_bytes, peak_memory_bytes,
@@ -77,12 +77,13 @@ fn run<'r>(row: &'r Row<'_>) -> Result<RunRow<'r>, rusqlite::Error> {
         user: text(3)?,
         db: text(4)?,
         client: text(5)?,
-        tables: text(6)?,
-        fingerprint: row.get(OWN + 7)?,
-        cpu_time_ms: row.get(OWN + 8)?,
-        scan_bytes: row.get(OWN + 9)?,
-        peak_memory_bytes: row.get(OWN + 10)?,
-        load: text(11)?,
+        cluster: text(6)?,
+        tables: text(7)?,
+        fingerprint: row.get(OWN + 8)?,
+        cpu_time_ms: row.get(OWN + 9)?,
+        scan_bytes: row.get(OWN + 10)?,
+        peak_memory_bytes: row.get(OWN + 11)?,
+        load: text(12)?,
     })
 }
 
