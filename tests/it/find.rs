@@ -114,6 +114,11 @@ fn each_name_leads_to_the_one_thing_that_it_means() {
         assert_eq!(leads_to(&server, &text, ""), format!("/statements/{fingerprint}"), "{text}");
         assert_eq!(kinds(&server, &text), one("statement", &[OTHER, ONE]), "{text}");
     }
+    // It means nothing else, whatever else has this name.
+    let row = json!({"query_id": format!("{fingerprint}-3"), "trace_id": fingerprint,
+        "started_ms": START_MS, "duration_ms": 5, "stmt": "select b from stock"});
+    let (status, ..) = server.send("POST", "/api/v1/queries", &[], row.to_string().as_bytes());
+    assert_eq!((status, kinds(&server, &fingerprint)), (200, one("statement", &[OTHER, ONE])));
     // The range goes with it, unless the statement has no page in the range.
     let range = |from: i64| format!("&from={from}");
     let kept = leads_to(&server, &fingerprint, &range(START_MS + 500));
