@@ -284,7 +284,8 @@ pub struct FilterArgs {
     /// Not of this cluster; queries whose cluster is unknown stay
     #[arg(long, value_name = "NAME")]
     not_cluster: Vec<String>,
-    /// Queries that read this table and loads that wrote it: orders, shop.orders or internal.shop.orders
+    /// Queries that read this table and loads that wrote it: orders, shop.orders or internal.shop.orders;
+    /// =orders is exactly this name
     #[arg(long, value_name = "NAME")]
     table: Vec<String>,
     /// Not with this table
@@ -296,8 +297,8 @@ pub struct FilterArgs {
     /// Not of this session
     #[arg(long, value_name = "ID")]
     not_session_id: Vec<String>,
-    /// Queries of which this is unknown: user, db, state, client, frontend, workload_group, compute_group, cluster, table or
-    /// session_id; with --user and the like, beside queries with these values
+    /// Queries of which this is unknown: user, db, state, client, frontend, workload_group, compute_group, cluster, table,
+    /// session_id or fingerprint; with --user and the like, beside queries with these values
     #[arg(long, value_name = "NAME", value_parser = parse_text_name)]
     unknown: Vec<ChosenText>,
     /// Queries that failed, or with `false` queries that did not
@@ -363,6 +364,7 @@ impl FilterArgs {
             cluster: choice(&self.cluster, &self.not_cluster)?,
             table: choice(&self.table, &self.not_table)?,
             session_id: choice(&self.session_id, &self.not_session_id)?,
+            no_statement: Choice::default(),
             is_failed: self.failed,
             has_profile: self.has_profile,
             kind: self.kind.as_deref().map(Kind::of_name),

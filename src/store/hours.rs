@@ -112,6 +112,7 @@ pub(super) fn can_answer(filter: &QueryFilter) -> bool {
         compute_group,
         table,
         session_id,
+        no_statement,
         is_failed,
         has_profile,
         search,
@@ -132,7 +133,7 @@ pub(super) fn can_answer(filter: &QueryFilter) -> bool {
         is_ascending: _,
         after: _,
     } = filter;
-    [state, client, frontend, workload_group, compute_group, table, session_id]
+    [state, client, frontend, workload_group, compute_group, table, session_id, no_statement]
         .iter()
         .all(|it| it.is_any())
         && is_failed.is_none()

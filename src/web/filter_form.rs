@@ -240,7 +240,9 @@ fn described<'v>(name: &str, value: &'v str) -> Option<(String, &'v str)> {
         }
     }
     if name == UNKNOWN {
-        let (_, _, label) = TEXTS.iter().find(|(is, ..)| *is == value)?;
+        let texts = TEXTS.iter().map(|(is, _, label)| (is, label));
+        let mut all = texts.chain(OTHERS.iter().map(|(name, label)| (name, label)));
+        let (_, label) = all.find(|(is, _)| **is == value)?;
         return Some(((*label).to_string(), "unknown"));
     }
     if let Some((_, label, labels)) = TRUTHS.iter().find(|(truth, ..)| *truth == name) {

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     DORIS_4_0, Server, WithDb, add_user, annals, import, record_of, stderr, stdout,
+    stream_load_record,
 };
 
 /// 2025-11-25 14:00:00 UTC.
@@ -643,4 +644,130 @@ fn ranges_end_after_they_begin() {
         assert_forward(&page(&server, &format!("/regressions{range}")));
         assert_forward(&page(&server, &format!("/usage{range}")));
     }
+}
+
+/// Returns a history in which queries and loads name tables in each form, and what ran has no statement, and the range of all.
+fn tables() -> (TempDir, PathBuf, String) {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("fe.audit.log"));
+    let query = |id: &str, tables: &str| {
+        let written = format!("{} [query]", local(HOUR_MS + 1000).replace('.', ","));
+        let start = local(HOUR_MS);
+        let values = [
+            ("QueryId", id),
+            ("Timestamp", &start),
+            ("Db", "lake"),
+            ("queriedTablesAndViews", tables),
+            ("Stmt", "select 1"),
+        ];
+        record_of(DORIS_4_0, &written, &values)
+    };
+    let load = |label: &str, db: &str, table: &str| {
+        let times = [local(HOUR_MS + 100), local(HOUR_MS + 900)];
+        let values = [
+            ("Label", label),
+            ("Db", db),
+            ("Table", table),
+            ("StartTime", &*times[0]),
+            ("FinishTime", &times[1]),
+        ];
+        stream_load_record(&local(HOUR_MS + 1000).replace('.', ","), &values)
+    };
+    let records = [
+        query("1-1", "[\"internal.shop.orders\"]"),
+        query("1-2", "[\"internal.shop.orders\",\"internal.shop.items\"]"),
+        query("1-3", "[\"hive.shop.orders\"]"),
+        // As StarRocks writes a table of its own catalog.
+        query("1-4", "[\"shop.orders\"]"),
+        query("1-5", "[]"),
+        load("l1", "shop", "orders"),
+        load("l2", "lake", "orders"),
+        // Which database it wrote to is unknown.
+        load("l3", "", "orders"),
+        format!(
+            "{} [load] |JobId=7|Label=l4|LoadType=BROKER|Db=shop|TableList=orders,items|FilePathList=hdfs://nn:8020/o\
+             |BrokerUser=hdfs|Timestamp={HOUR_MS}|LoadStartTime={HOUR_MS}|LoadFinishTime={}|ScanRows=5|ScanBytes=7|FileNumber=1\n",
+            local(HOUR_MS + 1000).replace('.', ","),
+            HOUR_MS + 500
+        ),
+    ];
+    std::fs::write(&log, records.concat()).unwrap();
+    let output = import(&db, &[&log]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    (folder, db, format!("from={HOUR_MS}&to={}", HOUR_MS + MINUTE))
+}
+
+#[test]
+fn a_table_is_one_group_for_queries_and_loads() {
+    let (_folder, db, range) = tables();
+    let server = Server::start(&db, &[]);
+    let groups = |filter: &str| -> BTreeMap<String, i64> {
+        let tables =
+            server.envelope(&format!("/api/v1/usage?{range}{filter}"))["data"]["tables"].clone();
+        let rows = tables["rows"].as_array().unwrap().iter();
+        rows.map(|row| {
+            let name = row["name"].as_str().unwrap_or("unknown").to_string();
+            (name, row["now"]["count"].as_i64().unwrap())
+        })
+        .collect()
+    };
+    let expected = |groups: &[(&str, i64)]| -> BTreeMap<String, i64> {
+        groups.iter().map(|(name, count)| (name.to_string(), *count)).collect()
+    };
+    let orders = [
+        ("internal.shop.orders", 4),
+        ("internal.lake.orders", 1),
+        ("hive.shop.orders", 1),
+        ("shop.orders", 1),
+        ("orders", 1),
+    ];
+    let others = [("internal.shop.items", 2), ("unknown", 1)];
+    assert_eq!(groups(""), expected(&[&orders[..], &others[..]].concat()));
+    // With a filter by table there are those that it chooses.
+    assert_eq!(groups("&table=orders"), expected(&orders));
+    assert_eq!(groups("&table=internal.shop.orders"), expected(&orders[..1]));
+    assert_eq!(groups("&table=%3Dorders&table=items"), expected(&[orders[4], others[0]]));
+    for filter in [
+        "", "&table=orders", "&table=shop.orders", "&table=items&unknown=table",
+        "&table=%3Dorders", "&not_table=items",
+    ] {
+        let path = format!("/usage?{range}{filter}");
+        assert!(assert_counts(&server, &path) > 3, "{path}");
+    }
+    let listed = |table: &str| {
+        let list =
+            annals().args(["list", "--table", table, "-c", "query_id"]).db(&db).output().unwrap();
+        stdout(&list).lines().count() - 1
+    };
+    assert_eq!(
+        ["internal.shop.orders", "=shop.orders", "=orders", "orders"].map(listed),
+        [4, 1, 1, 8]
+    );
+}
+
+#[test]
+fn what_has_no_statement_is_a_list() {
+    let (_folder, db, range) = tables();
+    let server = Server::start(&db, &[]);
+    let body = page(&server, &format!("/usage?{range}"));
+    let link = body.split("<span class=\"unknown\">no statement recorded").next().unwrap();
+    assert!(link.ends_with("&amp;unknown=fingerprint\">"), "{link}");
+    let path = format!("/usage?{range}&unknown=fingerprint");
+    assert!(assert_counts(&server, &path) > 3, "{path}");
+    let history = page(&server, &format!("/?{range}&unknown=fingerprint"));
+    assert!(history.contains("aria-label=\"Remove Statement unknown\""), "{history}");
+    let count = |path: &str| {
+        let data = server.envelope(&format!("/api/v1/{path}unknown=fingerprint"))["data"].clone();
+        data.as_array().unwrap().len()
+    };
+    assert_eq!(
+        (count("queries?"), count("queries?order=duration_ms&"), count("statements?")),
+        (4, 4, 0)
+    );
+    let timeline =
+        server.envelope(&format!("/api/v1/timeline?buckets=1&{range}&unknown=fingerprint"));
+    assert_eq!(timeline["data"][0]["count"], 4, "{timeline}");
+    let listed =
+        annals().args(["list", "--unknown", "fingerprint", "-c", "kind"]).db(&db).output().unwrap();
+    assert_eq!(stdout(&listed), format!("kind\n{}", "load\n".repeat(4)));
 }

@@ -67,15 +67,17 @@ pub(crate) enum ChosenText {
     ComputeGroup,
     Cluster,
     /// A table that the query reads or the load writes: its name alone, behind its database, or behind its catalog and its
-    /// database.
+    /// database; behind `=`, the whole name as a list has it.
     Table,
     /// The session of the client, as the frontend numbers or names it.
     Session,
+    /// The statement without its values. A filter chooses it by this only where it is unknown.
+    Fingerprint,
 }
 
 impl ChosenText {
     /// Every text with the name of its parameter.
-    pub(crate) const NAMES: [(&str, ChosenText); 10] = [
+    pub(crate) const NAMES: [(&str, ChosenText); 11] = [
         ("user", ChosenText::User),
         ("db", ChosenText::Db),
         ("state", ChosenText::State),
@@ -86,6 +88,7 @@ impl ChosenText {
         ("cluster", ChosenText::Cluster),
         ("table", ChosenText::Table),
         ("session_id", ChosenText::Session),
+        ("fingerprint", ChosenText::Fingerprint),
     ];
 
     /// Returns the text of a parameter's name.
@@ -96,6 +99,15 @@ impl ChosenText {
     /// Returns what `"`, brackets and spaces leave of the name of a table: lists of tables are compared without them.
     pub(crate) fn plain_table(name: &str) -> String {
         name.replace(['"', '[', ']', ' '], "")
+    }
+
+    /// Returns the texts of which a list of tables like `,a,b.c,` has one if it names a table.
+    pub(crate) fn table_in_list(name: &str) -> Vec<String> {
+        let name = ChosenText::plain_table(name);
+        match name.strip_prefix('=') {
+            Some(whole) => vec![format!(",{whole},")],
+            None => vec![format!(",{name},"), format!(".{name},")],
+        }
     }
 
     /// Returns the host of a client, which sources report with its port.

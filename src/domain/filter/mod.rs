@@ -49,6 +49,8 @@ pub(crate) struct QueryFilter {
     pub cluster: Choice,
     pub table: Choice,
     pub session_id: Choice,
+    /// Whether the statement is unknown. `fingerprint` is the one that is chosen.
+    pub no_statement: Choice,
     /// Whether the query failed.
     pub is_failed: Option<bool>,
     /// Whether the profile of the query is stored.
@@ -102,7 +104,7 @@ impl QueryFilter {
     }
 
     /// Returns the texts that the filter chooses by their values.
-    pub(crate) fn choices(&self) -> [(ChosenText, &Choice); 10] {
+    pub(crate) fn choices(&self) -> [(ChosenText, &Choice); 11] {
         [
             (ChosenText::User, &self.user),
             (ChosenText::Db, &self.db),
@@ -114,6 +116,7 @@ impl QueryFilter {
             (ChosenText::Cluster, &self.cluster),
             (ChosenText::Table, &self.table),
             (ChosenText::Session, &self.session_id),
+            (ChosenText::Fingerprint, &self.no_statement),
         ]
     }
 
@@ -130,6 +133,7 @@ impl QueryFilter {
             ChosenText::Cluster => &mut self.cluster,
             ChosenText::Table => &mut self.table,
             ChosenText::Session => &mut self.session_id,
+            ChosenText::Fingerprint => &mut self.no_statement,
         };
         choice.is_unknown = true;
     }

@@ -87,7 +87,7 @@ macro_rules! filter_parameters {
             #[param(schema_with = $crate::http::query_parameters::values_schema)]
             pub not_cluster: Vec<String>,
             /// A table that the query read or the load wrote, as far as its record names tables: `orders`, `shop.orders` or
-            /// `internal.shop.orders`.
+            /// `internal.shop.orders`; `=orders` is exactly this name.
             #[serde(default)]
             #[param(schema_with = $crate::http::query_parameters::values_schema)]
             pub table: Vec<String>,
@@ -104,7 +104,8 @@ macro_rules! filter_parameters {
             #[param(schema_with = $crate::http::query_parameters::values_schema)]
             pub not_session_id: Vec<String>,
             /// A text that is unknown, by the name of its parameter: `unknown=user` chooses the queries without a user. With
-            /// values of the same text, these are chosen, too. Several of these texts are all unknown.
+            /// values of the same text, these are chosen, too. Several of these texts are all unknown. `fingerprint` stands for the
+            /// statement.
             #[serde(default)]
             #[param(schema_with = $crate::http::query_parameters::UnknownText::schema)]
             pub unknown: Vec<$crate::http::query_parameters::UnknownText>,

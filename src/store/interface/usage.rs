@@ -64,9 +64,9 @@ impl Store {
             ranges.iter_mut().for_each(|range| range.1 = range.0.saturating_add(length_ms));
         }
         let [range, before_range] = ranges;
-        let counting = UsageCounting::new(range);
+        let counting = UsageCounting::new(range, filter);
         let now = of_engine!(self, store => store.count_usage(filter, counting, reader).await?);
-        let counting = UsageCounting::new(before_range);
+        let counting = UsageCounting::new(before_range, filter);
         let before = of_engine!(self, store => store.count_usage(filter, counting, reader).await?);
         let mut grouped = now.grouped(Some(&before), Some(order), filter.limit as usize);
         self.name_statements(&mut grouped.statements).await?;

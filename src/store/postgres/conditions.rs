@@ -12,9 +12,22 @@ use crate::store::query::Reader;
 /// The longest user and trace id that an index has, in bytes.
 pub(super) const INDEXED_BYTES: usize = 1024;
 
+/// The tables of the load of a query, each as a query names it: a load writes into the internal catalog.
+macro_rules! load_tables {
+    () => {
+        "(SELECT CASE WHEN query.db IS NULL OR strpos(load.table_list, '.') > 0 THEN load.table_list
+            ELSE 'internal.' || query.db || '.' || replace(load.table_list, ',', ',internal.' || query.db || '.') END
+        FROM load WHERE load.query_id = query.query_id)"
+    };
+}
+pub(super) use load_tables;
+
 /// The tables of a query or a load as `,a,b.c,`, without what a list of JSON has around each.
-const TABLES: &str = "(',' || translate(coalesce(query.queried_tables,
-    (SELECT load.table_list FROM load WHERE load.query_id = query.query_id)), '\"[] ', '') || ',')";
+const TABLES: &str = concat!(
+    "(',' || translate(coalesce(query.queried_tables, ",
+    load_tables!(),
+    "), '\"[] ', '') || ',')"
+);
 
 /// A statement that reads queries. Its text has only the conditions that the filter sets, so that the plan of the server
 /// fits them.
@@ -165,13 +178,9 @@ impl Conditions {
 
     /// Adds to the text whether a query reads or a load writes one of some tables.
     fn push_has_table(&mut self, names: impl Iterator<Item = String>) {
-        for (at, name) in names.map(|name| ChosenText::plain_table(&name)).enumerate() {
+        for (at, text) in names.flat_map(|name| ChosenText::table_in_list(&name)).enumerate() {
             let before = if at == 0 { "(" } else { " OR " };
-            self.end()
-                .push(before)
-                .push(format!("strpos({TABLES}, "))
-                .push_bind(format!(",{name},"));
-            self.end().push(format!(") > 0 OR strpos({TABLES}, ")).push_bind(format!(".{name},"));
+            self.end().push(before).push(format!("strpos({TABLES}, ")).push_bind(text);
             self.end().push(") > 0");
         }
         self.end().push(")");
@@ -312,6 +321,7 @@ fn column(text: ChosenText) -> &'static str {
         ChosenText::ComputeGroup => "query.compute_group",
         ChosenText::Cluster => "query.cluster",
         ChosenText::Session => "query.session_id",
+        ChosenText::Fingerprint => "query.fingerprint",
         ChosenText::Table => TABLES,
     }
 }

@@ -193,6 +193,12 @@ fn filters(fingerprint: Fingerprint) -> Vec<QueryFilter> {
         QueryFilter { state: text("ERR"), ..all.clone() },
         QueryFilter { state: text("CANCELLED"), kind: Some(Kind::Load), ..all.clone() },
         QueryFilter { fingerprint: Some(fingerprint), ..all.clone() },
+        QueryFilter {
+            no_statement: Choice { is_unknown: true, ..Choice::default() },
+            ..all.clone()
+        },
+        QueryFilter { table: text("orders"), ..all.clone() },
+        QueryFilter { table: text("=t1"), ..all.clone() },
         QueryFilter { search: search(Some("from t1 "), None), ..all.clone() },
         QueryFilter { search: search(Some("'X''Y%"), Some("a_b t7")), ..all.clone() },
         QueryFilter { search: search(None, Some("17")), ..all.clone() },
@@ -368,10 +374,13 @@ async fn usage_agrees(both: &Both, fingerprints: &[Fingerprint], readers: &[Read
     let queries = both.stores[0].records(&every, Reader::default()).await.unwrap();
     for query in queries {
         for reader in readers {
-            both.agree(&format!("beside {} of {reader:?}", query.query_id), async |store| {
-                format!("{:?}", store.concurrent_of(&query, None, (10, 30), *reader).await.unwrap())
-            })
-            .await;
+            for cluster in [None, Some("test")] {
+                both.agree(&format!("beside {} of {reader:?}", query.query_id), async |store| {
+                    let found = store.concurrent_of(&query, cluster, (10, 30), *reader).await;
+                    format!("{:?}", found.unwrap())
+                })
+                .await;
+            }
         }
     }
 }

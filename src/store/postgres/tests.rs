@@ -110,7 +110,7 @@ fn search(random: &mut fastrand::Rng) -> Option<Search> {
 
 fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilter {
     let mut given = || random.u8(..9) == 0;
-    let given: Vec<bool> = (0..22).map(|_| given()).collect();
+    let given: Vec<bool> = (0..23).map(|_| given()).collect();
     let text = |is_given: bool, random: &mut fastrand::Rng, texts: &[&str]| {
         let mut some = |most: usize| {
             (0..random.usize(..=most)).map(|_| one_of(random, texts).to_string()).collect()
@@ -136,8 +136,13 @@ fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilt
         workload_group: text(given[14], random, &["normal", "etl"]),
         compute_group: text(given[15], random, &["cg1", "cg2"]),
         cluster: text(given[21], random, &["prod", "生产", "no"]),
-        table: text(given[16], random, &["orders", "shop.orders", "internal.shop.items", "rders"]),
+        table: text(
+            given[16],
+            random,
+            &["orders", "shop.orders", "internal.shop.items", "rders", "=b"],
+        ),
         session_id: text(given[19], random, &["17", "1"]),
+        no_statement: Choice { is_unknown: given[22], ..Choice::default() },
         is_failed: given[17].then(|| random.bool()),
         has_profile: given[18].then(|| random.bool()),
         kind: given[3].then_some(Kind::Load),

@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::Store;
-use super::conditions::Conditions;
+use super::conditions::{Conditions, load_tables};
 use crate::domain::filter::QueryFilter;
 use crate::store::error::StoreError;
 use crate::store::query::Reader;
@@ -14,16 +14,18 @@ use crate::store::statements::MAX_GROUPS;
 use crate::store::usage::{LONG_MS, LOOK_BACK_MS, RunRow, UsageCounting};
 
 /// Selects runs, up to the conditions.
-const SELECT: &str =
+const SELECT: &str = concat!(
     "SELECT query.query_id, query.started_ms, query.ended_ms, query.duration_ms, query.state,
         query.is_failed, query.\"user\", query.db, query.client, query.cluster,
         CASE WHEN query.queried_tables IS NULL AND query.kind = 'load'
-            THEN (SELECT load.table_list FROM load WHERE load.query_id = query.query_id)
-            ELSE query.queried_tables END,
+            THEN ",
+    load_tables!(),
+    "       ELSE query.queried_tables END,
         query.fingerprint, query.cpu_time_ms, query.scan_bytes, query.peak_memory_bytes,
         CASE WHEN query.kind = 'load'
             THEN (SELECT coalesce(load.label, load.table_list) FROM load WHERE load.query_id = query.query_id) END
-    FROM query";
+    FROM query"
+);
 
 /// Returns the statements for the runs of a filter that may have been running in a range: those that started in it or shortly
 /// before, and the long ones that started earlier and still ran.

@@ -7,7 +7,7 @@ use std::hash::Hash;
 
 use super::concurrency::{ConcurrencyStep, RunTimes};
 use super::{ConcurrentRun, UsageCosts, UsageGroups, UsageOrder, UsageRow};
-use crate::domain::filter::ChosenText;
+use crate::domain::filter::{ChosenText, QueryFilter};
 use crate::domain::statement::Fingerprint;
 use crate::domain::statistics::KnownSum;
 use crate::store::statements::MAX_GROUPS;
@@ -17,9 +17,15 @@ use crate::store::timeline::Spans;
 const LISTS: usize = 10_000;
 const LIST_BYTES: usize = 1024;
 
-/// Returns the names of a list of tables, each once.
-fn table_names(list: &str) -> BTreeSet<String> {
-    list.split(',').map(ChosenText::plain_table).filter(|name| !name.is_empty()).collect()
+/// Returns the names of a list of tables, each once: if tables are chosen, those of them. `chosen` is what a list has of such a
+/// table.
+fn table_names(list: &str, chosen: &[String]) -> BTreeSet<String> {
+    let is_chosen = |name: &String| {
+        let list = format!(",{name},");
+        chosen.is_empty() || chosen.iter().any(|it| list.contains(it))
+    };
+    let names = list.split(',').map(ChosenText::plain_table);
+    names.filter(|name| !name.is_empty() && is_chosen(name)).collect()
 }
 
 /// What counting needs of a run.
@@ -209,6 +215,8 @@ pub(in crate::store) struct UsageCounting {
     clients: Groups<String>,
     clusters: Groups<String>,
     statements: Groups<i64>,
+    /// What a list has of the tables that count, if not all of them do.
+    chosen_tables: Vec<String>,
     /// The names of each list of tables, which many runs share.
     lists: foldhash::HashMap<String, BTreeSet<String>>,
     times: RunTimes,
@@ -236,8 +244,9 @@ pub(in crate::store) struct Grouped {
 }
 
 impl UsageCounting {
-    /// Begins to count the runs of a range, from its begin up to its end.
-    pub(in crate::store) fn new(range: (i64, i64)) -> UsageCounting {
+    /// Begins to count the runs of a filter in a range, from its begin up to its end.
+    pub(in crate::store) fn new(range: (i64, i64), filter: &QueryFilter) -> UsageCounting {
+        let tables = filter.table.any_of.iter();
         UsageCounting {
             range,
             total: Costs::default(),
@@ -248,6 +257,7 @@ impl UsageCounting {
             clients: Groups::default(),
             clusters: Groups::default(),
             statements: Groups::default(),
+            chosen_tables: tables.flat_map(|name| ChosenText::table_in_list(name)).collect(),
             lists: foldhash::HashMap::default(),
             times: RunTimes::default(),
             costliest: None,
@@ -261,7 +271,10 @@ impl UsageCounting {
         limit: usize,
     ) -> UsageCounting {
         let costliest = Costliest { query_id: query_id.to_string(), limit, runs: Vec::new() };
-        UsageCounting { costliest: Some(costliest), ..UsageCounting::new(range) }
+        UsageCounting {
+            costliest: Some(costliest),
+            ..UsageCounting::new(range, &QueryFilter::default())
+        }
     }
 
     /// Returns the begin and the end of the range.
@@ -295,11 +308,12 @@ impl UsageCounting {
         let read;
         let names = match self.lists.get(list) {
             Some(names) => names,
-            None if list.len() <= LIST_BYTES && self.lists.len() < LISTS => {
-                self.lists.entry(list.to_string()).or_insert_with(|| table_names(list))
-            }
+            None if list.len() <= LIST_BYTES && self.lists.len() < LISTS => self
+                .lists
+                .entry(list.to_string())
+                .or_insert_with(|| table_names(list, &self.chosen_tables)),
             None => {
-                read = table_names(list);
+                read = table_names(list, &self.chosen_tables);
                 &read
             }
         };

@@ -86,7 +86,8 @@ pub(crate) struct Usage {
     pub total: UsageRow,
     pub users: UsageGroups,
     pub dbs: UsageGroups,
-    /// A run counts for each table that its record names.
+    /// A run counts for each table that its record names: with a filter by table, for those that the filter chooses. The table of a
+    /// load has the name that queries have for it.
     pub tables: UsageGroups,
     /// Hosts, without ports.
     pub clients: UsageGroups,

@@ -184,12 +184,18 @@ impl UsageTables<'_> {
     /// Returns the parameter and the value that filter by a group; None if no filter chooses it.
     fn group(&self, kind: Kind, row: &UsageRow) -> Option<(&'static str, String)> {
         let name = kind.parameter();
-        match (kind, &row.name) {
-            (Kind::Statement, _) => Some((name, row.fingerprint?.to_string())),
-            // A link with an empty value would be one to all queries.
-            (_, Some(value)) => (!value.is_empty()).then(|| (name, value.clone())),
-            (_, None) => Some((UNKNOWN, name.to_string())),
-        }
+        let value = match kind {
+            Kind::Statement => row.fingerprint.map(|fingerprint| fingerprint.to_string()),
+            // Other tables may have this name behind that of their catalog.
+            Kind::Table => row.name.as_ref().map(|name| match name.matches('.').count() {
+                0 | 1 => format!("={name}"),
+                _ => name.clone(),
+            }),
+            _ => row.name.clone(),
+        };
+        let Some(value) = value else { return Some((UNKNOWN, name.to_string())) };
+        // A link with an empty value would be one to all queries.
+        (!value.is_empty()).then_some((name, value))
     }
 
     fn name(&self, kind: Kind, row: &UsageRow) -> Markup {

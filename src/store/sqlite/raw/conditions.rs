@@ -6,10 +6,22 @@ use rusqlite::types::Value;
 use crate::domain::filter::{Choice, ChosenText, QueryFilter, QueryOrder};
 use crate::domain::record::Kind;
 
+/// The tables of the load of a query, each as a query names it: a load writes into the internal catalog.
+macro_rules! load_tables {
+    () => {
+        "(SELECT CASE WHEN query.db IS NULL OR instr(table_list, '.') > 0 THEN table_list
+            ELSE 'internal.' || query.db || '.' || replace(table_list, ',', ',internal.' || query.db || '.') END
+        FROM load WHERE load.query = query.id)"
+    };
+}
+pub(super) use load_tables;
+
 /// The tables of a query or a load as `,a,b.c,`, without what a list of JSON has around each.
-const TABLES: &str = "(',' || replace(replace(replace(replace(
-    ifnull(queried_tables, (SELECT table_list FROM load WHERE load.query = query.id)),
-    '\"', ''), '[', ''), ']', ''), ' ', '') || ',')";
+const TABLES: &str = concat!(
+    "(',' || replace(replace(replace(replace(ifnull(queried_tables, ",
+    load_tables!(),
+    "), '\"', ''), '[', ''), ']', ''), ' ', '') || ',')"
+);
 
 /// Returns the column of a text. The sign keeps SQLite from an index.
 fn column(text: ChosenText) -> &'static str {
@@ -23,6 +35,7 @@ fn column(text: ChosenText) -> &'static str {
         ChosenText::ComputeGroup => "compute_group",
         ChosenText::Cluster => "cluster",
         ChosenText::Session => "session_id",
+        ChosenText::Fingerprint => "+query.fingerprint",
         ChosenText::Table => TABLES,
     }
 }
@@ -142,13 +155,9 @@ impl Conditions {
     }
 
     fn has_table(&mut self, names: &[String]) -> String {
-        let mut each = Vec::new();
-        for name in names.iter().map(|name| ChosenText::plain_table(name)) {
-            for before in [',', '.'] {
-                let parameter = self.parameter(format!("{before}{name},"));
-                each.push(format!("instr({TABLES}, {parameter}) > 0"));
-            }
-        }
+        let texts = names.iter().flat_map(|name| ChosenText::table_in_list(name));
+        let each: Vec<String> =
+            texts.map(|text| format!("instr({TABLES}, {}) > 0", self.parameter(text))).collect();
         format!("({})", each.join(" OR "))
     }
 

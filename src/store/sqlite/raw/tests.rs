@@ -69,6 +69,7 @@ fn filters() -> [QueryFilter; 3] {
         cluster: some(),
         table: some(),
         session_id: some(),
+        no_statement: Choice { is_unknown: true, ..Choice::default() },
         is_failed: Some(true),
         has_profile: Some(false),
         kind: Some(Kind::Load),

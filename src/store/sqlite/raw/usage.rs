@@ -4,6 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
 use super::super::Store;
+use super::conditions::load_tables;
 use super::scan::{Indexed, OWN, Scan};
 use crate::domain::filter::QueryFilter;
 use crate::store::error::StoreError;
@@ -12,11 +13,14 @@ use crate::store::statements::MAX_GROUPS;
 use crate::store::usage::{LONG_MS, LOOK_BACK_MS, RunRow, UsageCounting};
 
 /// The columns that a scan reads beyond the counted ones.
-pub(super) const COLUMNS: &str = ", query_id, ended_ms, state, user, db, client, cluster,
-    CASE WHEN queried_tables IS NULL AND kind = 'load' THEN (SELECT table_list FROM load WHERE load.query = query.id)
-        ELSE queried_tables END,
+pub(super) const COLUMNS: &str = concat!(
+    ", query_id, ended_ms, state, user, db, client, cluster,
+    CASE WHEN queried_tables IS NULL AND kind = 'load' THEN ",
+    load_tables!(),
+    "   ELSE queried_tables END,
     fingerprint, cpu_time_ms, scan_bytes, peak_memory_bytes,
-    CASE WHEN kind = 'load' THEN (SELECT ifnull(label, table_list) FROM load WHERE load.query = query.id) END";
+    CASE WHEN kind = 'load' THEN (SELECT ifnull(label, table_list) FROM load WHERE load.query = query.id) END"
+);
 
 /// Returns the statement for the start behind so many others, of the first parameter: those of an index, from a start up to
 /// another.
