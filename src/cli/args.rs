@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, Args, Command};
 
 use super::READING;
-use super::output::{Output, Shown, visible};
+use super::output::{Output, Shown, error_text, visible};
 use super::unread::read_plans;
 use crate::config::Config;
 use crate::domain::filter::{Choice, ChosenText, QueryFilter, QueryOrder};
@@ -135,8 +135,9 @@ impl ReadArgs {
             store = Store::open_to_read(&address).await?;
             if let Err(error) = read {
                 let unread = unread(&store).await?;
+                let error = error_text(&error);
                 eprintln!(
-                    "annals: the plans of {unread} profiles are not read, and missing here: {error:#}"
+                    "annals: the plans of {unread} profiles are not read, and missing here: {error}"
                 );
             }
         }

@@ -317,6 +317,7 @@ fn usage_tells_clusters_apart_where_there_are_several() {
     let all = page("/usage/a-1?all_clusters=true");
     assert!(all.contains("3 other runs at the same time") && all.contains("by-cluster"), "{all}");
     assert!(all.contains("<a href=\"/usage/a-1\">Only those of <bdi>prod</bdi></a>"), "{all}");
+    assert_eq!(server.get("/usage/a-1?all_clusters=maybe").0, 400);
     assert_eq!(beside("a-1/concurrent"), (1, json!("prod")));
     assert_eq!(beside("a-1/concurrent?all_clusters=true"), (3, Value::Null));
     assert_eq!(beside("a-3/concurrent"), (3, Value::Null));

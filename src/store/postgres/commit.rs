@@ -25,9 +25,9 @@ use crate::store::writer::{Group, Upkeep, WriteConnection};
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 /// Between two tries of a transaction, at most.
 const MAX_RETRY_AFTER: Duration = Duration::from_millis(500);
-/// After a transaction that failed, other writers may bring the same queries for so long. Each conflict costs a second try,
-/// and the server a second to find a deadlock.
-const NOT_ALONE_TIME: Duration = Duration::from_secs(60);
+/// How long a writer inserts in a safer way after a transaction that failed. Queries that are stored mostly come many at a
+/// time, or other writers bring the same ones. Each conflict costs another try, and the server a second to find a deadlock.
+const SAFER_TIME: Duration = Duration::from_secs(60);
 /// Writers that have not committed for this long have ended, in milliseconds: a week.
 const WRITER_ENDED_MS: i64 = 7 * 86_400_000;
 
@@ -42,8 +42,8 @@ pub(super) struct PostgresWriter {
     indexer: Indexer,
     known_commits: Arc<KnownCommits>,
     state: Arc<ServerState>,
-    /// From when on the writer expects no other writer to bring the same queries at the same moment.
-    alone_from: Instant,
+    /// How new queries are inserted, until a moment at which the writer expects again that none of them is stored.
+    insertion: (Insertion, Instant),
     /// How long a group is tried, from its first statement to the answer to its COMMIT.
     longest: Duration,
 }
@@ -66,7 +66,7 @@ impl PostgresWriter {
             indexer,
             known_commits: cluster.known_commits.clone(),
             state: cluster.state.clone(),
-            alone_from: Instant::now(),
+            insertion: (Insertion::CopyAll, Instant::now()),
             longest,
         };
         writer.connected().await?;
@@ -97,8 +97,10 @@ impl PostgresWriter {
         group: &mut Group<'_>,
         token: &str,
     ) -> Result<Vec<WriteSummary>, StoreError> {
-        let is_alone = Instant::now() >= self.alone_from;
-        let insertion = if is_alone { Insertion::Copy } else { Insertion::OnConflict };
+        if Instant::now() >= self.insertion.1 {
+            self.insertion.0 = Insertion::CopyAll;
+        }
+        let insertion = self.insertion.0;
         let (name, state) = (self.name.clone(), self.state.clone());
         let is_citus = self.is_citus;
         let connection = self.connected().await?;
@@ -152,8 +154,7 @@ impl WriteConnection for PostgresWriter {
             };
             self.connection = None;
             may_be_stored |= self.state.is_unconfirmed(&error);
-            // The next try must succeed whatever other writers do at the same moment.
-            self.alone_from = Instant::now() + NOT_ALONE_TIME;
+            self.insertion = (self.insertion.0.safer(), Instant::now() + SAFER_TIME);
             let is_over = Instant::now() + pause >= ends;
             if is_over || !error.may_pass() {
                 let failed = Err(if may_be_stored { error.unconfirmed() } else { error });

@@ -305,11 +305,23 @@ fn of_load(record: &QueryRecord) -> Option<(&QueryId, &Load)> {
 /// How new queries get into the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Insertion {
-    /// Many queries whose ids are not stored are copied into the table. Costs the server half of the other way, and fails if
-    /// another writer stores one of the ids at the same moment.
-    Copy,
-    /// A statement inserts the queries unless their ids are stored.
+    /// Many queries are copied into the table. Fails if one of the ids is stored.
+    CopyAll,
+    /// Many queries whose ids are not stored are copied into the table. Fails if another writer stores one of the ids at the
+    /// same moment.
+    CopyNew,
+    /// A statement inserts the queries unless their ids are stored. Costs the server twice as much as copying.
     OnConflict,
+}
+
+impl Insertion {
+    /// Returns the way that succeeds where this one may have failed.
+    pub(super) fn safer(self) -> Insertion {
+        match self {
+            Insertion::CopyAll => Insertion::CopyNew,
+            Insertion::CopyNew | Insertion::OnConflict => Insertion::OnConflict,
+        }
+    }
 }
 
 /// Fewer queries are not copied: the last part of a COPY waits 40 ms for the server, because the connections of sqlx hold
@@ -326,8 +338,8 @@ pub(super) async fn insert_queries(
         return Ok(Vec::new());
     }
     let is_new = match insertion {
-        Insertion::Copy if queries.len() >= COPIED_FROM_QUERIES => {
-            copy_new(connection, queries).await?
+        Insertion::CopyAll | Insertion::CopyNew if queries.len() >= COPIED_FROM_QUERIES => {
+            copy(connection, queries, insertion).await?
         }
         _ => insert_on_conflict(connection, queries).await?,
     };
@@ -337,22 +349,25 @@ pub(super) async fn insert_queries(
     Ok(is_new)
 }
 
-/// Copies the queries whose ids are not stored, in the order of their arrival: a page of a list then reads few pages of the
-/// table. Of several with one id, the first is new. Two writers that bring the same queries in different orders may wait for
+/// Copies queries in the order of their arrival: a page of a list then reads few pages of the table. Of several with one id,
+/// the first is new. Two writers that bring the same queries in different orders may wait for
 /// each other; the server ends one of them, and its next try inserts in the order of the ids.
-async fn copy_new(
+async fn copy(
     connection: &mut PgConnection,
     queries: &[(&QueryRecord, Option<Fingerprint>)],
+    insertion: Insertion,
 ) -> Result<Vec<bool>, sqlx::Error> {
     let mut order: Vec<usize> = (0..queries.len()).collect();
     let id = |at: usize| queries.get(at).map_or("", |(record, _)| record.query_id.as_str());
     // A stable sort: the first of several with one id stays the first.
     order.sort_by_key(|at| id(*at));
-    let ids: Vec<&str> = order.iter().map(|at| id(*at)).collect();
-    let stored = statements::stored_ids(&mut *connection, &ids).await?;
-    let stored: foldhash::HashSet<&str> = stored.iter().map(String::as_str).collect();
     order.dedup_by_key(|at| id(*at));
-    order.retain(|at| !stored.contains(id(*at)));
+    if insertion == Insertion::CopyNew {
+        let ids: Vec<&str> = order.iter().map(|at| id(*at)).collect();
+        let stored = statements::stored_ids(&mut *connection, &ids).await?;
+        let stored: foldhash::HashSet<&str> = stored.iter().map(String::as_str).collect();
+        order.retain(|at| !stored.contains(id(*at)));
+    }
     order.sort_unstable();
     let mut is_new = vec![false; queries.len()];
     for at in &order {

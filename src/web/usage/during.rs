@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
@@ -12,7 +13,7 @@ use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
-use crate::http::query_parameters::address;
+use crate::http::query_parameters::{address, read_known};
 use crate::http::view::View;
 use crate::store::{Concurrent, ConcurrentRun, UsageGroups};
 use crate::web::layout::{NavItem, Page};
@@ -34,12 +35,19 @@ pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
         .boxed()
 }
 
+/// The parameters of the page that choose no queries of a list.
+#[derive(Debug, Deserialize)]
+struct Own {
+    all_clusters: Option<bool>,
+}
+
 async fn page(view: View, id: String, parameters: Parameters) -> Result<Page, ApiError> {
     let id = percent_decode_str(&id).decode_utf8_lossy();
     let id: QueryId =
         id.parse().map_err(|error: QueryIdError| ApiError::BadRequest(error.to_string()))?;
     let query = find(&view, &id).await?;
-    let has_all = parameters.get("all_clusters").is_some_and(|value| value == "true");
+    let Own { all_clusters } = read_known(&parameters)?;
+    let has_all = all_clusters.unwrap_or(false);
     let found = view.concurrent(&query, has_all, ROWS).await?;
     let has_clusters = !view.several_clusters().await?.is_empty();
     let body = html! {

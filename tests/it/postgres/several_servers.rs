@@ -43,7 +43,7 @@ fn a_new_history_may_be_opened_by_several_at_once() {
         .map(|number| {
             let log = folder.path().join(format!("log-{number}"));
             // Each log has half of the next one's records.
-            std::fs::write(&log, audit_records(number * 500..number * 500 + 1000)).unwrap();
+            std::fs::write(&log, audit_records(number * 3000..number * 3000 + 6000)).unwrap();
             let mut import = on(&address, &["import"]);
             import.arg(log).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
         })
@@ -53,7 +53,12 @@ fn a_new_history_may_be_opened_by_several_at_once() {
         assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     }
     let stored = postgres::rows(&address, "SELECT count(*) FROM query").unwrap();
-    assert_eq!(stored, [[Some("2500".to_string())]]);
+    assert_eq!(stored, [[Some("15000".to_string())]]);
+    // One import alone meets stored queries among new ones, also in its first batch.
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(14_000..20_000)).unwrap();
+    let imported = stdout(&run(&address, &["import", log.to_str().unwrap()]));
+    assert!(imported.contains("5000 new, 0 merged, 1000 unchanged"), "{imported}");
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub async fn note_read_plans(
         .map(|(query_id, token)| format!("{token} {query_id}"))
         .collect();
     sqlx::query_scalar!(
-        "DELETE FROM unread_plan WHERE query_id = ANY($1) AND token || ' ' || query_id = ANY($2) RETURNING query_id",
+        "DELETE FROM unread_plan WHERE query_id = ANY($1) AND token::text || ' ' || query_id = ANY($2) RETURNING query_id",
         query_ids,
         &keys
     )
@@ -147,9 +147,12 @@ pub async fn unread_profiles(
     server: impl PgExecutor<'_>,
     (owner, clusters): Seen<'_>,
 ) -> Result<i64> {
+    if owner.is_none() && clusters.is_none() {
+        let all = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM unread_plan AS unread"#);
+        return all.fetch_one(server).await;
+    }
     sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM unread_plan
-           LEFT JOIN query ON query.query_id = unread_plan.query_id AND ($1::text IS NOT NULL OR $2::text[] IS NOT NULL)
+        r#"SELECT count(*) AS "count!" FROM unread_plan JOIN query ON query.query_id = unread_plan.query_id
            WHERE ($1::text IS NULL OR query."user" = $1) AND ($2::text[] IS NULL OR query.cluster = ANY($2))"#,
         owner,
         clusters as Option<&[String]>
