@@ -273,8 +273,9 @@ fn an_upgrade_that_is_killed_at_any_moment_continues() {
     let step = began.elapsed() / 20;
     let expected = dump(&whole);
     let killed = copy_of(&base, folder.path(), "killed");
-    let nothing = folder.path().join("nothing.log");
-    std::fs::write(&nothing, "").unwrap();
+    // A log without a query.
+    let nothing = folder.path().join("fe.out");
+    std::fs::write(&nothing, "the frontend starts\n").unwrap();
     let (mut delay, mut kills) = (Duration::from_millis(1), 0);
     loop {
         let mut process =
