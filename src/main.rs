@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use annals::cli::args::ignore_empty_variables;
 use annals::cli::output::{error_text, has_colours, hide_passwords};
 use annals::cli::{
-    backup, check, diff, export, find, generated, import, list, merge, plans, profile, prune,
-    regress, salvage, serve, shift, show, stats, token, top, usage, user,
+    backup, check, diff, export, find, findings, generated, import, list, merge, plans, profile,
+    prune, regress, salvage, serve, shift, show, stats, token, top, usage, user,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -40,6 +40,7 @@ enum Command {
     Regress(regress::RegressArgs),
     Usage(usage::UsageArgs),
     Plans(plans::PlansArgs),
+    Findings(findings::FindingsArgs),
     Diff(diff::DiffArgs),
     Export(export::ExportArgs),
     Stats(stats::StatsArgs),
@@ -99,6 +100,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Regress(arguments) => regress::run(arguments).await,
         Command::Usage(arguments) => usage::run(arguments).await,
         Command::Plans(arguments) => plans::run(arguments).await,
+        Command::Findings(arguments) => findings::run(arguments).await,
         Command::Diff(arguments) => diff::run(arguments).await,
         Command::Export(arguments) => export::run(arguments).await,
         Command::Stats(arguments) => stats::run(arguments).await,

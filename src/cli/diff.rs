@@ -8,11 +8,10 @@ use serde_json::json;
 
 use super::READING;
 use super::args::{History, ReadArgs, column_names, column_value, load_column_names, plain};
-use super::output::{DIM, GREEN, Output, RED, Shown, YELLOW, visible};
+use super::output::{DIM, GREEN, Output, RED, Shown, YELLOW, readable_cell, shown_name, visible};
 use super::profile::{profile_text, time_text};
 use crate::domain::profile::{NodeDifference, Plan, Section, compare, lossy, operators};
 use crate::domain::statement::{DifferenceLine, Differences, differences};
-use crate::domain::time::Zone;
 use crate::store::{Reader, StoredQuery};
 
 /// Compare two runs of a statement
@@ -62,7 +61,7 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     }
     text.push_str(&output.comparison(
         &["column", "before", "after", "change"],
-        &different_columns(&before, &after, history.zone)?,
+        &different_columns(&before, &after, &history)?,
     ));
     text.push('\n');
     if let Some((one, other)) = before.statement.as_ref().zip(after.statement.as_ref()) {
@@ -88,14 +87,16 @@ const NOT_COMPARED: [&str; 5] = ["extra", "load", "statement", "started_ms", "en
 /// Numbers of which one is not more than another.
 const NAMES: [&str; 2] = ["error_code", "statement_id"];
 
-/// Returns a row for each column whose values differ, with times in a zone.
+/// Returns a row for each column whose values differ, with times in the zone of the output; on a terminal with durations, sizes
+/// and counts as people read them.
 fn different_columns(
     before: &StoredQuery,
     after: &StoredQuery,
-    zone: Zone,
+    history: &History,
 ) -> anyhow::Result<Vec<Vec<String>>> {
     let values = [serde_json::to_value(before)?, serde_json::to_value(after)?];
-    let time = |ms: Option<i64>| ms.map(|ms| zone.format_ms(ms)).unwrap_or_default();
+    let time = |ms: Option<i64>| ms.map(|ms| history.zone.format_ms(ms)).unwrap_or_default();
+    let is_terminal = history.output.is_terminal();
     let mut rows = Vec::new();
     let names = column_names().into_iter().filter(|name| !NOT_COMPARED.contains(name));
     for name in names.map(str::to_string).chain(load_column_names()) {
@@ -105,11 +106,17 @@ fn different_columns(
             name => values.each_ref().map(|value| plain(column_value(value, name))),
         };
         if first != second {
+            let readable = |number| readable_cell(&name, number).filter(|_| is_terminal);
             let numbers = values.each_ref().map(|value| column_value(value, &name)?.as_i64());
             let change = match numbers {
-                [Some(before), Some(after)] if !NAMES.contains(&&*name) => change(before, after),
+                [Some(before), Some(after)] if !NAMES.contains(&&*name) => {
+                    change(before, after, readable)
+                }
                 _ => String::new(),
             };
+            let [first, second] = [(first, numbers[0]), (second, numbers[1])]
+                .map(|(text, number)| number.and_then(readable).unwrap_or(text));
+            let name = if is_terminal { shown_name(&name).to_string() } else { name.clone() };
             rows.push(vec![name, first, second, change]);
         }
     }
@@ -117,8 +124,12 @@ fn different_columns(
 }
 
 /// Returns the difference of two numbers, and how many times as large the second is unless that is very much or little.
-fn change(before: i64, after: i64) -> String {
-    let difference = format!("{:+}", after.saturating_sub(before));
+fn change(before: i64, after: i64, readable: impl Fn(i64) -> Option<String>) -> String {
+    let difference = after.saturating_sub(before);
+    let difference = match readable(difference.saturating_abs()) {
+        Some(readable) => format!("{}{readable}", if difference < 0 { '-' } else { '+' }),
+        None => format!("{difference:+}"),
+    };
     let times = after as f64 / before as f64;
     // Beyond these, the difference says it all.
     match (0.05..1000.0).contains(&times) {

@@ -71,7 +71,8 @@ async fn text(history: &History, range: &QueryFilter, found: &Found) -> anyhow::
     }
     let mut text = String::new();
     let columns = list::Columns::of_list(history, range).await?;
-    for one in &found.matches {
+    let is_shown = |one: &&Match| one.kind != MatchKind::Text || !is_of_statement(found, one);
+    for one in found.matches.iter().filter(is_shown) {
         if !text.is_empty() {
             text.push('\n');
         }
@@ -83,6 +84,12 @@ async fn text(history: &History, range: &QueryFilter, found: &Found) -> anyhow::
         }
     }
     Ok(text)
+}
+
+/// Returns whether all queries of a match are runs of the statement that was found.
+fn is_of_statement(found: &Found, one: &Match) -> bool {
+    let statement = found.matches.iter().find_map(|other| other.fingerprint);
+    statement.is_some() && one.queries.iter().all(|query| query.fingerprint == statement)
 }
 
 fn heading(one: &Match) -> String {

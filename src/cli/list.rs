@@ -175,14 +175,15 @@ impl Columns {
             _ => &[field, "started_at", "duration_ms", "user", "cluster", "db", "state"],
         };
         let first = first.iter().filter_map(|name| names.iter().position(|other| other == name));
-        let shown = Shown { first: first.collect(), has_empty: false };
+        let shown = Shown { first: first.collect(), ..Shown::default() };
         Ok(Columns { names, shown })
     }
 
     /// Returns the columns that the user names.
     fn chosen(names: Vec<String>, order: QueryOrder) -> Columns {
         let first = names.iter().position(|name| name == order.field());
-        let shown = Shown { first: first.into_iter().collect(), has_empty: true };
+        let shown =
+            Shown { first: first.into_iter().collect(), has_empty: true, ..Shown::default() };
         Columns { names, shown }
     }
 }

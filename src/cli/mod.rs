@@ -8,7 +8,7 @@ pub mod check;
 pub mod diff;
 pub mod export;
 pub mod find;
-mod findings;
+pub mod findings;
 pub mod generated;
 pub mod import;
 pub mod list;

@@ -257,10 +257,12 @@ pub(super) struct Shown {
     pub first: Vec<usize>,
     /// Whether columns without any value are shown, because the user named them.
     pub has_empty: bool,
+    /// The characters of the last column that are shown even if other columns are hidden for them.
+    pub last_chars: u16,
 }
 
 /// Returns the name of a column on a terminal. Its values have their units there. What only loads have needs no prefix there.
-fn shown_name(name: &str) -> &str {
+pub(super) fn shown_name(name: &str) -> &str {
     let name = name.strip_prefix("load.").unwrap_or(name);
     match name.strip_suffix("_bytes") {
         Some(short) if short.contains('_') => short,
@@ -276,7 +278,8 @@ fn is_duration(name: &str) -> bool {
 
 /// Whether a column holds counts of rows, queries or plans.
 fn is_count(name: &str) -> bool {
-    name.ends_with("_rows") || ["count", "errors", "runs", "plans"].contains(&name)
+    const COUNTS: [&str; 6] = ["count", "errors", "runs", "plans", "rows_before", "rows_after"];
+    name.ends_with("_rows") || COUNTS.contains(&name)
 }
 
 /// Whether a column holds words that people recognise by their start.
@@ -338,8 +341,10 @@ fn constraints(
     order.extend(rest);
     let mut seen = vec![false; others.len()];
     order.retain(|column| !std::mem::replace(&mut seen[*column], true) && !hides(*column));
-    let least =
-        |share: u16, most: u16| last.saturating_add(PADDING).min((width / share).clamp(14, most));
+    let fewest = (shown.last_chars + PADDING).max(14);
+    let least = |share: u16, most: u16| {
+        last.saturating_add(PADDING).min((width / share).clamp(fewest, most.max(fewest)))
+    };
     let whole = |column: usize| others[column].saturating_add(PADDING);
     let cut = |column: usize| match is_text(names[column]) {
         true => whole(column).min(TEXT_CHARS + PADDING),

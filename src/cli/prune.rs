@@ -86,6 +86,12 @@ pub async fn run(args: PruneArgs) -> anyhow::Result<ExitCode> {
     store.close().await.context(CLOSING)?;
     let what = if store.file().is_some() { "file" } else { "database" };
     report(&removed, (what, before.file_bytes(), after.file_bytes()), args.json);
+    if store.file().is_none() && (removed.removed_queries, removed.removed_profiles) != (0, 0) {
+        eprintln!(
+            "annals: PostgreSQL keeps the space of what was removed, and stores new rows there once autovacuum has run; VACUUM FULL \
+             returns it to the disk"
+        );
+    }
     if !after.is_shrinkable() && after.free_bytes() > 0 {
         eprintln!(
             "annals: {} of the file are free and will be used again, but SQLite cannot shrink the file, because annals \

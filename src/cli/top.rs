@@ -12,6 +12,7 @@ use super::READING;
 use super::args::{FilterArgs, History, ReadArgs, number, parse_count};
 use super::output::Shown;
 use crate::domain::filter::QueryFilter;
+use crate::domain::readable::counted;
 use crate::domain::time::Zone;
 use crate::store::{Group, GroupBy, Reader};
 
@@ -119,23 +120,25 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let sorted = args.sort.name();
     let first = names.iter().position(|name| *name == sorted).into_iter().collect();
-    let shown = Shown { first, has_empty: false };
+    let shown = Shown { first, ..Shown::default() };
     history.output.write(&history.output.table(&names, &cells, &shown))?;
-    if cells.is_empty() {
-        eprintln!("annals: {}", nothing_found(from_ms, to_ms, history.zone));
-    }
+    let runs = groups.iter().map(|group| group.count).sum();
+    eprintln!("annals: {}", summary(runs, (from_ms, to_ms), history.zone));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the message for a period without rows.
-fn nothing_found(from_ms: Option<i64>, to_ms: Option<i64>, zone: Zone) -> String {
-    let what = "no queries";
+/// Returns what was counted, as a sentence.
+fn summary(runs: i64, (from_ms, to_ms): (Option<i64>, Option<i64>), zone: Zone) -> String {
+    let what = match runs {
+        0 => "no queries".to_string(),
+        runs => counted(runs, "run", "runs"),
+    };
     let time = |ms: i64| zone.format_ms(ms);
     match (from_ms, to_ms) {
         (Some(from), Some(to)) => format!("{what} from {} to {}", time(from), time(to)),
         (Some(from), None) => format!("{what} since {}", time(from)),
         (None, Some(to)) => format!("{what} before {}", time(to)),
-        (None, None) => what.to_string(),
+        (None, None) => what,
     }
 }
 
@@ -280,12 +283,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_period_without_rows_is_named() {
-        let message = |from_ms, to_ms| nothing_found(from_ms, to_ms, Zone::UTC);
+    fn the_period_is_named() {
+        let message = |from_ms, to_ms| summary(0, (from_ms, to_ms), Zone::UTC);
         let day = "no queries from 1970-01-01 00:00:00 to 1970-01-02 00:00:00";
         assert_eq!(message(Some(0), Some(DAY_MS)), day);
         assert_eq!(message(Some(0), None), "no queries since 1970-01-01 00:00:00");
         assert_eq!(message(None, Some(0)), "no queries before 1970-01-01 00:00:00");
         assert_eq!(message(None, None), "no queries");
+        assert_eq!(summary(2, (Some(0), None), Zone::UTC), "2 runs since 1970-01-01 00:00:00");
     }
 }

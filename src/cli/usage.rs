@@ -89,6 +89,8 @@ const NAMES: [&str; 12] = [
 ];
 /// The places of the figures that matter most, without what they are compared with.
 const FIGURES: [usize; 6] = [1, 2, 9, 7, 3, 5];
+/// The characters of a fingerprint and of what marks the cut behind it. Other commands take only a whole one.
+const FINGERPRINT_CHARS: u16 = 17;
 /// The kinds of groups.
 const KINDS: [&str; 6] = ["user", "db", "table", "client", CLUSTER, "statement"];
 /// The kind that only a history of several clusters has.
@@ -130,7 +132,7 @@ pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     );
     let rows = rows(total, &groups, compared);
     let first = std::iter::once(args.sort.column()).chain(FIGURES).collect();
-    let shown = Shown { first, has_empty: false };
+    let shown = Shown { first, last_chars: FINGERPRINT_CHARS, ..Shown::default() };
     history.output.write(&history.output.table(&NAMES, &rows, &shown))?;
     for (kind, groups) in groups {
         if groups.groups > groups.rows.len() {
@@ -172,10 +174,10 @@ async fn during(
         vec![running, cpu, bytes, memory, errors, count]
     });
     let runs: Vec<Vec<String>> = found.queries.iter().map(|run| cells(run, history.zone)).collect();
-    let shown = Shown::default();
+    let shown = Shown { last_chars: FINGERPRINT_CHARS, ..Shown::default() };
     let text = history.output.table(&NAMES_BESIDE, &groups, &shown)
         + "\n"
-        + &history.table(&NAMES_OF_RUNS, &runs, &shown).await;
+        + &history.table(&NAMES_OF_RUNS, &runs, &Shown::default()).await;
     history.output.write(&text)?;
     let cut = if found.is_cut { ", which is the part that was read" } else { "" };
     let [from, to] = [found.from_ms, found.to_ms].map(|ms| history.zone.format_ms(ms));

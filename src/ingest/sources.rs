@@ -138,9 +138,10 @@ impl Source {
     /// Counts a committed batch, whose times without a zone were read in `zone`.
     pub(super) fn wrote(&self, summary: WriteSummary, arrival: Arrival, zone: Option<Zone>) {
         let mut report = unpoisoned(&self.report);
-        report.note_zone(&self.name, summary.zone_before, zone);
         // What was stored already has the times that it had: a shift of this source moves nothing of it.
-        if summary.records.new + summary.records.merged > 0 {
+        let has_new_times = summary.has_new_times();
+        report.note_zone(&self.name, summary.zone_before.filter(|_| has_new_times), zone);
+        if has_new_times {
             report.note_future(&self.name, arrival, zone);
         }
         report.records_new += summary.records.new;
@@ -324,6 +325,8 @@ mod tests {
             arrival(0, None),
             Some(Zone::UTC),
         );
+        assert_eq!(source.report().time_zone_before, None, "nothing was stored");
+        source.wrote(WriteSummary { zone_before, ..new }, arrival(0, None), Some(Zone::UTC));
         assert_eq!(source.report().time_zone_before.as_deref(), Some("Asia/Shanghai"));
     }
 

@@ -506,7 +506,8 @@ pub(crate) struct WriteSummary {
     pub logins: Counts,
     /// Records that name another cluster than the stored one, which keeps its own.
     pub other_clusters: u64,
-    /// The zone in which the times of the source were read before, if that was another one until now.
+    /// The zone in which the times of the source were read before, if the batch was read in another one. Only new times change
+    /// the zone of the source.
     pub zone_before: Option<Zone>,
     /// Queries, loads and log-ins whose times were moved.
     pub shifted: u64,
@@ -521,6 +522,11 @@ pub(crate) struct WriteSummary {
 }
 
 impl WriteSummary {
+    /// Returns whether a time was stored: that of a new record or log-in, or of one that changed.
+    pub(crate) fn has_new_times(&self) -> bool {
+        self.records.new + self.records.merged + self.logins.new + self.logins.merged > 0
+    }
+
     /// Adds the summary of another batch.
     pub(crate) fn add(&mut self, other: WriteSummary) {
         self.records.add(other.records);

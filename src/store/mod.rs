@@ -49,7 +49,7 @@ pub(crate) use query::{
 pub(crate) use regression::{Regression, Regressions};
 pub(crate) use retention::{Mark, Pruner, Removal};
 pub(crate) use shift::{Shift, Shifted, TimeSource, ZoneGroup};
-pub(crate) use sqlite::{BUSY_TIMEOUT, Store as SqliteStore, sqlite_version};
+pub(crate) use sqlite::{BUSY_TIMEOUT, Store as SqliteStore, is_history, sqlite_version};
 pub(crate) use statements::{StatementOrder, StatementPage, StatementStatistics};
 pub(crate) use timeline::{Bucket, Spans};
 pub(crate) use usage::{

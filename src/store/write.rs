@@ -160,6 +160,7 @@ pub(super) async fn write_batch(
     batch: &mut Batch,
 ) -> Result<WriteSummary, StoreError> {
     let mut written = WriteSummary::default();
+    let mut other_zone = None;
     if let Some(label) = &batch.label
         && !rows.insert_label(label).await?
     {
@@ -182,9 +183,10 @@ pub(super) async fn write_batch(
     if batch.is_zoned
         && let Some((source, zone)) = batch.source.clone()
     {
-        let (number, zone_before) = time_source(rows, &source, zone).await?;
+        let (number, other) = time_source(rows, &source, zone).await?;
         batch.set_time_source(number);
-        written.zone_before = zone_before;
+        written.zone_before = other.as_ref().and_then(|last| last.time_zone.parse().ok());
+        other_zone = other;
     }
     if !batch.clusters.is_empty() {
         rows.insert_clusters(&batch.clusters).await?;
@@ -215,6 +217,10 @@ pub(super) async fn write_batch(
         rows.change_hours(&batch.hours).await?;
     }
     written.logins = rows.write_logins(&batch.logins).await?;
+    if let Some(last) = other_zone.filter(|_| !written.has_new_times()) {
+        // No stored time was read in the zone of this batch.
+        rows.put_time_source(&TimeSource { used_ms: later_than(&last), ..last }).await?;
+    }
     if let Some(file) = &batch.followed {
         rows.write_followed(file).await?;
     }
@@ -227,13 +233,13 @@ pub(super) async fn write_batch(
     Ok(written)
 }
 
-/// Returns the number under which a source with a zone is stored, and the zone in which it was read until now, if that is
-/// another one.
+/// Returns the number under which a source with a zone is stored, and its row of the zone in which it was read until now, if that
+/// is another one.
 async fn time_source(
     rows: &mut impl Rows,
     source: &str,
     zone: Zone,
-) -> Result<(i64, Option<Zone>), StoreError> {
+) -> Result<(i64, Option<TimeSource>), StoreError> {
     let mut known = rows.time_sources(source).await?;
     // A moved time was not read in another zone.
     known.retain(|row| row.shifted_ms == 0);
@@ -241,12 +247,16 @@ async fn time_source(
     if let Some(last) = last.as_ref().filter(|last| last.is_of(zone)) {
         return Ok((last.id, None));
     }
-    // Later than the last one, whatever the clock says.
-    let used_ms = last.as_ref().map_or(0, |last| last.used_ms.saturating_add(1)).max(now_ms());
+    let used_ms = last.as_ref().map_or_else(now_ms, later_than);
     let (source, time_zone) = (source.to_string(), zone.to_string());
     let row = TimeSource { id: 0, source, time_zone, shifted_ms: 0, used_ms };
     let number = rows.put_time_source(&row).await?;
-    Ok((number, last.and_then(|last| last.time_zone.parse().ok())))
+    Ok((number, last))
+}
+
+/// Returns when a row of a source is used that is not the last one yet: later than that, whatever the clock says.
+fn later_than(last: &TimeSource) -> i64 {
+    last.used_ms.saturating_add(1).max(now_ms())
 }
 
 /// Writes a profile, unless the stored one of the query is the better one. Returns whether it was written. A profile of a

@@ -148,6 +148,25 @@ fn findings_of_a_profile_are_shown() {
     assert!(join.contains("HASH_JOIN 7  ! wrong-estimate  INNER JOIN(BROADCAST)"), "{plan}");
     assert_eq!(plan.matches("! wrong-estimate").count(), 1, "{plan}");
     assert!(plan.ends_with("--findings shows what.\n") && !plan.contains('\u{1b}'), "{plan}");
+    // Of all runs, rule by rule.
+    let overview = run(&db, &["findings"]);
+    assert_eq!(stderr(&overview), "annals: 1 run has findings\n");
+    let overview = stdout(&overview);
+    let [names, rule, statement] = overview.lines().collect::<Vec<_>>()[..] else {
+        panic!("{overview}");
+    };
+    assert_eq!(names, "rule\ttotal_ms\truns\tfingerprint\tquery_id\tstatement");
+    assert!(
+        rule.starts_with("wrong-estimate\t10240\t1\t\t\tThe planner expected a join"),
+        "{rule}"
+    );
+    let fingerprint = json(&db, &["show", "6b1d", "--json"])["fingerprint"].clone();
+    let start = format!("wrong-estimate\t10240\t1\t{}\t", fingerprint.as_str().unwrap());
+    assert!(statement.starts_with(&format!("{start}6b1d")), "{statement}");
+    assert!(statement.ends_with("\tselect sum(o.price) from orders o join customers c on o.customer = c.id where o.price > ?"), "{statement}");
+    let overview = json(&db, &["findings", "--json"]);
+    assert_eq!(overview["rules"][0]["statements"][0]["fingerprint"], fingerprint);
+    assert_eq!(json(&db, &["findings", "--user", "nobody", "--json"])["runs"], 0);
     let both = run(&db, &["profile", "6b1d", "--findings", "--plan"]);
     assert_eq!(both.status.code(), Some(2));
 }
@@ -217,6 +236,11 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
         "annals: no queries from 2020-01-01 00:00:00 to 2020-01-02 00:00:00\n"
     );
     assert_eq!(stdout(&empty).lines().count(), 1, "the names of the columns");
+    let last_day = run(&db, &["top"]);
+    assert_eq!(
+        stderr(&last_day),
+        "annals: 4 runs from 2025-11-17 10:14:02 to 2025-11-18 10:14:02\n"
+    );
     assert_eq!(
         (&slower[0]["after"]["p50_ms"], &slower[0]["before"]["p50_ms"]),
         (&169.into(), &119.into())

@@ -128,6 +128,11 @@ fn each_name_leads_to_the_one_thing_that_it_means() {
         assert_eq!(leads_to(&server, &text, ""), format!("/statements/{fingerprint}"), "{text}");
         assert_eq!(kinds(&server, &text), one("statement", &[OTHER, ONE]), "{text}");
     }
+    // It means nothing else, whatever else has this name.
+    let row = json!({"query_id": format!("{fingerprint}-3"), "trace_id": fingerprint,
+        "started_ms": START_MS, "duration_ms": 5, "stmt": "select b from stock"});
+    let (status, ..) = server.send("POST", "/api/v1/queries", &[], row.to_string().as_bytes());
+    assert_eq!((status, kinds(&server, &fingerprint)), (200, one("statement", &[OTHER, ONE])));
     // The range goes with it, unless the statement has no page in the range.
     let range = |from: i64| format!("&from={from}");
     let kept = leads_to(&server, &fingerprint, &range(START_MS + 500));
@@ -355,6 +360,12 @@ fn the_command_finds_the_same() {
     let nothing = find(&db, &["no such thing"]);
     assert_eq!((nothing.status.code(), stdout(&nothing)), (Some(1), String::new()));
     assert!(stderr(&nothing).contains("nothing has this name"), "{}", stderr(&nothing));
+    // What contains a statement and is a run of it is one list.
+    let statement = "select a from orders where id = 1";
+    let printed = stdout(&find(&db, &[statement]));
+    assert!(printed.starts_with("runs of statement "), "{printed}");
+    assert!(printed.contains(ONE) && printed.contains(OTHER), "{printed}");
+    assert!(!printed.contains("statements that contain this text"), "{printed}");
     // A number with a sign is a fingerprint, and no option.
     let output = find(&db, &["-1234567890123456789"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));

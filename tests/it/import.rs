@@ -5,8 +5,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    WithDb, annals, audit_record, audit_records, data, db_argument, import, number, query_rows,
-    stderr, stdout, stored, try_rows,
+    WithDb, annals, audit_record, audit_records, data, db_argument, import, is_postgres, number,
+    query_rows, stderr, stdout, stored, try_rows,
 };
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
@@ -118,11 +118,55 @@ fn a_pipe_is_read_if_it_is_named_and_skipped_in_a_folder() {
 }
 
 #[test]
-fn an_empty_file_exits_with_0() {
+fn an_import_of_nothing_says_so_and_exits_with_2() {
     let folder = TempDir::new().unwrap();
-    let empty = folder.path().join("empty");
+    let (db, empty) = (folder.path().join("a.db"), folder.path().join("empty"));
+    let no_files = folder.path().join("folder");
     std::fs::write(&empty, "").unwrap();
-    assert_eq!(import(&folder.path().join("a.db"), &[&empty]).status.code(), Some(0));
+    std::fs::create_dir(&no_files).unwrap();
+    for is_new in [true, false] {
+        for (path, why) in [(&empty, "the file is empty"), (&no_files, "there is no file")] {
+            let output = import(&db, &[path]);
+            assert_eq!(output.status.code(), Some(2));
+            let line = format!("\n  nothing was found: {why}\n");
+            assert!(stdout(&output).ends_with(&line), "{}", stdout(&output));
+        }
+        assert!(is_postgres() || db.exists() != is_new);
+        // An empty file beside others is no mistake.
+        let output = import(&db, &[&empty, &data("fe.audit.log")]);
+        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+        assert!(!stdout(&output).contains("nothing was found"), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_history_in_a_folder_is_named_as_one() {
+    let folder = TempDir::new().unwrap();
+    let logs = folder.path().join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    let (other, log) = (logs.join("other.db"), logs.join("fe.audit.log"));
+    std::fs::write(&log, audit_records(0..3)).unwrap();
+    let made = annals().arg("import").arg(&log).arg("--db").arg(&other).output().unwrap();
+    assert!(made.status.success());
+    // As an open history has them.
+    for end in ["-wal", "-shm"] {
+        std::fs::write(logs.join(format!("other.db{end}")), "pages").unwrap();
+    }
+    let db = folder.path().join("a.db");
+    let output = import(&db, &[&logs]);
+    let printed = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    let hint = "  not imported: 1 history of annals; `annals merge FILE` adds one to another\n";
+    assert!(printed.contains(&format!("{hint}        {}\n", other.display())), "{printed}");
+    assert!(
+        printed.contains("records:  3 new") && !printed.contains("not understood"),
+        "{printed}"
+    );
+    std::fs::remove_file(&log).unwrap();
+    let output = import(&db, &[&logs]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stdout(&output).contains(hint), "{}", stdout(&output));
+    assert!(!stdout(&output).contains("nothing was found"), "{}", stdout(&output));
 }
 
 #[test]

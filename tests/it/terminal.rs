@@ -175,16 +175,24 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
     let usage = shown(80, "usage --from 2024-09-01 --to 2024-09-02 2>/dev/null");
     assert!(names(&usage).starts_with("kind running before cpu_time"), "{usage}");
     assert!(names(&usage).contains("errors count"), "{usage}");
+    // A fingerprint is whole, because other commands take no part of one.
+    let top = shown(80, "top --from 2024-09-01 2>/dev/null");
+    let fingerprint = top.lines().nth(1).unwrap().split_whitespace().next().unwrap();
+    for columns in (50..120).step_by(3) {
+        let usage = shown(columns, "usage --from 2024-09-01 --to 2024-09-02 2>/dev/null");
+        let statement = usage.lines().find(|line| line.starts_with("statement")).unwrap();
+        assert!(statement.contains(&format!(" {fingerprint}")), "{usage}");
+    }
     assert_eq!(names(&shown(40, "list")), "query_id duration statement");
     // A comparison keeps both values and their difference, and the statements are below it.
     let diff = shown(80, "diff 0000000000000001 000000000000000a");
     assert_eq!(names(&diff), "column before after change");
-    for row in ["duration_ms 0 9 +9", "started_at 2024-09-01 10:00:00 2024-09-01 10:00:08"] {
+    for row in ["duration 0 ms 9 ms +9 ms", "started_at 2024-09-01 10:00:00 2024-09-01 10:00:08"] {
         let is_row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ") == row;
         assert!(diff.lines().any(is_row), "{row}: {diff}");
     }
     for columns in [20, 40, 80, 120, 500] {
-        for command in ["list", "list -c query_id", "top --from 2024-09-01", "stats"] {
+        for command in ["list", "list -c query_id", "top --from 2024-09-01 2>/dev/null", "stats"] {
             shown(columns, command);
         }
     }
@@ -202,6 +210,10 @@ fn lines_of_a_profile_break_between_words() {
         let environment: &[(&str, &str)] = &[("NO_COLOR", "1"), ("PAGER", "")];
         Terminal { columns, rows: 500, environment }.run(folder.path(), arguments).0
     };
+    let findings = shown(80, "findings");
+    let names = findings.lines().next().unwrap().split_whitespace().collect::<Vec<_>>();
+    assert_eq!(names, ["rule", "total", "runs", "fingerprint", "query_id", "statement"]);
+    assert!(findings.lines().all(|line| line.chars().count() <= 80), "{findings}");
     for option in ["--findings", "--plan", "--tree"] {
         let command = format!("profile {PROFILED} {option}");
         let (wide, narrow) = (shown(500, &command), shown(80, &command));

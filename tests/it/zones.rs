@@ -103,15 +103,21 @@ fn a_history_of_the_wrong_zone_becomes_that_of_the_right_one() {
     assert!(said.contains("are where they belong") && said.ends_with("moved: 0\n"), "{said}");
     let said = import_in("Asia/Shanghai", &wrong, &data(""));
     assert!(said.contains("  records:  0 new, 0 merged, "), "{said}");
+    assert!(said.contains("  the stored times stay: they were read in the zone UTC\n"), "{said}");
+    assert!(!said.contains("annals shift"), "{said}");
+    assert_eq!(exported(&wrong), exported(&right));
+    // The first import that stores something in the other zone has the advice, and no later one.
+    let record = |id: &str| audit_record("2024-01-02 10:00:00,001", &[("QueryId", id)]);
+    let new = scene.write("new.log", &record("z-1"));
+    let said = import_in("Asia/Shanghai", &wrong, &new);
     assert!(
         said.contains("read in the zone UTC until now, and are read in Asia/Shanghai from now on"),
         "{said}"
     );
     assert!(said.contains("`annals shift --source 'import' --read-as UTC --by -8h`"), "{said}");
-    assert_eq!(exported(&wrong), exported(&right));
-    // The zone is said once.
-    let said = import_in("Asia/Shanghai", &wrong, &data("fe.audit.log"));
-    assert!(!said.contains("until now"), "{said}");
+    let said = import_in("Asia/Shanghai", &wrong, &scene.write("newer.log", &record("z-2")));
+    assert!(said.contains("1 new") && !said.contains("until now"), "{said}");
+    execute(&wrong, "DELETE FROM query WHERE query_id LIKE 'z-%'");
     // The command is no riddle to undo.
     shifted(&wrong, &["--by", "0", "--read-as", "UTC"]);
     assert_eq!(exported(&wrong), before);

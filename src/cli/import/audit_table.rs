@@ -80,7 +80,9 @@ fn show(bar: &ProgressBar, report: &SourceReport) {
 /// Returns what was read, for the user.
 fn summary(name: &str, report: &SourceReport, took: Duration) -> String {
     let table = report.audit_table.clone().unwrap_or_default();
-    let advice = future_advice(&table).or_else(|| report.time_advice.clone());
+    let has_new = report.records_new + report.records_merged > 0;
+    let future = future_advice(&table).filter(|_| has_new);
+    let advice = future.or_else(|| report.time_advice.clone());
     let zone = table.time_zone.unwrap_or_default();
     let mut text = format!(
         "read {} of {name} in {:.1} s, with times of the zone {zone}\n  records:  {} new, {} merged, {} unchanged",

@@ -35,7 +35,8 @@ use crate::store::{Address, BULK_TIME, Batch, Store};
 /// files of a frontend, like fe.log, are counted. New records merge with known ones, so the same input may be imported
 /// again.
 ///
-/// The exit status is 0 if all input was understood, 1 if some was not (the rest is stored), 2 if nothing was.
+/// The exit status is 0 if all input was understood, 1 if some was not (the rest is stored), 2 if nothing was, or if there is nothing
+/// in the files and folders.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// Files and folders to read; - is standard input. Without any, and without --audit-table, annals reads the audit tables of
@@ -116,7 +117,8 @@ fn source_name(config: &Config) -> String {
 fn nothing_for_new_history(config: &Config, paths: &[PathBuf], options: Options) -> Option<Report> {
     match &config.db() {
         Address::File(file) if !file.exists() => {
-            report_of_nothing(paths, options, &source_name(config)).filter(Report::has_problems)
+            let report = report_of_nothing(paths, options, &source_name(config));
+            report.filter(|report| report.has_problems() || report.is_empty())
         }
         _ => None,
     }
@@ -150,11 +152,9 @@ pub(super) async fn import(
         let files = search(&paths, own_file.as_deref(), &mut report);
         let progress = progress::bar(&files);
         let _waiting = AbortOnDrop(runtime.spawn(say_waiting(waited_for, progress.clone())));
-        let mut reader = Reader::new(runtime, writer, options, batch, progress, report);
-        reader.read_all(&files)?;
-        reader.finish()
+        Reader::new(runtime, writer, options, batch, progress, report).run(&files)
     });
-    Ok(reading.await.context("the reading thread ended early")??)
+    reading.await.context("the reading thread ended early")?
 }
 
 /// A task that ends with its owner.

@@ -13,9 +13,10 @@ use walkdir::WalkDir;
 
 use super::is_standard_input;
 use super::report::{Problem, Report, START};
+use crate::domain::readable::counted;
 use crate::formats::file::{self, Emit, Location, Options};
 use crate::formats::{Item, SkipReason};
-use crate::store::{Batch, WriteError, WriteSummary, Writer};
+use crate::store::{Batch, StoreError, WriteError, WriteSummary, Writer, is_history};
 
 /// Returns the files at and below the paths, those of a folder by name, without the history itself.
 pub(super) fn search(
@@ -37,6 +38,10 @@ pub(super) fn search(
                 Ok(entry) if entry.depth() > 0 && !entry.file_type().is_file() => {
                     report.problem(Problem::Skipped(SkipReason::NotAFile), entry.path(), START);
                 }
+                Ok(entry) if entry.file_type().is_file() && is_history(entry.path()) => {
+                    report.histories.push(entry.into_path());
+                }
+                Ok(entry) if is_beside_history(entry.path()) => {}
                 Ok(entry) => files.push(entry.into_path()),
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_path_buf();
@@ -102,12 +107,21 @@ fn read_file<E>(
     Ok(true)
 }
 
+/// What the names of SQLite's files beside a database end with.
+const ENDS: [&str; 2] = ["-wal", "-shm"];
+
+/// Whether a file is one of SQLite's beside a history.
+fn is_beside_history(file: &Path) -> bool {
+    let history = |end| Some(Path::new(file.to_str()?.strip_suffix(end)?));
+    ENDS.into_iter().filter_map(history).any(|path| path.is_file() && is_history(path))
+}
+
 /// Whether a file is the history, or its write-ahead log.
 fn is_part_of(file: &Path, history: Option<&Path>) -> bool {
     let (Ok(file), Some(history)) = (file.canonicalize(), history) else {
         return false;
     };
-    ["", "-wal", "-shm"].iter().any(|end| {
+    ENDS.into_iter().chain([""]).any(|end| {
         let mut name = history.as_os_str().to_os_string();
         name.push(end);
         file.as_os_str() == name
@@ -140,7 +154,15 @@ impl Reader {
         Reader { runtime, writer, options, batch, pending, progress, started, report }
     }
 
-    pub(super) fn read_all(&mut self, files: &[PathBuf]) -> Result<(), WriteError> {
+    /// Reads the files, and returns the report once everything is stored.
+    pub(super) fn run(mut self, files: &[PathBuf]) -> anyhow::Result<Report> {
+        match self.read_all(files).and_then(|()| self.finish()) {
+            Ok(()) => Ok(self.report),
+            Err(error) => Err(self.with_stored(error)),
+        }
+    }
+
+    fn read_all(&mut self, files: &[PathBuf]) -> Result<(), WriteError> {
         for path in files {
             let (progress, options) = (self.progress.clone(), self.options);
             let add = &mut |place: Location<'_>, item| self.add(item, path, place);
@@ -171,12 +193,13 @@ impl Reader {
         self.pending.push_back(result);
         // A full disk ends the import here, and not after the last file.
         while let Some(result) = self.pending.front_mut() {
-            match result.try_recv() {
-                Ok(written) => self.report.written.add(written?),
+            let written = match result.try_recv() {
+                Ok(written) => written,
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Closed) => return Err(WriteError::Closed),
-            }
+                Err(TryRecvError::Closed) => Err(WriteError::Closed),
+            };
             self.pending.pop_front();
+            self.report.written.add(written?);
         }
         let records = self.report.written.records.total();
         let rate = records as f64 / self.started.elapsed().as_secs_f64();
@@ -184,13 +207,15 @@ impl Reader {
         Ok(())
     }
 
-    /// Waits for the commits, and returns the report.
-    pub(super) fn finish(mut self) -> Result<Report, WriteError> {
+    /// Waits for the commits.
+    fn finish(&mut self) -> Result<(), WriteError> {
         let (writer, written, pending) =
-            (&self.writer, &mut self.report.written, std::mem::take(&mut self.pending));
+            (&self.writer, &mut self.report.written, &mut self.pending);
         let add_written = async {
-            for result in pending {
-                written.add(result.await.map_err(|_| WriteError::Closed)??);
+            while let Some(result) = pending.front_mut() {
+                let result = result.await.unwrap_or(Err(WriteError::Closed));
+                pending.pop_front();
+                written.add(result?);
             }
             Ok(())
         };
@@ -199,6 +224,23 @@ impl Reader {
         self.runtime.block_on(async { tokio::try_join!(writer.finish(), add_written) })?;
         self.progress.finish_and_clear();
         self.report.took = self.started.elapsed();
-        Ok(self.report)
+        Ok(())
+    }
+
+    /// Adds to the error of a full disk how many records are stored.
+    fn with_stored(mut self, error: WriteError) -> anyhow::Error {
+        if !matches!(error, WriteError::Store(StoreError::Full(_))) {
+            return error.into();
+        }
+        // A smaller group behind the one that failed may be stored. A full disk lets no group wait.
+        while let Some(result) = self.pending.pop_front() {
+            if let Ok(Ok(written)) = result.blocking_recv() {
+                self.report.written.add(written);
+            }
+        }
+        let stored = counted(self.report.written.records.total(), "record is", "records are");
+        anyhow::Error::from(error).context(format!(
+            "the disk is full, and {stored} stored; free space on it, and run the same import again, which stores the others"
+        ))
     }
 }

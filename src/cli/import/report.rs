@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::is_standard_input;
 use crate::cli::merge::other_clusters;
+use crate::domain::readable::counted;
 use crate::domain::record::{QueryRecord, Zoned};
 use crate::domain::time::Zone;
 use crate::formats::file::Location;
@@ -61,6 +62,8 @@ pub(in crate::cli) struct Report {
     pub(super) files: u64,
     /// Files that a frontend writes beside its audit log, without records and profiles.
     pub(super) other_files: u64,
+    /// Histories of annals, which `annals merge` reads.
+    pub(super) histories: Vec<PathBuf>,
     pub(super) written: WriteSummary,
     /// Records and profiles that an exclusion rule matched.
     pub(super) excluded: u64,
@@ -97,6 +100,7 @@ impl Report {
         Report {
             files: 0,
             other_files: 0,
+            histories: Vec::new(),
             written: WriteSummary::default(),
             excluded: 0,
             problems: BTreeMap::new(),
@@ -175,11 +179,6 @@ impl Report {
         }
     }
 
-    /// Whether the import changed a record.
-    fn changed_any(&self) -> bool {
-        self.written.records.new + self.written.records.merged > 0
-    }
-
     fn advice(&self, ahead_ms: i64) -> String {
         future_in_zone(&self.source, self.zone, ahead_ms)
     }
@@ -197,11 +196,21 @@ impl Report {
         !self.problems.is_empty()
     }
 
-    /// Returns 0 if all input was understood, 1 if some was not, 2 if none was.
-    pub(in crate::cli) fn exit_code(&self) -> ExitCode {
+    /// Returns how many records, profiles and log-ins were understood.
+    fn understood(&self) -> u64 {
         let WriteSummary { records, profiles, logins, .. } = self.written;
-        let understood = records.total() + profiles.total() + logins.total() + self.excluded;
-        match (self.problems.is_empty(), understood) {
+        records.total() + profiles.total() + logins.total() + self.excluded
+    }
+
+    /// Whether there was nothing to understand.
+    pub(super) fn is_empty(&self) -> bool {
+        self.problems.is_empty() && self.other_files == 0 && self.understood() == 0
+    }
+
+    /// Returns 0 if all input was understood, 1 if some was not, 2 if none was or there was none.
+    pub(in crate::cli) fn exit_code(&self) -> ExitCode {
+        match (self.problems.is_empty(), self.understood()) {
+            _ if self.is_empty() => ExitCode::from(2),
             (true, _) => ExitCode::SUCCESS,
             (false, 0) => ExitCode::from(2),
             (false, _) => ExitCode::from(1),
@@ -221,11 +230,36 @@ impl fmt::Display for Report {
         if self.other_files > 0 {
             writeln!(f, "  other files: {}", self.other_files)?;
         }
+        if !self.histories.is_empty() {
+            let count = counted(self.histories.len(), "history", "histories");
+            writeln!(
+                f,
+                "  not imported: {count} of annals; `annals merge FILE` adds one to another"
+            )?;
+            for history in self.histories.iter().take(PLACES) {
+                writeln!(f, "        {}", history.display())?;
+            }
+            if self.histories.len() > PLACES {
+                writeln!(f, "        ...")?;
+            }
+        } else if self.is_empty() {
+            let why = match self.files {
+                0 => "there is no file",
+                1 => "the file is empty",
+                _ => "the files are empty",
+            };
+            writeln!(f, "  nothing was found: {why}")?;
+        }
         if let Some(note) = other_clusters(self.written.other_clusters) {
             writeln!(f, "  {note}")?;
         }
         if let Some(before) = self.written.zone_before {
-            writeln!(f, "  {}", other_zone(&self.source, before, self.zone))?;
+            match self.written.has_new_times() {
+                true => writeln!(f, "  {}", other_zone(&self.source, before, self.zone))?,
+                false => {
+                    writeln!(f, "  the stored times stay: they were read in the zone {before}")?
+                }
+            }
         }
         if self.excluded > 0 {
             writeln!(f, "  excluded by the configuration: {}", self.excluded)?;
@@ -243,7 +277,7 @@ impl fmt::Display for Report {
             list(f, warning, occurrences)?;
             match warning {
                 // A shift of this source would move nothing of what was stored before.
-                Warning::Future if !self.changed_any() => {
+                Warning::Future | Warning::AfterWritten if !self.written.has_new_times() => {
                     writeln!(
                         f,
                         "        All of them are stored already, and nothing was changed."

@@ -70,13 +70,40 @@ struct DockerLine<'a> {
     tag: Option<Cow<'a, str>>,
 }
 
-/// An event of Filebeat or Logstash.
+/// An event of a log shipper. Each shipper has the line under one of these keys.
 #[derive(Deserialize)]
 struct Event<'a> {
-    #[serde(rename = "@timestamp")]
-    _time: IgnoredAny,
+    /// Filebeat, Logstash, Vector.
+    #[serde(borrow)]
+    message: Option<Cow<'a, str>>,
+    /// Loki.
+    #[serde(borrow)]
+    line: Option<Cow<'a, str>>,
+    /// A document of Elasticsearch.
+    #[serde(borrow, rename = "_source")]
+    source: Option<Document<'a>>,
+}
+
+/// What a shipper stored in Elasticsearch.
+#[derive(Deserialize)]
+struct Document<'a> {
     #[serde(borrow)]
     message: Cow<'a, str>,
+}
+
+impl<'a> Event<'a> {
+    /// Returns the line of the log.
+    fn text(self) -> Option<Cow<'a, str>> {
+        self.message.or(self.line).or(self.source.map(|document| document.message))
+    }
+}
+
+/// Returns the bytes of a text.
+fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
 }
 
 impl Wrapper {
@@ -126,11 +153,8 @@ impl Wrapper {
             Wrapper::Event => {
                 let line = line.trim_ascii();
                 line.starts_with(b"{").then_some(())?;
-                let text = match serde_json::from_slice(line).ok()? {
-                    Event { message: Cow::Borrowed(text), .. } => Cow::Borrowed(text.as_bytes()),
-                    Event { message: Cow::Owned(text), .. } => Cow::Owned(text.into_bytes()),
-                };
-                Some(WrappedLine { text, stream: 0, continues: Continues::No })
+                let text = serde_json::from_slice::<Event<'_>>(line).ok()?.text()?;
+                Some(WrappedLine { text: bytes(text), stream: 0, continues: Continues::No })
             }
             Wrapper::File => whole(after_file_name(line)?),
             Wrapper::Time => whole(after_time(line)?),
@@ -149,10 +173,7 @@ fn docker_json(line: &[u8]) -> Option<WrappedLine<'_>> {
     if stream.is_none() && time.is_none() && date.is_none() && tag.is_none() {
         return None;
     }
-    let text = match log {
-        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-    };
+    let text = bytes(log);
     let stream = usize::from(stream.as_deref() == Some("stderr"));
     let continues = match tag.as_deref().and_then(|tag| tag.bytes().next()) {
         Some(b'P') => Continues::Yes,
@@ -223,6 +244,42 @@ fn after_name_of_context(line: &[u8]) -> Option<&[u8]> {
         .take_while(|(name, _)| name.iter().all(|byte| !byte.is_ascii_whitespace()))
         .find(|(name, text)| !name.is_empty() && begins_with_time(text))
         .map(|(_, text)| text)
+}
+
+/// The prefix that grep writes before the lines of one file.
+#[derive(Debug, Clone)]
+pub(super) struct GrepPrefix {
+    /// The name of the file; empty if grep writes only the number of a line.
+    name: Vec<u8>,
+    is_numbered: bool,
+}
+
+impl GrepPrefix {
+    /// Returns the prefix of a line whose text is known; None if the text says nothing of the prefix, because it does not begin
+    /// with a time.
+    pub(super) fn of(line: &[u8], text: &[u8]) -> Option<GrepPrefix> {
+        let (name, _) = line.strip_suffix(text)?.split_last_chunk::<1>()?;
+        begins_with_time(text).then_some(())?;
+        let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        let before = &name[..name.len() - digits];
+        let numbered = before.strip_suffix(b":").or_else(|| before.strip_suffix(b"-"));
+        let numbered = numbered.or(before.is_empty().then_some(before)).filter(|_| digits > 0);
+        let name = numbered.unwrap_or(name).to_vec();
+        Some(GrepPrefix { name, is_numbered: numbered.is_some() })
+    }
+
+    /// Returns the text of another line of the file; None if the line has another prefix.
+    pub(super) fn strip<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        let mut text = line.strip_prefix(&*self.name)?;
+        if self.is_numbered {
+            if !self.name.is_empty() {
+                text = text.strip_prefix(b":").or_else(|| text.strip_prefix(b"-"))?;
+            }
+            let digits = text.iter().take(20).take_while(|byte| byte.is_ascii_digit()).count();
+            text = text.get(digits..).filter(|_| digits > 0)?;
+        }
+        text.strip_prefix(b":").or_else(|| text.strip_prefix(b"-"))
+    }
 }
 
 fn begins_with_time(text: &[u8]) -> bool {
@@ -296,6 +353,10 @@ fn syslog(line: &[u8]) -> Option<&[u8]> {
         b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
         b"Dec",
     ];
+    // Of a stream with the length of each message before it (RFC 6587).
+    let digits = line.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+    let counted = line[digits..].strip_prefix(b" ").filter(|rest| rest.starts_with(b"<"));
+    let line = counted.filter(|_| digits > 0).unwrap_or(line);
     // Both RFCs have a priority before the rest.
     let line = match line.strip_prefix(b"<") {
         Some(rest) => &rest[rest.iter().take(4).position(|byte| *byte == b'>')? + 1..],

@@ -7,8 +7,9 @@
 //! | a time | `2026-03-01T10:00:00.123456789Z LINE` | `docker logs -t`, `kubectl logs --timestamps` |
 //! | a pod | `[pod/NAME/CONTAINER] LINE` | `kubectl logs --prefix` |
 //! | a service | `fe-1  \| LINE`, also with the prefix in colours | `docker compose logs` |
-//! | syslog | `Mar  1 10:00:00 HOST fe[123]: LINE`, `<14>1 2026-03-01T10:00:00Z HOST fe 123 - - LINE` | journald, rsyslog |
-//! | an event | `{"@timestamp":"…Z","message":"LINE"}` | Filebeat, Logstash |
+//! | syslog | `Mar  1 10:00:00 HOST fe[123]: LINE`, `<14>1 2026-03-01T10:00:00Z HOST fe 123 - - LINE`, the same after its length | journald, rsyslog |
+//! | an event | `{"@timestamp":"…Z","message":"LINE"}`, `{"message":"LINE","timestamp":"…Z"}` | Filebeat and Logstash, Vector |
+//! | an event | `{"_source":{"message":"LINE"}}`, `{"line":"LINE","timestamp":"…Z"}` | elasticdump, `logcli --output=jsonl` of Loki |
 //! | a file | `fe.audit.log:LINE`, `fe.audit.log:12:LINE`, and `fe.audit.log-LINE` for context | `grep -H`, `grep -n` of several files |
 //! | a logger's name | `AuditLogger LINE` | Doris 2.1.4 and later, `start_fe.sh --console` |
 //!
@@ -22,7 +23,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use self::line::{WrappedLine, Wrapper, logger_name};
+use self::line::{GrepPrefix, WrappedLine, Wrapper, logger_name};
 use super::audit_log::{AuditLog, MAX_LINE_BYTES};
 
 pub(crate) use self::line::is_running_log;
@@ -54,6 +55,8 @@ pub(crate) struct Unwrapper {
     is_other_log: bool,
     /// The stream of the record before.
     stream: usize,
+    /// What grep wrote before the record before.
+    grep: Option<GrepPrefix>,
 }
 
 impl Unwrapper {
@@ -65,6 +68,7 @@ impl Unwrapper {
             has_line_ends,
             is_other_log: true,
             stream: 0,
+            grep: None,
         }
     }
 
@@ -88,6 +92,12 @@ impl Unwrapper {
     pub(crate) fn unwrap_line<'a>(&mut self, line: &'a [u8]) -> Unwrapped<'a> {
         if self.wrapper == Wrapper::Bare {
             return self.without_other_logs(Cow::Borrowed(line), 0);
+        }
+        if self.wrapper == Wrapper::File {
+            return match self.without_grep_prefix(line) {
+                Some(text) => self.without_other_logs(Cow::Borrowed(text), 0),
+                None => Unwrapped::Nothing,
+            };
         }
         let Some(WrappedLine { text, stream, continues }) = self.wrapper.unwrap(line) else {
             return match self.wrapper {
@@ -121,6 +131,24 @@ impl Unwrapper {
             text.to_mut().push(b'\n');
         }
         self.without_other_logs(text, stream)
+    }
+
+    /// Returns a line without what grep wrote before it; None for the line that grep writes between two places.
+    fn without_grep_prefix<'a>(&mut self, line: &'a [u8]) -> Option<&'a [u8]> {
+        let text = match self.wrapper.unwrap(line) {
+            Some(WrappedLine { text: Cow::Borrowed(text), .. }) => Some(text),
+            _ => None,
+        };
+        if let Some(text) = text
+            && let Some(prefix) = GrepPrefix::of(line, text)
+        {
+            self.grep = Some(prefix);
+            return Some(text);
+        }
+        // Only the prefix of a record says where that of the statement's other lines ends.
+        let known = self.grep.as_ref().and_then(|prefix| prefix.strip(line));
+        let is_between = line.trim_ascii() == b"--";
+        known.or(text).or((!is_between).then_some(line))
     }
 
     /// Returns the half line before `line`, with a line end, if `line` does not continue it but begins an entry of a log:

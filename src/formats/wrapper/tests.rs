@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use serde_json::json;
+
 use super::*;
 
 /// As Doris 2.1 writes it.
@@ -59,9 +61,21 @@ fn each_wrapper_is_taken_off_each_line() {
             let head = "<14>1 2026-03-01T10:00:00.003Z host1 doris-fe 812";
             [format!("{head} - - "), format!("{head} ID47 [a@1 k=\"]\\\"\"][b@1 k=\"\"] \u{feff}")]
         }),
+        ("syslog with lengths", {
+            let head = "<14>1 2026-03-01T10:00:00.003Z host1 doris-fe 812 - - ";
+            [format!("612 {head}"), format!("67 {head}")]
+        }),
         ("grep", ["log/fe.audit.log:".to_string(), "log/fe.audit.log:".to_string()]),
         ("grep with context", ["fe.audit-1.log-".to_string(), "fe.audit-1.log:".to_string()]),
         ("grep with numbers", ["fe.audit.log:12:".to_string(), "fe.audit.log:13:".to_string()]),
+        ("grep with context and numbers", {
+            ["fe.audit.log-12-".to_string(), "fe.audit.log-13-".to_string()]
+        }),
+        ("grep with context and numbers of one file", ["12:".to_string(), "13-".to_string()]),
+        ("grep of a rotated file", {
+            let name = "log/fe.audit.log.20260301-1";
+            [format!("{name}-"), format!("{name}-")]
+        }),
         ("logger", ["AuditLogger ".to_string(), String::new()]),
         ("cri and logger", {
             [format!("{time} stdout F AuditLogger "), format!("{time} stdout F ")]
@@ -72,6 +86,51 @@ fn each_wrapper_is_taken_off_each_line() {
     }
     assert_eq!(lines(RECORD), ["plain"]);
     assert_eq!(lines("some notes\nof mine\n"), ["plain"]);
+}
+
+#[test]
+fn what_grep_writes_for_context_is_no_part_of_a_statement() {
+    let text = format!(
+        "fe.audit.log-11-from a stock\nfe.audit.log-12-{RECORD}fe.audit.log-13-where a:b\nfe.audit.log-14-\n\
+         fe.audit.log:15:  and c - d\n--\nfe.audit.log-20240806:12:{RECORD}fe.audit.log-20240806-13-from x\n"
+    );
+    let expected = [RECORD, "where a:b\n", "\n", "  and c - d\n", RECORD, "from x\n"];
+    assert_eq!(lines(&text), expected);
+}
+
+#[test]
+fn each_shipper_has_the_line_under_a_key_of_its_own() {
+    let time = "2026-03-01T10:00:00.1Z";
+    for (name, event) in [
+        ("filebeat", json!({"@timestamp": time, "message": "", "log": {"offset": 0}})),
+        (
+            "logstash",
+            json!({"@timestamp": time, "@version": "1", "message": "", "timestamp": time}),
+        ),
+        ("vector", {
+            json!({"file": "fe.audit.log", "host": "fe-1", "message": "", "source_type": "file", "timestamp": time})
+        }),
+        ("loki", json!({"labels": {"job": "fe", "line": "x"}, "line": "", "timestamp": time})),
+        ("loki without labels", json!({"line": "", "timestamp": time})),
+        ("elasticdump", {
+            let source = json!({"@timestamp": time, "message": "", "host": {"name": "fe-1"}});
+            json!({"_index": "fe", "_id": "x1", "_score": 1, "_source": source})
+        }),
+    ] {
+        let lines_of = |event: &serde_json::Value| {
+            let with = |line: &str| {
+                let mut event = event.clone();
+                let holder =
+                    if event.get("_source").is_some() { &mut event["_source"] } else { &mut event };
+                let key = if holder.get("line").is_some() { "line" } else { "message" };
+                holder[key] = json!(line);
+                format!("{event}\n")
+            };
+            lines(&(with(RECORD.trim_end()) + &with("from \"orders\"") + "{\"status\":\"done\"}\n"))
+        };
+        let expected = [RECORD, "from \"orders\"\n", "{\"status\":\"done\"}\n"];
+        assert_eq!(lines_of(&event), expected, "{name}");
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ struct FindParameters {
 
 /// What a text means: queries by id, trace or session, loads by label, a statement, or statements that contain the text
 ///
-/// A whole query id gives its query alone. Statements are searched for the text only if it is no id, no fingerprint and no
+/// A whole query id gives its query alone, and a fingerprint its statement. Statements are searched for the text only if it is no id, no fingerprint and no
 /// whole label. Each
 /// kind has at most 10 queries. A search that takes long stops, and names the reason in `annals-incomplete`.
 #[utoipa::path(

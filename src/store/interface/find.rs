@@ -86,9 +86,9 @@ impl Found {
 }
 
 impl Store {
-    /// Returns what a text means. A whole query id means its query and nothing else. Looks for the text within statements only
-    /// if the text is no id, no fingerprint and no whole label, and only within the statements of the queries of a filter. Reads a
-    /// bounded number of queries for each kind, and at most as long as a list.
+    /// Returns what a text means. A whole query id means its query and nothing else, and a fingerprint its statement. Looks for the
+    /// text within statements only if the text is no id, no fingerprint and no whole label, and only within the statements of the
+    /// queries of a filter. Reads a bounded number of queries for each kind, and at most as long as a list.
     pub(crate) async fn find(
         &self,
         sought: &Sought,
@@ -103,6 +103,12 @@ impl Store {
             found.add(MatchKind::QueryId, (vec![query], false));
             return Ok(found);
         }
+        for fingerprint in sought.fingerprints() {
+            self.add_statement(&mut found, fingerprint, reader).await?;
+        }
+        if !found.matches.is_empty() {
+            return Ok(found);
+        }
         if let Some(start) = sought.id_start() {
             let ids = self.ids_with_prefix(start, LIMIT + 1, reader).await?;
             found.add(MatchKind::QueryId, self.queries_of(ids, reader).await?);
@@ -110,9 +116,6 @@ impl Store {
         if let Some(trace_id) = sought.trace_id() {
             let ids = self.traced(trace_id, LIMIT + 1, reader).await?;
             found.add(MatchKind::TraceId, self.queries_of(ids, reader).await?);
-        }
-        for fingerprint in sought.fingerprints() {
-            self.add_statement(&mut found, fingerprint, reader).await?;
         }
         if let Some(session_id) = sought.session_id() {
             let session_id = Choice::one(session_id);

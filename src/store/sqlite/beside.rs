@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::admin::retention::log_path;
+use super::open::APPLICATION_ID;
 use super::raw::{is_without_log, log_state};
 use crate::store::error::OpenError;
 
@@ -43,6 +44,13 @@ pub(super) fn has_no_log(path: &Path) -> bool {
     let mut header = [0; 20];
     let read = File::open(path).and_then(|file| file.read_exact_at(&mut header, 0));
     read.is_ok() && header[..16] == *MAGIC && is_without_log([header[18], header[19]])
+}
+
+/// Returns whether a file begins as a history does: an SQLite database with annals' mark. No connection of this process is open.
+pub(crate) fn is_history(path: &Path) -> bool {
+    let mut header = [0; 72];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut header, 0));
+    read.is_ok() && header[..16] == *MAGIC && header[68..] == APPLICATION_ID.to_be_bytes()
 }
 
 /// Brings the names in the folder of a file to the disk.

@@ -35,6 +35,7 @@ use super::contents::ReparseSummary;
 use super::error::{FileFault, OpenError, StoreError};
 use super::writer::{CommitPolicy, Writer};
 
+pub(crate) use beside::is_history;
 pub(crate) use raw::{Version, Watch, sqlite_version};
 
 /// How long a statement waits for another process that writes to the same file.

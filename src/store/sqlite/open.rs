@@ -25,7 +25,7 @@ pub(super) fn schema() -> impl Iterator<Item = &'static str> {
 }
 
 /// The `PRAGMA application_id` of annals' files: "anls".
-const APPLICATION_ID: i32 = 0x616e_6c73;
+pub(super) const APPLICATION_ID: i32 = 0x616e_6c73;
 
 /// Between two tries to turn on WAL mode in a file that another process does the same to.
 const CONNECT_STEP: Duration = Duration::from_millis(20);

@@ -2,7 +2,7 @@
 
 use super::{cri, docker, import_one, prefixed, profile, record};
 use crate::support::audit_record;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn container_logs_are_unwrapped() {
@@ -32,6 +32,11 @@ fn container_logs_are_unwrapped() {
             prefixed(&log, "<30>1 2026-02-03T10:00:00.003Z host doris-fe 812 - - "),
         ),
         ("grep", prefixed(&log, "/opt/doris/fe/log/fe.audit.log:")),
+        ("grep with context", with_context(&log)),
+        ("vector", events(&log, vector)),
+        ("loki", events(&log, loki)),
+        ("elasticdump", events(&log, elasticdump)),
+        ("octet-counted syslog", octet_counted(&log)),
         ("filebeat", filebeat(&log, false)),
         ("filebeat with joined lines", filebeat(&log, true)),
         ("console", console.clone()),
@@ -48,6 +53,57 @@ fn container_logs_are_unwrapped() {
             assert_eq!(records[id]["duration_ms"], 12, "{name}");
         }
     }
+}
+
+/// Returns lines as `grep -n -C` writes those of several files.
+fn with_context(log: &str) -> String {
+    let lines = log.lines().enumerate().map(|(number, line)| {
+        // A match and its context.
+        let mark = if line.contains("d-1") { ':' } else { '-' };
+        let between = if line.contains("d-2") { "--\n" } else { "" };
+        format!("{between}fe.audit.log{mark}{}{mark}{line}\n", number + 9)
+    });
+    lines.collect()
+}
+
+fn events(log: &str, event: impl Fn(&str) -> Value) -> String {
+    log.lines().map(|line| format!("{}\n", event(line))).collect()
+}
+
+/// As Vector's sources `file` and sinks with the codec `json` write a line.
+fn vector(message: &str) -> Value {
+    json!({
+        "file": "/opt/doris/fe/log/fe.audit.log", "host": "fe-1", "message": message,
+        "source_type": "file", "timestamp": "2026-02-03T10:00:01.123456789Z",
+    })
+}
+
+/// As `logcli query --output=jsonl --forward` writes a line.
+fn loki(line: &str) -> Value {
+    json!({
+        "labels": {"filename": "/opt/doris/fe/log/fe.audit.log", "job": "doris"}, "line": line,
+        "timestamp": "2026-02-03T10:00:01.123456789Z",
+    })
+}
+
+/// As `elasticdump --type=data` writes a document of Filebeat.
+fn elasticdump(message: &str) -> Value {
+    json!({
+        "_index": "filebeat-8.12.0", "_id": "x5ZkYI0B", "_score": 1,
+        "_source": {
+            "@timestamp": "2026-02-03T10:00:01.123Z", "message": message, "ecs": {"version": "8.0.0"},
+            "log": {"offset": 0, "file": {"path": "/opt/doris/fe/log/fe.audit.log"}},
+        },
+    })
+}
+
+/// As rsyslog sends `RSYSLOG_SyslogProtocol23Format`, which has a line end, with `TCP_Framing="octet-counted"`.
+fn octet_counted(log: &str) -> String {
+    let messages = log.lines().map(|line| {
+        let message = format!("<30>1 2026-02-03T10:00:00.003Z host doris-fe 812 - - {line}\n");
+        format!("{} {message}", message.len())
+    });
+    messages.collect()
 }
 
 /// Returns lines as Filebeat writes them to a file; with joined lines, an event is a record, as its multiline settings make one.

@@ -5,9 +5,9 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::support::{Server, annals, audit_records, import, number, stderr, wait_until};
+use crate::support::{Server, annals, audit_records, import, number, stderr, try_rows, wait_until};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -97,6 +97,40 @@ fn a_full_disk_rejects_pushes_and_pauses_followers_until_it_has_space() {
         number(&db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"),
         1
     );
+}
+
+#[test]
+#[ignore = "needs root, to mount a small file system"]
+fn an_import_that_fills_the_disk_says_how_many_records_are_stored() {
+    let disk = SmallDisk::of("32m");
+    let db = disk.0.path().join("a.db");
+    let records = audit_records(0..160_000);
+    let mut command = annals();
+    command.args(["import", "-", "--db"]).arg(&db).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.stdout(Stdio::null()).spawn().unwrap();
+    let mut input = process.stdin.take().unwrap();
+    let (first, rest) = records.split_at(records.len() / 8);
+    input.write_all(first.as_bytes()).unwrap();
+    // Before the first commit there may be no table.
+    let sql = "SELECT count(*) FROM query";
+    let stored = || try_rows(&db, sql).map_or(0, |_| number(&db, sql));
+    wait_until(|| stored() > 0, || "nothing is stored".to_string());
+    // The import ends before it has read the rest.
+    let _ = input.write_all(rest.as_bytes());
+    drop(input);
+    let output = process.wait_with_output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let start = format!("annals: the disk is full, and {} records are stored; free ", stored());
+    assert!(text.starts_with(&start), "{start}: {text}");
+    // With more space, the same import goes on.
+    disk.grow();
+    let elsewhere = TempDir::new().unwrap();
+    let log = elsewhere.path().join("fe.audit.log");
+    std::fs::write(&log, audit_records(0..60_000)).unwrap();
+    let output = import(&db, &[&log]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stored() >= 60_000, "{}", stored());
 }
 
 #[test]

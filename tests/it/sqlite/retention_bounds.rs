@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::raw::get_from;
-use crate::support::{Server, annals, certificate, import, number, stderr, wait_until};
+use crate::support::{Server, annals, certificate, number, open_history, stderr, wait_until};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -20,9 +20,7 @@ fn now_ms() -> i64 {
 /// Returns a new history, and a connection that writes to it.
 fn history(folder: &Path) -> (PathBuf, Connection) {
     let db = folder.join("annals.db");
-    let empty = folder.join("empty");
-    std::fs::create_dir(&empty).unwrap();
-    import(&db, &[&empty]);
+    open_history(&db);
     let sqlite = Connection::open(&db).unwrap();
     (db, sqlite)
 }

@@ -9,7 +9,9 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-use crate::support::{annals, data, import, number, older, read_plans, stderr, stdout};
+use crate::support::{
+    annals, data, import, number, older, open_history, read_plans, stderr, stdout,
+};
 
 /// The tables with what sources report and people configure. The search index is made anew.
 const TABLES: [&str; 11] = [
@@ -110,14 +112,6 @@ fn assert_has(dump: &Dump, kept: &Dump, of: &str) {
     }
 }
 
-/// Opens a history to write, which upgrades it.
-fn upgrade(file: &Path) {
-    let nothing = file.with_extension("log");
-    std::fs::write(&nothing, "").unwrap();
-    let imported = import(file, &[&nothing]);
-    assert!(imported.status.success(), "{}", stderr(&imported));
-}
-
 /// Asserts that annals, SQLite and every view can read the whole history.
 fn assert_sound(file: &Path, of: &str) {
     let checked = annals().args(["check", "--db"]).arg(file).output().unwrap();
@@ -163,7 +157,7 @@ fn a_history_of_every_schema_opens_with_all_that_it_holds() {
         let had = TABLES.map(|table| (table, columns(&sqlite, "main", table)));
         let had_plans = !columns(&sqlite, "main", "plan").is_empty();
         drop(sqlite);
-        upgrade(&file);
+        open_history(&file);
         assert_sound(&file, before);
         let upgraded = dump(&file);
         for (table, columns) in had.iter().filter(|(_, columns)| !columns.is_empty()) {
@@ -211,7 +205,7 @@ fn a_migration_that_is_killed_at_any_statement_continues() {
         let base = folder.path().join(format!("before-{name}.db"));
         older_with_rows(&base, &name, &newest);
         let whole = copy_of(&base, folder.path(), "whole");
-        upgrade(&whole);
+        open_history(&whole);
         let expected = dump(&whole);
         for killed_behind in 1..=statements(&base, &sql, usize::MAX, || ()) {
             let started = copy_of(&base, folder.path(), "started");
@@ -220,7 +214,7 @@ fn a_migration_that_is_killed_at_any_statement_continues() {
                 // What a killed process leaves: the file with its log, and no process that has them open.
                 killed = copy_of(&started, folder.path(), "killed");
             });
-            upgrade(&killed);
+            open_history(&killed);
             let of = format!("{name}, killed behind statement {killed_behind}");
             assert_eq!(dump(&killed), expected, "{of}");
             assert_sound(&killed, &of);
@@ -275,12 +269,13 @@ fn an_upgrade_that_is_killed_at_any_moment_continues() {
     );
     let whole = copy_of(&base, folder.path(), "whole");
     let began = Instant::now();
-    upgrade(&whole);
+    open_history(&whole);
     let step = began.elapsed() / 20;
     let expected = dump(&whole);
     let killed = copy_of(&base, folder.path(), "killed");
-    let nothing = folder.path().join("nothing.log");
-    std::fs::write(&nothing, "").unwrap();
+    // A log without a query.
+    let nothing = folder.path().join("fe.out");
+    std::fs::write(&nothing, "the frontend starts\n").unwrap();
     let (mut delay, mut kills) = (Duration::from_millis(1), 0);
     loop {
         let mut process =

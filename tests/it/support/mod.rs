@@ -53,6 +53,14 @@ pub fn import(db: &Path, paths: &[&Path]) -> Output {
     annals().arg("import").db(db).args(paths).output().unwrap()
 }
 
+/// Makes a history without a query, or opens one to write, which upgrades it: imports a log that has no query.
+pub fn open_history(db: &Path) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let log = folder.path().join("fe.out");
+    std::fs::write(&log, "the frontend starts\n").unwrap();
+    assert!(import(db, &[&log]).status.success());
+}
+
 /// Reads the plans of all profiles of a history. An import leaves that to a server, or to a command that needs them.
 pub fn read_plans(db: &Path) {
     let output = annals().arg("plans").db(db).output().unwrap();
