@@ -43,6 +43,8 @@ pub(in crate::store) fn of_postgres(error: &sqlx::Error) -> Option<StoreError> {
         // serialization_failure, deadlock_detected, lock_not_available, query_canceled (a time-out of the server),
         // unique_violation (another writer has stored the same query).
         "40001" | "40P01" | "55P03" | "57014" | "23505" => StoreError::Busy(from_server),
+        // internal_error: Citus gives it for a unique_violation of COPY.
+        "XX000" if database.message().contains("query_pkey") => StoreError::Busy(from_server),
         // configuration_limit_exceeded: temp_file_limit of the server.
         "53400" => StoreError::Other(from_server),
         // read_only_sql_transaction: the server is a replica now.
