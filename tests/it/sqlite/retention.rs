@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::retention::{DAY_MS, daily, noise, now_ms, prune};
-use crate::support::{self, Server, assert_sound, import, number, stderr};
+use crate::support::{self, Server, assert_sound, import, number, open_history, stderr};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -64,7 +64,7 @@ fn wrong_prune_arguments_are_rejected() {
     assert!(printed(&["--keep-queries", "1"]).1.contains("an age is written like 90d"));
     assert!(printed(&["--max-size", "1MB"]).1.contains("a size is written like 20GB"));
     // An empty database is within all bounds.
-    import(&db, &[folder.path()]);
+    open_history(&db);
     assert_eq!(printed(&["--keep-queries", "1d", "--max-size", "16MiB"]).0, Some(0));
 }
 
