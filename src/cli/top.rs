@@ -18,7 +18,7 @@ use crate::store::{Group, GroupBy, Reader};
 
 /// Show the most expensive statements
 ///
-/// Statements that differ only in their values are counted together. Without --from, shows the last day of the history.
+/// Statements that differ only in their values are counted together. Percentiles are of runs that did not fail. Without --from, shows the last day of the history.
 #[derive(Debug, Args)]
 pub struct TopArgs {
     #[command(flatten)]

@@ -46,8 +46,10 @@ pub(crate) struct Group {
     pub errors: i64,
     /// Sum of the durations, in milliseconds. This sum and those below are of the known values; None if no query has one.
     pub total_ms: Option<i64>,
-    /// The known durations.
+    /// The known durations of queries that did not fail: how long a query takes that fails says nothing of the others.
     pub durations: Durations,
+    /// The known durations of queries that failed.
+    pub failed_durations: Durations,
     /// Rows scanned.
     pub scan_rows: Option<i64>,
     /// Bytes scanned.
@@ -81,6 +83,13 @@ impl Group {
         let median_ms = self.durations.percentile(50).filter(|ms| *ms > 0)?;
         let p95_ms = self.durations.percentile(95).filter(|_| self.count >= VARIATION_RUNS)?;
         Some(p95_ms as f64 / median_ms as f64)
+    }
+
+    /// Returns the group with the durations of all queries, also of those that failed.
+    pub(super) fn with_failed(mut self) -> Group {
+        self.durations.add_all(&std::mem::take(&mut self.failed_durations));
+        self.durations.compact();
+        self
     }
 }
 
@@ -140,8 +149,10 @@ pub(super) struct Alike<'a> {
     pub count: i64,
     /// Queries that failed.
     pub errors: i64,
-    /// The known durations, each with the number of its occurrences.
+    /// The known durations of queries that did not fail, each with the number of its occurrences.
     pub durations: &'a [(i64, u64)],
+    /// The same of those that failed.
+    pub failed_durations: &'a [(i64, u64)],
     /// The sums of [`SUMMED`], None where no query has a value.
     pub sums: [Option<i128>; SUMMED.len()],
     /// The largest peak memory.
@@ -150,6 +161,13 @@ pub(super) struct Alike<'a> {
     /// The first and the last start. Both are in the same hour if the groups are by hour.
     pub first_ms: Option<i64>,
     pub last_ms: Option<i64>,
+}
+
+impl Alike<'_> {
+    /// Returns the known durations, also of queries that failed, each with the number of its occurrences.
+    pub(super) fn all_durations(&self) -> impl Iterator<Item = (i64, u64)> {
+        self.durations.iter().chain(self.failed_durations).copied()
+    }
 }
 
 /// In which quarters of an hour the queries started.
@@ -195,10 +213,15 @@ impl Grouping {
     /// by it.
     pub(super) fn add(&mut self, query: &Counted, costs: Costs, keys: &Keys<'_>) {
         let duration = query.duration_ms.map(|ms| (ms, 1));
+        let (durations, failed_durations) = match query.errors {
+            0 => (duration.as_slice(), &[][..]),
+            _ => (&[][..], duration.as_slice()),
+        };
         let alike = Alike {
             count: 1,
             errors: query.errors,
-            durations: duration.as_slice(),
+            durations,
+            failed_durations,
             sums: costs.summed.map(|value| value.map(i128::from)),
             peak_memory_bytes: costs.peak_memory_bytes,
             quarters: Quarters::First,
@@ -225,9 +248,15 @@ impl Grouping {
         let Some((group, sums)) = position.and_then(|at| self.groups.get_mut(at)) else { return };
         group.count += queries.count;
         group.errors += queries.errors;
-        for (ms, times) in queries.durations {
-            sums.total_ms.add(Some(i128::from(*ms) * i128::from(*times)));
-            group.durations.add(*ms, *times);
+        for (ms, times) in queries.all_durations() {
+            sums.total_ms.add(Some(i128::from(ms) * i128::from(times)));
+        }
+        let known = [
+            (&mut group.durations, queries.durations),
+            (&mut group.failed_durations, queries.failed_durations),
+        ];
+        for (known, durations) in known {
+            durations.iter().for_each(|(ms, times)| known.add(*ms, *times));
         }
         sums.columns.iter_mut().zip(queries.sums).for_each(|(sum, value)| sum.add(value));
         group.peak_memory_bytes = queries.peak_memory_bytes.max(group.peak_memory_bytes);
@@ -264,6 +293,7 @@ impl Grouping {
     pub(super) fn into_groups(self) -> Vec<Group> {
         let groups = self.groups.into_iter().map(|(mut group, sums)| {
             group.durations.compact();
+            group.failed_durations.compact();
             group.total_ms = sums.total_ms.bounded();
             let [scan_rows, scan_bytes, cpu, rows, spilled, queue, parse, plan, schedule] =
                 sums.columns;

@@ -16,7 +16,7 @@ use crate::domain::statement::Fingerprint;
 /// The length of an hour, in milliseconds.
 pub(super) const HOUR_MS: i64 = 3_600_000;
 /// The form of a body. Bodies of another form are not read, and are made again.
-pub(super) const SUMMARY_VERSION: i64 = 3;
+pub(super) const SUMMARY_VERSION: i64 = 4;
 /// An hour gets its summary this long after its end. Most of what comes late has come by then.
 const SETTLED_MS: i64 = 2 * HOUR_MS;
 /// Hours that get their summaries together.
@@ -56,8 +56,11 @@ pub(super) struct HourGroup {
     pub count: i64,
     /// Queries that failed.
     errors: i64,
-    /// The different durations, sorted: each as the difference from the one before, and how often it occurs.
+    /// The different durations of queries that did not fail, sorted: each as the difference from the one before, and how often
+    /// it occurs.
     durations: Vec<(i64, u64)>,
+    /// The same of those that failed.
+    failed_durations: Vec<(i64, u64)>,
     /// The sums of [`SUMMED`], None where no query has a value.
     sums: [Option<i128>; SUMMED.len()],
     peak_memory_bytes: Option<i64>,
@@ -69,23 +72,24 @@ pub(super) struct HourGroup {
 }
 
 impl HourGroup {
-    /// Returns each different duration with the number of its occurrences, sorted.
-    pub(super) fn durations(&self) -> Vec<(i64, u64)> {
-        let mut last_ms = 0_i64;
-        let sorted = self.durations.iter().map(|(longer_ms, times)| {
-            last_ms = last_ms.wrapping_add(*longer_ms);
-            (last_ms, *times)
-        });
-        sorted.collect()
+    /// Returns each different duration with the number of its occurrences, sorted: of queries that did not fail, and of those
+    /// that failed.
+    pub(super) fn durations(&self) -> [Vec<(i64, u64)>; 2] {
+        [of_differences(&self.durations), of_differences(&self.failed_durations)]
     }
 
     /// Returns the queries of the group in an hour. `durations` are its own.
-    pub(super) fn alike<'a>(&self, hour: i64, durations: &'a [(i64, u64)]) -> Alike<'a> {
+    pub(super) fn alike<'a>(
+        &self,
+        hour: i64,
+        [durations, failed_durations]: &'a [Vec<(i64, u64)>; 2],
+    ) -> Alike<'a> {
         let (first_ms, last_ms) = self.starts(hour);
         Alike {
             count: self.count,
             errors: self.errors,
             durations,
+            failed_durations,
             sums: self.sums,
             peak_memory_bytes: self.peak_memory_bytes,
             quarters: Quarters::OfHour { hour, bits: self.quarters },
@@ -99,6 +103,28 @@ impl HourGroup {
         let start_ms = hour.saturating_mul(HOUR_MS);
         (start_ms.saturating_add(self.first_ms), start_ms.saturating_add(self.last_ms))
     }
+}
+
+/// Returns the sorted durations of an [`HourGroup`].
+fn of_differences(differences: &[(i64, u64)]) -> Vec<(i64, u64)> {
+    let mut last_ms = 0_i64;
+    let sorted = differences.iter().map(|(longer_ms, times)| {
+        last_ms = last_ms.wrapping_add(*longer_ms);
+        (last_ms, *times)
+    });
+    sorted.collect()
+}
+
+/// Returns durations as an [`HourGroup`] has them.
+fn differences_of(mut durations: Vec<i64>) -> Vec<(i64, u64)> {
+    durations.sort_unstable();
+    let mut last_ms = 0_i64;
+    let of_same = durations.chunk_by(|one, next| one == next).filter_map(|same| {
+        let ms = *same.first()?;
+        let longer_ms = ms.wrapping_sub(std::mem::replace(&mut last_ms, ms));
+        Some((longer_ms, same.len() as u64))
+    });
+    of_same.collect()
 }
 
 /// Whether summaries can answer for a filter: its conditions are those by which they have groups, and queries without a
@@ -336,8 +362,8 @@ pub(super) struct HourSummer {
     summary: HourSummary,
     names: HashMap<String, u32>,
     groups: foldhash::HashMap<GroupKey, usize>,
-    /// The durations of each group.
-    durations: Vec<Vec<i64>>,
+    /// The durations of each group: of queries that did not fail, and of those that failed.
+    durations: Vec<[Vec<i64>; 2]>,
 }
 
 impl HourSummer {
@@ -373,7 +399,7 @@ impl HourSummer {
                 is_load,
                 ..start
             });
-            self.durations.push(Vec::new());
+            self.durations.push(Default::default());
         }
         let group = &mut self.summary.groups[at];
         group.count += 1;
@@ -387,7 +413,8 @@ impl HourSummer {
                 *sum = Some(sum.unwrap_or(0).saturating_add(value.into()));
             }
         }
-        self.durations[at].extend(query.counted.duration_ms);
+        let is_failed = query.counted.errors > 0;
+        self.durations[at][usize::from(is_failed)].extend(query.counted.duration_ms);
     }
 
     fn name(&mut self, name: &str) -> u32 {
@@ -402,14 +429,9 @@ impl HourSummer {
 
     /// Returns the summary.
     fn finish(mut self) -> HourSummary {
-        for (group, mut durations) in self.summary.groups.iter_mut().zip(self.durations) {
-            durations.sort_unstable();
-            let mut last_ms = 0_i64;
-            for same in durations.chunk_by(|one, next| one == next) {
-                let Some(ms) = same.first() else { continue };
-                group.durations.push((ms.wrapping_sub(last_ms), same.len() as u64));
-                last_ms = *ms;
-            }
+        for (group, [durations, failed]) in self.summary.groups.iter_mut().zip(self.durations) {
+            group.durations = differences_of(durations);
+            group.failed_durations = differences_of(failed);
         }
         self.summary
     }
@@ -457,6 +479,9 @@ mod tests {
         {
             summer.add(&query(start_ms + at_ms, duration_ms, Some("alice")));
         }
+        let mut failed = query(start_ms + 7, Some(9), Some("alice"));
+        failed.counted.errors = 1;
+        summer.add(&failed);
         summer.add(&query(start_ms + 1, Some(i64::MAX), Some("bob")));
         summer.add(&query(start_ms + 1, Some(i64::MIN), Some("bob")));
         summer.add(&query(start_ms + HOUR_MS, Some(1), Some("alice")));
@@ -466,12 +491,12 @@ mod tests {
         let found: Vec<_> = summary.groups(&filter, None).collect();
         let [(group, names)] = found.as_slice() else { panic!("{found:?}") };
         let of_alice = HourNames { user: Some("alice"), db: None, cluster: Some("prod") };
-        assert_eq!((*names, group.count, group.quarters), (of_alice, 4, 0b1001));
-        assert_eq!(group.durations(), [(-2, 1), (7, 2)]);
+        assert_eq!((*names, group.count, group.quarters), (of_alice, 5, 0b1001));
+        assert_eq!(group.durations(), [vec![(-2, 1), (7, 2)], vec![(9, 1)]]);
         assert_eq!(group.starts(hour), (start_ms + 5, start_ms + HOUR_MS - 1));
         let all = QueryFilter::default();
         let of_bob = summary.groups(&all, Some("bob")).next().unwrap();
-        assert_eq!(of_bob.0.durations(), [(i64::MIN, 1), (i64::MAX, 1)]);
+        assert_eq!(of_bob.0.durations(), [vec![(i64::MIN, 1), (i64::MAX, 1)], Vec::new()]);
         assert_eq!(summary.groups(&filter, Some("bob")).count(), 0);
         let of_test = QueryFilter { cluster: Choice::one("test"), ..QueryFilter::default() };
         assert_eq!(summary.groups(&of_test, None).next().unwrap().1.user, Some("bob"));

@@ -111,7 +111,8 @@ impl Cause {
     }
 }
 
-/// What the runs of a statement cost in one period. Averages are of all runs, and null if no run has a value.
+/// What the runs of a statement cost in one period. Percentiles and averages are of all runs, also of those that failed, and null
+/// if no run has a value.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunCosts {
     /// Number of runs.
@@ -187,8 +188,11 @@ pub(super) fn slower(
     before: Vec<Group>,
     after: Vec<Group>,
 ) -> (Vec<Regression>, usize, Option<f64>) {
+    // A statement that fails later than it did gets slower for its users.
+    let with_failed = |groups: Vec<Group>| groups.into_iter().map(Group::with_failed);
     let before: HashMap<_, Group> =
-        before.into_iter().filter_map(|group| Some((group.fingerprint?, group))).collect();
+        with_failed(before).filter_map(|group| Some((group.fingerprint?, group))).collect();
+    let after: Vec<Group> = with_failed(after).collect();
     let compared: Vec<(&Group, &Group)> = after
         .iter()
         .filter_map(|after| is_compared(before.get(&after.fingerprint?)?, after))

@@ -13,8 +13,8 @@ pub(super) const MAX_GROUPS: usize = 500_000;
 /// The most bytes of the normalized statements of an answer. JSON may have six bytes for one.
 const STATEMENTS_BYTES: usize = 8 << 20;
 
-/// The queries of one normalized statement. Percentiles are of the known durations, by nearest rank. Sums are of the known values,
-/// and null if no query has one.
+/// The queries of one normalized statement. Percentiles and the longest duration are of the known durations of
+/// queries that did not fail, by nearest rank. Sums are of the known values of all, and null if no query has one.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StatementStatistics {
     /// 16 hex digits.

@@ -72,9 +72,9 @@ impl Counting {
         let Some((bucket, sums)) = position.and_then(|at| self.buckets.get_mut(at)) else { return };
         bucket.count += queries.count;
         bucket.errors += queries.errors;
-        for (ms, times) in queries.durations {
-            bucket.max_ms = bucket.max_ms.max(*ms);
-            sums.total_ms.add(i128::from(*ms) * i128::from(*times));
+        for (ms, times) in queries.all_durations() {
+            bucket.max_ms = bucket.max_ms.max(ms);
+            sums.total_ms.add(i128::from(ms) * i128::from(times));
         }
         let [scan_rows, scan_bytes, ..] = queries.sums;
         sums.scan_rows.add(scan_rows.unwrap_or(0));

@@ -113,7 +113,9 @@ async fn page(
     let body = html! {
         h1 { "Statements" }
         (tabs(paths::STATEMENTS, &parameters))
-        p.note { "Statements that differ only in their literal values are counted as one." }
+        p.note {
+            "Statements that differ only in their literal values are counted as one. The median and p95 are of runs that did not fail."
+        }
         (picker(paths::STATEMENTS, &parameters, view.zone, range.as_ref()))
         (cluster_choices(&clusters, paths::STATEMENTS, &parameters))
         (filter_form::chosen(paths::STATEMENTS, &parameters, view.zone))

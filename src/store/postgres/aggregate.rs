@@ -31,7 +31,7 @@ const STATEMENTS_AT_ONCE: usize = 200;
 const COUNTED_TOGETHER: u32 = 20;
 
 /// The position of the first sum of [`SUMMED`] in the rows of [`alike_sql`].
-const OF_SUMMED: usize = 12;
+const OF_SUMMED: usize = 13;
 
 /// Returns the statement up to the conditions for queries of the same keys, and what follows the conditions. The server
 /// sends their durations and users in arrays: a row for each different duration took annals three times as long to read as
@@ -57,8 +57,9 @@ fn alike_sql(by: GroupBy) -> (String, String) {
     let sums = SUMMED.map(|column| format!("sum({column})::text"));
     let select = format!(
         "SELECT {keys}, count(*), count(*) FILTER (WHERE is_failed), min(started_ms), max(started_ms),
-             array_agg(duration_ms) FILTER (WHERE duration_ms IS NOT NULL), {users},
-             max(peak_memory_bytes), count(DISTINCT {quarter}), {}
+             array_agg(duration_ms) FILTER (WHERE duration_ms IS NOT NULL AND NOT is_failed), {users},
+             max(peak_memory_bytes), count(DISTINCT {quarter}),
+             array_agg(duration_ms) FILTER (WHERE duration_ms IS NOT NULL AND is_failed), {}
          FROM query",
         sums.join(", ")
     );
@@ -110,9 +111,12 @@ async fn count(
     while let Some(row) = rows.try_next().await?
         && grouping.len() <= most
     {
-        let durations_ms: Option<Vec<i64>> = row.try_get(8)?;
+        let durations = |column| -> Result<Vec<(i64, u64)>, sqlx::Error> {
+            let durations_ms: Option<Vec<i64>> = row.try_get(column)?;
+            Ok(durations_ms.iter().flatten().map(|ms| (*ms, 1)).collect())
+        };
+        let (durations, failed_durations) = (durations(8)?, durations(12)?);
         let users: Option<Vec<String>> = row.try_get(9)?;
-        let durations: Vec<(i64, u64)> = durations_ms.iter().flatten().map(|ms| (*ms, 1)).collect();
         let mut sums = [None; SUMMED.len()];
         for (column, value) in (OF_SUMMED..).zip(&mut sums) {
             *value = exact_sum(&row, column)?;
@@ -121,6 +125,7 @@ async fn count(
             count: row.try_get(4)?,
             errors: row.try_get(5)?,
             durations: &durations,
+            failed_durations: &failed_durations,
             sums,
             peak_memory_bytes: row.try_get(10)?,
             quarters: Quarters::Number(row.try_get(11)?),

@@ -25,20 +25,20 @@ const FOUND: &str = "SELECT query.query_id, query.fingerprint, query.duration_ms
 /// Selects the runs whose plan and whose statement are known, up to further conditions. The columns begin with those of [`plan_run`].
 const PROFILED: &str =
     "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
-        plan.fingerprint, query.fingerprint, plan.planning_ms, coalesce(plan.queue_ms, query.queue_time_ms),
+        plan.fingerprint, query.is_failed, query.fingerprint, plan.planning_ms, coalesce(plan.queue_ms, query.queue_time_ms),
         plan.execution_ms, plan.fetching_ms, plan.work_ns, plan.wait_ns
     FROM plan JOIN query ON query.query_id = plan.query_id
         AND plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL";
 
 /// Selects the runs whose plan is known, up to further conditions, with the columns of [`plan_run`].
 const OF_STATEMENT: &str =
-    "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes, plan.fingerprint
+    "SELECT query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes, plan.fingerprint, query.is_failed
     FROM query JOIN plan ON plan.query_id = query.query_id AND plan.fingerprint IS NOT NULL";
 
 /// The order for the last to arrive first.
 const BY_ARRIVAL: &str = "plan.id DESC";
 
-/// Reads the first six columns of a row.
+/// Reads the first seven columns of a row.
 fn plan_run(row: &PgRow) -> Result<PlanRun, sqlx::Error> {
     Ok(PlanRun {
         query_id: row.try_get(0)?,
@@ -47,6 +47,7 @@ fn plan_run(row: &PgRow) -> Result<PlanRun, sqlx::Error> {
         cpu_time_ms: row.try_get(3)?,
         scan_bytes: row.try_get(4)?,
         plan: PlanFingerprint::from_signed(row.try_get(5)?),
+        is_failed: row.try_get(6)?,
     })
 }
 
@@ -94,14 +95,14 @@ impl Store {
         self.profiled((PROFILED, BY_ARRIVAL), (filter, reader), limit, |row| {
             Ok(ProfiledRun {
                 run: plan_run(row)?,
-                fingerprint: Fingerprint::from_signed(row.try_get(6)?),
+                fingerprint: Fingerprint::from_signed(row.try_get(7)?),
                 plan: PlanSummary {
-                    planning_ms: row.try_get(7)?,
-                    queue_ms: row.try_get(8)?,
-                    execution_ms: row.try_get(9)?,
-                    fetching_ms: row.try_get(10)?,
-                    work_ns: row.try_get(11)?,
-                    wait_ns: row.try_get(12)?,
+                    planning_ms: row.try_get(8)?,
+                    queue_ms: row.try_get(9)?,
+                    execution_ms: row.try_get(10)?,
+                    fetching_ms: row.try_get(11)?,
+                    work_ns: row.try_get(12)?,
+                    wait_ns: row.try_get(13)?,
                     ..PlanSummary::default()
                 },
             })

@@ -119,6 +119,7 @@ async fn page(
         }
         (chosen)
         (facts(&statistics, view.zone))
+        @if statistics.errors > 0 { p.note { "The median, the percentiles and the longest duration are of runs that did not fail." } }
         section aria-labelledby="normalized" {
             h2 #normalized { "Normalized statement" }
             (sql::block(&statistics.normalized))

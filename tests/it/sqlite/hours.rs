@@ -83,7 +83,7 @@ fn history(folder: &TempDir) -> PathBuf {
 /// Waits until each hour with a query has a summary. Returns how many have.
 fn summed(db: &Path) -> usize {
     let unsummed = "SELECT count(DISTINCT started_ms / 3600000) FROM query
-                    WHERE started_ms / 3600000 NOT IN (SELECT hour FROM hour_summary WHERE version = 3)";
+                    WHERE started_ms / 3600000 NOT IN (SELECT hour FROM hour_summary WHERE version = 4)";
     wait_until(|| number(db, unsummed) == 0, || format!("{} have none", number(db, unsummed)));
     number(db, "SELECT count(*) FROM hour_summary") as usize
 }

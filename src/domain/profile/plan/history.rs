@@ -17,6 +17,7 @@ pub(crate) struct PlanRun {
     pub cpu_time_ms: Option<i64>,
     pub scan_bytes: Option<i64>,
     pub plan: PlanFingerprint,
+    pub is_failed: bool,
 }
 
 /// The plans of a statement.
@@ -34,7 +35,8 @@ pub(crate) struct StatementPlans {
     pub unread_profiles: i64,
 }
 
-/// The runs of a statement with one plan. Times are Unix milliseconds. Averages and percentiles are of the known values.
+/// The runs of a statement with one plan. Times are Unix milliseconds. Averages and percentiles are of the known values; those of
+/// durations are of runs that did not fail.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct PlanStatistics {
     /// 16 hex digits.
@@ -122,7 +124,9 @@ impl StatementPlans {
             let plan = &mut plans[number];
             plan.oldest = position;
             plan.runs += 1;
-            if let Some(ms) = run.duration_ms {
+            if let Some(ms) = run.duration_ms
+                && !run.is_failed
+            {
                 plan.durations.add(ms, 1);
             }
             plan.cpu_time_ms.add(run.cpu_time_ms);
@@ -199,6 +203,7 @@ mod tests {
             cpu_time_ms: (minute % 2 == 0).then_some(minute as i64),
             scan_bytes: None,
             plan: PlanFingerprint::from_signed(i64::from(u32::from(letter))),
+            is_failed: false,
         };
         let mut runs: Vec<PlanRun> = letters.chars().enumerate().map(run).collect();
         runs.reverse();

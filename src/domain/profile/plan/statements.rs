@@ -186,6 +186,7 @@ mod tests {
                 cpu_time_ms: None,
                 scan_bytes: None,
                 plan: PlanFingerprint::from_signed(plan),
+                is_failed: false,
             },
             plan: PlanSummary {
                 planning_ms: Some(2),

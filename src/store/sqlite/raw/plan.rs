@@ -87,7 +87,7 @@ pub(in crate::store::sqlite) async fn write_plans(
     Ok(())
 }
 
-/// Reads the first six columns of a row.
+/// Reads the first seven columns of a row.
 fn plan_run(row: &Row<'_>) -> rusqlite::Result<PlanRun> {
     Ok(PlanRun {
         query_id: row.get(0)?,
@@ -96,6 +96,7 @@ fn plan_run(row: &Row<'_>) -> rusqlite::Result<PlanRun> {
         cpu_time_ms: row.get(3)?,
         scan_bytes: row.get(4)?,
         plan: PlanFingerprint::from_signed(row.get(5)?),
+        is_failed: row.get(6)?,
     })
 }
 
@@ -113,7 +114,7 @@ pub(super) const FOUND: Profiled = Profiled {
 /// A run whose plan and whose statement are known. The columns begin with those of [`plan_run`].
 pub(super) const PROFILED: Profiled = Profiled {
     columns: "query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
-        plan.fingerprint, query.fingerprint, plan.planning_ms, ifnull(plan.queue_ms, query.queue_time_ms),
+        plan.fingerprint, query.is_failed, query.fingerprint, plan.planning_ms, ifnull(plan.queue_ms, query.queue_time_ms),
         plan.execution_ms, plan.fetching_ms, plan.work_ns, plan.wait_ns",
     condition: "plan.fingerprint IS NOT NULL AND query.fingerprint IS NOT NULL",
     rows: BY_ARRIVAL,
@@ -123,7 +124,7 @@ pub(super) const PROFILED: Profiled = Profiled {
 pub(super) const OF_STATEMENT: Profiled = Profiled {
     columns:
         "query.query_id, query.started_ms, query.duration_ms, query.cpu_time_ms, query.scan_bytes,
-        plan.fingerprint",
+        plan.fingerprint, query.is_failed",
     condition: "plan.fingerprint IS NOT NULL",
     rows: (
         "query CROSS JOIN plan ON plan.query = query.id",
@@ -250,14 +251,14 @@ impl Store {
             each_profiled(sqlite, PROFILED, (&filter, owner.as_deref()), |row| {
                 runs.push(ProfiledRun {
                     run: plan_run(row)?,
-                    fingerprint: Fingerprint::from_signed(row.get(6)?),
+                    fingerprint: Fingerprint::from_signed(row.get(7)?),
                     plan: PlanSummary {
-                        planning_ms: row.get(7)?,
-                        queue_ms: row.get(8)?,
-                        execution_ms: row.get(9)?,
-                        fetching_ms: row.get(10)?,
-                        work_ns: row.get(11)?,
-                        wait_ns: row.get(12)?,
+                        planning_ms: row.get(8)?,
+                        queue_ms: row.get(9)?,
+                        execution_ms: row.get(10)?,
+                        fetching_ms: row.get(11)?,
+                        work_ns: row.get(12)?,
+                        wait_ns: row.get(13)?,
                         ..PlanSummary::default()
                     },
                 });
