@@ -111,7 +111,7 @@ fn statements_of_one_shape_are_counted_together() {
             "count": 100, "errors": 3, "total_ms": 5050, "p50_ms": 49, "p95_ms": 93, "p99_ms": 97,
             "max_ms": 97, "scan_rows": 1000, "scan_bytes": 10_000, "users": 2, "cpu_time_ms": 700,
             "peak_memory_bytes": 1000, "return_rows": 200, "queue_time_ms": 300,
-            "planning_time_ms": 500, "spill_write_bytes": 500, "variation": 1.9,
+            "planning_time_ms": 500, "spill_write_bytes": 500, "variation": 93.0 / 49.0,
             "first_ms": 1_700_000_001_000_i64, "last_ms": 1_700_000_100_000_i64,
         })
     );
