@@ -85,7 +85,7 @@ impl Group {
         Some(p95_ms as f64 / median_ms as f64)
     }
 
-    /// Returns the group with the durations of all queries, also of those that failed.
+    /// Returns the group with the durations of all queries, including failed ones.
     pub(super) fn with_failed(mut self) -> Group {
         self.durations.add_all(&std::mem::take(&mut self.failed_durations));
         self.durations.compact();
@@ -151,7 +151,7 @@ pub(super) struct Alike<'a> {
     pub errors: i64,
     /// The known durations of queries that did not fail, each with the number of its occurrences.
     pub durations: &'a [(i64, u64)],
-    /// The same of those that failed.
+    /// The same of failed queries.
     pub failed_durations: &'a [(i64, u64)],
     /// The sums of [`SUMMED`], None where no query has a value.
     pub sums: [Option<i128>; SUMMED.len()],

@@ -59,7 +59,7 @@ pub(super) struct HourGroup {
     /// The different durations of queries that did not fail, sorted: each as the difference from the one before, and how often
     /// it occurs.
     durations: Vec<(i64, u64)>,
-    /// The same of those that failed.
+    /// The same of failed queries.
     failed_durations: Vec<(i64, u64)>,
     /// The sums of [`SUMMED`], None where no query has a value.
     sums: [Option<i128>; SUMMED.len()],
@@ -362,7 +362,7 @@ pub(super) struct HourSummer {
     summary: HourSummary,
     names: HashMap<String, u32>,
     groups: foldhash::HashMap<GroupKey, usize>,
-    /// The durations of each group: of queries that did not fail, and of those that failed.
+    /// The durations of each group: of queries that did not fail, and of failed ones.
     durations: Vec<[Vec<i64>; 2]>,
 }
 

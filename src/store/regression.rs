@@ -111,7 +111,7 @@ impl Cause {
     }
 }
 
-/// What the runs of a statement cost in one period. Percentiles and averages are of all runs, also of those that failed, and null
+/// What the runs of a statement cost in one period. Percentiles and averages are of all runs, including failed ones, and null
 /// if no run has a value.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunCosts {

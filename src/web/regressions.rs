@@ -129,7 +129,7 @@ fn comparison(found: &Regressions, parameters: &Parameters, zone: Zone) -> Marku
         p {
             (format::range(found.from_ms, found.to_ms, zone)) ", compared with "
             (format::range(found.baseline_from_ms, found.baseline_to_ms, zone)) ": "
-            (format::counted(found.compared, "statement", "statements")) " ran at least 8 times in both. The median and p95 are of all runs, also of those that failed."
+            (format::counted(found.compared, "statement", "statements")) " ran at least 8 times in both. The median and p95 are of all runs, including failed ones."
             @if let Some(factor) = found.slower_cluster() {
                 " The whole cluster got slower: a typical statement took " (format!("{factor:.1}")) " times as long."
             }

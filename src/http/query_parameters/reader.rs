@@ -49,7 +49,7 @@ pub(crate) struct UnknownParameter {
     pub sentence: String,
     /// The parameter that was meant, with a value of the other one; None if no parameter is like it.
     pub meant: Option<String>,
-    /// The parameters that the path has, and those that were meant with the values of the others.
+    /// The parameters that the path has. A wrong name is replaced by the name that was meant, with its value.
     pub repaired: Parameters,
 }
 
