@@ -8,8 +8,8 @@ const MIN_LABEL_START: usize = 3;
 /// The longest trace id, session id and label that are looked for.
 const MAX_ID_BYTES: usize = 256;
 /// Marks around a text that a person copies with it.
-const QUOTES: [(char, char); 7] =
-    [('\'', '\''), ('"', '"'), ('`', '`'), ('“', '”'), ('‘', '’'), ('«', '»'), ('<', '>')];
+const QUOTES: [(char, char); 6] =
+    [('\'', '\''), ('"', '"'), ('`', '`'), ('“', '”'), ('‘', '’'), ('«', '»')];
 
 /// A text that somebody looks for, without the blanks and quotes around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ impl Sought {
     pub(crate) const MAX_CHARS: usize = 4000;
     /// The shortest start of a query id that is looked for: a shorter text begins too many ids, or is a word.
     pub(crate) const MIN_ID_START: usize = 6;
+    /// The shortest start of a fingerprint that is looked for.
+    const MIN_FINGERPRINT_START: usize = 4;
 
     /// Reads a text. Errors if nothing is left of it, or if it is too long.
     pub(crate) fn new(text: &str) -> Result<Sought, SoughtError> {
@@ -48,7 +50,7 @@ impl Sought {
     /// Returns the text as one word, without what is around an id in a log or a list; None if it is several words.
     fn word(&self) -> Option<&str> {
         let around = |c: char| {
-            matches!(c, ',' | ';' | '|')
+            matches!(c, ',' | ';' | '|' | '<' | '>')
                 || QUOTES.iter().any(|(open, close)| [*open, *close].contains(&c))
         };
         let word = self.0.trim_matches(around);
@@ -109,6 +111,23 @@ impl Sought {
         fingerprints
     }
 
+    /// Returns the first and the last of the fingerprints that begin with the text, as signed numbers; None if the text is too short,
+    /// no hexadecimal number, or a whole fingerprint.
+    pub(crate) fn fingerprint_start(&self) -> Option<(i64, i64)> {
+        let word = self.word()?;
+        let digits = word.strip_prefix("0x").unwrap_or(word);
+        if !(Sought::MIN_FINGERPRINT_START..Fingerprint::DIGITS).contains(&digits.len())
+            || !digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        {
+            return None;
+        }
+        let end = |digit: &str| {
+            let whole = format!("{digits}{}", digit.repeat(Fingerprint::DIGITS - digits.len()));
+            whole.parse::<Fingerprint>().ok().map(Fingerprint::to_signed)
+        };
+        end("0").zip(end("f"))
+    }
+
     /// Returns the fingerprint of the text as a statement.
     pub(crate) fn as_statement(&self) -> Fingerprint {
         Fingerprint::of_normalized(&normalize(&self.0))
@@ -148,6 +167,7 @@ mod tests {
             format!("\"{id}\","),
             format!("|QueryId={id}|"),
             format!("query_id={id}"),
+            format!("<{id}>"),
         ] {
             let sought = sought(&text);
             assert_eq!(sought.query_id().unwrap().as_str(), id, "{text}");
@@ -163,6 +183,7 @@ mod tests {
         assert_eq!(sought(" 'a' or 'b' ").text(), "'a' or 'b'");
         assert_eq!(sought("\"select 'x'\"").text(), "select 'x'");
         assert_eq!(sought("select 'x'").text(), "select 'x'");
+        assert_eq!(sought("<b>").text(), "<b>");
     }
 
     #[test]
@@ -181,6 +202,13 @@ mod tests {
         // Sixteen digits are both.
         assert_eq!(sought("1234567812345678").fingerprints().len(), 2);
         assert!(sought("af60").fingerprints().is_empty());
+        for text in ["af60", "AF6035F278E1B72", "0xaf60"] {
+            let (first, last) = sought(text).fingerprint_start().unwrap();
+            assert!((first..=last).contains(&number), "{text}");
+        }
+        for text in ["af6", "af61x", "af6035f278e1b724", "af60 35f2"] {
+            assert_eq!(sought(text).fingerprint_start(), None, "{text}");
+        }
     }
 
     #[test]
@@ -206,6 +234,7 @@ mod tests {
         fn any_text_can_be_looked_for(text: String) {
             if let Ok(sought) = Sought::new(&text) {
                 let _ = (sought.query_id(), sought.id_start(), sought.session_id(), sought.fingerprints());
+                sought.fingerprint_start();
                 sought.as_statement();
             }
         }

@@ -111,7 +111,7 @@ fn hint() -> Markup {
     html! {
         p.note {
             "Write a query ID or its first six characters or more, a trace ID, the ID of a session, the label of a load or its "
-            "start, a fingerprint, or text of a statement into the box above."
+            "start, a fingerprint or its first four digits or more, or text of a statement into the box above."
         }
     }
 }

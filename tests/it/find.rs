@@ -229,6 +229,22 @@ fn a_name_of_several_things_leads_to_a_page_of_them() {
 }
 
 #[test]
+fn the_start_of_a_fingerprint_leads_to_its_statement() {
+    let (_folder, db) = history();
+    let server = Server::start(&db, &[]);
+    let fingerprint = fingerprint(&server, ONE);
+    let path = format!("/statements/{fingerprint}");
+    for start in [&fingerprint[..4], &fingerprint[..15], &format!("0x{}", &fingerprint[..8])] {
+        assert_eq!(leads_to(&server, start, ""), path, "{start}");
+        assert_eq!(kinds(&server, start), one("statement", &[OTHER, ONE]), "{start}");
+    }
+    assert_eq!(kinds(&server, &fingerprint[..3]), []);
+    // A text with brackets is looked for as it is.
+    assert_eq!(leads_to(&server, "<script>", ""), "/?search=%3Cscript%3E");
+    assert_eq!(kinds(&server, "<vault>"), []);
+}
+
+#[test]
 fn any_other_text_is_looked_for_in_statements() {
     let (_folder, db) = history();
     let server = Server::start(&db, &[]);

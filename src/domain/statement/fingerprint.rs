@@ -12,6 +12,9 @@ pub(crate) struct Fingerprint(u64);
 pub(crate) struct InvalidFingerprint;
 
 impl Fingerprint {
+    /// The hexadecimal digits of its text.
+    pub(crate) const DIGITS: usize = 16;
+
     pub(crate) fn of_normalized(normalized: &str) -> Fingerprint {
         Fingerprint(xxhash_rust::xxh3::xxh3_64(normalized.as_bytes()))
     }
@@ -44,7 +47,8 @@ impl FromStr for Fingerprint {
 
     fn from_str(text: &str) -> Result<Fingerprint, InvalidFingerprint> {
         // `from_str_radix` accepts a sign as well.
-        let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_hex =
+            text.len() == Fingerprint::DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let bits = u64::from_str_radix(text, 16).map_err(|_| InvalidFingerprint)?;
         if is_hex { Ok(Fingerprint(bits)) } else { Err(InvalidFingerprint) }
     }

@@ -25,8 +25,8 @@ struct Description;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FindParameters {
-    /// A query id or its first six characters or more, a trace id, a session id, the label of a load or its start, a fingerprint in hexadecimal digits or as a
-    /// number, a statement, or text of statements. Blanks and quotes around it do not matter.
+    /// A query id or its first six characters or more, a trace id, a session id, the label of a load or its start, a fingerprint in hexadecimal digits, its first
+    /// four or more, or the same as a number, a statement, or text of statements. Blanks and quotes around it do not matter.
     #[param(value_type = String, required = true, pattern = "[0-9A-Za-z\u{4E00}-\u{9FFF}]", max_length = 4000)]
     q: Option<String>,
     /// Of statements that contain the text, only those of queries that started at this time or later.

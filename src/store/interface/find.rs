@@ -31,7 +31,7 @@ pub(crate) enum MatchKind {
     SessionId,
     /// The text is the label of the loads, or the start of their labels.
     Label,
-    /// The text is the fingerprint of the statement, or a run of it.
+    /// The text is the fingerprint of the statement, the start of the fingerprint, or a run of the statement.
     Statement,
     /// The statements of the queries contain the text.
     Text,
@@ -134,7 +134,21 @@ impl Store {
                 found.add(MatchKind::Text, queries);
             }
         }
+        if let Some(range) = sought.fingerprint_start() {
+            for fingerprint in self.fingerprints_between(range).await? {
+                self.add_statement(&mut found, fingerprint, reader).await?;
+            }
+        }
         Ok(found)
+    }
+
+    /// Returns the first of the fingerprints of statements from one to another, whoever ran them.
+    async fn fingerprints_between(
+        &self,
+        range: (i64, i64),
+    ) -> Result<impl Iterator<Item = Fingerprint>, StoreError> {
+        let found = of_engine!(self, store => store.fingerprints_between(range, LIMIT).await?);
+        Ok(found.into_iter().map(Fingerprint::from_signed))
     }
 
     /// Adds the loads with a label, or whose labels begin so. Returns whether one has the label.

@@ -112,6 +112,16 @@ impl Store {
         Ok(statements::ids_between(connection, (&prefix, &end), seen, limits).await?)
     }
 
+    /// Returns the fingerprints of statements from one to another, as signed numbers, at most `limit`.
+    pub(in crate::store) async fn fingerprints_between(
+        &self,
+        range: (i64, i64),
+        limit: u32,
+    ) -> Result<Vec<i64>, StoreError> {
+        let connection = &mut *self.cluster.reader().await?;
+        Ok(statements::fingerprints_between(connection, range, limit.into()).await?)
+    }
+
     /// Returns every audit log that was followed, and how far it was read.
     pub(in crate::store) async fn followed_files(&self) -> Result<Vec<FollowedFile>, StoreError> {
         let files = statements::followed_files(&self.cluster.primary()).await?;

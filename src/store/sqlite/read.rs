@@ -104,6 +104,22 @@ impl Store {
         .map_err(StoreError::from)
     }
 
+    /// Returns the fingerprints of statements from one to another, as signed numbers, at most `limit`.
+    pub(crate) async fn fingerprints_between(
+        &self,
+        (first, last): (i64, i64),
+        limit: u32,
+    ) -> Result<Vec<i64>, StoreError> {
+        let found = sqlx::query_scalar!(
+            "SELECT fingerprint FROM statement WHERE fingerprint BETWEEN ? AND ?
+             ORDER BY fingerprint LIMIT ?",
+            first,
+            last,
+            limit
+        );
+        Ok(found.fetch_all(&self.readers).await?)
+    }
+
     /// Returns every audit log that was followed, and how far it was read.
     pub(crate) async fn followed_files(&self) -> Result<Vec<FollowedFile>, StoreError> {
         let files = sqlx::query!(

@@ -56,6 +56,22 @@ pub async fn normalized_statements(
     Ok(statements.into_iter().map(|row| (row.fingerprint, row.normalized)).collect())
 }
 
+/// Returns the fingerprints of statements from one to another, in order, at most `limit`.
+pub async fn fingerprints_between(
+    server: impl PgExecutor<'_>,
+    (first, last): (i64, i64),
+    limit: i64,
+) -> Result<Vec<i64>> {
+    let found = sqlx::query_scalar!(
+        "SELECT fingerprint FROM statement WHERE fingerprint BETWEEN $1 AND $2
+         ORDER BY fingerprint LIMIT $3",
+        first,
+        last,
+        limit
+    );
+    found.fetch_all(server).await
+}
+
 /// How much the history holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
