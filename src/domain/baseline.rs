@@ -29,12 +29,21 @@ impl Baseline {
     /// Reads `7d`, or two times with `..` between them. None for any other text, and for a period that does not end after
     /// it begins.
     pub(crate) fn parse(text: &str, zone: Zone) -> Option<Baseline> {
-        if let Some((from, to)) = text.split_once("..") {
-            let time = |text| parse_typed_time_ms(text, zone, now_ms()).ok();
-            let (from_ms, to_ms) = (time(from)?, time(to)?);
-            return (from_ms < to_ms).then_some(Baseline::Period(from_ms, to_ms));
+        match Baseline::parse_period(text, zone) {
+            Some((from_ms, to_ms)) => (from_ms < to_ms).then_some(Baseline::Period(from_ms, to_ms)),
+            None => parse_duration_ms(text).filter(|ms| *ms > 0).map(Baseline::Before),
         }
-        parse_duration_ms(text).filter(|ms| *ms > 0).map(Baseline::Before)
+    }
+
+    /// Returns whether a text is a period that does not end after it begins.
+    pub(crate) fn is_reversed(text: &str, zone: Zone) -> bool {
+        Baseline::parse_period(text, zone).is_some_and(|(from_ms, to_ms)| to_ms <= from_ms)
+    }
+
+    fn parse_period(text: &str, zone: Zone) -> Option<(i64, i64)> {
+        let (from, to) = text.split_once("..")?;
+        let time = |text| parse_typed_time_ms(text, zone, now_ms()).ok();
+        time(from).zip(time(to))
     }
 
     /// Returns the begin and the end of the baseline of a period that begins at a time. It ends before the period: no run
@@ -77,6 +86,15 @@ mod tests {
         assert_eq!(of("1970-01-21..1970-01-31"), Some((20 * DAY_MS, 20 * DAY_MS)));
         for text in ["last week", "", "0d", "1970-01-03..1970-01-02", "1970-01-02.."] {
             assert_eq!(of(text), None, "{text}");
+        }
+        for (text, is_reversed) in [
+            ("1970-01-03..1970-01-02", true),
+            ("1970-01-03..1970-01-03", true),
+            ("1970-01-02..1970-01-03", false),
+            ("1970-01-02..", false),
+            ("7d", false),
+        ] {
+            assert_eq!(Baseline::is_reversed(text, Zone::UTC), is_reversed, "{text}");
         }
     }
 

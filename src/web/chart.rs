@@ -70,7 +70,7 @@ pub(super) fn timeline(
             }
             div.axis aria-hidden="true" {
                 @for index in [0, buckets.len() / 2, buckets.len().saturating_sub(1)] {
-                    @if let Some(bucket) = buckets.get(index) { span { (zone.format_ms(bucket.from_ms)) } }
+                    @if let Some(bucket) = buckets.get(index) { span { (zone.format_ms(range.part(bucket.from_ms).0)) } }
                 }
             }
         }
@@ -91,8 +91,8 @@ struct Columns<'a> {
 impl Columns<'_> {
     fn column(&self, index: usize, bucket: &Bucket) -> Markup {
         let x = index * COLUMN_WIDTH;
-        let from = self.zone.format_ms(bucket.from_ms);
-        let to = self.zone.format_ms(bucket.from_ms.saturating_add(self.range.width_ms));
+        let (from_ms, to_ms) = self.range.part(bucket.from_ms);
+        let [from, to] = [from_ms, to_ms].map(|ms| format::instant(ms, self.zone));
         let area = html! { rect.area x=(x) y="0" width=(COLUMN_WIDTH) height="100" {} };
         if bucket.count == 0 {
             return html! { g data-from=(from) data-to=(to) { (area) } };
@@ -105,7 +105,7 @@ impl Columns<'_> {
             g data-from=(from) data-to=(to) {
                 a href=(address(self.path, self.parameters, &part)) tabindex="-1" {
                     title {
-                        (from) ": " (format::counted(bucket.count, self.kind.name(), self.kind.plural())) ", " (format::integer(bucket.errors))
+                        (self.zone.format_ms(from_ms)) ": " (format::counted(bucket.count, self.kind.name(), self.kind.plural())) ", " (format::integer(bucket.errors))
                         " failed, " (format::duration(Some(bucket.total_ms))) " total duration, longest "
                         (format::duration(Some(bucket.max_ms)))
                     }
@@ -157,8 +157,8 @@ pub(super) fn durations(
                 aria-label={ (median) "; " (p95) "; " (runs) " " (width) }
                 data-step=(COLUMN_WIDTH) data-base=(link("", "")) {
                 @for (index, part) in parts.iter().enumerate() {
-                    @let from = zone.format_ms(part.from_ms);
-                    @let to = zone.format_ms(part.from_ms.saturating_add(range.width_ms));
+                    @let (from_ms, to_ms) = range.part(part.from_ms);
+                    @let (from, to) = (format::instant(from_ms, zone), format::instant(to_ms, zone));
                     @let x = index * COLUMN_WIDTH;
                     g data-from=(from) data-to=(to) {
                         @if part.runs == 0 {
@@ -166,7 +166,7 @@ pub(super) fn durations(
                         } @else {
                             a href=(link(&from, &to)) tabindex="-1" {
                                 title {
-                                    (from) ": " (format::counted(part.runs, "run", "runs"))
+                                    (zone.format_ms(from_ms)) ": " (format::counted(part.runs, "run", "runs"))
                                     ", median " (format::duration(part.p50_ms)) ", p95 " (format::duration(part.p95_ms))
                                 }
                                 rect.area x=(x) y="0" width=(COLUMN_WIDTH) height="100" {}
@@ -180,7 +180,7 @@ pub(super) fn durations(
             }
             div.axis aria-hidden="true" {
                 @for index in [0, parts.len() / 2, parts.len().saturating_sub(1)] {
-                    @if let Some(part) = parts.get(index) { span { (zone.format_ms(part.from_ms)) } }
+                    @if let Some(part) = parts.get(index) { span { (zone.format_ms(range.part(part.from_ms).0)) } }
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::paths;
+use super::paths::{self, UNKNOWN};
 use super::range_form::{self, TypedRange};
 use crate::domain::filter::QueryFilter;
 use crate::domain::record::Kind;
@@ -26,9 +26,6 @@ const TEXTS: [(&str, &str, &str); 10] = [
     ("session_id", "not_session_id", "Session"),
 ];
 const ALWAYS: usize = 3;
-/// The parameter that chooses the queries of which a text is unknown.
-pub(super) const UNKNOWN: &str = "unknown";
-
 /// What a query is chosen by that is true or false, with the labels of both.
 const TRUTHS: [(&str, &str, [&str; 2]); 3] = [
     ("is_failed", "Outcome", ["failed", "not failed"]),
@@ -121,23 +118,27 @@ fn cluster_field(clusters: &[String], chosen: Option<&String>) -> Markup {
     }
 }
 
-/// Returns the links of a report to each of several clusters, and to all; nothing if there are none.
+/// Returns the links of a report to each of several clusters, to queries of none of them, and to all; nothing if there are none.
 pub(super) fn cluster_choices(clusters: &[String], path: &str, parameters: &Parameters) -> Markup {
     let chosen = parameters.all("cluster");
-    let link = |cluster: &str| address(path, parameters, &[("cluster", cluster), ("cursor", "")]);
+    let is_unknown = parameters.all(UNKNOWN).iter().any(|text| text == "cluster");
+    let link = |name: &str, value: &str| {
+        address(path, &paths::narrowed(parameters.clone(), name, value), &[("cursor", "")])
+    };
     html! {
         @if !clusters.is_empty() {
             div.range {
                 p { "Cluster" }
                 ul aria-label="Cluster" {
-                    li { a href=(link("")) aria-current=[chosen.is_empty().then_some("true")] { "All" } }
+                    li { a href=(link("cluster", "")) aria-current=[(chosen.is_empty() && !is_unknown).then_some("true")] { "All" } }
                     @for cluster in clusters {
                         li {
-                            a href=(link(cluster)) aria-current=[chosen.contains(cluster).then_some("true")] {
+                            a href=(link("cluster", cluster)) aria-current=[chosen.contains(cluster).then_some("true")] {
                                 bdi { (cluster) }
                             }
                         }
                     }
+                    li { a href=(link(UNKNOWN, "cluster")) aria-current=[is_unknown.then_some("true")] { "unknown" } }
                 }
             }
         }

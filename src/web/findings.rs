@@ -30,15 +30,17 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
         Some(range) => Some(view.findings_overview(&range.restrict(&filter)).await?),
         None => None,
     };
+    let ranged = range.map_or_else(|| parameters.clone(), |range| range.kept(&parameters));
     let body = html! {
         h1 { "Statements" }
         (tabs(paths::FINDINGS, &parameters))
         p.note { "What profiles prove to be worth a look. The rule whose runs took longest together is first." }
         (picker(paths::FINDINGS, &parameters, view.zone, range.as_ref()))
+        (filter_form::cluster_choices(&view.several_clusters().await?, paths::FINDINGS, &parameters))
         (filter_form::chosen(paths::FINDINGS, &parameters, view.zone))
         @if let Some(unread) = overview.as_ref().and_then(|it| format::unread_profiles(it.unread_profiles)) { (unread) }
         @match overview {
-            Some(overview) if !overview.rules.is_empty() => (rules(&overview, &parameters)),
+            Some(overview) if !overview.rules.is_empty() => (rules(&overview, &ranged)),
             _ => p.empty { "No finding in the profiles of these runs." },
         }
     };

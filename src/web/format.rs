@@ -26,6 +26,14 @@ pub(super) fn range(from_ms: i64, to_ms: i64, zone: Zone) -> Markup {
     html! { (time(Some(from_ms), zone)) " to " (time(Some(to_ms.saturating_add(rest_ms)), zone)) }
 }
 
+/// Returns a time as an address has it: as a person writes it in the zone, or Unix milliseconds if it is no whole second.
+pub(super) fn instant(ms: i64, zone: Zone) -> String {
+    match ms % 1000 {
+        0 => zone.format_ms(ms),
+        _ => ms.to_string(),
+    }
+}
+
 /// Returns milliseconds as people read them: `2.80 s`.
 pub(super) fn duration(ms: Option<i64>) -> String {
     ms.filter(|ms| *ms >= 0).map_or(UNKNOWN.to_string(), readable_duration_ms)

@@ -4,11 +4,14 @@ use maud::{DOCTYPE, Markup, html};
 use warp::http::StatusCode;
 
 use super::assets::{ICON, SCRIPT, STYLE};
-use super::paths;
+use super::{format, paths};
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::auth::LogOut;
 use crate::http::view::View;
+
+/// Characters of a parameter that an error page repeats.
+const PARAMETER_CHARS: usize = 100;
 
 /// A page without its frame.
 pub(super) struct Page {
@@ -124,17 +127,33 @@ fn find_form(viewer: &Viewer) -> Markup {
     }
 }
 
-/// Returns the page that shows an error. Its link to the history keeps the time range and the filters among some parameters. `repaired` is what
-/// was meant, and the address with it.
+/// The page that an address with a wrong parameter leads to.
+pub(super) struct Repaired {
+    pub address: String,
+    /// Says how its address differs.
+    pub change: Change,
+}
+
+/// How a repaired address differs from the wrong one. Parameters have their values.
+pub(super) enum Change {
+    With(String),
+    Without(String),
+}
+
+/// Returns the page that shows an error. Its link to the history keeps the time range and the filters among some parameters.
 pub(super) fn error_page(
     status: StatusCode,
     message: &str,
     parameters: &Parameters,
-    repaired: Option<(String, String)>,
+    repaired: Option<Repaired>,
 ) -> Page {
     let way_on = html! {
-        @if let Some((meant, address)) = repaired {
-            p { a.button href=(address) { "Show the page with " code { bdi { (meant) } } } }
+        @if let Some(Repaired { address, change }) = repaired {
+            @let (how, parameter) = match &change {
+                Change::With(parameter) => ("with", parameter),
+                Change::Without(parameter) => ("without", parameter),
+            };
+            p { a.button href=(address) { "Show the page " (how) " " code { bdi { (format::excerpt(parameter, PARAMETER_CHARS)) } } } }
         }
         p { a href=(paths::keeping(paths::HISTORY, parameters)) { "Back to History" } }
     };

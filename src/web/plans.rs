@@ -39,11 +39,13 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
         Some(range) => view.profiled_statements(&range.restrict(&filter), are_several).await?,
         None => ProfiledStatements::default(),
     };
+    let ranged = range.map_or_else(|| parameters.clone(), |range| range.kept(&parameters));
     let body = html! {
         h1 { "Statements" }
         (tabs(paths::PLANS, &parameters))
         p.note { "What the stored profiles say of each statement: where the time of its runs went, and which plans it ran with." }
         (picker(paths::PLANS, &parameters, view.zone, range.as_ref()))
+        (filter_form::cluster_choices(&view.several_clusters().await?, paths::PLANS, &parameters))
         (filter_form::chosen(paths::PLANS, &parameters, view.zone))
         (choices(are_several, found.with_several_plans, &parameters))
         @if let Some(unread) = format::unread_profiles(found.unread_profiles) { (unread) }
@@ -55,7 +57,7 @@ async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {
                 " with a plan."
                 @if found.is_cut { " Older ones are not read." }
             }
-            @if !found.statements.is_empty() { (table(&found, are_several, &parameters)) }
+            @if !found.statements.is_empty() { (table(&found, are_several, &ranged)) }
         }
     };
     Ok(Page { title: "Plans and phases".to_string(), nav: Some(NavItem::Statements), body })

@@ -177,7 +177,8 @@ impl QueryTable<'_> {
     fn filtered(&self, name: &str, value: Option<&str>, shown: Markup) -> Markup {
         // A link without a value would be one to all queries.
         let Some(value) = value.filter(|value| !value.is_empty()) else { return shown };
-        let link = address(paths::HISTORY, self.parameters, &[(name, value), ("cursor", "")]);
+        let narrowed = paths::narrowed(self.parameters.clone(), name, value);
+        let link = address(paths::HISTORY, &narrowed, &[("cursor", "")]);
         html! { a.value href=(link) { (shown) } }
     }
 

@@ -8,7 +8,7 @@ use warp::filters::path::FullPath;
 use warp::host::Authority;
 use warp::http::StatusCode;
 
-use super::layout::{self, Page, Viewer};
+use super::layout::{self, Change, Page, Repaired, Viewer};
 use super::{paths, range_form, response};
 use crate::domain::filter::QueryFilter;
 use crate::http::answer::Answer;
@@ -128,22 +128,50 @@ fn error_answer(
     let (path, _) = address.split_once('?').unwrap_or((address, ""));
     let repaired = match &error {
         ApiError::UnknownParameter(UnknownParameter { meant: Some(meant), repaired, .. }) => {
-            let repaired = query_parameters::address(path, &readable(view, repaired), &[]);
-            Some((meant.clone(), repaired))
+            Some((Change::With(meant.clone()), readable(view, repaired)))
+        }
+        ApiError::UnknownParameter(UnknownParameter { repaired, .. }) => {
+            let repaired = readable(view, repaired);
+            Some((Change::Without(removed(parameters, &repaired)), repaired))
+        }
+        ApiError::BadRequest(sentence) => {
+            let repaired = without_wrong(view, parameters, sentence);
+            repaired.map(|repaired| (Change::Without(removed(parameters, &repaired)), repaired))
         }
         _ => None,
     };
+    let repaired = repaired.map(|(change, parameters)| {
+        let address = query_parameters::address(path, &parameters, &[]);
+        Repaired { address, change }
+    });
     let ErrorParts { status, message, .. } = error.into_parts();
     let kept = readable(view, parameters);
     let page = layout::error_page(status, &message, &kept, repaired);
     response::page(status, &page, Some(&Viewer::of(view, &kept)))
 }
 
+/// Returns the parameters of a page without those that are wrong; None if the page is not wrong by a parameter. `sentence` says what is
+/// wrong: it begins with the name of a parameter of the page itself.
+fn without_wrong(view: &View, parameters: &Parameters, sentence: &str) -> Option<Parameters> {
+    let mut right = readable(view, parameters);
+    if right == *parameters {
+        let name = sentence.split([' ', ':']).next().unwrap_or_default();
+        right.remove(name);
+    }
+    (right != *parameters).then_some(right)
+}
+
+/// Returns those of some parameters that others do not have, as an address has them.
+fn removed(parameters: &Parameters, others: &Parameters) -> String {
+    let removed = parameters.iter().filter(|(name, _)| !others.contains_key(name));
+    removed.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+}
+
 /// Returns the parameters of a page without those of its time range and its filters that cannot be read.
 fn readable(view: &View, parameters: &Parameters) -> Parameters {
     let times = range_form::readable_times(parameters, view.zone);
     let is_readable = |name: &str, values: &[String]| match name {
-        "from" | "to" => times.contains_key(name),
+        "from" | "to" => values.len() == 1 && times.contains_key(name),
         _ => {
             let alone = values.iter().map(|value| (name.to_string(), value.clone()));
             query_filter(view, &alone.collect()).is_ok()
@@ -235,5 +263,5 @@ pub(super) fn list_filter(view: &View, parameters: &Parameters) -> Result<QueryF
     if !parameters.contains_key("limit") {
         parameters.set("limit", DEFAULT_LIMIT);
     }
-    query_parameters::filter(view, &parameters)
+    query_parameters::filter_of_page(view, &parameters)
 }

@@ -120,7 +120,7 @@ async fn page(
         (cluster_choices(&clusters, paths::STATEMENTS, &parameters))
         (filter_form::chosen(paths::STATEMENTS, &parameters, view.zone))
         (more_orders(order_name, &parameters))
-        (table(statements, trends, order_name, &parameters))
+        (table(statements, trends, (order_name, range.as_ref()), &parameters))
         @if statements.is_empty() {
             p.empty { @match nearest { Some(nearest) => (nearest), None => "No statements in this time range." } }
             (filter_form::several_values(paths::STATEMENTS, &parameters))
@@ -197,9 +197,10 @@ fn more_orders(order: &str, parameters: &Parameters) -> Markup {
 fn table(
     statements: &[StatementStatistics],
     trends: &Trends,
-    order: &str,
+    (order, range): (&str, Option<&TimeRange>),
     parameters: &Parameters,
 ) -> Markup {
+    let ranged = range.map_or_else(|| parameters.clone(), |range| range.kept(parameters));
     let figure = MORE_ORDERS.into_iter().find(|(name, ..)| *name == order);
     let figure = figure.map(|(_, label, figure)| (label, figure));
     let max_total_ms = statements.iter().filter_map(|one| one.total_ms).max().unwrap_or(0);
@@ -224,8 +225,7 @@ fn table(
                 }
                 tbody {
                     @for statement in statements {
-                        @let path = paths::statement_of(statement.fingerprint, parameters);
-                        (row(statement, &path, max_total_ms, trends.get(&statement.fingerprint), figure))
+                        (row(statement, &ranged, max_total_ms, trends.get(&statement.fingerprint), figure))
                     }
                 }
             }
@@ -235,7 +235,7 @@ fn table(
 
 fn row(
     statement: &StatementStatistics,
-    path: &str,
+    page: &Parameters,
     max_total_ms: i64,
     trend: Option<&Vec<i64>>,
     figure: Option<(&str, Figure)>,
@@ -243,13 +243,13 @@ fn row(
     html! {
         tr {
             td.statement {
-                a href=(path) {
+                a href=(paths::statement_of(statement.fingerprint, page)) {
                     bdi { (statement.normalized) }
                 }
             }
             td.trend { @if let Some(trend) = trend { (chart::sparkline(trend)) } }
             td.number data-label="Runs" { (format::number(Some(statement.count))) }
-            td.number.errors[statement.errors > 0] data-label="Failed" { (format::number(Some(statement.errors))) }
+            td.number.errors[statement.errors > 0] data-label="Failed" { (failed(statement, page)) }
             td.number.duration data-label="Total" {
                 (chart::bar(statement.total_ms.unwrap_or(0), max_total_ms)) (format::duration(statement.total_ms))
             }
@@ -261,6 +261,17 @@ fn row(
             }
             td.number data-label="Scanned" { (format::bytes(statement.scan_bytes)) }
             td.number data-label="Users" { (format::number(Some(statement.users))) }
+        }
+    }
+}
+
+/// Returns the number of failed runs of a statement as a link to them, with the time range and the filters of a page.
+pub(super) fn failed(statement: &StatementStatistics, page: &Parameters) -> Markup {
+    let count = format::integer(statement.errors);
+    html! {
+        @match statement.errors {
+            0 => (count),
+            _ => a href=(paths::failed_runs_of(statement.fingerprint, page)) { (count) },
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use maud::{Markup, html};
 
-use super::format;
+use super::{format, paths};
 use crate::domain::filter::QueryFilter;
 use crate::domain::time::{Zone, now_ms};
 use crate::http::Parameters;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::address;
 use crate::http::view::View;
-use crate::store::{Bucket, Spans};
+use crate::store::{Bucket, Spans, Steps};
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -54,7 +54,7 @@ const CHOICES: [(i64, &str, &str); 4] = [
     (30 * DAY, "30 days", "30d"),
 ];
 
-/// A time range, cut into parts of the same length that begin at round times. Times are Unix milliseconds.
+/// A time range, cut into parts of the same length that begin at round times of a zone. Times are Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TimeRange {
     pub from_ms: i64,
@@ -62,6 +62,10 @@ pub(super) struct TimeRange {
     pub to_ms: i64,
     /// The length of a part.
     pub width_ms: i64,
+    /// By how much the clock of the zone is ahead of UTC at the begin of the range.
+    offset_ms: i64,
+    /// The times that were chosen.
+    chosen: (Option<i64>, Option<i64>),
     /// The start of the oldest query.
     first_ms: i64,
     /// The millisecond behind the start of the newest query.
@@ -110,11 +114,31 @@ impl TimeRange {
             return Ok(None);
         }
         let width_ms = part_width(from_ms, to_ms);
-        Ok(Some(TimeRange { from_ms, to_ms, width_ms, first_ms, end_ms }))
+        let offset_ms = view.zone.offset_ms(from_ms);
+        let chosen = (filter.from_ms, filter.to_ms);
+        Ok(Some(TimeRange { from_ms, to_ms, width_ms, offset_ms, chosen, first_ms, end_ms }))
     }
 
     fn first_part_ms(&self) -> i64 {
-        self.from_ms.div_euclid(self.width_ms).saturating_mul(self.width_ms)
+        let offset_ms = match self.width_ms < HOUR {
+            true => self.offset_ms,
+            // Summaries are of hours of UTC: in a zone that is half an hour off, a part begins at half past.
+            false => self.offset_ms - self.offset_ms % HOUR,
+        };
+        let lead_ms = self.from_ms.saturating_add(offset_ms).rem_euclid(self.width_ms);
+        self.from_ms.saturating_sub(lead_ms)
+    }
+
+    /// Returns the begin and the end of the part that begins at a time, as far as it is within the chosen times.
+    pub(super) fn part(&self, begin_ms: i64) -> (i64, i64) {
+        let (from_ms, to_ms) = self.chosen;
+        let end_ms = begin_ms.saturating_add(self.width_ms);
+        (from_ms.map_or(begin_ms, |ms| ms.max(begin_ms)), to_ms.map_or(end_ms, |ms| ms.min(end_ms)))
+    }
+
+    /// Returns the parts as steps of what runs at once.
+    pub(super) fn steps(&self) -> Steps {
+        Steps::Aligned { width_ms: self.width_ms, offset_ms: self.offset_ms }
     }
 
     fn part_count(&self) -> i64 {
@@ -129,6 +153,11 @@ impl TimeRange {
             after: None,
             ..filter.clone()
         }
+    }
+
+    /// Returns the parameters of a page with this range if they have none.
+    pub(super) fn kept(&self, page: &Parameters) -> Parameters {
+        paths::with_range(page, (self.from_ms, self.to_ms))
     }
 
     pub(super) fn length_ms(&self) -> u64 {
@@ -238,6 +267,8 @@ mod tests {
                 from_ms,
                 to_ms,
                 width_ms: part_width(from_ms, to_ms),
+                offset_ms: 0,
+                chosen: (None, None),
                 first_ms: 0,
                 end_ms: 1,
             };
@@ -246,5 +277,32 @@ mod tests {
                 assert!(range.first_part_ms() <= from_ms);
             }
         }
+    }
+
+    #[test]
+    fn parts_begin_at_round_times_of_the_zone() {
+        let part = |from_ms, width_ms, offset_ms, chosen| {
+            let to_ms = from_ms + 10 * width_ms;
+            let range = TimeRange {
+                from_ms,
+                to_ms,
+                width_ms,
+                offset_ms,
+                chosen,
+                first_ms: 0,
+                end_ms: to_ms,
+            };
+            let (from_ms, to_ms) = range.part(range.first_part_ms());
+            (from_ms / MINUTE, to_ms / MINUTE)
+        };
+        let (none, east, india) = ((None, None), 8 * HOUR, 5 * HOUR + 30 * MINUTE);
+        let days = |hours: i64| (hours * 60, (hours + 24) * 60);
+        assert_eq!(part(90 * HOUR, DAY, 0, none), days(72));
+        assert_eq!(part(90 * HOUR, DAY, east, none), days(88));
+        assert_eq!(part(90 * HOUR, DAY, india, none), days(67));
+        assert_eq!(part(90 * HOUR, 30 * MINUTE, india, none), (5400, 5430));
+        // A part has no more than what was chosen.
+        let chosen = (Some(90 * HOUR), Some(91 * HOUR));
+        assert_eq!(part(90 * HOUR, DAY, east, chosen), (5400, 5460));
     }
 }

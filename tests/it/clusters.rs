@@ -236,6 +236,16 @@ fn pages_tell_clusters_apart_where_there_are_several() {
     assert!(of_test.contains("<option value=\"test\" selected>"), "{of_test}");
     let statements = page(&server, "/statements?cluster=test");
     assert!(statements.contains("<a href=\"/statements?cluster=prod\">"), "{statements}");
+    for path in ["/statements", "/regressions", "/findings", "/plans", "/usage"] {
+        let shown = page(&server, &format!("{path}?cluster=test"));
+        let unknown = format!("<li><a href=\"{path}?unknown=cluster\">unknown</a></li>");
+        assert!(shown.contains(&unknown), "{path}: {shown}");
+        let shown = page(&server, &format!("{path}?unknown=cluster"));
+        let prod = format!("<li><a href=\"{path}?cluster=prod\">");
+        assert!(shown.contains(&prod), "{path}: {shown}");
+        let current = " aria-current=\"true\">unknown</a>";
+        assert!(shown.contains(current), "{path}: {shown}");
+    }
     let id = &texts(&db, "SELECT query_id FROM query WHERE cluster = 'test' ORDER BY 1")[0];
     let query = page(&server, &format!("/query_profile/{id}"));
     assert!(query.contains("<a href=\"/?cluster=test\">"), "{query}");
@@ -248,6 +258,49 @@ fn pages_tell_clusters_apart_where_there_are_several() {
         let page = page(&server, path);
         assert!(!page.contains("class=\"cluster\"") && !page.contains("<select name=\"cluster\">"));
         assert!(!page.contains("aria-label=\"Cluster\""), "{page}");
+    }
+}
+
+#[test]
+fn the_runs_beside_a_query_are_those_of_its_cluster() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &["--time-zone", "UTC"]);
+    let push = |cluster: Option<&str>, runs: std::ops::Range<i64>| {
+        let rows: String = runs
+            .map(|run| {
+                let id = format!("{}-{run}", cluster.unwrap_or("none"));
+                let started_ms = 1_764_000_000_000_i64 + run * 60_000;
+                let row = json!({
+                    "query_id": id, "started_ms": started_ms, "duration_ms": run, "stmt": "select 1",
+                    "cluster": cluster,
+                });
+                format!("{row}\n")
+            })
+            .collect();
+        assert_eq!(server.send("POST", "/api/v1/queries", &[], rows.as_bytes()).0, 200);
+    };
+    let section = |id: &str| {
+        let body = String::from_utf8(server.get(&format!("/query_profile/{id}")).2).unwrap();
+        body.split_once("<h2 id=\"runs-heading\">").map(|(_, section)| section.to_string())
+    };
+    push(Some("prod"), 0..3);
+    push(None, 0..2);
+    let all = section("none-1").unwrap();
+    assert!(all.starts_with("Runs of this statement within a week</h2>"), "{all}");
+    assert!(all.contains("5 runs, longest"), "{all}");
+    push(Some("test"), 0..130);
+    let of_prod = section("prod-1").unwrap();
+    let heading = "Runs of this statement within a week in cluster <bdi>prod</bdi></h2>";
+    assert!(of_prod.starts_with(heading) && of_prod.contains("3 runs, longest"), "{of_prod}");
+    assert!(section("none-0").unwrap().contains("2 runs, longest"));
+    // Of many runs, the query is always one.
+    for run in [3, 80, 129] {
+        let id = format!("test-{run}");
+        let of_test = section(&id).unwrap();
+        let link = "&amp;from=1763";
+        assert!(of_test.contains("Only ") && of_test.contains("cluster=test"), "{of_test}");
+        assert!(of_test.contains(link), "{of_test}");
+        assert_eq!(of_test.matches(" aria-current=\"true\"").count(), 1, "{of_test}");
     }
 }
 
@@ -381,7 +434,8 @@ fn a_user_sees_the_clusters_of_their_own_queries() {
         assert_eq!(history.contains(">Cluster</th>"), several, "{name}: {history}");
         let statements = page("/statements");
         let statement = statements.split("href=\"/statements/").nth(1).unwrap();
-        let runs = page(&format!("/statements/{}", statement.split('"').next().unwrap()));
+        let statement = statement.split('"').next().unwrap().replace("&amp;", "&");
+        let runs = page(&format!("/statements/{statement}"));
         assert_eq!(runs.contains(">Cluster</th>"), several, "{name}");
         assert_eq!(page("/usage").contains("by-cluster"), several, "{name}");
         for cluster in ["lake", "prod", "test"] {

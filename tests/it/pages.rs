@@ -276,6 +276,10 @@ fn each_value_is_a_link_that_filters_by_it() {
     for link in ["/?not%5Fdb=lake&amp;state=EOF&amp;user=alice", "/?not%5Fdb=lake&amp;user=alice"] {
         assert!(body.contains(&format!("<a class=\"value\" href=\"{link}\">")), "{link}: {body}");
     }
+    // A value takes the place of what is unknown.
+    let body = page(&server, "/?user=alice&unknown=user");
+    let link = "/?user=alice";
+    assert!(body.contains(&format!("<a class=\"value\" href=\"{link}\">")), "{link}: {body}");
     let id = "fbb2582c72884d29-9dd9de3b42b740e9";
     let query = server.envelope(&format!("/api/v1/queries/{id}"))["data"].clone();
     let body = page(&server, &format!("/query_profile/{id}"));
@@ -700,6 +704,98 @@ fn a_page_that_says_what_is_wrong_keeps_what_is_right() {
     let body = wrong("/statements?db=shop&min_ms=abc");
     assert!(body.contains("min_ms must be a whole number of milliseconds"), "{body}");
     assert!(links(&body, "/").contains(&"/?db=shop".to_string()), "{body}");
+}
+
+/// Returns the links of a page that offer the same page in another form.
+fn repaired(server: &Server, path: &str) -> Vec<(String, String)> {
+    let answer = send(server, "GET", path, &[], "");
+    assert_eq!(answer.status, 400, "{path}: {}", answer.body);
+    let offers = answer.body.split("<a class=\"button\" href=\"").skip(1).map(|rest| {
+        let (address, rest) = rest.split_once("\">").unwrap();
+        let text = rest.split_once("</a>").unwrap().0;
+        let text = text.replace("<code><bdi>", "").replace("</bdi></code>", "");
+        (address.replace("&amp;", "&"), text.replace("&amp;", "&"))
+    });
+    offers.filter(|(_, text)| text.starts_with("Show the page")).collect()
+}
+
+#[test]
+fn a_page_with_a_wrong_parameter_offers_itself_without_it() {
+    let (_folder, server) = samples();
+    let statement = server.envelope("/api/v1/statements?limit=1&from=2020-01-01");
+    let statement = statement["data"][0]["fingerprint"].as_str().unwrap().to_string();
+    for (path, wrong, right) in [
+        ("/", "foo=1", "user=root"),
+        ("/", "order=foo", "from=2020%2D01%2D01"),
+        ("/", "type=foo", "from=2020%2D01%2D01"),
+        ("/", "limit=0", ""),
+        ("/", "min_ms=1&min_ms=2", "user=root"),
+        ("/", "from=2020-01-01&from=2020-01-02", ""),
+        ("/", "cursor=x", "order=duration%5Fms"),
+        ("/statements", "order=foo", "limit=5"),
+        ("/statements", "unknown=colour", ""),
+        ("/usage", "baseline=soon", "user=root"),
+        ("/plans", "several=few", ""),
+        (&format!("/usage/{ROOTS}"), "all_clusters=few", ""),
+        (&format!("/query_profile/{ROOTS}"), "zoom=2", "show=plan"),
+        (&format!("/statements/{statement}"), "plans=x", "from=2020%2D01%2D01"),
+    ] {
+        let and = if right.is_empty() { "" } else { "&" };
+        let offered = repaired(&server, &format!("{path}?{wrong}{and}{right}"));
+        let right = if right.is_empty() { path.to_string() } else { format!("{path}?{right}") };
+        let expected = (right.clone(), format!("Show the page without {wrong}"));
+        assert_eq!(offered, [expected], "{path}");
+        assert_eq!(send(&server, "GET", &right, &[], "").status, 200, "{right}");
+    }
+    // An address without a page has no better form.
+    assert_eq!(repaired(&server, "/statements/none?user=root"), []);
+}
+
+#[test]
+fn a_statement_has_the_range_of_the_list_that_leads_to_it() {
+    let (_folder, server) = samples();
+    let body = page(&server, "/statements");
+    let (from, to) = ("from=1763374442", "to=1763460842");
+    let leads = links(&body, "/statements/");
+    assert!(!leads.is_empty(), "{body}");
+    for link in leads {
+        assert!(link.contains(from) && link.contains(to), "{link}");
+    }
+    // A range that moves with the clock goes on moving.
+    for link in links(&page(&server, "/statements?from=3000d"), "/statements/") {
+        assert!(link.ends_with("?from=3000d"), "{link}");
+    }
+}
+
+#[test]
+fn the_number_of_failed_runs_leads_to_them() {
+    let (_folder, server) = samples();
+    let mut ways = 0;
+    for path in
+        ["/statements?from=2024-08-01&to=2024-09-01", "/usage?from=2024-08-01&to=2024-09-01"]
+    {
+        for link in links(&page(&server, path), "/?") {
+            if !link.contains("is%5Ffailed=true") {
+                continue;
+            }
+            assert!(link.contains("from=") && link.contains("to="), "{link}");
+            let listed = page(&server, &format!("{link}&limit=1000"));
+            let failed = listed.matches("<tr data-row").count();
+            let shown = page(&server, path);
+            let anchor = format!("href=\"{}\">{failed}</a>", link.replace('&', "&amp;"));
+            assert!(failed > 0 && shown.contains(&anchor), "{path}: {anchor}");
+            ways += 1;
+        }
+    }
+    assert!(ways > 3, "{ways}");
+    let failed = server.envelope("/api/v1/queries?is_failed=true&limit=1000&from=2020-01-01");
+    let failed = failed["data"].as_array().unwrap();
+    let fingerprint = failed.iter().find_map(|query| query["fingerprint"].as_str()).unwrap();
+    let statement = page(&server, &format!("/statements/{fingerprint}?from=2020-01-01"));
+    let link = format!(
+        "<dt>Failed</dt><dd><a href=\"/?fingerprint={fingerprint}&amp;from=2020%2D01%2D01&amp;is%5Ffailed=true\">"
+    );
+    assert!(statement.contains(&link), "{link}: {statement}");
 }
 
 #[test]

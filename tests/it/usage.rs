@@ -160,6 +160,7 @@ fn usage(db: &Path, arguments: &[&str]) -> Value {
 /// Returns what some runs cost in a range.
 fn costs<'r>(runs: impl Iterator<Item = &'r Run>, (from_ms, to_ms): (i64, i64)) -> Value {
     let (mut count, mut before, mut errors, mut running, mut cpu, mut bytes) = (0, 0, 0, 0, 0, 0);
+    let mut errors_before = 0;
     let mut memory = None;
     for run in runs {
         let Some(ms) = run.within(from_ms, to_ms) else { continue };
@@ -171,13 +172,14 @@ fn costs<'r>(runs: impl Iterator<Item = &'r Run>, (from_ms, to_ms): (i64, i64)) 
         count += 1;
         before += i64::from(run.start_ms < from_ms);
         errors += i64::from(run.is_failed);
+        errors_before += i64::from(run.is_failed && run.start_ms < from_ms);
         running += ms;
         cpu += part(run.cpu_ms);
         bytes += part(run.scan_bytes);
         memory = memory.max(Some(run.memory));
     }
     json!({
-        "count": count, "began_before": before, "errors": errors, "running_ms": running, "cpu_time_ms": cpu, "scan_bytes": bytes,
+        "count": count, "began_before": before, "errors": errors, "errors_began_before": errors_before, "running_ms": running, "cpu_time_ms": cpu, "scan_bytes": bytes,
         "peak_memory_bytes": memory,
     })
 }
@@ -599,6 +601,17 @@ fn baselines_that_are_one_period_are_one_choice() {
             })
             .collect();
         assert_eq!(choices, expected, "{path}");
+    }
+}
+
+#[test]
+fn a_baseline_that_does_not_end_after_it_begins_is_rejected() {
+    let (_folder, db, _) = history();
+    let server = Server::start(&db, &[]);
+    for path in ["/usage", "/regressions", "/api/v1/usage", "/api/v1/regressions"] {
+        let (status, _, body) = server.get(&format!("{path}?baseline=2024-08-02..2024-08-01"));
+        let body = String::from_utf8(body).unwrap();
+        assert!(status == 400 && body.contains("baseline must end after it begins"), "{body}");
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use utoipa::IntoParams;
 
-use super::read_known;
 use super::values::{Count, OrderName, PageCursor, SearchText, SearchWords};
+use super::{read_all, read_known};
 use crate::domain::filter::QueryFilter;
 use crate::domain::search::Search;
 use crate::domain::time::Zone;
@@ -216,18 +216,29 @@ impl ListParameters {
     }
 }
 
+/// The parameters of a list that do not choose queries.
+const PAGING_NAMES: [&str; 3] = ["limit", "order", "cursor"];
+
 /// Returns the names of the parameters that choose queries, in lists and reports alike.
 pub(crate) fn choosing_names() -> &'static [String] {
     static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
         let names = ListParameters::into_params(|| None).into_iter().map(|it| it.name);
-        names.filter(|name| !["limit", "order", "cursor"].contains(&name.as_str())).collect()
+        names.filter(|name| !PAGING_NAMES.contains(&name.as_str())).collect()
     });
     &NAMES
 }
 
-/// Reads the filter of a list of a page.
-pub(crate) fn filter(view: &View, parameters: &Parameters) -> Result<QueryFilter, ApiError> {
-    read_known::<ListParameters>(parameters)?.filter(view.zone)
+/// Reads the filter of a list of a page, which may have parameters of its own.
+pub(crate) fn filter_of_page(
+    view: &View,
+    parameters: &Parameters,
+) -> Result<QueryFilter, ApiError> {
+    let mut of_list = parameters.clone();
+    of_list.retain(|name, value| {
+        let is_choosing = choosing_names().iter().any(|known| known == name);
+        (is_choosing || PAGING_NAMES.contains(&name)) && !value.is_empty()
+    });
+    read_all::<ListParameters>(&of_list)?.filter(view.zone)
 }
 
 /// Reads the filter of a list on Doris' paths, which is by start.

@@ -7,7 +7,9 @@ mod reader;
 mod values;
 
 pub(crate) use link::{address, cursor, set_incomplete, with_next};
-pub(crate) use list::{ListParameters, choosing_names, filter, filter_by_start, filter_parameters};
+pub(crate) use list::{
+    ListParameters, choosing_names, filter_by_start, filter_of_page, filter_parameters,
+};
 pub(crate) use list::{search, without_cluster};
 pub(crate) use reader::{NoParameters, UnknownParameter, read_all, read_known, reject_unknown};
 pub(crate) use values::{

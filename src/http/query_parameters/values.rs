@@ -157,7 +157,10 @@ impl BaselineText {
     /// Returns the baseline. Errors if the text is none.
     pub(crate) fn baseline(&self, zone: Zone) -> Result<Baseline, ApiError> {
         Baseline::parse(&self.0, zone).ok_or_else(|| {
-            ApiError::BadRequest(format!("baseline must be {}", Baseline::SPELLINGS))
+            ApiError::BadRequest(match Baseline::is_reversed(&self.0, zone) {
+                true => "baseline must end after it begins".to_string(),
+                false => format!("baseline must be {}", Baseline::SPELLINGS),
+            })
         })
     }
 }

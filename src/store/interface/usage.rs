@@ -71,9 +71,10 @@ impl Store {
         let mut grouped = now.grouped(Some(&before), Some(order), filter.limit as usize);
         self.name_statements(&mut grouped.statements).await?;
         let still_running = now.still_running();
-        let width = Steps::Width(steps.of(range).width_ms);
-        let (concurrency, _) = now.finish(width.of(range));
-        let (baseline_concurrency, _) = before.finish(width.of(before_range));
+        let spans = steps.of(range);
+        let (concurrency, _) = now.finish(spans);
+        let earlier = Steps::like(spans, range.0, before_range.0);
+        let (baseline_concurrency, _) = before.finish(earlier.of(before_range));
         Ok(Some(Usage {
             from_ms,
             to_ms: range.1,
@@ -274,7 +275,7 @@ mod tests {
             to_ms: Some(DAY_MS + 5000),
             ..QueryFilter::default()
         };
-        let shown = (UsageOrder::Running, Steps::Width(500));
+        let shown = (UsageOrder::Running, Steps::Aligned { width_ms: 500, offset_ms: 0 });
         let counted = async |filter: &QueryFilter, most, owner| {
             let reader = Reader { owner, ..Reader::default() };
             let usage = store.usage_of(filter, Baseline::DAY_BEFORE, shown, most, reader).await;

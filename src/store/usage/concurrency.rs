@@ -8,7 +8,7 @@ use crate::store::timeline::Spans;
 /// How many queries ran at once in one step of a range.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ConcurrencyStep {
-    /// Begin of the step, in Unix milliseconds.
+    /// Begin of the step, in Unix milliseconds; of the first step, the begin of the range.
     pub from_ms: i64,
     /// The most queries that ran at the same moment. Of several that took less than a millisecond, or for an unknown time, one
     /// counts: nobody knows that they ran at once.
@@ -38,8 +38,13 @@ impl RunTimes {
         self.ends.push(end_ms);
     }
 
-    /// Returns how many runs there were at once in each step of a range that ends at `to_ms`.
-    pub(super) fn steps(mut self, spans: Spans, to_ms: i64) -> Vec<ConcurrencyStep> {
+    /// Returns how many runs there were at once in each step of a range. The first step may begin before the range, and the last
+    /// end behind it: only what is in the range counts.
+    pub(super) fn steps(
+        mut self,
+        spans: Spans,
+        (first_ms, to_ms): (i64, i64),
+    ) -> Vec<ConcurrencyStep> {
         let running_ms = self.running_ms(spans);
         // At one moment, the runs with a duration are counted before the runs without one.
         let starts = self.starts.into_iter().map(|start_ms| (start_ms, false));
@@ -51,6 +56,7 @@ impl RunTimes {
         let mut running = 0;
         let steps = running_ms.into_iter().zip(spans.begins()).map(|(running_ms, from_ms)| {
             let end_ms = from_ms.saturating_add(spans.width_ms).min(to_ms);
+            let from_ms = from_ms.max(first_ms);
             let mut end_runs = |running: &mut i64, at_ms: i64| {
                 while ends.next_if(|end_ms| **end_ms <= at_ms).is_some() {
                     *running -= 1;
@@ -119,7 +125,7 @@ mod tests {
         runs.iter().for_each(|(start_ms, end_ms)| times.add(*start_ms, *end_ms));
         let count = (to_ms + width_ms - 1) / width_ms;
         let spans = Spans { from_ms: 0, width_ms, count: count as usize };
-        times.steps(spans, to_ms).into_iter().map(|step| (step.peak, step.average)).collect()
+        times.steps(spans, (0, to_ms)).into_iter().map(|step| (step.peak, step.average)).collect()
     }
 
     #[test]
@@ -133,6 +139,15 @@ mod tests {
         // Runs of no length are not known to have been at once, but another one was there.
         assert_eq!(counted(&[(3, 3); 100], 10, 10), [(1, 0.0)]);
         assert_eq!(counted(&[(3, 3), (1, 6), (3, 3), (3, 3)], 10, 10), [(2, 0.5)]);
+    }
+
+    #[test]
+    fn what_is_before_a_range_is_no_part_of_its_first_step() {
+        let mut times = RunTimes::default();
+        times.add(6, 10);
+        let steps = times.steps(Spans { from_ms: 0, width_ms: 10, count: 2 }, (6, 14));
+        let steps: Vec<_> = steps.iter().map(|it| (it.from_ms, it.peak, it.average)).collect();
+        assert_eq!(steps, [(6, 1, 1.0), (10, 0, 0.0)]);
     }
 
     proptest::proptest! {

@@ -113,6 +113,7 @@ struct Costs {
     count: i64,
     began_before: i64,
     errors: i64,
+    errors_began_before: i64,
     running_ms: KnownSum,
     cpu_time_ms: KnownSum,
     scan_bytes: KnownSum,
@@ -124,6 +125,7 @@ impl Costs {
         self.count += 1;
         self.began_before += i64::from(part.began_before);
         self.errors += i64::from(run.is_failed);
+        self.errors_began_before += i64::from(run.is_failed && part.began_before);
         self.running_ms.add(part.known_ms());
         self.cpu_time_ms.add(part.of_value(run.cpu_time_ms));
         self.scan_bytes.add(part.of_value(run.scan_bytes));
@@ -138,6 +140,7 @@ impl Costs {
             count: self.count,
             began_before: self.began_before,
             errors: self.errors,
+            errors_began_before: self.errors_began_before,
             running_ms: sum(self.running_ms),
             cpu_time_ms: sum(self.cpu_time_ms),
             scan_bytes: sum(self.scan_bytes),
@@ -378,9 +381,8 @@ impl UsageCounting {
         self,
         spans: Spans,
     ) -> (Vec<ConcurrencyStep>, Vec<ConcurrentRun>) {
-        let (_, to_ms) = self.range;
         let costliest = self.costliest.map(|costliest| costliest.runs).unwrap_or_default();
-        (self.times.steps(spans, to_ms), costliest)
+        (self.times.steps(spans, self.range), costliest)
     }
 }
 

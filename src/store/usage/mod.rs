@@ -45,8 +45,9 @@ pub(super) fn usage_range((from_ms, to_ms): (Option<i64>, Option<i64>), end_ms: 
 pub(crate) enum Steps {
     /// This many steps of the same length.
     Number(u32),
-    /// Steps of so many milliseconds.
-    Width(i64),
+    /// Steps of so many milliseconds that begin at multiples of this on a clock that is ahead of UTC by `offset_ms`. The first begins
+    /// at the range or before it.
+    Aligned { width_ms: i64, offset_ms: i64 },
 }
 
 impl Steps {
@@ -54,16 +55,29 @@ impl Steps {
     pub(super) fn of(self, (from_ms, to_ms): (i64, i64)) -> Spans {
         let length_ms = to_ms.saturating_sub(from_ms).max(0);
         let least_ms = length_ms.saturating_add(MAX_STEPS - 1) / MAX_STEPS;
-        let width_ms = match self {
+        let (width_ms, offset_ms) = match self {
             Steps::Number(number) => {
                 let number = i64::from(number.max(1));
-                length_ms.saturating_add(number - 1) / number
+                (length_ms.saturating_add(number - 1) / number, from_ms.saturating_neg())
             }
-            Steps::Width(width_ms) => width_ms,
+            Steps::Aligned { width_ms, offset_ms } => (width_ms, offset_ms),
         };
         let width_ms = width_ms.max(least_ms).max(1);
-        let count = length_ms.saturating_add(width_ms - 1) / width_ms;
+        let lead_ms = from_ms.saturating_add(offset_ms).rem_euclid(width_ms);
+        let count = match length_ms {
+            0 => 0,
+            _ => length_ms.saturating_add(lead_ms).saturating_add(width_ms - 1) / width_ms,
+        };
+        let from_ms = from_ms.saturating_sub(lead_ms);
         Spans { from_ms, width_ms, count: usize::try_from(count).unwrap_or(0) }
+    }
+
+    /// Returns the steps of an earlier range that are as the steps of another range: as long, and as long before the begin of the
+    /// range.
+    pub(super) fn like(spans: Spans, begin_ms: i64, earlier_ms: i64) -> Steps {
+        let lead_ms = begin_ms.saturating_sub(spans.from_ms);
+        let offset_ms = lead_ms.saturating_sub(earlier_ms);
+        Steps::Aligned { width_ms: spans.width_ms, offset_ms }
     }
 }
 
@@ -160,6 +174,8 @@ pub(crate) struct UsageCosts {
     pub began_before: i64,
     /// Runs that failed.
     pub errors: i64,
+    /// Of the runs that failed, those that started before the range.
+    pub errors_began_before: i64,
     /// How long the runs ran within the range, together. Null if that is known of no run.
     pub running_ms: Option<i64>,
     /// CPU time of all backends. Of a run that is partly in the range, the same part. Null if no run has a value.
@@ -257,9 +273,27 @@ mod tests {
         };
         assert_eq!(of(Steps::Number(60), 0, HOUR_MS), (60_000, 60));
         assert_eq!(of(Steps::Number(60), 0, 61), (2, 31));
-        assert_eq!(of(Steps::Width(60_000), 0, HOUR_MS + 1), (60_000, 61));
-        assert_eq!(of(Steps::Width(1), 0, 10_000), (10, 1000));
+        let aligned = |width_ms, offset_ms| Steps::Aligned { width_ms, offset_ms };
+        assert_eq!(of(aligned(60_000, 0), 0, HOUR_MS + 1), (60_000, 61));
+        assert_eq!(of(aligned(1, 0), 0, 10_000), (10, 1000));
+        assert_eq!(of(aligned(10, 0), 7, 7), (10, 0));
         assert_eq!(of(Steps::Number(60), 7, 7), (1, 0));
         assert!(of(Steps::Number(60), i64::MIN, i64::MAX).1 <= 61);
+        assert!(of(aligned(60_000, HOUR_MS), i64::MIN, i64::MAX).1 <= 1001);
+    }
+
+    #[test]
+    fn steps_begin_at_round_times_of_a_clock() {
+        let of = |steps: Steps, from_ms, to_ms| {
+            let Spans { from_ms, count, .. } = steps.of((from_ms, to_ms));
+            (from_ms, count)
+        };
+        let aligned = |offset_ms| Steps::Aligned { width_ms: 100, offset_ms };
+        assert_eq!(of(aligned(0), 250, 500), (200, 3));
+        assert_eq!(of(aligned(30), 250, 500), (170, 4));
+        assert_eq!(of(aligned(-30), 250, 500), (230, 3));
+        // The steps of an earlier range are as many, and meet its begin alike.
+        let range = aligned(30).of((250, 500));
+        assert_eq!(of(Steps::like(range, 250, 17), 17, 267), (17 - 80, 4));
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn section(
                         (row("Query", &|run| html! { a href=(paths::keeping(&paths::query(&run.query_id), page)) { code { (run.query_id) } } }))
                         (row("Started", &|run| format::time(run.started_ms, zone)))
                         (row("State", &|run| format::state(run.state.as_deref(), run.is_failed())))
-                        @for field in differing(before, after) { (field) }
+                        @for field in differing(before, after, page) { (field) }
                     }
                 }
             }
@@ -63,7 +63,7 @@ pub(super) fn section(
 }
 
 /// Returns the rows of the fields that always show, then of the fields that differ.
-fn differing(before: &StoredQuery, after: &StoredQuery) -> Vec<Markup> {
+fn differing(before: &StoredQuery, after: &StoredQuery, page: &Parameters) -> Vec<Markup> {
     let values = before.values().into_iter().zip(after.values());
     let fields = QueryRecord::FIELDS.iter().zip(values);
     let named = fields.map(|(field, values)| (field.name, values));
@@ -77,7 +77,7 @@ fn differing(before: &StoredQuery, after: &StoredQuery) -> Vec<Markup> {
     let of_loads = of_loads.map(|((name, before), (_, after))| (name, (before, after)));
     let others = others.into_iter().chain(of_loads);
     rows.extend(others.filter(|(_, (before, after))| before != after));
-    rows.into_iter().map(|(name, values)| row(name, values)).collect()
+    rows.into_iter().map(|(name, values)| row(name, values, page)).collect()
 }
 
 /// Returns the fields that only loads have, all unknown for a query.
@@ -92,10 +92,13 @@ fn place(name: &str) -> Option<usize> {
     ALWAYS.iter().position(|(it, _)| *it == name)
 }
 
-fn row(name: &'static str, (before, after): (FieldValue<'_>, FieldValue<'_>)) -> Markup {
+fn row(
+    name: &'static str,
+    (before, after): (FieldValue<'_>, FieldValue<'_>),
+    page: &Parameters,
+) -> Markup {
     let label = place(name).map_or_else(|| field_label(name), |at| ALWAYS[at].1.to_string());
-    let cell =
-        |value| shown_value(name, value, &Parameters::new()).unwrap_or_else(|| format::text(None));
+    let cell = |value| shown_value(name, value, page).unwrap_or_else(|| format::text(None));
     html! {
         tr {
             th scope="row" { (label) }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::summary::{label, shown};
+use super::summary::{label, shown, tables};
 use crate::domain::record::{FieldValue, Kind, LABEL_EXISTS, Load};
 use crate::http::Parameters;
 use crate::store::StoredQuery;
@@ -20,6 +20,9 @@ pub(super) fn section(query: &StoredQuery, page: &Parameters) -> Markup {
             // What Doris writes where no row was rejected.
             FieldValue::Text("N/A") => return None,
             FieldValue::Text(url) if name == "url" => link(url),
+            FieldValue::Text(list) if name == "table_list" => {
+                tables(list, query.db.as_deref(), page)
+            }
             value => shown(name, value, page)?,
         };
         Some((label(name), shown))

@@ -23,7 +23,7 @@ use warp::filters::path::Tail;
 use super::layout::Page;
 use super::request::{PageRequest, PageRequests, log_in_or_error};
 use super::{chart, compare, format, paths, response, sql};
-use crate::domain::filter::QueryFilter;
+use crate::domain::filter::{Choice, QueryFilter};
 use crate::domain::record::{Kind, QueryId, QueryIdError};
 use crate::http::Parameters;
 use crate::http::answer::Answer;
@@ -85,7 +85,7 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
     let query = resolve(&view, id.as_str()).await?;
     let profile = view.profile(&query.query_id).await?.stored_text();
     let profile = profile::section(&view, &query, profile, &parameters).await?;
-    let runs = nearby_runs(&view, &query).await?;
+    let nearby = nearby_runs(&view, &query, &parameters).await?;
     let offer = match query.has_profile {
         true => html! {},
         false => compare::offer(&view, &query, &query.query_id, &parameters).await?,
@@ -106,12 +106,7 @@ async fn page(view: View, id: QueryId, parameters: Parameters) -> Result<Page, A
         @if query.kind == Kind::Query || query.statement.is_some() { (statement_section(&query, &parameters)) }
         (profile)
         (offer)
-        @if runs.len() > 1 {
-            section aria-labelledby="runs-heading" {
-                h2 #runs-heading { "Runs of this statement within a week" }
-                (chart::runs(&runs, (Some(&query.query_id), &parameters), &|_| None, view.zone))
-            }
-        }
+        @if let Some(nearby) = nearby { (nearby) }
         (compare::form_of_query(&query.query_id, &parameters))
     };
     let title = match query.load_name() {
@@ -152,17 +147,60 @@ fn statement_section(query: &StoredQuery, parameters: &Parameters) -> Markup {
     }
 }
 
-/// Returns the runs of the same statement around a query, which is one of them.
-async fn nearby_runs(view: &View, query: &StoredQuery) -> Result<Vec<StoredQuery>, ApiError> {
+/// Returns the section of the runs of the same statement around a query, which is one of them: of several clusters, those in the
+/// cluster of the query. None if there is no other.
+async fn nearby_runs(
+    view: &View,
+    query: &StoredQuery,
+    page: &Parameters,
+) -> Result<Option<Markup>, ApiError> {
     let (Some(fingerprint), Some(started_ms)) = (query.fingerprint, query.started_ms) else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
-    let filter = QueryFilter {
+    let cluster = match view.several_clusters().await?.is_empty() {
+        true => None,
+        false => Some(query.cluster.as_deref()),
+    };
+    let week = QueryFilter {
         limit: MAX_RUNS,
         fingerprint: Some(fingerprint),
+        cluster: match cluster {
+            None => Choice::default(),
+            Some(None) => Choice { is_unknown: true, ..Choice::default() },
+            Some(Some(cluster)) => Choice::one(cluster),
+        },
         from_ms: Some(started_ms.saturating_sub(RUNS_WITHIN_MS)),
         to_ms: Some(started_ms.saturating_add(RUNS_WITHIN_MS)),
         ..QueryFilter::default()
     };
-    Ok(view.records(&filter).await?)
+    let mut runs = view.records(&week).await?;
+    let is_cut = runs.len() >= MAX_RUNS as usize;
+    if !runs.iter().any(|run| run.id == query.id) {
+        // The newest runs are all later ones.
+        let to_ms = Some(started_ms.saturating_add(1));
+        runs = view.records(&QueryFilter { to_ms, ..week.clone() }).await?;
+    }
+    if runs.len() < 2 {
+        return Ok(None);
+    }
+    let mut all = Parameters::new();
+    let (name, value) = match cluster {
+        Some(None) => (paths::UNKNOWN, "cluster"),
+        cluster => ("cluster", cluster.flatten().unwrap_or_default()),
+    };
+    all.set(name, value);
+    let range = (week.from_ms.unwrap_or(started_ms), week.to_ms.unwrap_or(started_ms));
+    let all = paths::statement_within(fingerprint, &all, range);
+    Ok(Some(html! {
+        section aria-labelledby="runs-heading" {
+            h2 #runs-heading {
+                "Runs of this statement within a week"
+                @if let Some(Some(cluster)) = cluster { " in cluster " bdi { (cluster) } }
+            }
+            @if is_cut {
+                p.note { "Only " (runs.len()) " are shown. " a href=(all) { "All runs within a week" } }
+            }
+            (chart::runs(&runs, (Some(&query.query_id), page), &|_| None, view.zone))
+        }
+    }))
 }

@@ -51,7 +51,8 @@ pub(in crate::web) fn picture(
                 "The colour of a node is its part of the query's duration."
             }
         }
-        (tools(&plan, view, path, (folded, drawing.zoom(view.zoom))))
+        // They lead to the page of the query, away from the plan beside this one.
+        @if view.differing.is_none() { (tools(&plan, view, path, (folded, drawing.zoom(view.zoom)))) }
         div.plan-page {
             div.plan-picture tabindex="0" role="region" aria-label="Picture of the plan" { (drawing.svg(&scene)) }
             @if let Some((node, usual)) = chosen { (details(node, usual, &plan, &findings, view, path)) }

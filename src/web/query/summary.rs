@@ -38,14 +38,19 @@ fn client(query: &StoredQuery, page: &Parameters) -> Field {
     Some(("Client", filtered("client", host, html! { bdi { (client) } }, page)))
 }
 
-/// Returns a list of tables as a link for each.
-fn tables(list: &str, page: &Parameters) -> Markup {
+/// Returns a list of tables as a link for each. A load names its tables without their database, which is its own.
+pub(super) fn tables(list: &str, load_db: Option<&str>, page: &Parameters) -> Markup {
     let names: Vec<String> =
         list.split(',').map(ChosenText::plain_table).filter(|name| !name.is_empty()).collect();
+    // A load writes into the internal catalog.
+    let before = match load_db {
+        Some(db) if !list.contains('.') => format!("internal.{db}."),
+        _ => String::new(),
+    };
     html! {
         @for (at, name) in names.iter().enumerate() {
             @if at > 0 { ", " }
-            (filtered("table", name, html! { bdi { (name) } }, page))
+            (filtered("table", &format!("{before}{name}"), html! { bdi { (name) } }, page))
         }
         @if names.is_empty() { bdi { (list) } }
     }
@@ -172,7 +177,7 @@ pub(in crate::web) fn shown(
         FieldValue::Text("audit") if name == "origin" => html! { "audit log" },
         FieldValue::Text("summary") if name == "origin" => html! { "profile or query list" },
         FieldValue::Text(list) if ["queried_tables", "table_list"].contains(&name) => {
-            tables(list, page)
+            tables(list, None, page)
         }
         FieldValue::Text(group) if ["workload_group", "compute_group"].contains(&name) => {
             filtered(name, group, html! { bdi { (group) } }, page)

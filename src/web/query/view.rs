@@ -90,9 +90,13 @@ impl PlanView {
         PlanView { usual: usual.map(Arc::new), ..self }
     }
 
-    /// Returns the view of a plan beside another, from which the nodes with these ids differ, and how.
-    pub(in crate::web) fn beside(differing: HashMap<String, String>) -> PlanView {
-        PlanView { differing: Some(Arc::new(differing)), ..PlanView::default() }
+    /// Returns the view of a plan beside another, from which the nodes with these ids differ, and how, on a page.
+    pub(in crate::web) fn beside(
+        differing: HashMap<String, String>,
+        page: &Parameters,
+    ) -> PlanView {
+        let kept = paths::kept_of(page);
+        PlanView { differing: Some(Arc::new(differing)), kept, ..PlanView::default() }
     }
 
     /// Returns what is usual for each node of a plan.

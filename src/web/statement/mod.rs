@@ -14,6 +14,7 @@ use super::layout::{NavItem, Page};
 use super::query_table::QueryTable;
 use super::range_form::picker;
 use super::request::{PageRequest, PageRequests, query_filter};
+use super::statements::failed;
 use super::time_range::TimeRange;
 use super::{chart, filter_form, format, nearest, paths, sql};
 use crate::domain::filter::QueryFilter;
@@ -118,7 +119,7 @@ async fn page(
             a href=(paths::history_of_statement(fingerprint, &parameters)) { "Runs in History" }
         }
         (chosen)
-        (facts(&statistics, view.zone))
+        (facts(&statistics, &parameters, view.zone))
         @if statistics.errors > 0 { p.note { "The median, the percentiles and the longest duration are of runs that did not fail." } }
         section aria-labelledby="normalized" {
             h2 #normalized { "Normalized statement" }
@@ -150,12 +151,12 @@ fn runs_in_history(fingerprint: Fingerprint, parameters: &Parameters) -> Paramet
     listed
 }
 
-fn facts(statistics: &StatementStatistics, zone: Zone) -> Markup {
+fn facts(statistics: &StatementStatistics, page: &Parameters, zone: Zone) -> Markup {
     let duration = |ms: Option<i64>| html! { (format::duration(ms)) };
     let integer = |value: i64| html! { (format::integer(value)) };
     let facts = [
         ("Runs", integer(statistics.count)),
-        ("Failed", integer(statistics.errors)),
+        ("Failed", failed(statistics, page)),
         ("Total duration", duration(statistics.total_ms)),
         ("Median", duration(statistics.p50_ms)),
         ("p95", duration(statistics.p95_ms)),

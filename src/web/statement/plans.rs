@@ -47,28 +47,28 @@ impl Plans {
         Some(colour(*number))
     }
 
-    /// Returns the section of the plans; none if no run has one. Errors if `chosen`, the plans to show side by side, are no
-    /// plans of the statement.
+    /// Returns the section of the plans; none if no run has one. Errors if the plans to show side by side are no plans of the
+    /// statement.
     pub(super) async fn section(
         &self,
         view: &View,
         fingerprint: Fingerprint,
         parameters: &Parameters,
     ) -> Result<Option<Markup>, ApiError> {
-        let is_chosen = !paths::kept_of(parameters).is_empty();
+        let (path, zone) = (paths::statement(fingerprint), view.zone);
         let chosen = match parameters.get("plans") {
-            Some(chosen) => Some(self.chosen(chosen, is_chosen)?),
+            Some(chosen) => Some(self.chosen(chosen, !paths::kept_of(parameters).is_empty())?),
             None => None,
         };
         let unread = format::unread_profiles(self.all.unread_profiles);
-        if self.all.plans.is_empty() {
-            return Ok(unread);
-        }
         let pictures = match chosen {
-            Some(pair) => Some(side_by_side(view, pair, parameters).await?),
+            Some(Chosen::Pair(pair)) => Some(side_by_side(view, pair, parameters).await?),
+            Some(Chosen::NoRun(plan)) => Some(no_run(plan, &path, parameters)),
             None => None,
         };
-        let (path, zone) = (paths::statement(fingerprint), view.zone);
+        if self.all.plans.is_empty() {
+            return Ok(pictures.or(unread));
+        }
         Ok(Some(html! {
             section aria-labelledby="plans" {
                 h2 #plans { "Plans" @if self.all.is_cut { " (newest " (format::integer(self.all.runs as i64)) " runs)" } }
@@ -84,27 +84,29 @@ impl Plans {
     }
 
     /// Returns the two plans that a parameter names. `is_chosen` is whether a time range or filters choose among the runs.
-    fn chosen(&self, text: &str, is_chosen: bool) -> Result<[&PlanStatistics; 2], ApiError> {
+    fn chosen(&self, text: &str, is_chosen: bool) -> Result<Chosen<'_>, ApiError> {
         const EXPECTED: &str = "plans must be the fingerprints of two plans of the statement, with a comma between them";
         let expected = || ApiError::BadRequest(EXPECTED.to_string());
-        let plan = |text: &str| {
-            let plan: PlanFingerprint =
-                text.parse().map_err(|_: InvalidPlanFingerprint| expected())?;
-            let known = self.all.plans.iter().find(|known| known.plan_fingerprint == plan);
-            known.ok_or_else(|| {
-                ApiError::BadRequest(match is_chosen {
-                    true => format!("plan {plan} has no run of the statement that the time range and the filters choose"),
-                    false => format!("{EXPECTED}. No run of the statement has plan {plan}"),
-                })
-            })
+        let plan = |text: &str| -> Result<PlanFingerprint, ApiError> {
+            text.parse().map_err(|_: InvalidPlanFingerprint| expected())
         };
         let (one, other) = text.split_once(',').ok_or_else(expected)?;
         let pair = [plan(one)?, plan(other)?];
-        if pair[0].plan_fingerprint == pair[1].plan_fingerprint {
+        if pair[0] == pair[1] {
             let text = "plans names one plan twice: name two different plans of the statement";
             return Err(ApiError::BadRequest(text.to_string()));
         }
-        Ok(pair)
+        let known =
+            pair.map(|plan| self.all.plans.iter().find(|known| known.plan_fingerprint == plan));
+        match (known, is_chosen) {
+            ([Some(one), Some(other)], _) => Ok(Chosen::Pair([one, other])),
+            ([one, _], true) => Ok(Chosen::NoRun(if one.is_none() { pair[0] } else { pair[1] })),
+            ([one, _], false) => {
+                let plan = if one.is_none() { pair[0] } else { pair[1] };
+                let text = format!("{EXPECTED}. No run of the statement has plan {plan}");
+                Err(ApiError::BadRequest(text))
+            }
+        }
     }
 
     fn table(&self, path: &str, parameters: &Parameters, zone: Zone) -> Markup {
@@ -162,6 +164,26 @@ impl Plans {
     }
 }
 
+/// The plans that an address names to be shown side by side.
+enum Chosen<'p> {
+    Pair([&'p PlanStatistics; 2]),
+    /// The time range and the filters choose no run with this one of them.
+    NoRun(PlanFingerprint),
+}
+
+/// Says that a plan cannot be shown, because the time range and the filters of the page choose no run with it.
+fn no_run(plan: PlanFingerprint, path: &str, page: &Parameters) -> Markup {
+    let mut all = page.clone();
+    all.retain(|name, _| name == "plans");
+    html! {
+        p.note {
+            "Plan " code { (plan) } " has no run that the time range and the filters choose. "
+            a href={ (address(path, &all, &[])) "#plans" } { "Show both plans among all runs" } " or "
+            a href={ (address(path, page, &[("plans", "")])) "#plans" } { "none side by side" } "."
+        }
+    }
+}
+
 /// Returns the class of the colour of a plan.
 fn colour(number: usize) -> String {
     if number < COLOURS { format!("plan{number}") } else { "other-plan".to_string() }
@@ -193,12 +215,13 @@ async fn side_by_side(
         return Ok(html! { p.note { "The profiles of these plans are no longer stored." } });
     };
     let paths = [paths::query(one), paths::query(other)];
+    let page = parameters.clone();
     let drawn = view.compute(first.len() + second.len(), move || {
         let texts = [first.unpack()?, second.unpack()?];
         let differing = differing_nodes(&texts[0], &texts[1]);
         let all = texts.into_iter().zip(differing).zip(paths);
         let drawn = all.map(|((text, differing), path)| {
-            picture(&text, &PlanView::beside(differing), &path, None)
+            picture(&text, &PlanView::beside(differing, &page), &path, None)
         });
         Ok::<Vec<Markup>, StoreError>(drawn.collect())
     });

@@ -97,12 +97,7 @@ impl Chart<'_> {
     ) -> Markup {
         let x = index * COLUMN_WIDTH;
         let end_ms = self.steps.get(index + 1).map_or(self.to_ms, |next| next.from_ms);
-        // A text has whole seconds.
-        let time = |ms: i64| match ms % 1000 {
-            0 => self.zone.format_ms(ms),
-            _ => ms.to_string(),
-        };
-        let [from, to] = [step.from_ms, end_ms].map(time);
+        let [from, to] = [step.from_ms, end_ms].map(|ms| format::instant(ms, self.zone));
         let bar = |class: &str, height: f64| {
             html! {
                 rect class=(class) x=(x + 1) y=(coordinate(HEIGHT - height)) width=(COLUMN_WIDTH - 2)

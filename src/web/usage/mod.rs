@@ -28,7 +28,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::BaselineText;
 use crate::http::view::View;
-use crate::store::{Steps, Usage, UsageGroups, UsageOrder, Visibility, Watch};
+use crate::store::{Usage, UsageGroups, UsageOrder, Visibility, Watch};
 
 /// Rows of each kind where the address names no limit.
 const ROWS: u32 = 10;
@@ -192,8 +192,7 @@ async fn read(
     let Some((from_ms, to_ms)) = view.usage_range(&filter).await? else { return Ok(None) };
     let filter = QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter };
     let Some(range) = TimeRange::of(&view, &filter).await? else { return Ok(None) };
-    let steps = Steps::Width(range.width_ms);
-    let Some(mut usage) = view.usage(&filter, baseline, (order, steps)).await? else {
+    let Some(mut usage) = view.usage(&filter, baseline, (order, range.steps())).await? else {
         return Ok(None);
     };
     for row in &mut usage.statements.rows {

@@ -2,11 +2,10 @@
 
 use maud::{Markup, html};
 
-use crate::domain::filter::ChosenText;
 use crate::http::Parameters;
 use crate::http::query_parameters::address;
 use crate::store::{UsageCosts, UsageGroups, UsageOrder, UsageRow};
-use crate::web::filter_form::UNKNOWN;
+use crate::web::paths::{FAILED, UNKNOWN, narrowed};
 use crate::web::{chart, format, paths};
 
 /// What groups are made by.
@@ -62,7 +61,7 @@ const COLUMNS: [Column; 5] = [
 
 /// What the figures mean.
 pub(super) const MEANING: &str = "Time is how long runs ran within the range, together. Of a run that is only partly in it, CPU time and bytes scanned \
-    count by the same part. The runs lead to History, which lists them without those that began before the range.";
+    count by the same part. The runs and the failed ones lead to History, which lists them without those that began before the range.";
 
 /// What the tables of a page have in common.
 pub(super) struct UsageTables<'a> {
@@ -90,8 +89,11 @@ impl UsageTables<'_> {
                     div {
                         dt { (label) }
                         dd {
-                            @if label == "Runs" { (self.runs(&total.now, Some(paths::kept_of(self.parameters)))) }
-                            @else { (text(&total.now)) }
+                            @match label {
+                                "Runs" => (self.runs(&total.now, Some(paths::kept_of(self.parameters)))),
+                                "Failed" => (self.failed(&total.now, Some(paths::kept_of(self.parameters)))),
+                                _ => (text(&total.now)),
+                            }
                             @if let Some(before) = self.before(total) { " " span.before { "was " (text(before)) } }
                         }
                     }
@@ -158,7 +160,7 @@ impl UsageTables<'_> {
         let is_new = before.is_some_and(|before| before.count == 0);
         let listed = self.group(kind, row);
         let listed =
-            listed.map(|(name, value)| chosen(paths::kept_of(self.parameters), name, &value));
+            listed.map(|(name, value)| narrowed(paths::kept_of(self.parameters), name, &value));
         html! {
             tr {
                 td.statement {
@@ -168,7 +170,11 @@ impl UsageTables<'_> {
                 @for (order, label, text) in COLUMNS {
                     td.number.duration[order == UsageOrder::Running] data-label=(label) {
                         @if order == UsageOrder::Running { (chart::bar(row.now.running_ms.unwrap_or(0), max_ms)) }
-                        @if order == UsageOrder::Count { (self.runs(&row.now, listed.clone())) } @else { (text(&row.now)) }
+                        @match order {
+                            UsageOrder::Count => (self.runs(&row.now, listed.clone())),
+                            UsageOrder::Errors => (self.failed(&row.now, listed.clone())),
+                            _ => (text(&row.now)),
+                        }
                         @if let Some(before) = before.filter(|_| !is_new) {
                             div.before {
                                 @if order == UsageOrder::Running { (chart::bar(before.running_ms.unwrap_or(0), max_ms)) }
@@ -209,7 +215,7 @@ impl UsageTables<'_> {
                 for name in ["order", "baseline", "limit"] {
                     usage.set(name, self.parameters.get(name).cloned().unwrap_or_default());
                 }
-                address(paths::USAGE, &chosen(usage, name, &value), &[])
+                address(paths::USAGE, &narrowed(usage, name, &value), &[])
             }
         };
         html! {
@@ -223,48 +229,34 @@ impl UsageTables<'_> {
         }
     }
 
-    /// Returns the filters and the range. What a page shows without a range ends with the newest query, and moves.
+    /// Returns the filters and the range.
     fn kept(&self) -> Parameters {
-        let mut kept = paths::kept_of(self.parameters);
-        if paths::range_of(self.parameters).is_empty() {
-            let (from_ms, to_ms) = self.range;
-            kept.set("from", from_ms.to_string());
-            kept.set("to", to_ms.to_string());
-        }
-        kept
+        paths::with_range(&paths::kept_of(self.parameters), self.range)
     }
 
     /// Returns the number of runs as a link to those in the history that started in the range, and how many are not there.
     /// `listed` chooses the runs, if a filter does.
     fn runs(&self, costs: &UsageCosts, listed: Option<Parameters>) -> Markup {
-        let count = format::number(Some(costs.count));
-        let began_before = costs.began_before;
+        self.listed((costs.count, costs.began_before), listed)
+    }
+
+    /// Returns the same of the failed runs.
+    fn failed(&self, costs: &UsageCosts, listed: Option<Parameters>) -> Markup {
+        let (name, value) = FAILED;
+        let listed = listed.map(|listed| narrowed(listed, name, value));
+        self.listed((costs.errors, costs.errors_began_before), listed)
+    }
+
+    fn listed(&self, (count, began_before): (i64, i64), listed: Option<Parameters>) -> Markup {
+        let shown = format::number(Some(count));
         let [from, to] = [self.range.0, self.range.1].map(|ms| ms.to_string());
         let times = [("from", from.as_str()), ("to", to.as_str())];
         html! {
-            @match listed.filter(|_| costs.count > began_before) {
-                Some(listed) => a href=(address(paths::HISTORY, &listed, &times)) { (count) },
-                None => (count),
+            @match listed.filter(|_| count > began_before) {
+                Some(listed) => a href=(address(paths::HISTORY, &listed, &times)) { (shown) },
+                None => (shown),
             }
             @if began_before > 0 { " " span.before { (format::integer(began_before)) " began before" } }
         }
     }
-}
-
-/// Returns parameters that choose of their queries those of a group alone.
-fn chosen(mut parameters: Parameters, name: &str, value: &str) -> Parameters {
-    if name == UNKNOWN {
-        // Several texts may be unknown.
-        let others = parameters.iter().filter(|it| it.0 != value && *it != (name, value));
-        let all = others.chain([(name, value)]);
-        return all.map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    }
-    // A client with its port is chosen within its host.
-    let is_within = |it: &str| name == "client" && ChosenText::host(it) == value;
-    parameters
-        .retain(|other, it| (other, it) != (UNKNOWN, name) && (other != name || is_within(it)));
-    if !parameters.contains_key(name) {
-        parameters.set(name, value);
-    }
-    parameters
 }
