@@ -5,6 +5,7 @@
 //! reader reads it: `audit_log`, `dump` for tables, or `answer` for JSON, HTML and texts that hold profiles.
 
 mod client_table;
+mod counted;
 mod input;
 mod json;
 mod log;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
+use self::counted::{CountedToLines, has_counted_messages};
 use self::input::{CrToLf, has_cr_lines, read_head, with_lf};
 use super::answer;
 use super::archive::{self, MAGIC_BYTES, MAX_UNPACKED_BYTES, Packing};
@@ -254,6 +256,11 @@ impl<'e, 'a, E> Reader<'e, 'a, E> {
 
     /// Reads a text in UTF-8 that begins with `head`.
     fn read_utf8(&mut self, head: &[u8], input: &mut dyn Read) -> Result<(), Stop<E>> {
+        if has_counted_messages(head) {
+            let input = CountedToLines::new(input);
+            let (head, mut input) = read_head(input, HEAD_BYTES).map_err(unreadable)?;
+            return self.read_content(&head, &mut input);
+        }
         match has_cr_lines(head) {
             true => self.read_content(&with_lf(head.to_vec()), &mut CrToLf(input)),
             false => self.read_content(head, input),

@@ -7,7 +7,7 @@
 //! | a time | `2026-03-01T10:00:00.123456789Z LINE` | `docker logs -t`, `kubectl logs --timestamps` |
 //! | a pod | `[pod/NAME/CONTAINER] LINE` | `kubectl logs --prefix` |
 //! | a service | `fe-1  \| LINE`, also with the prefix in colours | `docker compose logs` |
-//! | syslog | `Mar  1 10:00:00 HOST fe[123]: LINE`, `<14>1 2026-03-01T10:00:00Z HOST fe 123 - - LINE`, the same after its length | journald, rsyslog |
+//! | syslog | `Mar  1 10:00:00 HOST fe[123]: LINE`, `<14>1 2026-03-01T10:00:00Z HOST fe 123 - - LINE`, the same after its length (RFC 6587), with or without line ends | journald, rsyslog |
 //! | an event | `{"@timestamp":"…Z","message":"LINE"}`, `{"message":"LINE","timestamp":"…Z"}` | Filebeat and Logstash, Vector |
 //! | an event | `{"_source":{"message":"LINE"}}`, `{"line":"LINE","timestamp":"…Z"}` | elasticdump, `logcli --output=jsonl` of Loki |
 //! | a file | `fe.audit.log:LINE`, `fe.audit.log:12:LINE`, and `fe.audit.log-LINE` for context | `grep -H`, `grep -n` of several files |

@@ -36,7 +36,8 @@ fn container_logs_are_unwrapped() {
         ("vector", events(&log, vector)),
         ("loki", events(&log, loki)),
         ("elasticdump", events(&log, elasticdump)),
-        ("octet-counted syslog", octet_counted(&log)),
+        ("octet-counted syslog", octet_counted(&log, "\n")),
+        ("octet-counted syslog without line ends", octet_counted(&log, "")),
         ("filebeat", filebeat(&log, false)),
         ("filebeat with joined lines", filebeat(&log, true)),
         ("console", console.clone()),
@@ -97,10 +98,11 @@ fn elasticdump(message: &str) -> Value {
     })
 }
 
-/// As rsyslog sends `RSYSLOG_SyslogProtocol23Format`, which has a line end, with `TCP_Framing="octet-counted"`.
-fn octet_counted(log: &str) -> String {
+/// As rsyslog sends `RSYSLOG_SyslogProtocol23Format`, which has a line end, with `TCP_Framing="octet-counted"`; and as other
+/// senders of RFC 6587 do, which write none.
+fn octet_counted(log: &str, end: &str) -> String {
     let messages = log.lines().map(|line| {
-        let message = format!("<30>1 2026-02-03T10:00:00.003Z host doris-fe 812 - - {line}\n");
+        let message = format!("<30>1 2026-02-03T10:00:00.003Z host doris-fe 812 - - {line}{end}");
         format!("{} {message}", message.len())
     });
     messages.collect()

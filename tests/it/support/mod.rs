@@ -231,7 +231,9 @@ pub fn unprivileged(folder: &Path) -> Command {
     }
     let copy = folder.join("annals");
     if !copy.exists() {
-        std::fs::copy(binary(), &copy).unwrap();
+        // Not by this process: a child that another thread starts meanwhile has the file open for writing until it becomes
+        // another program, and nothing runs a file that is open for writing.
+        assert!(Command::new("cp").arg(binary()).arg(&copy).status().unwrap().success());
     }
     let mut command = Command::new(copy);
     command.env("TZ", "UTC").env_remove("ANNALS_DB").env_remove("ANNALS_LOG");
