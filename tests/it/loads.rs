@@ -115,7 +115,11 @@ fn lists_and_pages_show_a_load_by_its_label() {
     }
     assert!(!shown.contains("No statement stored"), "{shown}");
     let broker = page(&server, "/query_profile/4711");
-    for part in ["href=\"/?table=internal%2Eshop%2Eitems\"", "hdfs://nn:8020/orders/*.csv", "Load <bdi>broker_1"] {
+    for part in [
+        "href=\"/?table=internal%2Eshop%2Eitems\"",
+        "hdfs://nn:8020/orders/*.csv",
+        "Load <bdi>broker_1",
+    ] {
         assert!(broker.contains(part), "{part}: {broker}");
     }
     // An address that is none is text.
