@@ -109,7 +109,7 @@ fn lists_and_pages_show_a_load_by_its_label() {
         &format!("<a href=\"{URL}\" rel=\"noopener noreferrer nofollow\">"),
         "<dt>Filtered rows</dt><dd>10</dd>",
         "<dt>Label</dt><dd><bdi>orders_1</bdi></dd>",
-        "href=\"/?table=internal%2Eshop%2Eorders\"",
+        "href=\"/?table=internal%2Etest%2Eorders\"",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
