@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maud::{Markup, html};
-use tokio::task::JoinHandle;
 
 use crate::domain::filter::QueryFilter;
 use crate::domain::statistics::Durations;
@@ -41,27 +40,16 @@ fn weigh(_: &Key, report: Option<&Report<Chart>>) -> usize {
     1000 + chart.map_or(0, |(_, parts)| parts.len() * size_of::<DurationsPart>())
 }
 
-/// A chart that is being computed while its page reads the rest.
-pub(super) type Pending = JoinHandle<Result<Arc<Report<Chart>>, ApiError>>;
-
-/// Begins to compute the chart of a page.
-pub(super) fn begin(view: &View, filter: &QueryFilter, charts: &Arc<Charts>) -> Pending {
-    let key = (view.visibility(), filter.clone());
-    let (charts, chart) = (charts.clone(), compute(view.clone(), filter.clone()));
-    tokio::spawn(async move { charts.get_for_page(key, chart).await })
-}
-
 /// Returns the section of the chart; none for a range of one hour, which has one column.
 pub(super) async fn section(
-    pending: Pending,
+    view: &View,
+    filter: &QueryFilter,
+    charts: &Arc<Charts>,
     page: (&str, &Parameters),
-    zone: Zone,
 ) -> Result<Option<Markup>, ApiError> {
-    let chart = match tokio::time::timeout(PAGE_WAIT, pending).await {
-        Ok(chart) => Ok(chart.map_err(|error| ApiError::Internal(error.into()))?),
-        Err(elapsed) => Err(elapsed),
-    };
-    let chart = match chart {
+    let key = (view.visibility(), filter.clone());
+    let chart = charts.get_for_page(key, compute(view.clone(), filter.clone()));
+    let chart = match tokio::time::timeout(PAGE_WAIT, chart).await {
         Err(_) => {
             html! { p.note { "The chart is still being computed. Reload the page to see it." } }
         }
@@ -70,7 +58,7 @@ pub(super) async fn section(
             html! { p.note { "The chart is missing: reading the runs took too long." } }
         }
         Ok(chart) => match &chart?.value {
-            Some((range, parts)) if parts.len() > 1 => durations(parts, range, page, zone),
+            Some((range, parts)) if parts.len() > 1 => durations(parts, range, page, view.zone),
             _ => return Ok(None),
         },
     };

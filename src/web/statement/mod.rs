@@ -63,7 +63,6 @@ async fn page(
         limit: MAX_RUNS,
         ..query_filter(&view, &parameters)?
     };
-    let chart = durations::begin(&view, &filter, &charts);
     // All runs, unless a range was chosen: they are few beside all queries.
     let runs = view.records(&filter).await?;
     let range = TimeRange::or_whole(&view, &filter).await?;
@@ -98,7 +97,7 @@ async fn page(
     // The chart and the comparison say so if they do not have all runs.
     let newest = (statistics.count > runs.len() as i64).then_some(runs.len());
     let comparison = comparison::compare_extremes(&view, &runs, newest, &parameters).await?;
-    let durations = durations::section(chart, (&path, &parameters), view.zone).await?;
+    let durations = durations::section(&view, &filter, &charts, (&path, &parameters)).await?;
     let plans = match view.plan_runs(&filter).await {
         // The page has more than the plans.
         Err(StoreError::TimedOut(_) | StoreError::Overloaded) => None,
