@@ -212,7 +212,8 @@ fn node_text(node: &NodeDifference<'_>) -> String {
         Some((before, after)) => format!(" {before} → {after}"),
         None => node.after_join.or(node.before_join).map_or(String::new(), |it| format!(" {it}")),
     };
-    visible(&format!("{}{table} ({ids}){join}", node.name))
+    let sides = if node.swaps_sides { ", sides exchanged" } else { "" };
+    visible(&format!("{}{table} ({ids}){join}{sides}", node.name))
 }
 
 /// Returns the nodes of two plans that differ, and how many do not.
@@ -220,9 +221,8 @@ fn nodes_table(output: Output, differences: &[NodeDifference<'_>]) -> String {
     let count = |rows: Option<u64>| rows.map_or(String::new(), |rows| rows.to_string());
     let change = |node: &NodeDifference<'_>| time_text(Some(node.difference_ns.unsigned_abs()));
     let is_same = |node: &&NodeDifference<'_>| {
-        let is_in_both = node.before_id.is_some() && node.after_id.is_some();
         let took_same = change(node) == time_text(Some(0)) && node.before_rows == node.after_rows;
-        is_in_both && took_same && node.changed_join().is_none()
+        took_same && !node.is_other_plan()
     };
     let cells = |node: &NodeDifference<'_>| {
         let sign = if node.difference_ns < 0 { '-' } else { '+' };

@@ -111,7 +111,7 @@ fn legend(scene: &Scene<'_>, folded: usize) -> Markup {
             "Arrows are as wide as the rows that they carry. Thick frames are the path that took the longest."
             @if has_mark { " A triangle is on nodes with findings." }
             @if view.differing.as_ref().is_some_and(|differing| !differing.is_empty()) {
-                " Dashed frames are nodes that only this plan has, or whose join is of another kind in the other plan."
+                " Dashed frames are nodes that only this plan has, or whose join is of another kind or has its sides exchanged in the other plan."
             }
             @if folded > 0 {
                 " Boxes with dotted frames are nodes that took less than 1 % each; a click opens them."

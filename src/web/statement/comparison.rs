@@ -123,11 +123,12 @@ fn label(node: &NodeDifference<'_>, [before_name, after_name]: Names) -> String 
     };
     let only = only.map(|name| format!(", {name} only")).unwrap_or_default();
     let join = node.changed_join().map(|(before, after)| format!(", {before} → {after}"));
-    format!("{} {ids}{table}{only}{}", node.name, join.unwrap_or_default())
+    let sides = if node.swaps_sides { ", sides exchanged" } else { "" };
+    format!("{} {ids}{table}{only}{}{sides}", node.name, join.unwrap_or_default())
 }
 
 /// Returns for each of two profiles how nodes of its plan differ from the other plan, by the id of the node: a node that the
-/// other plan does not have, or a join of another kind.
+/// other plan does not have, or a join of another kind or with other sides.
 pub(super) fn differing_nodes(one: &[u8], other: &[u8]) -> [HashMap<String, String>; 2] {
     let (one, other) = (lossy(one), lossy(other));
     let (one, other) = (Section::parse(&one), Section::parse(&other));
@@ -137,6 +138,9 @@ pub(super) fn differing_nodes(one: &[u8], other: &[u8]) -> [HashMap<String, Stri
     let mut differing = [HashMap::new(), HashMap::new()];
     for node in compare(&one, &other) {
         let texts = match (node.before_id, node.after_id, node.changed_join()) {
+            (Some(_), Some(_), None) if node.swaps_sides => {
+                ["sides exchanged in the other plan"; 2].map(str::to_string)
+            }
             (Some(_), Some(_), None) => continue,
             (Some(_), Some(_), Some((one, other))) => {
                 [other, one].map(|kind| format!("{kind} in the other plan"))
@@ -163,9 +167,7 @@ fn nodes_side_by_side(differences: &[NodeDifference<'_>], names: Names) -> Marku
         .into_iter()
         .flat_map(|value| names.map(|name| format!("{value}, {name}")))
         .collect();
-    let changed = differences.iter().skip(MAX_NODES).filter(|node| {
-        node.before_id.is_none() || node.after_id.is_none() || node.changed_join().is_some()
-    });
+    let changed = differences.iter().skip(MAX_NODES).filter(|node| node.is_other_plan());
     html! {
         div.wide-table {
             table.differences {

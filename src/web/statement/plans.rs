@@ -40,11 +40,11 @@ impl Plans {
         Plans { of_runs: of_runs.collect(), all }
     }
 
-    /// Returns the class of the colour of a run's plan; none if the statement had one plan only, or the run has none.
+    /// Returns the class of the colour of a run's plan; none if the statement had one plan only.
     pub(super) fn colour(&self, run: &StoredQuery) -> Option<String> {
-        let number =
-            self.of_runs.get(run.query_id.as_str()).filter(|_| self.all.plans.len() > 1)?;
-        Some(colour(*number))
+        let number = self.of_runs.get(run.query_id.as_str());
+        let colour = number.map_or_else(|| "no-plan".to_string(), |number| colour(*number));
+        (self.all.plans.len() > 1).then_some(colour)
     }
 
     /// Returns the section of the plans; none if no run has one. Errors if the plans to show side by side are no plans of the
@@ -160,6 +160,7 @@ impl Plans {
                     }
                 }
             }
+            @if self.all.plans.len() > 1 { p.note { "Each run in the chart above has the colour of its plan. A grey one has no plan that was read." } }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::fingerprint::shapes;
 use super::{Node, Plan};
@@ -23,6 +24,8 @@ pub(crate) struct NodeDifference<'a> {
     pub before_join: Option<&'a str>,
     /// The kind of the join in the second plan.
     pub after_join: Option<&'a str>,
+    /// Whether the tables that each side of a join reads are those of the other side in the second plan.
+    pub swaps_sides: bool,
     /// The own time in the first run, in nanoseconds.
     pub before_ns: Option<u64>,
     /// The own time in the second run, in nanoseconds.
@@ -36,6 +39,12 @@ pub(crate) struct NodeDifference<'a> {
 }
 
 impl<'a> NodeDifference<'a> {
+    /// Returns whether the node is in one plan only, or a join of another kind or with other sides.
+    pub(crate) fn is_other_plan(&self) -> bool {
+        let is_in_both = self.before_id.is_some() && self.after_id.is_some();
+        !is_in_both || self.swaps_sides || self.changed_join().is_some()
+    }
+
     /// Returns the kinds of a join that is of another kind in the second plan; none of other nodes.
     pub(crate) fn changed_join(&self) -> Option<(&'a str, &'a str)> {
         self.before_join.zip(self.after_join).filter(|(before, after)| before != after)
@@ -51,11 +60,11 @@ type Pair<'a> = (Option<&'a Node<'a, 'a>>, Option<&'a Node<'a, 'a>>);
 /// is broadcast now; each time in the order of the plans. Last, scans of one table are the same: StarRocks names it without its
 /// database, and engines have names of their own for a scan.
 pub(crate) fn compare<'a>(
-    before: &'a Plan<'a, 'a>,
-    after: &'a Plan<'a, 'a>,
+    before_plan: &'a Plan<'a, 'a>,
+    after_plan: &'a Plan<'a, 'a>,
 ) -> Vec<NodeDifference<'a>> {
     let with_shapes = |plan: &'a Plan<'a, 'a>| plan.nodes.iter().zip(shapes(&plan.nodes)).collect();
-    let (mut before, mut after): (Vec<_>, Vec<_>) = (with_shapes(before), with_shapes(after));
+    let (mut before, mut after): (Vec<_>, Vec<_>) = (with_shapes(before_plan), with_shapes(after_plan));
     let mut pairs: Vec<Pair<'a>> = Vec::new();
     pair(&mut before, &mut after, &mut pairs, |(node, shape)| (*shape, node.is_local()));
     pair(&mut before, &mut after, &mut pairs, |(node, _)| {
@@ -68,11 +77,34 @@ pub(crate) fn compare<'a>(
     });
     pairs.extend(before.into_iter().map(|(gone, _)| (Some(gone), None)));
     pairs.extend(after.into_iter().map(|(new, _)| (None, Some(new))));
-    let mut differences: Vec<_> = pairs.into_iter().filter_map(difference).collect();
+    let sides = (sides(before_plan), sides(after_plan));
+    let mut differences: Vec<_> =
+        pairs.into_iter().filter_map(|pair| difference(pair, &sides)).collect();
     differences.sort_by(|a, b| {
         b.difference_ns.cmp(&a.difference_ns).then_with(|| b.after_ns.cmp(&a.after_ns))
     });
     differences
+}
+
+/// What identifies the tables that each side of a join reads, by the id of the join.
+type Sides<'a> = HashMap<&'a str, [u64; 2]>;
+
+/// Returns the sides of the joins of a plan.
+fn sides<'a>(plan: &'a Plan<'a, 'a>) -> Sides<'a> {
+    // The sum of the hashes of the tables at or below each node. Each node is before the nodes that it reads from.
+    let mut tables = vec![0_u64; plan.nodes.len()];
+    let mut sides = HashMap::new();
+    for (position, node) in plan.nodes.iter().enumerate().rev() {
+        let own = scanned_table(node).map_or(0, |table| xxh3_64(table.as_bytes()));
+        let below = node.children.iter().map(|child| tables[*child]);
+        tables[position] = below.fold(own, u64::wrapping_add);
+        if let [probe, build] = node.children.as_slice()
+            && node.name.contains("JOIN")
+        {
+            sides.insert(node.id.as_str(), [tables[*probe], tables[*build]]);
+        }
+    }
+    sides
 }
 
 /// Returns the name of the table that a scan reads, without its database.
@@ -107,7 +139,16 @@ fn pair<'a, K: Hash + Eq>(
     before.retain(|_| !paired.next().unwrap_or(false));
 }
 
-fn difference<'a>((before, after): Pair<'a>) -> Option<NodeDifference<'a>> {
+fn difference<'a>(
+    (before, after): Pair<'a>,
+    (before_sides, after_sides): &(Sides<'_>, Sides<'_>),
+) -> Option<NodeDifference<'a>> {
+    let sides_of = |node: Option<&Node<'_, '_>>, sides: &Sides<'_>| {
+        sides.get(node?.id.as_str()).copied()
+    };
+    let sides = sides_of(before, before_sides).zip(sides_of(after, after_sides));
+    let swaps_sides =
+        sides.is_some_and(|([probe, build], after)| probe != build && after == [build, probe]);
     let named = after.or(before)?;
     let time_ns = |node: Option<&Node<'_, '_>>| node.and_then(|node| node.time_ns);
     let signed = |ns: Option<u64>| i64::try_from(ns.unwrap_or(0)).unwrap_or(i64::MAX);
@@ -119,6 +160,7 @@ fn difference<'a>((before, after): Pair<'a>) -> Option<NodeDifference<'a>> {
         table: named.table.as_deref(),
         before_join: before.and_then(|node| node.join.as_deref()),
         after_join: after.and_then(|node| node.join.as_deref()),
+        swaps_sides,
         before_ns,
         after_ns,
         difference_ns: signed(after_ns).saturating_sub(signed(before_ns)),
@@ -187,6 +229,22 @@ mod tests {
             .collect();
         let [("7", "7", (was, is))] = changed.as_slice() else { panic!("{changed:?}") };
         assert_eq!(was.replace("PARTITIONED", "BROADCAST"), *is);
+    }
+
+    #[test]
+    fn a_join_whose_sides_read_the_tables_of_the_other_side_has_exchanged_them() {
+        const JOIN: &str = include_str!("../../../../tests/profiles/doris-4.0-join.txt");
+        let other = JOIN.replace("orders", "@").replace("customers", "orders");
+        let other = other.replace('@', "customers");
+        let swapping = |one: &str, other: &str| {
+            let (one, other) = (Section::parse(one), Section::parse(other));
+            let (of_one, of_other) = (operators(&one), operators(&other));
+            let (one, other) = (Plan::of(&one, &of_one), Plan::of(&other, &of_other));
+            let swapping = compare(&one, &other).into_iter().filter(|it| it.swaps_sides);
+            swapping.filter_map(|it| Some(it.before_id?.to_string())).collect::<Vec<_>>()
+        };
+        assert_eq!(swapping(JOIN, &other), ["7"]);
+        assert_eq!(swapping(JOIN, JOIN), [""; 0]);
     }
 
     #[test]
