@@ -274,7 +274,9 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
         (&slower[0]["after"]["p50_ms"], &slower[0]["before"]["p50_ms"]),
         (&169.into(), &119.into())
     );
-    assert!(slower[0]["confidence"].as_f64().unwrap() > 0.999, "{slower}");
+    let change = &slower[0]["changes"][0];
+    assert_eq!(change["kind"], "slower");
+    assert!(change["confidence"].as_f64().unwrap() > 0.999, "{slower}");
     let sorted = printed(&db, &["top", "--from", "2024-09-01", "--sort", "variation"]);
     assert!(
         sorted.starts_with("fingerprint\tcount\terrors\ttotal_ms")
@@ -282,7 +284,7 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
     );
     let text = run(&db, &["regress", "--from", "2024-09-08", "--to", "2024-09-09"]);
     assert!(
-        stderr(&text).contains(" statements got slower from 2024-09-08 00:00:00 to "),
+        stderr(&text).contains("annals: statements that changed from 2024-09-08 00:00:00 to "),
         "{}",
         stderr(&text)
     );
