@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use clap::builder::{PathBufValueParser, Resettable, TypedValueParser};
@@ -153,6 +154,9 @@ impl History {
     /// Returns the query of an id, or the one whose id begins with it.
     pub(super) async fn query(&self, id: &str) -> anyhow::Result<StoredQuery> {
         let unknown = || anyhow!("no query id begins with {id}");
+        if let Some((start, end)) = id.split_once(CUT) {
+            return self.query_of_cut(id, start, end).await;
+        }
         let exact: QueryId = id.parse().map_err(|_| unknown())?;
         if let Some(query) = self.store.record(&exact, Reader::default()).await.context(READING)? {
             return Ok(query);
@@ -178,6 +182,73 @@ impl History {
 }
 
 impl History {
+    /// Returns the query whose id a table shows as its start and its end.
+    async fn query_of_cut(&self, id: &str, start: &str, end: &str) -> anyhow::Result<StoredQuery> {
+        let alike = self.store.ids_with_prefix(start, MAX_ALIKE + 1, Reader::default()).await;
+        let mut ids = alike.context(READING)?;
+        let is_cut = ids.len() > MAX_ALIKE as usize;
+        ids.retain(|alike| alike.len() > start.len() && alike.ends_with(end));
+        let found = match ids.as_slice() {
+            [found] if !is_cut => found.parse().ok(),
+            _ => None,
+        };
+        let query = match found {
+            Some(found) => self.store.record(&found, Reader::default()).await.context(READING)?,
+            None => None,
+        };
+        query.ok_or_else(|| anyhow!("no query id, or more than one, begins and ends like {id}"))
+    }
+
+    /// Returns whether a query matches a filter.
+    pub(super) async fn has_any(&self, filter: &QueryFilter) -> anyhow::Result<bool> {
+        let one = QueryFilter { limit: 1, ..filter.clone() };
+        let found = self.store.records(&one, Reader::default()).await.context(READING)?;
+        Ok(!found.is_empty())
+    }
+
+    /// Says that no query matches a filter, and when the nearest ones started.
+    pub(super) async fn say_nothing_found(&self, filter: &QueryFilter) -> anyhow::Result<ExitCode> {
+        let what = match filter.kind {
+            Some(Kind::Load) => "load",
+            _ => "query",
+        };
+        let range = (filter.from_ms, filter.to_ms);
+        if self.store.span(Reader::default()).await.context(READING)?.is_none() {
+            eprintln!("annals: the history is empty");
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut nearest = Vec::new();
+        let (first_ms, last_ms) = filter.starts();
+        let any = QueryFilter { limit: 1, order: QueryOrder::Start, after: None, ..filter.clone() };
+        let earlier = QueryFilter {
+            from_ms: None,
+            to_ms: filter.from_ms,
+            is_ascending: false,
+            ..any.clone()
+        };
+        let later = QueryFilter {
+            from_ms: Some(last_ms.saturating_add(1)),
+            to_ms: None,
+            is_ascending: true,
+            ..any
+        };
+        let has = (first_ms > i64::MIN, last_ms < i64::MAX);
+        for (side, filter, exists) in [("earlier", earlier, has.0), ("later", later, has.1)] {
+            // A search for a text may look at every statement.
+            if !exists || filter.search.is_some() {
+                continue;
+            }
+            let found = self.store.records(&filter, Reader::default()).await.context(READING)?;
+            if let Some(ms) = found.first().and_then(|query| query.started_ms) {
+                let at = self.zone.format_ms(ms);
+                nearest.push(format!("; the nearest {side} one started at {at}"));
+            }
+        }
+        let range = in_range(range, self.zone);
+        eprintln!("annals: no {what} matches{range}{}", nearest.concat());
+        Ok(ExitCode::SUCCESS)
+    }
+
     /// Returns an id with what tells its query from others: its start and its user.
     async fn candidate(&self, id: &str) -> anyhow::Result<String> {
         let Ok(exact) = id.parse::<QueryId>() else { return Ok(id.to_string()) };
@@ -201,36 +272,49 @@ impl History {
             return self.output.table(names, rows, shown);
         };
         let ids: Vec<&String> = rows.iter().filter_map(|row| row.get(column)).collect();
-        let length = self.telling_length(&ids).await;
+        if ids.len() > MAX_CUT_IDS {
+            return self.output.table(names, rows, shown);
+        }
         let mut rows = rows.to_vec();
         for id in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
-            *id = id.chars().take(length).collect();
+            *id = self.cut_id(id).await;
         }
         self.output.table(names, &rows, shown)
     }
 
-    /// Returns how many first characters of ids no other query of the history has; all where that is unknown.
-    async fn telling_length(&self, ids: &[&String]) -> usize {
-        if ids.len() > MAX_CUT_IDS {
-            return usize::MAX;
+    /// Returns as many first characters of an id as no other query of the history has; of an id that begins as many others do, its
+    /// start and its end. The whole id where neither is known.
+    async fn cut_id(&self, id: &str) -> String {
+        let start = |length: usize| id.chars().take(length).collect::<String>();
+        let first = start(ID_CHARS);
+        let alike = self.store.ids_with_prefix(&first, MAX_ALIKE + 1, Reader::default()).await;
+        let Ok(alike) = alike else { return id.to_string() };
+        if alike.len() > MAX_ALIKE as usize {
+            return id.to_string();
         }
-        let mut length = ID_CHARS;
-        for id in ids {
-            while length < id.chars().count() {
-                let start: String = id.chars().take(length).collect();
-                match self.store.ids_with_prefix(&start, 2, Reader::default()).await {
-                    Ok(ids) if ids.len() < 2 => break,
-                    Ok(_) => length += 1,
-                    Err(_) => return usize::MAX,
-                }
-            }
+        let others = || alike.iter().filter(|other| *other != id);
+        let is_telling = |start: &String| !others().any(|other| other.starts_with(start));
+        if let Some(start) = (ID_CHARS..=MAX_START_CHARS).map(start).find(is_telling) {
+            return start;
         }
-        length
+        let chars = id.chars().count();
+        let end = |length: usize| id.chars().skip(chars - length).collect::<String>();
+        let is_telling = |end: &String| !others().any(|other| other.ends_with(end));
+        let ends = END_CHARS..chars.saturating_sub(ID_CHARS);
+        ends.map(end).find(is_telling).map_or(id.to_string(), |end| format!("{first}{CUT}{end}"))
     }
 }
 
 /// The characters of an id that are always shown. Among a million random ids, ten hexadecimal digits are mostly enough.
 const ID_CHARS: usize = 10;
+/// The most first characters of an id that are shown in place of its start and its end.
+const MAX_START_CHARS: usize = 16;
+/// The fewest last characters of an id that are shown.
+const END_CHARS: usize = 4;
+/// What is between the start and the end of an id.
+const CUT: char = '…';
+/// Of more ids that begin alike, whole ones are shown.
+const MAX_ALIKE: u32 = 1000;
 /// Of more rows, whole ids are shown: each cut one is looked up in the history.
 const MAX_CUT_IDS: usize = 1000;
 
@@ -383,9 +467,21 @@ impl FilterArgs {
     }
 }
 
+/// Returns the words for a range of time.
+pub(super) fn in_range(range: (Option<i64>, Option<i64>), zone: Zone) -> String {
+    let time = |ms: i64| zone.format_ms(ms);
+    match range {
+        (Some(from), Some(to)) => format!(" from {} to {}", time(from), time(to)),
+        (Some(from), None) => format!(" since {}", time(from)),
+        (None, Some(to)) => format!(" before {}", time(to)),
+        (None, None) => String::new(),
+    }
+}
+
 /// Parses a number of rows.
 pub(super) fn parse_count(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{text} is not a whole number up to {}", u32::MAX))
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| format!("{text} is not a whole number from 1 to {}", u32::MAX))
 }
 
 /// Parses the name of a text that queries are chosen by.

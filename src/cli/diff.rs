@@ -11,6 +11,7 @@ use super::args::{History, ReadArgs, column_names, column_value, load_column_nam
 use super::output::{DIM, GREEN, Output, RED, Shown, YELLOW, readable_cell, shown_name, visible};
 use super::profile::{profile_text, time_text};
 use crate::domain::profile::{NodeDifference, Plan, Section, compare, lossy, operators};
+use crate::domain::record::Kind;
 use crate::domain::statement::{DifferenceLine, Differences, differences};
 use crate::store::{Reader, StoredQuery};
 
@@ -52,11 +53,18 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
         output.json(&json!({"before": before, "after": after, "plans": plans, "nodes": nodes}))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut text = String::new();
     if before.query_id == after.query_id {
-        text.push_str("both are the same run\n");
+        output.write("both are the same run, so nothing differs\n")?;
+        return Ok(ExitCode::SUCCESS);
     }
-    if before.fingerprint != after.fingerprint {
+    let mut text = String::new();
+    let are_loads =
+        [&before, &after].map(|query| query.kind == Kind::Load && query.fingerprint.is_none());
+    if are_loads[0] != are_loads[1] {
+        text.push_str(&output.styled(YELLOW, "one is a load, the other a query\n"));
+    } else if are_loads[0] {
+        text.push_str("both are loads\n");
+    } else if before.fingerprint != after.fingerprint {
         text.push_str(&output.styled(YELLOW, "these are two different statements\n"));
     }
     text.push_str(&output.comparison(
@@ -72,6 +80,7 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
         text.push_str(&output.styled(YELLOW, &differ));
     }
     text.push_str(&match nodes {
+        None if are_loads[0] && are_loads[1] => "nodes: loads have no plan\n".to_string(),
         None => {
             nearest_profiles(&history, [(&before, first.is_some()), (&after, second.is_some())])
                 .await?

@@ -73,7 +73,10 @@ pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
         done => done?,
     }
     if !export.lost.is_damaged {
-        return Ok(ExitCode::SUCCESS);
+        return match export.written {
+            0 => export.history.say_nothing_found(&filter).await,
+            _ => Ok(ExitCode::SUCCESS),
+        };
     }
     let queries = export.lost_queries(&filter).await;
     match unreadable(queries, export.lost.unread) {

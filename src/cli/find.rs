@@ -17,8 +17,9 @@ use crate::store::{Found, Match, MatchKind, Only, Reader};
 
 /// Find a query or a statement by any of its names
 ///
-/// The text is a query id or its first six characters or more, a trace id, the id of a session, a fingerprint in hexadecimal
-/// digits, its first four or more, or the same as a number, a statement, or text of statements. Blanks and quotes around it do not matter. If the text means one
+/// The text is a query id or its first six characters or more, a trace id, the id of a session, the label of a load or its first
+/// three characters or more, a fingerprint in hexadecimal digits, its first four or more, or the same as a number, a statement, or
+/// text of statements. Blanks and quotes around it do not matter. If the text means one
 /// query, shows all that is known of it, as `annals show` does. Statements are searched for the text only if it means nothing
 /// else. Exits with 1 if nothing is found.
 #[derive(Debug, Args)]

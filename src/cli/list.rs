@@ -135,7 +135,10 @@ pub async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
         true => write_bytes(text.as_bytes())?,
         false => history.output.write(&text)?,
     }
-    Ok(ExitCode::SUCCESS)
+    match queries.is_empty() {
+        true => history.say_nothing_found(&filter).await,
+        false => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// The columns of a list, and which of them a narrow terminal shows.

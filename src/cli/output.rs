@@ -284,9 +284,9 @@ fn is_count(name: &str) -> bool {
 
 /// Whether a column holds words that people recognise by their start.
 fn is_text(name: &str) -> bool {
-    const TEXTS: [&str; 10] = [
+    const TEXTS: [&str; 11] = [
         "user", "db", "cluster", "client", "catalog", "frontend", "workload_group",
-        "compute_group", "cause", "load.table_list",
+        "compute_group", "cause", "change", "load.table_list",
     ];
     TEXTS.contains(&name)
 }

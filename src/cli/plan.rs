@@ -8,9 +8,9 @@ use super::profile::{deepest, phases_text, rows_text, time_text};
 use crate::domain::profile::{PlanReport, ReportedNode, size_text};
 use crate::domain::readable::counted;
 
-/// The share of all time from which a node is marked in colour.
+/// The part of the query's duration from which a node is marked in colour.
 const COSTLY_SHARE: f64 = 0.1;
-/// The length of a bar for all time, in characters.
+/// The length of a bar for the whole duration, in characters.
 const BAR: f64 = 10.0;
 /// The characters before a node.
 const NUMBERS: usize = 39;
@@ -28,7 +28,7 @@ pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
         plan.nodes.iter().flat_map(|node| &node.children).map(String::as_str).collect();
     text += &history.output.styled(
         BOLD,
-        &format!("* {:>9} {:>9} {:>6} {:<10} {}\n", "time", "waited", "share", "", "node"),
+        &format!("* {:>9} {:>9} {:>6} {:<10} {}\n", "time", "waited", "part", "", "node"),
     );
     let roots = plan.nodes.iter().filter(|node| !is_read.contains(node.id.as_str()));
     let mut open: Vec<(usize, &ReportedNode)> = roots.rev().map(|node| (0, node)).collect();
@@ -45,11 +45,14 @@ pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
             continue;
         }
         let mark = if critical.contains(node.id.as_str()) { '*' } else { ' ' };
-        let bar = "#".repeat((node.share * BAR).round() as usize);
+        let bar = "#".repeat((node.weight * BAR).round() as usize);
         let (time, waited) = (time_text(node.time_ns), time_text(node.wait_ns));
-        let numbers =
-            format!("{mark} {time:>9} {waited:>9} {:>5.1}% {bar:<10}", node.share * 100.0);
-        text += &match node.share >= COSTLY_SHARE {
+        let part = match node.time_ns {
+            Some(_) => format!("{:.1}%", node.weight * 100.0),
+            None => "-".to_string(),
+        };
+        let numbers = format!("{mark} {time:>9} {waited:>9} {part:>6} {bar:<10}");
+        text += &match node.weight >= COSTLY_SHARE {
             true => history.output.styled(RED, &numbers),
             false => numbers,
         };
@@ -69,6 +72,12 @@ pub(super) fn plan_text(history: &History, plan: &PlanReport) -> String {
     }
     if let Some(fingerprint) = &plan.plan_fingerprint {
         text += &format!("\nplan {fingerprint}. A * is on the path that took the longest.\n");
+    }
+    if plan.incomplete_nodes > 0 {
+        text += &format!(
+            "\nThe profile is incomplete: it lacks operators of {}. Times are of the others.\n",
+            counted(plan.incomplete_nodes, "node", "nodes")
+        );
     }
     if !plan.findings.is_empty() {
         text += "A ! names a rule that found something: --findings shows what.\n";

@@ -1,29 +1,40 @@
-//! `annals regress`: the statements that got slower.
+//! `annals regress`: the statements that changed since an earlier period.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::READING;
 use super::args::{FilterArgs, ReadArgs, number, parse_count};
 use super::output::Shown;
 use crate::domain::baseline::Baseline;
 use crate::domain::time::Zone;
-use crate::store::{Reader, Regression, Regressions};
+use crate::store::{Change, ChangeKind, Reader, Regression, Regressions};
 
-/// Show the statements that got slower, and why
+/// Show the statements that are new, slower, more frequent or failing more than before
 ///
 /// Compares the runs of each statement in a period with those before it. Without --from, the period is the last day of
-/// the history. Statements that differ only in their values are one.
+/// the history. Statements that differ only in their values are one. A statement is shown if it changed in one of four ways:
 ///
-/// A statement is shown if its median or its 95th percentile became longer by a third and 5 ms or more, and if that is no
-/// chance: the test of Mann and Whitney compares the ranks of durations, so that a few slow runs do not decide. Runs of
-/// the same quarter of an hour count as one there, because they are slow together. `confidence` is 1 less the chance that
-/// nothing changed, times the number of statements that were compared, and is 0.95 or more. Statements with fewer than 8
-/// runs in a period, or in fewer than 4 quarters of an hour, are not compared. The first is the one that cost most time: `extra_ms` is how much longer its runs
-/// took than as many runs before. If the whole cluster got slower, the last line says so, and a statement must have got
-/// slower than the others.
+/// new: it did not run in the baseline.
+///
+/// slower: its median or its 95th percentile became longer by a third and 5 ms or more. The test of Mann and Whitney compares the
+/// ranks of durations, so that a few slow runs do not decide. `cause` is what the history shows of the reason.
+///
+/// more-frequent: it runs at least twice as often in an hour. If the period is no whole days, it is compared with the same hours of
+/// each day of the baseline.
+///
+/// failing-more: at least 5 of 100 runs more fail, and two runs more. Fisher's exact test compares the shares.
+///
+/// Runs of the same quarter of an hour count as one in each test, because they are slow, come and fail together. `confidence` is 1
+/// less the chance that nothing changed, times the number of statements that were compared, and is 0.95 or more. A statement with
+/// few runs can seldom be so sure. It is shown below the others, with "few runs": with a confidence of 0.9 or more for itself alone, or if it
+/// is new and ran less than 8 times, or came in a burst. If the whole cluster got slower or busier, the last line says so, and a statement must have
+/// changed more than the others.
+///
+/// The statement with most extra time comes first. `extra_ms` is all the time of a new statement, the time beyond the usual
+/// number of runs of a more frequent one, and else how much longer the runs took than as many runs before.
 #[derive(Debug, Args)]
 pub struct RegressArgs {
     #[command(flatten)]
@@ -31,6 +42,9 @@ pub struct RegressArgs {
     /// What is compared with: how long before, like 7d, or FROM..TO
     #[arg(long, value_name = "PERIOD", default_value = "7d")]
     baseline: String,
+    /// Show only statements that changed in these ways
+    #[arg(long, value_name = "CHANGES", value_delimiter = ',')]
+    change: Vec<ChangeArg>,
     /// Show at most this number of statements
     #[arg(long, short = 'n', default_value_t = 20, value_parser = parse_count)]
     limit: u32,
@@ -38,9 +52,28 @@ pub struct RegressArgs {
     read: ReadArgs,
 }
 
-const NAMES: [&str; 11] = [
-    "fingerprint", "extra_ms", "p50_ms", "before", "cause", "count", "before", "p95_ms", "before",
-    "confidence", "statement",
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ChangeArg {
+    New,
+    Slower,
+    MoreFrequent,
+    FailingMore,
+}
+
+impl ChangeArg {
+    fn kind(self) -> ChangeKind {
+        match self {
+            ChangeArg::New => ChangeKind::New,
+            ChangeArg::Slower => ChangeKind::Slower,
+            ChangeArg::MoreFrequent => ChangeKind::MoreFrequent,
+            ChangeArg::FailingMore => ChangeKind::FailingMore,
+        }
+    }
+}
+
+const NAMES: [&str; 16] = [
+    "fingerprint", "extra_ms", "change", "confidence", "p50_ms", "before", "per_hour", "before",
+    "errors", "before", "cause", "count", "before", "p95_ms", "before", "statement",
 ];
 
 /// Runs the command.
@@ -50,7 +83,9 @@ pub async fn run(args: RegressArgs) -> anyhow::Result<ExitCode> {
         .ok_or_else(|| anyhow!("--baseline: {} is not {}", args.baseline, Baseline::SPELLINGS))?;
     let filter = args.filters.filter(history.zone, args.limit)?;
     let all = Reader::default();
-    let found = history.store.regressions(&filter, baseline, all).await.context(READING)?;
+    let kinds: Vec<ChangeKind> = args.change.iter().map(|change| change.kind()).collect();
+    let found = history.store.regressions(&filter, baseline, &kinds, all).await;
+    let found = found.context(READING)?;
     if history.json {
         history.output.json(&found)?;
         return Ok(ExitCode::SUCCESS);
@@ -71,41 +106,62 @@ fn summary(found: &Regressions, zone: Zone) -> String {
         |from_ms, to_ms| format!("{} to {}", zone.format_ms(from_ms), zone.format_ms(to_ms));
     let (now, before) =
         (period(found.from_ms, found.to_ms), period(found.baseline_from_ms, found.baseline_to_ms));
-    let Regressions { slower, compared, .. } = found;
-    match compared {
-        _ if found.from_ms >= found.to_ms => {
-            format!("no queries since {}", zone.format_ms(found.from_ms))
-        }
-        0 => format!(
-            "no statement ran 8 times both from {now} and from {before}; --baseline names another period"
-        ),
-        _ => format!(
-            "{slower} of {compared} statements got slower from {now}, compared with {before}{}",
-            cluster(found)
-        ),
+    if !found.has_baseline {
+        return format!(
+            "no statement ran from {before}, so nothing is compared; --baseline names another period"
+        );
     }
-}
-
-/// Returns a sentence if the whole cluster got slower.
-fn cluster(found: &Regressions) -> String {
-    found.slower_cluster().map_or(String::new(), |factor| {
-        format!("; a typical statement took {factor:.1} times as long")
-    })
+    let ways = ChangeKind::ALL.map(|(kind, _, label)| format!("{} {label}", found.number_of(kind)));
+    let few = match found.few_runs {
+        0 => String::new(),
+        few => format!("; few runs: {few}"),
+    };
+    let typical =
+        [(found.slower_cluster(), "took", "as long"), (found.busier_cluster(), "ran", "as often")];
+    let typical = typical.map(|(factor, did, so)| {
+        factor.map_or(String::new(), |factor| {
+            format!("; a typical statement {did} {factor:.1} times {so}")
+        })
+    });
+    let begin = found.history_from_ms.map_or(String::new(), |from_ms| {
+        format!("; the history begins at {}, within the baseline", zone.format_ms(from_ms))
+    });
+    format!(
+        "statements that changed from {now}, compared with {before}: {}{few}{}{begin}",
+        ways.join(", "),
+        typical.concat()
+    )
 }
 
 fn cells(one: &Regression) -> Vec<String> {
+    let changes: Vec<&str> = one.changes.iter().map(|change| change.kind.label()).collect();
     let causes: Vec<&str> = one.causes.iter().map(|cause| cause.label()).collect();
+    let confidence: Vec<String> = one.changes.iter().map(confidence).collect();
+    let per_hour = |runs: Option<f64>| match runs {
+        Some(runs) if runs < 1.0 => format!("{runs:.2}"),
+        runs => runs.map_or(String::new(), |runs| format!("{runs:.1}")),
+    };
     vec![
         one.fingerprint.to_string(),
         one.extra_ms.to_string(),
+        changes.join(", "),
+        confidence.join(", "),
         number(one.after.p50_ms),
         number(one.before.p50_ms),
+        per_hour(one.after.runs_per_hour),
+        per_hour(one.before.runs_per_hour),
+        one.after.errors.to_string(),
+        one.before.errors.to_string(),
         causes.join(", "),
         one.after.count.to_string(),
         one.before.count.to_string(),
         number(one.after.p95_ms),
         number(one.before.p95_ms),
-        format!("{:.1}%", one.shown_confidence() * 100.0),
         one.normalized.clone(),
     ]
+}
+
+fn confidence(change: &Change) -> String {
+    let confidence = change.shown_confidence() * 100.0;
+    if change.few_runs { format!("few runs {confidence:.1}%") } else { format!("{confidence:.1}%") }
 }

@@ -232,6 +232,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let is_check = args.check_config;
     let settings = Settings::new(args)?;
     if is_check {
+        settings.config.db().check_writable()?;
         settings.check_stored_users().await?;
         print("the configuration is valid");
         return Ok(ExitCode::SUCCESS);

@@ -35,6 +35,9 @@ pub struct ShiftArgs {
     /// Of this source, as /status names it: 'follow /var/log/doris/fe.audit.log', import, push
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// Of all sources, if the chosen records are of several
+    #[arg(long, conflicts_with = "source")]
+    all_sources: bool,
     /// Read in this zone; or unknown, for records of an annals that did not note it
     #[arg(long, value_name = "ZONE", value_parser = parse_read_as)]
     read_as: Option<ReadAs>,
@@ -75,7 +78,18 @@ fn parse_read_as(text: &str) -> Result<ReadAs, String> {
 
 /// Runs the command.
 pub async fn run(args: ShiftArgs) -> anyhow::Result<ExitCode> {
-    let ShiftArgs { by, source, read_as, from, to, cluster, frontend, dry_run, config } = args;
+    let ShiftArgs {
+        by,
+        source,
+        all_sources,
+        read_as,
+        from,
+        to,
+        cluster,
+        frontend,
+        dry_run,
+        config,
+    } = args;
     let config = config.read()?;
     let zone = config.zone();
     let time = |text: Option<String>| text.map(|text| parse_time_ms(&text, zone)).transpose();
@@ -96,6 +110,9 @@ pub async fn run(args: ShiftArgs) -> anyhow::Result<ExitCode> {
     };
     let chosen = Chosen::read(&store, &filter, has_logins).await?;
     let chosen = chosen.only(source.as_deref(), read_as)?;
+    if !all_sources && !dry_run {
+        chosen.check_one_source()?;
+    }
     for group in &chosen.0 {
         print(group.describe(by, zone));
     }
@@ -179,6 +196,18 @@ impl Chosen {
             );
         }
         Ok(self)
+    }
+
+    /// Errors if the records are of several sources: one of them may have been read in the right zone.
+    fn check_one_source(&self) -> anyhow::Result<()> {
+        let first = self.0.first().map(ZonedGroup::source);
+        if self.0.iter().any(|group| Some(group.source()) != first) {
+            bail!(
+                "the records are of several sources; name one with --source, or move all with --all-sources:\n{}",
+                self.names().join("\n")
+            );
+        }
+        Ok(())
     }
 
     /// Returns each source with its zone.

@@ -10,6 +10,7 @@ use super::READING;
 use super::args::ReadArgs;
 use super::output::Shown;
 use crate::domain::readable::{counted, readable_bytes};
+use crate::domain::time::{FUTURE_MS, now_ms};
 use crate::store::Reader;
 
 /// Show what the history holds: since when, how large, from which sources
@@ -32,6 +33,16 @@ pub async fn run(args: StatsArgs) -> anyhow::Result<ExitCode> {
     let frontends = store.frontends().await.context(READING)?;
     let followed = store.followed_files().await.context(READING)?;
     let text = |ms: i64| history.zone.format_ms(ms);
+    // A server counts records of the future only of its own sources.
+    if let Some((_, last_ms)) =
+        span.filter(|(_, last_ms)| last_ms.saturating_sub(now_ms()) > FUTURE_MS)
+    {
+        eprintln!(
+            "annals: the newest query starts in the future, at {}: its times were read in a wrong zone, which `annals shift` mends, or \
+             a clock is wrong",
+            text(last_ms)
+        );
+    }
     let (first, last) = (span.map(|(first, _)| text(first)), span.map(|(_, last)| text(last)));
     if history.json {
         history.output.json(&json!({

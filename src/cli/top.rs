@@ -9,16 +9,16 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::READING;
-use super::args::{FilterArgs, History, ReadArgs, number, parse_count};
+use super::args::{FilterArgs, History, ReadArgs, in_range, number, parse_count};
 use super::output::Shown;
 use crate::domain::filter::QueryFilter;
 use crate::domain::readable::counted;
-use crate::domain::time::Zone;
 use crate::store::{Group, GroupBy, Reader};
 
 /// Show the most expensive statements
 ///
-/// Statements that differ only in their values are counted together. Percentiles are of runs that did not fail. Without --from, shows the last day of the history.
+/// Statements that differ only in their values are counted together. A load without a statement counts only by
+/// user, database, cluster and hour. Percentiles are of runs that did not fail. Without --from, shows the last day of the history.
 #[derive(Debug, Args)]
 pub struct TopArgs {
     #[command(flatten)]
@@ -105,7 +105,6 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
         By::Cluster => GroupBy::Cluster,
         By::Hour => GroupBy::Hour(history.zone),
     };
-    let (from_ms, to_ms) = (filter.from_ms, filter.to_ms);
     let groups = history.store.top(&filter, by, Reader::default()).await.context(READING)?;
     let mut rows = largest_first(&groups, args.sort);
     rows.truncate(args.limit as usize);
@@ -123,23 +122,16 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
     let shown = Shown { first, ..Shown::default() };
     history.output.write(&history.output.table(&names, &cells, &shown))?;
     let runs = groups.iter().map(|group| group.count).sum();
-    eprintln!("annals: {}", summary(runs, (from_ms, to_ms), history.zone));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Returns what was counted, as a sentence.
-fn summary(runs: i64, (from_ms, to_ms): (Option<i64>, Option<i64>), zone: Zone) -> String {
-    let what = match runs {
-        0 => "no queries".to_string(),
-        runs => counted(runs, "run", "runs"),
+    let what = match (runs, args.by) {
+        (0, _) if !history.has_any(&filter).await? => {
+            return history.say_nothing_found(&filter).await;
+        }
+        (0, _) => "no run with a statement".to_string(),
+        (runs, By::Statement) => counted(runs, "run with a statement", "runs with a statement"),
+        (runs, _) => counted(runs, "run", "runs"),
     };
-    let time = |ms: i64| zone.format_ms(ms);
-    match (from_ms, to_ms) {
-        (Some(from), Some(to)) => format!("{what} from {} to {}", time(from), time(to)),
-        (Some(from), None) => format!("{what} since {}", time(from)),
-        (None, Some(to)) => format!("{what} before {}", time(to)),
-        (None, None) => what,
-    }
+    eprintln!("annals: {what}{}", in_range((filter.from_ms, filter.to_ms), history.zone));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Sets the period of a filter to the last day of the history.
@@ -276,20 +268,4 @@ fn cells(columns: &[Order], row: &Row) -> Vec<String> {
         .chain(values)
         .chain([row.name.clone().unwrap_or_default()])
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_period_is_named() {
-        let message = |from_ms, to_ms| summary(0, (from_ms, to_ms), Zone::UTC);
-        let day = "no queries from 1970-01-01 00:00:00 to 1970-01-02 00:00:00";
-        assert_eq!(message(Some(0), Some(DAY_MS)), day);
-        assert_eq!(message(Some(0), None), "no queries since 1970-01-01 00:00:00");
-        assert_eq!(message(None, Some(0)), "no queries before 1970-01-01 00:00:00");
-        assert_eq!(message(None, None), "no queries");
-        assert_eq!(summary(2, (Some(0), None), Zone::UTC), "2 runs since 1970-01-01 00:00:00");
-    }
 }

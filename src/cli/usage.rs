@@ -18,7 +18,7 @@ use crate::store::{
 
 /// Show who used the cluster: users, databases, tables, clients, clusters and statements
 ///
-/// Shows what ran between --from and --to, whenever it started, beside the same time of the day before. Without --from, the
+/// Shows which queries and loads ran between --from and --to, whenever they started, beside the same time of the day before. Without --from, the
 /// period is an hour; without --to, it ends with the history. Of a run that is only partly in the period, time, CPU time and
 /// bytes count by the part of its time that is. A run that started more than seven days before the period does not count, and
 /// at most a million queries that start in the period are read: the last line says if it ends earlier.
@@ -111,7 +111,7 @@ pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
         return during(&history, id, args.all_clusters, args.limit).await;
     }
     let baseline = Baseline::parse(&args.baseline, history.zone)
-        .ok_or_else(|| anyhow!("--baseline: {} is not {}", args.baseline, Baseline::SPELLINGS))?;
+        .ok_or_else(|| anyhow!("{} is not {}", args.baseline, Baseline::SPELLINGS))?;
     let filter = args.filters.filter(history.zone, args.limit)?;
     let shown = (args.sort.order(), STEPS);
     let usage = history.store.usage(&filter, baseline, shown, Reader::default()).await;
@@ -216,7 +216,12 @@ fn rows(
     let groups = groups.flat_map(|(kind, groups)| groups.rows.iter().map(|row| (*kind, row)));
     let all = [("all", total)].into_iter().chain(groups);
     let rows = all.map(|(kind, row)| {
-        let name = row.name.as_deref().unwrap_or(if kind == "all" { "" } else { "unknown" });
+        let unnamed = match kind {
+            "all" => "",
+            "statement" => "loads and runs without a statement",
+            _ => "unknown",
+        };
+        let name = row.name.as_deref().unwrap_or(unnamed);
         let name = match row.fingerprint {
             Some(fingerprint) => format!("{fingerprint} {name}"),
             None => name.to_string(),

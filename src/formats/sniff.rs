@@ -53,7 +53,9 @@ pub(super) fn content(head: &[u8], name: &str) -> Content {
     if Profile::sniff(head) {
         return Content::Profiles;
     }
-    let unwrapper = Unwrapper::detect(head);
+    // The last event of an array looks like a line of its own.
+    let is_array = text.starts_with(b"[") && json(text).is_some();
+    let unwrapper = if is_array { None } else { Unwrapper::detect(head) };
     let has_record = |unwrapper: &Unwrapper| unwrapper.clone().finds_record(head);
     if !AuditLog::sniff(head)
         && !unwrapper.as_ref().is_some_and(has_record)

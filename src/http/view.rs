@@ -22,9 +22,10 @@ use crate::http::compute::ComputeQueue;
 use crate::http::error::ApiError;
 use crate::ingest::Pipeline;
 use crate::store::{
-    Batch, Bucket, Concurrent, Found, Group, GroupBy, Incomplete, ListedQuery, NearestProfiles,
-    PlanRuns, QueryPage, Reader, Regressions, Spans, StatementOrder, StatementPage, Steps, Store,
-    StoreError, StoredProfile, StoredQuery, StoredText, Usage, UsageOrder, Visibility,
+    Batch, Bucket, ChangeKind, Concurrent, Found, Group, GroupBy, Incomplete, ListedQuery,
+    NearestProfiles, PlanRuns, QueryPage, Reader, Regressions, Spans, StatementOrder,
+    StatementPage, Steps, Store, StoreError, StoredProfile, StoredQuery, StoredText, Usage,
+    UsageOrder, Visibility,
 };
 
 /// What one principal sees. The methods that read are those of the same name of [`Store`], for the queries that the
@@ -288,8 +289,9 @@ impl View {
         &self,
         filter: &QueryFilter,
         baseline: Baseline,
+        kinds: &[ChangeKind],
     ) -> Result<Option<Regressions>, StoreError> {
-        self.store.regressions(filter, baseline, self.reader()).await
+        self.store.regressions(filter, baseline, kinds, self.reader()).await
     }
 
     pub(crate) async fn usage(

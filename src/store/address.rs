@@ -2,10 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use serde::{Deserialize, Deserializer};
 
+use super::error::OpenError;
 pub(crate) use super::postgres::PostgresAddress;
 
 /// The place of a history.
@@ -80,6 +82,23 @@ impl Address {
         }
     }
 
+    /// Errors if annals cannot write to the file, or cannot create it. Changes nothing, and asks no server.
+    pub(crate) fn check_writable(&self) -> Result<(), OpenError> {
+        let Address::File(path) = self else { return Ok(()) };
+        if path.is_dir() {
+            return Err(OpenError::IsAFolder(path.clone()));
+        }
+        let folder = folder_of(path);
+        if !folder.is_dir() {
+            return Err(OpenError::NoFolder(path.clone(), folder.to_path_buf()));
+        }
+        let is_writable = |path: &Path| access(path, Access::WRITE_OK).is_ok();
+        match is_writable(folder) && (!path.exists() || is_writable(path)) {
+            true => Ok(()),
+            false => Err(OpenError::NotWritable(path.clone())),
+        }
+    }
+
     /// Errors if the history would have a bound of size that its engine cannot keep.
     pub(crate) fn check_bound(&self, max_size: Option<u64>) -> anyhow::Result<()> {
         match self {
@@ -100,6 +119,14 @@ impl Address {
                 anyhow::bail!("the history {address} is in PostgreSQL, not in a file; {instead}")
             }
         }
+    }
+}
+
+/// Returns the folder of a file.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 

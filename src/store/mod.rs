@@ -46,7 +46,7 @@ pub(crate) use profile_body::StoredText;
 pub(crate) use query::{
     Bound, Incomplete, ListedQuery, QueryPage, Reader, StoredProfile, Visibility,
 };
-pub(crate) use regression::{Regression, Regressions};
+pub(crate) use regression::{Change, ChangeKind, Regression, Regressions};
 pub(crate) use retention::{Mark, Pruner, Removal};
 pub(crate) use shift::{Shift, Shifted, TimeSource, ZoneGroup};
 pub(crate) use sqlite::{BUSY_TIMEOUT, Store as SqliteStore, is_history, sqlite_version};

@@ -120,6 +120,7 @@ impl Columns<'_> {
 }
 
 /// The runs of a statement in one part of a range.
+#[derive(Debug)]
 pub(super) struct DurationsPart {
     pub from_ms: i64,
     pub runs: i64,

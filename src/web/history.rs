@@ -125,7 +125,7 @@ pub(super) fn timeline_chart(
     html! {
         @if let Some((range, buckets)) = &timeline.value {
             (range.choices(paths::HISTORY, parameters, view.zone))
-            (chart::timeline(buckets, range, kind, page, view.zone))
+            @if !range.is_to_come() { (chart::timeline(buckets, range, kind, page, view.zone)) }
         }
     }
 }

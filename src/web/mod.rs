@@ -71,7 +71,7 @@ pub(crate) fn routes(
         .unify()
         .or(plans::route(requests.clone()))
         .unify()
-        .or(statement::route(requests.clone()))
+        .or(statement::route(requests.clone(), live_updates.watch.clone()))
         .unify()
         .or(query::route(requests.clone()))
         .unify()

@@ -1,4 +1,4 @@
-//! `/regressions`: the statements that got slower since an earlier period.
+//! `/regressions`: the statements that are new, slower, more frequent or failing more than in an earlier period.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::{BaselineText, address};
 use crate::http::view::View;
-use crate::store::{Regression, Regressions, Visibility, Watch};
+use crate::store::{Change, ChangeKind, Regression, Regressions, Visibility, Watch};
 
 /// The baselines that the page offers as links.
 const BASELINES: [(&str, &str); 4] = [
@@ -36,7 +36,7 @@ const BASELINES: [(&str, &str); 4] = [
 const CACHE_BYTES: usize = 8 << 20;
 
 /// What the reader may see, and what the address selects.
-type Key = (Visibility, QueryFilter, Baseline);
+type Key = (Visibility, QueryFilter, Baseline, Vec<ChangeKind>);
 
 type Reports = ReportCache<Key, Option<Regressions>>;
 
@@ -53,8 +53,9 @@ pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(A
         .and(requests)
         .then(move |request: PageRequest| {
             let reports = reports.clone();
-            request
-                .answer(&["limit", "baseline"], |view, parameters| page(view, parameters, reports))
+            request.answer(&["limit", "baseline", "change"], |view, parameters| {
+                page(view, parameters, reports)
+            })
         })
         .boxed()
 }
@@ -64,13 +65,15 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     let baseline = text.clone().map(|text| BaselineText(text).baseline(view.zone)).transpose()?;
     let baseline = baseline.unwrap_or_default();
     let filter = query_filter(&view, &parameters)?;
-    let key = (view.visibility(), filter.clone(), baseline);
-    let report = reports.get_for_page(key, read(view.clone(), filter.clone(), baseline)).await?;
+    let changes = changes(&parameters)?;
+    let key = (view.visibility(), filter.clone(), baseline, changes.clone());
+    let read = read(view.clone(), filter.clone(), baseline, changes);
+    let report = reports.get_for_page(key, read).await?;
     let range = TimeRange::of(&view, &filter).await?;
     let body = html! {
         h1 { "Statements" }
         (tabs(paths::REGRESSIONS, &parameters))
-        p.note { "Statements whose runs take longer than in an earlier period, by more than chance explains. The first costs most time." }
+        p.note { "Statements that are new, slower, more frequent or failing more than in an earlier period, by more than chance explains. The one with most extra time comes first, and those with few runs come last." }
         (picker(paths::REGRESSIONS, &parameters, view.zone, range.as_ref()))
         (baseline_choices(paths::REGRESSIONS, &BASELINES, text.as_deref().unwrap_or("7d"), &parameters))
         (cluster_choices(&view.several_clusters().await?, paths::REGRESSIONS, &parameters))
@@ -83,15 +86,31 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
             None => p.empty { "The history is empty." },
         }
     };
-    Ok(Page { title: "What got slower".to_string(), nav: Some(NavItem::Statements), body })
+    Ok(Page { title: "What changed".to_string(), nav: Some(NavItem::Statements), body })
+}
+
+/// Reads the ways in which statements changed that the page shows, each once and in order; empty for all of them.
+fn changes(parameters: &Parameters) -> Result<Vec<ChangeKind>, ApiError> {
+    let names = parameters.all("change").iter().filter(|name| !name.is_empty());
+    let kinds = names.map(|name| {
+        ChangeKind::named(name).ok_or_else(|| {
+            let names = ChangeKind::ALL.map(|(_, name, _)| name).join(", ");
+            ApiError::BadRequest(format!("change must be one of {names}"))
+        })
+    });
+    let mut kinds = kinds.collect::<Result<Vec<ChangeKind>, ApiError>>()?;
+    kinds.sort_unstable();
+    kinds.dedup();
+    Ok(kinds)
 }
 
 async fn read(
     view: View,
     filter: QueryFilter,
     baseline: Baseline,
+    changes: Vec<ChangeKind>,
 ) -> Result<Option<Regressions>, ApiError> {
-    let mut found = view.regressions(&filter, baseline).await?;
+    let mut found = view.regressions(&filter, baseline, &changes).await?;
     for statement in found.iter_mut().flat_map(|found| &mut found.statements) {
         statement.normalized = format::excerpt(&statement.normalized, EXCERPT_CHARS);
     }
@@ -126,20 +145,57 @@ pub(super) fn baseline_choices(
 
 fn comparison(found: &Regressions, parameters: &Parameters, zone: Zone) -> Markup {
     html! {
+        (change_choices(found, parameters))
         p {
             (format::range(found.from_ms, found.to_ms, zone)) ", compared with "
-            (format::range(found.baseline_from_ms, found.baseline_to_ms, zone)) ": "
-            (format::counted(found.compared, "statement", "statements")) " ran at least 8 times in both. The median and p95 are of all runs, including failed ones."
+            (format::range(found.baseline_from_ms, found.baseline_to_ms, zone)) "."
             @if let Some(factor) = found.slower_cluster() {
                 " The whole cluster got slower: a typical statement took " (format!("{factor:.1}")) " times as long."
             }
+            @if let Some(factor) = found.busier_cluster() {
+                " The whole cluster got busier: a typical statement ran " (format!("{factor:.1}")) " times as often."
+            }
+            @if let Some(from_ms) = found.history_from_ms {
+                " The history begins at " (format::time(Some(from_ms), zone)) ", within the baseline, so a statement may be new because nothing older is stored."
+            }
         }
-        @if found.compared == 0 {
-            p.empty { "No statement ran often enough to be compared. Another baseline may have more runs." }
+        @if !found.has_baseline {
+            p.empty { "No statement ran in the baseline, so nothing is compared. Another baseline may have runs." }
+        } @else if found.changed == 0 {
+            p.empty { "No statement changed." }
         } @else if found.statements.is_empty() {
-            p.empty { "No statement got slower." }
+            p.empty { "No statement changed in this way." }
         } @else {
             (table(found, parameters))
+            p.note {
+                "The median and p95 are of all runs, including failed ones. The confidence is how sure it is that a change is no chance, among all statements. "
+                "With few runs it is that of the statement alone, and of a new statement how sure it is that it is not only rare."
+            }
+        }
+    }
+}
+
+/// Returns links to the page with the statements that changed in each way, and to all.
+fn change_choices(found: &Regressions, parameters: &Parameters) -> Markup {
+    let chosen = parameters.all("change");
+    let link = |name: &str| address(paths::REGRESSIONS, parameters, &[("change", name)]);
+    html! {
+        div.range {
+            p { "Changes" }
+            ul aria-label="Changes" {
+                li {
+                    a href=(link("")) aria-current=[chosen.is_empty().then_some("true")] {
+                        "All (" (format::integer(found.changed as i64)) ")"
+                    }
+                }
+                @for (kind, name, label) in ChangeKind::ALL {
+                    li {
+                        a href=(link(name)) aria-current=[chosen.iter().any(|it| it == name).then_some("true")] {
+                            (label) " (" (format::integer(found.number_of(kind) as i64)) ")"
+                        }
+                    }
+                }
+            }
         }
     }
 }
@@ -151,12 +207,12 @@ fn table(found: &Regressions, parameters: &Parameters) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "Statement" }
-                        th.number scope="col" { "More time" }
+                        th scope="col" { "Change" }
+                        th.number scope="col" { "Extra time" }
                         th.number scope="col" { "Median" }
                         th.number scope="col" { "p95" }
                         th.number scope="col" { "Runs" }
-                        th.number scope="col" { "Confidence" }
-                        th scope="col" { "Cause" }
+                        th.number scope="col" { "Failed" }
                     }
                 }
                 tbody { @for statement in &found.statements { (row(statement, found, parameters)) } }
@@ -172,26 +228,69 @@ fn row(statement: &Regression, found: &Regressions, parameters: &Parameters) -> 
     };
     let runs = runs_of(found.from_ms, found.to_ms);
     let baseline = runs_of(found.baseline_from_ms, found.baseline_to_ms);
+    let mut within = parameters.clone();
+    within.set("from", found.from_ms.to_string());
+    within.set("to", found.to_ms.to_string());
+    let failed = paths::failed_runs_of(statement.fingerprint, &within);
     let change = |label: &'static str, before: String, after: String| {
         html! {
             td.number data-label=(label) { (before) " → " strong { (after) } }
         }
     };
-    let causes: Vec<&str> = statement.causes.iter().map(|cause| cause.label()).collect();
+    let extra = match statement.extra_ms {
+        extra_ms if extra_ms < 0 => {
+            format!("−{}", format::duration(Some(extra_ms.saturating_neg())))
+        }
+        extra_ms => format::duration(Some(extra_ms)),
+    };
     html! {
         tr {
             td.statement {
                 a href=(&runs) { bdi { (statement.normalized) } }
             }
-            td.number.duration data-label="More time" { (format::duration(Some(statement.extra_ms))) }
+            td.cause {
+                ul.plain { @for change in &statement.changes { li { (changed(change, statement)) } } }
+            }
+            td.number.duration data-label="Extra time" { (extra) }
             (change("Median", format::duration(before.p50_ms), format::duration(after.p50_ms)))
             (change("p95", format::duration(before.p95_ms), format::duration(after.p95_ms)))
             td.number data-label="Runs" {
-                a href=(baseline) title="Runs of the baseline" { (format::number(Some(before.count))) } " → "
+                @if before.count > 0 {
+                    a href=(baseline) title="Runs of the baseline" { (format::number(Some(before.count))) }
+                } @else { "0" }
+                " → "
                 a href=(runs) title="Runs of the period" { strong { (format::number(Some(after.count))) } }
             }
-            td.number data-label="Confidence" { (format::percent(statement.shown_confidence())) }
-            @if causes.is_empty() { td.cause {} } @else { td.cause data-label="Cause" { (causes.join(", ")) } }
+            td.number data-label="Failed" {
+                (format::number(Some(before.errors))) " → "
+                @if after.errors > 0 {
+                    a href=(failed) title="Failed runs of the period" { strong { (format::number(Some(after.errors))) } }
+                } @else { strong { "0" } }
+            }
         }
+    }
+}
+
+/// Returns a change of a statement, with what is known of it and how sure it is.
+fn changed(change: &Change, statement: &Regression) -> Markup {
+    let causes: Vec<&str> = statement.causes.iter().map(|cause| cause.label()).collect();
+    let (before, after) = (&statement.before, &statement.after);
+    let detail = match change.kind {
+        ChangeKind::New => None,
+        ChangeKind::Slower => (!causes.is_empty()).then(|| causes.join(", ")),
+        ChangeKind::MoreFrequent => {
+            statement.frequency_factor().map(|factor| format!("{factor:.1} times as often"))
+        }
+        ChangeKind::FailingMore => Some(format!(
+            "{} → {}",
+            format::percent(before.failed_part()),
+            format::percent(after.failed_part())
+        )),
+    };
+    let confidence = format::percent(change.shown_confidence());
+    html! {
+        strong { (change.kind.label()) }
+        @if let Some(detail) = detail { ": " (detail) }
+        " " span.note { "(" @if change.few_runs { "few runs, " } (confidence) ")" }
     }
 }

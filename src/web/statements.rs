@@ -133,7 +133,7 @@ async fn page(
 pub(super) fn tabs(current: &str, page: &Parameters) -> Markup {
     let reports = [
         (paths::STATEMENTS, "By cost"),
-        (paths::REGRESSIONS, "What got slower"),
+        (paths::REGRESSIONS, "What changed"),
         (paths::FINDINGS, "Findings"),
         (paths::PLANS, "Plans and phases"),
     ];

@@ -155,6 +155,12 @@ impl TimeRange {
         }
     }
 
+    /// Returns whether the range has a begin in the future and no end: nothing can be in it yet.
+    pub(super) fn is_to_come(&self) -> bool {
+        let (_, to_ms) = self.chosen;
+        to_ms.is_none() && self.from_ms >= now_ms()
+    }
+
     /// Returns the parameters of a page with this range if they have none.
     pub(super) fn kept(&self, page: &Parameters) -> Parameters {
         paths::with_range(page, (self.from_ms, self.to_ms))
@@ -216,7 +222,10 @@ impl TimeRange {
         let is_empty = self.from_ms >= self.end_ms || self.to_ms <= self.first_ms;
         html! {
             div.range {
-                p { (format::range(self.from_ms, self.to_ms, zone)) }
+                p {
+                    @if self.is_to_come() { "from " (format::time(Some(self.from_ms), zone)) " on" }
+                    @else { (format::range(self.from_ms, self.to_ms, zone)) }
+                }
                 ul aria-label="Time range" {
                     @for (length_ms, name, ago) in CHOICES {
                         @let from_ms = self.end_ms.saturating_sub(length_ms);

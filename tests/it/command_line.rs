@@ -152,14 +152,14 @@ fn findings_of_a_profile_are_shown() {
     let overview = run(&db, &["findings"]);
     assert_eq!(stderr(&overview), "annals: 1 run has findings\n");
     let overview = stdout(&overview);
-    let [names, rule, statement] = overview.lines().collect::<Vec<_>>()[..] else {
+    let [names, rule, "", names_of_statements, statement] =
+        overview.lines().collect::<Vec<_>>()[..]
+    else {
         panic!("{overview}");
     };
-    assert_eq!(names, "rule\ttotal_ms\truns\tfingerprint\tquery_id\tstatement");
-    assert!(
-        rule.starts_with("wrong-estimate\t10240\t1\t\t\tThe planner expected a join"),
-        "{rule}"
-    );
+    assert_eq!(names, "rule\ttotal_ms\truns\tmeaning");
+    assert_eq!(names_of_statements, "rule\ttotal_ms\truns\tfingerprint\tquery_id\tstatement");
+    assert!(rule.starts_with("wrong-estimate\t10240\t1\tThe planner expected a join"), "{rule}");
     let fingerprint = json(&db, &["show", "6b1d", "--json"])["fingerprint"].clone();
     let start = format!("wrong-estimate\t10240\t1\t{}\t", fingerprint.as_str().unwrap());
     assert!(statement.starts_with(&format!("{start}6b1d")), "{statement}");
@@ -186,11 +186,40 @@ fn a_profile_is_text_a_tree_and_a_picture() {
     assert!(stderr(&none).contains("no profile stored for query 1f4e-a2b"));
     let diff = printed(&db, &["diff", "fbb", "8c1d2e3f40516273-b4c5d6e7f8091a2c"]);
     assert!(diff.starts_with("these are two different statements\n"), "{diff}");
+    let same = printed(&db, &["diff", "fbb", "fbb"]);
+    assert_eq!(same, "both are the same run, so nothing differs\n");
+    let loads = printed(&db, &["diff", "10238", "2098d69e"]);
+    assert!(loads.starts_with("both are loads\n"), "{loads}");
+    assert!(loads.ends_with("\nnodes: loads have no plan\n"), "{loads}");
+    let mixed = printed(&db, &["diff", "fbb", "2098d69e"]);
+    assert!(mixed.starts_with("one is a load, the other a query\n"), "{mixed}");
     assert!(diff.contains("duration_ms\t316\t1000\t+684 (3.2x)\n"), "{diff}");
     assert!(
         diff.contains("-\t4.0ms\t+4.0ms\t\t8200\tOLAP_TABLE_SINK (olap_table_sink, only after)\n"),
         "{diff}"
     );
+}
+
+#[test]
+fn a_list_of_nothing_says_what_was_looked_for() {
+    let (_folder, db) = sample();
+    let said = |arguments: &[&str]| {
+        let output = run(&db, arguments);
+        assert!(output.status.success(), "{arguments:?}");
+        stderr(&output)
+    };
+    let nothing = said(&["list", "--from", "2024-08-08", "--to", "2024-08-09", "--user", "carol"]);
+    let range = "from 2024-08-08 00:00:00 to 2024-08-09 00:00:00";
+    let nearest = "the nearest earlier one started at 2024-08-07 09:04:59";
+    assert_eq!(nothing, format!("annals: no query matches {range}; {nearest}\n"));
+    assert_eq!(said(&["list", "--user", "nobody"]), "annals: no query matches\n");
+    let loads = said(&["list", "--type", "load", "--to", "2020-01-01"]);
+    assert!(loads.starts_with("annals: no load matches before 2020-01-01 00:00:00; "), "{loads}");
+    assert!(loads.contains("; the nearest later one started at 2024-08-0"), "{loads}");
+    assert_eq!(said(&["export", "--user", "nobody"]), "annals: no query matches\n");
+    let top = said(&["top", "--from", "2030-01-01"]);
+    assert!(top.starts_with("annals: no query matches since 2030-01-01 00:00:00; "), "{top}");
+    assert_eq!(said(&["list", "--limit", "1"]), "");
 }
 
 #[test]
@@ -233,19 +262,21 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
     assert_eq!(empty.status.code(), Some(0));
     assert_eq!(
         stderr(&empty),
-        "annals: no queries from 2020-01-01 00:00:00 to 2020-01-02 00:00:00\n"
+        "annals: no query matches from 2020-01-01 00:00:00 to 2020-01-02 00:00:00; the nearest later one started at 2020-08-26 16:27:20\n"
     );
     assert_eq!(stdout(&empty).lines().count(), 1, "the names of the columns");
     let last_day = run(&db, &["top"]);
     assert_eq!(
         stderr(&last_day),
-        "annals: 4 runs from 2025-11-17 10:14:02 to 2025-11-18 10:14:02\n"
+        "annals: 4 runs with a statement from 2025-11-17 10:14:02 to 2025-11-18 10:14:02\n"
     );
     assert_eq!(
         (&slower[0]["after"]["p50_ms"], &slower[0]["before"]["p50_ms"]),
         (&169.into(), &119.into())
     );
-    assert!(slower[0]["confidence"].as_f64().unwrap() > 0.999, "{slower}");
+    let change = &slower[0]["changes"][0];
+    assert_eq!(change["kind"], "slower");
+    assert!(change["confidence"].as_f64().unwrap() > 0.999, "{slower}");
     let sorted = printed(&db, &["top", "--from", "2024-09-01", "--sort", "variation"]);
     assert!(
         sorted.starts_with("fingerprint\tcount\terrors\ttotal_ms")
@@ -253,7 +284,7 @@ fn top_shows_what_is_expensive_and_what_got_slower() {
     );
     let text = run(&db, &["regress", "--from", "2024-09-08", "--to", "2024-09-09"]);
     assert!(
-        stderr(&text).contains(" statements got slower from 2024-09-08 00:00:00 to "),
+        stderr(&text).contains("annals: statements that changed from 2024-09-08 00:00:00 to "),
         "{}",
         stderr(&text)
     );

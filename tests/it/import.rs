@@ -90,6 +90,57 @@ fn an_import_of_nothing_readable_exits_with_2() {
 }
 
 #[test]
+fn a_missing_path_does_not_stop_the_import_of_the_others() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("fe.audit.log"));
+    let missing = folder.path().join("missing");
+    std::fs::write(&log, audit_records(0..3)).unwrap();
+    let output = import(&db, &[&missing, &log]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    let report = stdout(&output);
+    assert!(report.contains("1 x there is no file or folder of this name"), "{report}");
+    assert!(report.contains(&format!("        {}\n", missing.display())), "{report}");
+    assert_eq!(number(&db, "SELECT count(*) FROM query"), 3);
+}
+
+#[test]
+fn the_places_that_are_not_listed_are_counted() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("a.db"), folder.path().join("fe.audit.log"));
+    std::fs::write(&log, audit_records(0..1) + &"noise\n".repeat(5)).unwrap();
+    let report = stdout(&import(&db, &[&log]));
+    assert!(report.contains("5 x not part of any record"), "{report}");
+    assert!(report.contains(":4\n        and 2 more\n"), "{report}");
+}
+
+#[test]
+fn the_context_that_grep_writes_is_read_without_mixing_records() {
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("fe.audit.log");
+    let text = audit_records(0..12).replace("select ", "select\n");
+    let ids: Vec<&str> =
+        text.split("|QueryId=").skip(1).filter_map(|rest| rest.split('|').next()).collect();
+    std::fs::write(&log, &text).unwrap();
+    for (option, outside) in [("-n", 2), ("-H", 2), ("-nH", 2), ("-h", 2)] {
+        let db = folder.path().join(format!("{option}.db"));
+        let output = std::process::Command::new("grep")
+            .args([option, "-C1", "-e", ids[3], "-e", ids[9]])
+            .arg("fe.audit.log")
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let found = folder.path().join("found");
+        std::fs::write(&found, &output.stdout).unwrap();
+        let report = stdout(&import(&db, &[&found]));
+        // Each place begins with the last line of the record before.
+        assert!(report.contains("records:  2 new"), "{option}: {report}");
+        assert!(report.contains(&format!("{outside} x not part")), "{option}: {report}");
+        let mixed = "SELECT count(*) FROM query WHERE statement LIKE '%--%'";
+        assert_eq!(number(&db, mixed), 0, "{option}: {report}");
+    }
+}
+
+#[test]
 fn a_pipe_is_read_if_it_is_named_and_skipped_in_a_folder() {
     let folder = TempDir::new().unwrap();
     let (logs, db) = (folder.path().join("logs"), folder.path().join("a.db"));

@@ -109,13 +109,17 @@ fn lists_and_pages_show_a_load_by_its_label() {
         &format!("<a href=\"{URL}\" rel=\"noopener noreferrer nofollow\">"),
         "<dt>Filtered rows</dt><dd>10</dd>",
         "<dt>Label</dt><dd><bdi>orders_1</bdi></dd>",
-        "href=\"/?table=internal%2Eshop%2Eorders\"",
+        "href=\"/?table=internal%2Etest%2Eorders\"",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(!shown.contains("No statement stored"), "{shown}");
     let broker = page(&server, "/query_profile/4711");
-    for part in ["href=\"/?table=internal%2Eshop%2Eitems\"", "hdfs://nn:8020/orders/*.csv", "Load <bdi>broker_1"] {
+    for part in [
+        "href=\"/?table=internal%2Eshop%2Eitems\"",
+        "hdfs://nn:8020/orders/*.csv",
+        "Load <bdi>broker_1",
+    ] {
         assert!(broker.contains(part), "{part}: {broker}");
     }
     // An address that is none is text.

@@ -31,7 +31,7 @@
 //! | `operation` | headers, metrics, the log, systemd | |
 //! | `pages`, `browser` | the pages over plain HTTP, and in Chromium | chromium, chromium-driver |
 //! | `accessibility` | axe-core finds no serious obstacle on any page | chromium, chromium-driver, Python with axe-playwright-python |
-//! | `regress` | what got slower is named with its cause, and nothing else is | |
+//! | `regress` | what got slower, new, more frequent or failing more is named, and nothing else is | |
 //! | `usage` | who used the cluster and what ran beside a query, compared with a count by hand | |
 //! | `plans` | the plans of a statement, what is usual for a plan, and that the store knows every plan | |
 //! | `profile_bounds` | what one request for a profile may cost, whatever its text is | |

@@ -106,6 +106,12 @@ fn a_statement_has_its_plans_and_when_one_took_the_place_of_another() {
     // Within a range of times.
     let from = server.envelope(&format!("{path}?from={}", at(5)))["data"].clone();
     assert_eq!((&from["runs"], &from["plans"][1]["runs"]), (&json!(5), &json!(2)));
+    // With the filters of lists.
+    for (filter, runs) in [("user=alice", 4), ("not_user=alice", 6), ("user=alice&user=carol", 10)]
+    {
+        assert_eq!(server.envelope(&format!("{path}?{filter}"))["data"]["runs"], runs, "{filter}");
+    }
+    assert_eq!(server.get(&format!("{path}?limit=1")).0, 400);
     let unknown = server.envelope("/api/v1/statements/0123456789abcdef/plans")["data"].clone();
     assert_eq!((&unknown["plans"], &unknown["changes"]), (&json!([]), &json!([])));
     assert_eq!(server.get("/api/v1/statements/none/plans").0, 400);

@@ -1,4 +1,4 @@
-//! What got slower from one week to the next: the statements that changed are named, and no others.
+//! What changed from one week to the next: the statements that changed are named, and no others.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -193,6 +193,167 @@ fn what_changed_is_named_and_nothing_else() {
     }
     assert!(page(&server, "/regressions?baseline=1d").contains("No statement ran"));
     assert_eq!(server.get("/api/v1/regressions?baseline=soon").0, 400);
+}
+
+const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+const QUARTER_MS: i64 = 900_000;
+
+/// Returns a line of Doris' audit log, of a query of a table that started so long after the first Monday.
+fn query(table: &str, after_ms: i64, ms: i64, is_failed: bool) -> String {
+    let (start_ms, state) = (WEEKS_MS[0] + after_ms, if is_failed { "ERR" } else { "EOF" });
+    let (start, end) = (local(start_ms).replace(',', "."), local(start_ms + ms));
+    let code = if is_failed { "1105|ErrorMessage=memory exceeded" } else { "0|ErrorMessage=" };
+    format!(
+        "{end} [query] |QueryId={after_ms:x}-{table}|Timestamp={start}|Client=10.0.0.1:4711|User=etl|Ctl=internal|Db=shop|\
+         State={state}|ErrorCode={code}|Time(ms)={ms}|ScanBytes=100|ScanRows=10|ReturnRows=10|StmtId={after_ms}|\
+         IsQuery=true|isNereids=true|feIp=10.0.1.1|StmtType=SELECT|Stmt=select * from {table} where id = {after_ms}\n"
+    )
+}
+
+/// Writes a week and a day: twenty statements that run each hour, and one for each kind of change.
+fn week_and_day(folder: &TempDir) -> PathBuf {
+    let mut log = String::new();
+    let mut add = |table: &str, after_ms: i64, ms: i64, is_failed: bool| {
+        let is_usual = ms + (noise(after_ms as u64 ^ table.len() as u64) * 5.0) as i64;
+        log += &query(table, after_ms, is_usual, is_failed);
+    };
+    for hour in 0..8 * 24 {
+        let (start_ms, is_last) = (hour * HOUR_MS, hour >= 7 * 24);
+        (0..20).for_each(|shape| add(&format!("usual{shape}"), start_ms + shape, 100, false));
+        for quarter in 0..4 {
+            let start_ms = start_ms + quarter * QUARTER_MS;
+            if is_last && hour < 7 * 24 + 10 {
+                add("unknown_before", start_ms, 100, false);
+            }
+            if is_last || (hour % 2 == 0 && quarter == 0) {
+                add("busier", start_ms, 100, false);
+            }
+            // By day, beside the night of UTC 08:00 and later.
+            if hour % 24 < 10 {
+                add("by_day", start_ms, 100, false);
+            }
+        }
+        add("failing", start_ms, 100, is_last && hour % 2 == 0);
+        if hour % 24 == 3 {
+            add("nightly", start_ms, if is_last { 5000 } else { 1000 }, false);
+        }
+    }
+    add("tried_once", 7 * DAY_MS + HOUR_MS, 60_000, false);
+    let file = folder.path().join("fe.audit.log");
+    std::fs::write(&file, log).unwrap();
+    let db = folder.path().join("annals.db");
+    let output = import(&db, &[&file]);
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+    db
+}
+
+/// Returns the table of each statement of a report with its changes, and whether they have few runs.
+fn changed(report: &Value) -> Vec<(String, Vec<(String, bool)>)> {
+    let table =
+        |one: &Value| one["normalized"].as_str().unwrap().split(' ').nth(3).unwrap().to_string();
+    let change = |one: &Value| (one["kind"].as_str().unwrap().to_string(), one["few_runs"] == true);
+    let changes = |one: &Value| one["changes"].as_array().unwrap().iter().map(change).collect();
+    report["statements"].as_array().unwrap().iter().map(|one| (table(one), changes(one))).collect()
+}
+
+#[test]
+fn each_kind_of_change_is_named_and_those_of_few_runs_come_last() {
+    let folder = TempDir::new().unwrap();
+    let db = week_and_day(&folder);
+    let kind = |name: &str, few_runs: bool| vec![(name.to_string(), few_runs)];
+    let expected = [
+        ("busier", kind("more_frequent", false)),
+        ("unknown_before", kind("new", false)),
+        ("failing", kind("failing_more", false)),
+        ("tried_once", kind("new", true)),
+        ("nightly", kind("slower", true)),
+    ]
+    .map(|(table, changes)| (table.to_string(), changes));
+    let at = |after_ms: i64| (WEEKS_MS[0] + after_ms).to_string();
+    let (from, to) = (at(7 * DAY_MS), at(8 * DAY_MS));
+    let range = ["--from", &from, "--to", &to];
+    let json = |more: &[&str]| -> Value {
+        let arguments = [&range, more, &["--json"]].concat();
+        serde_json::from_str(&regress(&db, &arguments)).unwrap()
+    };
+    let report = json(&[]);
+    let mut found = changed(&report);
+    // The failed runs take as long as others, within some milliseconds.
+    assert_eq!(found, expected, "{report:#}");
+    let counts = ["changed", "new", "slower", "more_frequent", "failing_more", "few_runs"];
+    assert_eq!(counts.map(|name| report[name].as_i64().unwrap()), [5, 2, 1, 1, 1, 2]);
+    assert_eq!((&report["has_baseline"], &report["history_from_ms"]), (&true.into(), &Value::Null));
+    let [busier, _, failing, once, _] = &report["statements"].as_array().unwrap()[..] else {
+        panic!()
+    };
+    assert_eq!((&busier["before"]["count"], &busier["after"]["count"]), (&84.into(), &96.into()));
+    // The period ends with the newest query.
+    let per_hour = |runs: &str| busier[runs]["runs_per_hour"].as_f64().unwrap();
+    assert!(per_hour("before") == 0.5 && (4.0..4.1).contains(&per_hour("after")), "{busier}");
+    let extra_ms = busier["extra_ms"].as_i64().unwrap();
+    assert!((8_000..10_000).contains(&extra_ms), "84 runs more than 12, of 100 ms: {busier}");
+    assert_eq!(
+        (&failing["extra_errors"], &failing["causes"]),
+        (&12.into(), &serde_json::json!([]))
+    );
+    // One run is in the last of eight days with a chance of one eighth.
+    let confidence = once["changes"][0]["confidence"].as_f64().unwrap();
+    assert!((0.87..0.88).contains(&confidence), "{once}");
+    // The changes that were asked for, with the numbers of all.
+    let chosen = json(&["--change", "new,failing-more"]);
+    found.retain(|(_, changes)| ["new", "failing_more"].contains(&changes[0].0.as_str()));
+    assert_eq!((changed(&chosen), &chosen["changed"]), (found, &5.into()));
+    let unknown = annals().args(["regress", "--change", "quicker"]).db(&db).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        stderr(&unknown).contains("[possible values: new, slower, more-frequent, failing-more]")
+    );
+
+    // Two hours of the day are compared with the same hours.
+    let (from, to) = (at(7 * DAY_MS + 2 * HOUR_MS), at(7 * DAY_MS + 4 * HOUR_MS));
+    let hours = ["--from", &from, "--to", &to, "--json"];
+    let report: Value = serde_json::from_str(&regress(&db, &hours)).unwrap();
+    let mut frequent = changed(&report);
+    frequent.retain(|(_, changes)| changes.iter().any(|(kind, _)| kind == "more_frequent"));
+    let frequent: Vec<&str> = frequent.iter().map(|(table, _)| table.as_str()).collect();
+    assert_eq!(frequent, ["unknown_before", "busier"], "{report:#}");
+    // A history that begins in the baseline, and one that begins with the period.
+    let (from, to) = (at(DAY_MS), at(2 * DAY_MS));
+    let report: Value =
+        serde_json::from_str(&regress(&db, &["--from", &from, "--to", &to, "--json"])).unwrap();
+    assert_eq!(changed(&report), []);
+    assert_eq!(report["history_from_ms"], WEEKS_MS[0]);
+    let begin = at(0);
+    let report: Value =
+        serde_json::from_str(&regress(&db, &["--from", &begin, "--to", &from, "--json"])).unwrap();
+    assert_eq!((&report["has_baseline"], &report["changed"]), (&false.into(), &0.into()));
+
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let (from, to) = (at(7 * DAY_MS), at(8 * DAY_MS));
+    let of = |more: &str| format!("?from={from}&to={to}{more}");
+    let answer =
+        server.envelope(&format!("/api/v1/regressions{}", of("&change=new&change=slower")));
+    assert_eq!(answer["count"], 3);
+    assert_eq!(server.get("/api/v1/regressions?change=quicker").0, 400);
+    let shown = page(&server, &format!("/regressions{}", of("")));
+    for text in [
+        "All (5)",
+        "new (2)",
+        "slower (1)",
+        "more frequent (1)",
+        "failing more (1)",
+        "<strong>more frequent</strong>: 8.1 times as often",
+        "<strong>failing more</strong>: 0.0 % → 50.0 %",
+        "(few runs, 87.6 %)",
+    ] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    let shown = page(&server, &format!("/regressions{}", of("&change=slower")));
+    assert!(shown.contains("nightly") && !shown.contains("busier"), "{shown}");
+    assert_eq!(server.get("/regressions?change=quicker").0, 400);
+    let shown = page(&server, &format!("/regressions?from={from}&to={to}&baseline=28d"));
+    assert!(shown.contains("The history begins at <time"), "{shown}");
 }
 
 fn page(server: &Server, path: &str) -> String {

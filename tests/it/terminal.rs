@@ -105,6 +105,35 @@ const WIDE: Terminal = Terminal { columns: 200, rows: 24, environment: &[] };
 
 #[test]
 #[ignore = "needs script, of util-linux"]
+fn ids_that_begin_alike_do_not_hide_users_and_databases() {
+    let folder = TempDir::new().unwrap();
+    let (db, log) = (folder.path().join("annals.db"), folder.path().join("log"));
+    let lines = (0..3).map(|number| {
+        audit_record(
+            "2024-09-01 10:00:00,000",
+            &[
+                ("User", "somebody"),
+                ("Db", "a_database"),
+                ("StmtId", &number.to_string()),
+                ("QueryId", &format!("d40a6b1c2d3e4f50-a1b2c3d4e5f6071{number}")),
+                ("Stmt", &format!("select {}from t", "a_column, ".repeat(40))),
+            ],
+        )
+    });
+    std::fs::write(&log, lines.collect::<String>()).unwrap();
+    assert!(import(&db, &[&log]).status.success());
+    let terminal = Terminal { columns: 80, rows: 200, environment: &[("NO_COLOR", "1")] };
+    let (list, _) = terminal.run(folder.path(), "list");
+    let first = list.lines().nth(1).unwrap();
+    assert!(first.starts_with("d40a6b1c2d…0712 2024-09-01 10:00:00 "), "{list}");
+    assert!(first.contains(" somebody a_database select"), "{list}");
+    // A cut id finds its query.
+    let (query, _) = terminal.run(folder.path(), "show d40a6b1c2d…0712");
+    assert!(query.contains("d40a6b1c2d3e4f50-a1b2c3d4e5f60712"), "{query}");
+}
+
+#[test]
+#[ignore = "needs script, of util-linux"]
 fn what_is_longer_than_the_terminal_goes_through_the_pager() {
     let folder = TempDir::new().unwrap();
     history(folder.path(), 30);
@@ -212,6 +241,9 @@ fn lines_of_a_profile_break_between_words() {
     };
     let findings = shown(80, "findings");
     let names = findings.lines().next().unwrap().split_whitespace().collect::<Vec<_>>();
+    assert_eq!(names, ["rule", "total", "runs", "meaning"]);
+    let (_, statements) = findings.split_once("\n\n").unwrap();
+    let names = statements.lines().next().unwrap().split_whitespace().collect::<Vec<_>>();
     assert_eq!(names, ["rule", "total", "runs", "fingerprint", "query_id", "statement"]);
     assert!(findings.lines().all(|line| line.chars().count() <= 80), "{findings}");
     for option in ["--findings", "--plan", "--tree"] {

@@ -126,6 +126,17 @@ fn a_history_of_the_wrong_zone_becomes_that_of_the_right_one() {
 }
 
 #[test]
+fn a_history_that_ends_in_the_future_says_so() {
+    let scene = Scene::new();
+    let db = scene.path("history.db");
+    let log = scene.write("log", &audit_record("2099-01-02 10:00:00,001", &[("QueryId", "a-1")]));
+    import_in("UTC", &db, &log);
+    let stats = annals().args(["stats", "--time-zone", "UTC"]).db(&db).output().unwrap();
+    let said = stderr(&stats);
+    assert!(said.contains("the newest query starts in the future, at 2099-01-02 "), "{said}");
+}
+
+#[test]
 fn a_shift_takes_what_it_is_told_to() {
     let scene = Scene::new();
     let db = scene.path("history.db");
@@ -171,6 +182,10 @@ fn a_shift_takes_what_it_is_told_to() {
     for (arguments, sentence) in [
         (&["--by", "1h"][..], "the records were read in several zones; name one with --read-as"),
         (
+            &["--by", "1h", "--read-as", "UTC"],
+            "of several sources; name one with --source, or move all with --all-sources:\n  import, read as UTC\n  push, read as UTC\n",
+        ),
+        (
             &["--by", "1h", "--source", "none"],
             "no record matches; there are\n  import, read as Asia/Tokyo\n  import, read as UTC\n  push, read as UTC\n",
         ),
@@ -184,6 +199,10 @@ fn a_shift_takes_what_it_is_told_to() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains(sentence), "{}", stderr(&output));
     }
+    let said = shifted(&db, &["--by", "2h", "--read-as", "UTC", "--dry-run"]);
+    assert!(said.contains("import, read as UTC") && said.contains("push, read as UTC"), "{said}");
+    let said = shifted(&db, &["--by", "2h", "--read-as", "UTC", "--all-sources"]);
+    assert!(said.ends_with("moved: 1\n"), "{said}");
     let missing = shift(&scene.path("none.db"), &["--by", "1h"]);
     if !is_postgres() {
         assert!(stderr(&missing).contains("none.db"), "{}", stderr(&missing));

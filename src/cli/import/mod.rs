@@ -35,8 +35,8 @@ use crate::store::{Address, BULK_TIME, Batch, Store};
 /// files of a frontend, like fe.log, are counted. New records merge with known ones, so the same input may be imported
 /// again.
 ///
-/// The exit status is 0 if all input was understood, 1 if some was not (the rest is stored), 2 if nothing was, or if there is nothing
-/// in the files and folders.
+/// The exit status is 0 if all input was understood, 1 if some was not or a path does not exist (the rest is stored), 2 if nothing was,
+/// or if there is nothing in the files and folders.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// Files and folders to read; - is standard input. Without any, and without --audit-table, annals reads the audit tables of
@@ -63,7 +63,10 @@ pub struct ImportArgs {
 pub async fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let mut config = args.config.read()?;
     config.cluster = args.cluster.or(config.cluster);
-    check_paths(&args.paths)?;
+    let is_missing = |path: &PathBuf| !is_standard_input(path) && !path.exists();
+    if args.paths.iter().all(is_missing) {
+        check_paths(&args.paths)?;
+    }
     let tables = match (args.paths.as_slice(), args.audit_table.as_slice()) {
         ([_, ..], []) => Vec::new(),
         (_, tables) => config.audit_tables(tables)?,

@@ -43,6 +43,7 @@ pub(super) fn search(
                 }
                 Ok(entry) if is_beside_history(entry.path()) => {}
                 Ok(entry) => files.push(entry.into_path()),
+                Err(error) if error.depth() == 0 && !path.exists() => report.missing(path),
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_path_buf();
                     report.problem(Problem::Skipped(SkipReason::Unreadable), &place, START);

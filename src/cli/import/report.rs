@@ -23,6 +23,8 @@ pub(super) enum Problem {
     Skipped(SkipReason),
     #[error("the input ends within a record; the fields read so far are stored")]
     Cut,
+    #[error("there is no file or folder of this name")]
+    Missing,
 }
 
 /// Input that annals understands, but that looks wrong.
@@ -93,6 +95,12 @@ impl Occurrences {
             self.places.push(format!("{name}{entry}:{}", place.line));
         }
     }
+
+    /// Returns what is behind the places that are listed, if there are more.
+    fn rest(count: u64) -> Option<String> {
+        let rest = count.saturating_sub(PLACES as u64);
+        (rest > 0).then(|| format!("        and {rest} more"))
+    }
 }
 
 impl Report {
@@ -116,6 +124,15 @@ impl Report {
 
     pub(super) fn problem(&mut self, problem: Problem, path: &Path, place: Location<'_>) {
         self.problems.entry(problem).or_default().add(path, place);
+    }
+
+    /// Counts a path that the user names and that does not exist.
+    pub(super) fn missing(&mut self, path: &Path) {
+        let missing = self.problems.entry(Problem::Missing).or_default();
+        missing.count += 1;
+        if missing.places.len() < PLACES {
+            missing.places.push(path.display().to_string());
+        }
     }
 
     /// Counts what is wrong with a piece of input, or looks wrong.
@@ -239,8 +256,8 @@ impl fmt::Display for Report {
             for history in self.histories.iter().take(PLACES) {
                 writeln!(f, "        {}", history.display())?;
             }
-            if self.histories.len() > PLACES {
-                writeln!(f, "        ...")?;
+            if let Some(rest) = Occurrences::rest(self.histories.len() as u64) {
+                writeln!(f, "{rest}")?;
             }
         } else if self.is_empty() {
             let why = match self.files {
@@ -307,8 +324,8 @@ fn list(
     for place in &occurrences.places {
         writeln!(f, "        {place}")?;
     }
-    if occurrences.count > PLACES as u64 {
-        writeln!(f, "        ...")?;
+    if let Some(rest) = Occurrences::rest(occurrences.count) {
+        writeln!(f, "{rest}")?;
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 use self::field::is_key_byte;
 use self::prefix::{Prefix, RecordKind, may_begin_prefix, without_mark, without_nuls};
-use self::split::{Split, foreign_lines, is_token, split};
+use self::split::{Split, foreign_lines, is_no_content, is_token, split};
 use super::encoding::lossy;
 use super::record_builder::{Entry, EntryType, Key, RecordBuilder, WrittenAt};
 use super::rows::text_of;
@@ -42,6 +42,9 @@ pub(crate) const MAX_LINE_BYTES: usize = MAX_RECORD_BYTES + 1024;
 
 /// How many records in a row must have the same fields before one with fewer counts as cut off.
 const MIN_SAME_ROWS: u64 = 3;
+
+/// How many fields after its statement the first record of a log must have to be whole.
+const MIN_WHOLE_ROW: usize = 3;
 
 /// A start later than the time of writing by more than this is a sign of another time zone, in milliseconds.
 const MAX_CLOCK_LEAD_MS: i64 = 10 * 60 * 1000;
@@ -65,6 +68,8 @@ struct OpenRecord {
     first_line: u64,
     body: Vec<u8>,
     too_large: bool,
+    /// Whether a line looked like the one that grep writes between two places.
+    has_gap: bool,
 }
 
 /// A record that is parsed.
@@ -106,9 +111,15 @@ impl AuditLog {
         if let Some(prefix) = Prefix::parse(line) {
             let body = line[prefix.length..].to_vec();
             let too_large = body.len() > MAX_RECORD_BYTES;
-            let next = OpenRecord { first_line: self.lines, body, prefix, too_large };
+            let first_line = self.lines;
+            let next = OpenRecord { first_line, body, prefix, too_large, has_gap: false };
             let whole = self.open.replace(next);
             return whole.map(|record| self.finish(record, true));
+        }
+        if line.trim_ascii() == b"--"
+            && let Some(whole) = self.end_at_gap()
+        {
+            return Some(whole);
         }
         match &mut self.open {
             Some(record) if record.body.len() + line.len() > MAX_RECORD_BYTES => {
@@ -119,11 +130,30 @@ impl AuditLog {
                 record.body.extend_from_slice(line);
                 None
             }
-            None if line.trim_ascii().is_empty() => None,
+            None if is_no_content(line) => None,
             None => {
                 Some(Item::Skipped(Skipped { line: self.lines, reason: SkipReason::OutsideRecord }))
             }
         }
+    }
+
+    /// Ends the open record if it has all its fields: what comes behind `--` is then of another record. A statement may have such a
+    /// line, too. Looks at one such line of a record, so that the time grows with the record.
+    fn end_at_gap(&mut self) -> Option<Item> {
+        let record = self.open.as_mut()?;
+        if std::mem::replace(&mut record.has_gap, true) || record.too_large {
+            return None;
+        }
+        let text = lossy(record.body.strip_suffix(b"\n").unwrap_or(&record.body));
+        let parts = split(&record.prefix, &text);
+        let row: Vec<&str> = parts.row().iter().map(|field| field.name).collect();
+        let is_row = match self.last_row.0.as_slice() {
+            [] => row.len() >= MIN_WHOLE_ROW,
+            last_row => last_row == row,
+        };
+        let is_whole = parts.has_row && is_row;
+        let record = self.open.take_if(|_| is_whole)?;
+        Some(self.finish(record, true))
     }
 
     /// Returns whether the last line is the first of its record, or None if the line belongs to no record.
@@ -163,7 +193,7 @@ impl AuditLog {
     /// Returns the item of a record's lines. `whole` is false if the log ended without a line end, and so perhaps
     /// within the record.
     fn finish(&mut self, record: OpenRecord, whole: bool) -> Item {
-        let OpenRecord { prefix, first_line, body, too_large } = record;
+        let OpenRecord { prefix, first_line, body, too_large, .. } = record;
         let skipped = |reason| Item::Skipped(Skipped { line: first_line, reason });
         if too_large {
             return skipped(SkipReason::TooLarge);

@@ -286,7 +286,12 @@ fn extend_message(row: &mut Vec<PlacedField<'_>>) {
     row.drain(at + 1..at + 1 + count);
 }
 
-/// Counts the lines of a part of a text that begin in it and are not blank. The first of them is counted from 0 at the
+/// Returns whether a line between records is blank, or what grep writes between two places.
+pub(super) fn is_no_content(line: &[u8]) -> bool {
+    matches!(line.trim_ascii(), b"" | b"--")
+}
+
+/// Counts the lines of a part of a text that begin in it and have content. The first of them is counted from 0 at the
 /// text's first.
 pub(super) fn foreign_lines(text: &str, start: usize, end: usize) -> Option<ForeignLines> {
     if text[start..end].trim().is_empty() {
@@ -295,7 +300,7 @@ pub(super) fn foreign_lines(text: &str, start: usize, end: usize) -> Option<Fore
     let first = memchr::memchr_iter(b'\n', &text.as_bytes()[..start]).count() as u64;
     let lines = (first..).zip(text[start..end].split('\n'));
     let mut foreign: Option<ForeignLines> = None;
-    for (line, _) in lines.filter(|(_, text)| !text.trim().is_empty()) {
+    for (line, _) in lines.filter(|(_, text)| !is_no_content(text.as_bytes())) {
         match &mut foreign {
             None => foreign = Some(ForeignLines { first: line, count: 1 }),
             Some(foreign) => foreign.count += 1,

@@ -65,7 +65,7 @@ struct Line {
 }
 
 /// Passes the lines of a file to its audit log, and gives the items their lines in the file.
-struct LogLines {
+pub(super) struct LogLines {
     log: AuditLog,
     unwrapper: Option<Unwrapper>,
     /// How many lines were read.
@@ -80,7 +80,7 @@ struct LogLines {
 }
 
 impl LogLines {
-    fn new(log: AuditLog, unwrapper: Option<Unwrapper>, may_be_other: bool) -> LogLines {
+    pub(super) fn new(log: AuditLog, unwrapper: Option<Unwrapper>, may_be_other: bool) -> LogLines {
         let first = Line { in_file: 1, in_log: 1 };
         LogLines {
             log,
@@ -99,11 +99,12 @@ impl LogLines {
         self.push_unwrapped(&half)
     }
 
-    fn push(&mut self, line: &[u8]) -> Option<(u64, Item)> {
+    pub(super) fn push(&mut self, line: &[u8]) -> Option<(u64, Item)> {
         self.lines.in_file += 1;
         let Some(unwrapper) = &mut self.unwrapper else {
             return self.push_unwrapped(line);
         };
+        let skipped = |line, reason| Some((line, Item::Skipped(Skipped { line, reason })));
         match unwrapper.unwrap_line(line) {
             Unwrapped::Line(line) => self.push_unwrapped(&line),
             Unwrapped::Nothing | Unwrapped::OtherLog => {
@@ -111,10 +112,8 @@ impl LogLines {
                 None
             }
             Unwrapped::NotWrapped if !self.has_records => None,
-            Unwrapped::NotWrapped => {
-                let line = self.lines.in_file;
-                Some((line, Item::Skipped(Skipped { line, reason: SkipReason::NotWrapped })))
-            }
+            Unwrapped::NotWrapped => skipped(self.lines.in_file, SkipReason::NotWrapped),
+            Unwrapped::OutsideRecord => skipped(self.lines.in_file, SkipReason::OutsideRecord),
         }
     }
 
@@ -128,8 +127,11 @@ impl LogLines {
         }
         self.lines.in_log += 1;
         let item = self.log.push_line(line);
-        if self.log.is_at_first_line() == Some(true) {
-            self.before = std::mem::replace(&mut self.open, self.lines);
+        match self.log.is_at_first_line() {
+            Some(true) => self.before = std::mem::replace(&mut self.open, self.lines),
+            // The open record has ended.
+            None => self.before = self.open,
+            Some(false) => {}
         }
         item.map(|item| self.with_line(item))
     }
@@ -158,7 +160,7 @@ impl LogLines {
         }
     }
 
-    fn end(&mut self) -> Vec<(u64, Item)> {
+    pub(super) fn end(&mut self) -> Vec<(u64, Item)> {
         let rest = self.unwrapper.as_mut().map(Unwrapper::end).unwrap_or_default();
         let mut items: Vec<_> = rest.iter().filter_map(|line| self.push_unwrapped(line)).collect();
         // The record that ends here is the open one.

@@ -1,6 +1,7 @@
 //! Which wrapper the lines of an input have.
 
 use super::Unwrapper;
+use super::begins_entry;
 use super::line::{Wrapper, is_running_log, logger_name};
 use crate::formats::answer;
 use crate::formats::audit_log::AuditLog;
@@ -27,15 +28,16 @@ impl Unwrapper {
         }
         // The others look like many a text: only a frontend's line within is proof.
         for wrapper in Wrapper::UNCERTAIN {
-            let is_frontends = |line: &[u8]| {
-                wrapper.unwrap(line).is_some_and(|line| {
-                    logger_name(&line.text).is_some()
-                        || AuditLog::begins_record(&line.text)
-                        || is_running_log(&line.text)
-                })
-            };
-            if has_wrapper(head, wrapper) && lines(head).take(DETECTED_LINES).any(is_frontends) {
-                return Some(unwrapper(head, wrapper));
+            let unwrapped =
+                lines(head).take(DETECTED_LINES).filter_map(|line| wrapper.unwrap(line));
+            let first = unwrapped.map(|line| line.text).find(|text| begins_entry(text));
+            if let Some(first) = first.filter(|_| has_wrapper(head, wrapper)) {
+                let mut unwrapper = unwrapper(head, wrapper);
+                if wrapper == Wrapper::File && AuditLog::begins_record(&first) {
+                    // What comes before is the end of a record.
+                    (unwrapper.is_other_log, unwrapper.is_behind_gap) = (false, true);
+                }
+                return Some(unwrapper);
             }
         }
         let is_console = lines(head)

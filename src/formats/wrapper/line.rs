@@ -72,7 +72,7 @@ struct DockerLine<'a> {
 
 /// An event of a log shipper. Each shipper has the line under one of these keys.
 #[derive(Deserialize)]
-struct Event<'a> {
+pub(super) struct Event<'a> {
     /// Filebeat, Logstash, Vector.
     #[serde(borrow)]
     message: Option<Cow<'a, str>>,
@@ -93,7 +93,7 @@ struct Document<'a> {
 
 impl<'a> Event<'a> {
     /// Returns the line of the log.
-    fn text(self) -> Option<Cow<'a, str>> {
+    pub(super) fn text(self) -> Option<Cow<'a, str>> {
         self.message.or(self.line).or(self.source.map(|document| document.message))
     }
 }
@@ -251,7 +251,8 @@ fn after_name_of_context(line: &[u8]) -> Option<&[u8]> {
 pub(super) struct GrepPrefix {
     /// The name of the file; empty if grep writes only the number of a line.
     name: Vec<u8>,
-    is_numbered: bool,
+    /// The number of the line, if grep writes it.
+    number: Option<u64>,
 }
 
 impl GrepPrefix {
@@ -264,22 +265,30 @@ impl GrepPrefix {
         let before = &name[..name.len() - digits];
         let numbered = before.strip_suffix(b":").or_else(|| before.strip_suffix(b"-"));
         let numbered = numbered.or(before.is_empty().then_some(before)).filter(|_| digits > 0);
-        let name = numbered.unwrap_or(name).to_vec();
-        Some(GrepPrefix { name, is_numbered: numbered.is_some() })
+        let number = numbered.and_then(|_| number_of(&name[before.len()..]));
+        let name = if number.is_some() { numbered.unwrap_or(name) } else { name };
+        Some(GrepPrefix { name: name.to_vec(), number })
     }
 
-    /// Returns the text of another line of the file; None if the line has another prefix.
-    pub(super) fn strip<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+    /// Returns the text of the next line of the file; None if the line has another prefix, or is not the next one.
+    pub(super) fn strip_next<'a>(&mut self, line: &'a [u8]) -> Option<&'a [u8]> {
         let mut text = line.strip_prefix(&*self.name)?;
-        if self.is_numbered {
+        if let Some(number) = &mut self.number {
             if !self.name.is_empty() {
                 text = text.strip_prefix(b":").or_else(|| text.strip_prefix(b"-"))?;
             }
             let digits = text.iter().take(20).take_while(|byte| byte.is_ascii_digit()).count();
-            text = text.get(digits..).filter(|_| digits > 0)?;
+            // The number may be that of a rotated file, which stays: `fe.audit.log.20260301-1`.
+            let follows = |next: &u64| next.checked_sub(*number).is_some_and(|more| more < 2);
+            *number = number_of(&text[..digits]).filter(follows)?;
+            text = &text[digits..];
         }
         text.strip_prefix(b":").or_else(|| text.strip_prefix(b"-"))
     }
+}
+
+fn number_of(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 fn begins_with_time(text: &[u8]) -> bool {

@@ -10,6 +10,7 @@
 //! | syslog | `Mar  1 10:00:00 HOST fe[123]: LINE`, `<14>1 2026-03-01T10:00:00Z HOST fe 123 - - LINE`, the same after its length (RFC 6587), with or without line ends | journald, rsyslog |
 //! | an event | `{"@timestamp":"…Z","message":"LINE"}`, `{"message":"LINE","timestamp":"…Z"}` | Filebeat and Logstash, Vector |
 //! | an event | `{"_source":{"message":"LINE"}}`, `{"line":"LINE","timestamp":"…Z"}` | elasticdump, `logcli --output=jsonl` of Loki |
+//! | an answer | `[EVENT, …]`, `{"hits":{"hits":[{"_source":EVENT}]}}`, `{"data":{"result":[{"values":[["TIME","LINE"]]}]}}` | Elasticsearch, Loki (`/loki/api/v1/query_range`) |
 //! | a file | `fe.audit.log:LINE`, `fe.audit.log:12:LINE`, and `fe.audit.log-LINE` for context | `grep -H`, `grep -n` of several files |
 //! | a logger's name | `AuditLogger LINE` | Doris 2.1.4 and later, `start_fe.sh --console` |
 //!
@@ -17,6 +18,7 @@
 //! audit log: the lines of the running log are dropped here, so that none becomes part of a statement.
 
 mod detect;
+mod events;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use std::borrow::Cow;
 use self::line::{GrepPrefix, WrappedLine, Wrapper, logger_name};
 use super::audit_log::{AuditLog, MAX_LINE_BYTES};
 
+pub(in crate::formats) use self::events::lines_of_events;
 pub(crate) use self::line::is_running_log;
 
 /// A line without its wrapper.
@@ -39,6 +42,8 @@ pub(crate) enum Unwrapped<'a> {
     OtherLog,
     /// The line has no wrapper, though the others have one.
     NotWrapped,
+    /// The line is of a record whose beginning grep did not write.
+    OutsideRecord,
 }
 
 /// Takes the wrappers off the lines of one input. It holds at most two lines: one of each stream.
@@ -55,8 +60,10 @@ pub(crate) struct Unwrapper {
     is_other_log: bool,
     /// The stream of the record before.
     stream: usize,
-    /// What grep wrote before the record before.
+    /// What grep wrote before the line before, or before its record.
     grep: Option<GrepPrefix>,
+    /// Whether grep did not write lines since the record before.
+    is_behind_gap: bool,
 }
 
 impl Unwrapper {
@@ -69,7 +76,13 @@ impl Unwrapper {
             is_other_log: true,
             stream: 0,
             grep: None,
+            is_behind_gap: false,
         }
+    }
+
+    /// Returns what takes the names of loggers and the lines of other logs out of the lines of events.
+    pub(super) fn of_events() -> Unwrapper {
+        Unwrapper::new(Wrapper::Bare, false, false)
     }
 
     /// Returns a text without the wrappers of its lines, whatever the lines are.
@@ -96,7 +109,7 @@ impl Unwrapper {
         if self.wrapper == Wrapper::File {
             return match self.without_grep_prefix(line) {
                 Some(text) => self.without_other_logs(Cow::Borrowed(text), 0),
-                None => Unwrapped::Nothing,
+                None => self.behind_gap(line),
             };
         }
         let Some(WrappedLine { text, stream, continues }) = self.wrapper.unwrap(line) else {
@@ -133,22 +146,31 @@ impl Unwrapper {
         self.without_other_logs(text, stream)
     }
 
-    /// Returns a line without what grep wrote before it; None for the line that grep writes between two places.
+    /// Returns a line without what grep wrote before it; None if the line does not follow the line before.
     fn without_grep_prefix<'a>(&mut self, line: &'a [u8]) -> Option<&'a [u8]> {
         let text = match self.wrapper.unwrap(line) {
             Some(WrappedLine { text: Cow::Borrowed(text), .. }) => Some(text),
             _ => None,
         };
-        if let Some(text) = text
-            && let Some(prefix) = GrepPrefix::of(line, text)
-        {
-            self.grep = Some(prefix);
+        if let Some(text) = text.filter(|text| begins_entry(text)) {
+            self.grep = GrepPrefix::of(line, text);
             return Some(text);
         }
-        // Only the prefix of a record says where that of the statement's other lines ends.
-        let known = self.grep.as_ref().and_then(|prefix| prefix.strip(line));
-        let is_between = line.trim_ascii() == b"--";
-        known.or(text).or((!is_between).then_some(line))
+        match &mut self.grep {
+            // Only the prefix of a record says where that of the statement's other lines ends.
+            Some(prefix) => prefix.strip_next(line),
+            None => text,
+        }
+    }
+
+    /// Notes that grep did not write the lines before this one. The line that grep writes between two places is `--`.
+    fn behind_gap(&mut self, line: &[u8]) -> Unwrapped<'static> {
+        self.is_behind_gap = true;
+        match line.trim_ascii() {
+            _ if self.is_other_log => Unwrapped::Nothing,
+            b"" | b"--" => Unwrapped::OtherLog,
+            _ => Unwrapped::OutsideRecord,
+        }
     }
 
     /// Returns the half line before `line`, with a line end, if `line` does not continue it but begins an entry of a log:
@@ -158,9 +180,7 @@ impl Unwrapper {
             return None;
         }
         let WrappedLine { text, stream, .. } = self.wrapper.unwrap(line)?;
-        let begins_entry =
-            AuditLog::begins_record(&text) || is_running_log(&text) || logger_name(&text).is_some();
-        if self.partial[stream].is_empty() || !begins_entry {
+        if self.partial[stream].is_empty() || !begins_entry(&text) {
             return None;
         }
         let mut half = std::mem::take(&mut self.partial[stream]);
@@ -208,12 +228,14 @@ impl Unwrapper {
         let length = logger.map_or(0, |(_, length)| length);
         let is_audit_logger = logger.is_none_or(|(name, _)| name == b"AuditLogger");
         if AuditLog::begins_record(&line[length..]) {
-            (self.is_other_log, self.stream) = (false, stream);
+            (self.is_other_log, self.is_behind_gap, self.stream) = (false, false, stream);
         } else if self.is_other_log || stream != self.stream {
             return Unwrapped::Nothing;
         } else if !is_audit_logger || is_running_log(&line[length..]) {
             self.is_other_log = true;
             return Unwrapped::OtherLog;
+        } else if self.is_behind_gap {
+            return Unwrapped::OutsideRecord;
         }
         Unwrapped::Line(match (length, line) {
             (0, line) => line,
@@ -224,6 +246,11 @@ impl Unwrapper {
             }
         })
     }
+}
+
+/// Returns whether a line begins an entry of a frontend's log.
+fn begins_entry(line: &[u8]) -> bool {
+    AuditLog::begins_record(line) || is_running_log(line) || logger_name(line).is_some()
 }
 
 /// Appends a part to a line, which never grows beyond the longest line that is read.

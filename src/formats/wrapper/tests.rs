@@ -24,6 +24,7 @@ fn lines(text: &str) -> Vec<String> {
             Unwrapped::Line(line) => lines.push(String::from_utf8_lossy(&line).into_owned()),
             Unwrapped::Nothing | Unwrapped::OtherLog => {}
             Unwrapped::NotWrapped => lines.push("not wrapped".to_string()),
+            Unwrapped::OutsideRecord => lines.push("outside".to_string()),
         }
     }
     let rest = unwrapper.end().into_iter();
@@ -92,10 +93,17 @@ fn each_wrapper_is_taken_off_each_line() {
 fn what_grep_writes_for_context_is_no_part_of_a_statement() {
     let text = format!(
         "fe.audit.log-11-from a stock\nfe.audit.log-12-{RECORD}fe.audit.log-13-where a:b\nfe.audit.log-14-\n\
-         fe.audit.log:15:  and c - d\n--\nfe.audit.log-20240806:12:{RECORD}fe.audit.log-20240806-13-from x\n"
+         fe.audit.log:15:  and c - d\n--\nfe.audit.log-20240806:12:{RECORD}fe.audit.log-20240806-13-from x\n\
+         fe.audit.log-20240806-15-from y\n--\nfe.audit.log-16-from z\nfe.audit.log-20240806:17:{RECORD}"
     );
-    let expected = [RECORD, "where a:b\n", "\n", "  and c - d\n", RECORD, "from x\n"];
+    let record = [RECORD, "where a:b\n", "\n", "  and c - d\n", RECORD, "from x\n"];
+    let expected = [&["outside"][..], &record, &["outside", "outside", RECORD]].concat();
     assert_eq!(lines(&text), expected);
+    // Without numbers, only `--` says that lines are missing.
+    let text = format!(
+        "fe.audit.log-from a stock\nfe.audit.log:{RECORD}fe.audit.log-from x\n--\nfe.audit.log-from y\nfe.audit.log:{RECORD}"
+    );
+    assert_eq!(lines(&text), ["outside", RECORD, "from x\n", "outside", RECORD]);
 }
 
 #[test]

@@ -13,6 +13,6 @@ pub(crate) use list::{
 pub(crate) use list::{search, without_cluster};
 pub(crate) use reader::{NoParameters, UnknownParameter, read_all, read_known, reject_unknown};
 pub(crate) use values::{
-    BaselineText, Count, FingerprintText, KindName, Milliseconds, OrderName, PageCursor,
-    SearchText, SearchWords, Time, UnknownText, values_schema,
+    BaselineText, ChangeName, Count, FingerprintText, KindName, Milliseconds, OrderName,
+    PageCursor, SearchText, SearchWords, Time, UnknownText, values_schema,
 };

@@ -18,6 +18,7 @@ use crate::domain::record::Kind;
 use crate::domain::statement::Fingerprint;
 use crate::domain::time::{Zone, now_ms, parse_typed_time_ms};
 use crate::http::error::ApiError;
+use crate::store::ChangeKind;
 
 /// The largest time in milliseconds: what a JSON number holds exactly.
 const MAX_MS: i64 = (1 << 53) - 1;
@@ -96,6 +97,26 @@ impl<'de> Deserialize<'de> for UnknownText {
         let names = ChosenText::NAMES.map(|(name, _)| name).join(", ");
         parsed(deserializer, &format!("one of {names}"), |text| {
             ChosenText::named(text).map(UnknownText)
+        })
+    }
+}
+
+/// The name of a way in which a statement changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChangeName(pub(crate) ChangeKind);
+
+impl ChangeName {
+    pub(crate) fn schema() -> Array {
+        let one = text().enum_values(Some(ChangeKind::ALL.map(|(_, name, _)| name))).build();
+        ArrayBuilder::new().items(one).min_items(Some(1)).max_items(Some(MAX_VALUES)).build()
+    }
+}
+
+impl<'de> Deserialize<'de> for ChangeName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = ChangeKind::ALL.map(|(_, name, _)| name).join(", ");
+        parsed(deserializer, &format!("one of {names}"), |text| {
+            ChangeKind::named(text).map(ChangeName)
         })
     }
 }

@@ -22,7 +22,7 @@ pub(super) const ROUTE: Route = Route::new(PATH, |to, path| to.get(path, plans))
 struct Description;
 
 filter_parameters! {
-    /// Which runs count, and which statements are named.
+    /// Which runs count, and which statements are named. Without times, those of the whole history; the page shows the last day.
     struct PlanParameters {
         /// Statements; 100 by default.
         #[serde(default)]

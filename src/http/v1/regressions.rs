@@ -1,4 +1,4 @@
-//! `/api/v1/regressions`: the statements that got slower.
+//! `/api/v1/regressions`: the statements that changed.
 
 use utoipa::OpenApi;
 
@@ -6,9 +6,9 @@ use crate::domain::filter::QueryFilter;
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::{Envelope, success};
 use crate::http::error::ApiError;
-use crate::http::query_parameters::{BaselineText, Count, filter_parameters, read_all};
+use crate::http::query_parameters::{BaselineText, ChangeName, Count, filter_parameters, read_all};
 use crate::http::route::{ReadRequest, Route, RouteKind};
-use crate::store::Regressions;
+use crate::store::{ChangeKind, Regressions};
 
 const PATH: &str = "/api/v1/regressions";
 
@@ -36,11 +36,16 @@ filter_parameters! {
             pattern = r"^([1-9][0-9]{0,2}[hd]|[0-9]{4}-[0-9]{2}-[0-9]{2}\.\.[0-9]{4}-[0-9]{2}-[0-9]{2})$"
         )]
         baseline: Option<BaselineText>,
+        /// Only statements that changed in this way. Several values are alternatives: `change=new&change=slower`.
+        #[serde(default)]
+        #[param(schema_with = ChangeName::schema)]
+        change: Vec<ChangeName>,
     }
 }
 
-/// Statements that got slower since an earlier period, with confidence and causes
+/// Statements that are new, slower, more frequent or failing more than in an earlier period, with confidence and causes
 ///
+/// The statement with most extra time is the first. Statements with too few runs to be sure come after the others.
 /// `data` is null if the history is empty.
 #[utoipa::path(
     get, path = PATH, params(RegressionParameters), tag = "statements",
@@ -50,7 +55,10 @@ async fn regressions(request: ReadRequest) -> Result<Answer, ApiError> {
     let mut parameters: RegressionParameters = read_all(&request.parameters)?;
     let (limit, zone) = (parameters.limit.0, request.view.zone);
     let baseline = parameters.baseline.take().map(|text| text.baseline(zone)).transpose()?;
+    let changes = std::mem::take(&mut parameters.change);
+    let changes: Vec<ChangeKind> = changes.into_iter().map(|ChangeName(kind)| kind).collect();
     let filter = QueryFilter { limit, ..parameters.chosen(zone)? };
-    let found = request.view.regressions(&filter, baseline.unwrap_or_default()).await?;
+    let baseline = baseline.unwrap_or_default();
+    let found = request.view.regressions(&filter, baseline, &changes).await?;
     success(&found, found.as_ref().map_or(0, |found| found.statements.len()))
 }

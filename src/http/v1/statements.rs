@@ -2,9 +2,9 @@
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
+use utoipa::OpenApi;
 use utoipa::openapi::Type;
 use utoipa::openapi::schema::{Object, ObjectBuilder};
-use utoipa::{IntoParams, OpenApi};
 
 use crate::domain::filter::QueryFilter;
 use crate::domain::profile::StatementPlans;
@@ -12,9 +12,7 @@ use crate::domain::statement::{Fingerprint, InvalidFingerprint};
 use crate::http::answer::Answer;
 use crate::http::doris::envelope::{Envelope, success};
 use crate::http::error::ApiError;
-use crate::http::query_parameters::{
-    Count, ListParameters, Time, filter_parameters, read_all, set_incomplete,
-};
+use crate::http::query_parameters::{Count, filter_parameters, read_all, set_incomplete};
 use crate::http::route::{ReadRequest, Route, RouteKind};
 use crate::store::{Bound, PlanRuns, StatementOrder, StatementStatistics};
 
@@ -35,7 +33,8 @@ pub(super) const PLANS: Route =
 struct Description;
 
 filter_parameters! {
-    /// Which statements are shown.
+    /// Which queries count, and which of their statements are shown. Without times, those of the whole history; the page shows the
+    /// last day.
     struct StatementParameters {
         /// Rows; 100 by default.
         #[serde(default)]
@@ -47,14 +46,9 @@ filter_parameters! {
     }
 }
 
-/// Which runs count.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct PlanParameters {
-    /// Queries that started at this time or later.
-    from: Option<Time>,
-    /// Queries that started before this time.
-    to: Option<Time>,
+filter_parameters! {
+    /// Which runs count. Without times, those of the whole history. `fingerprint` changes nothing: the path names the statement.
+    struct PlanParameters {}
 }
 
 /// The name of the figure by which statements are sorted.
@@ -113,9 +107,9 @@ async fn plans(request: ReadRequest) -> Result<Answer, ApiError> {
         .get("fingerprint")
         .parse()
         .map_err(|error: InvalidFingerprint| ApiError::BadRequest(error.to_string()))?;
-    let PlanParameters { from, to } = read_all(&request.parameters)?;
-    let list = ListParameters { from, to, ..ListParameters::default() };
-    let filter = QueryFilter { fingerprint: Some(fingerprint), ..list.filter(request.view.zone)? };
+    let parameters: PlanParameters = read_all(&request.parameters)?;
+    let chosen = parameters.chosen(request.view.zone)?;
+    let filter = QueryFilter { fingerprint: Some(fingerprint), ..chosen };
     let PlanRuns { runs, is_cut, unread_profiles } = request.view.plan_runs(&filter).await?;
     success(StatementPlans { unread_profiles, ..StatementPlans::of(&runs, is_cut) }, 0)
 }

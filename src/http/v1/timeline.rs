@@ -22,7 +22,7 @@ struct Description;
 
 filter_parameters! {
     /// Which queries a timeline counts, and how finely. Without `from`, the first span begins with the first start; without
-    /// `to`, the last ends behind the last start.
+    /// `to`, the last ends behind the last start. The pages show the last day.
     struct TimelineParameters {
         /// The number of spans; 60 by default.
         #[serde(default)]

@@ -230,15 +230,14 @@ impl Tail {
             None => (Unwrapped::Line(Cow::Borrowed(line.as_slice())), false),
             Some(unwrapper) => (unwrapper.unwrap_line(&line), unwrapper.is_within_line()),
         };
+        let skipped = |reason| Some(Item::Skipped(Skipped { line: 0, reason }));
         let item = match &unwrapped {
             Unwrapped::Line(line) => self.log.push_line(line),
             // The record before is whole, however long no other comes.
             Unwrapped::OtherLog => self.log.end(),
             Unwrapped::Nothing => None,
-            Unwrapped::NotWrapped => {
-                let reason = SkipReason::NotWrapped;
-                Some(Item::Skipped(Skipped { line: 0, reason }))
-            }
+            Unwrapped::NotWrapped => skipped(SkipReason::NotWrapped),
+            Unwrapped::OutsideRecord => skipped(SkipReason::OutsideRecord),
         };
         if let Some(item) = item {
             self.emit(item, batch, source);

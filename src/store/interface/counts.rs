@@ -10,7 +10,9 @@ use crate::store::contents::Sizes;
 use crate::store::error::StoreError;
 use crate::store::group::{Group, GroupBy};
 use crate::store::query::Reader;
-use crate::store::regression::{PLAN_RUNS, Regressions, slower};
+use crate::store::regression::{
+    ChangeKind, Compared, Frequencies, PLAN_RUNS, Regressions, compare, same_hours,
+};
 use crate::store::statements::{StatementOrder, StatementPage};
 use crate::store::timeline::{Bucket, Spans};
 
@@ -55,22 +57,23 @@ impl Store {
         of_engine!(self, store => store.statements(filter, order, reader).await)
     }
 
-    /// Returns the statements of a filter that got slower than in the baseline, of the queries that the reader may see, as
-    /// many as the filter's limit. Without times, the period is the last day of the history. Ignores the filter's cursor.
-    /// None if the history is empty.
+    /// Returns the statements of a filter that changed since the baseline in one of the ways, or in any if none is named, of the
+    /// queries that the reader may see, as many as the filter's limit. Without times, the period is the last day of the history.
+    /// Ignores the filter's cursor. None if the history is empty.
     ///
     /// Errors if there are too many statements, if too many reports wait, or if the time is up.
     pub(crate) async fn regressions(
         &self,
         filter: &QueryFilter,
         baseline: Baseline,
+        kinds: &[ChangeKind],
         reader: Reader<'_>,
     ) -> Result<Option<Regressions>, StoreError> {
         let Some((first_ms, last_ms)) = self.span(reader).await? else { return Ok(None) };
         let filter = &*filter.within_clusters(reader.clusters);
         let to_ms = filter.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
-        let first_ms = first_ms.min(to_ms.saturating_sub(1));
-        let from_ms = filter.from_ms.unwrap_or_else(|| first_ms.max(to_ms.saturating_sub(DAY_MS)));
+        let begin_ms = first_ms.min(to_ms.saturating_sub(1));
+        let from_ms = filter.from_ms.unwrap_or_else(|| begin_ms.max(to_ms.saturating_sub(DAY_MS)));
         // A period that begins behind the newest query has a millisecond.
         let to_ms = to_ms.max(from_ms.saturating_add(1));
         let (baseline_from_ms, baseline_to_ms) = baseline.of(from_ms);
@@ -82,8 +85,35 @@ impl Store {
         let (period, earlier) = (within(from_ms, to_ms), within(baseline_from_ms, baseline_to_ms));
         let after = of_engine!(self, store => store.by_statement(&period, reader).await?);
         let before = of_engine!(self, store => store.by_statement(&earlier, reader).await?);
-        let (mut statements, compared, typical_factor) = slower(before, after);
-        let slower = statements.len();
+        let has_baseline = !before.is_empty();
+        // Before the begin of the history, nothing is known.
+        let known_from_ms = first_ms.clamp(baseline_from_ms, baseline_to_ms);
+        let known_ms = baseline_to_ms.saturating_sub(known_from_ms);
+        let period_ms = to_ms.saturating_sub(from_ms.max(first_ms)).max(1);
+        let mut frequencies = Frequencies::default();
+        match same_hours((from_ms, to_ms), (known_from_ms, baseline_to_ms)) {
+            Some(parts) => {
+                for (from_ms, to_ms) in parts {
+                    let part = within(from_ms, to_ms);
+                    let groups =
+                        of_engine!(self, store => store.by_statement(&part, reader).await?);
+                    frequencies.add(&groups, to_ms.saturating_sub(from_ms));
+                }
+            }
+            // Part of a day says nothing of the rest of it.
+            None if known_from_ms > baseline_from_ms && known_ms < period_ms.min(DAY_MS) => {}
+            None => frequencies.add(&before, known_ms),
+        }
+        let found = compare(before, after, &frequencies, (period_ms, known_ms));
+        let Compared { mut statements, durations, typical_factor, typical_frequency } = found;
+        let changed = statements.len();
+        let few_runs = statements.iter().filter(|it| it.has_few_runs()).count();
+        let number = |kind| statements.iter().filter(|it| it.is(kind)).count();
+        let [new, slower, more_frequent, failing_more] =
+            ChangeKind::ALL.map(|(kind, ..)| number(kind));
+        if !kinds.is_empty() {
+            statements.retain(|it| kinds.iter().any(|kind| it.is(*kind)));
+        }
         statements.truncate(filter.limit as usize);
         let named = statements.iter().map(|it| it.fingerprint).collect();
         let mut named = self.normalized_statements(&named).await?;
@@ -91,6 +121,9 @@ impl Store {
         for statement in &mut statements {
             let fingerprint = statement.fingerprint;
             statement.normalized = named.remove(&fingerprint).unwrap_or_default();
+            if !statement.is(ChangeKind::Slower) {
+                continue;
+            }
             let plans = async |period: &QueryFilter| {
                 let runs = QueryFilter { fingerprint: Some(fingerprint), ..period.clone() };
                 of_engine!(self, store => store.plan_runs(&runs, PLAN_RUNS, reader).await)
@@ -99,13 +132,22 @@ impl Store {
         }
         Ok(Some(Regressions {
             statements,
+            changed,
+            new,
             slower,
-            compared,
+            more_frequent,
+            failing_more,
+            few_runs,
+            compared: durations,
             typical_factor,
+            typical_frequency,
             from_ms,
             to_ms,
             baseline_from_ms,
             baseline_to_ms,
+            history_from_ms: (first_ms > baseline_from_ms && first_ms < baseline_to_ms)
+                .then_some(first_ms),
+            has_baseline,
             unread_profiles,
         }))
     }

@@ -14,6 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::raw::{Gate, Lane, OpenFile, ReadPool};
 use super::{BUSY_TIMEOUT, Store, admin, beside, options_to_write, reparse};
+use crate::store::address::folder_of;
 use crate::store::contents::ReparseSummary;
 use crate::store::error::{OpenError, StoreError};
 
@@ -238,10 +239,7 @@ async fn connect_in_turn(options: SqliteConnectOptions) -> Result<SqliteConnecti
 /// process is faster, its file stays.
 async fn create(path: &Path) -> Result<(), OpenError> {
     let failed = |error: std::io::Error| not_written(path, error);
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     if !folder.is_dir() {
         return Err(OpenError::NoFolder(path.to_path_buf(), folder.to_path_buf()));
     }

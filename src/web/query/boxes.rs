@@ -54,10 +54,8 @@ pub(super) struct Scene<'p> {
     pub critical: HashSet<usize>,
     /// The longest time of a node with its waiting.
     longest_ns: f64,
-    /// The node that took the largest share.
+    /// The node with the longest own time.
     heaviest: Option<usize>,
-    /// By how much the share of a node is multiplied for its colour.
-    heat: f64,
 }
 
 impl<'p> Scene<'p> {
@@ -66,12 +64,11 @@ impl<'p> Scene<'p> {
         findings: &'p NodeFindings<'p>,
         view: &'p PlanView,
         path: &'p str,
-        small_work: Option<Work>,
     ) -> Scene<'p> {
         let busy = |node: &Node<'_, '_>| {
             node.time_ns.unwrap_or(0).saturating_add(node.wait_ns.unwrap_or(0))
         };
-        let shares = plan.nodes.iter().map(|node| node.share).enumerate();
+        let times = plan.nodes.iter().map(|node| node.time_ns).enumerate().rev();
         Scene {
             plan,
             findings,
@@ -80,8 +77,7 @@ impl<'p> Scene<'p> {
             usual: view.usual_of(plan),
             critical: plan.critical_path.iter().copied().collect(),
             longest_ns: plan.nodes.iter().map(busy).max().unwrap_or(0).max(1) as f64,
-            heaviest: shares.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(position, _)| position),
-            heat: small_work.map_or(1.0, Work::share),
+            heaviest: times.max_by_key(|(_, ns)| *ns).map(|(position, _)| position),
         }
     }
 
@@ -128,8 +124,8 @@ impl<'p> Scene<'p> {
         let is_chosen = view.node.as_ref() == Some(&node.id);
         let length = |ns: Option<u64>| ns.unwrap_or(0) as f64 / self.longest_ns * (NODE.0 - 2.0);
         let (worked, waited) = (length(node.time_ns), length(node.wait_ns));
-        let time =
-            format!("{}  {}", format::nanoseconds(node.time_ns), format::percent(node.share));
+        let part = node.time_ns.map(|_| format::percent(node.weight)).unwrap_or_default();
+        let time = format!("{}  {part}", format::nanoseconds(node.time_ns));
         let subject = node.table.as_deref().or(node.join.as_deref()).unwrap_or_default();
         let usual = self.usual.get(position).copied().flatten();
         let unusual = usual.filter(|usual| usual.is_exceeded_by(node.time_ns));
@@ -150,7 +146,7 @@ impl<'p> Scene<'p> {
                 data-heaviest=[(self.heaviest == Some(position)).then_some("")] {
                 g.node.critical[is_critical].differs[difference.is_some()]
                     transform={ "translate(" (pixels(left)) " " (pixels(top)) ")" } {
-                    rect class={ "box " (heat(node.share * self.heat)) } width=(NODE.0) height=(NODE.1) rx="5" {}
+                    rect class={ "box " (heat(node.weight)) } width=(NODE.0) height=(NODE.1) rx="5" {}
                     // The spaces keep the words of two texts apart.
                     text.name x="8" y="17" { (name) } " "
                     text.id x=(NODE.0 - 8.0) y="17" { (id) } " "
@@ -198,7 +194,7 @@ pub(super) fn pixels(length: f64) -> String {
     text.strip_suffix(".0").map(str::to_string).unwrap_or(text)
 }
 
-/// Returns the class that colours a node by its share.
+/// Returns the class that colours a node by its part of the query's duration.
 fn heat(share: f64) -> &'static str {
     match share {
         _ if share >= 0.35 => "heat4",

@@ -59,7 +59,7 @@ impl Folding {
         if folds {
             for (position, node) in plan.nodes.iter().enumerate() {
                 let usual = usual.get(position).copied().flatten();
-                is_kept[position] = node.share >= MIN_SHARE
+                is_kept[position] = node.share.unwrap_or(0.0).max(node.weight) >= MIN_SHARE
                     || !findings.of_node(&node.id).is_empty()
                     || usual.is_some_and(|usual| usual.is_exceeded_by(node.time_ns))
                     || view.difference(node).is_some();
@@ -170,7 +170,7 @@ impl Grouping {
             let first = self.group[node];
             let fold = folds[first].get_or_insert(Fold { first, nodes: 0, share: 0.0 });
             fold.nodes += 1;
-            fold.share += plan.nodes[node].share;
+            fold.share += plan.nodes[node].share.unwrap_or(0.0);
             folding.folded += 1;
         }
         let mut below: Vec<Option<Fold>> = vec![None; count];

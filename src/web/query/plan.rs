@@ -30,7 +30,7 @@ pub(in crate::web) fn picture(
     let findings = findings(&section, &plan, &phases);
     let findings = NodeFindings::of(&findings);
     let small_work = Work::if_small(&plan, &phases);
-    let scene = Scene::of(&plan, &findings, view, path, small_work);
+    let scene = Scene::of(&plan, &findings, view, path);
     let folding = Folding::of(&plan, &findings, &scene.usual, view);
     let folded = folding.folded;
     let drawing = Drawing::of(folding);
@@ -42,13 +42,18 @@ pub(in crate::web) fn picture(
         @if section.is_cut {
             p.note { "The profile is too long to be read to its end. The plan below is of its first part." }
         }
+        @if plan.incomplete_nodes > 0 {
+            p.note {
+                "The profile is incomplete: it lacks operators of "
+                (format::counted(plan.incomplete_nodes as u64, "node", "nodes")) ". Times and shares are of the others."
+            }
+        }
         (findings.list(&plan, view, path))
         (costliest(&plan, view, path))
         @if let Some(work) = small_work {
             p.note {
                 "All nodes together worked " (format::nanoseconds(Some(work.ns))) ", which is " (format::percent(work.share()))
-                " of the query's " (format::duration(Some(work.duration_ms))) ": the time went elsewhere. "
-                "The colour of a node is its part of the query's duration."
+                " of the query's " (format::duration(Some(work.duration_ms))) ": the time went elsewhere."
             }
         }
         // They lead to the page of the query, away from the plan beside this one.
@@ -101,7 +106,8 @@ fn legend(scene: &Scene<'_>, folded: usize) -> Markup {
     let has_mark = plan.nodes.iter().any(|node| !scene.findings.of_node(&node.id).is_empty());
     html! {
         p.note {
-            "A node has its own time, without waiting, as a part of all nodes' times; the hatched part of its bar is waiting. "
+            "A node has its own time, and what part of the query's duration that is; nodes that work at the same time have more than 100 % together. "
+            "The hatched part of its bar is waiting for others. "
             "Arrows are as wide as the rows that they carry. Thick frames are the path that took the longest."
             @if has_mark { " A triangle is on nodes with findings." }
             @if view.differing.as_ref().is_some_and(|differing| !differing.is_empty()) {
@@ -121,9 +127,12 @@ fn legend(scene: &Scene<'_>, folded: usize) -> Markup {
 
 /// Returns a sentence that names the nodes that took the most time.
 fn costliest(plan: &Plan<'_, '_>, view: &PlanView, path: &str) -> Markup {
-    let mut nodes: Vec<&Node<'_, '_>> =
-        plan.nodes.iter().filter(|node| node.share >= 0.05).collect();
-    nodes.sort_by(|a, b| b.share.total_cmp(&a.share));
+    let mut nodes: Vec<&Node<'_, '_>> = plan
+        .nodes
+        .iter()
+        .filter(|node| node.share.unwrap_or(0.0).max(node.weight) >= 0.05)
+        .collect();
+    nodes.sort_by_key(|node| std::cmp::Reverse(node.time_ns));
     html! {
         @if !nodes.is_empty() {
             p.note {
@@ -131,7 +140,7 @@ fn costliest(plan: &Plan<'_, '_>, view: &PlanView, path: &str) -> Markup {
                 @for (index, node) in nodes.iter().take(5).enumerate() {
                     @if index > 0 { ", " }
                     a href=(view.address_of_node(node, path)) { bdi { (title(node)) } }
-                    " (" (format::nanoseconds(node.time_ns)) ", " (format::percent(node.share)) ")"
+                    " (" (format::nanoseconds(node.time_ns)) ", " (format::percent(node.weight)) ")"
                 }
             }
         }
@@ -185,7 +194,8 @@ fn details(
     let size = |value: Option<u64>| value.map(|value| format::bytes(Some(value)));
     let facts = [
         ("Own time", Some(format::nanoseconds(node.time_ns))),
-        ("Share of all nodes", Some(format::percent(node.share))),
+        ("Part of the duration", node.time_ns.map(|_| format::percent(node.weight))),
+        ("Share of all nodes", node.share.map(format::percent)),
         ("Waited", node.wait_ns.map(|ns| format::nanoseconds(Some(ns)))),
         ("Longest over average", node.skew.map(|skew| format!("{skew:.1}"))),
         ("Rows in", number(node.input_rows(&plan.nodes))),

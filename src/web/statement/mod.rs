@@ -4,7 +4,10 @@ mod comparison;
 mod durations;
 mod plans;
 
+use std::sync::Arc;
+
 pub(super) use comparison::{EARLIER_LATER, compared_nodes};
+use durations::Charts;
 use maud::{Markup, html};
 use plans::Plans;
 use warp::Filter;
@@ -25,18 +28,21 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::OrderName;
 use crate::http::view::View;
-use crate::store::{StatementOrder, StatementStatistics, StoreError, StoredQuery};
+use crate::store::{StatementOrder, StatementStatistics, StoreError, StoredQuery, Watch};
 
 /// The page charts and compares the newest runs, this many.
 const MAX_RUNS: u32 = 200;
 /// Rows of the table of runs.
 const TABLE_ROWS: usize = 50;
 
-pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
+pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(Answer,)> {
+    let charts = durations::charts(watch);
     warp::path!("statements" / String)
         .and(requests)
-        .then(|fingerprint: String, request: PageRequest| {
-            request.answer(&["plans"], |view, parameters| page(view, fingerprint, parameters))
+        .then(move |fingerprint: String, request: PageRequest| {
+            let charts = charts.clone();
+            request
+                .answer(&["plans"], |view, parameters| page(view, fingerprint, parameters, charts))
         })
         .boxed()
 }
@@ -45,6 +51,7 @@ async fn page(
     view: View,
     fingerprint: String,
     mut parameters: Parameters,
+    charts: Arc<Charts>,
 ) -> Result<Page, ApiError> {
     let fingerprint: Fingerprint = fingerprint
         .parse()
@@ -90,10 +97,7 @@ async fn page(
     // The chart and the comparison say so if they do not have all runs.
     let newest = (statistics.count > runs.len() as i64).then_some(runs.len());
     let comparison = comparison::compare_extremes(&view, &runs, newest, &parameters).await?;
-    let durations = match &range {
-        Some(range) => durations::section(&view, &in_range, range, (&path, &parameters)).await?,
-        None => None,
-    };
+    let durations = durations::section(&view, &filter, &charts, (&path, &parameters)).await?;
     let plans = match view.plan_runs(&filter).await {
         // The page has more than the plans.
         Err(StoreError::TimedOut(_) | StoreError::Overloaded) => None,

@@ -204,10 +204,12 @@ async fn read(
 fn report_of(usage: &Usage, range: &TimeRange, tables: &UsageTables<'_>, zone: Zone) -> Markup {
     html! {
         (compared(usage, zone))
-        (tables.total(&usage.total))
-        section aria-labelledby="at-once" {
-            h2 #at-once { "Queries at once" }
-            (chart::concurrency(usage, range, tables.parameters, zone))
+        @if usage.total.now.count > 0 || has_baseline(usage) {
+            (tables.total(&usage.total))
+            section aria-labelledby="at-once" {
+                h2 #at-once { "Queries at once" }
+                (chart::concurrency(usage, range, tables.parameters, zone))
+            }
         }
         @if usage.total.now.count > 0 {
             (tables.sections(groups(usage)))

@@ -36,6 +36,11 @@ fn container_logs_are_unwrapped() {
         ("vector", events(&log, vector)),
         ("loki", events(&log, loki)),
         ("elasticdump", events(&log, elasticdump)),
+        ("an array of events", array(&log, false)),
+        ("an array with an event a line", array(&log, true)),
+        ("Elasticsearch", search_answer(&log, false)),
+        ("Elasticsearch, newest first", search_answer(&log, true)),
+        ("Loki", loki_answer(&log)),
         ("octet-counted syslog", octet_counted(&log, "\n")),
         ("octet-counted syslog without line ends", octet_counted(&log, "")),
         ("filebeat", filebeat(&log, false)),
@@ -54,6 +59,50 @@ fn container_logs_are_unwrapped() {
             assert_eq!(records[id]["duration_ms"], 12, "{name}");
         }
     }
+}
+
+/// Returns an array of events, as Kibana and Vector's HTTP sink write them.
+fn array(log: &str, has_lines: bool) -> String {
+    let events: Vec<String> = log.lines().map(|line| vector(line).to_string()).collect();
+    match has_lines {
+        true => format!("[\n{}\n]\n", events.join(",\n")),
+        false => format!("[{}]", events.join(",")),
+    }
+}
+
+/// Returns what Elasticsearch answers to `_search`, with line breaks if asked with `?pretty`.
+fn search_answer(log: &str, is_newest_first: bool) -> String {
+    let lines = log.lines().enumerate();
+    let mut hits: Vec<Value> = lines
+        .map(|(number, line)| {
+            let time = format!("2026-02-03T02:00:{number:02}.000Z");
+            let source = json!({"@timestamp": time, "message": line, "log": {"offset": number}});
+            json!({"_index": "fe", "_id": format!("x{number}"), "_score": 1.0, "_source": source})
+        })
+        .collect();
+    if is_newest_first {
+        hits.reverse();
+    }
+    let total = json!({"value": hits.len(), "relation": "eq"});
+    let hits = json!({"total": total, "max_score": 1.0, "hits": hits});
+    let shards = json!({"total": 1, "successful": 1, "skipped": 0, "failed": 0});
+    let answer = json!({"took": 3, "timed_out": false, "_shards": shards, "hits": hits});
+    match is_newest_first {
+        true => serde_json::to_string_pretty(&answer).unwrap(),
+        false => answer.to_string(),
+    }
+}
+
+/// Returns what Loki answers to `/loki/api/v1/query_range`, which has the newest line first.
+fn loki_answer(log: &str) -> String {
+    let lines = log.lines().zip(1_770_084_000_000_000_000_u64..);
+    let mut values: Vec<Value> =
+        lines.map(|(line, time)| json!([time.to_string(), line])).collect();
+    values.reverse();
+    let stream =
+        json!({"stream": {"filename": "/log/fe.audit.log", "job": "fe"}, "values": values});
+    let data = json!({"resultType": "streams", "result": [stream], "stats": {}});
+    json!({"status": "success", "data": data}).to_string()
 }
 
 /// Returns lines as `grep -n -C` writes those of several files.

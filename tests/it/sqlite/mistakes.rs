@@ -27,6 +27,8 @@ fn each_mistake_on_the_command_line_is_named_with_what_to_do() {
         ("list --from 1700000000000000", "Unix seconds have 10 digits, Unix milliseconds 13"),
         ("list --from 2026-01-02 --to 2026-01-01", "the range ends before it begins"),
         ("list --limit abc", "abc is not a whole number from 1 to 100000"),
+        ("list --limit 0", "0 is not a whole number from 1 to 100000"),
+        ("top -n 0", "0 is not a whole number from 1 to 4294967295"),
         ("list --sort speed", "[possible values: started-ms, duration-ms,"),
         ("show zzz", "no query id begins with zzz"),
         ("diff zzz yyy", "no query id begins with zzz"),
@@ -49,6 +51,10 @@ fn each_mistake_on_the_command_line_is_named_with_what_to_do() {
         ("export --format xml", "[possible values: csv, ndjson, audit]"),
         ("export --sort speed", "[possible values: started-ms, duration-ms,"),
         ("serve --follow=", "follow takes the names of files, and one of them is empty"),
+        (
+            "serve --check-config --db none/a.db",
+            "none/a.db cannot be created: there is no folder none",
+        ),
         (
             "serve --check-config --db annals.db --listen 0.0.0.0:1",
             "add users with `annals user add`, listen on 127.0.0.1",

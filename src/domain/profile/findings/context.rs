@@ -6,14 +6,15 @@ use super::quantity::{Quantity, Unit};
 use crate::domain::profile::dialects::{bytes, kind, rows};
 use crate::domain::profile::operators::{Operator, id_of};
 use crate::domain::profile::phases::Phases;
-use crate::domain::profile::plan::{Engine, Node, Plan, find, find_in};
+use crate::domain::profile::plan::{Engine, Node, Plan, find, find_in, longest_ns};
 use crate::domain::profile::tree::{Counter, Section, is_merged};
 
 /// The own time of a node from which on it is worth a look.
 pub(super) const NODE_TIME: Quantity = Quantity::new("own time of the node", 5e8, Unit::Ns);
-/// The share of a node from which on it is worth a look.
+/// The part of the query's duration from which on the own time of a node is worth a look. Nodes that work at the same time may each
+/// have most of it: their share of the time of all nodes would be small.
 pub(super) const NODE_SHARE: Quantity =
-    Quantity::new("the node's share of the time of all nodes", 5.0, Unit::Percent);
+    Quantity::new("own time over the query's duration", 5.0, Unit::Percent);
 
 /// The longest name of a node or a table in a sentence, in characters.
 const MAX_NAME: usize = 80;
@@ -26,8 +27,6 @@ pub(super) struct Context<'c> {
     pub plan: &'c Plan<'c, 'c>,
     pub phases: &'c Phases,
     pub is_starrocks: bool,
-    /// The part of the query's time that is spent in the nodes of the plan, from 0 to 1.
-    execution_share: f64,
     /// For each node whether a runtime filter may have cut the rows of a scan at or below the node.
     may_be_filtered: Vec<bool>,
     scans: ScanCounters<'c>,
@@ -50,13 +49,11 @@ impl<'c> Context<'c> {
         let summary = profile.part(|name| name == "Summary");
         let has_version =
             summary.is_some_and(|summary| summary.counter("StarRocks Version").is_some());
-        let execution = phases.phases.iter().find(|phase| phase.is_execution());
         let mut context = Context {
             profile,
             plan,
             phases,
             is_starrocks: plan.engine == Engine::StarRocks || has_version,
-            execution_share: execution.map_or(1.0, |phase| phase.share),
             may_be_filtered: Vec::new(),
             scans: match plan.engine {
                 Engine::StarRocks => ScanCounters::default(),
@@ -80,11 +77,6 @@ impl<'c> Context<'c> {
 
     pub(super) fn node(&self, position: usize) -> Option<&'c Node<'c, 'c>> {
         self.plan.nodes.get(position)
-    }
-
-    /// Returns the part of the query's time that a node takes.
-    pub(super) fn weight(&self, node: &Node<'_, '_>) -> f64 {
-        node.share * self.execution_share
     }
 
     /// Returns the last node of a chain of nodes that only move rows, which begins at a position.
@@ -150,12 +142,21 @@ impl<'c> Context<'c> {
 
 /// Returns whether a node is worth a look.
 pub(super) fn is_costly(node: &Node<'_, '_>) -> bool {
-    NODE_TIME.is_met(node.time_ns.unwrap_or(0) as f64) && NODE_SHARE.is_met(node.share * 100.0)
+    NODE_TIME.is_met(node.time_ns.unwrap_or(0) as f64) && NODE_SHARE.is_met(node.weight * 100.0)
 }
 
 /// Returns whether a node reads a table or files.
 pub(super) fn is_scan(node: &Node<'_, '_>) -> bool {
     node.name.contains("SCAN")
+}
+
+/// Returns how long a scan of Doris waited for its own scanners.
+pub(super) fn scanners_ns(scan: &Node<'_, '_>) -> Option<u64> {
+    let counters = scan.operators.iter().flat_map(|operator| operator.instances()).flatten();
+    let waits = counters.filter(|counter| {
+        counter.name.starts_with("WaitForDependency[") && counter.name.contains("SCAN_OPERATOR")
+    });
+    waits.filter_map(|counter| longest_ns(counter)).max()
 }
 
 /// Returns what a sentence calls a node: `HASH_JOIN 7`, `OLAP_SCAN 0 of plants`. A text may have names of any length, of

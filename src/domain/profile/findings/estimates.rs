@@ -50,7 +50,7 @@ fn wrong_estimates(context: &Context<'_>) -> Vec<Case> {
             evidence[0],
             evidence[1]
         );
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }

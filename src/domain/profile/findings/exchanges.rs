@@ -8,8 +8,7 @@ const ROW_COUNT: Quantity = Quantity::new("rows of the exchange", 1e7, Unit::Row
 const PART: Quantity =
     Quantity::new("rows of the exchange over rows of all scans", 0.5, Unit::Times);
 const TIME: Quantity = Quantity::new("own time of the exchange", 1e9, Unit::Ns);
-const SHARE: Quantity =
-    Quantity::new("the exchange's share of the time of all nodes", 20.0, Unit::Percent);
+const SHARE: Quantity = Quantity::new("own time over the query's duration", 20.0, Unit::Percent);
 
 pub(super) const LARGE: Rule = Rule {
     id: "large-exchange",
@@ -39,7 +38,7 @@ fn large_exchanges(context: &Context<'_>) -> Vec<Case> {
             || !ROW_COUNT.is_met(sent as f64)
             || !PART.is_met(ratio(sent, scanned))
             || !TIME.is_met(time as f64)
-            || !SHARE.is_met(node.share * 100.0)
+            || !SHARE.is_met(node.weight * 100.0)
         {
             continue;
         }
@@ -56,7 +55,7 @@ fn large_exchanges(context: &Context<'_>) -> Vec<Case> {
             evidence[2],
             evidence[1]
         );
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }

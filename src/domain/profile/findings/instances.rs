@@ -39,7 +39,7 @@ fn skewed(context: &Context<'_>) -> Vec<Case> {
         let factor = longest as f64 / average.max(1) as f64;
         let is_skewed = SKEW_FACTOR.is_met(factor)
             && SKEW_TIME.is_met(longest as f64)
-            && NODE_SHARE.is_met(node.share * 100.0);
+            && NODE_SHARE.is_met(node.weight * 100.0);
         if !is_skewed || works_for_all(node, busiest.operator) {
             continue;
         }
@@ -70,7 +70,7 @@ fn skewed(context: &Context<'_>) -> Vec<Case> {
                 false => " All instances had about as many rows.".to_string(),
             };
         }
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }
@@ -88,7 +88,7 @@ fn works_for_all(node: &Node<'_, '_>, operator: &Operator<'_>) -> bool {
 
 const SINGLE_TIME: Quantity = Quantity::new("own time of the node", 1e9, Unit::Ns);
 const SINGLE_SHARE: Quantity =
-    Quantity::new("the node's share of the time of all nodes", 20.0, Unit::Percent);
+    Quantity::new("own time over the query's duration", 20.0, Unit::Percent);
 const SINGLE_ROWS: Quantity = Quantity::new("rows of the one instance", 1e6, Unit::Rows);
 const OTHER_INSTANCES: Quantity =
     Quantity::new("instances of another node of the plan", 4.0, Unit::Count);
@@ -113,7 +113,7 @@ pub(super) const PARALLELISM: Rule = Rule {
 fn single(context: &Context<'_>) -> Vec<Case> {
     let is_costly = |node: &Node<'_, '_>| {
         SINGLE_TIME.is_met(node.time_ns.unwrap_or(0) as f64)
-            && SINGLE_SHARE.is_met(node.share * 100.0)
+            && SINGLE_SHARE.is_met(node.weight * 100.0)
     };
     let mut most = None;
     let mut cases = Vec::new();
@@ -149,7 +149,7 @@ fn single(context: &Context<'_>) -> Vec<Case> {
             evidence[1],
             evidence[2]
         );
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }

@@ -52,7 +52,7 @@ fn large_build_sides(context: &Context<'_>) -> Vec<Case> {
             evidence[0],
             evidence[1]
         );
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }
@@ -124,7 +124,7 @@ fn missing_filters(context: &Context<'_>) -> Vec<Case> {
             evidence[1]
         );
         let nodes = vec![scan_position, position];
-        cases.push(Case { nodes, weight: context.weight(scan), evidence, means });
+        cases.push(Case { nodes, weight: scan.weight, evidence, means });
     }
     cases
 }
@@ -201,7 +201,7 @@ fn cross_joins(context: &Context<'_>) -> Vec<Case> {
             evidence[1],
             evidence[2]
         );
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }

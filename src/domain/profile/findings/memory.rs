@@ -35,7 +35,7 @@ fn spills(context: &Context<'_>) -> Vec<Case> {
         let mut evidence = vec![bytes("bytes spilled", spilled)];
         evidence.extend(node.memory_bytes.map(|peak| bytes("peak memory", peak)));
         let means = format!("{} wrote {} to disk.", name(node), evidence[0]);
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }
@@ -83,7 +83,7 @@ fn near_limit(context: &Context<'_>) -> Vec<Case> {
         evidence[0], evidence[1]
     );
     let largest = context.nodes().max_by_key(|(_, node)| node.memory_bytes);
-    let weight = largest.map_or(0.0, |(_, node)| context.weight(node));
+    let weight = largest.map_or(0.0, |(_, node)| node.weight);
     let nodes = largest.filter(|(_, node)| node.memory_bytes.is_some());
     vec![Case {
         nodes: nodes.map(|(position, _)| position).into_iter().collect(),

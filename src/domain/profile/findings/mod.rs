@@ -32,6 +32,7 @@ use self::context::Context;
 pub(crate) use self::overview::{FindingsOverview, FoundRun, FoundStatement, RuleOverview};
 use self::quantity::Quantity;
 pub(crate) use self::quantity::size_text;
+use self::rules::Case;
 use super::operators::operators;
 use super::phases::Phases;
 use super::plan::Plan;
@@ -39,6 +40,8 @@ use super::tree::Section;
 
 /// A plan of thousands of nodes may have more findings. The heaviest are returned.
 const MAX_FINDINGS: usize = 100;
+/// So many cases of one rule are findings of their own. Of more, the heaviest is one that points to the nodes of the others, too.
+const MAX_CASES: usize = 3;
 
 /// What a rule found in a profile.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -109,6 +112,22 @@ pub(crate) fn meaning_of(rule: &str) -> Option<&'static str> {
     rules::ALL.iter().find(|known| known.id == rule).map(|known| known.meaning)
 }
 
+/// Returns the cases of a rule; of many only the heaviest, with the nodes of all.
+fn together(mut cases: Vec<Case>) -> Vec<Case> {
+    if cases.len() <= MAX_CASES {
+        return cases;
+    }
+    cases.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    let mut cases = cases.into_iter();
+    let first = cases.next().map(|mut heaviest| {
+        let others: Vec<usize> = cases.flat_map(|case| case.nodes.into_iter().next()).collect();
+        heaviest.means += &format!(" The same holds for {} other nodes.", others.len());
+        heaviest.nodes.extend(others);
+        heaviest
+    });
+    first.into_iter().collect()
+}
+
 /// Returns the findings of all rules in a profile, the heaviest first. `phases` are those of the query.
 pub(crate) fn findings(
     profile: &Section<'_>,
@@ -119,7 +138,7 @@ pub(crate) fn findings(
     let mut findings = Vec::new();
     for rule in rules::ALL {
         let Some(advice) = rule.advice(context.is_starrocks) else { continue };
-        for case in (rule.find)(&context) {
+        for case in together((rule.find)(&context)) {
             let id = |position: usize| Some(plan.nodes.get(position)?.id.clone());
             findings.push(Finding {
                 rule: rule.id,
@@ -133,7 +152,7 @@ pub(crate) fn findings(
             });
         }
     }
-    // Of findings with the same weight, those of the first rule of the table come first.
+    // Of findings with the same weight, that of the first rule of the table comes first.
     findings.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     findings.truncate(MAX_FINDINGS);
     findings

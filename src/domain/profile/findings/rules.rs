@@ -7,7 +7,7 @@ use super::{
 };
 
 /// The rules, in the order in which the documentation lists them.
-pub(super) const ALL: [&Rule; 19] = [
+pub(super) const ALL: [&Rule; 20] = [
     &instances::SKEW,
     &instances::PARALLELISM,
     &joins::BUILD_SIDE,
@@ -15,6 +15,7 @@ pub(super) const ALL: [&Rule; 19] = [
     &joins::CROSS_JOIN,
     &estimates::ROWS,
     &scans::PRUNING,
+    &scans::SLOW,
     &scans::IN_LIST,
     &storage::REMOTE_READS,
     &storage::SMALL_FILES,

@@ -1,7 +1,9 @@
 //! Scans that read more than they need.
 
-use super::context::{Context, NODE_SHARE, NODE_TIME, is_costly, is_scan, name, plan_info};
-use super::quantity::{Quantity, Unit, count, ratio, rows};
+use super::context::{
+    Context, NODE_SHARE, NODE_TIME, is_costly, is_scan, name, plan_info, scanners_ns,
+};
+use super::quantity::{Quantity, Unit, count, ns, ratio, rows};
 use super::rules::{Advice, Case, Rule};
 use crate::domain::profile::plan::{Engine, Node};
 
@@ -48,17 +50,30 @@ fn unpruned(context: &Context<'_>) -> Vec<Case> {
             evidence.push(count("partitions", all));
             means += &format!(" It reads {chosen} of {all} partitions.");
         }
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }
 
+/// Returns whether a statement has conditions on the rows of a scan. Doris adds one that drops deleted rows.
 fn has_conditions(scan: &Node<'_, '_>) -> bool {
-    scan.predicates.iter().any(|predicate| !predicate.starts_with("runtime filters:"))
+    let predicates = scan.predicates.iter().filter(|text| !text.starts_with("runtime filters:"));
+    let mut conditions = predicates.flat_map(|text| text.split(" AND "));
+    conditions.any(|condition| !condition.contains("__DORIS_DELETE_SIGN__"))
+}
+
+/// Returns whether something else than conditions may have cut the rows of a scan of Doris: the storage aggregates them, or the scan
+/// gives on only the first rows of an order or of all.
+fn is_cut_otherwise(scan: &Node<'_, '_>) -> bool {
+    plan_info(scan).any(|line| {
+        line.value.contains("PREAGGREGATION: OFF")
+            || line.name.strip_prefix("pushAggOp=").is_some_and(|operation| operation != "NONE")
+            || ["TOPN OPT", "SORT LIMIT", "limit"].contains(&&*line.name)
+    })
 }
 
 /// Returns the rows that a scan read from storage, and the rows that its conditions keep; None if the profile does not say, or
-/// if the storage aggregates rows.
+/// if something else may have cut rows.
 fn read_and_kept(context: &Context<'_>, scan: &Node<'_, '_>) -> Option<(u64, u64)> {
     let is_filtered = context.has_runtime_filter(scan)?;
     if context.plan.engine == Engine::StarRocks {
@@ -67,13 +82,9 @@ fn read_and_kept(context: &Context<'_>, scan: &Node<'_, '_>) -> Option<(u64, u64
         // Runtime filters are conditions, too, and have no count of their own here.
         return (!is_filtered).then_some((read, kept));
     }
-    let aggregates = plan_info(scan).any(|line| {
-        line.value.contains("PREAGGREGATION: OFF")
-            || line.name.strip_prefix("pushAggOp=").is_some_and(|operation| operation != "NONE")
-    });
     let read = context.total(scan, "ScanRows").or_else(|| context.total(scan, "RawRowsRead"))?;
     let filtered = if is_filtered { context.filtered_rows(scan)? } else { 0 };
-    (!aggregates).then_some((read, scan.rows?.saturating_add(filtered)))
+    (!is_cut_otherwise(scan)).then_some((read, scan.rows?.saturating_add(filtered)))
 }
 
 /// Reads the partitions that a scan of Doris reads, and how many there are: `partitions=1/128 (plants)`.
@@ -81,6 +92,58 @@ fn partitions(scan: &Node<'_, '_>) -> Option<(u64, u64)> {
     let value = plan_info(scan).find_map(|line| line.name.strip_prefix("partitions="))?;
     let (chosen, all) = value.split_whitespace().next()?.split_once('/')?;
     Some((chosen.parse().ok()?, all.parse().ok()?))
+}
+
+const SLOW_TIME: Quantity = Quantity::new("own time of the scan", 5e9, Unit::Ns);
+const SCANNERS_PART: Quantity =
+    Quantity::new("waiting for scanners over own time", 50.0, Unit::Percent);
+/// Each second. A scanner reads millions, but few rows may be many bytes, which some scans of files do not count.
+const SLOW_ROWS: u64 = 10_000;
+const SLOW_BYTES: u64 = 1_000_000;
+
+pub(super) const SLOW: Rule = Rule {
+    id: "slow-scan",
+    thresholds: &[SLOW_TIME, SCANNERS_PART, NODE_SHARE],
+    meaning: "A scan reads less than 10,000 rows a second and waits for its scanners meanwhile: these wait for threads or for the storage.",
+    doris: Some(Advice::new(
+        "See in the counters of the scanners of a detailed profile whether they waited for threads or for the storage, and what else the backends read then.",
+        "profile_level",
+        "https://doris.apache.org/docs/4.x/query-acceleration/query-profile/",
+    )),
+    starrocks: None,
+    find: slow,
+};
+
+fn slow(context: &Context<'_>) -> Vec<Case> {
+    let mut cases = Vec::new();
+    if context.plan.engine != Engine::Doris {
+        return cases;
+    }
+    for (position, node) in context.nodes().filter(|(_, node)| is_scan(node)) {
+        let (Some(time), Some(scanners)) = (node.time_ns, scanners_ns(node)) else { continue };
+        let Some(read) = context.total(node, "ScanRows").or(node.rows) else { continue };
+        let is_slow = SLOW_TIME.is_met(time as f64)
+            && SCANNERS_PART.is_met(ratio(scanners, time) * 100.0)
+            && NODE_SHARE.is_met(node.weight * 100.0);
+        let most = |a_second: u64| a_second.saturating_mul(time / 1_000_000_000);
+        if !is_slow || read >= most(SLOW_ROWS) || node.bytes.unwrap_or(0) >= most(SLOW_BYTES) {
+            continue;
+        }
+        let evidence = vec![
+            rows("rows read", read),
+            ns("own time", time),
+            ns("waiting for scanners", scanners),
+        ];
+        let means = format!(
+            "{} reads {} in {}, of which it waits {} for its scanners.",
+            name(node),
+            evidence[0],
+            evidence[1],
+            evidence[2]
+        );
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
+    }
+    cases
 }
 
 const VALUES: Quantity = Quantity::new("values in a list", 1024.0, Unit::Count);
@@ -112,7 +175,7 @@ fn wide_lists(context: &Context<'_>) -> Vec<Case> {
         let Some(values) = values.filter(|values| VALUES.is_met(*values as f64)) else { continue };
         let evidence = vec![count("values in the list", values)];
         let means = format!("A condition of {} has a list of {} values.", name(node), evidence[0]);
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }

@@ -53,7 +53,7 @@ fn remote_reads(context: &Context<'_>) -> Vec<Case> {
             evidence[0],
             evidence[1]
         );
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }
@@ -100,7 +100,7 @@ fn small_files(context: &Context<'_>) -> Vec<Case> {
             evidence[0],
             evidence[2]
         );
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }
@@ -149,7 +149,7 @@ fn many_rowsets(context: &Context<'_>) -> Vec<Case> {
             evidence[0],
             evidence[1]
         );
-        cases.push(Case { nodes: vec![position], weight: context.weight(node), evidence, means });
+        cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases
 }

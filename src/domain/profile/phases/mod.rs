@@ -143,6 +143,12 @@ const STARROCKS: [PhaseKeys; 5] = [
     (Phases::SCHEDULE, &["Deploy"], &[]),
 ];
 
+/// Returns how long a query took, as the summary of its profile says.
+pub(super) fn total_ms(profile: &Section<'_>) -> Option<i64> {
+    let summary = profile.part(|name| name == "Summary")?;
+    parse_duration_ms(summary.counter("Total")?)
+}
+
 impl Phases {
     /// The frontend reads the text of the statement.
     pub(crate) const PARSE: &'static str = "parse";
@@ -165,9 +171,7 @@ impl Phases {
 
     /// Reads the phases of a profile. A profile with neither `Execution Summary` nor `Planner` has none.
     pub(crate) fn of(profile: &Section<'_>) -> Phases {
-        let total =
-            profile.part(|name| name == "Summary").and_then(|summary| summary.counter("Total"));
-        let total_ms = total.and_then(parse_duration_ms);
+        let total_ms = total_ms(profile);
         let doris = profile.part(|name| ["Execution Summary", "ExecutionSummary"].contains(&name));
         let starrocks = profile.part(|name| name == "Planner");
         let mut phases = match (doris, starrocks) {

@@ -48,7 +48,8 @@ type Pair<'a> = (Option<&'a Node<'a, 'a>>, Option<&'a Node<'a, 'a>>);
 ///
 /// Ids say nothing: the planner numbers nodes anew when a plan changes. Two nodes are the same if all below them is the
 /// same, else if they have the same kind, table and join, else if they have the same kind and table, as a join that
-/// is broadcast now; each time in the order of the plans.
+/// is broadcast now; each time in the order of the plans. Last, scans of one table are the same: StarRocks names it without its
+/// database, and engines have names of their own for a scan.
 pub(crate) fn compare<'a>(
     before: &'a Plan<'a, 'a>,
     after: &'a Plan<'a, 'a>,
@@ -61,6 +62,10 @@ pub(crate) fn compare<'a>(
         (node.name.clone(), node.table.clone(), node.join.clone())
     });
     pair(&mut before, &mut after, &mut pairs, |(node, _)| (node.name.clone(), node.table.clone()));
+    pair(&mut before, &mut after, &mut pairs, |(node, _)| {
+        // Any other node is only itself.
+        scanned_table(node).ok_or(std::ptr::from_ref::<Node<'_, '_>>(node))
+    });
     pairs.extend(before.into_iter().map(|(gone, _)| (Some(gone), None)));
     pairs.extend(after.into_iter().map(|(new, _)| (None, Some(new))));
     let mut differences: Vec<_> = pairs.into_iter().filter_map(difference).collect();
@@ -68,6 +73,12 @@ pub(crate) fn compare<'a>(
         b.difference_ns.cmp(&a.difference_ns).then_with(|| b.after_ns.cmp(&a.after_ns))
     });
     differences
+}
+
+/// Returns the name of the table that a scan reads, without its database.
+fn scanned_table<'n>(node: &'n Node<'_, '_>) -> Option<&'n str> {
+    let table = node.table.as_deref().filter(|_| node.name.contains("SCAN"))?;
+    table.rsplit('.').next()
 }
 
 /// Moves the nodes with equal keys from both lists to the pairs, the first with the first.
@@ -176,6 +187,23 @@ mod tests {
             .collect();
         let [("7", "7", (was, is))] = changed.as_slice() else { panic!("{changed:?}") };
         assert_eq!(was.replace("PARTITIONED", "BROADCAST"), *is);
+    }
+
+    #[test]
+    fn scans_of_two_engines_are_the_same_if_they_read_one_table() {
+        const OF_STARROCKS: &str =
+            include_str!("../../../../tests/profiles/starrocks-3.5-join.txt");
+        let (before, after) = (Section::parse(TEXT), Section::parse(OF_STARROCKS));
+        let (before_operators, after_operators) = (operators(&before), operators(&after));
+        let before = Plan::of(&before, &before_operators);
+        let after = Plan::of(&after, &after_operators);
+        let differences = compare(&before, &after);
+        let scans = differences.iter().filter(|it| it.table.is_some() && it.name.contains("SCAN"));
+        let both: Vec<_> = scans
+            .filter(|it| it.before_id.is_some() && it.after_id.is_some())
+            .filter_map(|it| it.table)
+            .collect();
+        assert_eq!(both, ["plants"]);
     }
 
     #[test]

@@ -27,10 +27,11 @@ mod usual;
 use std::borrow::Cow;
 
 use super::Operator;
+use super::phases::total_ms;
 use super::tree::Section;
 
 pub(crate) use self::comparison::{NodeDifference, compare};
-pub(super) use self::engines::{Engine, find, find_in};
+pub(super) use self::engines::{Engine, find, find_in, longest_ns};
 pub(crate) use self::fingerprint::{InvalidPlanFingerprint, PlanFingerprint};
 pub(crate) use self::history::{PlanChange, PlanRun, PlanStatistics, StatementPlans};
 pub(crate) use self::report::{PlanReport, ReportedNode};
@@ -47,8 +48,11 @@ pub(crate) struct Plan<'o, 's> {
     pub nodes: Vec<Node<'o, 's>>,
     /// The positions of the nodes of the path that took the longest, from a root down.
     pub critical_path: Vec<usize>,
-    /// The shape of the plan; none if the profile has no operators.
+    /// The shape of the plan; none if the profile has no operators, or lacks some.
     pub fingerprint: Option<PlanFingerprint>,
+    /// How many nodes lack the operators that send to them, that receive from them, or all: the profile was cut, or a backend did not
+    /// report.
+    pub incomplete_nodes: usize,
 }
 
 /// A node of a plan: the operators that do the work of one step, in all fragments and instances. A join is one node, and
@@ -61,12 +65,15 @@ pub(crate) struct Node<'o, 's> {
     pub name: Cow<'s, str>,
     /// The number of the fragment that runs the node; of an exchange, that which receives.
     pub fragment: Option<&'s str>,
-    /// The own time in nanoseconds: of each operator the longest of its instances, without waiting.
+    /// The own time in nanoseconds: of each operator the longest of its instances, without waiting for other nodes.
     pub time_ns: Option<u64>,
     /// The longest time that one of the operators waited for others, in nanoseconds.
     pub wait_ns: Option<u64>,
-    /// The own time as a part of the own times of all nodes, from 0 to 1.
-    pub share: f64,
+    /// The own time as a part of the own times of all nodes, from 0 to 1; none if the own time is unknown.
+    pub share: Option<f64>,
+    /// The part of the query's duration that the own time is, from 0 to 1; of a profile without a duration, the share. Nodes that
+    /// work at the same time have more than 1 together. 0 if the own time is unknown.
+    pub weight: f64,
     /// The rows that all instances gave on; of a final sink, the rows that it received.
     pub rows: Option<u64>,
     /// The rows that the planner expected.
@@ -118,16 +125,21 @@ impl<'o, 's> Plan<'o, 's> {
         let engine = engines::of(operators);
         let mut nodes = joining::join(engine, profile, operators);
         let total: f64 = nodes.iter().filter_map(|node| node.time_ns).map(|ns| ns as f64).sum();
+        let duration_ns = total_ms(profile).filter(|ms| *ms > 0).map(|ms| ms as f64 * 1e6);
         for node in &mut nodes {
-            let ns = node.time_ns.unwrap_or(0) as f64;
-            node.share = if total > 0.0 { ns / total } else { 0.0 };
+            let part_of =
+                |all: f64| Some(node.time_ns? as f64 / all).filter(|part| part.is_finite());
+            node.share = part_of(total);
+            node.weight = part_of(duration_ns.unwrap_or(total)).unwrap_or(0.0).min(1.0);
         }
         let nodes = order::ordered(nodes);
+        let incomplete_nodes = nodes.iter().filter(|node| engine.is_incomplete(node)).count();
         Plan {
             engine,
             critical_path: order::critical_path(&nodes),
-            fingerprint: PlanFingerprint::of(&nodes),
+            fingerprint: PlanFingerprint::of(&nodes).filter(|_| incomplete_nodes == 0),
             nodes,
+            incomplete_nodes,
         }
     }
 }

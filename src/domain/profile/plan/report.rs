@@ -19,8 +19,11 @@ pub(crate) struct PlanReport {
     /// What the profile proves to be worth a look, the heaviest first.
     pub findings: Vec<Finding>,
     /// The shape of the plan, as 16 hexadecimal digits: equal for two plans that differ only in times, rows and conditions.
-    /// None if the profile has no operators.
+    /// None if the profile has no operators, or lacks some.
     pub plan_fingerprint: Option<String>,
+    /// How many nodes lack the operators that send to them or receive from them, or all: the profile was cut, or a backend did not
+    /// report. Times and shares are those of the other operators.
+    pub incomplete_nodes: usize,
     /// How many other runs with the same plan say what is usual; none if there are too few.
     pub usual_runs: Option<usize>,
 }
@@ -34,7 +37,8 @@ pub(crate) struct ReportedNode {
     pub name: String,
     /// The number of the fragment that runs the node; of an exchange, that which receives.
     pub fragment: Option<String>,
-    /// The own time in nanoseconds: the sum over the node's operators of the longest of each operator's instances.
+    /// The own time in nanoseconds: the sum over the node's operators of the longest of each operator's instances. That of a scan
+    /// has the time in which it waits for its own scanners, which read.
     pub time_ns: Option<u64>,
     /// How long the node waited for others, in nanoseconds. This is no part of `time_ns`.
     pub wait_ns: Option<u64>,
@@ -46,7 +50,10 @@ pub(crate) struct ReportedNode {
     #[serde(skip)]
     pub is_unusual: bool,
     /// `time_ns` as a part of the times of all nodes, from 0 to 1.
-    pub share: f64,
+    pub share: Option<f64>,
+    /// The part of the query's duration that `time_ns` is, from 0 to 1.
+    #[serde(skip)]
+    pub weight: f64,
     /// `time_ns` as a part of the query's duration; more than 1 where operators of the node overlap.
     pub duration_share: Option<f64>,
     /// The rows that the node gave on.
@@ -106,6 +113,7 @@ impl PlanReport {
             times_usual: None,
             is_unusual: false,
             share: node.share,
+            weight: node.weight,
             duration_share: Option::zip(node.time_ns, duration_ns).map(|(ns, all)| ns as f64 / all),
             rows: node.rows,
             usual_rows: None,
@@ -126,6 +134,7 @@ impl PlanReport {
             nodes,
             critical_path: plan.critical_path.iter().filter_map(id).collect(),
             plan_fingerprint: plan.fingerprint.map(|fingerprint| fingerprint.to_string()),
+            incomplete_nodes: plan.incomplete_nodes,
             phases,
             findings,
             usual_runs: None,

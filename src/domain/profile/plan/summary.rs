@@ -30,7 +30,7 @@ pub(crate) struct PlanSummary {
 impl PlanSummary {
     /// The version of what is read here, which is stored with it. Raised when a plan is read differently, with a migration that
     /// notes every profile in `unread_plan`.
-    pub(crate) const READ_VERSION: i64 = 1;
+    pub(crate) const READ_VERSION: i64 = 2;
     /// Of a longer text, only the phases are read. A tree takes eight times as much memory as its text.
     pub(crate) const MAX_TEXT_BYTES: usize = 8 << 20;
 

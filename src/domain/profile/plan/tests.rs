@@ -43,7 +43,7 @@ fn halves_of_pipelines_and_fragments_are_one_node() {
     let plan = PlanReport::of_text(text, None);
     assert_eq!(plan.critical_path, ["result_sink", "4", "3", "0"]);
     assert_eq!(plan.nodes[3].table.as_deref(), Some("plants"));
-    let shares: f64 = plan.nodes.iter().map(|node| node.share).sum();
+    let shares: f64 = plan.nodes.iter().filter_map(|node| node.share).sum();
     assert!((shares - 1.0).abs() < 1e-9, "{shares}");
 }
 
@@ -95,11 +95,12 @@ fn a_multi_cast_has_the_rows_of_the_node_below() {
 
 #[test]
 fn bytes_and_waits_are_of_all_tasks_where_the_text_lists_tasks() {
-    let task = |index: u8, time: &str, bytes: &str, wait: &str| {
+    let task = |index: u8, time: &str, bytes: &str, filters: &str| {
         format!(
             "        PipelineTask (index={index}):(ExecTime: 12sec400ms)\n          OLAP_TABLE_SINK_OPERATOR (id=0):(ExecTime: 5sec3ms)\n             \
             - InputRows: 70\n          FILE_SCAN_OPERATOR (id=0. table name = plants):(ExecTime: {time})\n             \
-            - RowsProduced: 70\n             - ScanBytes: {bytes}\n             - WaitForDependency[FILE_SCAN_OPERATOR_DEPENDENCY]Time: {wait}\n"
+            - RowsProduced: 70\n             - ScanBytes: {bytes}\n             - WaitForDependency[FILE_SCAN_OPERATOR_DEPENDENCY]Time: 3sec\n             \
+            - WaitForRuntimeFilter: {filters}\n"
         )
     };
     let text = format!(
@@ -261,7 +262,7 @@ fn the_final_sink_of_starrocks_is_the_root_and_a_union_has_the_rows_of_all_branc
     assert_eq!(nodes(LOAD), expected);
     let plan = PlanReport::of_text(LOAD, None);
     assert_eq!(plan.critical_path, ["olap_table_sink", "0", "1"]);
-    assert!((plan.nodes[0].share - 0.5).abs() < 1e-9, "{}", plan.nodes[0].share);
+    assert_eq!(plan.nodes[0].share, Some(0.5));
     // Up to 2.5 the text has no topology, and the order of the operators says which reads from which.
     let lines = LOAD.lines().filter(|line| !line.contains("Topology"));
     let older: String = lines.map(|line| format!("{line}\n")).collect();
@@ -322,4 +323,43 @@ proptest! {
             prop_assert!(seen.insert(node.id.clone()), "{text}\n{plan:?}");
         }
     }
+}
+
+#[test]
+fn a_scan_waits_for_runtime_filters_and_works_while_its_scanners_read() {
+    let text = profile!("profiles/doris-4.0-join");
+    let time = "ExecTime: avg 5sec0ms, max 6sec0ms, min 4sec0ms\n";
+    let scan = |waits: &str| {
+        assert_eq!(text.matches(time).count(), 1);
+        let text = text.replace(time, &format!("{time}{waits}"));
+        let nodes = PlanReport::of_text(&text, None).nodes;
+        let scan = nodes.into_iter().find(|node| node.name == "OLAP_SCAN").unwrap();
+        (scan.time_ns, scan.wait_ns)
+    };
+    let scanners = "                - WaitForDependency[OLAP_SCAN_OPERATOR_DEPENDENCY]Time: avg 3sec, max 4sec, min 2sec\n";
+    let filters = "                - WaitForRuntimeFilter: avg 1sec, max 1sec500ms, min 1sec\n";
+    assert_eq!(scan(""), (Some(6_000_000_000), None));
+    assert_eq!(scan(scanners), (Some(6_000_000_000), None));
+    let both = format!("{scanners}{filters}");
+    assert_eq!(scan(&both), (Some(4_500_000_000), Some(1_500_000_000)));
+}
+
+#[test]
+fn a_plan_that_lacks_operators_has_no_shape() {
+    let incomplete = |text: &str| {
+        let plan = PlanReport::of_text(text, None);
+        assert_eq!(plan.plan_fingerprint.is_none(), plan.incomplete_nodes > 0);
+        plan.incomplete_nodes
+    };
+    let text = profile!("profiles/doris-4.0-join");
+    assert_eq!(incomplete(text), 0);
+    // Cut behind a fragment, and within one.
+    let (head, _) = text.split_once("       Fragment 2:").unwrap();
+    assert_eq!(incomplete(head), 1);
+    let (head, _) = text.split_once("           OLAP_SCAN_OPERATOR(nereids_id=300").unwrap();
+    assert_eq!(incomplete(head), 1);
+    let text = profile!("profiles/starrocks-3.5-join");
+    assert_eq!(incomplete(text), 0);
+    let (head, _) = text.split_once("    Fragment 1:").unwrap();
+    assert!(incomplete(head) > 0);
 }

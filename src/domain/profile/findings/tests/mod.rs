@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
-use super::rules::ALL;
-use super::{Finding, FindingsReport};
+use super::rules::{ALL, Case};
+use super::{Finding, FindingsReport, together};
 use crate::domain::profile::PlanReport;
 
 const DORIS: &str = include_str!("../../../../../tests/profiles/doris-4.0-join.txt");
@@ -83,6 +83,22 @@ fn the_heaviest_finding_is_first_and_nodes_name_their_rules() {
         (of_nodes["0"], of_nodes["7"], of_nodes["8"]),
         (&["skewed-instances"][..], &["wrong-estimate"][..], &[][..])
     );
+}
+
+#[test]
+fn many_nodes_with_the_same_finding_are_one_finding() {
+    let case = |position: usize, weight| Case {
+        nodes: vec![position],
+        weight,
+        evidence: Vec::new(),
+        means: format!("Node {position}."),
+    };
+    let three = together((0..3).map(|position| case(position, 0.2)).collect());
+    assert_eq!(three.len(), 3);
+    let four = together(vec![case(0, 0.2), case(1, 0.9), case(2, 0.3), case(3, 0.1)]);
+    assert_eq!(four.len(), 1);
+    assert_eq!(four[0].nodes, [1, 2, 0, 3]);
+    assert_eq!(four[0].means, "Node 1. The same holds for 3 other nodes.");
 }
 
 /// Returns the table of the documentation.

@@ -1,6 +1,6 @@
 //! Scans and the storage below them.
 
-use super::{DORIS, STARROCKS, assert_finds, changed, rules};
+use super::{DORIS, STARROCKS, assert_finds, changed, found, rules};
 use crate::domain::profile::findings::scans::longest_list;
 
 #[test]
@@ -16,6 +16,16 @@ fn unpruned_scan() {
         &[(kept, &few)],
     );
     assert!(finding.means.contains("It reads 4 of 128 partitions."), "{}", finding.means);
+    let few_kept = [(kept, few.as_str()), (cut, "RF0 FilterRows: sum 100.0K (100000)")];
+    let on = "PREDICATES: (price[#3] > 10)\n";
+    for other in [
+        "PREDICATES: (__DORIS_DELETE_SIGN__[#9] = 0)\n",
+        "PREDICATES: (price[#3] > 10)\n                 - TOPN OPT:2\n",
+        "PREDICATES: (price[#3] > 10)\n                 - limit: 100\n",
+    ] {
+        let changes = [&few_kept[..], &[(on, other)]].concat();
+        assert_eq!(rules(&changed(DORIS, &changes)), [""; 0], "{other}");
+    }
     let no_filter = [
         ("             - RuntimeFilterDesc: <0: BloomFilter> \n", ""),
         (
@@ -30,6 +40,43 @@ fn unpruned_scan() {
         &[&no_filter[..], &[(dropped, "PredFilterRows: 59.800M (59800000)")]].concat(),
         &[&no_filter[..], &[(dropped, "PredFilterRows: 59.000M (59000000)")]].concat(),
     );
+}
+
+/// Returns changes that make a scan of few rows take as long, of which it waits a time for its scanners.
+fn slow(waits: &str) -> String {
+    let rows = [
+        (
+            "sum 40.0M (40000000), avg 5.0M (5000000), max 5.200000M (5200000), min 4.800000M (4800000)\n             CustomCounters:\n                - RuntimeFilterInfo",
+            "sum 2.0K (2000), avg 250, max 260, min 240\n             CustomCounters:\n                - RuntimeFilterInfo",
+        ),
+        (
+            "ScanBytes: sum 3.20 GB, avg 409.60 MB, max 420.00 MB, min 390.00 MB",
+            "ScanBytes: sum 0.00 , avg 0.00 , max 0.00 , min 0.00 ",
+        ),
+        (
+            "ScanRows: sum 60.0M (60000000), avg 7.500000M (7500000), max 7.700000M (7700000), min 7.300000M (7300000)",
+            "ScanRows: sum 2.0K (2000), avg 250, max 260, min 240",
+        ),
+    ];
+    let time = "ExecTime: avg 5sec0ms, max 6sec0ms, min 4sec0ms\n";
+    let waits = format!(
+        "{time}                - WaitForDependency[OLAP_SCAN_OPERATOR_DEPENDENCY]Time: {waits}\n"
+    );
+    changed(DORIS, &[&rows[..], &[(time, &waits)]].concat())
+}
+
+#[test]
+fn slow_scan() {
+    let finding = &found(&slow("avg 4sec, max 5sec, min 3sec"))[0];
+    assert_eq!(finding.rule, "slow-scan");
+    assert!(
+        finding
+            .means
+            .contains("reads 2,000 rows in 6.00 s, of which it waits 5.00 s for its scanners."),
+        "{}",
+        finding.means
+    );
+    assert!(!rules(&slow("avg 1sec, max 2sec, min 1sec")).contains(&"slow-scan"));
 }
 
 #[test]

@@ -53,7 +53,12 @@ pub(super) fn describe(node: &mut Node<'_, '_>) {
         MULTI_CAST => multi_cast_rows(node),
         _ => main.rows,
     };
-    node.wait_ns = node.operators.iter().filter_map(|operator| waiting_ns(operator)).max();
+    match is_scan(main) {
+        true => read_times_of_scan(node),
+        false => {
+            node.wait_ns = node.operators.iter().filter_map(|operator| waiting_ns(operator)).max();
+        }
+    }
     node.bytes = total_bytes(node, &["ScanBytes", "BytesSent"]);
     node.spill_bytes = total_bytes(node, &["SpillWriteFileBytes", "SpillWriteDataSize"]);
     node.table = table(main);
@@ -63,6 +68,18 @@ pub(super) fn describe(node: &mut Node<'_, '_>) {
             read_plan_info(node, line);
         }
     }
+}
+
+/// Returns whether a node lacks the operators that send to it or receive from it, or nodes from which it must read.
+pub(super) fn is_incomplete(node: &Node<'_, '_>) -> bool {
+    const READERS: [&str; 4] = ["AGGREGATION", "SORT", "ANALYTIC_EVAL", "LOCAL_EXCHANGE"];
+    let name = &*node.name;
+    let least = match name {
+        "EXCHANGE" => 1,
+        _ if name.contains("JOIN") => 2,
+        _ => usize::from(READERS.iter().any(|reader| name.starts_with(reader))),
+    };
+    node.children.len() < least || name == "EXCHANGE" && node.operators.len() < 2
 }
 
 /// Returns the most rows that a reader of a multi-cast got; of one without readers, the rows that came in. The sink of some
@@ -99,6 +116,28 @@ fn name(kind: &str) -> &str {
     }
     let name = name.strip_suffix("_SINK").or_else(|| name.strip_suffix("_SOURCE")).unwrap_or(name);
     name.strip_suffix("_BUILD").or_else(|| name.strip_suffix("_PROBE")).unwrap_or(name)
+}
+
+fn is_scan(operator: &Operator<'_>) -> bool {
+    kind(operator.name).contains("SCAN_OPERATOR")
+}
+
+/// Sets the times of a scan. Its execution time has what it waited for runtime filters, and what it waited for its own scanners,
+/// which read (`ScanLocalState::close`). Only the first is waiting for other nodes; profiles with few details do not have it.
+fn read_times_of_scan(node: &mut Node<'_, '_>) {
+    let (mut work, mut wait) = (None, None);
+    for counters in node.operators.iter().flat_map(|operator| operator.instances()) {
+        let longest = |start: &str| {
+            let all = counters.iter().filter(|counter| counter.name.starts_with(start));
+            all.filter_map(|counter| longest_ns(counter)).max()
+        };
+        let filters = longest("WaitForRuntimeFilter");
+        let scanners = longest("WaitForDependency").unwrap_or(0);
+        let own =
+            longest("ExecTime").map(|ns| ns.saturating_sub(filters.unwrap_or(0)).max(scanners));
+        (work, wait) = (work.max(own), wait.max(filters));
+    }
+    (node.time_ns, node.wait_ns) = (work.or(node.time_ns), wait);
 }
 
 /// Returns how long the instance of an operator that waited longest waited for others.

@@ -101,6 +101,16 @@ impl Engine {
         node.skew = node.busiest.and_then(|busiest| busiest.skew());
     }
 
+    /// Returns whether a node lacks operators that each execution of it has.
+    pub(super) fn is_incomplete(self, node: &Node<'_, '_>) -> bool {
+        match self {
+            Engine::Doris => doris::is_incomplete(node),
+            // A published text of an old version has no senders.
+            Engine::DorisLegacy => false,
+            Engine::StarRocks => node.operators.is_empty(),
+        }
+    }
+
     /// Brings the children and the rows of nodes, each of which is described, into the form of a plan.
     pub(super) fn finish(self, nodes: &mut [Node<'_, '_>]) {
         match self {
@@ -151,6 +161,6 @@ fn total_bytes(node: &Node<'_, '_>, names: &[&str]) -> Option<u64> {
 }
 
 /// Returns the longest of the times of a counter's instances, in nanoseconds.
-fn longest_ns(counter: &Counter<'_>) -> Option<u64> {
+pub(in crate::domain::profile) fn longest_ns(counter: &Counter<'_>) -> Option<u64> {
     parse_duration_ns(longest_of(counter))
 }
