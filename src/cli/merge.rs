@@ -70,11 +70,15 @@ pub async fn run(args: MergeArgs) -> anyhow::Result<ExitCode> {
         let batch = Batch::new(config.exclude.clone()).of_cluster(args.cluster.clone());
         let batch = batch.with_zones(zones);
         let merged = merge(&other, &file, &writer, batch).await?;
-        report(&file, &merged);
+        print(&file);
+        print_contents(&other).await;
+        report(&merged);
         rejected += merged.rejected;
         is_damaged |= merged.lost.is_some();
     }
     writer.finish().await?;
+    print(config.db());
+    print_contents(&store).await;
     store.close().await.context(CLOSING)?;
     Ok(if rejected == 0 && !is_damaged { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -88,9 +92,18 @@ fn is_same(one: &Address, other: &Address) -> bool {
     }
 }
 
-fn report(file: &Address, merged: &Merged) {
+/// Says how much a history holds, so that what was merged can be counted on both sides. A damaged one may not say it.
+async fn print_contents(store: &Store) {
+    if let (Ok(sizes), Ok(logins)) = (store.sizes().await, store.login_counts().await) {
+        let queries = counted(sizes.queries, "query", "queries");
+        let profiles = counted(sizes.profiles, "profile", "profiles");
+        let logins = counted(logins.all, "log-in", "log-ins");
+        print(format_args!("  holds:    {queries}, {profiles}, {logins}"));
+    }
+}
+
+fn report(merged: &Merged) {
     let Merged { summary, rejected, lost, excluded } = merged;
-    print(file);
     print(format_args!("  records:  {}", summary.records));
     print(format_args!("  profiles: {}", summary.profiles));
     if summary.logins.total() > 0 {

@@ -111,6 +111,12 @@ impl StoreError {
         StoreError::Unreachable(Arc::new(ServerError(text)))
     }
 
+    /// Returns the error of a database server that gave no answer to COMMIT in time.
+    pub(super) fn no_commit_in_time() -> StoreError {
+        let text = "PostgreSQL did not answer COMMIT in time, as when the synchronous standby that it waits for is gone";
+        StoreError::Unreachable(Arc::new(ServerError(text.to_string())))
+    }
+
     /// Returns the error of a transaction that may be stored all the same.
     pub(super) fn unconfirmed(self) -> StoreError {
         StoreError::Unconfirmed(Arc::new(ServerError(self.to_string())))

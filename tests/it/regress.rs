@@ -91,6 +91,13 @@ fn profile(week: usize, shape: u64, run: u64) -> String {
            OLAP_SCAN_OPERATOR (id=0. nereids_id=9. table name = t{shape}(t{shape})):
               - ExecTime: avg 20.000ms, max 20.000ms, min 20.000ms
               - RowsProduced: sum 300, avg 300, max 300, min 300
+         Pipeline : 1(instance_num=1):
+           HASH_JOIN_SINK_OPERATOR (id=2 , nereids_id=20):
+              - ExecTime: avg 1.000ms, max 1.000ms, min 1.000ms
+              - InputRows: sum 7, avg 7, max 7, min 7
+           OLAP_SCAN_OPERATOR (id=1. nereids_id=10. table name = days(days)):
+              - ExecTime: avg 1.000ms, max 1.000ms, min 1.000ms
+              - RowsProduced: sum 7, avg 7, max 7, min 7
 "
     );
     profile_of(&format!("{seed:x}-{week}"), &values, &fragments)

@@ -6,7 +6,6 @@ use annals_postgres_statements as statements;
 use sqlx::{Connection, PgConnection};
 
 use super::Store;
-use super::cluster::connect_to_primary;
 use crate::domain::account::{Account, Role, clusters_of_json};
 use crate::store::error::{OpenError, StoreError};
 
@@ -64,9 +63,7 @@ impl Store {
 
     /// Returns a connection to the server that accepts writes.
     pub(super) async fn connected(&self) -> Result<PgConnection, OpenError> {
-        let connected = connect_to_primary(self.address()).await;
-        let (_, connection) =
-            connected.map_err(|error| OpenError::of_postgres(self.address(), error))?;
-        Ok(connection)
+        let connected = self.cluster.connect_to_primary().await;
+        Ok(connected.map_err(|error| OpenError::of_postgres(self.address(), error))?.connection)
     }
 }

@@ -1,10 +1,11 @@
 //! Addresses of PostgreSQL.
 
 use std::fmt;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use sqlx::ConnectOptions;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::store::address::AddressError;
 
@@ -15,10 +16,21 @@ const TARGETS: [&str; 6] =
     ["any", "read-write", "primary", PREFER_REPLICAS, "standby", "read-only"];
 /// Reads go to replicas of the same servers.
 const PREFER_REPLICAS: &str = "prefer-standby";
+/// How long one server may take to answer a new connection, in seconds. A server that is gone without a trace never answers.
+const CONNECT_TIMEOUT: &str = "connect_timeout";
+const CONNECT_TIME: Duration = Duration::from_secs(3);
+/// How long that may be at most. What waits for a connection waits no longer.
+const LONGEST_CONNECT_TIME: Duration = Duration::from_secs(10);
+/// Parameters of PostgreSQL's own clients that sqlx does not know, with the values that ask for nothing that it lacks.
+const WITHOUT_EFFECT: [(&str, &[&str]); 3] = [
+    ("channel_binding", &["prefer", "disable"]),
+    ("client_encoding", &["UTF8", "utf8", "UTF-8", "utf-8"]),
+    ("gssencmode", &["prefer", "disable"]),
+];
 /// The parameters that sqlx knows, which ignores all others: a misspelt `sslmode` would be no TLS.
-const PARAMETERS: [&str; 14] = [
+const PARAMETERS: [&str; 15] = [
     "sslmode", "sslrootcert", "sslcert", "sslkey", "host", "hostaddr", "port", "dbname", "user",
-    "password", "application_name", "options", "statement-cache-capacity", TARGET,
+    "password", "application_name", "options", "statement-cache-capacity", TARGET, CONNECT_TIMEOUT,
 ];
 /// The longest name of an unknown parameter that a message repeats.
 const LONGEST_NAME: usize = 40;
@@ -36,6 +48,7 @@ pub(crate) struct PostgresAddress {
     read_servers: Vec<PgConnectOptions>,
     /// One of [`TARGETS`], if the address has it.
     target: Option<&'static str>,
+    connect_time: Duration,
     /// The address without the password and the parameters.
     text: String,
 }
@@ -48,13 +61,19 @@ impl PostgresAddress {
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (database, parameters) = path.split_once('?').unwrap_or((path, ""));
-        let (target, parameters) = read_parameters(parameters)?;
+        let Parameters { target, connect_time, has_authorities, rest } =
+            read_parameters(parameters)?;
         let at = if user.is_empty() { "" } else { "@" };
         let servers = hosts.split(',').map(|host| {
-            let of_server = format!("postgres://{user}{at}{host}{database}?{parameters}");
+            let of_server = format!("postgres://{user}{at}{host}{database}?{rest}");
             // The message of the driver may quote a part of the address, and so the password.
             let options: PgConnectOptions =
                 of_server.parse().map_err(|_| wrong("is not a valid URL"))?;
+            // As PostgreSQL's own clients do: who names authorities wants them to be asked.
+            let options = match options.get_ssl_mode() {
+                PgSslMode::Require if has_authorities => options.ssl_mode(PgSslMode::VerifyCa),
+                _ => options,
+            };
             let options = if options.get_application_name().is_some() {
                 options
             } else {
@@ -71,6 +90,7 @@ impl PostgresAddress {
             servers,
             read_servers,
             target,
+            connect_time,
             text: format!("postgres://{name}{at}{hosts}{database}"),
         })
     }
@@ -102,6 +122,11 @@ impl PostgresAddress {
         &self.read_servers
     }
 
+    /// Returns how long one server may take to answer a new connection.
+    pub(super) fn connect_time(&self) -> Duration {
+        self.connect_time
+    }
+
     /// Returns how to connect to each server, in the order of the address.
     pub(super) fn servers(&self) -> &[PgConnectOptions] {
         &self.servers
@@ -112,9 +137,20 @@ fn wrong(what: &str) -> AddressError {
     AddressError(format!("the address of PostgreSQL {what}"))
 }
 
-/// Returns what the servers are for, and the parameters for sqlx.
-fn read_parameters(text: &str) -> Result<(Option<&'static str>, String), AddressError> {
-    let (mut target, mut rest) = (None, Vec::new());
+/// The parameters of an address.
+struct Parameters {
+    /// What the servers are for, one of [`TARGETS`].
+    target: Option<&'static str>,
+    connect_time: Duration,
+    /// Whether authorities are named that sign the certificate of the server.
+    has_authorities: bool,
+    /// The parameters for sqlx.
+    rest: String,
+}
+
+fn read_parameters(text: &str) -> Result<Parameters, AddressError> {
+    let (mut target, mut connect_time, mut rest) = (None, CONNECT_TIME, Vec::new());
+    let mut has_authorities = std::env::var_os("PGSSLROOTCERT").is_some();
     for parameter in text.split('&').filter(|one| !one.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         if name == TARGET {
@@ -124,6 +160,26 @@ fn read_parameters(text: &str) -> Result<(Option<&'static str>, String), Address
             })?);
             continue;
         }
+        if name == CONNECT_TIMEOUT {
+            let seconds = value.parse().ok().filter(|seconds| *seconds > 0);
+            let time = seconds.map(Duration::from_secs).filter(|it| *it <= LONGEST_CONNECT_TIME);
+            connect_time = time.ok_or_else(|| {
+                let longest = LONGEST_CONNECT_TIME.as_secs();
+                wrong(&format!(
+                    "has a {CONNECT_TIMEOUT} that is not a number of seconds up to {longest}"
+                ))
+            })?;
+            continue;
+        }
+        if let Some((name, values)) = WITHOUT_EFFECT.iter().find(|(known, _)| *known == name) {
+            if values.contains(&value) {
+                continue;
+            }
+            return Err(wrong(&format!(
+                "has a {name} that annals does not support; it may be {}, or removed",
+                values.join(", ")
+            )));
+        }
         if !PARAMETERS.contains(&name) && !name.starts_with("options[") {
             // The name may be a part of a password with a question mark.
             let is_name =
@@ -131,7 +187,7 @@ fn read_parameters(text: &str) -> Result<(Option<&'static str>, String), Address
             let is_safe = is_name && name.len() <= LONGEST_NAME && !text.contains('@');
             let name = if is_safe { format!(" {name}") } else { String::new() };
             return Err(wrong(&format!(
-                "has an unknown parameter{name}; known are {}",
+                "has an unknown parameter{name}; remove it; known are {}",
                 PARAMETERS.join(", ")
             )));
         }
@@ -148,9 +204,10 @@ fn read_parameters(text: &str) -> Result<(Option<&'static str>, String), Address
                 wrong(&format!("has {name}={file}, which cannot be read: {error}"))
             })?;
         }
+        has_authorities |= name == "sslrootcert";
         rest.push(parameter);
     }
-    Ok((target, rest.join("&")))
+    Ok(Parameters { target, connect_time, has_authorities, rest: rest.join("&") })
 }
 
 impl fmt::Display for PostgresAddress {
@@ -227,5 +284,36 @@ mod tests {
             let error = error.unwrap_err().to_string();
             assert!(error.contains(name) && !error.contains("bar"), "{error}");
         }
+    }
+
+    #[test]
+    fn parameters_of_other_clients_are_kept_or_named() {
+        let parsed =
+            |parameters: &str| PostgresAddress::parse(&format!("postgres://u@h/b?{parameters}"));
+        let harmless = "channel_binding=prefer&gssencmode=disable&client_encoding=utf8";
+        assert_eq!(parsed(harmless).unwrap().connect_time(), CONNECT_TIME);
+        let longer = parsed("connect_timeout=7&sslmode=require").unwrap();
+        assert_eq!(longer.connect_time(), Duration::from_secs(7));
+        for wrong in [
+            "connect_timeout=0", "connect_timeout=11", "connect_timeout=-1",
+            "channel_binding=require", "gssencmode=require",
+        ] {
+            let error = parsed(wrong).unwrap_err().to_string();
+            assert!(error.contains(wrong.split('=').next().unwrap()), "{error}");
+        }
+        assert!(parsed("sslcrl=x").unwrap_err().to_string().contains("sslcrl; remove it"));
+    }
+
+    #[test]
+    fn who_names_authorities_has_the_certificate_checked() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mode = |parameters: &str| {
+            let address = PostgresAddress::parse(&format!("postgres://u@h/b?{parameters}"));
+            address.unwrap().servers()[0].get_ssl_mode()
+        };
+        let authorities = format!("sslrootcert={}", file.path().display());
+        assert!(matches!(mode("sslmode=require"), PgSslMode::Require));
+        assert!(matches!(mode(&format!("{authorities}&sslmode=require")), PgSslMode::VerifyCa));
+        assert!(matches!(mode(&format!("sslmode=prefer&{authorities}")), PgSslMode::Prefer));
     }
 }

@@ -6,16 +6,17 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Postgres, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Postgres, Transaction};
 
 use super::PostgresAddress;
 use super::error::{message, no_answer, not_connected};
 use super::known_commits::KnownCommits;
+use super::primary::{
+    Identity, LastPrimary, Primary, State, find_primary, is_same_place, place, read_only, state,
+};
 use super::state::ServerState;
 
-/// How long one server may take to answer a new connection. A server that is gone without a trace never answers.
-pub(super) const CONNECT_TIME: Duration = Duration::from_secs(3);
 /// How often annals asks which server accepts writes, and which replica answers.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the primary may take to say that it is one, before annals calls it away.
@@ -36,8 +37,8 @@ pub(super) struct Cluster {
     has_leases: AtomicBool,
     /// The most connections to one server.
     connections: u32,
-    /// The server that accepts writes.
-    primary: RwLock<Server>,
+    /// The server that accepts writes, and what it says of its data.
+    primary: RwLock<(Server, Option<Identity>)>,
     /// The replica that answers reads; none if the primary does.
     pub(super) replica: RwLock<Option<Server>>,
     /// What a replica must have to answer.
@@ -75,10 +76,7 @@ impl Server {
 
     /// Returns whether these are the options of this server.
     pub(super) fn is_at(&self, other: &PgConnectOptions) -> bool {
-        let place = |it: &PgConnectOptions| {
-            (it.get_host().to_string(), it.get_port(), it.get_socket().cloned())
-        };
-        place(&self.options) == place(other)
+        is_same_place(&self.options, other)
     }
 
     /// Returns host and port.
@@ -103,15 +101,18 @@ impl Cluster {
         address: &PostgresAddress,
         connections: u32,
     ) -> Result<Arc<Cluster>, sqlx::Error> {
-        let connected = match connect_to_primary(address).await {
-            Ok((server, connection)) => {
+        let connected = match find_primary(address, None).await {
+            Ok(Primary { server, connection, identity, .. }) => {
                 connection.close().await?;
-                Ok(server)
+                Ok((server, identity))
             }
             Err(error) => Err(error),
         };
         let name = format!("{:016x}", fastrand::u64(..));
-        let first = connected.as_ref().ok().or(address.servers().first()).cloned();
+        let (first, identity) = match &connected {
+            Ok((server, identity)) => (server.clone(), *identity),
+            Err(_) => (address.servers().first().cloned().unwrap_or_default(), None),
+        };
         let cluster = Arc::new(Cluster {
             address: address.clone(),
             known_commits: Arc::new(KnownCommits::new(name.clone())),
@@ -120,7 +121,7 @@ impl Cluster {
             connections,
             state: Arc::new(ServerState::new()),
             is_followed: AtomicBool::new(false),
-            primary: RwLock::new(Server::new(first.unwrap_or_default(), connections)),
+            primary: RwLock::new((Server::new(first, connections), identity)),
             replica: RwLock::default(),
         });
         cluster.look_for_replica().await;
@@ -156,7 +157,46 @@ impl Cluster {
 
     /// Returns the connections to the server that accepts writes, for what must not be older than the last commit.
     pub(super) fn primary(&self) -> PgPool {
-        self.primary.read().unwrap_or_else(PoisonError::into_inner).pool.clone()
+        self.primary.read().unwrap_or_else(PoisonError::into_inner).0.pool.clone()
+    }
+
+    /// Returns whether a server is the one that accepts writes, as far as annals knows.
+    pub(super) fn is_primary(&self, server: &PgConnectOptions) -> bool {
+        self.primary.read().unwrap_or_else(PoisonError::into_inner).0.is_at(server)
+    }
+
+    /// Connects to the server that accepts writes. If that is another one than before, all reads go to it, too.
+    pub(super) async fn connect_to_primary(&self) -> Result<Primary, sqlx::Error> {
+        let found = find_primary(&self.address, Some(&self.last_primary())).await?;
+        self.use_primary(&found)?;
+        Ok(found)
+    }
+
+    fn last_primary(&self) -> LastPrimary {
+        let primary = self.primary.read().unwrap_or_else(PoisonError::into_inner);
+        LastPrimary { server: primary.0.options.clone(), identity: primary.1 }
+    }
+
+    /// Notes the server that accepts writes. The connections to another one end with their reads.
+    ///
+    /// Errors if a newer one was found meanwhile.
+    fn use_primary(&self, found: &Primary) -> Result<(), sqlx::Error> {
+        let mut primary = self.primary.write().unwrap_or_else(PoisonError::into_inner);
+        let (server, identity) = &mut *primary;
+        let last = LastPrimary { server: server.options.clone(), identity: *identity };
+        if let Some(why) = last.rejects(&found.server, found.identity) {
+            return Err(not_connected(why));
+        }
+        *identity = found.identity;
+        if !server.is_at(&found.server) {
+            // Reads that wait for a connection get one to the new server.
+            server.pool.set_connect_options(found.server.clone());
+            *server = Server::new(found.server.clone(), self.connections);
+            self.known_commits.forget_others();
+            let server = server.place();
+            tracing::warn!(server, "another server of PostgreSQL accepts writes now");
+        }
+        Ok(())
     }
 
     /// Returns a connection that reads: to a replica that has all that annals has acknowledged or read before, else to the
@@ -200,7 +240,7 @@ impl Cluster {
 
     /// Returns the error of a read that got no connection to the primary.
     fn not_acquired(&self, error: sqlx::Error) -> sqlx::Error {
-        let primary = self.primary.read().unwrap_or_else(PoisonError::into_inner).place();
+        let primary = self.primary.read().unwrap_or_else(PoisonError::into_inner).0.place();
         match (error, self.state.away()) {
             (sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut, Some(fault)) => {
                 not_connected(fault.to_string())
@@ -225,103 +265,58 @@ impl Cluster {
         self.primary().close().await;
     }
 
-    /// Looks which server accepts writes. The connections to another one end with their reads.
-    async fn look_for_primary(&self) {
-        let Ok((server, connection)) = connect_to_primary(&self.address).await else { return };
+    /// Looks which server accepts writes. Returns a sentence about another one that does, too.
+    async fn look_for_primary(&self) -> Option<String> {
+        let Primary { connection, other, .. } = self.connect_to_primary().await.ok()?;
         let _ = connection.close().await;
-        let mut primary = self.primary.write().unwrap_or_else(PoisonError::into_inner);
-        if !primary.is_at(&server) {
-            // Reads that wait for a connection get one to the new server.
-            primary.pool.set_connect_options(server.clone());
-            *primary = Server::new(server, self.connections);
-            self.known_commits.forget_others();
-            let server = primary.place();
-            tracing::warn!(server, "another server of PostgreSQL accepts writes now");
-        }
+        other
     }
-}
-
-/// Returns host and port of a server.
-fn place(server: &PgConnectOptions) -> String {
-    format!("{}:{}", server.get_host(), server.get_port())
 }
 
 /// Asks the primary again and again whether it answers, until the cluster is dropped or closed.
 async fn follow_primary(cluster: Weak<Cluster>) {
-    let mut connected: Option<(PgConnectOptions, PgConnection)> = None;
+    let mut connected: Option<Primary> = None;
     loop {
         let Some(cluster) = cluster.upgrade() else { return };
         if cluster.primary().is_closed() {
             return;
         }
-        if let Some((server, connection)) = &mut connected {
-            let asked = annals_postgres_statements::is_replica(&mut *connection);
+        // A session keeps its default, so that only a new one finds that the server writes again.
+        connected = connected.filter(|it| it.read_only.is_none() && cluster.is_primary(&it.server));
+        if let Some(primary) = &mut connected {
+            let asked = state(&mut primary.connection);
             let answer = tokio::time::timeout(ANSWER_TIME, asked).await;
-            let why = match answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-                Ok(false) => None,
-                Ok(true) => Some(sqlx::Error::Protocol("it is a replica now".to_string())),
-                Err(error) => Some(error),
-            };
-            if let Some(error) = why {
-                // A server that is only slow to connect to must not keep this waiting.
-                cluster.state.does_not_answer(&message(&no_answer(&place(server), &error)));
-                connected = None;
+            match answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+                Ok(State::Writable) => {}
+                Ok(State::ReadOnly) => primary.read_only = Some(read_only(&primary.server)),
+                Ok(State::Replica) => connected = None,
+                Err(error) => {
+                    // A server that is only slow to connect to must not keep this waiting.
+                    let error = no_answer(&place(&primary.server), &error);
+                    cluster.state.does_not_answer(&message(&error));
+                    connected = None;
+                }
             }
         }
         if connected.is_none() {
-            match connect_to_primary(&cluster.address).await {
+            match cluster.connect_to_primary().await {
                 Ok(found) => connected = Some(found),
                 Err(error) => cluster.state.does_not_answer(&message(&error)),
             }
         }
-        if connected.is_some() {
-            cluster.state.answers();
+        match &connected {
+            Some(Primary { read_only: Some(why), .. }) => cluster.state.does_not_write(why),
+            Some(_) => cluster.state.answers(),
+            None => {}
         }
         drop(cluster);
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-/// Connects to the first server that accepts writes. Errors with the error of the first server if there is none.
-pub(super) async fn connect_to_primary(
-    address: &PostgresAddress,
-) -> Result<(PgConnectOptions, PgConnection), sqlx::Error> {
-    let mut first_error = None;
-    for server in address.servers() {
-        let connected = tokio::time::timeout(CONNECT_TIME, connect_if_primary(server)).await;
-        match connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-            Ok(Some(connection)) => return Ok((server.clone(), connection)),
-            Ok(None) => {}
-            Err(error @ (sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut)) => {
-                first_error = first_error.or(Some(no_answer(&place(server), &error)));
-            }
-            // Its own message says what is wrong.
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    let only_replicas = || {
-        let text = "none of the servers accepts writes: all are replicas";
-        not_connected(text.to_string())
-    };
-    Err(first_error.unwrap_or_else(only_replicas))
-}
-
-/// Returns a connection to a server, or None if the server is a replica.
-async fn connect_if_primary(
-    server: &PgConnectOptions,
-) -> Result<Option<PgConnection>, sqlx::Error> {
-    let mut connection = server.connect().await?;
-    let is_replica = annals_postgres_statements::is_replica(&mut connection).await?;
-    if is_replica {
-        connection.close().await?;
-        return Ok(None);
-    }
-    Ok(Some(connection))
-}
-
 /// Looks again and again which servers accept writes and answer reads, until the cluster is dropped or closed.
 async fn follow_servers(cluster: Weak<Cluster>) {
-    let mut had_replica = true;
+    let (mut had_replica, mut had_other) = (true, None);
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(cluster) = cluster.upgrade() else { return };
@@ -329,12 +324,17 @@ async fn follow_servers(cluster: Weak<Cluster>) {
             return;
         }
         let primary = async {
-            if cluster.address.servers().len() > 1 {
-                cluster.look_for_primary().await;
+            match cluster.address.servers().len() {
+                1 => None,
+                _ => cluster.look_for_primary().await,
             }
         };
         // Neither look waits for a server that does not answer the other.
-        tokio::join!(primary, cluster.look_for_replica());
+        let (other, ()) = tokio::join!(primary, cluster.look_for_replica());
+        if let Some(other) = other.as_ref().filter(|_| other != had_other) {
+            tracing::warn!("{other}");
+        }
+        had_other = other;
         let replica = cluster.replica();
         match &replica {
             _ if cluster.address.read_servers().is_empty() => {}

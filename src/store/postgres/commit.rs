@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annals_postgres_statements as statements;
-use sqlx::{Connection, PgConnection};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
 
-use super::PostgresAddress;
-use super::cluster::{Cluster, connect_to_primary};
+use super::cluster::Cluster;
 use super::indexer::Indexer;
-use super::known_commits::KnownCommits;
+use super::lease::BEGIN_LOCALLY;
+use super::long_reads::look_for_client;
 use super::nul::replace_nul;
+use super::primary::{Primary, is_read_only, read_only_error};
 use super::rows::Insertion;
-use super::state::ServerState;
 use super::transaction::PostgresRows;
 use crate::domain::time::now_ms;
 use crate::store::batch::{Batch, WriteSummary};
@@ -31,62 +32,108 @@ const SAFER_TIME: Duration = Duration::from_secs(60);
 /// Writers that have not committed for this long have ended, in milliseconds: a week.
 const WRITER_ENDED_MS: i64 = 7 * 86_400_000;
 
+/// How long the cancelling of a statement may take.
+const CANCEL_TIME: Duration = Duration::from_secs(5);
+/// Ends the sessions of annals that have ended, of this user and database, that still wait for a synchronous replica: none
+/// waits for longer than [`super::BULK_TIME`] for its own.
+const END_ABANDONED: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+      AND application_name = current_setting('application_name')
+      AND wait_event = 'SyncRep' AND state_change < now() - interval '5 minutes'";
+
 /// The connection that writes.
 pub(super) struct PostgresWriter {
-    address: PostgresAddress,
+    cluster: Arc<Cluster>,
     /// None after an error: the outcome of what was sent on the connection is unknown.
-    connection: Option<PgConnection>,
-    is_citus: bool,
-    /// The name of this writer among all writers of the history.
-    name: String,
+    connection: Option<Connected>,
     indexer: Indexer,
-    known_commits: Arc<KnownCommits>,
-    state: Arc<ServerState>,
     /// How new queries are inserted, until a moment at which the writer expects again that none of them is stored.
     insertion: (Insertion, Instant),
     /// How long a group is tried, from its first statement to the answer to its COMMIT.
     longest: Duration,
 }
 
+/// A connection to the server that accepts writes.
+struct Connected {
+    server: PgConnectOptions,
+    connection: PgConnection,
+    /// The process of the server.
+    process: i32,
+    is_citus: bool,
+}
+
 impl PostgresWriter {
     /// Returns the writer of a cluster, that tries each group for at most `longest`, and waits for the search index for at
-    /// most `indexed_within` when it ends.
+    /// most `indexed_within` when it ends. A server that only answers reads may write later.
     pub(super) async fn connect(
-        cluster: &Cluster,
+        cluster: &Arc<Cluster>,
         longest: Duration,
         indexed_within: Duration,
     ) -> Result<PostgresWriter, sqlx::Error> {
-        let (address, name) = (cluster.address().clone(), cluster.name().to_string());
-        let indexer = Indexer::start(address.clone(), name.clone(), indexed_within);
+        let indexer = Indexer::start(cluster.clone(), indexed_within);
         let mut writer = PostgresWriter {
-            address,
+            cluster: cluster.clone(),
             connection: None,
-            is_citus: false,
-            name,
             indexer,
-            known_commits: cluster.known_commits.clone(),
-            state: cluster.state.clone(),
             insertion: (Insertion::CopyAll, Instant::now()),
             longest,
         };
-        writer.connected().await?;
-        Ok(writer)
+        match writer.connected().await {
+            Err(error) if !is_read_only(&error) => Err(error),
+            _ => Ok(writer),
+        }
     }
 
-    /// Returns the connection, and makes a new one if there is none.
-    async fn connected(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
+    /// Returns the connection, and makes a new one if there is none to the server that accepts writes.
+    async fn connected(&mut self) -> Result<&mut Connected, sqlx::Error> {
+        let known = self.connection.take().filter(|it| self.cluster.is_primary(&it.server));
+        let connected = match known {
+            Some(connected) => connected,
             None => {
-                let (_, mut connection) = connect_to_primary(&self.address).await?;
+                let primary = self.cluster.connect_to_primary().await?;
+                if let Some(why) = &primary.read_only {
+                    return Err(read_only_error(why));
+                }
+                let Primary { server, mut connection, .. } = primary;
+                let process = statements::process(&mut connection).await?;
+                // No macros: settings and a view of the server, and no table.
+                let look_for_client = AssertSqlSafe(look_for_client(false));
+                sqlx::raw_sql(look_for_client).execute(&mut connection).await?;
+                sqlx::query(END_ABANDONED).execute(&mut connection).await?;
                 let now_ms = now_ms();
                 let ended_ms = now_ms.saturating_sub(WRITER_ENDED_MS);
-                statements::add_writer(&mut connection, &self.name, now_ms, ended_ms).await?;
-                self.is_citus = statements::is_citus(&mut connection).await?;
-                connection
+                // Each try would leave another session that waits for a replica.
+                let mut transaction = connection.begin_with(BEGIN_LOCALLY).await?;
+                let name = self.cluster.name();
+                statements::add_writer(&mut transaction, name, now_ms, ended_ms).await?;
+                transaction.commit().await?;
+                let is_citus = statements::is_citus(&mut connection).await?;
+                Connected { server, connection, process, is_citus }
             }
         };
-        Ok(self.connection.insert(connection))
+        Ok(self.connection.insert(connected))
+    }
+
+    /// Ends the connection, and on the server what runs on it. A server that waits for a synchronous replica does not
+    /// notice that nobody waits for the answer.
+    fn cancel(&mut self) {
+        let Some(Connected { server, connection, process, .. }) = self.connection.take() else {
+            return;
+        };
+        let primary = self.cluster.primary();
+        if !self.cluster.is_primary(&server) {
+            return;
+        }
+        tokio::spawn(async move {
+            let cancelled = statements::cancel(&primary, process);
+            match tokio::time::timeout(CANCEL_TIME, cancelled).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a transaction ends by itself"),
+                Err(_) => tracing::debug!("a transaction ends by itself"),
+            }
+            // Until here, no other connection has the process.
+            drop(connection);
+        });
     }
 
     /// Writes a group in one transaction, and commits: `batches`, which an earlier try has taken from the group, and those
@@ -101,9 +148,10 @@ impl PostgresWriter {
             self.insertion.0 = Insertion::CopyAll;
         }
         let insertion = self.insertion.0;
-        let (name, state) = (self.name.clone(), self.state.clone());
-        let is_citus = self.is_citus;
-        let connection = self.connected().await?;
+        let cluster = self.cluster.clone();
+        let (name, state) = (cluster.name(), &cluster.state);
+        let Connected { server, connection, is_citus, .. } = self.connected().await?;
+        let is_citus = *is_citus;
         let mut transaction = connection.begin().await?;
         let mut written = Vec::new();
         let mut rows = PostgresRows::new(&mut transaction, token, insertion, is_citus);
@@ -118,15 +166,18 @@ impl PostgresWriter {
             }
         }
         rows.finish().await?;
-        let mut commits = statements::count_commit(&mut transaction, &name, now_ms()).await?;
+        let mut commits = statements::count_commit(&mut transaction, name, now_ms()).await?;
         state.set_committing(true);
         transaction.commit().await?;
         if is_citus {
             // Its nodes commit one after the other. A read may have had this version before all rows.
-            commits = statements::count_commit(connection, &name, now_ms()).await?;
+            commits = statements::count_commit(connection, name, now_ms()).await?;
         }
         state.set_committing(false);
-        self.known_commits.note_own(commits);
+        if !cluster.is_primary(server) {
+            return Err(StoreError::busy("another server of PostgreSQL accepts writes now"));
+        }
+        cluster.known_commits.note_own(commits);
         Ok(written)
     }
 }
@@ -138,30 +189,37 @@ impl WriteConnection for PostgresWriter {
         let mut batches = Vec::new();
         let token = format!("{:032x}", fastrand::u128(..));
         let ends = Instant::now() + self.longest;
-        let (mut pause, mut may_be_stored) = (RETRY_AFTER, false);
+        let (mut pause, mut may_be_stored, mut last_error) = (RETRY_AFTER, false, None);
         loop {
             // A server whose synchronous replica is gone never answers COMMIT, and no time-out of its own ends that.
             let written = self.write(&mut batches, group, &token);
             let written = tokio::time::timeout_at(ends, written).await;
+            let is_running = written.is_err();
             let error = match written {
                 Ok(Ok(written)) => {
-                    self.state.wrote(&Ok(()));
+                    self.cluster.state.wrote(&Ok(()));
                     group.all_written(written);
                     return Ok(());
                 }
                 Ok(Err(error)) => error,
-                Err(_) => StoreError::no_answer_in_time(),
+                Err(_) if self.cluster.state.is_committing() => StoreError::no_commit_in_time(),
+                // Why an earlier try failed says more.
+                Err(_) => last_error.take().unwrap_or_else(StoreError::no_answer_in_time),
             };
-            self.connection = None;
-            may_be_stored |= self.state.is_unconfirmed(&error);
+            match is_running {
+                true => self.cancel(),
+                false => self.connection = None,
+            }
+            may_be_stored |= self.cluster.state.is_unconfirmed(&error);
             self.insertion = (self.insertion.0.safer(), Instant::now() + SAFER_TIME);
             let is_over = Instant::now() + pause >= ends;
             if is_over || !error.may_pass() {
                 let failed = Err(if may_be_stored { error.unconfirmed() } else { error });
-                self.state.wrote(&failed);
+                self.cluster.state.wrote(&failed);
                 return failed;
             }
             tracing::debug!(%error, "a transaction is tried again");
+            last_error = Some(error);
             // Writers that hinder each other must not try again at the same moments.
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             pause = MAX_RETRY_AFTER.min(pause * 2);
@@ -183,7 +241,7 @@ impl WriteConnection for PostgresWriter {
     async fn close(self) -> Result<(), StoreError> {
         self.indexer.finish().await;
         match self.connection {
-            Some(connection) => Ok(connection.close().await?),
+            Some(Connected { connection, .. }) => Ok(connection.close().await?),
             None => Ok(()),
         }
     }

@@ -47,7 +47,7 @@ pub(in crate::store) fn of_postgres(error: &sqlx::Error) -> Option<StoreError> {
         "XX000" if database.message().contains("query_pkey") => StoreError::Busy(from_server),
         // configuration_limit_exceeded: temp_file_limit of the server.
         "53400" => StoreError::Other(from_server),
-        // read_only_sql_transaction: the server is a replica now.
+        // read_only_sql_transaction: the server is a replica now, or accepts no writes.
         "25006" => StoreError::Unreachable(from_server),
         // connection_exception, insufficient_resources, operator_intervention (the server stops or starts).
         code if ["08", "53", "57"].contains(&code.get(..2).unwrap_or_default()) => {
@@ -88,6 +88,11 @@ impl OpenError {
             }
             // invalid_catalog_name.
             Some("3D000") => "does not exist; make it with createdb".to_string(),
+            // read_only_sql_transaction.
+            Some("25006") => {
+                let said = message(&error);
+                format!("accepts no writes: {said}; default_transaction_read_only is on, or it is a replica")
+            }
             Some("42501") => {
                 let said = message(&error);
                 format!("refuses a right: {said}; docs/postgres.md says which role may do what")

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use annals_postgres_statements as statements;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::PostgresAddress;
-use super::cluster::connect_to_primary;
+use super::cluster::Cluster;
+use super::primary::Primary;
 use super::search_index::{Horizon, make_segment};
 use crate::store::error::StoreError;
 
@@ -38,14 +39,10 @@ struct Signals {
 }
 
 impl Indexer {
-    /// Starts the task. `holder` is the name of this annals among all that write to the history.
-    pub(super) fn start(
-        address: PostgresAddress,
-        holder: String,
-        finish_time: Duration,
-    ) -> Indexer {
+    /// Starts the task.
+    pub(super) fn start(cluster: Arc<Cluster>, finish_time: Duration) -> Indexer {
         let signals = Arc::new(Signals::default());
-        let task = Task { address, holder, horizon: Horizon::default(), connection: None };
+        let task = Task { cluster, horizon: Horizon::default(), connection: None };
         let task = tokio::spawn(task.run(signals.clone()));
         Indexer { signals, task, finish_time }
     }
@@ -70,11 +67,10 @@ impl Drop for Indexer {
 }
 
 struct Task {
-    address: PostgresAddress,
-    holder: String,
+    cluster: Arc<Cluster>,
     horizon: Horizon,
     /// None after an error.
-    connection: Option<PgConnection>,
+    connection: Option<(PgConnectOptions, PgConnection)>,
 }
 
 impl Task {
@@ -92,30 +88,37 @@ impl Task {
                 break;
             }
         }
-        if let Some(mut connection) = self.connection {
+        if let Some((_, mut connection)) = self.connection {
             // Another annals need not wait until the lease is over.
-            let _ = statements::return_leases(&mut connection, &self.holder).await;
+            let _ = statements::return_leases(&mut connection, self.cluster.name()).await;
             let _ = connection.close().await;
         }
     }
 
     /// Makes segments until there is none to make, or another annals makes them.
     async fn make_segments(&mut self) -> Result<(), StoreError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect_to_primary(&self.address).await?.1,
+        let known = self.connection.take().filter(|(server, _)| self.cluster.is_primary(server));
+        let (server, mut connection) = match known {
+            Some(connected) => connected,
+            None => {
+                let Primary { server, mut connection, .. } =
+                    self.cluster.connect_to_primary().await?;
+                // A server that takes over may lack segments: the rows that they cover are searched without them.
+                sqlx::query("SET synchronous_commit = local").execute(&mut connection).await?;
+                (server, connection)
+            }
         };
         // The first look notes which transactions run, and the second finds those of them that have ended.
         let mut looks = 2;
         while looks > 0
-            && statements::take_lease(&mut connection, LEASE, &self.holder, LEASE_MS).await?
+            && statements::take_lease(&mut connection, LEASE, self.cluster.name(), LEASE_MS).await?
         {
             let made = make_segment(&mut connection, &mut self.horizon);
             let made = tokio::time::timeout(SEGMENT_TIME, made).await;
             let is_made = made.map_err(|_| StoreError::no_answer_in_time())??;
             looks = if is_made { 2 } else { looks - 1 };
         }
-        self.connection = Some(connection);
+        self.connection = Some((server, connection));
         Ok(())
     }
 }

@@ -8,6 +8,8 @@ use annals_postgres_statements as statements;
 use super::Store;
 use crate::store::error::StoreError;
 
+/// Begins a transaction whose commit waits for no replica.
+pub(super) const BEGIN_LOCALLY: &str = "BEGIN; SET LOCAL synchronous_commit = local";
 /// How long a lease is asked for or given back. A server that is gone without a trace never answers.
 const LEASE_TIME: Duration = Duration::from_secs(5);
 
@@ -24,8 +26,7 @@ impl Store {
         let holder = self.cluster.name();
         let asked = tokio::time::timeout(LEASE_TIME, async {
             // A lease that waited for a replica would keep its row locked, and every other annals waiting.
-            let begin = "BEGIN; SET LOCAL synchronous_commit = local";
-            let mut transaction = self.cluster.primary().begin_with(begin).await?;
+            let mut transaction = self.cluster.primary().begin_with(BEGIN_LOCALLY).await?;
             let is_ours = statements::take_lease(&mut *transaction, name, holder, for_ms).await?;
             transaction.commit().await?;
             Ok::<_, StoreError>(is_ours)
@@ -40,8 +41,11 @@ impl Store {
         if !self.cluster.has_leases().swap(false, Ordering::Relaxed) {
             return;
         }
-        let primary = self.cluster.primary();
-        let returned = statements::return_leases(&primary, self.cluster.name());
+        let returned = async {
+            let mut transaction = self.cluster.primary().begin_with(BEGIN_LOCALLY).await?;
+            statements::return_leases(&mut *transaction, self.cluster.name()).await?;
+            transaction.commit().await
+        };
         match tokio::time::timeout(LEASE_TIME, returned).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the leases end by their time"),

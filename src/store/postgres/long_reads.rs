@@ -16,9 +16,17 @@ use crate::store::turns::{Turn, Turns};
 /// What the server gives a statement beyond the time of its read. By then annals has cancelled it, unless annals is gone.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How often the server looks whether annals is still there while a statement runs, in milliseconds. A command has no bound
-/// in time, and may be killed.
+/// How often the server looks whether annals is still there, in milliseconds. A command has no bound in time, and may be killed.
 const CHECK_MS: u32 = 5000;
+
+/// Returns the statement by which the server looks whether annals is still there while a statement runs: in a transaction, or
+/// from then on.
+pub(super) fn look_for_client(in_transaction: bool) -> String {
+    // Other systems cannot notice that a client is gone.
+    format!(
+        "SELECT set_config('client_connection_check_interval', '{CHECK_MS}', {in_transaction}) WHERE version() LIKE '%linux%'"
+    )
+}
 
 /// One kind of long reads.
 #[derive(Debug)]
@@ -75,10 +83,10 @@ impl LongReads {
         // 0 is no bound.
         let server_ms = self.time.map_or(0, |time| (time + GRACE).as_millis());
         // A report of several statements must not count a query twice that changes between them.
-        // Other systems cannot notice that a client is gone.
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {server_ms};
-             SELECT set_config('client_connection_check_interval', '{CHECK_MS}', true) WHERE version() LIKE '%linux%'"
+             {}",
+            look_for_client(true)
         );
         let (mut transaction, server) = self.cluster.begin(begin).await?;
         let process = statements::process(&mut *transaction).await?;

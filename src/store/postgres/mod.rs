@@ -21,6 +21,7 @@ mod merge;
 mod nul;
 mod open;
 mod plan;
+mod primary;
 mod read;
 mod replica;
 #[cfg(test)]
@@ -111,7 +112,7 @@ impl Store {
         self.cluster.state.fault()
     }
 
-    /// Returns once the server does not answer, with the reason.
+    /// Returns once the server does not answer, or writes nothing, with the reason.
     pub(super) async fn until_away(&self) -> Fault {
         self.cluster.state.until_away().await
     }
@@ -119,7 +120,7 @@ impl Store {
     /// Returns once no server answers reads, with the reason.
     pub(super) async fn until_unread(&self) -> Fault {
         loop {
-            let fault = self.until_away().await;
+            let fault = self.cluster.state.until_unread().await;
             if self.cluster.replica().is_none() {
                 return fault;
             }
@@ -127,7 +128,7 @@ impl Store {
         }
     }
 
-    /// Returns once the server answers.
+    /// Returns once the server answers, and writes.
     pub(super) async fn until_back(&self) {
         self.cluster.state.until_back().await;
     }

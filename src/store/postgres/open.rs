@@ -6,9 +6,10 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::cluster::{Cluster, connect_to_primary};
+use super::cluster::Cluster;
 use super::error::message;
 use super::long_reads::LongReads;
+use super::primary::find_primary;
 use super::{PostgresAddress, Store};
 use crate::store::error::OpenError;
 
@@ -39,7 +40,8 @@ impl Store {
     /// Opens a history to read and to write. Makes its tables if there are none, and brings older ones up to date.
     pub(in crate::store) async fn open(address: &PostgresAddress) -> Result<Store, OpenError> {
         let not_opened = |error| OpenError::of_postgres(address, error);
-        let (_, mut connection) = connect_to_primary(address).await.map_err(not_opened)?;
+        let primary = find_primary(address, None).await.map_err(not_opened)?;
+        let mut connection = primary.connection;
         let schema = schema_of(&mut connection, address).await?;
         if schema != Schema::Current
             && let Err(error) = migrate(&mut connection).await

@@ -8,7 +8,7 @@ use annals_postgres_statements::{self as statements, WriterRow};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 
-use super::cluster::{CONNECT_TIME, Cluster, Server};
+use super::cluster::{Cluster, Server};
 
 /// How long a read waits for a replica before it goes to the primary.
 const REPLICA_TIME: Duration = Duration::from_secs(1);
@@ -59,7 +59,8 @@ impl Cluster {
     pub(super) async fn look_for_replica(&self) {
         let mut found = None;
         for server in self.address().read_servers() {
-            let rows = tokio::time::timeout(CONNECT_TIME, writers_of(server)).await;
+            let rows =
+                tokio::time::timeout(self.address().connect_time(), writers_of(server)).await;
             let Ok(Ok(rows)) = rows else { continue };
             if !is_replica(&rows) {
                 continue;

@@ -11,11 +11,19 @@ use crate::store::error::{Fault, StoreError};
 /// How long a failed write counts. Health checks that find it send no client, so that no other write would end it.
 const FAILED_WRITE_COUNTS: Duration = Duration::from_secs(15);
 
+/// Why the server does not do what it has to.
+#[derive(Debug, Clone)]
+struct Away {
+    fault: Fault,
+    /// Whether the server answers reads, and writes nothing.
+    is_readable: bool,
+}
+
 /// What is known of the server that accepts writes.
 #[derive(Debug)]
 pub(super) struct ServerState {
-    /// Why the server does not answer; none while it does.
-    away: watch::Sender<Option<Fault>>,
+    /// Why the server does not answer, or writes nothing; none while it does.
+    away: watch::Sender<Option<Away>>,
     /// Why the last write failed, and when.
     failed_write: Mutex<Option<(Instant, Fault)>>,
     /// Whether the writer waits for the answer to COMMIT.
@@ -39,33 +47,52 @@ impl ServerState {
         self.away().or_else(|| failed.map(|(_, fault)| fault.clone()))
     }
 
-    /// Returns why the server does not answer; none while it does.
+    /// Returns why the server does not answer, or writes nothing; none while it does.
     pub(super) fn away(&self) -> Option<Fault> {
-        self.away.borrow().clone()
+        self.away.borrow().as_ref().map(|away| away.fault.clone())
     }
 
-    /// Notes that the server answers.
+    /// Notes that the server answers, and writes.
     pub(super) fn answers(&self) {
         self.away.send_if_modified(|away| away.take().is_some());
     }
 
     /// Notes why the server does not answer.
     pub(super) fn does_not_answer(&self, why: &str) {
-        self.away.send_replace(Some(Fault::Server(Arc::from(why))));
+        self.set_away(why, false);
+    }
+
+    /// Notes why the server, which answers reads, writes nothing.
+    pub(super) fn does_not_write(&self, why: &str) {
+        self.set_away(why, true);
+    }
+
+    fn set_away(&self, why: &str, is_readable: bool) {
+        let fault = Fault::Server(Arc::from(why));
+        self.away.send_replace(Some(Away { fault, is_readable }));
+    }
+
+    /// Returns once the server does not answer, or writes nothing, with the reason.
+    pub(super) async fn until_away(&self) -> Fault {
+        self.until(|_| true).await
     }
 
     /// Returns once the server does not answer, with the reason.
-    pub(super) async fn until_away(&self) -> Fault {
+    pub(super) async fn until_unread(&self) -> Fault {
+        self.until(|away| !away.is_readable).await
+    }
+
+    async fn until(&self, is_meant: fn(&Away) -> bool) -> Fault {
         let mut away = self.away.subscribe();
-        let fault = away.wait_for(Option::is_some).await.ok().and_then(|fault| fault.clone());
-        match fault {
+        let found = away.wait_for(|away| away.as_ref().is_some_and(is_meant)).await;
+        match found.ok().and_then(|away| away.as_ref().map(|away| away.fault.clone())) {
             Some(fault) => fault,
             // The sender is this one, so that the channel does not close.
             None => std::future::pending().await,
         }
     }
 
-    /// Returns once the server answers.
+    /// Returns once the server answers, and writes.
     pub(super) async fn until_back(&self) {
         let _ = self.away.subscribe().wait_for(Option::is_none).await;
     }
@@ -73,6 +100,11 @@ impl ServerState {
     /// Notes that the writer sends COMMIT, or has its answer.
     pub(super) fn set_committing(&self, is_committing: bool) {
         self.is_committing.store(is_committing, Ordering::Relaxed);
+    }
+
+    /// Returns whether the writer waits for the answer to COMMIT.
+    pub(super) fn is_committing(&self) -> bool {
+        self.is_committing.load(Ordering::Relaxed)
     }
 
     /// Returns whether an error of a transaction leaves open if it is stored: the server gave no answer to its COMMIT. The

@@ -39,6 +39,37 @@ impl Example {
         assert!(output.status.success(), "{}", stderr(&output));
     }
 
+    /// Does what README.md says, of stopped servers.
+    fn make_replica_of_old_primary(&self) {
+        let servers = self.folder.path().join("postgres");
+        let (old, new) = (self.port + 3, self.port + 4);
+        self.control("replica", &["-w", "-l", "/dev/null", "start"]);
+        let as_owner = |program: &str, arguments: &[&str]| {
+            let output = postgres::program(program, &servers).args(arguments).output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+        };
+        std::fs::remove_dir_all(servers.join("primary")).unwrap();
+        let passwords = servers.join("replicator");
+        let from = format!(
+            "host=127.0.0.1 port={new} user=replicator passfile={} application_name=replica",
+            passwords.display()
+        );
+        let copy = ["-D", "primary", "-R", "-c", "fast", "-C", "-S", "old_primary", "-d", &from];
+        as_owner("pg_basebackup", &copy);
+        let configuration = servers.join("primary/postgresql.conf");
+        let before = std::fs::read_to_string(&configuration).unwrap();
+        std::fs::write(&configuration, format!("{before}port = {old}\n")).unwrap();
+        let socket = servers.to_str().unwrap();
+        for change in [
+            "ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (replica)'",
+            "ALTER SYSTEM SET synchronous_commit = 'remote_apply'",
+        ] {
+            let port = new.to_string();
+            as_owner("psql", &["-h", socket, "-p", &port, "-U", "postgres", "-c", change]);
+        }
+        self.control("replica", &["-m", "fast", "-w", "stop"]);
+    }
+
     fn log(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.log"))
     }
@@ -69,7 +100,11 @@ impl Example {
             || push().is_ok_and(|(status, _, _)| status == 200),
             || format!("{id} is not acknowledged: {:?}", push()),
         );
-        let (status, _, list) = self.send("GET", "/api/v1/queries", "").unwrap();
+        // The balancer may still send to an annals that ends.
+        let list = || self.send("GET", "/api/v1/queries", "");
+        let listed = || list().is_ok_and(|(status, _, _)| status == 200);
+        wait_until(listed, || format!("no list: {:?}", list()));
+        let (status, _, list) = list().unwrap();
         assert!(status == 200 && list.contains(&format!("\"{id}\"")), "{status} {list}");
     }
 }
@@ -170,4 +205,14 @@ fn the_worked_example_survives_an_annals_and_the_primary() {
     let ended = example.run("stop-example");
     assert!(ended.status.success(), "{}", stderr(&ended));
     assert!(std::net::TcpStream::connect(("127.0.0.1", example.port)).is_err());
+    // The old primary is no replica yet.
+    let refused = example.run("start-example");
+    assert_eq!(refused.status.code(), Some(1), "{}", stdout(&refused));
+    assert!(stderr(&refused).contains("was promoted, and the old primary"), "{}", stderr(&refused));
+    example.make_replica_of_old_primary();
+    let started = example.run("start-example");
+    assert!(started.status.success(), "{}{}", stdout(&started), stderr(&started));
+    example.push("1-4");
+    let (_, _, list) = example.send("GET", "/api/v1/queries", "").unwrap();
+    assert!(["1-1", "1-2", "1-3"].iter().all(|id| list.contains(id)), "{list}");
 }

@@ -108,15 +108,59 @@ fn a_push_whose_commit_has_no_answer_may_have_been_stored() {
     wait_until(waits, || "the configuration is not read".to_string());
     let (status, text) = push(&server, "2-1");
     assert!(status == 503 && text.contains("may have been stored"), "{status} {text}");
-    assert!(!text.contains("nothing was stored"), "{text}");
+    assert!(!text.contains("nothing was stored") && text.contains("synchronous standby"), "{text}");
+    // Each session ends with the push that it was for.
+    push(&server, "2-2");
+    let sessions =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event IN ('SyncRep', 'transactionid')";
+    wait_until(|| postgres.value(sessions) == "0", || postgres.value(sessions));
     assert_eq!(get_at_once(&server, "/api/health").0, 503);
     let (_, metrics) = get_at_once(&server, "/metrics");
     assert!(metrics.contains("\nannals_writable 0\n"), "{metrics}");
     configure("RESET synchronous_standby_names");
-    wait_until(|| push(&server, "2-1").0 == 200, || "not stored".to_string());
+    for id in ["2-1", "2-2"] {
+        wait_until(|| push(&server, id).0 == 200, || "not stored".to_string());
+    }
     wait_for_health(&server, 200);
     let stored = rows(&postgres.address("history"), "SELECT count(*) FROM query").unwrap();
-    assert_eq!(stored, [[Some("2".to_string())]]);
+    assert_eq!(stored, [[Some("3".to_string())]]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn a_primary_that_accepts_no_writes_answers_reads_and_is_named() {
+    let postgres = Postgres::start();
+    postgres.create_database("history");
+    let address = postgres.address("history");
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let first = serve_with_log(&address, &path("first"));
+    assert_eq!(push(&first, "1-1").0, 200);
+    drop(first);
+    postgres.execute("ALTER DATABASE history SET default_transaction_read_only = on");
+    let server = serve_with_log(&address, &path("second"));
+    let why = format!(
+        "PostgreSQL at 127.0.0.1:{} accepts no writes: default_transaction_read_only is on",
+        postgres.port
+    );
+    let (status, text) = push(&server, "2-1");
+    assert!(status == 503 && text.contains(&why), "{status} {text}");
+    let (_, state) = get_at_once(&server, "/api/v1/status");
+    assert!(state.contains(&why), "{state}");
+    assert_eq!(get_at_once(&server, "/api/health").0, 503);
+    let (status, _, list) = server.get("/api/v1/queries");
+    assert!(status == 200 && String::from_utf8(list).unwrap().contains("1-1"), "{status}");
+    std::fs::write(path("log"), audit_records(0..5)).unwrap();
+    let mut import = on(&address, &["import", path("log").to_str().unwrap()]);
+    import.stdout(Stdio::piped()).stderr(std::fs::File::create(path("import")).unwrap());
+    let import = import.spawn().unwrap();
+    let said = || std::fs::read_to_string(path("import")).unwrap();
+    wait_until(|| said().contains("the import waits for it"), said);
+    assert!(said().contains(&why), "{}", said());
+    postgres.execute("ALTER DATABASE history RESET default_transaction_read_only");
+    assert!(import.wait_with_output().unwrap().status.success(), "{}", said());
+    wait_for_health(&server, 200);
+    assert_eq!(push(&server, "2-1").0, 200);
 }
 
 #[test]

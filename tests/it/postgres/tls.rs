@@ -141,6 +141,7 @@ fn a_server_that_is_not_the_right_one_gets_no_password() {
         ("127.0.0.1", other.as_str(), "certificate"),
         // The certificate is for 127.0.0.1.
         ("localhost", &right, "certificate"),
+        ("127.0.0.1", &other.replace("verify-full", "require"), "certificate"),
         ("127.0.0.1", "sslmode=disable", "pg_hba.conf"),
         ("127.0.0.1", &secured.verified("no-such.pem"), "no-such.pem"),
     ] {

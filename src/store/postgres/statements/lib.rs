@@ -36,11 +36,6 @@ type Result<T> = std::result::Result<T, sqlx::Error>;
 /// The user and the clusters whose queries alone are read; none reads the queries of all.
 type Seen<'a> = (Option<&'a str>, Option<&'a [String]>);
 
-/// Returns whether the server is a replica, which accepts no writes.
-pub async fn is_replica(server: impl PgExecutor<'_>) -> Result<bool> {
-    sqlx::query_scalar!(r#"SELECT pg_is_in_recovery() AS "is_replica!""#).fetch_one(server).await
-}
-
 /// A writer of the history, as one server knows it.
 #[derive(Debug)]
 pub struct WriterRow {
