@@ -64,7 +64,8 @@ pub(crate) fn compare<'a>(
     after_plan: &'a Plan<'a, 'a>,
 ) -> Vec<NodeDifference<'a>> {
     let with_shapes = |plan: &'a Plan<'a, 'a>| plan.nodes.iter().zip(shapes(&plan.nodes)).collect();
-    let (mut before, mut after): (Vec<_>, Vec<_>) = (with_shapes(before_plan), with_shapes(after_plan));
+    let (mut before, mut after): (Vec<_>, Vec<_>) =
+        (with_shapes(before_plan), with_shapes(after_plan));
     let mut pairs: Vec<Pair<'a>> = Vec::new();
     pair(&mut before, &mut after, &mut pairs, |(node, shape)| (*shape, node.is_local()));
     pair(&mut before, &mut after, &mut pairs, |(node, _)| {
@@ -143,9 +144,8 @@ fn difference<'a>(
     (before, after): Pair<'a>,
     (before_sides, after_sides): &(Sides<'_>, Sides<'_>),
 ) -> Option<NodeDifference<'a>> {
-    let sides_of = |node: Option<&Node<'_, '_>>, sides: &Sides<'_>| {
-        sides.get(node?.id.as_str()).copied()
-    };
+    let sides_of =
+        |node: Option<&Node<'_, '_>>, sides: &Sides<'_>| sides.get(node?.id.as_str()).copied();
     let sides = sides_of(before, before_sides).zip(sides_of(after, after_sides));
     let swaps_sides =
         sides.is_some_and(|([probe, build], after)| probe != build && after == [build, probe]);
