@@ -284,9 +284,9 @@ fn is_count(name: &str) -> bool {
 
 /// Whether a column holds words that people recognise by their start.
 fn is_text(name: &str) -> bool {
-    const TEXTS: [&str; 11] = [
+    const TEXTS: [&str; 10] = [
         "user", "db", "cluster", "client", "catalog", "frontend", "workload_group",
-        "compute_group", "cause", "change", "load.table_list",
+        "compute_group", "cause", "load.table_list",
     ];
     TEXTS.contains(&name)
 }
@@ -294,7 +294,7 @@ fn is_text(name: &str) -> bool {
 /// Returns the value of a column as people read it; None for a number that is no duration, no size and no count.
 pub(super) fn readable_cell(name: &str, value: i64) -> Option<String> {
     match name {
-        name if is_duration(name) => (value >= 0).then(|| readable_duration_ms(value)),
+        name if is_duration(name) => Some(readable_duration_ms(value)),
         name if name.ends_with("_bytes") => Some(readable_bytes(value)),
         name if is_count(name) => Some(readable_count(value)),
         _ => None,
@@ -341,7 +341,7 @@ fn constraints(
     order.extend(rest);
     let mut seen = vec![false; others.len()];
     order.retain(|column| !std::mem::replace(&mut seen[*column], true) && !hides(*column));
-    let fewest = (shown.last_chars + PADDING).max(14);
+    let fewest = shown.last_chars.saturating_add(PADDING).max(14);
     let least = |share: u16, most: u16| {
         last.saturating_add(PADDING).min((width / share).clamp(fewest, most.max(fewest)))
     };

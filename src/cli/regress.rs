@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use super::READING;
 use super::args::{FilterArgs, ReadArgs, number, parse_count};
 use super::output::Shown;
 use crate::domain::baseline::Baseline;
+use crate::domain::filter::QueryFilter;
+use crate::domain::readable::readable_duration_ms;
 use crate::domain::time::Zone;
 use crate::store::{Change, ChangeKind, Reader, Regression, Regressions};
 
@@ -20,7 +22,8 @@ use crate::store::{Change, ChangeKind, Reader, Regression, Regressions};
 /// new: it did not run in the baseline.
 ///
 /// slower: its median or its 95th percentile became longer by a third and 5 ms or more. The test of Mann and Whitney compares the
-/// ranks of durations, so that a few slow runs do not decide. `cause` is what the history shows of the reason.
+/// ranks of durations, so that a few slow runs do not decide. `cause` is what the history shows of the reason. Durations are of runs that
+/// did not fail.
 ///
 /// more-frequent: it runs at least twice as often in an hour. If the period is no whole days, it is compared with the same hours of
 /// each day of the baseline.
@@ -30,11 +33,12 @@ use crate::store::{Change, ChangeKind, Reader, Regression, Regressions};
 /// Runs of the same quarter of an hour count as one in each test, because they are slow, come and fail together. `confidence` is 1
 /// less the chance that nothing changed, times the number of statements that were compared, and is 0.95 or more. A statement with
 /// few runs can seldom be so sure. It is shown below the others, with "few runs": with a confidence of 0.9 or more for itself alone, or if it
-/// is new and ran less than 8 times, or came in a burst. If the whole cluster got slower or busier, the last line says so, and a statement must have
+/// is new and ran less than 8 times, or came in a burst. The confidence of a new statement and of a burst may be lower: it is 1 less the
+/// chance that runs of a rare statement, or one burst, are in the period and not in the baseline. If the whole cluster got slower or busier, the last line says so, and a statement must have
 /// changed more than the others.
 ///
 /// The statement with most extra time comes first. `extra_ms` is all the time of a new statement, the time beyond the usual
-/// number of runs of a more frequent one, and else how much longer the runs took than as many runs before.
+/// number of runs of a more frequent one, and else how much longer the runs that did not fail took than as many runs before.
 #[derive(Debug, Args)]
 pub struct RegressArgs {
     #[command(flatten)]
@@ -72,8 +76,14 @@ impl ChangeArg {
 }
 
 const NAMES: [&str; 16] = [
-    "fingerprint", "extra_ms", "change", "confidence", "p50_ms", "before", "per_hour", "before",
-    "errors", "before", "cause", "count", "before", "p95_ms", "before", "statement",
+    "fingerprint", "extra_ms", "change", "confidence", "p50_ms", "p50_before_ms", "per_hour",
+    "per_hour_before", "errors", "errors_before", "cause", "count", "count_before", "p95_ms",
+    "p95_before_ms", "statement",
+];
+/// The columns on a terminal. The first one is always whole, and says what changed from what to what.
+const NAMES_ON_TERMINAL: [&str; 10] = [
+    "change", "fingerprint", "extra_ms", "confidence", "cause", "count", "p50_ms", "p95_ms",
+    "errors", "statement",
 ];
 
 /// Runs the command.
@@ -86,17 +96,39 @@ pub async fn run(args: RegressArgs) -> anyhow::Result<ExitCode> {
     let kinds: Vec<ChangeKind> = args.change.iter().map(|change| change.kind()).collect();
     let found = history.store.regressions(&filter, baseline, &kinds, all).await;
     let found = found.context(READING)?;
+    let period = found.as_ref().map(|found| (found.from_ms, found.to_ms));
+    if let Some(fault) = period.and_then(|period| baseline.fault(period, history.zone)) {
+        bail!("--baseline: {fault}");
+    }
     if history.json {
         history.output.json(&found)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let statements = found.as_ref().map(|found| found.statements.as_slice());
-    let rows: Vec<Vec<String>> = statements.unwrap_or_default().iter().map(cells).collect();
-    history.output.write(&history.output.table(&NAMES, &rows, &Shown::default()))?;
-    match found {
-        Some(found) => eprintln!("annals: {}", summary(&found, history.zone)),
-        None => eprintln!("annals: the history is empty"),
+    let statements = found.as_ref().map(|found| found.statements.as_slice()).unwrap_or_default();
+    let table = match history.output.is_terminal() {
+        true => {
+            let rows: Vec<Vec<String>> = statements.iter().map(cells_on_terminal).collect();
+            history.output.table(&NAMES_ON_TERMINAL, &rows, &Shown::default())
+        }
+        false => {
+            let rows: Vec<Vec<String>> = statements.iter().map(cells).collect();
+            history.output.table(&NAMES, &rows, &Shown::default())
+        }
+    };
+    history.output.write(&table)?;
+    let Some(found) = found else {
+        eprintln!("annals: the history is empty");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let period = QueryFilter { from_ms: Some(found.from_ms), ..filter };
+    if found.ran == 0 && !history.has_any(&period).await? {
+        return history.say_nothing_found(&period).await;
     }
+    let [shown, all] = [found.statements.len(), found.chosen];
+    if shown < all {
+        eprintln!("annals: {shown} of {all} statements are shown; -n {all} shows all");
+    }
+    eprintln!("annals: {}", summary(&found, history.zone));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -137,10 +169,6 @@ fn cells(one: &Regression) -> Vec<String> {
     let changes: Vec<&str> = one.changes.iter().map(|change| change.kind.label()).collect();
     let causes: Vec<&str> = one.causes.iter().map(|cause| cause.label()).collect();
     let confidence: Vec<String> = one.changes.iter().map(confidence).collect();
-    let per_hour = |runs: Option<f64>| match runs {
-        Some(runs) if runs < 1.0 => format!("{runs:.2}"),
-        runs => runs.map_or(String::new(), |runs| format!("{runs:.1}")),
-    };
     vec![
         one.fingerprint.to_string(),
         one.extra_ms.to_string(),
@@ -159,6 +187,55 @@ fn cells(one: &Regression) -> Vec<String> {
         number(one.before.p95_ms),
         one.normalized.clone(),
     ]
+}
+
+fn cells_on_terminal(one: &Regression) -> Vec<String> {
+    let changes: Vec<String> = one.changes.iter().map(|change| changed(change, one)).collect();
+    let causes: Vec<&str> = one.causes.iter().map(|cause| cause.label()).collect();
+    let confidence: Vec<String> = one.changes.iter().map(confidence).collect();
+    vec![
+        changes.join(", "),
+        one.fingerprint.to_string(),
+        one.extra_ms.to_string(),
+        confidence.join(", "),
+        causes.join(", "),
+        one.after.count.to_string(),
+        number(one.after.p50_ms),
+        number(one.after.p95_ms),
+        one.after.errors.to_string(),
+        one.normalized.clone(),
+    ]
+}
+
+/// Returns what changed from what to what.
+fn changed(change: &Change, one: &Regression) -> String {
+    let (before, after) = (&one.before, &one.after);
+    let duration = |ms: Option<i64>| ms.map_or(String::new(), readable_duration_ms);
+    match change.kind {
+        ChangeKind::New => "new".to_string(),
+        ChangeKind::Slower => {
+            let (name, before_ms, after_ms) = match one.has_slower_median() {
+                true => ("slower", before.p50_ms, after.p50_ms),
+                false => ("slower p95", before.p95_ms, after.p95_ms),
+            };
+            format!("{name} {} → {}", duration(before_ms), duration(after_ms))
+        }
+        ChangeKind::MoreFrequent => {
+            let [before, after] = [before, after].map(|runs| per_hour(runs.runs_per_hour));
+            format!("more often {before} → {after} an hour")
+        }
+        ChangeKind::FailingMore => {
+            let [before, after] = [before, after].map(|runs| runs.failed_part() * 100.0);
+            format!("failing {before:.1}% → {after:.1}%")
+        }
+    }
+}
+
+fn per_hour(runs: Option<f64>) -> String {
+    match runs {
+        Some(runs) if runs < 1.0 => format!("{runs:.2}"),
+        runs => runs.map_or(String::new(), |runs| format!("{runs:.1}")),
+    }
 }
 
 fn confidence(change: &Change) -> String {

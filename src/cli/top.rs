@@ -119,7 +119,9 @@ pub async fn run(args: TopArgs) -> anyhow::Result<ExitCode> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let sorted = args.sort.name();
     let first = names.iter().position(|name| *name == sorted).into_iter().collect();
-    let shown = Shown { first, ..Shown::default() };
+    // What the rows are counted by is never cut. Of a statement, the fingerprint is there.
+    let last_chars = if matches!(args.by, By::Statement) { 0 } else { u16::MAX };
+    let shown = Shown { first, last_chars, ..Shown::default() };
     history.output.write(&history.output.table(&names, &cells, &shown))?;
     let runs = groups.iter().map(|group| group.count).sum();
     let what = match (runs, args.by) {

@@ -55,6 +55,20 @@ impl Baseline {
         }
     }
 
+    /// Returns the sentence about a baseline of which nothing is before its period; none if something is.
+    pub(crate) fn fault(self, (from_ms, to_ms): (i64, i64), zone: Zone) -> Option<String> {
+        let Baseline::Period(first_ms, end_ms) = self else { return None };
+        let period =
+            |from_ms, to_ms| format!("{} to {}", zone.format_ms(from_ms), zone.format_ms(to_ms));
+        (first_ms >= from_ms).then(|| {
+            format!(
+                "the baseline, {}, does not begin before the period, {}",
+                period(first_ms, end_ms),
+                period(from_ms, to_ms)
+            )
+        })
+    }
+
     /// Returns the begin and the end of the baseline of a period that is compared with one of the same length: as long before as
     /// the baseline says, or the smallest multiple of that by which the two do not overlap.
     pub(crate) fn same_length(self, from_ms: i64, to_ms: i64) -> (i64, i64) {

@@ -1,8 +1,11 @@
 //! Durations, sizes and counts as people read them, on pages and on a terminal.
 
-/// Returns a duration of at least 0 ms as people read it, rounded to its two largest units: `316 ms`, `1.08 s`, `15 min 3 s`,
-/// `3 h 20 min`, `2 d 4 h`.
+/// Returns a duration as people read it, rounded to its two largest units: `316 ms`, `1.08 s`, `15 min 3 s`, `3 h 20 min`,
+/// `2 d 4 h`; less than 0 ms with a sign, `-21.6 s`.
 pub(crate) fn readable_duration_ms(duration_ms: i64) -> String {
+    if duration_ms < 0 {
+        return format!("-{}", readable_duration_ms(duration_ms.saturating_neg()));
+    }
     let rounded = |to_ms: i64| duration_ms.saturating_add(to_ms / 2) / to_ms;
     let parts = |large: i64, unit: &str, small: i64, small_unit: &str| match small {
         0 => format!("{large} {unit}"),
@@ -73,6 +76,8 @@ mod tests {
             (86_399_999, "1 d"),
             (187_200_000, "2 d 4 h"),
             (i64::MAX, "106751991167 d 7 h"),
+            (-21_600, "-21.6 s"),
+            (i64::MIN, "-106751991167 d 7 h"),
         ] {
             assert_eq!(readable_duration_ms(ms), text);
         }

@@ -121,6 +121,13 @@ impl Durations {
         })
     }
 
+    /// Returns the average, rounded down.
+    pub(crate) fn average(&self) -> Option<i64> {
+        let all: i128 =
+            self.times().iter().map(|(ms, times)| i128::from(*ms) * i128::from(*times)).sum();
+        i64::try_from(all.checked_div_euclid(i128::from(self.count))?).ok()
+    }
+
     /// Returns the longest duration.
     pub(crate) fn longest(&self) -> Option<i64> {
         self.times().last().map(|(ms, _)| *ms)

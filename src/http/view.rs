@@ -285,13 +285,19 @@ impl View {
         self.store.top(filter, by, self.reader()).await
     }
 
+    /// Errors also if nothing of the baseline is before the period.
     pub(crate) async fn regressions(
         &self,
         filter: &QueryFilter,
         baseline: Baseline,
         kinds: &[ChangeKind],
-    ) -> Result<Option<Regressions>, StoreError> {
-        self.store.regressions(filter, baseline, kinds, self.reader()).await
+    ) -> Result<Option<Regressions>, ApiError> {
+        let found = self.store.regressions(filter, baseline, kinds, self.reader()).await?;
+        let period = found.as_ref().map(|found| (found.from_ms, found.to_ms));
+        match period.and_then(|period| baseline.fault(period, self.zone)) {
+            Some(fault) => Err(ApiError::BadRequest(fault)),
+            None => Ok(found),
+        }
     }
 
     pub(crate) async fn usage(

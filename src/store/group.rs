@@ -48,8 +48,6 @@ pub(crate) struct Group {
     pub total_ms: Option<i64>,
     /// The known durations of queries that did not fail: how long a query takes that fails says nothing of the others.
     pub durations: Durations,
-    /// The known durations of queries that failed.
-    pub failed_durations: Durations,
     /// Rows scanned.
     pub scan_rows: Option<i64>,
     /// Bytes scanned.
@@ -83,13 +81,6 @@ impl Group {
         let median_ms = self.durations.percentile(50).filter(|ms| *ms > 0)?;
         let p95_ms = self.durations.percentile(95).filter(|_| self.count >= VARIATION_RUNS)?;
         Some(p95_ms as f64 / median_ms as f64)
-    }
-
-    /// Returns the group with the durations of all queries, including failed ones.
-    pub(super) fn with_failed(mut self) -> Group {
-        self.durations.add_all(&std::mem::take(&mut self.failed_durations));
-        self.durations.compact();
-        self
     }
 }
 
@@ -251,13 +242,7 @@ impl Grouping {
         for (ms, times) in queries.all_durations() {
             sums.total_ms.add(Some(i128::from(ms) * i128::from(times)));
         }
-        let known = [
-            (&mut group.durations, queries.durations),
-            (&mut group.failed_durations, queries.failed_durations),
-        ];
-        for (known, durations) in known {
-            durations.iter().for_each(|(ms, times)| known.add(*ms, *times));
-        }
+        queries.durations.iter().for_each(|(ms, times)| group.durations.add(*ms, *times));
         sums.columns.iter_mut().zip(queries.sums).for_each(|(sum, value)| sum.add(value));
         group.peak_memory_bytes = queries.peak_memory_bytes.max(group.peak_memory_bytes);
         group.quarters += sums.new_quarters(queries.quarters, queries.first_ms);
@@ -293,7 +278,6 @@ impl Grouping {
     pub(super) fn into_groups(self) -> Vec<Group> {
         let groups = self.groups.into_iter().map(|(mut group, sums)| {
             group.durations.compact();
-            group.failed_durations.compact();
             group.total_ms = sums.total_ms.bounded();
             let [scan_rows, scan_bytes, cpu, rows, spilled, queue, parse, plan, schedule] =
                 sums.columns;

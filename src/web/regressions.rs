@@ -13,14 +13,14 @@ use super::report_cache::{Report, ReportCache};
 use super::request::{PageRequest, PageRequests, query_filter};
 use super::statements::{EXCERPT_CHARS, tabs};
 use super::time_range::TimeRange;
-use super::{format, paths};
+use super::{format, nearest, paths};
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
-use crate::http::query_parameters::{BaselineText, address};
+use crate::http::query_parameters::{BaselineText, Count, address};
 use crate::http::view::View;
 use crate::store::{Change, ChangeKind, Regression, Regressions, Visibility, Watch};
 
@@ -70,6 +70,13 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     let read = read(view.clone(), filter.clone(), baseline, changes);
     let report = reports.get_for_page(key, read).await?;
     let range = TimeRange::of(&view, &filter).await?;
+    let nearest = match &report.value {
+        Some(found) if found.ran == 0 => {
+            let period = QueryFilter { from_ms: Some(found.from_ms), ..filter };
+            nearest::sentence(&view, &period, &parameters).await?
+        }
+        _ => None,
+    };
     let body = html! {
         h1 { "Statements" }
         (tabs(paths::REGRESSIONS, &parameters))
@@ -81,7 +88,7 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
         @match &report.value {
             Some(found) => {
                 @if let Some(unread) = format::unread_profiles(found.unread_profiles) { (unread) }
-                (comparison(found, &parameters, view.zone))
+                (comparison(found, &parameters, view.zone, nearest.as_ref()))
             }
             None => p.empty { "The history is empty." },
         }
@@ -143,7 +150,12 @@ pub(super) fn baseline_choices(
     }
 }
 
-fn comparison(found: &Regressions, parameters: &Parameters, zone: Zone) -> Markup {
+fn comparison(
+    found: &Regressions,
+    parameters: &Parameters,
+    zone: Zone,
+    nearest: Option<&Markup>,
+) -> Markup {
     html! {
         (change_choices(found, parameters))
         p {
@@ -159,7 +171,9 @@ fn comparison(found: &Regressions, parameters: &Parameters, zone: Zone) -> Marku
                 " The history begins at " (format::time(Some(from_ms), zone)) ", within the baseline, so a statement may be new because nothing older is stored."
             }
         }
-        @if !found.has_baseline {
+        @if found.ran == 0 {
+            p.empty { "No statement ran in this range. " @if let Some(nearest) = nearest { (nearest) } }
+        } @else if !found.has_baseline {
             p.empty { "No statement ran in the baseline, so nothing is compared. Another baseline may have runs." }
         } @else if found.changed == 0 {
             p.empty { "No statement changed." }
@@ -167,9 +181,28 @@ fn comparison(found: &Regressions, parameters: &Parameters, zone: Zone) -> Marku
             p.empty { "No statement changed in this way." }
         } @else {
             (table(found, parameters))
+            (beyond(found, parameters))
             p.note {
-                "The median and p95 are of all runs, including failed ones. The confidence is how sure it is that a change is no chance, among all statements. "
+                "The median, p95 and the extra time of a slower statement are of runs that did not fail. The confidence is how sure it is that a change is no chance, among all statements. "
                 "With few runs it is that of the statement alone, and of a new statement how sure it is that it is not only rare."
+            }
+        }
+    }
+}
+
+/// Says how many of the statements the page shows, if it does not show all, with a link to more.
+fn beyond(found: &Regressions, parameters: &Parameters) -> Markup {
+    let (shown, all) = (found.statements.len(), found.chosen);
+    let limit = all.min(Count::<50>::MAX as usize);
+    html! {
+        @if shown < all {
+            p {
+                (format::integer(shown as i64)) " of " (format::integer(all as i64)) " statements are shown. "
+                @if shown < limit {
+                    a href=(address(paths::REGRESSIONS, parameters, &[("limit", &limit.to_string())])) {
+                        "Show " (format::integer(limit as i64))
+                    }
+                }
             }
         }
     }

@@ -169,14 +169,33 @@ fn what_changed_is_named_and_nothing_else() {
     let text = regress(&db, &[]);
     assert!(text.contains("has another plan") && text.contains("reads more rows"), "{text}");
     // A baseline ends before the period.
-    let later =
-        ["--from", "2024-09-02", "--to", "2024-09-03", "--baseline", "2024-09-02..2024-09-10"];
+    let later = ["--from", "2024-09-09", "--to", "2024-09-10", "--time-zone", "UTC", "--baseline"];
+    let baseline = ["2024-09-02..2024-09-10", "--json"];
     let report: Value =
-        serde_json::from_str(&regress(&db, &[&later[..], &["--json"]].concat())).unwrap();
-    assert_eq!(report["compared"], 0);
+        serde_json::from_str(&regress(&db, &[&later[..], &baseline].concat())).unwrap();
+    assert_eq!((&report["compared"], &report["ran"]), (&SHAPES.into(), &SHAPES.into()));
     assert_eq!(report["baseline_to_ms"], report["from_ms"]);
+    let wrong =
+        annals().arg("regress").args(later).arg("2024-09-09..2024-09-10").db(&db).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        stderr(&wrong).contains(
+            "--baseline: the baseline, 2024-09-09 00:00:00 to 2024-09-10 00:00:00, does not begin before the period, 2024-09-09 00:00:00 to 2024-09-09 "
+        ),
+        "{}",
+        stderr(&wrong)
+    );
     let first: Value = serde_json::from_str(&regress(&db, &["-n", "1", "--json"])).unwrap();
     assert_eq!((named(&first).len(), &first["slower"]), (1, &3.into()));
+    let note = |arguments: &[&str]| {
+        let output = annals().arg("regress").args(arguments).db(&db).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let shown = note(&["-n", "1"]);
+    assert!(shown.starts_with("annals: 1 of 3 statements are shown; -n 3 shows all\n"), "{shown}");
+    let nothing = note(&["--from", "2030-01-01"]);
+    assert!(nothing.contains("; the nearest earlier one started at "), "{nothing}");
 
     let server = Server::start(&db, &[]);
     let answer = server.envelope("/api/v1/regressions");
@@ -200,6 +219,19 @@ fn what_changed_is_named_and_nothing_else() {
     }
     assert!(page(&server, "/regressions?baseline=1d").contains("No statement ran"));
     assert_eq!(server.get("/api/v1/regressions?baseline=soon").0, 400);
+    for path in ["/regressions", "/api/v1/regressions"] {
+        let later = format!("{path}?from=2024-09-09&baseline=2024-09-09..2024-09-10");
+        assert_eq!(server.get(&later).0, 400, "{later}");
+    }
+    let first = page(&server, "/regressions?limit=1");
+    assert!(
+        first.contains("1 of 3 statements are shown. <a href=\"/regressions?limit=3\">Show 3</a>"),
+        "{first}"
+    );
+    let between = page(&server, "/regressions?from=2024-09-05&to=2024-09-06");
+    let sentence =
+        "No statement ran in this range. No query started in this range. The nearest earlier one";
+    assert!(between.contains(sentence), "{between}");
 }
 
 const DAY_MS: i64 = 86_400_000;
@@ -311,11 +343,17 @@ fn each_kind_of_change_is_named_and_those_of_few_runs_come_last() {
     let chosen = json(&["--change", "new,failing-more"]);
     found.retain(|(_, changes)| ["new", "failing_more"].contains(&changes[0].0.as_str()));
     assert_eq!((changed(&chosen), &chosen["changed"]), (found, &5.into()));
+    assert_eq!((&chosen["chosen"], &chosen["ran"]), (&3.into(), &26.into()));
     let unknown = annals().args(["regress", "--change", "quicker"]).db(&db).output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
     assert!(
         stderr(&unknown).contains("[possible values: new, slower, more-frequent, failing-more]")
     );
+
+    // Of the failed runs, all are new: none failed before.
+    let failed = json(&["--failed"]);
+    assert_eq!(changed(&failed), [("failing".to_string(), kind("new", false))]);
+    assert_eq!(failed["statements"][0]["after"]["p50_ms"], Value::Null);
 
     // Two hours of the day are compared with the same hours.
     let (from, to) = (at(7 * DAY_MS + 2 * HOUR_MS), at(7 * DAY_MS + 4 * HOUR_MS));

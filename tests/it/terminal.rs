@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::incident::PROFILED;
+use crate::support::incident::{PROFILED, incident};
 use crate::support::{audit_record, binary, db_argument, import, profile_with_finding, stdout};
 use tempfile::TempDir;
 
@@ -201,6 +201,8 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
     assert_eq!(names(&by_bytes), "query_id started_at scan_bytes duration user statement");
     let users = shown(80, "top --from 2024-09-01 --by user --sort scan-rows");
     assert_eq!(names(&users), "count errors total p50 p95 p99 scan_rows scan_bytes cpu_time user");
+    let hours = shown(80, "top --from 2024-09-01 --by hour 2>/dev/null");
+    assert!(hours.lines().nth(1).unwrap().ends_with(" 2024-09-01 10:00"), "{hours}");
     let usage = shown(80, "usage --from 2024-09-01 --to 2024-09-02 2>/dev/null");
     assert!(names(&usage).starts_with("kind running before cpu_time"), "{usage}");
     assert!(names(&usage).contains("errors count"), "{usage}");
@@ -276,4 +278,21 @@ fn colours_follow_the_environment_and_the_terminal() {
     assert_eq!(coloured(&[("TERM", "dumb")]), (false, false));
     assert_eq!(coloured(&[("CLICOLOR_FORCE", "1")]), (true, true));
     assert_eq!(coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), (false, false));
+}
+
+#[test]
+#[ignore = "needs script, of util-linux"]
+fn a_narrow_list_of_changes_says_from_what_to_what() {
+    let folder = TempDir::new().unwrap();
+    let input = incident(folder.path());
+    assert!(import(&folder.path().join("annals.db"), &[&input]).status.success());
+    let terminal = Terminal { columns: 80, environment: &[("NO_COLOR", "1")], ..WIDE };
+    let (shown, _) = terminal.run(folder.path(), "regress 2>/dev/null");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].starts_with("change                 fingerprint      extra"), "{shown}");
+    assert!(lines[1].starts_with("new                    d07cece60b82aba1 4 min 52 s"), "{shown}");
+    assert!(lines[2].starts_with("slower 211 ms → 1.03 s e146a5a40055983f 25.3 s"), "{shown}");
+    // What a user ran only in the period is new.
+    let (shown, _) = terminal.run(folder.path(), "regress --user mira 2>/dev/null");
+    assert!(shown.lines().nth(1).unwrap().starts_with("new    d07cece60b82aba1"), "{shown}");
 }

@@ -38,7 +38,8 @@ fn parsed<'de, D: Deserializer<'de>, T>(
 pub(crate) struct Count<const DEFAULT: u32>(pub(crate) u32);
 
 impl<const DEFAULT: u32> Count<DEFAULT> {
-    const MAX: u32 = 1000;
+    /// The largest one.
+    pub(crate) const MAX: u32 = 1000;
 }
 
 impl<const DEFAULT: u32> Default for Count<DEFAULT> {

@@ -85,7 +85,16 @@ impl Store {
         let (period, earlier) = (within(from_ms, to_ms), within(baseline_from_ms, baseline_to_ms));
         let after = of_engine!(self, store => store.by_statement(&period, reader).await?);
         let before = of_engine!(self, store => store.by_statement(&earlier, reader).await?);
-        let has_baseline = !before.is_empty();
+        let ran = after.iter().filter(|group| group.fingerprint.is_some()).count();
+        // A statement is new also if nothing that the filter chooses ran before. A cluster may have begun with the period.
+        let any = QueryFilter {
+            limit: 1,
+            cluster: filter.cluster.clone(),
+            from_ms: Some(baseline_from_ms),
+            to_ms: Some(baseline_to_ms),
+            ..QueryFilter::default()
+        };
+        let has_baseline = !before.is_empty() || !self.records(&any, reader).await?.is_empty();
         // Before the begin of the history, nothing is known.
         let known_from_ms = first_ms.clamp(baseline_from_ms, baseline_to_ms);
         let known_ms = baseline_to_ms.saturating_sub(known_from_ms);
@@ -104,7 +113,10 @@ impl Store {
             None if known_from_ms > baseline_from_ms && known_ms < period_ms.min(DAY_MS) => {}
             None => frequencies.add(&before, known_ms),
         }
-        let found = compare(before, after, &frequencies, (period_ms, known_ms));
+        let found = match has_baseline {
+            true => compare(before, after, &frequencies, (period_ms, known_ms)),
+            false => Compared::default(),
+        };
         let Compared { mut statements, durations, typical_factor, typical_frequency } = found;
         let changed = statements.len();
         let few_runs = statements.iter().filter(|it| it.has_few_runs()).count();
@@ -114,6 +126,7 @@ impl Store {
         if !kinds.is_empty() {
             statements.retain(|it| kinds.iter().any(|kind| it.is(*kind)));
         }
+        let chosen = statements.len();
         statements.truncate(filter.limit as usize);
         let named = statements.iter().map(|it| it.fingerprint).collect();
         let mut named = self.normalized_statements(&named).await?;
@@ -137,7 +150,9 @@ impl Store {
             slower,
             more_frequent,
             failing_more,
+            chosen,
             few_runs,
+            ran,
             compared: durations,
             typical_factor,
             typical_frequency,

@@ -8,7 +8,7 @@ use crate::domain::statistics::{Durations, chance_of_failures, chance_of_runs};
 use crate::store::group::Group;
 use crate::store::hours::HOUR_MS;
 
-/// Durations are compared if a statement has this many runs at least in each period ...
+/// Durations are compared if a statement has this many runs that did not fail at least in each period ...
 const MIN_RUNS: i64 = 8;
 /// ... which began in this many quarters of an hour at least.
 const MIN_QUARTERS: i64 = 4;
@@ -39,8 +39,6 @@ const TYPICAL_OF: usize = 10;
 const MORE_ROWS_FACTOR: f64 = 1.5;
 /// ... and this many more.
 const MORE_ROWS: i64 = 1000;
-/// Failures are the cause if this part more of the runs fail.
-const MORE_FAILURES: f64 = 0.25;
 /// A phase is the cause if it has this part of the longer duration.
 const CAUSING_PART: f64 = 0.5;
 
@@ -66,14 +64,8 @@ pub(in crate::store) fn compare(
     frequencies: &Frequencies,
     (period_ms, baseline_ms): (i64, i64),
 ) -> Compared {
-    // A statement that fails later than it did gets slower for its users.
-    let with_failed = |groups: Vec<Group>| groups.into_iter().map(Group::with_failed);
-    let before: HashMap<_, Group> =
-        with_failed(before).filter_map(|group| Some((group.fingerprint?, group))).collect();
-    if before.is_empty() {
-        return Compared::default();
-    }
-    let after: Vec<Group> = with_failed(after).collect();
+    let before = before.into_iter().filter_map(|group| Some((group.fingerprint?, group)));
+    let before: HashMap<_, Group> = before.collect();
     let pairs = after.iter().filter_map(|after| {
         let fingerprint = after.fingerprint?;
         Some(Pair { fingerprint, before: before.get(&fingerprint), after })
@@ -106,7 +98,7 @@ impl Pair<'_> {
             before.quarters.min(after.quarters) >= MIN_QUARTERS
                 && before.durations.count().min(after.durations.count()) >= MIN_RUNS as u64
         })?;
-        let all = (after.count as f64, before.count as f64);
+        let all = (after.durations.count() as f64, before.durations.count() as f64);
         after.durations.slowdown_p_value(&before.durations, all).and(Some(before))
     }
 }
@@ -191,7 +183,11 @@ impl<'f> Comparison<'f> {
         let nothing = Group::default();
         let before = RunCosts::of(before.unwrap_or(&nothing), usual_runs.map(per_hour));
         let after = RunCosts::of(group, Some(per_hour(group.count as f64)));
-        let longer_ms = after.average_ms.saturating_sub(before.average_ms);
+        let usual_ms = before.average_ms.unwrap_or(0);
+        let longer_ms = after.average_ms.map_or(0, |ms| match before.average_ms {
+            Some(usual_ms) => ms.saturating_sub(usual_ms),
+            None => 0,
+        });
         let more_runs = match usual_runs.filter(|_| is(ChangeKind::MoreFrequent)) {
             Some(usual) => (after.count as f64 - usual) as i64,
             None => 0,
@@ -199,8 +195,8 @@ impl<'f> Comparison<'f> {
         let extra_ms = match is(ChangeKind::New) {
             true => group.total_ms.unwrap_or(0),
             false => longer_ms
-                .saturating_mul(after.count)
-                .saturating_add(before.average_ms.saturating_mul(more_runs)),
+                .saturating_mul(after.count.saturating_sub(after.errors))
+                .saturating_add(usual_ms.saturating_mul(more_runs)),
         };
         let causes =
             if is(ChangeKind::Slower) { causes(&before, &after, longer_ms) } else { Vec::new() };
@@ -231,13 +227,14 @@ impl<'f> Comparison<'f> {
         let before = before?;
         // Each statement is compared with what it would take if it had got slower as the others have.
         let expected = before.durations.scaled(self.typical_factor.unwrap_or(1.0).max(1.0));
-        let average = |group: &Group| group.total_ms.unwrap_or(0) / group.count.max(1);
         if !is_longer(&expected, &after.durations, &[50, 95], MIN_FACTOR)
-            || average(after) <= average(before)
+            || after.durations.average() <= before.durations.average()
         {
             return None;
         }
-        let independent = (independent_runs(after), independent_runs(before));
+        let independent =
+            |group: &Group| independent_runs(group).min(group.durations.count() as f64);
+        let independent = (independent(after), independent(before));
         let chance = after.durations.slowdown_p_value(&expected, independent)?;
         let are_enough = pair.with_enough_durations().is_some();
         let is_felt = is_longer(&expected, &after.durations, &[50], MIN_FACTOR_OF_FEW);
@@ -328,8 +325,18 @@ fn is_longer(before: &Durations, after: &Durations, percents: &[u64], factor: f6
         else {
             return false;
         };
-        after.saturating_sub(before) >= MIN_LONGER_MS && after as f64 >= before as f64 * factor
+        is_longer_by(before, after, factor)
     })
+}
+
+/// Returns whether a statement is slower if its median got longer like this.
+pub(super) fn is_felt(before_ms: i64, after_ms: i64) -> bool {
+    is_longer_by(before_ms, after_ms, MIN_FACTOR)
+}
+
+fn is_longer_by(before_ms: i64, after_ms: i64, factor: f64) -> bool {
+    after_ms.saturating_sub(before_ms) >= MIN_LONGER_MS
+        && after_ms as f64 >= before_ms as f64 * factor
 }
 
 /// Returns how many more runs failed than would have with the baseline's share of failed runs.
@@ -349,7 +356,6 @@ fn causes(before: &RunCosts, after: &RunCosts, longer_ms: i64) -> Vec<Cause> {
         longer_ms > 0 && more_ms as f64 >= longer_ms as f64 * CAUSING_PART
     };
     let found = [
-        (Cause::Failures, after.failed_part() >= before.failed_part() + MORE_FAILURES),
         (Cause::Data, has_more_rows),
         (Cause::Queue, has_part(before.queue_time_ms, after.queue_time_ms)),
         (Cause::Planning, has_part(before.planning_time_ms, after.planning_time_ms)),
@@ -474,11 +480,20 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_a_cause() {
-        let found =
-            days(vec![runs(1, 100, 100, 5000)], vec![with_errors(runs(1, 100, 300, 5000), 40)]);
-        assert_eq!(found.statements[0].causes, [Cause::Failures]);
+    fn durations_are_of_runs_that_did_not_fail() {
+        let mut after = with_errors(runs(1, 60, 300, 5000), 40);
+        // Those that failed are quick.
+        (after.count, after.total_ms) = (100, after.total_ms.map(|ms| ms + 40));
+        let found = days(vec![runs(1, 100, 100, 5000)], vec![after]);
         assert_eq!(named(&found), [(1, vec![SLOWER, FAILING_MORE])]);
+        let one = &found.statements[0];
+        assert_eq!((one.extra_ms, one.after.average_ms), (200 * 60, Some(304)));
+        // Of a statement that fails always, no duration is known.
+        let all = Group { durations: Durations::default(), ..with_errors(runs(1, 100, 9, 0), 100) };
+        let found = days(vec![runs(1, 100, 100, 0)], vec![all]);
+        assert_eq!(named(&found), [(1, vec![FAILING_MORE])]);
+        let one = &found.statements[0];
+        assert_eq!((one.extra_ms, one.after.p50_ms, one.after.average_ms), (0, None, None));
     }
 
     #[test]
@@ -501,7 +516,8 @@ mod tests {
         let rare = &found.statements[1];
         assert!((rare.changes[0].confidence - 511.0 / 512.0).abs() < 1e-9);
         assert_eq!((rare.extra_ms, rare.before.count, rare.before.p50_ms), (27_011, 0, None));
-        assert_eq!(named(&week(vec![], after())), [], "without a baseline, nothing is new");
+        let found = week(vec![], vec![runs(3, 20, 200, 0)]);
+        assert_eq!(named(&found), [(3, vec![NEW])], "nothing that the filter chooses ran before");
     }
 
     #[test]

@@ -34,9 +34,14 @@ pub(crate) struct Regressions {
     pub more_frequent: usize,
     /// How many statements fail more.
     pub failing_more: usize,
+    /// How many statements changed in one of the ways that were asked for, with the ones beyond the limit.
+    pub chosen: usize,
     /// How many of the changed statements have few runs.
     pub few_runs: usize,
-    /// How many statements have durations to compare: each ran at least 8 times in both periods, in 4 quarters of an hour.
+    /// How many statements ran in the period.
+    pub ran: usize,
+    /// How many statements have durations to compare: each ran at least 8 times in both periods without a failure, in 4 quarters
+    /// of an hour.
     pub compared: usize,
     /// How many times as long the median of a typical statement took: more than 1 if the whole cluster got slower. A statement
     /// is named only if it got slower than that. None if fewer than 10 statements were compared.
@@ -53,7 +58,8 @@ pub(crate) struct Regressions {
     pub baseline_to_ms: i64,
     /// The begin of the history, if it is within the baseline. Then a statement may be new because nothing older is stored.
     pub history_from_ms: Option<i64>,
-    /// Whether a query of the filter ran in the baseline. If none did, nothing is compared, and no statement is called new.
+    /// Whether any query ran in the baseline, of the clusters of the filter. If none did, nothing is compared, and no statement is
+    /// called new.
     pub has_baseline: bool,
     /// Profiles of any time that annals has stored and not read yet. Their plans are missing among `plans`, and may be a cause.
     pub unread_profiles: i64,
@@ -92,8 +98,8 @@ pub(crate) struct Regression {
     /// What changed, one of each kind at most.
     pub changes: Vec<Change>,
     /// How much more time its runs took than expected, by the averages: all the time of a new statement; of one that runs more
-    /// often, the time beyond that of the baseline, scaled to the length of the period; otherwise, how much longer the runs took than as many of
-    /// the baseline, which is negative if they got quicker.
+    /// often, the time beyond that of the baseline, scaled to the length of the period; otherwise, how much longer the runs that did not fail took
+    /// than as many of the baseline, which is negative if they got quicker.
     pub extra_ms: i64,
     /// How many more of its runs failed than would have with the baseline's share of failed runs.
     pub extra_errors: i64,
@@ -109,7 +115,8 @@ pub(crate) struct Change {
     pub kind: ChangeKind,
     /// 1 less the chance that nothing changed, times the number of statements that were compared: from 0.95 to 1. With few
     /// runs, 1 less the chance for this statement alone: among many statements, chance makes some of these. Of a new
-    /// statement, 1 less the chance that it is as old as the baseline, and only rare.
+    /// statement and of a burst it may be any: 1 less the chance that runs of a rare statement, or one burst, are in the period
+    /// and not in the baseline.
     pub confidence: f64,
     /// Whether there are too few runs to be sure.
     pub few_runs: bool,
@@ -162,8 +169,6 @@ impl ChangeKind {
 pub(crate) enum Cause {
     /// Most of its runs have a plan that no run of the baseline had. Known if profiles of both periods are stored.
     Plan,
-    /// More of its runs fail: at least a quarter of all.
-    Failures,
     /// Its runs read more rows: at least half as many again, and a thousand.
     Data,
     /// It waits longer in the queue of its workload group: at least half of the longer duration.
@@ -177,7 +182,6 @@ impl Cause {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Cause::Plan => "has another plan",
-            Cause::Failures => "fails more often",
             Cause::Data => "reads more rows",
             Cause::Queue => "waits longer in the queue",
             Cause::Planning => "is planned longer",
@@ -185,8 +189,8 @@ impl Cause {
     }
 }
 
-/// What the runs of a statement cost in one period. Percentiles and averages are of all runs, including failed ones, and null
-/// if no run has a value.
+/// What the runs of a statement cost in one period. Durations are of runs that did not fail, and other averages of all runs.
+/// Null if no run has a value.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunCosts {
     /// Number of runs.
@@ -197,7 +201,7 @@ pub(crate) struct RunCosts {
     pub errors: i64,
     pub p50_ms: Option<i64>,
     pub p95_ms: Option<i64>,
-    pub average_ms: i64,
+    pub average_ms: Option<i64>,
     /// Rows scanned, on average.
     pub scan_rows: Option<i64>,
     /// Bytes scanned, on average.
@@ -228,8 +232,7 @@ impl RunCosts {
             errors: group.errors,
             p50_ms: group.durations.percentile(50),
             p95_ms: group.durations.percentile(95),
-            // A statement without a known duration costs no known time.
-            average_ms: average(group.total_ms).unwrap_or(0),
+            average_ms: group.durations.average(),
             scan_rows: average(group.scan_rows),
             scan_bytes: average(group.scan_bytes),
             cpu_time_ms: average(group.cpu_time_ms),
@@ -249,6 +252,12 @@ impl Regression {
     /// Returns whether all changes have too few runs to be sure.
     pub(crate) fn has_few_runs(&self) -> bool {
         self.changes.iter().all(|change| change.few_runs)
+    }
+
+    /// Returns whether its median is longer as that of a slower statement is; otherwise, only its 95th percentile is.
+    pub(crate) fn has_slower_median(&self) -> bool {
+        let medians = self.before.p50_ms.zip(self.after.p50_ms);
+        medians.is_some_and(|(before_ms, after_ms)| compare::is_felt(before_ms, after_ms))
     }
 
     /// Returns how many times as often it runs; None if it did not run in the same hours of the baseline.
