@@ -130,9 +130,9 @@ fn label(path: &str) -> &'static str {
     known_label(path).unwrap_or("other")
 }
 
-/// Returns whether a path belongs to a page or to the REST interface.
-pub(crate) fn is_known(path: &str) -> bool {
-    known_label(path).is_some()
+/// Returns whether a path is one for programs, and not below a page.
+pub(crate) fn is_for_programs(path: &str) -> bool {
+    known_label(path).is_some_and(|label| PAGES.iter().all(|(page, _)| *page != label))
 }
 
 /// Returns the label of a path in the metrics. `None` if there is nothing at the path.

@@ -85,7 +85,7 @@ async fn log_in(
     if let Some(user) = proxied {
         return logged_in_by_proxy(&state, &user, form.get("next")).await;
     }
-    let name = form.remove("name").unwrap_or_default();
+    let name = form.get("name").cloned().unwrap_or_default();
     let password = form.remove("password").unwrap_or_default();
     match state.authenticator().log_in(&name, &password, client).await {
         Ok(session) => {
@@ -156,10 +156,15 @@ fn form(parameters: &Parameters, error: Option<&str>) -> Markup {
             h1 { "Log in" }
             @if let Some(error) = error { p.error role="alert" { (error) } }
             input type="hidden" name="next" value=(local_path(parameters.get("next")));
-            label { "User" input name="name" autocomplete="username" required autofocus; }
+            @let name = parameters.get("name");
+            label {
+                "User"
+                input name="name" value=[name] autocomplete="username" required autofocus[name.is_none()];
+            }
             label {
                 "Password"
-                input type="password" name="password" autocomplete="current-password" required;
+                input type="password" name="password" autocomplete="current-password" required
+                    autofocus[name.is_some()];
             }
             button type="submit" { "Log in" }
         }

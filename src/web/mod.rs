@@ -47,7 +47,7 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
-use crate::http::{AppState, answer, is_known, middleware};
+use crate::http::{AppState, answer, is_for_programs, middleware};
 use layout::Page;
 pub(crate) use live_updates::LiveUpdates;
 use request::{PageRequest, PageRequests};
@@ -95,10 +95,10 @@ pub(crate) fn routes(
     not_rest().and(pages.or(events).boxed())
 }
 
-/// Returns the answer to a browser that asks for a path of nothing.
+/// Returns the answer to a browser that asks for a path of nothing. The routes of pages come before.
 fn not_found(requests: PageRequests) -> BoxedFilter<(Answer,)> {
     let is_nothing = warp::path::full().and(warp::header("accept")).and_then(
-        async |path: FullPath, accepted: String| match is_known(path.as_str()) {
+        async |path: FullPath, accepted: String| match is_for_programs(path.as_str()) {
             false if accepted.contains("text/html") => Ok(()),
             _ => Err(warp::reject::not_found()),
         },

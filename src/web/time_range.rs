@@ -115,7 +115,9 @@ impl TimeRange {
         }
         let width_ms = part_width(from_ms, to_ms);
         let offset_ms = view.zone.offset_ms(from_ms);
-        let chosen = (filter.from_ms, filter.to_ms);
+        // The begin of a default range is a choice, too: a chart counts what its range says. Only that of a whole history is none.
+        let default_from_ms = default_length.filter(|_| filter.to_ms.is_none()).and(Some(from_ms));
+        let chosen = (filter.from_ms.or(default_from_ms), filter.to_ms);
         Ok(Some(TimeRange { from_ms, to_ms, width_ms, offset_ms, chosen, first_ms, end_ms }))
     }
 

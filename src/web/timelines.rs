@@ -72,7 +72,7 @@ impl Timelines {
         async move {
             let _turn = turn.lock().await;
             let Some(range) = TimeRange::of(&view, &filter).await? else { return Ok(None) };
-            Ok(Some((range, range.timeline(&view, &filter).await?)))
+            Ok(Some((range, range.timeline(&view, &range.restrict(&filter)).await?)))
         }
     }
 }

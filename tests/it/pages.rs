@@ -379,6 +379,19 @@ fn the_chart_counts_the_queries_of_the_list() {
 }
 
 #[test]
+fn the_chart_of_the_last_day_counts_what_its_range_says() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    // The first bar begins before the day, with the older query in it.
+    for (id, time) in [("a-1", "2026-08-08 00:02:00"), ("a-2", "2026-08-09 00:07:00")] {
+        let query = json!({ "query_id": id, "time": time, "stmt": "select 1" });
+        server.send("POST", "/api/v1/queries", &[], query.to_string().as_bytes());
+    }
+    let body = page_with_chart(&server, "/");
+    assert!(body.contains("<span class=\"key count\">1 query</span>"), "{body}");
+}
+
+#[test]
 fn new_queries_are_sent_as_they_arrive() {
     let (_folder, server) = samples();
     let body = page(&server, "/?user=newcomer");
@@ -428,6 +441,9 @@ fn a_browser_logs_in_and_sees_only_its_users_queries() {
     let wrong = send(&server, "POST", "/login", &[], "name=carol&password=wrong-one");
     assert_eq!(wrong.status, 401);
     assert!(wrong.body.contains("the user or the password is wrong"));
+    assert!(
+        wrong.body.contains("name=\"name\" value=\"carol\"") && !wrong.body.contains("wrong-one")
+    );
     let foreign = [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")];
     let body = "name=carol&password=pass-word-of-carol";
     assert_eq!(send(&server, "POST", "/login", &foreign, body).status, 403);

@@ -193,9 +193,12 @@ fn a_browser_reads_a_page_where_there_is_none() {
         let mut answer = request.call().unwrap();
         (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
     };
-    let (status, page) = ask("/no-such-page", "text/html,application/xhtml+xml,*/*;q=0.8");
-    assert_eq!(status, 404);
-    assert!(page.contains("There is no page at this address.") && page.contains("href=\"/\""));
+    for path in ["/no-such-page", "/regressions/x", "/usage/x/y", "/login/x"] {
+        let (status, page) = ask(path, "text/html,application/xhtml+xml,*/*;q=0.8");
+        assert_eq!(status, 404, "{path}");
+        let says = "There is no page at this address.";
+        assert!(page.contains(says) && page.contains("href=\"/\""), "{path}");
+    }
     // Programs read JSON, and a browser reads what other paths answer.
     assert!(ask("/no-such-page", "*/*").1.starts_with('{'));
     assert!(ask("/metrics", "text/html,*/*").1.contains("# TYPE"));
