@@ -208,10 +208,7 @@ impl History {
 
     /// Says that no query matches a filter, and when the nearest ones started.
     pub(super) async fn say_nothing_found(&self, filter: &QueryFilter) -> anyhow::Result<ExitCode> {
-        let what = match filter.kind {
-            Some(Kind::Load) => "load",
-            _ => "query",
-        };
+        let what = filter.kind.unwrap_or(Kind::Query).name();
         let range = (filter.from_ms, filter.to_ms);
         if self.store.span(Reader::default()).await.context(READING)?.is_none() {
             eprintln!("annals: the history is empty");
@@ -219,19 +216,7 @@ impl History {
         }
         let mut nearest = Vec::new();
         let (first_ms, last_ms) = filter.starts();
-        let any = QueryFilter { limit: 1, order: QueryOrder::Start, after: None, ..filter.clone() };
-        let earlier = QueryFilter {
-            from_ms: None,
-            to_ms: filter.from_ms,
-            is_ascending: false,
-            ..any.clone()
-        };
-        let later = QueryFilter {
-            from_ms: Some(last_ms.saturating_add(1)),
-            to_ms: None,
-            is_ascending: true,
-            ..any
-        };
+        let [earlier, later] = filter.nearest();
         let has = (first_ms > i64::MIN, last_ms < i64::MAX);
         for (side, filter, exists) in [("earlier", earlier, has.0), ("later", later, has.1)] {
             // A search for a text may look at every statement.

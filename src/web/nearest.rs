@@ -24,15 +24,8 @@ pub(super) async fn sentence(
     if !has_range || is_outside || first(view, filter.clone()).await?.is_some() {
         return Ok(None);
     }
-    let before =
-        QueryFilter { from_ms: None, to_ms: Some(first_ms), is_ascending: false, ..filter.clone() };
-    let behind = QueryFilter {
-        from_ms: Some(last_ms.saturating_add(1)),
-        to_ms: None,
-        is_ascending: true,
-        ..filter.clone()
-    };
-    let (earlier, later) = (first(view, before).await?, first(view, behind).await?);
+    let [earlier, later] = filter.nearest();
+    let (earlier, later) = (first(view, earlier).await?, first(view, later).await?);
     let mut filters = paths::kept_of(parameters);
     filters.retain(|name, _| !["from", "to"].contains(&name));
     let start = |query: &StoredQuery| {

@@ -150,8 +150,7 @@ fn error_answer(
     response::page(status, &page, Some(&Viewer::of(view, &kept)))
 }
 
-/// Returns the parameters of a page without those that are wrong; None if the page is not wrong by a parameter. `sentence` says what is
-/// wrong: it begins with the name of a parameter of the page itself.
+/// Returns the parameters of a page without the wrong ones; None if no parameter is wrong. `sentence` says what is wrong: it begins with the name of a parameter of the page itself.
 fn without_wrong(view: &View, parameters: &Parameters, sentence: &str) -> Option<Parameters> {
     let mut right = readable(view, parameters);
     if right == *parameters {

@@ -85,14 +85,21 @@ pub(in crate::cli) struct Report {
 
 impl Occurrences {
     fn add(&mut self, path: &Path, place: Location<'_>) {
-        self.count += 1;
-        if self.places.len() < PLACES {
+        self.add_place(|| {
             let name = match is_standard_input(path) {
                 true => "<standard input>".to_string(),
                 false => path.display().to_string(),
             };
             let entry = place.entry.map(|entry| format!("/{entry}")).unwrap_or_default();
-            self.places.push(format!("{name}{entry}:{}", place.line));
+            format!("{name}{entry}:{}", place.line)
+        });
+    }
+
+    /// Counts one, and keeps the first places.
+    fn add_place(&mut self, place: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.places.len() < PLACES {
+            self.places.push(place());
         }
     }
 
@@ -129,10 +136,7 @@ impl Report {
     /// Counts a path that the user names and that does not exist.
     pub(super) fn missing(&mut self, path: &Path) {
         let missing = self.problems.entry(Problem::Missing).or_default();
-        missing.count += 1;
-        if missing.places.len() < PLACES {
-            missing.places.push(path.display().to_string());
-        }
+        missing.add_place(|| path.display().to_string());
     }
 
     /// Counts what is wrong with a piece of input, or looks wrong.

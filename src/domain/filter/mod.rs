@@ -169,6 +169,26 @@ impl QueryFilter {
         (self.from_ms.unwrap_or(i64::MIN), last_ms)
     }
 
+    /// Returns the filters that find the query right before the range of this one, and the query right behind it.
+    pub(crate) fn nearest(&self) -> [QueryFilter; 2] {
+        let (first_ms, last_ms) = self.starts();
+        let one = QueryFilter { limit: 1, order: QueryOrder::Start, after: None, ..self.clone() };
+        [
+            QueryFilter {
+                from_ms: None,
+                to_ms: Some(first_ms),
+                is_ascending: false,
+                ..one.clone()
+            },
+            QueryFilter {
+                from_ms: Some(last_ms.saturating_add(1)),
+                to_ms: None,
+                is_ascending: true,
+                ..one
+            },
+        ]
+    }
+
     /// Returns where the page of a list by start begins among the queries with a start: at this start, below this row.
     pub(crate) fn page_start(&self) -> (i64, i64) {
         let (_, last_ms) = self.starts();

@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for UnknownText {
     }
 }
 
-/// The name of a way in which a statement changed.
+/// The name of a kind of change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChangeName(pub(crate) ChangeKind);
 

@@ -1,4 +1,4 @@
-//! Statements that changed from one period to another: new ones, and those that are slower, more frequent or failing more.
+//! Statements that changed from one period to another: new, slower, more frequent and more often failing statements.
 
 mod compare;
 mod hours;
@@ -109,7 +109,7 @@ pub(crate) struct Regression {
     pub after: RunCosts,
 }
 
-/// A way in which a statement changed, and how sure that is.
+/// One change of a statement, and how sure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Change {
     pub kind: ChangeKind,

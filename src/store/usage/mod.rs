@@ -174,7 +174,7 @@ pub(crate) struct UsageCosts {
     pub began_before: i64,
     /// Runs that failed.
     pub errors: i64,
-    /// Of the runs that failed, those that started before the range.
+    /// How many of the failed runs started before the range.
     pub errors_began_before: i64,
     /// How long the runs ran within the range, together. Null if that is known of no run.
     pub running_ms: Option<i64>,

@@ -59,7 +59,7 @@ impl Folding {
         if folds {
             for (position, node) in plan.nodes.iter().enumerate() {
                 let usual = usual.get(position).copied().flatten();
-                is_kept[position] = node.share.unwrap_or(0.0).max(node.weight) >= MIN_SHARE
+                is_kept[position] = node.largest_part() >= MIN_SHARE
                     || !findings.of_node(&node.id).is_empty()
                     || usual.is_some_and(|usual| usual.is_exceeded_by(node.time_ns))
                     || view.difference(node).is_some();

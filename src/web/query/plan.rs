@@ -127,11 +127,8 @@ fn legend(scene: &Scene<'_>, folded: usize) -> Markup {
 
 /// Returns a sentence that names the nodes that took the most time.
 fn costliest(plan: &Plan<'_, '_>, view: &PlanView, path: &str) -> Markup {
-    let mut nodes: Vec<&Node<'_, '_>> = plan
-        .nodes
-        .iter()
-        .filter(|node| node.share.unwrap_or(0.0).max(node.weight) >= 0.05)
-        .collect();
+    let mut nodes: Vec<&Node<'_, '_>> =
+        plan.nodes.iter().filter(|node| node.largest_part() >= 0.05).collect();
     nodes.sort_by_key(|node| std::cmp::Reverse(node.time_ns));
     html! {
         @if !nodes.is_empty() {

@@ -61,7 +61,7 @@ const COLUMNS: [Column; 5] = [
 
 /// What the figures mean.
 pub(super) const MEANING: &str = "Time is how long runs ran within the range, together. Of a run that is only partly in it, CPU time and bytes scanned \
-    count by the same part. The runs and the failed ones lead to History, which lists them without those that began before the range.";
+    count by the same part. The runs and the failed ones lead to History, where a run that began before the range is missing.";
 
 /// What the tables of a page have in common.
 pub(super) struct UsageTables<'a> {

@@ -154,6 +154,11 @@ impl Node<'_, '_> {
         is_local(&self.name, self.children.len())
     }
 
+    /// Returns the larger of the node's parts: of the own times of all nodes, and of the query's duration.
+    pub(crate) fn largest_part(&self) -> f64 {
+        self.share.unwrap_or(0.0).max(self.weight)
+    }
+
     /// Returns how many rows the nodes that this one reads from gave on; none if no count is known.
     pub(crate) fn input_rows(&self, nodes: &[Node<'_, '_>]) -> Option<u64> {
         let children = self.children.iter().filter_map(|child| nodes.get(*child));
