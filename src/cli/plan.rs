@@ -113,7 +113,9 @@ fn details(history: &History, node: &ReportedNode) -> String {
     if let (true, Some(usual_ns), Some(times)) =
         (node.is_unusual, node.usual_time_ns, node.times_usual)
     {
-        details.push(format!("{times:.1} times its usual {}", time_text(Some(usual_ns))));
+        let rows = node.usual_rows.map(|rows| format!(", usually {}", rows_text(history, rows)));
+        let rows = rows.unwrap_or_default();
+        details.push(format!("{times:.1} times its usual {}{rows}", time_text(Some(usual_ns))));
     }
     details
         .iter()

@@ -40,6 +40,18 @@ fn history() -> (TempDir, PathBuf) {
 }
 
 #[test]
+fn the_fastest_and_the_slowest_run_of_a_statement_have_profiles() {
+    let (_folder, db) = history();
+    let server = Server::start(&db, &[]);
+    let query = server.envelope("/api/v1/queries/bare-1")["data"].clone();
+    let path = format!("/statements/{}", query["fingerprint"].as_str().unwrap());
+    let body = page(&server, &path);
+    let (_, section) = body.split_once("Fastest and slowest run with a profile").unwrap();
+    let (section, _) = section.split_once("</section>").unwrap();
+    assert!(section.contains("Time, slowest") && !section.contains("bare-1"), "{section}");
+}
+
+#[test]
 fn two_runs_are_compared_in_the_order_of_their_starts() {
     let (_folder, db) = history();
     let server = Server::start(&db, &["--time-zone", "UTC"]);

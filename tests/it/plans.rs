@@ -284,7 +284,7 @@ fn a_node_that_takes_far_longer_than_usual_is_marked() {
     drop(server);
     let shown = annals().args(["profile", "6-a", "--plan"]).db(&db).output().unwrap();
     let shown = stdout(&shown);
-    assert!(shown.contains("9.0 times its usual 100.0ms"), "{shown}");
+    assert!(shown.contains("9.0 times its usual 100.0ms, usually 30 rows"), "{shown}");
     assert!(shown.contains("of 6 other runs"), "{shown}");
     // A usual time is said only where it is far exceeded.
     assert_eq!(shown.matches("times its usual").count(), 1, "{shown}");

@@ -198,7 +198,7 @@ fn details(
         ("Rows in", number(node.input_rows(&plan.nodes))),
         ("Rows out", number(node.rows)),
         ("Rows expected", number(node.expected_rows)),
-        ("Bytes read or sent", size(node.bytes)),
+        (if node.name.contains("SCAN") { "Bytes scanned" } else { "Bytes sent" }, size(node.bytes)),
         ("Peak memory", size(node.memory_bytes)),
         ("Spilled", size(node.spill_bytes)),
         ("Table", text(&node.table)),

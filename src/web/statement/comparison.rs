@@ -30,9 +30,11 @@ pub(super) async fn compare_extremes(
     page: &Parameters,
 ) -> Result<Option<Markup>, ApiError> {
     let timed = || runs.iter().filter(|run| run.duration_ms.is_some());
-    // Of runs that took equally long, the one with a profile.
-    let slowest = timed().max_by_key(|run| (run.duration_ms, run.has_profile));
-    let fastest = timed().min_by_key(|run| (run.duration_ms, !run.has_profile));
+    // Only plans say why one took longer.
+    let have_profiles = timed().filter(|run| run.has_profile).count() > 1;
+    let compared = || timed().filter(|run| run.has_profile || !have_profiles);
+    let slowest = compared().max_by_key(|run| run.duration_ms);
+    let fastest = compared().min_by_key(|run| run.duration_ms);
     let pair = fastest.zip(slowest).filter(|(fastest, slowest)| fastest.id != slowest.id);
     let Some((fastest, slowest)) = pair else {
         return Ok(None);
@@ -50,7 +52,7 @@ pub(super) async fn compare_extremes(
     Ok(Some(html! {
         section aria-labelledby="comparison" {
             h2 #comparison {
-                "Fastest and slowest run"
+                "Fastest and slowest run" @if have_profiles { " with a profile" }
                 @if let Some(runs) = newest { " (newest " (runs) " runs)" }
             }
             (runs_side_by_side(fastest, slowest, page, view.zone))

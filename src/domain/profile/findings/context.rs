@@ -6,7 +6,7 @@ use super::quantity::{Quantity, Unit};
 use crate::domain::profile::dialects::{bytes, kind, rows};
 use crate::domain::profile::operators::{Operator, id_of};
 use crate::domain::profile::phases::Phases;
-use crate::domain::profile::plan::{Engine, Node, Plan, find, find_in, longest_ns};
+use crate::domain::profile::plan::{Engine, Node, Plan, find, find_in};
 use crate::domain::profile::tree::{Counter, Section, is_merged};
 
 /// The own time of a node from which on it is worth a look.
@@ -148,15 +148,6 @@ pub(super) fn is_costly(node: &Node<'_, '_>) -> bool {
 /// Returns whether a node reads a table or files.
 pub(super) fn is_scan(node: &Node<'_, '_>) -> bool {
     node.name.contains("SCAN")
-}
-
-/// Returns how long a scan of Doris waited for its own scanners.
-pub(super) fn scanners_ns(scan: &Node<'_, '_>) -> Option<u64> {
-    let counters = scan.operators.iter().flat_map(|operator| operator.instances()).flatten();
-    let waits = counters.filter(|counter| {
-        counter.name.starts_with("WaitForDependency[") && counter.name.contains("SCAN_OPERATOR")
-    });
-    waits.filter_map(|counter| longest_ns(counter)).max()
 }
 
 /// Returns what a sentence calls a node: `HASH_JOIN 7`, `OLAP_SCAN 0 of plants`. A text may have names of any length, of

@@ -98,12 +98,12 @@ pub(super) const PARALLELISM: Rule = Rule {
     thresholds: &[SINGLE_TIME, SINGLE_SHARE, SINGLE_ROWS, OTHER_INSTANCES],
     meaning: "All rows of a node go through one instance, while other nodes work in many.",
     doris: Some(Advice::new(
-        "Give windows a PARTITION BY and sorts a LIMIT where the statement allows it, and see whether the session limits the parallelism.",
+        "Give a window a PARTITION BY and a sort a LIMIT where the statement allows it. Other nodes have the instances of what they read: see how many tablets that has, and whether the session limits the parallelism.",
         "parallel_pipeline_task_num",
         "https://doris.apache.org/docs/4.x/query-acceleration/tuning/tuning-execution/parallelism-tuning/",
     )),
     starrocks: Some(Advice::new(
-        "Give windows a PARTITION BY and sorts a LIMIT where the statement allows it, and see whether the session limits the parallelism.",
+        "Give a window a PARTITION BY and a sort a LIMIT where the statement allows it. Other nodes have the instances of what they read: see how many tablets that has, and whether the session limits the parallelism.",
         "pipeline_dop",
         "https://docs.starrocks.io/docs/sql-reference/System_variable/#pipeline_dop",
     )),

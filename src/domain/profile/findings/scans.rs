@@ -1,8 +1,6 @@
 //! Scans that read more than they need.
 
-use super::context::{
-    Context, NODE_SHARE, NODE_TIME, is_costly, is_scan, name, plan_info, scanners_ns,
-};
+use super::context::{Context, NODE_SHARE, NODE_TIME, is_costly, is_scan, name, plan_info};
 use super::quantity::{Quantity, Unit, count, ns, ratio, rows};
 use super::rules::{Advice, Case, Rule};
 use crate::domain::profile::plan::{Engine, Node};
@@ -116,11 +114,8 @@ pub(super) const SLOW: Rule = Rule {
 
 fn slow(context: &Context<'_>) -> Vec<Case> {
     let mut cases = Vec::new();
-    if context.plan.engine != Engine::Doris {
-        return cases;
-    }
-    for (position, node) in context.nodes().filter(|(_, node)| is_scan(node)) {
-        let (Some(time), Some(scanners)) = (node.time_ns, scanners_ns(node)) else { continue };
+    for (position, node) in context.nodes() {
+        let (Some(time), Some(scanners)) = (node.time_ns, node.scanner_wait_ns) else { continue };
         let Some(read) = context.total(node, "ScanRows").or(node.rows) else { continue };
         let is_slow = SLOW_TIME.is_met(time as f64)
             && SCANNERS_PART.is_met(ratio(scanners, time) * 100.0)

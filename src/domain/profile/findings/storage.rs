@@ -143,12 +143,9 @@ fn many_rowsets(context: &Context<'_>) -> Vec<Case> {
             continue;
         }
         let evidence = vec![count("rowsets read", rowsets), count("pieces of tablets", pieces)];
-        let means = format!(
-            "{} reads {} rowsets for {} pieces of tablets.",
-            name(node),
-            evidence[0],
-            evidence[1]
-        );
+        let of = if pieces == 1 { "piece of a tablet" } else { "pieces of tablets" };
+        let means =
+            format!("{} reads {} rowsets for {} {of}.", name(node), evidence[0], evidence[1]);
         cases.push(Case { nodes: vec![position], weight: node.weight, evidence, means });
     }
     cases

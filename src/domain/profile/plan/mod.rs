@@ -31,7 +31,7 @@ use super::phases::total_ms;
 use super::tree::Section;
 
 pub(crate) use self::comparison::{NodeDifference, compare};
-pub(super) use self::engines::{Engine, find, find_in, longest_ns};
+pub(super) use self::engines::{Engine, find, find_in};
 pub(crate) use self::fingerprint::{InvalidPlanFingerprint, PlanFingerprint};
 pub(crate) use self::history::{PlanChange, PlanRun, PlanStatistics, StatementPlans};
 pub(crate) use self::report::{PlanReport, ReportedNode};
@@ -69,6 +69,8 @@ pub(crate) struct Node<'o, 's> {
     pub time_ns: Option<u64>,
     /// The longest time that one of the operators waited for others, in nanoseconds.
     pub wait_ns: Option<u64>,
+    /// The longest time that an instance of a scan of Doris waited for its own scanners, in nanoseconds. It is own time: they read.
+    pub scanner_wait_ns: Option<u64>,
     /// The own time as a part of the own times of all nodes, from 0 to 1; none if the own time is unknown.
     pub share: Option<f64>,
     /// The part of the query's duration that the own time is, from 0 to 1; of a profile without a duration, the share. Nodes that

@@ -125,19 +125,19 @@ fn is_scan(operator: &Operator<'_>) -> bool {
 /// Sets the times of a scan. Its execution time has what it waited for runtime filters, and what it waited for its own scanners,
 /// which read (`ScanLocalState::close`). Only the first is waiting for other nodes; profiles with few details do not have it.
 fn read_times_of_scan(node: &mut Node<'_, '_>) {
-    let (mut work, mut wait) = (None, None);
+    let (mut work, mut wait, mut scanners) = (None, None, None);
     for counters in node.operators.iter().flat_map(|operator| operator.instances()) {
         let longest = |start: &str| {
             let all = counters.iter().filter(|counter| counter.name.starts_with(start));
             all.filter_map(|counter| longest_ns(counter)).max()
         };
         let filters = longest("WaitForRuntimeFilter");
-        let scanners = longest("WaitForDependency").unwrap_or(0);
-        let own =
-            longest("ExecTime").map(|ns| ns.saturating_sub(filters.unwrap_or(0)).max(scanners));
-        (work, wait) = (work.max(own), wait.max(filters));
+        let waited = longest("WaitForDependency");
+        let own = longest("ExecTime")
+            .map(|ns| ns.saturating_sub(filters.unwrap_or(0)).max(waited.unwrap_or(0)));
+        (work, wait, scanners) = (work.max(own), wait.max(filters), scanners.max(waited));
     }
-    (node.time_ns, node.wait_ns) = (work.or(node.time_ns), wait);
+    (node.time_ns, node.wait_ns, node.scanner_wait_ns) = (work.or(node.time_ns), wait, scanners);
 }
 
 /// Returns how long the instance of an operator that waited longest waited for others.

@@ -161,6 +161,6 @@ fn total_bytes(node: &Node<'_, '_>, names: &[&str]) -> Option<u64> {
 }
 
 /// Returns the longest of the times of a counter's instances, in nanoseconds.
-pub(in crate::domain::profile) fn longest_ns(counter: &Counter<'_>) -> Option<u64> {
+fn longest_ns(counter: &Counter<'_>) -> Option<u64> {
     parse_duration_ns(longest_of(counter))
 }
