@@ -354,6 +354,18 @@ pub struct FilterArgs {
     /// Not of this cluster; queries whose cluster is unknown stay
     #[arg(long, value_name = "NAME")]
     not_cluster: Vec<String>,
+    /// Queries of sessions in this catalog, like internal
+    #[arg(long, value_name = "NAME")]
+    catalog: Vec<String>,
+    /// Not in this catalog
+    #[arg(long, value_name = "NAME")]
+    not_catalog: Vec<String>,
+    /// Queries whose statement the frontend calls so, like SELECT
+    #[arg(long, value_name = "NAME")]
+    statement_type: Vec<String>,
+    /// Not of this type of statement
+    #[arg(long, value_name = "NAME")]
+    not_statement_type: Vec<String>,
     /// Queries that read this table and loads that wrote it: orders, shop.orders or internal.shop.orders;
     /// =orders is exactly this name
     #[arg(long, value_name = "NAME")]
@@ -367,8 +379,8 @@ pub struct FilterArgs {
     /// Not of this session
     #[arg(long, value_name = "ID")]
     not_session_id: Vec<String>,
-    /// Queries of which this is unknown: user, db, state, client, frontend, workload_group, compute_group, cluster, table,
-    /// session_id or fingerprint; with --user and the like, beside queries with these values
+    /// Queries of which this is unknown: user, db, state, client, frontend, workload_group, compute_group, cluster, catalog,
+    /// statement_type, table, session_id or fingerprint; with --user and the like, beside queries with these values
     #[arg(long, value_name = "NAME", value_parser = parse_text_name)]
     unknown: Vec<ChosenText>,
     /// Queries that failed, or with `false` queries that did not
@@ -432,6 +444,8 @@ impl FilterArgs {
             workload_group: choice(&self.workload_group, &self.not_workload_group)?,
             compute_group: choice(&self.compute_group, &self.not_compute_group)?,
             cluster: choice(&self.cluster, &self.not_cluster)?,
+            catalog: choice(&self.catalog, &self.not_catalog)?,
+            statement_type: choice(&self.statement_type, &self.not_statement_type)?,
             table: choice(&self.table, &self.not_table)?,
             session_id: choice(&self.session_id, &self.not_session_id)?,
             no_statement: Choice::default(),

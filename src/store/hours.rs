@@ -136,6 +136,8 @@ pub(super) fn can_answer(filter: &QueryFilter) -> bool {
         frontend,
         workload_group,
         compute_group,
+        catalog,
+        statement_type,
         table,
         session_id,
         no_statement,
@@ -159,8 +161,10 @@ pub(super) fn can_answer(filter: &QueryFilter) -> bool {
         is_ascending: _,
         after: _,
     } = filter;
-    [state, client, frontend, workload_group, compute_group, table, session_id, no_statement]
+    let groups = [workload_group, compute_group, catalog, statement_type];
+    [state, client, frontend, table, session_id, no_statement]
         .iter()
+        .chain(&groups)
         .all(|it| it.is_any())
         && is_failed.is_none()
         && has_profile.is_none()

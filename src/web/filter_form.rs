@@ -13,7 +13,7 @@ use crate::http::query_parameters::address;
 
 /// The texts that a query is chosen by: the parameter, the parameter that excludes, and the label. The first three fields
 /// always show, and the next one if there are several clusters.
-const TEXTS: [(&str, &str, &str); 10] = [
+const TEXTS: [(&str, &str, &str); 12] = [
     ("user", "not_user", "User"),
     ("db", "not_db", "Database"),
     ("state", "not_state", "State"),
@@ -22,6 +22,8 @@ const TEXTS: [(&str, &str, &str); 10] = [
     ("frontend", "not_frontend", "Frontend"),
     ("workload_group", "not_workload_group", "Workload group"),
     ("compute_group", "not_compute_group", "Compute group"),
+    ("catalog", "not_catalog", "Catalog"),
+    ("statement_type", "not_statement_type", "Statement type"),
     ("table", "not_table", "Table"),
     ("session_id", "not_session_id", "Session"),
 ];

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 const START_MS: i64 = 1_764_000_000_000;
 
 /// The texts that queries of [`queries`] have. The last is a query without one.
-const TEXTS: [(&str, &str, &[Option<&str>]); 10] = [
+const TEXTS: [(&str, &str, &[Option<&str>]); 12] = [
     ("user", "user", &[Some("alice"), Some("bob"), Some("etl"), Some("a&b=c"), None]),
     ("db", "db", &[Some("shop"), Some("lake"), Some("数据"), None]),
     ("state", "state", &[Some("EOF"), Some("ERR"), Some("RUNNING"), None]),
@@ -29,6 +29,8 @@ const TEXTS: [(&str, &str, &[Option<&str>]); 10] = [
     ("session_id", "session_id", &[Some("17"), Some("170"), None]),
     ("compute_group", "compute_group", &[Some("day"), Some("night"), None]),
     ("cluster", "cluster", &[Some("prod"), Some("test"), None]),
+    ("catalog", "catalog", &[Some("internal"), Some("hive"), None]),
+    ("statement_type", "stmt_type", &[Some("SELECT"), Some("INSERT"), None]),
     (
         "table",
         "queried_tables",

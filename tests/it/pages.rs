@@ -305,6 +305,14 @@ fn each_value_is_a_link_that_filters_by_it() {
         let rows = listed(&page(&server, &format!("{link}&from=1500000000000&limit=1000"))).len();
         assert!(rows > 0, "{link}");
     }
+    let query = server.envelope("/api/v1/queries?catalog=internal&statement_type=SELECT&limit=1");
+    let body = page(
+        &server,
+        &format!("/query_profile/{}", query["data"][0]["query_id"].as_str().unwrap()),
+    );
+    for link in ["/?catalog=internal", "/?statement%5Ftype=SELECT"] {
+        assert!(body.contains(&format!("href=\"{link}\"")), "{link}: {body}");
+    }
     let mart = server.envelope("/api/v1/queries?table=receipts&limit=1");
     let id = mart["data"][0]["query_id"].as_str().unwrap();
     let body = page(&server, &format!("/query_profile/{id}"));

@@ -66,6 +66,9 @@ pub(crate) enum ChosenText {
     WorkloadGroup,
     ComputeGroup,
     Cluster,
+    Catalog,
+    /// What a frontend calls the statement: `SELECT`.
+    StatementType,
     /// A table that the query reads or the load writes: its name alone, behind its database, or behind its catalog and its
     /// database; behind `=`, the whole name as a list has it.
     Table,
@@ -77,7 +80,7 @@ pub(crate) enum ChosenText {
 
 impl ChosenText {
     /// Every text with the name of its parameter.
-    pub(crate) const NAMES: [(&str, ChosenText); 11] = [
+    pub(crate) const NAMES: [(&str, ChosenText); 13] = [
         ("user", ChosenText::User),
         ("db", ChosenText::Db),
         ("state", ChosenText::State),
@@ -86,6 +89,8 @@ impl ChosenText {
         ("workload_group", ChosenText::WorkloadGroup),
         ("compute_group", ChosenText::ComputeGroup),
         ("cluster", ChosenText::Cluster),
+        ("catalog", ChosenText::Catalog),
+        ("statement_type", ChosenText::StatementType),
         ("table", ChosenText::Table),
         ("session_id", ChosenText::Session),
         ("fingerprint", ChosenText::Fingerprint),

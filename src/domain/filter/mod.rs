@@ -47,6 +47,8 @@ pub(crate) struct QueryFilter {
     pub workload_group: Choice,
     pub compute_group: Choice,
     pub cluster: Choice,
+    pub catalog: Choice,
+    pub statement_type: Choice,
     pub table: Choice,
     pub session_id: Choice,
     /// Whether the statement is unknown. `fingerprint` is the one that is chosen.
@@ -104,7 +106,7 @@ impl QueryFilter {
     }
 
     /// Returns the texts that the filter chooses by their values.
-    pub(crate) fn choices(&self) -> [(ChosenText, &Choice); 11] {
+    pub(crate) fn choices(&self) -> [(ChosenText, &Choice); 13] {
         [
             (ChosenText::User, &self.user),
             (ChosenText::Db, &self.db),
@@ -114,6 +116,8 @@ impl QueryFilter {
             (ChosenText::WorkloadGroup, &self.workload_group),
             (ChosenText::ComputeGroup, &self.compute_group),
             (ChosenText::Cluster, &self.cluster),
+            (ChosenText::Catalog, &self.catalog),
+            (ChosenText::StatementType, &self.statement_type),
             (ChosenText::Table, &self.table),
             (ChosenText::Session, &self.session_id),
             (ChosenText::Fingerprint, &self.no_statement),
@@ -131,6 +135,8 @@ impl QueryFilter {
             ChosenText::WorkloadGroup => &mut self.workload_group,
             ChosenText::ComputeGroup => &mut self.compute_group,
             ChosenText::Cluster => &mut self.cluster,
+            ChosenText::Catalog => &mut self.catalog,
+            ChosenText::StatementType => &mut self.statement_type,
             ChosenText::Table => &mut self.table,
             ChosenText::Session => &mut self.session_id,
             ChosenText::Fingerprint => &mut self.no_statement,

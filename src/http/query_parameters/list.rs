@@ -86,6 +86,22 @@ macro_rules! filter_parameters {
             #[serde(default)]
             #[param(schema_with = $crate::http::query_parameters::values_schema)]
             pub not_cluster: Vec<String>,
+            /// The catalog of the session, like `internal`.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub catalog: Vec<String>,
+            /// Not this catalog.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_catalog: Vec<String>,
+            /// What the frontend calls the statement, like `SELECT`.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub statement_type: Vec<String>,
+            /// Not this type of statement.
+            #[serde(default)]
+            #[param(schema_with = $crate::http::query_parameters::values_schema)]
+            pub not_statement_type: Vec<String>,
             /// A table that the query read or the load wrote, as far as its record names tables: `orders`, `shop.orders` or
             /// `internal.shop.orders`; `=orders` is exactly this name.
             #[serde(default)]
@@ -163,6 +179,8 @@ macro_rules! filter_parameters {
                     workload_group: choice(self.workload_group, self.not_workload_group),
                     compute_group: choice(self.compute_group, self.not_compute_group),
                     cluster: choice(self.cluster, self.not_cluster),
+                    catalog: choice(self.catalog, self.not_catalog),
+                    statement_type: choice(self.statement_type, self.not_statement_type),
                     table: choice(self.table, self.not_table),
                     session_id: choice(self.session_id, self.not_session_id),
                     is_failed: self.is_failed,

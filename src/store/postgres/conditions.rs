@@ -320,6 +320,8 @@ fn column(text: ChosenText) -> &'static str {
         ChosenText::WorkloadGroup => "query.workload_group",
         ChosenText::ComputeGroup => "query.compute_group",
         ChosenText::Cluster => "query.cluster",
+        ChosenText::Catalog => "query.catalog",
+        ChosenText::StatementType => "query.statement_type",
         ChosenText::Session => "query.session_id",
         ChosenText::Fingerprint => "query.fingerprint",
         ChosenText::Table => TABLES,

@@ -197,6 +197,7 @@ fn filters(fingerprint: Fingerprint) -> Vec<QueryFilter> {
             no_statement: Choice { is_unknown: true, ..Choice::default() },
             ..all.clone()
         },
+        QueryFilter { catalog: text("internal"), statement_type: text("SELECT"), ..all.clone() },
         QueryFilter { table: text("orders"), ..all.clone() },
         QueryFilter { table: text("=t1"), ..all.clone() },
         QueryFilter { search: search(Some("from t1 "), None), ..all.clone() },

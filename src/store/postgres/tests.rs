@@ -110,7 +110,7 @@ fn search(random: &mut fastrand::Rng) -> Option<Search> {
 
 fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilter {
     let mut given = || random.u8(..9) == 0;
-    let given: Vec<bool> = (0..23).map(|_| given()).collect();
+    let given: Vec<bool> = (0..25).map(|_| given()).collect();
     let text = |is_given: bool, random: &mut fastrand::Rng, texts: &[&str]| {
         let mut some = |most: usize| {
             (0..random.usize(..=most)).map(|_| one_of(random, texts).to_string()).collect()
@@ -136,6 +136,8 @@ fn filter(random: &mut fastrand::Rng, fingerprints: &[Fingerprint]) -> QueryFilt
         workload_group: text(given[14], random, &["normal", "etl"]),
         compute_group: text(given[15], random, &["cg1", "cg2"]),
         cluster: text(given[21], random, &["prod", "生产", "no"]),
+        catalog: text(given[23], random, &["internal", "hive", "no"]),
+        statement_type: text(given[24], random, &["SELECT", "select"]),
         table: text(
             given[16],
             random,

@@ -12,10 +12,6 @@ use crate::web::{format, paths};
 /// A field's name and value; `None` where the value is not known.
 type Field = Option<(&'static str, Markup)>;
 
-fn text(name: &'static str, value: &Option<String>) -> Field {
-    value.as_ref().map(|value| (name, html! { bdi { (value) } }))
-}
-
 /// Returns a field whose value is a link to the queries that have it.
 fn link(name: &'static str, parameter: &str, value: &Option<String>, page: &Parameters) -> Field {
     let value = value.as_ref()?;
@@ -101,7 +97,7 @@ fn main_fields(query: &StoredQuery, zone: Zone, page: &Parameters) -> Vec<Field>
         time("Ended", query.ended_ms, zone),
         link("User", "user", &query.user, page),
         client(query, page),
-        text("Catalog", &query.catalog),
+        link("Catalog", "catalog", &query.catalog, page),
         link("Database", "db", &query.db, page),
         integer("Rows scanned", query.scan_rows),
         bytes("Bytes scanned", query.scan_bytes),
@@ -120,6 +116,9 @@ const SHOWN: [&str; 20] = [
     "cpu_time_ms", "cluster", "frontend", "is_start_estimated", "error_message",
     "changed_variables",
 ];
+
+/// Fields that filters have by their names, and that show nothing more than their values.
+const FILTERING: [&str; 4] = ["workload_group", "compute_group", "statement_type", "session_id"];
 
 /// Labels of fields whose names say too little. The label of any other field is its name.
 const LABELS: [(&str, &str); 23] = [
@@ -179,11 +178,8 @@ pub(in crate::web) fn shown(
         FieldValue::Text(list) if ["queried_tables", "table_list"].contains(&name) => {
             tables(list, None, page)
         }
-        FieldValue::Text(group) if ["workload_group", "compute_group"].contains(&name) => {
-            filtered(name, group, html! { bdi { (group) } }, page)
-        }
-        FieldValue::Text(id) if name == "session_id" => {
-            filtered(name, id, html! { bdi { (id) } }, page)
+        FieldValue::Text(text) if FILTERING.contains(&name) => {
+            filtered(name, text, html! { bdi { (text) } }, page)
         }
         FieldValue::Text(id) if name == "trace_id" => {
             html! { a href=(paths::find(id, page)) { bdi { (id) } } }

@@ -34,6 +34,8 @@ fn column(text: ChosenText) -> &'static str {
         ChosenText::WorkloadGroup => "workload_group",
         ChosenText::ComputeGroup => "compute_group",
         ChosenText::Cluster => "cluster",
+        ChosenText::Catalog => "catalog",
+        ChosenText::StatementType => "statement_type",
         ChosenText::Session => "session_id",
         ChosenText::Fingerprint => "+query.fingerprint",
         ChosenText::Table => TABLES,
