@@ -165,15 +165,15 @@ impl Columns {
         if filter.order != QueryOrder::Start && names.iter().all(|name| name != field) {
             names.insert(behind(&names, "started_at"), field.to_string());
         }
-        let clusters = history.store.clusters(Reader::default()).await.context(READING)?;
-        if clusters.len() > 1 {
+        let clusters = history.store.several_clusters(Reader::default()).await.context(READING)?;
+        if !clusters.is_empty() {
             names.insert(behind(&names, "db"), "cluster".to_string());
         }
         // The most important first.
         let first: &[&str] = match filter.kind {
             Some(Kind::Load) => &[
-                field, "started_at", "state", "load.filtered_rows", "load.loaded_rows",
-                "duration_ms", "load.table_list", "cluster", "db", "user",
+                field, "started_at", "state", "cluster", "load.filtered_rows", "load.loaded_rows",
+                "duration_ms", "load.table_list", "db", "user",
             ],
             _ => &[field, "started_at", "duration_ms", "user", "cluster", "db", "state"],
         };

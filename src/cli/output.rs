@@ -261,10 +261,14 @@ pub(super) struct Shown {
     pub last_chars: u16,
 }
 
-/// Returns the name of a column on a terminal. Its values have their units there. What only loads have needs no prefix there.
+/// Returns the name of a column on a terminal, no longer than its values. They have their units there, and what only loads have is
+/// of a load there.
 pub(super) fn shown_name(name: &str) -> &str {
-    let name = name.strip_prefix("load.").unwrap_or(name);
+    if let Some(of_load) = name.strip_prefix("load.") {
+        return of_load.strip_suffix("_rows").unwrap_or(of_load);
+    }
     match name.strip_suffix("_bytes") {
+        Some("scan") => "scanned",
         Some(short) if short.contains('_') => short,
         _ if is_duration(name) => name.strip_suffix("_ms").unwrap_or(name),
         _ => name,

@@ -10,13 +10,17 @@ use warp::filters::BoxedFilter;
 use super::format;
 use super::layout::{NavItem, Page};
 use super::request::{PageRequest, PageRequests};
-use crate::domain::time::{Zone, now_ms};
+use crate::domain::filter::QueryFilter;
+use crate::domain::time::{FUTURE_MS, Zone, now_ms};
 use crate::http::AppState;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::view::View;
 use crate::ingest::audit_table::{EMPTY_TABLE, future_advice};
-use crate::ingest::{AuditTableReport, Pipeline, SourceReport, WaitsFor};
+use crate::ingest::{
+    AuditTableReport, FUTURE_INSTANTS, Pipeline, SourceReport, WaitsFor, future_in_zone,
+};
+use crate::store::{Shifted, Store, ZoneGroup};
 
 pub(super) fn route(requests: PageRequests, state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
     warp::path!("status")
@@ -164,12 +168,13 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
     let store = view.store()?;
     let read = async {
         let sizes = state.metrics().sizes(store).await?;
-        let unread = view.unread_profiles().await?;
-        Ok::<_, ApiError>((sizes, unread, store.disk_usage().await?, view.span().await?))
+        let (unread, span) = (view.unread_profiles().await?, view.span().await?);
+        let future = future(store, pipeline, span.map(|(_, last_ms)| last_ms)).await?;
+        Ok::<_, ApiError>((sizes, unread, store.disk_usage().await?, (span, future)))
     };
     let read = store.unless_away(read).await;
     let fault = store.fault();
-    let (sizes, unread, file, span) = match (read, &fault) {
+    let (sizes, unread, file, (span, future)) = match (read, &fault) {
         (Ok(read), _) => read,
         (Err(_), Some(fault)) => return Ok(html! { p.error { (fault.to_string()) } }),
         (Err(error), None) => return Err(error),
@@ -178,6 +183,7 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
         section aria-labelledby="storage" {
             h2 #storage { "Storage" }
             @if let Some(fault) = &fault { p.error { (fault.to_string()) } }
+            @for sentence in future { p.error { bdi { (sentence) } } }
             dl.facts {
                 (fact("Queries and loads", format::integer(sizes.queries)))
                 @if let Some((first_ms, last_ms)) = span {
@@ -207,6 +213,46 @@ async fn storage(view: &View, state: &AppState, pipeline: &Pipeline) -> Result<M
                 }
             }
         }
+    })
+}
+
+/// Says of each source how many of its stored queries start in the future, and why, unless the source says so itself: another
+/// process may have imported them. `last_ms` is the newest start.
+async fn future(
+    store: &Store,
+    pipeline: &Pipeline,
+    last_ms: Option<i64>,
+) -> Result<Vec<String>, ApiError> {
+    let now_ms = now_ms();
+    let from_ms = now_ms.saturating_add(FUTURE_MS);
+    if last_ms.is_none_or(|ms| ms < from_ms) {
+        return Ok(Vec::new());
+    }
+    let filter = QueryFilter { from_ms: Some(from_ms), ..QueryFilter::default() };
+    let groups = store.zone_groups(Shifted::Queries, &filter).await?;
+    let known = store.time_sources().await?;
+    let reports = pipeline.report();
+    let is_reported =
+        |source: &str| reports.get(source).is_some_and(|report| report.future_records > 0);
+    let sentence = |group: ZoneGroup| {
+        let from = known.iter().find(|from| Some(from.id) == group.time_source);
+        let source = from.map_or("", |from| &*from.source);
+        let queries = format::counted(group.count, "query", "queries");
+        let of =
+            if source.is_empty() { String::new() } else { format!(" of the source '{source}'") };
+        let zone = from.and_then(|from| from.time_zone.parse().ok());
+        let advice = zone
+            .map_or("Times were read in a wrong zone, or a clock is wrong.".to_string(), |zone| {
+                future_in_zone(source, zone, group.last_ms.saturating_sub(now_ms))
+            });
+        (!is_reported(source)).then(|| format!("In the future: {queries}{of}. {advice}"))
+    };
+    let sentences: Vec<String> = groups.into_iter().filter_map(sentence).collect();
+    let is_said = !sentences.is_empty() || reports.values().any(|report| report.future_records > 0);
+    Ok(if is_said {
+        sentences
+    } else {
+        vec![format!("The newest query starts in the future. {FUTURE_INSTANTS}")]
     })
 }
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::incident::{PROFILED, incident};
-use crate::support::{audit_record, binary, db_argument, import, profile_with_finding, stdout};
+use crate::support::{
+    WithDb, annals, audit_record, binary, data, db_argument, import, profile_with_finding, stdout,
+};
 use tempfile::TempDir;
 
 /// Makes a history of queries whose statements are longer than a terminal is wide.
@@ -198,9 +200,9 @@ fn no_line_is_longer_than_the_terminal_is_wide() {
     assert!(query.contains("000000000000000a-000000000000000a"), "{query}");
     // The value by which a list is sorted is shown.
     let by_bytes = shown(80, "list --sort scan-bytes");
-    assert_eq!(names(&by_bytes), "query_id started_at scan_bytes duration user statement");
+    assert_eq!(names(&by_bytes), "query_id started_at scanned duration user statement");
     let users = shown(80, "top --from 2024-09-01 --by user --sort scan-rows");
-    assert_eq!(names(&users), "count errors total p50 p95 p99 scan_rows scan_bytes cpu_time user");
+    assert_eq!(names(&users), "count errors total p50 p95 p99 scan_rows scanned cpu_time user");
     let hours = shown(80, "top --from 2024-09-01 --by hour 2>/dev/null");
     assert!(hours.lines().nth(1).unwrap().ends_with(" 2024-09-01 10:00"), "{hours}");
     let usage = shown(80, "usage --from 2024-09-01 --to 2024-09-02 2>/dev/null");
@@ -282,6 +284,21 @@ fn colours_follow_the_environment_and_the_terminal() {
 
 #[test]
 #[ignore = "needs script, of util-linux"]
+fn a_narrow_list_of_loads_has_their_clusters() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("annals.db");
+    for (cluster, input) in [("prod", "fe.audit.log"), ("test", "doris-4.0")] {
+        let mut command = annals();
+        let imported = command.args(["import", "--cluster", cluster]).arg(data(input)).db(&db);
+        assert!(imported.output().unwrap().status.success());
+    }
+    let terminal = Terminal { columns: 80, environment: &[("NO_COLOR", "1")], ..WIDE };
+    let (shown, _) = terminal.run(folder.path(), "list --type load 2>/dev/null");
+    assert!(shown.lines().next().unwrap().contains(" cluster "), "{shown}");
+}
+
+#[test]
+#[ignore = "needs script, of util-linux"]
 fn a_narrow_list_of_changes_says_from_what_to_what() {
     let folder = TempDir::new().unwrap();
     let input = incident(folder.path());
@@ -292,6 +309,9 @@ fn a_narrow_list_of_changes_says_from_what_to_what() {
     assert!(lines[0].starts_with("change                 fingerprint      extra"), "{shown}");
     assert!(lines[1].starts_with("new                    d07cece60b82aba1 4 min 52 s"), "{shown}");
     assert!(lines[2].starts_with("slower 211 ms → 1.03 s e146a5a40055983f 25.3 s"), "{shown}");
+    assert!(lines[0].contains(" confidence "), "{shown}");
+    let (usage, _) = terminal.run(folder.path(), "usage --from 2025-11-03 2>/dev/null");
+    assert!(usage.lines().next().unwrap().contains(" scanned "), "{usage}");
     // What a user ran only in the period is new.
     let (shown, _) = terminal.run(folder.path(), "regress --user mira 2>/dev/null");
     assert!(shown.lines().nth(1).unwrap().starts_with("new    d07cece60b82aba1"), "{shown}");

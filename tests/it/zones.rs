@@ -134,6 +134,11 @@ fn a_history_that_ends_in_the_future_says_so() {
     let stats = annals().args(["stats", "--time-zone", "UTC"]).db(&db).output().unwrap();
     let said = stderr(&stats);
     assert!(said.contains("the newest query starts in the future, at 2099-01-02 "), "{said}");
+    // So does the page of a server that did not import it.
+    let server = Server::start(&db, &[]);
+    let page = String::from_utf8(server.get("/status").2).unwrap();
+    assert!(page.contains("In the future: 1 query of the source '"), "{page}");
+    assert!(page.contains("the times were read as times of UTC"), "{page}");
 }
 
 #[test]
