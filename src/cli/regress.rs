@@ -96,19 +96,20 @@ pub async fn run(args: RegressArgs) -> anyhow::Result<ExitCode> {
     let kinds: Vec<ChangeKind> = args.change.iter().map(|change| change.kind()).collect();
     let found = history.store.regressions(&filter, baseline, &kinds, all).await;
     let found = found.context(READING)?;
-    let period = found.as_ref().map(|found| (found.from_ms, found.to_ms));
-    if let Some(fault) = period.and_then(|period| baseline.fault(period, history.zone)) {
+    if let Some(fault) = baseline.fault((found.from_ms, found.to_ms), history.zone) {
         bail!("--baseline: {fault}");
     }
     if history.json {
         history.output.json(&found)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let statements = found.as_ref().map(|found| found.statements.as_slice()).unwrap_or_default();
+    let statements = &found.statements;
     let table = match history.output.is_terminal() {
         true => {
             let rows: Vec<Vec<String>> = statements.iter().map(cells_on_terminal).collect();
-            history.output.table(&NAMES_ON_TERMINAL, &rows, &Shown::default())
+            // The fingerprint, then the confidence.
+            let shown = Shown { first: vec![1, 3], ..Shown::default() };
+            history.output.table(&NAMES_ON_TERMINAL, &rows, &shown)
         }
         false => {
             let rows: Vec<Vec<String>> = statements.iter().map(cells).collect();
@@ -116,10 +117,8 @@ pub async fn run(args: RegressArgs) -> anyhow::Result<ExitCode> {
         }
     };
     history.output.write(&table)?;
-    let Some(found) = found else {
-        eprintln!("annals: the history is empty");
-        return Ok(ExitCode::SUCCESS);
-    };
+    let are_pooled = filter.cluster.is_any()
+        && !history.store.several_clusters(Reader::default()).await.context(READING)?.is_empty();
     let period = QueryFilter { from_ms: Some(found.from_ms), ..filter };
     if found.ran == 0 && !history.has_any(&period).await? {
         return history.say_nothing_found(&period).await;
@@ -129,6 +128,11 @@ pub async fn run(args: RegressArgs) -> anyhow::Result<ExitCode> {
         eprintln!("annals: {shown} of {all} statements are shown; -n {all} shows all");
     }
     eprintln!("annals: {}", summary(&found, history.zone));
+    if are_pooled {
+        eprintln!(
+            "annals: the runs of all clusters were compared together, which may hide what changed in one: --cluster names it"
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -138,6 +142,13 @@ fn summary(found: &Regressions, zone: Zone) -> String {
         |from_ms, to_ms| format!("{} to {}", zone.format_ms(from_ms), zone.format_ms(to_ms));
     let (now, before) =
         (period(found.from_ms, found.to_ms), period(found.baseline_from_ms, found.baseline_to_ms));
+    if let Some(from_ms) = found.begins_behind_baseline() {
+        let other = if from_ms < found.from_ms { "; --baseline names another period" } else { "" };
+        return format!(
+            "the history begins at {}, after the baseline from {before}, so nothing is compared{other}",
+            zone.format_ms(from_ms)
+        );
+    }
     if !found.has_baseline {
         return format!(
             "no statement ran from {before}, so nothing is compared; --baseline names another period"
@@ -168,7 +179,8 @@ fn summary(found: &Regressions, zone: Zone) -> String {
 fn cells(one: &Regression) -> Vec<String> {
     let changes: Vec<&str> = one.changes.iter().map(|change| change.kind.label()).collect();
     let causes: Vec<&str> = one.causes.iter().map(|cause| cause.label()).collect();
-    let confidence: Vec<String> = one.changes.iter().map(confidence).collect();
+    let confidence = one.changes.iter().map(|change| confidence(change, "few runs"));
+    let confidence: Vec<String> = confidence.collect();
     vec![
         one.fingerprint.to_string(),
         one.extra_ms.to_string(),
@@ -192,7 +204,8 @@ fn cells(one: &Regression) -> Vec<String> {
 fn cells_on_terminal(one: &Regression) -> Vec<String> {
     let changes: Vec<String> = one.changes.iter().map(|change| changed(change, one)).collect();
     let causes: Vec<&str> = one.causes.iter().map(|cause| cause.label()).collect();
-    let confidence: Vec<String> = one.changes.iter().map(confidence).collect();
+    let confidence = one.changes.iter().map(|change| confidence(change, "few"));
+    let confidence: Vec<String> = confidence.collect();
     vec![
         changes.join(", "),
         one.fingerprint.to_string(),
@@ -222,7 +235,7 @@ fn changed(change: &Change, one: &Regression) -> String {
         }
         ChangeKind::MoreFrequent => {
             let [before, after] = [before, after].map(|runs| per_hour(runs.runs_per_hour));
-            format!("more often {before} → {after} an hour")
+            format!("more often {before} → {after}/h")
         }
         ChangeKind::FailingMore => {
             let [before, after] = [before, after].map(|runs| runs.failed_part() * 100.0);
@@ -238,7 +251,12 @@ fn per_hour(runs: Option<f64>) -> String {
     }
 }
 
-fn confidence(change: &Change) -> String {
+/// Returns the confidence behind what says that there are few runs, if so.
+fn confidence(change: &Change, few_runs: &str) -> String {
     let confidence = change.shown_confidence() * 100.0;
-    if change.few_runs { format!("few runs {confidence:.1}%") } else { format!("{confidence:.1}%") }
+    if change.few_runs {
+        format!("{few_runs} {confidence:.1}%")
+    } else {
+        format!("{confidence:.1}%")
+    }
 }

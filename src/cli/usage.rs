@@ -88,7 +88,7 @@ const NAMES: [&str; 12] = [
     "before", "count", "before", "name",
 ];
 /// The places of the figures that matter most, without what they are compared with.
-const FIGURES: [usize; 6] = [1, 2, 9, 7, 3, 5];
+const FIGURES: [usize; 6] = [1, 2, 5, 3, 9, 7];
 /// The characters of a fingerprint and of what marks the cut behind it. Other commands take only a whole one.
 const FINGERPRINT_CHARS: u16 = 17;
 /// The kinds of groups.
@@ -120,11 +120,12 @@ pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
         history.output.json(&usage)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let Some(usage) = usage else {
+    let span = history.store.span(Reader::default()).await.context(READING)?;
+    if span.is_none() {
         history.output.write(&history.output.table(&NAMES, &[], &Shown::default()))?;
         eprintln!("annals: the history is empty");
         return Ok(ExitCode::SUCCESS);
-    };
+    }
     let Usage { total, users, dbs, tables, clients, clusters, statements, .. } = &usage;
     let groups = shown_groups(
         [users, dbs, tables, clients, clusters, statements],
@@ -141,7 +142,6 @@ pub async fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
         }
     }
     eprintln!("annals: {}", summary(&usage, history.zone));
-    let span = history.store.span(Reader::default()).await.context(READING)?;
     if let Some((_, last_ms)) = span.filter(|_| usage.total.now.count == 0) {
         eprintln!("annals: the newest query started at {}", history.zone.format_ms(last_ms));
     }
@@ -183,7 +183,7 @@ async fn during(
     let [from, to] = [found.from_ms, found.to_ms].map(|ms| history.zone.format_ms(ms));
     let of = found.cluster.as_ref().map_or(String::new(), |name| format!(" of the cluster {name}"));
     eprintln!(
-        "annals: {}{of} from {from} to {to}{cut}; {} began before; at most {} at once",
+        "annals: {}{of} from {from} to {to}{cut}; {} began no later; at most {} at once",
         counted(found.total.now.count, "other run", "other runs"),
         found.total.now.began_before,
         peak(&found.concurrency)
@@ -193,8 +193,8 @@ async fn during(
 
 /// Returns whether the history has several clusters.
 async fn has_clusters(history: &History) -> anyhow::Result<bool> {
-    let clusters = history.store.clusters(Reader::default()).await.context(READING)?;
-    Ok(clusters.len() > 1)
+    let clusters = history.store.several_clusters(Reader::default()).await.context(READING)?;
+    Ok(!clusters.is_empty())
 }
 
 /// Returns the groups that are shown, with their kinds.

@@ -291,10 +291,9 @@ impl View {
         filter: &QueryFilter,
         baseline: Baseline,
         kinds: &[ChangeKind],
-    ) -> Result<Option<Regressions>, ApiError> {
+    ) -> Result<Regressions, ApiError> {
         let found = self.store.regressions(filter, baseline, kinds, self.reader()).await?;
-        let period = found.as_ref().map(|found| (found.from_ms, found.to_ms));
-        match period.and_then(|period| baseline.fault(period, self.zone)) {
+        match baseline.fault((found.from_ms, found.to_ms), self.zone) {
             Some(fault) => Err(ApiError::BadRequest(fault)),
             None => Ok(found),
         }
@@ -305,7 +304,7 @@ impl View {
         filter: &QueryFilter,
         baseline: Baseline,
         shown: (UsageOrder, Steps),
-    ) -> Result<Option<Usage>, StoreError> {
+    ) -> Result<Usage, StoreError> {
         self.store.usage(filter, baseline, shown, self.reader()).await
     }
 
@@ -351,17 +350,14 @@ impl View {
     pub(crate) async fn trends(
         &self,
         fingerprints: &[Fingerprint],
-        from_ms: i64,
-        width_ms: u64,
-        parts: usize,
+        filter: &QueryFilter,
+        spans: (i64, u64, usize),
     ) -> Result<HashMap<Fingerprint, Vec<i64>>, StoreError> {
-        self.store.trends(fingerprints, (from_ms, width_ms, parts), self.reader()).await
+        self.store.trends(fingerprints, filter, spans, self.reader()).await
     }
 
-    /// Returns the clusters that the principal may see, if they are several: only then do pages tell them apart.
     pub(crate) async fn several_clusters(&self) -> Result<Vec<String>, StoreError> {
-        let clusters = self.store.clusters(self.reader()).await?;
-        Ok(if clusters.len() > 1 { clusters } else { Vec::new() })
+        self.store.several_clusters(self.reader()).await
     }
 
     pub(crate) async fn usage_range(

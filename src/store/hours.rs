@@ -272,6 +272,11 @@ impl SpanCounts {
         self.spans
     }
 
+    /// Returns the fingerprints that count.
+    pub(super) fn wanted(&self) -> Vec<i64> {
+        self.wanted.iter().copied().collect()
+    }
+
     /// Adds the queries of an hour that a filter chooses and the owner may see. The hour is in one span.
     pub(super) fn add_hour(
         &mut self,
@@ -280,17 +285,27 @@ impl SpanCounts {
         (filter, owner): (&QueryFilter, Option<&str>),
     ) {
         for (group, ..) in summary.groups(filter, owner) {
-            if let Some(fingerprint) = group.fingerprint.filter(|it| self.wanted.contains(it)) {
-                let (first_ms, _) = group.starts(hour);
-                let span = first_ms.saturating_sub(self.spans.from_ms) / self.spans.width_ms;
-                self.add(fingerprint, span, group.count);
-            }
+            let (first_ms, _) = group.starts(hour);
+            self.add((group.fingerprint, self.span(first_ms)), group.count);
         }
     }
 
-    /// Adds a number of queries of a fingerprint in a span.
-    pub(super) fn add(&mut self, fingerprint: i64, span: i64, count: i64) {
-        *self.counts.entry((fingerprint, span)).or_default() += count;
+    /// Adds a query. One without a start is in no span.
+    pub(super) fn add_query(&mut self, started_ms: Option<i64>, fingerprint: Option<i64>) {
+        if let Some(started_ms) = started_ms {
+            self.add((fingerprint, self.span(started_ms)), 1);
+        }
+    }
+
+    /// Adds a number of queries of a fingerprint in a span. Ignores other fingerprints.
+    pub(super) fn add(&mut self, (fingerprint, span): (Option<i64>, i64), count: i64) {
+        if let Some(fingerprint) = fingerprint.filter(|it| self.wanted.contains(it)) {
+            *self.counts.entry((fingerprint, span)).or_default() += count;
+        }
+    }
+
+    fn span(&self, started_ms: i64) -> i64 {
+        started_ms.saturating_sub(self.spans.from_ms) / self.spans.width_ms
     }
 
     /// Returns rows of a fingerprint, the position of a span and a count.

@@ -38,6 +38,8 @@ impl Reader<'_> {
 pub(super) const MAX_CLUSTERS: i64 = 1000;
 /// The newest queries of a user that say which clusters the user sees.
 pub(super) const NEWEST_OF_USER: i64 = 1000;
+/// The queries at each end of the history that say whether there are some of no cluster: no index has clusters, and pages ask often.
+pub(super) const QUERIES_AT_END: i64 = 100;
 
 /// What somebody may see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -16,7 +16,6 @@ use super::time_range::TimeRange;
 use super::{format, nearest, paths};
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
-use crate::domain::time::Zone;
 use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
@@ -72,23 +71,27 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
     let range = TimeRange::of(&view, &filter).await?;
     let nearest = match &report.value {
         Some(found) if found.ran == 0 => {
-            let period = QueryFilter { from_ms: Some(found.from_ms), ..filter };
+            let period = QueryFilter { from_ms: Some(found.from_ms), ..filter.clone() };
             nearest::sentence(&view, &period, &parameters).await?
         }
         _ => None,
     };
+    let clusters = view.several_clusters().await?;
     let body = html! {
         h1 { "Statements" }
         (tabs(paths::REGRESSIONS, &parameters))
         p.note { "Statements that are new, slower, more frequent or failing more than in an earlier period, by more than chance explains. The one with most extra time comes first, and those with few runs come last." }
         (picker(paths::REGRESSIONS, &parameters, view.zone, range.as_ref()))
         (baseline_choices(paths::REGRESSIONS, &BASELINES, text.as_deref().unwrap_or("7d"), &parameters))
-        (cluster_choices(&view.several_clusters().await?, paths::REGRESSIONS, &parameters))
+        (cluster_choices(&clusters, paths::REGRESSIONS, &parameters))
+        @if !clusters.is_empty() && filter.cluster.is_any() {
+            p.note { "The runs of all clusters are compared together, which may hide what changed in one: choose it above." }
+        }
         (filter_form::chosen(paths::REGRESSIONS, &parameters, view.zone))
         @match &report.value {
             Some(found) => {
                 @if let Some(unread) = format::unread_profiles(found.unread_profiles) { (unread) }
-                (comparison(found, &parameters, view.zone, nearest.as_ref()))
+                (comparison(found, &parameters, &view, nearest.as_ref()))
             }
             None => p.empty { "The history is empty." },
         }
@@ -117,11 +120,14 @@ async fn read(
     baseline: Baseline,
     changes: Vec<ChangeKind>,
 ) -> Result<Option<Regressions>, ApiError> {
+    if view.span().await?.is_none() {
+        return Ok(None);
+    }
     let mut found = view.regressions(&filter, baseline, &changes).await?;
-    for statement in found.iter_mut().flat_map(|found| &mut found.statements) {
+    for statement in &mut found.statements {
         statement.normalized = format::excerpt(&statement.normalized, EXCERPT_CHARS);
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// Returns links to the page with each of some baselines, which have labels, and the chosen one if it is another.
@@ -153,9 +159,12 @@ pub(super) fn baseline_choices(
 fn comparison(
     found: &Regressions,
     parameters: &Parameters,
-    zone: Zone,
+    view: &View,
     nearest: Option<&Markup>,
 ) -> Markup {
+    let zone = view.zone;
+    let history =
+        if view.visibility().is_all() { "The history" } else { "The history that you may see" };
     html! {
         (change_choices(found, parameters))
         p {
@@ -167,12 +176,17 @@ fn comparison(
             @if let Some(factor) = found.busier_cluster() {
                 " The whole cluster got busier: a typical statement ran " (format!("{factor:.1}")) " times as often."
             }
-            @if let Some(from_ms) = found.history_from_ms {
-                " The history begins at " (format::time(Some(from_ms), zone)) ", within the baseline, so a statement may be new because nothing older is stored."
+            @if let Some(from_ms) = found.history_from_ms.filter(|_| found.has_baseline) {
+                " " (history) " begins at " (format::time(Some(from_ms), zone)) ", within the baseline, so a statement may be new because nothing older is stored."
             }
         }
         @if found.ran == 0 {
             p.empty { "No statement ran in this range. " @if let Some(nearest) = nearest { (nearest) } }
+        } @else if let Some(from_ms) = found.begins_behind_baseline() {
+            p.empty {
+                (history) " begins at " (format::time(Some(from_ms), zone)) ", after the baseline, so nothing is compared. "
+                @if from_ms < found.from_ms { "Another baseline may have runs." } @else { "A later range can be compared with this one." }
+            }
         } @else if !found.has_baseline {
             p.empty { "No statement ran in the baseline, so nothing is compared. Another baseline may have runs." }
         } @else if found.changed == 0 {

@@ -160,7 +160,7 @@ async fn list(
     for statement in &mut statements {
         statement.normalized = format::excerpt(&statement.normalized, EXCERPT_CHARS);
     }
-    let trends = trends(&view, &statements, &range).await?;
+    let trends = trends(&view, &statements, (&filter, &range)).await?;
     Ok(StatementList { range: Some(range), statements, trends })
 }
 
@@ -169,12 +169,13 @@ type Trends = HashMap<Fingerprint, Vec<i64>>;
 async fn trends(
     view: &View,
     statements: &[StatementStatistics],
-    range: &TimeRange,
+    (filter, range): (&QueryFilter, &TimeRange),
 ) -> Result<Trends, ApiError> {
     let fingerprints: Vec<Fingerprint> =
         statements.iter().map(|statement| statement.fingerprint).collect();
     let width_ms = range.length_ms().div_ceil(TREND_PARTS as u64).max(1);
-    Ok(view.trends(&fingerprints, range.from_ms, width_ms, TREND_PARTS).await?)
+    let spans = (range.from_ms, width_ms, TREND_PARTS);
+    Ok(view.trends(&fingerprints, filter, spans).await?)
 }
 
 fn more_orders(order: &str, parameters: &Parameters) -> Markup {

@@ -122,12 +122,7 @@ impl TimeRange {
     }
 
     fn first_part_ms(&self) -> i64 {
-        let offset_ms = match self.width_ms < HOUR {
-            true => self.offset_ms,
-            // Summaries are of hours of UTC: in a zone that is half an hour off, a part begins at half past.
-            false => self.offset_ms - self.offset_ms % HOUR,
-        };
-        let lead_ms = self.from_ms.saturating_add(offset_ms).rem_euclid(self.width_ms);
+        let lead_ms = self.from_ms.saturating_add(self.offset_ms).rem_euclid(self.width_ms);
         self.from_ms.saturating_sub(lead_ms)
     }
 
@@ -308,9 +303,11 @@ mod tests {
         };
         let (none, east, india) = ((None, None), 8 * HOUR, 5 * HOUR + 30 * MINUTE);
         let days = |hours: i64| (hours * 60, (hours + 24) * 60);
+        let in_india = |from_minute: i64, length: i64| (from_minute, from_minute + length);
         assert_eq!(part(90 * HOUR, DAY, 0, none), days(72));
         assert_eq!(part(90 * HOUR, DAY, east, none), days(88));
-        assert_eq!(part(90 * HOUR, DAY, india, none), days(67));
+        assert_eq!(part(90 * HOUR, DAY, india, none), in_india(66 * 60 + 30, 24 * 60));
+        assert_eq!(part(90 * HOUR, HOUR, india, none), in_india(89 * 60 + 30, 60));
         assert_eq!(part(90 * HOUR, 30 * MINUTE, india, none), (5400, 5430));
         // A part has no more than what was chosen.
         let chosen = (Some(90 * HOUR), Some(91 * HOUR));

@@ -262,6 +262,43 @@ fn pages_tell_clusters_apart_where_there_are_several() {
 }
 
 #[test]
+fn a_cluster_beside_queries_without_one_is_told_apart() {
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("a.db");
+    let named = log(folder.path(), "prod.log", 0..5);
+    run(&db, &["import", "--cluster", "prod", named.to_str().unwrap()]);
+    let switch = "<li><a href=\"/statements?unknown=cluster\">unknown</a></li>";
+    let shown = |server: &Server| String::from_utf8(server.get("/statements").2).unwrap();
+    assert!(!shown(&Server::start(&db, &[])).contains(switch));
+    import(&db, &[&log(folder.path(), "plain.log", 5..8)]);
+    let server = Server::start(&db, &[]);
+    assert!(shown(&server).contains(switch), "{}", shown(&server));
+    let listed = String::from_utf8(server.get("/").2).unwrap();
+    assert!(listed.contains("<th scope=\"col\">Cluster</th>"), "{listed}");
+    let listed = stdout(&run(&db, &["list"]));
+    assert!(
+        listed.starts_with("query_id\tstarted_at\tduration_ms\tstate\tuser\tdb\tcluster\t"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn a_comparison_of_several_clusters_says_that_it_is_one() {
+    let (_folder, db) = history();
+    let server = Server::start(&db, &[]);
+    let says = |path: &str| {
+        let page = String::from_utf8(server.get(path).2).unwrap();
+        page.contains("The runs of all clusters are compared together, which may hide")
+    };
+    let paths = ["/regressions", "/regressions?cluster=test", "/regressions?unknown=cluster"];
+    assert_eq!(paths.map(says), [true, false, false]);
+    let says = |arguments: &[&str]| {
+        stderr(&run(&db, arguments)).contains("the runs of all clusters were compared together")
+    };
+    assert!(says(&["regress"]) && !says(&["regress", "--cluster", "test"]));
+}
+
+#[test]
 fn the_runs_beside_a_query_are_those_of_its_cluster() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(&folder.path().join("a.db"), &["--time-zone", "UTC"]);
@@ -328,16 +365,16 @@ fn usage_tells_clusters_apart_where_there_are_several() {
     push("a-1", Some("prod"), 10_000);
     push("a-2", Some("prod"), 20);
     push("a-3", None, 30);
-    // Of one cluster there is no choice.
     let usage = page("/usage");
-    assert!(!usage.contains("by-cluster") && !usage.contains("aria-label=\"Cluster\""), "{usage}");
+    assert!(usage.contains("by-cluster") && usage.contains("aria-label=\"Cluster\""), "{usage}");
+    // What names no cluster may be of the only one, so it counts beside a query.
     assert!(!page("/usage/a-1").contains("cluster="), "{}", page("/usage/a-1"));
     let beside = |path: &str| {
         let found = server.envelope(&format!("/api/v1/queries/{path}"))["data"].clone();
         (found["total"]["now"]["count"].as_i64().unwrap(), found["cluster"].clone())
     };
     assert_eq!(beside("a-1/concurrent"), (2, Value::Null));
-    assert_eq!(kinds(&lines(&[]).0), 0);
+    assert_eq!(kinds(&lines(&[]).0), 2);
 
     push("a-4", Some("test"), 40);
     let usage = page("/usage?unknown=user");
@@ -419,7 +456,7 @@ fn a_user_sees_the_clusters_of_their_own_queries() {
     }
     for (name, clusters) in [
         ("eve", vec!["prod", "test"]),
-        ("ann", vec![]),
+        ("ann", vec!["prod"]),
         ("bob", vec![]),
         ("tom", vec!["prod", "test"]),
         ("root", vec!["lake", "prod", "test"]),
@@ -485,6 +522,21 @@ fn server_with_rights() -> (TempDir, Server) {
     (folder, server)
 }
 
+/// Returns status and body of what `test` asks for: of the history once it has its chart, for which a page does not wait long.
+fn with_chart(server: &Server, path: &str) -> (u16, String) {
+    let is_history = path == "/" || path.starts_with("/?");
+    let mut answer = (0, String::new());
+    wait_until(
+        || {
+            let (status, body, _) = ask(server, Some("test"), "GET", path, b"");
+            answer = (status, String::from_utf8(body).unwrap());
+            !is_history || answer.1.contains("<figcaption>")
+        },
+        || path.to_string(),
+    );
+    answer
+}
+
 #[test]
 fn no_user_sees_a_byte_of_a_cluster_beyond_their_own() {
     let (_folder, server) = server_with_rights();
@@ -497,16 +549,15 @@ fn no_user_sees_a_byte_of_a_cluster_beyond_their_own() {
     for path in PATHS.iter().copied().chain(PAGES) {
         let known = of(path, CAROLS, "trace-of-prod");
         let unknown = of(path, "112233-22", "trace-of-none");
-        let (status, body, _) = ask(&server, Some("test"), "GET", &known, b"");
-        let (unknown_status, unknown_body, _) = ask(&server, Some("test"), "GET", &unknown, b"");
-        let text = String::from_utf8(body).unwrap();
+        let [(status, text), (unknown_status, unknown)] =
+            [&known, &unknown].map(|path| with_chart(&server, path));
         for secret in SECRETS {
             // The page repeats what was asked for.
             let is_asked = known.contains(secret);
             assert!(is_asked || !text.contains(secret), "{path} shows {secret}: {text}");
         }
         assert_eq!(status, unknown_status, "{path}");
-        let unknown = String::from_utf8(unknown_body).unwrap().replace("112233-22", CAROLS);
+        let unknown = unknown.replace("112233-22", CAROLS);
         assert_eq!(text, unknown.replace("trace-of-none", "trace-of-prod"), "{path}");
         // Everything but two queries is of one cluster.
         let [all, of_prod] =

@@ -103,6 +103,38 @@ fn the_pages_of_a_query_know_the_start_of_its_id() {
 }
 
 #[test]
+fn an_id_in_capitals_finds_its_query() {
+    let (_folder, db) = history();
+    let server = Server::start(&db, &[]);
+    let (id, start) = (ONE.to_uppercase(), ONE[..16].to_uppercase());
+    for path in [
+        format!("/query_profile/{id}"),
+        format!("/query_profile/{start}"),
+        format!("/usage/{id}"),
+        format!("/api/v1/queries/{id}"),
+        format!("/rest/v2/manager/query/sql/{id}"),
+        format!("/rest/v2/manager/query/query_info?query_id={id}"),
+    ] {
+        let (status, _, body) = server.get(&path);
+        let body = String::from_utf8(body).unwrap();
+        let is_found = body.contains(ONE) || body.contains("from orders where id = 1");
+        assert!(status == 200 && is_found, "{path}: {body}");
+    }
+    assert_eq!(leads_to(&server, &id, ""), format!("/query_profile/{ONE}"));
+    for text in [&id, &start] {
+        let shown = annals().args(["show", text]).db(&db).output().unwrap();
+        assert!(stdout(&shown).contains(ONE), "{}", stderr(&shown));
+    }
+    // The exact id comes first.
+    let row = json!({"query_id": id, "user": "alice", "started_ms": START_MS, "stmt": "select 2"});
+    let (status, ..) = server.send("POST", "/api/v1/queries", &[], row.to_string().as_bytes());
+    assert_eq!(status, 200);
+    for id in [ONE, &id] {
+        assert_eq!(server.envelope(&format!("/api/v1/queries/{id}"))["data"]["query_id"], id);
+    }
+}
+
+#[test]
 fn each_name_leads_to_the_one_thing_that_it_means() {
     let (_folder, db) = history();
     let server = Server::start(&db, &[]);

@@ -792,6 +792,35 @@ fn a_statement_has_the_range_of_the_list_that_leads_to_it() {
 }
 
 #[test]
+fn the_trend_of_a_statement_is_of_the_queries_that_the_page_counts() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(&folder.path().join("a.db"), &[]);
+    let hour_ms = 3_600_000;
+    let run = |number: i64| {
+        let (user, state) = if number < 6 { ("alice", "EOF") } else { ("bob", "ERR") };
+        json!({"query_id": format!("{number:x}-1"), "user": user, "state": state, "stmt": format!("select {number}"),
+            "started_ms": 1_764_000_000_000_i64 + number * hour_ms, "duration_ms": 5})
+    };
+    let rows: String = (0..10).map(|number| format!("{}\n", run(number))).collect();
+    assert_eq!(server.send("POST", "/api/v1/queries", &[], rows.as_bytes()).0, 200);
+    let runs = |filter: &str| {
+        let page = page(&server, &format!("/statements?{filter}"));
+        let (_, trend) = page.split_once("<td class=\"trend\">").unwrap();
+        let (trend, _) = trend.split_once("</td>").unwrap();
+        trend.matches("<rect").count()
+    };
+    for (filter, expected) in [
+        ("", 10),
+        ("user=alice", 6),
+        ("is_failed=true", 4),
+        ("words=9", 1),
+        ("user=bob&search=select", 4),
+    ] {
+        assert_eq!(runs(filter), expected, "{filter}");
+    }
+}
+
+#[test]
 fn the_number_of_failed_runs_leads_to_them() {
     let (_folder, server) = samples();
     let mut ways = 0;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Server, WithDb, annals, import, profile_of, stderr, stdout, texts};
+use crate::pages::send;
+use crate::support::{Server, WithDb, add_user, annals, import, profile_of, stderr, stdout, texts};
+use crate::users::{basic, password};
 
 /// Monday, 2024-09-02 08:00:00 UTC, and the Monday after.
 const WEEKS_MS: [i64; 2] = [1_725_264_000_000, 1_725_868_800_000];
@@ -373,6 +375,13 @@ fn each_kind_of_change_is_named_and_those_of_few_runs_come_last() {
     let report: Value =
         serde_json::from_str(&regress(&db, &["--from", &begin, "--to", &from, "--json"])).unwrap();
     assert_eq!((&report["has_baseline"], &report["changed"]), (&false.into(), &0.into()));
+    assert_eq!(report["history_from_ms"], WEEKS_MS[0]);
+    let output = annals().args(["regress", "--from", &begin, "--to", &from]).db(&db).output();
+    let said = stderr(&output.unwrap());
+    assert!(
+        said.contains("the history begins at ") && said.contains(", after the baseline"),
+        "{said}"
+    );
 
     let server = Server::start(&db, &["--time-zone", "UTC"]);
     let (from, to) = (at(7 * DAY_MS), at(8 * DAY_MS));
@@ -399,6 +408,33 @@ fn each_kind_of_change_is_named_and_those_of_few_runs_come_last() {
     assert_eq!(server.get("/regressions?change=quicker").0, 400);
     let shown = page(&server, &format!("/regressions?from={from}&to={to}&baseline=28d"));
     assert!(shown.contains("The history begins at <time"), "{shown}");
+}
+
+#[test]
+fn who_has_no_earlier_queries_is_not_sent_to_another_baseline() {
+    let folder = TempDir::new().unwrap();
+    let db = week_and_day(&folder);
+    add_user(&db, "late", "user");
+    let server = Server::start(&db, &["--time-zone", "UTC"]);
+    let password = basic("late", &password("late"));
+    let shown = |path: &str| {
+        let answer = send(&server, "GET", path, &[("authorization", &password)], "");
+        (answer.status, answer.body)
+    };
+    let (status, empty) = shown("/api/v1/regressions");
+    let empty: Value = serde_json::from_str(&empty).unwrap();
+    assert_eq!(
+        (status, &empty["data"]["ran"], &empty["data"]["statements"]),
+        (200, &0.into(), &serde_json::json!([]))
+    );
+    let own = folder.path().join("own.log");
+    let log = query("mine", 7 * DAY_MS + HOUR_MS, 100, false);
+    std::fs::write(&own, log.replace("User=etl", "User=late")).unwrap();
+    assert!(import(&db, &[&own]).status.success());
+    let (_, page) = shown("/regressions");
+    assert!(page.contains("The history that you may see begins at <time"), "{page}");
+    assert!(page.contains("A later range can be compared with this one."), "{page}");
+    assert!(!page.contains("Another baseline"), "{page}");
 }
 
 fn page(server: &Server, path: &str) -> String {

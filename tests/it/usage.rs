@@ -157,8 +157,12 @@ fn usage(db: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&stdout(&output)).unwrap()
 }
 
-/// Returns what some runs cost in a range.
-fn costs<'r>(runs: impl Iterator<Item = &'r Run>, (from_ms, to_ms): (i64, i64)) -> Value {
+/// Returns what some runs cost in a range, of which a list begins at a time.
+fn costs<'r>(
+    runs: impl Iterator<Item = &'r Run>,
+    (from_ms, to_ms): (i64, i64),
+    list_ms: i64,
+) -> Value {
     let (mut count, mut before, mut errors, mut running, mut cpu, mut bytes) = (0, 0, 0, 0, 0, 0);
     let mut errors_before = 0;
     let mut memory = None;
@@ -170,9 +174,9 @@ fn costs<'r>(runs: impl Iterator<Item = &'r Run>, (from_ms, to_ms): (i64, i64)) 
             false => (i128::from(value) * i128::from(ms) / i128::from(run.ms)) as i64,
         };
         count += 1;
-        before += i64::from(run.start_ms < from_ms);
+        before += i64::from(run.start_ms < list_ms);
         errors += i64::from(run.is_failed);
-        errors_before += i64::from(run.is_failed && run.start_ms < from_ms);
+        errors_before += i64::from(run.is_failed && run.start_ms < list_ms);
         running += ms;
         cpu += part(run.cpu_ms);
         bytes += part(run.scan_bytes);
@@ -208,9 +212,11 @@ fn assert_groups(
     order: &str,
 ) {
     let expected = |runs: &[&Run]| {
-        let mut row = json!({ "now": costs(runs.iter().copied(), range) });
+        // A list of what ran beside a query begins behind its start.
+        let list_ms = range.0 + i64::from(before.is_none());
+        let mut row = json!({ "now": costs(runs.iter().copied(), range, list_ms) });
         if let Some(before) = before {
-            row["before"] = costs(runs.iter().copied(), before);
+            row["before"] = costs(runs.iter().copied(), before, before.0);
         }
         row
     };
@@ -532,6 +538,12 @@ fn the_pages_link_every_value_in_their_range() {
     assert_eq!(server.get("/usage?order=user").0, 400);
     let empty = Server::start(&db.with_extension("empty"), &[]);
     assert!(page(&empty, "/usage").contains("The history is empty"));
+    let nothing = &empty.envelope("/api/v1/usage")["data"];
+    assert_eq!(
+        (&nothing["total"]["now"]["count"], &nothing["users"]["rows"]),
+        (&json!(0), &json!([]))
+    );
+    assert!(nothing["from_ms"].as_i64() < nothing["to_ms"].as_i64(), "{nothing}");
 }
 
 /// Asserts that each list that a page links a number to has so many queries, without those that the page says began before.
@@ -543,8 +555,7 @@ fn assert_counts(server: &Server, path: &str) -> usize {
         let Some((count, rest)) = rest.split_once("</a>") else { continue };
         let Ok(count) = count.parse::<i64>() else { continue };
         let began = rest.strip_prefix(" <span class=\"before\">");
-        let began =
-            began.and_then(|rest| Some(rest.split_once(" began before<")?.0.parse().unwrap()));
+        let began = began.and_then(|rest| Some(rest.split_once(" began ")?.0.parse().unwrap()));
         let list = format!("/api/v1/queries?limit=1000&{}", query.replace("&amp;", "&"));
         let listed = server.envelope(&list)["data"].as_array().unwrap().len() as i64;
         assert_eq!(listed, count - began.unwrap_or(0), "{path}: {list}");
@@ -555,7 +566,7 @@ fn assert_counts(server: &Server, path: &str) -> usize {
 
 #[test]
 fn each_number_of_runs_is_that_of_the_list_behind_it() {
-    let (_folder, db, _) = history();
+    let (_folder, db, runs) = history();
     let server = Server::start(&db, &[]);
     let range = format!("from={HOUR_MS}&to={}", HOUR_MS + 60 * MINUTE);
     for filter in [
@@ -565,6 +576,9 @@ fn each_number_of_runs_is_that_of_the_list_behind_it() {
         let path = format!("/usage?{range}{filter}");
         assert!(assert_counts(&server, &path) > 5, "{path}");
     }
+    // Nor does what ran beside a query count another list: it has neither the query nor what began with it.
+    let longest = runs.iter().max_by_key(|run| run.ms).unwrap();
+    assert!(assert_counts(&server, &format!("/usage/{}", longest.id)) > 5);
     // A list in which no query would be is none.
     let minute = format!("/usage?from={}&to={}", HOUR_MS + 1, HOUR_MS + 2);
     let body = page(&server, &minute);
@@ -652,14 +666,13 @@ fn bars_begin_at_the_hours_of_the_zone_and_not_before_the_range() {
     let first: Vec<&str> = usage.iter().take(3).map(|bar| &**bar).collect();
     assert_eq!(first, ["2025-11-23 07:15:00", "2025-11-23 08:00:00", "2025-11-23 09:00:00"]);
     assert_eq!(usage.len(), 73);
-    // A list counts in summaries of hours of UTC.
     let mut list = Vec::new();
     let has_chart = || {
         list = bars("/?from=2025-11-01T07:15&to=2025-11-26T07:15");
         !list.is_empty()
     };
     wait_until(has_chart, || "no chart".to_string());
-    assert_eq!(list[..2], ["2025-11-01 07:15:00", "2025-11-01 12:30:00"]);
+    assert_eq!(list[..2], ["2025-11-01 07:15:00", "2025-11-01 12:00:00"]);
 }
 
 /// Asserts that each range of a page ends after it begins.

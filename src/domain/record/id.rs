@@ -40,6 +40,12 @@ impl QueryId {
         &self.0
     }
 
+    /// Returns the id in lower case, as engines write it; None if it has no capital letters. Other programs show ids in capitals.
+    pub(crate) fn lower_case(&self) -> Option<QueryId> {
+        let has_capitals = self.0.bytes().any(|byte| byte.is_ascii_uppercase());
+        has_capitals.then(|| QueryId(self.0.to_ascii_lowercase()))
+    }
+
     /// Returns whether the id is the number of a job, which each cluster counts for itself. All other ids are random, or of
     /// what a record says.
     pub(crate) fn is_number(&self) -> bool {

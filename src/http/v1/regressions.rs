@@ -46,10 +46,9 @@ filter_parameters! {
 /// Statements that are new, slower, more frequent or failing more than in an earlier period, with confidence and causes
 ///
 /// The statement with most extra time is the first. Statements with too few runs to be sure come after the others.
-/// `data` is null if the history is empty.
 #[utoipa::path(
     get, path = PATH, params(RegressionParameters), tag = "statements",
-    responses((status = 200, body = Envelope<Option<Regressions>>))
+    responses((status = 200, body = Envelope<Regressions>))
 )]
 async fn regressions(request: ReadRequest) -> Result<Answer, ApiError> {
     let mut parameters: RegressionParameters = read_all(&request.parameters)?;
@@ -60,5 +59,5 @@ async fn regressions(request: ReadRequest) -> Result<Answer, ApiError> {
     let filter = QueryFilter { limit, ..parameters.chosen(zone)? };
     let baseline = baseline.unwrap_or_default();
     let found = request.view.regressions(&filter, baseline, &changes).await?;
-    success(&found, found.as_ref().map_or(0, |found| found.statements.len()))
+    success(&found, found.statements.len())
 }

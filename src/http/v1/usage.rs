@@ -95,11 +95,10 @@ impl<'de> Deserialize<'de> for Order {
 ///
 /// A run counts if it ran at some moment of the period: also one that started before, up to seven days. Of a run that is only
 /// partly in the period, time, CPU time and bytes count by the part of its time that is. At most a million queries that start in
-/// the period are read; then `is_cut` is true, and period and baseline end earlier, at `to_ms` and `baseline_to_ms`. `data` is
-/// null if the history is empty.
+/// the period are read; then `is_cut` is true, and period and baseline end earlier, at `to_ms` and `baseline_to_ms`.
 #[utoipa::path(
     get, path = PATH, params(UsageParameters), tag = "statements",
-    responses((status = 200, body = Envelope<Option<Usage>>))
+    responses((status = 200, body = Envelope<Usage>))
 )]
 async fn usage(request: ReadRequest) -> Result<Answer, ApiError> {
     let mut parameters: UsageParameters = read_all(&request.parameters)?;

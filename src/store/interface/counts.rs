@@ -6,9 +6,11 @@ use super::Store;
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
+use crate::domain::time::now_ms;
 use crate::store::contents::Sizes;
 use crate::store::error::StoreError;
 use crate::store::group::{Group, GroupBy};
+use crate::store::hours::SpanCounts;
 use crate::store::query::Reader;
 use crate::store::regression::{
     ChangeKind, Compared, Frequencies, PLAN_RUNS, Regressions, compare, same_hours,
@@ -16,7 +18,14 @@ use crate::store::regression::{
 use crate::store::statements::{StatementOrder, StatementPage};
 use crate::store::timeline::{Bucket, Spans};
 
-const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// Returns when an empty history ends: with the last full hour, so that answers stay the same for a while.
+pub(super) fn end_of_nothing_ms() -> i64 {
+    let now_ms = now_ms();
+    now_ms - now_ms.rem_euclid(HOUR_MS)
+}
 
 /// Counts of many queries.
 impl Store {
@@ -59,7 +68,7 @@ impl Store {
 
     /// Returns the statements of a filter that changed since the baseline in one of the ways, or in any if none is named, of the
     /// queries that the reader may see, as many as the filter's limit. Without times, the period is the last day of the history.
-    /// Ignores the filter's cursor. None if the history is empty.
+    /// Ignores the filter's cursor. An empty history ends with the last full hour.
     ///
     /// Errors if there are too many statements, if too many reports wait, or if the time is up.
     pub(crate) async fn regressions(
@@ -68,8 +77,10 @@ impl Store {
         baseline: Baseline,
         kinds: &[ChangeKind],
         reader: Reader<'_>,
-    ) -> Result<Option<Regressions>, StoreError> {
-        let Some((first_ms, last_ms)) = self.span(reader).await? else { return Ok(None) };
+    ) -> Result<Regressions, StoreError> {
+        let span = self.span(reader).await?;
+        let (first_ms, last_ms) =
+            span.unwrap_or_else(|| (end_of_nothing_ms(), end_of_nothing_ms()));
         let filter = &*filter.within_clusters(reader.clusters);
         let to_ms = filter.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
         let begin_ms = first_ms.min(to_ms.saturating_sub(1));
@@ -143,7 +154,7 @@ impl Store {
             };
             statement.set_plans(&plans(&earlier).await?, &plans(&period).await?);
         }
-        Ok(Some(Regressions {
+        Ok(Regressions {
             statements,
             changed,
             new,
@@ -160,26 +171,31 @@ impl Store {
             to_ms,
             baseline_from_ms,
             baseline_to_ms,
-            history_from_ms: (first_ms > baseline_from_ms && first_ms < baseline_to_ms)
-                .then_some(first_ms),
+            history_from_ms: span.map(|(first_ms, _)| first_ms).filter(|ms| *ms > baseline_from_ms),
             has_baseline,
             unread_profiles,
-        }))
+        })
     }
 
-    /// Returns how often the queries of each fingerprint ran in each of `parts` spans of `width_ms` from `from_ms` on.
+    /// Returns how often the queries of a filter of each fingerprint ran in each of `parts` spans of `width_ms` from `from_ms` on.
+    /// Ignores the filter's own times, limit and cursor.
     pub(crate) async fn trends(
         &self,
         fingerprints: &[Fingerprint],
+        filter: &QueryFilter,
         (from_ms, width_ms, parts): (i64, u64, usize),
         reader: Reader<'_>,
     ) -> Result<HashMap<Fingerprint, Vec<i64>>, StoreError> {
         let width_ms = i64::try_from(width_ms).unwrap_or(i64::MAX).max(1);
         let length_ms = width_ms.saturating_mul(i64::try_from(parts).unwrap_or(i64::MAX));
-        let last_ms = from_ms.saturating_add(length_ms).saturating_sub(1);
-        let spans = (from_ms, width_ms, last_ms);
+        let filter = QueryFilter {
+            from_ms: Some(from_ms),
+            to_ms: Some(from_ms.saturating_add(length_ms)),
+            ..filter.within_clusters(reader.clusters).into_owned()
+        };
+        let counts = SpanCounts::new(fingerprints, from_ms, width_ms);
         let counted =
-            of_engine!(self, store => store.counted_by_span(fingerprints, spans, reader).await?);
+            of_engine!(self, store => store.counted_by_span(counts, &filter, reader).await?);
         let mut trends = HashMap::new();
         for (fingerprint, part, count) in counted {
             let trend = trends.entry(fingerprint).or_insert_with(|| vec![0; parts]);
@@ -222,19 +238,30 @@ impl Store {
         Ok(frontends)
     }
 
-    /// Returns the clusters that queries name and the reader may see, in order, among the first thousand. A name stays when
-    /// its last query is removed. For a reader of the queries of one user, those that the newest of these queries name: a name
-    /// may be of others alone.
-    pub(crate) async fn clusters(&self, reader: Reader<'_>) -> Result<Vec<String>, StoreError> {
+    /// Returns the clusters that queries name and the reader may see, in order, among the first thousand, if there are several: only
+    /// then are they told apart. Queries without a cluster are as those of another one. A name stays when its last query is
+    /// removed. For a reader of the queries of one user, the clusters are those of the newest of these queries: a name may be of
+    /// others alone.
+    pub(crate) async fn several_clusters(
+        &self,
+        reader: Reader<'_>,
+    ) -> Result<Vec<String>, StoreError> {
         let mut names = of_engine!(self, store => store.clusters().await?);
         if let Some(clusters) = reader.clusters {
             names.retain(|name| clusters.contains(name));
         }
+        let mut has_others = false;
         if let Some(owner) = reader.owner.filter(|_| !names.is_empty()) {
             let own = of_engine!(self, store => store.clusters_of(owner).await?);
-            names.retain(|name| own.contains(name));
+            names.retain(|name| own.contains(&Some(name.clone())));
+            has_others = own.contains(&None);
+        } else if names.len() == 1 && reader.clusters.is_none() {
+            has_others = of_engine!(self, store => store.has_queries_of_no_cluster().await?);
         }
-        Ok(names)
+        // Who may see some clusters sees nothing that names none.
+        has_others &= reader.clusters.is_none();
+        let are_several = names.len() > 1 || has_others && !names.is_empty();
+        Ok(if are_several { names } else { Vec::new() })
     }
 
     /// Returns the first and the last start of the queries that the reader may see; none if no query has one.

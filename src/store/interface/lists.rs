@@ -53,14 +53,24 @@ impl Store {
         of_engine!(self, store => store.unbounded_page(filter, reader).await)
     }
 
-    /// Hands over one query, as a list shows it, if it is known.
+    /// Hands over one query, as a list shows it, if it is known. An id that no query has is looked for in lower case, too; so
+    /// everywhere in this file.
     pub(crate) async fn listed(
         &self,
         query_id: &QueryId,
         reader: Reader<'_>,
-        each: impl FnMut(ListedQuery<'_>),
+        mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), StoreError> {
-        of_engine!(self, store => store.listed(query_id, reader, each).await)
+        let mut is_listed = false;
+        let listed = |query: ListedQuery<'_>| {
+            is_listed = true;
+            each(query);
+        };
+        of_engine!(self, store => store.listed(query_id, reader, listed).await?);
+        match query_id.lower_case().filter(|_| !is_listed) {
+            Some(id) => of_engine!(self, store => store.listed(&id, reader, each).await),
+            None => Ok(()),
+        }
     }
 
     /// Returns a query with all its fields, its statement whole, or None if it is unknown.
@@ -69,7 +79,13 @@ impl Store {
         query_id: &QueryId,
         reader: Reader<'_>,
     ) -> Result<Option<StoredQuery>, StoreError> {
-        of_engine!(self, store => store.record(query_id, reader).await)
+        match of_engine!(self, store => store.record(query_id, reader).await?) {
+            Some(record) => Ok(Some(record)),
+            None => match query_id.lower_case() {
+                Some(id) => of_engine!(self, store => store.record(&id, reader).await),
+                None => Ok(None),
+            },
+        }
     }
 
     /// Returns the profile of a query. A text of more than 64 KiB is returned packed.
@@ -78,7 +94,13 @@ impl Store {
         query_id: &QueryId,
         reader: Reader<'_>,
     ) -> Result<StoredProfile, StoreError> {
-        of_engine!(self, store => store.profile(query_id, reader).await)
+        match of_engine!(self, store => store.profile(query_id, reader).await?) {
+            StoredProfile::UnknownQuery => match query_id.lower_case() {
+                Some(id) => of_engine!(self, store => store.profile(&id, reader).await),
+                None => Ok(StoredProfile::UnknownQuery),
+            },
+            profile => Ok(profile),
+        }
     }
 
     /// Returns the id of the newest query that has a profile, or None if no query has one.
@@ -95,7 +117,13 @@ impl Store {
         query_id: &QueryId,
         reader: Reader<'_>,
     ) -> Result<Option<String>, StoreError> {
-        of_engine!(self, store => store.statement(query_id, reader).await)
+        match of_engine!(self, store => store.statement(query_id, reader).await?) {
+            Some(statement) => Ok(Some(statement)),
+            None => match query_id.lower_case() {
+                Some(id) => of_engine!(self, store => store.statement(&id, reader).await),
+                None => Ok(None),
+            },
+        }
     }
 
     /// Returns the ids of the queries of a trace id, the last to arrive first, at most `limit`.
@@ -134,6 +162,11 @@ impl Store {
         limit: u32,
         reader: Reader<'_>,
     ) -> Result<Vec<String>, StoreError> {
+        let ids = of_engine!(self, store => store.ids_with_prefix(prefix, limit, reader).await?);
+        if !ids.is_empty() || !prefix.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Ok(ids);
+        }
+        let prefix = &prefix.to_ascii_lowercase();
         of_engine!(self, store => store.ids_with_prefix(prefix, limit, reader).await)
     }
 

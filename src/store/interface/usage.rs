@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::Store;
+use super::counts::end_of_nothing_ms;
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::{Choice, QueryFilter, Users};
 use crate::domain::record::StoredQuery;
@@ -25,7 +26,7 @@ const STATEMENT_CHARS: usize = 2000;
 impl Store {
     /// Returns who used the cluster in the times of a filter, compared with a baseline: of the queries that the reader may see,
     /// as many groups of each kind as the filter's limit. Without times, the period is as [`usage_range`] says. Ignores the
-    /// filter's cursor. None if the history is empty.
+    /// filter's cursor. An empty history ends with the last full hour.
     ///
     /// Errors if there are too many groups, if too many reports wait, or if the time is up.
     pub(crate) async fn usage(
@@ -34,7 +35,7 @@ impl Store {
         baseline: Baseline,
         shown: (UsageOrder, Steps),
         reader: Reader<'_>,
-    ) -> Result<Option<Usage>, StoreError> {
+    ) -> Result<Usage, StoreError> {
         self.usage_of(filter, baseline, shown, MAX_RUNS, reader).await
     }
 
@@ -46,11 +47,11 @@ impl Store {
         (order, steps): (UsageOrder, Steps),
         most: i64,
         reader: Reader<'_>,
-    ) -> Result<Option<Usage>, StoreError> {
+    ) -> Result<Usage, StoreError> {
         let filter = &*filter.within_clusters(reader.clusters);
-        let Some((from_ms, to_ms)) = self.usage_range(filter, reader).await? else {
-            return Ok(None);
-        };
+        let range = self.usage_range(filter, reader).await?;
+        let (from_ms, to_ms) = range
+            .unwrap_or_else(|| usage_range((filter.from_ms, filter.to_ms), end_of_nothing_ms()));
         let (before_from_ms, before_to_ms) = baseline.same_length(from_ms, to_ms);
         let asked = [(from_ms, to_ms), (before_from_ms, before_to_ms)];
         let mut ranges = asked;
@@ -75,7 +76,7 @@ impl Store {
         let (concurrency, _) = now.finish(spans);
         let earlier = Steps::like(spans, range.0, before_range.0);
         let (baseline_concurrency, _) = before.finish(earlier.of(before_range));
-        Ok(Some(Usage {
+        Ok(Usage {
             from_ms,
             to_ms: range.1,
             baseline_from_ms: before_from_ms,
@@ -91,7 +92,7 @@ impl Store {
             statements: grouped.statements,
             concurrency,
             baseline_concurrency,
-        }))
+        })
     }
 
     /// Returns the begin and the end of the range of a filter, as [`usage_range`] says. None if no query that the reader may see
@@ -133,7 +134,7 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Option<Concurrent>, StoreError> {
         let own = query.cluster.as_deref().filter(|_| !all_clusters);
-        let is_one_of_several = own.is_some() && self.clusters(reader).await?.len() > 1;
+        let is_one_of_several = own.is_some() && self.several_clusters(reader).await?.len() > 1;
         let own = own.filter(|_| is_one_of_several);
         self.concurrent_of(query, own, (limit, MAX_CONCURRENT_RUNS), reader).await
     }
@@ -279,7 +280,7 @@ mod tests {
         let counted = async |filter: &QueryFilter, most, owner| {
             let reader = Reader { owner, ..Reader::default() };
             let usage = store.usage_of(filter, Baseline::DAY_BEFORE, shown, most, reader).await;
-            let usage = usage.unwrap().unwrap();
+            let usage = usage.unwrap();
             let before = usage.total.before.unwrap().count;
             let lengths = [usage.to_ms - DAY_MS, usage.baseline_to_ms];
             assert_eq!(usage.concurrency.len() as i64, (lengths[0] + 499) / 500);
@@ -296,7 +297,7 @@ mod tests {
         let later =
             QueryFilter { from_ms: Some(2 * DAY_MS), to_ms: Some(2 * DAY_MS + 5000), ..filter };
         let usage = store.usage_of(&later, Baseline::DAY_BEFORE, shown, 20, Reader::default());
-        let usage = usage.await.unwrap().unwrap();
+        let usage = usage.await.unwrap();
         assert_eq!((usage.is_cut, usage.to_ms - 2 * DAY_MS), (true, 1000));
 
         let query =

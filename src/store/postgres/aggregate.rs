@@ -11,9 +11,8 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::Store;
-use super::conditions::{Conditions, stored_clusters};
+use super::conditions::Conditions;
 use super::hours::summed;
-use super::nul::without_nul;
 use crate::domain::filter::QueryFilter;
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -260,41 +259,34 @@ impl Store {
         Ok(page)
     }
 
-    /// Returns how often the queries of each fingerprint ran in spans: rows of a fingerprint, the position of a span and a
-    /// count. The spans are the first start, the length of a span, and the last start.
+    /// Returns how often the queries of a filter ran in spans: rows of a fingerprint, the position of a span and a count.
     pub(in crate::store) async fn counted_by_span(
         &self,
-        fingerprints: &[Fingerprint],
-        (from_ms, width_ms, last_ms): (i64, i64, i64),
+        mut counts: SpanCounts,
+        filter: &QueryFilter,
         reader: Reader<'_>,
     ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
-        let mut counts = SpanCounts::new(fingerprints, from_ms, width_ms);
-        let fingerprints: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
-        let filter = QueryFilter {
-            from_ms: Some(from_ms),
-            to_ms: Some(last_ms.saturating_add(1)),
-            ..QueryFilter::default().within_clusters(reader.clusters).into_owned()
-        };
-        let (owner, clusters) = (reader.owner.map(without_nul), stored_clusters(reader));
-        let seen = (owner.as_deref(), clusters.as_deref());
         let mut read = self.reports.begin(reader.client()).await?;
         let bound = read.bound();
         let connection = read.connection()?;
         let counted = async {
             let spans = counts.spans();
             let is_usable = |hour| spans.have_whole_hour(hour);
-            let others = summed(connection, &filter, is_usable, |hour, summary| {
-                counts.add_hour(hour, summary, (&filter, reader.owner));
+            let others = summed(connection, filter, is_usable, |hour, summary| {
+                counts.add_hour(hour, summary, (filter, reader.owner));
                 true
             });
             for filter in others.await? {
-                let spans = (from_ms, width_ms);
-                let starts = filter.starts();
-                let rows = statements::counted_by_span(
-                    &mut *connection, &fingerprints, spans, starts, seen,
-                );
+                let (from_ms, width_ms) = (spans.from_ms, spans.width_ms.max(1));
+                let mut sql = Conditions::new(&format!(
+                    "SELECT fingerprint, (started_ms - ({from_ms})) / {width_ms}, count(*) FROM query"
+                ));
+                sql.and_filter(&filter, reader.owner);
+                sql.and_times(&filter);
+                sql.and("query.fingerprint = ANY(", counts.wanted()).push(") GROUP BY 1, 2");
+                let rows = sql.end().build().persistent(false).fetch_all(&mut *connection);
                 for row in rows.await? {
-                    counts.add(row.fingerprint, row.part, row.count);
+                    counts.add((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
                 }
             }
             Ok(())

@@ -14,7 +14,7 @@ use crate::store::batch::{AuditCheckpoint, FollowedFile};
 use crate::store::error::StoreError;
 use crate::store::list::IDS_WITH_PREFIX;
 use crate::store::profile_body::{StoredText, unpack};
-use crate::store::query::{MAX_CLUSTERS, NEWEST_OF_USER, Reader, StoredProfile};
+use crate::store::query::{MAX_CLUSTERS, NEWEST_OF_USER, QUERIES_AT_END, Reader, StoredProfile};
 
 /// The longest text of a profile that is unpacked at once, in 30 µs.
 const SMALL_PROFILE_BYTES: i64 = 65_536;
@@ -154,11 +154,17 @@ impl Store {
         Ok(statements::clusters(&mut *self.cluster.reader().await?, MAX_CLUSTERS).await?)
     }
 
-    /// Returns the clusters that the newest queries of a user name.
+    /// Returns whether one of the oldest or of the newest queries names no cluster.
+    pub(in crate::store) async fn has_queries_of_no_cluster(&self) -> Result<bool, StoreError> {
+        let connection = &mut *self.cluster.reader().await?;
+        Ok(statements::has_queries_of_no_cluster(connection, QUERIES_AT_END).await?)
+    }
+
+    /// Returns the clusters of the newest queries of a user; None is that of a query that names none.
     pub(in crate::store) async fn clusters_of(
         &self,
         user: &str,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<Option<String>>, StoreError> {
         let connection = &mut *self.cluster.reader().await?;
         let user = without_nul(user);
         Ok(statements::clusters_of(connection, &user, NEWEST_OF_USER).await?)

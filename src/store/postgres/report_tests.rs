@@ -258,18 +258,14 @@ async fn groups_agree(both: &Both, fingerprints: &[Fingerprint]) {
                 })
                 .await;
             }
+            both.agree(&format!("trends, {what}"), async |store| {
+                let spans = (START_MS - DAY_MS, 7_000_001, 30);
+                let trends = store.trends(fingerprints, &filter, spans, reader).await.unwrap();
+                let trends = trends.into_iter().map(|(it, trend)| (it.to_signed(), trend));
+                trends.collect::<BTreeMap<_, _>>()
+            })
+            .await;
         }
-    }
-    for reader in readers {
-        both.agree("trends", async |store| {
-            let spans = (START_MS - DAY_MS, 7_000_001, 30);
-            let trends = store.trends(fingerprints, spans, reader).await.unwrap();
-            trends
-                .into_iter()
-                .map(|(it, trend)| (it.to_signed(), trend))
-                .collect::<BTreeMap<_, _>>()
-        })
-        .await;
     }
 }
 

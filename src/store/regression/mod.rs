@@ -56,7 +56,8 @@ pub(crate) struct Regressions {
     pub baseline_from_ms: i64,
     /// The end of the baseline.
     pub baseline_to_ms: i64,
-    /// The begin of the history, if it is within the baseline. Then a statement may be new because nothing older is stored.
+    /// The first start of the history that the reader may see, if it is behind the begin of the baseline. If it is within the
+    /// baseline, a statement may be new because nothing older is stored; if it is behind, there is nothing to compare with.
     pub history_from_ms: Option<i64>,
     /// Whether any query ran in the baseline, of the clusters of the filter. If none did, nothing is compared, and no statement is
     /// called new.
@@ -74,6 +75,11 @@ impl Regressions {
     /// Returns how many times as often a typical statement ran, if the whole cluster got busier.
     pub(crate) fn busier_cluster(&self) -> Option<f64> {
         self.typical_frequency.filter(|factor| *factor >= FELT_FACTOR)
+    }
+
+    /// Returns the begin of the history if it is behind the baseline, in which nothing can have run.
+    pub(crate) fn begins_behind_baseline(&self) -> Option<i64> {
+        self.history_from_ms.filter(|ms| *ms >= self.baseline_to_ms)
     }
 
     /// Returns how many statements changed in a way.

@@ -3,7 +3,7 @@
 use super::Store;
 use crate::store::contents::Sizes;
 use crate::store::error::StoreError;
-use crate::store::query::{MAX_CLUSTERS, NEWEST_OF_USER, Reader};
+use crate::store::query::{MAX_CLUSTERS, NEWEST_OF_USER, QUERIES_AT_END, Reader};
 
 impl Store {
     /// Returns how much the store holds. Reads an index of all queries, and all rows of profiles.
@@ -32,12 +32,23 @@ impl Store {
             .map_err(|error| self.read_pool.noted(error))
     }
 
-    /// Returns the clusters that the newest queries of a user name.
-    pub(crate) async fn clusters_of(&self, user: &str) -> Result<Vec<String>, StoreError> {
+    /// Returns whether one of the oldest or of the newest queries names no cluster.
+    pub(crate) async fn has_queries_of_no_cluster(&self) -> Result<bool, StoreError> {
+        let has_any = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM (SELECT cluster FROM query ORDER BY started_ms DESC LIMIT ?1) WHERE cluster IS NULL)
+                   OR EXISTS (SELECT 1 FROM (SELECT cluster FROM query ORDER BY started_ms LIMIT ?1) WHERE cluster IS NULL)
+                   AS "has_any!: bool""#,
+            QUERIES_AT_END
+        );
+        let has_any = has_any.fetch_one(&self.readers).await;
+        has_any.map_err(|error| self.read_pool.noted(error))
+    }
+
+    /// Returns the clusters of the newest queries of a user; None is that of a query that names none.
+    pub(crate) async fn clusters_of(&self, user: &str) -> Result<Vec<Option<String>>, StoreError> {
         let names = sqlx::query_scalar!(
-            r#"SELECT DISTINCT cluster AS "cluster!"
-               FROM (SELECT cluster FROM query WHERE user = ?1 ORDER BY started_ms DESC LIMIT ?2)
-               WHERE cluster IS NOT NULL"#,
+            r#"SELECT DISTINCT cluster AS "cluster?"
+               FROM (SELECT cluster FROM query WHERE user = ?1 ORDER BY started_ms DESC LIMIT ?2)"#,
             user,
             NEWEST_OF_USER
         );

@@ -287,11 +287,13 @@ impl UsageCounting {
 
     /// Adds a run. Ignores a run outside the range. Returns false once there are too many groups.
     pub(in crate::store) fn add(&mut self, run: &RunRow<'_>) -> bool {
-        let Some(part) = Part::of(run, self.range) else { return true };
+        let Some(mut part) = Part::of(run, self.range) else { return true };
         if let Some(costliest) = &mut self.costliest {
             if costliest.query_id == run.query_id {
                 return true;
             }
+            // A list behind the start of the query has neither the query nor what started with it.
+            part.began_before = part.start_ms == self.range.0;
             costliest.add(run, part);
         }
         self.still_running += i64::from(part.is_running);

@@ -157,9 +157,10 @@ async fn nearby_runs(
     let (Some(fingerprint), Some(started_ms)) = (query.fingerprint, query.started_ms) else {
         return Ok(None);
     };
-    let cluster = match view.several_clusters().await?.is_empty() {
-        true => None,
-        false => Some(query.cluster.as_deref()),
+    // What names no cluster may be of the only one.
+    let cluster = match view.several_clusters().await?.len() {
+        0 | 1 => None,
+        _ => Some(query.cluster.as_deref()),
     };
     let week = QueryFilter {
         limit: MAX_RUNS,

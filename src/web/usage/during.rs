@@ -49,7 +49,7 @@ async fn page(view: View, id: String, parameters: Parameters) -> Result<Page, Ap
     let Own { all_clusters } = read_known(&parameters)?;
     let has_all = all_clusters.unwrap_or(false);
     let found = view.concurrent(&query, has_all, ROWS).await?;
-    let has_clusters = !view.several_clusters().await?.is_empty();
+    let has_clusters = view.several_clusters().await?.len() > 1;
     let body = html! {
         h1 { "What else ran then" }
         p {
@@ -90,10 +90,10 @@ fn clusters(query_id: &QueryId, cluster: &str, has_all: bool, parameters: &Param
 }
 
 fn report(found: &Concurrent, parameters: &Parameters, has_clusters: bool, zone: Zone) -> Markup {
-    // The range of the query, and not of the page that led here.
-    let range = (found.from_ms, found.to_ms);
+    // The range of the query, and not of the page that led here. Its first millisecond would list the query itself.
+    let range = (found.from_ms.saturating_add(1), found.to_ms);
     let mut in_range = Parameters::new();
-    in_range.set("from", found.from_ms.to_string());
+    in_range.set("from", range.0.to_string());
     in_range.set("to", found.to_ms.to_string());
     if let Some(cluster) = &found.cluster {
         in_range.set("cluster", cluster);
@@ -101,6 +101,7 @@ fn report(found: &Concurrent, parameters: &Parameters, has_clusters: bool, zone:
     let tables = UsageTables {
         parameters: &in_range,
         range,
+        began: "began no later",
         order: None,
         has_baseline: false,
         has_clusters,
@@ -133,7 +134,10 @@ fn report(found: &Concurrent, parameters: &Parameters, has_clusters: bool, zone:
                 (runs(&found.queries, parameters, &in_range, zone))
             }
             (tables.sections(KINDS.map(|kind| (kind, groups(kind, found)))))
-            p.note { (MEANING) " History also lists this query." }
+            p.note {
+                (MEANING)
+                " The runs and the failed ones lead to History, where this query and the runs that began no later are missing."
+            }
         }
     }
 }

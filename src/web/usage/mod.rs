@@ -122,6 +122,7 @@ async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Resu
                 @let tables = UsageTables {
                     parameters: &parameters,
                     range: (usage.from_ms, usage.to_ms),
+                    began: "began before",
                     order: Some(order),
                     has_baseline: has_baseline(usage),
                     has_clusters: !clusters.is_empty(),
@@ -192,9 +193,7 @@ async fn read(
     let Some((from_ms, to_ms)) = view.usage_range(&filter).await? else { return Ok(None) };
     let filter = QueryFilter { from_ms: Some(from_ms), to_ms: Some(to_ms), ..filter };
     let Some(range) = TimeRange::of(&view, &filter).await? else { return Ok(None) };
-    let Some(mut usage) = view.usage(&filter, baseline, (order, range.steps())).await? else {
-        return Ok(None);
-    };
+    let mut usage = view.usage(&filter, baseline, (order, range.steps())).await?;
     for row in &mut usage.statements.rows {
         row.name = row.name.as_ref().map(|text| format::excerpt(text, EXCERPT_CHARS));
     }
@@ -213,7 +212,9 @@ fn report_of(usage: &Usage, range: &TimeRange, tables: &UsageTables<'_>, zone: Z
         }
         @if usage.total.now.count > 0 {
             (tables.sections(groups(usage)))
-            p.note { (tables::MEANING) }
+            p.note {
+                (tables::MEANING) " The runs and the failed ones lead to History, where a run that began before the range is missing."
+            }
         }
     }
 }

@@ -61,14 +61,16 @@ const COLUMNS: [Column; 5] = [
 
 /// What the figures mean.
 pub(super) const MEANING: &str = "Time is how long runs ran within the range, together. Of a run that is only partly in it, CPU time and bytes scanned \
-    count by the same part. The runs and the failed ones lead to History, where a run that began before the range is missing.";
+    count by the same part.";
 
 /// What the tables of a page have in common.
 pub(super) struct UsageTables<'a> {
     /// The parameters of the page. Links keep its filters.
     pub parameters: &'a Parameters,
-    /// Begin and end of what is shown, which links keep.
+    /// Begin and end of what links show.
     pub range: (i64, i64),
+    /// What is said of runs that started before the begin.
+    pub began: &'static str,
     /// The order of all tables, which their heads choose; None where the page has no choice.
     pub order: Option<UsageOrder>,
     /// Whether anything ran in the baseline: else every group would be new.
@@ -256,7 +258,7 @@ impl UsageTables<'_> {
                 Some(listed) => a href=(address(paths::HISTORY, &listed, &times)) { (shown) },
                 None => (shown),
             }
-            @if began_before > 0 { " " span.before { (format::integer(began_before)) " began before" } }
+            @if began_before > 0 { " " span.before { (format::integer(began_before)) " " (self.began) } }
         }
     }
 }

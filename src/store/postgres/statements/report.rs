@@ -2,46 +2,7 @@
 
 use sqlx::PgExecutor;
 
-use super::{Result, Seen};
-
-/// How often the queries of a fingerprint ran in one span.
-#[derive(Debug, Clone, Copy)]
-pub struct SpanCount {
-    pub fingerprint: i64,
-    /// The position of the span.
-    pub part: i64,
-    pub count: i64,
-}
-
-/// Returns how often the queries of each fingerprint that started from `first_ms` to `last_ms` ran in spans of `width_ms`, the
-/// first of which begins at `from_ms`.
-pub async fn counted_by_span(
-    server: impl PgExecutor<'_>,
-    fingerprints: &[i64],
-    (from_ms, width_ms): (i64, i64),
-    (first_ms, last_ms): (i64, i64),
-    (owner, clusters): Seen<'_>,
-) -> Result<Vec<SpanCount>> {
-    sqlx::query_as!(
-        SpanCount,
-        r#"SELECT fingerprint AS "fingerprint!", (started_ms - $1) / $2 AS "part!", count(*) AS "count!"
-           FROM query
-           WHERE started_ms BETWEEN $7 AND $3
-             AND fingerprint = ANY($4)
-             AND ($5::text IS NULL OR "user" = $5)
-             AND ($6::text[] IS NULL OR cluster = ANY($6))
-           GROUP BY 1, 2"#,
-        from_ms,
-        width_ms,
-        last_ms,
-        fingerprints,
-        owner,
-        clusters as Option<&[String]>,
-        first_ms
-    )
-    .fetch_all(server)
-    .await
-}
+use super::Result;
 
 /// Returns the normalized statements of fingerprints, each with its fingerprint. Unknown fingerprints are missing.
 pub async fn normalized_statements(
@@ -108,17 +69,28 @@ pub async fn clusters(server: impl PgExecutor<'_>, limit: i64) -> Result<Vec<Str
     names.fetch_all(server).await
 }
 
-/// Returns the clusters that the newest queries of a user name.
+/// Returns whether one of the oldest or of the newest queries names no cluster.
+pub async fn has_queries_of_no_cluster(server: impl PgExecutor<'_>, limit: i64) -> Result<bool> {
+    let has_any = sqlx::query_scalar!(
+        r#"SELECT (SELECT coalesce(bool_or(newest.cluster IS NULL), false)
+                   FROM (SELECT query.cluster FROM query ORDER BY query.started_ms DESC LIMIT $1) AS newest)
+               OR (SELECT coalesce(bool_or(oldest.cluster IS NULL), false)
+                   FROM (SELECT query.cluster FROM query ORDER BY query.started_ms LIMIT $1) AS oldest) AS "has_any!""#,
+        limit
+    );
+    has_any.fetch_one(server).await
+}
+
+/// Returns the clusters of the newest queries of a user; None is that of a query that names none.
 pub async fn clusters_of(
     server: impl PgExecutor<'_>,
     user: &str,
     limit: i64,
-) -> Result<Vec<String>> {
+) -> Result<Vec<Option<String>>> {
     let names = sqlx::query_scalar!(
-        r#"SELECT DISTINCT newest.cluster AS "cluster!"
+        r#"SELECT DISTINCT newest.cluster AS "cluster?"
            FROM (SELECT query.cluster FROM query WHERE query."user" = $1 AND octet_length(query."user") <= 1024
-                 ORDER BY query.started_ms DESC LIMIT $2) AS newest
-           WHERE newest.cluster IS NOT NULL"#,
+                 ORDER BY query.started_ms DESC LIMIT $2) AS newest"#,
         user,
         limit
     );

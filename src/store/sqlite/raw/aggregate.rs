@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use sqlx::Execute;
 
 use super::super::Store;
@@ -164,56 +164,32 @@ impl Store {
         page.await?.ok_or(StoreError::TooManyGroups(MAX_GROUPS))
     }
 
-    /// Returns how often the queries of each fingerprint ran in spans: rows of a fingerprint, the position of a span and
-    /// a count. The spans are the first start, the length of a span, and the last start.
+    /// Returns how often the queries of a filter ran in spans: rows of a fingerprint, the position of a span and a count.
     pub(in crate::store) async fn counted_by_span(
         &self,
-        fingerprints: &[Fingerprint],
-        (from_ms, width_ms, last_ms): (i64, i64, i64),
+        mut counts: SpanCounts,
+        filter: &QueryFilter,
         reader: Reader<'_>,
     ) -> Result<Vec<(Fingerprint, i64, i64)>, StoreError> {
-        let mut counts = SpanCounts::new(fingerprints, from_ms, width_ms);
-        let wanted: Vec<i64> = fingerprints.iter().map(|one| one.to_signed()).collect();
-        let fingerprints = serde_json::json!(wanted).to_string();
+        let filter = filter.clone();
         let owner = reader.owner.map(str::to_string);
-        let clusters = reader.clusters_json();
-        let within = QueryFilter::default().within_clusters(reader.clusters).into_owned();
         let counted = self.reports.run(reader.client(), move |sqlite| {
-            let filter = QueryFilter {
-                from_ms: Some(from_ms),
-                to_ms: Some(last_ms.saturating_add(1)),
-                ..within
-            };
+            let owner = owner.as_deref();
             let spans = counts.spans();
             let _snapshot = sqlite.unchecked_transaction()?;
-            parts(
-                sqlite,
-                &filter,
-                |hour| spans.have_whole_hour(hour),
-                |part| {
-                    match part {
-                        Part::Hour(hour, summary) => {
-                            counts.add_hour(hour, &summary, (&filter, owner.as_deref()));
-                        }
-                        Part::Queries(filter) => {
-                            let (first_ms, last_ms) = filter.starts();
-                            let trends = sqlx::query_file!(
-                                "src/store/queries/trends.sql", from_ms, width_ms, last_ms,
-                                first_ms, fingerprints, owner, clusters
-                            );
-                            let mut trends = sqlite.prepare_cached(trends.sql().as_str())?;
-                            let values = params![
-                                from_ms, width_ms, last_ms, first_ms, fingerprints, owner, clusters
-                            ];
-                            let mut rows = trends.query(values)?;
-                            while let Some(row) = rows.next()? {
-                                counts.add(row.get(0)?, row.get(1)?, row.get(2)?);
-                            }
-                        }
+            let is_usable = |hour| spans.have_whole_hour(hour);
+            parts(sqlite, &filter, is_usable, |part| {
+                match part {
+                    Part::Hour(hour, summary) => counts.add_hour(hour, &summary, (&filter, owner)),
+                    Part::Queries(filter) => {
+                        Scan { sqlite, filter: &filter, owner }.each(", fingerprint", |row| {
+                            counts.add_query(row.get(0)?, row.get(OWN)?);
+                            Ok(true)
+                        })?;
                     }
-                    Ok(true)
-                },
-            )?;
+                }
+                Ok(true)
+            })?;
             Ok(counts.into_rows())
         });
         counted.await
