@@ -183,7 +183,8 @@ fn views_have_failed_loads_and_those_that_filtered_rows() {
     };
     let failed = texts("SELECT label, table_list, message, filtered_rows, url FROM failed_loads");
     assert_eq!(failed, [["orders_1", "orders", MESSAGE, "10", URL]]);
-    let filtered = texts("SELECT label, loaded_rows, filtered_rows FROM filtered_loads");
+    let filtered =
+        texts("SELECT label, loaded_rows, filtered_rows FROM filtered_loads ORDER BY loaded_rows");
     assert_eq!(filtered, [["orders_1", "0", "10"], ["clicks_1", "8", "2"]]);
     let percent =
         "SELECT count(*) FROM filtered_loads WHERE filtered_percent = 20 AND label = 'clicks_1'";

@@ -10,6 +10,9 @@ use crate::support::raw::{connect_from, get_from, read_answer};
 use crate::support::{Server, audit_records, execute, import, is_optimized, number, texts};
 use tempfile::TempDir;
 
+/// When most queries of these tests begin.
+const START_MS: i64 = 1_700_000_000_000;
+
 /// A history with one query of an import, to which `rows` adds by SQL.
 fn history(rows: &str) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
@@ -20,13 +23,14 @@ fn history(rows: &str) -> (TempDir, PathBuf) {
     (folder, db)
 }
 
-/// Returns a statement that adds queries with these statements; `i` is the number of the row.
-fn queries(count: u32, statement: &str) -> String {
+/// Returns a statement that adds queries with these statements, one a second from `first_ms` on. An id is `prefix` and the
+/// number of the row, which `statement` names `i`.
+fn queries(prefix: &str, first_ms: i64, count: u32, statement: &str) -> String {
     format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          INSERT INTO query
              (query_id, kind, origin, is_slow, state, started_ms, duration_ms, \"user\", db, fingerprint, statement)
-         SELECT 'b-' || i, 'query', 'audit', FALSE, 'EOF', 1700000000000 + i * 1000, i % 100, 'root', 'shop',
+         SELECT '{prefix}-' || i, 'query', 'audit', FALSE, 'EOF', {first_ms} + i * 1000, i % 100, 'root', 'shop',
              i % 50, {statement} FROM n;"
     )
 }
@@ -81,9 +85,9 @@ const WORST: &str =
 fn slow_history() -> (TempDir, PathBuf) {
     let words = "a1, a2, a3, a4, a5, a6, a7, a8, a9, b1, b2, b3, b4, b5, b6, b7, b8, b9, ";
     let long = format!("'{}'", words.repeat(10_000));
-    let older = "UPDATE query SET query_id = 'a-' || id, started_ms = 1600000000000 + id;";
-    let short = queries(30_000, "'select c from t where id = ' || i");
-    history(&format!("BEGIN; {} {older} {short} COMMIT;", queries(20, &long)))
+    let older = queries("a", 1_600_000_000_000, 20, &long);
+    let newer = queries("b", START_MS, 30_000, "'select c from t where id = ' || i");
+    history(&format!("BEGIN; {older} {newer} COMMIT;"))
 }
 
 fn begin_worst(server: &Server, count: usize) -> Vec<TcpStream> {
@@ -189,7 +193,7 @@ fn long_history() -> (TempDir, PathBuf) {
          INSERT INTO statement (fingerprint, normalized) SELECT i + 1000, {long} FROM n;
          UPDATE query SET fingerprint = 1000 + id WHERE id BETWEEN 1 AND 200;"
     );
-    history(&(queries(300, &long) + &statements))
+    history(&(queries("b", START_MS, 300, &long) + &statements))
 }
 
 fn ids(db: &Path) -> HashSet<String> {
@@ -226,7 +230,7 @@ fn an_answer_is_bounded_in_bytes_and_its_link_goes_on() {
 fn clients_that_read_nothing_hold_a_bounded_part_of_the_memory() {
     const BOUND: u64 = 600 << 20;
     let statement = format!("'select {}' || i", "ab".repeat(4000));
-    let (_folder, db) = history(&queries(1000, &statement));
+    let (_folder, db) = history(&queries("b", START_MS, 1000, &statement));
     let server = Server::start(&db, &[]);
     let path =
         |number: u64| format!("/api/v1/queries?limit=1000&to={}", 1_800_000_000_000 + number);

@@ -14,16 +14,29 @@ use super::postgres;
 /// A row of a query. None is NULL.
 pub(crate) type Row = Vec<Option<String>>;
 
-static IS_POSTGRES: LazyLock<bool> =
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TestStore {
+    Sqlite,
+    Postgres,
+    Citus,
+}
+
+static STORE: LazyLock<TestStore> =
     LazyLock::new(|| match std::env::var("ANNALS_TEST_STORE").as_deref() {
-        Ok("postgres") => true,
-        Ok("sqlite" | "") | Err(_) => false,
-        Ok(other) => panic!("ANNALS_TEST_STORE is {other}; it must be sqlite or postgres"),
+        Ok("sqlite" | "") | Err(_) => TestStore::Sqlite,
+        Ok("postgres") => TestStore::Postgres,
+        Ok("citus") => TestStore::Citus,
+        Ok(other) => panic!("ANNALS_TEST_STORE is {other}; it must be sqlite, postgres or citus"),
     });
 
-/// Returns whether the tests run on PostgreSQL.
+/// Returns whether the tests run on PostgreSQL, with Citus or without.
 pub(crate) fn is_postgres() -> bool {
-    *IS_POSTGRES
+    *STORE != TestStore::Sqlite
+}
+
+/// Returns whether the tests run on Citus.
+pub(crate) fn is_citus() -> bool {
+    *STORE == TestStore::Citus
 }
 
 /// Returns what `--db` names the history of a path by: the path itself, or the address of its database, which is made if
