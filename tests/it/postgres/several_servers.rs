@@ -147,17 +147,19 @@ fn an_import_that_is_killed_again_and_again_loses_and_doubles_nothing() {
     }
     let imported = import().output().unwrap();
     assert!(imported.status.success(), "{}{}", stdout(&imported), stderr(&imported));
-    let counts =
-        "SELECT (SELECT count(*) FROM query), (SELECT count(DISTINCT query_id) FROM query),
-        (SELECT count(DISTINCT statement) FROM query WHERE statement ~ '^select [0-9]+$'),
-        (SELECT count(*) FROM profile), (SELECT count(*) FROM login)";
     let alone = new_history();
     assert!(
         run(&alone, &["import", log.to_str().unwrap(), data("").to_str().unwrap()])
             .status
             .success()
     );
-    assert_eq!(postgres::rows(&address, counts), postgres::rows(&alone, counts));
+    for sql in [
+        "SELECT count(*), count(DISTINCT query_id), count(DISTINCT statement) FROM query",
+        "SELECT count(*) FROM profile",
+        "SELECT count(*) FROM login",
+    ] {
+        assert_eq!(postgres::rows(&address, sql), postgres::rows(&alone, sql), "{sql}");
+    }
     let exported = |address: &str| stdout(&run(address, &["export"]));
     assert!(exported(&address) == exported(&alone), "the records differ");
 }
@@ -206,12 +208,10 @@ fn another_server_polls_a_frontend_once_the_lease_of_a_killed_one_is_over() {
     first.process.wait().unwrap();
     frontend.answers(LIST, list(&[row("a-2", "EOF")]));
     // The lease is half a minute, of which the test waits for some seconds.
-    let sooner = format!(
-        "UPDATE lease SET until_ms = (extract(epoch FROM clock_timestamp()) * 1000)::bigint + 4000
-         WHERE name = '{name}' RETURNING until_ms"
-    );
-    let until_ms = postgres::rows(&address, &sooner).unwrap()[0][0].clone().unwrap();
-    let (until_ms, before): (i64, usize) = (until_ms.parse().unwrap(), polls());
+    let until_ms = now_ms() + 4000;
+    let sooner = format!("UPDATE lease SET until_ms = {until_ms} WHERE name = '{name}'");
+    postgres::rows(&address, &sooner).unwrap();
+    let before = polls();
     wait_until(|| polls() > before, || "nobody polls".to_string());
     assert!(now_ms() >= until_ms, "the lease was not over");
     wait_until(|| stored("a-2"), || "the second server stores nothing".to_string());
