@@ -338,6 +338,14 @@ impl Rows for PostgresRows<'_> {
         Ok(counts)
     }
 
+    async fn note_merged_parts(&mut self, digests: &[String]) -> Result<(), StoreError> {
+        Ok(statements::note_merged_parts(self.connection, digests).await?)
+    }
+
+    async fn forget_merged_parts(&mut self) -> Result<(), StoreError> {
+        Ok(statements::forget_merged_parts(self.connection).await?)
+    }
+
     async fn write_followed(&mut self, file: &FollowedFile) -> Result<(), StoreError> {
         let row = statements::FollowedFile {
             head_hash: file.head_hash.clone(),
