@@ -356,6 +356,7 @@ impl View {
         self.store.trends(fingerprints, filter, spans, self.reader()).await
     }
 
+    /// Returns the clusters that the principal may see, if they are several: only then do pages tell them apart.
     pub(crate) async fn several_clusters(&self) -> Result<Vec<String>, StoreError> {
         self.store.several_clusters(self.reader()).await
     }
