@@ -34,13 +34,11 @@ hot_standby_feedback = on
 ";
 
 /// Further settings of a node of Citus. Each database has a process on each node, and each session of the coordinator has
-/// sessions on the workers. The workers need not know the tables, because annals asks the coordinator; that halves the time
-/// of the migrations.
+/// sessions on the workers.
 const CITUS_SETTINGS: &str = "shared_preload_libraries = 'citus'
 max_connections = 1000
 max_worker_processes = 100
 citus.shard_count = 4
-citus.enable_metadata_sync = off
 citus.node_conninfo = 'sslmode=disable'
 ";
 
@@ -227,7 +225,7 @@ impl Postgres {
 
     /// Returns the server and its workers.
     fn nodes(&self) -> impl Iterator<Item = &Postgres> {
-        self.workers.iter().chain([self])
+        [self].into_iter().chain(&self.workers)
     }
 
     /// Runs statements as the superuser, also on the workers.
