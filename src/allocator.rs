@@ -7,7 +7,7 @@
 ///
 /// Freed memory is kept for the next response instead of given back to the system each time, which took a fifth of the
 /// time of a profile as HTML.
-pub fn tune() {
+pub(crate) fn tune() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: each call sets a number of the allocator before any other thread runs. An allocator that does not know
     // the number ignores it.

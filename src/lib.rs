@@ -20,7 +20,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 #![warn(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
-pub mod allocator;
+mod allocator;
 pub mod cli;
 mod config;
 mod domain;

@@ -241,8 +241,7 @@ async fn long_runs(
     let mut found = Vec::new();
     while let Some(page) = history.store.page_after(*arrived).await.context(READING)? {
         *arrived = page.last;
-        let records = page.records.iter().chain(page.with_profile.iter().map(|(_, it)| it));
-        for record in records {
+        for record in &page.queries {
             let Some(started_ms) = record.started_ms.filter(|ms| Some(*ms) < before_ms) else {
                 continue;
             };

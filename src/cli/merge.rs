@@ -2,23 +2,32 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::hash::Hash as _;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use indicatif::ProgressBar;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::args::ConfigArgs;
+use super::import::counting_bar;
 use super::output::print;
 use super::{CLOSING, READING};
 use crate::domain::cluster::ClusterName;
+use crate::domain::login::Login;
 use crate::domain::readable::counted;
-use crate::store::{Address, BUSY_TIMEOUT, Batch, Store, TimeSource, Unread, WriteSummary, Writer};
+use crate::domain::record::StoredQuery;
+use crate::store::{
+    Address, BUSY_TIMEOUT, Batch, MergedPart, Store, TimeSource, Unread, WriteSummary, Writer,
+};
 
 /// Merge other histories into the history
 ///
-/// Queries, loads and profiles are merged as an import merges them: nothing is counted twice, what the configuration
-/// excludes is not kept, and a second run changes nothing. The zones in which times were read come along. The other files are not changed. Their users, and how far
-/// they followed logs, are not merged.
+/// Queries, loads and profiles are merged as an import merges them: nothing is counted twice, and what the configuration
+/// excludes is not kept. A run that was ended continues where it was, and a later run sends only what is new or has changed. The
+/// zones in which times were read come along. The other files are not changed. Their users, and how far they followed logs, are not
+/// merged.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
     /// The histories to merge
@@ -32,8 +41,12 @@ pub struct MergeArgs {
 }
 
 /// What a merge of one file did.
+#[derive(Default)]
 pub(super) struct Merged {
     pub(super) summary: WriteSummary,
+    /// Of the unchanged queries and log-ins, how many an earlier merge brought: they were not sent again.
+    queries_before: usize,
+    logins_before: usize,
     /// Rows and profiles that annals does not understand.
     pub(super) rejected: u64,
     /// What of the file cannot be read; None if it has no damage.
@@ -69,7 +82,8 @@ pub async fn run(args: MergeArgs) -> anyhow::Result<ExitCode> {
         let zones = carry_zones(&other, &store, &writer).await?;
         let batch = Batch::new(config.exclude.clone()).of_cluster(args.cluster.clone());
         let batch = batch.with_zones(zones);
-        let merged = merge(&other, &file, &writer, batch).await?;
+        let target = Target { writer: &writer, parts: Some(&store) };
+        let merged = merge(&other, &file, target, batch).await?;
         print(&file);
         print_contents(&other).await;
         report(&merged);
@@ -103,7 +117,17 @@ async fn print_contents(store: &Store) {
 }
 
 fn report(merged: &Merged) {
-    let Merged { summary, rejected, lost, excluded } = merged;
+    let Merged { summary, rejected, lost, excluded, .. } = merged;
+    let before: Vec<String> = [
+        (merged.queries_before, counted(merged.queries_before, "query", "queries")),
+        (merged.logins_before, counted(merged.logins_before, "log-in", "log-ins")),
+    ]
+    .into_iter()
+    .filter_map(|(count, counted)| (count > 0).then_some(counted))
+    .collect();
+    if !before.is_empty() {
+        print(format_args!("  continues after {} of an earlier merge", before.join(" and ")));
+    }
     print(format_args!("  records:  {}", summary.records));
     print(format_args!("  profiles: {}", summary.profiles));
     if summary.logins.total() > 0 {
@@ -138,65 +162,233 @@ pub(super) fn unreadable(queries: Option<String>, unread: Unread) -> Option<Stri
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// Merges a history in batches, so that memory stays bounded. Skips what is damaged.
+/// Merges a history in batches, so that memory stays bounded. Skips what is damaged, and the parts that are noted in the target
+/// as merged.
 pub(super) async fn merge(
     other: &Store,
     file: &Address,
-    writer: &Writer,
-    mut batch: Batch,
+    target: Target<'_>,
+    batch: Batch,
 ) -> anyhow::Result<Merged> {
     let unreadable = || format!("{file} cannot be read");
-    let mut merged =
-        Merged { summary: WriteSummary::default(), rejected: 0, lost: None, excluded: 0 };
-    let (mut last, mut read, mut is_damaged) = (i64::MIN, 0, false);
-    let mut unread = Unread::default();
+    let (progress, merged) = (progress(other).await, Merged::default());
+    let mut merging = Merging { other, target, batch, merged, progress, is_damaged: false };
+    let (mut last, mut read, mut unread) = (i64::MIN, 0, Unread::default());
     // Counted first: another process may add queries meanwhile.
     let indexed = other.indexed_queries().await.ok().flatten();
+    let (mut part, mut bytes) = (Vec::new(), 0);
     while let Some(page) = other.page_after(last).await.with_context(unreadable)? {
         last = page.last;
-        is_damaged |= page.is_damaged;
+        merging.is_damaged |= page.is_damaged;
         unread.add(page.unread);
-        read += page.records.len() as u64 + page.with_profile.len() as u64 + page.rejected;
-        merged.rejected += page.rejected;
-        page.records.into_iter().for_each(|record| batch.record(record));
-        for (row, record) in page.with_profile {
-            match other.profile_of_row(row, record).await.with_context(unreadable)? {
-                Ok(profile) => batch.profile(profile),
-                Err(record) => {
-                    merged.rejected += 1;
-                    batch.record(record);
-                }
+        read += page.queries.len() as u64 + page.rejected;
+        merging.merged.rejected += page.rejected;
+        for query in page.queries {
+            bytes += query.statement.as_ref().map_or(0, String::len);
+            let is_end = is_end_of_part(query.query_id.as_str());
+            part.push(query);
+            if is_end || part.len() >= MAX_PART || bytes >= MAX_PART_BYTES {
+                bytes = 0;
+                merging.queries(std::mem::take(&mut part)).await.with_context(unreadable)?;
             }
-            if batch.is_large() {
-                merged.write(writer, batch.take()).await?;
-            }
-        }
-        if batch.is_full() {
-            merged.write(writer, batch.take()).await?;
         }
     }
+    merging.queries(part).await.with_context(unreadable)?;
     last = i64::MIN;
+    let mut part = Vec::new();
     loop {
         match other.logins_after(last).await {
             Ok(Some((logins, end))) => {
                 last = end;
-                logins.into_iter().for_each(|login| batch.login(login));
-                merged.write(writer, batch.take()).await?;
+                for login in logins {
+                    let is_end = is_end_of_part(&login.id);
+                    part.push(login);
+                    if is_end || part.len() >= MAX_PART {
+                        merging.logins(std::mem::take(&mut part)).await?;
+                    }
+                }
             }
             Ok(None) => break,
             Err(error) if error.is_damage() => {
-                is_damaged = true;
+                merging.is_damaged = true;
                 break;
             }
             Err(error) => return Err(error).with_context(unreadable),
         }
     }
-    merged.write(writer, batch).await?;
+    merging.logins(part).await?;
+    merging.write().await?;
+    let Merging { mut merged, progress, is_damaged, .. } = merging;
+    progress.finish_and_clear();
     let queries = missing(other, indexed, read).await;
     if is_damaged || queries > 0 {
         merged.lost = Some(Lost { queries, unread });
     }
     Ok(merged)
+}
+
+/// Returns a bar for a terminal, which shows nothing elsewhere.
+async fn progress(other: &Store) -> ProgressBar {
+    let bar = counting_bar("queries");
+    if !bar.is_hidden()
+        && let Ok(sizes) = other.sizes().await
+    {
+        bar.set_length(sizes.queries.unsigned_abs());
+    }
+    bar
+}
+
+/// Returns whether a part ends with the record of an id: one of 2,048 does. So the parts of a history stay the same where it gets
+/// and loses records.
+fn is_end_of_part(id: &str) -> bool {
+    xxh3_64(id.as_bytes()).is_multiple_of(2048)
+}
+
+/// The most records of a part.
+const MAX_PART: usize = 8192;
+
+/// A part ends after this many bytes of statements: it is in memory.
+const MAX_PART_BYTES: usize = 4 << 20;
+
+/// The history that others are merged into.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) writer: &'a Writer,
+    /// Where merged parts are noted. None merges everything, and notes nothing.
+    pub(super) parts: Option<&'a Store>,
+}
+
+/// A merge of one history that is under way.
+struct Merging<'a> {
+    other: &'a Store,
+    target: Target<'a>,
+    batch: Batch,
+    merged: Merged,
+    progress: ProgressBar,
+    /// Whether something of the history could not be read. What comes after that is not noted as merged.
+    is_damaged: bool,
+}
+
+impl Merging<'_> {
+    /// Merges queries in the order of their arrival, unless they are noted as merged.
+    async fn queries(&mut self, mut queries: Vec<StoredQuery>) -> anyhow::Result<()> {
+        self.progress.inc(queries.len() as u64);
+        let (part, excluded) = self.part_of_queries(&mut queries).await?;
+        if self.skips(&part).await? {
+            self.merged.excluded += excluded;
+            return Ok(());
+        }
+        let mut is_as_read = true;
+        for query in queries {
+            if self.batch.is_full() {
+                is_as_read &= self.write().await?;
+            }
+            if !query.has_profile {
+                self.batch.record(query.record);
+                continue;
+            }
+            match self.other.profile_of_row(query.id, query.record).await? {
+                Ok(profile) => self.batch.profile(profile),
+                Err(record) => {
+                    is_as_read = false;
+                    self.merged.rejected += 1;
+                    self.batch.record(record);
+                }
+            }
+        }
+        self.note(part, is_as_read);
+        Ok(())
+    }
+
+    /// Merges log-ins in the order of their arrival, unless they are noted as merged.
+    async fn logins(&mut self, mut logins: Vec<Login>) -> anyhow::Result<()> {
+        let mut hash = self.new_hash();
+        logins.iter_mut().for_each(|login| self.batch.hash_login(login, &mut hash));
+        let ids = logins.iter().map(|login| login.id.clone()).collect();
+        let part = MergedPart { digest: hex(&hash), logins: ids, ..MergedPart::default() };
+        if self.skips(&part).await? {
+            return Ok(());
+        }
+        let mut is_as_read = true;
+        for login in logins {
+            if self.batch.is_full() {
+                is_as_read &= self.write().await?;
+            }
+            self.batch.login(login);
+        }
+        self.note(part, is_as_read);
+        Ok(())
+    }
+
+    /// Returns queries as a part, and how many of them the configuration excludes.
+    async fn part_of_queries(
+        &mut self,
+        queries: &mut [StoredQuery],
+    ) -> anyhow::Result<(MergedPart, u64)> {
+        let mut part = MergedPart::default();
+        let (mut hash, mut with_profile, mut excluded) = (self.new_hash(), Vec::new(), 0);
+        for query in queries {
+            if self.batch.excludes(&query.record) {
+                excluded += 1;
+                continue;
+            }
+            self.batch.hash_record(&mut query.record, &mut hash);
+            query.has_profile.hash(&mut hash);
+            let id = query.query_id.as_str().to_string();
+            if query.has_profile {
+                part.profiles.push(id.clone());
+                with_profile.push(&*query);
+            }
+            part.queries.push(id);
+        }
+        if !with_profile.is_empty() {
+            match self.other.hash_of_profiles(&with_profile).await {
+                Err(error) if error.is_damage() => self.is_damaged = true,
+                profiles => profiles?.hash(&mut hash),
+            }
+        }
+        part.digest = hex(&hash);
+        Ok((part, excluded))
+    }
+
+    /// Returns a hash of what a part depends on beside its own values: another annals may merge in another way.
+    fn new_hash(&self) -> Xxh3 {
+        let mut hash = Xxh3::new();
+        (env!("CARGO_PKG_VERSION"), self.batch.cluster()).hash(&mut hash);
+        hash
+    }
+
+    /// Returns whether a part is merged already, and counts it then.
+    async fn skips(&mut self, part: &MergedPart) -> anyhow::Result<bool> {
+        let Some(parts) = self.target.parts else { return Ok(false) };
+        let is_merged = parts.has_merged(part).await?;
+        if is_merged {
+            self.merged.summary.add_merged_part(part);
+            self.merged.queries_before += part.queries.len();
+            self.merged.logins_before += part.logins.len();
+        }
+        Ok(is_merged)
+    }
+
+    /// Notes that a part is merged with the batch that has its last record, if the history keeps it as it was read.
+    fn note(&mut self, part: MergedPart, is_as_read: bool) {
+        if is_as_read && !self.is_damaged && self.target.parts.is_some() {
+            self.batch.merged_part(part.digest);
+        }
+    }
+
+    /// Writes the batch. Returns whether its records are stored as they were sent.
+    async fn write(&mut self) -> anyhow::Result<bool> {
+        let batch = self.batch.take();
+        match batch.is_empty() {
+            true => Ok(true),
+            false => self.merged.write(self.target.writer, batch).await,
+        }
+    }
+}
+
+fn hex(hash: &Xxh3) -> String {
+    format!("{:032x}", hash.digest128())
 }
 
 /// Notes in a history the zones in which the times of another one were read. Returns their numbers here by those there.
@@ -233,9 +425,11 @@ async fn missing(other: &Store, indexed: Option<i64>, read: u64) -> i64 {
 }
 
 impl Merged {
-    pub(super) async fn write(&mut self, writer: &Writer, batch: Batch) -> anyhow::Result<()> {
+    /// Writes a batch. Returns whether its records are stored as they were sent.
+    pub(super) async fn write(&mut self, writer: &Writer, batch: Batch) -> anyhow::Result<bool> {
         self.excluded += batch.excluded();
-        self.summary.add(writer.write(batch).await?);
-        Ok(())
+        let written = writer.write(batch).await?;
+        self.summary.add(written);
+        Ok(written.is_as_sent())
     }
 }

@@ -1,10 +1,11 @@
 //! The command line: a file for each command.
 //!
-//! A command returns its exit code, or an error that `main` prints with its causes before it exits with 2.
+//! A command returns its exit code, or an error that [`command::main`] prints with its causes before it exits with 2.
 
 pub mod args;
 pub mod backup;
 pub mod check;
+pub mod command;
 pub mod diff;
 pub mod export;
 pub mod find;

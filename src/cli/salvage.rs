@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tempfile::TempDir;
 
-use super::merge::{Merged, carry_zones, merge};
+use super::merge::{Merged, Target, carry_zones, merge};
 use super::output::print;
 use super::{CLOSING, READING};
 use crate::domain::readable::counted;
@@ -110,7 +110,9 @@ async fn save(broken: &Path, own: &TempDir) -> anyhow::Result<Saved> {
     let read = rows.clone().into();
     let zones = carry_zones(&read, &store.clone().into(), &writer).await?;
     let batch = Batch::default().with_zones(zones);
-    let mut merged = merge(&read, &Address::File(broken.to_path_buf()), &writer, batch).await?;
+    let file = Address::File(broken.to_path_buf());
+    let target = Target { writer: &writer, parts: None };
+    let mut merged = merge(&read, &file, target, batch).await?;
     let unpaired = merge_orphans(&rows, &writer, &mut merged).await?;
     writer.finish().await?;
     store.copy_rest(&rows_path).await.context(READING)?;

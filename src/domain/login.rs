@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::domain::record::{QueryId, Zoned, extra_bytes};
 
 /// A login that succeeded or failed. An unknown field is `None`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(crate) struct Login {
     /// An id that is derived from the record, see [`Login::derived_id`].
     pub id: String,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use super::Removal;
 use super::hours::HourChange;
@@ -115,6 +116,8 @@ pub(crate) struct Batch {
     pub(super) token_uses: Vec<(TokenHash, i64)>,
     pub(super) removal: Removal,
     pub(super) shift: Option<Shift>,
+    /// The digests of the parts of another history that are merged once the batch is committed.
+    pub(super) merged_parts: Vec<String>,
     /// Bytes of statements and packed profiles.
     pub(super) bytes: usize,
     /// Memory of the pushed rows.
@@ -215,6 +218,11 @@ impl Batch {
         Batch { time_sources, ..Batch::default() }
     }
 
+    /// Returns the cluster of the records that name none.
+    pub(crate) fn cluster(&self) -> Option<&ClusterName> {
+        self.cluster.as_ref()
+    }
+
     /// Returns the name of the source; empty if none is known.
     pub(crate) fn source_name(&self) -> &str {
         self.source.as_ref().map_or("", |(name, _)| name)
@@ -302,6 +310,10 @@ impl Batch {
     /// Returns what is known of the zone of a time in this history: the numbers of another one are not those of this.
     fn own_zoned(&mut self, zoned: Zoned) -> Zoned {
         self.is_zoned |= zoned == Zoned::Local;
+        self.known_here(zoned)
+    }
+
+    fn known_here(&self, zoned: Zoned) -> Zoned {
         match zoned {
             Zoned::Noted(there) => Zoned::of_number(self.zones.get(&there).copied()),
             zoned => zoned,
@@ -405,6 +417,28 @@ impl Batch {
         self.logins.push(login);
     }
 
+    /// Adds to a hash all values of a record of another history as the batch would store them, but for the cluster of the batch.
+    pub(crate) fn hash_record(&self, record: &mut QueryRecord, hash: &mut impl Hasher) {
+        let there = record.zoned;
+        record.zoned = self.known_here(there);
+        record.hash(hash);
+        record.zoned = there;
+    }
+
+    /// Adds to a hash all values of a log-in of another history as the batch would store them.
+    pub(crate) fn hash_login(&self, login: &mut Login, hash: &mut impl Hasher) {
+        let there = login.zoned;
+        login.zoned = self.known_here(there);
+        login.hash(hash);
+        login.zoned = there;
+    }
+
+    /// Notes that a part of another history is merged once the batch is committed, unless the history keeps some of the batch
+    /// in another way than the part has it.
+    pub(crate) fn merged_part(&mut self, digest: String) {
+        self.merged_parts.push(digest);
+    }
+
     /// Sets the label. If the database of the batch's cluster has the label already, the writer writes nothing of the batch.
     pub(crate) fn label(&mut self, db: &str, label: &str) {
         let cluster = self.cluster.as_ref().map_or(String::new(), ToString::to_string);
@@ -468,6 +502,27 @@ impl Batch {
     }
 }
 
+/// A part of another history: what a merge carries over as a whole, or skips.
+#[derive(Debug, Default)]
+pub(crate) struct MergedPart {
+    /// The hash of all values, in hex.
+    pub digest: String,
+    /// The ids of the queries that no rule excludes.
+    pub queries: Vec<String>,
+    /// Those of them that have a profile.
+    pub profiles: Vec<String>,
+    /// The ids of the log-ins.
+    pub logins: Vec<String>,
+}
+
+impl MergedPart {
+    /// Returns whether this many of the queries, of the profiles and of the log-ins are all of them.
+    pub(super) fn is_whole(&self, stored: [i64; 3]) -> bool {
+        let all = [&self.queries, &self.profiles, &self.logins].map(|ids| ids.len() as i64);
+        stored == all
+    }
+}
+
 /// How many rows were new, were merged into a stored row, or were stored already.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -506,6 +561,8 @@ pub(crate) struct WriteSummary {
     pub logins: Counts,
     /// Records that name another cluster than the stored one, which keeps its own.
     pub other_clusters: u64,
+    /// Records that are kept under another id, because another statement has theirs.
+    pub moved: u64,
     /// The zone in which the times of the source were read before, if the batch was read in another one. Only new times change
     /// the zone of the source.
     pub zone_before: Option<Zone>,
@@ -522,6 +579,18 @@ pub(crate) struct WriteSummary {
 }
 
 impl WriteSummary {
+    /// Returns whether each record is stored under its own id and with its own cluster, as far as it names one.
+    pub(crate) fn is_as_sent(&self) -> bool {
+        self.moved == 0 && self.other_clusters == 0
+    }
+
+    /// Counts the records, profiles and log-ins of a part of another history that is merged already.
+    pub(crate) fn add_merged_part(&mut self, part: &MergedPart) {
+        self.records.unchanged += part.queries.len() as u64;
+        self.profiles.unchanged += part.profiles.len() as u64;
+        self.logins.unchanged += part.logins.len() as u64;
+    }
+
     /// Returns whether a time was stored: that of a new record or log-in, or of one that changed.
     pub(crate) fn has_new_times(&self) -> bool {
         self.records.new + self.records.merged + self.logins.new + self.logins.merged > 0
@@ -533,6 +602,7 @@ impl WriteSummary {
         self.profiles.add(other.profiles);
         self.logins.add(other.logins);
         self.other_clusters += other.other_clusters;
+        self.moved += other.moved;
         self.zone_before = self.zone_before.or(other.zone_before);
         self.shifted += other.shifted;
         self.label_exists |= other.label_exists;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::readable::counted;
-use crate::domain::record::{QueryRecord, StoredQuery};
+use crate::domain::record::StoredQuery;
 
 /// How much the store holds.
 #[derive(Debug, Clone, Copy)]
@@ -143,10 +143,7 @@ pub(crate) struct StoredPage {
 /// Queries of a database, in the order of their arrival, for joining two databases.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
-    /// Queries without a profile.
-    pub records: Vec<QueryRecord>,
-    /// Queries with a profile, each with its row.
-    pub with_profile: Vec<(i64, QueryRecord)>,
+    pub queries: Vec<StoredQuery>,
     /// The row of the last query.
     pub last: i64,
     /// Rows whose query id annals does not accept, as another program may have written them.
@@ -154,4 +151,14 @@ pub(crate) struct Page {
     pub unread: Unread,
     /// Whether the file is damaged where these rows are. Rows that cannot be read are skipped.
     pub is_damaged: bool,
+}
+
+impl Page {
+    /// Returns the page of queries as they are stored, without those whose ids annals does not accept.
+    pub(crate) fn of(mut queries: Vec<StoredQuery>) -> Page {
+        let read = queries.len();
+        queries.retain(|query| query.query_id.parse().as_ref() == Ok(&query.query_id));
+        let rejected = (read - queries.len()) as u64;
+        Page { queries, rejected, ..Page::default() }
+    }
 }

@@ -33,7 +33,7 @@ mod writer;
 
 pub(crate) use crate::domain::record::StoredQuery;
 pub(crate) use address::{Address, is_address};
-pub(crate) use batch::{Arrival, AuditCheckpoint, Batch, FollowedFile, WriteSummary};
+pub(crate) use batch::{Arrival, AuditCheckpoint, Batch, FollowedFile, MergedPart, WriteSummary};
 pub(crate) use contents::{Finding, ReparseSummary, Sizes, Survey, TableSize, Unread};
 pub(crate) use error::{Fault, FileFault, OpenError, StoreError, WriteError};
 pub(crate) use group::{Group, GroupBy};

@@ -115,6 +115,15 @@ pub(super) trait Rows: Send {
         logins: &[Login],
     ) -> impl Future<Output = Result<Counts, StoreError>> + Send;
 
+    /// Notes the parts of another history that are merged, by their digests.
+    fn note_merged_parts(
+        &mut self,
+        digests: &[String],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Removes the notes of all parts.
+    fn forget_merged_parts(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Stores how far a followed file is read.
     fn write_followed(
         &mut self,
@@ -171,6 +180,8 @@ pub(super) async fn write_batch(
         rows.remove(&batch.removal, &mut written).await?;
     }
     if let Some(shift) = &batch.shift {
+        // What was merged before would change other values now.
+        rows.forget_merged_parts().await?;
         let to = match &shift.to {
             Some(row) => Some(rows.put_time_source(row).await?),
             None => None,
@@ -198,6 +209,7 @@ pub(super) async fn write_batch(
     let records = records.chain(summaries);
     let statements = &mut batch.statements;
     let kept_as = write_records(rows, records, sender, statements, &mut written).await?;
+    written.moved += kept_as.len() as u64;
     rows.insert_normalized(statements).await?;
     let mut unread_plans = BTreeSet::new();
     for (number, profile) in batch.profiles.iter().enumerate() {
@@ -220,6 +232,9 @@ pub(super) async fn write_batch(
     if let Some(last) = other_zone.filter(|_| !written.has_new_times()) {
         // No stored time was read in the zone of this batch.
         rows.put_time_source(&TimeSource { used_ms: later_than(&last), ..last }).await?;
+    }
+    if !batch.merged_parts.is_empty() && written.is_as_sent() {
+        rows.note_merged_parts(&batch.merged_parts).await?;
     }
     if let Some(file) = &batch.followed {
         rows.write_followed(file).await?;

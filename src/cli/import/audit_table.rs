@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::counting_bar;
 use crate::cli::merge::other_clusters;
 use crate::cli::output::print;
 use crate::config::Config;
@@ -32,7 +33,7 @@ pub(super) async fn import_tables(
     let (mut understood, mut rejected) = (0, 0);
     for table in tables {
         let (name, started) = (table.name.clone(), Instant::now());
-        let bar = progress_bar();
+        let bar = counting_bar("rows");
         let progress = |report: &SourceReport| show(&bar, report);
         let imported = import_audit_table(pipeline.clone(), store.clone(), table, progress).await;
         bar.finish_and_clear();
@@ -57,16 +58,6 @@ fn read(report: &SourceReport) -> u64 {
         + report.records_unchanged
         + report.logins
         + report.excluded
-}
-
-/// Returns a bar for a terminal, which shows nothing elsewhere.
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} rows, {eta} left");
-    let bar = ProgressBar::new(0);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 fn show(bar: &ProgressBar, report: &SourceReport) {

@@ -15,6 +15,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 
+pub(super) use self::progress::counting_bar;
 use self::reading::{Reader, report_of_nothing, search};
 use self::report::Report;
 use super::CLOSING;

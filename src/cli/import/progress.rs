@@ -1,4 +1,4 @@
-//! The progress bar of an import.
+//! The progress bars of an import and of a merge.
 
 use std::path::PathBuf;
 
@@ -14,6 +14,16 @@ pub(super) fn bar(files: &[PathBuf]) -> ProgressBar {
         }
         None => (ProgressBar::new_spinner(), "{spinner} {msg}{bytes} read"),
     };
+    with_template(bar, template)
+}
+
+/// Returns a bar for a terminal, which shows nothing elsewhere, of rows of a length that is set later.
+pub(in crate::cli) fn counting_bar(noun: &str) -> ProgressBar {
+    let template = format!("{{wide_bar}} {{human_pos}}/{{human_len}} {noun}, {{eta}} left");
+    with_template(ProgressBar::new(0), &template)
+}
+
+fn with_template(bar: ProgressBar, template: &str) -> ProgressBar {
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

@@ -102,7 +102,7 @@ pub(super) trait FieldType: Sized {
 }
 
 /// A text that is a JSON document, and is shown as one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(crate) struct JsonText(String);
 
 impl From<String> for JsonText {

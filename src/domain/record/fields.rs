@@ -60,7 +60,7 @@ macro_rules! define_fields {
 define_fields! {
     /// Everything known of one statement or load. `None` is unknown. The fields are those of Doris' audit log,
     /// sizes in bytes, times in Unix milliseconds (UTC).
-    #[derive(Debug, Clone, PartialEq)]
+    #[derive(Debug, Clone, PartialEq, Hash)]
     struct QueryRecord {
         query_id: QueryId,
         /// `query` or `load`.
@@ -141,7 +141,7 @@ define_fields! {
 
 define_fields! {
     /// What only a load has: the fields of `[load]` and `[stream_load]` audit records.
-    #[derive(Debug, Clone, Default, PartialEq)]
+    #[derive(Debug, Clone, Default, PartialEq, Hash)]
     struct Load {
         job_id: Option<String>,
         label: Option<String>,

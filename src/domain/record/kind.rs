@@ -38,7 +38,7 @@ impl fmt::Display for Kind {
 }
 
 /// Where a record comes from. Merging prefers the later one of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Origin {
     /// The summary of a profile, or a list of profiles: times to the second, durations rounded.
     Summary,

@@ -1,7 +1,7 @@
 //! Whether the times of a record depend on the zone in which they were read.
 
 /// What is known of the zone of a record's times. A record has one: its start and its end are written alike.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Zoned {
     /// Nothing: an annals before this was noted stored the record.
     #[default]

@@ -6,6 +6,7 @@ use super::Store;
 use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::profile::Profile;
 use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
+use crate::store::batch::MergedPart;
 use crate::store::contents::{Page, StoredPage};
 use crate::store::error::StoreError;
 use crate::store::query::{Incomplete, ListedQuery, QueryPage, Reader, StoredProfile};
@@ -178,6 +179,19 @@ impl Store {
         summary: QueryRecord,
     ) -> Result<Result<Profile, QueryRecord>, StoreError> {
         of_engine!(self, store => store.profile_of_row(row, summary).await)
+    }
+
+    /// Returns a hash of the profiles of some queries. Two engines give different ones.
+    pub(crate) async fn hash_of_profiles(
+        &self,
+        queries: &[&StoredQuery],
+    ) -> Result<u128, StoreError> {
+        of_engine!(self, store => store.hash_of_profiles(queries).await)
+    }
+
+    /// Returns whether a part of another history is noted as merged into this one, and all of it is still stored.
+    pub(crate) async fn has_merged(&self, part: &MergedPart) -> Result<bool, StoreError> {
+        of_engine!(self, store => store.has_merged(part).await)
     }
 
     /// Returns how many queries an index has, or None if no index can be read. The rows of some may not be readable.

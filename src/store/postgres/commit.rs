@@ -15,6 +15,7 @@ use super::long_reads::look_for_client;
 use super::nul::replace_nul;
 use super::primary::{Primary, is_read_only, read_only_error};
 use super::rows::Insertion;
+use super::search_index::other_writers;
 use super::transaction::PostgresRows;
 use crate::domain::time::now_ms;
 use crate::store::batch::{Batch, WriteSummary};
@@ -148,13 +149,14 @@ impl PostgresWriter {
             self.insertion.0 = Insertion::CopyAll;
         }
         let insertion = self.insertion.0;
-        let cluster = self.cluster.clone();
+        let (cluster, own_masks) = (self.cluster.clone(), self.indexer.own_masks());
         let (name, state) = (cluster.name(), &cluster.state);
         let Connected { server, connection, is_citus, .. } = self.connected().await?;
         let is_citus = *is_citus;
         let mut transaction = connection.begin().await?;
         let mut written = Vec::new();
-        let mut rows = PostgresRows::new(&mut transaction, token, insertion, is_citus);
+        own_masks.begin(other_writers(&mut transaction, name).await?);
+        let mut rows = PostgresRows::new(&mut transaction, token, insertion, &own_masks, is_citus);
         for batch in batches.iter_mut() {
             written.push(write_batch(&mut rows, batch).await?);
         }
@@ -199,6 +201,8 @@ impl WriteConnection for PostgresWriter {
                 Ok(Ok(written)) => {
                     self.cluster.state.wrote(&Ok(()));
                     group.all_written(written);
+                    // Freeing some ten thousand records takes as long as the commit.
+                    tokio::task::spawn_blocking(move || drop(batches));
                     return Ok(());
                 }
                 Ok(Err(error)) => error,

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::cluster::Cluster;
+use super::own_masks::OwnMasks;
 use super::primary::Primary;
 use super::search_index::{Horizon, make_segment};
 use crate::store::error::StoreError;
@@ -27,6 +28,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The handle to the task that makes the segments. The task ends with its handle.
 pub(super) struct Indexer {
     signals: Arc<Signals>,
+    own_masks: Arc<OwnMasks>,
     task: JoinHandle<()>,
     /// How long [`Indexer::finish`] waits.
     finish_time: Duration,
@@ -42,9 +44,16 @@ impl Indexer {
     /// Starts the task.
     pub(super) fn start(cluster: Arc<Cluster>, finish_time: Duration) -> Indexer {
         let signals = Arc::new(Signals::default());
-        let task = Task { cluster, horizon: Horizon::default(), connection: None };
+        let own_masks = Arc::new(OwnMasks::default());
+        let (horizon, masks) = (Horizon::default(), own_masks.clone());
+        let task = Task { cluster, horizon, own_masks: masks, connection: None };
         let task = tokio::spawn(task.run(signals.clone()));
-        Indexer { signals, task, finish_time }
+        Indexer { signals, own_masks, task, finish_time }
+    }
+
+    /// Returns the masks that the task need not read.
+    pub(super) fn own_masks(&self) -> Arc<OwnMasks> {
+        self.own_masks.clone()
     }
 
     /// Makes the task look for segments to make. Another annals may be making them, which is as good.
@@ -69,6 +78,7 @@ impl Drop for Indexer {
 struct Task {
     cluster: Arc<Cluster>,
     horizon: Horizon,
+    own_masks: Arc<OwnMasks>,
     /// None after an error.
     connection: Option<(PgConnectOptions, PgConnection)>,
 }
@@ -103,8 +113,9 @@ impl Task {
             None => {
                 let Primary { server, mut connection, .. } =
                     self.cluster.connect_to_primary().await?;
-                // A server that takes over may lack segments: the rows that they cover are searched without them.
-                sqlx::query("SET synchronous_commit = local").execute(&mut connection).await?;
+                // A server that crashes or takes over may lack the last segments: the rows that they cover are searched
+                // without them. Waiting for the disk would hold up the writer, which writes to the same log.
+                sqlx::query("SET synchronous_commit = off").execute(&mut connection).await?;
                 (server, connection)
             }
         };
@@ -113,7 +124,11 @@ impl Task {
         while looks > 0
             && statements::take_lease(&mut connection, LEASE, self.cluster.name(), LEASE_MS).await?
         {
-            let made = make_segment(&mut connection, &mut self.horizon);
+            let made = make_segment(
+                &mut connection,
+                &mut self.horizon,
+                (self.cluster.name(), &self.own_masks),
+            );
             let made = tokio::time::timeout(SEGMENT_TIME, made).await;
             let is_made = made.map_err(|_| StoreError::no_answer_in_time())??;
             looks = if is_made { 2 } else { looks - 1 };

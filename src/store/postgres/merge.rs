@@ -1,12 +1,16 @@
 //! Reading a whole history, to merge it into another.
 
+use std::hash::Hash as _;
+
 use annals_postgres_statements as statements;
 use sqlx::AssertSqlSafe;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::Store;
 use super::rows::{SELECT_QUERY, read_query};
 use crate::domain::profile::Profile;
-use crate::domain::record::QueryRecord;
+use crate::domain::record::{QueryRecord, StoredQuery};
+use crate::store::batch::MergedPart;
 use crate::store::contents::Page;
 use crate::store::error::StoreError;
 use crate::store::profile_body::unpack;
@@ -23,18 +27,31 @@ impl Store {
         let sql = format!("{} WHERE query.id > $2 ORDER BY query.id LIMIT $3", *SELECT_QUERY);
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(i32::MAX).bind(row).bind(PAGE);
         let rows = rows.fetch_all(&self.cluster.primary()).await?;
-        let mut page = Page::default();
-        for row in &rows {
-            let query = read_query(row)?;
-            page.last = query.id;
-            let is_accepted = query.query_id.parse().as_ref() == Ok(&query.query_id);
-            match query.has_profile {
-                _ if !is_accepted => page.rejected += 1,
-                true => page.with_profile.push((query.id, query.record)),
-                false => page.records.push(query.record),
-            }
+        let queries = rows.iter().map(read_query).collect::<Result<Vec<_>, _>>()?;
+        let Some(last) = queries.last().map(|query| query.id) else { return Ok(None) };
+        Ok(Some(Page { last, ..Page::of(queries) }))
+    }
+
+    /// Returns a hash of the profiles of some queries.
+    pub(in crate::store) async fn hash_of_profiles(
+        &self,
+        queries: &[&StoredQuery],
+    ) -> Result<u128, StoreError> {
+        let ids: Vec<&str> = queries.iter().map(|query| query.query_id.as_str()).collect();
+        let mut hash = Xxh3::new();
+        statements::profile_hashes(&self.cluster.primary(), &ids).await?.hash(&mut hash);
+        Ok(hash.digest128())
+    }
+
+    /// Returns whether a part of another history is noted as merged, and all of it is still stored.
+    pub(in crate::store) async fn has_merged(&self, part: &MergedPart) -> Result<bool, StoreError> {
+        let MergedPart { digest, queries, profiles, logins } = part;
+        let server = self.cluster.primary();
+        if !statements::is_merged_part(&server, digest).await? {
+            return Ok(false);
         }
-        Ok((!rows.is_empty()).then_some(page))
+        let stored = statements::count_stored(&server, queries, profiles, logins).await?;
+        Ok(part.is_whole(stored))
     }
 
     /// Returns the profile of a row with the record of its query; only the record if the profile is damaged, or was removed

@@ -20,6 +20,7 @@ mod long_reads;
 mod merge;
 mod nul;
 mod open;
+mod own_masks;
 mod plan;
 mod primary;
 mod read;

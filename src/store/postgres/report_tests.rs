@@ -12,7 +12,7 @@ use crate::domain::baseline::Baseline;
 use crate::domain::filter::{Choice, QueryFilter};
 use crate::domain::login::Login;
 use crate::domain::profile::Profile;
-use crate::domain::record::{Kind, Origin, QueryRecord};
+use crate::domain::record::{Kind, Origin, QueryRecord, StoredQuery};
 use crate::domain::retention::Retention;
 use crate::domain::search::Search;
 use crate::domain::statement::Fingerprint;
@@ -396,13 +396,16 @@ async fn content(store: &Store) -> (BTreeMap<String, (QueryRecord, Option<Vec<u8
     let (mut queries, mut last) = (BTreeMap::new(), i64::MIN);
     while let Some(page) = store.page_after(last).await.unwrap() {
         last = page.last;
-        for record in page.records {
-            queries.insert(record.query_id.to_string(), (record, None));
-        }
-        for (row, record) in page.with_profile {
-            let profile = store.profile_of_row(row, record).await.unwrap().unwrap();
-            let id = profile.summary.query_id.to_string();
-            queries.insert(id, (profile.summary, Some(profile.text)));
+        for StoredQuery { id: row, record, has_profile, .. } in page.queries {
+            let id = record.query_id.to_string();
+            let content = match has_profile {
+                true => {
+                    let profile = store.profile_of_row(row, record).await.unwrap().unwrap();
+                    (profile.summary, Some(profile.text))
+                }
+                false => (record, None),
+            };
+            queries.insert(id, content);
         }
     }
     let (mut logins, mut last) = (Vec::new(), i64::MIN);

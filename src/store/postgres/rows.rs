@@ -12,6 +12,7 @@ use sqlx::{Arguments, AssertSqlSafe, Decode, Postgres, Row, TypeInfo, ValueRef};
 use utoipa::openapi::schema::Type;
 
 use super::nul::without_nul;
+use super::own_masks::OwnMasks;
 use crate::domain::record::{Field, FieldValue, Load, QueryId, QueryRecord, StoredQuery, Zoned};
 use crate::domain::statement::Fingerprint;
 use crate::store::error::StoreError;
@@ -203,15 +204,18 @@ fn extra_of(record: &QueryRecord) -> Option<String> {
     (!record.extra.is_empty()).then(|| serde_json::json!(record.extra).to_string())
 }
 
-/// Copies queries into the table.
+/// Copies queries into the table, and notes their masks.
 async fn copy_queries(
     connection: &mut PgConnection,
     queries: &[Written<'_>],
+    own_masks: &OwnMasks,
 ) -> Result<(), sqlx::Error> {
     let mut rows = CopyRows::begin(connection, &COPY_QUERIES).await?;
     for query in queries {
         rows.row(QueryRecord::FIELDS.len() + 4).await?;
         let extra = extra_of(query.1);
+        // The server stores the rows before this one meanwhile.
+        own_masks.add(query.0, query.1.statement.as_deref());
         written_values(query, extra.as_deref()).for_each(|value| rows.value(value));
     }
     rows.end().await
@@ -333,13 +337,14 @@ pub(super) async fn insert_queries(
     connection: &mut PgConnection,
     queries: &[(&QueryRecord, Option<Fingerprint>)],
     insertion: Insertion,
+    own_masks: &OwnMasks,
 ) -> Result<Vec<bool>, sqlx::Error> {
     if queries.is_empty() {
         return Ok(Vec::new());
     }
     let is_new = match insertion {
         Insertion::CopyAll | Insertion::CopyNew if queries.len() >= COPIED_FROM_QUERIES => {
-            copy(connection, queries, insertion).await?
+            copy(connection, queries, insertion, own_masks).await?
         }
         _ => insert_on_conflict(connection, queries).await?,
     };
@@ -356,19 +361,17 @@ async fn copy(
     connection: &mut PgConnection,
     queries: &[(&QueryRecord, Option<Fingerprint>)],
     insertion: Insertion,
+    own_masks: &OwnMasks,
 ) -> Result<Vec<bool>, sqlx::Error> {
-    let mut order: Vec<usize> = (0..queries.len()).collect();
     let id = |at: usize| queries.get(at).map_or("", |(record, _)| record.query_id.as_str());
-    // A stable sort: the first of several with one id stays the first.
-    order.sort_by_key(|at| id(*at));
-    order.dedup_by_key(|at| id(*at));
+    let mut ids = foldhash::HashSet::with_capacity_and_hasher(queries.len(), Default::default());
+    let mut order: Vec<usize> = (0..queries.len()).filter(|at| ids.insert(id(*at))).collect();
     if insertion == Insertion::CopyNew {
         let ids: Vec<&str> = order.iter().map(|at| id(*at)).collect();
         let stored = statements::stored_ids(&mut *connection, &ids).await?;
         let stored: foldhash::HashSet<&str> = stored.iter().map(String::as_str).collect();
         order.retain(|at| !stored.contains(id(*at)));
     }
-    order.sort_unstable();
     let mut is_new = vec![false; queries.len()];
     for at in &order {
         if let Some(is_new) = is_new.get_mut(*at) {
@@ -384,7 +387,7 @@ async fn copy(
         Some((*rows.get(*at)?, *record, *fingerprint))
     });
     let copied: Vec<Written<'_>> = copied.collect();
-    copy_queries(connection, &copied).await?;
+    copy_queries(connection, &copied, own_masks).await?;
     Ok(is_new)
 }
 

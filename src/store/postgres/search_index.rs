@@ -10,6 +10,7 @@ use annals_postgres_statements as statements;
 use futures_util::TryStreamExt;
 use sqlx::{Connection, PgConnection, Row};
 
+use super::own_masks::{OtherWriters, OwnMasks};
 use crate::domain::search::Search;
 use crate::store::error::StoreError;
 use crate::store::ngram_index::{
@@ -53,6 +54,7 @@ impl Horizon {
 pub(super) async fn make_segment(
     connection: &mut PgConnection,
     horizon: &mut Horizon,
+    (name, own_masks): (&str, &OwnMasks),
 ) -> Result<bool, StoreError> {
     let settled = horizon.look(connection).await?;
     let Some((first, last)) = statements::row_range(&mut *connection).await? else {
@@ -69,13 +71,28 @@ pub(super) async fn make_segment(
     if statements::is_citus(&mut *connection).await? {
         await_workers(connection).await?;
     }
-    let masks = masks_of(connection, segment).await?;
+    // A change from here on makes the segment stale.
+    let others = other_writers(connection, name).await?;
+    let masks = match own_masks.take(segment, &others) {
+        Some(own) => own,
+        None => read_masks(connection, segment).await?,
+    };
     let (ids, pages): (Vec<i64>, Vec<Vec<u8>>) = masks.pages().unzip();
     let mut transaction = connection.begin().await?;
     statements::write_pages(&mut transaction, &ids, &pages).await?;
     statements::end_segment(&mut transaction, segment, changes).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Returns the other writers of the history, and how often each has committed.
+pub(super) async fn other_writers(
+    connection: &mut PgConnection,
+    name: &str,
+) -> Result<OtherWriters, sqlx::Error> {
+    let writers = statements::writers(connection).await?;
+    let others = writers.into_iter().filter(|it| it.name != name);
+    Ok(others.map(|it| (it.name, it.commits)).collect())
 }
 
 /// Returns once the workers of Citus have committed each transaction that has ended on the coordinator.
@@ -107,7 +124,8 @@ async fn prepared_transactions(
     Ok(names)
 }
 
-async fn masks_of(connection: &mut PgConnection, segment: i64) -> Result<Masks, sqlx::Error> {
+/// Makes the masks of a segment of its rows.
+async fn read_masks(connection: &mut PgConnection, segment: i64) -> Result<Masks, sqlx::Error> {
     let mut masks = Masks::new(segment);
     let (first, last) = segment_ids(segment);
     // No macro: the rows are streamed, and lend their statements.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use annals_postgres_statements as statements;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 use super::conditions::Conditions;
@@ -408,6 +409,34 @@ async fn nothing_runs_on_for_a_reader_who_has_left() {
     // The only turn is free again, and the connections are as they were.
     reads.begin(None).await.unwrap().end().await.unwrap();
     assert_eq!(store.span(Reader::default()).await.unwrap(), None);
+    store.close().await.unwrap();
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL"]
+async fn a_segment_begins_after_the_changes_that_did_not_find_it() {
+    let database = Database::make().await;
+    let store = database.open().await;
+    let connect = async || PgConnection::connect(&database.url()).await.unwrap();
+    let (mut changing, mut indexing) = (connect().await, connect().await);
+    let mut change = changing.begin().await.unwrap();
+    statements::change_segments(&mut change, &[3, 4]).await.unwrap();
+    assert_eq!(statements::begin_segment(&mut indexing, 5).await.unwrap(), 0);
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let begin = async { statements::begin_segment(&mut indexing, 4).await.unwrap() };
+    let end_change = async {
+        let mut server = connect().await;
+        while server.fetch_one(waiting).await.unwrap().get::<i64, _>(0) == 0 {
+            tokio::task::yield_now().await;
+        }
+        change.commit().await.unwrap();
+    };
+    assert_eq!(tokio::join!(begin, end_change).0, 0);
+    statements::change_segments(&mut changing, &[4]).await.unwrap();
+    statements::end_segment(&mut indexing, 4, 0).await.unwrap();
+    assert!(statements::valid_segments(&mut indexing).await.unwrap().is_empty());
     store.close().await.unwrap();
     database.remove().await;
 }

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::hours::change_hours;
 use super::nul::without_nul;
+use super::own_masks::OwnMasks;
 use super::rows::{self, Insertion};
 use super::shift::{of_row, shift_rows};
 use crate::domain::login::Login;
@@ -35,6 +36,7 @@ pub(super) struct PostgresRows<'c> {
     /// How many labels this transaction has stored or found. A group is written in the same order when it is tried again.
     labels: usize,
     insertion: Insertion,
+    own_masks: &'c OwnMasks,
     is_citus: bool,
     /// The normalized statements that this transaction has stored or found.
     stored_statements: foldhash::HashSet<Fingerprint>,
@@ -61,6 +63,7 @@ impl<'c> PostgresRows<'c> {
         connection: &'c mut PgConnection,
         token: &'c str,
         insertion: Insertion,
+        own_masks: &'c OwnMasks,
         is_citus: bool,
     ) -> PostgresRows<'c> {
         PostgresRows {
@@ -68,6 +71,7 @@ impl<'c> PostgresRows<'c> {
             token,
             labels: 0,
             insertion,
+            own_masks,
             is_citus,
             stored_statements: foldhash::HashSet::default(),
             stored_clusters: BTreeSet::new(),
@@ -168,7 +172,8 @@ impl Rows for PostgresRows<'_> {
         &mut self,
         queries: &[(&QueryRecord, Option<Fingerprint>)],
     ) -> Result<Vec<bool>, StoreError> {
-        let inserted = rows::insert_queries(self.connection, queries, self.insertion).await?;
+        let inserted =
+            rows::insert_queries(self.connection, queries, self.insertion, self.own_masks).await?;
         let new = inserted.iter().zip(queries).filter(|(is_new, _)| **is_new);
         self.changes_hours_of(new.filter_map(|(_, (record, _))| record.started_ms));
         Ok(inserted)
@@ -213,6 +218,7 @@ impl Rows for PostgresRows<'_> {
         if !segments.is_empty() {
             segments.sort_unstable();
             segments.dedup();
+            self.own_masks.forget(&segments);
             statements::change_segments(self.connection, &segments).await?;
         }
         Ok(())
@@ -330,6 +336,14 @@ impl Rows for PostgresRows<'_> {
             }
         }
         Ok(counts)
+    }
+
+    async fn note_merged_parts(&mut self, digests: &[String]) -> Result<(), StoreError> {
+        Ok(statements::note_merged_parts(self.connection, digests).await?)
+    }
+
+    async fn forget_merged_parts(&mut self) -> Result<(), StoreError> {
+        Ok(statements::forget_merged_parts(self.connection).await?)
     }
 
     async fn write_followed(&mut self, file: &FollowedFile) -> Result<(), StoreError> {

@@ -18,6 +18,7 @@ WITH counted (name, rows) AS (
     UNION ALL SELECT 'cluster', count(*) FROM cluster
     UNION ALL SELECT 'login', count(*) FROM login
     UNION ALL SELECT 'time_source', count(*) FROM time_source
+    UNION ALL SELECT 'merged_part', count(*) FROM merged_part
     UNION ALL SELECT 'retention_clock', count(*) FROM retention_clock
 )
 SELECT counted.name AS "table!: String", rows AS "rows!: i64",

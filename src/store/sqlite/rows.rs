@@ -203,6 +203,23 @@ impl Rows for SqliteRows<'_, '_> {
         write_logins(self.transaction, logins).await
     }
 
+    async fn note_merged_parts(&mut self, digests: &[String]) -> Result<(), StoreError> {
+        for digest in digests {
+            sqlx::query!(
+                "INSERT INTO merged_part (digest) VALUES (?) ON CONFLICT DO NOTHING",
+                digest
+            )
+            .execute(&mut **self.transaction)
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_merged_parts(&mut self) -> Result<(), StoreError> {
+        sqlx::query!("DELETE FROM merged_part").execute(&mut **self.transaction).await?;
+        Ok(())
+    }
+
     async fn write_followed(&mut self, file: &FollowedFile) -> Result<(), StoreError> {
         if let Some(old_hash) = &file.replaces {
             sqlx::query!("DELETE FROM followed_file WHERE head_hash = ?", old_hash)

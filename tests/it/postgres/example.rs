@@ -186,6 +186,10 @@ fn the_worked_example_survives_an_annals_and_the_primary() {
         std::fs::read_to_string(example.folder.path().join(format!("{name}.pid"))).unwrap();
     let killed = Command::new("kill").args(["-s", "KILL", process.trim()]).status().unwrap();
     assert!(killed.success());
+    // The balancer sends it to the other one, unless the machine is too busy for that one's health checks.
+    let row = r#"{"query_id": "1-2", "time": 1722942960951, "stmt": "select 1"}"#;
+    let sent = example.send("POST", "/api/v1/queries", row);
+    assert!(!matches!(sent, Ok((502, _, _))), "{sent:?}");
     example.push("1-2");
 
     example.control("primary", &["-m", "immediate", "-w", "stop"]);

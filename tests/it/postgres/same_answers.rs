@@ -169,6 +169,15 @@ fn a_history_moves_to_postgres_and_back() {
     assert_eq!(exported(&back), exported(&file));
 }
 
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn a_merge_to_postgres_and_back_continues() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    crate::merge::assert_continues(folder.path(), &path("from.db"), &new_history());
+    crate::merge::assert_continues(folder.path(), &new_history(), &path("back.db"));
+}
+
 /// PostgreSQL cannot store the character NUL in a text.
 #[test]
 #[ignore = "needs PostgreSQL"]

@@ -2,12 +2,15 @@
 
 use std::io::Write;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::ledger::Ledger;
 use super::{new_history, on, run, serve};
-use crate::support::{Server, audit_records, postgres, stderr, stdout, wait_until};
+use crate::retention::now_ms;
+use crate::support::fake_frontend::{Frontend, PASSWORD, list, row};
+use crate::support::{Server, audit_records, data, postgres, stderr, stdout, wait_until};
 
 const CLIENTS: u64 = 6;
 
@@ -122,6 +125,97 @@ fn the_others_go_on_while_one_server_is_killed() {
         }
     });
     ledger.check(&address);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn an_import_that_is_killed_again_and_again_loses_and_doubles_nothing() {
+    let (address, folder) = (new_history(), TempDir::new().unwrap());
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(0..20_000)).unwrap();
+    let import = || {
+        let mut import = on(&address, &["import"]);
+        import.args([&log, &data("")]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        import
+    };
+    // A process that is not killed at some moment has ended, and another one begins.
+    for _ in 0..10 {
+        let mut process = import().spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(fastrand::u64(..2000)));
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+    let imported = import().output().unwrap();
+    assert!(imported.status.success(), "{}{}", stdout(&imported), stderr(&imported));
+    let alone = new_history();
+    assert!(
+        run(&alone, &["import", log.to_str().unwrap(), data("").to_str().unwrap()])
+            .status
+            .success()
+    );
+    for sql in [
+        "SELECT count(*), count(DISTINCT query_id), count(DISTINCT statement) FROM query",
+        "SELECT count(*) FROM profile",
+        "SELECT count(*) FROM login",
+    ] {
+        assert_eq!(postgres::rows(&address, sql), postgres::rows(&alone, sql), "{sql}");
+    }
+    let exported = |address: &str| stdout(&run(address, &["export"]));
+    assert!(exported(&address) == exported(&alone), "the records differ");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn another_server_polls_a_frontend_once_the_lease_of_a_killed_one_is_over() {
+    let (address, folder, frontend) = (new_history(), TempDir::new().unwrap(), Frontend::start());
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let config = format!(
+        "[[frontend]]\nurl = 'http://root@{}'\npassword_file = '{}'\npoll_interval_seconds = 1\n",
+        frontend.address,
+        file("password", PASSWORD)
+    );
+    let config = file("annals.toml", &config);
+    let serve = || {
+        Server::start_by(&mut on(
+            &address,
+            &["serve", "--listen", "127.0.0.1:0", "--config", &config],
+        ))
+    };
+    const LIST: &str = "/rest/v1/query_profile";
+    let polls = || frontend.requests(LIST);
+    let name = format!("frontend http://{}/", frontend.address);
+    let waits = |server: &Server| {
+        let source = &server.envelope("/api/v1/status")["data"]["sources"][&name];
+        source["waits_for"] == "other_annals"
+    };
+    let stored = |id: &str| {
+        let sql = format!("SELECT 1 FROM query WHERE query_id = '{id}'");
+        postgres::rows(&address, &sql).unwrap().len() == 1
+    };
+    frontend.answers(LIST, list(&[row("a-1", "EOF")]));
+    let mut first = serve();
+    wait_until(|| stored("a-1"), || "the first server does not poll".to_string());
+    let second = serve();
+    wait_until(|| waits(&second), || "the second server does not wait".to_string());
+    let before = polls();
+    wait_until(|| polls() > before + 3, || polls().to_string());
+    assert!(waits(&second) && !waits(&first));
+    first.process.kill().unwrap();
+    first.process.wait().unwrap();
+    frontend.answers(LIST, list(&[row("a-2", "EOF")]));
+    // The lease is half a minute, of which the test waits for some seconds.
+    let until_ms = now_ms() + 4000;
+    let sooner = format!("UPDATE lease SET until_ms = {until_ms} WHERE name = '{name}'");
+    postgres::rows(&address, &sooner).unwrap();
+    let before = polls();
+    wait_until(|| polls() > before, || "nobody polls".to_string());
+    assert!(now_ms() >= until_ms, "the lease was not over");
+    wait_until(|| stored("a-2"), || "the second server stores nothing".to_string());
+    assert!(!waits(&second));
 }
 
 #[test]

@@ -21,8 +21,8 @@ pub(crate) use profile::{
 };
 pub(crate) use server::Server;
 pub(crate) use store::{
-    Row, WithDb, assert_sound, db_argument, execute, is_citus, is_postgres, number, profiles,
-    query_rows, rows, stored, texts, try_rows,
+    Row, WithDb, assert_sound, db_argument, execute, execute_at, is_citus, is_postgres, number,
+    profiles, query_rows, rows, rows_at, stored, texts, try_rows,
 };
 
 /// Returns the path of the binary under test: the one that cargo built with the tests, or that which `ANNALS_TEST_BINARY` names.

@@ -69,6 +69,14 @@ pub(crate) fn try_rows(db: &Path, sql: &str) -> Result<Vec<Row>, String> {
     }
 }
 
+/// Returns the rows that a query gives in the history that `--db` names so. Errors if the store cannot answer.
+pub(crate) fn rows_at(history: &str, sql: &str) -> Result<Vec<Row>, String> {
+    match history.starts_with("postgres://") {
+        true => postgres::rows(history, sql),
+        false => sqlite_rows(Path::new(history), sql).map_err(|error| error.to_string()),
+    }
+}
+
 /// Returns the rows that a query gives. Panics where [`try_rows`] errors.
 pub(crate) fn rows(db: &Path, sql: &str) -> Vec<Row> {
     try_rows(db, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
@@ -98,6 +106,16 @@ pub(crate) fn execute(db: &Path, sql: &str) {
         postgres::rows(&postgres::address_of(db), sql).unwrap();
     } else {
         rusqlite::Connection::open(db).unwrap().execute_batch(sql).unwrap();
+    }
+}
+
+/// Runs a statement that changes, without annals, the history that `--db` names so.
+pub(crate) fn execute_at(history: &str, sql: &str) {
+    if history.starts_with("postgres://") {
+        postgres::rows(history, sql).unwrap();
+    } else {
+        let sqlite = rusqlite::Connection::open(history).unwrap();
+        sqlite.execute_batch(&format!("PRAGMA foreign_keys = ON; {sql}")).unwrap();
     }
 }
 

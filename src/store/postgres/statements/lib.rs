@@ -8,6 +8,7 @@
 mod account;
 mod hours;
 mod lease;
+mod merge;
 mod plan;
 mod read;
 mod report;
@@ -20,6 +21,7 @@ mod write;
 pub use account::*;
 pub use hours::*;
 pub use lease::*;
+pub use merge::*;
 pub use plan::*;
 pub use read::*;
 pub use report::*;

@@ -178,17 +178,3 @@ pub async fn oldest_profiles(
     oldest.extend(started.fetch_all(connection).await?);
     Ok(oldest)
 }
-
-/// Returns the size of the text of the profile of a row, and its body.
-pub async fn profile_of_row(
-    server: impl PgExecutor<'_>,
-    row: i64,
-) -> Result<Option<(i64, Vec<u8>)>> {
-    let stored = sqlx::query!(
-        "SELECT profile.text_bytes, profile.body
-         FROM query JOIN profile ON profile.query_id = query.query_id WHERE query.id = $1",
-        row
-    );
-    let stored = stored.fetch_optional(server).await?;
-    Ok(stored.map(|stored| (stored.text_bytes, stored.body)))
-}

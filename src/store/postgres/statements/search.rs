@@ -1,6 +1,6 @@
 //! Statements of the search index.
 
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{Connection, PgConnection, PgExecutor};
 
 use super::Result;
 
@@ -42,18 +42,29 @@ pub async fn segments_to_make(server: impl PgExecutor<'_>) -> Result<(Option<i64
     Ok((found.stale, found.newest))
 }
 
-/// Adds a segment, as a stale one, if there is none. Returns how often its statements have changed.
+/// Adds a segment, as a stale one, if there is none, once every transaction has ended that changes its statements without
+/// having found it. Returns how often its statements have changed.
 pub async fn begin_segment(connection: &mut PgConnection, segment: i64) -> Result<i64> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('annals: search segment', $1))",
+        segment
+    )
+    .execute(&mut *transaction)
+    .await?;
     sqlx::query!(
         "INSERT INTO search_segment (segment, is_stale, changes) VALUES ($1, true, 0)
          ON CONFLICT (segment) DO NOTHING",
         segment
     )
-    .execute(&mut *connection)
+    .execute(&mut *transaction)
     .await?;
-    sqlx::query_scalar!("SELECT changes FROM search_segment WHERE segment = $1", segment)
-        .fetch_one(connection)
-        .await
+    let changes =
+        sqlx::query_scalar!("SELECT changes FROM search_segment WHERE segment = $1", segment)
+            .fetch_one(&mut *transaction)
+            .await?;
+    transaction.commit().await?;
+    Ok(changes)
 }
 
 /// Stores pages of a segment.
@@ -88,6 +99,14 @@ pub async fn end_segment(connection: &mut PgConnection, segment: i64, changes: i
 
 /// Notes that statements of segments have changed.
 pub async fn change_segments(connection: &mut PgConnection, segments: &[i64]) -> Result<()> {
+    // A segment that is begun meanwhile waits for this transaction.
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock_shared(hashtextextended('annals: search segment', segment))
+         FROM unnest($1::bigint[]) AS segment",
+        segments
+    )
+    .execute(&mut *connection)
+    .await?;
     sqlx::query!(
         "UPDATE search_segment SET is_stale = true, changes = changes + 1 WHERE segment = ANY($1)",
         segments

@@ -1,11 +1,16 @@
 //! Reading a whole database, to merge it into another.
 
+use std::hash::Hash as _;
+
+use futures_util::TryStreamExt as _;
 use sqlx::sqlite::SqliteConnection;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::super::Store;
 use super::super::raw::{is_readable_after, queries_after, queries_alone_after};
 use crate::domain::profile::Profile;
-use crate::domain::record::QueryRecord;
+use crate::domain::record::{QueryRecord, StoredQuery};
+use crate::store::batch::MergedPart;
 use crate::store::contents::{Page, StoredPage, Unread};
 use crate::store::error::StoreError;
 use crate::store::profile_body::unpack;
@@ -22,16 +27,7 @@ impl Store {
     pub(crate) async fn page_after(&self, row: i64) -> Result<Option<Page>, StoreError> {
         let Some(read) = self.stored_after(row).await? else { return Ok(None) };
         let StoredPage { queries, last, unread, is_damaged } = read;
-        let mut page = Page { last, unread, is_damaged, ..Page::default() };
-        for query in queries {
-            let is_accepted = query.query_id.parse().as_ref() == Ok(&query.query_id);
-            match query.has_profile {
-                _ if !is_accepted => page.rejected += 1,
-                true => page.with_profile.push((query.id, query.record)),
-                false => page.records.push(query.record),
-            }
-        }
-        Ok(Some(page))
+        Ok(Some(Page { last, unread, is_damaged, ..Page::of(queries) }))
     }
 
     /// Returns the same with the whole statements, for other uses than a merge.
@@ -72,6 +68,52 @@ impl Store {
             Some(text) => Ok(Profile { summary, text }),
             None => Err(summary),
         })
+    }
+
+    /// Returns a hash of the profiles of some queries.
+    pub(crate) async fn hash_of_profiles(
+        &self,
+        queries: &[&StoredQuery],
+    ) -> Result<u128, StoreError> {
+        let rows: Vec<i64> = queries.iter().map(|query| query.id).collect();
+        let rows = serde_json::json!(rows).to_string();
+        let mut profiles = sqlx::query!(
+            "SELECT text_bytes, body FROM profile
+             WHERE query IN (SELECT value FROM json_each(?)) ORDER BY query",
+            rows
+        )
+        .fetch(&self.reporters);
+        let mut hash = Xxh3::new();
+        while let Some(profile) = profiles.try_next().await? {
+            (profile.text_bytes, profile.body).hash(&mut hash);
+        }
+        Ok(hash.digest128())
+    }
+
+    /// Returns whether a part of another history is noted as merged, and all of it is still stored.
+    pub(crate) async fn has_merged(&self, part: &MergedPart) -> Result<bool, StoreError> {
+        let MergedPart { digest, queries, profiles, logins } = part;
+        let [own_queries, own_profiles, own_logins] =
+            [queries, profiles, logins].map(|ids| serde_json::json!(ids).to_string());
+        let is_noted = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM merged_part WHERE digest = ?) AS "is_noted!: bool""#,
+            digest
+        );
+        if !is_noted.fetch_one(&self.reporters).await? {
+            return Ok(false);
+        }
+        let stored = sqlx::query!(
+            r#"SELECT (SELECT count(*) FROM query WHERE query_id IN (SELECT value FROM json_each(?1))) AS "queries!: i64",
+                   (SELECT count(*) FROM query JOIN profile ON profile.query = query.id
+                    WHERE query_id IN (SELECT value FROM json_each(?2))) AS "profiles!: i64",
+                   (SELECT count(*) FROM login WHERE login_id IN (SELECT value FROM json_each(?3))) AS "logins!: i64""#,
+            own_queries,
+            own_profiles,
+            own_logins
+        )
+        .fetch_one(&self.reporters)
+        .await?;
+        Ok(part.is_whole([stored.queries, stored.profiles, stored.logins]))
     }
 }
 

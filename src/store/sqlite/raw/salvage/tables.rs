@@ -35,8 +35,10 @@ enum ColumnKind {
 }
 
 /// Tables that are made of others.
-const DERIVED: [&str; 6] =
-    ["hour_summary", "plan", "unread_plan", "search_segment", "search_page", "statement"];
+const DERIVED: [&str; 7] = [
+    "hour_summary", "merged_part", "plan", "unread_plan", "search_segment", "search_page",
+    "statement",
+];
 
 /// Returns the tables whose rows are saved, from an empty database of today.
 pub(super) fn tables(sqlite: &Connection) -> Result<Vec<Table>, rusqlite::Error> {
