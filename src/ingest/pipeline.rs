@@ -16,7 +16,7 @@ use crate::domain::retention::Retention;
 use crate::domain::time::Zone;
 use crate::store::{Batch, Fault, Removal, Store, WriteError, WriteSummary, Writer};
 
-/// How long a push waits for the writer before the client gets an error.
+/// How long a small push waits for the writer before the client gets an error.
 pub(super) const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same while the database does not answer: another server may take over meanwhile.
 const FAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -136,18 +136,19 @@ impl Pipeline {
         written
     }
 
-    /// Writes a batch for a client that waits. After [`PUSH_TIMEOUT`], or after [`FAULT_TIMEOUT`] if the database does not
-    /// answer, the batch is withdrawn from the queue, unless the writer has begun with it.
+    /// Writes a batch for a client that waits. After [`PUSH_TIMEOUT`], later for many rows, or after [`FAULT_TIMEOUT`] if
+    /// the database does not answer, the batch is withdrawn from the queue, unless the writer has begun with it.
     pub(crate) async fn push(
         &self,
         source: &Source,
         batch: Batch,
     ) -> Result<WriteSummary, PushError> {
+        let longest = PUSH_TIMEOUT + Duration::from_millis(batch.more_ms());
         let error = tokio::select! {
             biased;
             written = self.write(source, batch) => return Ok(written?),
             fault = self.until_fault() => PushError::Fault(fault),
-            () = tokio::time::sleep(PUSH_TIMEOUT) => PushError::Busy,
+            () = tokio::time::sleep(longest) => PushError::Busy,
         };
         source.failed(&error);
         Err(error)

@@ -1,6 +1,8 @@
 //! Transactions: a group of batches in one, again and again until it is committed or the time is up.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use annals_postgres_statements as statements;
@@ -50,7 +52,7 @@ pub(super) struct PostgresWriter {
     indexer: Indexer,
     /// How new queries are inserted, until a moment at which the writer expects again that none of them is stored.
     insertion: (Insertion, Instant),
-    /// How long a group is tried, from its first statement to the answer to its COMMIT.
+    /// How long a small group is tried, from its first statement to the answer to its COMMIT.
     longest: Duration,
 }
 
@@ -138,12 +140,14 @@ impl PostgresWriter {
     }
 
     /// Writes a group in one transaction, and commits: `batches`, which an earlier try has taken from the group, and those
-    /// that are left. These are written as they come, while their source reads the next, and are added to `batches`.
+    /// that are left. These are written as they come, while their source reads the next, and are added to `batches` and
+    /// add to the time that the group may take, in `more_ms`.
     async fn write(
         &mut self,
         batches: &mut Vec<Batch>,
         group: &mut Group<'_>,
         token: &str,
+        more_ms: &AtomicU64,
     ) -> Result<Vec<WriteSummary>, StoreError> {
         if Instant::now() >= self.insertion.1 {
             self.insertion.0 = Insertion::CopyAll;
@@ -161,6 +165,7 @@ impl PostgresWriter {
             written.push(write_batch(&mut rows, batch).await?);
         }
         while let Some(mut batch) = group.next().await {
+            more_ms.fetch_add(batch.more_ms(), Ordering::Relaxed);
             replace_nul(&mut batch);
             batches.push(batch);
             if let Some(batch) = batches.last_mut() {
@@ -190,12 +195,22 @@ impl WriteConnection for PostgresWriter {
     async fn write_group(&mut self, group: &mut Group<'_>) -> Result<(), StoreError> {
         let mut batches = Vec::new();
         let token = format!("{:032x}", fastrand::u128(..));
-        let ends = Instant::now() + self.longest;
+        let (ends, more_ms) = (Instant::now() + self.longest, AtomicU64::new(0));
+        let ends = || ends + Duration::from_millis(more_ms.load(Ordering::Relaxed));
         let (mut pause, mut may_be_stored, mut last_error) = (RETRY_AFTER, false, None);
         loop {
             // A server whose synchronous replica is gone never answers COMMIT, and no time-out of its own ends that.
-            let written = self.write(&mut batches, group, &token);
-            let written = tokio::time::timeout_at(ends, written).await;
+            let written = {
+                let mut written = pin!(self.write(&mut batches, group, &token, &more_ms));
+                loop {
+                    let until = ends();
+                    let written = tokio::time::timeout_at(until, &mut written).await;
+                    // The group may have grown meanwhile.
+                    if written.is_ok() || ends() == until {
+                        break written;
+                    }
+                }
+            };
             let is_running = written.is_err();
             let error = match written {
                 Ok(Ok(written)) => {
@@ -216,7 +231,7 @@ impl WriteConnection for PostgresWriter {
             }
             may_be_stored |= self.cluster.state.is_unconfirmed(&error);
             self.insertion = (self.insertion.0.safer(), Instant::now() + SAFER_TIME);
-            let is_over = Instant::now() + pause >= ends;
+            let is_over = Instant::now() + pause >= ends();
             if is_over || !error.may_pass() {
                 let failed = Err(if may_be_stored { error.unconfirmed() } else { error });
                 self.cluster.state.wrote(&failed);

@@ -105,7 +105,7 @@ fn a_password_opens_the_database_and_is_never_printed() {
     let address = new_history();
     let name = address.rsplit('/').next().unwrap();
     let server = postgres::shared();
-    server.execute(&format!("ALTER DATABASE {name} OWNER TO {ROLE_WITH_PASSWORD}"));
+    server.on_all_nodes(&format!("ALTER DATABASE {name} OWNER TO {ROLE_WITH_PASSWORD}"));
     let without = server.address_by(ROLE_WITH_PASSWORD, name);
     let with = without.replace('@', &format!(":{PASSWORD}@"));
     let folder = TempDir::new().unwrap();

@@ -29,10 +29,12 @@ fn a_database_of_another_encoding_is_rejected() {
 #[ignore = "needs PostgreSQL"]
 fn an_unknown_parameter_of_an_address_is_rejected_by_its_name() {
     let address = new_history();
+    // An extension may have views.
+    let before = contents(&address);
     for (parameters, name) in [("sslmod=verify-full", "sslmod"), ("foo=bar", "foo")] {
         assert_rejected(&format!("{address}?{parameters}"), "bar", &format!(" {name};"));
     }
-    assert_eq!(contents(&address), "[]");
+    assert_eq!(contents(&address), before);
 }
 
 #[test]

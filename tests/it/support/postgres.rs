@@ -34,13 +34,11 @@ hot_standby_feedback = on
 ";
 
 /// Further settings of a node of Citus. Each database has a process on each node, and each session of the coordinator has
-/// sessions on the workers. The workers need not know the tables, because annals asks the coordinator; that halves the time
-/// of the migrations.
+/// sessions on the workers.
 const CITUS_SETTINGS: &str = "shared_preload_libraries = 'citus'
 max_connections = 1000
 max_worker_processes = 100
 citus.shard_count = 4
-citus.enable_metadata_sync = off
 citus.node_conninfo = 'sslmode=disable'
 ";
 
@@ -92,6 +90,12 @@ impl Postgres {
         for worker in &coordinator.workers {
             join += &format!("SELECT citus_add_node('127.0.0.1', {});", worker.port);
         }
+        // A table of the role sends it to the workers. Later databases would do so again, and two at a time fail.
+        join += &format!(
+            "CREATE TABLE made (id int); ALTER TABLE made OWNER TO {ROLE};
+             SELECT create_distributed_table('made', 'id'); DROP TABLE made;
+             INSERT INTO pg_dist_authinfo VALUES (0, '{ROLE_WITH_PASSWORD}', 'password={PASSWORD}');"
+        );
         rows(&coordinator.address_by("postgres", CITUS_TEMPLATE), &join).unwrap();
         // No database is made from one that is in use, and Citus has a process in each.
         coordinator.on_all_nodes(&format!(
@@ -222,16 +226,21 @@ impl Postgres {
 
     /// Removes a database, whoever uses it.
     fn remove_database(&self, name: &str) {
-        self.on_all_nodes(&format!("DROP DATABASE {name} WITH (FORCE)"));
+        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        for node in self.nodes() {
+            // The server waits only a few seconds for the end of what uses it.
+            let is_dropped = || rows(&node.address_by("postgres", "postgres"), &drop).is_ok();
+            wait_until(is_dropped, || format!("{name} is in use"));
+        }
     }
 
     /// Returns the server and its workers.
     fn nodes(&self) -> impl Iterator<Item = &Postgres> {
-        self.workers.iter().chain([self])
+        [self].into_iter().chain(&self.workers)
     }
 
     /// Runs statements as the superuser, also on the workers.
-    fn on_all_nodes(&self, sql: &str) {
+    pub(crate) fn on_all_nodes(&self, sql: &str) {
         self.nodes().for_each(|node| node.execute(sql));
     }
 
