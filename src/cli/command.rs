@@ -1,7 +1,7 @@
 //! Parses the arguments, and runs one command.
 //!
-//! It is in the library, so that the optimized build compiles what the commands await once: the program has its own
-//! copy of each asynchronous function that it calls.
+//! It is in the library and not in `main.rs`: an optimized build compiles an asynchronous function again in each crate that
+//! awaits it.
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! They start a PostgreSQL of their own, 14 or later, which must be installed; each history is a database in it.
-//! `tests/on-citus` runs them on Citus, and names those that do not fit. What is of SQLite alone is in the module `sqlite`.
+//! `tests/on-citus` runs them on Citus, and names the tests that do not fit. What is of SQLite alone is in the module `sqlite`.
 //! What is of PostgreSQL alone is in the module `postgres`, which never runs on SQLite.
 //!
 //! | module | proves | ignored tests need |

@@ -238,8 +238,8 @@ impl Store {
         Ok(frontends)
     }
 
-    /// Returns the clusters that queries name and the reader may see, in order, among the first thousand, if there are several: only
-    /// then are they told apart. Queries without a cluster are as those of another one. A name stays when its last query is
+    /// Returns the clusters that queries name and the reader may see, in order, among the first thousand, if there are several;
+    /// none otherwise. Queries without a cluster count as another cluster. A name stays when its last query is
     /// removed. For a reader of the queries of one user, the clusters are those of the newest of these queries: a name may be of
     /// others alone.
     pub(crate) async fn several_clusters(

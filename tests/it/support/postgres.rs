@@ -224,7 +224,7 @@ impl Postgres {
         self.on_all_nodes(&format!("CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template}"));
     }
 
-    /// Removes a database, whoever uses it.
+    /// Removes a database, also while somebody uses it.
     fn remove_database(&self, name: &str) {
         let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
         for node in self.nodes() {
