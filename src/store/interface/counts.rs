@@ -79,8 +79,10 @@ impl Store {
         reader: Reader<'_>,
     ) -> Result<Regressions, StoreError> {
         let span = self.span(reader).await?;
-        let (first_ms, last_ms) =
-            span.unwrap_or_else(|| (end_of_nothing_ms(), end_of_nothing_ms()));
+        let (first_ms, last_ms) = span.unwrap_or_else(|| {
+            let end_ms = end_of_nothing_ms();
+            (end_ms, end_ms)
+        });
         let filter = &*filter.within_clusters(reader.clusters);
         let to_ms = filter.to_ms.unwrap_or(i64::MAX).min(last_ms.saturating_add(1));
         let begin_ms = first_ms.min(to_ms.saturating_sub(1));

@@ -170,9 +170,8 @@ pub(crate) struct UsageRow {
 pub(crate) struct UsageCosts {
     /// Number of runs.
     pub count: i64,
-    /// Of the runs, those that started before the range and still ran in it: a list by start in the range does not have them. Of what
-    /// ran beside a query, also those that started in the same millisecond: a list of what started later has neither them nor the
-    /// query.
+    /// How many of the runs started before the range and still ran in it: a list by start in the range does not have them. Beside a
+    /// query, runs that started in the same millisecond count, too: a list of later starts has neither these runs nor the query.
     pub began_before: i64,
     /// Runs that failed.
     pub errors: i64,
