@@ -54,8 +54,8 @@ use warp::{Filter, Rejection, Reply};
 use answer::Answer;
 use answer_memory::IsCounted;
 use error::ApiError;
-pub(crate) use route::Parameters;
-use route::{Route, RouteBuilder, RouteKind, any_of, below, is_at_or_below, values};
+pub(crate) use route::{Parameters, PathValues, any_of, at};
+use route::{Route, RouteBuilder, RouteKind, below, is_at_or_below, values};
 pub(crate) use same_site::reject_cross_site;
 pub(crate) use state::{AppState, BrowserCredentials};
 

@@ -1,12 +1,11 @@
 //! `/find?q=…`: leads to the one thing that a text means, or shows all that it may mean.
 
 use maud::{Markup, html};
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::Page;
 use super::query_table::QueryTable;
-use super::request::{Outcome, PageRequest, PageRequests, list_filter};
+use super::request::{Outcome, PageRequests, list_filter, page_route};
 use super::{filter_form, format, paths, range_form};
 use crate::domain::filter::QueryFilter;
 use crate::domain::find::{Sought, SoughtError};
@@ -22,10 +21,7 @@ use crate::store::{Found, Match, MatchKind, Only};
 const SHOWN_CHARS: usize = 200;
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
-    warp::path!("find")
-        .and(requests)
-        .then(|request: PageRequest| request.answer(&["q"], find))
-        .boxed()
+    page_route("/find", requests, |_, request| request.answer(&["q"], find))
 }
 
 async fn find(view: View, parameters: Parameters) -> Result<Outcome, ApiError> {

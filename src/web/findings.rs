@@ -1,12 +1,11 @@
 //! `/findings`: what rules found in the profiles of a time range.
 
 use maud::{Markup, html};
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
 use super::range_form::picker;
-use super::request::{PageRequest, PageRequests, query_filter};
+use super::request::{PageRequests, page_route, query_filter};
 use super::statements::{EXCERPT_CHARS, tabs};
 use super::time_range::TimeRange;
 use super::{filter_form, format, paths};
@@ -17,10 +16,7 @@ use crate::http::error::ApiError;
 use crate::http::view::View;
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
-    warp::path!("findings")
-        .and(requests)
-        .then(|request: PageRequest| request.answer(&[], page))
-        .boxed()
+    page_route("/findings", requests, |_, request| request.answer(&[], page))
 }
 
 async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use maud::{Markup, html};
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
 use super::query_table::QueryTable;
-use super::request::{PageRequest, PageRequests, list_filter};
+use super::request::{PageRequests, list_filter, page_route};
 use super::time_range::TimeRange;
 use super::timelines::{Timeline, Timelines};
 use super::{chart, filter_form, format, nearest, paths, shown_content};
@@ -22,15 +21,12 @@ use crate::http::view::View;
 use crate::store::{Bound, Incomplete};
 
 pub(super) fn route(requests: PageRequests, timelines: Arc<Timelines>) -> BoxedFilter<(Answer,)> {
-    warp::path::end()
-        .and(requests)
-        .then(move |request: PageRequest| {
-            let timelines = timelines.clone();
-            request.answer(&["limit", "order", "cursor"], |view, parameters| {
-                page(view, parameters, timelines)
-            })
+    page_route("/", requests, move |_, request| {
+        let timelines = timelines.clone();
+        request.answer(&["limit", "order", "cursor"], |view, parameters| {
+            page(view, parameters, timelines)
         })
-        .boxed()
+    })
 }
 
 async fn page(

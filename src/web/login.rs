@@ -17,37 +17,42 @@ use crate::http::answer::Answer;
 use crate::http::auth::{Claim, ProxyUser, SessionCookie};
 use crate::http::client::{Client, client};
 use crate::http::error::ApiError;
-use crate::http::{AppState, Parameters, reject_cross_site};
+use crate::http::{AppState, Parameters, any_of, reject_cross_site};
 
 /// The form is a name, a password and a path.
 const MAX_FORM_BYTES: u64 = 32 << 10;
 
 pub(super) fn routes(state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
     let state = warp::any().map(move || state.clone());
-    let state = state.and(warp::host::optional()).and(warp::ext::optional());
-    let form = warp::path!("login")
+    let state = state.and(warp::host::optional()).and(warp::ext::optional()).boxed();
+    let (log_in_path, log_out_path) = (warp::path!("login").boxed(), warp::path!("logout").boxed());
+    let form = log_in_path
+        .clone()
         .and(warp::get().or(warp::head()).unify())
         .and(state.clone())
         .and(warp::query())
         .then(show_form);
-    let log_in = warp::path!("login")
+    let log_in = log_in_path
+        .clone()
         .and(warp::post())
         .and(state.clone())
         .and(warp::header::headers_cloned())
         .and(client())
+        .boxed()
         .and(warp::body::content_length_limit(MAX_FORM_BYTES))
         .and(warp::body::bytes())
         .then(log_in);
-    let log_out = warp::path!("logout")
+    let log_out = log_out_path
+        .clone()
         .and(warp::post())
         .and(state)
         .and(warp::header::headers_cloned())
         .and(warp::cookie::optional(SessionCookie::PAGES.name()))
         .then(log_out);
-    let other = warp::path!("login").or(warp::path!("logout")).unify().map(|| {
+    let other = log_in_path.or(log_out_path).unify().map(|| {
         response::error(ApiError::BadRequest("use the form of the log-in page".to_string()))
     });
-    form.or(log_in).unify().or(log_out).unify().or(other).unify().boxed()
+    any_of([form.boxed(), log_in.boxed(), log_out.boxed(), other.boxed()])
 }
 
 async fn show_form(

@@ -47,7 +47,7 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
-use crate::http::{AppState, answer, is_for_programs, middleware};
+use crate::http::{AppState, answer, any_of, is_for_programs, middleware};
 use layout::Page;
 pub(crate) use live_updates::LiveUpdates;
 use request::{PageRequest, PageRequests};
@@ -58,33 +58,22 @@ pub(crate) fn routes(
     live_updates: Arc<LiveUpdates>,
 ) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {
     let requests = request::page_requests(state.clone());
-    let pages = history::route(requests.clone(), live_updates.timelines.clone())
-        .or(status::route(requests.clone(), state.clone()))
-        .unify()
-        .or(statements::route(requests.clone(), live_updates.watch.clone()))
-        .unify()
-        .or(regressions::route(requests.clone(), live_updates.watch.clone()))
-        .unify()
-        .or(usage::route(requests.clone(), live_updates.watch.clone()))
-        .unify()
-        .or(findings::route(requests.clone()))
-        .unify()
-        .or(plans::route(requests.clone()))
-        .unify()
-        .or(statement::route(requests.clone(), live_updates.watch.clone()))
-        .unify()
-        .or(query::route(requests.clone()))
-        .unify()
-        .or(find::route(requests.clone()))
-        .unify()
-        .or(compare::route(requests.clone()))
-        .unify()
-        .or(login::routes(state))
-        .unify()
-        .or(not_found(requests.clone()))
-        .unify()
-        .or(assets::routes())
-        .unify();
+    let pages = any_of([
+        history::route(requests.clone(), live_updates.timelines.clone()),
+        status::route(requests.clone(), state.clone()),
+        statements::route(requests.clone(), live_updates.watch.clone()),
+        regressions::route(requests.clone(), live_updates.watch.clone()),
+        usage::route(requests.clone(), live_updates.watch.clone()),
+        findings::route(requests.clone()),
+        plans::route(requests.clone()),
+        statement::route(requests.clone(), live_updates.watch.clone()),
+        query::route(requests.clone()),
+        find::route(requests.clone()),
+        compare::route(requests.clone()),
+        login::routes(state),
+        not_found(requests.clone()),
+        assets::routes(),
+    ]);
     let pages = warp::method().and(warp::header::headers_cloned()).and(pages).map(
         |method, headers: HeaderMap, answer| {
             answer::into_reply(middleware::finalize_response(&method, &headers, answer))

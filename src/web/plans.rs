@@ -1,12 +1,11 @@
 //! `/plans`: what the plans of statements cost, and in which phases the time of their runs went.
 
 use maud::{Markup, html};
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
 use super::range_form::picker;
-use super::request::{PageRequest, PageRequests, query_filter};
+use super::request::{PageRequests, page_route, query_filter};
 use super::statements::{EXCERPT_CHARS, tabs};
 use super::time_range::TimeRange;
 use super::{chart, filter_form, format, paths};
@@ -21,10 +20,7 @@ use crate::http::view::View;
 const LISTED_PLANS: usize = 5;
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
-    warp::path!("plans")
-        .and(requests)
-        .then(|request: PageRequest| request.answer(&["limit", "several"], page))
-        .boxed()
+    page_route("/plans", requests, |_, request| request.answer(&["limit", "several"], page))
 }
 
 async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {

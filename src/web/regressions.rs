@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use maud::{Markup, Render, html};
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::filter_form::{self, cluster_choices};
 use super::layout::{NavItem, Page};
 use super::range_form::picker;
 use super::report_cache::{Report, ReportCache};
-use super::request::{PageRequest, PageRequests, query_filter};
+use super::request::{PageRequests, page_route, query_filter};
 use super::statements::{EXCERPT_CHARS, tabs};
 use super::time_range::TimeRange;
 use super::{format, nearest, paths};
@@ -48,15 +47,12 @@ fn weigh(_: &Key, report: Option<&Report<Option<Regressions>>>) -> usize {
 
 pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(Answer,)> {
     let reports = Arc::new(ReportCache::new(watch, CACHE_BYTES, weigh));
-    warp::path!("regressions")
-        .and(requests)
-        .then(move |request: PageRequest| {
-            let reports = reports.clone();
-            request.answer(&["limit", "baseline", "change"], |view, parameters| {
-                page(view, parameters, reports)
-            })
+    page_route("/regressions", requests, move |_, request| {
+        let reports = reports.clone();
+        request.answer(&["limit", "baseline", "change"], |view, parameters| {
+            page(view, parameters, reports)
         })
-        .boxed()
+    })
 }
 
 async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Result<Page, ApiError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::filters::path::FullPath;
@@ -17,7 +18,7 @@ use crate::http::client::{Client, client};
 use crate::http::error::{ApiError, ErrorParts};
 use crate::http::query_parameters::{self, UnknownParameter};
 use crate::http::view::View;
-use crate::http::{AppState, BrowserCredentials, Parameters};
+use crate::http::{AppState, BrowserCredentials, Parameters, PathValues, at};
 
 /// Rows of a list where the address names no limit.
 const DEFAULT_LIMIT: &str = "50";
@@ -51,6 +52,22 @@ impl Visitor {
     pub(super) async fn may_see(&self, view: &View) -> bool {
         self.state.is_current(&self.credentials, view).await
     }
+}
+
+/// Returns the route of a page, whose path has a pattern as the REST interface has them. The filters of all pages have one
+/// type: with a type for each page, the compiler spends a third of its time on filters.
+pub(super) fn page_route<F>(
+    path: &'static str,
+    requests: PageRequests,
+    answer: impl Fn(PathValues, PageRequest) -> F + Send + Sync + 'static,
+) -> BoxedFilter<(Answer,)>
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    type BoxedAnswer =
+        Arc<dyn Fn(PathValues, PageRequest) -> BoxFuture<'static, Answer> + Send + Sync>;
+    let answer: BoxedAnswer = Arc::new(move |values, request| Box::pin(answer(values, request)));
+    at(path).and(requests).then(move |values, request| answer(values, request)).boxed()
 }
 
 /// Where a request leads.
@@ -212,16 +229,16 @@ pub(super) fn rejected_by_name(error: ApiError, state: &AppState) -> Answer {
 
 pub(super) fn page_requests(state: Arc<AppState>) -> PageRequests {
     let query_string = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::get()
-        .or(warp::head())
-        .unify()
+    // Boxed: of a long chain of filters, the compiler makes a type that it takes long to check.
+    let method = warp::get().or(warp::head()).unify().boxed();
+    let address = warp::host::optional().and(warp::path::full()).and(query_string).boxed();
+    method
         .and(warp::cookie::optional(SessionCookie::PAGES.name()))
         .and(warp::header::optional("authorization"))
         .and(warp::ext::optional())
         .and(client())
-        .and(warp::host::optional())
-        .and(warp::path::full())
-        .and(query_string)
+        .boxed()
+        .and(address)
         .and(warp::query())
         .then(
             move |session: Option<String>,

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use maud::{Markup, html};
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::filter_form::{self, cluster_choices};
 use super::layout::{NavItem, Page};
 use super::range_form::picker;
 use super::report_cache::{Report, ReportCache};
-use super::request::{PageRequest, PageRequests, query_filter};
+use super::request::{PageRequests, page_route, query_filter};
 use super::time_range::TimeRange;
 use super::{chart, format, nearest, paths};
 use crate::domain::filter::QueryFilter;
@@ -81,13 +80,10 @@ fn weigh(_: &Key, list: Option<&Report<StatementList>>) -> usize {
 
 pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(Answer,)> {
     let lists = Arc::new(ReportCache::new(watch, CACHE_BYTES, weigh));
-    warp::path!("statements")
-        .and(requests)
-        .then(move |request: PageRequest| {
-            let lists = lists.clone();
-            request.answer(&["limit", "order"], |view, parameters| page(view, parameters, lists))
-        })
-        .boxed()
+    page_route("/statements", requests, move |_, request| {
+        let lists = lists.clone();
+        request.answer(&["limit", "order"], |view, parameters| page(view, parameters, lists))
+    })
 }
 
 async fn page(

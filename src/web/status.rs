@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maud::{Markup, html};
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::format;
 use super::layout::{NavItem, Page};
-use super::request::{PageRequest, PageRequests};
+use super::request::{PageRequests, page_route};
 use crate::domain::filter::QueryFilter;
 use crate::domain::time::{FUTURE_MS, Zone, now_ms};
 use crate::http::AppState;
@@ -23,13 +22,10 @@ use crate::ingest::{
 use crate::store::{Shifted, Store, ZoneGroup};
 
 pub(super) fn route(requests: PageRequests, state: Arc<AppState>) -> BoxedFilter<(Answer,)> {
-    warp::path!("status")
-        .and(requests)
-        .then(move |request: PageRequest| {
-            let state = state.clone();
-            request.answer(&[], |view, _| page(view, state))
-        })
-        .boxed()
+    page_route("/status", requests, move |_, request| {
+        let state = state.clone();
+        request.answer(&[], |view, _| page(view, state))
+    })
 }
 
 async fn page(view: View, state: Arc<AppState>) -> Result<Page, ApiError> {

@@ -31,6 +31,10 @@ struct PushParts {
     body: BodyStream,
 }
 
+/// Answers a request. The filters of all routes have this one type: with a type for each route, the compiler spends a third of
+/// its time on filters.
+type Handler<R> = Arc<dyn Fn(Result<R, ApiError>) -> BoxFuture<'static, Answer> + Send + Sync>;
+
 /// Makes the filters of routes.
 pub(in crate::http) struct RouteBuilder {
     state: Arc<AppState>,
@@ -82,13 +86,17 @@ impl RouteBuilder {
     where
         F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
     {
+        self.read(path, boxed_handler(handler))
+    }
+
+    fn read(&self, path: &'static str, handler: Handler<ReadRequest>) -> BoxedFilter<(Answer,)> {
         let state = self.state.clone();
-        let read = at(path).and(self.read.clone()).then(move |path, view, parameters| {
-            let state = state.clone();
-            answered(
-                async move { handler(ReadRequest { state, view: view?, parameters, path }).await },
-            )
-        });
+        let read = at(path).and(self.read.clone()).then(
+            move |path, view: Result<View, ApiError>, parameters| {
+                let state = state.clone();
+                handler(view.map(|view| ReadRequest { state, view, parameters, path }))
+            },
+        );
         read.boxed()
     }
 
@@ -130,22 +138,35 @@ impl RouteBuilder {
     where
         F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
     {
-        let push = at(path).and(self.push.clone()).then(move |path, parts: PushParts| {
-            let is_allowed = parts.method == method;
-            answered(async move {
-                if !is_allowed {
-                    return Err(ApiError::MethodNotAllowed(allowed));
-                }
-                reject_cross_site(&parts.headers)?;
-                let PushParts { client, view, headers, parameters, full_path, body, .. } = parts;
-                let view = view?;
-                let client = view.name().map_or_else(|| client.to_string(), str::to_string);
-                handler(PushRequest { client, view, headers, parameters, path, full_path, body })
-                    .await
-            })
-        });
-        push.boxed()
+        self.write(path, (method, allowed), boxed_handler(handler))
     }
+
+    fn write(
+        &self,
+        path: &'static str,
+        (method, allowed): (Method, &'static str),
+        handler: Handler<PushRequest>,
+    ) -> BoxedFilter<(Answer,)> {
+        let request = move |path, parts: PushParts| {
+            if parts.method != method {
+                return Err(ApiError::MethodNotAllowed(allowed));
+            }
+            reject_cross_site(&parts.headers)?;
+            let PushParts { client, view, headers, parameters, full_path, body, .. } = parts;
+            let view = view?;
+            let client = view.name().map_or_else(|| client.to_string(), str::to_string);
+            Ok(PushRequest { client, view, headers, parameters, path, full_path, body })
+        };
+        let push = at(path).and(self.push.clone());
+        push.then(move |path, parts| handler(request(path, parts))).boxed()
+    }
+}
+
+fn boxed_handler<R: Send + 'static, F>(handler: fn(R) -> F) -> Handler<R>
+where
+    F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
+{
+    Arc::new(move |request| answered(async move { handler(request?).await }))
 }
 
 fn boxed(chunks: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + 'static) -> BodyStream {
@@ -218,7 +239,7 @@ pub(in crate::http) fn below(
 
 /// Joins routes to one: the first that takes a request answers. The routes are boxed and joined as a balanced tree: the
 /// compiler needs minutes for a chain of unboxed routes, and a chain of boxes nests as deep as there are routes.
-pub(in crate::http) fn any_of(
+pub(crate) fn any_of(
     routes: impl IntoIterator<Item = BoxedFilter<(Answer,)>>,
 ) -> BoxedFilter<(Answer,)> {
     let mut level: Vec<_> = routes.into_iter().collect();

@@ -17,10 +17,12 @@ use warp::hyper::body::Bytes;
 use super::answer::Answer;
 use super::state::AppState;
 use super::view::View;
-pub(super) use builder::{RouteBuilder, answered, any_of, below};
+pub(crate) use builder::any_of;
+pub(super) use builder::{RouteBuilder, answered, below};
 pub(super) use kind::RouteKind;
 pub(crate) use parameters::Parameters;
-pub(super) use path::{PathValues, at, is_at_or_below, values};
+pub(crate) use path::{PathValues, at};
+pub(super) use path::{is_at_or_below, values};
 
 /// One endpoint.
 pub(super) struct Route {

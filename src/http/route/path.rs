@@ -2,16 +2,17 @@
 
 use std::future::ready;
 
+use warp::Filter;
+use warp::filters::BoxedFilter;
 use warp::filters::path::FullPath;
-use warp::{Filter, Rejection};
 
 /// The parts of a path that vary.
 #[derive(Debug, Default, PartialEq)]
-pub(in crate::http) struct PathValues(Vec<(&'static str, String)>);
+pub(crate) struct PathValues(Vec<(&'static str, String)>);
 
 impl PathValues {
     /// Returns a part as it was sent, percent signs included; an empty text if the pattern does not have this name.
-    pub(in crate::http) fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
     }
 }
@@ -38,12 +39,11 @@ pub(in crate::http) fn values(pattern: &'static str, path: &str) -> Option<PathV
 }
 
 /// Passes requests to a path of this pattern, with a slash at its end or without.
-pub(in crate::http) fn at(
-    pattern: &'static str,
-) -> impl Filter<Extract = (PathValues,), Error = Rejection> + Clone {
-    warp::path::full().and_then(move |path: FullPath| {
+pub(crate) fn at(pattern: &'static str) -> BoxedFilter<(PathValues,)> {
+    let values = warp::path::full().and_then(move |path: FullPath| {
         ready(values(pattern, path.as_str()).ok_or_else(warp::reject::not_found))
-    })
+    });
+    values.boxed()
 }
 
 /// Whether a path is `start`, or `start` and further parts.

@@ -4,12 +4,11 @@ mod fields;
 mod statements;
 
 use maud::{Markup, html};
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::Page;
 use super::query::{resolve, stored_profile};
-use super::request::{PageRequest, PageRequests};
+use super::request::{PageRequests, page_route};
 use super::statement::{EARLIER_LATER, compared_nodes};
 use super::{format, paths};
 use crate::domain::time::Zone;
@@ -20,10 +19,7 @@ use crate::http::view::View;
 use crate::store::{NearestProfiles, ProfiledQuery, StoredQuery};
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
-    warp::path!("compare")
-        .and(requests)
-        .then(|request: PageRequest| request.answer(&["run"], page))
-        .boxed()
+    page_route("/compare", requests, |_, request| request.answer(&["run"], page))
 }
 
 async fn page(view: View, parameters: Parameters) -> Result<Page, ApiError> {

@@ -16,19 +16,17 @@ mod view;
 
 use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
-use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::filters::path::Tail;
 
 use super::layout::Page;
-use super::request::{PageRequest, PageRequests, log_in_or_error};
+use super::request::{PageRequest, PageRequests, log_in_or_error, page_route};
 use super::{chart, compare, format, paths, response, sql};
 use crate::domain::filter::{Choice, QueryFilter};
 use crate::domain::record::{Kind, QueryId, QueryIdError};
-use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::view::View;
+use crate::http::{Parameters, PathValues};
 use crate::store::StoredQuery;
 use download::Download;
 pub(super) use lookup::{resolve, stored_profile};
@@ -52,11 +50,11 @@ const MAX_RUNS: u32 = 100;
 const RUNS_WITHIN_MS: i64 = 7 * 24 * 3_600_000;
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
-    warp::path!("query_profile" / ..).and(warp::path::tail()).and(requests).then(answer).boxed()
+    page_route("/query_profile/{*query}", requests, answer)
 }
 
-async fn answer(tail: Tail, request: PageRequest) -> Answer {
-    let (id, download) = match parse_path(tail.as_str()) {
+async fn answer(path: PathValues, request: PageRequest) -> Answer {
+    let (id, download) = match parse_path(path.get("query")) {
         Ok(parsed) => parsed,
         Err(error) => return request.answer_with(|_, _| async { Err::<Page, _>(error) }).await,
     };

@@ -10,13 +10,12 @@ pub(super) use comparison::{EARLIER_LATER, compared_nodes};
 use durations::Charts;
 use maud::{Markup, html};
 use plans::Plans;
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::layout::{NavItem, Page};
 use super::query_table::QueryTable;
 use super::range_form::picker;
-use super::request::{PageRequest, PageRequests, query_filter};
+use super::request::{PageRequests, page_route, query_filter};
 use super::statements::failed;
 use super::time_range::TimeRange;
 use super::{chart, filter_form, format, nearest, paths, sql};
@@ -37,14 +36,10 @@ const TABLE_ROWS: usize = 50;
 
 pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(Answer,)> {
     let charts = durations::charts(watch);
-    warp::path!("statements" / String)
-        .and(requests)
-        .then(move |fingerprint: String, request: PageRequest| {
-            let charts = charts.clone();
-            request
-                .answer(&["plans"], |view, parameters| page(view, fingerprint, parameters, charts))
-        })
-        .boxed()
+    page_route("/statements/{fingerprint}", requests, move |path, request| {
+        let (charts, fingerprint) = (charts.clone(), path.get("fingerprint").to_string());
+        request.answer(&["plans"], |view, parameters| page(view, fingerprint, parameters, charts))
+    })
 }
 
 async fn page(

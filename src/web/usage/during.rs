@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::chart;
@@ -19,7 +18,7 @@ use crate::store::{Concurrent, ConcurrentRun, UsageGroups};
 use crate::web::layout::{NavItem, Page};
 use crate::web::query::resolve;
 use crate::web::query_table::named;
-use crate::web::request::{PageRequest, PageRequests};
+use crate::web::request::{PageRequests, page_route};
 use crate::web::statements::EXCERPT_CHARS;
 use crate::web::{format, paths};
 
@@ -27,12 +26,10 @@ use crate::web::{format, paths};
 const ROWS: u32 = 15;
 
 pub(super) fn route(requests: PageRequests) -> BoxedFilter<(Answer,)> {
-    warp::path!("usage" / String)
-        .and(requests)
-        .then(|id: String, request: PageRequest| {
-            request.answer(&["all_clusters"], |view, parameters| page(view, id, parameters))
-        })
-        .boxed()
+    page_route("/usage/{query_id}", requests, |path, request| {
+        let id = path.get("query_id").to_string();
+        request.answer(&["all_clusters"], |view, parameters| page(view, id, parameters))
+    })
 }
 
 /// The parameters of the page that choose no queries of a list.

@@ -7,7 +7,6 @@ mod tables;
 use std::sync::Arc;
 
 use maud::{Markup, html};
-use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use self::tables::UsageTables;
@@ -16,18 +15,18 @@ use super::layout::{NavItem, Page};
 use super::range_form::picker;
 use super::regressions::baseline_choices;
 use super::report_cache::{Report, ReportCache};
-use super::request::{PageRequest, PageRequests, query_filter};
+use super::request::{PageRequests, page_route, query_filter};
 use super::statements::EXCERPT_CHARS;
 use super::time_range::TimeRange;
 use super::{format, nearest, paths};
 use crate::domain::baseline::Baseline;
 use crate::domain::filter::QueryFilter;
 use crate::domain::time::Zone;
-use crate::http::Parameters;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::query_parameters::BaselineText;
 use crate::http::view::View;
+use crate::http::{Parameters, any_of};
 use crate::store::{Usage, UsageGroups, UsageOrder, Visibility, Watch};
 
 /// Rows of each kind where the address names no limit.
@@ -71,13 +70,13 @@ fn groups(usage: &Usage) -> [(tables::Kind, &UsageGroups); 6] {
 
 pub(super) fn route(requests: PageRequests, watch: Arc<Watch>) -> BoxedFilter<(Answer,)> {
     let reports = Arc::new(ReportCache::new(watch, CACHE_BYTES, weigh));
-    let usage = warp::path!("usage").and(requests.clone()).then(move |request: PageRequest| {
+    let usage = page_route("/usage", requests.clone(), move |_, request| {
         let reports = reports.clone();
         request.answer(&["limit", "order", "baseline"], |view, parameters| {
             page(view, parameters, reports)
         })
     });
-    usage.or(during::route(requests)).unify().boxed()
+    any_of([usage, during::route(requests)])
 }
 
 async fn page(view: View, parameters: Parameters, reports: Arc<Reports>) -> Result<Page, ApiError> {
