@@ -1,6 +1,7 @@
-use std::fmt;
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::str::FromStr;
+use std::{fmt, iter};
 
 /// The name of a query: an opaque token. Doris writes two hex numbers
 /// (`fbb2582c72884d29-9dd9de3b42b740e9`), StarRocks a UUID, load jobs a decimal number.
@@ -40,10 +41,12 @@ impl QueryId {
         &self.0
     }
 
-    /// Returns the id in lower case, as engines write it; None if it has no capital letters. Other programs show ids in capitals.
-    pub(crate) fn lower_case(&self) -> Option<QueryId> {
+    /// Returns the ids that may be meant: the id, and the same in lower case if it has capitals. Engines write lower case, and
+    /// other programs show ids in capitals.
+    pub(crate) fn spellings(&self) -> impl Iterator<Item = Cow<'_, QueryId>> {
         let has_capitals = self.0.bytes().any(|byte| byte.is_ascii_uppercase());
-        has_capitals.then(|| QueryId(self.0.to_ascii_lowercase()))
+        let lower_case = has_capitals.then(|| Cow::Owned(QueryId(self.0.to_ascii_lowercase())));
+        iter::once(Cow::Borrowed(self)).chain(lower_case)
     }
 
     /// Returns whether the id is the number of a job, which each cluster counts for itself. All other ids are random, or of

@@ -63,15 +63,17 @@ impl Store {
         mut each: impl FnMut(ListedQuery<'_>),
     ) -> Result<(), StoreError> {
         let mut is_listed = false;
-        let listed = |query: ListedQuery<'_>| {
-            is_listed = true;
-            each(query);
-        };
-        of_engine!(self, store => store.listed(query_id, reader, listed).await?);
-        match query_id.lower_case().filter(|_| !is_listed) {
-            Some(id) => of_engine!(self, store => store.listed(&id, reader, each).await),
-            None => Ok(()),
+        for id in query_id.spellings() {
+            let listed = |query: ListedQuery<'_>| {
+                is_listed = true;
+                each(query);
+            };
+            of_engine!(self, store => store.listed(&id, reader, listed).await?);
+            if is_listed {
+                break;
+            }
         }
+        Ok(())
     }
 
     /// Returns a query with all its fields, its statement whole, or None if it is unknown.
@@ -80,13 +82,13 @@ impl Store {
         query_id: &QueryId,
         reader: Reader<'_>,
     ) -> Result<Option<StoredQuery>, StoreError> {
-        match of_engine!(self, store => store.record(query_id, reader).await?) {
-            Some(record) => Ok(Some(record)),
-            None => match query_id.lower_case() {
-                Some(id) => of_engine!(self, store => store.record(&id, reader).await),
-                None => Ok(None),
-            },
+        for id in query_id.spellings() {
+            let record = of_engine!(self, store => store.record(&id, reader).await?);
+            if record.is_some() {
+                return Ok(record);
+            }
         }
+        Ok(None)
     }
 
     /// Returns the profile of a query. A text of more than 64 KiB is returned packed.
@@ -95,13 +97,13 @@ impl Store {
         query_id: &QueryId,
         reader: Reader<'_>,
     ) -> Result<StoredProfile, StoreError> {
-        match of_engine!(self, store => store.profile(query_id, reader).await?) {
-            StoredProfile::UnknownQuery => match query_id.lower_case() {
-                Some(id) => of_engine!(self, store => store.profile(&id, reader).await),
-                None => Ok(StoredProfile::UnknownQuery),
-            },
-            profile => Ok(profile),
+        for id in query_id.spellings() {
+            let profile = of_engine!(self, store => store.profile(&id, reader).await?);
+            if !matches!(profile, StoredProfile::UnknownQuery) {
+                return Ok(profile);
+            }
         }
+        Ok(StoredProfile::UnknownQuery)
     }
 
     /// Returns the id of the newest query that has a profile, or None if no query has one.
@@ -118,13 +120,13 @@ impl Store {
         query_id: &QueryId,
         reader: Reader<'_>,
     ) -> Result<Option<String>, StoreError> {
-        match of_engine!(self, store => store.statement(query_id, reader).await?) {
-            Some(statement) => Ok(Some(statement)),
-            None => match query_id.lower_case() {
-                Some(id) => of_engine!(self, store => store.statement(&id, reader).await),
-                None => Ok(None),
-            },
+        for id in query_id.spellings() {
+            let statement = of_engine!(self, store => store.statement(&id, reader).await?);
+            if statement.is_some() {
+                return Ok(statement);
+            }
         }
+        Ok(None)
     }
 
     /// Returns the ids of the queries of a trace id, the last to arrive first, at most `limit`.
