@@ -17,7 +17,6 @@ use super::long_reads::look_for_client;
 use super::nul::replace_nul;
 use super::primary::{Primary, is_read_only, read_only_error};
 use super::rows::Insertion;
-use super::search_index::other_writers;
 use super::transaction::PostgresRows;
 use crate::domain::time::now_ms;
 use crate::store::batch::{Batch, WriteSummary};
@@ -159,7 +158,6 @@ impl PostgresWriter {
         let is_citus = *is_citus;
         let mut transaction = connection.begin().await?;
         let mut written = Vec::new();
-        own_masks.begin(other_writers(&mut transaction, name).await?);
         let mut rows = PostgresRows::new(&mut transaction, token, insertion, &own_masks, is_citus);
         for batch in batches.iter_mut() {
             written.push(write_batch(&mut rows, batch).await?);

@@ -44,7 +44,7 @@ impl Indexer {
     /// Starts the task.
     pub(super) fn start(cluster: Arc<Cluster>, finish_time: Duration) -> Indexer {
         let signals = Arc::new(Signals::default());
-        let own_masks = Arc::new(OwnMasks::default());
+        let own_masks = Arc::new(OwnMasks::of_writer(cluster.name()));
         let (horizon, masks) = (Horizon::default(), own_masks.clone());
         let task = Task { cluster, horizon, own_masks: masks, connection: None };
         let task = tokio::spawn(task.run(signals.clone()));
@@ -124,11 +124,7 @@ impl Task {
         while looks > 0
             && statements::take_lease(&mut connection, LEASE, self.cluster.name(), LEASE_MS).await?
         {
-            let made = make_segment(
-                &mut connection,
-                &mut self.horizon,
-                (self.cluster.name(), &self.own_masks),
-            );
+            let made = make_segment(&mut connection, &mut self.horizon, &self.own_masks);
             let made = tokio::time::timeout(SEGMENT_TIME, made).await;
             let is_made = made.map_err(|_| StoreError::no_answer_in_time())??;
             looks = if is_made { 2 } else { looks - 1 };

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use annals_postgres_statements as statements;
+use sqlx::PgConnection;
+
 use crate::store::ngram_index::{Masks, SEGMENT_ROWS, segment_of};
 
 /// Segments whose masks are kept, of 256 KiB each. The index is made a few segments behind the writer.
@@ -13,14 +16,10 @@ const SEGMENTS: usize = 8;
 pub(super) type OtherWriters = Vec<(String, i64)>;
 
 /// The masks of the last segments that this process has copied rows of.
-#[derive(Default)]
-pub(super) struct OwnMasks(Mutex<Known>);
-
-#[derive(Default)]
-struct Known {
-    /// As the transaction found them that copies rows now.
-    others: OtherWriters,
-    segments: VecDeque<OwnSegment>,
+pub(super) struct OwnMasks {
+    /// The name of the writer of this process.
+    writer: String,
+    segments: Mutex<VecDeque<OwnSegment>>,
 }
 
 struct OwnSegment {
@@ -33,15 +32,25 @@ struct OwnSegment {
 }
 
 impl OwnMasks {
-    /// Begins a transaction.
-    pub(super) fn begin(&self, others: OtherWriters) {
-        self.known().others = others;
+    /// Returns the masks of a writer that has copied nothing.
+    pub(super) fn of_writer(name: &str) -> OwnMasks {
+        OwnMasks { writer: name.to_string(), segments: Mutex::default() }
+    }
+
+    /// Reads the other writers of the history.
+    pub(super) async fn others(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<OtherWriters, sqlx::Error> {
+        let writers = statements::writers(connection).await?;
+        let others = writers.into_iter().filter(|it| it.name != self.writer);
+        Ok(others.map(|it| (it.name, it.commits)).collect())
     }
 
     /// Adds a row that is copied, each row once. Its transaction may still fail: the masks then have more than the table.
-    pub(super) fn add(&self, row: i64, statement: Option<&str>) {
-        let mut known = self.known();
-        let Known { others, segments } = &mut *known;
+    /// `others` are the other writers as the transaction found them.
+    pub(super) fn add(&self, row: i64, statement: Option<&str>, others: &OtherWriters) {
+        let mut segments = self.segments();
         let segment = segment_of(row);
         let at = segments.iter().rposition(|it| it.segment == segment).unwrap_or_else(|| {
             if segments.len() == SEGMENTS {
@@ -58,19 +67,19 @@ impl OwnMasks {
 
     /// Forgets segments whose statements this process changes.
     pub(super) fn forget(&self, changed: &[i64]) {
-        self.known().segments.retain(|it| !changed.contains(&it.segment));
+        self.segments().retain(|it| !changed.contains(&it.segment));
     }
 
     /// Takes the masks of a segment. None unless this process has copied all its rows, and no other has committed since.
     pub(super) fn take(&self, segment: i64, others: &OtherWriters) -> Option<Masks> {
-        let mut known = self.known();
-        let at = known.segments.iter().position(|it| it.segment == segment)?;
-        let own = known.segments.remove(at)?;
+        let mut segments = self.segments();
+        let at = segments.iter().position(|it| it.segment == segment)?;
+        let own = segments.remove(at)?;
         (own.rows == SEGMENT_ROWS && own.others == *others).then_some(own.masks)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn segments(&self) -> MutexGuard<'_, VecDeque<OwnSegment>> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,9 +88,9 @@ mod tests {
     use super::*;
 
     fn copied(rows: std::ops::Range<i64>) -> OwnMasks {
-        let own = OwnMasks::default();
-        own.begin(vec![("other".to_string(), 3)]);
-        rows.for_each(|row| own.add(row, Some("select 1")));
+        let own = OwnMasks::of_writer("this");
+        let others = vec![("other".to_string(), 3)];
+        rows.for_each(|row| own.add(row, Some("select 1"), &others));
         own
     }
 

@@ -210,12 +210,13 @@ async fn copy_queries(
     queries: &[Written<'_>],
     own_masks: &OwnMasks,
 ) -> Result<(), sqlx::Error> {
+    let others = own_masks.others(connection).await?;
     let mut rows = CopyRows::begin(connection, &COPY_QUERIES).await?;
     for query in queries {
         rows.row(QueryRecord::FIELDS.len() + 4).await?;
         let extra = extra_of(query.1);
         // The server stores the rows before this one meanwhile.
-        own_masks.add(query.0, query.1.statement.as_deref());
+        own_masks.add(query.0, query.1.statement.as_deref(), &others);
         written_values(query, extra.as_deref()).for_each(|value| rows.value(value));
     }
     rows.end().await

@@ -10,7 +10,7 @@ use annals_postgres_statements as statements;
 use futures_util::TryStreamExt;
 use sqlx::{Connection, PgConnection, Row};
 
-use super::own_masks::{OtherWriters, OwnMasks};
+use super::own_masks::OwnMasks;
 use crate::domain::search::Search;
 use crate::store::error::StoreError;
 use crate::store::ngram_index::{
@@ -54,7 +54,7 @@ impl Horizon {
 pub(super) async fn make_segment(
     connection: &mut PgConnection,
     horizon: &mut Horizon,
-    (name, own_masks): (&str, &OwnMasks),
+    own_masks: &OwnMasks,
 ) -> Result<bool, StoreError> {
     let settled = horizon.look(connection).await?;
     let Some((first, last)) = statements::row_range(&mut *connection).await? else {
@@ -72,7 +72,7 @@ pub(super) async fn make_segment(
         await_workers(connection).await?;
     }
     // A change from here on makes the segment stale.
-    let others = other_writers(connection, name).await?;
+    let others = own_masks.others(connection).await?;
     let masks = match own_masks.take(segment, &others) {
         Some(own) => own,
         None => read_masks(connection, segment).await?,
@@ -83,16 +83,6 @@ pub(super) async fn make_segment(
     statements::end_segment(&mut transaction, segment, changes).await?;
     transaction.commit().await?;
     Ok(true)
-}
-
-/// Returns the other writers of the history, and how often each has committed.
-pub(super) async fn other_writers(
-    connection: &mut PgConnection,
-    name: &str,
-) -> Result<OtherWriters, sqlx::Error> {
-    let writers = statements::writers(connection).await?;
-    let others = writers.into_iter().filter(|it| it.name != name);
-    Ok(others.map(|it| (it.name, it.commits)).collect())
 }
 
 /// Returns once the workers of Citus have committed each transaction that has ended on the coordinator.
