@@ -54,6 +54,9 @@ impl Visitor {
     }
 }
 
+/// Answers a request for a page, with the parts of its path that vary.
+type Handler = Arc<dyn Fn(PathValues, PageRequest) -> BoxFuture<'static, Answer> + Send + Sync>;
+
 /// Returns the route of a page, whose path has a pattern as the REST interface has them. The filters of all pages have one
 /// type: with a type for each page, the compiler spends a third of its time on filters.
 pub(super) fn page_route<F>(
@@ -64,10 +67,17 @@ pub(super) fn page_route<F>(
 where
     F: Future<Output = Answer> + Send + 'static,
 {
-    type BoxedAnswer =
-        Arc<dyn Fn(PathValues, PageRequest) -> BoxFuture<'static, Answer> + Send + Sync>;
-    let answer: BoxedAnswer = Arc::new(move |values, request| Box::pin(answer(values, request)));
-    at(path).and(requests).then(move |values, request| answer(values, request)).boxed()
+    let handler =
+        move |values, request| -> BoxFuture<'static, Answer> { Box::pin(answer(values, request)) };
+    handled_by(path, requests, Arc::new(handler))
+}
+
+fn handled_by(
+    path: &'static str,
+    requests: PageRequests,
+    handler: Handler,
+) -> BoxedFilter<(Answer,)> {
+    at(path).and(requests).then(move |values, request| handler(values, request)).boxed()
 }
 
 /// Where a request leads.

@@ -16,8 +16,10 @@ use super::label;
 use crate::store::{Sizes, Store};
 pub(super) use report::ROUTE;
 
-/// How long the sizes of a history are kept: to count them reads every page of an index.
+/// How long the sizes of a history are kept at least: to count them reads every page of an index.
 const SIZES_KEPT: Duration = Duration::from_secs(60);
+/// They are kept this many times as long as the counting took: it takes a fiftieth of a core.
+const SIZES_KEPT_TIMES: u32 = 50;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -73,10 +75,15 @@ impl Metrics {
         self.seconds.get_or_create(&RouteLabel { route }).observe(took.as_secs_f64());
     }
 
-    /// Returns the sizes of the history, as they were within the last minute. Errors if the store cannot be read.
+    /// Returns the sizes of the history, as they were within the last minute, or longer ago if counting takes more than a second. Errors if the store cannot be read.
     pub(crate) async fn sizes(&self, store: &Store) -> Result<Sizes, crate::store::StoreError> {
-        let is_fresh = |(counted, _): &(Instant, Sizes)| counted.elapsed() < SIZES_KEPT;
-        let load = async { store.sizes().await.map(|sizes| (Instant::now(), sizes)) };
+        let is_fresh = |(until, _): &(Instant, Sizes)| Instant::now() < *until;
+        let load = async {
+            let began = Instant::now();
+            let sizes = store.sizes().await?;
+            let kept = SIZES_KEPT.max(began.elapsed() * SIZES_KEPT_TIMES);
+            Ok((Instant::now() + kept, sizes))
+        };
         self.sizes.get_or_load(is_fresh, load).await.map(|counted| counted.1)
     }
 }

@@ -2,9 +2,8 @@
 
 use std::future::ready;
 
-use warp::Filter;
-use warp::filters::BoxedFilter;
 use warp::filters::path::FullPath;
+use warp::{Filter, Rejection};
 
 /// The parts of a path that vary.
 #[derive(Debug, Default, PartialEq)]
@@ -39,11 +38,12 @@ pub(in crate::http) fn values(pattern: &'static str, path: &str) -> Option<PathV
 }
 
 /// Passes requests to a path of this pattern, with a slash at its end or without.
-pub(crate) fn at(pattern: &'static str) -> BoxedFilter<(PathValues,)> {
-    let values = warp::path::full().and_then(move |path: FullPath| {
+pub(crate) fn at(
+    pattern: &'static str,
+) -> impl Filter<Extract = (PathValues,), Error = Rejection> + Clone {
+    warp::path::full().and_then(move |path: FullPath| {
         ready(values(pattern, path.as_str()).ok_or_else(warp::reject::not_found))
-    });
-    values.boxed()
+    })
 }
 
 /// Whether a path is `start`, or `start` and further parts.
