@@ -63,6 +63,10 @@ async fn sum_some(pipeline: &Pipeline, store: &Store) -> Result<bool, SummaryErr
         let began = Instant::now();
         let body = store.sum_hour(hour).await?;
         filled.fill_hour(hour, token, body);
+        // The hours of a large history are too much for one transaction.
+        if filled.is_large() {
+            pipeline.write_derived(filled.take()).await?;
+        }
         tokio::time::sleep(began.elapsed() * PAUSES).await;
     }
     pipeline.write_derived(filled).await?;

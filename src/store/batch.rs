@@ -405,6 +405,7 @@ impl Batch {
     /// Adds the summary of an hour, of the reading with this token. It is written unless a query of the hour changed since the
     /// reading began.
     pub(crate) fn fill_hour(&mut self, hour: i64, token: i64, body: Vec<u8>) {
+        self.bytes += body.len();
         self.hours.push(HourChange::Fill { hour, token, body });
     }
 
@@ -467,7 +468,7 @@ impl Batch {
         self.records.len() + self.logins.len() >= Batch::FULL_RECORDS || self.is_large()
     }
 
-    /// Returns whether the batch has much text, even if it has few records.
+    /// Returns whether the batch has much text, or large summaries, even if it has few records.
     pub(crate) fn is_large(&self) -> bool {
         self.bytes >= Batch::FULL_BYTES
     }
