@@ -21,14 +21,14 @@ use crate::store::query::{Bound, Incomplete, Reader};
 
 /// The queries of the first window. Most lists find a page among them.
 const WINDOW: u32 = 20_000;
+/// A later window is this many times as long, in time of starts, if the one before was short.
+const GROWTH: i64 = 8;
 /// A window that took less time than this is followed by a longer one.
 const SHORT: Duration = Duration::from_millis(250);
 /// The runs of rows that the search index leaves are read if they are no more than this part of all rows.
 const LEAST_GAIN: i64 = 4;
 /// Runs that a statement has as conditions on Citus.
 const MOST_CONDITIONS: usize = 500;
-/// How much longer, in time of starts.
-const GROWTH: i64 = 8;
 
 /// How far a search has come.
 #[derive(Debug)]
@@ -41,19 +41,50 @@ struct Search<'a> {
     at: Option<Cursor>,
     /// The span of starts of the next window, in milliseconds; None for a window of [`WINDOW`] queries.
     span_ms: Option<i64>,
+    /// About how many queries the next window has, if queries start as often there as in the windows before.
+    window: i64,
+    /// About how many queries were looked at.
+    looked_at: i64,
+    index: Index,
     /// Whether the page is full, or no query is left.
     is_done: bool,
+}
+
+/// What the search index says of a search.
+#[derive(Debug)]
+enum Index {
+    /// It was not read yet.
+    Unread,
+    /// It has nothing of the text, or leaves too many rows.
+    Useless,
+    /// Only these runs of rows may match, which have so many ids.
+    Runs(Vec<(i64, i64)>, i64),
 }
 
 impl<'a> Search<'a> {
     fn new(filter: &'a QueryFilter, owner: Option<&'a str>) -> Search<'a> {
         let is_done = filter.users(owner) == Users::Nobody || filter.limit == 0;
-        Search { filter, owner, found: Vec::new(), at: None, span_ms: None, is_done }
+        Search {
+            filter,
+            owner,
+            found: Vec::new(),
+            at: None,
+            span_ms: None,
+            window: WINDOW.into(),
+            looked_at: 0,
+            index: Index::Unread,
+            is_done,
+        }
     }
 
     /// Returns the filter of what is left of the page.
     fn rest(&self) -> QueryFilter {
         QueryFilter { after: self.at.or(self.filter.after), ..self.filter.clone() }
+    }
+
+    /// Returns how many queries the page lacks.
+    fn missing(&self) -> u32 {
+        self.filter.limit.saturating_sub(self.found.len() as u32)
     }
 
     /// Returns whether some conditions are checked row by row.
@@ -88,12 +119,14 @@ impl<'a> Search<'a> {
             return Ok(());
         };
         self.at = Some(last);
+        self.looked_at = self.looked_at.saturating_add(self.window);
         if let (Some(first_ms), Some(last_ms)) = (first.value, last.value)
             && !self.is_checked_here()
         {
             let growth = if began.elapsed() < SHORT { GROWTH } else { 1 };
             let span_ms = first_ms.saturating_sub(last_ms).max(1);
             self.span_ms = Some(span_ms.saturating_mul(growth));
+            self.window = self.window.saturating_mul(growth);
         }
         Ok(())
     }
@@ -140,7 +173,6 @@ impl<'a> Search<'a> {
         rest: &QueryFilter,
         last: Option<Cursor>,
     ) -> Result<Vec<String>, StoreError> {
-        let missing = self.filter.limit as usize - self.found.len();
         let anywhere = self.filter.anywhere.as_ref();
         let of_time = anywhere.filter(|text| text.is_like_a_time());
         let mut statement = Conditions::new("SELECT query.query_id");
@@ -165,11 +197,12 @@ impl<'a> Search<'a> {
             }
             None => {}
         }
-        let limit = if of_time.is_some() { u32::MAX } else { missing as u32 };
+        let missing = self.missing();
+        let limit = if of_time.is_some() { u32::MAX } else { missing };
         let mut statement = statement.newest_first(limit);
         let mut rows = statement.build().persistent(false).fetch(connection);
         let mut found = Vec::new();
-        while found.len() < missing {
+        while found.len() < missing as usize {
             let Some(row) = rows.try_next().await? else { break };
             let is_match = match of_time {
                 None => true,
@@ -187,22 +220,35 @@ impl<'a> Search<'a> {
         Ok(found)
     }
 
-    /// Reads the runs of rows that the search index leaves, and ends the search. Returns false, and does nothing, if reading
-    /// window by window is as good.
-    async fn look_at_runs(&mut self, connection: &mut PgConnection) -> Result<bool, StoreError> {
-        let Some(search) = &self.filter.search else { return Ok(false) };
+    /// Reads what the search index says.
+    async fn read_index(&self, connection: &mut PgConnection) -> Result<Index, StoreError> {
+        let Some(search) = &self.filter.search else { return Ok(Index::Useless) };
         if self.filter.anywhere.is_some() {
-            return Ok(false);
+            return Ok(Index::Useless);
         }
         let candidates = search_index::candidates(connection, search).await?;
         let Some((first, last)) = statements::row_range(&mut *connection).await? else {
-            return Ok(false);
+            return Ok(Index::Useless);
         };
         let (ranges, ids) = candidates.ranges(first, last);
-        if ids > last.saturating_sub(first) / LEAST_GAIN {
+        Ok(match ids > last.saturating_sub(first) / LEAST_GAIN {
+            true => Index::Useless,
+            false => Index::Runs(ranges, ids),
+        })
+    }
+
+    /// Reads the runs of rows that the search index leaves, and ends the search. Returns false, and does nothing, if windows
+    /// are as good: as it seems from what was found so far, they fill the page sooner.
+    async fn look_at_runs(&mut self, connection: &mut PgConnection) -> Result<bool, StoreError> {
+        if matches!(self.index, Index::Unread) {
+            self.index = self.read_index(connection).await?;
+        }
+        let Index::Runs(ranges, ids) = &self.index else { return Ok(false) };
+        let missing = self.missing();
+        let in_windows = self.looked_at.saturating_mul(missing.into());
+        if *ids > in_windows / self.found.len().max(1) as i64 {
             return Ok(false);
         }
-        let missing = self.filter.limit as usize - self.found.len();
         let rest = self.rest();
         if statements::is_citus(&mut *connection).await? {
             // Citus looks up no queries for each run: its nodes get the runs as conditions, if these are few.
@@ -216,13 +262,13 @@ impl<'a> Search<'a> {
             statement.and_plain(&format!("({})", runs.join(" OR ")));
             statement.and_filter(self.filter, self.owner);
             statement.and_place_or_later(&rest);
-            let mut statement = statement.newest_first(missing as u32);
+            let mut statement = statement.newest_first(missing);
             let rows = statement.build_query_scalar().persistent(false).fetch_all(connection);
             self.found.extend(rows.await?);
             self.is_done = true;
             return Ok(true);
         }
-        let (from, to): (Vec<i64>, Vec<i64>) = ranges.into_iter().unzip();
+        let (from, to): (Vec<i64>, Vec<i64>) = ranges.iter().copied().unzip();
         let mut statement = Conditions::new("SELECT query.query_id FROM unnest(");
         statement.end().push_bind(from).push("::bigint[], ").push_bind(to).push(
             "::bigint[]) AS run (first, last) CROSS JOIN LATERAL (
@@ -233,7 +279,7 @@ impl<'a> Search<'a> {
         statement.and_place_or_later(&rest);
         // OFFSET keeps the server from joining: it would compare each query with each run.
         statement.end().push(" OFFSET 0) AS query");
-        let mut statement = statement.newest_first(missing as u32);
+        let mut statement = statement.newest_first(missing);
         let rows = statement.build_query_scalar().persistent(false).fetch_all(connection);
         self.found.extend(rows.await?);
         self.is_done = true;
@@ -249,13 +295,11 @@ impl<'a> Search<'a> {
     ) -> Result<(), StoreError> {
         let mut read = reads.begin(client).await?;
         let bound = read.bound();
-        // Most searches find a page among the newest queries, without the index.
-        let mut tries_index = self.at.is_some();
         while !is_over(self) {
             let connection = read.connection()?;
             let look = async {
-                let tries_index = std::mem::take(&mut tries_index);
-                if tries_index && self.look_at_runs(connection).await? {
+                // Most searches find a page among the newest queries, without the index.
+                if self.at.is_some() && self.look_at_runs(connection).await? {
                     return Ok(());
                 }
                 self.look(connection).await
