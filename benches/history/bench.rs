@@ -36,7 +36,7 @@ pub(crate) const SMOKE: Size = Size {
     large: 150_000,
     profiles: 2_000,
     pairs: 3,
-    duration: Duration::from_millis(700),
+    duration: Duration::from_millis(500),
 };
 
 pub(crate) struct Bench {

@@ -137,7 +137,7 @@ fn schemathesis_finds_no_fault_in_the_openapi_description() {
     let output = Command::new(python().with_file_name("schemathesis"))
         .current_dir(folder.path())
         // Each run sends the same requests, so that a fault is not found by chance.
-        .args(["run", "--no-color", "--max-examples", "120", "--workers", "1"])
+        .args(["run", "--no-color", "--max-examples", "80", "--workers", "1"])
         .arg("--generation-deterministic")
         .arg(format!("{}/api/v1/openapi.json", server.url))
         .output()
@@ -146,5 +146,5 @@ fn schemathesis_finds_no_fault_in_the_openapi_description() {
     assert!(output.status.success(), "{printed}");
     let line = printed.lines().find(|line| line.contains(" generated, ")).expect(&printed);
     let requests: u32 = line.split_whitespace().next().unwrap().parse().unwrap();
-    assert!(requests >= 8000, "{line}");
+    assert!(requests >= 6000, "{line}");
 }
