@@ -58,7 +58,7 @@ impl Visitor {
 type Handler = Arc<dyn Fn(PathValues, PageRequest) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// Returns the route of a page, whose path has a pattern as the REST interface has them. The filters of all pages have one
-/// type: with a type for each page, the compiler spends a third of its time on filters.
+/// type, as those of the REST interface have.
 pub(super) fn page_route<F>(
     path: &'static str,
     requests: PageRequests,

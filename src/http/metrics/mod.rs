@@ -75,7 +75,8 @@ impl Metrics {
         self.seconds.get_or_create(&RouteLabel { route }).observe(took.as_secs_f64());
     }
 
-    /// Returns the sizes of the history, as they were within the last minute, or longer ago if counting takes more than a second. Errors if the store cannot be read.
+    /// Returns the sizes of the history, as they were within the last minute, or longer ago if counting takes more than a second.
+    /// Errors if the store cannot be read.
     pub(crate) async fn sizes(&self, store: &Store) -> Result<Sizes, crate::store::StoreError> {
         let is_fresh = |(until, _): &(Instant, Sizes)| Instant::now() < *until;
         let load = async {
