@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use crate::support::browser::Browser;
 use crate::support::incident::{PROFILED, SLOWER, incident};
 use crate::support::{
-    Server, add_user, audit_records, certificate, data, import, is_optimized, printed_count,
-    printed_time, profile_of,
+    Server, add_user, audit_records, certificate, data, import, is_optimized, is_postgres,
+    printed_count, printed_time, profile_of,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -666,8 +666,11 @@ fn screenshots() {
     let db = folder.path().join("a.db");
     import(&db, &[&data("")]);
     let config = folder.path().join("annals.toml");
-    let settings = "[retention]\nkeep_queries = '20years'\nkeep_profiles = '3650d'\nmax_size = '2GB'\n\
-                    [[frontend]]\nurl = 'http://annals@127.0.0.1:1/'\n";
+    let max_size = if is_postgres() { "" } else { "max_size = '2GB'\n" };
+    let settings = format!(
+        "[retention]\nkeep_queries = '20years'\nkeep_profiles = '3650d'\n{max_size}\
+         [[frontend]]\nurl = 'http://annals@127.0.0.1:1/'\n"
+    );
     std::fs::write(&config, settings).unwrap();
     let log = data("fe.audit.log");
     let (config, log) = (config.to_str().unwrap(), log.to_str().unwrap());

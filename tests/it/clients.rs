@@ -50,7 +50,7 @@ fn rows(folder: &TempDir, condition: &str) -> i64 {
 fn pydoris_loads_rows() {
     let (folder, server) = run("load_with_pydoris.py", "20000");
     assert_eq!(
-        rows(&folder, "user = 'alice' AND duration_ms = 12 AND query_id LIKE 'pydoris-%'"),
+        rows(&folder, "\"user\" = 'alice' AND duration_ms = 12 AND query_id LIKE 'pydoris-%'"),
         20_000
     );
     assert_eq!(rows(&folder, "query_id LIKE 'again-%'"), 0);
@@ -74,7 +74,7 @@ fn the_audit_loader_of_each_version_loads_rows() {
     let envelope = server.envelope("/rest/v1/session?user=carol");
     assert_eq!(envelope["count"], 3);
     assert_eq!(rows(&folder, "catalog = 'internal' AND workload_group = 'normal'"), 2);
-    let newest = "query_id = 'loader-3.0' AND trace_id = 'trace-1' AND is_nereids = 1
+    let newest = "query_id = 'loader-3.0' AND trace_id = 'trace-1' AND is_nereids
         AND shuffle_send_bytes = 20 AND remote_scan_bytes = 4 AND compute_group = 'g1'
         AND statement = 'select ''3.0'' from a | b' AND extra IS NULL";
     assert_eq!(rows(&folder, newest), 1);

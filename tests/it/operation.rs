@@ -6,7 +6,9 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{Server, WithDb, annals, data, db_argument, import, stderr, stdout, try_rows};
+use crate::support::{
+    Server, WithDb, annals, data, db_argument, import, stderr, stdout, try_rows, wait_until,
+};
 use flate2::read::GzDecoder;
 use tempfile::TempDir;
 
@@ -162,14 +164,18 @@ fn metrics_count_what_happened() {
     server.get("/no/such/path/at/all");
     let rows = b"{\"query_id\": \"m-1\", \"time\": \"2024-08-08 00:00:00\"}\n{}\n";
     assert_eq!(server.send("POST", "/api/v1/queries", &[], rows).0, 422);
-    let (status, content_type, body) = server.get("/metrics");
-    assert_eq!(status, 200);
-    assert!(content_type.starts_with("application/openmetrics-text"), "{content_type}");
-    let text = String::from_utf8(body).unwrap();
+    let metrics = || {
+        let (status, content_type, body) = server.get("/metrics");
+        assert_eq!(status, 200);
+        assert!(content_type.starts_with("application/openmetrics-text"), "{content_type}");
+        String::from_utf8(body).unwrap()
+    };
+    // annals itself writes the summaries of hours.
+    wait_until(|| metrics().contains("annals_write_queue 0\n"), metrics);
+    let text = metrics();
     for line in [
         "annals_queries 22",
         "annals_profiles 4",
-        "annals_write_queue 0",
         "annals_records_total{source=\"push\",outcome=\"new\"} 1",
         "annals_records_total{source=\"push\",outcome=\"rejected\"} 1",
         "annals_http_requests_total{route=\"/rest/v1/session\",method=\"GET\",status=\"200\"} 1",
@@ -178,7 +184,6 @@ fn metrics_count_what_happened() {
     ] {
         assert!(text.contains(&format!("{line}\n")), "no {line} in {text}");
     }
-    // annals itself commits the summaries of hours.
     for name in [
         "annals_commit_seconds_count", "annals_database_bytes", "annals_profile_stored_bytes",
         "annals_connections",

@@ -41,12 +41,12 @@ impl QueryId {
         &self.0
     }
 
-    /// Returns the ids that may be meant: the id, and the same in lower case if it has capitals. Engines write lower case, and
-    /// other programs show ids in capitals.
+    /// Returns the ids that may be meant: see [`spellings`].
     pub(crate) fn spellings(&self) -> impl Iterator<Item = Cow<'_, QueryId>> {
-        let has_capitals = self.0.bytes().any(|byte| byte.is_ascii_uppercase());
-        let lower_case = has_capitals.then(|| Cow::Owned(QueryId(self.0.to_ascii_lowercase())));
-        iter::once(Cow::Borrowed(self)).chain(lower_case)
+        spellings(&self.0).map(|spelling| match spelling {
+            Cow::Borrowed(_) => Cow::Borrowed(self),
+            Cow::Owned(text) => Cow::Owned(QueryId(text)),
+        })
     }
 
     /// Returns whether the id is the number of a job, which each cluster counts for itself. All other ids are random, or of
@@ -84,6 +84,14 @@ impl FromStr for QueryId {
             _ => Ok(QueryId(text.to_string())),
         }
     }
+}
+
+/// Returns an id, or the start of one, and the same in lower case if it has capitals. Engines write lower case, and other
+/// programs show ids in capitals.
+pub(crate) fn spellings(id: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let has_capitals = id.bytes().any(|byte| byte.is_ascii_uppercase());
+    let lower_case = has_capitals.then(|| Cow::Owned(id.to_ascii_lowercase()));
+    iter::once(Cow::Borrowed(id)).chain(lower_case)
 }
 
 /// Returns whether frontends write this text in place of an id: `NaN` (Doris 1.2 to 4.x, for a statement without an

@@ -19,7 +19,7 @@ use crate::domain::time::FUTURE_MS;
 
 pub(crate) use field::{Field, FieldValue};
 pub(crate) use fields::{Load, QueryRecord};
-pub(crate) use id::{QueryId, QueryIdError};
+pub(crate) use id::{QueryId, QueryIdError, spellings};
 pub(crate) use kind::{Kind, Origin};
 pub(super) use memory::extra_bytes;
 pub(crate) use stored::StoredQuery;

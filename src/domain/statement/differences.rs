@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use similar::{ChangeTag, TextDiff};
+use similar::{Algorithm, ChangeTag, capture_diff_slices_deadline, group_diff_ops};
 
 use super::format_sql;
 
@@ -38,19 +38,19 @@ pub(crate) struct Differences {
 pub(crate) fn differences(before: &str, after: &str) -> Differences {
     let texts =
         [before, after].map(|text| format_sql(&text[..text.floor_char_boundary(COMPARED_BYTES)]));
-    let [before_text, after_text] = &texts;
+    let [before_lines, after_lines] = texts.each_ref().map(|text| text.lines().collect::<Vec<_>>());
     let deadline = Instant::now() + TIME;
-    let compared =
-        TextDiff::configure().deadline(deadline).diff_lines(&**before_text, &**after_text);
+    let steps =
+        capture_diff_slices_deadline(Algorithm::Myers, &before_lines, &after_lines, Some(deadline));
     let mut lines = Vec::new();
-    for group in compared.grouped_ops(CONTEXT) {
+    for group in group_diff_ops(steps, CONTEXT) {
         let begins_later =
             group.first().is_some_and(|op| op.old_range().start > 0 && op.new_range().start > 0);
         if begins_later {
             lines.push(DifferenceLine::Gap);
         }
-        for change in group.iter().flat_map(|op| compared.iter_changes(op)) {
-            let line = change.value().trim_end_matches(['\n', '\r']).to_string();
+        for change in group.iter().flat_map(|op| op.iter_changes(&before_lines, &after_lines)) {
+            let line = change.value().to_string();
             lines.push(match change.tag() {
                 ChangeTag::Equal => DifferenceLine::Both(line),
                 ChangeTag::Delete => DifferenceLine::Before(line),

@@ -29,7 +29,8 @@ pub(in crate::http) fn values(pattern: &'static str, path: &str) -> Option<PathV
         let (segment, behind) = rest.split_once('/').unwrap_or((rest, ""));
         match name {
             Some(name) if !segment.is_empty() => values.0.push((name, segment.to_string())),
-            None if segment == part => {}
+            // An empty part is the end of the path.
+            None if segment == part && !rest.starts_with('/') => {}
             _ => return None,
         }
         rest = behind;
@@ -64,6 +65,8 @@ mod tests {
         let parts =
             |parts: &[&str]| Some(parts.iter().map(ToString::to_string).collect::<Vec<_>>());
         for (pattern, path, expected) in [
+            ("/", "/", parts(&[])),
+            ("/", "//", None),
             ("/a/b", "/a/b", parts(&[])),
             ("/a/b", "/a/b/", parts(&[])),
             ("/a/b", "/a/b//", None),

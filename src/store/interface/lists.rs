@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Store;
 use crate::domain::filter::{Cursor, QueryFilter};
 use crate::domain::profile::Profile;
-use crate::domain::record::{QueryId, QueryRecord, StoredQuery};
+use crate::domain::record::{QueryId, QueryRecord, StoredQuery, spellings};
 use crate::store::batch::MergedPart;
 use crate::store::contents::{Page, StoredPage};
 use crate::store::error::StoreError;
@@ -165,12 +165,14 @@ impl Store {
         limit: u32,
         reader: Reader<'_>,
     ) -> Result<Vec<String>, StoreError> {
-        let ids = of_engine!(self, store => store.ids_with_prefix(prefix, limit, reader).await?);
-        if !ids.is_empty() || !prefix.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Ok(ids);
+        for prefix in spellings(prefix) {
+            let ids =
+                of_engine!(self, store => store.ids_with_prefix(&prefix, limit, reader).await?);
+            if !ids.is_empty() {
+                return Ok(ids);
+            }
         }
-        let prefix = &prefix.to_ascii_lowercase();
-        of_engine!(self, store => store.ids_with_prefix(prefix, limit, reader).await)
+        Ok(Vec::new())
     }
 
     /// Returns the place behind the next query of a list, if the rows there cannot be read but an index has them; None if no

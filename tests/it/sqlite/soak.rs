@@ -10,17 +10,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self as client, SendRequest};
+use hyper::header::HOST;
+use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::support::{Server, profile};
 
-/// Pushes a second, and rows of each: 2,000 records a second.
-const PUSHES: f64 = 20.0;
+/// What is pushed, with pushes a second.
+const PUSHES: [(&str, f64); 2] = [("push", 20.0), ("push of a profile", 4.0)];
+/// Rows of a push: 2,000 records a second.
 const ROWS: u64 = 100;
-/// Profiles a second.
-const PROFILES: f64 = 4.0;
 /// What is read, with reads a second: 500 in all.
 const READS: [(&str, f64); 4] =
     [("session", 200.0), ("history", 100.0), ("profile", 199.0), ("statements", 1.0)];
@@ -41,8 +47,7 @@ const LONGEST_P99_MS: f64 = 5000.0;
 
 /// What the clients share.
 struct Soak {
-    client: reqwest::Client,
-    url: String,
+    address: String,
     began: Instant,
     ends: Instant,
     next: AtomicU64,
@@ -53,20 +58,33 @@ struct Soak {
     errors: Mutex<Vec<String>>,
 }
 
+/// The connection of a client.
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    used: Instant,
+}
+
 impl Soak {
-    /// Runs a request at each scheduled moment. `clients` share the rate.
-    async fn run<F: Future<Output = Option<String>>>(
-        self: Arc<Soak>,
-        kind: &'static str,
-        (client, clients, rate): (u32, u32, f64),
-        request: impl Fn(Arc<Soak>) -> F,
-    ) {
+    /// Sends a request at each scheduled moment. `clients` share the rate.
+    async fn run(self: Arc<Soak>, kind: &'static str, (client, clients, rate): (u32, u32, f64)) {
         let interval = Duration::from_secs_f64(1.0 / rate);
         let mut scheduled = self.began + interval * client;
+        let mut connection = None;
         while scheduled < self.ends {
             tokio::time::sleep_until(scheduled).await;
-            if let Some(error) = request(self.clone()).await {
+            let number =
+                self.next.fetch_add(if kind == "push" { ROWS } else { 1 }, Ordering::Relaxed);
+            if let Some(request) = self.request(kind, number)
+                && let Some(error) = self.send(&mut connection, request).await
+            {
                 self.errors.lock().unwrap().push(format!("{kind}: {error}"));
+            }
+            if kind == "push of a profile" {
+                let mut profiled = self.profiled.lock().unwrap();
+                profiled.push_back(id(number));
+                if profiled.len() > 64 {
+                    profiled.pop_front();
+                }
             }
             let ms = scheduled.elapsed().as_secs_f64() * 1000.0;
             self.times.lock().unwrap().entry(kind).or_default().push(ms);
@@ -75,55 +93,70 @@ impl Soak {
     }
 
     /// Sends a request and reads the whole answer. Returns what is wrong with it.
-    async fn send(&self, request: reqwest::RequestBuilder) -> Option<String> {
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) => return Some(format!("{error:?}")),
+    async fn send(
+        &self,
+        connection: &mut Option<Connection>,
+        request: Request<Full<Bytes>>,
+    ) -> Option<String> {
+        let answered = async {
+            let is_usable = |connection: &mut Connection| {
+                !connection.sender.is_closed() && connection.used.elapsed() < CLIENT_IDLE
+            };
+            let mut usable = match connection.take_if(|connection| is_usable(connection)) {
+                Some(usable) => usable,
+                None => self.connect().await?,
+            };
+            let (head, body) = usable.sender.send_request(request).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            *connection = Some(Connection { used: Instant::now(), ..usable });
+            anyhow::Ok((head.status, body))
         };
-        let status = answer.status();
-        match answer.bytes().await {
-            Ok(_) if status == 200 => None,
-            Ok(body) => Some(format!("{status} {}", String::from_utf8_lossy(&body))),
+        match answered.await {
+            Ok((status, _)) if status == 200 => None,
+            Ok((status, body)) => Some(format!("{status} {}", String::from_utf8_lossy(&body))),
             Err(error) => Some(format!("{error:?}")),
         }
     }
 
-    async fn push(self: Arc<Soak>) -> Option<String> {
-        let first = self.next.fetch_add(ROWS, Ordering::Relaxed);
-        let rows: String = (first..first + ROWS).map(|number| row(number) + "\n").collect();
-        self.send(self.client.post(format!("{}/api/v1/queries", self.url)).body(rows)).await
+    async fn connect(&self) -> anyhow::Result<Connection> {
+        let stream = TcpStream::connect(&self.address).await?;
+        let (sender, connection) = client::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Connection { sender, used: Instant::now() })
     }
 
-    async fn push_profile(self: Arc<Soak>) -> Option<String> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let start = crate::support::now().format("%Y-%m-%d %H:%M:%S").to_string();
-        let values = [("Start Time", start.as_str()), ("End Time", &start), ("Total", "1ms")];
-        let mut random = fastrand::Rng::with_seed(number);
-        let noise: String = (0..20_000).map(|_| random.alphanumeric()).collect();
-        let text = profile(&id(number), &values) + &noise;
-        let path = format!("{}/api/v1/queries/{}/profile", self.url, id(number));
-        let error = self.send(self.client.put(path).body(text)).await;
-        let mut profiled = self.profiled.lock().unwrap();
-        profiled.push_back(id(number));
-        if profiled.len() > 64 {
-            profiled.pop_front();
-        }
-        error
-    }
-
-    async fn read(self: Arc<Soak>, kind: &'static str) -> Option<String> {
-        let path = match kind {
-            "session" => "/rest/v1/session?limit=100".to_string(),
-            "history" => "/".to_string(),
-            "statements" => "/statements".to_string(),
+    /// Returns a request of a kind; none for a profile if none was pushed yet.
+    fn request(&self, kind: &str, number: u64) -> Option<Request<Full<Bytes>>> {
+        let (method, path, body) = match kind {
+            "push" => {
+                let rows = (number..number + ROWS).map(|number| row(number) + "\n").collect();
+                ("POST", "/api/v1/queries".to_string(), rows)
+            }
+            "push of a profile" => {
+                let path = format!("/api/v1/queries/{}/profile", id(number));
+                ("PUT", path, large_profile(number))
+            }
+            "session" => ("GET", "/rest/v1/session?limit=100".to_string(), String::new()),
+            "history" => ("GET", "/".to_string(), String::new()),
+            "statements" => ("GET", "/statements".to_string(), String::new()),
             _ => {
                 let profiled = self.profiled.lock().unwrap();
-                let id = profiled.get(fastrand::usize(0..profiled.len().max(1)))?.clone();
-                format!("/api/v1/queries/{id}/profile")
+                let id = profiled.get(fastrand::usize(0..profiled.len().max(1)))?;
+                ("GET", format!("/api/v1/queries/{id}/profile"), String::new())
             }
         };
-        self.send(self.client.get(format!("{}{path}", self.url))).await
+        let request = Request::builder().method(method).uri(path).header(HOST, &self.address);
+        Some(request.body(body.into()).unwrap())
     }
+}
+
+/// Returns a profile of some 20 KB that packs badly.
+fn large_profile(number: u64) -> String {
+    let start = crate::support::now().format("%Y-%m-%d %H:%M:%S").to_string();
+    let values = [("Start Time", start.as_str()), ("End Time", &start), ("Total", "1ms")];
+    let mut random = fastrand::Rng::with_seed(number);
+    let noise: String = (0..20_000).map(|_| random.alphanumeric()).collect();
+    profile(&id(number), &values) + &noise
 }
 
 fn id(number: u64) -> String {
@@ -232,7 +265,7 @@ fn memory_files_and_answer_times_stay_flat_under_a_bound() {
     };
     let ((fewest_middle, _), (fewest, most_last)) = (descriptors(middle), descriptors(last));
     assert!(fewest <= fewest_middle + DESCRIPTOR_SLACK, "{fewest_middle} {fewest}");
-    let clients = u64::from(CLIENTS) * (READS.len() as u64 + 2);
+    let clients = u64::from(CLIENTS) * (READS.len() + PUSHES.len()) as u64;
     assert!(most_last <= fewest + clients, "{fewest} {most_last}");
     assert!(most(last, |one| one.threads) <= most(middle, |one| one.threads) + 8);
     let file = most(&samples, |one| one.file);
@@ -245,18 +278,12 @@ fn memory_files_and_answer_times_stay_flat_under_a_bound() {
 
 /// Runs all clients, prints a line for each sample, and returns the samples and what failed.
 fn soak(server: &Server, db: &Path, seconds: u64) -> (Vec<Sample>, Vec<String>) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.unwrap().block_on(async {
         let began = Instant::now() + Duration::from_millis(100);
         let soak = Arc::new(Soak {
-            client: reqwest::Client::builder()
-                .no_proxy()
-                .pool_idle_timeout(CLIENT_IDLE)
-                .build()
-                .unwrap(),
-            url: server.url.clone(),
+            address: server.url.trim_start_matches("http://").to_string(),
             began,
             ends: began + Duration::from_secs(seconds),
             next: AtomicU64::new(0),
@@ -265,16 +292,8 @@ fn soak(server: &Server, db: &Path, seconds: u64) -> (Vec<Sample>, Vec<String>) 
             errors: Mutex::default(),
         });
         for client in 0..CLIENTS {
-            let share = |rate| (client, CLIENTS, rate);
-            tokio::spawn(soak.clone().run("push", share(PUSHES), Soak::push));
-            tokio::spawn(soak.clone().run(
-                "push of a profile",
-                share(PROFILES),
-                Soak::push_profile,
-            ));
-            for (kind, rate) in READS {
-                let read = move |soak: Arc<Soak>| soak.read(kind);
-                tokio::spawn(soak.clone().run(kind, share(rate), read));
+            for (kind, rate) in PUSHES.into_iter().chain(READS) {
+                tokio::spawn(soak.clone().run(kind, (client, CLIENTS, rate)));
             }
         }
         let every = (seconds / 60).clamp(2, 30);
