@@ -243,7 +243,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     panics::log_without_payload();
     raise_open_files();
-    let stopped = stop_signal().context(SIGNALS)?;
+    let mut stopped = Box::pin(stop_signal().context(SIGNALS)?);
     let (listener, address) = listen(settings.listen).await?;
     let store = Store::open(&settings.config.db()).await?;
     super::report_reparsed(&store);
@@ -251,7 +251,11 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let authenticator = Authenticator::new(store.clone(), users, proxy_login).await?;
     settings.check_exposure(authenticator.is_enabled())?;
     if !settings.import.is_empty() {
-        import_first(&settings, &store).await?;
+        tokio::select! {
+            imported = import_first(&settings, &store) => imported?,
+            // The thread that reads would go on. What is committed stays, and the next start imports the rest.
+            () = &mut stopped => std::process::exit(0),
+        }
     }
     let retention = settings.config.retention.clone();
     let writer = store.writer(BUSY_TIMEOUT, retention.max_size).await?;

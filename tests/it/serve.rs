@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{
@@ -313,6 +314,22 @@ fn a_signal_stops_the_server_cleanly() {
         assert!(!folder.path().join("annals.db-wal").exists());
         assert_eq!(number(&folder.path().join("annals.db"), "SELECT count(*) FROM query"), 21);
     }
+}
+
+#[test]
+fn a_signal_ends_the_import_before_a_server_serves() {
+    let folder = TempDir::new().unwrap();
+    let mut command = annals();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--import", "-"]);
+    command.db(folder.path().join("annals.db")).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut process = command.spawn().unwrap();
+    // More than a pipe holds, so that annals reads. The input does not end.
+    let mut input = process.stdin.take().unwrap();
+    input.write_all(audit_records(0..2_000).as_bytes()).unwrap();
+    let signalled = Command::new("kill").arg(process.id().to_string()).status().unwrap();
+    assert!(signalled.success());
+    wait_until(|| process.try_wait().unwrap().is_some(), || "the import goes on".to_string());
+    assert!(process.wait().unwrap().success());
 }
 
 #[test]
