@@ -24,6 +24,8 @@ const LEASE_MS: i64 = 60_000;
 const SEGMENT_TIME: Duration = Duration::from_secs(60);
 /// How long the indexer waits after an error.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long the lease is given back after an error. A server that is gone without a trace never answers.
+const RETURN_TIME: Duration = Duration::from_secs(1);
 
 /// The handle to the task that makes the segments. The task ends with its handle.
 pub(super) struct Indexer {
@@ -85,13 +87,35 @@ struct Task {
 
 impl Task {
     async fn run(mut self, signals: Arc<Signals>) {
+        let mut is_refused = false;
         loop {
             signals.wake.notified().await;
             let is_finishing = signals.is_finishing.load(Ordering::Relaxed);
             // A search reads the rows that no segment covers, so an error costs only time.
-            while let Err(error) = self.make_segments().await {
-                self.connection = None;
-                tracing::debug!(%error, "the search index was not brought up to date");
+            loop {
+                match self.make_segments().await {
+                    Ok(()) => {
+                        is_refused = false;
+                        break;
+                    }
+                    // The server refuses it until somebody grants the right: one try for each change is enough.
+                    Err(error @ StoreError::NotWritable(_)) => {
+                        if !is_refused {
+                            tracing::warn!(
+                                %error,
+                                "the search index is not made; run deploy/postgres/roles.sql again, as who made the database"
+                            );
+                        }
+                        is_refused = true;
+                        if !is_finishing {
+                            tokio::time::sleep(AGAIN_AFTER).await;
+                        }
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "the search index was not brought up to date");
+                    }
+                }
                 tokio::time::sleep(AGAIN_AFTER).await;
             }
             if is_finishing {
@@ -119,17 +143,28 @@ impl Task {
                 (server, connection)
             }
         };
+        if let Err(error) = self.make_segments_by(&mut connection).await {
+            // Another annals need not wait until the lease is over.
+            let ended = statements::take_lease(&mut connection, LEASE, self.cluster.name(), 0);
+            let _ = tokio::time::timeout(RETURN_TIME, ended).await;
+            return Err(error);
+        }
+        self.connection = Some((server, connection));
+        Ok(())
+    }
+
+    async fn make_segments_by(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
         // The first look notes which transactions run, and the second finds those of them that have ended.
         let mut looks = 2;
         while looks > 0
-            && statements::take_lease(&mut connection, LEASE, self.cluster.name(), LEASE_MS).await?
+            && statements::take_lease(&mut *connection, LEASE, self.cluster.name(), LEASE_MS)
+                .await?
         {
-            let made = make_segment(&mut connection, &mut self.horizon, &self.own_masks);
+            let made = make_segment(connection, &mut self.horizon, &self.own_masks);
             let made = tokio::time::timeout(SEGMENT_TIME, made).await;
             let is_made = made.map_err(|_| StoreError::no_answer_in_time())??;
             looks = if is_made { 2 } else { looks - 1 };
         }
-        self.connection = Some((server, connection));
         Ok(())
     }
 }
