@@ -361,7 +361,10 @@ async fn follow_primary(cluster: Weak<Cluster>) {
             match tokio::time::timeout(ANSWER_TIME, ended).await {
                 Ok(Ok(ended)) if ended.rows_affected() > 0 => {
                     let sessions = ended.rows_affected();
-                    tracing::warn!(sessions, "sessions of annals that is gone were ended");
+                    tracing::warn!(
+                        sessions,
+                        "sessions of annals that sent nothing in the middle of a transaction were ended"
+                    );
                 }
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "no session was looked for"),
