@@ -132,6 +132,7 @@ impl From<StoreError> for ApiError {
             StoreError::TimedOut(_) | StoreError::TooManyGroups(_) => {
                 ApiError::Busy(format!("{error}; name a shorter time range or another filter"))
             }
+            StoreError::Closed(_) => ApiError::Busy("annals stops; try again later".to_string()),
             error => ApiError::Internal(error.into()),
         }
     }

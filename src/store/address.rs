@@ -21,6 +21,18 @@ pub(crate) enum Address {
 /// What an address of PostgreSQL begins with.
 const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
 
+/// The words before `=` by which PostgreSQL's own clients know an address in words: `host=db1 dbname=annals`.
+const WORDS: [&str; 8] =
+    ["host", "hostaddr", "port", "dbname", "user", "password", "service", "sslmode"];
+
+/// Returns whether a text without `://` is meant as an address of PostgreSQL, and not as the name of a file.
+fn is_meant_as_address(text: &str) -> bool {
+    let is_scheme =
+        |(start, _): (&str, &str)| SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(start));
+    let is_word = |(word, _): (&str, &str)| WORDS.contains(&word.trim());
+    text.split_once(':').is_some_and(is_scheme) || text.split_once('=').is_some_and(is_word)
+}
+
 /// Returns whether a text where the name of a file belongs is an address, which may have a password.
 pub(crate) fn is_address(text: &OsStr) -> bool {
     text.to_string_lossy().contains("://")
@@ -33,11 +45,15 @@ pub(crate) struct AddressError(pub(super) String);
 
 impl Address {
     /// Reads an address: a text with `://` is one of PostgreSQL, anything else the name of a file. Errors if the text before
-    /// `://` is neither `postgres` nor `postgresql`, in any letter case.
+    /// `://` is neither `postgres` nor `postgresql`, in any letter case, and if the text is an address in another form.
     pub(crate) fn parse(text: OsString) -> Result<Address, AddressError> {
         let url = text.to_string_lossy();
         let Some((scheme, _)) = url.split_once("://") else {
-            return Ok(Address::File(text.into()));
+            // A mistyped address would be the name of a file, with its password.
+            return match is_meant_as_address(&url) {
+                true => Err(AddressError("an address of PostgreSQL is a URL".to_string())),
+                false => Ok(Address::File(text.into())),
+            };
         };
         if !SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
             // The text may be a password.
@@ -163,6 +179,17 @@ mod tests {
             let error = parsed(text).unwrap_err().to_string();
             assert!(error.contains("postgres://") && !error.contains("s3cret"), "{error}");
         }
-        assert_eq!(parsed("a:b/c.db").unwrap(), Address::File("a:b/c.db".into()));
+        for text in [
+            "host=h user=u password=s3cret dbname=db",
+            "password = s3cret",
+            "postgres:/u:s3cret@h/db",
+            "postgresql:u:s3cret@h",
+        ] {
+            let error = parsed(text).unwrap_err().to_string();
+            assert!(error.contains("is a URL") && !error.contains("s3cret"), "{error}");
+        }
+        for name in ["a:b/c.db", "postgres.db", "./host=a", "year=2024.db"] {
+            assert_eq!(parsed(name).unwrap(), Address::File(name.into()));
+        }
     }
 }

@@ -170,6 +170,24 @@ impl Store {
         }
     }
 
+    /// Returns once the database server does not answer, or a write waits for it, with the reason; never for a file.
+    pub(crate) async fn until_late(&self) -> Fault {
+        match self {
+            Store::Sqlite(_) => std::future::pending().await,
+            Store::Postgres(store) => tokio::select! {
+                fault = store.until_away() => fault,
+                fault = store.until_late() => fault,
+            },
+        }
+    }
+
+    /// Returns once the database server answers and no write waits for it; at once for a file.
+    pub(crate) async fn until_on_time(&self) {
+        if let Store::Postgres(store) = self {
+            store.until_on_time().await;
+        }
+    }
+
     async fn until_unread(&self) -> Fault {
         match self {
             Store::Sqlite(_) => std::future::pending().await,

@@ -170,14 +170,14 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Says that the import waits while the database does not answer, and for how long.
+/// Says that the import waits while the database does not answer or a write waits for it, and for how long.
 async fn say_waiting(store: Store, progress: ProgressBar) {
     loop {
-        let fault = store.until_away().await;
+        let fault = store.until_late().await;
         let longest = humantime::format_duration(BULK_TIME);
         let waits = format!("annals: {fault}; the import waits for it, up to {longest}");
         progress.suspend(|| eprintln!("{waits}"));
-        store.until_back().await;
+        store.until_on_time().await;
         progress.suspend(|| eprintln!("annals: the database answers again; the import goes on"));
     }
 }

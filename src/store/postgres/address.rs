@@ -65,10 +65,20 @@ impl PostgresAddress {
             read_parameters(parameters)?;
         let at = if user.is_empty() { "" } else { "@" };
         let servers = hosts.split(',').map(|host| {
-            let of_server = format!("postgres://{user}{at}{host}{database}?{rest}");
+            let of_server = match host {
+                // A URL has no user without a host. PostgreSQL's own clients find the host elsewhere then: in a parameter, as
+                // the folder of a socket, or in `PGHOST`.
+                "" => format!("postgres://{database}?{}{rest}", user_parameters(user)),
+                host => format!("postgres://{user}{at}{host}{database}?{rest}"),
+            };
             // The message of the driver may quote a part of the address, and so the password.
             let options: PgConnectOptions =
                 of_server.parse().map_err(|_| wrong("is not a valid URL"))?;
+            let options = match options.get_host().strip_prefix('[') {
+                // The driver looks for a host with the brackets that a URL has around an IPv6 address.
+                Some(host) => options.clone().host(host.trim_end_matches(']')),
+                None => options,
+            };
             // As PostgreSQL's own clients do: who names authorities wants them to be asked.
             let options = match options.get_ssl_mode() {
                 PgSslMode::Require if has_authorities => options.ssl_mode(PgSslMode::VerifyCa),
@@ -133,6 +143,16 @@ impl PostgresAddress {
     }
 }
 
+/// Returns a user and a password as parameters, which have other signs with a meaning than the part before the host.
+fn user_parameters(user: &str) -> String {
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    let parameter = |name: &str, value: &str| match value {
+        "" => String::new(),
+        value => format!("{name}={}&", value.replace('&', "%26").replace('+', "%2B")),
+    };
+    parameter("user", name) + &parameter("password", password)
+}
+
 fn wrong(what: &str) -> AddressError {
     AddressError(format!("the address of PostgreSQL {what}"))
 }
@@ -186,9 +206,10 @@ fn read_parameters(text: &str) -> Result<Parameters, AddressError> {
                 name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
             let is_safe = is_name && name.len() <= LONGEST_NAME && !text.contains('@');
             let name = if is_safe { format!(" {name}") } else { String::new() };
+            let known = PARAMETERS.into_iter().chain(WITHOUT_EFFECT.map(|(known, _)| known));
             return Err(wrong(&format!(
                 "has an unknown parameter{name}; remove it; known are {}",
-                PARAMETERS.join(", ")
+                known.collect::<Vec<_>>().join(", ")
             )));
         }
         if name == "sslmode" && !SSL_MODES.contains(&value) {
@@ -253,6 +274,28 @@ mod tests {
         }
         let alone = PostgresAddress::parse("postgres://localhost/history").unwrap();
         assert_eq!(alone.to_string(), "postgres://localhost/history");
+    }
+
+    #[test]
+    fn a_host_may_be_an_ipv6_address_or_a_folder() {
+        let server = |text: &str| PostgresAddress::parse(text).unwrap().servers()[0].clone();
+        let six = server("postgres://ann@[::1]:5433/history");
+        assert_eq!((six.get_host(), six.get_port()), ("::1", 5433));
+        assert_eq!(super::super::primary::place(&six), "[::1]:5433");
+        for text in [
+            "postgres://ann:a%26b+c@/history?host=/run/pg&port=5433",
+            "postgres://ann:a%26b+c@%2Frun%2Fpg:5433/history",
+        ] {
+            let folder = server(text);
+            assert_eq!(
+                folder.get_socket().map(|it| it.display().to_string()).as_deref(),
+                Some("/run/pg"),
+                "{text}"
+            );
+            assert_eq!((folder.get_username(), folder.get_port()), ("ann", 5433), "{text}");
+            assert_eq!(folder.get_database(), Some("history"), "{text}");
+            assert!(format!("{folder:?}").contains("a&b+c"), "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Postgres, Transaction};
+use tokio::time::Instant;
 
 use super::PostgresAddress;
 use super::error::{message, no_answer, not_connected};
@@ -26,6 +27,21 @@ const ACQUIRE_TIME: Duration = Duration::from_secs(10);
 /// A connection that was idle for so long is asked whether it still works before it reads. Asking each time costs the read of
 /// a single query a third of its time.
 const ASKED_AFTER: Duration = Duration::from_millis(20);
+/// Lets a read wait for a lock for at most five seconds, unless the role, the database or the server has a bound of its own:
+/// VACUUM FULL locks a table for as long as it takes to write it anew.
+const BOUND_LOCKS: &str =
+    "SELECT set_config('lock_timeout', '5s', false) WHERE current_setting('lock_timeout') = '0'";
+/// How often annals ends the sessions of annals that are gone.
+const END_ABANDONED_EVERY: Duration = Duration::from_secs(5);
+/// Ends the sessions of annals that are gone, of this user and database, which may hold locks. A program that was stopped,
+/// or whose machine was lost, sends nothing in the middle of a transaction that writes: others do so within moments. No program
+/// waits for a synchronous replica for longer than [`super::BULK_TIME`]. A session that was ended too early is tried again.
+const END_ABANDONED: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+      AND application_name = current_setting('application_name')
+      AND (wait_event = 'SyncRep' AND state_change < now() - interval '5 minutes'
+        OR wait_event = 'ClientRead' AND backend_xid IS NOT NULL
+           AND state_change < now() - interval '20 seconds')";
 
 /// The connections that read.
 #[derive(Debug)]
@@ -62,6 +78,13 @@ impl Server {
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIME)
             .test_before_acquire(false)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // No macro: a setting, and no table.
+                    sqlx::query(BOUND_LOCKS).execute(connection).await?;
+                    Ok(())
+                })
+            })
             .before_acquire(|connection, used| {
                 Box::pin(async move {
                     if used.idle_for >= ASKED_AFTER {
@@ -124,14 +147,17 @@ impl Cluster {
             primary: RwLock::new((Server::new(first, connections), identity)),
             replica: RwLock::default(),
         });
-        cluster.look_for_replica().await;
+        let no_replica = cluster.look_for_replica().await;
         if let Err(error) = connected
             && cluster.replica().is_none()
         {
             return Err(error);
         }
+        if let Some(why) = &no_replica {
+            warn_of_no_replica(why);
+        }
         if address.servers().len() > 1 || !address.read_servers().is_empty() {
-            tokio::spawn(follow_servers(Arc::downgrade(&cluster)));
+            tokio::spawn(follow_servers(Arc::downgrade(&cluster), no_replica.is_none()));
         }
         Ok(cluster)
     }
@@ -207,7 +233,10 @@ impl Cluster {
         }
         match Box::pin(self.primary().acquire()).await {
             // While the primary is gone, a replica may have come back, or up to date.
-            Err(error) => self.replica_reader().await.ok_or_else(|| self.not_acquired(error)),
+            Err(error) => match self.replica_reader().await {
+                Some(connection) => Ok(connection),
+                None => Err(Box::pin(self.not_acquired(error)).await),
+            },
             connection => connection,
         }
     }
@@ -234,18 +263,28 @@ impl Cluster {
             }
         }
         let primary = self.primary();
-        let transaction = Box::pin(primary.begin_with(AssertSqlSafe(begin))).await;
-        Ok((transaction.map_err(|error| self.not_acquired(error))?, primary))
+        match Box::pin(primary.begin_with(AssertSqlSafe(begin))).await {
+            Ok(transaction) => Ok((transaction, primary)),
+            Err(error) => Err(Box::pin(self.not_acquired(error)).await),
+        }
     }
 
     /// Returns the error of a read that got no connection to the primary.
-    fn not_acquired(&self, error: sqlx::Error) -> sqlx::Error {
-        let primary = self.primary.read().unwrap_or_else(PoisonError::into_inner).0.place();
+    async fn not_acquired(&self, error: sqlx::Error) -> sqlx::Error {
+        let primary = self.primary.read().unwrap_or_else(PoisonError::into_inner).0.clone();
         match (error, self.state.away()) {
             (sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut, Some(fault)) => {
                 not_connected(fault.to_string())
             }
-            (error @ sqlx::Error::Io(_), None) => no_answer(&primary, &error),
+            (error @ sqlx::Error::Io(_), None) => no_answer(&primary.place(), &error),
+            // The pool tries again and again to make a connection, and does not say why it gets none.
+            (error @ sqlx::Error::PoolTimedOut, None) if primary.pool.size() < self.connections => {
+                let connected = primary.options.connect();
+                match tokio::time::timeout(ANSWER_TIME, connected).await {
+                    Ok(Err(why)) => why,
+                    _ => error,
+                }
+            }
             (error, _) => error,
         }
     }
@@ -276,6 +315,7 @@ impl Cluster {
 /// Asks the primary again and again whether it answers, until the cluster is dropped or closed.
 async fn follow_primary(cluster: Weak<Cluster>) {
     let mut connected: Option<Primary> = None;
+    let mut end_abandoned_at = Instant::now();
     loop {
         let Some(cluster) = cluster.upgrade() else { return };
         if cluster.primary().is_closed() {
@@ -300,7 +340,10 @@ async fn follow_primary(cluster: Weak<Cluster>) {
         }
         if connected.is_none() {
             match cluster.connect_to_primary().await {
-                Ok(found) => connected = Some(found),
+                Ok(found) => {
+                    connected = Some(found);
+                    end_abandoned_at = Instant::now();
+                }
                 Err(error) => cluster.state.does_not_answer(&message(&error)),
             }
         }
@@ -309,14 +352,34 @@ async fn follow_primary(cluster: Weak<Cluster>) {
             Some(_) => cluster.state.answers(),
             None => {}
         }
+        if let Some(primary) = &mut connected
+            && Instant::now() >= end_abandoned_at
+        {
+            end_abandoned_at = Instant::now() + END_ABANDONED_EVERY;
+            // No macro: a view of the server, and no table. A session that waits too long is closed by the next question.
+            let ended = sqlx::query(END_ABANDONED).execute(&mut primary.connection);
+            match tokio::time::timeout(ANSWER_TIME, ended).await {
+                Ok(Ok(ended)) if ended.rows_affected() > 0 => {
+                    let sessions = ended.rows_affected();
+                    tracing::warn!(
+                        sessions,
+                        "sessions of annals that sent nothing in the middle of a transaction were ended"
+                    );
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "no session was looked for"),
+                // The answer is still to come on this connection.
+                Err(_) => connected = None,
+            }
+        }
         drop(cluster);
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
 /// Looks again and again which servers accept writes and answer reads, until the cluster is dropped or closed.
-async fn follow_servers(cluster: Weak<Cluster>) {
-    let (mut had_replica, mut had_other) = (true, None);
+async fn follow_servers(cluster: Weak<Cluster>, mut had_replica: bool) {
+    let mut had_other = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(cluster) = cluster.upgrade() else { return };
@@ -330,7 +393,7 @@ async fn follow_servers(cluster: Weak<Cluster>) {
             }
         };
         // Neither look waits for a server that does not answer the other.
-        let (other, ()) = tokio::join!(primary, cluster.look_for_replica());
+        let (other, no_replica) = tokio::join!(primary, cluster.look_for_replica());
         if let Some(other) = other.as_ref().filter(|_| other != had_other) {
             tracing::warn!("{other}");
         }
@@ -341,11 +404,13 @@ async fn follow_servers(cluster: Weak<Cluster>) {
             Some(server) if !had_replica => {
                 tracing::warn!(server = server.place(), "a replica answers reads again");
             }
-            None if had_replica => {
-                tracing::warn!("no replica answers, so the primary answers all reads");
-            }
+            None if had_replica => warn_of_no_replica(no_replica.as_deref().unwrap_or_default()),
             _ => {}
         }
         had_replica = replica.is_some();
     }
+}
+
+fn warn_of_no_replica(why: &str) {
+    tracing::warn!(why, "no replica answers, so the primary answers all reads");
 }

@@ -36,12 +36,6 @@ const WRITER_ENDED_MS: i64 = 7 * 86_400_000;
 
 /// How long the cancelling of a statement may take.
 const CANCEL_TIME: Duration = Duration::from_secs(5);
-/// Ends the sessions of annals that have ended, of this user and database, that still wait for a synchronous replica: none
-/// waits for longer than [`super::BULK_TIME`] for its own.
-const END_ABANDONED: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
-      AND application_name = current_setting('application_name')
-      AND wait_event = 'SyncRep' AND state_change < now() - interval '5 minutes'";
 
 /// The connection that writes.
 pub(super) struct PostgresWriter {
@@ -98,10 +92,9 @@ impl PostgresWriter {
                 }
                 let Primary { server, mut connection, .. } = primary;
                 let process = statements::process(&mut connection).await?;
-                // No macros: settings and a view of the server, and no table.
+                // No macro: a setting of the server, and no table.
                 let look_for_client = AssertSqlSafe(look_for_client(false));
                 sqlx::raw_sql(look_for_client).execute(&mut connection).await?;
-                sqlx::query(END_ABANDONED).execute(&mut connection).await?;
                 let now_ms = now_ms();
                 let ended_ms = now_ms.saturating_sub(WRITER_ENDED_MS);
                 // Each try would leave another session that waits for a replica.
@@ -161,6 +154,7 @@ impl PostgresWriter {
         let mut rows = PostgresRows::new(&mut transaction, token, insertion, &own_masks, is_citus);
         for batch in batches.iter_mut() {
             written.push(write_batch(&mut rows, batch).await?);
+            state.write_moves();
         }
         while let Some(mut batch) = group.next().await {
             more_ms.fetch_add(batch.more_ms(), Ordering::Relaxed);
@@ -169,6 +163,7 @@ impl PostgresWriter {
             if let Some(batch) = batches.last_mut() {
                 written.push(write_batch(&mut rows, batch).await?);
             }
+            state.write_moves();
         }
         rows.finish().await?;
         let mut commits = statements::count_commit(&mut transaction, name, now_ms()).await?;
@@ -196,6 +191,7 @@ impl WriteConnection for PostgresWriter {
         let (ends, more_ms) = (Instant::now() + self.longest, AtomicU64::new(0));
         let ends = || ends + Duration::from_millis(more_ms.load(Ordering::Relaxed));
         let (mut pause, mut may_be_stored, mut last_error) = (RETRY_AFTER, false, None);
+        self.cluster.state.write_moves();
         loop {
             // A server whose synchronous replica is gone never answers COMMIT, and no time-out of its own ends that.
             let written = {
@@ -236,6 +232,7 @@ impl WriteConnection for PostgresWriter {
                 return failed;
             }
             tracing::debug!(%error, "a transaction is tried again");
+            self.cluster.state.write_failed(&error);
             last_error = Some(error);
             // Writers that hinder each other must not try again at the same moments.
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;

@@ -49,6 +49,8 @@ pub(in crate::store) fn of_postgres(error: &sqlx::Error) -> Option<StoreError> {
         "53400" => StoreError::Other(from_server),
         // read_only_sql_transaction: the server is a replica now, or accepts no writes.
         "25006" => StoreError::Unreachable(from_server),
+        // idle_in_transaction_session_timeout: the server has ended the session.
+        "25P03" => StoreError::Unreachable(from_server),
         // connection_exception, insufficient_resources, operator_intervention (the server stops or starts).
         code if ["08", "53", "57"].contains(&code.get(..2).unwrap_or_default()) => {
             StoreError::Unreachable(from_server)
@@ -87,7 +89,9 @@ impl OpenError {
                     .to_string()
             }
             // invalid_catalog_name.
-            Some("3D000") => "does not exist; make it with createdb".to_string(),
+            Some("3D000") => {
+                format!("cannot be opened: {}; make it with createdb", message(&error))
+            }
             // read_only_sql_transaction.
             Some("25006") => {
                 let said = message(&error);

@@ -134,6 +134,24 @@ impl Store {
         self.cluster.state.until_back().await;
     }
 
+    /// Returns once a write waits for the server, with the reason.
+    pub(super) async fn until_late(&self) -> Fault {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if let Some(fault) = self.cluster.state.late_write() {
+                return fault;
+            }
+        }
+    }
+
+    /// Returns once the server answers, and no write waits for it.
+    pub(super) async fn until_on_time(&self) {
+        self.until_back().await;
+        while self.cluster.state.late_write().is_some() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Returns a watch for commits, of this process and of others.
     pub(super) fn watch(&self) -> Watch {
         Watch::new(self.cluster.clone())

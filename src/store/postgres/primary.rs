@@ -84,7 +84,9 @@ impl LastPrimary {
 
 /// Returns host and port of a server.
 pub(super) fn place(server: &PgConnectOptions) -> String {
-    format!("{}:{}", server.get_host(), server.get_port())
+    let (host, port) = (server.get_host(), server.get_port());
+    // The colons of an IPv6 address are not the one before the port.
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Returns whether two servers have the same address.

@@ -9,6 +9,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 
 use super::cluster::{Cluster, Server};
+use super::error::{message, no_answer};
+use super::primary::place;
 
 /// How long a read waits for a replica before it goes to the primary.
 const REPLICA_TIME: Duration = Duration::from_secs(1);
@@ -55,23 +57,31 @@ impl Cluster {
     }
 
     /// Looks for a replica that answers reads, if the address names servers for that: the first one that is not behind,
-    /// else the first one.
-    pub(super) async fn look_for_replica(&self) {
-        let mut found = None;
+    /// else the first one. Returns why the first server is none, if there is no replica.
+    pub(super) async fn look_for_replica(&self) -> Option<String> {
+        let (mut found, mut first_error) = (None, None);
         for server in self.address().read_servers() {
             let rows =
                 tokio::time::timeout(self.address().connect_time(), writers_of(server)).await;
-            let Ok(Ok(rows)) = rows else { continue };
-            if !is_replica(&rows) {
-                continue;
-            }
-            let is_current = self.known_commits.are_all_in(&rows);
-            if is_current || found.is_none() {
-                found = Some(server);
-            }
-            if is_current {
-                break;
-            }
+            let place = place(server);
+            let error = match rows.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+                Ok(rows) if is_replica(&rows) => {
+                    let is_current = self.known_commits.are_all_in(&rows);
+                    if is_current || found.is_none() {
+                        found = Some(server);
+                    }
+                    if is_current {
+                        break;
+                    }
+                    continue;
+                }
+                Ok(_) => format!("PostgreSQL at {place} is no replica, or has no history"),
+                Err(error @ sqlx::Error::Database(_)) => {
+                    format!("PostgreSQL at {place} says: {}", message(&error))
+                }
+                Err(error) => message(&no_answer(&place, &error)),
+            };
+            first_error.get_or_insert(error);
         }
         let known = self.replica();
         let is_known = match (&known, found) {
@@ -81,6 +91,7 @@ impl Cluster {
         if !is_known {
             self.set_replica(found);
         }
+        first_error.filter(|_| found.is_none())
     }
 
     /// Lets the primary answer reads until a replica is found again.

@@ -11,12 +11,24 @@ use crate::store::error::{Fault, StoreError};
 /// How long a failed write counts. Health checks that find it send no client, so that no other write would end it.
 const FAILED_WRITE_COUNTS: Duration = Duration::from_secs(15);
 
+/// A write whose server does nothing for this long waits for something: a lock, or a server that ends each try.
+const LATE_WRITE: Duration = Duration::from_secs(10);
+
 /// Why the server does not do what it has to.
 #[derive(Debug, Clone)]
 struct Away {
     fault: Fault,
     /// Whether the server answers reads, and writes nothing.
     is_readable: bool,
+}
+
+/// A group of batches that is written.
+#[derive(Debug)]
+struct Write {
+    /// When the server did a part of it last.
+    moved: Instant,
+    /// Why the last try failed.
+    error: Option<Fault>,
 }
 
 /// What is known of the server that accepts writes.
@@ -28,6 +40,8 @@ pub(super) struct ServerState {
     failed_write: Mutex<Option<(Instant, Fault)>>,
     /// Whether the writer waits for the answer to COMMIT.
     is_committing: AtomicBool,
+    /// What the writer writes; none while it waits for batches.
+    write: Mutex<Option<Write>>,
 }
 
 impl ServerState {
@@ -37,6 +51,7 @@ impl ServerState {
             away: watch::Sender::new(None),
             failed_write: Mutex::default(),
             is_committing: AtomicBool::new(false),
+            write: Mutex::default(),
         }
     }
 
@@ -97,6 +112,30 @@ impl ServerState {
         let _ = self.away.subscribe().wait_for(Option::is_none).await;
     }
 
+    /// Notes that the writer begins with a group, or that the server did a part of it.
+    pub(super) fn write_moves(&self) {
+        let mut write = self.write.lock().unwrap_or_else(PoisonError::into_inner);
+        write.get_or_insert_with(|| Write { moved: Instant::now(), error: None }).moved =
+            Instant::now();
+    }
+
+    /// Notes why a try of the group failed.
+    pub(super) fn write_failed(&self, error: &StoreError) {
+        let why = error.of_server().map(|why| Fault::Server(Arc::from(why)));
+        let mut write = self.write.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(write) = &mut *write {
+            write.error = why;
+        }
+    }
+
+    /// Returns why a write waits, if the server has done nothing for it for long.
+    pub(super) fn late_write(&self) -> Option<Fault> {
+        let write = self.write.lock().unwrap_or_else(PoisonError::into_inner);
+        let write = write.as_ref().filter(|write| write.moved.elapsed() >= LATE_WRITE)?;
+        let unknown = "PostgreSQL does not go on with a write; another session may hold a lock";
+        Some(write.error.clone().unwrap_or_else(|| Fault::Server(Arc::from(unknown))))
+    }
+
     /// Notes that the writer sends COMMIT, or has its answer.
     pub(super) fn set_committing(&self, is_committing: bool) {
         self.is_committing.store(is_committing, Ordering::Relaxed);
@@ -122,6 +161,7 @@ impl ServerState {
             Err(error) => error.of_server(),
         };
         let failed = failed.map(|why| (Instant::now(), Fault::Server(Arc::from(why))));
+        *self.write.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.failed_write.lock().unwrap_or_else(PoisonError::into_inner) = failed;
     }
 }

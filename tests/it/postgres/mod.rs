@@ -4,6 +4,7 @@
 mod example;
 mod failover;
 mod ledger;
+mod locks;
 mod old_primary;
 mod outage;
 mod rejected;

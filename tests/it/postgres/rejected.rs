@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::{new_history, on, run};
 use crate::support::postgres::{self, PASSWORD, ROLE_WITH_PASSWORD};
-use crate::support::{Server, annals, audit_records, stderr, stdout};
+use crate::support::{Server, annals, audit_records, stderr, stdout, wait_until};
 
 #[test]
 #[ignore = "needs PostgreSQL"]
@@ -97,6 +97,27 @@ fn an_address_that_cannot_be_opened_is_rejected_without_its_password() {
         assert_eq!(output.status.code(), Some(2));
         assert!(!stderr(&output).contains(wrong), "{}", stderr(&output));
     }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn a_role_with_too_few_connections_is_named() {
+    let address = new_history();
+    let name = address.rsplit('/').next().unwrap();
+    let server = postgres::shared();
+    assert!(run(&address, &["user", "list"]).status.success());
+    let role = format!("narrow_{name}");
+    server.on_all_nodes(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 1"));
+    postgres::rows(&address, &format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"))
+        .unwrap();
+    let narrow = server.address_by(&role, name);
+    let mut taken = postgres::session(&narrow);
+    let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'");
+    wait_until(|| server.value(&sessions) == "1", || server.value(&sessions));
+    let listed = run(&narrow, &["list"]);
+    assert!(stderr(&listed).contains("too many connections for role"), "{}", stderr(&listed));
+    taken.kill().unwrap();
+    taken.wait().unwrap();
 }
 
 #[test]

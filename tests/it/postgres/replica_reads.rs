@@ -1,8 +1,10 @@
 //! Reads go to a replica, as long as it has what annals has acknowledged.
 
-use super::{on, serve};
+use tempfile::TempDir;
+
+use super::{new_history, on, run, serve};
 use crate::support::postgres::Postgres;
-use crate::support::{Server, stdout, wait_until};
+use crate::support::{Server, stderr, stdout, wait_until};
 
 const LIST: &str = "/api/v1/queries?limit=100";
 
@@ -139,4 +141,29 @@ fn reads_go_on_while_either_server_is_gone() {
     assert!(lists(&server, "1-3") && knows(&server, "1-3"));
     let mut list = on(&pair.address(), &["list", "--db-read", &pair.replica.address("history")]);
     assert_eq!(stdout(&list.output().unwrap()).lines().count(), 4);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn why_no_replica_answers_is_logged_and_printed() {
+    let address = new_history();
+    let name = address.rsplit('/').next().unwrap();
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    for (reads, why) in [
+        (format!("postgres://annals@127.0.0.1:1/{name}"), "127.0.0.1:1 does not answer"),
+        (address.replace(name, "no_such_database"), "no_such_database"),
+        (address.clone(), "is no replica"),
+    ] {
+        let mut serve = on(&address, &["serve", "--listen", "127.0.0.1:0", "--db-read", &reads]);
+        serve.stderr(std::fs::File::create(&log).unwrap());
+        let server = Server::start_by(&mut serve);
+        push(&server, "1-1");
+        drop(server);
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert!(log.contains("no replica answers") && log.contains(why), "{log}");
+        let listed = run(&address, &["list", "--db-read", &reads]);
+        assert_eq!(stdout(&listed).lines().count(), 2);
+        assert!(stderr(&listed).contains(why), "{}", stderr(&listed));
+    }
 }

@@ -57,6 +57,8 @@ impl Browser {
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "acceptInsecureCerts": true,
+            // A check of a large page takes a second, and far longer on a machine that does much else.
+            "timeouts": { "script": 120_000 },
             "goog:chromeOptions": { "args": arguments },
         } } });
         let driver_url = format!("http://127.0.0.1:{port}/session");
