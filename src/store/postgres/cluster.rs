@@ -36,12 +36,15 @@ const END_ABANDONED_EVERY: Duration = Duration::from_secs(5);
 /// Ends the sessions of annals that are gone, of this user and database, which may hold locks. A program that was stopped,
 /// or whose machine was lost, sends nothing in the middle of a transaction that writes: others do so within moments. No program
 /// waits for a synchronous replica for longer than [`super::BULK_TIME`]. A session that was ended too early is tried again.
-const END_ABANDONED: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+/// What writes is known by its locks: on the coordinator of Citus, a transaction that writes may have no number.
+const END_ABANDONED: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity AS session
     WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
       AND application_name = current_setting('application_name')
-      AND (wait_event = 'SyncRep' AND state_change < now() - interval '5 minutes'
-        OR wait_event = 'ClientRead' AND backend_xid IS NOT NULL
-           AND state_change < now() - interval '20 seconds')";
+      AND CASE WHEN wait_event = 'SyncRep' THEN state_change < now() - interval '5 minutes'
+               WHEN wait_event = 'ClientRead' AND state_change < now() - interval '20 seconds' THEN EXISTS (
+                   SELECT FROM pg_locks WHERE pid = session.pid AND locktype = 'relation' AND granted
+                     AND mode <> 'AccessShareLock')
+          END";
 
 /// The connections that read.
 #[derive(Debug)]
