@@ -24,7 +24,7 @@ const LEASE_MS: i64 = 60_000;
 const SEGMENT_TIME: Duration = Duration::from_secs(60);
 /// How long the indexer waits after an error.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long the lease is given back after an error. A server that is gone without a trace never answers.
+/// How long the giving back of the lease may take. A server that is gone without a trace never answers.
 const RETURN_TIME: Duration = Duration::from_secs(1);
 
 /// The handle to the task that makes the segments. The task ends with its handle.
@@ -85,6 +85,13 @@ struct Task {
     connection: Option<(PgConnectOptions, PgConnection)>,
 }
 
+/// Which annals makes the segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Maker {
+    This,
+    Another,
+}
+
 impl Task {
     async fn run(mut self, signals: Arc<Signals>) {
         let mut is_refused = false;
@@ -94,7 +101,9 @@ impl Task {
             // A search reads the rows that no segment covers, so an error costs only time.
             loop {
                 match self.make_segments().await {
-                    Ok(()) => {
+                    // The other annals may have looked before the last rows were there.
+                    Ok(Maker::Another) if is_finishing => {}
+                    Ok(_) => {
                         is_refused = false;
                         break;
                     }
@@ -122,15 +131,13 @@ impl Task {
                 break;
             }
         }
-        if let Some((_, mut connection)) = self.connection {
-            // Another annals need not wait until the lease is over.
-            let _ = statements::return_leases(&mut connection, self.cluster.name()).await;
+        if let Some((_, connection)) = self.connection {
             let _ = connection.close().await;
         }
     }
 
-    /// Makes segments until there is none to make, or another annals makes them.
-    async fn make_segments(&mut self) -> Result<(), StoreError> {
+    /// Makes segments until there is none to make, or another annals makes them. Returns which one has made them.
+    async fn make_segments(&mut self) -> Result<Maker, StoreError> {
         let known = self.connection.take().filter(|(server, _)| self.cluster.is_primary(server));
         let (server, mut connection) = match known {
             Some(connected) => connected,
@@ -143,28 +150,32 @@ impl Task {
                 (server, connection)
             }
         };
-        if let Err(error) = self.make_segments_by(&mut connection).await {
-            // Another annals need not wait until the lease is over.
-            let ended = statements::take_lease(&mut connection, LEASE, self.cluster.name(), 0);
-            let _ = tokio::time::timeout(RETURN_TIME, ended).await;
-            return Err(error);
+        let made = self.make_segments_by(&mut connection).await;
+        // Another annals need not wait until the lease is over: this one may write nothing for long.
+        let returned = statements::take_lease(&mut connection, LEASE, self.cluster.name(), 0);
+        let returned = tokio::time::timeout(RETURN_TIME, returned).await;
+        if made.is_ok() && matches!(returned, Ok(Ok(_))) {
+            self.connection = Some((server, connection));
         }
-        self.connection = Some((server, connection));
-        Ok(())
+        made
     }
 
-    async fn make_segments_by(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
+    async fn make_segments_by(
+        &mut self,
+        connection: &mut PgConnection,
+    ) -> Result<Maker, StoreError> {
         // The first look notes which transactions run, and the second finds those of them that have ended.
         let mut looks = 2;
-        while looks > 0
-            && statements::take_lease(&mut *connection, LEASE, self.cluster.name(), LEASE_MS)
-                .await?
-        {
+        while looks > 0 {
+            let name = self.cluster.name();
+            if !statements::take_lease(&mut *connection, LEASE, name, LEASE_MS).await? {
+                return Ok(Maker::Another);
+            }
             let made = make_segment(connection, &mut self.horizon, &self.own_masks);
             let made = tokio::time::timeout(SEGMENT_TIME, made).await;
             let is_made = made.map_err(|_| StoreError::no_answer_in_time())??;
             looks = if is_made { 2 } else { looks - 1 };
         }
-        Ok(())
+        Ok(Maker::This)
     }
 }

@@ -39,6 +39,25 @@ fn each_query_is_stored_once_and_every_server_knows_it_at_once() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
+fn an_import_makes_the_search_index_beside_a_server_that_writes_nothing() {
+    // A server of its own: a transaction in any database holds the index up.
+    let postgres = postgres::Postgres::start();
+    postgres.create_database("history");
+    let address = postgres.address("history");
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    std::fs::write(&log, audit_records(0..60_000)).unwrap();
+    let server = serve(&address);
+    let row = r#"{"query_id": "1-1", "time": 1722942960951, "stmt": "select 1"}"#;
+    assert_eq!(server.send("POST", "/api/v1/queries", &[], row.as_bytes()).0, 200);
+    assert!(run(&address, &["import", log.to_str().unwrap()]).status.success());
+    // The import waits for it, and nobody writes after that.
+    let segments = postgres::rows(&address, "SELECT count(*) FROM search_segment").unwrap();
+    assert_eq!(segments, [[Some("2".to_string())]]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
 fn a_new_history_may_be_opened_by_several_at_once() {
     let address = new_history();
     let folder = TempDir::new().unwrap();
