@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{new_history, on, run, serve};
-use crate::support::postgres::{rows, session};
+use super::{on, run, serve};
+use crate::support::postgres::{Postgres, rows, session};
 use crate::support::{Server, audit_records, stderr, stdout, wait_until};
 
 /// How long a read waits for a lock, and what a busy machine adds.
@@ -43,6 +43,14 @@ impl Drop for Transaction {
     }
 }
 
+/// Starts a server with an empty history: an open transaction in any database of a server holds up the search index of all.
+fn own_server() -> (Postgres, String) {
+    let postgres = Postgres::start();
+    postgres.create_database("history");
+    let address = postgres.address("history");
+    (postgres, address)
+}
+
 fn push(server: &Server, user: &str) -> u16 {
     let row = format!(
         r#"{{"query_id": "1-1", "time": 1722942960951, "stmt": "select 1", "user": "{user}"}}"#
@@ -53,7 +61,7 @@ fn push(server: &Server, user: &str) -> u16 {
 #[test]
 #[ignore = "needs PostgreSQL"]
 fn an_annals_that_is_gone_in_the_middle_of_a_transaction_holds_nobody_up() {
-    let address = new_history();
+    let (_postgres, address) = own_server();
     let server = serve(&address);
     assert_eq!(push(&server, "alice"), 200);
     // What is left of an annals whose machine was lost: a session that nobody ends, with locks.
@@ -77,7 +85,7 @@ fn while_a_table_is_locked_reads_say_so_and_an_import_waits() {
     let folder = TempDir::new().unwrap();
     let (log, printed) = (folder.path().join("log"), folder.path().join("printed"));
     std::fs::write(&log, audit_records(0..3)).unwrap();
-    let address = new_history();
+    let (_postgres, address) = own_server();
     let server = serve(&address);
     assert_eq!(push(&server, "alice"), 200);
     let lock = Transaction::begin(&address, "psql", "LOCK TABLE query IN ACCESS EXCLUSIVE MODE");
