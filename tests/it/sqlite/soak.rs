@@ -298,7 +298,8 @@ fn soak(server: &Server, db: &Path, seconds: u64) -> (Vec<Sample>, Vec<String>) 
         }
         let every = (seconds / 60).clamp(2, 30);
         let mut samples = Vec::new();
-        for second in (every..=seconds).step_by(every as usize) {
+        // At the end, the clients close their connections.
+        for second in (every..seconds).step_by(every as usize) {
             tokio::time::sleep_until(began + Duration::from_secs(second)).await;
             let sample = Sample::take(server.process.id(), db, &soak);
             eprintln!("{}", sample.line(second));
