@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::run;
 use crate::support::postgres::{self, rows};
-use crate::support::{audit_records, binary, data, is_root, stderr, stdout, wait_until};
+use crate::support::{agent, audit_records, binary, data, is_root, stderr, stdout, wait_until};
 
 const README: &str = include_str!("../../../deploy/postgres/README.md");
 const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
@@ -67,8 +67,7 @@ impl Example {
         path: &str,
         body: &str,
     ) -> Result<(u16, Option<String>, String), ureq::Error> {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let agent = agent();
         let uri = format!("http://127.0.0.1:{}{path}", self.port);
         let request = ureq::http::Request::builder().method(method).uri(uri);
         let mut answer = agent.run(request.body(body.to_string()).unwrap())?;

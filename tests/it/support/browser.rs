@@ -11,6 +11,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::agent;
+
 /// How long [`Browser::until`] waits: other tests run at the same time.
 const UNTIL_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -204,8 +206,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let agent = agent();
         // Ends the browser: killing only the driver would leave the browser running.
         let _ = agent.delete(&self.session).call();
         let _ = self.driver.kill();
@@ -220,8 +221,7 @@ fn send(url: &str, method: &str, body: Option<&Value>) -> Value {
 
 /// Returns the value that the driver answers, or the error that it names.
 fn try_send(url: &str, method: &str, body: Option<&Value>) -> Result<Value, String> {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = agent();
     let request = ureq::http::Request::builder().method(method).uri(url);
     let request = request.header("content-type", "application/json");
     let sent = body.map_or(Vec::new(), |body| serde_json::to_vec(body).unwrap());

@@ -19,7 +19,7 @@ pub(crate) use audit_log::{DORIS_2_1, DORIS_4_0, Form, STARROCKS_3, record_of};
 pub(crate) use profile::{
     old_profile, printed_count, printed_time, profile, profile_of, profile_with_finding,
 };
-pub(crate) use server::Server;
+pub(crate) use server::{Server, agent};
 pub(crate) use store::{
     Row, WithDb, assert_sound, db_argument, execute, execute_at, is_citus, is_postgres, number,
     profiles, query_rows, rows, rows_at, stored, texts, try_rows,

@@ -8,6 +8,12 @@ use serde_json::Value;
 
 use super::{WithDb, annals};
 
+/// Returns a client. A test that is not optimized fills the buffers byte by byte: those of a client are 256 KB unless set.
+pub(crate) fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    config.input_buffer_size(16 << 10).output_buffer_size(16 << 10).build().into()
+}
+
 /// A running `annals serve`, killed when dropped.
 pub struct Server {
     pub process: Child,
@@ -47,8 +53,7 @@ impl Server {
 
     /// Returns status, content type and body of a request without a body.
     pub fn request(&self, method: &str, path: &str) -> (u16, String, Vec<u8>) {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let agent = agent();
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
@@ -83,8 +88,7 @@ impl Server {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> (u16, Value, Option<String>) {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let agent = agent();
         let mut request = ureq::http::Request::builder().method(method);
         for (name, value) in headers {
             request = request.header(*name, *value);
