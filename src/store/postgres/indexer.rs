@@ -112,7 +112,7 @@ impl Task {
                         if !is_refused {
                             tracing::warn!(
                                 %error,
-                                "the search index is not made; run deploy/postgres/roles.sql again, as who made the database"
+                                "the search index is not made; run deploy/postgres/roles.sql again, by the superuser who made the database"
                             );
                         }
                         is_refused = true;
