@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Server, annals, data, import, stderr};
+use crate::support::{Server, agent, annals, data, import, stderr};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -185,9 +185,7 @@ fn a_browser_reads_a_page_where_there_is_none() {
     let folder = TempDir::new().unwrap();
     samples(folder.path());
     let server = Server::start(&folder.path().join("annals.db"), &[]);
-    let client = ureq::Agent::new_with_config(
-        ureq::Agent::config_builder().http_status_as_error(false).build(),
-    );
+    let client = agent();
     let ask = |path: &str, accepted: &str| {
         let request = client.get(format!("{}{path}", server.url)).header("accept", accepted);
         let mut answer = request.call().unwrap();
